@@ -1,0 +1,402 @@
+//! Dimensions: integers, or polynomials over symbols with integer coefficients in normal form.
+
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, Mul, Sub};
+use std::sync::Arc;
+
+/// The name of a size that is known only when a program runs, such as `n` nodes.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Symbol(Arc<str>);
+
+impl Symbol {
+    /// The symbol of this name: a letter or `_`, then letters, digits and `_`.
+    ///
+    /// # Panics
+    /// If the name is not of that form.
+    #[track_caller]
+    pub fn new(name: &str) -> Self {
+        assert!(is_name(name), "`{name}` is no symbol: use a letter, then letters, digits or `_`");
+        Symbol(name.into())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl fmt::Debug for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A product of symbols, sorted; a power is a repetition.
+type Monomial = SmallVec<[Symbol; 2]>;
+/// Sorted by degree (highest first), then by name; no coefficient is zero; the constant term is last.
+type Terms = Vec<(Monomial, i64)>;
+
+/// The extent of an axis: a number, or a polynomial over [`Symbol`]s such as `8*n+1`.
+///
+/// Equality is equality of polynomials: both sides are kept in one normal form.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Dim(Repr);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Repr {
+    Number(i64),
+    Polynomial(Arc<Terms>),
+}
+
+impl Dim {
+    /// The extent named by a symbol.
+    #[track_caller]
+    pub fn symbol(name: &str) -> Self {
+        Dim(Repr::Polynomial(Arc::new(vec![(SmallVec::from_iter([Symbol::new(name)]), 1)])))
+    }
+
+    /// The number, where no symbol is left.
+    pub fn as_number(&self) -> Option<i64> {
+        match self.0 {
+            Repr::Number(x) => Some(x),
+            Repr::Polynomial(_) => None,
+        }
+    }
+
+    /// The number as an extent, where no symbol is left and it is not negative.
+    pub fn as_usize(&self) -> Option<usize> {
+        self.as_number().and_then(|x| x.try_into().ok())
+    }
+
+    /// The symbol, where the dimension is one symbol alone.
+    pub fn as_symbol(&self) -> Option<&Symbol> {
+        match &self.0 {
+            Repr::Polynomial(terms) => match &terms[..] {
+                [(monomial, 1)] if monomial.len() == 1 => Some(&monomial[0]),
+                _ => None,
+            },
+            Repr::Number(_) => None,
+        }
+    }
+
+    /// Every symbol in it, sorted.
+    pub fn symbols(&self) -> Vec<Symbol> {
+        let mut all: Vec<Symbol> = self.terms().into_iter().flat_map(|(monomial, _)| monomial).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Replaces symbols that have a size by it; others stay.
+    pub fn at(&self, sizes: &Sizes) -> Dim {
+        let Repr::Polynomial(terms) = &self.0 else { return self.clone() };
+        let mut sum = BTreeMap::new();
+        for (monomial, coefficient) in terms.iter() {
+            let mut factor = *coefficient;
+            let mut rest = Monomial::new();
+            for symbol in monomial {
+                match sizes.get(symbol) {
+                    Some(size) => factor *= size as i64,
+                    None => rest.push(symbol.clone()),
+                }
+            }
+            *sum.entry(rest).or_insert(0) += factor;
+        }
+        Dim::from_terms(sum)
+    }
+
+    /// The quotient, where this dimension is `divisor` times a polynomial that division term by term finds.
+    pub fn div_exact(&self, divisor: &Dim) -> Option<Dim> {
+        let divisor = divisor.terms();
+        let [(by, scale)] = &divisor[..] else {
+            return (self.terms() == divisor).then(|| Dim::from(1));
+        };
+        let mut quotient = BTreeMap::new();
+        for (monomial, coefficient) in self.terms() {
+            let mut rest = monomial;
+            for symbol in by {
+                let at = rest.iter().position(|s| s == symbol)?;
+                rest.remove(at);
+            }
+            if coefficient % scale != 0 {
+                return None;
+            }
+            quotient.insert(rest, coefficient / scale);
+        }
+        Some(Dim::from_terms(quotient))
+    }
+
+    /// The size that makes this dimension `extent`, where it has one symbol and is linear in it (`n`, `n+1`, `8*n`).
+    pub fn solve(&self, extent: usize) -> Option<(Symbol, usize)> {
+        let Repr::Polynomial(terms) = &self.0 else { return None };
+        let (symbol, scale, constant) = match &terms[..] {
+            [(m, a)] if m.len() == 1 => (&m[0], *a, 0),
+            [(m, a), (one, b)] if m.len() == 1 && one.is_empty() => (&m[0], *a, *b),
+            _ => return None,
+        };
+        let rest = extent as i64 - constant;
+        (rest % scale == 0 && rest / scale >= 0).then(|| (symbol.clone(), (rest / scale) as usize))
+    }
+
+    fn terms(&self) -> Terms {
+        match &self.0 {
+            Repr::Number(0) => vec![],
+            Repr::Number(x) => vec![(Monomial::new(), *x)],
+            Repr::Polynomial(terms) => terms.as_ref().clone(),
+        }
+    }
+
+    fn from_terms(sum: BTreeMap<Monomial, i64>) -> Dim {
+        let mut terms: Terms = sum.into_iter().filter(|(_, coefficient)| *coefficient != 0).collect();
+        terms.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        match &terms[..] {
+            [] => Dim::from(0),
+            [(monomial, x)] if monomial.is_empty() => Dim(Repr::Number(*x)),
+            _ => Dim(Repr::Polynomial(Arc::new(terms))),
+        }
+    }
+
+    fn combine(&self, other: &Dim, sign: i64) -> Dim {
+        if let (Some(a), Some(b)) = (self.as_number(), other.as_number()) {
+            return Dim(Repr::Number(a + sign * b));
+        }
+        let mut sum: BTreeMap<Monomial, i64> = self.terms().into_iter().collect();
+        for (monomial, coefficient) in other.terms() {
+            *sum.entry(monomial).or_insert(0) += sign * coefficient;
+        }
+        Dim::from_terms(sum)
+    }
+
+    fn product(&self, other: &Dim) -> Dim {
+        match (self.as_number(), other.as_number()) {
+            (Some(a), Some(b)) => return Dim(Repr::Number(a * b)),
+            (Some(1), _) => return other.clone(),
+            (_, Some(1)) => return self.clone(),
+            _ => {}
+        }
+        let mut sum = BTreeMap::new();
+        for (a, x) in self.terms() {
+            for (b, y) in other.terms() {
+                let mut monomial: Monomial = a.iter().chain(&b).cloned().collect();
+                monomial.sort();
+                *sum.entry(monomial).or_insert(0) += x * y;
+            }
+        }
+        Dim::from_terms(sum)
+    }
+}
+
+impl From<usize> for Dim {
+    fn from(x: usize) -> Self {
+        Dim(Repr::Number(x as i64))
+    }
+}
+impl From<i64> for Dim {
+    fn from(x: i64) -> Self {
+        Dim(Repr::Number(x))
+    }
+}
+impl From<i32> for Dim {
+    fn from(x: i32) -> Self {
+        Dim(Repr::Number(x.into()))
+    }
+}
+impl From<&Dim> for Dim {
+    fn from(x: &Dim) -> Self {
+        x.clone()
+    }
+}
+/// A symbol by its name.
+impl From<&str> for Dim {
+    fn from(name: &str) -> Self {
+        Dim::symbol(name)
+    }
+}
+
+macro_rules! arithmetic {
+    ($($op:ident $method:ident |$a:ident, $b:ident| $result:expr;)*) => { $(
+        impl<D: Into<Dim>> $op<D> for &Dim {
+            type Output = Dim;
+            fn $method(self, other: D) -> Dim { let ($a, $b) = (self, &other.into()); $result }
+        }
+        impl<D: Into<Dim>> $op<D> for Dim {
+            type Output = Dim;
+            fn $method(self, other: D) -> Dim { let ($a, $b) = (&self, &other.into()); $result }
+        }
+    )* };
+}
+arithmetic! {
+    Add add |a, b| a.combine(b, 1);
+    Sub sub |a, b| a.combine(b, -1);
+    Mul mul |a, b| a.product(b);
+}
+
+impl Sum for Dim {
+    fn sum<I: Iterator<Item = Dim>>(dims: I) -> Dim {
+        dims.fold(Dim::from(0), |sum, dim| sum + dim)
+    }
+}
+
+impl PartialEq<usize> for Dim {
+    fn eq(&self, other: &usize) -> bool {
+        self.as_usize() == Some(*other)
+    }
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Repr::Polynomial(terms) = &self.0 else { return write!(f, "{}", self.as_number().unwrap_or(0)) };
+        for (i, (monomial, coefficient)) in terms.iter().enumerate() {
+            let sign = if *coefficient < 0 { "-" } else { "+" };
+            if i > 0 || *coefficient < 0 {
+                f.write_str(sign)?;
+            }
+            let size = coefficient.unsigned_abs();
+            let names: Vec<&str> = monomial.iter().map(Symbol::name).collect();
+            match (size, names.is_empty()) {
+                (1, false) => f.write_str(&names.join("*"))?,
+                (_, true) => write!(f, "{size}")?,
+                (_, false) => write!(f, "{size}*{}", names.join("*"))?,
+            }
+        }
+        Ok(())
+    }
+}
+impl fmt::Debug for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for Dim {
+    type Err = String;
+
+    /// Reads what `Display` writes: sums of products of integers and symbols.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no dimension: write a number or a polynomial such as `8*n+1`");
+        let mut sum = Dim::from(0);
+        let mut rest = text.trim();
+        let mut first = true;
+        while first || !rest.is_empty() {
+            let sign = if let Some(tail) = rest.strip_prefix('-') {
+                rest = tail;
+                -1i64
+            } else {
+                if !first {
+                    rest = rest.strip_prefix('+').ok_or_else(wrong)?;
+                }
+                1
+            };
+            first = false;
+            let end = rest.find(['+', '-']).unwrap_or(rest.len());
+            let mut term = Dim::from(sign);
+            for factor in rest[..end].split('*') {
+                let factor = factor.trim();
+                term = match factor.parse::<i64>() {
+                    Ok(x) if !factor.starts_with('+') => term * x,
+                    _ if is_name(factor) => term * Dim::symbol(factor),
+                    _ => return Err(wrong()),
+                };
+            }
+            sum = sum + term;
+            rest = &rest[end..];
+        }
+        Ok(sum)
+    }
+}
+
+/// The sizes of symbols in one call.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Sizes(SmallVec<[(Symbol, usize); 4]>);
+
+impl Sizes {
+    /// No symbol has a size.
+    pub fn new() -> Self {
+        Sizes::default()
+    }
+
+    /// The size of a symbol, where it has one.
+    pub fn get(&self, symbol: &Symbol) -> Option<usize> {
+        self.0.iter().find(|(s, _)| s == symbol).map(|(_, size)| *size)
+    }
+
+    /// Gives a symbol its size; `Err` holds the size it already had, where that differs.
+    pub fn set(&mut self, symbol: Symbol, size: usize) -> Result<(), usize> {
+        match self.get(&symbol) {
+            Some(old) if old != size => Err(old),
+            Some(_) => Ok(()),
+            None => {
+                self.0.push((symbol, size));
+                self.0.sort();
+                Ok(())
+            }
+        }
+    }
+
+    /// Every symbol and its size, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&Symbol, usize)> {
+        self.0.iter().map(|(symbol, size)| (symbol, *size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dim(text: &str) -> Dim {
+        text.parse().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn normal_form_decides_equality() {
+        let (n, e) = (Dim::symbol("n"), Dim::symbol("e"));
+        assert_eq!(&n + 1 - 1, n);
+        assert_eq!((&n + &e) * 2, &e * 2 + &n * 2);
+        assert_eq!((&n + 1) * (&n - 1), &n * &n - 1);
+        assert_eq!(&n - &n, Dim::from(0));
+        assert_ne!(n, e);
+    }
+
+    #[test]
+    fn prints_and_parses() {
+        for text in ["0", "-3", "n", "n+1", "8*n", "8*n*n-2*e+7", "-n"] {
+            assert_eq!(dim(text).to_string(), text);
+            assert_eq!(dim(&dim(text).to_string()), dim(text));
+        }
+        for text in ["", "n+", "8n", "n**2", "1.5", "é"] {
+            assert!(text.parse::<Dim>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_put_in() {
+        let mut sizes = Sizes::new();
+        assert_eq!(sizes.set(Symbol::new("n"), 5), Ok(()));
+        assert_eq!(sizes.set(Symbol::new("n"), 6), Err(5));
+        assert_eq!(dim("2*n*e+1").at(&sizes), dim("10*e+1"));
+        assert_eq!(dim("n+1").at(&sizes), Dim::from(6));
+    }
+
+    #[test]
+    fn divides_and_solves() {
+        assert_eq!(dim("8*n").div_exact(&dim("8")), Some(dim("n")));
+        assert_eq!(dim("8*n*e").div_exact(&dim("2*n")), Some(dim("4*e")));
+        assert_eq!(dim("n+1").div_exact(&dim("n")), None);
+        assert_eq!(dim("8*n+8").solve(24), Some((Symbol::new("n"), 2)));
+        assert_eq!(dim("8*n").solve(25), None);
+    }
+}

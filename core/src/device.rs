@@ -1,0 +1,238 @@
+//! Devices and buffers. An array carries its device; there is no global one.
+
+use crate::aval::{Aval, DType, Element, Literal};
+use crate::error::Error;
+use smallvec::SmallVec;
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+/// Memory that holds one array.
+pub trait Buffer: fmt::Debug + Send + Sync + Any {
+    /// Element type and extents; every extent is a number.
+    fn aval(&self) -> &Aval;
+    /// Where the memory is.
+    fn device(&self) -> DeviceRef;
+    /// The contents on the host; free for host memory.
+    fn to_host(self: Arc<Self>) -> Result<Arc<HostArray>, Error>;
+    /// This buffer as its own type.
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// A place that holds arrays and runs compiled programs.
+pub trait Device: fmt::Debug + Send + Sync {
+    /// The name users see and caches hold: `cpu`, `cuda:0`.
+    fn name(&self) -> &str;
+    /// Copies an array to the device; free where it is there already.
+    fn put(&self, array: Arc<HostArray>) -> Result<Arc<dyn Buffer>, Error>;
+}
+
+/// A shared device.
+pub type DeviceRef = Arc<dyn Device>;
+
+/// The processor and its memory.
+#[derive(Debug)]
+struct Cpu;
+
+impl Device for Cpu {
+    fn name(&self) -> &str {
+        "cpu"
+    }
+    fn put(&self, array: Arc<HostArray>) -> Result<Arc<dyn Buffer>, Error> {
+        Ok(array)
+    }
+}
+
+/// The processor as a device: always there.
+pub fn cpu() -> DeviceRef {
+    Arc::new(Cpu)
+}
+
+/// The elements of a [`HostArray`], row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Data {
+    /// `f32` elements.
+    F32(Vec<f32>),
+    /// `f64` elements.
+    F64(Vec<f64>),
+    /// `i32` elements.
+    I32(Vec<i32>),
+    /// `u32` elements.
+    U32(Vec<u32>),
+    /// `bool` elements.
+    Bool(Vec<bool>),
+}
+
+/// Runs one block for whichever element type a [`Data`] holds: `with_data!(data, xs => xs.len())`.
+#[macro_export]
+macro_rules! with_data {
+    ($data:expr, $xs:ident => $body:expr) => {
+        match $data {
+            $crate::device::Data::F32($xs) => $body,
+            $crate::device::Data::F64($xs) => $body,
+            $crate::device::Data::I32($xs) => $body,
+            $crate::device::Data::U32($xs) => $body,
+            $crate::device::Data::Bool($xs) => $body,
+        }
+    };
+}
+
+/// An element type that [`Data`] can hold.
+pub trait HostElement: Element {
+    /// Wraps elements.
+    fn wrap(elements: Vec<Self>) -> Data;
+    /// The elements, where the type is right.
+    fn view(data: &Data) -> Option<&[Self]>;
+    /// The elements for writing, where the type is right.
+    fn view_mut(data: &mut Data) -> Option<&mut Vec<Self>>;
+}
+
+macro_rules! host_elements {
+    ($($t:ident $v:ident),*) => { $(impl HostElement for $t {
+        fn wrap(elements: Vec<Self>) -> Data { Data::$v(elements) }
+        fn view(data: &Data) -> Option<&[Self]> {
+            match data { Data::$v(xs) => Some(xs), _ => None }
+        }
+        fn view_mut(data: &mut Data) -> Option<&mut Vec<Self>> {
+            match data { Data::$v(xs) => Some(xs), _ => None }
+        }
+    })* };
+}
+host_elements!(f32 F32, f64 F64, i32 I32, u32 U32, bool Bool);
+
+/// A dense row-major array in host memory.
+#[derive(Clone, PartialEq)]
+pub struct HostArray {
+    aval: Aval,
+    data: Data,
+}
+
+impl HostArray {
+    /// An array of these elements.
+    ///
+    /// # Panics
+    /// If the number of elements is not the product of the extents.
+    #[track_caller]
+    pub fn new<T: HostElement>(shape: &[usize], elements: Vec<T>) -> Self {
+        HostArray::from_data(shape, T::wrap(elements))
+    }
+
+    /// An array of this data.
+    ///
+    /// # Panics
+    /// If the number of elements is not the product of the extents.
+    #[track_caller]
+    pub fn from_data(shape: &[usize], data: Data) -> Self {
+        let (len, dtype) = with_data!(&data, xs => (xs.len(), dtype_of(xs)));
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            len,
+            "shape {shape:?} does not hold the {len} elements given for it"
+        );
+        HostArray { aval: Aval::new(dtype, shape.iter().copied()), data }
+    }
+
+    /// A scalar.
+    pub fn scalar(literal: Literal) -> Self {
+        HostArray::full(&[], literal)
+    }
+
+    /// An array whose elements are all the same.
+    pub fn full(shape: &[usize], literal: Literal) -> Self {
+        let n = shape.iter().product();
+        let data = match literal {
+            Literal::F32(x) => Data::F32(vec![x; n]),
+            Literal::F64(x) => Data::F64(vec![x; n]),
+            Literal::I32(x) => Data::I32(vec![x; n]),
+            Literal::U32(x) => Data::U32(vec![x; n]),
+            Literal::Bool(x) => Data::Bool(vec![x; n]),
+        };
+        HostArray { aval: Aval::new(literal.dtype(), shape.iter().copied()), data }
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.aval.dtype
+    }
+
+    /// Extents.
+    pub fn shape(&self) -> SmallVec<[usize; 4]> {
+        self.aval.shape.iter().map(|d| d.as_usize().expect("a host array has numeric extents")).collect()
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        with_data!(&self.data, xs => xs.len())
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// The elements for writing; their number must stay.
+    pub fn data_mut(&mut self) -> &mut Data {
+        &mut self.data
+    }
+
+    /// The elements, moved out.
+    pub fn into_data(self) -> Data {
+        self.data
+    }
+
+    /// The elements as `T`.
+    ///
+    /// # Panics
+    /// If the element type is another.
+    #[track_caller]
+    pub fn as_slice<T: HostElement>(&self) -> &[T] {
+        match T::view(&self.data) {
+            Some(elements) => elements,
+            None => panic!("elements are {}, not {}: convert with astype first", self.dtype(), T::DTYPE),
+        }
+    }
+
+    /// The element at a row-major position.
+    pub fn get(&self, i: usize) -> Literal {
+        with_data!(&self.data, xs => xs[i].literal())
+    }
+
+    /// The same elements with other extents of the same product.
+    #[track_caller]
+    pub fn reshaped(&self, shape: &[usize]) -> Self {
+        HostArray::from_data(shape, self.data.clone())
+    }
+}
+
+fn dtype_of<T: Element>(_: &[T]) -> DType {
+    T::DTYPE
+}
+
+impl fmt::Debug for HostArray {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.aval)?;
+        with_data!(&self.data, xs => {
+            if xs.len() > 32 { write!(f, "{:?}…", &xs[..32]) } else { write!(f, "{xs:?}") }
+        })
+    }
+}
+
+impl Buffer for HostArray {
+    fn aval(&self) -> &Aval {
+        &self.aval
+    }
+    fn device(&self) -> DeviceRef {
+        cpu()
+    }
+    fn to_host(self: Arc<Self>) -> Result<Arc<HostArray>, Error> {
+        Ok(self)
+    }
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}

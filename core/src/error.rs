@@ -1,0 +1,60 @@
+//! Typed errors. Every message says what was wrong, where, and what to do.
+
+use std::fmt;
+
+/// Why a primitive refuses its operands, without the operands themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeError(pub String);
+
+impl TypeError {
+    /// An error with this reason.
+    pub fn new(why: impl Into<String>) -> Self {
+        TypeError(why.into())
+    }
+}
+
+impl fmt::Display for TypeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl std::error::Error for TypeError {}
+
+impl From<String> for TypeError {
+    fn from(why: String) -> Self {
+        TypeError(why)
+    }
+}
+
+/// Everything that can go wrong in the engine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Operands that a primitive refuses: operation, reason, operand types, the user's line.
+    #[error("{0}")]
+    Type(String),
+    /// A traced value was used where it has no meaning.
+    #[error("{0}")]
+    Trace(String),
+    /// A program's text could not be read.
+    #[error("line {line}, column {column}: {why}")]
+    Parse {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What was wrong and what was expected.
+        why: String,
+    },
+    /// A program or a kernel is not well formed; holds the text with the message under the line.
+    #[error("{0}")]
+    Verify(String),
+    /// Arguments that do not fit a compiled function.
+    #[error("{0}")]
+    Call(String),
+    /// A device failed or does not exist.
+    #[error("{0}")]
+    Device(String),
+    /// A transformation or a target does not know an operation.
+    #[error("{0}")]
+    Unsupported(String),
+}

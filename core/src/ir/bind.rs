@@ -1,0 +1,287 @@
+//! The one interception point: outside a trace `bind` computes, inside it records.
+
+use crate::aval::{Aval, Literal};
+use crate::error::{Error, TypeError};
+use crate::ir::value::Repr;
+use crate::ir::{Atom, Binder, Eqn, Location, Params, Primitive, Program, Value, Var, eval_concrete};
+use smallvec::SmallVec;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// One tracing scope: the program being recorded. Scope numbers are never reused.
+pub(crate) struct Scope {
+    id: u64,
+    name: String,
+    builder: RefCell<Builder>,
+}
+
+#[derive(Default)]
+struct Builder {
+    next: u32,
+    args: Vec<Binder>,
+    consts: Vec<Binder>,
+    const_values: Vec<Value>,
+    const_of: HashMap<ConstId, Var>,
+    eqns: Vec<Eqn>,
+}
+
+/// What makes two captured values the same: one buffer (kept alive by `const_values`), or one outer variable.
+#[derive(PartialEq, Eq, Hash)]
+enum ConstId {
+    Buffer(*const ()),
+    Outer(u64, Var),
+}
+
+thread_local! {
+    static SCOPES: RefCell<Vec<Rc<Scope>>> = const { RefCell::new(Vec::new()) };
+    static NEXT_SCOPE: Cell<u64> = const { Cell::new(0) };
+    static LOCATION: Cell<Option<Location>> = const { Cell::new(None) };
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Closes the scope when it is dropped, also while a panic unwinds.
+struct ScopeGuard;
+
+impl Drop for ScopeGuard {
+    fn drop(&mut self) {
+        SCOPES.with(|scopes| scopes.borrow_mut().pop());
+    }
+}
+
+/// Puts a cell's old content back when it is dropped.
+struct Restore<T: Copy + 'static>(&'static std::thread::LocalKey<Cell<T>>, T);
+
+impl<T: Copy> Drop for Restore<T> {
+    fn drop(&mut self) {
+        self.0.set(self.1);
+    }
+}
+
+/// Runs `f` with every equation it binds ascribed to `location`: what a transformation binds for an equation belongs
+/// to the user's line of that equation.
+pub fn with_location<R>(location: Location, f: impl FnOnce() -> R) -> R {
+    if !location.is_known() {
+        return f();
+    }
+    let _restore = Restore(&LOCATION, LOCATION.replace(Some(location)));
+    f()
+}
+
+/// Runs `f` and turns a refusal by the engine (an operation's type error, a traced value read) into an error.
+/// Other panics go on.
+pub fn quietly<R>(f: impl FnOnce() -> R) -> Result<R, Error> {
+    let result = {
+        let _restore = Restore(&QUIET, QUIET.replace(true));
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
+    };
+    result.map_err(|payload| match payload.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(other) => std::panic::resume_unwind(other),
+    })
+}
+
+/// Stops with an error: a panic at the user's line, or, within [`quietly`], an unwinding that prints nothing.
+#[track_caller]
+pub(crate) fn refuse(error: Error) -> ! {
+    if QUIET.get() {
+        std::panic::resume_unwind(Box::new(error));
+    }
+    panic!("{error}")
+}
+
+/// Whether a trace is open on this thread.
+pub fn is_tracing() -> bool {
+    SCOPES.with(|scopes| !scopes.borrow().is_empty())
+}
+
+impl Builder {
+    fn fresh(&mut self, aval: &Aval) -> Binder {
+        let var = Var(self.next);
+        self.next += 1;
+        Binder { var, aval: aval.clone() }
+    }
+}
+
+impl Scope {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_open(&self) -> bool {
+        SCOPES.with(|scopes| scopes.borrow().iter().any(|scope| scope.id == self.id))
+    }
+
+    /// The error for reading a traced value: names the variable, the function, the line, and the repair.
+    pub(crate) fn read_error(&self, var: Var, aval: &Aval, made_at: Location) -> Error {
+        let state = if self.is_open() { "is being traced" } else { "was traced" };
+        Error::Trace(format!(
+            "{var}: {aval} has no contents to read: it {state} in @{}, made at {made_at}\n  \
+             return it from the traced function and read the result, or compute it outside",
+            self.name
+        ))
+    }
+
+    fn escape_error(&self, var: Var, aval: &Aval, made_at: Location) -> Error {
+        Error::Trace(format!(
+            "{var}: {aval} was traced in @{}, made at {made_at}, and that trace has ended\n  \
+             return it from the traced function instead of keeping it in a variable outside",
+            self.name
+        ))
+    }
+
+    /// The operand that stands for `value` in this scope; captures it where it comes from outside.
+    fn atom(&self, value: &Value) -> Result<Atom, Error> {
+        let id = match value.repr() {
+            Repr::Traced { scope, var, .. } if scope.id == self.id => return Ok(Atom::Var(*var)),
+            Repr::Traced { scope, var, made_at } => {
+                if !scope.is_open() {
+                    return Err(scope.escape_error(*var, value.aval(), *made_at));
+                }
+                ConstId::Outer(scope.id, *var)
+            }
+            Repr::Concrete { buffer, .. } => {
+                if let Some(literal) = value.as_literal() {
+                    return Ok(Atom::Literal(literal));
+                }
+                ConstId::Buffer(Arc::as_ptr(buffer).cast())
+            }
+        };
+        let mut builder = self.builder.borrow_mut();
+        if let Some(var) = builder.const_of.get(&id) {
+            return Ok(Atom::Var(*var));
+        }
+        let binder = builder.fresh(value.aval());
+        let var = binder.var;
+        builder.const_of.insert(id, var);
+        builder.consts.push(binder);
+        builder.const_values.push(value.clone());
+        Ok(Atom::Var(var))
+    }
+}
+
+/// Applies a primitive, or says why it refuses: outside a trace computes, inside one records.
+#[track_caller]
+pub fn try_bind(
+    prim: &'static dyn Primitive,
+    ins: &[&Value],
+    params: Params,
+) -> Result<SmallVec<[Value; 1]>, Error> {
+    let location = LOCATION.get().unwrap_or_else(Location::caller);
+    let avals: SmallVec<[&Aval; 4]> = ins.iter().map(|value| value.aval()).collect();
+    let outs = prim
+        .abstract_eval(&avals, &params)
+        .map_err(|why| Error::Type(type_message(prim, &why, &avals, location)))?;
+    let Some(scope) = SCOPES.with(|scopes| scopes.borrow().last().cloned()) else {
+        return eval_concrete(prim, ins, &params);
+    };
+    let ins = ins.iter().map(|value| scope.atom(value)).collect::<Result<_, _>>()?;
+    let mut builder = scope.builder.borrow_mut();
+    let outs: SmallVec<[Binder; 1]> = outs.iter().map(|aval| builder.fresh(aval)).collect();
+    let values =
+        outs.iter().map(|b| Value::traced(b.aval.clone(), scope.clone(), b.var, location)).collect();
+    builder.eqns.push(Eqn { prim, params, ins, outs, location });
+    Ok(values)
+}
+
+fn type_message(prim: &dyn Primitive, why: &TypeError, ins: &[&Aval], location: Location) -> String {
+    let operands: Vec<String> = ins.iter().map(|aval| aval.to_string()).collect();
+    format!("{}: {why}\n  operands: {}\n  at {location}", prim.name(), operands.join(", "))
+}
+
+/// Applies a primitive.
+///
+/// # Panics
+/// At the caller's line, where the operands do not fit.
+#[track_caller]
+pub fn bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) -> SmallVec<[Value; 1]> {
+    match try_bind(prim, ins, params) {
+        Ok(outs) => outs,
+        Err(error) => refuse(error),
+    }
+}
+
+/// Applies a primitive of one output.
+///
+/// # Panics
+/// At the caller's line, where the operands do not fit.
+#[track_caller]
+pub fn bind1(prim: &'static dyn Primitive, ins: &[&Value], params: Params) -> Value {
+    bind(prim, ins, params).swap_remove(0)
+}
+
+/// What tracing a function gives.
+#[derive(Clone, Debug)]
+pub struct Traced {
+    /// The recorded program.
+    pub program: Program,
+    /// The values of `program.consts`.
+    pub consts: Vec<Value>,
+}
+
+/// Records what `f` does with arguments of these types.
+///
+/// # Panics
+/// Where `f` does, or returns a value of a trace that has ended.
+#[track_caller]
+pub fn trace(name: &str, avals: &[Aval], f: impl FnOnce(Vec<Value>) -> Vec<Value>) -> Traced {
+    let made_at = Location::caller();
+    let id = NEXT_SCOPE.get();
+    NEXT_SCOPE.set(id + 1);
+    let scope = Rc::new(Scope { id, name: name.to_string(), builder: RefCell::default() });
+    let args: Vec<Binder> = {
+        let mut builder = scope.builder.borrow_mut();
+        avals.iter().map(|aval| builder.fresh(aval)).collect()
+    };
+    scope.builder.borrow_mut().args = args.clone();
+    let values =
+        args.iter().map(|b| Value::traced(b.aval.clone(), scope.clone(), b.var, made_at)).collect();
+    SCOPES.with(|scopes| scopes.borrow_mut().push(scope.clone()));
+    let guard = ScopeGuard;
+    let outs = f(values);
+    let outs: Result<Vec<Atom>, Error> = outs.iter().map(|value| scope.atom(value)).collect();
+    drop(guard);
+    let outs = outs.unwrap_or_else(|error| refuse(error));
+    let builder = std::mem::take(&mut *scope.builder.borrow_mut());
+    let program =
+        Program { name: name.to_string(), args: builder.args, consts: builder.consts, eqns: builder.eqns, outs };
+    Traced { program: program.renumbered(), consts: builder.const_values }
+}
+
+/// Runs a program by binding its equations: computes outside a trace, records inside one. Gives the value of every
+/// variable.
+pub(crate) fn interpret_all(program: &Program, consts: &[Value], args: &[Value]) -> Vec<Option<Value>> {
+    let mut env: Vec<Option<Value>> = vec![None; program.n_var()];
+    for (binder, value) in program.args.iter().zip(args).chain(program.consts.iter().zip(consts)) {
+        env[binder.var.index()] = Some(value.clone());
+    }
+    for eqn in &program.eqns {
+        let ins: SmallVec<[Value; 4]> = eqn.ins.iter().map(|atom| read(*atom, &env)).collect();
+        let ins: SmallVec<[&Value; 4]> = ins.iter().collect();
+        let outs = with_location(eqn.location, || bind(eqn.prim, &ins, eqn.params.clone()));
+        for (binder, value) in eqn.outs.iter().zip(outs) {
+            env[binder.var.index()] = Some(value);
+        }
+    }
+    env
+}
+
+/// Runs a program by binding its equations: computes outside a trace, records inside one.
+pub fn interpret(program: &Program, consts: &[Value], args: &[Value]) -> Vec<Value> {
+    let env = interpret_all(program, consts, args);
+    program.outs.iter().map(|atom| read(*atom, &env)).collect()
+}
+
+/// The value of an operand.
+pub(crate) fn read(atom: Atom, env: &[Option<Value>]) -> Value {
+    match atom {
+        Atom::Var(var) => env[var.index()].clone().expect("a verified program binds before it reads"),
+        Atom::Literal(literal) => scalar(literal),
+    }
+}
+
+/// A scalar value.
+pub(crate) fn scalar(literal: Literal) -> Value {
+    literal.into()
+}

@@ -1,0 +1,55 @@
+//! The reference interpreter: each equation by its primitive's `eval`. Slow and obvious; the oracle of everything
+//! below it.
+
+use crate::aval::Sizes;
+use crate::device::{HostArray, cpu};
+use crate::error::Error;
+use crate::ir::program::Atom;
+use crate::ir::{Params, Primitive, Program, Value};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Computes one primitive on computed values, on the device of its operands.
+pub fn eval_concrete(
+    prim: &dyn Primitive,
+    ins: &[&Value],
+    params: &Params,
+) -> Result<SmallVec<[Value; 1]>, Error> {
+    let arrays = ins.iter().map(|value| value.to_host()).collect::<Result<SmallVec<[_; 4]>, _>>()?;
+    let refs: SmallVec<[&HostArray; 4]> = arrays.iter().map(|array| array.as_ref()).collect();
+    let device = ins.iter().find(|value| value.rank() > 0).and_then(|value| value.device()).unwrap_or_else(cpu);
+    prim.eval(&refs, params)
+        .into_iter()
+        .map(|array| Ok(Value::from_buffer(device.put(Arc::new(array))?)))
+        .collect()
+}
+
+/// Runs a program on host arrays: arguments first, then constants, as in the program's text.
+///
+/// `sizes` holds the size of every symbol.
+pub fn evaluate(program: &Program, args: &[Arc<HostArray>], consts: &[Arc<HostArray>], sizes: &Sizes) -> Vec<Arc<HostArray>> {
+    let mut env: Vec<Option<Arc<HostArray>>> = vec![None; program.n_var()];
+    for (binder, array) in program.args.iter().zip(args).chain(program.consts.iter().zip(consts)) {
+        env[binder.var.index()] = Some(array.clone());
+    }
+    let read = |atom: Atom, env: &[Option<Arc<HostArray>>]| match atom {
+        Atom::Var(var) => env[var.index()].clone().expect("a verified program binds before it reads"),
+        Atom::Literal(literal) => Arc::new(HostArray::scalar(literal)),
+    };
+    for eqn in &program.eqns {
+        let ins: SmallVec<[Arc<HostArray>; 4]> = eqn.ins.iter().map(|atom| read(*atom, &env)).collect();
+        let refs: SmallVec<[&HostArray; 4]> = ins.iter().map(|array| array.as_ref()).collect();
+        let outs = match eqn.params.get("program") {
+            // A nested program may use the outer one's symbols, which its own operands need not show.
+            Some(crate::ir::Attr::Program(inner)) if eqn.prim.kind() == crate::ir::Kind::Call => {
+                let (consts, args) = ins.split_at(inner.consts.len());
+                evaluate(inner, args, consts, sizes)
+            }
+            _ => eqn.prim.eval(&refs, &eqn.params.at(sizes)).into_iter().map(Arc::new).collect(),
+        };
+        for (binder, array) in eqn.outs.iter().zip(outs) {
+            env[binder.var.index()] = Some(array);
+        }
+    }
+    program.outs.iter().map(|atom| read(*atom, &env)).collect()
+}

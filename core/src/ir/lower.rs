@@ -1,0 +1,241 @@
+//! What a primitive says to a kernel: its scalar work, and where it reads. One description serves every target.
+
+use crate::aval::{Aval, DType, Dim, Literal};
+use crate::ir::{Params, Unsupported};
+
+/// An operation on scalars: all that a code generator must know.
+///
+/// Comparisons give `bool`, `Convert` and `Bitcast` the type they name, all others the type of their last operand.
+/// Integer arithmetic wraps; an integer division by zero gives 0 in a quotient and the dividend in a remainder.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "each is the operation of its name")]
+pub enum ScalarOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Rem,
+    Max,
+    Min,
+    Pow,
+    Neg,
+    Abs,
+    Sign,
+    Floor,
+    Sqrt,
+    Exp,
+    Expm1,
+    Log,
+    Log1p,
+    Sin,
+    Cos,
+    Tanh,
+    Logistic,
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    And,
+    Or,
+    Xor,
+    Not,
+    /// Shift left; by 32 or more gives 0.
+    Shl,
+    /// Logical shift right; by 32 or more gives 0.
+    Shr,
+    /// `select(which, when_false, when_true)`.
+    Select,
+    /// Conversion as Rust's `as` does it: floats to integers truncate and saturate; to `bool` is `x != 0`.
+    Convert(DType),
+    /// The same bits as another type of the same width.
+    Bitcast(DType),
+    /// First word of `threefry2x32(k0, k1, x0, x1)`.
+    Threefry0,
+    /// Second word of `threefry2x32(k0, k1, x0, x1)`.
+    Threefry1,
+}
+
+impl ScalarOp {
+    /// Every operation, with a stand-in type for conversions.
+    pub const ALL: [ScalarOp; 38] = {
+        use ScalarOp::*;
+        [
+            Add, Sub, Mul, Div, Rem, Max, Min, Pow, Neg, Abs, Sign, Floor, Sqrt, Exp, Expm1, Log, Log1p, Sin, Cos,
+            Tanh, Logistic, Eq, Ne, Lt, Le, Gt, Ge, And, Or, Xor, Not, Shl, Shr, Select, Convert(DType::F32),
+            Bitcast(DType::F32), Threefry0, Threefry1,
+        ]
+    };
+
+    /// The name in kernel text.
+    pub fn name(self) -> &'static str {
+        use ScalarOp::*;
+        match self {
+            Add => "add",
+            Sub => "sub",
+            Mul => "mul",
+            Div => "div",
+            Rem => "rem",
+            Max => "max",
+            Min => "min",
+            Pow => "pow",
+            Neg => "neg",
+            Abs => "abs",
+            Sign => "sign",
+            Floor => "floor",
+            Sqrt => "sqrt",
+            Exp => "exp",
+            Expm1 => "expm1",
+            Log => "log",
+            Log1p => "log1p",
+            Sin => "sin",
+            Cos => "cos",
+            Tanh => "tanh",
+            Logistic => "logistic",
+            Eq => "eq",
+            Ne => "ne",
+            Lt => "lt",
+            Le => "le",
+            Gt => "gt",
+            Ge => "ge",
+            And => "and",
+            Or => "or",
+            Xor => "xor",
+            Not => "not",
+            Shl => "shift_left",
+            Shr => "shift_right",
+            Select => "select",
+            Convert(_) => "convert",
+            Bitcast(_) => "bitcast",
+            Threefry0 => "threefry0",
+            Threefry1 => "threefry1",
+        }
+    }
+
+    /// Number of operands.
+    pub fn arity(self) -> usize {
+        use ScalarOp::*;
+        match self {
+            Neg | Abs | Sign | Floor | Sqrt | Exp | Expm1 | Log | Log1p | Sin | Cos | Tanh | Logistic | Not
+            | Convert(_) | Bitcast(_) => 1,
+            Select => 3,
+            Threefry0 | Threefry1 => 4,
+            _ => 2,
+        }
+    }
+
+    /// The type of the result for operands of these types.
+    pub fn result(self, ins: &[DType]) -> DType {
+        use ScalarOp::*;
+        match self {
+            Eq | Ne | Lt | Le | Gt | Ge => DType::Bool,
+            Convert(dtype) | Bitcast(dtype) => dtype,
+            _ => ins[ins.len() - 1],
+        }
+    }
+
+    /// Rough cost per element, in additions: decides what is worth storing and what is computed again.
+    pub fn cost(self) -> u32 {
+        use ScalarOp::*;
+        match self {
+            Threefry0 | Threefry1 => 100,
+            Exp | Expm1 | Log | Log1p | Sin | Cos | Tanh | Logistic | Pow => 20,
+            Div | Rem | Sqrt => 5,
+            _ => 1,
+        }
+    }
+}
+
+/// How a reduction combines elements.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ReduceOp {
+    /// Sum; 0 for none.
+    Sum,
+    /// Maximum; the least value of the type for none.
+    Max,
+}
+
+impl ReduceOp {
+    /// The name in kernel text.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReduceOp::Sum => "sum",
+            ReduceOp::Max => "max",
+        }
+    }
+
+    /// The result of reducing nothing.
+    pub fn identity(self, dtype: DType) -> Literal {
+        match (self, dtype) {
+            (ReduceOp::Max, DType::F32) => Literal::F32(f32::NEG_INFINITY),
+            (ReduceOp::Max, DType::F64) => Literal::F64(f64::NEG_INFINITY),
+            (ReduceOp::Max, DType::I32) => Literal::I32(i32::MIN),
+            _ => Literal::from_f64(dtype, 0.0),
+        }
+    }
+}
+
+/// A scalar inside a kernel: the number of the instruction that makes it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Scalar(pub u32);
+
+/// A position along one axis, inside a kernel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Index {
+    /// `constant + Σ stride · loop`: loops by number, strides may be symbolic.
+    Affine {
+        /// The part that no loop changes.
+        constant: Dim,
+        /// Loop number and stride; no stride is zero, no loop twice.
+        terms: Vec<(u32, Dim)>,
+    },
+    /// An `i32` computed inside the kernel.
+    Value(Scalar),
+}
+
+impl Index {
+    /// The same position always.
+    pub fn constant(at: impl Into<Dim>) -> Self {
+        Index::Affine { constant: at.into(), terms: vec![] }
+    }
+}
+
+/// What lowering offers to a primitive's [`lower`](crate::ir::Primitive::lower) rule.
+///
+/// Lowering is by demand: the rule is asked for one element of its output, at [`Lower::index`], and asks its operands
+/// for the elements it needs. Whether an operand is read from memory or computed on the spot is not the rule's
+/// concern.
+pub trait Lower {
+    /// Attributes of the equation.
+    fn params(&self) -> &Params;
+    /// Type of an operand.
+    fn operand(&self, i: usize) -> Aval;
+    /// Number of operands.
+    fn arity(&self) -> usize;
+    /// Type of an output.
+    fn output(&self, i: usize) -> Aval;
+    /// Where in the output the wanted element is, one position per axis.
+    fn index(&self) -> Vec<Index>;
+    /// The operand's element at `index`.
+    fn read(&mut self, operand: usize, index: &[Index]) -> Result<Scalar, Unsupported>;
+    /// Applies a scalar operation.
+    fn op(&mut self, op: ScalarOp, ins: &[Scalar]) -> Scalar;
+    /// A constant.
+    fn constant(&mut self, literal: Literal) -> Scalar;
+    /// A size as a scalar of the given integer or float type.
+    fn size(&mut self, dim: &Dim, dtype: DType) -> Scalar;
+    /// A position as an `i32`.
+    fn position(&mut self, index: &Index) -> Scalar;
+    /// `scale · index + offset`.
+    fn affine(&mut self, index: &Index, scale: &Dim, offset: &Dim) -> Index;
+    /// The sum of two positions.
+    fn add(&mut self, a: &Index, b: &Index) -> Index;
+    /// Opens loops over these extents, innermost last, for a reduction. Only a kernel's root may.
+    fn reduction_loops(&mut self, extents: &[Dim]) -> Result<Vec<Index>, Unsupported>;
+    /// Opens a loop over the members of segment `segment`: operands `offsets` and `order` say which. Gives the
+    /// member's number. Only a kernel's root may.
+    fn segment_loop(&mut self, segment: &Index, offsets: usize, order: usize) -> Result<Index, Unsupported>;
+    /// Combines `value` over all opened loops.
+    fn reduce(&mut self, op: ReduceOp, value: Scalar) -> Result<Scalar, Unsupported>;
+}

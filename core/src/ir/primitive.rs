@@ -1,0 +1,247 @@
+//! The one trait that a primitive implements, and the views its rules are given.
+
+use crate::aval::{Aval, Dim, Literal};
+use crate::device::HostArray;
+use crate::error::TypeError;
+use crate::ir::{Atom, Eqn, Lower, Params, Scalar, Value};
+use indexmap::IndexMap;
+use std::fmt;
+
+/// What passes may know of a primitive: its kind, never its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Each output element from the operands' elements at the same place (scalars count for every place).
+    /// `cost` is in additions per element.
+    Map {
+        /// Additions per element, roughly.
+        cost: u32,
+    },
+    /// Each output element is one of the operands' elements, or a constant: broadcasts, transposes, gathers.
+    View,
+    /// The same elements in the same order under another shape.
+    Reshape,
+    /// Elements from their position alone.
+    Generate,
+    /// Combines many elements into one: reductions, contractions, segment sums. Always the root of a kernel.
+    Reduce,
+    /// A nested program.
+    Call,
+    /// Runs through `eval` as it is.
+    Opaque,
+}
+
+/// A rule that a primitive does not have; the text says which and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported(pub String);
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An operation of the program IR with all its rules. Adding one is an implementation and a line in a table.
+pub trait Primitive: fmt::Debug + Sync {
+    /// The name in programs; the lax name where there is one.
+    fn name(&self) -> &'static str;
+
+    /// The types of the outputs, or why the operands do not fit. Must not panic for any operands and attributes.
+    fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError>;
+
+    /// The outputs' values: slow, obvious, the oracle of every other implementation. Sizes are numbers here.
+    fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray>;
+
+    /// Tangents of the outputs, `None` for zero. At least one operand has a tangent.
+    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>>;
+
+    /// Cotangents of the operands that are [`Linear::Unknown`], for a primitive that is linear in them.
+    fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
+        let _ = cx;
+        panic!("{}: not linear, so it has no transpose", self.name())
+    }
+
+    /// The operation over one more axis. At least one operand has it.
+    fn batch(&self, cx: &Batch<'_>) -> Batched;
+
+    /// What passes may know.
+    fn kind(&self) -> Kind;
+
+    /// Scalars of the outputs at [`Lower::index`].
+    fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
+        let _ = cx;
+        Err(Unsupported(format!("{}: no kernel", self.name())))
+    }
+
+    /// The same result by less work, where operands or attributes allow it.
+    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
+        let _ = cx;
+        None
+    }
+
+    /// Operands and attributes that show every branch of the rules: the conformance suite runs on them.
+    fn samples(&self) -> Vec<Sample>;
+}
+
+/// What a `jvp` rule is given.
+pub struct Jvp<'a> {
+    /// Operands.
+    pub primals: &'a [Value],
+    /// Their tangents, `None` for zero.
+    pub tangents: &'a [Option<Value>],
+    /// Outputs.
+    pub outs: &'a [Value],
+    /// Attributes.
+    pub params: &'a Params,
+}
+
+/// An operand of a linear equation.
+#[derive(Clone, Debug)]
+pub enum Linear {
+    /// Depends on the linear input; only its type is known.
+    Unknown(Aval),
+    /// A residual.
+    Known(Value),
+}
+
+impl Linear {
+    /// The operand's type.
+    pub fn aval(&self) -> Aval {
+        match self {
+            Linear::Unknown(aval) => aval.clone(),
+            Linear::Known(value) => value.aval().clone(),
+        }
+    }
+
+    /// The residual, where it is one.
+    pub fn known(&self) -> Option<&Value> {
+        match self {
+            Linear::Unknown(_) => None,
+            Linear::Known(value) => Some(value),
+        }
+    }
+
+    /// Whether it depends on the linear input.
+    pub fn is_unknown(&self) -> bool {
+        self.known().is_none()
+    }
+}
+
+/// What a `transpose` rule is given.
+pub struct Transpose<'a> {
+    /// Cotangents of the outputs, `None` for zero; at least one is there.
+    pub cotangents: &'a [Option<Value>],
+    /// Operands.
+    pub ins: &'a [Linear],
+    /// Attributes.
+    pub params: &'a Params,
+}
+
+impl Transpose<'_> {
+    /// The cotangent of a single output.
+    pub fn cotangent(&self) -> &Value {
+        self.cotangents[0].as_ref().expect("transpose is only asked for with a cotangent")
+    }
+}
+
+/// What a `batch` rule is given.
+pub struct Batch<'a> {
+    /// Operands, each with the place of the new axis where it has one.
+    pub ins: &'a [(Value, Option<usize>)],
+    /// Extent of the new axis.
+    pub size: &'a Dim,
+    /// Attributes.
+    pub params: &'a Params,
+}
+
+/// The outputs of a `batch` rule, each with the place of the new axis, where it has one.
+pub type Batched = Vec<(Value, Option<usize>)>;
+
+/// What a `simplify` rule is given.
+pub struct Simplify<'a> {
+    /// The equation.
+    pub eqn: &'a Eqn,
+    /// Types of its operands.
+    pub ins: &'a [Aval],
+    /// The equation that makes an operand, where one does.
+    pub definition: &'a dyn Fn(usize) -> Option<Eqn>,
+}
+
+impl Simplify<'_> {
+    /// Attributes of the equation.
+    pub fn params(&self) -> &Params {
+        &self.eqn.params
+    }
+
+    /// The constant that every element of an operand has: a literal, or a broadcast of one.
+    pub fn uniform(&self, operand: usize) -> Option<Literal> {
+        if let Atom::Literal(literal) = self.eqn.ins[operand] {
+            return Some(literal);
+        }
+        let def = (self.definition)(operand)?;
+        match (def.prim.name(), def.ins.first()) {
+            ("zeros", _) => Some(Literal::from_f64(self.ins[operand].dtype, 0.0)),
+            ("broadcast_in_dim", Some(Atom::Literal(literal))) => Some(*literal),
+            _ => None,
+        }
+    }
+}
+
+/// What replaces a simplified equation of one output.
+#[derive(Clone, Debug)]
+pub enum Rewrite {
+    /// One of its operands, of the same type.
+    Operand(usize),
+    /// Any atom that is in scope, of the same type.
+    Atom(Atom),
+    /// All zeros.
+    Zeros,
+    /// Another equation with these operands and the same output type.
+    Eqn(&'static dyn Primitive, Vec<Atom>, Params),
+}
+
+/// Operands and attributes for the conformance suite.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// What it shows.
+    pub name: &'static str,
+    /// Operands.
+    pub ins: Vec<HostArray>,
+    /// Attributes.
+    pub params: Params,
+}
+
+impl Sample {
+    /// A sample.
+    pub fn new(name: &'static str, ins: Vec<HostArray>, params: Params) -> Self {
+        Sample { name, ins, params }
+    }
+}
+
+/// The primitives that a text may name.
+#[derive(Debug)]
+pub struct Registry(IndexMap<&'static str, &'static dyn Primitive>);
+
+impl Registry {
+    /// The core's own primitives and those of the tables.
+    ///
+    /// # Panics
+    /// If two primitives share a name.
+    pub fn new(tables: &[&[&'static dyn Primitive]]) -> Self {
+        let mut all: IndexMap<&'static str, &'static dyn Primitive> = IndexMap::new();
+        let own: &[&'static dyn Primitive] = crate::ir::structural::PRIMITIVES;
+        for prim in std::iter::once(&own).chain(tables).flat_map(|table| table.iter()) {
+            assert!(all.insert(prim.name(), *prim).is_none(), "two primitives are called {}", prim.name());
+        }
+        Registry(all)
+    }
+
+    /// The primitive of this name.
+    pub fn get(&self, name: &str) -> Option<&'static dyn Primitive> {
+        self.0.get(name).copied()
+    }
+
+    /// Every primitive, in table order.
+    pub fn iter(&self) -> impl Iterator<Item = &'static dyn Primitive> {
+        self.0.values().copied()
+    }
+}

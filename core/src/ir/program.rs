@@ -1,0 +1,251 @@
+//! Programs: single-assignment, straight-line, typed at every binder.
+
+use crate::aval::{Aval, Literal, Symbol};
+use crate::ir::{Params, Primitive};
+use smallvec::SmallVec;
+use std::fmt;
+
+/// A variable, numbered in the order of binders: arguments, constants, equations.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Var(pub u32);
+
+impl Var {
+    /// The number as an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for Var {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "%{}", self.0)
+    }
+}
+
+/// An operand: a variable or a scalar constant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Atom {
+    /// A variable.
+    Var(Var),
+    /// A scalar constant.
+    Literal(Literal),
+}
+
+impl Atom {
+    /// The variable, where it is one.
+    pub fn var(self) -> Option<Var> {
+        match self {
+            Atom::Var(var) => Some(var),
+            Atom::Literal(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Atom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Atom::Var(var) => var.fmt(f),
+            Atom::Literal(literal) => literal.fmt(f),
+        }
+    }
+}
+
+/// A variable where it is bound, with its type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Binder {
+    /// The variable.
+    pub var: Var,
+    /// Its type.
+    pub aval: Aval,
+}
+
+/// A place in the user's source. Unknown for programs read from text.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Location(Option<&'static std::panic::Location<'static>>);
+
+impl Location {
+    /// The place of the caller.
+    #[track_caller]
+    pub fn caller() -> Self {
+        Location(Some(std::panic::Location::caller()))
+    }
+
+    /// Whether the place is known.
+    pub fn is_known(self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(at) => write!(f, "{at}"),
+            None => f.write_str("an unknown place"),
+        }
+    }
+}
+
+/// One equation: `%3: f32[2] = add %1, %2`.
+#[derive(Clone, Debug)]
+pub struct Eqn {
+    /// The operation.
+    pub prim: &'static dyn Primitive,
+    /// Attributes.
+    pub params: Params,
+    /// Operands.
+    pub ins: SmallVec<[Atom; 4]>,
+    /// What it binds.
+    pub outs: SmallVec<[Binder; 1]>,
+    /// The user's line that made it; no part of equality.
+    pub location: Location,
+}
+
+impl PartialEq for Eqn {
+    fn eq(&self, other: &Self) -> bool {
+        self.prim.name() == other.prim.name()
+            && self.params == other.params
+            && self.ins == other.ins
+            && self.outs == other.outs
+    }
+}
+
+/// A program. `verify`'s documentation says when it is well formed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Program {
+    /// Its name, without the `@`.
+    pub name: String,
+    /// Arguments.
+    pub args: Vec<Binder>,
+    /// Captured constants: arguments that the tracer added.
+    pub consts: Vec<Binder>,
+    /// Equations, each after those it reads.
+    pub eqns: Vec<Eqn>,
+    /// Results.
+    pub outs: Vec<Atom>,
+}
+
+impl Program {
+    /// Every binder in order: arguments, constants, equations.
+    pub fn binders(&self) -> impl Iterator<Item = &Binder> {
+        self.args.iter().chain(&self.consts).chain(self.eqns.iter().flat_map(|eqn| &eqn.outs))
+    }
+
+    /// One more than the largest variable number.
+    pub fn n_var(&self) -> usize {
+        self.binders().map(|binder| binder.var.index() + 1).max().unwrap_or(0)
+    }
+
+    /// The type of every variable, by number. Variables that are not bound have the type `bool[]`.
+    pub fn avals(&self) -> Vec<Aval> {
+        let mut avals = vec![Aval::scalar(crate::aval::DType::Bool); self.n_var()];
+        for binder in self.binders() {
+            avals[binder.var.index()] = binder.aval.clone();
+        }
+        avals
+    }
+
+    /// The types of the results.
+    pub fn out_avals(&self) -> Vec<Aval> {
+        let avals = self.avals();
+        self.outs.iter().map(|atom| atom_aval(*atom, &avals)).collect()
+    }
+
+    /// Every symbol in the types of arguments and constants, sorted.
+    pub fn symbols(&self) -> Vec<Symbol> {
+        let binders = self.args.iter().chain(&self.consts);
+        let mut all: Vec<Symbol> =
+            binders.flat_map(|binder| binder.aval.shape.iter().flat_map(|dim| dim.symbols())).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// The same program with variables numbered in the order of binders.
+    pub fn renumbered(mut self) -> Self {
+        let mut new = vec![Var(u32::MAX); self.n_var()];
+        for (i, binder) in self.binders().enumerate() {
+            new[binder.var.index()] = Var(i as u32);
+        }
+        let rename = |atom: &mut Atom| {
+            if let Atom::Var(var) = atom {
+                *var = new.get(var.index()).copied().unwrap_or(Var(u32::MAX));
+            }
+        };
+        for binder in self.args.iter_mut().chain(&mut self.consts) {
+            binder.var = new[binder.var.index()];
+        }
+        for eqn in &mut self.eqns {
+            eqn.ins.iter_mut().for_each(rename);
+            for binder in &mut eqn.outs {
+                binder.var = new[binder.var.index()];
+            }
+        }
+        self.outs.iter_mut().for_each(rename);
+        self
+    }
+
+    /// The same program with every nested program put in the place of its call.
+    pub fn inlined(&self) -> Program {
+        let mut eqns = Vec::with_capacity(self.eqns.len());
+        let mut next = self.n_var() as u32;
+        let mut names: Vec<Option<Atom>> = vec![None; self.n_var()];
+        inline_into(&self.eqns, &mut names, &mut next, &mut eqns, Location::default());
+        let outs = self.outs.iter().map(|atom| resolve(*atom, &names)).collect();
+        Program { name: self.name.clone(), args: self.args.clone(), consts: self.consts.clone(), eqns, outs }
+            .renumbered()
+    }
+}
+
+/// The type of an operand, given the types of variables; `bool[]` for a variable that is not bound.
+pub(crate) fn atom_aval(atom: Atom, avals: &[Aval]) -> Aval {
+    match atom {
+        Atom::Var(var) => avals.get(var.index()).cloned().unwrap_or(Aval::scalar(crate::aval::DType::Bool)),
+        Atom::Literal(literal) => Aval::scalar(literal.dtype()),
+    }
+}
+
+fn resolve(atom: Atom, names: &[Option<Atom>]) -> Atom {
+    match atom {
+        Atom::Var(var) => names[var.index()].unwrap_or(atom),
+        Atom::Literal(_) => atom,
+    }
+}
+
+/// Appends `eqns` with calls replaced by their programs. `names` says what stands for a variable.
+fn inline_into(
+    eqns: &[Eqn],
+    names: &mut Vec<Option<Atom>>,
+    next: &mut u32,
+    into: &mut Vec<Eqn>,
+    call_location: Location,
+) {
+    for eqn in eqns {
+        let ins: SmallVec<[Atom; 4]> = eqn.ins.iter().map(|atom| resolve(*atom, names)).collect();
+        let location = if eqn.location.is_known() { eqn.location } else { call_location };
+        if eqn.prim.kind() != crate::ir::Kind::Call {
+            let outs = eqn
+                .outs
+                .iter()
+                .map(|binder| match names[binder.var.index()] {
+                    Some(Atom::Var(var)) => Binder { var, aval: binder.aval.clone() },
+                    _ => binder.clone(),
+                })
+                .collect();
+            into.push(Eqn { prim: eqn.prim, params: eqn.params.clone(), ins, outs, location });
+            continue;
+        }
+        let inner = eqn.params.program("program");
+        let mut inner_names: Vec<Option<Atom>> = vec![None; inner.n_var()];
+        for (binder, atom) in inner.consts.iter().chain(&inner.args).zip(&ins) {
+            inner_names[binder.var.index()] = Some(*atom);
+        }
+        for binder in inner.eqns.iter().flat_map(|eqn| &eqn.outs) {
+            inner_names[binder.var.index()] = Some(Atom::Var(Var(*next)));
+            *next += 1;
+        }
+        inline_into(&inner.eqns, &mut inner_names, next, into, location);
+        for (binder, atom) in eqn.outs.iter().zip(&inner.outs) {
+            names[binder.var.index()] = Some(resolve(*atom, &inner_names));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The operations that the transformations themselves bind: zeros, sums of cotangents, moving and repeating axes,
+//! and calls of nested programs. Every other operation lives outside the core.
+
+mod call;
+mod movement;
+mod reduce;
+mod sum;
+
+pub use call::{CALL, call};
+pub use movement::{BROADCAST_IN_DIM, TRANSPOSE, broadcast_in_dim, move_axis, transpose};
+pub use reduce::{REDUCE_SUM, reduce_sum};
+pub use sum::{ADD_ANY, ZEROS, add_any, zeros};
+
+use crate::ir::Primitive;
+
+/// The core's own primitives.
+pub static PRIMITIVES: &[&dyn Primitive] = &[ADD_ANY, BROADCAST_IN_DIM, CALL, REDUCE_SUM, TRANSPOSE, ZEROS];

@@ -1,0 +1,152 @@
+//! `reduce_sum`: the transpose of broadcasting.
+
+use crate::aval::Aval;
+use crate::device::{Data, HostArray};
+use crate::error::TypeError;
+use crate::ir::structural::broadcast_in_dim;
+use crate::ir::structural::movement::row_major;
+use crate::ir::structural::sum::unknown;
+use crate::ir::{
+    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, ReduceOp, Rewrite, Sample, Scalar, Simplify, Transpose,
+    Unsupported, Value, bind1,
+};
+
+/// Sum over axes.
+#[derive(Debug)]
+pub struct ReduceSum;
+/// The primitive `reduce_sum {axes}`.
+pub static REDUCE_SUM: &dyn Primitive = &ReduceSum;
+
+/// The sum of `x` over `axes`, which disappear.
+#[track_caller]
+pub fn reduce_sum(x: &Value, axes: &[usize]) -> Value {
+    if axes.is_empty() {
+        return x.clone();
+    }
+    bind1(REDUCE_SUM, &[x], Params::new().with("axes", axes))
+}
+
+/// The type of a reduction over the attribute `axes`: those axes disappear.
+pub fn reduced_aval(ins: &[&Aval], params: &Params) -> Result<Aval, TypeError> {
+    let [x] = ins else { return Err(TypeError::new("takes one operand")) };
+    let axes = params.try_axes("axes")?;
+    if axes.iter().any(|axis| *axis >= x.rank()) || axes.windows(2).any(|pair| pair[0] >= pair[1]) {
+        return Err(TypeError::new(format!("axes {axes:?} must rise and be below {}", x.rank())));
+    }
+    let kept = x.shape.iter().enumerate().filter(|(axis, _)| !axes.contains(axis));
+    Ok(x.with_shape(kept.map(|(_, extent)| extent.clone()).collect()))
+}
+
+/// For every element of an array of `shape`, in order, its place in the array without `axes`.
+pub fn reduced_places(shape: &[usize], axes: &[usize]) -> (Vec<usize>, impl Iterator<Item = usize> + use<>) {
+    let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]).collect();
+    let mut strides = row_major(&kept).into_iter();
+    let strides: Vec<isize> =
+        (0..shape.len()).map(|axis| if axes.contains(&axis) { 0 } else { strides.next().unwrap_or(0) }).collect();
+    let shape = shape.to_vec();
+    let n = shape.iter().product();
+    let mut index = vec![0usize; shape.len()];
+    let mut at = 0isize;
+    let places = (0..n).map(move |_| {
+        let here = at as usize;
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            at += strides[axis];
+            if index[axis] < shape[axis] {
+                break;
+            }
+            at -= strides[axis] * shape[axis] as isize;
+            index[axis] = 0;
+        }
+        here
+    });
+    (kept, places)
+}
+
+/// The new axis's place after `axes` (in the operand without it) have disappeared, and the axes with it.
+pub fn reduced_batch(axes: &[usize], at: usize) -> (Vec<usize>, usize) {
+    let shifted: Vec<usize> = axes.iter().map(|axis| axis + usize::from(*axis >= at)).collect();
+    let place = at - shifted.iter().filter(|axis| **axis < at).count();
+    (shifted, place)
+}
+
+/// Lowers a reduction over the attribute `axes`.
+pub fn lower_reduction(cx: &mut dyn Lower, op: ReduceOp) -> Result<Vec<Scalar>, Unsupported> {
+    let axes = cx.params().axes("axes");
+    let shape = cx.operand(0).shape;
+    let extents: Vec<_> = axes.iter().map(|axis| shape[*axis].clone()).collect();
+    let (mut kept, mut loops) = (cx.index().into_iter(), cx.reduction_loops(&extents)?.into_iter());
+    let mut at: Vec<Index> = vec![];
+    for axis in 0..shape.len() {
+        let next = if axes.contains(&axis) { loops.next() } else { kept.next() };
+        at.push(next.ok_or_else(|| Unsupported("a reduction's axes do not fit its operand".into()))?);
+    }
+    let value = cx.read(0, &at)?;
+    Ok(vec![cx.reduce(op, value)?])
+}
+
+impl Primitive for ReduceSum {
+    fn name(&self) -> &'static str {
+        "reduce_sum"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
+        let aval = reduced_aval(ins, params)?;
+        if aval.dtype == crate::aval::DType::Bool {
+            return Err(TypeError::new("cannot sum bool: convert to i32 first"));
+        }
+        Ok(vec![aval])
+    }
+    fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
+        let (shape, places) = reduced_places(&ins[0].shape(), &params.axes("axes"));
+        let n = shape.iter().product();
+        macro_rules! sum {
+            ($xs:ident, $variant:ident, $zero:expr, $add:expr) => {{
+                let mut sums = vec![$zero; n];
+                $xs.iter().zip(places).for_each(|(x, at)| sums[at] = $add(sums[at], *x));
+                Data::$variant(sums)
+            }};
+        }
+        let data = match ins[0].data() {
+            Data::F32(xs) => sum!(xs, F32, 0.0, |a: f32, b: f32| a + b),
+            Data::F64(xs) => sum!(xs, F64, 0.0, |a: f64, b: f64| a + b),
+            Data::I32(xs) => sum!(xs, I32, 0, i32::wrapping_add),
+            Data::U32(xs) => sum!(xs, U32, 0, u32::wrapping_add),
+            Data::Bool(_) => unreachable!("abstract_eval refuses bool"),
+        };
+        vec![HostArray::from_data(&shape, data)]
+    }
+    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
+        vec![cx.tangents[0].as_ref().map(|t| reduce_sum(t, &cx.params.axes("axes")))]
+    }
+    // every summed element gets the sum's cotangent
+    fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
+        let axes = cx.params.axes("axes");
+        vec![unknown(&cx.ins[0]).map(|aval| {
+            let kept: Vec<usize> = (0..aval.rank()).filter(|axis| !axes.contains(axis)).collect();
+            broadcast_in_dim(cx.cotangent(), &aval.shape, &kept)
+        })]
+    }
+    fn batch(&self, cx: &Batch<'_>) -> Batched {
+        let (x, at) = (&cx.ins[0].0, cx.ins[0].1.expect("the operand is batched"));
+        let (axes, place) = reduced_batch(&cx.params.axes("axes"), at);
+        vec![(reduce_sum(x, &axes), Some(place))]
+    }
+    fn kind(&self) -> Kind {
+        Kind::Reduce
+    }
+    fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
+        lower_reduction(cx, ReduceOp::Sum)
+    }
+    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
+        cx.params().axes("axes").is_empty().then_some(Rewrite::Operand(0))
+    }
+    fn samples(&self) -> Vec<Sample> {
+        let x = HostArray::new(&[2, 3, 2], (0..12).map(|i| i as f32 * 0.25 - 1.0).collect());
+        let axes = |axes: Vec<usize>| Params::new().with("axes", axes);
+        vec![
+            Sample::new("all", vec![x.clone()], axes(vec![0, 1, 2])),
+            Sample::new("middle", vec![x.clone()], axes(vec![1])),
+            Sample::new("ends", vec![x], axes(vec![0, 2])),
+        ]
+    }
+}

@@ -1,0 +1,127 @@
+//! `zeros` and `add_any`: what is left of a cotangent that nothing contributes to, and the sum of two.
+
+use crate::aval::{Aval, Literal};
+use crate::device::{Data, HostArray};
+use crate::error::TypeError;
+use crate::ir::{
+    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose,
+    Unsupported, Value, bind1,
+};
+
+/// All zeros of a type.
+#[derive(Debug)]
+pub struct Zeros;
+/// The primitive `zeros {dtype, shape}`.
+pub static ZEROS: &dyn Primitive = &Zeros;
+
+/// All zeros of this type.
+#[track_caller]
+pub fn zeros(aval: &Aval) -> Value {
+    bind1(ZEROS, &[], Params::new().with("dtype", aval.dtype).with("shape", &aval.shape))
+}
+
+impl Primitive for Zeros {
+    fn name(&self) -> &'static str {
+        "zeros"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
+        if !ins.is_empty() {
+            return Err(TypeError::new("takes no operand"));
+        }
+        Ok(vec![Aval { dtype: params.try_dtype("dtype")?, shape: params.try_dims("shape")? }])
+    }
+    fn eval(&self, _: &[&HostArray], params: &Params) -> Vec<HostArray> {
+        let shape = params.axes("shape");
+        vec![HostArray::full(&shape, Literal::from_f64(params.dtype("dtype"), 0.0))]
+    }
+    fn jvp(&self, _: &Jvp<'_>) -> Vec<Option<Value>> {
+        vec![None]
+    }
+    fn batch(&self, cx: &Batch<'_>) -> Batched {
+        vec![(bind1(ZEROS, &[], cx.params.clone()), None)]
+    }
+    fn kind(&self) -> Kind {
+        Kind::Generate
+    }
+    fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
+        let dtype = cx.output(0).dtype;
+        Ok(vec![cx.constant(Literal::from_f64(dtype, 0.0))])
+    }
+    fn samples(&self) -> Vec<Sample> {
+        let params = Params::new().with("dtype", crate::aval::DType::F32).with("shape", vec![2usize, 3]);
+        vec![Sample::new("matrix", vec![], params)]
+    }
+}
+
+/// The sum of two cotangents.
+#[derive(Debug)]
+pub struct AddAny;
+/// The primitive `add_any`.
+pub static ADD_ANY: &dyn Primitive = &AddAny;
+
+/// The sum of two cotangents of one type.
+#[track_caller]
+pub fn add_any(a: &Value, b: &Value) -> Value {
+    bind1(ADD_ANY, &[a, b], Params::new())
+}
+
+impl Primitive for AddAny {
+    fn name(&self) -> &'static str {
+        "add_any"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], _: &Params) -> Result<Vec<Aval>, TypeError> {
+        match ins {
+            [a, b] if a == b && a.dtype.is_float() => Ok(vec![(*a).clone()]),
+            [_, _] => Err(TypeError::new("cotangents must have one floating type")),
+            _ => Err(TypeError::new("takes two operands")),
+        }
+    }
+    fn eval(&self, ins: &[&HostArray], _: &Params) -> Vec<HostArray> {
+        let data = match (ins[0].data(), ins[1].data()) {
+            (Data::F32(a), Data::F32(b)) => Data::F32(a.iter().zip(b).map(|(a, b)| a + b).collect()),
+            (Data::F64(a), Data::F64(b)) => Data::F64(a.iter().zip(b).map(|(a, b)| a + b).collect()),
+            _ => unreachable!("abstract_eval admits equal floating types only"),
+        };
+        vec![HostArray::from_data(&ins[0].shape(), data)]
+    }
+    // d(a + b) = da + db
+    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
+        vec![match (&cx.tangents[0], &cx.tangents[1]) {
+            (Some(a), Some(b)) => Some(add_any(a, b)),
+            (a, b) => a.clone().or(b.clone()),
+        }]
+    }
+    fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
+        cx.ins.iter().map(|operand| operand.is_unknown().then(|| cx.cotangent().clone())).collect()
+    }
+    fn batch(&self, cx: &Batch<'_>) -> Batched {
+        let axis = cx.ins.iter().find_map(|(_, axis)| *axis).expect("an operand is batched");
+        let [a, b] = [0, 1].map(|i| super::movement::place_axis(&cx.ins[i], axis, cx.size));
+        vec![(add_any(&a, &b), Some(axis))]
+    }
+    fn kind(&self) -> Kind {
+        Kind::Map { cost: 1 }
+    }
+    fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
+        let index = cx.index();
+        let (a, b) = (cx.read(0, &index)?, cx.read(1, &index)?);
+        Ok(vec![cx.op(ScalarOp::Add, &[a, b])])
+    }
+    // a + 0 = a
+    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
+        let zero = |i| cx.uniform(i).is_some_and(|x| x.as_f64() == 0.0);
+        [(0, 1), (1, 0)].into_iter().find(|(i, _)| zero(*i)).map(|(_, other)| Rewrite::Operand(other))
+    }
+    fn samples(&self) -> Vec<Sample> {
+        let array = |x: f32| HostArray::new(&[2, 2], vec![x, -x, 0.5, 2.0 * x]);
+        vec![Sample::new("matrices", vec![array(1.5), array(-0.25)], Params::new())]
+    }
+}
+
+/// Whether an operand of a linear equation is the unknown one (for rules with one linear operand).
+pub(super) fn unknown(operand: &Linear) -> Option<Aval> {
+    match operand {
+        Linear::Unknown(aval) => Some(aval.clone()),
+        Linear::Known(_) => None,
+    }
+}

@@ -1,0 +1,148 @@
+//! `Value`: the engine's handle on an array, computed or being traced.
+
+use crate::aval::{Aval, DType, Dim, Literal, Shape};
+use crate::device::{Buffer, DeviceRef, HostArray};
+use crate::error::Error;
+use crate::ir::bind::Scope;
+use crate::ir::{Location, Var};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// An array: a buffer on a device, or a place in the program that is being traced.
+#[derive(Clone)]
+pub struct Value {
+    aval: Aval,
+    repr: Repr,
+}
+
+#[derive(Clone)]
+pub(crate) enum Repr {
+    /// A buffer; `declared` is its shape with the symbols its maker gave to the axes.
+    Concrete { buffer: Arc<dyn Buffer>, declared: Option<Shape> },
+    /// A variable of an open (or closed) tracing scope.
+    Traced { scope: Rc<Scope>, var: Var, made_at: Location },
+}
+
+impl From<HostArray> for Value {
+    fn from(array: HostArray) -> Self {
+        Value::from_buffer(Arc::new(array))
+    }
+}
+
+impl From<Arc<HostArray>> for Value {
+    fn from(array: Arc<HostArray>) -> Self {
+        Value::from_buffer(array)
+    }
+}
+
+impl From<Literal> for Value {
+    fn from(literal: Literal) -> Self {
+        HostArray::scalar(literal).into()
+    }
+}
+
+impl Value {
+    /// The array in a buffer.
+    pub fn from_buffer(buffer: Arc<dyn Buffer>) -> Self {
+        Value { aval: buffer.aval().clone(), repr: Repr::Concrete { buffer, declared: None } }
+    }
+
+    pub(crate) fn traced(aval: Aval, scope: Rc<Scope>, var: Var, made_at: Location) -> Self {
+        Value { aval, repr: Repr::Traced { scope, var, made_at } }
+    }
+
+    pub(crate) fn repr(&self) -> &Repr {
+        &self.repr
+    }
+
+    /// Element type and extents. Extents are numbers outside `jit`; inside they may be symbols.
+    pub fn aval(&self) -> &Aval {
+        &self.aval
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.aval.dtype
+    }
+
+    /// Extents.
+    pub fn shape(&self) -> &Shape {
+        &self.aval.shape
+    }
+
+    /// Number of axes.
+    pub fn rank(&self) -> usize {
+        self.aval.rank()
+    }
+
+    /// Whether it is being traced.
+    pub fn is_traced(&self) -> bool {
+        matches!(self.repr, Repr::Traced { .. })
+    }
+
+    /// The type under which `jit` traces this array: symbols where its maker declared them.
+    pub fn declared_aval(&self) -> Aval {
+        match &self.repr {
+            Repr::Concrete { declared: Some(shape), .. } => self.aval.with_shape(shape.clone()),
+            _ => self.aval.clone(),
+        }
+    }
+
+    /// Declares symbolic extents for the axes: `jit` then traces the array once for every size.
+    ///
+    /// # Panics
+    /// If the number of axes differs. A traced value stays as it is.
+    #[track_caller]
+    pub fn declare(mut self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Self {
+        let shape: Shape = shape.into_iter().map(Into::into).collect();
+        assert_eq!(shape.len(), self.rank(), "declare: {} has another number of axes than {shape:?}", self.aval);
+        if let Repr::Concrete { declared, .. } = &mut self.repr {
+            *declared = shape.iter().any(|dim| dim.as_number().is_none()).then_some(shape);
+        }
+        self
+    }
+
+    /// The buffer of a computed array; an error for a traced one.
+    pub fn buffer(&self) -> Result<&Arc<dyn Buffer>, Error> {
+        match &self.repr {
+            Repr::Concrete { buffer, .. } => Ok(buffer),
+            Repr::Traced { scope, var, made_at } => Err(scope.read_error(*var, &self.aval, *made_at)),
+        }
+    }
+
+    /// The buffer, moved out, for donation.
+    pub fn into_buffer(self) -> Result<Arc<dyn Buffer>, Error> {
+        match self.repr {
+            Repr::Concrete { buffer, .. } => Ok(buffer),
+            Repr::Traced { .. } => self.buffer().cloned(),
+        }
+    }
+
+    /// The contents on the host; an error for a traced value, which has none yet.
+    pub fn to_host(&self) -> Result<Arc<HostArray>, Error> {
+        self.buffer()?.clone().to_host()
+    }
+
+    /// The device that holds it; `None` while it is being traced.
+    pub fn device(&self) -> Option<DeviceRef> {
+        self.buffer().ok().map(|buffer| buffer.device())
+    }
+
+    /// The scalar constant, where it is a computed scalar in host memory.
+    pub fn as_literal(&self) -> Option<Literal> {
+        if self.rank() > 0 || self.is_traced() {
+            return None;
+        }
+        self.to_host().ok().map(|array| array.get(0))
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.repr {
+            Repr::Concrete { buffer, .. } => fmt::Debug::fmt(buffer, f),
+            Repr::Traced { scope, var, .. } => write!(f, "{var}: {} in @{}", self.aval, scope.name()),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The definition of a well-formed program.
+//!
+//! 1. Every variable is bound once, by an argument, a constant or an equation.
+//! 2. An equation reads only variables that are bound before it; so do the results.
+//! 3. The types that an equation binds are those its primitive's `abstract_eval` gives for its operands.
+//! 4. Every symbol in an equation's types occurs in the type of an argument or a constant.
+//! 5. A nested program is well formed; its symbols may be those of the program around it.
+
+use crate::aval::{Aval, Symbol};
+use crate::error::Error;
+use crate::ir::program::{Atom, atom_aval};
+use crate::ir::{Attr, Eqn, Kind, Program};
+
+/// Checks a program. The error shows the program with the message under the offending line.
+pub fn verify(program: &Program) -> Result<(), Error> {
+    verify_within(program, &[])
+}
+
+fn verify_within(program: &Program, outer: &[Symbol]) -> Result<(), Error> {
+    let mut symbols = program.symbols();
+    symbols.extend_from_slice(outer);
+    let mut bound = vec![false; program.n_var()];
+    let avals = program.avals();
+    for (i, binder) in program.args.iter().chain(&program.consts).enumerate() {
+        if std::mem::replace(&mut bound[binder.var.index()], true) {
+            return Err(show(program, 0, &format!("{} is bound twice (binder {i})", binder.var)));
+        }
+    }
+    for (i, eqn) in program.eqns.iter().enumerate() {
+        check_eqn(eqn, &mut bound, &avals, &symbols).map_err(|why| show(program, i + 1, &why))?;
+    }
+    let last = program.eqns.len() + 1;
+    check_reads(&program.outs, &bound).map_err(|why| show(program, last, &why))
+}
+
+fn check_reads(atoms: &[Atom], bound: &[bool]) -> Result<(), String> {
+    for var in atoms.iter().filter_map(|atom| atom.var()) {
+        if !bound.get(var.index()).copied().unwrap_or(false) {
+            return Err(format!("{var} is not bound before it is read"));
+        }
+    }
+    Ok(())
+}
+
+fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) -> Result<(), String> {
+    check_reads(&eqn.ins, bound)?;
+    let ins: Vec<Aval> = eqn.ins.iter().map(|atom| atom_aval(*atom, avals)).collect();
+    let refs: Vec<&Aval> = ins.iter().collect();
+    let expected =
+        eqn.prim.abstract_eval(&refs, &eqn.params).map_err(|why| format!("{}: {why}", eqn.prim.name()))?;
+    let found: Vec<Aval> = eqn.outs.iter().map(|binder| binder.aval.clone()).collect();
+    if expected != found {
+        return Err(format!("{} gives {expected:?}, not {found:?}", eqn.prim.name()));
+    }
+    for symbol in found.iter().flat_map(|aval| &aval.shape).flat_map(|dim| dim.symbols()) {
+        if !symbols.contains(&symbol) {
+            return Err(format!("the size `{symbol}` is that of no argument"));
+        }
+    }
+    for binder in &eqn.outs {
+        if std::mem::replace(&mut bound[binder.var.index()], true) {
+            return Err(format!("{} is bound twice", binder.var));
+        }
+    }
+    if let (Kind::Call, Some(Attr::Program(inner))) = (eqn.prim.kind(), eqn.params.get("program")) {
+        verify_within(inner, symbols).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// The program with `why` under line `line` (0 is the head; nested programs make an equation take more lines).
+fn show(program: &Program, line: usize, why: &str) -> Error {
+    let mut text = String::from("the program is not well formed\n");
+    let head = program.to_string();
+    let mut lines = vec![head.lines().next().unwrap_or("").to_string()];
+    lines.extend(program.eqns.iter().map(|eqn| format!("  {eqn}")));
+    let outs: Vec<String> = program.outs.iter().map(|atom| atom.to_string()).collect();
+    lines.push(format!("  return {}", outs.join(", ")));
+    for (i, shown) in lines.iter().enumerate() {
+        text.push_str(shown);
+        text.push('\n');
+        if i == line {
+            text.push_str(&format!("  ^ {why}\n"));
+            if let Some(eqn) = line.checked_sub(1).and_then(|i| program.eqns.get(i)).filter(|e| e.location.is_known()) {
+                text.push_str(&format!("    made at {}\n", eqn.location));
+            }
+        }
+    }
+    text.push('}');
+    Error::Verify(text)
+}

@@ -1,0 +1,51 @@
+//! Forward mode: `(x, t) ↦ (f(x), ∂f(x)·t)`.
+
+use crate::ir::{Eqn, Jvp, Program, Value, bind, interpret_read as read, with_location};
+use smallvec::SmallVec;
+
+/// Results and their tangents, `None` for zero, for these arguments and tangents.
+///
+/// Source: Baydin et al., *Automatic differentiation in machine learning: a survey*, section 3.1.
+pub fn jvp(
+    program: &Program,
+    consts: &[Value],
+    primals: &[Value],
+    tangents: &[Option<Value>],
+) -> (Vec<Value>, Vec<Option<Value>>) {
+    let program = program.inlined();
+    let mut values: Vec<Option<Value>> = vec![None; program.n_var()];
+    let mut moves: Vec<Option<Value>> = vec![None; program.n_var()];
+    for (binder, value) in program.args.iter().zip(primals).chain(program.consts.iter().zip(consts)) {
+        values[binder.var.index()] = Some(value.clone());
+    }
+    for (binder, tangent) in program.args.iter().zip(tangents) {
+        moves[binder.var.index()] = tangent.clone().filter(|_| binder.aval.dtype.is_float());
+    }
+    for eqn in &program.eqns {
+        with_location(eqn.location, || {
+            let ins: SmallVec<[Value; 4]> = eqn.ins.iter().map(|atom| read(*atom, &values)).collect();
+            let refs: SmallVec<[&Value; 4]> = ins.iter().collect();
+            let outs = bind(eqn.prim, &refs, eqn.params.clone());
+            push_tangents(eqn, &ins, &outs, &mut moves);
+            for (binder, value) in eqn.outs.iter().zip(outs) {
+                values[binder.var.index()] = Some(value);
+            }
+        });
+    }
+    let outs = program.outs.iter().map(|atom| read(*atom, &values)).collect();
+    let tangents = program.outs.iter().map(|atom| moves[atom.var()?.index()].clone()).collect();
+    (outs, tangents)
+}
+
+/// Computes the tangents of one equation's outputs from those of its operands.
+pub(super) fn push_tangents(eqn: &Eqn, primals: &[Value], outs: &[Value], moves: &mut [Option<Value>]) {
+    let tangents: SmallVec<[Option<Value>; 4]> =
+        eqn.ins.iter().map(|atom| moves[atom.var()?.index()].clone()).collect();
+    if tangents.iter().all(Option::is_none) {
+        return;
+    }
+    let cx = Jvp { primals, tangents: &tangents, outs, params: &eqn.params };
+    for (binder, tangent) in eqn.outs.iter().zip(eqn.prim.jvp(&cx)) {
+        moves[binder.var.index()] = tangent.filter(|_| binder.aval.dtype.is_float());
+    }
+}

@@ -1,0 +1,15 @@
+//! Transformations: program in, equations out. They interpret a program and bind what its primitives' rules say, so
+//! that outside a trace they compute and inside one they record.
+
+mod jvp;
+mod linearize;
+mod transpose;
+mod vmap;
+
+pub use jvp::jvp;
+pub use linearize::{LinearProgram, linearize};
+pub use transpose::{transpose, vjp};
+pub use vmap::vmap;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,321 @@
+//! Trees of arrays: what functions take and return, taken apart into leaves and put together again.
+
+use crate::aval::Aval;
+use crate::ir::Value;
+use std::any::Any;
+use std::fmt::{self, Debug};
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+
+pub use gavotte_derive::Tree;
+
+/// The structure of a tree, without its leaves. Two functions of the same tree share a compiled program.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum TreeDef {
+    /// An array.
+    Leaf,
+    /// A value that is part of the structure.
+    Static(StaticValue),
+    /// A named node with its children, each with its path segment.
+    Node(&'static str, Vec<(Segment, TreeDef)>),
+}
+
+/// One step of a path: `.w`, `[3]`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Segment {
+    /// A field, by name or number.
+    Field(&'static str),
+    /// An element.
+    Item(usize),
+    /// A key.
+    Key(Rc<str>),
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Segment::Field(name) => f.write_str(name),
+            Segment::Item(i) => write!(f, "{i}"),
+            Segment::Key(key) => f.write_str(key),
+        }
+    }
+}
+
+/// A static field's value: compared, hashed, printed and cloned without its type.
+#[derive(Clone)]
+pub struct StaticValue {
+    value: Rc<dyn Any>,
+    eq: fn(&dyn Any, &dyn Any) -> bool,
+    hash: u64,
+    text: Rc<str>,
+}
+
+impl StaticValue {
+    /// Wraps a value.
+    pub fn new<T: Clone + Eq + Hash + Debug + 'static>(value: &T) -> Self {
+        let mut hasher = std::collections::hash_map::DefaultHasher::new();
+        value.hash(&mut hasher);
+        StaticValue {
+            value: Rc::new(value.clone()),
+            eq: |a, b| a.downcast_ref::<T>().is_some_and(|a| Some(a) == b.downcast_ref::<T>()),
+            hash: hasher.finish(),
+            text: format!("{value:?}").into(),
+        }
+    }
+
+    /// The value again.
+    ///
+    /// # Panics
+    /// If it is of another type, which no tree that was taken apart gives.
+    #[track_caller]
+    pub fn get<T: Clone + 'static>(&self) -> T {
+        self.value.downcast_ref::<T>().expect("a static field keeps its type").clone()
+    }
+}
+
+impl PartialEq for StaticValue {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (self.eq)(&*self.value, &*other.value)
+    }
+}
+impl Eq for StaticValue {}
+impl Hash for StaticValue {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
+    }
+}
+impl Debug for StaticValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl TreeDef {
+    /// The children of a node; none for a leaf.
+    pub fn children(&self) -> &[(Segment, TreeDef)] {
+        match self {
+            TreeDef::Leaf | TreeDef::Static(_) => &[],
+            TreeDef::Node(_, children) => children,
+        }
+    }
+
+    /// A child of a node.
+    ///
+    /// # Panics
+    /// If there is no such child.
+    #[track_caller]
+    pub fn child(&self, i: usize) -> &TreeDef {
+        &self.children()[i].1
+    }
+
+    /// The number of leaves.
+    pub fn n_leaf(&self) -> usize {
+        match self {
+            TreeDef::Leaf => 1,
+            TreeDef::Static(_) => 0,
+            TreeDef::Node(_, children) => children.iter().map(|(_, child)| child.n_leaf()).sum(),
+        }
+    }
+
+    /// The path of every leaf, in order: `0.params.1.w`.
+    pub fn paths(&self) -> Vec<String> {
+        fn walk(def: &TreeDef, path: &str, out: &mut Vec<String>) {
+            match def {
+                TreeDef::Leaf => out.push(path.to_string()),
+                TreeDef::Static(_) => {}
+                TreeDef::Node(_, children) => {
+                    for (segment, child) in children {
+                        let dot = if path.is_empty() { "" } else { "." };
+                        walk(child, &format!("{path}{dot}{segment}"), out);
+                    }
+                }
+            }
+        }
+        let mut out = vec![];
+        walk(self, "", &mut out);
+        out
+    }
+
+    /// Where two structures first differ and how, or `None`.
+    pub fn first_difference(&self, other: &TreeDef) -> Option<String> {
+        fn walk(a: &TreeDef, b: &TreeDef, path: &str) -> Option<String> {
+            let at = if path.is_empty() { "the root" } else { path };
+            match (a, b) {
+                (TreeDef::Node(x, xs), TreeDef::Node(y, ys)) if x == y && xs.len() == ys.len() => {
+                    xs.iter().zip(ys).find_map(|((s, a), (t, b))| {
+                        if s != t {
+                            return Some(format!("at {at}: `{s}` and `{t}`"));
+                        }
+                        let dot = if path.is_empty() { "" } else { "." };
+                        walk(a, b, &format!("{path}{dot}{s}"))
+                    })
+                }
+                (a, b) if a == b => None,
+                (a, b) => Some(format!("at {at}: {} and {}", a.summary(), b.summary())),
+            }
+        }
+        walk(self, other, "")
+    }
+
+    fn summary(&self) -> String {
+        match self {
+            TreeDef::Leaf => "an array".into(),
+            TreeDef::Static(value) => format!("static {value:?}"),
+            TreeDef::Node(name, children) => format!("{name} of {}", children.len()),
+        }
+    }
+}
+
+/// A type made of arrays. `#[derive(Tree)]` implements it for structs; a field marked `#[tree(static)]` is part of the
+/// structure instead.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tree of arrays",
+    label = "not a tree",
+    note = "add `#[derive(Tree)]` to the type, or close over the value instead of passing it"
+)]
+pub trait Tree: Sized {
+    /// Appends the leaves to `leaves` and gives the structure.
+    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef;
+
+    /// Puts a tree together from its structure and the next leaves.
+    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self;
+
+    /// Structure and leaves.
+    fn flatten(&self) -> (TreeDef, Vec<Value>) {
+        let mut leaves = vec![];
+        let def = self.disassemble(&mut leaves);
+        (def, leaves)
+    }
+
+    /// Structure and leaves of a tree that is given away: the leaves hold the last handles.
+    fn into_leaves(self) -> (TreeDef, Vec<Value>) {
+        self.flatten()
+    }
+
+    /// The tree of this structure with these leaves.
+    ///
+    /// # Panics
+    /// If their number differs.
+    #[track_caller]
+    fn unflatten(def: &TreeDef, leaves: Vec<Value>) -> Self {
+        assert_eq!(def.n_leaf(), leaves.len(), "the structure and the leaves differ in number");
+        Self::assemble(def, &mut leaves.into_iter())
+    }
+
+    /// Every leaf with its path.
+    fn leaves_with_paths(&self) -> Vec<(String, Value)> {
+        let (def, leaves) = self.flatten();
+        def.paths().into_iter().zip(leaves).collect()
+    }
+
+    /// The types of the leaves.
+    fn avals(&self) -> Vec<Aval> {
+        self.flatten().1.iter().map(|leaf| leaf.aval().clone()).collect()
+    }
+
+    /// Every leaf through `f`.
+    #[track_caller]
+    fn map(&self, f: impl FnMut(&Value) -> Value) -> Self {
+        let (def, leaves) = self.flatten();
+        Self::unflatten(&def, leaves.iter().map(f).collect())
+    }
+
+    /// The leaves of two trees of one structure, pair by pair, through `f`.
+    ///
+    /// # Panics
+    /// If the structures differ; names the first difference.
+    #[track_caller]
+    fn zip_map(&self, other: &Self, mut f: impl FnMut(&Value, &Value) -> Value) -> Self {
+        let ((def, a), (other, b)) = (self.flatten(), other.flatten());
+        if let Some(difference) = def.first_difference(&other) {
+            panic!("two trees differ {difference}");
+        }
+        Self::unflatten(&def, a.iter().zip(&b).map(|(a, b)| f(a, b)).collect())
+    }
+}
+
+/// The next leaf.
+///
+/// # Panics
+/// If there is none.
+#[track_caller]
+pub fn next_leaf(leaves: &mut dyn Iterator<Item = Value>) -> Value {
+    leaves.next().expect("a leaf for every leaf of the structure")
+}
+
+impl Tree for Value {
+    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
+        leaves.push(self.clone());
+        TreeDef::Leaf
+    }
+    fn assemble(_: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
+        next_leaf(leaves)
+    }
+}
+
+impl<T: Tree> Tree for Vec<T> {
+    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
+        let children = self.iter().enumerate().map(|(i, item)| (Segment::Item(i), item.disassemble(leaves)));
+        TreeDef::Node("Vec", children.collect())
+    }
+    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
+        def.children().iter().map(|(_, child)| T::assemble(child, leaves)).collect()
+    }
+}
+
+impl<T: Tree, const N: usize> Tree for [T; N] {
+    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
+        let children = self.iter().enumerate().map(|(i, item)| (Segment::Item(i), item.disassemble(leaves)));
+        TreeDef::Node("array", children.collect())
+    }
+    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
+        std::array::from_fn(|i| T::assemble(def.child(i), leaves))
+    }
+}
+
+impl<T: Tree> Tree for Option<T> {
+    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
+        match self {
+            Some(item) => TreeDef::Node("Some", vec![(Segment::Field("0"), item.disassemble(leaves))]),
+            None => TreeDef::Node("None", vec![]),
+        }
+    }
+    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
+        def.children().first().map(|(_, child)| T::assemble(child, leaves))
+    }
+}
+
+impl<T: Tree> Tree for indexmap::IndexMap<String, T> {
+    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
+        let children =
+            self.iter().map(|(key, item)| (Segment::Key(key.as_str().into()), item.disassemble(leaves))).collect();
+        TreeDef::Node("IndexMap", children)
+    }
+    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
+        def.children().iter().map(|(key, child)| (key.to_string(), T::assemble(child, leaves))).collect()
+    }
+}
+
+macro_rules! tuple {
+    ($($t:ident $i:tt $name:literal),*) => {
+        impl<$($t: Tree),*> Tree for ($($t,)*) {
+            #[allow(unused_variables, reason = "the empty tuple has no leaf")]
+            fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
+                TreeDef::Node("tuple", vec![$((Segment::Field($name), self.$i.disassemble(leaves))),*])
+            }
+            #[allow(unused_variables, reason = "the empty tuple has no leaf")]
+            fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
+                ($($t::assemble(def.child($i), leaves),)*)
+            }
+        }
+    };
+}
+tuple!();
+tuple!(A 0 "0");
+tuple!(A 0 "0", B 1 "1");
+tuple!(A 0 "0", B 1 "1", C 2 "2");
+tuple!(A 0 "0", B 1 "1", C 2 "2", D 3 "3");
+tuple!(A 0 "0", B 1 "1", C 2 "2", D 3 "3", E 4 "4");
+tuple!(A 0 "0", B 1 "1", C 2 "2", D 3 "3", E 4 "4", F 5 "5");
+tuple!(A 0 "0", B 1 "1", C 2 "2", D 3 "3", E 4 "4", F 5 "5", G 6 "6");
+tuple!(A 0 "0", B 1 "1", C 2 "2", D 3 "3", E 4 "4", F 5 "5", G 6 "6", H 7 "7");
