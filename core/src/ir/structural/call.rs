@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// A call of a nested program.
 #[derive(Debug)]
-pub struct Call;
+struct Call;
 /// The primitive `call {program}`: operands are the program's constants, then its arguments.
 pub static CALL: &dyn Primitive = &Call;
 

@@ -12,7 +12,7 @@ use crate::with_data;
 
 /// Places operand axes in a larger shape and repeats along the others.
 #[derive(Debug)]
-pub struct BroadcastInDim;
+struct BroadcastInDim;
 /// The primitive `broadcast_in_dim {dims, shape}`: operand axis `i` becomes axis `dims[i]` of `shape`.
 pub static BROADCAST_IN_DIM: &dyn Primitive = &BroadcastInDim;
 
@@ -27,7 +27,7 @@ pub fn broadcast_in_dim(x: &Value, shape: &[Dim], dims: &[usize]) -> Value {
 
 /// Permutes axes.
 #[derive(Debug)]
-pub struct TransposeAxes;
+struct TransposeAxes;
 /// The primitive `transpose {axes}`: output axis `i` is operand axis `axes[i]`.
 pub static TRANSPOSE: &dyn Primitive = &TransposeAxes;
 

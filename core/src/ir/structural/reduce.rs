@@ -13,7 +13,7 @@ use crate::ir::{
 
 /// Sum over axes.
 #[derive(Debug)]
-pub struct ReduceSum;
+struct ReduceSum;
 /// The primitive `reduce_sum {axes}`.
 pub static REDUCE_SUM: &dyn Primitive = &ReduceSum;
 

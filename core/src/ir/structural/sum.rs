@@ -10,7 +10,7 @@ use crate::ir::{
 
 /// All zeros of a type.
 #[derive(Debug)]
-pub struct Zeros;
+struct Zeros;
 /// The primitive `zeros {dtype, shape}`.
 pub static ZEROS: &dyn Primitive = &Zeros;
 
@@ -55,7 +55,7 @@ impl Primitive for Zeros {
 
 /// The sum of two cotangents.
 #[derive(Debug)]
-pub struct AddAny;
+struct AddAny;
 /// The primitive `add_any`.
 pub static ADD_ANY: &dyn Primitive = &AddAny;
 
