@@ -16,3 +16,7 @@ pub mod ir;
 pub mod tree;
 
 pub mod transform;
+
+pub mod runtime;
+
+pub mod api;
