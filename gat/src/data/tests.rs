@@ -1,0 +1,2 @@
+//! Readers against real files where they are at hand, and against damaged files made here.
+
