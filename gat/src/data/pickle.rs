@@ -19,6 +19,7 @@ pub(super) enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
+    #[expect(dead_code, reason = "kept for a reader of the table; no data set holds one outside of an array")]
     Float(f64),
     /// Bytes, or text; text of Python 2 may be either.
     Bytes(Cow<'a, [u8]>),

@@ -182,9 +182,9 @@ impl Files {
 }
 
 fn edges(pickle: &Pickle<'_>, n_node: usize) -> Result<Vec<(i32, i32)>, String> {
-    let node = |id: Id| match pickle.get(id) {
-        &Value::Int(node) if (0..n_node as i64).contains(&node) => Ok(node as i32),
-        &Value::Int(node) => Err(format!("node {node} is out of bounds: there are {n_node} nodes")),
+    let node = |id: Id| match *pickle.get(id) {
+        Value::Int(node) if (0..n_node as i64).contains(&node) => Ok(node as i32),
+        Value::Int(node) => Err(format!("node {node} is out of bounds: there are {n_node} nodes")),
         _ => Err("a node is no whole number".into()),
     };
     let Value::Dict(items) = pickle.get(pickle.root()) else {

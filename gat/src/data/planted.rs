@@ -18,9 +18,12 @@ use super::{
 const MAX_WORDS: usize = 30;
 /// The share of words drawn from the topic of the class, the others being drawn from the whole vocabulary. Chosen so
 /// that words alone, and words with neighbours, tell about as much of the class as on Cora.
-const TOPIC_SHARE: f64 = 0.2;
+const TOPIC_SHARE: f64 = 0.4;
+/// The share of nodes astray: their words, and most edges that leave their class, are those of another class. They are
+/// what keeps the network from being easier than Cora, whose errors are not independent either.
+const STRAY_SHARE: f64 = 0.33;
 /// Flattens the head of the word frequencies, 1 / (rank + ZIPF_SHIFT), to that of Cora.
-const ZIPF_SHIFT: usize = 10;
+const ZIPF_SHIFT: usize = 4;
 /// How often a draw that falls on something taken is repeated before the next free place is taken instead.
 const N_TRY: usize = 100;
 
@@ -165,8 +168,9 @@ pub fn planted<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec) -> Result<Datas
     let mut labels: Vec<_> =
         spec.class_sizes.iter().zip(0..).flat_map(|(&(_, size), class)| std::iter::repeat_n(class, size)).collect();
     draw::shuffle(rng, &mut labels);
-    let features = draw_features(rng, spec, &labels);
-    let (senders, receivers) = messages(labels.len(), Edges::draw(rng, spec, &labels));
+    let leanings = draw_leanings(rng, &labels, spec.class_sizes.len());
+    let features = draw_features(rng, spec, &leanings);
+    let (senders, receivers) = messages(labels.len(), Edges::draw(rng, spec, &labels, &leanings));
     let default_split = Some(draw_split(rng, spec, &labels));
     let mut dataset = Dataset {
         name: "planted".into(),
@@ -183,6 +187,15 @@ pub fn planted<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec) -> Result<Datas
     Ok(dataset)
 }
 
+/// The class each node looks like: its own, or, for a node astray, another.
+fn draw_leanings<R: Rng + ?Sized>(rng: &mut R, labels: &[i32], n_class: usize) -> Vec<i32> {
+    let leaning = |&label: &i32| match draw::unit(rng) < STRAY_SHARE {
+        true => (label + 1 + draw::below(rng, (n_class - 1).max(1)) as i32) % n_class as i32,
+        false => label,
+    };
+    labels.iter().map(leaning).collect()
+}
+
 fn draw_split<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec, labels: &[i32]) -> Split {
     let in_proportion = |n: usize| (n * labels.len().min(2708)).div_ceil(2708);
     let per_class: Vec<_> = spec.class_sizes.iter().map(|&(_, size)| in_proportion(20).min(size)).collect();
@@ -192,10 +205,15 @@ fn draw_split<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec, labels: &[i32]) 
 /// Edges while they are drawn.
 struct Edges<'a> {
     labels: &'a [i32],
+    leanings: &'a [i32],
+    /// The nodes astray.
+    strays: Vec<usize>,
     /// The nodes of each class.
     members: Vec<Vec<usize>>,
     /// Draws a node of any class.
     any: Weighted,
+    /// Draws a place in `strays`.
+    stray: Weighted,
     /// Draws a place in `members` of each class.
     within: Vec<Weighted>,
     taken: HashSet<(usize, usize)>,
@@ -203,14 +221,23 @@ struct Edges<'a> {
 }
 
 impl<'a> Edges<'a> {
-    fn draw<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec, labels: &'a [i32]) -> Vec<(i32, i32)> {
+    fn draw<R: Rng + ?Sized>(
+        rng: &mut R,
+        spec: &PlantedSpec,
+        labels: &'a [i32],
+        leanings: &'a [i32],
+    ) -> Vec<(i32, i32)> {
         // Pareto with exponent 2 has a finite mean and the tail of Cora's degrees; the cap keeps hubs from being full.
         let cap = (labels.len() as f64).sqrt();
         let weights: Vec<_> = labels.iter().map(|_| (1.0 / (1.0 - draw::unit(rng)).sqrt()).min(cap)).collect();
         let mut members = vec![Vec::new(); spec.class_sizes.len()];
         labels.iter().enumerate().for_each(|(node, &class)| members[class as usize].push(node));
+        let strays: Vec<_> = (0..labels.len()).filter(|&node| labels[node] != leanings[node]).collect();
         let mut edges = Self {
             labels,
+            leanings,
+            stray: Weighted::new(strays.iter().map(|&node| weights[node])),
+            strays,
             any: Weighted::new(weights.iter().copied()),
             within: members.iter().map(|nodes| Weighted::new(nodes.iter().map(|&node| weights[node]))).collect(),
             members,
@@ -242,9 +269,13 @@ impl<'a> Edges<'a> {
 
     fn draw_pair<R: Rng + ?Sized>(&self, rng: &mut R, from: Option<usize>, is_inside: bool) -> (usize, usize) {
         for _ in 0..N_TRY {
-            let a = from.unwrap_or_else(|| self.any.draw(rng));
-            let class = self.labels[a] as usize;
-            let b = if is_inside { self.members[class][self.within[class].draw(rng)] } else { self.any.draw(rng) };
+            let a = from.unwrap_or_else(|| self.draw_first(rng, is_inside));
+            let b = if is_inside || self.leanings[a] != self.labels[a] {
+                let class = if is_inside { self.labels[a] } else { self.leanings[a] } as usize;
+                self.members[class][self.within[class].draw(rng)]
+            } else {
+                self.any.draw(rng)
+            };
             if self.is_free(a, b, is_inside) {
                 return (a.min(b), a.max(b));
             }
@@ -256,12 +287,21 @@ impl<'a> Edges<'a> {
         pairs.find(|&(a, b)| a < b && self.is_free(a, b, is_inside)).unwrap_or_default()
     }
 
+    /// Half of the edges between classes start at a node astray.
+    fn draw_first<R: Rng + ?Sized>(&self, rng: &mut R, is_inside: bool) -> usize {
+        if is_inside || self.strays.is_empty() || draw::unit(rng) < 0.5 {
+            self.any.draw(rng)
+        } else {
+            self.strays[self.stray.draw(rng)]
+        }
+    }
+
     fn is_free(&self, a: usize, b: usize, is_inside: bool) -> bool {
         a != b && (self.labels[a] == self.labels[b]) == is_inside && !self.taken.contains(&(a.min(b), a.max(b)))
     }
 }
 
-fn draw_features<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec, labels: &[i32]) -> SparseMatrix {
+fn draw_features<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec, leanings: &[i32]) -> SparseMatrix {
     let n_word = spec.n_word;
     let zipf = |n: usize| Weighted::new((0..n).map(|rank| 1.0 / (rank + ZIPF_SHIFT) as f64));
     let shuffled = |rng: &mut R| {
@@ -274,10 +314,10 @@ fn draw_features<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec, labels: &[i32
     let n_topic = (n_word / (2 * spec.class_sizes.len())).max(1);
     let (from_common, from_topic) = (zipf(n_word), zipf(n_topic));
     let mut features = SparseMatrix::empty(n_word);
-    for (&label, n) in labels.iter().zip(draw_lengths(rng, labels.len(), n_word.min(MAX_WORDS), spec.n_nonzero)) {
+    for (&leaning, n) in leanings.iter().zip(draw_lengths(rng, leanings.len(), n_word.min(MAX_WORDS), spec.n_nonzero)) {
         let draw_word = |rng: &mut R| {
             if draw::unit(rng) < TOPIC_SHARE {
-                topics[(label as usize * n_topic + from_topic.draw(rng)) % n_word]
+                topics[(leaning as usize * n_topic + from_topic.draw(rng)) % n_word]
             } else {
                 common[from_common.draw(rng)]
             }
