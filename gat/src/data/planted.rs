@@ -121,7 +121,7 @@ impl PlantedSpec {
         };
         if self.n_edge_inside > inside || n_outside > outside {
             return fail(format!(
-                "there is room for {inside} edges inside of classes and {outside} between them, not for {} and {n_outside}",
+                "there is room for {inside} edges inside of classes and {outside} between, not for {} and {n_outside}",
                 self.n_edge_inside
             ));
         }
