@@ -16,3 +16,5 @@ pub mod ir;
 pub mod tree;
 
 pub mod transform;
+
+pub mod pass;
