@@ -18,3 +18,7 @@ pub mod tree;
 pub mod transform;
 
 pub mod pass;
+
+pub mod runtime;
+
+pub mod api;

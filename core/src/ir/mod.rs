@@ -14,12 +14,13 @@ mod verify;
 
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, trace, try_bind, with_location};
 pub(crate) use bind::{interpret_all, read as interpret_read, refuse};
-pub(crate) use program::atom_aval;
 pub use eval::{eval_concrete, evaluate};
 pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
 pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
-pub use primitive::{Batch, Batched, Jvp, Kind, Linear, Primitive, Registry, Rewrite, Sample, Simplify, Transpose, Unsupported};
+pub use primitive::{
+    Batch, Batched, Jvp, Kind, Linear, Primitive, Registry, Rewrite, Sample, Simplify, Transpose, Unsupported,
+};
 pub use print::PrintOptions;
 pub use program::{Atom, Binder, Eqn, Location, Program, Var};
 pub use value::Value;

@@ -1,0 +1,5 @@
+//! Runs compiled programs.
+
+mod executable;
+
+pub use executable::{Executable, Options};
