@@ -19,6 +19,10 @@ pub mod transform;
 
 pub mod pass;
 
+pub mod kernel;
+
+pub mod codegen;
+
 pub mod runtime;
 
 pub mod api;

@@ -8,6 +8,7 @@
 mod cse;
 mod dce;
 mod fold;
+pub mod fuse;
 mod inline;
 mod names;
 mod simplify;
