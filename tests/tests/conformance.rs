@@ -8,7 +8,7 @@ use gavotte_core::{pass, with_data};
 use gavotte_tests::arrays::{Random, from_numbers, numbers};
 use gavotte_tests::compare::{difference, floating, run, widened_arrays, widened_program};
 use gavotte_tests::laws::{check_jvp, check_linearize, check_vjp, check_vmap};
-use gavotte_tests::report::{check_all, panic_message};
+use gavotte_tests::report::{caught, check_all};
 use gavotte_tests::targets::check_targets;
 use gavotte_tests::transformed::{jvp_program, vjp_program, vmap_program};
 
@@ -250,10 +250,9 @@ fn vmap_agrees_with_a_loop() {
         for in_axes in batchings(&case.ins) {
             let refused = (0..in_axes.len()).any(|i| in_axes[i].is_some() && not_batched(case.prim, i));
             if refused {
-                let attempt = || vmap_program(&program, &in_axes, &Dim::from(BATCH));
-                let message = match std::panic::catch_unwind(attempt) {
+                let message = match caught(|| Ok(vmap_program(&program, &in_axes, &Dim::from(BATCH)))) {
                     Ok(_) => return Err(format!("in_axes={in_axes:?} is not refused: NOT_BATCHED says it is")),
-                    Err(payload) => panic_message(payload),
+                    Err(message) => message,
                 };
                 if !message.contains(case.prim.name()) {
                     return Err(format!("in_axes={in_axes:?} is refused without the primitive's name: {message}"));
