@@ -62,7 +62,8 @@ fn read_directives(source: &str) -> Result<FileTest, String> {
             None if name == "run" => test.run = rest.into(),
             None if name == "sizes" => {
                 for pair in rest.split(',') {
-                    let size = pair.split_once('=').and_then(|(symbol, size)| Some((symbol.trim(), size.parse().ok()?)));
+                    let size =
+                        pair.split_once('=').and_then(|(symbol, size)| Some((symbol.trim(), size.parse().ok()?)));
                     let (symbol, size) = size.ok_or_else(|| format!("`{pair}` gives no symbol its size"))?;
                     test.sizes.set(Symbol::new(symbol), size).map_err(|old| format!("{symbol} has size {old}"))?;
                 }
