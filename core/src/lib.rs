@@ -16,3 +16,13 @@ pub mod ir;
 pub mod tree;
 
 pub mod transform;
+
+pub mod pass;
+
+pub mod kernel;
+
+pub mod codegen;
+
+pub mod runtime;
+
+pub mod api;

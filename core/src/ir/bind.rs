@@ -163,28 +163,22 @@ impl Scope {
 
 /// Applies a primitive, or says why it refuses: outside a trace computes, inside one records.
 #[track_caller]
-pub fn try_bind(
-    prim: &'static dyn Primitive,
-    ins: &[&Value],
-    params: Params,
-) -> Result<SmallVec<[Value; 1]>, Error> {
+pub fn try_bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) -> Result<SmallVec<[Value; 1]>, Error> {
     // Not `unwrap_or_else(Location::caller)`: a function that is passed has the standard library as its caller.
     let location = match LOCATION.get() {
         Some(location) => location,
         None => Location::caller(),
     };
     let avals: SmallVec<[&Aval; 4]> = ins.iter().map(|value| value.aval()).collect();
-    let outs = prim
-        .abstract_eval(&avals, &params)
-        .map_err(|why| Error::Type(type_message(prim, &why, &avals, location)))?;
+    let outs =
+        prim.abstract_eval(&avals, &params).map_err(|why| Error::Type(type_message(prim, &why, &avals, location)))?;
     let Some(scope) = SCOPES.with(|scopes| scopes.borrow().last().cloned()) else {
         return eval_concrete(prim, ins, &params);
     };
     let ins = ins.iter().map(|value| scope.atom(value)).collect::<Result<_, _>>()?;
     let mut builder = scope.builder.borrow_mut();
     let outs: SmallVec<[Binder; 1]> = outs.iter().map(|aval| builder.fresh(aval)).collect();
-    let values =
-        outs.iter().map(|b| Value::traced(b.aval.clone(), scope.clone(), b.var, location)).collect();
+    let values = outs.iter().map(|b| Value::traced(b.aval.clone(), scope.clone(), b.var, location)).collect();
     builder.eqns.push(Eqn { prim, params, ins, outs, location });
     Ok(values)
 }
@@ -239,8 +233,7 @@ pub fn trace(name: &str, avals: &[Aval], f: impl FnOnce(Vec<Value>) -> Vec<Value
         avals.iter().map(|aval| builder.fresh(aval)).collect()
     };
     scope.builder.borrow_mut().args = args.clone();
-    let values =
-        args.iter().map(|b| Value::traced(b.aval.clone(), scope.clone(), b.var, made_at)).collect();
+    let values = args.iter().map(|b| Value::traced(b.aval.clone(), scope.clone(), b.var, made_at)).collect();
     SCOPES.with(|scopes| scopes.borrow_mut().push(scope.clone()));
     let guard = ScopeGuard;
     let outs = f(values);

@@ -10,24 +10,22 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// Computes one primitive on computed values, on the device of its operands.
-pub fn eval_concrete(
-    prim: &dyn Primitive,
-    ins: &[&Value],
-    params: &Params,
-) -> Result<SmallVec<[Value; 1]>, Error> {
+pub fn eval_concrete(prim: &dyn Primitive, ins: &[&Value], params: &Params) -> Result<SmallVec<[Value; 1]>, Error> {
     let arrays = ins.iter().map(|value| value.to_host()).collect::<Result<SmallVec<[_; 4]>, _>>()?;
     let refs: SmallVec<[&HostArray; 4]> = arrays.iter().map(|array| array.as_ref()).collect();
     let device = ins.iter().find(|value| value.rank() > 0).and_then(|value| value.device()).unwrap_or_else(cpu);
-    prim.eval(&refs, params)
-        .into_iter()
-        .map(|array| Ok(Value::from_buffer(device.put(Arc::new(array))?)))
-        .collect()
+    prim.eval(&refs, params).into_iter().map(|array| Ok(Value::from_buffer(device.put(Arc::new(array))?))).collect()
 }
 
 /// Runs a program on host arrays: arguments first, then constants, as in the program's text.
 ///
 /// `sizes` holds the size of every symbol.
-pub fn evaluate(program: &Program, args: &[Arc<HostArray>], consts: &[Arc<HostArray>], sizes: &Sizes) -> Vec<Arc<HostArray>> {
+pub fn evaluate(
+    program: &Program,
+    args: &[Arc<HostArray>],
+    consts: &[Arc<HostArray>],
+    sizes: &Sizes,
+) -> Vec<Arc<HostArray>> {
     let mut env: Vec<Option<Arc<HostArray>>> = vec![None; program.n_var()];
     for (binder, array) in program.args.iter().zip(args).chain(program.consts.iter().zip(consts)) {
         env[binder.var.index()] = Some(array.clone());

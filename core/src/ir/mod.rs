@@ -19,8 +19,11 @@ pub use eval::{eval_concrete, evaluate};
 pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
 pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
-pub use primitive::{Batch, Batched, Jvp, Kind, Linear, Primitive, Registry, Rewrite, Sample, Simplify, Transpose, Unsupported};
+pub use primitive::{
+    Batch, Batched, Jvp, Kind, Linear, Primitive, Registry, Rewrite, Sample, Simplify, Transpose, Unsupported,
+};
 pub use print::PrintOptions;
+pub(crate) use program::atom_aval;
 pub use program::{Atom, Binder, Eqn, Location, Program, Var};
 pub use value::Value;
 pub use verify::verify;

@@ -105,7 +105,11 @@ impl<'a> Parser<'a> {
     }
 
     /// Items between commas until `close`, which is left.
-    fn list<T>(&mut self, close: &[&str], mut item: impl FnMut(&mut Self) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    fn list<T>(
+        &mut self,
+        close: &[&str],
+        mut item: impl FnMut(&mut Self) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
         let mut items = vec![];
         self.space();
         if close.iter().any(|token| self.rest().starts_with(token)) {

@@ -46,8 +46,7 @@ fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) 
     check_reads(&eqn.ins, bound)?;
     let ins: Vec<Aval> = eqn.ins.iter().map(|atom| atom_aval(*atom, avals)).collect();
     let refs: Vec<&Aval> = ins.iter().collect();
-    let expected =
-        eqn.prim.abstract_eval(&refs, &eqn.params).map_err(|why| format!("{}: {why}", eqn.prim.name()))?;
+    let expected = eqn.prim.abstract_eval(&refs, &eqn.params).map_err(|why| format!("{}: {why}", eqn.prim.name()))?;
     let found: Vec<Aval> = eqn.outs.iter().map(|binder| binder.aval.clone()).collect();
     if expected != found {
         return Err(format!("{} gives {expected:?}, not {found:?}", eqn.prim.name()));

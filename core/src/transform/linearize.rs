@@ -1,7 +1,9 @@
 //! Linearisation: the results at a point, and the linear program of the derivative there.
 
 use crate::aval::Aval;
-use crate::ir::{Atom, Binder, Program, Traced, Value, bind, interpret_all, interpret_read as read, trace, with_location};
+use crate::ir::{
+    Atom, Binder, Program, Traced, Value, bind, interpret_all, interpret_read as read, trace, with_location,
+};
 use crate::transform::jvp::push_tangents;
 use smallvec::SmallVec;
 
@@ -22,33 +24,33 @@ pub struct LinearProgram {
 pub fn linearize(program: &Program, consts: &[Value], args: &[Value], wrt: &[bool]) -> (Vec<Value>, LinearProgram) {
     let program = program.inlined();
     let values = interpret_all(&program, consts, args);
-    let active: Vec<usize> =
-        (0..args.len()).filter(|i| wrt[*i] && program.args[*i].aval.dtype.is_float()).collect();
+    let active: Vec<usize> = (0..args.len()).filter(|i| wrt[*i] && program.args[*i].aval.dtype.is_float()).collect();
     let avals: Vec<Aval> = active.iter().map(|i| args[*i].aval().clone()).collect();
     let mut outs = vec![];
-    let Traced { program: tangent, consts: captured } = trace(&format!("{}_linear", program.name), &avals, |tangents| {
-        let mut moves: Vec<Option<Value>> = vec![None; program.n_var()];
-        for (i, tangent) in active.iter().zip(tangents) {
-            moves[program.args[*i].var.index()] = Some(tangent);
-        }
-        for eqn in &program.eqns {
-            with_location(eqn.location, || {
-                let ins: SmallVec<[Value; 4]> = eqn.ins.iter().map(|atom| read(*atom, &values)).collect();
-                let results: SmallVec<[Value; 1]> =
-                    eqn.outs.iter().map(|binder| read(Atom::Var(binder.var), &values)).collect();
-                push_tangents(eqn, &ins, &results, &mut moves);
-            });
-        }
-        let mut found = vec![];
-        for atom in &program.outs {
-            let tangent = atom.var().and_then(|var| moves[var.index()].clone());
-            outs.push(tangent.map(|tangent| {
-                found.push(tangent);
-                found.len() - 1
-            }));
-        }
-        found
-    });
+    let Traced { program: tangent, consts: captured } =
+        trace(&format!("{}_linear", program.name), &avals, |tangents| {
+            let mut moves: Vec<Option<Value>> = vec![None; program.n_var()];
+            for (i, tangent) in active.iter().zip(tangents) {
+                moves[program.args[*i].var.index()] = Some(tangent);
+            }
+            for eqn in &program.eqns {
+                with_location(eqn.location, || {
+                    let ins: SmallVec<[Value; 4]> = eqn.ins.iter().map(|atom| read(*atom, &values)).collect();
+                    let results: SmallVec<[Value; 1]> =
+                        eqn.outs.iter().map(|binder| read(Atom::Var(binder.var), &values)).collect();
+                    push_tangents(eqn, &ins, &results, &mut moves);
+                });
+            }
+            let mut found = vec![];
+            for atom in &program.outs {
+                let tangent = atom.var().and_then(|var| moves[var.index()].clone());
+                outs.push(tangent.map(|tangent| {
+                    found.push(tangent);
+                    found.len() - 1
+                }));
+            }
+            found
+        });
     let (program_linear, residuals) = hoist(tangent, captured);
     let results = program.outs.iter().map(|atom| read(*atom, &values)).collect();
     (results, LinearProgram { program: program_linear, residuals, outs })

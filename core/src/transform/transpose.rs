@@ -1,10 +1,10 @@
 //! Transposition of linear programs, and reverse mode as linearisation followed by it.
 
+use crate::ir::Program;
+use crate::ir::interpret_read as read;
 use crate::ir::structural::add_any;
 use crate::ir::{Atom, Linear, Transpose, Value, with_location};
-use crate::ir::interpret_read as read;
 use crate::transform::{LinearProgram, linearize};
-use crate::ir::Program;
 use smallvec::SmallVec;
 
 /// Cotangents of the linear program's arguments, `None` for zero, for cotangents of its results.

@@ -3,9 +3,7 @@
 use crate::aval::{Aval, Sizes};
 use crate::device::HostArray;
 use crate::error::TypeError;
-use crate::ir::{
-    Attr, Batch, Batched, Jvp, Kind, Params, Primitive, Program, Sample, Value, bind, evaluate,
-};
+use crate::ir::{Attr, Batch, Batched, Jvp, Kind, Params, Primitive, Program, Sample, Value, bind, evaluate};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -61,9 +59,8 @@ impl Primitive for Call {
     }
     fn samples(&self) -> Vec<Sample> {
         let x = HostArray::new(&[3], vec![0.5f32, -1.0, 2.0]);
-        let traced = crate::ir::trace("twice", &[x_aval()], |args| {
-            vec![crate::ir::structural::add_any(&args[0], &args[0])]
-        });
+        let traced =
+            crate::ir::trace("twice", &[x_aval()], |args| vec![crate::ir::structural::add_any(&args[0], &args[0])]);
         vec![Sample::new("twice", vec![x], Params::new().with("program", Arc::new(traced.program)))]
     }
 }

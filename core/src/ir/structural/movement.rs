@@ -224,8 +224,7 @@ impl Primitive for TransposeAxes {
     }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let index = cx.index();
-        let at: Vec<Index> =
-            inverse(&cx.params().axes("axes")).into_iter().map(|axis| index[axis].clone()).collect();
+        let at: Vec<Index> = inverse(&cx.params().axes("axes")).into_iter().map(|axis| index[axis].clone()).collect();
         Ok(vec![cx.read(0, &at)?])
     }
     // in the same order: the operand; of a transpose: one transpose

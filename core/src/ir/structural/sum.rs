@@ -4,8 +4,8 @@ use crate::aval::{Aval, Literal};
 use crate::device::{Data, HostArray};
 use crate::error::TypeError;
 use crate::ir::{
-    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose,
-    Unsupported, Value, bind1,
+    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
+    Transpose, Unsupported, Value, bind1,
 };
 
 /// All zeros of a type.
