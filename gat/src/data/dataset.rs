@@ -1,0 +1,132 @@
+//! A data set: one graph whose nodes carry features and a class.
+
+use sha2::{Digest, Sha256};
+
+use super::{Split, files::hex};
+
+/// A sparse matrix in compressed sparse rows. Row `i` holds `values[k]` at column `columns[k]` for `k` in
+/// `offsets[i]..offsets[i + 1]`; columns ascend within a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SparseMatrix {
+    /// Number of rows.
+    pub n_rows: usize,
+    /// Number of columns.
+    pub n_cols: usize,
+    /// Where each row starts, and where the last one ends: `n_rows + 1` positions.
+    pub offsets: Vec<i32>,
+    /// The column of each entry.
+    pub columns: Vec<i32>,
+    /// The value of each entry.
+    pub values: Vec<f64>,
+}
+
+impl SparseMatrix {
+    /// A matrix of no rows yet.
+    pub(super) fn empty(n_cols: usize) -> Self {
+        Self { n_rows: 0, n_cols, offsets: vec![0], columns: Vec::new(), values: Vec::new() }
+    }
+
+    /// Appends a row, divided by its sum; a row that sums to nothing stays without entries. Columns must ascend.
+    pub(super) fn push_normalised(&mut self, row: &[(i32, f64)]) {
+        let sum: f64 = row.iter().map(|&(_, value)| value).sum();
+        if sum != 0.0 {
+            self.columns.extend(row.iter().map(|&(column, _)| column));
+            self.values.extend(row.iter().map(|&(_, value)| value / sum));
+        }
+        self.n_rows += 1;
+        self.offsets.push(self.columns.len() as i32);
+    }
+
+    /// How many entries are stored.
+    pub fn n_nonzero(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The columns and the values of row `row`.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, row: usize) -> (&[i32], &[f64]) {
+        let entries = self.offsets[row] as usize..self.offsets[row + 1] as usize;
+        (&self.columns[entries.clone()], &self.values[entries])
+    }
+}
+
+/// One graph whose nodes carry features and a class.
+///
+/// The graph is undirected: an edge is stored as two messages, one each way. Every node sends itself one message, so
+/// that a layer which sums over messages sees the node too. Messages are distinct and sorted by (receiver, sender).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// A short name, such as `cora`.
+    pub name: String,
+    /// What the source calls each node.
+    pub ids: Vec<String>,
+    /// One row a node, the entries of a row summing to 1.
+    pub features: SparseMatrix,
+    /// The node each message comes from.
+    pub senders: Vec<i32>,
+    /// The node each message goes to; ascending.
+    pub receivers: Vec<i32>,
+    /// The class of each node, a place in `classes`.
+    pub labels: Vec<i32>,
+    /// The name of each class.
+    pub classes: Vec<String>,
+    /// SHA-256, in hexadecimal, of the bytes that were read; of the arrays where they were generated.
+    pub sha256: String,
+    /// The split that came with the data, if one did.
+    pub default_split: Option<Split>,
+}
+
+impl Dataset {
+    /// Number of nodes.
+    pub fn n_node(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Number of messages, self loops among them.
+    pub fn n_edge(&self) -> usize {
+        self.senders.len()
+    }
+
+    /// Number of classes.
+    pub fn n_class(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// Number of features of a node.
+    pub fn n_feat(&self) -> usize {
+        self.features.n_cols
+    }
+
+    /// The share of undirected edges, self loops left out, whose two ends are of one class; NaN without an edge.
+    pub fn homophily(&self) -> f64 {
+        let label = |node: i32| self.labels[node as usize];
+        let ends = self.senders.iter().zip(&self.receivers).filter(|(sender, receiver)| sender < receiver);
+        let (inside, all) = ends.fold((0u32, 0u32), |(inside, all), (&sender, &receiver)| {
+            (inside + u32::from(label(sender) == label(receiver)), all + 1)
+        });
+        f64::from(inside) / f64::from(all)
+    }
+}
+
+/// The messages of an undirected graph, as senders and receivers in the order that [`Dataset`] describes. Edges may
+/// come in any order, either way round, more than once, and may be self loops.
+pub(super) fn messages(n_node: usize, edges: impl IntoIterator<Item = (i32, i32)>) -> (Vec<i32>, Vec<i32>) {
+    let loops = (0..n_node as i32).map(|node| (node, node));
+    let mut by_receiver: Vec<_> = edges.into_iter().flat_map(|(a, b)| [(a, b), (b, a)]).chain(loops).collect();
+    by_receiver.sort_unstable();
+    by_receiver.dedup();
+    by_receiver.into_iter().map(|(receiver, sender)| (sender, receiver)).unzip()
+}
+
+/// The digest of the arrays of a data set, in the order features, messages, labels; numbers are little-endian.
+pub(super) fn digest(dataset: &Dataset) -> String {
+    let Dataset { features, senders, receivers, labels, .. } = dataset;
+    let mut digest = Sha256::new();
+    for indices in [&features.offsets, &features.columns, senders, receivers, labels] {
+        indices.iter().for_each(|index| digest.update(index.to_le_bytes()));
+    }
+    features.values.iter().for_each(|value| digest.update(value.to_le_bytes()));
+    hex(digest)
+}

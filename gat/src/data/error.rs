@@ -1,0 +1,129 @@
+//! What can be wrong with a data set.
+
+use std::{io, path::Path};
+
+/// A data set that cannot be read, found, split or generated. The text says what is wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The operating system, or a decompressor, refused.
+    #[error("{place}: cannot {action}: {source}; {help}")]
+    Io {
+        /// The file, or the entry of an archive.
+        place: String,
+        /// What was tried, as a verb phrase.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+        /// What to do.
+        help: &'static str,
+    },
+    /// A file or folder is not of the kind that was expected, or lacks a part.
+    #[error("{place}: {what}; {help}")]
+    Layout {
+        /// The file or folder.
+        place: String,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        help: &'static str,
+    },
+    /// A line of a text file is wrong.
+    #[error("{place}, line {line}: {what}; {help}")]
+    Line {
+        /// The file, or the entry of an archive.
+        place: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        help: &'static str,
+    },
+    /// A file is, or claims to be, larger than any data set that is read here.
+    #[error(
+        "{place}: {}larger than the limit of {limit} bytes; nothing of it is used: get the file again from its source",
+        size.map_or_else(String::new, |size| format!("claims {size} bytes, which is "))
+    )]
+    TooLarge {
+        /// The file, or the entry of an archive.
+        place: String,
+        /// The size it claims, if it does.
+        size: Option<u64>,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// A pickle is damaged, or holds something that a data set has no use for.
+    #[error("{place}, byte {offset}: {what}; {help}")]
+    Pickle {
+        /// The file.
+        place: String,
+        /// Where in the file the offending instruction starts.
+        offset: usize,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        help: &'static str,
+    },
+    /// The parts of a data set do not fit together.
+    #[error("{place}: {what}; {help}")]
+    Content {
+        /// The file.
+        place: String,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        help: &'static str,
+    },
+    /// A data set has no such split.
+    #[error("data set `{dataset}`: {what}; {help}")]
+    Split {
+        /// The name of the data set.
+        dataset: String,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        help: &'static str,
+    },
+    /// No network can be generated with these numbers.
+    #[error("planted network: {what}; change the `PlantedSpec`")]
+    Spec {
+        /// What is wrong.
+        what: String,
+    },
+    /// Cora is nowhere to be found, nor to be had.
+    #[error(
+        "cannot find the Cora data set: {what}\nways on:\n  \
+         --data PATH        read cora.tgz, or a folder with its files, from PATH\n  \
+         GAVOTTE_DATA=PATH  the same, as an environment variable\n  \
+         --dataset planted  train on an embedded network with Cora's numbers; it needs no file"
+    )]
+    Locate {
+        /// What was tried, and how it failed.
+        what: String,
+    },
+}
+
+impl DataError {
+    pub(super) fn io(path: &Path, action: &'static str, source: io::Error) -> Self {
+        let help = match source.kind() {
+            io::ErrorKind::NotFound => "check the path",
+            io::ErrorKind::PermissionDenied => "check who may use it",
+            _ => "check the disk, then try again",
+        };
+        Self::Io { place: path.display().to_string(), action, source, help }
+    }
+
+    pub(super) fn layout(path: &Path, what: impl Into<String>, help: &'static str) -> Self {
+        Self::Layout { place: path.display().to_string(), what: what.into(), help }
+    }
+
+    pub(super) fn line(place: &str, line: usize, what: impl Into<String>, help: &'static str) -> Self {
+        Self::Line { place: place.into(), line, what: what.into(), help }
+    }
+
+    pub(super) fn content(place: &str, what: impl Into<String>) -> Self {
+        let help = "the file is damaged, or belongs to another data set: get all of its files again";
+        Self::Content { place: place.into(), what: what.into(), help }
+    }
+}

@@ -1,0 +1,39 @@
+//! Reading bytes that may come from anywhere: within limits, with a digest, and as text.
+
+use std::{fs::File, io::Read, path::Path};
+
+use sha2::{Digest, Sha256};
+
+use super::DataError;
+
+/// More bytes than any file of a data set holds. A file that claims more is a mistake or an attack.
+pub(super) const LIMIT: u64 = 256 << 20;
+
+/// The whole of a file, if it is within [`LIMIT`].
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
+    let file = File::open(path).map_err(|error| DataError::io(path, "open it", error))?;
+    let mut bytes = Vec::new();
+    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| DataError::io(path, "read it", error))?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(DataError::TooLarge { place: path.display().to_string(), size: None, limit: LIMIT });
+    }
+    Ok(bytes)
+}
+
+/// The bytes as text, or an error that names the line where they stop being text.
+pub(super) fn text<'a>(place: &str, bytes: &'a [u8]) -> Result<&'a str, DataError> {
+    str::from_utf8(bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+        DataError::line(place, line, "the bytes are not UTF-8 text", "get the file again from its source")
+    })
+}
+
+/// The lines of a text that hold anything, each with its number.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim().is_empty())
+}
+
+/// A digest in hexadecimal.
+pub(super) fn hex(digest: Sha256) -> String {
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,37 @@
+//! Data sets of one graph: read from files, embedded, or generated.
+//!
+//! Everything here lives on the host and knows nothing of the engine: index vectors are `i32`, values `f64`, and a
+//! model converts them once.
+//!
+//! | source | function |
+//! | --- | --- |
+//! | Cora as LINQS publishes it, an archive or a folder | [`read_cora`] |
+//! | the Planetoid pickles | [`read_planetoid`] |
+//! | wherever Cora is on this machine, or the network | [`locate_cora`] |
+//! | Zachary's karate club, embedded | [`karate`] |
+//! | a generated network with Cora's numbers | [`planted`] |
+
+mod archive;
+mod cora;
+mod dataset;
+mod draw;
+mod error;
+mod files;
+mod karate;
+mod locate;
+mod numpy;
+mod pickle;
+mod planetoid;
+mod planted;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use cora::read_cora;
+pub use dataset::{Dataset, SparseMatrix};
+pub use error::DataError;
+pub use karate::karate;
+pub use locate::locate_cora;
+pub use planetoid::read_planetoid;
+pub use planted::{PlantedSpec, planted};
+pub use split::Split;

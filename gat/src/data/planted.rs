@@ -1,0 +1,354 @@
+//! A generated network with the numbers of a real one, for where no file is at hand.
+//!
+//! Classes are planted: most edges join nodes of one class, and part of a node's words are its class's topic. Only
+//! additions, products, quotients and square roots of IEEE numbers are used, so that a stream of random words gives
+//! the same network, bit for bit, on every machine.
+
+use std::collections::HashSet;
+
+use rand::Rng;
+
+use super::{
+    DataError, Dataset, SparseMatrix, Split,
+    dataset::{digest, messages},
+    draw::{self, Weighted},
+};
+
+/// The most words a node has; the most any paper of Cora has.
+const MAX_WORDS: usize = 30;
+/// The share of words drawn from the topic of the class, the others being drawn from the whole vocabulary. Chosen so
+/// that words alone, and words with neighbours, tell about as much of the class as on Cora.
+const TOPIC_SHARE: f64 = 0.4;
+/// The share of nodes astray: their words, and most edges that leave their class, are those of another class. They are
+/// what keeps the network from being easier than Cora, whose errors are not independent either.
+const STRAY_SHARE: f64 = 0.33;
+/// Flattens the head of the word frequencies, 1 / (rank + ZIPF_SHIFT), to that of Cora.
+const ZIPF_SHIFT: usize = 4;
+/// How often a draw that falls on something taken is repeated before the next free place is taken instead.
+const N_TRY: usize = 100;
+
+/// The numbers of a planted network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlantedSpec {
+    /// The name and the number of nodes of each class.
+    pub class_sizes: Vec<(String, usize)>,
+    /// Number of undirected edges, self loops left out.
+    pub n_edge: usize,
+    /// How many of these join two nodes of one class.
+    pub n_edge_inside: usize,
+    /// Number of features of a node.
+    pub n_word: usize,
+    /// Number of words over all nodes; each node has between 1 and 30.
+    pub n_nonzero: usize,
+}
+
+impl PlantedSpec {
+    /// The numbers of Cora.
+    pub fn cora() -> Self {
+        let class_sizes = [
+            ("Case_Based", 298),
+            ("Genetic_Algorithms", 418),
+            ("Neural_Networks", 818),
+            ("Probabilistic_Methods", 426),
+            ("Reinforcement_Learning", 217),
+            ("Rule_Learning", 180),
+            ("Theory", 351),
+        ];
+        Self {
+            class_sizes: class_sizes.map(|(name, size)| (name.into(), size)).to_vec(),
+            n_edge: 5278,
+            n_edge_inside: 4275,
+            n_word: 1433,
+            n_nonzero: 49216,
+        }
+    }
+
+    /// The same network in another size: nodes, edges and non-zeros in proportion, words and classes as they are. Every
+    /// class keeps at least one node, and edges that would not find room are left out.
+    pub fn scaled(&self, n_node: usize) -> Self {
+        let old = self.n_node().max(1);
+        let in_proportion = |n: usize| ((n as u128 * n_node as u128 + old as u128 / 2) / old as u128) as usize;
+        let sizes = scaled_sizes(&self.class_sizes, old, n_node);
+        let mut scaled = Self {
+            class_sizes: self.class_sizes.iter().zip(sizes).map(|((name, _), size)| (name.clone(), size)).collect(),
+            n_edge: 0,
+            n_edge_inside: 0,
+            ..self.clone()
+        };
+        let (inside, outside) = scaled.room();
+        scaled.n_edge_inside = in_proportion(self.n_edge_inside).min(inside);
+        scaled.n_edge =
+            scaled.n_edge_inside + in_proportion(self.n_edge.saturating_sub(self.n_edge_inside)).min(outside);
+        let n_node = scaled.n_node();
+        scaled.n_nonzero = in_proportion(self.n_nonzero).clamp(n_node, n_node * MAX_WORDS.min(self.n_word.max(1)));
+        scaled
+    }
+
+    fn n_node(&self) -> usize {
+        self.class_sizes.iter().map(|(_, size)| size).sum()
+    }
+
+    /// How many edges there is room for inside of classes, and between them.
+    fn room(&self) -> (usize, usize) {
+        let pairs = |n: usize| n.saturating_mul(n.saturating_sub(1)) / 2;
+        let inside = self.class_sizes.iter().map(|&(_, size)| pairs(size)).sum();
+        (inside, pairs(self.n_node()) - inside)
+    }
+
+    fn check(&self) -> Result<(), DataError> {
+        let n_node = self.class_sizes.iter().try_fold(0usize, |sum, &(_, size)| sum.checked_add(size));
+        let max = i32::MAX as usize;
+        let fail = |what: String| Err(DataError::Spec { what });
+        let Some(n_node) = n_node.filter(|&n| n <= max && self.n_word <= max && self.n_nonzero <= max) else {
+            return fail(format!("nodes, words and non-zeros are limited to {max}"));
+        };
+        if let Some((name, _)) = self.class_sizes.iter().find(|(_, size)| *size == 0) {
+            return fail(format!("class `{name}` has no node"));
+        }
+        if n_node == 0 {
+            return fail("there is no class".into());
+        }
+        let most = n_node * MAX_WORDS.min(self.n_word);
+        if !(n_node..=most).contains(&self.n_nonzero) {
+            return fail(format!("{n_node} nodes have between {n_node} and {most} words, not {}", self.n_nonzero));
+        }
+        let (inside, outside) = self.room();
+        let Some(n_outside) = self.n_edge.checked_sub(self.n_edge_inside) else {
+            return fail(format!(
+                "{} edges inside of classes are more than {} in all",
+                self.n_edge_inside, self.n_edge
+            ));
+        };
+        if self.n_edge_inside > inside || n_outside > outside {
+            return fail(format!(
+                "there is room for {inside} edges inside of classes and {outside} between, not for {} and {n_outside}",
+                self.n_edge_inside
+            ));
+        }
+        if self.n_edge > (max - n_node) / 2 {
+            return fail(format!("{} edges are more than {max} messages", self.n_edge));
+        }
+        Ok(())
+    }
+}
+
+/// Sizes in proportion that sum to `n_node`, or to the number of classes if that is more.
+fn scaled_sizes(classes: &[(String, usize)], old: usize, n_node: usize) -> Vec<usize> {
+    // Rounding the running sum, not each size, keeps the total right.
+    let mut before = 0;
+    let mut sum = 0u128;
+    let mut sizes: Vec<_> = classes
+        .iter()
+        .map(|&(_, size)| {
+            sum += size as u128;
+            let end = ((sum * n_node as u128 + old as u128 / 2) / old as u128) as usize;
+            (end - std::mem::replace(&mut before, end)).max(1)
+        })
+        .collect();
+    let mut excess = sizes.iter().sum::<usize>().saturating_sub(n_node.max(classes.len()));
+    while excess > 0 {
+        let Some(largest) = sizes.iter_mut().max() else { break };
+        *largest -= 1;
+        excess -= 1;
+    }
+    sizes
+}
+
+/// Generates a network with exactly the numbers of `spec`, its nodes in random order.
+///
+/// Degrees are heavy-tailed. Each class has topic words, and a node draws its words partly from them, partly from the
+/// whole vocabulary. The split takes 20 nodes of each class for training, then 500 for validation and 1000 for testing;
+/// a network smaller than Cora takes them in proportion.
+///
+/// # Errors
+/// If no network has these numbers.
+pub fn planted<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec) -> Result<Dataset, DataError> {
+    spec.check()?;
+    let classes: Vec<_> = spec.class_sizes.iter().map(|(name, _)| name.clone()).collect();
+    let mut labels: Vec<_> =
+        spec.class_sizes.iter().zip(0..).flat_map(|(&(_, size), class)| std::iter::repeat_n(class, size)).collect();
+    draw::shuffle(rng, &mut labels);
+    let leanings = draw_leanings(rng, &labels, spec.class_sizes.len());
+    let features = draw_features(rng, spec, &leanings);
+    let (senders, receivers) = messages(labels.len(), Edges::draw(rng, spec, &labels, &leanings));
+    let default_split = Some(draw_split(rng, spec, &labels));
+    let mut dataset = Dataset {
+        name: "planted".into(),
+        ids: (0..labels.len()).map(|node| node.to_string()).collect(),
+        features,
+        senders,
+        receivers,
+        labels,
+        classes,
+        sha256: String::new(),
+        default_split,
+    };
+    dataset.sha256 = digest(&dataset);
+    Ok(dataset)
+}
+
+/// The class each node looks like: its own, or, for a node astray, another.
+fn draw_leanings<R: Rng + ?Sized>(rng: &mut R, labels: &[i32], n_class: usize) -> Vec<i32> {
+    let leaning = |&label: &i32| match draw::unit(rng) < STRAY_SHARE {
+        true => (label + 1 + draw::below(rng, (n_class - 1).max(1)) as i32) % n_class as i32,
+        false => label,
+    };
+    labels.iter().map(leaning).collect()
+}
+
+fn draw_split<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec, labels: &[i32]) -> Split {
+    let in_proportion = |n: usize| (n * labels.len().min(2708)).div_ceil(2708);
+    let per_class: Vec<_> = spec.class_sizes.iter().map(|&(_, size)| in_proportion(20).min(size)).collect();
+    Split::draw(labels, &per_class, in_proportion(500), in_proportion(1000), rng)
+}
+
+/// Edges while they are drawn.
+struct Edges<'a> {
+    labels: &'a [i32],
+    leanings: &'a [i32],
+    /// The nodes astray.
+    strays: Vec<usize>,
+    /// The nodes of each class.
+    members: Vec<Vec<usize>>,
+    /// Draws a node of any class.
+    any: Weighted,
+    /// Draws a place in `strays`.
+    stray: Weighted,
+    /// Draws a place in `members` of each class.
+    within: Vec<Weighted>,
+    taken: HashSet<(usize, usize)>,
+    edges: Vec<(i32, i32)>,
+}
+
+impl<'a> Edges<'a> {
+    fn draw<R: Rng + ?Sized>(
+        rng: &mut R,
+        spec: &PlantedSpec,
+        labels: &'a [i32],
+        leanings: &'a [i32],
+    ) -> Vec<(i32, i32)> {
+        // Pareto with exponent 2 has a finite mean and the tail of Cora's degrees; the cap keeps hubs from being full.
+        let cap = (labels.len() as f64).sqrt();
+        let weights: Vec<_> = labels.iter().map(|_| (1.0 / (1.0 - draw::unit(rng)).sqrt()).min(cap)).collect();
+        let mut members = vec![Vec::new(); spec.class_sizes.len()];
+        labels.iter().enumerate().for_each(|(node, &class)| members[class as usize].push(node));
+        let strays: Vec<_> = (0..labels.len()).filter(|&node| labels[node] != leanings[node]).collect();
+        let mut edges = Self {
+            labels,
+            leanings,
+            stray: Weighted::new(strays.iter().map(|&node| weights[node])),
+            strays,
+            any: Weighted::new(weights.iter().copied()),
+            within: members.iter().map(|nodes| Weighted::new(nodes.iter().map(|&node| weights[node]))).collect(),
+            members,
+            taken: HashSet::with_capacity(spec.n_edge),
+            edges: Vec::with_capacity(spec.n_edge),
+        };
+        edges.draw_all(rng, spec);
+        edges.edges
+    }
+
+    /// As long as there are edges, first those that give each node one, then those between nodes drawn by weight.
+    fn draw_all<R: Rng + ?Sized>(&mut self, rng: &mut R, spec: &PlantedSpec) {
+        let mut lonely: Vec<_> = (0..self.labels.len()).collect();
+        draw::shuffle(rng, &mut lonely);
+        let mut has_edge = vec![false; self.labels.len()];
+        let mut inside = spec.n_edge_inside;
+        for left in (1..=spec.n_edge).rev() {
+            let is_inside = draw::below(rng, left) < inside;
+            inside -= usize::from(is_inside);
+            while lonely.last().is_some_and(|&node| has_edge[node]) {
+                lonely.pop();
+            }
+            let (a, b) = self.draw_pair(rng, lonely.pop(), is_inside);
+            self.taken.insert((a, b));
+            self.edges.push((a as i32, b as i32));
+            [has_edge[a], has_edge[b]] = [true; 2];
+        }
+    }
+
+    fn draw_pair<R: Rng + ?Sized>(&self, rng: &mut R, from: Option<usize>, is_inside: bool) -> (usize, usize) {
+        for _ in 0..N_TRY {
+            let a = from.unwrap_or_else(|| self.draw_first(rng, is_inside));
+            let b = if is_inside || self.leanings[a] != self.labels[a] {
+                let class = if is_inside { self.labels[a] } else { self.leanings[a] } as usize;
+                self.members[class][self.within[class].draw(rng)]
+            } else {
+                self.any.draw(rng)
+            };
+            if self.is_free(a, b, is_inside) {
+                return (a.min(b), a.max(b));
+            }
+        }
+        let n = self.labels.len();
+        let start = draw::below(rng, n * n);
+        let mut pairs = (start..n * n).chain(0..start).map(|pair| (pair / n, pair % n));
+        // `PlantedSpec::check` has made sure that there is one.
+        pairs.find(|&(a, b)| a < b && self.is_free(a, b, is_inside)).unwrap_or_default()
+    }
+
+    /// Half of the edges between classes start at a node astray.
+    fn draw_first<R: Rng + ?Sized>(&self, rng: &mut R, is_inside: bool) -> usize {
+        if is_inside || self.strays.is_empty() || draw::unit(rng) < 0.5 {
+            self.any.draw(rng)
+        } else {
+            self.strays[self.stray.draw(rng)]
+        }
+    }
+
+    fn is_free(&self, a: usize, b: usize, is_inside: bool) -> bool {
+        a != b && (self.labels[a] == self.labels[b]) == is_inside && !self.taken.contains(&(a.min(b), a.max(b)))
+    }
+}
+
+fn draw_features<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec, leanings: &[i32]) -> SparseMatrix {
+    let n_word = spec.n_word;
+    let zipf = |n: usize| Weighted::new((0..n).map(|rank| 1.0 / (rank + ZIPF_SHIFT) as f64));
+    let shuffled = |rng: &mut R| {
+        let mut words: Vec<_> = (0..n_word).collect();
+        draw::shuffle(rng, &mut words);
+        words
+    };
+    // Topics are slices of one order of the vocabulary, and make up half of it.
+    let (common, topics) = (shuffled(rng), shuffled(rng));
+    let n_topic = (n_word / (2 * spec.class_sizes.len())).max(1);
+    let (from_common, from_topic) = (zipf(n_word), zipf(n_topic));
+    let mut features = SparseMatrix::empty(n_word);
+    for (&leaning, n) in leanings.iter().zip(draw_lengths(rng, leanings.len(), n_word.min(MAX_WORDS), spec.n_nonzero)) {
+        let draw_word = |rng: &mut R| {
+            if draw::unit(rng) < TOPIC_SHARE {
+                topics[(leaning as usize * n_topic + from_topic.draw(rng)) % n_word]
+            } else {
+                common[from_common.draw(rng)]
+            }
+        };
+        let mut row: Vec<usize> = Vec::with_capacity(n);
+        while row.len() < n {
+            let drawn = (0..N_TRY).map(|_| draw_word(rng)).find(|word| !row.contains(word));
+            row.extend(drawn.or_else(|| (0..n_word).find(|word| !row.contains(word))));
+        }
+        row.sort_unstable();
+        features.push_normalised(&row.iter().map(|&word| (word as i32, 1.0)).collect::<Vec<_>>());
+    }
+    features
+}
+
+/// How many words each node has: about normal, between 1 and `most`, with the given sum.
+fn draw_lengths<R: Rng + ?Sized>(rng: &mut R, n: usize, most: usize, sum: usize) -> Vec<usize> {
+    let mean = sum as f64 / n as f64;
+    // Four uniform numbers on [-1, 1] have variance 4/3; Cora's standard deviation is a third of its mean.
+    let noise = |rng: &mut R| (0..4).map(|_| 2.0 * draw::unit(rng) - 1.0).sum::<f64>() * mean * 0.29;
+    let mut lengths: Vec<_> = (0..n).map(|_| ((mean + noise(rng)).round() as usize).clamp(1, most)).collect();
+    let mut total: usize = lengths.iter().sum();
+    while total != sum {
+        let length = &mut lengths[draw::below(rng, n)];
+        if total < sum && *length < most {
+            *length += 1;
+            total += 1;
+        } else if total > sum && *length > 1 {
+            *length -= 1;
+            total -= 1;
+        }
+    }
+    lengths
+}

@@ -1,0 +1,64 @@
+//! Readers against real files where they are at hand, and against damaged files made here.
+
+mod cora;
+mod generated;
+mod locate;
+mod planetoid;
+mod split;
+
+use std::{
+    fmt::Debug,
+    path::{Path, PathBuf},
+};
+
+use super::*;
+
+/// The folder with real data, or `None` after saying that the test is skipped.
+fn test_data() -> Option<PathBuf> {
+    let folder = std::env::var_os("GAVOTTE_TEST_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+    if !folder.is_dir() {
+        eprintln!("skipped: no test data at {}; set GAVOTTE_TEST_DATA", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+/// Holds that this failed, with a message that has all of these parts.
+#[track_caller]
+fn assert_fails<T: Debug>(result: Result<T, DataError>, parts: &[&str]) {
+    let message = result.expect_err("this should have failed").to_string();
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+}
+
+/// Holds what is true of every data set.
+#[track_caller]
+fn assert_sound(dataset: &Dataset) {
+    let n = dataset.n_node();
+    assert_eq!((dataset.ids.len(), dataset.features.n_rows, dataset.receivers.len()), (n, n, dataset.n_edge()));
+    assert_eq!(dataset.features.offsets.len(), n + 1);
+    let messages: Vec<_> = dataset.receivers.iter().zip(&dataset.senders).map(|(&r, &s)| (r, s)).collect();
+    assert!(messages.is_sorted_by(|a, b| a < b), "messages ascend and are distinct");
+    assert!(messages.iter().all(|&(r, s)| messages.binary_search(&(s, r)).is_ok()), "messages go both ways");
+    assert!((0..n as i32).all(|node| messages.binary_search(&(node, node)).is_ok()), "every node has its loop");
+    for node in 0..n {
+        let (columns, values) = dataset.features.row(node);
+        assert!(columns.is_sorted_by(|a, b| a < b) && columns.iter().all(|&c| (c as usize) < dataset.n_feat()));
+        assert!(values.is_empty() || (values.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+    assert!(dataset.labels.iter().all(|&label| (label as usize) < dataset.n_class()));
+    assert_eq!(dataset.sha256.len(), 64);
+    dataset.default_split.iter().for_each(|split| assert_disjoint(split, n));
+}
+
+#[track_caller]
+fn assert_disjoint(split: &Split, n_node: usize) {
+    let parts = [&split.train, &split.val, &split.test];
+    assert!(parts.iter().all(|part| part.is_sorted_by(|a, b| a < b)));
+    let mut all = parts.into_iter().flatten().copied().collect::<Vec<_>>();
+    all.sort_unstable();
+    assert!(all.is_sorted_by(|a, b| a < b), "no node is in two parts");
+    assert!(all.iter().all(|&node| (node as usize) < n_node));
+}
