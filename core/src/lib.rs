@@ -17,6 +17,12 @@ pub mod tree;
 
 pub mod transform;
 
+pub mod pass;
+
+pub mod kernel;
+
+pub mod codegen;
+
 pub mod runtime;
 
 pub mod api;

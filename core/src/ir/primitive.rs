@@ -22,8 +22,11 @@ pub enum Kind {
     Reshape,
     /// Elements from their position alone.
     Generate,
-    /// Combines many elements into one: reductions, contractions, segment sums. Always the root of a kernel.
+    /// Combines many elements of the first operand into one, each read once: reductions, segment sums. Always the
+    /// root of a kernel.
     Reduce,
+    /// Combines products of elements, each read many times. Always the root of a kernel.
+    Contract,
     /// A nested program.
     Call,
     /// Runs through `eval` as it is.

@@ -1,0 +1,309 @@
+//! From a program and the choice of what is stored to kernels: one for each stored result.
+
+use crate::aval::{Aval, DType, Dim, Literal};
+use crate::error::Error;
+use crate::ir::{Atom, Eqn, Index, Kind, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var};
+use crate::kernel::{Instr, Kernel, Loop, LoopKind};
+use crate::pass::fuse::{Fusion, Place};
+use smallvec::SmallVec;
+use std::collections::HashMap;
+
+/// One step of a compiled program, in order.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Runs a kernel.
+    Kernel(Kernel),
+    /// Runs an equation through its primitive's `eval`.
+    Eval(Eqn),
+}
+
+/// Lowers a program: each equation whose result is stored becomes a step.
+pub fn lower_program(program: &Program, fusion: &Fusion) -> Result<Vec<Step>, Error> {
+    let avals = program.avals();
+    let mut makers: Vec<Option<(usize, usize)>> = vec![None; program.n_var()];
+    for (i, eqn) in program.eqns.iter().enumerate() {
+        for (k, binder) in eqn.outs.iter().enumerate() {
+            makers[binder.var.index()] = Some((i, k));
+        }
+    }
+    let mut steps = vec![];
+    for (i, eqn) in program.eqns.iter().enumerate() {
+        let stored: Vec<usize> =
+            (0..eqn.outs.len()).filter(|k| fusion.place(eqn.outs[*k].var) == Place::Stored).collect();
+        if stored.is_empty() {
+            continue;
+        }
+        let lowered = if eqn.prim.kind() == Kind::Opaque {
+            None
+        } else {
+            let mut lowering = Lowering::new(program, &avals, &makers, fusion);
+            lowering.root(i, &stored, steps.len()).ok()
+        };
+        match lowered {
+            Some(kernel) => steps.push(Step::Kernel(kernel)),
+            None => {
+                let missing = eqn.ins.iter().filter_map(|atom| atom.var()).find(|v| fusion.place(*v) == Place::Inline);
+                if let Some(var) = missing {
+                    return Err(Error::Unsupported(format!(
+                        "{}: has no kernel, and its operand {var} is not stored\n  at {}",
+                        eqn.prim.name(),
+                        eqn.location
+                    )));
+                }
+                steps.push(Step::Eval(eqn.clone()));
+            }
+        }
+    }
+    Ok(steps)
+}
+
+struct Lowering<'a> {
+    program: &'a Program,
+    avals: &'a [Aval],
+    makers: &'a [Option<(usize, usize)>],
+    fusion: &'a Fusion,
+    inputs: Vec<(Var, Aval)>,
+    loops: Vec<Loop>,
+    body: Vec<Instr>,
+    seen: Vec<(Var, Vec<Index>, Scalar)>,
+    unique: HashMap<String, Scalar>,
+    reduce: Option<(ReduceOp, Scalar)>,
+}
+
+/// What one equation's rule sees: the shared state, its equation, and the element that is wanted.
+struct Rule<'l, 'a> {
+    lowering: &'l mut Lowering<'a>,
+    eqn: &'a Eqn,
+    index: Vec<Index>,
+    is_root: bool,
+}
+
+fn loop_index(number: usize) -> Index {
+    Index::Affine { constant: Dim::from(0), terms: vec![(number as u32, Dim::from(1))] }
+}
+
+impl<'a> Lowering<'a> {
+    fn new(program: &'a Program, avals: &'a [Aval], makers: &'a [Option<(usize, usize)>], fusion: &'a Fusion) -> Self {
+        Lowering {
+            program,
+            avals,
+            makers,
+            fusion,
+            inputs: vec![],
+            loops: vec![],
+            body: vec![],
+            seen: vec![],
+            unique: HashMap::new(),
+            reduce: None,
+        }
+    }
+
+    /// The kernel of equation `i` that stores its outputs `stored`.
+    fn root(&mut self, i: usize, stored: &[usize], number: usize) -> Result<Kernel, Unsupported> {
+        let eqn = &self.program.eqns[i];
+        let shape = &eqn.outs[stored[0]].aval.shape;
+        self.loops = shape.iter().map(|dim| Loop { extent: dim.clone(), kind: LoopKind::Row }).collect();
+        let index: Vec<Index> = (0..shape.len()).map(loop_index).collect();
+        let outs = eqn.prim.lower(&mut Rule { lowering: self, eqn, index, is_root: true })?;
+        let results = match self.reduce {
+            Some((_, value)) => vec![value],
+            None => stored.iter().map(|k| outs[*k]).collect(),
+        };
+        let kernel = Kernel {
+            name: format!("{}_{number}", eqn.prim.name()),
+            inputs: std::mem::take(&mut self.inputs),
+            outputs: stored.iter().map(|k| (eqn.outs[*k].var, eqn.outs[*k].aval.clone())).collect(),
+            loops: std::mem::take(&mut self.loops),
+            body: std::mem::take(&mut self.body),
+            reduce: self.reduce.map(|(op, _)| op),
+            results,
+        };
+        debug_assert_eq!(crate::kernel::verify_kernel(&kernel), Ok(()));
+        Ok(kernel)
+    }
+
+    fn push(&mut self, instr: Instr) -> Scalar {
+        let key = format!("{instr:?}");
+        if let Some(scalar) = self.unique.get(&key) {
+            return *scalar;
+        }
+        let scalar = Scalar(self.body.len() as u32);
+        self.body.push(instr);
+        self.unique.insert(key, scalar);
+        scalar
+    }
+
+    fn input(&mut self, var: Var) -> u32 {
+        if let Some(at) = self.inputs.iter().position(|(v, _)| *v == var) {
+            return at as u32;
+        }
+        self.inputs.push((var, self.avals[var.index()].clone()));
+        self.inputs.len() as u32 - 1
+    }
+
+    /// The element of an operand at `index`: loaded where it is stored, computed here where it is not.
+    fn element(&mut self, atom: Atom, index: &[Index]) -> Result<Scalar, Unsupported> {
+        let var = match atom {
+            Atom::Literal(literal) => return Ok(self.push(Instr::Const(literal))),
+            Atom::Var(var) => var,
+        };
+        if self.fusion.place(var) != Place::Inline {
+            let input = self.input(var);
+            return Ok(self.push(Instr::Load(input, index.to_vec())));
+        }
+        if let Some((_, _, scalar)) = self.seen.iter().find(|(v, at, _)| *v == var && at == index) {
+            return Ok(*scalar);
+        }
+        let (i, out) = self.makers[var.index()].ok_or_else(|| Unsupported(format!("{var} is made by no equation")))?;
+        let eqn = &self.program.eqns[i];
+        let outs = {
+            let mut rule = Rule { lowering: self, eqn, index: index.to_vec(), is_root: false };
+            eqn.prim.lower(&mut rule)?
+        };
+        for (binder, scalar) in eqn.outs.iter().zip(&outs) {
+            self.seen.push((binder.var, index.to_vec(), *scalar));
+        }
+        Ok(outs[out])
+    }
+}
+
+impl Rule<'_, '_> {
+    fn aval(&self, atom: Atom) -> Aval {
+        match atom {
+            Atom::Var(var) => self.lowering.avals[var.index()].clone(),
+            Atom::Literal(literal) => Aval::scalar(literal.dtype()),
+        }
+    }
+
+    fn root_only(&self) -> Result<(), Unsupported> {
+        if self.is_root {
+            return Ok(());
+        }
+        Err(Unsupported(format!("{}: loops can be opened by a kernel's root only", self.eqn.prim.name())))
+    }
+}
+
+impl Lower for Rule<'_, '_> {
+    fn params(&self) -> &Params {
+        &self.eqn.params
+    }
+
+    fn operand(&self, i: usize) -> Aval {
+        self.aval(self.eqn.ins[i])
+    }
+
+    fn arity(&self) -> usize {
+        self.eqn.ins.len()
+    }
+
+    fn output(&self, i: usize) -> Aval {
+        self.eqn.outs[i].aval.clone()
+    }
+
+    fn index(&self) -> Vec<Index> {
+        self.index.clone()
+    }
+
+    fn read(&mut self, operand: usize, index: &[Index]) -> Result<Scalar, Unsupported> {
+        let atom = self.eqn.ins[operand];
+        // A scalar operand counts for every place.
+        let index = if self.aval(atom).rank() == 0 { &[] } else { index };
+        self.lowering.element(atom, index)
+    }
+
+    fn op(&mut self, op: ScalarOp, ins: &[Scalar]) -> Scalar {
+        self.lowering.push(Instr::Op(op, SmallVec::from_slice(ins)))
+    }
+
+    fn constant(&mut self, literal: Literal) -> Scalar {
+        self.lowering.push(Instr::Const(literal))
+    }
+
+    fn size(&mut self, dim: &Dim, dtype: DType) -> Scalar {
+        match dim.as_number() {
+            Some(n) => self.constant(Literal::from_f64(dtype, n as f64)),
+            None => self.lowering.push(Instr::Size(dim.clone(), dtype)),
+        }
+    }
+
+    fn position(&mut self, index: &Index) -> Scalar {
+        match index {
+            Index::Value(scalar) => *scalar,
+            affine => self.lowering.push(Instr::Position(affine.clone())),
+        }
+    }
+
+    fn affine(&mut self, index: &Index, scale: &Dim, offset: &Dim) -> Index {
+        match index {
+            Index::Affine { constant, terms } => Index::Affine {
+                constant: &(constant * scale) + offset,
+                terms: terms.iter().map(|(l, stride)| (*l, stride * scale)).filter(|(_, s)| *s != 0usize).collect(),
+            },
+            Index::Value(value) => {
+                let (scale, offset) = (self.size(scale, DType::I32), self.size(offset, DType::I32));
+                let scaled = self.op(ScalarOp::Mul, &[*value, scale]);
+                Index::Value(self.op(ScalarOp::Add, &[scaled, offset]))
+            }
+        }
+    }
+
+    fn add(&mut self, a: &Index, b: &Index) -> Index {
+        match (a, b) {
+            (Index::Affine { constant: c, terms: s }, Index::Affine { constant: d, terms: t }) => {
+                let mut terms = s.clone();
+                for (number, stride) in t {
+                    match terms.iter_mut().find(|(n, _)| n == number) {
+                        Some((_, old)) => *old = &*old + stride,
+                        None => terms.push((*number, stride.clone())),
+                    }
+                }
+                terms.retain(|(_, stride)| *stride != 0usize);
+                terms.sort_by_key(|(number, _)| *number);
+                Index::Affine { constant: c + d, terms }
+            }
+            _ => {
+                let (a, b) = (self.position(a), self.position(b));
+                Index::Value(self.op(ScalarOp::Add, &[a, b]))
+            }
+        }
+    }
+
+    fn reduction_loops(&mut self, extents: &[Dim]) -> Result<Vec<Index>, Unsupported> {
+        self.root_only()?;
+        let loops = &mut self.lowering.loops;
+        Ok(extents
+            .iter()
+            .map(|extent| {
+                loops.push(Loop { extent: extent.clone(), kind: LoopKind::Reduce });
+                loop_index(loops.len() - 1)
+            })
+            .collect())
+    }
+
+    fn segment_loop(&mut self, segment: &Index, offsets: usize, order: usize) -> Result<Index, Unsupported> {
+        self.root_only()?;
+        let row = match segment {
+            Index::Affine { terms, .. } if terms.len() == 1 => terms[0].0,
+            _ => return Err(Unsupported("a segment must be an axis of the output".into())),
+        };
+        let stored = |rule: &Self, operand: usize| match rule.eqn.ins[operand] {
+            Atom::Var(var) if rule.lowering.fusion.place(var) != Place::Inline => Ok(var),
+            _ => Err(Unsupported("offsets and order of segments must be stored".into())),
+        };
+        let offsets = stored(self, offsets)?;
+        let extent = self.operand(order).shape[0].clone();
+        let offsets = self.lowering.input(offsets);
+        self.lowering.loops.push(Loop { extent, kind: LoopKind::Segment { segment: row, offsets } });
+        let position = loop_index(self.lowering.loops.len() - 1);
+        Ok(Index::Value(self.read(order, &[position])?))
+    }
+
+    fn reduce(&mut self, op: ReduceOp, value: Scalar) -> Result<Scalar, Unsupported> {
+        self.root_only()?;
+        if self.lowering.loops.iter().all(|l| l.kind == LoopKind::Row) {
+            return Ok(value);
+        }
+        self.lowering.reduce = Some((op, value));
+        Ok(value)
+    }
+}

@@ -1,0 +1,10 @@
+//! Kernels: loop nests over scalar work. One fusion group is one kernel; every target runs the same kernels.
+
+mod ir;
+mod lower;
+mod print;
+mod verify;
+
+pub use ir::{Instr, Kernel, Loop, LoopKind};
+pub use lower::{Step, lower_program};
+pub use verify::verify_kernel;

@@ -1,0 +1,156 @@
+//! First fusion: which results are stored, and which are computed where they are read.
+//!
+//! Maps, views and generated elements go into their consumers, and so into the reads of reductions, contractions
+//! and segment sums; a reduction is always stored. A result that several consumers read, or that one consumer reads
+//! several times, is stored once it costs more to compute again than to load. The result of a reshape shares its
+//! operand's memory. What is stored changes no bit of any result.
+
+use crate::aval::{Aval, volume};
+use crate::ir::{Atom, Eqn, Kind, Program, Var};
+use std::fmt;
+
+/// Where a variable's elements are when a kernel reads them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In memory of its own: an argument, a constant, or the result of a step.
+    Stored,
+    /// In the memory of another variable, which has the same elements in the same order.
+    Alias(Var),
+    /// Nowhere: computed where they are read.
+    Inline,
+}
+
+/// The choice for every variable, with its reason.
+#[derive(Clone, Debug)]
+pub struct Fusion {
+    places: Vec<Place>,
+    reasons: Vec<&'static str>,
+}
+
+impl Fusion {
+    /// Where a variable's elements are.
+    pub fn place(&self, var: Var) -> Place {
+        self.places[var.index()]
+    }
+
+    /// Why.
+    pub fn reason(&self, var: Var) -> &'static str {
+        self.reasons[var.index()]
+    }
+
+    /// The variable whose memory holds the elements: the variable itself, but for an alias.
+    pub fn memory(&self, var: Var) -> Var {
+        match self.place(var) {
+            Place::Alias(of) => self.memory(of),
+            _ => var,
+        }
+    }
+}
+
+/// Loading one element, in additions.
+const LOAD: u32 = 1;
+/// Loading one element from a place that is computed.
+const GATHER: u32 = 4;
+/// Storing one element, where another kernel would load it.
+const STORE: u32 = 2;
+
+/// Chooses what is stored. The program must be free of calls and of dead equations.
+pub fn fuse(program: &Program) -> Fusion {
+    let n = program.n_var();
+    let avals = program.avals();
+    let mut fusion = Fusion { places: vec![Place::Stored; n], reasons: vec!["an argument"; n] };
+    let mut uses: Vec<Vec<&Eqn>> = vec![vec![]; n];
+    for eqn in &program.eqns {
+        for var in eqn.ins.iter().filter_map(|atom| atom.var()) {
+            uses[var.index()].push(eqn);
+        }
+    }
+    let mut is_result = vec![false; n];
+    program.outs.iter().filter_map(|atom| atom.var()).for_each(|var| is_result[var.index()] = true);
+    let mut costs = vec![LOAD; n];
+    for eqn in &program.eqns {
+        let cost = cost_of(eqn, &costs, &fusion);
+        for binder in &eqn.outs {
+            let (var, at) = (binder.var, binder.var.index());
+            let (place, reason) = match (eqn.prim.kind(), eqn.ins.first()) {
+                (Kind::Reshape, Some(Atom::Var(of))) => {
+                    store_operand(&mut fusion, &mut costs, *of);
+                    (Place::Alias(*of), "a reshape of stored elements")
+                }
+                (Kind::Reduce | Kind::Contract | Kind::Opaque | Kind::Call | Kind::Reshape, _) => {
+                    (Place::Stored, "a reduction or a step of its own")
+                }
+                _ if is_result[at] => (Place::Stored, "a result"),
+                _ => choose(var, cost, &uses[at], &avals),
+            };
+            fusion.places[at] = place;
+            fusion.reasons[at] = reason;
+            costs[at] = if place == Place::Inline { cost } else { LOAD };
+        }
+    }
+    fusion
+}
+
+/// A reshape reads memory: what it reads must be there.
+fn store_operand(fusion: &mut Fusion, costs: &mut [u32], var: Var) {
+    if fusion.places[var.index()] == Place::Inline {
+        fusion.places[var.index()] = Place::Stored;
+        fusion.reasons[var.index()] = "read by a reshape";
+        costs[var.index()] = LOAD;
+    }
+}
+
+fn cost_of(eqn: &Eqn, costs: &[u32], fusion: &Fusion) -> u32 {
+    let own = match eqn.prim.kind() {
+        Kind::Map { cost } => cost,
+        _ => 0,
+    };
+    let gathers = eqn.prim.kind() == Kind::View && eqn.ins.len() > 1;
+    let operands = eqn.ins.iter().filter_map(|atom| atom.var()).map(|var| {
+        let stored = fusion.place(var) != Place::Inline;
+        if gathers && stored { GATHER } else { costs[var.index()] }
+    });
+    operands.fold(own, u32::saturating_add)
+}
+
+fn choose(var: Var, cost: u32, uses: &[&Eqn], avals: &[Aval]) -> (Place, &'static str) {
+    if uses.iter().any(|eqn| eqn.prim.kind() == Kind::Opaque) {
+        return (Place::Stored, "read by a step that needs memory");
+    }
+    let n = uses.len() as u32;
+    if n.saturating_sub(1).saturating_mul(cost) > STORE + n * LOAD {
+        return (Place::Stored, "cheaper to load than to compute again");
+    }
+    if cost > STORE + LOAD && uses.iter().any(|eqn| expands(eqn, var, avals)) {
+        return (Place::Stored, "read more often than it has elements");
+    }
+    (Place::Inline, "computed where it is read")
+}
+
+/// Whether an equation reads each element of an operand more than once.
+fn expands(eqn: &Eqn, var: Var, avals: &[Aval]) -> bool {
+    let aval = &avals[var.index()];
+    match eqn.prim.kind() {
+        Kind::Contract => true,
+        Kind::Reduce => eqn.ins.iter().skip(1).any(|atom| *atom == Atom::Var(var)),
+        _ => volume(&eqn.outs[0].aval.shape) != volume(&aval.shape),
+    }
+}
+
+/// Names what is stored and why, one line for each variable.
+pub struct Explained<'a>(pub &'a Program, pub &'a Fusion);
+
+impl fmt::Display for Explained<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for eqn in &self.0.eqns {
+            let binder = &eqn.outs[0];
+            let word = match self.1.place(binder.var) {
+                Place::Stored => "store ",
+                Place::Alias(_) => "alias ",
+                Place::Inline => "inline",
+            };
+            writeln!(f, "{word} {eqn}  // {}", self.1.reason(binder.var))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! Passes over programs.
+
+pub mod fuse;
