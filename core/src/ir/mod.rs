@@ -22,6 +22,7 @@ pub use primitive::{
     Batch, Batched, Jvp, Kind, Linear, Primitive, Registry, Rewrite, Sample, Simplify, Transpose, Unsupported,
 };
 pub use print::PrintOptions;
+pub(crate) use program::atom_aval;
 pub use program::{Atom, Binder, Eqn, Location, Program, Var};
 pub use value::Value;
 pub use verify::verify;
