@@ -12,6 +12,8 @@ pub mod loss;
 pub mod metrics;
 pub mod model;
 pub mod params;
+#[cfg(test)]
+mod tests;
 pub mod train;
 
 pub use error::Error;
