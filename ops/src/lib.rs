@@ -9,6 +9,7 @@ mod generate;
 mod laws;
 mod movement;
 pub mod nn;
+mod operators;
 pub mod random;
 mod reduce;
 pub mod segment;
@@ -17,7 +18,9 @@ pub use array::Array;
 pub use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape};
 pub use gavotte_core::error::Error;
 pub use gavotte_core::tree::Tree;
+pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, zeros_like};
 pub use movement::{concatenate, stack};
+pub use operators::{Operand, stop_gradient, where_};
 pub use reduce::Axes;
 
 use gavotte_core::ir::Registry;
