@@ -5,6 +5,7 @@ mod contract;
 mod elementwise;
 mod gather;
 mod generate;
+pub mod init;
 #[cfg(test)]
 mod laws;
 mod movement;
