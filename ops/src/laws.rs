@@ -22,8 +22,9 @@ pub(crate) fn check_samples(prim: &'static dyn Primitive, on: &dyn Fn(&Sample) -
         let ins: Vec<HostArray> = sample.ins.iter().map(widened).collect();
         let what = format!("{} {}", prim.name(), sample.name);
         let program = program(prim, &ins, &sample.params);
+        assert_eq!(parse(&program.to_string(), crate::registry()).as_ref(), Ok(&program), "{what}: text");
         let outs = run(&program, &ins);
-        assert_eq!(program.out_avals(), outs.iter().map(|out| aval(out)).collect::<Vec<_>>(), "{what}: types");
+        assert_eq!(program.out_avals(), outs.iter().map(aval).collect::<Vec<_>>(), "{what}: types");
         if ins.iter().chain(&outs).any(|array| array.dtype().is_float()) && outs[0].dtype().is_float() {
             derivatives(&what, &program, &ins);
         }
