@@ -212,7 +212,7 @@ impl Primitive for DotGeneral {
         vec![(dot_general(a, b, &roles), Some(place))]
     }
     fn kind(&self) -> Kind {
-        Kind::Reduce
+        Kind::Contract
     }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let roles = Roles::known(cx.params());
