@@ -4,7 +4,7 @@ use crate::arrays::{Random, moved, numbers, random_array};
 use gavotte_core::aval::{Aval, DType, Dim, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::structural::{BROADCAST_IN_DIM, TRANSPOSE};
-use gavotte_core::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var};
+use gavotte_core::ir::{Atom, Attr, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var};
 use std::sync::LazyLock;
 
 /// Extents of random arrays.
@@ -92,12 +92,13 @@ impl Builder {
 
     /// Tries to add an equation.
     fn step(&mut self, random: &mut Random) {
-        match random.below(10) {
+        match random.below(11) {
             0..4 => self.map(random),
             4 => self.broadcast(random),
             5 => self.transpose(random),
             6 => self.reduction(random),
-            7 => self.again(random),
+            7 => self.contraction(random),
+            8 => self.again(random),
             _ => self.sample(random),
         }
     }
@@ -152,6 +153,26 @@ impl Builder {
         let node = random.pick(&self.nodes).clone();
         let axes: Vec<usize> = (0..node.aval().rank()).filter(|_| random.below(2) == 1).collect();
         self.bind(*random.pick(&prims), vec![node], Params::new().with("axes", axes));
+    }
+
+    /// `dot_general` over one pair of axes, or over none; with a batch axis where two more fit.
+    fn contraction(&mut self, random: &mut Random) {
+        let Some(prim) = gavotte::registry().get("dot_general") else { return };
+        let (a, b) = (random.pick(&self.nodes).clone(), random.pick(&self.nodes).clone());
+        let (left, right) = (a.aval().shape, b.aval().shape);
+        let axes = (0..left.len()).flat_map(|i| (0..right.len()).map(move |j| (i, j)));
+        let mut pairs: Vec<(usize, usize)> = axes.filter(|(i, j)| left[*i] == right[*j]).collect();
+        let mut lists = [vec![], vec![]].map(|none: Vec<usize>| [none.clone(), none]);
+        for list in &mut lists {
+            if pairs.is_empty() || random.below(4) == 0 {
+                continue;
+            }
+            let (i, j) = *random.pick(&pairs);
+            *list = [vec![i], vec![j]];
+            pairs.retain(|pair| pair.0 != i && pair.1 != j);
+        }
+        let [contract, batch] = lists.map(|[a, b]| Attr::List(vec![a.into(), b.into()]));
+        self.bind(prim, vec![a, b], Params::new().with("contract", contract).with("batch", batch));
     }
 
     /// An equation that is there already.
