@@ -4,7 +4,8 @@ use gavotte_core::aval::{Aval, DType, Dim, Literal};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::ir::structural::move_axis;
 use gavotte_core::ir::{
-    Index, Lower, Params, Primitive, Program, ReduceOp, Sample, Scalar, ScalarOp, Unsupported, Value, bind, trace,
+    Index, Lower, Params, Primitive, Program, ReduceOp, Sample, Scalar, ScalarOp, Unsupported, Value, bind, parse,
+    trace,
 };
 use gavotte_core::transform::{jvp, vjp, vmap};
 use gavotte_core::with_data;
