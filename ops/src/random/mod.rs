@@ -4,7 +4,7 @@
 //! A [`Key`] is neither `Copy` nor `Clone`, and every sampler takes it by value: a key is used once. Element `i`
 //! (row-major) of a draw depends on the key and on `i` alone, so a mask can be made again wherever it is needed.
 //!
-//! ```compile_fail
+//! ```compile_fail,E0382
 //! # use gavotte::{DType, random::Key};
 //! let key = Key::new(0);
 //! let a = key.uniform([2], DType::F32);
