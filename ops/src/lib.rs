@@ -5,10 +5,12 @@ mod contract;
 mod elementwise;
 mod gather;
 mod generate;
+pub mod init;
 #[cfg(test)]
 mod laws;
 mod movement;
 pub mod nn;
+mod operators;
 pub mod optimizers;
 pub mod random;
 mod reduce;
@@ -23,7 +25,9 @@ pub use gavotte_core::api::{
 pub use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape, shape};
 pub use gavotte_core::error::Error;
 pub use gavotte_core::tree::Tree;
+pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, zeros_like};
 pub use movement::{concatenate, stack};
+pub use operators::{Operand, stop_gradient, where_};
 pub use reduce::Axes;
 
 use gavotte_core::ir::Registry;
