@@ -140,6 +140,14 @@ impl Dim {
         Some(Dim::from_terms(quotient))
     }
 
+    /// Whether it is at least zero for all sizes of its symbols; `false` also where the signs do not tell.
+    pub fn is_natural(&self) -> bool {
+        match &self.0 {
+            Repr::Number(x) => *x >= 0,
+            Repr::Polynomial(terms) => terms.iter().all(|(_, coefficient)| *coefficient > 0),
+        }
+    }
+
     /// The size that makes this dimension `extent`, where it has one symbol and is linear in it (`n`, `n+1`, `8*n`).
     pub fn solve(&self, extent: usize) -> Option<(Symbol, usize)> {
         let Repr::Polynomial(terms) = &self.0 else { return None };

@@ -84,7 +84,7 @@ pub fn quietly<R>(f: impl FnOnce() -> R) -> Result<R, Error> {
 
 /// Stops with an error: a panic at the user's line, or, within [`quietly`], an unwinding that prints nothing.
 #[track_caller]
-pub(crate) fn refuse(error: Error) -> ! {
+pub fn refuse(error: Error) -> ! {
     if QUIET.get() {
         std::panic::resume_unwind(Box::new(error));
     }

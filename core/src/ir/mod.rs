@@ -12,8 +12,8 @@ pub mod structural;
 mod value;
 mod verify;
 
-pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, trace, try_bind, with_location};
-pub(crate) use bind::{interpret_all, read as interpret_read, refuse};
+pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
+pub(crate) use bind::{interpret_all, read as interpret_read};
 pub use eval::{eval_concrete, evaluate};
 pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
 pub use params::{Attr, Params};

@@ -1,0 +1,20 @@
+//! What can go wrong with a graph, a model or its training.
+
+/// A graph, parameters or arguments that do not fit, or a device that failed. The text says what is wrong, where, and
+/// what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] gavotte::Error),
+    /// Messages, features or masks that are no graph.
+    #[error("{0}")]
+    Graph(String),
+    /// Parameters that are not those of the model.
+    #[error("{0}")]
+    Params(String),
+    /// A setting out of its range.
+    #[error("{0}")]
+    Config(String),
+}

@@ -1,0 +1,142 @@
+//! A data set and a split as arrays.
+
+use crate::Error;
+use crate::data::{Dataset, Split};
+use crate::features::{Features, SparseFeatures};
+use crate::graph::{Adjacency, Graph, Nodes};
+use crate::metrics::{Confusion, predictions};
+use crate::model::{Attention, GatConfig};
+use gavotte::{Array, DType, Tree, device_put};
+use gavotte_core::device::DeviceRef;
+
+/// One thing for each part of a split.
+#[derive(Tree, Clone, Copy, Debug, Default, PartialEq)]
+pub struct Parts<T> {
+    /// Of the nodes that are learned from.
+    pub train: T,
+    /// Of the nodes that decide when to stop.
+    pub val: T,
+    /// Of the nodes that are looked at in the end.
+    pub test: T,
+}
+
+impl<T> Parts<T> {
+    /// Each part by reference.
+    pub fn as_ref(&self) -> Parts<&T> {
+        Parts { train: &self.train, val: &self.val, test: &self.test }
+    }
+
+    /// Each part through `f`.
+    pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Parts<U> {
+        Parts { train: f(self.train), val: f(self.val), test: f(self.test) }
+    }
+}
+
+/// What a training step reads and does not change.
+#[derive(Tree, Clone)]
+pub struct Inputs {
+    /// Features, and who sends to whom.
+    pub nodes: Nodes,
+    /// The class of each node, `i32[n]`.
+    pub labels: Array,
+    /// 1 for members of a part and 0 for others, `f[n]`.
+    pub masks: Parts<Array>,
+}
+
+/// A data set and a split, on the host and as arrays. The sizes of the arrays carry the symbols `n` (nodes), `e` (edges)
+/// and `z` (stored features), so one compiled step serves graphs of every size; the numbers of features and of classes
+/// are numbers.
+#[derive(Clone)]
+pub struct Experiment {
+    /// The arrays.
+    pub inputs: Inputs,
+    /// The class of each node.
+    pub labels: Vec<i32>,
+    /// The nodes of each part.
+    pub parts: Parts<Vec<i32>>,
+    /// Number of classes.
+    pub n_class: usize,
+    /// Number of features.
+    pub n_feat: usize,
+}
+
+/// Features of which a smaller share is stored than this are sparse arrays, others dense ones: a stored entry is met by
+/// three indices, and its row of weights is not read in order.
+const SPARSE_BELOW: f64 = 0.25;
+
+impl Experiment {
+    /// The arrays of a data set for a model: `config` says how the graph is stored, and the type of numbers.
+    ///
+    /// # Errors
+    /// If the data set is no graph, the split names no node to train on or a node that does not exist, or the number of
+    /// classes is not the model's.
+    pub fn new(dataset: &Dataset, split: &Split, config: &GatConfig) -> Result<Self, Error> {
+        let (n_node, n_class, dtype) = (dataset.n_node(), dataset.n_class(), config.dtype);
+        if config.classes != n_class {
+            return Err(Error::Config(format!(
+                "the model has {} classes, and {} has {n_class}",
+                config.classes, dataset.name
+            )));
+        }
+        if split.train.is_empty() {
+            return Err(Error::Config(format!("the split of {} names no node to train on", dataset.name)));
+        }
+        let graph = Graph::new(&dataset.senders, &dataset.receivers, n_node)?;
+        let adjacency = match config.attention {
+            Attention::Edges => Adjacency::Edges(graph.with_symbols("n", "e")),
+            Attention::Dense => Adjacency::Dense(graph.to_mask()?.declare(["n", "n"])),
+        };
+        let sparse = SparseFeatures::new(&dataset.features, dtype)?;
+        let share = dataset.features.n_nonzero() as f64 / (n_node * dataset.n_feat()).max(1) as f64;
+        let x = match share < SPARSE_BELOW {
+            true => Features::Sparse(sparse.with_symbols("n", "z")),
+            false => Features::Dense(sparse.to_dense()?.declare(["n".into(), dataset.n_feat().into()])),
+        };
+        let parts = Parts { train: split.train.clone(), val: split.val.clone(), test: split.test.clone() };
+        let mask = |nodes: &Vec<i32>| mask(nodes, n_node, dtype);
+        let Parts { train, val, test } = parts.as_ref().map(mask);
+        let inputs = Inputs {
+            nodes: Nodes { x, adjacency },
+            labels: Array::new(&[n_node], dataset.labels.clone()).declare(["n"]),
+            masks: Parts { train: train?, val: val?, test: test? },
+        };
+        Ok(Experiment { inputs, labels: dataset.labels.clone(), parts, n_class, n_feat: dataset.n_feat() })
+    }
+
+    /// The same experiment with its arrays on `device`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn on(self, device: &DeviceRef) -> Result<Self, Error> {
+        Ok(Experiment { inputs: device_put(self.inputs, device)?, ..self })
+    }
+
+    /// What the predictions in `log_probs`, `f[n, classes]`, get right and wrong in each part.
+    ///
+    /// # Errors
+    /// While the array is being traced.
+    pub fn score(&self, log_probs: &Array) -> Result<Parts<Confusion>, Error> {
+        let predicted = self.predict(log_probs)?;
+        let count = |nodes: &Vec<i32>| Confusion::new(&self.labels, &predicted, nodes, self.n_class);
+        Ok(self.parts.as_ref().map(count))
+    }
+
+    /// The most likely class of each node.
+    ///
+    /// # Errors
+    /// While the array is being traced.
+    pub fn predict(&self, log_probs: &Array) -> Result<Vec<i32>, Error> {
+        let host = log_probs.to_host()?;
+        let rows: Vec<f64> = (0..host.len()).map(|i| host.get(i).as_f64()).collect();
+        Ok(predictions(&rows, self.n_class))
+    }
+}
+
+fn mask(nodes: &[i32], n_node: usize, dtype: DType) -> Result<Array, Error> {
+    let mut mask = vec![0f32; n_node];
+    for node in nodes {
+        let place = usize::try_from(*node).ok().and_then(|node| mask.get_mut(node));
+        *place.ok_or_else(|| Error::Config(format!("the split names node {node}, and there are {n_node} nodes")))? = 1.0;
+    }
+    Ok(Array::new(&[n_node], mask).astype(dtype).declare(["n"]))
+}

@@ -1,0 +1,128 @@
+//! Graphs as arrays, and arrays on their nodes.
+
+use crate::Error;
+use crate::features::Features;
+use gavotte::stax::Signal;
+use gavotte::segment::Segments;
+use gavotte::{Array, Dim, Shape, Tree};
+use gavotte_core::ir::Value;
+use gavotte_core::tree::{Segment, TreeDef};
+
+/// A directed graph: edge `i` carries a message from node `senders.ids[i]` to node `receivers.ids[i]`.
+///
+/// Edges are sorted by receiver. Nothing is added: a node that shall see itself needs an edge to itself.
+#[derive(Tree, Clone)]
+pub struct Graph {
+    /// The node each message comes from.
+    pub senders: Segments,
+    /// The node each message goes to; ascending.
+    pub receivers: Segments,
+}
+
+impl Graph {
+    /// A graph of `n_node` nodes.
+    ///
+    /// # Errors
+    /// If the two lists differ in length, a node is out of bounds, or the edges are not sorted by receiver.
+    pub fn new(senders: &[i32], receivers: &[i32], n_node: usize) -> Result<Self, Error> {
+        let (from, to) = (senders.len(), receivers.len());
+        if from != to {
+            return Err(Error::Graph(format!("a graph has a sender and a receiver for each edge, not {from} and {to}")));
+        }
+        if let Some(at) = receivers.windows(2).position(|pair| pair[0] > pair[1]) {
+            return Err(Error::Graph(format!(
+                "edges are not sorted by receiver: edge {at} enters node {} and edge {} node {}; sort them by \
+                 (receiver, sender)",
+                receivers[at],
+                at + 1,
+                receivers[at + 1]
+            )));
+        }
+        Ok(Graph { senders: Segments::new(senders, n_node)?, receivers: Segments::new(receivers, n_node)? })
+    }
+
+    /// The same graph whose sizes are symbols: compiled functions then serve every number of nodes and edges.
+    #[must_use]
+    pub fn with_symbols(self, n_node: &str, n_edge: &str) -> Self {
+        Graph {
+            senders: self.senders.with_symbols(n_node, n_edge),
+            receivers: self.receivers.with_symbols(n_node, n_edge),
+        }
+    }
+
+    /// Number of nodes; within `jit`, perhaps a symbol.
+    pub fn n_node(&self) -> Dim {
+        self.receivers.n_segment()
+    }
+
+    /// Number of edges; within `jit`, perhaps a symbol.
+    pub fn n_edge(&self) -> Dim {
+        self.receivers.n_member()
+    }
+
+    /// The adjacency matrix, `bool[n, n]`: row `i` holds which nodes send to node `i`. Two edges between the same nodes
+    /// are one.
+    ///
+    /// # Errors
+    /// While the graph is being traced.
+    pub fn to_mask(&self) -> Result<Array, Error> {
+        let (senders, receivers) = (self.senders.ids.to_host()?, self.receivers.ids.to_host()?);
+        let n = self.n_node().as_usize().expect("a computed array has numeric extents");
+        let mut mask = vec![false; n * n];
+        for (sender, receiver) in senders.as_slice::<i32>().iter().zip(receivers.as_slice::<i32>()) {
+            mask[*receiver as usize * n + *sender as usize] = true;
+        }
+        Ok(Array::new(&[n, n], mask))
+    }
+}
+
+/// Who sends to whom, in one of two forms. Both give the same results to rounding.
+#[derive(Clone)]
+pub enum Adjacency {
+    /// A list of edges: work and memory go with their number.
+    Edges(Graph),
+    /// A matrix `bool[n, n]`, row `i` holding which nodes send to node `i`: work and memory go with `n * n`.
+    Dense(Array),
+}
+
+impl Tree for Adjacency {
+    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
+        let (name, child) = match self {
+            Adjacency::Edges(graph) => ("edges", graph.disassemble(leaves)),
+            Adjacency::Dense(mask) => ("dense", mask.disassemble(leaves)),
+        };
+        TreeDef::Node("Adjacency", vec![(Segment::Field(name), child)])
+    }
+
+    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
+        match &def.children()[0] {
+            (Segment::Field("edges"), child) => Adjacency::Edges(Graph::assemble(child, leaves)),
+            (_, child) => Adjacency::Dense(Array::assemble(child, leaves)),
+        }
+    }
+}
+
+/// What a graph layer takes: features of nodes, and who sends to whom.
+#[derive(Tree, Clone)]
+pub struct Nodes {
+    /// One row for each node, `f[n, features]`.
+    pub x: Features,
+    /// Who sends to whom.
+    pub adjacency: Adjacency,
+}
+
+impl Nodes {
+    /// The same nodes with other features.
+    #[must_use]
+    pub fn with_features(&self, x: impl Into<Features>) -> Self {
+        Nodes { x: x.into(), adjacency: self.adjacency.clone() }
+    }
+}
+
+/// The shape of nodes is that of their features.
+impl Signal for Nodes {
+    type Shape = Shape;
+    fn shape(&self) -> Shape {
+        self.x.shape()
+    }
+}

@@ -1,0 +1,105 @@
+//! How good predictions are: accuracy, confusion matrix, macro-averaged F1. All on the host.
+
+/// The place of the largest entry in each row of a row-major matrix; the first one among equals. A NaN is never the
+/// largest.
+///
+/// # Panics
+/// If the number of entries is no multiple of `n_class`, or `n_class` is 0.
+#[track_caller]
+pub fn predictions(rows: &[f64], n_class: usize) -> Vec<i32> {
+    assert!(n_class > 0 && rows.len() % n_class == 0, "{} entries are no rows of {n_class}", rows.len());
+    rows.chunks_exact(n_class)
+        .map(|row| (1..n_class).fold(0, |best, i| if row[i] > row[best] || row[best].is_nan() { i } else { best }) as i32)
+        .collect()
+}
+
+/// How often a node of one class was taken for another: row is the true class, column the predicted one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confusion {
+    n_class: usize,
+    counts: Vec<u64>,
+}
+
+impl Confusion {
+    /// Counts over `nodes`, each a place in `labels` and `predicted`.
+    ///
+    /// # Panics
+    /// If a node or a class is out of bounds.
+    #[track_caller]
+    pub fn new(labels: &[i32], predicted: &[i32], nodes: &[i32], n_class: usize) -> Self {
+        let mut counts = vec![0; n_class * n_class];
+        for &node in nodes {
+            let (truth, guess) = (labels[node as usize] as usize, predicted[node as usize] as usize);
+            assert!(truth < n_class && guess < n_class, "node {node}: there are {n_class} classes, not {truth}, {guess}");
+            counts[truth * n_class + guess] += 1;
+        }
+        Confusion { n_class, counts }
+    }
+
+    /// Number of classes.
+    pub fn n_class(&self) -> usize {
+        self.n_class
+    }
+
+    /// How many nodes of class `truth` were predicted as `guess`.
+    ///
+    /// # Panics
+    /// If a class is out of bounds.
+    pub fn count(&self, truth: usize, guess: usize) -> u64 {
+        assert!(guess < self.n_class, "there are {} classes", self.n_class);
+        self.counts[truth * self.n_class + guess]
+    }
+
+    /// How many nodes were counted.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The share predicted right; NaN where nothing was counted.
+    pub fn accuracy(&self) -> f64 {
+        let right: u64 = (0..self.n_class).map(|class| self.count(class, class)).sum();
+        right as f64 / self.total() as f64
+    }
+
+    /// F1 of one class, `2 TP / (2 TP + FP + FN)`; `None` for a class that neither occurs nor is predicted.
+    pub fn f1(&self, class: usize) -> Option<f64> {
+        let right = self.count(class, class);
+        let occurs: u64 = (0..self.n_class).map(|guess| self.count(class, guess)).sum();
+        let predicted: u64 = (0..self.n_class).map(|truth| self.count(truth, class)).sum();
+        (occurs + predicted > 0).then(|| 2.0 * right as f64 / (occurs + predicted) as f64)
+    }
+
+    /// The mean of [`f1`](Self::f1) over the classes that have one; NaN where none has.
+    pub fn macro_f1(&self) -> f64 {
+        let all: Vec<f64> = (0..self.n_class).filter_map(|class| self.f1(class)).collect();
+        all.iter().sum::<f64>() / all.len() as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_scores() {
+        let predicted = predictions(&[0.1, 0.9, 0.0, 0.8, 0.1, 0.1, 0.2, 0.2, 0.2, 0.0, 0.0, 1.0], 3);
+        assert_eq!(predicted, [1, 0, 0, 2]);
+        let confusion = Confusion::new(&[1, 0, 1, 2], &predicted, &[0, 1, 2, 3], 3);
+        assert_eq!((confusion.count(1, 1), confusion.count(1, 0), confusion.total()), (1, 1, 4));
+        assert_eq!(confusion.accuracy(), 0.75);
+        // Class 0: TP 1, FP 1; class 1: TP 1, FN 1; class 2: TP 1.
+        assert_eq!(confusion.f1(0), Some(2.0 / 3.0));
+        assert!((confusion.macro_f1() - (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn only_the_nodes_given_count() {
+        let confusion = Confusion::new(&[0, 1, 2], &[0, 0, 0], &[0], 3);
+        assert_eq!((confusion.accuracy(), confusion.macro_f1(), confusion.f1(2)), (1.0, 1.0, None));
+    }
+
+    #[test]
+    fn nan_is_never_the_largest() {
+        assert_eq!(predictions(&[f64::NAN, f64::NAN, f64::NEG_INFINITY, -1.0, f64::NAN, -2.0], 3), [2, 0]);
+    }
+}

@@ -1,0 +1,95 @@
+//! The two-layer graph attention network.
+
+use crate::attention::{AttentionOptions, Head, Join, graph_attention, multi_head};
+use crate::graph::Nodes;
+use gavotte::random::Key;
+use gavotte::stax::{Layer, Mode, dropout_of};
+use gavotte::{DType, Shape, Tree, nn};
+
+/// How a graph is stored for attention. The results are equal to rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Attention {
+    /// A list of edges: work and memory go with the number of edges.
+    #[default]
+    Edges,
+    /// A masked matrix: work and memory go with the square of the number of nodes.
+    Dense,
+}
+
+/// The numbers of a graph attention network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GatConfig {
+    /// Number of classes.
+    pub classes: usize,
+    /// Heads of the first layer; the second one has one head.
+    pub heads: usize,
+    /// Width of each head of the first layer.
+    pub hidden: usize,
+    /// In training, the probability to drop an input of a layer, and an attention coefficient.
+    pub dropout: f64,
+    /// The slope of the attention's leaky ReLU below 0.
+    pub slope: f64,
+    /// Whether each layer adds a projection of its input.
+    pub residual: bool,
+    /// How the graph is stored.
+    pub attention: Attention,
+    /// The type of parameters and features: `f32` or `f64`.
+    pub dtype: DType,
+}
+
+impl GatConfig {
+    /// The paper's setting for Cora, section 3.3: 8 heads of 8, dropout 0.6, slope 0.2; in `f32`.
+    pub fn new(classes: usize) -> Self {
+        GatConfig {
+            classes,
+            heads: 8,
+            hidden: 8,
+            dropout: 0.6,
+            slope: 0.2,
+            residual: false,
+            attention: Attention::Edges,
+            dtype: DType::F32,
+        }
+    }
+}
+
+/// The parameters of [`gat`].
+#[derive(Tree, Clone)]
+pub struct GatParams {
+    /// The first layer; `w` is `f[F, heads, hidden]`.
+    pub hidden: Head,
+    /// The second layer; `w` is `f[heads * hidden, 1, classes]`.
+    pub out: Head,
+}
+
+/// A graph attention network for the classification of nodes, from `f[n, F]` to log-probabilities `f[n, classes]`
+/// (Velickovic et al. 2018, section 3.3):
+///
+/// ```text
+/// z = elu(heads of attention, side by side, of dropout(x))
+/// log_probs = log_softmax(one head of attention of dropout(z))
+/// ```
+///
+/// Dropout on the input of a layer is drawn once for all its heads. Each layer adds its bias behind the sum of messages.
+pub fn gat(config: GatConfig) -> Layer<GatParams, Nodes> {
+    let GatConfig { classes, heads, hidden, dropout: rate, slope, residual, dtype, .. } = config;
+    let options = AttentionOptions { rate, slope, bias: true, residual, dtype };
+    let first = multi_head(heads, graph_attention(hidden, options), Join::Concat);
+    let second = multi_head(1, graph_attention(classes, options), Join::Mean);
+    let (first_init, second_init) = (first.init_fun, second.init_fun);
+    Layer::new(
+        move |key: Key, shape: Shape| {
+            let [key, next] = key.split();
+            let (shape, hidden) = first_init(key, shape);
+            let (shape, out) = second_init(next, shape);
+            (shape, GatParams { hidden, out })
+        },
+        move |params: &GatParams, nodes: &Nodes, mode: Mode| {
+            let [input, attention, between, last] = mode.split();
+            let nodes = nodes.with_features(nodes.x.dropout(rate, input));
+            let z = nn::elu(&(first.apply_fun)(&params.hidden, &nodes, attention));
+            let nodes = nodes.with_features(dropout_of(&z, rate, between));
+            nn::log_softmax(&(second.apply_fun)(&params.out, &nodes, last), -1)
+        },
+    )
+}

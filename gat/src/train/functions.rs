@@ -1,0 +1,62 @@
+//! The functions of training: loss, step, evaluation. A traced program bears the name of the function it comes from.
+
+use super::{Evaluation, State, StepArgs};
+use crate::experiment::Inputs;
+use crate::graph::Nodes;
+use crate::loss::{masked_nll, weight_decay};
+use crate::model::GatParams;
+use gavotte::optimizers::Optimizer;
+use gavotte::random::Key;
+use gavotte::stax::{Layer, Mode};
+use gavotte::{Array, Jit, jit_with, make_program, value_and_grad_aux};
+use gavotte_core::ir::Program;
+use gavotte_core::runtime::Options;
+use std::rc::Rc;
+
+/// The compiled step: the next state, and the loss of the training nodes, with dropout and without weight decay, before
+/// the step.
+pub type Step = Jit<'static, StepArgs, (State, Array)>;
+/// The compiled evaluation, without dropout.
+pub type Evaluate = Jit<'static, (GatParams, Inputs), Evaluation>;
+/// Parameters, inputs and key to the loss with weight decay, and without.
+pub(super) type Objective = Rc<dyn Fn(GatParams, Inputs, Key) -> (Array, Array)>;
+
+pub(super) fn objective(layer: &Layer<GatParams, Nodes>, decay: f64) -> Objective {
+    let apply = layer.apply_fun.clone();
+    Rc::new(move |params, inputs, key| {
+        let log_probs = apply(&params, &inputs.nodes, Mode::Train(key));
+        let nll = masked_nll(&log_probs, &inputs.labels, &inputs.masks.train);
+        (&nll + weight_decay(&params, decay), nll)
+    })
+}
+
+pub(super) fn step(f: Objective, optimizer: &Optimizer<GatParams, State>, options: Options) -> Step {
+    let Optimizer { update_fun, get_params, .. } = optimizer.clone();
+    let differentiated = value_and_grad_aux(move |params: GatParams, inputs: Inputs, key: Key| f(params, inputs, key));
+    let step = move |i: Array, state: State, inputs: Inputs, key: Key| {
+        let ((_, nll), grads) = differentiated(get_params(&state), inputs, key);
+        (update_fun(&i, grads, state), nll)
+    };
+    jit_with(step, options)
+}
+
+pub(super) fn evaluate(layer: &Layer<GatParams, Nodes>, options: Options) -> Evaluate {
+    let apply = layer.apply_fun.clone();
+    let evaluate = move |params: GatParams, inputs: Inputs| {
+        let log_probs = apply(&params, &inputs.nodes, Mode::Eval);
+        let losses = inputs.masks.as_ref().map(|mask| masked_nll(&log_probs, &inputs.labels, mask));
+        Evaluation { log_probs, losses }
+    };
+    jit_with(evaluate, options)
+}
+
+/// The loss with weight decay as a program.
+pub(super) fn loss(f: Objective, args: (GatParams, Inputs, Key)) -> Program {
+    make_program(&move |params: GatParams, inputs: Inputs, key: Key| f(params, inputs, key).0, args)
+}
+
+/// The loss with and without weight decay, and the gradient of the first, as a program.
+pub(super) fn grad(f: Objective, args: (GatParams, Inputs, Key)) -> Program {
+    let differentiated = value_and_grad_aux(move |params: GatParams, inputs: Inputs, key: Key| f(params, inputs, key));
+    make_program(&move |params: GatParams, inputs: Inputs, key: Key| differentiated(params, inputs, key), args)
+}

@@ -1,0 +1,164 @@
+//! Arithmetic: `add sub mul div rem max min pow neg abs sign floor`.
+
+use super::row::{Push, Row, Types, is};
+use super::{EQ, GT, LOG, LT, SELECT_N, constant, stands};
+use gavotte_core::ir::{Params, Rewrite, ScalarOp, Simplify, Value, bind1};
+
+/// Floats of both signs, away from zero and from each other.
+pub(super) const A: [f64; 4] = [1.5, -2.25, 0.75, 3.5];
+pub(super) const B: [f64; 4] = [-0.5, 1.25, 2.0, -1.75];
+const POSITIVE: [f64; 4] = [0.5, 1.75, 2.5, 0.25];
+
+/// `a + b`.
+// d(a + b) = da + db
+pub(crate) static ADD: Row = Row {
+    jvp: Some(|p| p.t.clone()),
+    transpose: Some(|p| p.ct.clone()),
+    // x + 0 = x; a + -b = a - b
+    simplify: |cx| {
+        let zero = [(0, 1), (1, 0)].into_iter().find(|(x, zero)| is(cx, *zero, 0.0) && stands(cx, *x));
+        if let Some((x, _)) = zero {
+            return Some(Rewrite::Operand(x));
+        }
+        let (x, neg) = [(0, 1), (1, 0)].into_iter().find_map(|(x, i)| Some((x, negated(cx, i)?)))?;
+        Some(Rewrite::Eqn(&SUB, vec![cx.eqn.ins[x], neg], Params::new()))
+    },
+    ..Row::new("add", ScalarOp::Add, Types::Numbers, &[A, B])
+};
+
+/// What an operand is the negative of.
+fn negated(cx: &Simplify<'_>, operand: usize) -> Option<gavotte_core::ir::Atom> {
+    (cx.definition)(operand).filter(|eqn| eqn.prim.name() == NEG.name).map(|eqn| eqn.ins[0])
+}
+
+/// `a - b`.
+// d(a - b) = da - db
+pub(crate) static SUB: Row = Row {
+    jvp: Some(|p| if p.i == 0 { p.t.clone() } else { NEG.of([p.t]) }),
+    transpose: Some(|p| if p.i == 0 { p.ct.clone() } else { NEG.of([p.ct]) }),
+    // x - 0 = x; a - -b = a + b
+    simplify: |cx| {
+        if is(cx, 1, 0.0) && stands(cx, 0) {
+            return Some(Rewrite::Operand(0));
+        }
+        negated(cx, 1).map(|b| Rewrite::Eqn(&ADD, vec![cx.eqn.ins[0], b], Params::new()))
+    },
+    ..Row::new("sub", ScalarOp::Sub, Types::Numbers, &[A, B])
+};
+
+/// `a * b`.
+// d(a b) = da b + a db
+pub(crate) static MUL: Row = Row {
+    jvp: Some(|p| MUL.of([p.t, &p.ins[1 - p.i]])),
+    transpose: Some(|p| MUL.of([p.ct, p.other()])),
+    // x * 1 = x. Not x * 0 = 0: it is NaN where x is NaN or infinite.
+    simplify: |cx| {
+        let one = [(0, 1), (1, 0)].into_iter().find(|(x, one)| is(cx, *one, 1.0) && stands(cx, *x));
+        one.map(|(x, _)| Rewrite::Operand(x))
+    },
+    ..Row::new("mul", ScalarOp::Mul, Types::Numbers, &[A, B])
+};
+
+/// `a / b`.
+// d(a / b) = da / b - (a / b) / b db
+pub(crate) static DIV: Row = Row {
+    jvp: Some(|p| match p.i {
+        0 => DIV.of([p.t, &p.ins[1]]),
+        _ => MUL.of([p.t, &NEG.of([&DIV.of([p.out, &p.ins[1]])])]),
+    }),
+    transpose: Some(|p| DIV.of([p.ct, p.other()])),
+    // x / 1 = x
+    simplify: |cx| (is(cx, 1, 1.0) && stands(cx, 0)).then_some(Rewrite::Operand(0)),
+    ..Row::new("div", ScalarOp::Div, Types::Numbers, &[A, B])
+};
+
+/// The remainder with the sign of `a`.
+// a rem b = a - b trunc(a / b), and trunc is constant almost everywhere
+pub(crate) static REM: Row = Row {
+    jvp: Some(|p| match p.i {
+        0 => p.t.clone(),
+        _ => {
+            let q = DIV.of([&p.ins[0], &p.ins[1]]);
+            let trunc = MUL.of([&SIGN.of([&q]), &FLOOR.of([&ABS.of([&q])])]);
+            MUL.of([p.t, &NEG.of([&trunc])])
+        }
+    }),
+    ..Row::new("rem", ScalarOp::Rem, Types::Numbers, &[[5.5, -4.25, 0.75, 3.5], [2.0, 1.5, -2.0, -1.25]])
+};
+
+/// The larger one; NaN where either is.
+// ∂max(a, b)/∂a = 1 where a > b, ½ where a = b, else 0
+pub(crate) static MAX: Row = Row {
+    jvp: Some(|p| share(p, &GT)),
+    simplify: equal_operands,
+    ..Row::new("max", ScalarOp::Max, Types::Numbers, &[A, B])
+};
+
+/// The smaller one; NaN where either is.
+// ∂min(a, b)/∂a = 1 where a < b, ½ where a = b, else 0
+pub(crate) static MIN: Row = Row {
+    jvp: Some(|p| share(p, &LT)),
+    simplify: equal_operands,
+    ..Row::new("min", ScalarOp::Min, Types::Numbers, &[A, B])
+};
+
+/// The tangent where the operand wins, half of it in a tie.
+fn share(p: &Push<'_>, wins: &'static Row) -> Value {
+    let (mine, other) = (&p.ins[p.i], &p.ins[1 - p.i]);
+    let [zero, half, one] = [0.0, 0.5, 1.0].map(|x| constant(p.t.dtype(), x));
+    let share = select(&wins.of([mine, other]), &zero, &one);
+    MUL.of([p.t, &select(&EQ.of([mine, other]), &share, &half)])
+}
+
+// max(x, x) = min(x, x) = x
+fn equal_operands(cx: &Simplify<'_>) -> Option<Rewrite> {
+    (cx.eqn.ins[0] == cx.eqn.ins[1]).then_some(Rewrite::Operand(0))
+}
+
+fn select(which: &Value, when_false: &Value, when_true: &Value) -> Value {
+    bind1(SELECT_N, &[which, when_false, when_true], Params::new())
+}
+
+/// `a` to the power `b`.
+// d(aᵇ) = b aᵇ⁻¹ da + log(a) aᵇ db, with 0 · 0⁻¹ = 0 and log(0) · 0ᵇ = 0
+pub(crate) static POW: Row = Row {
+    jvp: Some(|p| {
+        let (a, b) = (&p.ins[0], &p.ins[1]);
+        let [zero, one] = [0.0, 1.0].map(|x| constant(p.t.dtype(), x));
+        let slope = match p.i {
+            0 => {
+                let flat = EQ.of([b, &zero]);
+                let power = POW.of([a, &select(&flat, &SUB.of([b, &one]), &one)]);
+                select(&flat, &MUL.of([b, &power]), &zero)
+            }
+            _ => MUL.of([&LOG.of([&select(&EQ.of([a, &zero]), a, &one)]), p.out]),
+        };
+        MUL.of([p.t, &slope])
+    }),
+    // x to the power 1 = x
+    simplify: |cx| (is(cx, 1, 1.0) && stands(cx, 0)).then_some(Rewrite::Operand(0)),
+    ..Row::new("pow", ScalarOp::Pow, Types::Floats, &[POSITIVE, A])
+};
+
+/// `-x`.
+// d(-x) = -dx
+pub(crate) static NEG: Row = Row {
+    jvp: Some(|p| NEG.of([p.t])),
+    transpose: Some(|p| NEG.of([p.ct])),
+    // --x = x
+    simplify: |cx| negated(cx, 0).map(Rewrite::Atom),
+    ..Row::new("neg", ScalarOp::Neg, Types::Numbers, &[A])
+};
+
+/// The absolute value.
+// d|x| = sign(x) dx
+pub(crate) static ABS: Row =
+    Row { jvp: Some(|p| MUL.of([p.t, &SIGN.of([&p.ins[0]])])), ..Row::new("abs", ScalarOp::Abs, Types::Numbers, &[A]) };
+
+/// -1, 0 or 1; NaN of NaN.
+// constant almost everywhere
+pub(crate) static SIGN: Row = Row::new("sign", ScalarOp::Sign, Types::Numbers, &[A]);
+
+/// The largest whole number that is not larger.
+// constant almost everywhere
+pub(crate) static FLOOR: Row = Row::new("floor", ScalarOp::Floor, Types::Floats, &[A]);

@@ -1,0 +1,156 @@
+//! Elementwise operations: each output element from the operands' elements at the same place.
+//!
+//! Operands have one shape, or are scalars that count for every place. A family is a row: [`Row`] holds the scalar
+//! operation, the element types and the derivative, and one implementation of every rule serves all rows.
+
+mod arithmetic;
+mod convert;
+mod eval;
+mod functions;
+mod logic;
+mod row;
+mod select;
+mod threefry;
+
+pub(crate) use arithmetic::{ABS, ADD, DIV, FLOOR, MAX, MIN, MUL, NEG, POW, REM, SIGN, SUB};
+pub(crate) use convert::{BITCAST_CONVERT_TYPE, CONVERT_ELEMENT_TYPE, STOP_GRADIENT};
+pub(crate) use functions::{COS, EXP, EXPM1, LOG, LOG1P, LOGISTIC, SIN, SQRT, TANH};
+pub(crate) use logic::{AND, EQ, GE, GT, LE, LT, NE, NOT, OR, SHIFT_LEFT, SHIFT_RIGHT_LOGICAL, XOR};
+pub(crate) use select::SELECT_N;
+pub(crate) use threefry::{THREEFRY2X32, threefry2x32};
+
+use gavotte_core::aval::{Aval, DType, Literal, Shape};
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::structural::{broadcast_in_dim, place_axis, reduce_sum};
+use gavotte_core::ir::{Batch, Batched, Lower, Primitive, Scalar, Simplify, Unsupported, Value, bind};
+use smallvec::SmallVec;
+
+/// The primitives of this family.
+pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
+    &ABS,
+    &ADD,
+    &AND,
+    BITCAST_CONVERT_TYPE,
+    CONVERT_ELEMENT_TYPE,
+    &COS,
+    &DIV,
+    &EQ,
+    &EXP,
+    &EXPM1,
+    &FLOOR,
+    &GE,
+    &GT,
+    &LE,
+    &LOG,
+    &LOG1P,
+    &LOGISTIC,
+    &LT,
+    &MAX,
+    &MIN,
+    &MUL,
+    &NE,
+    &NEG,
+    &NOT,
+    &OR,
+    &POW,
+    &REM,
+    SELECT_N,
+    &SHIFT_LEFT,
+    &SHIFT_RIGHT_LOGICAL,
+    &SIGN,
+    &SIN,
+    &SQRT,
+    STOP_GRADIENT,
+    &SUB,
+    &TANH,
+    THREEFRY2X32,
+    &XOR,
+];
+
+/// A scalar constant of an element type.
+pub(crate) fn constant(dtype: DType, x: f64) -> Value {
+    Literal::from_f64(dtype, x).into()
+}
+
+/// The common shape of the operands that are no scalars.
+fn common_shape(ins: &[&Aval]) -> Result<Shape, TypeError> {
+    let Some(first) = ins.iter().find(|aval| aval.rank() > 0) else { return Ok(Shape::new()) };
+    match ins.iter().find(|aval| aval.rank() > 0 && aval.shape != first.shape) {
+        Some(other) => Err(TypeError::new(format!(
+            "shapes {:?} and {:?} differ: use equal extents, an extent of 1, or a scalar (`broadcast_to`, `reshape`)",
+            first.shape, other.shape
+        ))),
+        None => Ok(first.shape.clone()),
+    }
+}
+
+/// The common element type of the operands.
+fn common_dtype(ins: &[&Aval]) -> Result<DType, TypeError> {
+    match ins.iter().find(|aval| aval.dtype != ins[0].dtype) {
+        Some(other) => Err(TypeError::new(format!(
+            "element types {} and {} differ: convert one with `astype`",
+            ins[0].dtype, other.dtype
+        ))),
+        None => Ok(ins[0].dtype),
+    }
+}
+
+/// A tangent in the output's shape: one that came from a scalar operand is repeated.
+fn fit(t: Value, out: &Value) -> Value {
+    match t.rank() < out.rank() {
+        true => broadcast_in_dim(&t, out.shape(), &[]),
+        false => t,
+    }
+}
+
+/// A cotangent in the operand's shape: a scalar operand counts for every place, so it gets the sum over all of them.
+fn fit_back(ct: Value, operand: &Aval) -> Value {
+    match operand.rank() < ct.rank() {
+        true => reduce_sum(&ct, &(0..ct.rank()).collect::<Vec<_>>()),
+        false => ct,
+    }
+}
+
+/// The rule `batch` of every elementwise primitive: the new axis goes where the first full operand has it; a scalar
+/// without it stays a scalar, a scalar with it is repeated beside larger operands.
+fn batch(name: &str, cx: &Batch<'_>) -> Batched {
+    let prim = crate::registry().get(name).expect("a primitive whose rule runs is in the table");
+    let rank = |(x, at): &(Value, Option<usize>)| x.rank() - usize::from(at.is_some());
+    let full = cx.ins.iter().map(rank).max().unwrap_or(0);
+    let axis = cx.ins.iter().filter(|operand| rank(operand) == full).find_map(|(_, at)| *at).unwrap_or(0);
+    let mut shape: Shape = cx.ins.iter().find(|operand| rank(operand) == full).map_or(Shape::new(), |(x, at)| {
+        let kept = x.shape().iter().enumerate().filter(|(i, _)| Some(*i) != *at);
+        kept.map(|(_, extent)| extent.clone()).collect()
+    });
+    shape.insert(axis, cx.size.clone());
+    let ins: SmallVec<[Value; 4]> = cx
+        .ins
+        .iter()
+        .map(|operand| match (operand.1, rank(operand)) {
+            (None, 0) => operand.0.clone(),
+            (Some(_), 0) => broadcast_in_dim(&operand.0, &shape, &[axis]),
+            _ => place_axis(operand, axis, cx.size),
+        })
+        .collect();
+    let refs: SmallVec<[&Value; 4]> = ins.iter().collect();
+    bind(prim, &refs, cx.params.clone()).into_iter().map(|value| (value, Some(axis))).collect()
+}
+
+/// The operands' elements at the wanted place.
+fn read_all(cx: &mut dyn Lower) -> Result<SmallVec<[Scalar; 4]>, Unsupported> {
+    let index = cx.index();
+    (0..cx.arity())
+        .map(|i| {
+            let scalar = cx.operand(i).rank() == 0;
+            cx.read(i, if scalar { &[] } else { &index })
+        })
+        .collect()
+}
+
+/// Whether an operand has the output's type, so that it can stand for the output.
+fn stands(cx: &Simplify<'_>, operand: usize) -> bool {
+    cx.ins[operand] == cx.eqn.outs[0].aval
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! One row of the table of elementwise operations, and the rules that all rows share.
+
+use super::eval::eval;
+use super::{ADD, batch, common_dtype, common_shape, fit, fit_back, read_all};
+use gavotte_core::aval::{Aval, DType, Literal};
+use gavotte_core::device::HostArray;
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::{
+    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
+    Transpose, Unsupported, Value, bind1,
+};
+use std::fmt;
+
+/// Element types that an operation takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Types {
+    /// `f32`, `f64`.
+    Floats,
+    /// `i32`, `u32`.
+    Ints,
+    /// Floats and integers.
+    Numbers,
+    /// Integers and `bool`.
+    Bits,
+    /// All.
+    Any,
+}
+
+impl Types {
+    fn holds(self, dtype: DType) -> bool {
+        match self {
+            Types::Floats => dtype.is_float(),
+            Types::Ints => dtype.is_int(),
+            Types::Numbers => dtype != DType::Bool,
+            Types::Bits => !dtype.is_float(),
+            Types::Any => true,
+        }
+    }
+
+    fn wanted(self) -> &'static str {
+        match self {
+            Types::Floats => "f32 or f64",
+            Types::Ints => "i32 or u32",
+            Types::Numbers => "numbers",
+            Types::Bits => "bool, i32 or u32",
+            Types::Any => "any elements",
+        }
+    }
+}
+
+/// What a derivative is given: one operand's tangent.
+pub(crate) struct Push<'a> {
+    /// Which operand.
+    pub(crate) i: usize,
+    /// Its tangent.
+    pub(crate) t: &'a Value,
+    /// Operands.
+    pub(crate) ins: &'a [Value],
+    /// The output.
+    pub(crate) out: &'a Value,
+}
+
+/// What a transposition is given: the operand that is asked for.
+pub(crate) struct Pull<'a> {
+    /// Which operand.
+    pub(crate) i: usize,
+    /// The output's cotangent.
+    pub(crate) ct: &'a Value,
+    /// Operands.
+    pub(crate) ins: &'a [Linear],
+}
+
+impl Pull<'_> {
+    /// The other one of two operands, in which the operation need not be linear.
+    pub(crate) fn other(&self) -> &Value {
+        self.ins[1 - self.i].known().expect("linear in one operand only where the other one is known")
+    }
+}
+
+/// An elementwise operation of one output whose operands have one element type.
+pub(crate) struct Row {
+    /// The name in programs.
+    pub(crate) name: &'static str,
+    /// What it does to scalars.
+    pub(crate) op: ScalarOp,
+    /// What it takes.
+    pub(crate) types: Types,
+    /// The part of the output's tangent that comes from one operand's; none where the derivative is zero.
+    pub(crate) jvp: Option<fn(&Push<'_>) -> Value>,
+    /// The cotangent of one operand, before a scalar's is summed; none where the operation is not linear.
+    pub(crate) transpose: Option<fn(&Pull<'_>) -> Value>,
+    /// The same by less work.
+    pub(crate) simplify: fn(&Simplify<'_>) -> Option<Rewrite>,
+    /// For each operand four floats where the operation is smooth.
+    pub(crate) points: &'static [[f64; 4]],
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Row {
+    /// A row without derivative and rewrites.
+    pub(crate) const fn new(name: &'static str, op: ScalarOp, types: Types, points: &'static [[f64; 4]]) -> Row {
+        Row { name, op, types, jvp: None, transpose: None, simplify: |_| None, points }
+    }
+
+    /// Applies the operation.
+    #[track_caller]
+    pub(crate) fn of<const N: usize>(&'static self, ins: [&Value; N]) -> Value {
+        bind1(self, &ins, Params::new())
+    }
+}
+
+impl Primitive for Row {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn abstract_eval(&self, ins: &[&Aval], _: &Params) -> Result<Vec<Aval>, TypeError> {
+        let arity = self.op.arity();
+        if ins.len() != arity {
+            return Err(TypeError::new(format!("takes {arity} operands, not {}", ins.len())));
+        }
+        let dtype = common_dtype(ins)?;
+        if !self.types.holds(dtype) {
+            let wanted = self.types.wanted();
+            return Err(TypeError::new(format!("takes {wanted}, not {dtype}: convert with `astype` first")));
+        }
+        Ok(vec![Aval { dtype: self.op.result(&[dtype]), shape: common_shape(ins)? }])
+    }
+
+    fn eval(&self, ins: &[&HostArray], _: &Params) -> Vec<HostArray> {
+        vec![eval(self.op, ins)]
+    }
+
+    // df = Σᵢ ∂f/∂xᵢ · dxᵢ
+    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
+        let Some(rule) = self.jvp else { return vec![None] };
+        let part = |(i, t): (usize, &Option<Value>)| {
+            t.as_ref().map(|t| rule(&Push { i, t, ins: cx.primals, out: &cx.outs[0] }))
+        };
+        let sum = cx.tangents.iter().enumerate().filter_map(part).reduce(|a, b| ADD.of([&a, &b]));
+        vec![sum.map(|t| fit(t, &cx.outs[0]))]
+    }
+
+    fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
+        let Some(rule) = self.transpose else { panic!("{}: not linear, so it has no transpose", self.name) };
+        let of = |(i, operand): (usize, &Linear)| match operand {
+            Linear::Unknown(aval) => Some(fit_back(rule(&Pull { i, ct: cx.cotangent(), ins: cx.ins }), aval)),
+            Linear::Known(_) => None,
+        };
+        cx.ins.iter().enumerate().map(of).collect()
+    }
+
+    fn batch(&self, cx: &Batch<'_>) -> Batched {
+        batch(self.name, cx)
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Map { cost: self.op.cost() }
+    }
+
+    fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
+        let ins = read_all(cx)?;
+        Ok(vec![cx.op(self.op, &ins)])
+    }
+
+    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
+        (self.simplify)(cx)
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        let mut samples = vec![];
+        let mut add = |name, ins: Vec<HostArray>| samples.push(Sample::new(name, ins, Params::new()));
+        let matrix = |dtype: DType, points: &[f64; 4]| of_dtype(dtype, &[2, 2], points);
+        if self.types.holds(DType::F32) {
+            let [f32s, f64s] = [DType::F32, DType::F64]
+                .map(|dtype| self.points.iter().map(|points| matrix(dtype, points)).collect::<Vec<_>>());
+            let scalar = |i: usize| of_dtype(DType::F32, &[], &self.points[i][..1]);
+            if let [a, b] = &f32s[..] {
+                add("scalar left", vec![scalar(0), b.clone()]);
+                add("scalar right", vec![a.clone(), scalar(1)]);
+            }
+            add("scalars", (0..self.points.len()).map(scalar).collect());
+            add("f32", f32s);
+            add("f64", f64s);
+        }
+        // Zeros, signs, and divisors of both signs.
+        let ints = [[7.0, -8.0, 0.0, 5.0], [2.0, 3.0, -5.0, 0.0]];
+        let words = [[7.0, 4294967295.0, 0.0, 5.0], [2.0, 3.0, 31.0, 0.0]];
+        let bools = [[0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 1.0]];
+        for (name, dtype, all) in [("i32", DType::I32, ints), ("u32", DType::U32, words), ("bool", DType::Bool, bools)]
+        {
+            if self.types.holds(dtype) {
+                add(name, all[..self.op.arity()].iter().map(|points| matrix(dtype, points)).collect());
+            }
+        }
+        samples
+    }
+}
+
+/// An array of an element type with these numbers.
+pub(super) fn of_dtype(dtype: DType, shape: &[usize], points: &[f64]) -> HostArray {
+    let doubles = HostArray::new(shape, points.to_vec());
+    match dtype {
+        DType::F64 => doubles,
+        _ => eval(ScalarOp::Convert(dtype), &[&doubles]),
+    }
+}
+
+/// Whether every element of an operand is `x`.
+pub(super) fn is(cx: &Simplify<'_>, operand: usize, x: f64) -> bool {
+    cx.uniform(operand).is_some_and(|literal: Literal| literal.as_f64() == x)
+}

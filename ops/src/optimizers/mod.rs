@@ -1,0 +1,288 @@
+//! Optimizers: triples of functions, after `jax.example_libraries.optimizers`.
+//!
+//! An [`Optimizer`] is written for one array and lifted to trees. `init_fun(params)` makes a state,
+//! `update_fun(i, grads, state)` takes step `i` (an `i32` scalar, counted from 0), and `get_params(&state)` reads the
+//! parameters. States are trees, so a whole step can be compiled; a state that is moved into a compiled step is updated
+//! in place.
+//!
+//! ```
+//! use gavotte::optimizers::{Optimizer, sgd};
+//! use gavotte::{Array, grad, jit};
+//!
+//! let Optimizer { init_fun, update_fun, get_params } = sgd(0.1);
+//! let gradient = grad(|x: Array| &x * &x);
+//! let params = get_params.clone();
+//! let step = jit(move |i: Array, state| update_fun(&i, gradient(params(&state)), state));
+//! let mut state = init_fun(Array::scalar(1f32));
+//! for i in 0..3 {
+//!     state = step(Array::scalar(i), state);
+//! }
+//! assert!((get_params(&state).item::<f32>() - 0.8 * 0.8 * 0.8).abs() < 1e-6);
+//! ```
+//!
+//! Steps follow the type of each leaf: `f64` parameters are updated in `f64` throughout.
+
+use crate::{Array, DType, Literal, Tree, zeros_like};
+use std::rc::Rc;
+
+/// Makes a state of parameters.
+pub type InitFun<P, S> = dyn Fn(P) -> S;
+/// Takes a step: `(i, grads, state)` to the next state.
+pub type UpdateFun<P, S> = dyn Fn(&Array, P, S) -> S;
+/// Reads the parameters of a state.
+pub type GetParams<P, S> = dyn Fn(&S) -> P;
+
+/// How to learn parameters `P` with a state `S`.
+///
+/// Cloning copies three handles; an optimizer holds no state.
+pub struct Optimizer<P: Tree, S: Tree> {
+    /// `init_fun(params)` gives the state before the first step.
+    pub init_fun: Rc<InitFun<P, S>>,
+    /// `update_fun(&i, grads, state)` gives the state behind step `i`, an `i32` scalar counted from 0.
+    pub update_fun: Rc<UpdateFun<P, S>>,
+    /// `get_params(&state)` gives the parameters.
+    pub get_params: Rc<GetParams<P, S>>,
+}
+
+// By hand: a derived one would ask that `P` and `S` be `Clone`.
+impl<P: Tree, S: Tree> Clone for Optimizer<P, S> {
+    fn clone(&self) -> Self {
+        Optimizer {
+            init_fun: self.init_fun.clone(),
+            update_fun: self.update_fun.clone(),
+            get_params: self.get_params.clone(),
+        }
+    }
+}
+
+/// A number that may change from step to step, such as a learning rate: a function of the step, counted from 0.
+#[derive(Clone)]
+pub struct Schedule(Rc<dyn Fn(&Array) -> Array>);
+
+impl Schedule {
+    /// A schedule of one's own. The function is given the step as a floating scalar, and gives a scalar of its type.
+    pub fn new(f: impl Fn(&Array) -> Array + 'static) -> Self {
+        Schedule(Rc::new(f))
+    }
+
+    /// The same number at every step.
+    pub fn constant(x: f64) -> Self {
+        Schedule::new(move |step| constant(x, step.dtype()))
+    }
+
+    /// `start * factor^(i / every)`.
+    pub fn exponential_decay(start: f64, every: f64, factor: f64) -> Self {
+        Schedule::new(move |step| (step * (factor.ln() / every)).exp() * start)
+    }
+
+    /// `start / (1 + factor * i / every)`.
+    pub fn inverse_time_decay(start: f64, every: f64, factor: f64) -> Self {
+        Schedule::new(move |step| start / (step * (factor / every) + 1.0))
+    }
+
+    /// From `start` at step 0 down half a cosine to `end` at step `n_step`, and `end` from there on.
+    pub fn cosine_decay(start: f64, end: f64, n_step: f64) -> Self {
+        Schedule::new(move |step| {
+            let share = (step * (1.0 / n_step)).minimum(1.0);
+            ((share * std::f64::consts::PI).cos() + 1.0) * (0.5 * (start - end)) + end
+        })
+    }
+
+    /// The number at step `i`, an `i32` scalar, as a scalar of this floating type.
+    #[track_caller]
+    pub fn at(&self, i: &Array, dtype: DType) -> Array {
+        (self.0)(&i.astype(dtype))
+    }
+}
+
+impl From<f64> for Schedule {
+    fn from(x: f64) -> Self {
+        Schedule::constant(x)
+    }
+}
+impl From<f32> for Schedule {
+    /// The shortest decimal number that is `x` in `f32`, so that `1e-3f32` and `1e-3` are one schedule for `f64` leaves.
+    fn from(x: f32) -> Self {
+        Schedule::constant(x.to_string().parse().unwrap_or(f64::from(x)))
+    }
+}
+
+/// Gradient descent: `x -= rate * g`.
+pub fn sgd<P: Tree>(rate: impl Into<Schedule>) -> Optimizer<P, Sgd<P>> {
+    let rate = rate.into();
+    lift(|x| [x.clone()], move |i, g, [x]| [&x - rate.at(i, x.dtype()) * g])
+}
+
+/// The state of [`sgd`].
+#[derive(Tree, Clone)]
+pub struct Sgd<P: Tree> {
+    /// The parameters.
+    pub x: P,
+}
+
+/// Gradient descent with momentum (Polyak, 1964): `v = mass * v + g`, `x -= rate * v`.
+pub fn momentum<P: Tree>(rate: impl Into<Schedule>, mass: f64) -> Optimizer<P, Momentum<P>> {
+    let rate = rate.into();
+    lift(
+        |x| [x.clone(), zeros_like(x)],
+        move |i, g, [x, velocity]| {
+            let velocity = velocity * mass + g;
+            [&x - rate.at(i, x.dtype()) * &velocity, velocity]
+        },
+    )
+}
+
+/// The state of [`momentum`].
+#[derive(Tree, Clone)]
+pub struct Momentum<P: Tree> {
+    /// The parameters.
+    pub x: P,
+    /// The decayed sum of gradients.
+    pub velocity: P,
+}
+
+/// What Adam's moments decay by, and what its root is kept away from 0 by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moments {
+    /// Decay of the mean of gradients.
+    pub beta1: f64,
+    /// Decay of the mean of squared gradients.
+    pub beta2: f64,
+    /// Added to the root.
+    pub epsilon: f64,
+}
+
+impl Default for Moments {
+    /// The paper's 0.9, 0.999 and 1e-8.
+    fn default() -> Self {
+        Moments { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+    }
+}
+
+/// Adam (Kingma and Ba, 2015, algorithm 1) with the paper's moments. With `t = i + 1`:
+/// `m = beta1 m + (1 - beta1) g`, `v = beta2 v + (1 - beta2) g²`,
+/// `x -= rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)`.
+pub fn adam<P: Tree>(rate: impl Into<Schedule>) -> Optimizer<P, Adam<P>> {
+    adam_with(rate, Moments::default())
+}
+
+/// [`adam`] with moments of one's own.
+pub fn adam_with<P: Tree>(rate: impl Into<Schedule>, moments: Moments) -> Optimizer<P, Adam<P>> {
+    adamw_with(rate, 0.0, moments)
+}
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2):
+/// `x -= rate * (what Adam subtracts, without the rate, + decay * x)`.
+pub fn adamw<P: Tree>(rate: impl Into<Schedule>, decay: f64) -> Optimizer<P, Adam<P>> {
+    adamw_with(rate, decay, Moments::default())
+}
+
+/// [`adamw`] with moments of one's own.
+pub fn adamw_with<P: Tree>(rate: impl Into<Schedule>, decay: f64, moments: Moments) -> Optimizer<P, Adam<P>> {
+    let rate = rate.into();
+    let Moments { beta1, beta2, epsilon } = moments;
+    lift(
+        |x| [x.clone(), zeros_like(x), zeros_like(x)],
+        move |i, g, [x, m, v]| {
+            let rate = rate.at(i, x.dtype());
+            let t = (i + 1).astype(x.dtype());
+            let m = m * beta1 + &g * (1.0 - beta1);
+            let v = v * beta2 + &g * &g * (1.0 - beta2);
+            let root = (&v / bias(beta2, &t)).sqrt() + epsilon;
+            let mut step = &m * (&rate / bias(beta1, &t)) / root;
+            if decay != 0.0 {
+                step = step + &x * (rate * decay);
+            }
+            [x - step, m, v]
+        },
+    )
+}
+
+/// The state of [`adam`] and [`adamw`].
+#[derive(Tree, Clone)]
+pub struct Adam<P: Tree> {
+    /// The parameters.
+    pub x: P,
+    /// The decayed mean of gradients.
+    pub m: P,
+    /// The decayed mean of squared gradients.
+    pub v: P,
+}
+
+/// `1 - beta^t`, exact to rounding: `beta^t` itself loses, in `f32`, four of the digits of `1 - 0.999^t`.
+//  1 - beta^t = -(e^(t ln beta) - 1), with ln beta from f64
+#[track_caller]
+fn bias(beta: f64, t: &Array) -> Array {
+    -(t * beta.ln()).expm1()
+}
+
+fn constant(x: f64, dtype: DType) -> Array {
+    Array::scalar(Literal::from_f64(dtype, x))
+}
+
+/// A state that is a few trees like the parameters, the parameters first.
+trait Slots<P, const N: usize>: Tree {
+    fn pack(slots: [P; N]) -> Self;
+    fn unpack(self) -> [P; N];
+    fn params(&self) -> &P;
+}
+
+macro_rules! slots {
+    ($state:ident $n:literal $($field:ident)*) => {
+        impl<P: Tree> Slots<P, $n> for $state<P> {
+            fn pack([$($field),*]: [P; $n]) -> Self { $state { $($field),* } }
+            fn unpack(self) -> [P; $n] { [$(self.$field),*] }
+            fn params(&self) -> &P { &self.x }
+        }
+    };
+}
+slots!(Sgd 1 x);
+slots!(Momentum 2 x velocity);
+slots!(Adam 3 x m v);
+
+/// The optimizer of trees that treats every leaf as these functions of one array say.
+fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
+    init: impl Fn(&Array) -> [Array; N] + 'static,
+    update: impl Fn(&Array, Array, [Array; N]) -> [Array; N] + 'static,
+) -> Optimizer<P, S> {
+    Optimizer {
+        init_fun: Rc::new(move |params: P| {
+            let (def, leaves) = params.into_leaves();
+            let columns = transpose(leaves.iter().map(|leaf| init(&leaf.into())));
+            S::pack(columns.map(|leaves| P::unflatten(&def, leaves)))
+        }),
+        update_fun: Rc::new(move |i, grads, state: S| {
+            let (def, grads) = grads.into_leaves();
+            let mut slots = state.unpack().map(|slot| {
+                let (slot, leaves) = slot.into_leaves();
+                if let Some(difference) = slot.first_difference(&def) {
+                    panic!("update_fun: state and gradients differ {difference}");
+                }
+                leaves.into_iter()
+            });
+            let columns = transpose(grads.into_iter().map(|g| {
+                let leaf = std::array::from_fn(|k| slots[k].next().expect("as many leaves as gradients").into());
+                update(i, g.into(), leaf)
+            }));
+            S::pack(columns.map(|leaves| P::unflatten(&def, leaves)))
+        }),
+        get_params: Rc::new(|state: &S| {
+            let (def, leaves) = state.params().flatten();
+            P::unflatten(&def, leaves)
+        }),
+    }
+}
+
+/// Rows of `N` arrays as `N` columns of leaves.
+fn transpose<const N: usize>(rows: impl Iterator<Item = [Array; N]>) -> [Vec<gavotte_core::ir::Value>; N] {
+    let mut columns = std::array::from_fn(|_| vec![]);
+    for row in rows {
+        for (column, array) in columns.iter_mut().zip(row) {
+            column.push(array.into());
+        }
+    }
+    columns
+}
+
+#[cfg(test)]
+mod tests;

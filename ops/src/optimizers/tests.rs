@@ -1,0 +1,118 @@
+use super::*;
+use crate::Tree;
+
+#[derive(Tree, Clone)]
+struct Pair {
+    a: Array,
+    b: Array,
+}
+
+fn pair(dtype: DType) -> Pair {
+    Pair {
+        a: Array::new(&[3], vec![1f64, -2.0, 0.5]).astype(dtype),
+        b: Array::new(&[1, 2], vec![0.25f64, 4.0]).astype(dtype),
+    }
+}
+
+/// Gradients that change from step to step and from place to place.
+fn gradient(i: usize, place: usize) -> f64 {
+    ((i * 7 + place * 3) as f64).sin() * 10f64.powi(place as i32 - 2)
+}
+
+fn gradients(i: usize, dtype: DType) -> Pair {
+    let g: Vec<f64> = (0..5).map(|place| gradient(i, place)).collect();
+    Pair { a: Array::new(&[3], g[..3].to_vec()).astype(dtype), b: Array::new(&[1, 2], g[3..].to_vec()).astype(dtype) }
+}
+
+fn run<S: Tree>(optimizer: &Optimizer<Pair, S>, steps: usize, dtype: DType) -> Vec<f64> {
+    let mut state = (optimizer.init_fun)(pair(dtype));
+    for i in 0..steps {
+        state = (optimizer.update_fun)(&Array::scalar(i as i32), gradients(i, dtype), state);
+    }
+    let Pair { a, b } = (optimizer.get_params)(&state);
+    assert_eq!((a.dtype(), b.dtype()), (dtype, dtype));
+    [a, b].iter().flat_map(|x| x.astype(DType::F64).to_vec::<f64>()).collect()
+}
+
+/// The textbook's Adam, on plain numbers.
+fn adam_by_hand(steps: usize, rate: f64, decay: f64) -> Vec<f64> {
+    let mut x = [1f64, -2.0, 0.5, 0.25, 4.0];
+    let (mut m, mut v) = ([0f64; 5], [0f64; 5]);
+    for i in 0..steps {
+        let t = i as i32 + 1;
+        for k in 0..5 {
+            let g = gradient(i, k);
+            m[k] = 0.9 * m[k] + 0.1 * g;
+            v[k] = 0.999 * v[k] + 0.001 * g * g;
+            let (m_hat, v_hat) = (m[k] / (1.0 - 0.9f64.powi(t)), v[k] / (1.0 - 0.999f64.powi(t)));
+            x[k] -= rate * (m_hat / (v_hat.sqrt() + 1e-8) + decay * x[k]);
+        }
+    }
+    x.to_vec()
+}
+
+fn assert_close(found: &[f64], wanted: &[f64], tolerance: f64) {
+    for (found, wanted) in found.iter().zip(wanted) {
+        assert!((found - wanted).abs() <= tolerance, "{found} and {wanted}");
+    }
+}
+
+#[test]
+fn adam_is_the_papers() {
+    assert_close(&run(&adam(0.005), 30, DType::F64), &adam_by_hand(30, 0.005, 0.0), 1e-12);
+    assert_close(&run(&adam(0.005f32), 30, DType::F32), &adam_by_hand(30, 0.005, 0.0), 1e-6);
+}
+
+#[test]
+fn adamw_decays_beside_the_moments() {
+    assert_close(&run(&adamw(0.005, 0.1), 30, DType::F64), &adam_by_hand(30, 0.005, 0.1), 1e-12);
+}
+
+#[test]
+fn the_correction_of_bias_is_exact_in_f32() {
+    for t in [1, 2, 10, 1000, 100_000] {
+        let exact = -f64::exp_m1(f64::from(t) * 0.999f64.ln());
+        let found = f64::from(bias(0.999, &Array::scalar(t as f32)).item::<f32>());
+        assert!((found / exact - 1.0).abs() < 3e-7, "at {t}: {found} and {exact}");
+    }
+}
+
+#[test]
+fn momentum_and_descent_by_hand() {
+    let mut x = [1f64, -2.0, 0.5, 0.25, 4.0];
+    let (mut y, mut velocity) = (x, [0f64; 5]);
+    for i in 0..5 {
+        for k in 0..5 {
+            x[k] -= 0.1 * gradient(i, k);
+            velocity[k] = 0.9 * velocity[k] + gradient(i, k);
+            y[k] -= 0.1 * velocity[k];
+        }
+    }
+    assert_close(&run(&sgd(0.1), 5, DType::F64), &x, 1e-13);
+    assert_close(&run(&momentum(0.1, 0.9), 5, DType::F64), &y, 1e-13);
+}
+
+#[test]
+fn schedules_follow_their_formulas() {
+    let at = |schedule: Schedule, i: i32| schedule.at(&Array::scalar(i), DType::F64).item::<f64>();
+    for (schedule, wanted) in [
+        (Schedule::from(0.1), 0.1),
+        (Schedule::from(0.1f32), 0.1),
+        (Schedule::exponential_decay(0.1, 10.0, 0.5), 0.1 * 0.5f64.powf(0.7)),
+        (Schedule::inverse_time_decay(0.1, 10.0, 2.0), 0.1 / 2.4),
+        (Schedule::cosine_decay(0.1, 0.02, 14.0), 0.06),
+        (Schedule::cosine_decay(0.1, 0.02, 5.0), 0.02),
+        (Schedule::new(|step| step * 2.0), 14.0),
+    ] {
+        assert!((at(schedule, 7) - wanted).abs() < 1e-15, "{wanted}");
+    }
+    assert_eq!(Schedule::from(0.1).at(&Array::scalar(3), DType::F32).dtype(), DType::F32);
+}
+
+#[test]
+#[should_panic(expected = "state and gradients differ")]
+fn gradients_of_another_structure_are_refused() {
+    let optimizer = sgd::<Vec<Array>>(0.1);
+    let state = (optimizer.init_fun)(vec![Array::scalar(1f32)]);
+    (optimizer.update_fun)(&Array::scalar(0), vec![], state);
+}
