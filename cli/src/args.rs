@@ -3,7 +3,6 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gavotte::DType;
-use serde::Serialize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -272,8 +271,7 @@ pub(crate) struct EngineArgs {
     pub(crate) device: DeviceName,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum DatasetName {
     /// A generated network with Cora's numbers; needs no file
     Planted,
@@ -283,8 +281,7 @@ pub(crate) enum DatasetName {
     Cora,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Attention {
     /// One coefficient an edge
     Edges,
@@ -292,8 +289,7 @@ pub(crate) enum Attention {
     Dense,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum DeviceName {
     /// The processor
     Cpu,
@@ -313,6 +309,21 @@ pub(crate) enum Stage {
     Kernels,
     /// Where each buffer is
     Plan,
+}
+
+impl Attention {
+    /// The same form as the model calls it.
+    pub(crate) fn form(self) -> gavotte_gat::model::Attention {
+        match self {
+            Attention::Edges => gavotte_gat::model::Attention::Edges,
+            Attention::Dense => gavotte_gat::model::Attention::Dense,
+        }
+    }
+}
+
+/// What the command line calls a value of an option.
+pub(crate) fn name_of(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
 }
 
 /// Which nodes train, choose and judge.

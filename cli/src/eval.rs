@@ -1,11 +1,12 @@
 //! `gavotte eval`: the figures of saved parameters.
 
-use crate::args::{Attention, DataArgs, DatasetName, EvalArgs, SplitChoice};
+use crate::args::{Attention, DataArgs, DatasetName, EvalArgs, SplitChoice, name_of};
 use crate::failure::{Failure, note};
 use crate::inputs::read_file;
 use crate::params::{self, Origin};
 use crate::report::{DataSummary, to_json};
 use clap::ValueEnum;
+use gavotte::Array;
 use gavotte::random::Key;
 use gavotte_core::runtime::Options;
 use gavotte_gat::experiment::Experiment;
@@ -65,13 +66,15 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
             dataset.n_class()
         ))
     })?;
-    let (losses, confusion) = trainer.score(params, &experiment)?;
+    let found = trainer.evaluate.try_call((params, experiment.inputs.clone()))?;
+    let loss = |array: &Array| Ok::<f64, Failure>(array.to_host()?.get(0).as_f64());
+    let confusion = experiment.score(&found.log_probs)?;
     let accuracies = confusion.as_ref().map(Confusion::accuracy);
     let report = Report {
         data: DataSummary::new(&dataset, data.data.as_deref(), &choice, &split),
-        train_loss: losses.train,
-        val_loss: losses.val,
-        test_loss: losses.test,
+        train_loss: loss(&found.losses.train)?,
+        val_loss: loss(&found.losses.val)?,
+        test_loss: loss(&found.losses.test)?,
         train_acc: accuracies.train,
         val_acc: accuracies.val,
         test_acc: accuracies.test,
@@ -93,7 +96,7 @@ fn data_args(args: &EvalArgs, origin: Option<&Origin>) -> Result<DataArgs, Failu
     if data.dataset.is_none() && data.data.is_none() {
         data.dataset = DatasetName::from_str(&origin.dataset, false).ok();
     }
-    if data.split.is_none() && crate::args::name_of(&data.name()) == origin.dataset {
+    if data.split.is_none() && name_of(&data.name()) == origin.dataset {
         let split = origin.split.parse::<SplitChoice>();
         data.split = Some(split.map_err(|_| {
             Failure::input(format!(

@@ -1,6 +1,6 @@
 //! The data set and the split that the command line asks for.
 
-use crate::args::{DataArgs, DatasetName, EngineArgs, SplitChoice};
+use crate::args::{DataArgs, DatasetName, EngineArgs, SplitChoice, name_of};
 use crate::failure::{Failure, note};
 use gavotte::random::Key;
 use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, locate_cora, planted, read_cora};
@@ -29,7 +29,7 @@ impl DataArgs {
             (_, Some(path)) => Err(Failure::input(format!(
                 "--data {}: the data set `{}` is built in and reads no file; leave --data out, or say --dataset cora",
                 path.display(),
-                if name == DatasetName::Karate { "karate" } else { "planted" },
+                name_of(&name),
             ))),
             (DatasetName::Karate, None) => Ok(karate()),
             (DatasetName::Planted, None) => Ok(planted(&mut Key::new(PLANTED_SEED).rng(), &PlantedSpec::cora())?),

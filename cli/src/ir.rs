@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::train::model_config;
 use gavotte::random::Key;
 use gavotte_core::ir::{PrintOptions, Program};
+use gavotte_core::kernel::Step;
 use gavotte_core::runtime::Options;
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::train::{TrainConfig, Trainer};
@@ -35,8 +36,16 @@ fn text_of(args: &IrArgs, trainer: &Trainer, experiment: &Experiment) -> Result<
     Ok(match args.stage {
         Stage::Trace | Stage::Grad => print(&stages.program),
         Stage::Optimized => print(stages.executable.program()),
-        Stage::Fused => stages.executable.fusion().to_string(),
-        Stage::Kernels => stages.executable.kernels().iter().map(|kernel| format!("{kernel}\n")).collect(),
-        Stage::Plan => stages.executable.plan(&stages.sizes).to_string(),
+        Stage::Fused => stages.executable.fused_text(),
+        Stage::Kernels => stages.executable.steps().iter().map(shown).collect(),
+        Stage::Plan => stages.executable.plan_text(&stages.sizes)?,
     })
+}
+
+/// A step, with a blank line behind it.
+fn shown(step: &Step) -> String {
+    match step {
+        Step::Kernel(kernel, _) => format!("{kernel}\n"),
+        Step::Eval(eqn) => format!("interpreted {eqn}\n\n"),
+    }
 }

@@ -1,6 +1,6 @@
 //! What a training run gave: one document for `--json` and `run.json`, and a table to read.
 
-use crate::args::{SplitChoice, TrainArgs};
+use crate::args::{SplitChoice, TrainArgs, name_of};
 use crate::failure::Failure;
 use clap::builder::styling::{AnsiColor, Style};
 use gavotte_gat::data::{Dataset, Split};
@@ -32,7 +32,7 @@ impl Settings {
     pub(crate) fn new(args: &TrainArgs) -> Settings {
         let TrainArgs { model, step, engine, .. } = args;
         Settings {
-            attention: model.attention.name().into(),
+            attention: name_of(&model.attention),
             heads: model.heads,
             hidden: model.hidden,
             dropout: model.dropout,
@@ -44,7 +44,7 @@ impl Settings {
             seeds: args.seeds.unwrap_or(1),
             threads: engine.threads().get(),
             dtype: step.dtype.name().into(),
-            device: engine.device.name().into(),
+            device: name_of(&engine.device),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `gavotte train`: trains one run a seed.
 
-use crate::args::{DataArgs, ModelArgs, StepArgs, TrainArgs};
+use crate::args::{ModelArgs, StepArgs, TrainArgs, name_of};
 use crate::failure::Failure;
 use crate::output::Folder;
 use crate::params::{self, Origin};
@@ -126,20 +126,16 @@ impl<'a> Session<'a> {
         let model = &self.args.model;
         Origin {
             version: env!("CARGO_PKG_VERSION").into(),
-            dataset: dataset_name(&self.args.data),
+            dataset: name_of(&self.args.data.name()),
             sha256: self.dataset.sha256.clone(),
             split: self.data.split.clone(),
             seed,
-            attention: model.attention.name().into(),
+            attention: name_of(&model.attention),
             heads: model.heads,
             hidden: model.hidden,
             epoch: outcome.best_epoch,
         }
     }
-}
-
-fn dataset_name(data: &DataArgs) -> String {
-    crate::args::name_of(&data.name())
 }
 
 /// The folder of `--out`, and those of the runs below it.

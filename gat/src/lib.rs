@@ -12,6 +12,7 @@ pub mod loss;
 pub mod metrics;
 pub mod model;
 pub mod params;
+pub mod statistics;
 pub mod train;
 
 pub use error::Error;

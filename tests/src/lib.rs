@@ -1,1 +1,37 @@
-//! Under construction.
+//! What the tests across crates share: arrays, comparisons, transformed programs, file tests, random programs.
+
+pub mod arrays;
+pub mod compare;
+pub mod file_test;
+pub mod generate;
+pub mod laws;
+pub mod report;
+pub mod targets;
+pub mod transformed;
+
+use std::path::{Path, PathBuf};
+
+/// The folder `tests`.
+pub fn tests_dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The workspace.
+pub fn workspace_dir() -> &'static Path {
+    tests_dir().parent().expect("the tests are a folder of the workspace")
+}
+
+/// Where the data sets are: `GAVOTTE_TEST_DATA`, else `../shared/data` beside the workspace. A test that needs them
+/// prints `skipped: …` where there are none.
+pub fn data_dir() -> Option<PathBuf> {
+    let dir = match std::env::var_os("GAVOTTE_TEST_DATA") {
+        Some(dir) => PathBuf::from(dir),
+        None => workspace_dir().parent()?.join("shared/data"),
+    };
+    dir.is_dir().then_some(dir)
+}
+
+/// Where the golden values are: the folder `golden` beside [`data_dir`].
+pub fn golden_dir() -> Option<PathBuf> {
+    Some(data_dir()?.parent()?.join("golden")).filter(|dir| dir.is_dir())
+}

@@ -1,1 +1,3 @@
-//! Code generators.
+//! Code generators: kernel IR to something that runs. Thin: they know scalar operations only.
+
+pub mod portable;

@@ -14,6 +14,7 @@ mod verify;
 
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
 pub(crate) use bind::{interpret_all, read as interpret_read};
+pub(crate) use program::atom_aval;
 pub use eval::{eval_concrete, evaluate};
 pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
 pub use params::{Attr, Params};
@@ -22,6 +23,7 @@ pub use primitive::{
     Batch, Batched, Jvp, Kind, Linear, Primitive, Registry, Rewrite, Sample, Simplify, Transpose, Unsupported,
 };
 pub use print::PrintOptions;
+pub(crate) use program::atom_aval;
 pub use program::{Atom, Binder, Eqn, Location, Program, Var};
 pub use value::Value;
 pub use verify::verify;

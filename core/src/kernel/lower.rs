@@ -2,7 +2,9 @@
 
 use crate::aval::{Aval, DType, Dim, Literal};
 use crate::error::Error;
-use crate::ir::{Atom, Eqn, Index, Kind, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var};
+use crate::ir::{
+    Atom, Eqn, Index, Kind, Location, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var,
+};
 use crate::kernel::{Instr, Kernel, Loop, LoopKind};
 use crate::pass::fuse::{Fusion, Place};
 use smallvec::SmallVec;
@@ -11,8 +13,8 @@ use std::collections::HashMap;
 /// One step of a compiled program, in order.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Runs a kernel.
-    Kernel(Kernel),
+    /// Runs a kernel; the place is the user's line of its root.
+    Kernel(Kernel, Location),
     /// Runs an equation through its primitive's `eval`.
     Eval(Eqn),
 }
@@ -40,7 +42,7 @@ pub fn lower_program(program: &Program, fusion: &Fusion) -> Result<Vec<Step>, Er
             lowering.root(i, &stored, steps.len()).ok()
         };
         match lowered {
-            Some(kernel) => steps.push(Step::Kernel(kernel)),
+            Some(kernel) => steps.push(Step::Kernel(kernel, eqn.location)),
             None => {
                 let missing = eqn.ins.iter().filter_map(|atom| atom.var()).find(|v| fusion.place(*v) == Place::Inline);
                 if let Some(var) = missing {

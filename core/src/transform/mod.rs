@@ -10,6 +10,3 @@ pub use jvp::jvp;
 pub use linearize::{LinearProgram, linearize};
 pub use transpose::{transpose, vjp};
 pub use vmap::vmap;
-
-#[cfg(test)]
-mod tests;

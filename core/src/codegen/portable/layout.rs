@@ -1,0 +1,689 @@
+//! From a kernel and the sizes of its symbols to tile operations: which loops are lanes, rows of a tile, or outside.
+
+use super::loops::{GroupsFn, RowsFn, TileFn, groups_fn, rows_fn, tile_fn};
+use crate::aval::{DType, Literal, Sizes};
+use crate::error::Error;
+use crate::ir::{Index, Scalar, ScalarOp};
+use crate::kernel::{Instr, Kernel, LoopKind};
+
+/// Elements of a tile, at most, unless one row has more lanes.
+const TILE: usize = 1024;
+/// A reduction over at most this many points runs across the lanes of a row.
+const LANE_REDUCE: usize = 64;
+/// Segments that one unit of work covers; the same for any number of threads, so that sums are.
+pub(super) const SEGMENT_BLOCK: usize = 64;
+/// A reduction of everything is cut into at most so many chunks, each of at least [`CHUNK`] elements.
+const MAX_CHUNKS: usize = 16;
+const CHUNK: usize = 16 * 1024;
+
+/// How results leave a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Every point of the tile is an output element.
+    Map,
+    /// Each run of `group` lanes is combined into one output element.
+    Lanes {
+        /// Its length.
+        group: usize,
+    },
+    /// The rows of all tiles of an outer point are combined; with one outer point, in `chunks` parts.
+    Rows {
+        /// How many parts.
+        chunks: usize,
+    },
+    /// The rows of each segment are combined.
+    Segments {
+        /// The input that holds the offsets.
+        offsets: usize,
+    },
+}
+
+/// How often a value changes within a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// One value.
+    Const,
+    /// One for each lane.
+    Lane,
+    /// One for each row.
+    Row,
+    /// One for each point.
+    Full,
+}
+
+/// An affine position or element offset: `constant + Σ coef·coordinate`, by the role of the loop.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Affine {
+    pub(super) constant: i64,
+    pub(super) outer: Vec<(usize, i64)>,
+    pub(super) rows: Vec<(usize, i64)>,
+    pub(super) lanes: Lanes,
+}
+
+/// The part of an offset that depends on the lane.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Lanes {
+    /// None.
+    #[default]
+    Same,
+    /// The lane's number.
+    Contiguous,
+    /// `stride` times the lane's number divided by `group`.
+    Repeat { group: usize, stride: i64 },
+    /// A table.
+    Table(Vec<i64>),
+}
+
+/// A computed position that takes part in an offset.
+#[derive(Clone, Debug)]
+pub(super) struct Gathered {
+    pub(super) value: u32,
+    pub(super) level: Level,
+    pub(super) stride: i64,
+    pub(super) extent: i64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum TileOp {
+    Const { literal: Literal, out: u32 },
+    Load { input: usize, size: usize, at: Affine, gathered: Vec<Gathered>, level: Level, out: u32 },
+    Position { at: Affine, level: Level, out: u32 },
+    Expand { from: u32, level: Level, to: Level, size: usize, out: u32 },
+    Apply { f: TileFn, ins: [u32; 4], level: Level, out: u32, out1: u32 },
+}
+
+impl TileOp {
+    fn reads(&self, f: &mut dyn FnMut(u32)) {
+        match self {
+            TileOp::Load { gathered, .. } => gathered.iter().for_each(|g| f(g.value)),
+            TileOp::Expand { from, .. } => f(*from),
+            TileOp::Apply { ins, .. } => ins.iter().filter(|value| **value != NONE).for_each(|value| f(*value)),
+            TileOp::Const { .. } | TileOp::Position { .. } => {}
+        }
+    }
+}
+
+/// No value.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// One output.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    pub(super) value: u32,
+    pub(super) size: usize,
+    pub(super) combine: Option<(RowsFn, GroupsFn, Literal)>,
+}
+
+/// A kernel ready to run for given sizes.
+#[derive(Clone, Debug)]
+pub struct TileKernel {
+    pub(super) mode: Mode,
+    /// Extents of the loops outside the tiles, outermost first.
+    pub(super) outer: Vec<usize>,
+    /// Extents of the loops whose points are a tile's rows, outermost first; for segments, those of the segment and
+    /// of the position.
+    pub(super) rows: Vec<usize>,
+    /// Lanes of a row.
+    pub(super) lanes: usize,
+    /// Rows of a whole tile.
+    pub(super) tile_rows: usize,
+    pub(super) n_segment: usize,
+    /// Run once.
+    pub(super) setup: Vec<TileOp>,
+    /// Run for each tile.
+    pub(super) ops: Vec<TileOp>,
+    pub(super) outputs: Vec<Output>,
+    /// Place of each value in the scratch memory, in bytes.
+    pub(super) places: Vec<usize>,
+    /// Bytes of scratch memory for each thread.
+    pub(super) scratch: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Role {
+    Outer(usize),
+    Row(usize),
+    Lane(usize),
+}
+
+/// A loop with its extent, and what it is.
+#[derive(Clone, Copy, Debug)]
+struct Axis {
+    number: usize,
+    extent: usize,
+}
+
+impl TileKernel {
+    /// Prepares a kernel for these sizes.
+    pub fn new(kernel: &Kernel, sizes: &Sizes) -> Result<TileKernel, Error> {
+        Prepare::new(kernel, sizes)?.finish()
+    }
+
+    /// Units of work that threads may share: their order, and what they contain, does not depend on the threads.
+    pub fn n_unit(&self) -> usize {
+        match self.mode {
+            Mode::Map | Mode::Lanes { .. } => self.n_outer() * self.n_row().div_ceil(self.tile_rows),
+            Mode::Rows { chunks: 1 } => self.n_outer(),
+            Mode::Rows { chunks } => chunks,
+            Mode::Segments { .. } => self.n_segment.div_ceil(SEGMENT_BLOCK),
+        }
+    }
+
+    /// Bytes that partial results take, beside the outputs.
+    pub fn partial_bytes(&self) -> usize {
+        match self.mode {
+            Mode::Rows { chunks } if chunks > 1 => chunks * self.lanes * 8,
+            _ => 0,
+        }
+    }
+
+    /// The number of segments, where rows are combined by segment.
+    pub fn n_segment(&self) -> usize {
+        self.n_segment
+    }
+
+    /// How results leave a tile.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Bytes of scratch memory that each thread needs.
+    pub fn scratch_bytes(&self) -> usize {
+        self.scratch
+    }
+
+    pub(super) fn n_outer(&self) -> usize {
+        self.outer.iter().product()
+    }
+
+    pub(super) fn n_row(&self) -> usize {
+        self.rows.iter().product()
+    }
+}
+
+struct Prepare<'a> {
+    kernel: &'a Kernel,
+    sizes: &'a Sizes,
+    dtypes: Vec<DType>,
+    roles: Vec<Role>,
+    lane_axes: Vec<Axis>,
+    mode: Mode,
+    outer: Vec<usize>,
+    rows: Vec<usize>,
+    lanes: usize,
+    n_segment: usize,
+    /// Level of each value, whether it stays the same for all tiles, and its element type.
+    values: Vec<(Level, bool, DType)>,
+    expanded: Vec<(u32, Level, u32)>,
+    setup: Vec<TileOp>,
+    ops: Vec<TileOp>,
+    /// The value of each scalar of the body.
+    scalars: Vec<u32>,
+}
+
+impl<'a> Prepare<'a> {
+    fn new(kernel: &'a Kernel, sizes: &'a Sizes) -> Result<Self, Error> {
+        let mut prepare = Prepare {
+            kernel,
+            sizes,
+            dtypes: kernel.dtypes(),
+            roles: vec![Role::Outer(0); kernel.loops.len()],
+            lane_axes: vec![],
+            mode: Mode::Map,
+            outer: vec![],
+            rows: vec![],
+            lanes: 1,
+            n_segment: 0,
+            values: vec![],
+            expanded: vec![],
+            setup: vec![],
+            ops: vec![],
+            scalars: vec![],
+        };
+        prepare.assign_roles()?;
+        Ok(prepare)
+    }
+
+    fn size_of(&self, dim: &crate::aval::Dim) -> Result<usize, Error> {
+        let size = dim.at(self.sizes).as_usize();
+        size.ok_or_else(|| {
+            Error::Call(format!("@{}: the size {dim} is not known for {:?}", self.kernel.name, self.sizes))
+        })
+    }
+
+    /// Decides what each loop is. Row loops stay in order: outside, then rows, then lanes, so that the output is
+    /// written front to back.
+    fn assign_roles(&mut self) -> Result<(), Error> {
+        let mut kept = vec![];
+        let mut reduced = vec![];
+        let mut segment = None;
+        for (number, l) in self.kernel.loops.iter().enumerate() {
+            let axis = Axis { number, extent: self.size_of(&l.extent)? };
+            match l.kind {
+                LoopKind::Row => kept.push(axis),
+                LoopKind::Reduce => reduced.push(axis),
+                LoopKind::Segment { segment: row, offsets } => segment = Some((axis, row as usize, offsets as usize)),
+            }
+        }
+        if let Some((position, row, offsets)) = segment {
+            self.mode = Mode::Segments { offsets };
+            self.n_segment = kept[row].extent;
+            let rest: Vec<Axis> = kept.iter().copied().filter(|axis| axis.number != row).collect();
+            let (outer, lanes) = split_suffix(&rest, TILE);
+            self.place(outer, &[kept[row], position], lanes);
+            // Coordinates of a tile's rows come from the offsets.
+            self.rows = vec![self.n_segment, position.extent];
+            return Ok(());
+        }
+        if reduced.is_empty() {
+            self.mode = Mode::Map;
+            let kept = self.merge(&kept);
+            let (rest, lanes) = split_suffix(&kept, TILE);
+            match (lanes.is_empty(), rest.split_last()) {
+                // A long innermost axis: its points are the rows, one lane each.
+                (true, Some((last, before))) => self.place(before, &[*last], &[]),
+                _ => self.place(&[], rest, lanes),
+            }
+            return Ok(());
+        }
+        let (kept, reduced) = (self.merge(&kept), self.merge(&reduced));
+        let points: usize = reduced.iter().map(|axis| axis.extent).product();
+        if (1..=LANE_REDUCE).contains(&points) {
+            self.mode = Mode::Lanes { group: points };
+            let (rows, lanes) = split_suffix(&kept, TILE / points);
+            let lanes: Vec<Axis> = lanes.iter().chain(&reduced).copied().collect();
+            self.place(&[], rows, &lanes);
+            return Ok(());
+        }
+        let (outer, lanes) = match kept.last() {
+            Some(last) if self.is_contiguous(last.number) => split_suffix(&kept, TILE),
+            _ => (&kept[..], &[][..]),
+        };
+        let n_lane: usize = lanes.iter().map(|axis| axis.extent).product();
+        let chunks = if outer.iter().all(|axis| axis.extent == 1) {
+            (points.saturating_mul(n_lane) / CHUNK).clamp(1, MAX_CHUNKS)
+        } else {
+            1
+        };
+        self.mode = Mode::Rows { chunks };
+        self.place(outer, &reduced, lanes);
+        Ok(())
+    }
+
+    fn place(&mut self, outer: &[Axis], rows: &[Axis], lanes: &[Axis]) {
+        for (i, axis) in outer.iter().enumerate() {
+            self.roles[axis.number] = Role::Outer(i);
+        }
+        for (i, axis) in rows.iter().enumerate() {
+            self.roles[axis.number] = Role::Row(i);
+        }
+        for (i, axis) in lanes.iter().enumerate() {
+            self.roles[axis.number] = Role::Lane(i);
+        }
+        self.outer = outer.iter().map(|axis| axis.extent).collect();
+        self.rows = rows.iter().map(|axis| axis.extent).collect();
+        self.lanes = lanes.iter().map(|axis| axis.extent).product();
+        self.lane_axes = lanes.to_vec();
+    }
+
+    /// Joins neighbouring loops that every access passes through as if they were one.
+    fn merge(&mut self, axes: &[Axis]) -> Vec<Axis> {
+        let mut merged: Vec<Axis> = vec![];
+        for axis in axes {
+            if let Some(last) = merged.last_mut()
+                && self.can_merge(last.number, axis)
+            {
+                // The outer loop's accesses are multiples of the inner one's: let the inner one run over both.
+                self.roles[last.number] = Role::Outer(usize::MAX);
+                *last = Axis { number: axis.number, extent: last.extent * axis.extent };
+                continue;
+            }
+            merged.push(*axis);
+        }
+        merged
+    }
+
+    fn can_merge(&self, outer: usize, inner: &Axis) -> bool {
+        let coefs = |terms: &[(usize, i64)]| {
+            let of = |number: usize| terms.iter().find(|(l, _)| *l == number).map_or(0, |(_, coef)| *coef);
+            of(outer) == of(inner.number) * inner.extent as i64
+        };
+        self.kernel.body.iter().all(|instr| match instr {
+            Instr::Load(input, index) => coefs(&self.offset(*input as usize, index).1),
+            Instr::Position(index) => coefs(&self.terms(index).1),
+            _ => true,
+        })
+    }
+
+    fn is_contiguous(&self, number: usize) -> bool {
+        self.kernel.body.iter().any(|instr| match instr {
+            Instr::Load(input, index) => {
+                self.offset(*input as usize, index).1.iter().any(|(l, coef)| *l == number && *coef == 1)
+            }
+            _ => false,
+        })
+    }
+
+    /// Constant part and loop terms of a position.
+    fn terms(&self, index: &Index) -> (i64, Vec<(usize, i64)>) {
+        match index {
+            Index::Value(_) => (0, vec![]),
+            Index::Affine { constant, terms } => {
+                let number = |dim: &crate::aval::Dim| dim.at(self.sizes).as_number().unwrap_or(0);
+                (number(constant), terms.iter().map(|(l, stride)| (*l as usize, number(stride))).collect())
+            }
+        }
+    }
+
+    /// Constant part and loop terms of a load's element offset.
+    fn offset(&self, input: usize, index: &[Index]) -> (i64, Vec<(usize, i64)>) {
+        let strides = self.strides(input);
+        let mut constant = 0;
+        let mut sum: Vec<(usize, i64)> = vec![];
+        for (index, (stride, _)) in index.iter().zip(strides) {
+            let (at, terms) = self.terms(index);
+            constant += at * stride;
+            for (number, coef) in terms {
+                match sum.iter_mut().find(|(l, _)| *l == number) {
+                    Some((_, old)) => *old += coef * stride,
+                    None => sum.push((number, coef * stride)),
+                }
+            }
+        }
+        (constant, sum)
+    }
+
+    /// Stride and extent of every axis of an input.
+    fn strides(&self, input: usize) -> Vec<(i64, i64)> {
+        let shape = &self.kernel.inputs[input].1.shape;
+        let extents: Vec<i64> = shape.iter().map(|dim| dim.at(self.sizes).as_number().unwrap_or(0)).collect();
+        let mut stride = 1;
+        let mut strides: Vec<(i64, i64)> = extents
+            .iter()
+            .rev()
+            .map(|extent| {
+                let this = stride;
+                stride *= extent;
+                (this, *extent)
+            })
+            .collect();
+        strides.reverse();
+        strides
+    }
+
+    fn affine(&self, constant: i64, terms: &[(usize, i64)]) -> Affine {
+        let mut affine = Affine { constant, ..Affine::default() };
+        let mut lane_coefs = vec![0i64; self.lane_axes.len()];
+        for (number, coef) in terms.iter().filter(|(_, coef)| *coef != 0) {
+            match self.roles[*number] {
+                Role::Outer(usize::MAX) => {} // merged into the next loop
+                Role::Outer(i) => affine.outer.push((i, *coef)),
+                Role::Row(i) => affine.rows.push((i, *coef)),
+                Role::Lane(i) => lane_coefs[i] = *coef,
+            }
+        }
+        affine.lanes = self.lane_pattern(&lane_coefs);
+        affine
+    }
+
+    fn lane_pattern(&self, coefs: &[i64]) -> Lanes {
+        if self.lanes <= 1 || coefs.iter().all(|coef| *coef == 0) {
+            return Lanes::Same;
+        }
+        let mut table = vec![0i64];
+        for (axis, coef) in self.lane_axes.iter().zip(coefs) {
+            table = table.iter().flat_map(|at| (0..axis.extent as i64).map(move |i| at + i * coef)).collect();
+        }
+        if table.iter().enumerate().all(|(i, at)| *at == i as i64) {
+            return Lanes::Contiguous;
+        }
+        let group = table.iter().position(|at| *at != table[0]).unwrap_or(1);
+        let stride = table.get(group).copied().unwrap_or(0);
+        if group > 1 && table.iter().enumerate().all(|(i, at)| *at == (i / group) as i64 * stride) {
+            return Lanes::Repeat { group, stride };
+        }
+        Lanes::Table(table)
+    }
+
+    fn level(&self, row: bool, lane: bool) -> Level {
+        match (row, lane && self.lanes > 1) {
+            (false, false) => Level::Const,
+            (false, true) => Level::Lane,
+            (true, false) => Level::Row,
+            (true, true) => Level::Full,
+        }
+    }
+
+    /// The level of a tile's points.
+    fn top(&self) -> Level {
+        self.level(true, true)
+    }
+
+    fn value(&mut self, level: Level, fixed: bool, dtype: DType) -> u32 {
+        self.values.push((level, fixed, dtype));
+        self.values.len() as u32 - 1
+    }
+
+    fn push(&mut self, fixed: bool, op: TileOp) {
+        if fixed { self.setup.push(op) } else { self.ops.push(op) }
+    }
+
+    /// The value at a higher level.
+    fn expand(&mut self, value: u32, to: Level) -> u32 {
+        let (level, fixed, dtype) = self.values[value as usize];
+        if level == to {
+            return value;
+        }
+        if let Some((_, _, found)) = self.expanded.iter().find(|(v, l, _)| *v == value && *l == to) {
+            return *found;
+        }
+        let out = self.value(to, fixed, dtype);
+        self.push(fixed, TileOp::Expand { from: value, level, to, size: dtype.size(), out });
+        self.expanded.push((value, to, out));
+        out
+    }
+
+    fn finish(mut self) -> Result<TileKernel, Error> {
+        for (i, instr) in self.kernel.body.iter().enumerate() {
+            let value = match instr {
+                Instr::Const(literal) => self.literal(*literal),
+                Instr::Size(dim, dtype) => {
+                    let size = self.size_of(dim)?;
+                    self.literal(Literal::from_f64(*dtype, size as f64))
+                }
+                Instr::Position(index) => self.position(index),
+                Instr::Load(input, index) => self.load(*input as usize, index),
+                Instr::Op(op, ins) => self.apply(i, *op, ins)?,
+            };
+            self.scalars.push(value);
+        }
+        let top = self.top();
+        let mut outputs = vec![];
+        for (scalar, (_, aval)) in self.kernel.results.iter().zip(&self.kernel.outputs) {
+            let value = self.scalars[scalar.0 as usize];
+            let value = self.expand(value, top);
+            let combine = match self.kernel.reduce {
+                None => None,
+                Some(op) => {
+                    let missing = || self.unsupported(&format!("{} of {}", op.name(), aval.dtype));
+                    let rows = rows_fn(op, aval.dtype).ok_or_else(missing)?;
+                    let groups = groups_fn(op, aval.dtype).ok_or_else(missing)?;
+                    Some((rows, groups, op.identity(aval.dtype)))
+                }
+            };
+            outputs.push(Output { value, size: aval.dtype.size(), combine });
+        }
+        let tile_rows = (TILE / self.lanes.max(1)).max(1);
+        let (places, scratch) = self.allocate(&outputs, tile_rows);
+        Ok(TileKernel {
+            mode: self.mode,
+            outer: self.outer,
+            rows: self.rows,
+            lanes: self.lanes,
+            tile_rows,
+            n_segment: self.n_segment,
+            setup: self.setup,
+            ops: self.ops,
+            outputs,
+            places,
+            scratch,
+        })
+    }
+
+    fn unsupported(&self, what: &str) -> Error {
+        Error::Unsupported(format!("@{}: the portable target has no {what}", self.kernel.name))
+    }
+
+    fn literal(&mut self, literal: Literal) -> u32 {
+        let out = self.value(Level::Const, true, literal.dtype());
+        self.setup.push(TileOp::Const { literal, out });
+        out
+    }
+
+    fn position(&mut self, index: &Index) -> u32 {
+        let (constant, terms) = self.terms(index);
+        let at = self.affine(constant, &terms);
+        let level = self.level(!at.rows.is_empty(), at.lanes != Lanes::Same);
+        let fixed = at.rows.is_empty() && at.outer.is_empty();
+        let out = self.value(level, fixed, DType::I32);
+        self.push(fixed, TileOp::Position { at, level, out });
+        out
+    }
+
+    fn load(&mut self, input: usize, index: &[Index]) -> u32 {
+        let (constant, terms) = self.offset(input, index);
+        let at = self.affine(constant, &terms);
+        let mut gathered = vec![];
+        let (mut row, mut lane) = (!at.rows.is_empty(), at.lanes != Lanes::Same);
+        let mut fixed = at.rows.is_empty() && at.outer.is_empty();
+        for (index, (stride, extent)) in index.iter().zip(self.strides(input)) {
+            let Index::Value(Scalar(scalar)) = index else { continue };
+            let value = self.scalars[*scalar as usize];
+            let (level, same, _) = self.values[value as usize];
+            row |= matches!(level, Level::Row | Level::Full);
+            lane |= matches!(level, Level::Lane | Level::Full);
+            fixed &= same;
+            gathered.push(Gathered { value, level, stride, extent });
+        }
+        let level = self.level(row, lane);
+        let dtype = self.kernel.inputs[input].1.dtype;
+        let out = self.value(level, fixed, dtype);
+        self.push(fixed, TileOp::Load { input, size: dtype.size(), at, gathered, level, out });
+        out
+    }
+
+    fn apply(&mut self, i: usize, op: ScalarOp, ins: &[Scalar]) -> Result<u32, Error> {
+        // One block of threefry gives both words.
+        if op == ScalarOp::Threefry1 || op == ScalarOp::Threefry0 {
+            return self.threefry(i, op, ins);
+        }
+        let dtype = self.dtypes[if op == ScalarOp::Select { ins[1] } else { ins[0] }.0 as usize];
+        let f = tile_fn(op, dtype).ok_or_else(|| self.unsupported(&format!("{} of {dtype}", op.name())))?;
+        let (out, _) = self.apply_fn(f, ins, self.dtypes[i], false);
+        Ok(out)
+    }
+
+    fn threefry(&mut self, i: usize, op: ScalarOp, ins: &[Scalar]) -> Result<u32, Error> {
+        let twin = if op == ScalarOp::Threefry0 { ScalarOp::Threefry1 } else { ScalarOp::Threefry0 };
+        let found = self.kernel.body[..i].iter().position(|instr| match instr {
+            Instr::Op(other, operands) => *other == twin && operands[..] == *ins,
+            _ => false,
+        });
+        if let Some(found) = found {
+            // The twin's block made this word as the value next to its own.
+            let first = self.scalars[found];
+            return Ok(if op == ScalarOp::Threefry1 { first + 1 } else { first - 1 });
+        }
+        let f = tile_fn(ScalarOp::Threefry0, DType::U32).ok_or_else(|| self.unsupported("threefry"))?;
+        let (out, out1) = self.apply_fn(f, ins, DType::U32, true);
+        Ok(if op == ScalarOp::Threefry0 { out } else { out1 })
+    }
+
+    fn apply_fn(&mut self, f: TileFn, ins: &[Scalar], dtype: DType, two: bool) -> (u32, u32) {
+        let values: Vec<u32> = ins.iter().map(|s| self.scalars[s.0 as usize]).collect();
+        let (mut row, mut lane, mut fixed) = (false, false, true);
+        for value in &values {
+            let (level, same, _) = self.values[*value as usize];
+            row |= matches!(level, Level::Row | Level::Full);
+            lane |= matches!(level, Level::Lane | Level::Full);
+            fixed &= same;
+        }
+        let level = self.level(row, lane);
+        let mut operands = [NONE; 4];
+        for (operand, value) in operands.iter_mut().zip(values) {
+            *operand = self.expand(value, level);
+        }
+        let out = self.value(level, fixed, dtype);
+        let out1 = if two { self.value(level, fixed, dtype) } else { NONE };
+        self.push(fixed, TileOp::Apply { f, ins: operands, level, out, out1 });
+        (out, out1)
+    }
+
+    /// Places values in the scratch memory. A tile's value gives its place up after its last use.
+    fn allocate(&self, outputs: &[Output], tile_rows: usize) -> (Vec<usize>, usize) {
+        let bytes = |value: usize| {
+            let (level, _, dtype) = self.values[value];
+            let n = match level {
+                Level::Const => 1,
+                Level::Lane => self.lanes,
+                Level::Row => tile_rows,
+                Level::Full => tile_rows * self.lanes,
+            };
+            (n * dtype.size()).next_multiple_of(64)
+        };
+        let mut places = vec![0; self.values.len()];
+        let mut end = 0;
+        let mut last_use = vec![0usize; self.values.len()];
+        for (i, op) in self.ops.iter().enumerate() {
+            op.reads(&mut |value| last_use[value as usize] = i);
+        }
+        outputs.iter().for_each(|output| last_use[output.value as usize] = usize::MAX);
+        for (value, (_, fixed, _)) in self.values.iter().enumerate() {
+            if *fixed {
+                places[value] = end;
+                end += bytes(value);
+            }
+        }
+        let mut free: Vec<(usize, usize)> = vec![]; // size, place
+        let mut live: Vec<(usize, usize)> = vec![]; // last use, value
+        for (i, op) in self.ops.iter().enumerate() {
+            let outs = match op {
+                TileOp::Apply { out, out1, .. } => [*out, *out1],
+                TileOp::Const { out, .. }
+                | TileOp::Load { out, .. }
+                | TileOp::Position { out, .. }
+                | TileOp::Expand { out, .. } => [*out, NONE],
+            };
+            for value in outs.into_iter().filter(|value| *value != NONE).map(|value| value as usize) {
+                let need = bytes(value);
+                places[value] = match free.iter().position(|(size, _)| *size == need) {
+                    Some(at) => free.swap_remove(at).1,
+                    None => {
+                        end += need;
+                        end - need
+                    }
+                };
+                live.push((last_use[value].max(i), value));
+            }
+            live.retain(|(last, value)| {
+                let done = *last <= i;
+                if done {
+                    free.push((bytes(*value), places[*value]));
+                }
+                !done
+            });
+        }
+        (places, end)
+    }
+}
+
+/// Splits off the longest suffix of loops with at most `limit` points.
+fn split_suffix(axes: &[Axis], limit: usize) -> (&[Axis], &[Axis]) {
+    let mut points = 1usize;
+    let mut at = axes.len();
+    while at > 0 && points.saturating_mul(axes[at - 1].extent) <= limit {
+        points *= axes[at - 1].extent;
+        at -= 1;
+    }
+    axes.split_at(at)
+}

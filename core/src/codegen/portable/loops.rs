@@ -1,0 +1,355 @@
+//! The precompiled loops: one for each scalar operation and element type, compiled for several vector widths.
+
+use super::math;
+use crate::aval::DType;
+use crate::ir::{ReduceOp, ScalarOp};
+
+/// Applies an operation to `n` elements: operands, then outputs.
+///
+/// # Safety
+/// Each pointer must be valid for `n` elements of its type, aligned; an output may be an operand, but not overlap one
+/// otherwise.
+pub(super) type TileFn = unsafe fn(n: usize, ins: &[*const u8; 4], out: *mut u8, out1: *mut u8);
+
+/// Whether the machine has the wider vectors that loops are also compiled for.
+fn wide() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::arch::is_x86_feature_detected!("avx2")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+/// Compiles one loop twice, for the least machine and for one with AVX2, and picks at run time.
+macro_rules! tile_fn {
+    (|$n:ident, $ins:ident, $out:ident, $out1:ident| $body:block) => {{
+        #[allow(unused_variables, reason = "few loops have a second output")]
+        unsafe fn base($n: usize, $ins: &[*const u8; 4], $out: *mut u8, $out1: *mut u8) {
+            // SAFETY: the caller keeps `TileFn`'s contract.
+            unsafe { $body }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        #[allow(unused_variables, reason = "few loops have a second output")]
+        unsafe fn avx2($n: usize, $ins: &[*const u8; 4], $out: *mut u8, $out1: *mut u8) {
+            // SAFETY: the caller keeps `TileFn`'s contract.
+            unsafe { $body }
+        }
+        #[cfg(target_arch = "x86_64")]
+        {
+            if wide() { avx2 as TileFn } else { base as TileFn }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            base as TileFn
+        }
+    }};
+}
+
+macro_rules! map1 {
+    ($a:ty => $o:ty, |$x:ident| $e:expr) => {
+        tile_fn!(|n, ins, out, out1| {
+            let (a, out) = (ins[0].cast::<$a>(), out.cast::<$o>());
+            for i in 0..n {
+                let $x = *a.add(i);
+                *out.add(i) = $e;
+            }
+        })
+    };
+}
+
+macro_rules! map2 {
+    ($a:ty => $o:ty, |$x:ident, $y:ident| $e:expr) => {
+        tile_fn!(|n, ins, out, out1| {
+            let (a, b, out) = (ins[0].cast::<$a>(), ins[1].cast::<$a>(), out.cast::<$o>());
+            for i in 0..n {
+                let ($x, $y) = (*a.add(i), *b.add(i));
+                *out.add(i) = $e;
+            }
+        })
+    };
+}
+
+macro_rules! select {
+    ($t:ty) => {
+        tile_fn!(|n, ins, out, out1| {
+            let (which, a, b) = (ins[0].cast::<bool>(), ins[1].cast::<$t>(), ins[2].cast::<$t>());
+            let out = out.cast::<$t>();
+            for i in 0..n {
+                let (x, y) = (*a.add(i), *b.add(i));
+                *out.add(i) = if *which.add(i) { y } else { x };
+            }
+        })
+    };
+}
+
+macro_rules! convert {
+    ($from:ty, $to:expr) => {
+        match $to {
+            DType::F32 => map1!($from => f32, |x| x as f32),
+            DType::F64 => map1!($from => f64, |x| x as f64),
+            DType::I32 => map1!($from => i32, |x| x as i32),
+            DType::U32 => map1!($from => u32, |x| x as u32),
+            DType::Bool => map1!($from => bool, |x| x != (0 as $from)),
+        }
+    };
+}
+
+macro_rules! compare {
+    ($op:expr, $t:ty) => {
+        match $op {
+            ScalarOp::Eq => map2!($t => bool, |x, y| x == y),
+            ScalarOp::Ne => map2!($t => bool, |x, y| x != y),
+            ScalarOp::Lt => map2!($t => bool, |x, y| x < y),
+            ScalarOp::Le => map2!($t => bool, |x, y| x <= y),
+            ScalarOp::Gt => map2!($t => bool, |x, y| x > y),
+            ScalarOp::Ge => map2!($t => bool, |x, y| x >= y),
+            _ => return None,
+        }
+    };
+}
+
+macro_rules! float {
+    ($op:expr, $t:ident, $exp:path, $expm1:path, $logistic:path) => {
+        match $op {
+            ScalarOp::Add => map2!($t => $t, |x, y| x + y),
+            ScalarOp::Sub => map2!($t => $t, |x, y| x - y),
+            ScalarOp::Mul => map2!($t => $t, |x, y| x * y),
+            ScalarOp::Div => map2!($t => $t, |x, y| x / y),
+            ScalarOp::Rem => map2!($t => $t, |x, y| x % y),
+            // A NaN on either side gives NaN, as in lax.
+            ScalarOp::Max => map2!($t => $t, |x, y| if x > y || x.is_nan() { x } else { y }),
+            ScalarOp::Min => map2!($t => $t, |x, y| if x < y || x.is_nan() { x } else { y }),
+            ScalarOp::Pow => map2!($t => $t, |x, y| x.powf(y)),
+            ScalarOp::Neg => map1!($t => $t, |x| -x),
+            ScalarOp::Abs => map1!($t => $t, |x| x.abs()),
+            ScalarOp::Sign => map1!($t => $t, |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x }),
+            ScalarOp::Floor => map1!($t => $t, |x| x.floor()),
+            ScalarOp::Sqrt => map1!($t => $t, |x| x.sqrt()),
+            ScalarOp::Exp => map1!($t => $t, |x| $exp(x)),
+            ScalarOp::Expm1 => map1!($t => $t, |x| $expm1(x)),
+            ScalarOp::Log => map1!($t => $t, |x| x.ln()),
+            ScalarOp::Log1p => map1!($t => $t, |x| x.ln_1p()),
+            ScalarOp::Sin => map1!($t => $t, |x| x.sin()),
+            ScalarOp::Cos => map1!($t => $t, |x| x.cos()),
+            ScalarOp::Tanh => map1!($t => $t, |x| x.tanh()),
+            ScalarOp::Logistic => map1!($t => $t, |x| $logistic(x)),
+            ScalarOp::Select => select!($t),
+            ScalarOp::Convert(to) => convert!($t, to),
+            ScalarOp::Bitcast(_) => return None,
+            other => compare!(other, $t),
+        }
+    };
+}
+
+macro_rules! int {
+    ($op:expr, $t:ident, $abs:expr, $sign:expr) => {
+        match $op {
+            ScalarOp::Add => map2!($t => $t, |x, y| x.wrapping_add(y)),
+            ScalarOp::Sub => map2!($t => $t, |x, y| x.wrapping_sub(y)),
+            ScalarOp::Mul => map2!($t => $t, |x, y| x.wrapping_mul(y)),
+            ScalarOp::Div => map2!($t => $t, |x, y| if y == 0 { 0 } else { x.wrapping_div(y) }),
+            ScalarOp::Rem => map2!($t => $t, |x, y| if y == 0 { x } else { x.wrapping_rem(y) }),
+            ScalarOp::Max => map2!($t => $t, |x, y| x.max(y)),
+            ScalarOp::Min => map2!($t => $t, |x, y| x.min(y)),
+            ScalarOp::Neg => map1!($t => $t, |x| x.wrapping_neg()),
+            ScalarOp::Abs => map1!($t => $t, |x| $abs(x)),
+            ScalarOp::Sign => map1!($t => $t, |x| $sign(x)),
+            ScalarOp::And => map2!($t => $t, |x, y| x & y),
+            ScalarOp::Or => map2!($t => $t, |x, y| x | y),
+            ScalarOp::Xor => map2!($t => $t, |x, y| x ^ y),
+            ScalarOp::Not => map1!($t => $t, |x| !x),
+            ScalarOp::Shl => map2!($t => $t, |x, y| x.checked_shl(y as u32).unwrap_or(0)),
+            ScalarOp::Shr => map2!($t => $t, |x, y| (x as u32).checked_shr(y as u32).unwrap_or(0) as $t),
+            ScalarOp::Select => select!($t),
+            ScalarOp::Convert(to) => convert!($t, to),
+            other => compare!(other, $t),
+        }
+    };
+}
+
+/// The loop of an operation on operands of this type (for `Select` that of the choices, for others of the first
+/// operand). `None` where the operation does not exist for the type.
+pub(super) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
+    Some(match (op, dtype) {
+        (ScalarOp::Bitcast(to), from) if from.size() == 4 && to.size() == 4 => map1!(u32 => u32, |x| x),
+        (ScalarOp::Bitcast(to), from) if from == to && from == DType::F64 => map1!(u64 => u64, |x| x),
+        (ScalarOp::Bitcast(_), _) => return None,
+        (ScalarOp::Threefry0, DType::U32) => tile_fn!(|n, ins, out, out1| {
+            let [a, b, c, d] = ins.map(|p| p.cast::<u32>());
+            let (out, out1) = (out.cast::<u32>(), out1.cast::<u32>());
+            for i in 0..n {
+                let (x, y) = math::threefry(*a.add(i), *b.add(i), *c.add(i), *d.add(i));
+                *out.add(i) = x;
+                *out1.add(i) = y;
+            }
+        }),
+        (op, DType::F32) => float!(op, f32, math::exp, math::expm1, math::logistic),
+        (op, DType::F64) => float!(op, f64, f64::exp, f64::exp_m1, logistic64),
+        (op, DType::I32) => int!(op, i32, i32::wrapping_abs, i32::signum),
+        (op, DType::U32) => int!(op, u32, std::convert::identity, |x: u32| u32::from(x > 0)),
+        (op, DType::Bool) => match op {
+            ScalarOp::And | ScalarOp::Mul | ScalarOp::Min => map2!(bool => bool, |x, y| x & y),
+            ScalarOp::Or | ScalarOp::Max => map2!(bool => bool, |x, y| x | y),
+            ScalarOp::Xor => map2!(bool => bool, |x, y| x ^ y),
+            ScalarOp::Not => map1!(bool => bool, |x| !x),
+            ScalarOp::Select => select!(bool),
+            ScalarOp::Convert(DType::Bool) => map1!(bool => bool, |x| x),
+            ScalarOp::Convert(DType::F32) => map1!(bool => f32, |x| x as u8 as f32),
+            ScalarOp::Convert(DType::F64) => map1!(bool => f64, |x| x as u8 as f64),
+            ScalarOp::Convert(DType::I32) => map1!(bool => i32, |x| x as i32),
+            ScalarOp::Convert(DType::U32) => map1!(bool => u32, |x| x as u32),
+            other => compare!(other, bool),
+        },
+    })
+}
+
+fn logistic64(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// Adds (or takes the maximum with) `lanes` elements, `rows` times, `stride` apart, into an accumulator.
+///
+/// # Safety
+/// `from` must be valid for `rows·lanes` elements, `into` for `lanes`; they must not overlap.
+pub(super) type RowsFn = unsafe fn(rows: usize, lanes: usize, from: *const u8, into: *mut u8);
+
+macro_rules! rows_fn {
+    ($t:ty, |$acc:ident, $x:ident| $e:expr) => {{
+        #[inline(always)]
+        unsafe fn body(rows: usize, lanes: usize, from: *const u8, into: *mut u8) {
+            let (from, into) = (from.cast::<$t>(), into.cast::<$t>());
+            // SAFETY: the caller keeps `RowsFn`'s contract.
+            unsafe {
+                if lanes == 1 {
+                    // Eight sums side by side, then one after the other: a fixed order that vector code can keep.
+                    let mut part = [*into; 8];
+                    let whole = rows / 8 * 8;
+                    if whole > 0 {
+                        for (j, p) in part.iter_mut().enumerate() {
+                            *p = *from.add(j);
+                        }
+                        let mut i = 8;
+                        while i < whole {
+                            for j in 0..8 {
+                                let ($acc, $x) = (part[j], *from.add(i + j));
+                                part[j] = $e;
+                            }
+                            i += 8;
+                        }
+                        for p in part {
+                            let ($acc, $x) = (*into, p);
+                            *into = $e;
+                        }
+                    }
+                    for i in whole..rows {
+                        let ($acc, $x) = (*into, *from.add(i));
+                        *into = $e;
+                    }
+                    return;
+                }
+                for r in 0..rows {
+                    let row = from.add(r * lanes);
+                    for l in 0..lanes {
+                        let ($acc, $x) = (*into.add(l), *row.add(l));
+                        *into.add(l) = $e;
+                    }
+                }
+            }
+        }
+        unsafe fn base(rows: usize, lanes: usize, from: *const u8, into: *mut u8) {
+            // SAFETY: the caller keeps `RowsFn`'s contract.
+            unsafe { body(rows, lanes, from, into) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        unsafe fn avx2(rows: usize, lanes: usize, from: *const u8, into: *mut u8) {
+            // SAFETY: the caller keeps `RowsFn`'s contract.
+            unsafe { body(rows, lanes, from, into) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        {
+            if wide() { avx2 as RowsFn } else { base as RowsFn }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            base as RowsFn
+        }
+    }};
+}
+
+/// The loop that combines rows into an accumulator.
+pub(super) fn rows_fn(op: ReduceOp, dtype: DType) -> Option<RowsFn> {
+    Some(match (op, dtype) {
+        (ReduceOp::Sum, DType::F32) => rows_fn!(f32, |acc, x| acc + x),
+        (ReduceOp::Sum, DType::F64) => rows_fn!(f64, |acc, x| acc + x),
+        (ReduceOp::Sum, DType::I32) => rows_fn!(i32, |acc, x| acc.wrapping_add(x)),
+        (ReduceOp::Sum, DType::U32) => rows_fn!(u32, |acc, x| acc.wrapping_add(x)),
+        (ReduceOp::Sum, DType::Bool) => return None,
+        (ReduceOp::Max, DType::F32) => rows_fn!(f32, |acc, x| if acc > x || acc.is_nan() { acc } else { x }),
+        (ReduceOp::Max, DType::F64) => rows_fn!(f64, |acc, x| if acc > x || acc.is_nan() { acc } else { x }),
+        (ReduceOp::Max, DType::I32) => rows_fn!(i32, |acc, x| acc.max(x)),
+        (ReduceOp::Max, DType::U32) => rows_fn!(u32, |acc, x| acc.max(x)),
+        (ReduceOp::Max, DType::Bool) => rows_fn!(bool, |acc, x| acc | x),
+    })
+}
+
+/// Combines each group of `group` neighbours into one: `n` results.
+///
+/// # Safety
+/// `from` must be valid for `n·group` elements, `into` for `n`; they must not overlap.
+pub(super) type GroupsFn = unsafe fn(n: usize, group: usize, from: *const u8, into: *mut u8);
+
+macro_rules! groups_fn {
+    ($t:ty, |$acc:ident, $x:ident| $e:expr) => {{
+        unsafe fn groups(n: usize, group: usize, from: *const u8, into: *mut u8) {
+            let (from, into) = (from.cast::<$t>(), into.cast::<$t>());
+            // SAFETY: the caller keeps `GroupsFn`'s contract.
+            unsafe {
+                if group == 8 {
+                    // A tree of a fixed shape.
+                    for i in 0..n {
+                        let at = from.add(8 * i);
+                        let pair = |j: usize, k: usize| {
+                            let ($acc, $x) = (*at.add(j), *at.add(k));
+                            $e
+                        };
+                        let (a, b, c, d) = (pair(0, 4), pair(1, 5), pair(2, 6), pair(3, 7));
+                        let two = |$acc: $t, $x: $t| $e;
+                        *into.add(i) = two(two(a, c), two(b, d));
+                    }
+                    return;
+                }
+                for i in 0..n {
+                    let at = from.add(group * i);
+                    let mut sum = *at;
+                    for j in 1..group {
+                        let ($acc, $x) = (sum, *at.add(j));
+                        sum = $e;
+                    }
+                    *into.add(i) = sum;
+                }
+            }
+        }
+        groups as GroupsFn
+    }};
+}
+
+/// The loop that combines neighbours; groups are not empty.
+pub(super) fn groups_fn(op: ReduceOp, dtype: DType) -> Option<GroupsFn> {
+    Some(match (op, dtype) {
+        (ReduceOp::Sum, DType::F32) => groups_fn!(f32, |acc, x| acc + x),
+        (ReduceOp::Sum, DType::F64) => groups_fn!(f64, |acc, x| acc + x),
+        (ReduceOp::Sum, DType::I32) => groups_fn!(i32, |acc, x| acc.wrapping_add(x)),
+        (ReduceOp::Sum, DType::U32) => groups_fn!(u32, |acc, x| acc.wrapping_add(x)),
+        (ReduceOp::Sum, DType::Bool) => return None,
+        (ReduceOp::Max, DType::F32) => groups_fn!(f32, |acc, x| if acc > x || acc.is_nan() { acc } else { x }),
+        (ReduceOp::Max, DType::F64) => groups_fn!(f64, |acc, x| if acc > x || acc.is_nan() { acc } else { x }),
+        (ReduceOp::Max, DType::I32) => groups_fn!(i32, |acc, x| acc.max(x)),
+        (ReduceOp::Max, DType::U32) => groups_fn!(u32, |acc, x| acc.max(x)),
+        (ReduceOp::Max, DType::Bool) => groups_fn!(bool, |acc, x| acc | x),
+    })
+}

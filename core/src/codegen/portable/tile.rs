@@ -1,0 +1,600 @@
+//! Runs prepared kernels, tile by tile.
+
+use super::layout::{Affine, Gathered, Lanes, Level, Mode, NONE, Output, SEGMENT_BLOCK, TileKernel, TileOp};
+use crate::aval::Literal;
+use std::ops::Range;
+
+/// The arrays of one launch.
+pub struct Access<'a> {
+    /// Where each input begins.
+    pub inputs: &'a [*const u8],
+    /// Where each output begins.
+    pub outputs: &'a [*mut u8],
+    /// Where partial results begin: [`TileKernel::partial_bytes`] of them.
+    pub partials: *mut u8,
+}
+
+/// One thread's working memory; it grows as kernels ask.
+#[derive(Default)]
+pub struct Scratch {
+    memory: Vec<Aligned>,
+    pointers: Vec<*mut u8>,
+    offsets: Vec<i64>,
+    coordinates: Vec<Vec<i64>>,
+    lane_offsets: Vec<i64>,
+}
+
+// SAFETY: the pointers go into the scratch's own memory and into arrays of the launch that runs; they are set anew
+// before each launch, and used by the one thread that holds the scratch.
+unsafe impl Send for Scratch {}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Aligned([u8; 64]);
+
+/// A position that a kernel computed lies outside its array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfBounds {
+    /// The position.
+    pub position: i64,
+    /// The extent it must be below.
+    pub extent: i64,
+}
+
+/// The rows of one tile: how many, and where they are.
+struct Tile {
+    rows: usize,
+    /// The first row, counted over all row loops; for segments, the first position.
+    start: usize,
+}
+
+struct Run<'a> {
+    kernel: &'a TileKernel,
+    access: &'a Access<'a>,
+    scratch: &'a mut Scratch,
+    outer: Vec<i64>,
+    failed: Option<OutOfBounds>,
+}
+
+impl TileKernel {
+    /// Runs a range of units. Units may run in any order, on any thread; [`TileKernel::combine`] follows when all have.
+    ///
+    /// # Safety
+    /// `access` must hold the kernel's arrays: inputs valid for reads, outputs and partials for writes, for the sizes
+    /// it was prepared for; outputs must not overlap inputs, but that an output of a map may be an input that the
+    /// kernel reads at the written place only. No two calls that run at once may share units.
+    pub unsafe fn run(
+        &self,
+        access: &Access<'_>,
+        units: Range<usize>,
+        scratch: &mut Scratch,
+    ) -> Result<(), OutOfBounds> {
+        if units.is_empty() || (self.lanes == 0 && !matches!(self.mode, Mode::Rows { .. })) {
+            return Ok(());
+        }
+        scratch.prepare(self);
+        let mut run = Run { kernel: self, access, scratch, outer: vec![0; self.outer.len()], failed: None };
+        // SAFETY: the caller keeps this function's contract, which is that of everything within.
+        unsafe {
+            for op in &self.setup {
+                run.execute(op, &Tile { rows: self.tile_rows, start: 0 });
+            }
+            match self.mode {
+                Mode::Map | Mode::Lanes { .. } => run.map(units),
+                Mode::Rows { chunks } => run.reduce_rows(units, chunks),
+                Mode::Segments { offsets } => run.reduce_segments(units, offsets),
+            }
+        }
+        run.failed.map_or(Ok(()), Err)
+    }
+
+    /// Combines partial results after all units have run.
+    ///
+    /// # Safety
+    /// As for [`TileKernel::run`]; no unit may run at the same time.
+    pub unsafe fn combine(&self, access: &Access<'_>) {
+        let Mode::Rows { chunks } = self.mode else { return };
+        if chunks < 2 {
+            return;
+        }
+        for (output, out) in self.outputs.iter().zip(access.outputs) {
+            if let Some((rows, _, identity)) = output.combine {
+                // SAFETY: the output holds `lanes` elements, the partials `chunks` times as many.
+                unsafe {
+                    fill(*out, identity, self.lanes);
+                    rows(chunks, self.lanes, access.partials, *out);
+                }
+            }
+        }
+    }
+
+    /// The positions that the units before `unit` cover, for splitting work by its amount.
+    pub fn work_before(&self, unit: usize, offsets: Option<&[i32]>) -> usize {
+        match (self.mode, offsets) {
+            (Mode::Segments { .. }, Some(offsets)) if !offsets.is_empty() => {
+                offsets[(unit * SEGMENT_BLOCK).min(offsets.len() - 1)].max(0) as usize + unit * SEGMENT_BLOCK
+            }
+            _ => unit,
+        }
+    }
+}
+
+impl Scratch {
+    fn prepare(&mut self, kernel: &TileKernel) {
+        let blocks = kernel.scratch.div_ceil(64) + 1;
+        if self.memory.len() < blocks {
+            self.memory.resize(blocks, Aligned([0; 64]));
+        }
+        let start = self.memory.as_mut_ptr().cast::<u8>();
+        self.pointers.clear();
+        self.pointers.extend(kernel.places.iter().map(|place| start.wrapping_add(*place)));
+        let n = kernel.tile_rows * kernel.lanes.max(1);
+        self.offsets.resize(self.offsets.len().max(kernel.tile_rows), 0);
+        self.lane_offsets.resize(self.lane_offsets.len().max(n), 0);
+        self.coordinates.resize(self.coordinates.len().max(kernel.rows.len()), vec![]);
+        for coordinates in &mut self.coordinates {
+            coordinates.resize(coordinates.len().max(kernel.tile_rows), 0);
+        }
+    }
+}
+
+/// Writes a literal `n` times.
+unsafe fn fill(at: *mut u8, literal: Literal, n: usize) {
+    // SAFETY: the caller gives room for `n` elements of the literal's type.
+    unsafe {
+        match literal {
+            Literal::F32(x) => (0..n).for_each(|i| *at.cast::<f32>().add(i) = x),
+            Literal::F64(x) => (0..n).for_each(|i| *at.cast::<f64>().add(i) = x),
+            Literal::I32(x) => (0..n).for_each(|i| *at.cast::<i32>().add(i) = x),
+            Literal::U32(x) => (0..n).for_each(|i| *at.cast::<u32>().add(i) = x),
+            Literal::Bool(x) => (0..n).for_each(|i| *at.cast::<bool>().add(i) = x),
+        }
+    }
+}
+
+/// Runs a block for elements of this size in bytes, as `T`.
+macro_rules! by_size {
+    ($size:expr, $t:ident => $body:expr) => {
+        match $size {
+            1 => {
+                type $t = u8;
+                $body
+            }
+            4 => {
+                type $t = u32;
+                $body
+            }
+            _ => {
+                type $t = u64;
+                $body
+            }
+        }
+    };
+}
+
+impl Run<'_> {
+    fn pointer(&self, value: u32) -> *mut u8 {
+        self.scratch.pointers[value as usize]
+    }
+
+    /// Sets the coordinates of outer loop point `point`.
+    fn set_outer(&mut self, mut point: usize) {
+        for (i, extent) in self.kernel.outer.iter().enumerate().rev() {
+            self.outer[i] = (point % extent) as i64;
+            point /= extent;
+        }
+    }
+
+    /// Sets the coordinates of the tile's rows, where there is more than one row loop.
+    fn set_rows(&mut self, tile: &Tile) {
+        let extents = &self.kernel.rows;
+        if extents.len() < 2 {
+            return;
+        }
+        let mut rest = tile.start;
+        let mut at = vec![0i64; extents.len()];
+        for (i, extent) in extents.iter().enumerate().rev() {
+            at[i] = (rest % extent) as i64;
+            rest /= extent;
+        }
+        for r in 0..tile.rows {
+            for i in 0..extents.len() {
+                self.scratch.coordinates[i][r] = at[i];
+            }
+            for i in (0..extents.len()).rev() {
+                at[i] += 1;
+                if at[i] < extents[i] as i64 {
+                    break;
+                }
+                at[i] = 0;
+            }
+        }
+    }
+
+    unsafe fn body(&mut self, tile: &Tile) {
+        let kernel = self.kernel;
+        for op in &kernel.ops {
+            // SAFETY: as for `TileKernel::run`.
+            unsafe { self.execute(op, tile) }
+        }
+    }
+
+    unsafe fn map(&mut self, units: Range<usize>) {
+        let kernel = self.kernel;
+        let n_row = kernel.n_row();
+        let tiles = n_row.div_ceil(kernel.tile_rows);
+        for unit in units {
+            let (point, tile) = (unit / tiles, unit % tiles);
+            let start = tile * kernel.tile_rows;
+            let tile = Tile { rows: kernel.tile_rows.min(n_row - start), start };
+            self.set_outer(point);
+            self.set_rows(&tile);
+            // SAFETY: as for `TileKernel::run`; the tile's results are rows `start..` of the output's outer point.
+            unsafe {
+                self.body(&tile);
+                for (output, out) in kernel.outputs.iter().zip(self.access.outputs) {
+                    let from = self.pointer(output.value);
+                    let first = point * n_row + start;
+                    match (kernel.mode, output.combine) {
+                        (Mode::Lanes { group }, Some((_, groups, _))) => {
+                            let per_row = kernel.lanes / group;
+                            groups(tile.rows * per_row, group, from, out.add(first * per_row * output.size));
+                        }
+                        _ => {
+                            let to = out.add(first * kernel.lanes * output.size);
+                            std::ptr::copy(from, to, tile.rows * kernel.lanes * output.size);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    unsafe fn reduce_rows(&mut self, units: Range<usize>, chunks: usize) {
+        let kernel = self.kernel;
+        let n_row = kernel.n_row();
+        let chunk = n_row.div_ceil(chunks).next_multiple_of(kernel.tile_rows);
+        for unit in units {
+            let (point, rows) = if chunks > 1 {
+                (0, (unit * chunk).min(n_row)..((unit + 1) * chunk).min(n_row))
+            } else {
+                (unit, 0..n_row)
+            };
+            self.set_outer(point);
+            let into: Vec<*mut u8> = kernel
+                .outputs
+                .iter()
+                .zip(self.access.outputs)
+                .map(|(output, out)| {
+                    let (start, part) = if chunks > 1 { (self.access.partials, unit) } else { (*out, point) };
+                    start.wrapping_add(part * kernel.lanes * output.size)
+                })
+                .collect();
+            // SAFETY: as for `TileKernel::run`; each unit owns `lanes` elements of the output or of the partials.
+            unsafe {
+                for (output, into) in kernel.outputs.iter().zip(&into) {
+                    if let Some((_, _, identity)) = output.combine {
+                        fill(*into, identity, kernel.lanes);
+                    }
+                }
+                let mut start = rows.start;
+                while start < rows.end && kernel.lanes > 0 {
+                    let tile = Tile { rows: kernel.tile_rows.min(rows.end - start), start };
+                    self.set_rows(&tile);
+                    self.body(&tile);
+                    for (output, into) in kernel.outputs.iter().zip(&into) {
+                        self.combine_rows(output, tile.rows, 0, *into);
+                    }
+                    start += tile.rows;
+                }
+            }
+        }
+    }
+
+    /// Combines `rows` rows of a result, from row `first`, into an accumulator.
+    unsafe fn combine_rows(&self, output: &Output, rows: usize, first: usize, into: *mut u8) {
+        let lanes = self.kernel.lanes;
+        if let Some((combine, _, _)) = output.combine {
+            // SAFETY: the tile holds the rows; the accumulator holds `lanes` elements elsewhere.
+            unsafe { combine(rows, lanes, self.pointer(output.value).add(first * lanes * output.size), into) }
+        }
+    }
+
+    unsafe fn reduce_segments(&mut self, units: Range<usize>, offsets_input: usize) {
+        let kernel = self.kernel;
+        let offsets = self.access.inputs[offsets_input].cast::<i32>();
+        let (n_segment, n_position) = (kernel.n_segment, kernel.rows[1]);
+        // SAFETY: the offsets hold one entry more than there are segments.
+        let offset = |segment: usize| unsafe { *offsets.add(segment) };
+        let n_outer = kernel.n_outer();
+        for unit in units {
+            let segments = unit * SEGMENT_BLOCK..((unit + 1) * SEGMENT_BLOCK).min(n_segment);
+            let sorted = segments.clone().all(|s| offset(s) <= offset(s + 1));
+            let inside = offset(segments.start) >= 0 && offset(segments.end) as i64 <= n_position as i64;
+            if !sorted || !inside {
+                self.failed =
+                    Some(OutOfBounds { position: offset(segments.end).into(), extent: n_position as i64 + 1 });
+                return;
+            }
+            let (first, last) = (offset(segments.start) as usize, offset(segments.end) as usize);
+            for point in 0..n_outer {
+                self.set_outer(point);
+                let place = |segment: usize, output: &Output, out: *mut u8| {
+                    out.wrapping_add((segment * n_outer + point) * kernel.lanes * output.size)
+                };
+                // SAFETY: as for `TileKernel::run`; each unit owns its segments' rows of the outputs.
+                unsafe {
+                    for (output, out) in kernel.outputs.iter().zip(self.access.outputs) {
+                        if let Some((_, _, identity)) = output.combine {
+                            segments.clone().for_each(|s| fill(place(s, output, *out), identity, kernel.lanes));
+                        }
+                    }
+                    let mut start = first;
+                    let mut segment = segments.start;
+                    while start < last {
+                        let tile = Tile { rows: kernel.tile_rows.min(last - start), start };
+                        let mut s = segment;
+                        for r in 0..tile.rows {
+                            while offset(s + 1) as usize <= start + r {
+                                s += 1;
+                            }
+                            self.scratch.coordinates[0][r] = s as i64;
+                            self.scratch.coordinates[1][r] = (start + r) as i64;
+                        }
+                        self.body(&tile);
+                        let mut r = 0;
+                        while r < tile.rows {
+                            while offset(segment + 1) as usize <= start + r {
+                                segment += 1;
+                            }
+                            let run = (offset(segment + 1) as usize - start).min(tile.rows) - r;
+                            for (output, out) in kernel.outputs.iter().zip(self.access.outputs) {
+                                self.combine_rows(output, run, r, place(segment, output, *out));
+                            }
+                            r += run;
+                        }
+                        start += tile.rows;
+                    }
+                }
+            }
+        }
+    }
+
+    unsafe fn execute(&mut self, op: &TileOp, tile: &Tile) {
+        let lanes = self.kernel.lanes;
+        let count = |level: Level| match level {
+            Level::Const => 1,
+            Level::Lane => lanes,
+            Level::Row => tile.rows,
+            Level::Full => tile.rows * lanes,
+        };
+        // SAFETY: every value has room for its level; operands were made before, by the order of the operations.
+        unsafe {
+            match op {
+                TileOp::Const { literal, out } => fill(self.pointer(*out), *literal, 1),
+                TileOp::Apply { f, ins, level, out, out1 } => {
+                    let null = std::ptr::null::<u8>();
+                    let ins = ins.map(|v| if v == NONE { null } else { self.pointer(v).cast_const() });
+                    let second = if *out1 == NONE { std::ptr::null_mut() } else { self.pointer(*out1) };
+                    f(count(*level), &ins, self.pointer(*out), second);
+                }
+                TileOp::Expand { from, level, to, size, out } => {
+                    let (from, into) = (self.pointer(*from), self.pointer(*out));
+                    by_size!(*size, T => expand::<T>(from.cast(), *level, into.cast(), count(*to), lanes));
+                }
+                TileOp::Position { at, level, out } => {
+                    let into = self.pointer(*out).cast::<i32>();
+                    let n = count(*level);
+                    self.element_offsets(at, &[], *level, tile);
+                    for i in 0..n {
+                        *into.add(i) = self.scratch.lane_offsets[i] as i32;
+                    }
+                }
+                TileOp::Load { input, size, at, gathered, level, out } => {
+                    self.load(*input, *size, at, gathered, *level, *out, tile);
+                }
+            }
+        }
+    }
+
+    /// The part of an offset that no row and no lane changes.
+    fn fixed_offset(&self, at: &Affine) -> i64 {
+        at.outer.iter().fold(at.constant, |sum, (i, coef)| sum + coef * self.outer[*i])
+    }
+
+    /// Offsets of the tile's rows, without the part of the lanes, into `scratch.offsets`.
+    unsafe fn row_offsets(&mut self, at: &Affine, gathered: &[Gathered], tile: &Tile) {
+        let fixed = self.fixed_offset(at);
+        let one_loop = self.kernel.rows.len() < 2;
+        let offsets = &mut self.scratch.offsets[..tile.rows];
+        offsets.fill(fixed);
+        for (i, coef) in &at.rows {
+            if one_loop {
+                offsets.iter_mut().enumerate().for_each(|(r, o)| *o += coef * (tile.start + r) as i64);
+            } else {
+                let coordinates = &self.scratch.coordinates[*i][..tile.rows];
+                offsets.iter_mut().zip(coordinates).for_each(|(o, c)| *o += coef * c);
+            }
+        }
+        for g in gathered {
+            let ids = self.scratch.pointers[g.value as usize].cast::<i32>();
+            // SAFETY: a position has one `i32` for each row, or one in all.
+            let id = |r: usize| unsafe { *ids.add(if g.level == Level::Row { r } else { 0 }) } as i64;
+            for (r, offset) in offsets.iter_mut().enumerate() {
+                let mut position = id(r);
+                if position < 0 || position >= g.extent {
+                    self.failed = Some(OutOfBounds { position, extent: g.extent });
+                    position = 0;
+                }
+                *offset += g.stride * position;
+            }
+        }
+    }
+
+    /// Offsets of every element of a level, into `scratch.lane_offsets`.
+    unsafe fn element_offsets(&mut self, at: &Affine, gathered: &[Gathered], level: Level, tile: &Tile) {
+        let lanes = self.kernel.lanes;
+        let by_row = matches!(level, Level::Row | Level::Full);
+        let by_lane = matches!(level, Level::Lane | Level::Full);
+        let (rows, columns) = (if by_row { tile.rows } else { 1 }, if by_lane { lanes } else { 1 });
+        // SAFETY: this function has its caller's contract.
+        unsafe { self.row_offsets(at, &[], &Tile { rows, start: tile.start }) };
+        for r in 0..rows {
+            let base = self.scratch.offsets[r];
+            let row = &mut self.scratch.lane_offsets[r * columns..(r + 1) * columns];
+            match &at.lanes {
+                Lanes::Same => row.fill(base),
+                Lanes::Contiguous => row.iter_mut().enumerate().for_each(|(l, o)| *o = base + l as i64),
+                Lanes::Repeat { group, stride } => {
+                    row.iter_mut().enumerate().for_each(|(l, o)| *o = base + (l / group) as i64 * stride);
+                }
+                Lanes::Table(table) => row.iter_mut().zip(table).for_each(|(o, t)| *o = base + t),
+            }
+        }
+        for g in gathered {
+            let ids = self.scratch.pointers[g.value as usize].cast::<i32>();
+            for r in 0..rows {
+                for l in 0..columns {
+                    let i = match g.level {
+                        Level::Const => 0,
+                        Level::Lane => l,
+                        Level::Row => r,
+                        Level::Full => r * columns + l,
+                    };
+                    // SAFETY: a position has one `i32` for each point of its level.
+                    let mut position = unsafe { *ids.add(i) } as i64;
+                    if position < 0 || position >= g.extent {
+                        self.failed = Some(OutOfBounds { position, extent: g.extent });
+                        position = 0;
+                    }
+                    self.scratch.lane_offsets[r * columns + l] += g.stride * position;
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one operation")]
+    unsafe fn load(
+        &mut self,
+        input: usize,
+        size: usize,
+        at: &Affine,
+        gathered: &[Gathered],
+        level: Level,
+        out: u32,
+        tile: &Tile,
+    ) {
+        let (kernel, lanes) = (self.kernel, self.kernel.lanes);
+        let from = self.access.inputs[input];
+        let into = kernel_place(self, out);
+        let one_loop = kernel.rows.len() < 2 && gathered.is_empty();
+        let row_coef = at.rows.first().map_or(0, |(_, coef)| *coef);
+        // SAFETY: offsets lie within the input: affine ones by the types, computed ones by the checks above.
+        unsafe {
+            let straight = match level {
+                Level::Lane => at.lanes == Lanes::Contiguous && gathered.is_empty(),
+                Level::Row => one_loop && row_coef == 1,
+                Level::Full => one_loop && row_coef == lanes as i64 && at.lanes == Lanes::Contiguous,
+                Level::Const => false,
+            };
+            if straight {
+                let first = self.fixed_offset(at) + row_coef * tile.start as i64;
+                self.scratch.pointers[out as usize] = from.offset(first as isize * size as isize).cast_mut();
+                return;
+            }
+            self.scratch.pointers[out as usize] = into;
+            if gathered.iter().any(|g| matches!(g.level, Level::Lane | Level::Full)) || level <= Level::Lane {
+                self.element_offsets(at, gathered, level, tile);
+                let n = match level {
+                    Level::Const => 1,
+                    Level::Lane => lanes,
+                    Level::Row => tile.rows,
+                    Level::Full => tile.rows * lanes,
+                };
+                let offsets = &self.scratch.lane_offsets[..n];
+                by_size!(size, T => gather::<T>(from.cast(), offsets, into.cast()));
+                return;
+            }
+            self.row_offsets(at, gathered, tile);
+            let offsets = &self.scratch.offsets[..tile.rows];
+            by_size!(size, T => match (level, &at.lanes) {
+                (Level::Full, Lanes::Contiguous) => {
+                    for (r, offset) in offsets.iter().enumerate() {
+                        let row = from.cast::<T>().offset(*offset as isize);
+                        std::ptr::copy_nonoverlapping(row, into.cast::<T>().add(r * lanes), lanes);
+                    }
+                }
+                (Level::Full, Lanes::Repeat { group, stride }) => {
+                    for (r, offset) in offsets.iter().enumerate() {
+                        let row = from.cast::<T>().offset(*offset as isize);
+                        repeat::<T>(row, *group, *stride, into.cast::<T>().add(r * lanes), lanes / group);
+                    }
+                }
+                (Level::Full, Lanes::Table(table)) => {
+                    for (r, offset) in offsets.iter().enumerate() {
+                        let row = from.cast::<T>().offset(*offset as isize);
+                        gather::<T>(row, table, into.cast::<T>().add(r * lanes));
+                    }
+                }
+                _ => gather::<T>(from.cast(), offsets, into.cast()),
+            });
+        }
+    }
+}
+
+/// Where a value's own memory is, whatever it points to now.
+fn kernel_place(run: &mut Run<'_>, value: u32) -> *mut u8 {
+    run.scratch.memory.as_mut_ptr().cast::<u8>().wrapping_add(run.kernel.places[value as usize])
+}
+
+#[inline(always)]
+unsafe fn gather<T: Copy>(from: *const T, offsets: &[i64], into: *mut T) {
+    for (i, offset) in offsets.iter().enumerate() {
+        // SAFETY: the caller has checked the offsets, and gives room for as many elements.
+        unsafe { *into.add(i) = *from.offset(*offset as isize) };
+    }
+}
+
+/// Repeats each of `n` elements, `stride` apart, `group` times.
+#[inline(always)]
+unsafe fn repeat<T: Copy>(from: *const T, group: usize, stride: i64, into: *mut T, n: usize) {
+    // SAFETY: the caller gives `n` elements, and room for `n·group`.
+    unsafe {
+        for i in 0..n {
+            let x = *from.offset(i as isize * stride as isize);
+            let into = into.add(i * group);
+            if group == 8 {
+                into.cast::<[T; 8]>().write_unaligned([x; 8]);
+            } else {
+                (0..group).for_each(|j| *into.add(j) = x);
+            }
+        }
+    }
+}
+
+/// Repeats a value of a lower level: `n` elements of the higher one.
+#[inline(always)]
+unsafe fn expand<T: Copy>(from: *const T, level: Level, into: *mut T, n: usize, lanes: usize) {
+    // SAFETY: the caller gives room for `n` elements, and a value of `level`.
+    unsafe {
+        match level {
+            Level::Const => {
+                let x = *from;
+                (0..n).for_each(|i| *into.add(i) = x);
+            }
+            Level::Lane => {
+                for r in 0..n / lanes {
+                    std::ptr::copy_nonoverlapping(from, into.add(r * lanes), lanes);
+                }
+            }
+            Level::Row => {
+                for r in 0..n / lanes {
+                    let x = *from.add(r);
+                    let row = into.add(r * lanes);
+                    (0..lanes).for_each(|l| *row.add(l) = x);
+                }
+            }
+            Level::Full => std::ptr::copy_nonoverlapping(from, into, n),
+        }
+    }
+}

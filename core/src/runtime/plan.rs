@@ -1,0 +1,312 @@
+//! The memory plan: where every stored array is, fixed before the run.
+
+use crate::aval::{Aval, Sizes};
+use crate::codegen::portable::{Mode, TileKernel};
+use crate::error::Error;
+use crate::ir::{Atom, Index, Program, Var};
+use crate::kernel::{Instr, Kernel, Step};
+use crate::pass::fuse::{Fusion, Place};
+use std::fmt;
+
+/// Buffers begin at multiples of this many bytes.
+pub(super) const ALIGN: usize = 64;
+
+/// Where an array's memory comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Buffers {
+    /// An argument, by number.
+    Arg(usize),
+    /// A captured constant, by number.
+    Const(usize),
+    /// The arena, from this byte.
+    Arena(usize),
+    /// The memory of a result, by number.
+    Out(usize),
+}
+
+/// One array of the plan.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    pub(super) var: Var,
+    pub(super) aval: Aval,
+    pub(super) buffer: Buffers,
+    /// The step that writes it and the last one that reads it.
+    pub(super) life: (usize, usize),
+}
+
+/// Everything about a run that depends on the sizes of symbols.
+#[derive(Debug)]
+pub struct Plan {
+    pub(super) sizes: Sizes,
+    /// For each step, the kernel made ready; `None` for a step that runs through `eval`.
+    pub(super) kernels: Vec<Option<TileKernel>>,
+    /// For each variable that has memory, where.
+    pub(super) buffers: Vec<Option<Buffers>>,
+    pub(super) planned: Vec<Planned>,
+    /// The type of each result.
+    pub(super) outs: Vec<Aval>,
+    /// For each result, an argument whose memory it may take over.
+    pub(super) donors: Vec<Option<usize>>,
+    pub(super) arena_bytes: usize,
+    pub(super) partial_bytes: usize,
+    pub(super) out_bytes: usize,
+}
+
+impl Plan {
+    /// Plans a run for these sizes.
+    pub(super) fn new(program: &Program, fusion: &Fusion, steps: &[Step], sizes: &Sizes) -> Result<Plan, Error> {
+        let mut kernels = vec![];
+        for step in steps {
+            kernels.push(match step {
+                Step::Kernel(kernel, _) => Some(TileKernel::new(kernel, sizes)?),
+                Step::Eval(_) => None,
+            });
+        }
+        let avals: Vec<Aval> = program.avals().iter().map(|aval| aval.at(sizes)).collect();
+        let mut plan = Plan {
+            sizes: sizes.clone(),
+            kernels,
+            buffers: vec![None; avals.len()],
+            planned: vec![],
+            outs: program.out_avals().iter().map(|aval| aval.at(sizes)).collect(),
+            donors: vec![None; program.outs.len()],
+            arena_bytes: 0,
+            partial_bytes: 0,
+            out_bytes: 0,
+        };
+        plan.partial_bytes = plan.kernels.iter().flatten().map(TileKernel::partial_bytes).max().unwrap_or(0);
+        plan.place(program, fusion, steps, &avals);
+        plan.find_donors(program, fusion, steps, &avals);
+        Ok(plan)
+    }
+
+    /// Bytes of temporary and of result memory.
+    pub fn bytes(&self) -> usize {
+        self.arena_bytes + self.partial_bytes + self.out_bytes
+    }
+
+    fn place(&mut self, program: &Program, fusion: &Fusion, steps: &[Step], avals: &[Aval]) {
+        for (i, binder) in program.args.iter().enumerate() {
+            self.buffers[binder.var.index()] = Some(Buffers::Arg(i));
+        }
+        for (i, binder) in program.consts.iter().enumerate() {
+            self.buffers[binder.var.index()] = Some(Buffers::Const(i));
+        }
+        let last_reads = last_reads(fusion, steps, avals.len());
+        let mut out_of = vec![None; avals.len()];
+        for (i, out) in program.outs.iter().enumerate().rev() {
+            if let Some(var) = out.var() {
+                out_of[fusion.memory(var).index()] = Some(i);
+            }
+        }
+        let mut free: Vec<(usize, usize)> = vec![]; // place, bytes
+        let mut live: Vec<(usize, usize, usize)> = vec![]; // last step, place, bytes
+        for (step, written) in steps.iter().map(writes).enumerate() {
+            for var in written {
+                let aval = avals[var.index()].clone();
+                let bytes = bytes_of(&aval);
+                let last = last_reads[var.index()].unwrap_or(step);
+                let buffer = match out_of[var.index()] {
+                    Some(out) => {
+                        self.out_bytes += bytes;
+                        Buffers::Out(out)
+                    }
+                    None => {
+                        let place = self.take(&mut free, bytes);
+                        live.push((last, place, bytes));
+                        Buffers::Arena(place)
+                    }
+                };
+                self.buffers[var.index()] = Some(buffer);
+                self.planned.push(Planned { var, aval, buffer, life: (step, last) });
+            }
+            live.retain(|(last, place, bytes)| {
+                if *last <= step {
+                    give(&mut free, *place, *bytes);
+                }
+                *last > step
+            });
+        }
+        for binder in program.eqns.iter().flat_map(|eqn| &eqn.outs) {
+            if let Place::Alias(_) = fusion.place(binder.var) {
+                self.buffers[binder.var.index()] = self.buffers[fusion.memory(binder.var).index()];
+            }
+        }
+    }
+
+    /// The smallest free piece that is large enough, or new memory.
+    fn take(&mut self, free: &mut Vec<(usize, usize)>, bytes: usize) -> usize {
+        let best =
+            free.iter().enumerate().filter(|(_, (_, size))| *size >= bytes).min_by_key(|(_, (at, size))| (*size, *at));
+        if let Some((i, (place, size))) = best.map(|(i, piece)| (i, *piece)) {
+            free.swap_remove(i);
+            if size > bytes {
+                give(free, place + bytes, size - bytes);
+            }
+            return place;
+        }
+        // A free piece at the end grows.
+        let place = match free.iter().position(|(place, size)| place + size == self.arena_bytes) {
+            Some(i) => free.swap_remove(i).0,
+            None => self.arena_bytes,
+        };
+        self.arena_bytes = place + bytes;
+        place
+    }
+
+    /// A result may be written into an argument of its type that nothing reads any more.
+    fn find_donors(&mut self, program: &Program, fusion: &Fusion, steps: &[Step], avals: &[Aval]) {
+        let last_reads = last_reads(fusion, steps, avals.len());
+        let mut given = vec![false; program.args.len()];
+        for var in program.outs.iter().filter_map(|out| out.var()) {
+            if let Some(Buffers::Arg(i)) = self.buffers[fusion.memory(var).index()] {
+                given[i] = true;
+            }
+        }
+        let planned: Vec<(Var, Buffers, usize)> = self.planned.iter().map(|p| (p.var, p.buffer, p.life.0)).collect();
+        for (var, buffer, step) in planned {
+            let Buffers::Out(out) = buffer else { continue };
+            let fits = |i: &usize| {
+                let arg = program.args[*i].var;
+                !given[*i]
+                    && avals[arg.index()] == avals[var.index()]
+                    && match last_reads[arg.index()] {
+                        None => true,
+                        Some(last) if last < step => true,
+                        Some(last) => last == step && reads_in_place(&steps[step], arg, fusion),
+                    }
+            };
+            if let Some(i) = (0..program.args.len()).find(fits) {
+                given[i] = true;
+                self.donors[out] = Some(i);
+            }
+        }
+    }
+}
+
+/// Whether a step reads `arg` only at the element that it writes.
+fn reads_in_place(step: &Step, arg: Var, fusion: &Fusion) -> bool {
+    let Step::Kernel(kernel, _) = step else { return false };
+    if kernel.reduce.is_some() || kernel.outputs.len() != 1 {
+        return false;
+    }
+    let identity = |index: &[Index]| {
+        index.len() == kernel.loops.len()
+            && index.iter().enumerate().all(|(i, at)| match at {
+                Index::Affine { constant, terms } => {
+                    *constant == 0usize && terms.len() == 1 && terms[0].0 == i as u32 && terms[0].1 == 1usize
+                }
+                Index::Value(_) => false,
+            })
+    };
+    kernel.body.iter().all(|instr| match instr {
+        Instr::Load(input, index) => {
+            let var = kernel.inputs[*input as usize].0;
+            fusion.memory(var) != arg || (var == arg && identity(index))
+        }
+        _ => true,
+    })
+}
+
+/// The last step that reads each variable's memory, by the variable that has the memory.
+fn last_reads(fusion: &Fusion, steps: &[Step], n: usize) -> Vec<Option<usize>> {
+    let mut last = vec![None; n];
+    for (i, step) in steps.iter().enumerate() {
+        for var in reads(step) {
+            last[fusion.memory(var).index()] = Some(i);
+        }
+    }
+    last
+}
+
+/// The variables that a step reads.
+pub(super) fn reads(step: &Step) -> Vec<Var> {
+    match step {
+        Step::Kernel(kernel, _) => kernel.inputs.iter().map(|(var, _)| *var).collect(),
+        Step::Eval(eqn) => eqn.ins.iter().filter_map(|atom: &Atom| atom.var()).collect(),
+    }
+}
+
+/// The variables that a step writes.
+pub(super) fn writes(step: &Step) -> Vec<Var> {
+    match step {
+        Step::Kernel(kernel, _) => kernel.outputs.iter().map(|(var, _)| *var).collect(),
+        Step::Eval(eqn) => eqn.outs.iter().map(|binder| binder.var).collect(),
+    }
+}
+
+/// Bytes of an array of numeric extents, to the next multiple of [`ALIGN`].
+pub(super) fn bytes_of(aval: &Aval) -> usize {
+    (aval.volume().as_usize().unwrap_or(0) * aval.dtype.size()).next_multiple_of(ALIGN)
+}
+
+fn give(free: &mut Vec<(usize, usize)>, mut place: usize, mut bytes: usize) {
+    // Neighbours join, so that large arrays find room again.
+    while let Some(i) = free.iter().position(|(at, size)| at + size == place || place + bytes == *at) {
+        let (at, size) = free.swap_remove(i);
+        place = place.min(at);
+        bytes += size;
+    }
+    free.push((place, bytes));
+}
+
+fn describe(kernel: &TileKernel) -> String {
+    match kernel.mode() {
+        Mode::Map => "map".into(),
+        Mode::Lanes { group } => format!("reduce {group} lanes"),
+        Mode::Rows { chunks: 1 } => "reduce rows".into(),
+        Mode::Rows { chunks } => format!("reduce rows in {chunks} chunks"),
+        Mode::Segments { .. } => "reduce segments".into(),
+    }
+}
+
+/// The plan with its steps, for people.
+pub(super) struct Shown<'a>(pub(super) &'a Plan, pub(super) &'a [Step]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shown(plan, steps) = self;
+        let sizes: Vec<String> = plan.sizes.iter().map(|(symbol, size)| format!("{symbol}={size}")).collect();
+        writeln!(f, "plan for {}", if sizes.is_empty() { "fixed sizes".into() } else { sizes.join(" ") })?;
+        writeln!(
+            f,
+            "  {} steps, arena {} bytes, partial sums {}, results {}",
+            steps.len(),
+            plan.arena_bytes,
+            plan.partial_bytes,
+            plan.out_bytes
+        )?;
+        writeln!(f, "steps")?;
+        for (i, (step, tiles)) in steps.iter().zip(&plan.kernels).enumerate() {
+            match (step, tiles) {
+                (Step::Kernel(Kernel { name, .. }, _), Some(tiles)) => {
+                    writeln!(f, "  {i:3} @{name}: {}, {} units of work", describe(tiles), tiles.n_unit())?;
+                }
+                (Step::Eval(eqn), _) => writeln!(f, "  {i:3} {}: through the interpreter", eqn.prim.name())?,
+                _ => {}
+            }
+        }
+        writeln!(f, "buffers")?;
+        for p in &plan.planned {
+            let place = match p.buffer {
+                Buffers::Arena(at) => format!("arena at {at}"),
+                Buffers::Out(i) => match plan.donors[i] {
+                    Some(arg) => format!("result {i}, in the memory of argument {arg} where that is given away"),
+                    None => format!("result {i}"),
+                },
+                Buffers::Arg(i) => format!("argument {i}"),
+                Buffers::Const(i) => format!("constant {i}"),
+            };
+            writeln!(
+                f,
+                "  {}: {} {} bytes, steps {}-{}, {place}",
+                p.var,
+                p.aval,
+                bytes_of(&p.aval),
+                p.life.0,
+                p.life.1
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! File tests: a program, a line `---`, and what a pass or a transformation should make of it.
+//!
+//! The file begins with comments that say what to do:
+//!
+//! ```text
+//! // run: simplify,dce              passes by name, or `optimize` for all of them
+//! // run: jvp                       or vjp, linearize, transpose
+//! // run: vmap in_axes=[0,None]
+//! // run: parse-error               expects the message
+//! // sizes: n=3, e=5                sizes of symbols for the check of what is computed
+//! // input 1: 0, 2, 1               elements of an argument, or of a constant behind the arguments; else random
+//! ```
+//!
+//! Beside its text a result is checked by what it computes: that of passes against the program they were given, a
+//! derivative against central differences, a batch against a loop. `BLESS=1` writes what came out into the files.
+
+use crate::arrays::{Random, from_numbers, random_array};
+use crate::compare::{difference, run, widened_arrays, widened_program};
+use crate::laws::{check_jvp, check_linearize, check_transpose, check_vjp, check_vmap};
+use crate::transformed::{jvp_program, linearize_programs, transpose_program, vjp_program, vmap_program};
+use gavotte_core::aval::{Dim, Sizes, Symbol};
+use gavotte_core::device::HostArray;
+use gavotte_core::ir::{Program, parse, verify};
+use gavotte_core::pass;
+use std::path::Path;
+
+/// The extent of the axis that file tests of `vmap` add.
+const BATCH: usize = 3;
+
+/// What a file asks for.
+struct FileTest {
+    run: String,
+    sizes: Sizes,
+    inputs: Vec<(usize, Vec<f64>)>,
+}
+
+/// Runs one file.
+///
+/// # Errors
+/// If the text differs from the expectation, or what is computed is wrong.
+pub fn check_file(path: &Path) -> Result<(), String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let (source, expected) = text.split_once("\n---\n").ok_or("a line `---` must stand before the expectation")?;
+    let test = read_directives(source)?;
+    let found = test.transformed(source)?;
+    if found.trim_end() == expected.trim_end() {
+        return Ok(());
+    }
+    if std::env::var_os("BLESS").is_some_and(|on| on == "1") {
+        let text = format!("{source}\n---\n{}\n", found.trim_end());
+        return std::fs::write(path, text).map_err(|error| error.to_string());
+    }
+    Err(format!("found\n{found}\nexpected\n{expected}\nBLESS=1 writes what was found into the file"))
+}
+
+fn read_directives(source: &str) -> Result<FileTest, String> {
+    let mut test = FileTest { run: String::new(), sizes: Sizes::new(), inputs: vec![] };
+    for line in source.lines().map_while(|line| line.strip_prefix("// ")) {
+        let (name, rest) = line.split_once(':').ok_or_else(|| format!("`{line}` is no directive"))?;
+        let rest = rest.trim();
+        match name.split_once(' ') {
+            None if name == "run" => test.run = rest.into(),
+            None if name == "sizes" => {
+                for pair in rest.split(',') {
+                    let size = pair.split_once('=').and_then(|(symbol, size)| Some((symbol.trim(), size.parse().ok()?)));
+                    let (symbol, size) = size.ok_or_else(|| format!("`{pair}` gives no symbol its size"))?;
+                    test.sizes.set(Symbol::new(symbol), size).map_err(|old| format!("{symbol} has size {old}"))?;
+                }
+            }
+            Some(("input", i)) => {
+                let i = i.parse().map_err(|_| format!("`{i}` is no input"))?;
+                let elements = rest.split(',').map(|x| x.trim().parse::<f64>());
+                test.inputs.push((i, elements.collect::<Result<_, _>>().map_err(|error| error.to_string())?));
+            }
+            _ => return Err(format!("`{line}` is no directive")),
+        }
+    }
+    if test.run.is_empty() { Err("a line `// run: …` must stand first".into()) } else { Ok(test) }
+}
+
+impl FileTest {
+    /// The text that comes out, once what it computes has been checked.
+    fn transformed(&self, source: &str) -> Result<String, String> {
+        let parsed = parse(source, gavotte::registry());
+        if self.run == "parse-error" {
+            return match parsed {
+                Ok(program) => Err(format!("this can be read:\n{program}")),
+                Err(error) => Ok(error.to_string()),
+            };
+        }
+        let program = parsed.map_err(|error| error.to_string())?;
+        let wide = || widened_program(&program).ok_or("the program is not well formed with f64 for f32");
+        let mut random = Random::new(1);
+        let (kind, options) = self.run.split_once(' ').unwrap_or((&self.run, ""));
+        let shown = match kind {
+            "jvp" => {
+                check_jvp(&wide()?, &widened_arrays(&self.inputs(&program)?), &mut random)?;
+                jvp_program(&program)
+            }
+            "vjp" => {
+                check_vjp(&wide()?, &widened_arrays(&self.inputs(&program)?), &mut random)?;
+                vjp_program(&program)
+            }
+            "transpose" => {
+                check_transpose(&wide()?, &widened_arrays(&self.inputs(&program)?), &mut random)?;
+                transpose_program(&program)
+            }
+            "linearize" => {
+                check_linearize(&wide()?, &widened_arrays(&self.inputs(&program)?), &mut random)?;
+                let (primal, linear, _) = linearize_programs(&program);
+                return Ok(format!("{primal}{linear}"));
+            }
+            "vmap" => {
+                let in_axes = read_in_axes(options)?;
+                let each: Vec<Vec<HostArray>> = self.turns(&program, &in_axes)?;
+                check_vmap(&program, &in_axes, &each, 1e-5)?;
+                vmap_program(&program, &in_axes, &Dim::from(BATCH))
+            }
+            _ => self.after_passes(&program)?,
+        };
+        Ok(shown.to_string())
+    }
+
+    fn after_passes(&self, program: &Program) -> Result<Program, String> {
+        let mut result = program.clone();
+        for name in self.run.split(',').map(str::trim) {
+            result = match (name, pass::find(name)) {
+                (_, Some(pass)) => (pass.run)(&result),
+                ("optimize", None) => pass::optimize(&result),
+                _ => return Err(format!("`{name}` is no pass")),
+            };
+            verify(&result).map_err(|error| format!("after {name}: {error}"))?;
+        }
+        let inputs = self.inputs(program)?;
+        match difference(&run(&result, &inputs), &run(program, &inputs), 0.0) {
+            Some(why) => Err(format!("{} changes what is computed: {why}\n{result}", self.run)),
+            None => Ok(result),
+        }
+    }
+
+    /// An array for each argument and constant: given in the file, or random.
+    fn inputs(&self, program: &Program) -> Result<Vec<HostArray>, String> {
+        self.inputs_from(program, &mut Random::new(2))
+    }
+
+    fn inputs_from(&self, program: &Program, random: &mut Random) -> Result<Vec<HostArray>, String> {
+        let mut arrays = vec![];
+        for (i, binder) in program.args.iter().chain(&program.consts).enumerate() {
+            let aval = binder.aval.at(&self.sizes);
+            if aval.shape.iter().any(|dim| dim.as_usize().is_none()) {
+                return Err(format!("{aval} needs a line `// sizes: …`"));
+            }
+            let mut array = random_array(&aval, random);
+            if let Some((_, elements)) = self.inputs.iter().find(|(given, _)| *given == i) {
+                array = from_numbers(&array.shape(), array.dtype(), elements);
+            }
+            arrays.push(array);
+        }
+        Ok(arrays)
+    }
+
+    /// The inputs of every turn of a loop; those that are not batched are the same in each.
+    fn turns(&self, program: &Program, in_axes: &[Option<usize>]) -> Result<Vec<Vec<HostArray>>, String> {
+        let mut random = Random::new(3);
+        let first = self.inputs_from(program, &mut random)?;
+        let turn = |_| {
+            let mut arrays = self.inputs_from(program, &mut random)?;
+            for (i, array) in arrays.iter_mut().enumerate() {
+                if in_axes.get(i).copied().flatten().is_none() {
+                    *array = first[i].clone();
+                }
+            }
+            Ok(arrays)
+        };
+        (0..BATCH).map(turn).collect()
+    }
+}
+
+fn read_in_axes(options: &str) -> Result<Vec<Option<usize>>, String> {
+    let list = options.strip_prefix("in_axes=[").and_then(|rest| rest.strip_suffix(']'));
+    let list = list.ok_or_else(|| format!("`{options}`: vmap needs in_axes=[…]"))?;
+    let axis = |word: &str| match word.trim() {
+        "None" => Ok(None),
+        word => word.parse().map(Some).map_err(|_| format!("`{word}` is no axis")),
+    };
+    list.split(',').map(axis).collect()
+}

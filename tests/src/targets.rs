@@ -1,0 +1,39 @@
+//! What runs programs beside the reference interpreter.
+
+use crate::compare::{difference, run};
+use gavotte_core::aval::Sizes;
+use gavotte_core::device::HostArray;
+use gavotte_core::ir::{Program, Value};
+use gavotte_core::runtime::{Executable, Options};
+use std::num::NonZeroUsize;
+
+/// Runs a program on its arguments, then its constants.
+pub type Target = fn(&Program, &[HostArray]) -> Vec<HostArray>;
+
+/// Every target by name. A line here puts a target under the whole conformance suite.
+pub fn targets() -> Vec<(&'static str, Target)> {
+    vec![("portable", portable)]
+}
+
+/// Compiled: optimised, fused, run through the portable kernels.
+fn portable(program: &Program, arrays: &[HostArray]) -> Vec<HostArray> {
+    let values: Vec<Value> = arrays.iter().cloned().map(Value::from).collect();
+    let (args, consts) = values.split_at(program.args.len());
+    let options = Options { threads: NonZeroUsize::new(2).expect("two is not zero") };
+    let executable = Executable::compile(program, consts, &options).unwrap_or_else(|error| panic!("{error}"));
+    let outs = executable.call(args.to_vec(), &Sizes::new()).unwrap_or_else(|error| panic!("{error}"));
+    outs.iter().map(|out| HostArray::clone(&out.to_host().expect("results are computed"))).collect()
+}
+
+/// Relative tolerance between a target and the interpreter: other sums, other approximations of `exp`.
+const TOLERANCE: f64 = 2e-5;
+
+/// The targets that compute something else than the interpreter.
+pub fn check_targets(program: &Program, arrays: &[HostArray]) -> Result<(), String> {
+    for (name, target) in targets() {
+        if let Some(difference) = difference(&target(program, arrays), &run(program, arrays), TOLERANCE) {
+            return Err(format!("{name}: {difference}\n{program}"));
+        }
+    }
+    Ok(())
+}
