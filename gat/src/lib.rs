@@ -13,6 +13,8 @@ pub mod metrics;
 pub mod model;
 pub mod params;
 pub mod statistics;
+#[cfg(test)]
+mod tests;
 pub mod train;
 
 pub use error::Error;

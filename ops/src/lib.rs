@@ -5,15 +5,20 @@ mod contract;
 mod elementwise;
 mod gather;
 mod generate;
+#[cfg(test)]
+mod laws;
 mod movement;
 pub mod nn;
 pub mod random;
 mod reduce;
+pub mod segment;
 
 pub use array::Array;
 pub use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape};
 pub use gavotte_core::error::Error;
 pub use gavotte_core::tree::Tree;
+pub use movement::{concatenate, stack};
+pub use reduce::Axes;
 
 use gavotte_core::ir::Registry;
 use std::sync::LazyLock;

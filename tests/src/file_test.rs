@@ -9,6 +9,7 @@
 //! // run: parse-error               expects the message
 //! // sizes: n=3, e=5                sizes of symbols for the check of what is computed
 //! // input 1: 0, 2, 1               elements of an argument, or of a constant behind the arguments; else random
+//! // Anything without such a word is a remark.
 //! ```
 //!
 //! Beside its text a result is checked by what it computes: that of passes against the program they were given, a
@@ -56,13 +57,14 @@ pub fn check_file(path: &Path) -> Result<(), String> {
 fn read_directives(source: &str) -> Result<FileTest, String> {
     let mut test = FileTest { run: String::new(), sizes: Sizes::new(), inputs: vec![] };
     for line in source.lines().map_while(|line| line.strip_prefix("// ")) {
-        let (name, rest) = line.split_once(':').ok_or_else(|| format!("`{line}` is no directive"))?;
+        let Some((name, rest)) = line.split_once(": ") else { continue };
         let rest = rest.trim();
         match name.split_once(' ') {
             None if name == "run" => test.run = rest.into(),
             None if name == "sizes" => {
                 for pair in rest.split(',') {
-                    let size = pair.split_once('=').and_then(|(symbol, size)| Some((symbol.trim(), size.parse().ok()?)));
+                    let size =
+                        pair.split_once('=').and_then(|(symbol, size)| Some((symbol.trim(), size.parse().ok()?)));
                     let (symbol, size) = size.ok_or_else(|| format!("`{pair}` gives no symbol its size"))?;
                     test.sizes.set(Symbol::new(symbol), size).map_err(|old| format!("{symbol} has size {old}"))?;
                 }

@@ -43,7 +43,11 @@ pub fn check_jvp(program: &Program, arrays: &[HostArray], random: &mut Random) -
     let transformed = jvp_program(program);
     let found = tail(&transformed, arrays, &t, program.outs.len())?;
     let wanted = differences(program, arrays, &t);
-    explained("jvp against differences", difference(&where_defined(&found, &wanted), &wanted, DIFFERENCES), &transformed)
+    explained(
+        "jvp against differences",
+        difference(&where_defined(&found, &wanted), &wanted, DIFFERENCES),
+        &transformed,
+    )
 }
 
 /// `vjp` is the adjoint of `jvp`: `<J t, c> = <t, Jᵀ c>`.
@@ -52,7 +56,8 @@ pub fn check_vjp(program: &Program, arrays: &[HostArray], random: &mut Random) -
     let moved = tail(&jvp_program(program), arrays, &t, program.outs.len())?;
     let transformed = vjp_program(program);
     let pulled = tail(&transformed, arrays, &c, program.outs.len())?;
-    same_number("<J t, c> and <t, Jᵀ c>", dot(&moved, &c), dot(&t, &pulled)).map_err(|why| format!("{why}\n{transformed}"))
+    same_number("<J t, c> and <t, Jᵀ c>", dot(&moved, &c), dot(&t, &pulled))
+        .map_err(|why| format!("{why}\n{transformed}"))
 }
 
 /// The program that `linearize` gives computes what `jvp` does.
@@ -78,7 +83,8 @@ pub fn check_transpose(program: &Program, arrays: &[HostArray], random: &mut Ran
     let c = random_like(&outs, random);
     let transposed = transpose_program(program);
     let pulled = tail(&transposed, consts, &c, 0)?;
-    same_number("<f(t), c> and <t, fᵀ(c)>", dot(&outs, &c), dot(t, &pulled)).map_err(|why| format!("{why}\n{transposed}"))
+    same_number("<f(t), c> and <t, fᵀ(c)>", dot(&outs, &c), dot(t, &pulled))
+        .map_err(|why| format!("{why}\n{transposed}"))
 }
 
 /// The program over one more axis computes what a loop over it does. `each` holds the arrays of every turn; those of

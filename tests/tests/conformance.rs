@@ -311,7 +311,8 @@ fn symbolic(case: &Case, size: usize) -> Vec<Program> {
     };
     let mut everywhere = avals.clone();
     everywhere.iter_mut().for_each(|aval| put(aval, None));
-    let mut all = vec![(everywhere.clone(), case.params.clone()), (everywhere.clone(), with_symbol(&case.params, size))];
+    let mut all =
+        vec![(everywhere.clone(), case.params.clone()), (everywhere.clone(), with_symbol(&case.params, size))];
     for i in 0..avals.len() {
         for axis in 0..avals[i].rank() {
             let mut one = avals.clone();
@@ -375,8 +376,7 @@ fn check_symbolic_rules(case: &Case, program: &Program, generic: &Program) -> Re
         vmap_program(program, &in_axes, &Dim::from(BATCH))
     };
     let batchable = (0..case.ins.len()).any(|i| !not_batched(case.prim, i));
-    let mut pairs =
-        vec![(jvp_program(program), jvp_program(generic)), (vjp_program(program), vjp_program(generic))];
+    let mut pairs = vec![(jvp_program(program), jvp_program(generic)), (vjp_program(program), vjp_program(generic))];
     if batchable {
         pairs.push((batch(program), batch(generic)));
     }

@@ -164,7 +164,11 @@ impl Scope {
 /// Applies a primitive, or says why it refuses: outside a trace computes, inside one records.
 #[track_caller]
 pub fn try_bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) -> Result<SmallVec<[Value; 1]>, Error> {
-    let location = LOCATION.get().unwrap_or_else(Location::caller);
+    // Not `unwrap_or_else(Location::caller)`: a function that is passed has the standard library as its caller.
+    let location = match LOCATION.get() {
+        Some(location) => location,
+        None => Location::caller(),
+    };
     let avals: SmallVec<[&Aval; 4]> = ins.iter().map(|value| value.aval()).collect();
     let outs =
         prim.abstract_eval(&avals, &params).map_err(|why| Error::Type(type_message(prim, &why, &avals, location)))?;

@@ -6,7 +6,8 @@ use crate::ir::{Params, Unsupported};
 /// An operation on scalars: all that a code generator must know.
 ///
 /// Comparisons give `bool`, `Convert` and `Bitcast` the type they name, all others the type of their last operand.
-/// Integer arithmetic wraps; an integer division by zero gives 0 in a quotient and the dividend in a remainder.
+/// `Max` and `Min` of floats are NaN where either operand is. Integer arithmetic wraps; an integer division by zero
+/// gives 0 in a quotient and the dividend in a remainder.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs, reason = "each is the operation of its name")]
 pub enum ScalarOp {

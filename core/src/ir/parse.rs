@@ -24,7 +24,7 @@ pub fn parse(text: &str, registry: &Registry) -> Result<Program, Error> {
         return Err(parser.error("one program ends here; nothing may follow it"));
     }
     verify(&program)?;
-    Ok(program)
+    Ok(program.renumbered())
 }
 
 /// Reads programs that stand one after the other and verifies each.
@@ -38,7 +38,7 @@ pub fn parse_many(text: &str, registry: &Registry) -> Result<Vec<Program>, Error
         }
         let program = parser.program()?;
         verify(&program)?;
-        programs.push(program);
+        programs.push(program.renumbered());
     }
 }
 
@@ -123,6 +123,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A program with the numbers of its text: those that an error must show.
     fn program(&mut self) -> Result<Program, Error> {
         self.expect("program")?;
         self.expect("@")?;
@@ -157,7 +158,7 @@ impl<'a> Parser<'a> {
             let show = |avals: &[Aval]| avals.iter().map(|a| a.to_string()).collect::<Vec<_>>().join(", ");
             return Err(self.error(format!("the program returns ({}), not ({})", show(&found), show(&types))));
         }
-        Ok(program.renumbered())
+        Ok(program)
     }
 
     /// A variable that no table indexed by variables would hold.
@@ -259,7 +260,7 @@ impl<'a> Parser<'a> {
             return Ok(Attr::Word(rest[..end].to_string().into()));
         }
         if self.rest().starts_with("program ") {
-            return Ok(Attr::Program(Arc::new(self.program()?)));
+            return Ok(Attr::Program(Arc::new(self.program()?.renumbered())));
         }
         let word = self.word("an attribute", |c| is_literal_char(c) || "_*".contains(c))?;
         if let Some(dtype) = DType::parse(word) {

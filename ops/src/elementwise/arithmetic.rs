@@ -1,8 +1,8 @@
 //! Arithmetic: `add sub mul div rem max min pow neg abs sign floor`.
 
 use super::row::{Push, Row, Types, is};
-use super::{EQ, GT, LOG, LT, SELECT_N, constant, stands};
-use gavotte_core::ir::{Params, Rewrite, ScalarOp, Simplify, Value, bind1};
+use super::{EQ, GT, LOG, LT, constant, select_n, stands};
+use gavotte_core::ir::{Params, Rewrite, ScalarOp, Simplify, Value};
 
 /// Floats of both signs, away from zero and from each other.
 pub(super) const A: [f64; 4] = [1.5, -2.25, 0.75, 3.5];
@@ -106,17 +106,13 @@ pub(crate) static MIN: Row = Row {
 fn share(p: &Push<'_>, wins: &'static Row) -> Value {
     let (mine, other) = (&p.ins[p.i], &p.ins[1 - p.i]);
     let [zero, half, one] = [0.0, 0.5, 1.0].map(|x| constant(p.t.dtype(), x));
-    let share = select(&wins.of([mine, other]), &zero, &one);
-    MUL.of([p.t, &select(&EQ.of([mine, other]), &share, &half)])
+    let share = select_n(&wins.of([mine, other]), &zero, &one);
+    MUL.of([p.t, &select_n(&EQ.of([mine, other]), &share, &half)])
 }
 
 // max(x, x) = min(x, x) = x
 fn equal_operands(cx: &Simplify<'_>) -> Option<Rewrite> {
     (cx.eqn.ins[0] == cx.eqn.ins[1]).then_some(Rewrite::Operand(0))
-}
-
-fn select(which: &Value, when_false: &Value, when_true: &Value) -> Value {
-    bind1(SELECT_N, &[which, when_false, when_true], Params::new())
 }
 
 /// `a` to the power `b`.
@@ -128,10 +124,10 @@ pub(crate) static POW: Row = Row {
         let slope = match p.i {
             0 => {
                 let flat = EQ.of([b, &zero]);
-                let power = POW.of([a, &select(&flat, &SUB.of([b, &one]), &one)]);
-                select(&flat, &MUL.of([b, &power]), &zero)
+                let power = POW.of([a, &select_n(&flat, &SUB.of([b, &one]), &one)]);
+                select_n(&flat, &MUL.of([b, &power]), &zero)
             }
-            _ => MUL.of([&LOG.of([&select(&EQ.of([a, &zero]), a, &one)]), p.out]),
+            _ => MUL.of([&LOG.of([&select_n(&EQ.of([a, &zero]), a, &one)]), p.out]),
         };
         MUL.of([p.t, &slope])
     }),

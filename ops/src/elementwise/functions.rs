@@ -39,7 +39,7 @@ pub(crate) static LOG: Row = row("log", ScalarOp::Log, &[POSITIVE], |p| DIV.of([
 
 /// `log(1 + x)`, precise near zero.
 // d(log(1 + x)) = dx / (1 + x)
-pub(crate) static LOG1P: Row = row("log1p", ScalarOp::Log1p, &[[0.5, -0.625, 2.0, -0.375]], |p| {
+pub(crate) static LOG1P: Row = row("log1p", ScalarOp::Log1p, &[[0.5, -0.375, 2.0, 0.125]], |p| {
     DIV.of([p.t, &ADD.of([&p.ins[0], &literal(p, 1.0)])])
 });
 

@@ -16,7 +16,7 @@ pub(crate) use arithmetic::{ABS, ADD, DIV, FLOOR, MAX, MIN, MUL, NEG, POW, REM, 
 pub(crate) use convert::{BITCAST_CONVERT_TYPE, CONVERT_ELEMENT_TYPE, STOP_GRADIENT};
 pub(crate) use functions::{COS, EXP, EXPM1, LOG, LOG1P, LOGISTIC, SIN, SQRT, TANH};
 pub(crate) use logic::{AND, EQ, GE, GT, LE, LT, NE, NOT, OR, SHIFT_LEFT, SHIFT_RIGHT_LOGICAL, XOR};
-pub(crate) use select::SELECT_N;
+pub(crate) use select::{SELECT_N, select_n};
 pub(crate) use threefry::{THREEFRY2X32, threefry2x32};
 
 use gavotte_core::aval::{Aval, DType, Literal, Shape};

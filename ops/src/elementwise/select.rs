@@ -17,7 +17,9 @@ struct SelectN;
 /// The primitive `select_n which, when_false, when_true`.
 pub(crate) static SELECT_N: &dyn Primitive = &SelectN;
 
-fn select(which: &Value, when_false: &Value, when_true: &Value) -> Value {
+/// `when_true` where `which` holds, else `when_false`.
+#[track_caller]
+pub(crate) fn select_n(which: &Value, when_false: &Value, when_true: &Value) -> Value {
     bind1(SELECT_N, &[which, when_false, when_true], Params::new())
 }
 
@@ -41,14 +43,14 @@ impl Primitive for SelectN {
     // d select(w, a, b) = select(w, da, db)
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         let case = |i: usize| cx.tangents[i].clone().unwrap_or_else(|| constant(cx.outs[0].dtype(), 0.0));
-        vec![Some(fit(select(&cx.primals[0], &case(1), &case(2)), &cx.outs[0]))]
+        vec![Some(fit(select_n(&cx.primals[0], &case(1), &case(2)), &cx.outs[0]))]
     }
     // each case gets the cotangent where it was taken
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         let (ct, which) = (cx.cotangent(), cx.ins[0].known().expect("a predicate is never linear"));
         let zero = constant(ct.dtype(), 0.0);
         let of = |operand: &Linear, a: &Value, b: &Value| match operand {
-            Linear::Unknown(aval) => Some(fit_back(fit(select(which, a, b), ct), aval)),
+            Linear::Unknown(aval) => Some(fit_back(fit(select_n(which, a, b), ct), aval)),
             Linear::Known(_) => None,
         };
         vec![None, of(&cx.ins[1], ct, &zero), of(&cx.ins[2], &zero, ct)]

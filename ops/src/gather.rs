@@ -1,6 +1,0 @@
-//! The family `gather`.
-
-use gavotte_core::ir::Primitive;
-
-/// The primitives of this family.
-pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[];

@@ -1,0 +1,75 @@
+//! What `gather` and `scatter_add` share: where the numbered axis is, and which axes go along.
+
+use gavotte_core::aval::{Aval, DType, Shape};
+use gavotte_core::device::HostArray;
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::Params;
+
+/// Which axis is numbered. The first `shared` axes of array and numbers are the same axes: each place along them has
+/// numbers of its own. The attribute `shared` is left out where it is 0.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbered {
+    pub(super) axis: usize,
+    pub(super) shared: usize,
+}
+
+impl Numbered {
+    pub(super) fn of(params: &Params) -> Result<Numbered, TypeError> {
+        let shared = if params.get("shared").is_some() { params.try_axis("shared")? } else { 0 };
+        Ok(Numbered { axis: params.try_axis("axis")?, shared })
+    }
+
+    pub(super) fn known(params: &Params) -> Numbered {
+        Numbered::of(params).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    pub(super) fn params(self) -> Params {
+        let params = Params::new().with("axis", self.axis);
+        if self.shared > 0 { params.with("shared", self.shared) } else { params }
+    }
+
+    /// The shape of what is read of `x`: the axes of `ids` that are not shared in the place of the numbered axis.
+    pub(super) fn read_shape(self, x: &Aval, ids: &Aval) -> Result<Shape, TypeError> {
+        let Numbered { axis, shared } = self;
+        if ids.dtype != DType::I32 {
+            return Err(TypeError::new(format!("numbers must be i32, not {ids}: convert with `astype` first")));
+        }
+        if axis >= x.rank() || shared > axis || x.shape.get(..shared) != ids.shape.get(..shared) {
+            return Err(TypeError::new(format!(
+                "axis {axis} with {shared} shared axes in front does not fit {x} and numbers {ids}"
+            )));
+        }
+        Ok(x.shape[..axis].iter().chain(&ids.shape[shared..]).chain(&x.shape[axis + 1..]).cloned().collect())
+    }
+
+    /// Where a new axis at `at` of the array, behind the shared ones, lands in what is read, and the numbered axis
+    /// beside it.
+    pub(super) fn pass(self, at: usize, ids_rank: usize) -> (Numbered, usize) {
+        let front = at <= self.axis;
+        let numbered = Numbered { axis: self.axis + usize::from(front), ..self };
+        (numbered, if front { at } else { at + ids_rank - self.shared - 1 })
+    }
+
+    /// Calls `f(name, read, x)` with the place of every run of contiguous elements in what is read and in the array, and
+    /// the length of a run.
+    ///
+    /// # Panics
+    /// If a number is not within the axis.
+    pub(super) fn runs(self, name: &str, x: &[usize], ids: &HostArray, mut f: impl FnMut(usize, usize, usize)) {
+        let Numbered { axis, shared } = self;
+        let product = |extents: &[usize]| extents.iter().product::<usize>();
+        let (outer, between, extent) = (product(&x[..shared]), product(&x[shared..axis]), x[axis]);
+        let (count, run) = (product(&ids.shape()[shared..]), product(&x[axis + 1..]));
+        let ids = ids.as_slice::<i32>();
+        for block in 0..outer * between {
+            for i in 0..count {
+                let position = block / between * count + i;
+                let id = ids[position];
+                let Some(at) = usize::try_from(id).ok().filter(|id| *id < extent) else {
+                    panic!("{name}: id {id} at position {position} is not in 0..{extent}");
+                };
+                f((block * count + i) * run, (block * extent + at) * run, run);
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `scatter_add`: adds at given numbers along an axis, the transpose of reading there.
+
+use super::batched::Numbered;
+use super::read::gather;
+use crate::movement::operands;
+use gavotte_core::aval::{Aval, DType};
+use gavotte_core::device::{Data, HostArray};
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::structural::{place_axis, zeros};
+use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Linear, Params, Primitive, Sample, Transpose, Value, bind1};
+
+/// Adds by number.
+#[derive(Debug)]
+struct ScatterAdd;
+/// The primitive `scatter_add {axis}` of an array, numbers and updates: the array with every update added where a
+/// `gather` of the same numbers and attributes would have read it. Equal numbers add up, in order.
+pub(super) static SCATTER_ADD: &dyn Primitive = &ScatterAdd;
+
+/// `x` with `updates` added at the numbers `ids` along `axis`; the first `shared` axes of all are the same axes.
+#[track_caller]
+pub(super) fn scatter_add(x: &Value, ids: &Value, updates: &Value, axis: usize, shared: usize) -> Value {
+    bind1(SCATTER_ADD, &[x, ids, updates], Numbered { axis, shared }.params())
+}
+
+impl Primitive for ScatterAdd {
+    fn name(&self) -> &'static str {
+        "scatter_add"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
+        let [x, ids, updates] = operands(ins)?;
+        let wanted = x.with_shape(Numbered::of(params)?.read_shape(x, ids)?);
+        if *updates != wanted {
+            return Err(TypeError::new(format!("updates must be {wanted}, not {updates}")));
+        }
+        if x.dtype == DType::Bool {
+            return Err(TypeError::new("cannot add bool: convert with `astype` first"));
+        }
+        Ok(vec![x.clone()])
+    }
+    fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
+        let [x, ids, updates] = ins else { unreachable!("abstract_eval counts operands") };
+        let mut out = (*x).clone();
+        fn add<T: Copy>(
+            to: &mut [T],
+            from: &[T],
+            runs: impl FnOnce(&mut dyn FnMut(usize, usize, usize)),
+            sum: fn(T, T) -> T,
+        ) {
+            runs(&mut |read, at, run| {
+                to[at..at + run].iter_mut().zip(&from[read..read + run]).for_each(|(to, from)| *to = sum(*to, *from));
+            });
+        }
+        let shape = x.shape();
+        let runs = |f: &mut dyn FnMut(usize, usize, usize)| {
+            Numbered::known(params).runs("scatter_add", &shape, ids, f);
+        };
+        match (out.data_mut(), updates.data()) {
+            (Data::F32(to), Data::F32(from)) => add(to, from, runs, |a, b| a + b),
+            (Data::F64(to), Data::F64(from)) => add(to, from, runs, |a, b| a + b),
+            (Data::I32(to), Data::I32(from)) => add(to, from, runs, i32::wrapping_add),
+            (Data::U32(to), Data::U32(from)) => add(to, from, runs, u32::wrapping_add),
+            _ => unreachable!("abstract_eval admits numbers of one type only"),
+        }
+        vec![out]
+    }
+    // linear in array and updates together
+    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
+        let Numbered { axis, shared } = Numbered::known(cx.params);
+        vec![match (&cx.tangents[0], &cx.tangents[2]) {
+            (x, None) => x.clone(),
+            (x, Some(updates)) => {
+                let x = x.clone().unwrap_or_else(|| zeros(cx.primals[0].aval()));
+                Some(scatter_add(&x, &cx.primals[1], updates, axis, shared))
+            }
+        }]
+    }
+    // the array gets the cotangent as it is, an update what stands where it was added
+    fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
+        let Numbered { axis, shared } = Numbered::known(cx.params);
+        let ids = cx.ins[1].known().expect("numbers have no tangent");
+        let wanted = |operand: &Linear| operand.is_unknown();
+        vec![
+            wanted(&cx.ins[0]).then(|| cx.cotangent().clone()),
+            None,
+            wanted(&cx.ins[2]).then(|| gather(cx.cotangent(), ids, axis, shared)),
+        ]
+    }
+    /// Without numbers of its own, a new axis stays where the array has it; with them it is one more shared axis in
+    /// front.
+    fn batch(&self, cx: &Batch<'_>) -> Batched {
+        let numbered = Numbered::known(cx.params);
+        let [x, ids, updates] = cx.ins else { unreachable!("abstract_eval counts operands") };
+        let (numbered, at, place) = match ids.1 {
+            None => {
+                let at = x.1.unwrap_or(0).max(numbered.shared);
+                let (numbered, place) = numbered.pass(at, ids.0.rank());
+                (numbered, at, place)
+            }
+            Some(_) => (Numbered { axis: numbered.axis + 1, shared: numbered.shared + 1 }, 0, 0),
+        };
+        let x = place_axis(x, at, cx.size);
+        let ids = if ids.1.is_some() { place_axis(ids, 0, cx.size) } else { ids.0.clone() };
+        let updates = place_axis(updates, place, cx.size);
+        vec![(scatter_add(&x, &ids, &updates, numbered.axis, numbered.shared), Some(at))]
+    }
+    fn kind(&self) -> Kind {
+        Kind::Opaque
+    }
+    fn samples(&self) -> Vec<Sample> {
+        let x = |shape: &[usize], scale: f32| {
+            HostArray::new(shape, (0..shape.iter().product()).map(|i| (i as f32 * scale).cos()).collect())
+        };
+        let ids = |shape: &[usize], ids: &[i32]| HostArray::new(shape, ids.to_vec());
+        let along = |axis: usize| Params::new().with("axis", axis);
+        vec![
+            Sample::new("rows", vec![x(&[3, 2], 0.9), ids(&[4], &[2, 0, 2, 1]), x(&[4, 2], 0.4)], along(0)),
+            Sample::new(
+                "columns by a table",
+                vec![x(&[2, 3], 0.9), ids(&[2, 2], &[1, 1, 0, 2]), x(&[2, 2, 2], 0.4)],
+                along(1),
+            ),
+            Sample::new("one", vec![x(&[3], 0.9), ids(&[], &[1]), x(&[], 0.4)], along(0)),
+            Sample::new(
+                "numbers for each row",
+                vec![x(&[2, 3], 0.9), ids(&[2, 2], &[1, 2, 0, 0]), x(&[2, 2], 0.4)],
+                along(1).with("shared", 1usize),
+            ),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::laws;
+
+    #[test]
+    fn the_laws_hold() {
+        laws::check(SCATTER_ADD);
+    }
+
+    #[test]
+    fn equal_numbers_add_up() {
+        let [x, updates] = [vec![1i32, 2, 3], vec![10, 20, 30]].map(|xs| Value::from(HostArray::new(&[3], xs)));
+        let ids: Value = HostArray::new(&[3], vec![2i32, 0, 2]).into();
+        let out = scatter_add(&x, &ids, &updates, 0, 0);
+        assert_eq!(crate::Array(out).to_vec::<i32>(), [21, 2, 43]);
+    }
+}

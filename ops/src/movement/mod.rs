@@ -1,0 +1,38 @@
+//! The family `movement`: the same elements under another shape, joined, cut and bordered.
+
+mod concatenate;
+mod methods;
+mod pad;
+mod reshape;
+mod slice;
+
+pub(crate) use methods::{axis_of, reject};
+pub use methods::{concatenate, stack};
+pub(crate) use reshape::reshape;
+pub(crate) use slice::slice;
+
+use gavotte_core::aval::{Aval, Literal};
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::{Index, Lower, Primitive, Scalar, ScalarOp};
+
+/// The primitives of this family.
+pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[reshape::RESHAPE, concatenate::CONCATENATE, slice::SLICE, pad::PAD];
+
+/// The types of exactly `N` operands.
+pub(crate) fn operands<'a, const N: usize>(ins: &[&'a Aval]) -> Result<[&'a Aval; N], TypeError> {
+    ins.try_into().map_err(|_| TypeError::new(format!("takes {N} operands, not {}", ins.len())))
+}
+
+/// The place nearest to `at` within an axis of `extent` elements, of which there is at least one: what a kernel may read
+/// where it will not use what it read.
+fn nearest(cx: &mut dyn Lower, at: Scalar, extent: usize) -> Scalar {
+    let (first, last) = (cx.constant(Literal::I32(0)), cx.constant(Literal::I32(extent as i32 - 1)));
+    let below = cx.op(ScalarOp::Min, &[at, last]);
+    cx.op(ScalarOp::Max, &[below, first])
+}
+
+/// How far `index` lies behind `start`, as an `i32` that may be negative.
+fn behind(cx: &mut dyn Lower, index: &Index, start: &gavotte_core::aval::Dim) -> Scalar {
+    let at = cx.affine(index, &1.into(), &(gavotte_core::aval::Dim::from(0) - start));
+    cx.position(&at)
+}

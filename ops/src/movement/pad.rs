@@ -1,0 +1,222 @@
+//! `pad`: an array with a border, and with gaps between its elements.
+
+use super::{behind, nearest, operands, slice};
+use crate::elementwise::SELECT_N;
+use gavotte_core::aval::{Aval, Dim, Literal, Shape};
+use gavotte_core::device::{Data, HostArray, HostElement};
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::structural::{broadcast_in_dim, place_axis, reduce_sum, row_major, strided, zeros};
+use gavotte_core::ir::{
+    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose,
+    Unsupported, Value, bind1,
+};
+use gavotte_core::with_data;
+
+/// Borders and gaps.
+#[derive(Debug)]
+struct Pad;
+/// The primitive `pad {high, interior, low}` of an array and a scalar: along each axis `low` scalars in front, `high`
+/// behind, `interior` between neighbours. None is negative. Borders may be symbolic; where there are gaps, the extent
+/// must be a number.
+pub(super) static PAD: &dyn Primitive = &Pad;
+
+/// `x` with the scalar `value` around and between its elements.
+#[track_caller]
+pub(super) fn pad(x: &Value, value: &Value, low: &[Dim], high: &[Dim], interior: &[usize]) -> Value {
+    let none = |dims: &[Dim]| dims.iter().all(|dim| *dim == 0);
+    if none(low) && none(high) && interior.iter().all(|gap| *gap == 0) {
+        return x.clone();
+    }
+    bind1(PAD, &[x, value], Params::new().with("low", low).with("high", high).with("interior", interior))
+}
+
+/// `x` with zeros around and between its elements.
+#[track_caller]
+pub(super) fn pad_zeros(x: &Value, low: &[Dim], high: &[Dim], interior: &[usize]) -> Value {
+    pad(x, &Literal::from_f64(x.dtype(), 0.0).into(), low, high, interior)
+}
+
+/// How many places `extent` elements take with `gap` places between neighbours; `None` where that is not known.
+fn span(extent: &Dim, gap: usize) -> Option<Dim> {
+    match gap {
+        0 => Some(extent.clone()),
+        _ => extent.as_usize().map(|extent| (extent + extent.saturating_sub(1) * gap).into()),
+    }
+}
+
+fn select_n(which: &Value, when_false: &Value, when_true: &Value) -> Value {
+    bind1(SELECT_N, &[which, when_false, when_true], Params::new())
+}
+
+/// Where the operand's elements stand in the padded shape.
+fn inside(x: &Shape, params: &Params) -> Value {
+    let (low, high, interior) = (params.dims("low"), params.dims("high"), params.axes("interior"));
+    let everywhere = broadcast_in_dim(&Literal::Bool(true).into(), x, &[]);
+    pad(&everywhere, &Literal::Bool(false).into(), &low, &high, &interior)
+}
+
+fn place<T: HostElement>(xs: &[T], around: T, n: usize, places: &[u32]) -> Data {
+    let mut out = vec![around; n];
+    xs.iter().zip(places).for_each(|(x, at)| out[*at as usize] = *x);
+    T::wrap(out)
+}
+
+impl Primitive for Pad {
+    fn name(&self) -> &'static str {
+        "pad"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
+        let [x, value] = operands(ins)?;
+        if *value != Aval::scalar(x.dtype) {
+            return Err(TypeError::new(format!("the value to pad {x} with must be a scalar of its type, not {value}")));
+        }
+        let (low, high) = (params.try_dims("low")?, params.try_dims("high")?);
+        let interior = params.try_axes("interior")?;
+        if [low.len(), high.len(), interior.len()] != [x.rank(); 3] {
+            return Err(TypeError::new("`low`, `high` and `interior` must have one entry for each axis"));
+        }
+        let shape: Result<Shape, TypeError> = (0..x.rank())
+            .map(|axis| {
+                if !low[axis].is_natural() || !high[axis].is_natural() {
+                    return Err(TypeError::new(format!("axis {axis}: a border may be negative: slice instead")));
+                }
+                let span = span(&x.shape[axis], interior[axis]).ok_or_else(|| {
+                    TypeError::new(format!("axis {axis}: gaps along a symbolic extent: reshape and pad a new axis"))
+                })?;
+                Ok(&low[axis] + span + &high[axis])
+            })
+            .collect();
+        Ok(vec![x.with_shape(shape?)])
+    }
+    fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
+        let (low, high, interior) = (params.axes("low"), params.axes("high"), params.axes("interior"));
+        let from = ins[0].shape();
+        let shape: Vec<usize> = (0..from.len())
+            .map(|axis| low[axis] + from[axis] + from[axis].saturating_sub(1) * interior[axis] + high[axis])
+            .collect();
+        // Where each element goes: a strided read of the places' own numbers.
+        let n: usize = shape.iter().product();
+        let steps = row_major(&shape);
+        let offset = low.iter().zip(&steps).map(|(low, step)| low * *step as usize).sum();
+        let steps: Vec<isize> = steps.iter().zip(&interior).map(|(step, gap)| step * (1 + *gap as isize)).collect();
+        let places = strided(&HostArray::new(&[n], (0..n as u32).collect()), &from, &steps, offset);
+        let data = with_data!(ins[0].data(), xs => place(xs, ins[1].as_slice()[0], n, places.as_slice()));
+        vec![HostArray::from_data(&shape, data)]
+    }
+    // pad(x + dx, v + dv) = pad(x, v) + pad(dx, dv)
+    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
+        let p = cx.params;
+        let [x, value] = [0, 1].map(|i| cx.tangents[i].clone().unwrap_or_else(|| zeros(cx.primals[i].aval())));
+        vec![Some(pad(&x, &value, &p.dims("low"), &p.dims("high"), &p.axes("interior")))]
+    }
+    // the array gets what stands in its places, the scalar the sum of the rest
+    fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
+        let (low, interior) = (cx.params.dims("low"), cx.params.axes("interior"));
+        let (from, ct) = (cx.ins[0].aval().shape, cx.cotangent());
+        let cut = || {
+            let limit: Vec<Dim> = (0..from.len())
+                .map(|axis| &low[axis] + span(&from[axis], interior[axis]).expect("abstract_eval found it"))
+                .collect();
+            let stride: Vec<usize> = interior.iter().map(|gap| gap + 1).collect();
+            slice(ct, &low, &limit, &stride)
+        };
+        let rest = || {
+            let around = select_n(&inside(&from, cx.params), ct, &Literal::from_f64(ct.dtype(), 0.0).into());
+            reduce_sum(&around, &(0..ct.rank()).collect::<Vec<_>>())
+        };
+        vec![cx.ins[0].is_unknown().then(cut), cx.ins[1].is_unknown().then(rest)]
+    }
+    /// The new axis stays where it is; with a scalar for each of its places, the border is selected.
+    fn batch(&self, cx: &Batch<'_>) -> Batched {
+        let ((x, at), (value, many)) = (&cx.ins[0], &cx.ins[1]);
+        let (mut low, mut high) = (cx.params.dims("low"), cx.params.dims("high"));
+        let mut interior = cx.params.axes("interior");
+        let mut from = x.shape().clone();
+        if let Some(at) = *at {
+            from.remove(at);
+            low.insert(at, 0.into());
+            high.insert(at, 0.into());
+            interior.insert(at, 0);
+        }
+        if many.is_none() {
+            return vec![(pad(x, value, &low, &high, &interior), *at)];
+        }
+        let place = at.unwrap_or(0);
+        let x = place_axis(&(pad_zeros(x, &low, &high, &interior), *at), place, cx.size);
+        let value = broadcast_in_dim(value, x.shape(), &[place]);
+        let inside = place_axis(&(inside(&from, cx.params), None), place, cx.size);
+        vec![(select_n(&inside, &value, &x), Some(place))]
+    }
+    fn kind(&self) -> Kind {
+        Kind::View
+    }
+    /// The nearest element is read, and selected where it stands at the wanted place.
+    fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
+        let (low, high, interior) = (cx.params().dims("low"), cx.params().dims("high"), cx.params().axes("interior"));
+        let (from, mut at) = (cx.operand(0).shape, cx.index());
+        let value = cx.read(1, &[])?;
+        let mut inside = None;
+        for axis in 0..from.len() {
+            if low[axis] == 0 && high[axis] == 0 && interior[axis] == 0 {
+                continue;
+            }
+            let extent = match from[axis].as_usize() {
+                Some(0) => return Ok(vec![value]),
+                Some(extent) => extent,
+                None => return Err(Unsupported(format!("pad: extent {:?} may be zero", from[axis]))),
+            };
+            let local = behind(cx, &at[axis], &low[axis]);
+            let step = cx.constant(Literal::I32(interior[axis] as i32 + 1));
+            let number = cx.op(ScalarOp::Div, &[local, step]);
+            let element = nearest(cx, number, extent);
+            let stands = cx.op(ScalarOp::Mul, &[element, step]);
+            let here = cx.op(ScalarOp::Eq, &[stands, local]);
+            inside = Some(match inside {
+                None => here,
+                Some(so_far) => cx.op(ScalarOp::And, &[so_far, here]),
+            });
+            at[axis] = Index::Value(element);
+        }
+        let x = cx.read(0, &at)?;
+        Ok(vec![inside.map_or(x, |inside| cx.op(ScalarOp::Select, &[inside, value, x]))])
+    }
+    // without borders and gaps: the array
+    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
+        let p = cx.params();
+        let none = p.dims("low").iter().chain(&p.dims("high")).all(|dim| *dim == 0)
+            && p.axes("interior").iter().all(|gap| *gap == 0);
+        none.then_some(Rewrite::Operand(0))
+    }
+    fn samples(&self) -> Vec<Sample> {
+        let x = HostArray::new(&[2, 3], (0..6).map(|i| i as f32 * 0.5 - 1.0).collect());
+        let value = HostArray::new(&[], vec![7.0f32]);
+        let by = |low: &[usize], high: &[usize], interior: &[usize]| {
+            Params::new().with("low", low).with("high", high).with("interior", interior)
+        };
+        vec![
+            Sample::new("border", vec![x.clone(), value.clone()], by(&[1, 0], &[0, 2], &[0, 0])),
+            Sample::new("gaps", vec![x.clone(), value.clone()], by(&[1, 2], &[1, 0], &[2, 1])),
+            Sample::new("nothing inside", vec![HostArray::new::<f32>(&[0], vec![]), value], by(&[1], &[1], &[1])),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::laws;
+
+    #[test]
+    fn the_laws_hold() {
+        laws::check(PAD);
+        laws::check_lowering(PAD);
+    }
+
+    #[test]
+    fn borders_and_gaps_hold_the_value() {
+        let x = HostArray::new(&[3], vec![1i32, 2, 3]);
+        let params = Params::new().with("low", vec![1usize]).with("high", vec![2usize]).with("interior", vec![1usize]);
+        let out = PAD.eval(&[&x, &HostArray::scalar(Literal::I32(9))], &params);
+        assert_eq!(out[0].as_slice::<i32>(), [9, 1, 9, 2, 9, 3, 9, 9]);
+    }
+}

@@ -1,0 +1,158 @@
+//! `slice`: every so many-th element between two places, along each axis.
+
+use super::{operands, pad::pad_zeros};
+use gavotte_core::aval::{Aval, Dim, Shape};
+use gavotte_core::device::HostArray;
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::structural::{row_major, strided};
+use gavotte_core::ir::{
+    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, Simplify, Transpose,
+    Unsupported, Value, bind1,
+};
+
+/// Cuts out a block.
+#[derive(Debug)]
+struct Slice;
+/// The primitive `slice {start, limit, stride}`: along each axis the places `start`, `start + stride`, … below `limit`.
+/// Bounds may be symbolic; where the stride is not 1, `limit - start` must be a number.
+pub(super) static SLICE: &dyn Primitive = &Slice;
+
+/// The elements at `start`, `start + stride`, … below `limit` along each axis.
+#[track_caller]
+pub(crate) fn slice(x: &Value, start: &[Dim], limit: &[Dim], stride: &[usize]) -> Value {
+    if x.shape().as_slice() == limit && start.iter().all(|dim| *dim == 0) && stride.iter().all(|step| *step == 1) {
+        return x.clone();
+    }
+    bind1(SLICE, &[x], Params::new().with("start", start).with("limit", limit).with("stride", stride))
+}
+
+/// The number of places from `start` in steps of `stride` below `limit`.
+fn extent(axis: usize, start: &Dim, limit: &Dim, stride: usize, of: &Dim) -> Result<Dim, TypeError> {
+    let length = limit - start;
+    if !start.is_natural() || !length.is_natural() || !(of - limit).is_natural() {
+        return Err(TypeError::new(format!(
+            "axis {axis}: {start}..{limit} must lie within 0..{of} for every size: correct the range"
+        )));
+    }
+    match (stride, length.as_usize()) {
+        (0, _) => Err(TypeError::new(format!("axis {axis}: the stride must not be 0"))),
+        (1, _) => Ok(length),
+        (_, Some(length)) => Ok(length.div_ceil(stride).into()),
+        (_, None) => Err(TypeError::new(format!(
+            "axis {axis}: stride {stride} over a symbolic length {length}: reshape the axis and slice the new one"
+        ))),
+    }
+}
+
+impl Primitive for Slice {
+    fn name(&self) -> &'static str {
+        "slice"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
+        let [x] = operands(ins)?;
+        let (start, limit) = (params.try_dims("start")?, params.try_dims("limit")?);
+        let stride = params.try_axes("stride")?;
+        if [start.len(), limit.len(), stride.len()] != [x.rank(); 3] {
+            return Err(TypeError::new("`start`, `limit` and `stride` must have one entry for each axis"));
+        }
+        let shape: Result<Shape, TypeError> =
+            (0..x.rank()).map(|axis| extent(axis, &start[axis], &limit[axis], stride[axis], &x.shape[axis])).collect();
+        Ok(vec![x.with_shape(shape?)])
+    }
+    fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
+        let (start, limit, stride) = (params.axes("start"), params.axes("limit"), params.axes("stride"));
+        let shape: Vec<usize> = (0..start.len()).map(|i| (limit[i] - start[i]).div_ceil(stride[i])).collect();
+        let steps = row_major(&ins[0].shape());
+        let offset = start.iter().zip(&steps).map(|(start, step)| start * *step as usize).sum();
+        let steps: Vec<isize> = steps.iter().zip(&stride).map(|(step, stride)| step * *stride as isize).collect();
+        vec![strided(ins[0], &shape, &steps, offset)]
+    }
+    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
+        let p = cx.params;
+        vec![cx.tangents[0].as_ref().map(|t| slice(t, &p.dims("start"), &p.dims("limit"), &p.axes("stride")))]
+    }
+    // back to where it was, zeros around and between
+    fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
+        let (start, stride) = (cx.params.dims("start"), cx.params.axes("stride"));
+        let (from, ct) = (cx.ins[0].aval().shape, cx.cotangent());
+        let high: Vec<Dim> = (0..from.len())
+            .map(|axis| {
+                let kept = &ct.shape()[axis];
+                let span = match stride[axis] {
+                    1 => kept.clone(),
+                    step => kept.as_usize().map_or(0, |kept| (kept.max(1) - 1) * step + kept.min(1)).into(),
+                };
+                &from[axis] - &start[axis] - span
+            })
+            .collect();
+        let interior: Vec<usize> = stride.iter().map(|step| step - 1).collect();
+        vec![Some(pad_zeros(ct, &start, &high, &interior))]
+    }
+    /// The new axis stays where it is, whole.
+    fn batch(&self, cx: &Batch<'_>) -> Batched {
+        let (x, at) = (&cx.ins[0].0, cx.ins[0].1.expect("the operand is batched"));
+        let (mut start, mut limit) = (cx.params.dims("start"), cx.params.dims("limit"));
+        let mut stride = cx.params.axes("stride");
+        start.insert(at, 0.into());
+        limit.insert(at, cx.size.clone());
+        stride.insert(at, 1);
+        vec![(slice(x, &start, &limit, &stride), Some(at))]
+    }
+    fn kind(&self) -> Kind {
+        Kind::View
+    }
+    fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
+        let (start, stride) = (cx.params().dims("start"), cx.params().axes("stride"));
+        let index = cx.index();
+        let at: Vec<Index> =
+            (0..index.len()).map(|axis| cx.affine(&index[axis], &stride[axis].into(), &start[axis])).collect();
+        Ok(vec![cx.read(0, &at)?])
+    }
+    // everything: the operand
+    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
+        let p = cx.params();
+        let whole = p.dims("limit") == cx.ins[0].shape
+            && p.dims("start").iter().all(|dim| *dim == 0)
+            && p.axes("stride").iter().all(|step| *step == 1);
+        whole.then_some(Rewrite::Operand(0))
+    }
+    fn samples(&self) -> Vec<Sample> {
+        let x = HostArray::new(&[3, 5], (0..15).map(|i| i as f32 * 0.5 - 2.0).collect());
+        let cut = |start: &[usize], limit: &[usize], stride: &[usize]| {
+            Params::new().with("start", start).with("limit", limit).with("stride", stride)
+        };
+        vec![
+            Sample::new("block", vec![x.clone()], cut(&[1, 0], &[3, 4], &[1, 1])),
+            Sample::new("steps", vec![x.clone()], cut(&[0, 1], &[3, 5], &[2, 3])),
+            Sample::new("a step past the end", vec![x.clone()], cut(&[0, 0], &[3, 4], &[1, 3])),
+            Sample::new("nothing", vec![x], cut(&[1, 2], &[1, 4], &[2, 1])),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::laws;
+    use gavotte_core::aval::DType;
+
+    #[test]
+    fn the_laws_hold() {
+        laws::check(SLICE);
+        laws::check_lowering(SLICE);
+    }
+
+    #[test]
+    fn bounds_may_be_symbols() {
+        let (n, x) = (Dim::symbol("n"), Aval::new(DType::I32, [Dim::symbol("n") + 1]));
+        let cut = |start: Dim, limit: Dim, stride: usize| {
+            let p = Params::new().with("start", [start].as_slice()).with("limit", [limit].as_slice());
+            SLICE.abstract_eval(&[&x], &p.with("stride", vec![stride])).map(|out| out[0].to_string())
+        };
+        assert_eq!(cut(0.into(), n.clone(), 1), Ok("i32[n]".into()));
+        assert_eq!(cut(1.into(), &n + 1, 1), Ok("i32[n]".into()));
+        assert!(cut(0.into(), &n + 2, 1).is_err());
+        assert!(cut(2.into(), &n + 1, 1).is_err(), "n may be 0");
+        assert!(cut(0.into(), n, 2).is_err());
+    }
+}

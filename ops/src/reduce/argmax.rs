@@ -1,0 +1,98 @@
+//! `argmax`: where along an axis the largest element is.
+
+use crate::movement::operands;
+use gavotte_core::aval::{Aval, DType};
+use gavotte_core::device::{HostArray, HostElement};
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::structural::reduced_batch;
+use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind1};
+use gavotte_core::with_data;
+
+/// The place of the maximum.
+#[derive(Debug)]
+struct Argmax;
+/// The primitive `argmax {axis}`: the place of the first largest element as `i32`. NaN counts as largest.
+pub(super) static ARGMAX: &dyn Primitive = &Argmax;
+
+/// The place of the first largest element along `axis`.
+#[track_caller]
+pub(super) fn argmax(x: &Value, axis: usize) -> Value {
+    bind1(ARGMAX, &[x], Params::new().with("axis", axis))
+}
+
+#[allow(clippy::eq_op, reason = "NaN alone differs from itself")]
+fn first_largest<T: HostElement>(mut xs: impl Iterator<Item = T>) -> i32 {
+    let (mut at, Some(mut best)) = (0, xs.next()) else { return 0 };
+    for (i, x) in (1..).zip(xs) {
+        if best == best && (x > best || x != x) {
+            (at, best) = (i, x);
+        }
+    }
+    at
+}
+
+impl Primitive for Argmax {
+    fn name(&self) -> &'static str {
+        "argmax"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
+        let ([x], axis) = (operands(ins)?, params.try_axis("axis")?);
+        match x.shape.get(axis) {
+            None => return Err(TypeError::new(format!("there is no axis {axis}"))),
+            Some(extent) if *extent == 0 => return Err(TypeError::new(format!("axis {axis} has no element"))),
+            Some(_) => {}
+        }
+        let mut shape = x.shape.clone();
+        shape.remove(axis);
+        Ok(vec![Aval { dtype: DType::I32, shape }])
+    }
+    fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
+        let (mut shape, axis) = (ins[0].shape(), params.axis("axis"));
+        let inner: usize = shape[axis + 1..].iter().product();
+        let extent = shape.remove(axis);
+        let of = |i: usize| (i / inner * extent * inner) + i % inner;
+        let n = shape.iter().product();
+        let found = with_data!(ins[0].data(), xs => {
+            (0..n).map(|i| first_largest((0..extent).map(|k| xs[of(i) + k * inner]))).collect()
+        });
+        vec![HostArray::new::<i32>(&shape, found)]
+    }
+    fn jvp(&self, _: &Jvp<'_>) -> Vec<Option<Value>> {
+        vec![None]
+    }
+    fn batch(&self, cx: &Batch<'_>) -> Batched {
+        let (x, at) = (&cx.ins[0].0, cx.ins[0].1.expect("the operand is batched"));
+        let (axes, place) = reduced_batch(&[cx.params.axis("axis")], at);
+        vec![(argmax(x, axes[0]), Some(place))]
+    }
+    fn kind(&self) -> Kind {
+        Kind::Opaque
+    }
+    fn samples(&self) -> Vec<Sample> {
+        let x = HostArray::new(&[2, 3], vec![0.5f32, 2.0, 2.0, 3.0, -1.0, 0.0]);
+        let along = |axis: usize| Params::new().with("axis", axis);
+        vec![
+            Sample::new("rows", vec![x.clone()], along(1)),
+            Sample::new("columns", vec![x], along(0)),
+            Sample::new("i32", vec![HostArray::new(&[3], vec![-4i32, 7, 7])], along(0)),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::laws;
+
+    #[test]
+    fn the_laws_hold() {
+        laws::check(ARGMAX);
+    }
+
+    #[test]
+    fn the_first_of_equals_wins_and_nan_is_largest() {
+        assert_eq!(first_largest([1, 3, 3].into_iter()), 1);
+        assert_eq!(first_largest([1.0, f32::NAN, 3.0, f32::NAN].into_iter()), 1);
+        assert_eq!(first_largest([f32::NEG_INFINITY; 2].into_iter()), 0);
+    }
+}

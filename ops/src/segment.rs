@@ -1,0 +1,245 @@
+//! Segments: which members belong together, in both directions.
+
+use crate::Array;
+use crate::elementwise::{CONVERT_ELEMENT_TYPE, DIV, EXP, MAX, STOP_GRADIENT, SUB, constant};
+use crate::gather::{gather_segments, segment_max, segment_sum};
+use crate::movement::reject;
+use gavotte_core::aval::Dim;
+use gavotte_core::error::Error;
+use gavotte_core::ir::structural::broadcast_in_dim;
+use gavotte_core::ir::{Params, Value, bind1};
+use gavotte_core::tree::Tree;
+
+/// A map from `e` members to `n` segments and its inverse: the edges of a graph and the nodes they point at, the
+/// non-zeros of a sparse matrix and their rows.
+///
+/// [`gather`](Segments::gather) and [`sum`](Segments::sum) are each other's transposes; with both directions at hand
+/// each runs in parallel over its results, without atomic additions, in an order that never changes.
+///
+/// ```
+/// # use gavotte::{Array, segment::Segments};
+/// // Three edges; the first and the last point at node 1.
+/// let receivers = Segments::new(&[1, 0, 1], 2)?;
+/// let messages = Array::new(&[3], vec![1.0f32, 10.0, 100.0]);
+/// assert_eq!(receivers.sum(&messages).to_vec::<f32>(), [10.0, 101.0]);
+/// # Ok::<(), gavotte::Error>(())
+/// ```
+#[derive(Tree, Clone, Debug)]
+pub struct Segments {
+    /// The segment of each member: `i32[e]`.
+    pub ids: Array,
+    /// Where in `order` the members of each segment begin, and where the last ends: `i32[n+1]`.
+    pub offsets: Array,
+    /// The members, segment by segment: `i32[e]`. Where `ids` rise it counts from 0.
+    pub order: Array,
+}
+
+impl Segments {
+    /// The segments in which member `i` belongs to segment `ids[i]` of `n`. Members of one segment keep their order.
+    ///
+    /// # Errors
+    /// If a number is not in `0..n`, or there are more members or segments than an `i32` counts.
+    pub fn new(ids: &[i32], n: usize) -> Result<Segments, Error> {
+        if i32::try_from(ids.len()).is_err() || i32::try_from(n).is_err() {
+            return Err(Error::Type(format!(
+                "segments: {} members of {n} segments are more than an i32 counts: split the graph",
+                ids.len()
+            )));
+        }
+        let mut offsets = vec![0i32; n + 1];
+        for (position, id) in ids.iter().enumerate() {
+            match usize::try_from(*id) {
+                Ok(id) if id < n => offsets[id + 1] += 1,
+                _ => return Err(Error::Type(format!("segments: id {id} at position {position} is not in 0..{n}"))),
+            }
+        }
+        for segment in 0..n {
+            offsets[segment + 1] += offsets[segment];
+        }
+        let mut next = offsets.clone();
+        let mut order = vec![0i32; ids.len()];
+        for (member, id) in (0..).zip(ids) {
+            let place = &mut next[*id as usize];
+            order[*place as usize] = member;
+            *place += 1;
+        }
+        Ok(Segments {
+            ids: Array::new(&[ids.len()], ids.to_vec()),
+            offsets: Array::new(&[n + 1], offsets),
+            order: Array::new(&[order.len()], order),
+        })
+    }
+
+    /// Declares that there are `n` segments and `e` members, both symbols: `jit` then traces once for every graph.
+    ///
+    /// # Panics
+    /// If a name is no symbol.
+    #[track_caller]
+    pub fn with_symbols(self, n: &str, e: &str) -> Segments {
+        Segments {
+            ids: self.ids.declare([e]),
+            offsets: self.offsets.declare([Dim::symbol(n) + 1]),
+            order: self.order.declare([e]),
+        }
+    }
+
+    /// The number of segments: a number outside `jit`; inside it may be a symbol.
+    pub fn n_segment(&self) -> Dim {
+        &self.offsets.shape()[0] - 1
+    }
+
+    /// The number of members: a number outside `jit`; inside it may be a symbol.
+    pub fn n_member(&self) -> Dim {
+        self.ids.shape()[0].clone()
+    }
+
+    fn arrays(&self) -> [&Value; 3] {
+        [&self.ids, &self.offsets, &self.order].map(Array::value)
+    }
+
+    /// For each member the row of its segment: `x[n, …]` to `[e, …]`.
+    ///
+    /// # Panics
+    /// If the first axis of `x` is not as long as there are segments.
+    #[track_caller]
+    pub fn gather(&self, x: &Array) -> Array {
+        Array(gather_segments(&x.0, self.arrays(), 0))
+    }
+
+    /// For each segment the sum of its members' rows: `data[e, …]` to `[n, …]`; 0 for a segment without members.
+    ///
+    /// # Panics
+    /// If the first axis of `data` is not as long as there are members.
+    #[track_caller]
+    pub fn sum(&self, data: &Array) -> Array {
+        Array(segment_sum(&data.0, self.arrays()))
+    }
+
+    /// For each segment the largest of its members' rows, element by element; for a segment without members the least
+    /// value of the type. Equal largest members share the derivative.
+    ///
+    /// # Panics
+    /// If the first axis of `data` is not as long as there are members.
+    #[track_caller]
+    pub fn max(&self, data: &Array) -> Array {
+        Array(segment_max(&data.0, self.arrays()))
+    }
+
+    /// For each segment the mean of its members' rows; 0 for a segment without members.
+    ///
+    /// # Panics
+    /// If the first axis of `data` is not as long as there are members, or its elements are not floating.
+    #[track_caller]
+    pub fn mean(&self, data: &Array) -> Array {
+        self.floating("segment mean", data);
+        let sum = self.sum(data).0;
+        let (starts, ends) = (self.offsets.slice_axis(0, ..self.n_segment()), self.offsets.slice_axis(0, 1..));
+        let count = SUB.of([&ends.0, &starts.0]);
+        let count = bind1(CONVERT_ELEMENT_TYPE, &[&count], Params::new().with("dtype", data.dtype()));
+        let count = MAX.of([&count, &constant(data.dtype(), 1.0)]);
+        Array(DIV.of([&sum, &broadcast_in_dim(&count, sum.shape(), &[0])]))
+    }
+
+    /// For each member `exp(data) / Σ exp(data of its segment)`, without overflow: `[e, …]` to `[e, …]`.
+    ///
+    /// Source: Veličković et al., *Graph Attention Networks* (ICLR 2018), equation 2.
+    ///
+    /// # Panics
+    /// If the first axis of `data` is not as long as there are members, or its elements are not floating.
+    #[track_caller]
+    pub fn softmax(&self, data: &Array) -> Array {
+        self.floating("segment softmax", data);
+        // The largest member only shifts the exponents: the quotient, and so its derivative, does not depend on it.
+        let highest = bind1(STOP_GRADIENT, &[&self.max(data).0], Params::new());
+        let distance = SUB.of([&data.0, &self.gather(&Array(highest)).0]);
+        let weights = Array(EXP.of([&distance]));
+        let total = self.gather(&self.sum(&weights));
+        Array(DIV.of([&weights.0, &total.0]))
+    }
+
+    #[track_caller]
+    fn floating(&self, operation: &str, data: &Array) {
+        if !data.dtype().is_float() {
+            reject(operation, "takes f32 or f64: convert with `astype` first", &[data]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gavotte_core::aval::Aval;
+    use gavotte_core::aval::DType;
+    use gavotte_core::ir::trace;
+    use gavotte_core::transform::vjp;
+
+    fn five() -> Segments {
+        Segments::new(&[2, 0, 3, 2, 2], 4).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn data() -> Array {
+        Array::new(&[5], vec![1.0f32, 2.0, 4.0, 3.0, 5.0])
+    }
+
+    #[test]
+    fn construction_groups_members_and_keeps_their_order() {
+        assert_eq!(five().offsets.to_vec::<i32>(), [0, 1, 1, 4, 5]);
+        assert_eq!(five().order.to_vec::<i32>(), [1, 0, 3, 4, 2]);
+        assert_eq!((five().n_segment(), five().n_member()), (4.into(), 5.into()));
+        let empty = Segments::new(&[], 2).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(empty.sum(&Array::new(&[0, 2], Vec::<f32>::new())).to_vec::<f32>(), [0.0; 4]);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        for (ids, text) in [([0, 4], "id 4 at position 1 is not in 0..4"), ([-1, 0], "id -1 at position 0")] {
+            let error = Segments::new(&ids, 4).expect_err("out of range").to_string();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn reductions_by_segment() {
+        assert_eq!(five().gather(&Array::new(&[4], vec![10, 20, 30, 40])).to_vec::<i32>(), [30, 10, 40, 30, 30]);
+        assert_eq!(five().sum(&data()).to_vec::<f32>(), [2.0, 0.0, 9.0, 4.0]);
+        assert_eq!(five().max(&data()).to_vec::<f32>(), [2.0, f32::NEG_INFINITY, 5.0, 4.0]);
+        assert_eq!(five().mean(&data()).to_vec::<f32>(), [2.0, 0.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn softmax_sums_to_one_in_each_segment_with_members() {
+        let large = Array::new(&[5, 2], (0..10).map(|i| i as f32 * 100.0).collect());
+        let sums = five().sum(&five().softmax(&large)).to_vec::<f32>();
+        assert_eq!(sums, [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
+        let weights = five().softmax(&data()).to_vec::<f32>();
+        let total = 1f32.exp() + 3f32.exp() + 5f32.exp();
+        assert!((weights[3] - 3f32.exp() / total).abs() < 1e-6);
+        assert_eq!(weights[1], 1.0);
+    }
+
+    #[test]
+    fn derivatives_of_the_softmax_are_finite_and_vanish_along_ones() {
+        // Σ of each segment's weights is constant, so its derivative is zero.
+        let aval = Aval::new(DType::F32, [5]);
+        let traced = trace("f", &[aval], |args| vec![five().softmax(&Array(args[0].clone())).0]);
+        let (_, pull) = vjp(&traced.program, &traced.consts, &[data().0], &[true]);
+        let ones = Array::new(&[5], vec![1.0f32; 5]).0;
+        let back = Array(pull(&[Some(ones)])[0].clone().expect("a cotangent")).to_vec::<f32>();
+        assert!(back.iter().all(|x| x.abs() < 1e-6), "{back:?}");
+    }
+
+    #[test]
+    fn sizes_may_be_symbols() {
+        let segments = five().with_symbols("n", "e");
+        let (_, leaves) = segments.flatten();
+        let mut avals: Vec<Aval> = leaves.iter().map(|leaf| leaf.declared_aval()).collect();
+        avals.push(Aval::new(DType::F32, [Dim::symbol("e"), 8.into()]));
+        let traced = trace("f", &avals, |args| {
+            let [ids, offsets, order, data] = [0, 1, 2, 3].map(|i: usize| Array(args[i].clone()));
+            let segments = Segments { ids, offsets, order };
+            assert_eq!((segments.n_segment(), segments.n_member()), ("n".into(), "e".into()));
+            vec![segments.mean(&segments.softmax(&data)).0]
+        });
+        assert_eq!(traced.program.out_avals()[0].to_string(), "f32[n,8]");
+    }
+}

@@ -1,0 +1,221 @@
+//! Who may know whom: the order of the core's modules and of the crates, and where `unsafe` and the CUDA driver live.
+
+use gavotte_tests::{tests_dir, workspace_dir};
+use std::path::{Path, PathBuf};
+
+/// The modules of the core: each uses only those before it.
+const MODULES: [&str; 11] =
+    ["error", "aval", "device", "ir", "tree", "transform", "pass", "kernel", "codegen", "runtime", "api"];
+
+/// The crates by folder and package: each uses only those before it. The derive macro knows none.
+const CRATES: [(&str, &str); 5] = [
+    ("core/derive", "gavotte-derive"),
+    ("core", "gavotte-core"),
+    ("ops", "gavotte"),
+    ("gat", "gavotte-gat"),
+    ("cli", "gavotte-cli"),
+];
+
+/// Where `unsafe` may stand.
+const UNSAFE: [&str; 2] = ["core/src/runtime", "core/src/codegen"];
+/// Where the CUDA driver's crate may be named.
+const DRIVER: [&str; 1] = ["core/src/runtime"];
+
+/// Every Rust file under `dir`, sorted.
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    let entries = std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    for entry in entries {
+        let path = entry.expect("the folder can be read").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The lines of a file with their numbers, without comments and without what stands in quotes.
+fn code(path: &Path) -> Vec<(usize, String)> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.lines().enumerate().map(|(i, line)| (i + 1, without_text(line))).collect()
+}
+
+fn without_text(line: &str) -> String {
+    let line = line.replace("'\"'", "").replace("\\\\", "").replace("\\\"", "");
+    let mut code = String::new();
+    for (i, part) in line.split('"').enumerate().filter(|(i, _)| i % 2 == 0) {
+        if i > 0 {
+            code.push_str("\"\"");
+        }
+        match part.find("//") {
+            Some(at) => return code + &part[..at],
+            None => code.push_str(part),
+        }
+    }
+    code
+}
+
+/// The words of a line of code.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+/// The first names behind `root::` in a line: one, or those of a braced list.
+fn names_behind<'a>(line: &'a str, root: &str) -> Vec<&'a str> {
+    let path = format!("{root}::");
+    let mut names = vec![];
+    for (at, _) in line.match_indices(&path) {
+        let is_whole = !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$');
+        let rest = &line[at + path.len()..];
+        match rest.strip_prefix('{') {
+            _ if !is_whole => {}
+            None => names.extend(words(rest).next()),
+            Some(list) => names.extend(top_level(list)),
+        }
+    }
+    names
+}
+
+/// The first name of each entry of a braced list, up to its end.
+fn top_level(list: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut names) = (0, 0, vec![]);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                names.extend(words(&list[start..at]).next());
+                start = at + 1;
+                if c == '}' {
+                    return names;
+                }
+            }
+            _ => {}
+        }
+    }
+    names.extend(words(&list[start..]).next());
+    names
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(workspace_dir()).unwrap_or(path).display().to_string()
+}
+
+fn assert_none(what: &str, found: &[String]) {
+    assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn core_modules_use_only_those_above_them() {
+    let root = workspace_dir().join("core/src");
+    let mut found = vec![];
+    let mut seen = vec![];
+    for path in sources(&root) {
+        let inside = path.strip_prefix(&root).expect("it is in there");
+        let first = inside.components().next().expect("a file has a name").as_os_str().to_string_lossy().to_string();
+        let module = first.trim_end_matches(".rs");
+        if module == "lib" {
+            continue;
+        }
+        let Some(place) = MODULES.iter().position(|name| *name == module) else {
+            found.push(format!("{}: the module `{module}` has no place in the order", shown(&path)));
+            continue;
+        };
+        seen.push(place);
+        for (number, line) in code(&path) {
+            if line.contains("crate::{") && !line.contains("};") {
+                found.push(format!("{}:{number}: write a `use` for each module: {}", shown(&path), line.trim()));
+            }
+            let used = names_behind(&line, "crate").into_iter().chain(names_behind(&line, "gavotte_core"));
+            for name in used.filter(|name| MODULES[place + 1..].contains(name)) {
+                found.push(format!("{}:{number}: `{module}` stands above `{name}`: {}", shown(&path), line.trim()));
+            }
+        }
+    }
+    assert!(seen.contains(&0) && seen.len() > 20, "the sources of the core were not found");
+    assert_none("a module of the core may use only those above it", &found);
+}
+
+/// The lines of a manifest that name a dependency, with the package they name.
+fn dependencies(manifest: &Path) -> Vec<(usize, String)> {
+    let text = std::fs::read_to_string(manifest).unwrap_or_else(|error| panic!("{}: {error}", manifest.display()));
+    let mut section = String::new();
+    let mut found = vec![];
+    for (i, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or("").trim();
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.into();
+            // `[dependencies.name]`
+            if let Some((_, name)) = section.split_once("dependencies.") {
+                found.push((i + 1, name.trim_matches('"').to_string()));
+            }
+        } else if section.ends_with("dependencies")
+            && let Some((name, rest)) = line.split_once('=')
+        {
+            let renamed = rest.split_once("package").and_then(|(_, rest)| rest.split('"').nth(1));
+            let name = renamed.unwrap_or(name.trim().trim_end_matches(".workspace").trim_matches('"'));
+            found.push((i + 1, name.to_string()));
+        }
+    }
+    found
+}
+
+#[test]
+fn crates_use_only_those_above_them() {
+    let mut found = vec![];
+    for (place, (folder, package)) in CRATES.iter().enumerate() {
+        let manifest = workspace_dir().join(folder).join("Cargo.toml");
+        for (number, name) in dependencies(&manifest) {
+            let ours = CRATES.iter().position(|(_, package)| *package == name);
+            if ours.is_some_and(|other| other >= place) || name == "gavotte-tests" {
+                found.push(format!("{}:{number}: `{package}` stands above `{name}`", shown(&manifest)));
+            }
+        }
+    }
+    assert_none("a crate may use only those above it", &found);
+}
+
+/// Lines outside the folders `allowed` in which `is` finds something.
+fn lines_outside(allowed: &[&str], is: impl Fn(&str) -> bool) -> Vec<String> {
+    let folders = CRATES.iter().map(|(folder, _)| workspace_dir().join(folder).join("src"));
+    let folders = folders.chain([tests_dir().join("src"), tests_dir().join("tests")]);
+    let mut found = vec![];
+    for path in folders.flat_map(|folder| sources(&folder)) {
+        if allowed.iter().any(|folder| path.starts_with(workspace_dir().join(folder))) {
+            continue;
+        }
+        let lines = code(&path).into_iter().filter(|(_, line)| is(line));
+        found.extend(lines.map(|(number, line)| format!("{}:{number}: {}", shown(&path), line.trim())));
+    }
+    found
+}
+
+#[test]
+fn unsafe_code_lives_in_runtime_and_codegen() {
+    let found = lines_outside(&UNSAFE, |line| words(line).any(|word| word == "unsafe"));
+    assert_none("`unsafe` may stand only in the runtime and in the code generators", &found);
+}
+
+#[test]
+fn the_cuda_driver_is_known_to_the_runtime_only() {
+    let mut found = lines_outside(&DRIVER, |line| words(line).any(|word| word == "cudarc"));
+    for (folder, _) in CRATES.iter().filter(|(folder, _)| *folder != "core") {
+        let manifest = workspace_dir().join(folder).join("Cargo.toml");
+        let named = dependencies(&manifest).into_iter().filter(|(_, name)| name == "cudarc");
+        found.extend(named.map(|(number, _)| format!("{}:{number}", shown(&manifest))));
+    }
+    assert_none("only the runtime of the core may name `cudarc`", &found);
+}
+
+/// The reader of sources sees what it should: else the tests above would hold for everything.
+#[test]
+fn the_reader_sees_names() {
+    assert_eq!(names_behind("use crate::{ir::{self, Var}, api, tree::Tree};", "crate"), ["ir", "api", "tree"]);
+    assert_eq!(names_behind("let x: crate::api::Jit = gavotte_core::ir::f();", "crate"), ["api"]);
+    assert_eq!(names_behind("$crate::device::Data", "crate"), Vec::<&str>::new());
+    assert_eq!(without_text("let a = \"use crate::api\"; b // unsafe"), "let a = \"\"; b ");
+    assert_eq!(words(&without_text("unsafe { f('\"') }")).collect::<Vec<_>>(), ["unsafe", "f"]);
+}
