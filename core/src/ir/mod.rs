@@ -14,10 +14,6 @@ mod verify;
 
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
 pub(crate) use bind::{interpret_all, read as interpret_read};
-<<<<<<< HEAD
-pub(crate) use program::atom_aval;
-=======
->>>>>>> main
 pub use eval::{eval_concrete, evaluate};
 pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
 pub use params::{Attr, Params};
