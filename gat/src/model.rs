@@ -87,7 +87,7 @@ pub fn gat(config: GatConfig) -> Layer<GatParams, Nodes> {
         move |params: &GatParams, nodes: &Nodes, mode: Mode| {
             let [input, attention, between, last] = mode.split();
             let nodes = nodes.with_features(nodes.x.dropout(rate, input));
-            let z = nn::elu(&(first.apply_fun)(&params.hidden, &nodes, attention));
+            let z = nn::elu(&(first.apply_fun)(&params.hidden, &nodes, attention), 1.0);
             let nodes = nodes.with_features(dropout_of(&z, rate, between));
             nn::log_softmax(&(second.apply_fun)(&params.out, &nodes, last), -1)
         },

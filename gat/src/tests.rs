@@ -233,7 +233,7 @@ fn parameters_go_by_name() {
 fn fit(model: GatConfig, train: TrainConfig, mut watch: impl FnMut(usize)) -> crate::train::Outcome {
     let dataset = karate();
     let split = dataset.default_split.clone().unwrap_or_default();
-    let run = || {
+    let mut run = || {
         let experiment = Experiment::new(&dataset, &split, &model)?;
         Trainer::new(model, train)?.fit(Key::new(0), &experiment, |epoch| {
             watch(epoch.epoch);

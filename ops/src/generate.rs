@@ -1,6 +1,199 @@
-//! The family `generate`.
+//! Arrays from nothing: `iota`, `dim_value`, and the constructors built on them.
 
-use gavotte_core::ir::Primitive;
+use crate::array::{Array, apply};
+use crate::elementwise::CONVERT_ELEMENT_TYPE;
+use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape};
+use gavotte_core::device::HostArray;
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::structural::{broadcast_in_dim, row_major};
+use gavotte_core::ir::{
+    Atom, Batch, Batched, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
+    Unsupported, Value, bind1, structural,
+};
 
 /// The primitives of this family.
-pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[];
+pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[DIM_VALUE, IOTA];
+
+/// Counts along an axis.
+#[derive(Debug)]
+struct Iota;
+/// The primitive `iota {axis, dtype, shape}`: each element is its position along `axis`.
+static IOTA: &dyn Primitive = &Iota;
+
+/// A size as a scalar.
+#[derive(Debug)]
+struct DimValue;
+/// The primitive `dim_value {dim, dtype}`.
+static DIM_VALUE: &dyn Primitive = &DimValue;
+
+fn number_type(ins: &[&Aval], params: &Params) -> Result<DType, TypeError> {
+    let dtype = params.try_dtype("dtype")?;
+    match (ins.is_empty(), dtype) {
+        (false, _) => Err(TypeError::new("takes no operand")),
+        (_, DType::Bool) => Err(TypeError::new("counts in numbers, not bool: compare the result instead")),
+        _ => Ok(dtype),
+    }
+}
+
+/// A count in kernel arithmetic, from `i32`.
+fn converted(cx: &mut dyn Lower, count: Scalar) -> Scalar {
+    match cx.output(0).dtype {
+        DType::I32 => count,
+        dtype => cx.op(ScalarOp::Convert(dtype), &[count]),
+    }
+}
+
+impl Primitive for Iota {
+    fn name(&self) -> &'static str {
+        "iota"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
+        let out = Aval { dtype: number_type(ins, params)?, shape: params.try_dims("shape")? };
+        let axis = params.try_axis("axis")?;
+        if axis >= out.rank() {
+            return Err(TypeError::new(format!("there is no axis {axis} in {:?}", out.shape)));
+        }
+        Ok(vec![out])
+    }
+    fn eval(&self, _: &[&HostArray], params: &Params) -> Vec<HostArray> {
+        let (shape, axis) = (params.axes("shape"), params.axis("axis"));
+        let (stride, extent) = (row_major(&shape)[axis] as usize, shape[axis]);
+        let n: usize = shape.iter().product();
+        let counts = (0..n).map(|i| (i / stride % extent) as u32).collect();
+        let counts = HostArray::new(&shape, counts);
+        CONVERT_ELEMENT_TYPE.eval(&[&counts], &Params::new().with("dtype", params.dtype("dtype")))
+    }
+    // no operand
+    fn jvp(&self, _: &Jvp<'_>) -> Vec<Option<Value>> {
+        vec![None]
+    }
+    fn batch(&self, cx: &Batch<'_>) -> Batched {
+        vec![(bind1(IOTA, &[], cx.params.clone()), None)]
+    }
+    fn kind(&self) -> Kind {
+        Kind::Generate
+    }
+    fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
+        let index = cx.index();
+        let axis = cx.params().axis("axis");
+        let position = cx.position(&index[axis]);
+        Ok(vec![converted(cx, position)])
+    }
+    fn samples(&self) -> Vec<Sample> {
+        let sample = |name, axis: usize, dtype: DType, shape: Vec<usize>| {
+            let params = Params::new().with("axis", axis).with("dtype", dtype).with("shape", shape);
+            Sample::new(name, vec![], params)
+        };
+        vec![
+            sample("vector", 0, DType::I32, vec![5]),
+            sample("rows", 0, DType::U32, vec![3, 2]),
+            sample("columns", 1, DType::F32, vec![3, 2]),
+            sample("between", 1, DType::F64, vec![2, 3, 2]),
+        ]
+    }
+}
+
+impl Primitive for DimValue {
+    fn name(&self) -> &'static str {
+        "dim_value"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
+        params.try_dim("dim")?;
+        Ok(vec![Aval::scalar(number_type(ins, params)?)])
+    }
+    fn eval(&self, _: &[&HostArray], params: &Params) -> Vec<HostArray> {
+        vec![HostArray::scalar(Literal::from_f64(params.dtype("dtype"), params.int("dim") as f64))]
+    }
+    // no operand
+    fn jvp(&self, _: &Jvp<'_>) -> Vec<Option<Value>> {
+        vec![None]
+    }
+    fn batch(&self, cx: &Batch<'_>) -> Batched {
+        vec![(bind1(DIM_VALUE, &[], cx.params.clone()), None)]
+    }
+    fn kind(&self) -> Kind {
+        Kind::Generate
+    }
+    fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
+        let (dim, dtype) = (cx.params().dim("dim"), cx.output(0).dtype);
+        Ok(vec![cx.size(&dim, dtype)])
+    }
+    // of a number: the literal
+    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
+        let size = cx.params().dim("dim").as_number()?;
+        Some(Rewrite::Atom(Atom::Literal(Literal::from_f64(cx.params().dtype("dtype"), size as f64))))
+    }
+    fn samples(&self) -> Vec<Sample> {
+        let sample =
+            |name, dtype: DType| Sample::new(name, vec![], Params::new().with("dim", 7usize).with("dtype", dtype));
+        vec![sample("f32", DType::F32), sample("i32", DType::I32)]
+    }
+}
+
+/// Each element of an array of `shape` is its position along `axis`.
+///
+/// # Panics
+/// If there is no such axis, or `dtype` is `bool`.
+#[track_caller]
+pub fn iota(shape: impl IntoIterator<Item = impl Into<Dim>>, axis: usize, dtype: DType) -> Array {
+    let shape: Shape = shape.into_iter().map(Into::into).collect();
+    apply(IOTA, &[], Params::new().with("axis", axis).with("dtype", dtype).with("shape", shape))
+}
+
+/// A size as a scalar: a constant, or what a symbol stands for when the program runs.
+///
+/// # Panics
+/// If `dtype` is `bool`, or the size is a symbol outside `jit`.
+#[track_caller]
+pub fn dim_value(dim: impl Into<Dim>, dtype: DType) -> Array {
+    let dim = dim.into();
+    match dim.as_number() {
+        Some(size) => Array::scalar(Literal::from_f64(dtype, size as f64)),
+        None => apply(DIM_VALUE, &[], Params::new().with("dim", dim).with("dtype", dtype)),
+    }
+}
+
+/// The numbers from 0 up to, and without, `n`.
+#[track_caller]
+pub fn arange(n: impl Into<Dim>, dtype: DType) -> Array {
+    iota([n.into()], 0, dtype)
+}
+
+/// An array whose elements are all `literal`.
+#[track_caller]
+pub fn full(shape: impl IntoIterator<Item = impl Into<Dim>>, literal: impl Into<Literal>) -> Array {
+    let shape: Shape = shape.into_iter().map(Into::into).collect();
+    broadcast_in_dim(&literal.into().into(), &shape, &[]).into()
+}
+
+/// All zeros.
+#[track_caller]
+pub fn zeros(shape: impl IntoIterator<Item = impl Into<Dim>>, dtype: DType) -> Array {
+    structural::zeros(&Aval::new(dtype, shape)).into()
+}
+
+/// All ones.
+#[track_caller]
+pub fn ones(shape: impl IntoIterator<Item = impl Into<Dim>>, dtype: DType) -> Array {
+    full(shape, Literal::from_f64(dtype, 1.0))
+}
+
+/// All zeros, of the array's type and shape.
+#[track_caller]
+pub fn zeros_like(x: &Array) -> Array {
+    structural::zeros(x.value().aval()).into()
+}
+
+/// All ones, of the array's type and shape.
+#[track_caller]
+pub fn ones_like(x: &Array) -> Array {
+    ones(x.shape().clone(), x.dtype())
+}
+
+/// The identity matrix of `n` rows.
+#[track_caller]
+pub fn eye(n: impl Into<Dim>, dtype: DType) -> Array {
+    let n = n.into();
+    let [row, column] = [0, 1].map(|axis| iota([&n, &n], axis, DType::I32));
+    row.eq(&column).astype(dtype)
+}

@@ -4,7 +4,8 @@ use gavotte_core::aval::{Aval, DType, Dim, Literal};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::ir::structural::move_axis;
 use gavotte_core::ir::{
-    Index, Lower, Params, Primitive, Program, ReduceOp, Sample, Scalar, ScalarOp, Unsupported, Value, bind, trace,
+    Index, Lower, Params, Primitive, Program, ReduceOp, Sample, Scalar, ScalarOp, Unsupported, Value, bind, parse,
+    trace,
 };
 use gavotte_core::transform::{jvp, vjp, vmap};
 use gavotte_core::with_data;
@@ -22,8 +23,9 @@ pub(crate) fn check_samples(prim: &'static dyn Primitive, on: &dyn Fn(&Sample) -
         let ins: Vec<HostArray> = sample.ins.iter().map(widened).collect();
         let what = format!("{} {}", prim.name(), sample.name);
         let program = program(prim, &ins, &sample.params);
+        assert_eq!(parse(&program.to_string(), crate::registry()).as_ref(), Ok(&program), "{what}: text");
         let outs = run(&program, &ins);
-        assert_eq!(program.out_avals(), outs.iter().map(|out| aval(out)).collect::<Vec<_>>(), "{what}: types");
+        assert_eq!(program.out_avals(), outs.iter().map(aval).collect::<Vec<_>>(), "{what}: types");
         if ins.iter().chain(&outs).any(|array| array.dtype().is_float()) && outs[0].dtype().is_float() {
             derivatives(&what, &program, &ins);
         }

@@ -5,19 +5,29 @@ mod contract;
 mod elementwise;
 mod gather;
 mod generate;
+pub mod init;
 #[cfg(test)]
 mod laws;
 mod movement;
 pub mod nn;
+mod operators;
+pub mod optimizers;
 pub mod random;
 mod reduce;
 pub mod segment;
+pub mod stax;
 
 pub use array::Array;
-pub use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape};
+pub use gavotte_core::api::{
+    Args, Fun, Function, Jit, Stages, device_put, grad, jit, jit_with, jvp, linearize, make_program, value_and_grad,
+    value_and_grad_aux, vjp, vmap, vmap_axes,
+};
+pub use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape, shape};
 pub use gavotte_core::error::Error;
 pub use gavotte_core::tree::Tree;
+pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, zeros_like};
 pub use movement::{concatenate, stack};
+pub use operators::{Operand, stop_gradient, where_};
 pub use reduce::Axes;
 
 use gavotte_core::ir::Registry;

@@ -1,1 +1,137 @@
-//! `nn`.
+//! Activations, and what classifiers end with.
+
+use crate::array::Array;
+use crate::generate::iota;
+use crate::movement::{axis_of, reject};
+use crate::operators::where_;
+use gavotte_core::aval::{DType, Dim};
+use gavotte_core::ir::structural::broadcast_in_dim;
+
+/// `max(x, 0)`, with derivative 0 at 0; NaN of NaN.
+#[track_caller]
+pub fn relu(x: &Array) -> Array {
+    where_(&x.le(0.0), 0.0, x)
+}
+
+/// `x` where it is positive, else `alpha (eˣ - 1)`.
+///
+/// Source: Clevert, Unterthiner, Hochreiter, *Fast and accurate deep network learning by exponential linear units*
+/// (ICLR 2016), equation 15.
+#[track_caller]
+pub fn elu(x: &Array, alpha: f64) -> Array {
+    let positive = x.gt(0.0);
+    // The exponential sees zeros where its branch is not taken: an infinity there times a cotangent of zero is NaN.
+    let negative = where_(&positive, 0.0, x).expm1();
+    // alpha = 1 is the usual one.
+    where_(&positive, x, if alpha == 1.0 { negative } else { negative * alpha })
+}
+
+/// `x` where it is not negative, else `slope x`.
+///
+/// Source: Maas, Hannun, Ng, *Rectifier nonlinearities improve neural network acoustic models* (ICML 2013).
+#[track_caller]
+pub fn leaky_relu(x: &Array, slope: f64) -> Array {
+    where_(&x.ge(0.0), x, x * slope)
+}
+
+/// `1 / (1 + e⁻ˣ)`.
+#[track_caller]
+pub fn sigmoid(x: &Array) -> Array {
+    x.logistic()
+}
+
+/// The hyperbolic tangent.
+#[track_caller]
+pub fn tanh(x: &Array) -> Array {
+    x.tanh()
+}
+
+/// `log(1 + eˣ)`, computed without overflow.
+// log(1 + eˣ) = max(x, 0) + log(1 + e^-|x|)
+#[track_caller]
+pub fn softplus(x: &Array) -> Array {
+    x.maximum(0.0) + (-x.abs()).exp().log1p()
+}
+
+/// `x Φ(x)` with the normal distribution function in its approximation by `tanh`.
+///
+/// Source: Hendrycks and Gimpel, *Gaussian error linear units* (2016), section 2.
+#[track_caller]
+pub fn gelu(x: &Array) -> Array {
+    let scale = (2.0 / std::f64::consts::PI).sqrt();
+    let inner = (x + x.powi(3) * 0.044715) * scale;
+    x * (inner.tanh() + 1.0) * 0.5
+}
+
+/// What is left of `x` without `axis`, repeated along it.
+#[track_caller]
+fn along(x: &Array, reduced: &Array, axis: usize) -> Array {
+    let kept: Vec<usize> = (0..x.ndim()).filter(|i| *i != axis).collect();
+    broadcast_in_dim(reduced.value(), x.shape(), &kept).into()
+}
+
+/// The floats of an operation along an axis, shifted so that none is positive: the same softmax, without overflow.
+#[track_caller]
+fn shifted(operation: &str, x: &Array, axis: isize) -> (Array, usize) {
+    if !x.dtype().is_float() {
+        reject(operation, "takes f32 or f64: convert with `astype` first", &[x]);
+    }
+    let axis = axis_of(operation, axis, x.ndim(), x);
+    // The shift cancels, so it needs no derivative.
+    let top = x.stop_gradient().max(axis);
+    (x - along(x, &top, axis), axis)
+}
+
+/// `eˣ` divided by its sum over `axis`; a negative axis counts from the end.
+///
+/// # Panics
+/// If there is no such axis, or the elements are not floating.
+#[track_caller]
+pub fn softmax(x: &Array, axis: isize) -> Array {
+    let (shifted, axis) = shifted("softmax", x, axis);
+    let weights = shifted.exp();
+    &weights / along(x, &weights.sum(axis), axis)
+}
+
+/// The logarithm of [`softmax`], computed without underflow.
+///
+/// # Panics
+/// As [`softmax`].
+#[track_caller]
+pub fn log_softmax(x: &Array, axis: isize) -> Array {
+    let (shifted, axis) = shifted("log_softmax", x, axis);
+    let total = shifted.exp().sum(axis).log();
+    &shifted - along(x, &total, axis)
+}
+
+/// `log Σ eˣ` over `axis`, which disappears; computed without overflow.
+///
+/// # Panics
+/// As [`softmax`].
+#[track_caller]
+pub fn logsumexp(x: &Array, axis: isize) -> Array {
+    if !x.dtype().is_float() {
+        reject("logsumexp", "takes f32 or f64: convert with `astype` first", &[x]);
+    }
+    let axis = axis_of("logsumexp", axis, x.ndim(), x);
+    // An infinite maximum would make ∞ - ∞ of the shift.
+    let top = x.stop_gradient().max(axis);
+    let top = where_(&top.abs().lt(f64::INFINITY), &top, 0.0);
+    (x - along(x, &top, axis)).exp().sum(axis).log() + top
+}
+
+/// For each of `ids` a row of `n` zeros with a one at its place; all zeros where that lies outside.
+///
+/// # Panics
+/// If `ids` are not integers.
+#[track_caller]
+pub fn one_hot(ids: &Array, n: impl Into<Dim>, dtype: DType) -> Array {
+    if !ids.dtype().is_int() {
+        reject("one_hot", "takes i32 or u32: convert with `astype` first", &[ids]);
+    }
+    let mut shape = ids.shape().clone();
+    shape.push(n.into());
+    let kept: Vec<usize> = (0..ids.ndim()).collect();
+    let ids: Array = broadcast_in_dim(ids.value(), &shape, &kept).into();
+    ids.eq(iota(shape, ids.ndim() - 1, ids.dtype())).astype(dtype)
+}

@@ -4,7 +4,7 @@ use crate::arrays::{Random, moved, numbers, random_array};
 use gavotte_core::aval::{Aval, DType, Dim, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::structural::{BROADCAST_IN_DIM, TRANSPOSE};
-use gavotte_core::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var};
+use gavotte_core::ir::{Atom, Attr, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var};
 use std::sync::LazyLock;
 
 /// Extents of random arrays.
@@ -92,12 +92,13 @@ impl Builder {
 
     /// Tries to add an equation.
     fn step(&mut self, random: &mut Random) {
-        match random.below(10) {
+        match random.below(11) {
             0..4 => self.map(random),
             4 => self.broadcast(random),
             5 => self.transpose(random),
             6 => self.reduction(random),
-            7 => self.again(random),
+            7 => self.contraction(random),
+            8 => self.again(random),
             _ => self.sample(random),
         }
     }
@@ -154,6 +155,26 @@ impl Builder {
         self.bind(*random.pick(&prims), vec![node], Params::new().with("axes", axes));
     }
 
+    /// `dot_general` over one pair of axes, or over none; with a batch axis where two more fit.
+    fn contraction(&mut self, random: &mut Random) {
+        let Some(prim) = gavotte::registry().get("dot_general") else { return };
+        let (a, b) = (random.pick(&self.nodes).clone(), random.pick(&self.nodes).clone());
+        let (left, right) = (a.aval().shape, b.aval().shape);
+        let axes = (0..left.len()).flat_map(|i| (0..right.len()).map(move |j| (i, j)));
+        let mut pairs: Vec<(usize, usize)> = axes.filter(|(i, j)| left[*i] == right[*j]).collect();
+        let mut lists = [vec![], vec![]].map(|none: Vec<usize>| [none.clone(), none]);
+        for list in &mut lists {
+            if pairs.is_empty() || random.below(4) == 0 {
+                continue;
+            }
+            let (i, j) = *random.pick(&pairs);
+            *list = [vec![i], vec![j]];
+            pairs.retain(|pair| pair.0 != i && pair.1 != j);
+        }
+        let [contract, batch] = lists.map(|[a, b]| Attr::List(vec![a.into(), b.into()]));
+        self.bind(prim, vec![a, b], Params::new().with("contract", contract).with("batch", batch));
+    }
+
     /// An equation that is there already.
     fn again(&mut self, random: &mut Random) {
         if self.eqns.is_empty() {
@@ -181,7 +202,7 @@ impl Builder {
             replace.then(|| (*random.pick(&nodes)).clone())
         };
         let found: Vec<Option<Node>> = sample.ins.iter().map(operand).collect();
-        // A refused sample would leave its constants behind: only those of an accepted one may be added.
+        // What reads wild numbers is wild too.
         if sample.ins.iter().any(|array| !is_tame(array)) {
             return;
         }
@@ -232,11 +253,12 @@ fn literal_node(literal: Literal) -> Node {
     Node { atom: Atom::Literal(literal), at: array.clone(), near: array }
 }
 
+/// Whether no number is NaN or large. The maximum of nothing, `-∞`, may stay.
 fn is_tame(array: &HostArray) -> bool {
-    !array.dtype().is_float() || numbers(array).iter().all(|x| x.is_finite() && x.abs() <= MAX_NUMBER)
+    !array.dtype().is_float() || numbers(array).iter().all(|x| x.abs() <= MAX_NUMBER || *x == f64::NEG_INFINITY)
 }
 
 fn is_steady(at: &HostArray, near: &HostArray) -> bool {
     let allowed = if at.dtype().is_float() { MAX_MOVE } else { 0.0 };
-    numbers(at).iter().zip(numbers(near)).all(|(a, b)| (a - b).abs() <= allowed * (1.0 + a.abs()))
+    numbers(at).iter().zip(numbers(near)).all(|(a, b)| *a == b || (a - b).abs() <= allowed * (1.0 + a.abs()))
 }

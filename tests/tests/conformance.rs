@@ -18,8 +18,14 @@ const OWN_DERIVATIVE: &[(&str, &str)] = &[("stop_gradient", "its derivative is z
 /// Primitives that cannot compute in `f64`, with the reason. Nothing is differentiated through them.
 const NOT_IN_F64: &[(&str, &str)] = &[("bitcast_convert_type", "the widths of the types would differ")];
 
-/// Operands that have no batch axis, with the reason: `batch` panics with the primitive's name.
-const NOT_BATCHED: &[(&str, usize, &str)] = &[];
+/// Operands without a batch axis: primitive, number of its operands, which of them, and why. `batch` panics with the
+/// primitive's name.
+const NOT_BATCHED: &[(&str, usize, &[usize], &str)] = &[
+    ("gather", 4, &[1, 2, 3], SEGMENTS),
+    ("segment_sum", 4, &[1, 2, 3], SEGMENTS),
+    ("segment_max", 4, &[1, 2, 3], SEGMENTS),
+];
+const SEGMENTS: &str = "every turn would have a graph of its own: graphs are batched by joining them";
 
 /// Turns of the loops that `vmap` is compared with.
 const BATCH: usize = 3;
@@ -110,7 +116,7 @@ fn every_primitive_has_samples_and_unique_names_for_them() {
 #[test]
 fn excuses_name_primitives() {
     let excused = OWN_DERIVATIVE.iter().chain(NOT_IN_F64).map(|(name, _)| *name);
-    for name in excused.chain(NOT_BATCHED.iter().map(|(name, _, _)| *name)) {
+    for name in excused.chain(NOT_BATCHED.iter().map(|(name, _, _, _)| *name)) {
         assert!(gavotte::registry().get(name).is_some(), "{name} is no primitive: drop its excuse");
     }
 }
@@ -219,8 +225,9 @@ fn turn(ins: &[HostArray], i: usize) -> Vec<HostArray> {
     if i == 0 { ins.to_vec() } else { ins.iter().map(change).collect() }
 }
 
-fn not_batched(prim: &dyn Primitive, operand: usize) -> bool {
-    NOT_BATCHED.iter().any(|(name, i, _)| *name == prim.name() && *i == operand)
+fn not_batched(case: &Case, operand: usize) -> bool {
+    let is = |name: &str, n: usize| name == case.prim.name() && n == case.ins.len();
+    NOT_BATCHED.iter().any(|(name, n, operands, _)| is(name, *n) && operands.contains(&operand))
 }
 
 /// Every way to batch some of the operands, in front of their axes and behind them.
@@ -248,7 +255,7 @@ fn vmap_agrees_with_a_loop() {
     check_all(cases(), |case| {
         let program = case.program();
         for in_axes in batchings(&case.ins) {
-            let refused = (0..in_axes.len()).any(|i| in_axes[i].is_some() && not_batched(case.prim, i));
+            let refused = (0..in_axes.len()).any(|i| in_axes[i].is_some() && not_batched(case, i));
             if refused {
                 let message = match caught(|| Ok(vmap_program(&program, &in_axes, &Dim::from(BATCH)))) {
                     Ok(_) => return Err(format!("in_axes={in_axes:?} is not refused: NOT_BATCHED says it is")),
@@ -371,11 +378,11 @@ fn symbols_stand_for_sizes() {
 fn check_symbolic_rules(case: &Case, program: &Program, generic: &Program) -> Result<(), String> {
     let mut random = Random::new(11);
     let batch = |program: &Program| {
-        let axis = |i: usize| (!not_batched(case.prim, i)).then_some(0);
+        let axis = |i: usize| (!not_batched(case, i)).then_some(0);
         let in_axes: Vec<Option<usize>> = (0..program.args.len()).map(axis).collect();
         vmap_program(program, &in_axes, &Dim::from(BATCH))
     };
-    let batchable = (0..case.ins.len()).any(|i| !not_batched(case.prim, i));
+    let batchable = (0..case.ins.len()).any(|i| !not_batched(case, i));
     let mut pairs = vec![(jvp_program(program), jvp_program(generic)), (vjp_program(program), vjp_program(generic))];
     if batchable {
         pairs.push((batch(program), batch(generic)));
@@ -463,6 +470,10 @@ fn on_itself(program: &Program, i: usize) -> Option<Program> {
     let inner = &program.eqns[0];
     let [out] = &inner.outs[..] else { return None };
     let mut avals: Vec<Aval> = program.args.iter().map(|binder| binder.aval.clone()).collect();
+    // Another operand may hold places in this one: they stay valid where its type stays.
+    if avals.iter().any(|aval| aval.dtype == gavotte::DType::I32) && avals[i] != out.aval {
+        return None;
+    }
     avals[i] = out.aval.clone();
     let results = inner.prim.abstract_eval(&avals.iter().collect::<Vec<_>>(), &inner.params).ok()?;
     let mut outer = inner.clone();

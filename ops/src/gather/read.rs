@@ -68,7 +68,7 @@ impl Primitive for Gather {
     // linear in the array
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         vec![cx.tangents[0].as_ref().map(|t| {
-            let ins = [&[t.clone()], &cx.primals[1..]].concat();
+            let ins = [std::slice::from_ref(t), &cx.primals[1..]].concat();
             bind1(GATHER, &refs(&ins), cx.params.clone())
         })]
     }

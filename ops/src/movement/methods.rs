@@ -298,7 +298,7 @@ mod tests {
         assert!(why(&|| grid().reshape([4, -1])).contains("4 parts"));
         assert!(why(&|| grid().expand_dims(4)).contains("no axis 4"));
         assert!(why(&|| grid().squeeze(0)).contains("axis 0 is not 1"));
-        let error = why(&|| grid().slice(&[0..3]));
+        let error = why(&|| grid().slice(&[0..3, 0..1]));
         assert!(error.contains("0..3 must lie within 0..2") && error.contains("methods.rs"), "{error}");
         assert!(why(&|| concatenate(&[], 0)).contains("no array"));
         assert!(why(&|| concatenate(&[grid(), grid().flatten()], 0)).contains("differ"));

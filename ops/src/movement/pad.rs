@@ -1,7 +1,7 @@
 //! `pad`: an array with a border, and with gaps between its elements.
 
 use super::{behind, nearest, operands, slice};
-use crate::elementwise::SELECT_N;
+use crate::elementwise::select_n;
 use gavotte_core::aval::{Aval, Dim, Literal, Shape};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
@@ -42,10 +42,6 @@ fn span(extent: &Dim, gap: usize) -> Option<Dim> {
         0 => Some(extent.clone()),
         _ => extent.as_usize().map(|extent| (extent + extent.saturating_sub(1) * gap).into()),
     }
-}
-
-fn select_n(which: &Value, when_false: &Value, when_true: &Value) -> Value {
-    bind1(SELECT_N, &[which, when_false, when_true], Params::new())
 }
 
 /// Where the operand's elements stand in the padded shape.

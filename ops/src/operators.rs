@@ -1,0 +1,353 @@
+//! Operators and elementwise methods of [`Array`].
+//!
+//! Two arrays broadcast as in NumPy: shapes are aligned at the last axis, and an extent of 1 stretches. A scalar is
+//! passed as it is. A Rust number takes the array's element type where both are floats or both are integers. Left of an
+//! operator it is an `f64` or `i32`, as literals are; right of one it may be of any element type.
+
+use crate::array::{Array, apply};
+use crate::elementwise::*;
+use crate::movement::{reject, reshape};
+use gavotte_core::aval::{DType, Dim, Literal, Shape};
+use gavotte_core::ir::structural::broadcast_in_dim;
+use gavotte_core::ir::{Params, Primitive};
+use std::ops;
+
+/// What may stand beside an array in an operation: an array, or a Rust number.
+///
+/// A number takes the array's element type where both are floats or both are integers and the number fits; otherwise
+/// it keeps its own, and the operation refuses the pair.
+pub trait Operand {
+    /// The operand, beside arrays of `dtype` where there is one.
+    fn beside(self, dtype: Option<DType>) -> Array;
+
+    /// The element type that it imposes on numbers beside it.
+    fn imposes(&self) -> Option<DType>;
+}
+
+impl Operand for Array {
+    fn beside(self, _: Option<DType>) -> Array {
+        self
+    }
+    fn imposes(&self) -> Option<DType> {
+        Some(self.dtype())
+    }
+}
+
+impl Operand for &Array {
+    fn beside(self, _: Option<DType>) -> Array {
+        self.clone()
+    }
+    fn imposes(&self) -> Option<DType> {
+        Some(self.dtype())
+    }
+}
+
+fn literal_beside(literal: Literal, dtype: Option<DType>) -> Array {
+    let Some(dtype) = dtype else { return Array::scalar(literal) };
+    let own = literal.dtype();
+    let exact = || Literal::from_f64(dtype, literal.as_f64()).as_f64() == literal.as_f64();
+    let takes = (own.is_float() && dtype.is_float()) || (own.is_int() && dtype.is_int() && exact());
+    Array::scalar(if takes { Literal::from_f64(dtype, literal.as_f64()) } else { literal })
+}
+
+/// Two operands as one shape and, for Rust numbers, one element type.
+#[track_caller]
+fn pair(a: impl Operand, b: impl Operand) -> [Array; 2] {
+    let dtype = a.imposes().or(b.imposes());
+    broadcast([a.beside(dtype), b.beside(dtype)])
+}
+
+/// An operation of two operands.
+#[track_caller]
+fn binary(row: &'static dyn Primitive, a: impl Operand, b: impl Operand) -> Array {
+    let [a, b] = pair(a, b);
+    apply(row, &[&a, &b], Params::new())
+}
+
+/// An operation of one operand.
+#[track_caller]
+fn unary(row: &'static dyn Primitive, x: &Array) -> Array {
+    apply(row, &[x], Params::new())
+}
+
+/// The shape that arrays broadcast to; `None` where two extents differ and none is 1.
+fn broadcast_shape(shapes: &[&Shape]) -> Option<Shape> {
+    let rank = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
+    let one = Dim::from(1);
+    (0..rank)
+        .map(|axis| {
+            let mut extent = one.clone();
+            for shape in shapes {
+                let Some(here) = (axis + shape.len()).checked_sub(rank).map(|axis| &shape[axis]) else { continue };
+                match (extent == one, *here == one) {
+                    (true, _) => extent = here.clone(),
+                    (false, true) => {}
+                    (false, false) if extent == *here => {}
+                    (false, false) => return None,
+                }
+            }
+            Some(extent)
+        })
+        .collect()
+}
+
+/// Arrays in one shape; scalars stay, and so does what does not fit, for the operation to refuse.
+#[track_caller]
+fn broadcast<const N: usize>(arrays: [Array; N]) -> [Array; N] {
+    let full: Vec<&Shape> = arrays.iter().map(Array::shape).filter(|shape| !shape.is_empty()).collect();
+    let Some(shape) = broadcast_shape(&full) else { return arrays };
+    let mut stretched = vec![];
+    for array in &arrays {
+        stretched.push(if array.ndim() == 0 { array.clone() } else { stretch(array, &shape) });
+    }
+    stretched.try_into().unwrap_or_else(|_| unreachable!("as many as there were"))
+}
+
+/// `x` in a shape that it broadcasts to: axes that stretch disappear, then come back repeated.
+#[track_caller]
+fn stretch(x: &Array, shape: &[Dim]) -> Array {
+    let missing = shape.len() - x.ndim();
+    let kept: Vec<usize> = (0..x.ndim()).filter(|axis| x.shape()[*axis] == shape[axis + missing]).collect();
+    let extents: Shape = kept.iter().map(|axis| x.shape()[*axis].clone()).collect();
+    let dims: Vec<usize> = kept.iter().map(|axis| axis + missing).collect();
+    let squeezed = if kept.len() == x.ndim() { x.value().clone() } else { reshape(x.value(), &extents) };
+    broadcast_in_dim(&squeezed, shape, &dims).into()
+}
+
+// On the left stand `f64` and `i32` only: with two floating types there, the compiler could not tell the type of the
+// literal in `(1.0 - &x).log()`.
+macro_rules! operators {
+    ($($op:ident $method:ident $assign:ident $assign_method:ident $row:ident: $($t:ident)*;)*) => { $(
+        impl<T: Operand> ops::$op<T> for &Array {
+            type Output = Array;
+            #[track_caller]
+            fn $method(self, other: T) -> Array { binary(&$row, self, other) }
+        }
+        impl<T: Operand> ops::$op<T> for Array {
+            type Output = Array;
+            #[track_caller]
+            fn $method(self, other: T) -> Array { binary(&$row, self, other) }
+        }
+        impl<T: Operand> ops::$assign<T> for Array {
+            #[track_caller]
+            fn $assign_method(&mut self, other: T) { *self = binary(&$row, &*self, other); }
+        }
+        $(
+            impl ops::$op<&Array> for $t {
+                type Output = Array;
+                #[track_caller]
+                fn $method(self, other: &Array) -> Array { binary(&$row, self, other) }
+            }
+            impl ops::$op<Array> for $t {
+                type Output = Array;
+                #[track_caller]
+                fn $method(self, other: Array) -> Array { binary(&$row, self, other) }
+            }
+        )*
+    )* };
+}
+operators! {
+    Add add AddAssign add_assign ADD: f64 i32;
+    Sub sub SubAssign sub_assign SUB: f64 i32;
+    Mul mul MulAssign mul_assign MUL: f64 i32;
+    Div div DivAssign div_assign DIV: f64 i32;
+    Rem rem RemAssign rem_assign REM: f64 i32;
+    BitAnd bitand BitAndAssign bitand_assign AND: i32 bool;
+    BitOr bitor BitOrAssign bitor_assign OR: i32 bool;
+    BitXor bitxor BitXorAssign bitxor_assign XOR: i32 bool;
+    Shl shl ShlAssign shl_assign SHIFT_LEFT: i32;
+    Shr shr ShrAssign shr_assign SHIFT_RIGHT_LOGICAL: i32;
+}
+
+macro_rules! numbers {
+    ($($t:ident)*) => { $(impl Operand for $t {
+        fn beside(self, dtype: Option<DType>) -> Array { literal_beside(self.into(), dtype) }
+        fn imposes(&self) -> Option<DType> { None }
+    })* };
+}
+numbers! { f32 f64 i32 u32 bool }
+
+macro_rules! prefix {
+    ($($op:ident $method:ident $row:ident;)*) => { $(
+        impl ops::$op for &Array {
+            type Output = Array;
+            #[track_caller]
+            fn $method(self) -> Array { unary(&$row, self) }
+        }
+        impl ops::$op for Array {
+            type Output = Array;
+            #[track_caller]
+            fn $method(self) -> Array { unary(&$row, &self) }
+        }
+    )* };
+}
+prefix! {
+    Neg neg NEG;
+    Not not NOT;
+}
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $method:ident $row:ident;)*) => { $(
+        $(#[$doc])*
+        #[track_caller]
+        pub fn $method(&self) -> Array { unary(&$row, self) }
+    )* };
+}
+
+macro_rules! methods_of_two {
+    ($($(#[$doc:meta])* $method:ident $row:ident;)*) => { $(
+        $(#[$doc])*
+        #[track_caller]
+        pub fn $method(&self, other: impl Operand) -> Array { binary(&$row, self, other) }
+    )* };
+}
+
+/// Elementwise methods.
+impl Array {
+    methods! {
+        /// The absolute value.
+        abs ABS;
+        /// -1, 0 or 1; NaN of NaN.
+        sign SIGN;
+        /// The largest whole number that is not larger.
+        floor FLOOR;
+        /// The square root.
+        sqrt SQRT;
+        /// `eˣ`.
+        exp EXP;
+        /// `eˣ - 1`, precise near zero.
+        expm1 EXPM1;
+        /// The natural logarithm.
+        log LOG;
+        /// `log(1 + x)`, precise near zero.
+        log1p LOG1P;
+        /// The sine.
+        sin SIN;
+        /// The cosine.
+        cos COS;
+        /// The hyperbolic tangent.
+        tanh TANH;
+        /// `1 / (1 + e⁻ˣ)`, the sigmoid.
+        logistic LOGISTIC;
+    }
+
+    methods_of_two! {
+        /// This array to the power `other`, both floating; [`powi`](Array::powi) takes whole exponents.
+        pow POW;
+        /// The larger one; NaN where either is.
+        maximum MAX;
+        /// The smaller one; NaN where either is.
+        minimum MIN;
+        /// Whether the elements are equal.
+        eq EQ;
+        /// Whether the elements differ.
+        ne NE;
+        /// Whether the elements are less.
+        lt LT;
+        /// Whether the elements are less or equal.
+        le LE;
+        /// Whether the elements are greater.
+        gt GT;
+        /// Whether the elements are greater or equal.
+        ge GE;
+    }
+
+    /// This array times itself.
+    #[track_caller]
+    pub fn square(&self) -> Array {
+        self * self
+    }
+
+    /// This array to a whole power, by repeated squaring; of integers, a power that is not negative.
+    ///
+    /// # Panics
+    /// If the elements are integers and the power is negative, or the elements are `bool`.
+    #[track_caller]
+    pub fn powi(&self, n: i32) -> Array {
+        if self.dtype() == DType::Bool || (n < 0 && !self.dtype().is_float()) {
+            reject("powi", format!("{} has no power {n}: convert with `astype` first", self.dtype()), &[self]);
+        }
+        let mut rest = n.unsigned_abs();
+        let (mut power, mut square) = (None, self.clone());
+        while rest > 0 {
+            if rest & 1 == 1 {
+                power = Some(match power {
+                    Some(power) => &power * &square,
+                    None => square.clone(),
+                });
+            }
+            rest >>= 1;
+            if rest > 0 {
+                square = square.square();
+            }
+        }
+        let one = Literal::from_f64(self.dtype(), 1.0);
+        match power {
+            None => crate::generate::full(self.shape().clone(), one),
+            Some(power) if n < 0 => binary(&DIV, Array::scalar(one), &power),
+            Some(power) => power,
+        }
+    }
+
+    /// Each element, no less than `low` and no more than `high`.
+    #[track_caller]
+    pub fn clip(&self, low: impl Operand, high: impl Operand) -> Array {
+        self.maximum(low).minimum(high)
+    }
+
+    /// The elements as another type, as Rust's `as` converts: floats to integers truncate and saturate, to `bool` is
+    /// `x != 0`.
+    #[track_caller]
+    pub fn astype(&self, dtype: DType) -> Array {
+        match self.dtype() == dtype {
+            true => self.clone(),
+            false => apply(CONVERT_ELEMENT_TYPE, &[self], Params::new().with("dtype", dtype)),
+        }
+    }
+
+    /// The same bits as another type of the same width.
+    #[track_caller]
+    pub fn bitcast(&self, dtype: DType) -> Array {
+        apply(BITCAST_CONVERT_TYPE, &[self], Params::new().with("dtype", dtype))
+    }
+
+    /// This array of `bool`'s choice: `when_true` where it holds, else `when_false`.
+    #[track_caller]
+    pub fn select(&self, when_true: impl Operand, when_false: impl Operand) -> Array {
+        let dtype = when_true.imposes().or(when_false.imposes());
+        let [which, yes, no] = broadcast([self.clone(), when_true.beside(dtype), when_false.beside(dtype)]);
+        apply(SELECT_N, &[&which, &no, &yes], Params::new())
+    }
+
+    /// This array repeated to a shape: axes are aligned at the last, and an extent of 1 stretches.
+    ///
+    /// # Panics
+    /// If an extent is neither 1 nor the shape's.
+    #[track_caller]
+    pub fn broadcast_to(&self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
+        let shape: Shape = shape.into_iter().map(Into::into).collect();
+        if broadcast_shape(&[self.shape(), &shape]).as_ref() != Some(&shape) {
+            let why = format!("does not stretch to {shape:?}: extents, aligned at the last, must be equal or 1");
+            reject("broadcast_to", why, &[self]);
+        }
+        stretch(self, &shape)
+    }
+
+    /// This array as a constant of every derivative.
+    #[track_caller]
+    pub fn stop_gradient(&self) -> Array {
+        unary(STOP_GRADIENT, self)
+    }
+}
+
+/// `when_true` where `condition` holds, else `when_false`. The three broadcast.
+#[track_caller]
+pub fn where_(condition: &Array, when_true: impl Operand, when_false: impl Operand) -> Array {
+    condition.select(when_true, when_false)
+}
+
+/// The array as a constant of every derivative.
+#[track_caller]
+pub fn stop_gradient(x: &Array) -> Array {
+    x.stop_gradient()
+}

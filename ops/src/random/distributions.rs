@@ -1,0 +1,159 @@
+//! Samplers.
+
+use super::erf::{erf, erf_inv};
+use super::{Key, counter};
+use crate::array::Array;
+use crate::elementwise::threefry2x32;
+use crate::movement::reject;
+use gavotte_core::aval::{DType, Dim, Literal, Shape};
+use gavotte_core::error::Error;
+use gavotte_core::ir::refuse;
+
+fn to_shape(shape: impl IntoIterator<Item = impl Into<Dim>>) -> Shape {
+    shape.into_iter().map(Into::into).collect()
+}
+
+/// The next number after `x` in a direction, in `dtype`.
+fn next(dtype: DType, x: f64, up: bool) -> f64 {
+    match (dtype, up) {
+        (DType::F32, true) => (x as f32).next_up().into(),
+        (DType::F32, false) => (x as f32).next_down().into(),
+        (_, true) => x.next_up(),
+        (_, false) => x.next_down(),
+    }
+}
+
+#[track_caller]
+fn floating(operation: &str, dtype: DType) {
+    if !dtype.is_float() {
+        reject(operation, format!("gives f32 or f64, not {dtype}"), &[]);
+    }
+}
+
+impl Key {
+    /// Random words, `u32`.
+    #[track_caller]
+    pub fn bits(self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
+        let [a, b] = self.blocks(&Array::scalar(0u32), &counter(&to_shape(shape)));
+        a ^ b
+    }
+
+    /// Uniform in `[0, 1)`: 23 random bits of an `f32`, 52 of an `f64`.
+    ///
+    /// # Panics
+    /// If `dtype` is not floating.
+    #[track_caller]
+    pub fn uniform(self, shape: impl IntoIterator<Item = impl Into<Dim>>, dtype: DType) -> Array {
+        floating("uniform", dtype);
+        match dtype {
+            // A number in [1, 2) has the random bits as its fraction.
+            DType::F32 => ((self.bits(shape) >> 9) | 0x3f80_0000u32).bitcast(DType::F32) - 1.0,
+            _ => {
+                let [high, low] = self.blocks(&Array::scalar(0u32), &counter(&to_shape(shape)));
+                let scaled = |word: Array, scale: f64| word.astype(DType::F64) * scale;
+                scaled(high, 0.5f64.powi(32)) + scaled(low >> 12, 0.5f64.powi(52))
+            }
+        }
+    }
+
+    /// Uniform in `[low, high)`.
+    ///
+    /// # Panics
+    /// If `dtype` is not floating.
+    #[track_caller]
+    pub fn uniform_range(
+        self,
+        shape: impl IntoIterator<Item = impl Into<Dim>>,
+        low: f64,
+        high: f64,
+        dtype: DType,
+    ) -> Array {
+        let unit = self.uniform(shape, dtype);
+        let [low, high] = [low, high].map(|x| Literal::from_f64(dtype, x).as_f64());
+        let width = Literal::from_f64(dtype, high - low).as_f64();
+        let power_of_two = width.to_bits() << 12 == 0;
+        let scaled = match dtype {
+            // JAX rounds `unit · width + low` once. The product is exact where the width is a power of two, and in
+            // f64 otherwise.
+            DType::F32 if !power_of_two => (unit.astype(DType::F64) * width + low).astype(DType::F32),
+            _ => unit * width + low,
+        };
+        scaled.maximum(low)
+    }
+
+    /// `true` with probability `p`.
+    #[track_caller]
+    pub fn bernoulli(self, p: f32, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
+        self.uniform(shape, DType::F32).lt(p)
+    }
+
+    /// Uniform in `low..high`, `i32`; all `low` where that range is empty.
+    #[track_caller]
+    pub fn randint(self, shape: impl IntoIterator<Item = impl Into<Dim>>, low: i32, high: i32) -> Array {
+        let shape = to_shape(shape);
+        let [high_key, low_key] = self.split();
+        let (high_bits, low_bits) = (high_key.bits(shape.clone()), low_key.bits(shape));
+        let span = if high <= low { 1 } else { high.wrapping_sub(low) as u32 };
+        // 2³² mod span, so that both draws together are one of 64 bits.
+        let half = (1u32 << 16) % span;
+        let multiplier = half.wrapping_mul(half) % span;
+        let offset = ((high_bits % span) * multiplier + low_bits % span) % span;
+        offset.astype(DType::I32) + low
+    }
+
+    /// Normal, with mean 0 and variance 1.
+    ///
+    /// # Panics
+    /// If `dtype` is not floating.
+    #[track_caller]
+    pub fn normal(self, shape: impl IntoIterator<Item = impl Into<Dim>>, dtype: DType) -> Array {
+        let u = self.uniform_range(shape, next(dtype, -1.0, true), 1.0, dtype);
+        erf_inv(&u) * 2f64.sqrt()
+    }
+
+    /// Normal, with mean 0 and variance 1 before all outside `(low, high)` is left out.
+    ///
+    /// # Panics
+    /// If `dtype` is not floating.
+    #[track_caller]
+    pub fn truncated_normal(
+        self,
+        shape: impl IntoIterator<Item = impl Into<Dim>>,
+        low: f64,
+        high: f64,
+        dtype: DType,
+    ) -> Array {
+        let [a, b] = [low, high].map(|x| erf(x / 2f64.sqrt()));
+        let u = self.uniform_range(shape, a, b, dtype);
+        (erf_inv(&u) * 2f64.sqrt()).clip(next(dtype, low, true), next(dtype, high, false))
+    }
+
+    /// The numbers below `n` in random order, `i32`. Computed on the host.
+    ///
+    /// # Panics
+    /// If the key is being traced.
+    #[track_caller]
+    pub fn permutation(self, n: usize) -> Array {
+        let mut key = match self.to_words() {
+            Ok(words) => words,
+            Err(error) => refuse(Error::Trace(format!(
+                "permutation: is computed on the host, so call it outside the traced function: {error}"
+            ))),
+        };
+        let mut order: Vec<i32> = (0..n as i32).collect();
+        // Sorting by random words; with repetitions, so that equal words leave no trace.
+        let rounds = (3.0 * (n.max(1) as f64).ln() / f64::from(u32::MAX).ln()).ceil() as u32;
+        for _ in 0..rounds {
+            let subkey = threefry2x32(key, [0, 1]);
+            key = threefry2x32(key, [0, 0]);
+            let word = |i: usize| {
+                let [a, b] = threefry2x32(subkey, [0, i as u32]);
+                a ^ b
+            };
+            let mut keyed: Vec<(u32, i32)> = order.iter().enumerate().map(|(i, x)| (word(i), *x)).collect();
+            keyed.sort_by_key(|(word, _)| *word);
+            order = keyed.into_iter().map(|(_, x)| x).collect();
+        }
+        Array::new(&[n], order)
+    }
+}

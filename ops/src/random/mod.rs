@@ -1,0 +1,188 @@
+//! Random numbers as a function of a key: `threefry2x32`, bit for bit as `jax.random` with
+//! `jax_threefry_partitionable=True`.
+//!
+//! A [`Key`] is neither `Copy` nor `Clone`, and every sampler takes it by value: a key is used once. Element `i`
+//! (row-major) of a draw depends on the key and on `i` alone, so a mask can be made again wherever it is needed.
+//!
+//! ```compile_fail,E0382
+//! # use gavotte::{DType, random::Key};
+//! let key = Key::new(0);
+//! let a = key.uniform([2], DType::F32);
+//! let b = key.uniform([2], DType::F32); // the key has been used
+//! ```
+
+mod distributions;
+mod erf;
+mod rng;
+
+pub use rng::KeyRng;
+
+use crate::array::{Array, apply_many};
+use crate::elementwise::{THREEFRY2X32, threefry2x32};
+use crate::generate::{dim_value, iota};
+use crate::movement::{reject, reshape, slice};
+use crate::operators::where_;
+use gavotte_core::aval::{DType, Dim, Shape, volume};
+use gavotte_core::error::Error;
+use gavotte_core::ir::{Params, refuse};
+use gavotte_core::tree::Tree;
+
+/// A key: `u32[2]`. Use it once, or [`split`](Key::split) it.
+#[derive(Tree, Debug)]
+pub struct Key(Array);
+
+impl Key {
+    /// The key of a seed: its high and its low word.
+    pub fn new(seed: u64) -> Key {
+        Key::from_words([(seed >> 32) as u32, seed as u32])
+    }
+
+    fn from_words(words: [u32; 2]) -> Key {
+        Key(Array::new(&[2], words.to_vec()))
+    }
+
+    /// The key in an array of two words, as [`split_array`](Key::split_array) gives them.
+    ///
+    /// # Panics
+    /// If the array is not `u32[2]`.
+    #[track_caller]
+    pub fn from_array(words: Array) -> Key {
+        if words.dtype() != DType::U32 || words.ndim() != 1 || words.dim(0) != 2usize {
+            reject("from_array", "a key is u32[2]", &[&words]);
+        }
+        Key(words)
+    }
+
+    /// The two words, as an array.
+    pub fn into_array(self) -> Array {
+        self.0
+    }
+
+    /// The two words on the host; an error while the key is being traced.
+    fn to_words(&self) -> Result<[u32; 2], Error> {
+        let host = self.0.to_host()?;
+        let words = host.as_slice::<u32>();
+        Ok([words[0], words[1]])
+    }
+
+    /// The two words as scalars.
+    #[track_caller]
+    fn words(&self) -> [Array; 2] {
+        if let Ok(words) = self.to_words() {
+            return words.map(Array::scalar);
+        }
+        [0usize, 1].map(|i| {
+            let word = slice(self.0.value(), &[i.into()], &[(i + 1).into()], &[1]);
+            reshape(&word, &[]).into()
+        })
+    }
+
+    /// Both words of the block function at a counter.
+    #[track_caller]
+    fn blocks(&self, high: &Array, low: &Array) -> [Array; 2] {
+        let [k0, k1] = self.words();
+        let blocks = apply_many(THREEFRY2X32, &[&k0, &k1, high, low], Params::new());
+        blocks.try_into().unwrap_or_else(|_| unreachable!("threefry2x32 has two outputs"))
+    }
+
+    /// The key whose words are both words at a counter.
+    #[track_caller]
+    fn at(&self, high: &Array, low: &Array) -> Key {
+        let [a, b] = self.blocks(high, low);
+        Key(where_(&iota([2], 0, DType::U32).eq(0u32), a, b))
+    }
+
+    #[track_caller]
+    fn child(&self, i: usize) -> Key {
+        self.at(&Array::scalar(0u32), &Array::scalar(i as u32))
+    }
+
+    /// `N` new keys.
+    #[track_caller]
+    pub fn split<const N: usize>(self) -> [Key; N] {
+        let keys = self.split_into(N);
+        keys.try_into().unwrap_or_else(|_| unreachable!("as many as were asked for"))
+    }
+
+    /// `n` new keys.
+    #[track_caller]
+    pub fn split_into(self, n: usize) -> Vec<Key> {
+        let mut keys = Vec::with_capacity(n);
+        for i in 0..n {
+            keys.push(self.child(i));
+        }
+        keys
+    }
+
+    /// `n` new keys as `u32[n,2]`, for a map over them.
+    #[track_caller]
+    pub fn split_array(self, n: impl Into<Dim>) -> Array {
+        let shape = [n.into(), Dim::from(2)];
+        let [a, b] = self.blocks(&Array::scalar(0u32), &iota(&shape, 0, DType::U32));
+        where_(&iota(&shape, 1, DType::U32).eq(0u32), a, b)
+    }
+
+    /// A new key for a number, such as that of a training step: a `u32`, or a scalar array of integers.
+    ///
+    /// # Panics
+    /// If it is an array that is no integer scalar.
+    #[track_caller]
+    pub fn fold_in(self, data: impl FoldIn) -> Key {
+        let data = data.word();
+        if data.ndim() > 0 || !data.dtype().is_int() {
+            reject("fold_in", "takes one integer: an i32 or u32 scalar", &[&data]);
+        }
+        self.at(&Array::scalar(0u32), &data.astype(DType::U32))
+    }
+
+    /// A generator for work on the host, which implements the traits of the crate `rand`.
+    ///
+    /// # Panics
+    /// If the key is being traced.
+    #[track_caller]
+    pub fn rng(self) -> KeyRng {
+        match self.to_words() {
+            Ok(words) => KeyRng::from_words(words),
+            Err(error) => refuse(Error::Trace(format!("rng: numbers on the host need a computed key: {error}"))),
+        }
+    }
+}
+
+/// What [`Key::fold_in`] takes.
+pub trait FoldIn {
+    /// The number as an array.
+    fn word(self) -> Array;
+}
+impl FoldIn for u32 {
+    fn word(self) -> Array {
+        Array::scalar(self)
+    }
+}
+impl FoldIn for &Array {
+    fn word(self) -> Array {
+        self.clone()
+    }
+}
+impl FoldIn for Array {
+    fn word(self) -> Array {
+        self
+    }
+}
+
+/// The row-major number of each element of `shape`, as `u32`: elementwise, so that it fuses.
+#[track_caller]
+fn counter(shape: &Shape) -> Array {
+    let n = volume(shape);
+    assert!(n.as_number().is_none_or(|n| n <= 1 << 32), "a draw of {n} elements: at most 2³² fit one key");
+    let mut sum: Option<Array> = None;
+    for axis in 0..shape.len() {
+        let stride = volume(&shape[axis + 1..]);
+        let here = iota(shape, axis, DType::U32);
+        let here = if stride == 1usize { here } else { here * dim_value(&stride, DType::U32) };
+        sum = Some(match sum {
+            Some(sum) => sum + here,
+            None => here,
+        });
+    }
+    sum.unwrap_or(Array::scalar(0u32))
+}
