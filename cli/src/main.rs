@@ -14,7 +14,6 @@ mod report;
 mod train;
 
 use args::{Cli, Command};
-use clap::Parser;
 use failure::Failure;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -27,7 +26,7 @@ const REPORT: &str = "This is a bug in gavotte, not in what you did. Please repo
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     panic::set_hook(Box::new(|info| {
         *PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(info.to_string());
     }));

@@ -21,7 +21,9 @@ pub(crate) fn run(args: &OptArgs) -> Result<(), Failure> {
     let programs = parse_many(&read_text(file, &place)?, gavotte::registry())
         .map_err(|error| Failure::input(format!("{place}: {error}")))?;
     if programs.is_empty() {
-        return Err(Failure::input(format!("{place}: there is no program in it; `gavotte ir --stage grad` prints one")));
+        return Err(Failure::input(format!(
+            "{place}: there is no program in it; `gavotte ir --stage grad` prints one"
+        )));
     }
     let asked: Vec<&str> = args.passes.iter().map(String::as_str).collect();
     let names = if asked.is_empty() { PIPELINE } else { &asked };

@@ -22,8 +22,11 @@ impl Folder {
                 path.display()
             ))
         };
-        let missing: Vec<PathBuf> =
-            path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).map(PathBuf::from).collect();
+        let missing: Vec<PathBuf> = path
+            .ancestors()
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+            .map(PathBuf::from)
+            .collect();
         let mut folder = Folder { path: path.into(), made: vec![] };
         for missing in missing.into_iter().rev() {
             fs::create_dir(&missing).map_err(|error| fail(format!("cannot make the folder: {error}")))?;

@@ -38,7 +38,8 @@ pub(crate) fn to_bytes(named: &[(String, Array)], origin: &Origin) -> Result<Vec
         };
         tensors.push((path, dtype, host.shape().to_vec(), bytes));
     }
-    let views = tensors.iter().map(|(path, dtype, shape, bytes)| Ok((path, TensorView::new(*dtype, shape.clone(), bytes)?)));
+    let views =
+        tensors.iter().map(|(path, dtype, shape, bytes)| Ok((path, TensorView::new(*dtype, shape.clone(), bytes)?)));
     let views: Vec<_> = views.collect::<Result<_, safetensors::SafeTensorError>>().map_err(|error| internal(&error))?;
     let origin = serde_json::to_string(origin).map_err(|error| internal(&error))?;
     serialize(views, Some(HashMap::from([(METADATA.into(), origin)]))).map_err(|error| internal(&error))

@@ -185,11 +185,7 @@ impl Report {
     pub(crate) fn new(settings: Settings, data: DataSummary, runs: &[Run]) -> Report {
         let figure = |of: fn(&Run) -> f64| {
             let sound: Vec<f64> = runs.iter().filter(|run| run.diverged_at.is_none()).map(of).collect();
-            Figure {
-                mean: mean(&sound),
-                std: standard_deviation(&sound),
-                per_seed: runs.iter().map(of).collect(),
-            }
+            Figure { mean: mean(&sound), std: standard_deviation(&sound), per_seed: runs.iter().map(of).collect() }
         };
         Report {
             versions: Versions {
@@ -225,7 +221,7 @@ impl Report {
         writeln!(out, "{label}model{label:#}     {heads} heads of {hidden} ({attention}), dropout {dropout}, {dtype}")?;
         writeln!(
             out,
-            "{label}training{label:#}  Adam {lr}, weight decay {weight_decay}, at most {epochs} epochs, patience \
+            "{label}training{label:#}  Adam {lr:?}, weight decay {weight_decay:?}, at most {epochs} epochs, patience \
              {patience}; {threads} thread{plural} on {device}\n"
         )?;
         let header = ["seed", "epochs", "best", "train loss", "val loss", "val acc", "test acc", "macro F1", "time"];
@@ -237,7 +233,8 @@ impl Report {
             row(out, label, self.cells("mean".into(), |figure| figure.mean, 1))?;
             row(out, label, self.cells("std".into(), |figure| figure.std, 1))?;
         }
-        let spread = if self.test_acc.std.is_nan() { String::new() } else { format!(" ± {:.2}", 100.0 * self.test_acc.std) };
+        let spread =
+            if self.test_acc.std.is_nan() { String::new() } else { format!(" ± {:.2}", 100.0 * self.test_acc.std) };
         let percent = if self.test_acc.mean.is_nan() { self.test_acc.per_seed[0] } else { self.test_acc.mean };
         let bold = Style::new().bold();
         writeln!(out, "\n{label}test accuracy{label:#}  {bold}{:.2}{spread} %{bold:#}", 100.0 * percent)
@@ -275,9 +272,8 @@ pub(crate) fn to_json(document: &impl Serialize) -> Result<String, Failure> {
 
 /// The history of a run: one line an epoch.
 pub(crate) fn metrics_csv(outcome: &Outcome) -> String {
-    let mut text = String::from(
-        "epoch,step_loss,train_loss,val_loss,test_loss,train_acc,val_acc,test_acc,step_ms,best\n",
-    );
+    let mut text =
+        String::from("epoch,step_loss,train_loss,val_loss,test_loss,train_acc,val_acc,test_acc,step_ms,best\n");
     for epoch in &outcome.history {
         let (losses, accuracies) = (epoch.losses, epoch.accuracies);
         text += &format!(

@@ -73,7 +73,9 @@ impl<'a> Session<'a> {
         let TrainArgs { data, model, step, engine, .. } = args;
         let first = step.seed;
         let Some(last) = first.checked_add(args.seeds.unwrap_or(1) as u64 - 1) else {
-            return Err(Failure::input(format!("--seed {first}: there are not --seeds seeds from there on; give a smaller one")));
+            return Err(Failure::input(format!(
+                "--seed {first}: there are not --seeds seeds from there on; give a smaller one"
+            )));
         };
         let dataset = data.load()?;
         let choice = data.split_choice(&dataset);

@@ -31,9 +31,13 @@ fn programs_of_every_stage_read_back() {
             assert_eq!(parsed.to_string(), text);
         }
     }
-    let (loss, step) = (parse(&stage("trace", ""), registry()).unwrap(), parse(&stage("grad", ""), registry()).unwrap());
+    let (loss, step) =
+        (parse(&stage("trace", ""), registry()).unwrap(), parse(&stage("grad", ""), registry()).unwrap());
     assert_eq!(loss.outs.len(), 1, "the loss is one number");
-    assert!(step.outs.len() > loss.args.len() / 2 && step.eqns.len() > loss.eqns.len(), "the step holds the backward pass");
+    assert!(
+        step.outs.len() > loss.args.len() / 2 && step.eqns.len() > loss.eqns.len(),
+        "the step holds the backward pass"
+    );
 }
 
 #[test]

@@ -148,7 +148,8 @@ fn dense_and_edges_learn_alike() {
 fn a_diverging_run_keeps_the_last_good_parameters() {
     let root = TempDir::new().unwrap();
     let out = root.path().join("out");
-    let output = run(["train", "--dataset", "karate", "--lr", "1e30", "--epochs", "50", "--json", "--out", as_str(&out)]);
+    let output =
+        run(["train", "--dataset", "karate", "--lr", "1e30", "--epochs", "50", "--json", "--out", as_str(&out)]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let message = stderr(&output);
     for part in ["seed 0", "diverged in epoch", "last good", "--lr"] {
