@@ -3,12 +3,11 @@
 use crate::args::{Attention, DataArgs, DatasetName, EvalArgs, SplitChoice, name_of};
 use crate::failure::{Failure, note};
 use crate::inputs::read_file;
-use crate::params::{self, Origin};
+use crate::params::{self, Origin, Saved};
 use crate::report::{DataSummary, to_json};
 use clap::ValueEnum;
 use gavotte::Array;
 use gavotte::random::Key;
-use gavotte_core::runtime::Options;
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::metrics::Confusion;
 use gavotte_gat::model::GatConfig;
@@ -31,7 +30,7 @@ struct Report {
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let bytes = read_file("--params", &args.params)?;
-    let (named, origin) = params::from_bytes(&args.params, &bytes)?;
+    let Saved { named, origin } = params::from_bytes(&args.params, &bytes)?;
     let data = data_args(args, origin.as_ref())?;
     let dataset = data.load()?;
     if let Some(origin) = origin.as_ref().filter(|origin| origin.sha256 != dataset.sha256) {
@@ -52,8 +51,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         dtype: params::dtype_of(&named),
         ..paper
     };
-    let options = Options { threads: args.engine.threads(), ..Options::default() };
-    let trainer = Trainer::with_options(config, TrainConfig::default(), options)?;
+    let trainer = Trainer::with_options(config, TrainConfig::default(), args.engine.options())?;
     let experiment = Experiment::new(&dataset, &split, &config)?;
     let like = trainer.init(Key::new(0), &experiment)?;
     let params = from_named(&like, named).map_err(|error| {

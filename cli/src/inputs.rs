@@ -3,6 +3,7 @@
 use crate::args::{DataArgs, DatasetName, EngineArgs, SplitChoice, name_of};
 use crate::failure::{Failure, note};
 use gavotte::random::Key;
+use gavotte_core::runtime::Options;
 use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, locate_cora, planted, read_cora};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::num::NonZeroUsize;
@@ -79,6 +80,11 @@ fn split_key(seed: u64) -> Key {
 }
 
 impl EngineArgs {
+    /// What the engine is told.
+    pub(crate) fn options(&self) -> Options {
+        Options { threads: self.threads() }
+    }
+
     /// How many threads to run on.
     pub(crate) fn threads(&self) -> NonZeroUsize {
         let asked = self.threads.and_then(NonZeroUsize::new);
