@@ -61,7 +61,11 @@ impl SplitChoice {
             SplitChoice::Pygcn => Split::pygcn(dataset),
             SplitChoice::File(path) => Split::read_tsv(path, dataset),
         };
-        let split = split.map_err(|error| Failure::input(format!("--split {self}: {error}")))?;
+        let split = split.map_err(|error| match self {
+            // The error names the file.
+            SplitChoice::File(_) => Failure::input(format!("--split: {error}")),
+            _ => Failure::input(format!("--split {self}: {error}")),
+        })?;
         for (part, nodes) in [("val", &split.val), ("test", &split.test)] {
             if nodes.is_empty() {
                 return Err(Failure::input(format!(
