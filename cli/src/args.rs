@@ -189,7 +189,7 @@ pub(crate) struct IrArgs {
     /// How far to compile
     #[arg(long, value_enum, value_name = "STAGE")]
     pub(crate) stage: Stage,
-    /// Behind each equation, the source line that made it
+    /// Behind each equation of the first three stages, the source line that made it
     #[arg(long)]
     pub(crate) locations: bool,
     #[command(flatten)]

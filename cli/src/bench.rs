@@ -3,12 +3,11 @@
 use crate::args::BenchArgs;
 use crate::failure::Failure;
 use crate::report::to_json;
-use crate::train::model_config;
+use crate::train::Prepared;
 use gavotte::random::Key;
-use gavotte_core::runtime::Options;
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::statistics::quantile;
-use gavotte_gat::train::{State, TrainConfig, Trainer};
+use gavotte_gat::train::{State, Trainer};
 use serde::Serialize;
 use std::io::Write;
 use std::time::Instant;
@@ -34,12 +33,7 @@ struct Report {
 
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let BenchArgs { data, model, step, engine, steps, .. } = args;
-    let dataset = data.load()?;
-    let split = data.split_choice(&dataset).of(&dataset, step.seed)?;
-    let config = TrainConfig { learning_rate: step.lr, weight_decay: step.weight_decay, ..TrainConfig::default() };
-    let options = Options { threads: engine.threads(), ..Options::default() };
-    let trainer = Trainer::with_options(model_config(&dataset, model, step), config, options)?;
-    let experiment = Experiment::new(&dataset, &split, &trainer.model)?;
+    let Prepared { dataset, trainer, experiment } = Prepared::new(data, model, step, engine)?;
     let params = trainer.init(Key::new(step.seed), &experiment)?;
     let mut bench = Bench { trainer: &trainer, experiment: &experiment, seed: step.seed, next: 0, loss: f64::NAN };
 

@@ -1,14 +1,14 @@
 //! `gavotte eval`: the figures of saved parameters.
 
-use crate::args::{Attention, DataArgs, DatasetName, EvalArgs, SplitChoice, name_of};
+use crate::args::{Attention, DataArgs, DatasetName, EvalArgs, SplitChoice};
 use crate::failure::{Failure, note};
 use crate::inputs::read_file;
-use crate::params::{self, Origin};
+use crate::params::{self, Origin, Saved};
 use crate::report::{DataSummary, to_json};
 use clap::ValueEnum;
 use gavotte::Array;
 use gavotte::random::Key;
-use gavotte_core::runtime::Options;
+use gavotte_gat::data::Dataset;
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::metrics::Confusion;
 use gavotte_gat::model::GatConfig;
@@ -31,8 +31,8 @@ struct Report {
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let bytes = read_file("--params", &args.params)?;
-    let (named, origin) = params::from_bytes(&args.params, &bytes)?;
-    let data = data_args(args, origin.as_ref())?;
+    let Saved { named, origin } = params::from_bytes(&args.params, &bytes)?;
+    let data = data_args(args, origin.as_ref());
     let dataset = data.load()?;
     if let Some(origin) = origin.as_ref().filter(|origin| origin.sha256 != dataset.sha256) {
         note(&format!(
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         ));
     }
     let seed = args.seed.or(origin.as_ref().map(|origin| origin.seed)).unwrap_or(0);
-    let choice = data.split_choice(&dataset);
+    let choice = split_choice(&data, &dataset, origin.as_ref())?;
     let split = choice.of(&dataset, seed)?;
     let paper = GatConfig::new(dataset.n_class());
     let trained = origin.as_ref().and_then(|origin| Attention::from_str(&origin.attention, false).ok());
@@ -52,8 +52,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         dtype: params::dtype_of(&named),
         ..paper
     };
-    let options = Options { threads: args.engine.threads(), ..Options::default() };
-    let trainer = Trainer::with_options(config, TrainConfig::default(), options)?;
+    let trainer = Trainer::with_options(config, TrainConfig::default(), args.engine.options())?;
     let experiment = Experiment::new(&dataset, &split, &config)?;
     let like = trainer.init(Key::new(0), &experiment)?;
     let params = from_named(&like, named).map_err(|error| {
@@ -89,23 +88,26 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// What the command line says of the data, and for the rest what the parameters say.
-fn data_args(args: &EvalArgs, origin: Option<&Origin>) -> Result<DataArgs, Failure> {
+/// The data set that the command line names, or else that of the training.
+fn data_args(args: &EvalArgs, origin: Option<&Origin>) -> DataArgs {
     let mut data = args.data.clone();
-    let Some(origin) = origin else { return Ok(data) };
     if data.dataset.is_none() && data.data.is_none() {
-        data.dataset = DatasetName::from_str(&origin.dataset, false).ok();
+        data.dataset = origin.and_then(|origin| DatasetName::from_str(&origin.dataset, false).ok());
     }
-    if data.split.is_none() && name_of(&data.name()) == origin.dataset {
-        let split = origin.split.parse::<SplitChoice>();
-        data.split = Some(split.map_err(|_| {
+    data
+}
+
+/// The split that the command line names; else that of the training, where the data are the same; else the data's own.
+fn split_choice(data: &DataArgs, dataset: &Dataset, origin: Option<&Origin>) -> Result<SplitChoice, Failure> {
+    match origin.filter(|origin| data.split.is_none() && origin.sha256 == dataset.sha256) {
+        None => Ok(data.split_choice(dataset)),
+        Some(origin) => origin.split.parse().map_err(|_| {
             Failure::input(format!(
                 "the parameters were trained on the split {}, and that file is not there; say --split FILE",
                 origin.split
             ))
-        })?);
+        }),
     }
-    Ok(data)
 }
 
 impl Report {

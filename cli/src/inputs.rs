@@ -3,6 +3,7 @@
 use crate::args::{DataArgs, DatasetName, EngineArgs, SplitChoice, name_of};
 use crate::failure::{Failure, note};
 use gavotte::random::Key;
+use gavotte_core::runtime::Options;
 use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, locate_cora, planted, read_cora};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::num::NonZeroUsize;
@@ -60,7 +61,11 @@ impl SplitChoice {
             SplitChoice::Pygcn => Split::pygcn(dataset),
             SplitChoice::File(path) => Split::read_tsv(path, dataset),
         };
-        let split = split.map_err(|error| Failure::input(format!("--split {self}: {error}")))?;
+        let split = split.map_err(|error| match self {
+            // The error names the file.
+            SplitChoice::File(_) => Failure::input(format!("--split: {error}")),
+            _ => Failure::input(format!("--split {self}: {error}")),
+        })?;
         for (part, nodes) in [("val", &split.val), ("test", &split.test)] {
             if nodes.is_empty() {
                 return Err(Failure::input(format!(
@@ -79,6 +84,11 @@ fn split_key(seed: u64) -> Key {
 }
 
 impl EngineArgs {
+    /// What the engine is told.
+    pub(crate) fn options(&self) -> Options {
+        Options { threads: self.threads() }
+    }
+
     /// How many threads to run on.
     pub(crate) fn threads(&self) -> NonZeroUsize {
         let asked = self.threads.and_then(NonZeroUsize::new);

@@ -2,23 +2,17 @@
 
 use crate::args::{IrArgs, Stage};
 use crate::failure::Failure;
-use crate::train::model_config;
+use crate::train::Prepared;
 use gavotte::random::Key;
 use gavotte_core::ir::{PrintOptions, Program};
 use gavotte_core::kernel::Step;
-use gavotte_core::runtime::Options;
 use gavotte_gat::experiment::Experiment;
-use gavotte_gat::train::{TrainConfig, Trainer};
+use gavotte_gat::train::Trainer;
 use std::io::Write;
 
 pub(crate) fn run(args: &IrArgs) -> Result<(), Failure> {
     let IrArgs { data, model, step, engine, .. } = args;
-    let dataset = data.load()?;
-    let split = data.split_choice(&dataset).of(&dataset, step.seed)?;
-    let config = TrainConfig { learning_rate: step.lr, weight_decay: step.weight_decay, ..TrainConfig::default() };
-    let options = Options { threads: engine.threads(), ..Options::default() };
-    let trainer = Trainer::with_options(model_config(&dataset, model, step), config, options)?;
-    let experiment = Experiment::new(&dataset, &split, &trainer.model)?;
+    let Prepared { trainer, experiment, .. } = Prepared::new(data, model, step, engine)?;
     let text = text_of(args, &trainer, &experiment)?;
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())?;

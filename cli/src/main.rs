@@ -22,23 +22,25 @@ use std::sync::Mutex;
 const REPORT: &str = "This is a bug in gavotte, not in what you did. Please report this text together with the command \
                       you ran and the output of `gavotte --version`.";
 
-/// Where and why the latest panic was, for when it reaches the top.
-static PANIC: Mutex<Option<String>> = Mutex::new(None);
+/// Where and why there were panics: those of threads come before that of whoever waited for them.
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn main() -> ExitCode {
     let cli = Cli::read();
-    panic::set_hook(Box::new(|info| {
-        *PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(info.to_string());
-    }));
-    let result = panic::catch_unwind(AssertUnwindSafe(|| run(&cli.command)));
-    let result = result.unwrap_or_else(|_| {
-        let said = PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        Err(Failure::Run(format!("internal error: {}\n{REPORT}", said.unwrap_or_else(|| "unknown".into()))))
-    });
-    match result {
+    match guarded(|| run(&cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Runs a command. A panic, which is a bug, becomes a failure that asks for a report.
+fn guarded(command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    let panics = || PANICS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    panic::set_hook(Box::new(move |info| panics().push(info.to_string())));
+    let result = panic::catch_unwind(AssertUnwindSafe(command));
+    drop(panic::take_hook());
+    let said = std::mem::take(&mut *panics());
+    result.unwrap_or_else(|_| Err(Failure::Run(format!("internal error: {}\n{REPORT}", said.join("\n")))))
 }
 
 fn run(command: &Command) -> Result<(), Failure> {
@@ -48,5 +50,21 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(args),
         Command::Ir(args) => ir::run(args),
         Command::Opt(args) => opt::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_asks_for_a_report() {
+        let Err(Failure::Run(message)) = guarded(|| panic!("the roof is off")) else {
+            panic!("a panic is a failed run");
+        };
+        for part in ["internal error", "the roof is off", file!(), "report", "gavotte --version"] {
+            assert!(message.contains(part), "`{part}` is not in: {message}");
+        }
+        assert!(guarded(|| Ok(())).is_ok());
     }
 }

@@ -25,6 +25,13 @@ pub(crate) struct Origin {
     pub(crate) epoch: usize,
 }
 
+/// A file of parameters.
+pub(crate) struct Saved {
+    pub(crate) named: Vec<(String, Array)>,
+    /// Where they come from, if the file says so.
+    pub(crate) origin: Option<Origin>,
+}
+
 /// The bytes of a file with these parameters.
 pub(crate) fn to_bytes(named: &[(String, Array)], origin: &Origin) -> Result<Vec<u8>, Failure> {
     let internal = |error: &dyn std::fmt::Display| Failure::Run(format!("cannot save the parameters: {error}"));
@@ -45,8 +52,8 @@ pub(crate) fn to_bytes(named: &[(String, Array)], origin: &Origin) -> Result<Vec
     serialize(views, Some(HashMap::from([(METADATA.into(), origin)]))).map_err(|error| internal(&error))
 }
 
-/// The parameters in a file, and where they come from, if it says so. `path` is for errors.
-pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<(Vec<(String, Array)>, Option<Origin>), Failure> {
+/// Reads a file of parameters. `path` is for errors.
+pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Saved, Failure> {
     let fail = |why: String| {
         Failure::input(format!("--params {}: {why}; give a file that `gavotte train --out` wrote", path.display()))
     };
@@ -65,7 +72,7 @@ pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<(Vec<(String, Arra
         };
         named.push((name, HostArray::from_data(view.shape(), data).into()));
     }
-    Ok((named, origin))
+    Ok(Saved { named, origin })
 }
 
 /// The one floating type of the parameters; f32 where there is none.
@@ -107,7 +114,7 @@ mod tests {
     #[test]
     fn what_is_saved_is_read() {
         let bytes = to_bytes(&parameters(), &origin()).unwrap();
-        let (mut named, found) = from_bytes(Path::new("p"), &bytes).unwrap();
+        let Saved { mut named, origin: found } = from_bytes(Path::new("p"), &bytes).unwrap();
         named.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(found, Some(origin()));
         for ((path, array), (found_path, found)) in parameters().iter().zip(&named) {

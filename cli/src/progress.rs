@@ -4,7 +4,7 @@ use gavotte_gat::train::Epoch;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 
-const TEMPLATE: &str = "{prefix}{bar:24.cyan} {pos}/{len}  {msg}";
+const TEMPLATE: &str = "{prefix}{bar:16.cyan} {pos}/{len}  {wide_msg}";
 
 /// A bar of one run.
 pub(crate) struct Live(ProgressBar);
@@ -27,7 +27,7 @@ impl Live {
         let Epoch { losses, accuracies, step_ms, .. } = epoch;
         self.0.set_position(epoch.epoch as u64);
         self.0.set_message(format!(
-            "loss {:.3} train {:.3} val   accuracy {:.1} % train {:.1} % val   {step_ms:.2} ms a step",
+            "train/val loss {:.3}/{:.3}, accuracy {:.1}/{:.1} %, {step_ms:.2} ms a step",
             losses.train,
             losses.val,
             100.0 * accuracies.train,

@@ -1,13 +1,12 @@
 //! `gavotte train`: trains one run a seed.
 
-use crate::args::{ModelArgs, StepArgs, TrainArgs, name_of};
+use crate::args::{DataArgs, EngineArgs, ModelArgs, StepArgs, TrainArgs, name_of};
 use crate::failure::Failure;
 use crate::output::Folder;
 use crate::params::{self, Origin};
 use crate::progress::Live;
 use crate::report::{DataSummary, Report, Run, Settings, metrics_csv, to_json};
 use gavotte::random::Key;
-use gavotte_core::runtime::Options;
 use gavotte_gat::data::{Dataset, Split};
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
@@ -43,7 +42,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
 }
 
 /// The model that the command line asks for.
-pub(crate) fn model_config(dataset: &Dataset, model: &ModelArgs, step: &StepArgs) -> GatConfig {
+fn model_config(dataset: &Dataset, model: &ModelArgs, step: &StepArgs) -> GatConfig {
     GatConfig {
         heads: model.heads,
         hidden: model.hidden,
@@ -51,6 +50,29 @@ pub(crate) fn model_config(dataset: &Dataset, model: &ModelArgs, step: &StepArgs
         attention: model.attention.form(),
         dtype: step.dtype,
         ..GatConfig::new(dataset.n_class())
+    }
+}
+
+/// The training step of a command that looks at it, and does not train.
+pub(crate) struct Prepared {
+    pub(crate) dataset: Dataset,
+    pub(crate) trainer: Trainer,
+    pub(crate) experiment: Experiment,
+}
+
+impl Prepared {
+    pub(crate) fn new(
+        data: &DataArgs,
+        model: &ModelArgs,
+        step: &StepArgs,
+        engine: &EngineArgs,
+    ) -> Result<Self, Failure> {
+        let dataset = data.load()?;
+        let split = data.split_choice(&dataset).of(&dataset, step.seed)?;
+        let config = TrainConfig { learning_rate: step.lr, weight_decay: step.weight_decay, ..TrainConfig::default() };
+        let trainer = Trainer::with_options(model_config(&dataset, model, step), config, engine.options())?;
+        let experiment = Experiment::new(&dataset, &split, &trainer.model)?;
+        Ok(Prepared { dataset, trainer, experiment })
     }
 }
 
@@ -87,8 +109,7 @@ impl<'a> Session<'a> {
             weight_decay: step.weight_decay,
             patience: Some(args.patience),
         };
-        let options = Options { threads: engine.threads(), ..Options::default() };
-        let trainer = Trainer::with_options(model_config(&dataset, model, step), config, options)?;
+        let trainer = Trainer::with_options(model_config(&dataset, model, step), config, engine.options())?;
         let summary = DataSummary::new(&dataset, data.data.as_deref(), &choice, &splits[0]);
         let (folder, folders) = prepare(args, &seeds)?;
         Ok(Session { args, dataset, data: summary, trainer, seeds, splits, folder, folders })

@@ -128,7 +128,7 @@ fn eval_gives_the_same_figures() {
         for figure in ["train_loss", "val_loss", "test_loss", "train_acc", "val_acc", "test_acc", "test_macro_f1"] {
             assert_eq!(found[figure], trained[figure]["mean"], "{name}: {figure}");
         }
-        let text = stdout(run(["eval", "--params", as_str(&params), "--dataset", "karate"]));
+        let text = stdout(run(["eval", "--params", as_str(&params), "--dataset", "karate", "--threads", "2"]));
         assert!(text.contains("macro F1"), "{text}");
     }
 }
@@ -164,4 +164,20 @@ fn a_diverging_run_keeps_the_last_good_parameters() {
         let finite = |word: &[u8]| f32::from_le_bytes(word.try_into().unwrap()).is_finite();
         assert!(tensor.data().chunks(4).all(finite), "{name}");
     }
+}
+
+#[test]
+fn eval_on_other_files_of_the_same_network() {
+    let Some(data) = crate::test_data() else { return };
+    let root = TempDir::new().unwrap();
+    let (archive, split) = (data.join("cora.tgz"), data.join("cora.public-split.tsv"));
+    let args = ["train", "--data", as_str(&archive), "--split", as_str(&split), "--epochs", "2", "--json", "--out"];
+    let trained = json(run(args.into_iter().chain([as_str(root.path())])));
+    let params = root.path().join("params.safetensors");
+    let again = json(run(["eval", "--params", as_str(&params), "--data", as_str(&archive), "--json"]));
+    assert_eq!(again["test_acc"], trained["test_acc"]["mean"]);
+    // Planetoid's files hold the same network in another order, with the same split.
+    let output = run(["eval", "--params", as_str(&params), "--data", as_str(&data.join("planetoid")), "--json"]);
+    assert!(stderr(&output).contains("trained on other data"), "{}", stderr(&output));
+    assert_eq!(json(output)["data"]["split"], "public");
 }

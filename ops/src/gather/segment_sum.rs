@@ -1,7 +1,7 @@
 //! `segment_sum`: the sum of the members of each segment.
 
 use super::read::sample_segments;
-use super::{gather_segments, members, refs, segments};
+use super::{gather_segments, members, refs, refuse_batched_segments, segments};
 use crate::movement::operands;
 use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::{Data, HostArray, HostElement};
@@ -58,9 +58,7 @@ pub(super) fn fold<T: HostElement>(xs: &[T], ins: &[&HostArray], first: T, combi
 
 /// The rule `batch` of a reduction by segment: a new axis of the data stays where it is, or moves behind the members.
 pub(super) fn batch_segmented(prim: &'static dyn Primitive, cx: &Batch<'_>) -> Batched {
-    let name = prim.name();
-    let segments = cx.ins[1..].iter().any(|(_, at)| at.is_some());
-    assert!(!segments, "{name}: vmap over the graph itself is not supported: batch graphs by joining them");
+    refuse_batched_segments(prim.name(), cx);
     let (data, at) = (&cx.ins[0].0, cx.ins[0].1.expect("the data are batched"));
     let behind = at.max(1);
     let mut ins = vec![move_axis(data, at, behind)];
