@@ -136,7 +136,8 @@ fn mask(nodes: &[i32], n_node: usize, dtype: DType) -> Result<Array, Error> {
     let mut mask = vec![0f32; n_node];
     for node in nodes {
         let place = usize::try_from(*node).ok().and_then(|node| mask.get_mut(node));
-        *place.ok_or_else(|| Error::Config(format!("the split names node {node}, and there are {n_node} nodes")))? = 1.0;
+        *place.ok_or_else(|| Error::Config(format!("the split names node {node}, and there are {n_node} nodes")))? =
+            1.0;
     }
     Ok(Array::new(&[n_node], mask).astype(dtype).declare(["n"]))
 }
