@@ -5,9 +5,9 @@ use gavotte_core::device::HostArray;
 use gavotte_core::ir::structural::BROADCAST_IN_DIM;
 use gavotte_core::ir::{Atom, Attr, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var, parse, verify};
 use gavotte_core::{pass, with_data};
-use gavotte_tests::arrays::{Random, from_numbers, numbers};
-use gavotte_tests::compare::{difference, floating, run, widened_arrays, widened_program};
-use gavotte_tests::laws::{check_jvp, check_linearize, check_vjp, check_vmap};
+use gavotte_tests::arrays::{Random, from_numbers, moved, numbers, random_array, stack};
+use gavotte_tests::compare::{difference, floating, random_like, run, widened_arrays, widened_program};
+use gavotte_tests::laws::{check_jvp, check_linearize, check_transpose, check_vjp, check_vmap};
 use gavotte_tests::report::{caught, check_all};
 use gavotte_tests::targets::check_targets;
 use gavotte_tests::transformed::{jvp_program, vjp_program, vmap_program};
@@ -173,6 +173,49 @@ fn vjp_is_the_adjoint_of_jvp() {
     check_derivatives(|program, arrays| check_vjp(program, arrays, &mut Random::new(7)));
 }
 
+/// Whatever a primitive is linear in, it can be transposed in: the rule itself, which `vjp` need not come to.
+#[test]
+fn transpose_is_the_adjoint_where_it_is_linear() {
+    check_derivatives(|program, arrays| {
+        let mut random = Random::new(13);
+        let floats: Vec<usize> = (0..arrays.len()).filter(|i| arrays[*i].dtype().is_float()).collect();
+        for subset in 1usize..1 << floats.len() {
+            let unknown: Vec<usize> =
+                floats.iter().enumerate().filter(|(i, _)| subset >> i & 1 == 1).map(|(_, operand)| *operand).collect();
+            let (program, arrays) = linear_in(program, arrays, &unknown);
+            if is_linear(&program, &arrays, &mut random) {
+                check_transpose(&program, &arrays, &mut random).map_err(|why| format!("in {unknown:?}: {why}"))?;
+            }
+        }
+        Ok(())
+    });
+}
+
+/// The program with these arguments only; the others are constants.
+fn linear_in(program: &Program, arrays: &[HostArray], unknown: &[usize]) -> (Program, Vec<HostArray>) {
+    let pairs = program.args.iter().cloned().zip(arrays.iter().cloned()).enumerate();
+    let (args, consts): (Vec<_>, Vec<_>) = pairs.partition(|(i, _)| unknown.contains(i));
+    let apart = |list: Vec<(usize, (Binder, HostArray))>| list.into_iter().map(|(_, pair)| pair).unzip();
+    let ((args, mut arrays), (consts, more)): ((_, Vec<_>), (_, Vec<_>)) = (apart(args), apart(consts));
+    arrays.extend(more);
+    (Program { args, consts, ..program.clone() }.renumbered().inlined(), arrays)
+}
+
+/// Whether `f(x + 100 y) = f(x) + 100 f(y)` at random points, for results of floating type only.
+fn is_linear(program: &Program, arrays: &[HostArray], random: &mut Random) -> bool {
+    let (args, consts) = arrays.split_at(program.args.len());
+    let at = |args: &[HostArray]| run(program, &[args, consts].concat());
+    let along = |x: &[HostArray], y: &[HostArray]| -> Vec<HostArray> {
+        x.iter().zip(y).map(|(x, y)| moved(x, y, 100.0)).collect()
+    };
+    let mut holds = || {
+        let (x, y) = (random_like(args, random), random_like(args, random));
+        let (found, wanted) = (at(&along(&x, &y)), along(&at(&x), &at(&y)));
+        wanted.iter().flat_map(numbers).all(f64::is_finite) && difference(&found, &wanted, 1e-9).is_none()
+    };
+    program.out_avals().iter().all(|aval| aval.dtype.is_float()) && (0..16).all(|_| holds())
+}
+
 #[test]
 fn linearize_agrees_with_jvp() {
     check_derivatives(|program, arrays| check_linearize(program, arrays, &mut Random::new(8)));
@@ -186,7 +229,7 @@ fn second_order() {
         let gradient = vjp_program(program);
         let mut arrays = arrays.to_vec();
         for aval in gradient.args[arrays.len()..].iter().map(|binder| &binder.aval) {
-            arrays.push(gavotte_tests::arrays::random_array(aval, &mut random));
+            arrays.push(random_array(aval, &mut random));
         }
         check_jvp(&gradient, &arrays, &mut random)?;
         check_vjp(&gradient, &arrays, &mut random)
@@ -289,7 +332,7 @@ fn vmap_of_vjp_agrees_with_a_loop() {
         for i in 0..BATCH {
             let mut arrays = turn(&arrays, i);
             for aval in gradient.args[arrays.len()..].iter().map(|binder| &binder.aval) {
-                arrays.push(gavotte_tests::arrays::random_array(aval, &mut random));
+                arrays.push(random_array(aval, &mut random));
             }
             each.push(arrays);
         }
@@ -395,8 +438,8 @@ fn check_symbolic_rules(case: &Case, program: &Program, generic: &Program) -> Re
             .enumerate()
             .map(|(i, binder)| match case.ins.get(i) {
                 Some(array) if array.shape().len() == binder.aval.rank() => array.clone(),
-                Some(array) => gavotte_tests::arrays::stack(&vec![array.clone(); BATCH], 0),
-                None => gavotte_tests::arrays::random_array(&binder.aval, &mut random),
+                Some(array) => stack(&vec![array.clone(); BATCH], 0),
+                None => random_array(&binder.aval, &mut random),
             })
             .collect();
         if let Some(why) = difference(&run(&generic, &arrays), &run(&numeric, &arrays), 1e-6) {
@@ -498,7 +541,7 @@ fn vjp_inputs(program: &Program, ins: &[HostArray]) -> (Program, Vec<HostArray>)
     let gradient = vjp_program(program);
     let mut random = Random::new(12);
     let cotangents = gradient.args[ins.len()..].iter();
-    let cotangents = cotangents.map(|binder| gavotte_tests::arrays::random_array(&binder.aval, &mut random));
+    let cotangents = cotangents.map(|binder| random_array(&binder.aval, &mut random));
     let arrays = ins.iter().cloned().chain(cotangents).collect();
     (gradient, arrays)
 }

@@ -19,7 +19,7 @@ use crate::movement::{axis_of, reject};
 use crate::{Array, DType};
 use gavotte_core::aval::Aval;
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::{Batch, Primitive, Value};
+use gavotte_core::ir::{Primitive, Value};
 
 /// The primitives of this family.
 pub(crate) static PRIMITIVES: &[&dyn Primitive] =
@@ -34,13 +34,6 @@ fn segments(ids: &Aval, offsets: &Aval, order: &Aval) -> Result<gavotte_core::av
         )));
     }
     Ok(&offsets.shape[0] - 1)
-}
-
-/// Refuses to batch over the arrays that say which member belongs where.
-#[track_caller]
-fn refuse_batched_segments(name: &str, cx: &Batch<'_>) {
-    let batched = cx.ins[1..].iter().any(|(_, at)| at.is_some());
-    assert!(!batched, "{name}: vmap over the graph itself is not supported: batch graphs by joining them");
 }
 
 /// The members of each segment, in order.

@@ -1,7 +1,7 @@
 //! `segment_sum`: the sum of the members of each segment.
 
 use super::read::sample_segments;
-use super::{gather_segments, members, refs, refuse_batched_segments, segments};
+use super::{gather_segments, members, refs, segments};
 use crate::movement::operands;
 use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::{Data, HostArray, HostElement};
@@ -58,7 +58,9 @@ pub(super) fn fold<T: HostElement>(xs: &[T], ins: &[&HostArray], first: T, combi
 
 /// The rule `batch` of a reduction by segment: a new axis of the data stays where it is, or moves behind the members.
 pub(super) fn batch_segmented(prim: &'static dyn Primitive, cx: &Batch<'_>) -> Batched {
-    refuse_batched_segments(prim.name(), cx);
+    let name = prim.name();
+    let segments = cx.ins[1..].iter().any(|(_, at)| at.is_some());
+    assert!(!segments, "{name}: vmap over the graph itself is not supported: batch graphs by joining them");
     let (data, at) = (&cx.ins[0].0, cx.ins[0].1.expect("the data are batched"));
     let behind = at.max(1);
     let mut ins = vec![move_axis(data, at, behind)];
@@ -134,6 +136,16 @@ mod tests {
     fn the_laws_hold() {
         laws::check_samples(SEGMENT_SUM, &|_| true, &|operand| operand == 0);
         laws::check_lowering(SEGMENT_SUM);
+    }
+
+    #[test]
+    #[should_panic(expected = "batch graphs by joining them")]
+    fn segments_are_not_batched() {
+        let ins = samples(1.0).swap_remove(0).ins.into_iter().map(Value::from);
+        let ins: Vec<(Value, Option<usize>)> = ins.map(|value| (value, None)).collect();
+        let ids = gavotte_core::ir::structural::broadcast_in_dim(&ins[1].0, &[2.into(), 5.into()], &[1]);
+        let ins = [&ins[..1], &[(ids, Some(0))], &ins[2..]].concat();
+        SEGMENT_SUM.batch(&Batch { ins: &ins, size: &2.into(), params: &Params::new() });
     }
 
     #[test]
