@@ -128,7 +128,7 @@ fn assert_close(what: &str, found: &[f64], wanted: &[f64], tolerance: f64) {
         .zip(wanted)
         .map(|(a, b)| (a - b).abs())
         .fold(0.0, |worst, x| if f64::is_nan(worst) || x <= worst { worst } else { x });
-    println!("{what}: {worst:.1e} of {tolerance:.1e}");
+    eprintln!("{what}: {worst:.1e} of {tolerance:.1e}");
     assert!(worst <= tolerance, "{what}: the largest difference is {worst}, and may be {tolerance}");
 }
 
