@@ -90,6 +90,10 @@ impl SparseFeatures {
 }
 
 /// Features of nodes: one row for each.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one a model, passed by reference; a box would show in every match"
+)]
 #[derive(Clone)]
 pub enum Features {
     /// `f[n, m]`.

@@ -79,6 +79,10 @@ impl Graph {
 }
 
 /// Who sends to whom, in one of two forms. Both give the same results to rounding.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one a model, passed by reference; a box would show in every match"
+)]
 #[derive(Clone)]
 pub enum Adjacency {
     /// A list of edges: work and memory go with their number.

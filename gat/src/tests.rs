@@ -89,9 +89,9 @@ fn one_head_is_the_formula() {
     for node in 0..N_NODE {
         let received: Vec<_> = edges.iter().filter(|(_, i)| *i == node).collect();
         let total: f64 = received.iter().map(|edge| weight(edge)).sum();
-        for d in 0..2 {
+        for (d, bias) in bias.iter().enumerate() {
             let sum: f64 = received.iter().map(|edge| weight(edge) / total * project(&w, edge.0, d)).sum();
-            wanted.push(sum + project(&residual, node, d) + bias[d]);
+            wanted.push(sum + project(&residual, node, d) + bias);
         }
     }
     let found = (graph_attention(2, options()).apply_fun)(&head, &nodes(), Mode::Eval);

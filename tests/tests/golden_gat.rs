@@ -128,7 +128,7 @@ fn assert_close(what: &str, found: &[f64], wanted: &[f64], tolerance: f64) {
         .zip(wanted)
         .map(|(a, b)| (a - b).abs())
         .fold(0.0, |worst, x| if f64::is_nan(worst) || x <= worst { worst } else { x });
-    println!("{what}: {worst:.1e} of {tolerance:.1e}");
+    eprintln!("{what}: {worst:.1e} of {tolerance:.1e}");
     assert!(worst <= tolerance, "{what}: the largest difference is {worst}, and may be {tolerance}");
 }
 
@@ -214,6 +214,9 @@ fn twenty_steps_of_adam_in_f64() {
     trajectory(&golden, DType::F64, 1e-9);
 }
 
+// The parameter furthest off is element 45008 of `hidden.w`: its gradient and its weight decay, both 2.0e-4, cancel to
+// 2.5e-11, which is one rounding of either in f32. Adam's first step is 0.005 g / (|g| + 1e-8), so that rounding moves it
+// by 9e-6. All other elements are within 1.4e-6: should this test fail, look whether it is that one alone.
 #[test]
 fn twenty_steps_of_adam_in_f32() {
     let Some(golden) = Golden::open() else { return };
