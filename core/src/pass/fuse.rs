@@ -78,7 +78,11 @@ pub fn fuse(program: &Program) -> Fusion {
                 (Kind::Reshape, Some(Atom::Var(of)))
                     if fusion.place(*of) == Place::Inline && adds_unit_axes(&avals[of.index()], &binder.aval) =>
                 {
-                    if is_result[at] { (Place::Stored, "a result") } else { choose(var, cost, &uses[at], &avals) }
+                    if is_result[at] {
+                        (Place::Stored, "a result")
+                    } else {
+                        choose(var, cost, &uses[at], &avals)
+                    }
                 }
                 (Kind::Reshape, Some(Atom::Var(of))) => {
                     store_operand(&mut fusion, &mut costs, *of);
