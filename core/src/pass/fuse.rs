@@ -116,10 +116,15 @@ fn cost_of(eqn: &Eqn, costs: &[u32], fusion: &Fusion) -> u32 {
         Kind::Map { cost } => cost,
         _ => 0,
     };
+    // Where a view reads is computed: its first operand is what it reads, the others say where.
     let gathers = eqn.prim.kind() == Kind::View && eqn.ins.len() > 1;
-    let operands = eqn.ins.iter().filter_map(|atom| atom.var()).map(|var| {
-        let stored = fusion.place(var) != Place::Inline;
-        if gathers && stored { GATHER } else { costs[var.index()] }
+    let operands = eqn.ins.iter().enumerate().filter_map(|(i, atom)| {
+        let var = atom.var()?;
+        Some(match (gathers, fusion.place(var) == Place::Inline) {
+            (true, false) if i == 0 => GATHER,
+            (true, false) => 0,
+            _ => costs[var.index()],
+        })
     });
     operands.fold(own, u32::saturating_add)
 }

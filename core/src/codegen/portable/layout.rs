@@ -12,6 +12,8 @@ const TILE: usize = 1024;
 const LANE_REDUCE: usize = 64;
 /// Segments that one unit of work covers; the same for any number of threads, so that sums are.
 pub(super) const SEGMENT_BLOCK: usize = 64;
+/// A factor that is the same for all tiles is copied to be read in order, where it has at most so many elements.
+const STAGE: usize = 8 * 1024;
 /// A reduction of everything is cut into at most so many chunks, each of at least [`CHUNK`] elements.
 const MAX_CHUNKS: usize = 16;
 const CHUNK: usize = 16 * 1024;
@@ -98,6 +100,8 @@ pub(super) struct RowLoad {
 pub(super) struct Weighted {
     pub(super) f: WeightedFn,
     pub(super) rows: RowLoad,
+    /// The rows copied side by side, where they were not.
+    pub(super) staged: Option<u32>,
     pub(super) weights: u32,
     pub(super) group: usize,
 }
@@ -114,6 +118,14 @@ pub(super) enum TileOp {
         at: Affine,
         gathered: Vec<Gathered>,
         level: Level,
+        out: u32,
+    },
+    /// A matrix of `rows` by the lanes, which stays the same for all tiles.
+    Stage {
+        input: usize,
+        size: usize,
+        at: Affine,
+        rows: usize,
         out: u32,
     },
     /// `width` neighbouring elements for each row.
@@ -151,7 +163,7 @@ impl TileOp {
             }
             TileOp::Expand { from, .. } => f(*from),
             TileOp::Apply { ins, .. } => ins.iter().filter(|value| **value != NONE).for_each(|value| f(*value)),
-            TileOp::Const { .. } | TileOp::Position { .. } => {}
+            TileOp::Const { .. } | TileOp::Position { .. } | TileOp::Stage { .. } => {}
         }
     }
 }
@@ -176,6 +188,10 @@ pub struct TileKernel {
     /// Extents of the loops whose points are a tile's rows, outermost first; for segments, those of the segment and
     /// of the position.
     pub(super) rows: Vec<usize>,
+    /// The row loop along which a tile's rows follow one another.
+    pub(super) linear: Option<usize>,
+    /// Whether anything reads the coordinates of the tile's rows.
+    pub(super) reads_coordinates: bool,
     /// Lanes of a row.
     pub(super) lanes: usize,
     /// Rows of a whole tile.
@@ -200,6 +216,9 @@ enum Role {
     Row(usize),
     Lane(usize),
 }
+
+/// A loop that the next one runs over as well.
+const MERGED: Role = Role::Outer(usize::MAX);
 
 /// A loop with its extent, and what it is.
 #[derive(Clone, Copy, Debug)]
@@ -371,7 +390,8 @@ impl<'a> Prepare<'a> {
         }
         let (kept, reduced) = (self.merge(&kept), self.merge(&reduced));
         let points: usize = reduced.iter().map(|axis| axis.extent).product();
-        if (1..=LANE_REDUCE).contains(&points) && !self.is_row_product(&kept, &reduced) {
+        let row_product = self.is_row_product(&kept, &reduced);
+        if (1..=LANE_REDUCE).contains(&points) && !row_product {
             self.mode = Mode::Lanes { group: points };
             let (rows, lanes) = split_suffix(&kept, TILE / points);
             let lanes: Vec<Axis> = lanes.iter().chain(&reduced).copied().collect();
@@ -379,6 +399,7 @@ impl<'a> Prepare<'a> {
             return Ok(());
         }
         let (outer, lanes) = match kept.last() {
+            Some(_) if row_product => kept.split_at(kept.len() - 1),
             Some(last) if self.is_contiguous(last.number) => split_suffix(&kept, TILE),
             _ => (&kept[..], &[][..]),
         };
@@ -393,26 +414,30 @@ impl<'a> Prepare<'a> {
         Ok(())
     }
 
-    /// Whether the result sums products of an element that changes along `reduced` alone (of the last axes) and of rows
-    /// whose elements are neighbours along the last kept axis: better added row by row.
+    /// Whether the result sums products of an element that changes along the summed axis, but not along the last kept
+    /// one, and of rows along the last kept axis that are the same everywhere: better added row by row.
     fn is_row_product(&self, kept: &[Axis], reduced: &[Axis]) -> bool {
         let ([.., last], [summed]) = (kept, reduced) else { return false };
         let Some(Instr::Op(ScalarOp::Mul, ins)) = self.kernel.body.get(self.kernel.results[0].0 as usize) else {
             return false;
         };
-        if last.extent < 4 || summed.extent < 16 {
+        if last.extent < 4 || summed.extent < 4 || last.extent * summed.extent > STAGE || last.extent > TILE {
             return false;
         }
-        let coefs = |s: &Scalar| match &self.kernel.body[s.0 as usize] {
-            Instr::Load(input, index) => {
-                let terms = self.offset(*input as usize, index).1;
-                let of = |number: usize| terms.iter().find(|(l, _)| *l == number).map_or(0, |(_, coef)| *coef);
-                Some((of(last.number), of(summed.number)))
+        let terms = |s: &Scalar| match &self.kernel.body[s.0 as usize] {
+            Instr::Load(input, index) if index.iter().all(|at| matches!(at, Index::Affine { .. })) => {
+                let mut terms = self.offset(*input as usize, index).1;
+                terms.retain(|(l, coef)| *coef != 0 && self.roles[*l] != MERGED);
+                Some(terms)
             }
             _ => None,
         };
-        let (a, b) = (coefs(&ins[0]), coefs(&ins[1]));
-        [(a, b), (b, a)].iter().any(|pair| matches!(pair, (Some((0, 1)), Some((1, stride))) if *stride > 1))
+        let (Some(a), Some(b)) = (terms(&ins[0]), terms(&ins[1])) else { return false };
+        let has = |terms: &[(usize, i64)], number: usize| terms.iter().any(|(l, _)| *l == number);
+        [(&a, &b), (&b, &a)].into_iter().any(|(weight, row)| {
+            let only = row.iter().all(|(l, _)| *l == last.number || *l == summed.number);
+            !has(weight, last.number) && has(weight, summed.number) && has(row, last.number) && only
+        })
     }
 
     fn place(&mut self, outer: &[Axis], rows: &[Axis], lanes: &[Axis]) {
@@ -439,7 +464,7 @@ impl<'a> Prepare<'a> {
                 && self.can_merge(last.number, axis)
             {
                 // The outer loop's accesses are multiples of the inner one's: let the inner one run over both.
-                self.roles[last.number] = Role::Outer(usize::MAX);
+                self.roles[last.number] = MERGED;
                 *last = Axis { number: axis.number, extent: last.extent * axis.extent };
                 continue;
             }
@@ -521,7 +546,7 @@ impl<'a> Prepare<'a> {
         let mut lane_coefs = vec![0i64; self.lane_axes.len()];
         for (number, coef) in terms.iter().filter(|(_, coef)| *coef != 0) {
             match self.roles[*number] {
-                Role::Outer(usize::MAX) => {} // merged into the next loop
+                MERGED => {}
                 Role::Outer(i) => affine.outer.push((i, *coef)),
                 Role::Row(i) => affine.rows.push((i, *coef)),
                 Role::Lane(i) => lane_coefs[i] = *coef,
@@ -632,7 +657,20 @@ impl<'a> Prepare<'a> {
         let kept = outputs.iter().map(|output| output.value).chain(weighted.iter().flat_map(Weighted::reads));
         let kept: Vec<u32> = kept.filter(|value| *value != NONE).collect();
         let (places, scratch) = self.allocate(&kept, tile_rows);
+        let linear = match (self.mode, self.rows.len()) {
+            (Mode::Segments { .. }, _) => Some(1),
+            (_, 1) => Some(0),
+            _ => None,
+        };
+        let elsewhere = |at: &Affine| at.rows.iter().any(|(i, _)| Some(*i) != linear);
+        let reads_coordinates = self.ops.iter().any(|op| match op {
+            TileOp::Load { at, .. } | TileOp::Position { at, .. } => elsewhere(at),
+            TileOp::LoadRows { rows, .. } => elsewhere(&rows.at),
+            _ => false,
+        }) || weighted.as_ref().is_some_and(|weighted| elsewhere(&weighted.rows.at));
         Ok(TileKernel {
+            linear,
+            reads_coordinates,
             mode: self.mode,
             outer: self.outer,
             rows: self.rows,
@@ -660,7 +698,10 @@ impl<'a> Prepare<'a> {
         let Instr::Op(ScalarOp::Mul, ins) = &self.kernel.body[result.0 as usize] else { return None };
         let (a, b) = (ins[0], ins[1]);
         [(a, b), (b, a)].into_iter().find_map(|(wide, weight)| {
-            if wide == weight || self.uses(wide) != 1 || self.lanes_of(wide)? != Lanes::Contiguous {
+            if wide == weight || self.uses(wide) != 1 {
+                return None;
+            }
+            if self.lanes_of(wide)? != Lanes::Contiguous && !self.can_stage(wide) {
                 return None;
             }
             match self.lanes_of(weight) {
@@ -671,6 +712,15 @@ impl<'a> Prepare<'a> {
                 _ => None,
             }
         })
+    }
+
+    /// Whether a load's rows are the same for all tiles, and few.
+    fn can_stage(&self, scalar: Scalar) -> bool {
+        let Instr::Load(input, index) = &self.kernel.body[scalar.0 as usize] else { return false };
+        let (constant, terms) = self.offset(*input as usize, index);
+        let affine = index.iter().all(|at| matches!(at, Index::Affine { .. }));
+        let at = self.affine(constant, &terms);
+        affine && at.outer.is_empty() && self.rows.len() == 1 && self.rows[0] * self.lanes <= STAGE
     }
 
     fn uses(&self, scalar: Scalar) -> usize {
@@ -718,7 +768,18 @@ impl<'a> Prepare<'a> {
             self.expand(self.scalars[weight.0 as usize], Level::Row)
         };
         let f = weighted_fn(dtype).expect("asked for before");
-        Weighted { f, rows: self.row_load(wide), weights, group }
+        let mut rows = self.row_load(wide);
+        let mut staged = None;
+        if rows.at.lanes != Lanes::Contiguous {
+            let n = self.rows[0];
+            let out = self.value(Level::Row, true, dtype);
+            self.widths.push((out, n * self.lanes));
+            let RowLoad { input, size, at, .. } = rows.clone();
+            self.setup.push(TileOp::Stage { input, size, at, rows: n, out });
+            rows.at = Affine { rows: vec![(0, self.lanes as i64)], lanes: Lanes::Contiguous, ..Affine::default() };
+            staged = Some(out);
+        }
+        Weighted { f, rows, staged, weights, group }
     }
 
     /// A load without the part of its lanes.
@@ -836,7 +897,9 @@ impl<'a> Prepare<'a> {
                 Level::Lane => self.lanes,
                 Level::Row => {
                     let width = self.widths.iter().find(|(v, _)| *v as usize == value);
-                    tile_rows * width.map_or(1, |(_, width)| *width)
+                    // A fixed value of another width is a whole matrix.
+                    let rows = if width.is_some() && self.values[value].1 { 1 } else { tile_rows };
+                    rows * width.map_or(1, |(_, width)| *width)
                 }
                 Level::Full => tile_rows * self.lanes,
             };
@@ -863,6 +926,7 @@ impl<'a> Prepare<'a> {
                 TileOp::Const { out, .. }
                 | TileOp::Load { out, .. }
                 | TileOp::LoadRows { out, .. }
+                | TileOp::Stage { out, .. }
                 | TileOp::Position { out, .. }
                 | TileOp::Expand { out, .. } => [*out, NONE],
             };

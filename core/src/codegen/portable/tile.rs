@@ -189,7 +189,7 @@ impl Run<'_> {
     /// Sets the coordinates of the tile's rows, where there is more than one row loop.
     fn set_rows(&mut self, tile: &Tile) {
         let extents = &self.kernel.rows;
-        if extents.len() < 2 {
+        if !self.kernel.reads_coordinates {
             return;
         }
         let mut rest = tile.start;
@@ -312,7 +312,11 @@ impl Run<'_> {
                 } else {
                     RowPlaces::Listed(&self.scratch.offsets[rows.clone()])
                 };
-                let from = Rows { from: self.access.inputs[*input], n: rows.len(), at: places };
+                let from = match weighted.staged {
+                    Some(staged) => self.pointer(staged).cast_const(),
+                    None => self.access.inputs[*input],
+                };
+                let from = Rows { from, n: rows.len(), at: places };
                 let skip = rows.start * (lanes / weighted.group) * output.size;
                 (weighted.f)(&from, lanes, weighted.group, self.pointer(weighted.weights).add(skip), into);
             } else if let Some((combine, _, _)) = output.combine {
@@ -323,7 +327,12 @@ impl Run<'_> {
 
     /// Whether rows are a fixed distance apart.
     fn is_strided(&self, rows: &RowLoad) -> bool {
-        self.kernel.rows.len() < 2 && rows.gathered.is_empty()
+        rows.gathered.is_empty() && self.is_linear(&rows.at)
+    }
+
+    /// Whether an offset grows by the same from row to row.
+    fn is_linear(&self, at: &Affine) -> bool {
+        at.rows.iter().all(|(i, _)| self.kernel.linear == Some(*i))
     }
 
     unsafe fn reduce_segments(&mut self, units: Range<usize>, offsets_input: usize) {
@@ -360,12 +369,12 @@ impl Run<'_> {
                     while start < last {
                         let tile = Tile { rows: kernel.tile_rows.min(last - start), start };
                         let mut s = segment;
-                        for r in 0..tile.rows {
+                        let named = if kernel.reads_coordinates { tile.rows } else { 0 };
+                        for r in 0..named {
                             while offset(s + 1) as usize <= start + r {
                                 s += 1;
                             }
                             self.scratch.coordinates[0][r] = s as i64;
-                            self.scratch.coordinates[1][r] = (start + r) as i64;
                         }
                         self.body(&tile);
                         let mut r = 0;
@@ -416,6 +425,18 @@ impl Run<'_> {
                         *into.add(i) = self.scratch.lane_offsets[i] as i32;
                     }
                 }
+                TileOp::Stage { input, size, at, rows, out } => {
+                    let into = self.pointer(*out);
+                    let from = self.access.inputs[*input];
+                    let stride = at.rows.first().map_or(0, |(_, coef)| *coef);
+                    for r in 0..*rows {
+                        let row = Affine { constant: at.constant + stride * r as i64, rows: vec![], ..at.clone() };
+                        self.element_offsets(&row, &[], Level::Lane, tile);
+                        let offsets = &self.scratch.lane_offsets[..lanes];
+                        let into = into.add(r * lanes * size);
+                        by_size!(*size, T => gather::<T>(from.cast(), offsets, into.cast()));
+                    }
+                }
                 TileOp::LoadRows { rows, width, out } => self.load_rows(rows, *width, *out, tile),
                 TileOp::Load { input, size, at, gathered, level, out } => {
                     self.load(*input, *size, at, gathered, *level, *out, tile);
@@ -432,11 +453,10 @@ impl Run<'_> {
     /// Offsets of the tile's rows, without the part of the lanes, into `scratch.offsets`.
     unsafe fn row_offsets(&mut self, at: &Affine, gathered: &[Gathered], tile: &Tile) {
         let fixed = self.fixed_offset(at);
-        let one_loop = self.kernel.rows.len() < 2;
         let offsets = &mut self.scratch.offsets[..tile.rows];
         offsets.fill(fixed);
         for (i, coef) in &at.rows {
-            if one_loop {
+            if self.kernel.linear == Some(*i) {
                 offsets.iter_mut().enumerate().for_each(|(r, o)| *o += coef * (tile.start + r) as i64);
             } else {
                 let coordinates = &self.scratch.coordinates[*i][..tile.rows];
@@ -511,10 +531,10 @@ impl Run<'_> {
         out: u32,
         tile: &Tile,
     ) {
-        let (kernel, lanes) = (self.kernel, self.kernel.lanes);
+        let lanes = self.kernel.lanes;
         let from = self.access.inputs[input];
         let into = kernel_place(self, out);
-        let one_loop = kernel.rows.len() < 2 && gathered.is_empty();
+        let one_loop = gathered.is_empty() && self.is_linear(at);
         let row_coef = at.rows.first().map_or(0, |(_, coef)| *coef);
         // SAFETY: offsets lie within the input: affine ones by the types, computed ones by the checks above.
         unsafe {
