@@ -98,7 +98,7 @@ fn attend(head: &Head, nodes: &Nodes, options: AttentionOptions, mode: Mode) -> 
         Adjacency::Dense(_) => alpha.dot(&h),
     };
     if let Some(residual) = &head.residual {
-        out = out + nodes.x.dot(residual);
+        out += nodes.x.dot(residual);
     }
     match &head.bias {
         Some(bias) => out + bias,

@@ -6,7 +6,7 @@ use crate::features::{Features, SparseFeatures};
 use crate::graph::{Adjacency, Graph, Nodes};
 use crate::metrics::{Confusion, predictions};
 use crate::model::{Attention, GatConfig};
-use gavotte::{Array, DType, Tree, device_put};
+use gavotte::{Array, DType, Dim, Tree, device_put};
 use gavotte_core::device::DeviceRef;
 
 /// One thing for each part of a split.
@@ -90,7 +90,7 @@ impl Experiment {
         let share = dataset.features.n_nonzero() as f64 / (n_node * dataset.n_feat()).max(1) as f64;
         let x = match share < SPARSE_BELOW {
             true => Features::Sparse(sparse.with_symbols("n", "z")),
-            false => Features::Dense(sparse.to_dense()?.declare([gavotte::Dim::from("n"), dataset.n_feat().into()])),
+            false => Features::Dense(sparse.to_dense()?.declare([Dim::symbol("n"), dataset.n_feat().into()])),
         };
         let parts = Parts { train: split.train.clone(), val: split.val.clone(), test: split.test.clone() };
         let mask = |nodes: &Vec<i32>| mask(nodes, n_node, dtype);
@@ -136,7 +136,8 @@ fn mask(nodes: &[i32], n_node: usize, dtype: DType) -> Result<Array, Error> {
     let mut mask = vec![0f32; n_node];
     for node in nodes {
         let place = usize::try_from(*node).ok().and_then(|node| mask.get_mut(node));
-        *place.ok_or_else(|| Error::Config(format!("the split names node {node}, and there are {n_node} nodes")))? = 1.0;
+        *place.ok_or_else(|| Error::Config(format!("the split names node {node}, and there are {n_node} nodes")))? =
+            1.0;
     }
     Ok(Array::new(&[n_node], mask).astype(dtype).declare(["n"]))
 }

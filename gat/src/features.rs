@@ -45,11 +45,7 @@ impl SparseFeatures {
     pub fn with_symbols(self, n_row: &str, n_entry: &str) -> Self {
         let Segments { ids, offsets, order } = self.columns;
         let columns = Segments { ids: ids.declare([n_entry]), offsets, order: order.declare([n_entry]) };
-        SparseFeatures {
-            values: self.values.declare([n_entry]),
-            rows: self.rows.with_symbols(n_row, n_entry),
-            columns,
-        }
+        SparseFeatures { values: self.values.declare([n_entry]), rows: self.rows.with_symbols(n_row, n_entry), columns }
     }
 
     /// `f[n, m]`.
@@ -94,6 +90,10 @@ impl SparseFeatures {
 }
 
 /// Features of nodes: one row for each.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one a model, passed by reference; a box would show in every match"
+)]
 #[derive(Clone)]
 pub enum Features {
     /// `f[n, m]`.

@@ -2,8 +2,8 @@
 
 use crate::Error;
 use crate::features::Features;
-use gavotte::stax::Signal;
 use gavotte::segment::Segments;
+use gavotte::stax::Signal;
 use gavotte::{Array, Dim, Shape, Tree};
 use gavotte_core::ir::Value;
 use gavotte_core::tree::{Segment, TreeDef};
@@ -27,7 +27,9 @@ impl Graph {
     pub fn new(senders: &[i32], receivers: &[i32], n_node: usize) -> Result<Self, Error> {
         let (from, to) = (senders.len(), receivers.len());
         if from != to {
-            return Err(Error::Graph(format!("a graph has a sender and a receiver for each edge, not {from} and {to}")));
+            return Err(Error::Graph(format!(
+                "a graph has a sender and a receiver for each edge, not {from} and {to}"
+            )));
         }
         if let Some(at) = receivers.windows(2).position(|pair| pair[0] > pair[1]) {
             return Err(Error::Graph(format!(
@@ -77,6 +79,10 @@ impl Graph {
 }
 
 /// Who sends to whom, in one of two forms. Both give the same results to rounding.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one a model, passed by reference; a box would show in every match"
+)]
 #[derive(Clone)]
 pub enum Adjacency {
     /// A list of edges: work and memory go with their number.

@@ -12,6 +12,7 @@ pub mod loss;
 pub mod metrics;
 pub mod model;
 pub mod params;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 pub mod train;

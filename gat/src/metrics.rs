@@ -7,9 +7,11 @@
 /// If the number of entries is no multiple of `n_class`, or `n_class` is 0.
 #[track_caller]
 pub fn predictions(rows: &[f64], n_class: usize) -> Vec<i32> {
-    assert!(n_class > 0 && rows.len() % n_class == 0, "{} entries are no rows of {n_class}", rows.len());
+    assert!(n_class > 0 && rows.len().is_multiple_of(n_class), "{} entries are no rows of {n_class}", rows.len());
     rows.chunks_exact(n_class)
-        .map(|row| (1..n_class).fold(0, |best, i| if row[i] > row[best] || row[best].is_nan() { i } else { best }) as i32)
+        .map(|row| {
+            (1..n_class).fold(0, |best, i| if row[i] > row[best] || row[best].is_nan() { i } else { best }) as i32
+        })
         .collect()
 }
 
@@ -30,7 +32,10 @@ impl Confusion {
         let mut counts = vec![0; n_class * n_class];
         for &node in nodes {
             let (truth, guess) = (labels[node as usize] as usize, predicted[node as usize] as usize);
-            assert!(truth < n_class && guess < n_class, "node {node}: there are {n_class} classes, not {truth}, {guess}");
+            assert!(
+                truth < n_class && guess < n_class,
+                "node {node}: there are {n_class} classes, not {truth}, {guess}"
+            );
             counts[truth * n_class + guess] += 1;
         }
         Confusion { n_class, counts }

@@ -78,7 +78,8 @@ fn one_head_is_the_formula() {
     let [w, a_src, a_dst] = [&head.w, &head.a_src, &head.a_dst].map(|array| array.to_vec::<f64>());
     let [bias, residual] = [&head.bias, &head.residual].map(|array| array.as_ref().map(|array| array.to_vec::<f64>()));
     let (Some(bias), Some(residual)) = (bias, residual) else { panic!("the head has both") };
-    let project = |w: &[f64], node: usize, d: usize| (0..N_FEAT).map(|f| x[node * N_FEAT + f] * w[f * 2 + d]).sum::<f64>();
+    let project =
+        |w: &[f64], node: usize, d: usize| (0..N_FEAT).map(|f| x[node * N_FEAT + f] * w[f * 2 + d]).sum::<f64>();
     let edges: Vec<(usize, usize)> = SENDERS.iter().zip(RECEIVERS).map(|(j, i)| (*j as usize, i as usize)).collect();
     let weight = |&(j, i): &(usize, usize)| {
         let e: f64 = (0..2).map(|d| a_src[d] * project(&w, j, d) + a_dst[d] * project(&w, i, d)).sum();
@@ -88,9 +89,9 @@ fn one_head_is_the_formula() {
     for node in 0..N_NODE {
         let received: Vec<_> = edges.iter().filter(|(_, i)| *i == node).collect();
         let total: f64 = received.iter().map(|edge| weight(edge)).sum();
-        for d in 0..2 {
+        for (d, bias) in bias.iter().enumerate() {
             let sum: f64 = received.iter().map(|edge| weight(edge) / total * project(&w, edge.0, d)).sum();
-            wanted.push(sum + project(&residual, node, d) + bias[d]);
+            wanted.push(sum + project(&residual, node, d) + bias);
         }
     }
     let found = (graph_attention(2, options()).apply_fun)(&head, &nodes(), Mode::Eval);
@@ -149,8 +150,7 @@ fn renumbering_the_nodes_renumbers_the_answer() {
         moved[order[node] * N_FEAT..][..N_FEAT].copy_from_slice(&x[node * N_FEAT..][..N_FEAT]);
     }
     let graph = Graph::new(&senders, &receivers, N_NODE).unwrap_or_else(|error| panic!("{error}"));
-    let renumbered =
-        Nodes { x: Array::new(&[N_NODE, N_FEAT], moved).into(), adjacency: Adjacency::Edges(graph) };
+    let renumbered = Nodes { x: Array::new(&[N_NODE, N_FEAT], moved).into(), adjacency: Adjacency::Edges(graph) };
     let layer = gat(config());
     let (_, params) = (layer.init_fun)(Key::new(7), shape([N_NODE, N_FEAT]));
     let answer = (layer.apply_fun)(&params, &nodes(), Mode::Eval);

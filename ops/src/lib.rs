@@ -47,3 +47,8 @@ pub fn registry() -> &'static Registry {
     });
     &REGISTRY
 }
+
+/// The README's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -153,7 +153,9 @@ fn a_panic_inside_a_trace_closes_its_scope() {
     let args = || (Array::new(&[2, 3], vec![0f32; 6]), Array::new(&[4, 5], vec![0f32; 20]));
     assert!(bad.try_call(args()).is_err());
     let user = std::panic::catch_unwind(|| {
-        jit(|x: Array| -> Array { if x.ndim() == 0 { std::panic::resume_unwind(Box::new(())) } else { x } })(scalar(1.0))
+        jit(|x: Array| -> Array {
+            if x.ndim() == 0 { std::panic::resume_unwind(Box::new(())) } else { x }
+        })(scalar(1.0))
     });
     assert!(user.is_err());
     assert_eq!(scalar(1.0).exp().item::<f64>(), 1f64.exp(), "outside a trace values are computed");

@@ -64,9 +64,8 @@ impl Golden {
     /// Parameters, or what has their shapes, with this prefix. Every second layer has one head; biases are stored without
     /// the head axis.
     fn params(&self, prefix: &str, dtype: DType) -> GatParams {
-        let array = |name: &str, shape: &[usize]| {
-            Array::new(shape, self.floats(&format!("{prefix}{name}"))).astype(dtype)
-        };
+        let array =
+            |name: &str, shape: &[usize]| Array::new(shape, self.floats(&format!("{prefix}{name}"))).astype(dtype);
         let head = |layer: usize, takes: usize, heads: usize, gives: usize| Head {
             w: array(&format!("W{layer}"), &[takes, heads, gives]),
             a_src: array(&format!("a_src{layer}"), &[heads, gives]),
@@ -124,8 +123,12 @@ fn numbers(array: &Array) -> Vec<f64> {
 #[track_caller]
 fn assert_close(what: &str, found: &[f64], wanted: &[f64], tolerance: f64) {
     assert_eq!(found.len(), wanted.len(), "{what}");
-    let worst = found.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, |worst, x| if f64::is_nan(worst) || x <= worst { worst } else { x });
-    println!("{what}: {worst:.1e} of {tolerance:.1e}");
+    let worst = found
+        .iter()
+        .zip(wanted)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |worst, x| if f64::is_nan(worst) || x <= worst { worst } else { x });
+    eprintln!("{what}: {worst:.1e} of {tolerance:.1e}");
     assert!(worst <= tolerance, "{what}: the largest difference is {worst}, and may be {tolerance}");
 }
 
@@ -159,7 +162,9 @@ fn trajectory(golden: &Golden, dtype: DType, tolerance: f64) {
     let mut losses = vec![];
     for i in 0..N_STEP {
         let args = trainer.step_args(i as i32, state, &experiment, Key::new(0));
-        let (next, loss) = (trainer.step).try_call(args.unwrap_or_else(|error| panic!("{error}"))).unwrap_or_else(|error| panic!("{error}"));
+        let (next, loss) = (trainer.step)
+            .try_call(args.unwrap_or_else(|error| panic!("{error}")))
+            .unwrap_or_else(|error| panic!("{error}"));
         losses.extend(numbers(&loss));
         state = next;
     }
@@ -209,6 +214,9 @@ fn twenty_steps_of_adam_in_f64() {
     trajectory(&golden, DType::F64, 1e-9);
 }
 
+// The parameter furthest off is element 45008 of `hidden.w`: its gradient and its weight decay, both 2.0e-4, cancel to
+// 2.5e-11, which is one rounding of either in f32. Adam's first step is 0.005 g / (|g| + 1e-8), so that rounding moves it
+// by 9e-6. All other elements are within 1.4e-6: should this test fail, look whether it is that one alone.
 #[test]
 fn twenty_steps_of_adam_in_f32() {
     let Some(golden) = Golden::open() else { return };

@@ -50,9 +50,11 @@ impl Fusion {
 /// Loading one element, in additions.
 const LOAD: u32 = 1;
 /// Loading one element from a place that is computed.
-const GATHER: u32 = 4;
+const GATHER: u32 = 2;
 /// Storing one element, where another kernel would load it.
 const STORE: u32 = 2;
+/// So few elements are computed once for each kernel that reads them, whatever its size.
+const FEW: i64 = 64;
 
 /// Chooses what is stored. The program must be free of calls and of dead equations.
 pub fn fuse(program: &Program) -> Fusion {
@@ -73,6 +75,15 @@ pub fn fuse(program: &Program) -> Fusion {
         for binder in &eqn.outs {
             let (var, at) = (binder.var, binder.var.index());
             let (place, reason) = match (eqn.prim.kind(), eqn.ins.first()) {
+                (Kind::Reshape, Some(Atom::Var(of)))
+                    if fusion.place(*of) == Place::Inline && adds_unit_axes(&avals[of.index()], &binder.aval) =>
+                {
+                    if is_result[at] {
+                        (Place::Stored, "a result")
+                    } else {
+                        choose(var, cost, &uses[at], &avals)
+                    }
+                }
                 (Kind::Reshape, Some(Atom::Var(of))) => {
                     store_operand(&mut fusion, &mut costs, *of);
                     (Place::Alias(*of), "a reshape of stored elements")
@@ -85,7 +96,7 @@ pub fn fuse(program: &Program) -> Fusion {
             };
             fusion.places[at] = place;
             fusion.reasons[at] = reason;
-            costs[at] = if place == Place::Inline { cost } else { LOAD };
+            costs[at] = if place == Place::Inline && !are_few(&binder.aval) { cost } else { LOAD };
         }
     }
     fusion
@@ -117,6 +128,9 @@ fn choose(var: Var, cost: u32, uses: &[&Eqn], avals: &[Aval]) -> (Place, &'stati
     if uses.iter().any(|eqn| eqn.prim.kind() == Kind::Opaque) {
         return (Place::Stored, "read by a step that needs memory");
     }
+    if are_few(&avals[var.index()]) {
+        return (Place::Inline, "a few elements, computed once for each kernel that reads them");
+    }
     let n = uses.len() as u32;
     if n.saturating_sub(1).saturating_mul(cost) > STORE + n * LOAD {
         return (Place::Stored, "cheaper to load than to compute again");
@@ -125,6 +139,16 @@ fn choose(var: Var, cost: u32, uses: &[&Eqn], avals: &[Aval]) -> (Place, &'stati
         return (Place::Stored, "read more often than it has elements");
     }
     (Place::Inline, "computed where it is read")
+}
+
+fn are_few(aval: &Aval) -> bool {
+    aval.volume().as_number().is_some_and(|n| n <= FEW)
+}
+
+/// Whether two shapes differ in axes of extent 1 only.
+fn adds_unit_axes(a: &Aval, b: &Aval) -> bool {
+    let whole = |aval: &Aval| aval.shape.iter().filter(|dim| **dim != 1usize).cloned().collect::<Vec<_>>();
+    whole(a) == whole(b)
 }
 
 /// Whether an equation reads each element of an operand more than once.

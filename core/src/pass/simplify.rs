@@ -23,7 +23,7 @@ pub(super) fn run(program: &Program) -> Program {
             Simplest::Atom(atom) => names.replace(eqn.outs[0].var, atom),
             Simplest::Eqn(eqn) => {
                 eqn.outs.iter().for_each(|binder| made_by[binder.var.index()] = Some(eqns.len()));
-                eqns.push(eqn);
+                eqns.push(*eqn);
             }
         }
     }
@@ -35,25 +35,25 @@ enum Simplest {
     /// Its one output is this atom.
     Atom(Atom),
     /// An equation that binds the same variables.
-    Eqn(Eqn),
+    Eqn(Box<Eqn>),
 }
 
 fn simplest(mut eqn: Eqn, avals: &[Aval], eqns: &[Eqn], made_by: &[Option<usize>]) -> Simplest {
     // A rewrite stands for one output.
-    let [Binder { aval: out, .. }] = &eqn.outs[..] else { return Simplest::Eqn(eqn) };
+    let [Binder { aval: out, .. }] = &eqn.outs[..] else { return Simplest::Eqn(Box::new(eqn)) };
     let out = out.clone();
     for _ in 0..MAX_REWRITES {
         let ins: Vec<Aval> = eqn.ins.iter().map(|atom| atom_aval(*atom, avals)).collect();
         let definition = |i: usize| eqns.get(made_by[eqn.ins.get(i)?.var()?.index()]?).cloned();
         let rewrite = eqn.prim.simplify(&Simplify { eqn: &eqn, ins: &ins, definition: &definition });
         let atom = match rewrite {
-            None => return Simplest::Eqn(eqn),
+            None => return Simplest::Eqn(Box::new(eqn)),
             Some(Rewrite::Operand(i)) => eqn.ins[i],
             Some(Rewrite::Atom(atom)) => atom,
             Some(Rewrite::Zeros) if out.rank() == 0 => Atom::Literal(Literal::from_f64(out.dtype, 0.0)),
             Some(Rewrite::Zeros) => {
                 let params = Params::new().with("dtype", out.dtype).with("shape", &out.shape);
-                return Simplest::Eqn(Eqn { prim: ZEROS, params, ins: Default::default(), ..eqn });
+                return Simplest::Eqn(Box::new(Eqn { prim: ZEROS, params, ins: Default::default(), ..eqn }));
             }
             Some(Rewrite::Eqn(prim, ins, params)) => {
                 let types: Vec<Aval> = ins.iter().map(|atom| atom_aval(*atom, avals)).collect();

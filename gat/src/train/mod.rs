@@ -171,7 +171,7 @@ impl Trainer {
         put(params, experiment)
     }
 
-    /// The arguments of step `i`, for [`Jit::stages`] and for benchmarks.
+    /// The arguments of step `i`, for [`Jit::stages`](gavotte::Jit::stages) and for benchmarks.
     ///
     /// # Errors
     /// If the device fails.
@@ -298,7 +298,9 @@ fn check(model: &GatConfig, config: &TrainConfig) -> Result<(), Error> {
     let rate = model.dropout;
     range("dropout, the probability to drop,", rate, (0.0..1.0).contains(&rate), "at least 0 and less than 1")?;
     let GatConfig { classes, heads, hidden, slope, .. } = *model;
-    for (name, n) in [("the number of classes", classes), ("the number of heads", heads), ("the width of a head", hidden)] {
+    for (name, n) in
+        [("the number of classes", classes), ("the number of heads", heads), ("the width of a head", hidden)]
+    {
         range(name, n as f64, n > 0, "at least 1")?;
     }
     range("the slope", slope, slope.is_finite(), "finite")?;

@@ -111,13 +111,14 @@ fn fit_back(ct: Value, operand: &Aval) -> Value {
     }
 }
 
-/// The rule `batch` of every elementwise primitive: the new axis goes where the first full operand has it; a scalar
-/// without it stays a scalar, a scalar with it is repeated beside larger operands.
+/// The rule `batch` of every elementwise primitive: the new axis goes where the first full operand has it, or behind
+/// all others where only scalars have it; a scalar without it stays a scalar, a scalar with it is repeated beside larger
+/// operands.
 fn batch(name: &str, cx: &Batch<'_>) -> Batched {
     let prim = crate::registry().get(name).expect("a primitive whose rule runs is in the table");
     let rank = |(x, at): &(Value, Option<usize>)| x.rank() - usize::from(at.is_some());
     let full = cx.ins.iter().map(rank).max().unwrap_or(0);
-    let axis = cx.ins.iter().filter(|operand| rank(operand) == full).find_map(|(_, at)| *at).unwrap_or(0);
+    let axis = cx.ins.iter().filter(|operand| rank(operand) == full).find_map(|(_, at)| *at).unwrap_or(full);
     let mut shape: Shape = cx.ins.iter().find(|operand| rank(operand) == full).map_or(Shape::new(), |(x, at)| {
         let kept = x.shape().iter().enumerate().filter(|(i, _)| Some(*i) != *at);
         kept.map(|(_, extent)| extent.clone()).collect()

@@ -137,6 +137,16 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "batch graphs by joining them")]
+    fn segments_are_not_batched() {
+        let ins = samples(1.0).swap_remove(0).ins.into_iter().map(Value::from);
+        let ins: Vec<(Value, Option<usize>)> = ins.map(|value| (value, None)).collect();
+        let ids = gavotte_core::ir::structural::broadcast_in_dim(&ins[1].0, &[2.into(), 5.into()], &[1]);
+        let ins = [&ins[..1], &[(ids, Some(0))], &ins[2..]].concat();
+        SEGMENT_SUM.batch(&Batch { ins: &ins, size: &2.into(), params: &Params::new() });
+    }
+
+    #[test]
     fn the_number_of_segments_is_one_less_than_the_offsets() {
         let [n, e] = ["n", "e"].map(Dim::symbol);
         let ints = |extent: Dim| Aval::new(DType::I32, [extent]);

@@ -289,6 +289,20 @@ mod tests {
     }
 
     #[test]
+    fn kernels_cut_and_pad_along_symbols() {
+        // f = Σ xᵢ xᵢ₊₁, so ∂f/∂xᵢ = xᵢ₋₁ + xᵢ₊₁; one compiled program for every length.
+        let neighbours = crate::jit(crate::grad(|x: Array| {
+            let n = x.dim(0) - 1;
+            Array(crate::elementwise::MUL.of([&x.slice_axis(0, ..n).0, &x.slice_axis(0, 1..).0])).sum(())
+        }));
+        for (xs, expected) in [(vec![1.0f32, 2.0, 4.0], vec![2.0f32, 5.0, 2.0]), (vec![3.0, 5.0], vec![5.0, 3.0])] {
+            let x = Array::new(&[xs.len()], xs).declare([Dim::symbol("n") + 1]);
+            assert_eq!(neighbours(x).to_vec::<f32>(), expected);
+        }
+        assert_eq!(neighbours.n_entry(), 1);
+    }
+
+    #[test]
     fn mistakes_say_what_to_do() {
         let why = |f: &dyn Fn() -> Array| match gavotte_core::ir::quietly(f) {
             Ok(array) => panic!("accepted: {array:?}"),

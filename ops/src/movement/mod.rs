@@ -11,7 +11,7 @@ pub use methods::{concatenate, stack};
 pub(crate) use reshape::reshape;
 pub(crate) use slice::slice;
 
-use gavotte_core::aval::{Aval, Literal};
+use gavotte_core::aval::{Aval, DType, Dim, Literal};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::{Index, Lower, Primitive, Scalar, ScalarOp};
 
@@ -23,16 +23,16 @@ pub(crate) fn operands<'a, const N: usize>(ins: &[&'a Aval]) -> Result<[&'a Aval
     ins.try_into().map_err(|_| TypeError::new(format!("takes {N} operands, not {}", ins.len())))
 }
 
-/// The place nearest to `at` within an axis of `extent` elements, of which there is at least one: what a kernel may read
-/// where it will not use what it read.
-fn nearest(cx: &mut dyn Lower, at: Scalar, extent: usize) -> Scalar {
-    let (first, last) = (cx.constant(Literal::I32(0)), cx.constant(Literal::I32(extent as i32 - 1)));
+/// The place nearest to `at` within an axis of `extent` elements: what a kernel may read where it will not use what it
+/// read. Where a symbolic extent turns out to be 0 there is no such place, and the kernel reports the read.
+fn nearest(cx: &mut dyn Lower, at: Scalar, extent: &Dim) -> Scalar {
+    let (first, last) = (cx.constant(Literal::I32(0)), cx.size(&(extent - 1), DType::I32));
     let below = cx.op(ScalarOp::Min, &[at, last]);
     cx.op(ScalarOp::Max, &[below, first])
 }
 
 /// How far `index` lies behind `start`, as an `i32` that may be negative.
-fn behind(cx: &mut dyn Lower, index: &Index, start: &gavotte_core::aval::Dim) -> Scalar {
-    let at = cx.affine(index, &1.into(), &(gavotte_core::aval::Dim::from(0) - start));
+fn behind(cx: &mut dyn Lower, index: &Index, start: &Dim) -> Scalar {
+    let at = cx.affine(index, &1.into(), &(Dim::from(0) - start));
     cx.position(&at)
 }

@@ -156,15 +156,13 @@ impl Primitive for Pad {
             if low[axis] == 0 && high[axis] == 0 && interior[axis] == 0 {
                 continue;
             }
-            let extent = match from[axis].as_usize() {
-                Some(0) => return Ok(vec![value]),
-                Some(extent) => extent,
-                None => return Err(Unsupported(format!("pad: extent {:?} may be zero", from[axis]))),
-            };
+            if from[axis] == 0 {
+                return Ok(vec![value]);
+            }
             let local = behind(cx, &at[axis], &low[axis]);
             let step = cx.constant(Literal::I32(interior[axis] as i32 + 1));
             let number = cx.op(ScalarOp::Div, &[local, step]);
-            let element = nearest(cx, number, extent);
+            let element = nearest(cx, number, &from[axis]);
             let stands = cx.op(ScalarOp::Mul, &[element, step]);
             let here = cx.op(ScalarOp::Eq, &[stands, local]);
             inside = Some(match inside {

@@ -191,7 +191,7 @@ pub fn adamw_with<P: Tree>(rate: impl Into<Schedule>, decay: f64, moments: Momen
             let root = (&v / bias(beta2, &t)).sqrt() + epsilon;
             let mut step = &m * (&rate / bias(beta1, &t)) / root;
             if decay != 0.0 {
-                step = step + &x * (rate * decay);
+                step += &x * (rate * decay);
             }
             [x - step, m, v]
         },

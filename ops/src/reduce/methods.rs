@@ -3,7 +3,8 @@
 use super::argmax::argmax;
 use super::reduce_max::reduce_max;
 use crate::Array;
-use crate::elementwise::{DIV, MUL, NEG, SUB, constant};
+use crate::elementwise::{DIV, MUL, NEG, SUB};
+use crate::generate::dim_value;
 use crate::movement::{axis_of, reject, reshape};
 use gavotte_core::aval::{Dim, volume};
 use gavotte_core::ir::Value;
@@ -84,11 +85,7 @@ fn mean(operation: &str, x: &Array, axes: &[usize]) -> Value {
     if !x.dtype().is_float() {
         reject(operation, "takes f32 or f64: convert with `astype` first", &[x]);
     }
-    let n = count(x, axes);
-    let n = match n.as_number() {
-        Some(n) => constant(x.dtype(), n as f64),
-        None => reduce_sum(&broadcast_in_dim(&constant(x.dtype(), 1.0), &[n], &[]), &[0]),
-    };
+    let n = dim_value(count(x, axes), x.dtype()).0;
     DIV.of([&reduce_sum(&x.0, axes), &n])
 }
 

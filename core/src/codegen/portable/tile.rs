@@ -519,9 +519,14 @@ impl Run<'_> {
             let offsets = &self.scratch.offsets[..tile.rows];
             by_size!(size, T => match (level, &at.lanes) {
                 (Level::Full, Lanes::Contiguous) => {
-                    for (r, offset) in offsets.iter().enumerate() {
-                        let row = from.cast::<T>().offset(*offset as isize);
-                        std::ptr::copy_nonoverlapping(row, into.cast::<T>().add(r * lanes), lanes);
+                    match lanes {
+                        8 => copy_rows::<T, 8>(from.cast(), offsets, into.cast()),
+                        16 => copy_rows::<T, 16>(from.cast(), offsets, into.cast()),
+                        64 => copy_rows::<T, 64>(from.cast(), offsets, into.cast()),
+                        _ => for (r, offset) in offsets.iter().enumerate() {
+                            let row = from.cast::<T>().offset(*offset as isize);
+                            std::ptr::copy_nonoverlapping(row, into.cast::<T>().add(r * lanes), lanes);
+                        },
                     }
                 }
                 (Level::Full, Lanes::Repeat { group, stride }) => {
@@ -545,6 +550,18 @@ impl Run<'_> {
 /// Where a value's own memory is, whatever it points to now.
 fn kernel_place(run: &mut Run<'_>, value: u32) -> *mut u8 {
     run.scratch.memory.as_mut_ptr().cast::<u8>().wrapping_add(run.kernel.places[value as usize])
+}
+
+/// Copies rows of `N` elements: a fixed length needs no call.
+#[inline(always)]
+unsafe fn copy_rows<T: Copy, const N: usize>(from: *const T, offsets: &[i64], into: *mut T) {
+    for (r, offset) in offsets.iter().enumerate() {
+        // SAFETY: the caller gives `N` elements at each offset, and room for as many rows.
+        unsafe {
+            let row = from.offset(*offset as isize).cast::<[T; N]>().read_unaligned();
+            into.add(r * N).cast::<[T; N]>().write_unaligned(row);
+        }
+    }
 }
 
 #[inline(always)]

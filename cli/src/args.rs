@@ -1,0 +1,451 @@
+//! The command line: what can be said, and what is refused before anything runs.
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use gavotte::DType;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Trains, inspects and measures graph attention networks
+#[derive(Parser, Debug)]
+#[command(
+    name = "gavotte",
+    version,
+    styles = STYLES,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "Examples:
+  gavotte train                                    train on a network that needs no file
+  gavotte train --dataset cora                     train on Cora, downloading it once
+  gavotte train --data cora.tgz --seeds 10 --out runs/cora
+  gavotte eval --params runs/cora/seed-0/params.safetensors --data cora.tgz
+  gavotte ir --stage optimized | less              read the compiled training step
+
+Exit codes:
+  0  it worked
+  1  the run failed: it diverged, or the program has a bug
+  2  bad input: an argument, a file or its contents; nothing was written"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Cli {
+    /// What the user said; where that cannot be understood, says so and ends the program.
+    pub(crate) fn read() -> Cli {
+        Cli::from_arg_matches(&whole().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The command line, in which a number below zero is a value: its option refuses it by name.
+fn whole() -> clap::Command {
+    Cli::command().mut_subcommands(|command| {
+        command.mut_args(|arg| match arg.get_action().takes_values() {
+            true => arg.allow_negative_numbers(true),
+            false => arg,
+        })
+    })
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Train a graph attention network and say how good it is
+    Train(Box<TrainArgs>),
+    /// Compute the figures of a training run again, from its saved parameters
+    Eval(Box<EvalArgs>),
+    /// Measure the training step: time, memory, compilation
+    Bench(Box<BenchArgs>),
+    /// Print the training step at a stage of its compilation
+    Ir(Box<IrArgs>),
+    /// Run passes on a program in text form
+    Opt(OptArgs),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Training stops early once neither validation loss nor validation accuracy has got better for
+--patience epochs; the figures are those of the best parameters. The same seed gives the same bits, whatever the
+number of threads.
+
+Files in --out, each written whole or not at all:
+  params.safetensors   the best parameters, named by their place in the model
+  metrics.csv          losses and accuracies of every epoch
+  run.json             settings, versions, seed, hash of the data, results
+With --seeds these are in the folders seed-0, seed-1 and so on, beside a run.json of them all.
+
+A run whose loss is no longer a number stops, says at which epoch, keeps the last good parameters, and ends with
+exit code 1.
+
+Examples:
+  gavotte train
+  gavotte train --dataset karate --epochs 200 --out runs/karate
+  gavotte train --data cora.tgz --split cora.public-split.tsv --seeds 10 --json")]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) step: StepArgs,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+    /// The most epochs to train for
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count(1, 100_000_000), help_heading = "Training")]
+    pub(crate) epochs: usize,
+    /// Epochs without progress on the validation nodes before training stops
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1, 100_000_000), help_heading = "Training")]
+    pub(crate) patience: usize,
+    /// Train this many runs, from --seed upwards, and report their mean and standard deviation
+    #[arg(long, value_name = "N", value_parser = count(1, 100_000), help_heading = "Training")]
+    pub(crate) seeds: Option<usize>,
+    /// Folder for parameters, metrics and settings; made if it is not there
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON object and nothing else
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+    /// No live bar
+    #[arg(long, help_heading = "Output")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "The parameters know the model, the data set, the split and the seed that they were trained
+with; what you say here goes first. Cora is looked for again unless --data names it.
+
+Examples:
+  gavotte eval --params runs/karate/params.safetensors
+  gavotte eval --params runs/cora/seed-0/params.safetensors --dataset cora --data cora.tgz --json")]
+pub(crate) struct EvalArgs {
+    /// Parameters that `gavotte train --out` wrote
+    #[arg(long, value_name = "FILE")]
+    pub(crate) params: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Which form of attention to compute with [default: as trained]
+    #[arg(long, value_enum, value_name = "FORM", help_heading = "Model")]
+    pub(crate) attention: Option<Attention>,
+    /// Attention heads of the first layer [default: as trained]
+    #[arg(long, value_name = "N", value_parser = count(1, 1024), help_heading = "Model")]
+    pub(crate) heads: Option<usize>,
+    /// Features of each head [default: as trained]
+    #[arg(long, value_name = "N", value_parser = count(1, 4096), help_heading = "Model")]
+    pub(crate) hidden: Option<usize>,
+    /// The seed of a random split [default: as trained]
+    #[arg(long, value_name = "SEED", help_heading = "Data")]
+    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+    /// Print one JSON object and nothing else
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "A step is forward, backward and optimizer, with dropout, until the result is there. The first
+step includes tracing and compiling; the others are timed one by one.
+
+Examples:
+  gavotte bench --data cora.tgz --threads 1 --steps 200 --json
+  gavotte bench --dataset planted --attention dense --steps 20")]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) step: StepArgs,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+    /// Steps to time behind the first one
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1, 100_000_000))]
+    pub(crate) steps: usize,
+    /// Print one JSON object and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Stages, in the order in which the training step goes through them:
+  trace       the loss, as recorded from the model's functions
+  grad        the whole step: forward, backward and optimizer
+  optimized   the step after the passes of `gavotte opt --list`
+  fused       what is computed in which kernel, and why
+  kernels     the loop nests
+  plan        where each buffer is, from when to when
+
+The first three can be read back: `gavotte ir --stage grad | gavotte opt - --pass cse,dce`.
+
+Examples:
+  gavotte ir --stage trace --locations
+  gavotte ir --stage kernels --dataset karate --heads 2")]
+pub(crate) struct IrArgs {
+    /// How far to compile
+    #[arg(long, value_enum, value_name = "STAGE")]
+    pub(crate) stage: Stage,
+    /// Behind each equation of the first three stages, the source line that made it
+    #[arg(long)]
+    pub(crate) locations: bool,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) step: StepArgs,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "FILE holds one or more programs, as `gavotte ir` prints them. Every program is checked when it
+is read, and again behind each pass.
+
+Examples:
+  gavotte opt --list
+  gavotte opt step.txt --pass simplify,cse,dce
+  gavotte ir --stage grad | gavotte opt -")]
+pub(crate) struct OptArgs {
+    /// The programs; `-` reads standard input
+    #[arg(value_name = "FILE", required_unless_present = "list")]
+    pub(crate) file: Option<PathBuf>,
+    /// Passes to run, in this order, with commas between [default: those of the compiler]
+    #[arg(long = "pass", value_name = "PASSES", value_delimiter = ',', value_parser = pass)]
+    pub(crate) passes: Vec<String>,
+    /// List the passes, and the order in which the compiler runs them
+    #[arg(long, conflicts_with_all = ["file", "passes"])]
+    pub(crate) list: bool,
+}
+
+/// Which graph to learn.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct DataArgs {
+    /// The data set [default: planted, or cora where --data is given]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) dataset: Option<DatasetName>,
+    /// Where Cora is: cora.tgz, or a folder with its files, or with Planetoid's ind.cora.* files. Without it Cora is
+    /// looked for in $GAVOTTE_DATA, then in the user's cache, then downloaded
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    /// The nodes to train, choose and judge by: `public` is the data set's own, `random` draws 20 nodes of each class,
+    /// 500 and 1000 from the seed, `pygcn` takes fixed rows of cora.content, a file has lines `paper id TAB train, val
+    /// or test` [default: public; random for cora.tgz, which brings no split]
+    #[arg(long, value_name = "FILE|public|random|pygcn", value_parser = SplitChoice::from_str)]
+    pub(crate) split: Option<SplitChoice>,
+}
+
+/// Which model.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// How attention is computed: over the edges, or over a dense adjacency matrix as in the article
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Attention::Edges)]
+    pub(crate) attention: Attention,
+    /// Attention heads of the first layer
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count(1, 1024))]
+    pub(crate) heads: usize,
+    /// Features of each head
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count(1, 4096))]
+    pub(crate) hidden: usize,
+    /// Probability to drop an input or an attention coefficient
+    #[arg(long, value_name = "P", default_value_t = 0.6, value_parser = probability, allow_hyphen_values = true)]
+    pub(crate) dropout: f64,
+}
+
+/// How it learns.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Training")]
+pub(crate) struct StepArgs {
+    /// Learning rate of Adam
+    #[arg(long, value_name = "RATE", default_value_t = 0.005, value_parser = rate, allow_hyphen_values = true)]
+    pub(crate) lr: f64,
+    /// L2 penalty on every parameter
+    #[arg(long, value_name = "DECAY", default_value_t = 5e-4, value_parser = decay, allow_hyphen_values = true)]
+    pub(crate) weight_decay: f64,
+    /// What parameters, dropout and a random split are drawn from
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Floating type of everything that is learned
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype())]
+    pub(crate) dtype: DType,
+}
+
+/// What it runs on.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Engine")]
+pub(crate) struct EngineArgs {
+    /// Threads to run on; results do not depend on it [default: the number of cores, at most 4]
+    #[arg(long, value_name = "N", value_parser = count(1, 1024))]
+    pub(crate) threads: Option<usize>,
+    /// The device to run on
+    #[arg(long, value_enum, value_name = "DEVICE", default_value_t = DeviceName::Cpu)]
+    pub(crate) device: DeviceName,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum DatasetName {
+    /// A generated network with Cora's numbers; needs no file
+    Planted,
+    /// Zachary's karate club: 34 members, 4 communities; needs no file
+    Karate,
+    /// 2,708 papers on machine learning that cite one another, in 7 fields
+    Cora,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Attention {
+    /// One coefficient an edge
+    Edges,
+    /// One coefficient a pair of nodes, masked
+    Dense,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum DeviceName {
+    /// The processor
+    Cpu,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Stage {
+    /// The loss as recorded
+    Trace,
+    /// The whole training step
+    Grad,
+    /// The step after the passes
+    Optimized,
+    /// What is computed where, and why
+    Fused,
+    /// The loop nests
+    Kernels,
+    /// Where each buffer is
+    Plan,
+}
+
+impl Attention {
+    /// The same form as the model calls it.
+    pub(crate) fn form(self) -> gavotte_gat::model::Attention {
+        match self {
+            Attention::Edges => gavotte_gat::model::Attention::Edges,
+            Attention::Dense => gavotte_gat::model::Attention::Dense,
+        }
+    }
+}
+
+/// What the command line calls a value of an option.
+pub(crate) fn name_of(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
+}
+
+/// Which nodes train, choose and judge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum SplitChoice {
+    Public,
+    Random,
+    Pygcn,
+    File(PathBuf),
+}
+
+impl FromStr for SplitChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "public" => Ok(SplitChoice::Public),
+            "random" => Ok(SplitChoice::Random),
+            "pygcn" => Ok(SplitChoice::Pygcn),
+            path if PathBuf::from(path).exists() => Ok(SplitChoice::File(path.into())),
+            _ => Err("there is no such file, and the splits with a name are public, random and pygcn".into()),
+        }
+    }
+}
+
+impl std::fmt::Display for SplitChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SplitChoice::Public => f.write_str("public"),
+            SplitChoice::Random => f.write_str("random"),
+            SplitChoice::Pygcn => f.write_str("pygcn"),
+            SplitChoice::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A parser of whole numbers in a range.
+fn count(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
+    move |text| match text.parse() {
+        Ok(n) if (least..=most).contains(&n) => Ok(n),
+        _ => Err(format!("give a whole number from {least} to {most}")),
+    }
+}
+
+fn number(text: &str, is: impl Fn(f64) -> bool, wanted: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|x| is(*x)).ok_or_else(|| format!("give {wanted}"))
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    number(text, |p| (0.0..1.0).contains(&p), "the probability to drop: at least 0 and below 1")
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    number(text, |rate| rate.is_finite() && rate > 0.0, "a finite number above 0, such as 0.005")
+}
+
+fn decay(text: &str) -> Result<f64, String> {
+    number(text, |decay| decay.is_finite() && decay >= 0.0, "a finite number of at least 0, such as 5e-4")
+}
+
+fn dtype() -> impl clap::builder::TypedValueParser<Value = DType> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    PossibleValuesParser::new(["f32", "f64"]).map(|name| DType::parse(&name).expect("both are element types"))
+}
+
+fn pass(name: &str) -> Result<String, String> {
+    match gavotte_core::pass::find(name) {
+        Some(pass) => Ok(pass.name.into()),
+        None => {
+            let names: Vec<&str> = gavotte_core::pass::PASSES.iter().map(|pass| pass.name).collect();
+            Err(format!("there is no such pass; there are {}", names.join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        whole().debug_assert();
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        assert_eq!((probability("0"), probability("0.6")), (Ok(0.0), Ok(0.6)));
+        for text in ["1", "1.5", "-0.1", "nan", "inf", "x", ""] {
+            assert!(probability(text).is_err(), "{text}");
+        }
+        for text in ["0", "-1", "nan", "inf", "1e999"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+        assert_eq!(decay("0"), Ok(0.0));
+        assert!(decay("-1e-9").is_err() && decay("NaN").is_err());
+        assert_eq!(count(1, 9)("9"), Ok(9));
+        for text in ["0", "10", "-1", "1.0", "99999999999999999999"] {
+            assert!(count(1, 9)(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_split_says_what_is() {
+        assert_eq!("pygcn".parse(), Ok(SplitChoice::Pygcn));
+        let error = SplitChoice::from_str("pubic").unwrap_err();
+        assert!(error.contains("public") && error.contains("no such file"));
+    }
+}

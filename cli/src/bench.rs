@@ -1,0 +1,123 @@
+//! `gavotte bench`: how long a training step takes.
+
+use crate::args::BenchArgs;
+use crate::failure::Failure;
+use crate::report::to_json;
+use crate::train::Prepared;
+use gavotte::random::Key;
+use gavotte_gat::experiment::Experiment;
+use gavotte_gat::statistics::quantile;
+use gavotte_gat::train::{State, Trainer};
+use serde::Serialize;
+use std::io::Write;
+use std::time::Instant;
+
+#[derive(Serialize)]
+struct Report {
+    peer: &'static str,
+    data: String,
+    threads: usize,
+    steps: usize,
+    trace_ms: f64,
+    compile_ms: f64,
+    /// Tracing, compiling and the first run.
+    first_step_s: f64,
+    step_min_s: f64,
+    step_median_s: f64,
+    step_p90_s: f64,
+    peak_rss_mb: Option<f64>,
+    kernels: usize,
+    planned_bytes: usize,
+    loss: f64,
+}
+
+pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
+    let BenchArgs { data, model, step, engine, steps, .. } = args;
+    let Prepared { dataset, trainer, experiment } = Prepared::new(data, model, step, engine)?;
+    let params = trainer.init(Key::new(step.seed), &experiment)?;
+    let mut bench = Bench { trainer: &trainer, experiment: &experiment, seed: step.seed, next: 0, loss: f64::NAN };
+
+    let state = (trainer.optimizer.init_fun)(params);
+    let start = Instant::now();
+    let stages = trainer.step.stages(trainer.step_args(0, state.clone(), &experiment, bench.key())?)?;
+    let mut state = bench.step(state)?;
+    let first_step_s = start.elapsed().as_secs_f64();
+    let mut times = Vec::with_capacity(*steps);
+    for _ in 0..*steps {
+        let start = Instant::now();
+        state = bench.step(state)?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    let report = Report {
+        peer: "gavotte",
+        data: dataset.name.clone(),
+        threads: engine.threads().get(),
+        steps: *steps,
+        trace_ms: stages.trace_time.as_secs_f64() * 1e3,
+        compile_ms: stages.executable.compile_time().as_secs_f64() * 1e3,
+        first_step_s,
+        step_min_s: quantile(&times, 0.0),
+        step_median_s: quantile(&times, 0.5),
+        step_p90_s: quantile(&times, 0.9),
+        peak_rss_mb: peak_rss_mb(),
+        kernels: stages.executable.n_kernel(),
+        planned_bytes: stages.executable.plan(&stages.sizes)?.bytes(),
+        loss: bench.loss,
+    };
+    let mut out = anstream::stdout().lock();
+    if args.json {
+        write!(out, "{}", to_json(&report)?)?;
+    } else {
+        report.print(&mut out)?;
+    }
+    Ok(out.flush()?)
+}
+
+struct Bench<'a> {
+    trainer: &'a Trainer,
+    experiment: &'a Experiment,
+    seed: u64,
+    next: i32,
+    loss: f64,
+}
+
+impl Bench<'_> {
+    fn key(&self) -> Key {
+        Key::new(self.seed).fold_in(self.next as u32)
+    }
+
+    /// One step, until its result is there.
+    fn step(&mut self, state: State) -> Result<State, Failure> {
+        let args = self.trainer.step_args(self.next, state, self.experiment, self.key())?;
+        let (state, loss) = self.trainer.step.try_call(args)?;
+        self.loss = loss.to_host()?.get(0).as_f64();
+        self.next += 1;
+        Ok(state)
+    }
+}
+
+impl Report {
+    fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let plural = if self.threads == 1 { "" } else { "s" };
+        writeln!(out, "{}, {} thread{plural}, {} steps", self.data, self.threads, self.steps)?;
+        writeln!(out, "  tracing      {:>10.2} ms", self.trace_ms)?;
+        writeln!(out, "  compiling    {:>10.2} ms", self.compile_ms)?;
+        writeln!(out, "  first step   {:>10.2} ms, with both", self.first_step_s * 1e3)?;
+        writeln!(out, "  step, min    {:>10.3} ms", self.step_min_s * 1e3)?;
+        writeln!(out, "  step, median {:>10.3} ms", self.step_median_s * 1e3)?;
+        writeln!(out, "  step, p90    {:>10.3} ms", self.step_p90_s * 1e3)?;
+        if let Some(mb) = self.peak_rss_mb {
+            writeln!(out, "  peak memory  {mb:>10.1} MB")?;
+        }
+        writeln!(out, "  planned      {:>10.1} MB", self.planned_bytes as f64 / 1e6)?;
+        writeln!(out, "  kernels      {:>7}", self.kernels)
+    }
+}
+
+/// The most memory that the process has had, where the system says so.
+fn peak_rss_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024.0 / 1e6)
+}

@@ -1,0 +1,118 @@
+//! The data set and the split that the command line asks for.
+
+use crate::args::{DataArgs, DatasetName, EngineArgs, SplitChoice, name_of};
+use crate::failure::{Failure, note};
+use gavotte::random::Key;
+use gavotte_core::runtime::Options;
+use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, locate_cora, planted, read_cora};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+/// What the planted network is drawn from: a data set is the same whatever the seed of a run.
+const PLANTED_SEED: u64 = 0;
+/// More threads do not pay for graphs of this size.
+const MOST_THREADS: usize = 4;
+
+impl DataArgs {
+    /// The data set's name, told by `--data` where it is not said.
+    pub(crate) fn name(&self) -> DatasetName {
+        let untold = if self.data.is_some() { DatasetName::Cora } else { DatasetName::Planted };
+        self.dataset.unwrap_or(untold)
+    }
+
+    /// Reads, makes or downloads the data set.
+    pub(crate) fn load(&self) -> Result<Dataset, Failure> {
+        let name = self.name();
+        match (name, &self.data) {
+            (DatasetName::Cora, Some(path)) => Ok(read_cora(path)?),
+            (DatasetName::Cora, None) => Ok(read_cora(&locate()?)?),
+            (_, Some(path)) => Err(Failure::input(format!(
+                "--data {}: the data set `{}` is built in and reads no file; leave --data out, or say --dataset cora",
+                path.display(),
+                name_of(&name),
+            ))),
+            (DatasetName::Karate, None) => Ok(karate()),
+            (DatasetName::Planted, None) => Ok(planted(&mut Key::new(PLANTED_SEED).rng(), &PlantedSpec::cora())?),
+        }
+    }
+
+    /// The split asked for; by default the data set's own, or a random one for a data set that brings none.
+    pub(crate) fn split_choice(&self, dataset: &Dataset) -> SplitChoice {
+        self.split.clone().unwrap_or_else(|| match dataset.default_split {
+            Some(_) => SplitChoice::Public,
+            None => {
+                note(
+                    "this data set brings no split of its own: one is drawn at random from the seed (as with --split \
+                     random); --split FILE reads one",
+                );
+                SplitChoice::Random
+            }
+        })
+    }
+}
+
+impl SplitChoice {
+    /// The split itself. Only a random one depends on the seed.
+    pub(crate) fn of(&self, dataset: &Dataset, seed: u64) -> Result<Split, Failure> {
+        let split = match self {
+            SplitChoice::Public => Split::public(dataset),
+            SplitChoice::Random => Split::random(dataset, &mut split_key(seed).rng()),
+            SplitChoice::Pygcn => Split::pygcn(dataset),
+            SplitChoice::File(path) => Split::read_tsv(path, dataset),
+        };
+        let split = split.map_err(|error| match self {
+            // The error names the file.
+            SplitChoice::File(_) => Failure::input(format!("--split: {error}")),
+            _ => Failure::input(format!("--split {self}: {error}")),
+        })?;
+        for (part, nodes) in [("val", &split.val), ("test", &split.test)] {
+            if nodes.is_empty() {
+                return Err(Failure::input(format!(
+                    "--split {self}: no node is in `{part}`; training is stopped by validation nodes and judged by \
+                     test nodes: put some there"
+                )));
+            }
+        }
+        Ok(split)
+    }
+}
+
+/// A stream of its own, so that a run draws the same parameters whatever its split.
+fn split_key(seed: u64) -> Key {
+    Key::new(seed).fold_in(u32::from_be_bytes(*b"splt"))
+}
+
+impl EngineArgs {
+    /// What the engine is told.
+    pub(crate) fn options(&self) -> Options {
+        Options { threads: self.threads() }
+    }
+
+    /// How many threads to run on.
+    pub(crate) fn threads(&self) -> NonZeroUsize {
+        let asked = self.threads.and_then(NonZeroUsize::new);
+        let most = NonZeroUsize::new(MOST_THREADS).unwrap_or(NonZeroUsize::MIN);
+        asked.unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(most))
+    }
+}
+
+fn locate() -> Result<PathBuf, Failure> {
+    let style = ProgressStyle::with_template("downloading Cora {bar:30} {bytes} of {total_bytes}");
+    let bar = ProgressBar::no_length().with_style(style.expect("the template is well formed"));
+    let found = locate_cora(&mut |done, total| {
+        if let Some(total) = total {
+            bar.set_length(total);
+        }
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    Ok(found?)
+}
+
+/// What `--params`, or another argument that names a file, holds.
+pub(crate) fn read_file(argument: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        Failure::input(format!("{argument} {}: cannot read it: {error}; check the path", path.display()))
+    })
+}

@@ -1,0 +1,294 @@
+//! What a training run gave: one document for `--json` and `run.json`, and a table to read.
+
+use crate::args::{SplitChoice, TrainArgs, name_of};
+use crate::failure::Failure;
+use clap::builder::styling::{AnsiColor, Style};
+use gavotte_gat::data::{Dataset, Split};
+use gavotte_gat::statistics::{mean, standard_deviation};
+use gavotte_gat::train::{Outcome, Stop};
+use serde::Serialize;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// What was asked for.
+#[derive(Serialize, Clone)]
+pub(crate) struct Settings {
+    pub(crate) attention: String,
+    pub(crate) heads: usize,
+    pub(crate) hidden: usize,
+    pub(crate) dropout: f64,
+    pub(crate) lr: f64,
+    pub(crate) weight_decay: f64,
+    pub(crate) epochs: usize,
+    pub(crate) patience: usize,
+    pub(crate) seed: u64,
+    pub(crate) seeds: usize,
+    pub(crate) threads: usize,
+    pub(crate) dtype: String,
+    pub(crate) device: String,
+}
+
+impl Settings {
+    pub(crate) fn new(args: &TrainArgs) -> Settings {
+        let TrainArgs { model, step, engine, .. } = args;
+        Settings {
+            attention: name_of(&model.attention),
+            heads: model.heads,
+            hidden: model.hidden,
+            dropout: model.dropout,
+            lr: step.lr,
+            weight_decay: step.weight_decay,
+            epochs: args.epochs,
+            patience: args.patience,
+            seed: step.seed,
+            seeds: args.seeds.unwrap_or(1),
+            threads: engine.threads().get(),
+            dtype: step.dtype.name().into(),
+            device: name_of(&engine.device),
+        }
+    }
+}
+
+/// What was learned from.
+#[derive(Serialize, Clone)]
+pub(crate) struct DataSummary {
+    pub(crate) name: String,
+    pub(crate) path: Option<String>,
+    pub(crate) sha256: String,
+    pub(crate) nodes: usize,
+    pub(crate) edges: usize,
+    pub(crate) features: usize,
+    pub(crate) classes: Vec<String>,
+    pub(crate) split: String,
+    pub(crate) train_nodes: usize,
+    pub(crate) val_nodes: usize,
+    pub(crate) test_nodes: usize,
+}
+
+impl DataSummary {
+    pub(crate) fn new(dataset: &Dataset, path: Option<&Path>, choice: &SplitChoice, split: &Split) -> DataSummary {
+        DataSummary {
+            name: dataset.name.clone(),
+            path: path.map(|path| path.display().to_string()),
+            sha256: dataset.sha256.clone(),
+            nodes: dataset.n_node(),
+            edges: dataset.n_edge(),
+            features: dataset.n_feat(),
+            classes: dataset.classes.clone(),
+            split: choice.to_string(),
+            train_nodes: split.train.len(),
+            val_nodes: split.val.len(),
+            test_nodes: split.test.len(),
+        }
+    }
+
+    /// In a line.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "{}: {} nodes, {} edges with loops, {} features, {} classes; split {}: {} train, {} val, {} test",
+            self.name,
+            self.nodes,
+            self.edges,
+            self.features,
+            self.classes.len(),
+            self.split,
+            self.train_nodes,
+            self.val_nodes,
+            self.test_nodes
+        )
+    }
+}
+
+#[derive(Serialize, Clone)]
+struct Versions {
+    gavotte: &'static str,
+    os: &'static str,
+    arch: &'static str,
+}
+
+/// The figures of one run.
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) seed: u64,
+    pub(crate) train_loss: f64,
+    pub(crate) val_loss: f64,
+    pub(crate) test_loss: f64,
+    pub(crate) train_acc: f64,
+    pub(crate) val_acc: f64,
+    pub(crate) test_acc: f64,
+    pub(crate) test_macro_f1: f64,
+    pub(crate) epochs: usize,
+    pub(crate) best_epoch: usize,
+    pub(crate) seconds: f64,
+    pub(crate) diverged_at: Option<usize>,
+    /// Of the test nodes: rows are the true classes, columns the predicted ones.
+    pub(crate) confusion: Vec<Vec<u64>>,
+}
+
+impl Run {
+    pub(crate) fn new(seed: u64, outcome: &Outcome) -> Run {
+        let (losses, accuracies) = (outcome.losses, outcome.accuracies());
+        let test = &outcome.confusion.test;
+        let row = |truth| (0..test.n_class()).map(|guess| test.count(truth, guess)).collect();
+        Run {
+            seed,
+            train_loss: losses.train,
+            val_loss: losses.val,
+            test_loss: losses.test,
+            train_acc: accuracies.train,
+            val_acc: accuracies.val,
+            test_acc: accuracies.test,
+            test_macro_f1: outcome.macro_f1().test,
+            epochs: outcome.epochs,
+            best_epoch: outcome.best_epoch,
+            seconds: outcome.seconds,
+            diverged_at: match outcome.stop {
+                Stop::Diverged(epoch) => Some(epoch),
+                _ => None,
+            },
+            confusion: (0..test.n_class()).map(row).collect(),
+        }
+    }
+}
+
+/// One figure of all runs. The mean and the sample standard deviation are of the runs that did not diverge; where there
+/// are too few of them, they are no numbers, which JSON writes as null.
+#[derive(Serialize)]
+struct Figure {
+    mean: f64,
+    std: f64,
+    per_seed: Vec<f64>,
+}
+
+/// Everything that is known of a training command.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    versions: Versions,
+    settings: Settings,
+    data: DataSummary,
+    seeds: Vec<u64>,
+    test_acc: Figure,
+    val_acc: Figure,
+    train_acc: Figure,
+    test_macro_f1: Figure,
+    train_loss: Figure,
+    val_loss: Figure,
+    test_loss: Figure,
+    epochs: Figure,
+    best_epoch: Figure,
+    seconds: Figure,
+    diverged_at: Vec<Option<usize>>,
+    test_confusion: Vec<Vec<Vec<u64>>>,
+}
+
+impl Report {
+    pub(crate) fn new(settings: Settings, data: DataSummary, runs: &[Run]) -> Report {
+        let figure = |of: fn(&Run) -> f64| {
+            let sound: Vec<f64> = runs.iter().filter(|run| run.diverged_at.is_none()).map(of).collect();
+            Figure { mean: mean(&sound), std: standard_deviation(&sound), per_seed: runs.iter().map(of).collect() }
+        };
+        Report {
+            versions: Versions {
+                gavotte: env!("CARGO_PKG_VERSION"),
+                os: std::env::consts::OS,
+                arch: std::env::consts::ARCH,
+            },
+            settings,
+            data,
+            seeds: runs.iter().map(|run| run.seed).collect(),
+            test_acc: figure(|run| run.test_acc),
+            val_acc: figure(|run| run.val_acc),
+            train_acc: figure(|run| run.train_acc),
+            test_macro_f1: figure(|run| run.test_macro_f1),
+            train_loss: figure(|run| run.train_loss),
+            val_loss: figure(|run| run.val_loss),
+            test_loss: figure(|run| run.test_loss),
+            epochs: figure(|run| run.epochs as f64),
+            best_epoch: figure(|run| run.best_epoch as f64),
+            seconds: figure(|run| run.seconds),
+            diverged_at: runs.iter().map(|run| run.diverged_at).collect(),
+            test_confusion: runs.iter().map(|run| run.confusion.clone()).collect(),
+        }
+    }
+
+    /// The table to read.
+    pub(crate) fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Settings { attention, heads, hidden, dropout, lr, weight_decay, epochs, patience, .. } = &self.settings;
+        let Settings { threads, dtype, device, .. } = &self.settings;
+        let label = AnsiColor::Green.on_default().bold();
+        let plural = if *threads == 1 { "" } else { "s" };
+        writeln!(out, "{label}data{label:#}      {}", self.data.line())?;
+        writeln!(out, "{label}model{label:#}     {heads} heads of {hidden} ({attention}), dropout {dropout}, {dtype}")?;
+        writeln!(
+            out,
+            "{label}training{label:#}  Adam {lr:?}, weight decay {weight_decay:?}, at most {epochs} epochs, patience \
+             {patience}; {threads} thread{plural} on {device}\n"
+        )?;
+        let header = ["seed", "epochs", "best", "train loss", "val loss", "val acc", "test acc", "macro F1", "time"];
+        row(out, label, header.map(String::from))?;
+        for (i, seed) in self.seeds.iter().enumerate() {
+            row(out, Style::new(), self.cells(seed.to_string(), |figure| figure.per_seed[i], 0))?;
+        }
+        if self.seeds.len() > 1 {
+            row(out, label, self.cells("mean".into(), |figure| figure.mean, 1))?;
+            row(out, label, self.cells("std".into(), |figure| figure.std, 1))?;
+        }
+        let spread =
+            if self.test_acc.std.is_nan() { String::new() } else { format!(" ± {:.2}", 100.0 * self.test_acc.std) };
+        let percent = if self.test_acc.mean.is_nan() { self.test_acc.per_seed[0] } else { self.test_acc.mean };
+        let bold = Style::new().bold();
+        writeln!(out, "\n{label}test accuracy{label:#}  {bold}{:.2}{spread} %{bold:#}", 100.0 * percent)
+    }
+
+    fn cells(&self, name: String, of: impl Fn(&Figure) -> f64, digits: usize) -> [String; 9] {
+        let percent = |figure| format!("{:.2} %", 100.0 * of(figure));
+        [
+            name,
+            format!("{:.digits$}", of(&self.epochs)),
+            format!("{:.digits$}", of(&self.best_epoch)),
+            format!("{:.4}", of(&self.train_loss)),
+            format!("{:.4}", of(&self.val_loss)),
+            percent(&self.val_acc),
+            percent(&self.test_acc),
+            format!("{:.4}", of(&self.test_macro_f1)),
+            format!("{:.2} s", of(&self.seconds)),
+        ]
+    }
+}
+
+fn row(out: &mut dyn Write, style: Style, cells: [String; 9]) -> io::Result<()> {
+    const WIDTHS: [usize; 9] = [6, 8, 8, 12, 10, 10, 10, 10, 10];
+    let line: String = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:>width$}")).collect();
+    writeln!(out, "{style}{line}{style:#}")
+}
+
+/// A document as JSON text that ends with a line break.
+pub(crate) fn to_json(document: &impl Serialize) -> Result<String, Failure> {
+    match serde_json::to_string_pretty(document) {
+        Ok(text) => Ok(text + "\n"),
+        Err(error) => Err(Failure::Run(format!("cannot write JSON: {error}\n{}", crate::REPORT))),
+    }
+}
+
+/// The history of a run: one line an epoch.
+pub(crate) fn metrics_csv(outcome: &Outcome) -> String {
+    let mut text =
+        String::from("epoch,step_loss,train_loss,val_loss,test_loss,train_acc,val_acc,test_acc,step_ms,best\n");
+    for epoch in &outcome.history {
+        let (losses, accuracies) = (epoch.losses, epoch.accuracies);
+        text += &format!(
+            "{},{},{},{},{},{},{},{},{:.4},{}\n",
+            epoch.epoch,
+            epoch.step_loss,
+            losses.train,
+            losses.val,
+            losses.test,
+            accuracies.train,
+            accuracies.val,
+            accuracies.test,
+            epoch.step_ms,
+            u8::from(epoch.best),
+        );
+    }
+    text
+}

@@ -1,0 +1,138 @@
+//! Looking inside: stages, passes, measurements.
+
+use crate::{as_str, assert_refused, json, program, run, stdout, words};
+use gavotte::registry;
+use gavotte_core::ir::parse;
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+use tempfile::TempDir;
+
+const PROGRAM: &str = "\
+program @small(%0: f32[3]) -> (f32[3]) {
+  %1: f32[3] = mul %0, 2.0f32
+  %2: f32[3] = mul %0, 2.0f32
+  %3: f32[3] = neg %0
+  %4: f32[3] = add %1, %2
+  return %4
+}
+";
+
+fn stage(name: &str, more: &str) -> String {
+    stdout(run(["ir", "--stage", name, "--dataset", "karate"].into_iter().chain(words(more))))
+}
+
+#[test]
+fn programs_of_every_stage_read_back() {
+    for name in ["trace", "grad", "optimized"] {
+        for more in ["", "--attention dense", "--dtype f64 --heads 2"] {
+            let text = stage(name, more);
+            let parsed = parse(&text, registry()).unwrap_or_else(|error| panic!("{name} {more}: {error}\n{text}"));
+            assert_eq!(parsed.to_string(), text);
+        }
+    }
+    let (loss, step) =
+        (parse(&stage("trace", ""), registry()).unwrap(), parse(&stage("grad", ""), registry()).unwrap());
+    assert_eq!(loss.outs.len(), 1, "the loss is one number");
+    assert!(
+        step.outs.len() > loss.args.len() / 2 && step.eqns.len() > loss.eqns.len(),
+        "the step holds the backward pass"
+    );
+}
+
+#[test]
+fn locations_name_source_lines() {
+    let text = stage("trace", "--locations");
+    assert!(text.lines().any(|line| line.contains("  // ") && line.contains(".rs:")), "{text}");
+    assert_eq!(parse(&text, registry()).unwrap().to_string(), stage("trace", ""));
+}
+
+#[test]
+fn stages_of_the_compiler_print() {
+    let fused = stage("fused", "");
+    assert!(fused.lines().any(|line| line.starts_with("inline")) && fused.contains("store "), "{fused}");
+    let kernels = stage("kernels", "");
+    assert!(kernels.contains("kernel @"), "{kernels}");
+    assert!(stage("plan", "").lines().count() > 3);
+}
+
+#[test]
+fn whoever_stops_reading_is_not_told_of_it() {
+    let mut child = program()
+        .args(words("ir --stage grad --dataset karate"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn passes_run_in_the_order_given() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("small.txt");
+    fs::write(&file, PROGRAM).unwrap();
+    let opt = |passes: &str| parse(&stdout(run(["opt", as_str(&file), "--pass", passes])), registry()).unwrap();
+    assert_eq!(opt("dce").eqns.len(), 3);
+    assert_eq!(opt("cse").eqns.len(), 3);
+    assert_eq!(opt("cse,dce").eqns.len(), 2);
+    let all = parse(&stdout(run(["opt", as_str(&file)])), registry()).unwrap();
+    assert!(all.eqns.len() <= 2);
+}
+
+#[test]
+fn programs_come_from_standard_input() {
+    let mut child = program()
+        .args(words("opt - --pass dce"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all([PROGRAM, PROGRAM].concat().as_bytes()).unwrap();
+    let text = stdout(child.wait_with_output().unwrap());
+    assert_eq!(text.matches("program @small").count(), 2);
+    assert!(!text.contains("neg"), "{text}");
+}
+
+#[test]
+fn a_program_that_is_wrong_is_shown() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("small.txt");
+    let refused = |text: &[u8], parts: &[&str]| {
+        fs::write(&file, text).unwrap();
+        assert_refused(&run(["opt", as_str(&file)]), &[&["small.txt"], parts].concat());
+    };
+    refused(PROGRAM.replace("neg", "negate").as_bytes(), &["line 4", "negate"]);
+    refused(PROGRAM.replace("add %1, %2", "add %1, %9").as_bytes(), &["%9"]);
+    refused(PROGRAM.replace("%4: f32[3]", "%4: f32[4]").as_bytes(), &["f32[4]"]);
+    refused(b"", &["no program"]);
+    refused(b"program @a\n\xff", &["line 2", "UTF-8"]);
+}
+
+#[test]
+fn the_passes_are_listed() {
+    let text = stdout(run(words("opt --list")));
+    for pass in gavotte_core::pass::PASSES {
+        assert!(text.contains(pass.name) && text.contains(pass.about), "{} is not in:\n{text}", pass.name);
+    }
+}
+
+#[test]
+fn bench_measures_steps() {
+    let report = json(run(words("bench --dataset karate --threads 1 --steps 5 --json")));
+    assert_eq!((&report["peer"], &report["data"]), (&"gavotte".into(), &"karate".into()));
+    assert_eq!((&report["threads"], &report["steps"]), (&1.into(), &5.into()));
+    let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name} is no number: {report}"));
+    for name in ["trace_ms", "compile_ms", "step_min_s", "kernels", "planned_bytes"] {
+        assert!(number(name) > 0.0, "{name}");
+    }
+    assert!(number("step_min_s") <= number("step_median_s") && number("step_median_s") <= number("step_p90_s"));
+    assert!(number("first_step_s") * 1e3 > number("trace_ms") + number("compile_ms"));
+    if cfg!(target_os = "linux") {
+        assert!((1.0..4096.0).contains(&number("peak_rss_mb")));
+    }
+    assert!(stdout(run(words("bench --dataset karate --steps 2"))).contains("step, median"));
+}

@@ -1,0 +1,103 @@
+//! The derivative rules: against differences, against each other, and in the types they give.
+
+use crate::cases::{cases, check_derivatives};
+use gavotte_core::aval::Aval;
+use gavotte_core::device::HostArray;
+use gavotte_core::ir::{Binder, Program, verify};
+use gavotte_tests::arrays::{Random, moved, numbers, random_array};
+use gavotte_tests::compare::{difference, random_like, run};
+use gavotte_tests::laws::{check_jvp, check_linearize, check_transpose, check_vjp};
+use gavotte_tests::report::check_all;
+use gavotte_tests::transformed::{jvp_program, vjp_program};
+
+#[test]
+fn jvp_agrees_with_differences() {
+    check_derivatives(|program, arrays| check_jvp(program, arrays, &mut Random::new(6)));
+}
+
+#[test]
+fn vjp_is_the_adjoint_of_jvp() {
+    check_derivatives(|program, arrays| check_vjp(program, arrays, &mut Random::new(7)));
+}
+
+/// Whatever a primitive is linear in, it can be transposed in: the rule itself, which `vjp` need not come to.
+#[test]
+fn transpose_is_the_adjoint_where_it_is_linear() {
+    check_derivatives(|program, arrays| {
+        let mut random = Random::new(13);
+        let floats: Vec<usize> = (0..arrays.len()).filter(|i| arrays[*i].dtype().is_float()).collect();
+        for subset in 1usize..1 << floats.len() {
+            let unknown: Vec<usize> =
+                floats.iter().enumerate().filter(|(i, _)| subset >> i & 1 == 1).map(|(_, operand)| *operand).collect();
+            let (program, arrays) = linear_in(program, arrays, &unknown);
+            if is_linear(&program, &arrays, &mut random) {
+                check_transpose(&program, &arrays, &mut random).map_err(|why| format!("in {unknown:?}: {why}"))?;
+            }
+        }
+        Ok(())
+    });
+}
+
+/// The program with these arguments only; the others are constants.
+fn linear_in(program: &Program, arrays: &[HostArray], unknown: &[usize]) -> (Program, Vec<HostArray>) {
+    let pairs = program.args.iter().cloned().zip(arrays.iter().cloned()).enumerate();
+    let (args, consts): (Vec<_>, Vec<_>) = pairs.partition(|(i, _)| unknown.contains(i));
+    let apart = |list: Vec<(usize, (Binder, HostArray))>| list.into_iter().map(|(_, pair)| pair).unzip();
+    let ((args, mut arrays), (consts, more)): ((_, Vec<_>), (_, Vec<_>)) = (apart(args), apart(consts));
+    arrays.extend(more);
+    (Program { args, consts, ..program.clone() }.renumbered().inlined(), arrays)
+}
+
+/// Whether `f(x + 100 y) = f(x) + 100 f(y)` at random points, for results of floating type only.
+fn is_linear(program: &Program, arrays: &[HostArray], random: &mut Random) -> bool {
+    let (args, consts) = arrays.split_at(program.args.len());
+    let at = |args: &[HostArray]| run(program, &[args, consts].concat());
+    let along = |x: &[HostArray], y: &[HostArray]| -> Vec<HostArray> {
+        x.iter().zip(y).map(|(x, y)| moved(x, y, 100.0)).collect()
+    };
+    let mut holds = || {
+        let (x, y) = (random_like(args, random), random_like(args, random));
+        let (found, wanted) = (at(&along(&x, &y)), along(&at(&x), &at(&y)));
+        wanted.iter().flat_map(numbers).all(f64::is_finite) && difference(&found, &wanted, 1e-9).is_none()
+    };
+    program.out_avals().iter().all(|aval| aval.dtype.is_float()) && (0..16).all(|_| holds())
+}
+
+#[test]
+fn linearize_agrees_with_jvp() {
+    check_derivatives(|program, arrays| check_linearize(program, arrays, &mut Random::new(8)));
+}
+
+/// `jvp` and `vjp` of the gradient: the rules' own equations can be differentiated and transposed.
+#[test]
+fn second_order() {
+    check_derivatives(|program, arrays| {
+        let mut random = Random::new(9);
+        let gradient = vjp_program(program);
+        let mut arrays = arrays.to_vec();
+        for aval in gradient.args[arrays.len()..].iter().map(|binder| &binder.aval) {
+            arrays.push(random_array(aval, &mut random));
+        }
+        check_jvp(&gradient, &arrays, &mut random)?;
+        check_vjp(&gradient, &arrays, &mut random)
+    });
+}
+
+/// In their own types the transformed programs are well formed and give tangents of the primals' types.
+#[test]
+fn derivatives_have_the_types_of_what_they_belong_to() {
+    check_all(cases(), |case| {
+        let program = case.program();
+        let floats = |avals: Vec<Aval>| avals.into_iter().filter(|aval| aval.dtype.is_float()).collect::<Vec<_>>();
+        let ins: Vec<Aval> = program.args.iter().map(|binder| binder.aval.clone()).collect();
+        let outs = program.out_avals();
+        let wanted = [[outs.clone(), floats(outs.clone())].concat(), [outs, floats(ins)].concat()];
+        for (transformed, wanted) in [jvp_program(&program), vjp_program(&program)].iter().zip(wanted) {
+            verify(transformed).map_err(|error| error.to_string())?;
+            if transformed.out_avals() != wanted {
+                return Err(format!("gives {:?}, not {wanted:?}\n{transformed}", transformed.out_avals()));
+            }
+        }
+        Ok(())
+    });
+}

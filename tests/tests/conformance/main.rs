@@ -1,0 +1,179 @@
+//! Every primitive of the registry keeps every law, on each of its samples.
+
+mod batching;
+mod cases;
+mod derivatives;
+mod symbols;
+
+use cases::{NOT_BATCHED, NOT_IN_F64, OWN_DERIVATIVE, cases};
+use gavotte_core::aval::{Aval, Dim, Literal};
+use gavotte_core::device::HostArray;
+use gavotte_core::ir::structural::BROADCAST_IN_DIM;
+use gavotte_core::ir::{Atom, Binder, Eqn, Kind, Location, Params, Program, Var, parse, verify};
+use gavotte_core::pass;
+use gavotte_tests::arrays::{Random, numbers, random_array};
+use gavotte_tests::compare::{difference, run};
+use gavotte_tests::report::check_all;
+use gavotte_tests::targets::check_targets;
+use gavotte_tests::transformed::vjp_program;
+
+#[test]
+fn every_primitive_has_samples_and_unique_names_for_them() {
+    check_all(gavotte::registry().iter().map(|prim| (prim.name().to_string(), prim)), |prim| {
+        let samples = prim.samples();
+        let names: Vec<&str> = samples.iter().map(|sample| sample.name).collect();
+        let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
+        match (samples.is_empty(), twice) {
+            (true, _) => Err("it has no samples".into()),
+            (_, Some((_, name))) => Err(format!("two samples are called {name}")),
+            _ => Ok(()),
+        }
+    });
+}
+
+#[test]
+fn excuses_name_primitives() {
+    let excused = OWN_DERIVATIVE.iter().chain(NOT_IN_F64).map(|(name, _)| *name);
+    for name in excused.chain(NOT_BATCHED.iter().map(|(name, _, _, _)| *name)) {
+        assert!(gavotte::registry().get(name).is_some(), "{name} is no primitive: drop its excuse");
+    }
+}
+
+#[test]
+fn text_round_trip() {
+    check_all(cases(), |case| {
+        let program = case.program();
+        verify(&program).map_err(|error| error.to_string())?;
+        let back = parse(&program.to_string(), gavotte::registry()).map_err(|error| format!("{error}\n{program}"))?;
+        if back == program { Ok(()) } else { Err(format!("read back as\n{back}\nfrom\n{program}")) }
+    });
+}
+
+#[test]
+fn abstract_eval_survives_any_operands() {
+    check_all(cases(), |case| {
+        let avals: Vec<Aval> = case.program().args.iter().map(|binder| binder.aval.clone()).collect();
+        let n = Dim::symbol("n");
+        let odd = [Aval::scalar(gavotte::DType::Bool), Aval::new(gavotte::DType::I32, [n.clone(), &n * 2, n])];
+        for i in 0..=avals.len() {
+            for odd in &odd {
+                let (mut fewer, mut other) = (avals.clone(), avals.clone());
+                fewer.truncate(i);
+                other.iter_mut().skip(i).take(1).for_each(|aval| *aval = odd.clone());
+                for ins in [fewer, other, vec![odd.clone(); i + 2]] {
+                    let ins: Vec<&Aval> = ins.iter().collect();
+                    let _ = case.prim.abstract_eval(&ins, &case.params);
+                    let _ = case.prim.abstract_eval(&ins, &Params::new());
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn eval_gives_the_types_of_abstract_eval() {
+    check_all(cases(), |case| {
+        let program = case.program();
+        let found: Vec<Aval> = run(&program, &case.ins).iter().map(|out| Aval::new(out.dtype(), out.shape())).collect();
+        let wanted = program.out_avals();
+        if found == wanted { Ok(()) } else { Err(format!("eval gives {found:?}, abstract_eval {wanted:?}")) }
+    });
+}
+
+/// `simplify` rules on operands they may know: zeros, ones, the same operand twice, the primitive on itself.
+#[test]
+fn simplify_keeps_values() {
+    check_all(cases(), |case| {
+        let program = case.program();
+        let mut programs = vec![program.clone()];
+        for (i, array) in case.ins.iter().enumerate() {
+            // Integers outside elementwise primitives are places, which must stay valid.
+            if !array.dtype().is_float() && !matches!(case.prim.kind(), Kind::Map { .. }) {
+                continue;
+            }
+            programs.extend([0.0, 1.0, -1.0].map(|x| with_uniform(&program, i, Literal::from_f64(array.dtype(), x))));
+            let same = (0..i).find(|j| program.args[*j].aval == program.args[i].aval);
+            if let Some(j) = same {
+                let mut same = program.clone();
+                same.eqns[0].ins[i] = same.eqns[0].ins[j];
+                programs.push(same);
+            }
+            programs.extend(on_itself(&program, i));
+        }
+        for program in programs {
+            verify(&program).map_err(|error| error.to_string())?;
+            let simplify = pass::find("simplify").expect("it is a pass");
+            let simple = (simplify.run)(&program);
+            verify(&simple).map_err(|error| error.to_string())?;
+            let wanted = run(&program, &case.ins);
+            if wanted.iter().flat_map(numbers).any(|x| x.is_nan()) {
+                // 0 · ∞ and its kin: `x · 0 = 0` is a law of numbers only.
+                continue;
+            }
+            if let Some(why) = difference(&run(&simple, &case.ins), &wanted, 0.0) {
+                return Err(format!("{why}\n{program}{simple}"));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// The program with operand `i` all `literal`.
+fn with_uniform(program: &Program, i: usize, literal: Literal) -> Program {
+    let mut program = program.clone();
+    let aval = program.args[i].aval.clone();
+    if aval.rank() == 0 {
+        program.eqns[0].ins[i] = Atom::Literal(literal);
+        return program;
+    }
+    let binder = Binder { var: Var(program.n_var() as u32), aval: aval.clone() };
+    program.eqns[0].ins[i] = Atom::Var(binder.var);
+    let eqn = Eqn {
+        prim: BROADCAST_IN_DIM,
+        params: Params::new().with("shape", &aval.shape).with("dims", Vec::<usize>::new()),
+        ins: [Atom::Literal(literal)].into_iter().collect(),
+        outs: [binder].into_iter().collect(),
+        location: Location::default(),
+    };
+    program.eqns.insert(0, eqn);
+    program.renumbered()
+}
+
+/// The primitive on its own result as operand `i`, where that fits.
+fn on_itself(program: &Program, i: usize) -> Option<Program> {
+    let inner = &program.eqns[0];
+    let [out] = &inner.outs[..] else { return None };
+    let mut avals: Vec<Aval> = program.args.iter().map(|binder| binder.aval.clone()).collect();
+    // Another operand may hold places in this one: they stay valid where its type stays.
+    if avals.iter().any(|aval| aval.dtype == gavotte::DType::I32) && avals[i] != out.aval {
+        return None;
+    }
+    avals[i] = out.aval.clone();
+    let results = inner.prim.abstract_eval(&avals.iter().collect::<Vec<_>>(), &inner.params).ok()?;
+    let mut outer = inner.clone();
+    outer.ins[i] = Atom::Var(out.var);
+    let fresh = program.n_var() as u32;
+    outer.outs = results.into_iter().zip(fresh..).map(|(aval, var)| Binder { var: Var(var), aval }).collect();
+    let outs = outer.outs.iter().map(|binder| Atom::Var(binder.var)).collect();
+    Some(Program { eqns: vec![inner.clone(), outer], outs, ..program.clone() })
+}
+
+#[test]
+fn targets_agree_with_the_interpreter() {
+    check_all(cases(), |case| {
+        let program = case.program();
+        check_targets(&program, &case.ins)?;
+        check_targets(&pass::optimize(&vjp_inputs(&program, &case.ins).0), &vjp_inputs(&program, &case.ins).1)
+    });
+}
+
+/// The gradient's program and inputs for it.
+fn vjp_inputs(program: &Program, ins: &[HostArray]) -> (Program, Vec<HostArray>) {
+    let gradient = vjp_program(program);
+    let mut random = Random::new(12);
+    let cotangents = gradient.args[ins.len()..].iter();
+    let cotangents = cotangents.map(|binder| random_array(&binder.aval, &mut random));
+    let arrays = ins.iter().cloned().chain(cotangents).collect();
+    (gradient, arrays)
+}
