@@ -7,8 +7,7 @@ use crate::ir::{ReduceOp, ScalarOp};
 /// Applies an operation to `n` elements: operands, then outputs.
 ///
 /// # Safety
-/// Each pointer must be valid for `n` elements of its type, aligned; an output may be an operand, but not overlap one
-/// otherwise.
+/// Each pointer must be valid for `n` elements of its type, aligned; no output may overlap an operand or another output.
 pub(super) type TileFn = unsafe fn(n: usize, ins: &[*const u8; 4], out: *mut u8, out1: *mut u8);
 
 /// Whether the machine has the wider vectors that loops are also compiled for.
@@ -179,13 +178,10 @@ pub(super) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
         (ScalarOp::Bitcast(to), from) if from == to && from == DType::F64 => map1!(u64 => u64, |x| x),
         (ScalarOp::Bitcast(_), _) => return None,
         (ScalarOp::Threefry0, DType::U32) => tile_fn!(|n, ins, out, out1| {
-            let [a, b, c, d] = ins.map(|p| p.cast::<u32>());
+            let [k0, k1, x0, x1] = ins.map(|p| std::slice::from_raw_parts(p.cast::<u32>(), n));
             let (out, out1) = (out.cast::<u32>(), out1.cast::<u32>());
-            for i in 0..n {
-                let (x, y) = math::threefry(*a.add(i), *b.add(i), *c.add(i), *d.add(i));
-                *out.add(i) = x;
-                *out1.add(i) = y;
-            }
+            let (out, out1) = (std::slice::from_raw_parts_mut(out, n), std::slice::from_raw_parts_mut(out1, n));
+            threefry_all(k0, k1, x0, x1, out, out1);
         }),
         (op, DType::F32) => float!(op, f32, math::exp, math::expm1, math::logistic),
         (op, DType::F64) => float!(op, f64, f64::exp, f64::exp_m1, logistic64),
@@ -205,6 +201,16 @@ pub(super) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
             other => compare!(other, bool),
         },
     })
+}
+
+/// As a function of slices, which are known not to overlap: the compiler makes vector code of it.
+#[inline(always)]
+fn threefry_all(k0: &[u32], k1: &[u32], x0: &[u32], x1: &[u32], out: &mut [u32], out1: &mut [u32]) {
+    let n = out.len();
+    let (k0, k1, x0, x1, out1) = (&k0[..n], &k1[..n], &x0[..n], &x1[..n], &mut out1[..n]);
+    for i in 0..n {
+        (out[i], out1[i]) = math::threefry(k0[i], k1[i], x0[i], x1[i]);
+    }
 }
 
 fn logistic64(x: f64) -> f64 {
@@ -377,4 +383,158 @@ pub(super) fn groups_fn(op: ReduceOp, dtype: DType) -> Option<GroupsFn> {
         (ReduceOp::Max, DType::U32) => groups_fn!(u32, |acc, x| acc.max(x)),
         (ReduceOp::Max, DType::Bool) => groups_fn!(bool, |acc, x| acc | x),
     })
+}
+
+/// Adds to an accumulator of `lanes` elements, for each of `rows` rows, the row's elements times its weights: lane `l`
+/// has weight `l / group` of `lanes / group`.
+pub(super) type WeightedFn = unsafe fn(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, into: *mut u8);
+
+/// Where rows are.
+pub(super) struct Rows<'a> {
+    pub(super) from: *const u8,
+    pub(super) n: usize,
+    pub(super) at: RowPlaces<'a>,
+}
+
+/// The element offset of each row.
+#[derive(Clone, Copy)]
+pub(super) enum RowPlaces<'a> {
+    /// `first + r·stride`.
+    Strided { first: i64, stride: i64 },
+    /// One offset for each.
+    Listed(&'a [i64]),
+}
+
+macro_rules! weighted_fn {
+    ($t:ty) => {{
+        /// `N` lanes from lane `l`, whose weights are neighbours of weight `w`, each for `N / W` lanes.
+        #[inline(always)]
+        unsafe fn block<const N: usize, const W: usize>(
+            row: impl Fn(usize) -> *const $t,
+            rows: usize,
+            weights: *const $t,
+            heads: usize,
+            into: *mut $t,
+        ) {
+            // SAFETY: the caller gives `rows` rows of `N` elements, their weights, and room for `N`.
+            unsafe {
+                let term = |r: usize| -> [$t; N] {
+                    let x = row(r).cast::<[$t; N]>().read_unaligned();
+                    let w = weights.add(r * heads).cast::<[$t; W]>().read_unaligned();
+                    std::array::from_fn(|i| w[i / (N / W)] * x[i])
+                };
+                let add = |a: [$t; N], b: [$t; N]| -> [$t; N] { std::array::from_fn(|i| a[i] + b[i]) };
+                let mut sum = into.cast::<[$t; N]>().read_unaligned();
+                let mut r = 0;
+                if rows >= 4 {
+                    let mut part = [term(0), term(1)];
+                    r = 2;
+                    while r + 2 <= rows {
+                        part = [add(part[0], term(r)), add(part[1], term(r + 1))];
+                        r += 2;
+                    }
+                    sum = add(sum, add(part[0], part[1]));
+                }
+                while r < rows {
+                    sum = add(sum, term(r));
+                    r += 1;
+                }
+                into.cast::<[$t; N]>().write_unaligned(sum);
+            }
+        }
+        #[inline(always)]
+        unsafe fn with_rows(
+            row: impl Fn(usize) -> *const $t + Copy,
+            n: usize,
+            lanes: usize,
+            group: usize,
+            weights: *const $t,
+            into: *mut $t,
+        ) {
+            let heads = lanes / group;
+            // SAFETY: the caller keeps `WeightedFn`'s contract.
+            unsafe {
+                let mut l = 0;
+                // Several whole groups, a part of one group, or lane by lane.
+                if group == 8 {
+                    while l + 16 <= lanes {
+                        block::<16, 2>(|r| row(r).add(l), n, weights.add(l / 8), heads, into.add(l));
+                        l += 16;
+                    }
+                    while l < lanes {
+                        block::<8, 1>(|r| row(r).add(l), n, weights.add(l / 8), heads, into.add(l));
+                        l += 8;
+                    }
+                    return;
+                }
+                while l < lanes {
+                    let (w, rest) = (weights.add(l / group), group - l % group);
+                    let (row, into) = (|r| row(r).add(l), into.add(l));
+                    l += match rest {
+                        16.. => {
+                            block::<16, 1>(row, n, w, heads, into);
+                            16
+                        }
+                        8.. => {
+                            block::<8, 1>(row, n, w, heads, into);
+                            8
+                        }
+                        4.. => {
+                            block::<4, 1>(row, n, w, heads, into);
+                            4
+                        }
+                        _ => {
+                            block::<1, 1>(row, n, w, heads, into);
+                            1
+                        }
+                    };
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn body(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, into: *mut u8) {
+            let (from, weights, into) = (rows.from.cast::<$t>(), weights.cast::<$t>(), into.cast::<$t>());
+            // SAFETY: the caller keeps `WeightedFn`'s contract.
+            unsafe {
+                match rows.at {
+                    RowPlaces::Strided { first, stride } => {
+                        let from = from.offset(first as isize);
+                        with_rows(|r| from.offset(r as isize * stride as isize), rows.n, lanes, group, weights, into);
+                    }
+                    RowPlaces::Listed(offsets) => {
+                        let offsets = offsets.as_ptr();
+                        let row = |r: usize| from.offset(*offsets.add(r) as isize);
+                        with_rows(row, rows.n, lanes, group, weights, into);
+                    }
+                }
+            }
+        }
+        unsafe fn base(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, into: *mut u8) {
+            // SAFETY: the caller keeps `WeightedFn`'s contract.
+            unsafe { body(rows, lanes, group, weights, into) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        unsafe fn avx2(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, into: *mut u8) {
+            // SAFETY: the caller keeps `WeightedFn`'s contract.
+            unsafe { body(rows, lanes, group, weights, into) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        {
+            if wide() { avx2 as WeightedFn } else { base as WeightedFn }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            base as WeightedFn
+        }
+    }};
+}
+
+/// The loop that adds weighted rows; floats only.
+pub(super) fn weighted_fn(dtype: DType) -> Option<WeightedFn> {
+    match dtype {
+        DType::F32 => Some(weighted_fn!(f32)),
+        DType::F64 => Some(weighted_fn!(f64)),
+        _ => None,
+    }
 }

@@ -1,6 +1,7 @@
 //! Runs prepared kernels, tile by tile.
 
-use super::layout::{Affine, Gathered, Lanes, Level, Mode, NONE, Output, SEGMENT_BLOCK, TileKernel, TileOp};
+use super::layout::{Affine, Gathered, Lanes, Level, Mode, NONE, Output, RowLoad, SEGMENT_BLOCK, TileKernel, TileOp};
+use super::loops::{RowPlaces, Rows};
 use crate::aval::Literal;
 use std::ops::Range;
 
@@ -217,6 +218,12 @@ impl Run<'_> {
             // SAFETY: as for `TileKernel::run`.
             unsafe { self.execute(op, tile) }
         }
+        if let Some(weighted) = &kernel.weighted
+            && !self.is_strided(&weighted.rows)
+        {
+            // SAFETY: as for `TileKernel::run`.
+            unsafe { self.row_offsets(&weighted.rows.at, &weighted.rows.gathered, tile) }
+        }
     }
 
     unsafe fn map(&mut self, units: Range<usize>) {
@@ -261,7 +268,7 @@ impl Run<'_> {
                 (unit, 0..n_row)
             };
             self.set_outer(point);
-            let into: Vec<*mut u8> = kernel
+            let into: smallvec::SmallVec<[*mut u8; 2]> = kernel
                 .outputs
                 .iter()
                 .zip(self.access.outputs)
@@ -283,7 +290,7 @@ impl Run<'_> {
                     self.set_rows(&tile);
                     self.body(&tile);
                     for (output, into) in kernel.outputs.iter().zip(&into) {
-                        self.combine_rows(output, tile.rows, 0, *into);
+                        self.combine_rows(output, &tile, 0..tile.rows, *into);
                     }
                     start += tile.rows;
                 }
@@ -291,13 +298,32 @@ impl Run<'_> {
         }
     }
 
-    /// Combines `rows` rows of a result, from row `first`, into an accumulator.
-    unsafe fn combine_rows(&self, output: &Output, rows: usize, first: usize, into: *mut u8) {
+    /// Combines rows of a tile's result into an accumulator.
+    unsafe fn combine_rows(&self, output: &Output, tile: &Tile, rows: Range<usize>, into: *mut u8) {
         let lanes = self.kernel.lanes;
-        if let Some((combine, _, _)) = output.combine {
-            // SAFETY: the tile holds the rows; the accumulator holds `lanes` elements elsewhere.
-            unsafe { combine(rows, lanes, self.pointer(output.value).add(first * lanes * output.size), into) }
+        // SAFETY: the tile holds the rows; the accumulator holds `lanes` elements elsewhere.
+        unsafe {
+            if let Some(weighted) = &self.kernel.weighted {
+                let RowLoad { input, at, .. } = &weighted.rows;
+                let stride = at.rows.first().map_or(0, |(_, coef)| *coef);
+                let places = if self.is_strided(&weighted.rows) {
+                    let first = self.fixed_offset(at) + stride * (tile.start + rows.start) as i64;
+                    RowPlaces::Strided { first, stride }
+                } else {
+                    RowPlaces::Listed(&self.scratch.offsets[rows.clone()])
+                };
+                let from = Rows { from: self.access.inputs[*input], n: rows.len(), at: places };
+                let skip = rows.start * (lanes / weighted.group) * output.size;
+                (weighted.f)(&from, lanes, weighted.group, self.pointer(weighted.weights).add(skip), into);
+            } else if let Some((combine, _, _)) = output.combine {
+                combine(rows.len(), lanes, self.pointer(output.value).add(rows.start * lanes * output.size), into);
+            }
         }
+    }
+
+    /// Whether rows are a fixed distance apart.
+    fn is_strided(&self, rows: &RowLoad) -> bool {
+        self.kernel.rows.len() < 2 && rows.gathered.is_empty()
     }
 
     unsafe fn reduce_segments(&mut self, units: Range<usize>, offsets_input: usize) {
@@ -349,7 +375,7 @@ impl Run<'_> {
                             }
                             let run = (offset(segment + 1) as usize - start).min(tile.rows) - r;
                             for (output, out) in kernel.outputs.iter().zip(self.access.outputs) {
-                                self.combine_rows(output, run, r, place(segment, output, *out));
+                                self.combine_rows(output, &tile, r..r + run, place(segment, output, *out));
                             }
                             r += run;
                         }
@@ -390,6 +416,7 @@ impl Run<'_> {
                         *into.add(i) = self.scratch.lane_offsets[i] as i32;
                     }
                 }
+                TileOp::LoadRows { rows, width, out } => self.load_rows(rows, *width, *out, tile),
                 TileOp::Load { input, size, at, gathered, level, out } => {
                     self.load(*input, *size, at, gathered, *level, *out, tile);
                 }
@@ -542,6 +569,34 @@ impl Run<'_> {
                     }
                 }
                 _ => gather::<T>(from.cast(), offsets, into.cast()),
+            });
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Loads `width` neighbours for each row.
+    unsafe fn load_rows(&mut self, rows: &RowLoad, width: usize, out: u32, tile: &Tile) {
+        let from = self.access.inputs[rows.input];
+        let stride = rows.at.rows.first().map_or(0, |(_, coef)| *coef);
+        // SAFETY: offsets lie within the input: affine ones by the types, computed ones by the checks of `row_offsets`.
+        unsafe {
+            if self.is_strided(rows) && stride == width as i64 {
+                let first = self.fixed_offset(&rows.at) + stride * tile.start as i64;
+                self.scratch.pointers[out as usize] = from.offset(first as isize * rows.size as isize).cast_mut();
+                return;
+            }
+            let into = kernel_place(self, out);
+            self.scratch.pointers[out as usize] = into;
+            self.row_offsets(&rows.at, &rows.gathered, tile);
+            let offsets = &self.scratch.offsets[..tile.rows];
+            by_size!(rows.size, T => match width {
+                1 => gather::<T>(from.cast(), offsets, into.cast()),
+                8 => copy_rows::<T, 8>(from.cast(), offsets, into.cast()),
+                _ => for (r, offset) in offsets.iter().enumerate() {
+                    let row = from.cast::<T>().offset(*offset as isize);
+                    std::ptr::copy_nonoverlapping(row, into.cast::<T>().add(r * width), width);
+                },
             });
         }
     }
