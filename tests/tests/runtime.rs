@@ -263,7 +263,7 @@ fn symbolic() -> Vec<Symbolic> {
                 i32(&n + 1),
                 i32(e.clone()),
                 f32(&[n.clone(), 8.into()]),
-                f32(&[e.clone()]),
+                f32(std::slice::from_ref(&e)),
                 f32(&[8.into()]),
             ],
             f: |args| {
