@@ -420,6 +420,12 @@ impl Run<'_> {
                 TileOp::Position { at, level, out } => {
                     let into = self.pointer(*out).cast::<i32>();
                     let n = count(*level);
+                    if *level == Level::Row && self.is_linear(at) {
+                        let stride = at.rows.iter().map(|(_, coef)| *coef as i32).sum::<i32>();
+                        let first = self.fixed_offset(at) as i32 + stride * tile.start as i32;
+                        (0..n).for_each(|i| *into.add(i) = first + stride * i as i32);
+                        return;
+                    }
                     self.element_offsets(at, &[], *level, tile);
                     for i in 0..n {
                         *into.add(i) = self.scratch.lane_offsets[i] as i32;
