@@ -1,6 +1,6 @@
 //! From a kernel and the sizes of its symbols to tile operations: which loops are lanes, rows of a tile, or outside.
 
-use super::loops::{GroupsFn, RowsFn, TileFn, WeightedFn, groups_fn, rows_fn, tile_fn, weighted_fn};
+use super::loops::{BLOCK, GroupsFn, RowsFn, TileFn, WeightedFn, groups_fn, rows_fn, tile_fn, weighted_fn};
 use crate::aval::{DType, Literal, Sizes};
 use crate::error::Error;
 use crate::ir::{Index, Scalar, ScalarOp};
@@ -653,6 +653,10 @@ impl<'a> Prepare<'a> {
             // No tile of products: only weights and offsets are kept for each row.
             Some(weighted) => (TILE * weighted.group / self.lanes.max(1)).clamp(1, TILE),
             None => (TILE / self.lanes.max(1)).max(1),
+        };
+        let tile_rows = match self.mode {
+            Mode::Rows { .. } | Mode::Segments { .. } => (tile_rows / BLOCK * BLOCK).max(BLOCK),
+            Mode::Map | Mode::Lanes { .. } => tile_rows,
         };
         let kept = outputs.iter().map(|output| output.value).chain(weighted.iter().flat_map(Weighted::reads));
         let kept: Vec<u32> = kept.filter(|value| *value != NONE).collect();

@@ -217,14 +217,21 @@ fn logistic64(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Adds (or takes the maximum of) `rows` rows of `lanes` elements into an accumulator of `lanes`.
+/// Adds (or takes the maximum of) `rows` rows of `lanes` elements into an accumulator of `lanes`. The first row begins
+/// a block.
 ///
 /// # Safety
 /// `from` must be valid for `rows·lanes` elements, `into` for `lanes`; they must not overlap.
 pub(super) type RowsFn = unsafe fn(rows: usize, lanes: usize, from: *const u8, into: *mut u8);
 
-/// Combines `rows` elements, `stride` apart, for each of `N` neighbouring lanes, with what `into` holds: four partial
-/// results side by side, then one. That is faster than one chain, and rounds less.
+/// So many elements of a sum are added one after the other; then their sum is added to what came before.
+///
+/// Every sum of this target is made in this order, whatever the loops around it, so that no choice of the compiler (what
+/// is stored, which axis is the lanes, where a tile ends) changes a bit of it. It rounds less than one long chain, and
+/// lets the processor work on several blocks at a time.
+pub(super) const BLOCK: usize = 8;
+
+/// Combines `rows` elements, `stride` apart, for each of `N` neighbouring lanes, with what `into` holds.
 macro_rules! columns_fn {
     ($t:ty, |$acc:ident, $x:ident| $e:expr) => {
         #[inline(always)]
@@ -240,20 +247,14 @@ macro_rules! columns_fn {
                 let row = |r: usize| from.add(r * stride).cast::<[$t; N]>().read_unaligned();
                 let mut sum = into.cast::<[$t; N]>().read_unaligned();
                 let mut r = 0;
-                if rows >= 4 {
-                    let mut part = [row(0), row(1), row(2), row(3)];
-                    r = 4;
-                    while r + 4 <= rows {
-                        for (j, part) in part.iter_mut().enumerate() {
-                            *part = two(*part, row(r + j));
-                        }
-                        r += 4;
-                    }
-                    sum = two(sum, two(two(part[0], part[1]), two(part[2], part[3])));
-                }
                 while r < rows {
-                    sum = two(sum, row(r));
-                    r += 1;
+                    let end = rows.min(r + BLOCK);
+                    let mut block = row(r);
+                    for r in r + 1..end {
+                        block = two(block, row(r));
+                    }
+                    sum = two(sum, block);
+                    r = end;
                 }
                 into.cast::<[$t; N]>().write_unaligned(sum);
             }
@@ -269,17 +270,6 @@ macro_rules! rows_fn {
             let (from, into) = (from.cast::<$t>(), into.cast::<$t>());
             // SAFETY: the caller keeps `RowsFn`'s contract.
             unsafe {
-                if lanes == 1 {
-                    // Rows are neighbours: eight of them are the lanes of one.
-                    let whole = rows / 8;
-                    if whole > 0 {
-                        let mut part = from.cast::<[$t; 8]>().read_unaligned();
-                        columns::<8>(whole - 1, 8, from.add(8), part.as_mut_ptr());
-                        columns::<1>(8, 1, part.as_ptr(), into);
-                    }
-                    columns::<1>(rows % 8, 1, from.add(whole * 8), into);
-                    return;
-                }
                 let mut l = 0;
                 while l + 8 <= lanes {
                     columns::<8>(rows, lanes, from.add(l), into.add(l));
@@ -340,26 +330,28 @@ macro_rules! groups_fn {
             let (from, into) = (from.cast::<$t>(), into.cast::<$t>());
             // SAFETY: the caller keeps `GroupsFn`'s contract.
             unsafe {
-                if group == 8 {
-                    // A tree of a fixed shape.
+                let run = |at: *const $t, n: usize| {
+                    let mut block = *at;
+                    for j in 1..n {
+                        let ($acc, $x) = (block, *at.add(j));
+                        block = $e;
+                    }
+                    block
+                };
+                if group == BLOCK {
                     for i in 0..n {
-                        let at = from.add(8 * i);
-                        let pair = |j: usize, k: usize| {
-                            let ($acc, $x) = (*at.add(j), *at.add(k));
-                            $e
-                        };
-                        let (a, b, c, d) = (pair(0, 4), pair(1, 5), pair(2, 6), pair(3, 7));
-                        let two = |$acc: $t, $x: $t| $e;
-                        *into.add(i) = two(two(a, c), two(b, d));
+                        *into.add(i) = run(from.add(BLOCK * i), BLOCK);
                     }
                     return;
                 }
                 for i in 0..n {
                     let at = from.add(group * i);
-                    let mut sum = *at;
-                    for j in 1..group {
-                        let ($acc, $x) = (sum, *at.add(j));
+                    let mut sum = run(at, group.min(BLOCK));
+                    let mut j = BLOCK;
+                    while j < group {
+                        let ($acc, $x) = (sum, run(at.add(j), BLOCK.min(group - j)));
                         sum = $e;
+                        j += BLOCK;
                     }
                     *into.add(i) = sum;
                 }
@@ -426,18 +418,14 @@ macro_rules! weighted_fn {
                 let add = |a: [$t; N], b: [$t; N]| -> [$t; N] { std::array::from_fn(|i| a[i] + b[i]) };
                 let mut sum = into.cast::<[$t; N]>().read_unaligned();
                 let mut r = 0;
-                if rows >= 4 {
-                    let mut part = [term(0), term(1)];
-                    r = 2;
-                    while r + 2 <= rows {
-                        part = [add(part[0], term(r)), add(part[1], term(r + 1))];
-                        r += 2;
-                    }
-                    sum = add(sum, add(part[0], part[1]));
-                }
                 while r < rows {
-                    sum = add(sum, term(r));
-                    r += 1;
+                    let end = rows.min(r + BLOCK);
+                    let mut block = term(r);
+                    for r in r + 1..end {
+                        block = add(block, term(r));
+                    }
+                    sum = add(sum, block);
+                    r = end;
                 }
                 into.cast::<[$t; N]>().write_unaligned(sum);
             }

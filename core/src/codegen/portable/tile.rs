@@ -1,7 +1,7 @@
 //! Runs prepared kernels, tile by tile.
 
 use super::layout::{Affine, Gathered, Lanes, Level, Mode, NONE, Output, RowLoad, SEGMENT_BLOCK, TileKernel, TileOp};
-use super::loops::{RowPlaces, Rows};
+use super::loops::{BLOCK, RowPlaces, Rows};
 use crate::aval::Literal;
 use std::ops::Range;
 
@@ -260,7 +260,7 @@ impl Run<'_> {
     unsafe fn reduce_rows(&mut self, units: Range<usize>, chunks: usize) {
         let kernel = self.kernel;
         let n_row = kernel.n_row();
-        let chunk = n_row.div_ceil(chunks).next_multiple_of(kernel.tile_rows);
+        let chunk = n_row.div_ceil(chunks).next_multiple_of(BLOCK);
         for unit in units {
             let (point, rows) = if chunks > 1 {
                 (0, (unit * chunk).min(n_row)..((unit + 1) * chunk).min(n_row))
@@ -367,7 +367,16 @@ impl Run<'_> {
                     let mut start = first;
                     let mut segment = segments.start;
                     while start < last {
-                        let tile = Tile { rows: kernel.tile_rows.min(last - start), start };
+                        let mut end = last.min(start + kernel.tile_rows);
+                        if end < last {
+                            // The segment that the tile would cut is cut where a block of its sum ends.
+                            let mut cut = segment;
+                            while offset(cut + 1) as usize <= end {
+                                cut += 1;
+                            }
+                            end -= (end - (offset(cut) as usize).min(end)) % BLOCK;
+                        }
+                        let tile = Tile { rows: end - start, start };
                         let mut s = segment;
                         let named = if kernel.reads_coordinates { tile.rows } else { 0 };
                         for r in 0..named {
