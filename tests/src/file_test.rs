@@ -6,6 +6,7 @@
 //! // run: simplify,dce              passes by name, or `optimize` for all of them
 //! // run: jvp                       or vjp, linearize, transpose
 //! // run: vmap in_axes=[0,None]
+//! // run: fuse                      what is stored and why; or `kernels`, the kernels in order
 //! // run: parse-error               expects the message
 //! // sizes: n=3, e=5                sizes of symbols for the check of what is computed
 //! // input 1: 0, 2, 1               elements of an argument, or of a constant behind the arguments; else random
@@ -13,16 +14,20 @@
 //! ```
 //!
 //! Beside its text a result is checked by what it computes: that of passes against the program they were given, a
-//! derivative against central differences, a batch against a loop. `BLESS=1` writes what came out into the files.
+//! derivative against central differences, a batch against a loop, kernels against the reference interpreter. `BLESS=1`
+//! writes what came out into the files.
 
 use crate::arrays::{Random, from_numbers, random_array};
 use crate::compare::{difference, run, widened_arrays, widened_program};
 use crate::laws::{check_jvp, check_linearize, check_transpose, check_vjp, check_vmap};
+use crate::targets::check_targets;
 use crate::transformed::{jvp_program, linearize_programs, transpose_program, vjp_program, vmap_program};
 use gavotte_core::aval::{Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, parse, verify};
+use gavotte_core::kernel::{Step, lower_program, parse_kernel};
 use gavotte_core::pass;
+use gavotte_core::pass::fuse::{Explained, fuse};
 use std::path::Path;
 
 /// The extent of the axis that file tests of `vmap` add.
@@ -118,9 +123,27 @@ impl FileTest {
                 check_vmap(&program, &in_axes, &each, 1e-5)?;
                 vmap_program(&program, &in_axes, &Dim::from(BATCH))
             }
+            "fuse" => {
+                self.check_compiled(&program)?;
+                return Ok(Explained(&program, &fuse(&program)).to_string());
+            }
+            "kernels" => {
+                self.check_compiled(&program)?;
+                return kernel_text(&program);
+            }
             _ => self.after_passes(&program)?,
         };
         Ok(shown.to_string())
+    }
+
+    /// The compiled program computes what the interpreter does. The compiler optimises first: a program that this
+    /// leaves as it is has the kernels that the file shows.
+    fn check_compiled(&self, program: &Program) -> Result<(), String> {
+        let optimized = pass::optimize(program);
+        if optimized != *program {
+            return Err(format!("write what the passes leave of it:\n{optimized}"));
+        }
+        check_targets(program, &self.inputs(program)?)
     }
 
     fn after_passes(&self, program: &Program) -> Result<Program, String> {
@@ -176,6 +199,25 @@ impl FileTest {
         };
         (0..BATCH).map(turn).collect()
     }
+}
+
+/// The steps of a program; every kernel is checked, and read back from its text.
+fn kernel_text(program: &Program) -> Result<String, String> {
+    let mut text = String::new();
+    for step in lower_program(program, &fuse(program)).map_err(|error| error.to_string())? {
+        let shown = match &step {
+            Step::Kernel(kernel, _) => kernel.to_string(),
+            Step::Eval(eqn) => format!("eval {eqn}\n"),
+        };
+        if let Step::Kernel(kernel, _) = step {
+            let back = parse_kernel(&shown).map_err(|error| format!("{error}\n{shown}"))?;
+            if back != kernel {
+                return Err(format!("read back as\n{back}\nfrom\n{shown}"));
+            }
+        }
+        text.push_str(&shown);
+    }
+    Ok(text)
 }
 
 fn read_in_axes(options: &str) -> Result<Vec<Option<usize>>, String> {

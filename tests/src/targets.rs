@@ -1,7 +1,6 @@
 //! What runs programs beside the reference interpreter.
 
-use crate::compare::{difference, run};
-use gavotte_core::aval::Sizes;
+use crate::compare::{difference, run, sizes};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, Value};
 use gavotte_core::runtime::{Executable, Options};
@@ -21,7 +20,7 @@ fn portable(program: &Program, arrays: &[HostArray]) -> Vec<HostArray> {
     let (args, consts) = values.split_at(program.args.len());
     let options = Options { threads: NonZeroUsize::new(2).expect("two is not zero") };
     let executable = Executable::compile(program, consts, &options).unwrap_or_else(|error| panic!("{error}"));
-    let outs = executable.call(args.to_vec(), &Sizes::new()).unwrap_or_else(|error| panic!("{error}"));
+    let outs = executable.call(args.to_vec(), &sizes(program, arrays)).unwrap_or_else(|error| panic!("{error}"));
     outs.iter().map(|out| HostArray::clone(&out.to_host().expect("results are computed"))).collect()
 }
 

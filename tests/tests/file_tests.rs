@@ -1,4 +1,5 @@
-//! Runs the files under `tests/file_tests`: one folder for each pass and each transformation.
+//! Runs the files under `tests/file_tests`: one folder for each pass, each transformation and each step
+//! of lowering.
 
 use gavotte_core::pass::PASSES;
 use gavotte_tests::file_test::check_file;
@@ -7,6 +8,8 @@ use gavotte_tests::tests_dir;
 use std::path::{Path, PathBuf};
 
 const TRANSFORMATIONS: [&str; 5] = ["jvp", "linearize", "transpose", "vjp", "vmap"];
+/// What stands between a program and its machine code.
+const LOWERINGS: [&str; 2] = ["fuse", "kernels"];
 
 fn sorted_entries(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
@@ -29,7 +32,7 @@ fn every_file_gives_what_it_expects() {
 
 #[test]
 fn every_pass_and_transformation_has_files() {
-    let names = PASSES.iter().map(|pass| pass.name).chain(TRANSFORMATIONS).chain(["parse-errors"]);
+    let names = PASSES.iter().map(|pass| pass.name).chain(TRANSFORMATIONS).chain(LOWERINGS).chain(["parse-errors"]);
     check_all(names.map(|name| (name.to_string(), name)), |name| {
         let n = files_of(&tests_dir().join("file_tests").join(name)).len();
         if n >= 2 { Ok(()) } else { Err(format!("{n} files: two at least show what it does and what it leaves")) }

@@ -156,6 +156,9 @@ impl Hash for Literal {
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // NaN has many bit patterns; all but the usual one are written out.
+            Literal::F32(x) if x.is_nan() && x.to_bits() != f32::NAN.to_bits() => write!(f, "NaN.{:x}f32", x.to_bits()),
+            Literal::F64(x) if x.is_nan() && x.to_bits() != f64::NAN.to_bits() => write!(f, "NaN.{:x}f64", x.to_bits()),
             Literal::F32(x) => write!(f, "{x:?}f32"),
             Literal::F64(x) => write!(f, "{x:?}f64"),
             Literal::I32(x) => write!(f, "{x}i32"),
@@ -168,7 +171,7 @@ impl fmt::Display for Literal {
 impl std::str::FromStr for Literal {
     type Err = String;
 
-    /// Reads what `Display` writes: `0.5f32`, `-3i32`, `true`, `NaNf32`, `inff64`.
+    /// Reads what `Display` writes: `0.5f32`, `-3i32`, `true`, `NaNf32`, `NaN.ffc00000f32`, `inff64`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no literal: write a number and its type, as in `0.5f32`");
         match text {
@@ -177,6 +180,18 @@ impl std::str::FromStr for Literal {
             _ => {}
         }
         let (number, dtype) = text.split_at_checked(text.len().saturating_sub(3)).ok_or_else(wrong)?;
+        if let Some(bits) = number.strip_prefix("NaN.") {
+            let literal = match dtype {
+                "f32" => {
+                    u32::from_str_radix(bits, 16).ok().map(f32::from_bits).filter(|x| x.is_nan()).map(Literal::F32)
+                }
+                "f64" => {
+                    u64::from_str_radix(bits, 16).ok().map(f64::from_bits).filter(|x| x.is_nan()).map(Literal::F64)
+                }
+                _ => None,
+            };
+            return literal.ok_or_else(wrong);
+        }
         match dtype {
             "f32" => number.parse().map(Literal::F32).map_err(|_| wrong()),
             "f64" => number.parse().map(Literal::F64).map_err(|_| wrong()),
@@ -196,6 +211,8 @@ mod tests {
         for literal in [
             Literal::F32(0.5),
             Literal::F32(f32::NAN),
+            Literal::F32(-f32::NAN),
+            Literal::F64(f64::from_bits(0x7ff0_0000_0000_0001)),
             Literal::F32(f32::NEG_INFINITY),
             Literal::F32(-0.0),
             Literal::F32(1e-30),
@@ -208,5 +225,6 @@ mod tests {
         }
         assert!("0.5".parse::<Literal>().is_err());
         assert!("é32".parse::<Literal>().is_err());
+        assert!("NaN.3f800000f32".parse::<Literal>().is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! The program IR: values, primitives, programs, tracing, text, verifier and reference interpreter.
 
 mod bind;
+mod cursor;
 mod eval;
 mod lower;
 mod params;
@@ -14,6 +15,7 @@ mod verify;
 
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
 pub(crate) use bind::{interpret_all, read as interpret_read};
+pub(crate) use cursor::Cursor;
 pub use eval::{eval_concrete, evaluate};
 pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
 pub use params::{Attr, Params};

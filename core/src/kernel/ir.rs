@@ -65,18 +65,19 @@ pub enum Instr {
 }
 
 impl Kernel {
-    /// The element type of every scalar of the body.
+    /// The element type of every scalar of the body. A scalar that reads what is not there is `bool`.
     pub fn dtypes(&self) -> Vec<DType> {
         let mut dtypes: Vec<DType> = Vec::with_capacity(self.body.len());
         for instr in &self.body {
             let dtype = match instr {
                 Instr::Const(literal) => literal.dtype(),
                 Instr::Size(_, dtype) => *dtype,
-                Instr::Load(input, _) => self.inputs[*input as usize].1.dtype,
+                Instr::Load(input, _) => self.inputs.get(*input as usize).map_or(DType::Bool, |(_, aval)| aval.dtype),
                 Instr::Position(_) => DType::I32,
                 Instr::Op(op, ins) => {
-                    let ins: SmallVec<[DType; 4]> = ins.iter().map(|s| dtypes[s.0 as usize]).collect();
-                    op.result(&ins)
+                    let dtype = |s: &Scalar| dtypes.get(s.0 as usize).copied().unwrap_or(DType::Bool);
+                    let ins: SmallVec<[DType; 4]> = ins.iter().map(dtype).collect();
+                    if ins.is_empty() { DType::Bool } else { op.result(&ins) }
                 }
             };
             dtypes.push(dtype);

@@ -2,9 +2,11 @@
 
 mod ir;
 mod lower;
+mod parse;
 mod print;
 mod verify;
 
 pub use ir::{Instr, Kernel, Loop, LoopKind};
 pub use lower::{Step, lower_program};
+pub use parse::parse_kernel;
 pub use verify::verify_kernel;

@@ -1,84 +1,94 @@
-//! Kernels as text.
+//! Kernels as text. `parse` has the grammar.
 
-use crate::ir::Index;
+use crate::aval::Aval;
+use crate::ir::{Index, Var};
 use crate::kernel::{Instr, Kernel, LoopKind};
 use std::fmt;
 
+/// A position: `i0`, `8*i0 + i2 - 1`, `(n)*i0 + (n-1)`, `$3`. Loops and symbols may have the same names, so what has
+/// symbols stands in parentheses.
 struct At<'a>(&'a Index);
 
 impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Index::Value(scalar) => write!(f, "${}", scalar.0),
-            Index::Affine { constant, terms } => {
-                let mut plus = false;
-                for (number, stride) in terms {
-                    if plus {
-                        f.write_str(" + ")?;
-                    }
-                    plus = true;
-                    match stride.as_number() {
-                        Some(1) => write!(f, "i{number}")?,
-                        Some(_) => write!(f, "{stride}.i{number}")?,
-                        None => write!(f, "({stride}).i{number}")?,
-                    }
-                }
-                match constant.as_number() {
-                    Some(0) if plus => Ok(()),
-                    _ if plus => write!(f, " + {constant}"),
-                    _ => write!(f, "{constant}"),
-                }
+        let (constant, terms) = match self.0 {
+            Index::Value(scalar) => return write!(f, "${}", scalar.0),
+            Index::Affine { constant, terms } => (constant, terms),
+        };
+        let factors = terms.iter().map(|(number, stride)| (stride, Some(number)));
+        let last = (*constant != 0usize || terms.is_empty()).then_some((constant, None));
+        for (i, (factor, number)) in factors.chain(last).enumerate() {
+            let is_negative = factor.as_number().is_some_and(|x| x < 0);
+            f.write_str(match (i, is_negative) {
+                (0, false) => "",
+                (0, true) => "-",
+                (_, false) => " + ",
+                (_, true) => " - ",
+            })?;
+            match (factor.as_number().map(i64::unsigned_abs), number) {
+                (Some(1), Some(number)) => write!(f, "i{number}")?,
+                (Some(size), Some(number)) => write!(f, "{size}*i{number}")?,
+                (Some(size), None) => write!(f, "{size}")?,
+                (None, Some(number)) => write!(f, "({factor})*i{number}")?,
+                (None, None) => write!(f, "({factor})")?,
             }
         }
+        Ok(())
+    }
+}
+
+fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
+    items.iter().map(show).collect::<Vec<_>>().join(", ")
+}
+
+impl Kernel {
+    /// The name of an input; `%?` for one that is not there.
+    fn input_name(&self, input: u32) -> String {
+        self.inputs.get(input as usize).map_or("%?".into(), |(var, _)| var.to_string())
+    }
+
+    /// The lines of the text: the head, the loops, the body, the results, the closing brace.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let binders = |binders: &[(Var, Aval)]| list(binders, |(var, aval)| format!("{var}: {aval}"));
+        let head = format!("kernel @{}({}) -> ({}) {{", self.name, binders(&self.inputs), binders(&self.outputs));
+        let mut lines = vec![head];
+        lines.extend(self.loops.iter().enumerate().map(|(i, l)| match l.kind {
+            LoopKind::Row => format!("  row i{i}: {}", l.extent),
+            LoopKind::Reduce => format!("  reduce i{i}: {}", l.extent),
+            LoopKind::Segment { segment, offsets } => {
+                format!("  segment i{i}: {} of i{segment} by {}", l.extent, self.input_name(offsets))
+            }
+        }));
+        lines.extend(self.body.iter().zip(self.dtypes()).enumerate().map(|(i, (instr, dtype))| {
+            let work = match instr {
+                Instr::Const(literal) => format!("const {literal}"),
+                Instr::Size(dim, _) => format!("size {dim}"),
+                Instr::Position(index) => format!("position {}", At(index)),
+                Instr::Load(input, index) => {
+                    format!("load {}[{}]", self.input_name(*input), list(index, |i| At(i).to_string()))
+                }
+                Instr::Op(op, ins) => format!("{} {}", op.name(), list(ins, |s| format!("${}", s.0))),
+            };
+            format!("  ${i}: {dtype} = {work}")
+        }));
+        let how = self.reduce.map_or("store", |op| op.name());
+        let results = self.results.iter().zip(&self.outputs);
+        lines.extend(results.map(|(scalar, (var, _))| format!("  {how} ${} -> {var}", scalar.0)));
+        lines.push("}".into());
+        lines
     }
 }
 
 impl fmt::Display for Kernel {
     /// ```text
-    /// kernel @segment_sum_7(%3: f32[z], %4: f32[1433,64], %5: i32[n+1]) -> (%9: f32[n,64]) {
+    /// kernel @segment_sum_7(%3: f32[z], %5: i32[n+1]) -> (%9: f32[n]) {
     ///   row i0: n
-    ///   row i1: 64
-    ///   segment i2: z of i0 by %5
-    ///   $0: f32 = load %3[i2]
+    ///   segment i1: z of i0 by %5
+    ///   $0: f32 = load %3[i1]
     ///   sum $0 -> %9
     /// }
     /// ```
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |binders: &[(crate::ir::Var, crate::aval::Aval)]| {
-            binders.iter().map(|(var, aval)| format!("{var}: {aval}")).collect::<Vec<_>>().join(", ")
-        };
-        writeln!(f, "kernel @{}({}) -> ({}) {{", self.name, list(&self.inputs), list(&self.outputs))?;
-        for (i, l) in self.loops.iter().enumerate() {
-            match l.kind {
-                LoopKind::Row => writeln!(f, "  row i{i}: {}", l.extent)?,
-                LoopKind::Reduce => writeln!(f, "  reduce i{i}: {}", l.extent)?,
-                LoopKind::Segment { segment, offsets } => {
-                    let by = self.inputs[offsets as usize].0;
-                    writeln!(f, "  segment i{i}: {} of i{segment} by {by}", l.extent)?;
-                }
-            }
-        }
-        for (i, (instr, dtype)) in self.body.iter().zip(self.dtypes()).enumerate() {
-            write!(f, "  ${i}: {dtype} = ")?;
-            match instr {
-                Instr::Const(literal) => write!(f, "const {literal}")?,
-                Instr::Size(dim, _) => write!(f, "size {dim}")?,
-                Instr::Position(index) => write!(f, "position {}", At(index))?,
-                Instr::Load(input, index) => {
-                    let at: Vec<String> = index.iter().map(|i| At(i).to_string()).collect();
-                    write!(f, "load {}[{}]", self.inputs[*input as usize].0, at.join(", "))?;
-                }
-                Instr::Op(op, ins) => {
-                    let ins: Vec<String> = ins.iter().map(|s| format!("${}", s.0)).collect();
-                    write!(f, "{} {}", op.name(), ins.join(", "))?;
-                }
-            }
-            writeln!(f)?;
-        }
-        for (scalar, (var, _)) in self.results.iter().zip(&self.outputs) {
-            let how = self.reduce.map_or("store", |op| op.name());
-            writeln!(f, "  {how} ${} -> {var}", scalar.0)?;
-        }
-        writeln!(f, "}}")
+        self.lines().iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }

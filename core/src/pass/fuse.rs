@@ -116,10 +116,15 @@ fn cost_of(eqn: &Eqn, costs: &[u32], fusion: &Fusion) -> u32 {
         Kind::Map { cost } => cost,
         _ => 0,
     };
+    // Where a view reads is computed: its first operand is what it reads, the others say where.
     let gathers = eqn.prim.kind() == Kind::View && eqn.ins.len() > 1;
-    let operands = eqn.ins.iter().filter_map(|atom| atom.var()).map(|var| {
-        let stored = fusion.place(var) != Place::Inline;
-        if gathers && stored { GATHER } else { costs[var.index()] }
+    let operands = eqn.ins.iter().enumerate().filter_map(|(i, atom)| {
+        let var = atom.var()?;
+        Some(match (gathers, fusion.place(var) == Place::Inline) {
+            (true, false) if i == 0 => GATHER,
+            (true, false) => 0,
+            _ => costs[var.index()],
+        })
     });
     operands.fold(own, u32::saturating_add)
 }
@@ -128,14 +133,15 @@ fn choose(var: Var, cost: u32, uses: &[&Eqn], avals: &[Aval]) -> (Place, &'stati
     if uses.iter().any(|eqn| eqn.prim.kind() == Kind::Opaque) {
         return (Place::Stored, "read by a step that needs memory");
     }
-    if are_few(&avals[var.index()]) {
+    let gathered = uses.iter().any(|eqn| is_gathered(eqn, var));
+    if are_few(&avals[var.index()]) && !gathered {
         return (Place::Inline, "a few elements, computed once for each kernel that reads them");
     }
     let n = uses.len() as u32;
     if n.saturating_sub(1).saturating_mul(cost) > STORE + n * LOAD {
         return (Place::Stored, "cheaper to load than to compute again");
     }
-    if cost > STORE + LOAD && uses.iter().any(|eqn| expands(eqn, var, avals)) {
+    if cost > STORE + LOAD && (gathered || uses.iter().any(|eqn| expands(eqn, var, avals))) {
         return (Place::Stored, "read more often than it has elements");
     }
     (Place::Inline, "computed where it is read")
@@ -149,6 +155,11 @@ fn are_few(aval: &Aval) -> bool {
 fn adds_unit_axes(a: &Aval, b: &Aval) -> bool {
     let whole = |aval: &Aval| aval.shape.iter().filter(|dim| **dim != 1usize).cloned().collect::<Vec<_>>();
     whole(a) == whole(b)
+}
+
+/// Whether an equation reads an operand at computed places, any of them any number of times.
+fn is_gathered(eqn: &Eqn, var: Var) -> bool {
+    eqn.prim.kind() == Kind::View && eqn.ins.len() > 1 && eqn.ins[0] == Atom::Var(var)
 }
 
 /// Whether an equation reads each element of an operand more than once.

@@ -88,8 +88,8 @@ pub enum Stop {
 /// What training gave.
 #[derive(Clone)]
 pub struct Outcome {
-    /// The best parameters: of the last epoch in which validation loss and accuracy were both the best so far. Without
-    /// nodes for validation, of the last epoch whose losses are finite.
+    /// The best parameters: of the epoch with the lowest validation loss. Without nodes for validation, of the last epoch
+    /// whose losses are finite.
     pub params: GatParams,
     /// The epoch of the best parameters; 0 if they are those of the start.
     pub best_epoch: usize,

@@ -1,6 +1,6 @@
 //! From a kernel and the sizes of its symbols to tile operations: which loops are lanes, rows of a tile, or outside.
 
-use super::loops::{GroupsFn, RowsFn, TileFn, groups_fn, rows_fn, tile_fn};
+use super::loops::{BLOCK, GroupsFn, RowsFn, TileFn, WeightedFn, groups_fn, rows_fn, tile_fn, weighted_fn};
 use crate::aval::{DType, Literal, Sizes};
 use crate::error::Error;
 use crate::ir::{Index, Scalar, ScalarOp};
@@ -12,6 +12,8 @@ const TILE: usize = 1024;
 const LANE_REDUCE: usize = 64;
 /// Segments that one unit of work covers; the same for any number of threads, so that sums are.
 pub(super) const SEGMENT_BLOCK: usize = 64;
+/// A factor that is the same for all tiles is copied to be read in order, where it has at most so many elements.
+const STAGE: usize = 8 * 1024;
 /// A reduction of everything is cut into at most so many chunks, each of at least [`CHUNK`] elements.
 const MAX_CHUNKS: usize = 16;
 const CHUNK: usize = 16 * 1024;
@@ -83,22 +85,85 @@ pub(super) struct Gathered {
     pub(super) extent: i64,
 }
 
+/// Where the rows of a load begin.
+#[derive(Clone, Debug)]
+pub(super) struct RowLoad {
+    pub(super) input: usize,
+    pub(super) size: usize,
+    pub(super) at: Affine,
+    pub(super) gathered: Vec<Gathered>,
+}
+
+/// A sum of products whose one factor is read row by row where it lies, and whose other factor, the weight, is the same
+/// for each `group` lanes of a row: the products are never stored.
+#[derive(Clone, Debug)]
+pub(super) struct Weighted {
+    pub(super) f: WeightedFn,
+    pub(super) rows: RowLoad,
+    /// The rows copied side by side, where they were not.
+    pub(super) staged: Option<u32>,
+    pub(super) weights: u32,
+    pub(super) group: usize,
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum TileOp {
-    Const { literal: Literal, out: u32 },
-    Load { input: usize, size: usize, at: Affine, gathered: Vec<Gathered>, level: Level, out: u32 },
-    Position { at: Affine, level: Level, out: u32 },
-    Expand { from: u32, level: Level, to: Level, size: usize, out: u32 },
-    Apply { f: TileFn, ins: [u32; 4], level: Level, out: u32, out1: u32 },
+    Const {
+        literal: Literal,
+        out: u32,
+    },
+    Load {
+        input: usize,
+        size: usize,
+        at: Affine,
+        gathered: Vec<Gathered>,
+        level: Level,
+        out: u32,
+    },
+    /// A matrix of `rows` by the lanes, which stays the same for all tiles.
+    Stage {
+        input: usize,
+        size: usize,
+        at: Affine,
+        rows: usize,
+        out: u32,
+    },
+    /// `width` neighbouring elements for each row.
+    LoadRows {
+        rows: RowLoad,
+        width: usize,
+        out: u32,
+    },
+    Position {
+        at: Affine,
+        level: Level,
+        out: u32,
+    },
+    Expand {
+        from: u32,
+        level: Level,
+        to: Level,
+        size: usize,
+        out: u32,
+    },
+    Apply {
+        f: TileFn,
+        ins: [u32; 4],
+        level: Level,
+        out: u32,
+        out1: u32,
+    },
 }
 
 impl TileOp {
     fn reads(&self, f: &mut dyn FnMut(u32)) {
         match self {
-            TileOp::Load { gathered, .. } => gathered.iter().for_each(|g| f(g.value)),
+            TileOp::Load { gathered, .. } | TileOp::LoadRows { rows: RowLoad { gathered, .. }, .. } => {
+                gathered.iter().for_each(|g| f(g.value));
+            }
             TileOp::Expand { from, .. } => f(*from),
             TileOp::Apply { ins, .. } => ins.iter().filter(|value| **value != NONE).for_each(|value| f(*value)),
-            TileOp::Const { .. } | TileOp::Position { .. } => {}
+            TileOp::Const { .. } | TileOp::Position { .. } | TileOp::Stage { .. } => {}
         }
     }
 }
@@ -123,6 +188,10 @@ pub struct TileKernel {
     /// Extents of the loops whose points are a tile's rows, outermost first; for segments, those of the segment and
     /// of the position.
     pub(super) rows: Vec<usize>,
+    /// The row loop along which a tile's rows follow one another.
+    pub(super) linear: Option<usize>,
+    /// Whether anything reads the coordinates of the tile's rows.
+    pub(super) reads_coordinates: bool,
     /// Lanes of a row.
     pub(super) lanes: usize,
     /// Rows of a whole tile.
@@ -133,6 +202,8 @@ pub struct TileKernel {
     /// Run for each tile.
     pub(super) ops: Vec<TileOp>,
     pub(super) outputs: Vec<Output>,
+    /// What replaces the value of the only output, where that is a weighted sum of rows.
+    pub(super) weighted: Option<Weighted>,
     /// Place of each value in the scratch memory, in bytes.
     pub(super) places: Vec<usize>,
     /// Bytes of scratch memory for each thread.
@@ -145,6 +216,9 @@ enum Role {
     Row(usize),
     Lane(usize),
 }
+
+/// A loop that the next one runs over as well.
+const MERGED: Role = Role::Outer(usize::MAX);
 
 /// A loop with its extent, and what it is.
 #[derive(Clone, Copy, Debug)]
@@ -201,6 +275,31 @@ impl TileKernel {
     }
 }
 
+/// The factors of a weighted sum: scalars of the body.
+#[derive(Clone, Copy)]
+struct Factors {
+    wide: Scalar,
+    weight: Scalar,
+    group: usize,
+    /// Whether the weight is a load with one element for each group, not one for each row.
+    narrow: bool,
+}
+
+impl Factors {
+    /// Whether the body's instruction `i` makes no value: the product, and what is read by row.
+    fn skips(&self, result: Scalar, i: usize) -> bool {
+        let i = Scalar(i as u32);
+        i == result || i == self.wide || (self.narrow && i == self.weight)
+    }
+}
+
+impl Weighted {
+    /// The values that are read when a tile is combined.
+    fn reads(&self) -> impl Iterator<Item = u32> + '_ {
+        self.rows.gathered.iter().map(|g| g.value).chain([self.weights])
+    }
+}
+
 struct Prepare<'a> {
     kernel: &'a Kernel,
     sizes: &'a Sizes,
@@ -219,6 +318,8 @@ struct Prepare<'a> {
     ops: Vec<TileOp>,
     /// The value of each scalar of the body.
     scalars: Vec<u32>,
+    /// The number of elements for each row of values that are neither one nor one for each lane.
+    widths: Vec<(u32, usize)>,
 }
 
 impl<'a> Prepare<'a> {
@@ -239,6 +340,7 @@ impl<'a> Prepare<'a> {
             setup: vec![],
             ops: vec![],
             scalars: vec![],
+            widths: vec![],
         };
         prepare.assign_roles()?;
         Ok(prepare)
@@ -288,7 +390,8 @@ impl<'a> Prepare<'a> {
         }
         let (kept, reduced) = (self.merge(&kept), self.merge(&reduced));
         let points: usize = reduced.iter().map(|axis| axis.extent).product();
-        if (1..=LANE_REDUCE).contains(&points) {
+        let row_product = self.is_row_product(&kept, &reduced);
+        if (1..=LANE_REDUCE).contains(&points) && !row_product {
             self.mode = Mode::Lanes { group: points };
             let (rows, lanes) = split_suffix(&kept, TILE / points);
             let lanes: Vec<Axis> = lanes.iter().chain(&reduced).copied().collect();
@@ -296,6 +399,7 @@ impl<'a> Prepare<'a> {
             return Ok(());
         }
         let (outer, lanes) = match kept.last() {
+            Some(_) if row_product => kept.split_at(kept.len() - 1),
             Some(last) if self.is_contiguous(last.number) => split_suffix(&kept, TILE),
             _ => (&kept[..], &[][..]),
         };
@@ -308,6 +412,32 @@ impl<'a> Prepare<'a> {
         self.mode = Mode::Rows { chunks };
         self.place(outer, &reduced, lanes);
         Ok(())
+    }
+
+    /// Whether the result sums products of an element that changes along the summed axis, but not along the last kept
+    /// one, and of rows along the last kept axis that are the same everywhere: better added row by row.
+    fn is_row_product(&self, kept: &[Axis], reduced: &[Axis]) -> bool {
+        let ([.., last], [summed]) = (kept, reduced) else { return false };
+        let Some(Instr::Op(ScalarOp::Mul, ins)) = self.kernel.body.get(self.kernel.results[0].0 as usize) else {
+            return false;
+        };
+        if last.extent < 4 || summed.extent < 4 || last.extent * summed.extent > STAGE || last.extent > TILE {
+            return false;
+        }
+        let terms = |s: &Scalar| match &self.kernel.body[s.0 as usize] {
+            Instr::Load(input, index) if index.iter().all(|at| matches!(at, Index::Affine { .. })) => {
+                let mut terms = self.offset(*input as usize, index).1;
+                terms.retain(|(l, coef)| *coef != 0 && self.roles[*l] != MERGED);
+                Some(terms)
+            }
+            _ => None,
+        };
+        let (Some(a), Some(b)) = (terms(&ins[0]), terms(&ins[1])) else { return false };
+        let has = |terms: &[(usize, i64)], number: usize| terms.iter().any(|(l, _)| *l == number);
+        [(&a, &b), (&b, &a)].into_iter().any(|(weight, row)| {
+            let only = row.iter().all(|(l, _)| *l == last.number || *l == summed.number);
+            !has(weight, last.number) && has(weight, summed.number) && has(row, last.number) && only
+        })
     }
 
     fn place(&mut self, outer: &[Axis], rows: &[Axis], lanes: &[Axis]) {
@@ -334,7 +464,7 @@ impl<'a> Prepare<'a> {
                 && self.can_merge(last.number, axis)
             {
                 // The outer loop's accesses are multiples of the inner one's: let the inner one run over both.
-                self.roles[last.number] = Role::Outer(usize::MAX);
+                self.roles[last.number] = MERGED;
                 *last = Axis { number: axis.number, extent: last.extent * axis.extent };
                 continue;
             }
@@ -416,7 +546,7 @@ impl<'a> Prepare<'a> {
         let mut lane_coefs = vec![0i64; self.lane_axes.len()];
         for (number, coef) in terms.iter().filter(|(_, coef)| *coef != 0) {
             match self.roles[*number] {
-                Role::Outer(usize::MAX) => {} // merged into the next loop
+                MERGED => {}
                 Role::Outer(i) => affine.outer.push((i, *coef)),
                 Role::Row(i) => affine.rows.push((i, *coef)),
                 Role::Lane(i) => lane_coefs[i] = *coef,
@@ -484,8 +614,11 @@ impl<'a> Prepare<'a> {
     }
 
     fn finish(mut self) -> Result<TileKernel, Error> {
+        let factors = self.weighted_factors();
+        let skipped = |i: usize| factors.is_some_and(|f| f.skips(self.kernel.results[0], i));
         for (i, instr) in self.kernel.body.iter().enumerate() {
             let value = match instr {
+                _ if skipped(i) => NONE,
                 Instr::Const(literal) => self.literal(*literal),
                 Instr::Size(dim, dtype) => {
                     let size = self.size_of(dim)?;
@@ -497,11 +630,14 @@ impl<'a> Prepare<'a> {
             };
             self.scalars.push(value);
         }
+        let weighted = factors.map(|factors| self.weigh(factors));
         let top = self.top();
         let mut outputs = vec![];
         for (scalar, (_, aval)) in self.kernel.results.iter().zip(&self.kernel.outputs) {
-            let value = self.scalars[scalar.0 as usize];
-            let value = self.expand(value, top);
+            let value = match self.scalars[scalar.0 as usize] {
+                NONE => NONE,
+                value => self.expand(value, top),
+            };
             let combine = match self.kernel.reduce {
                 None => None,
                 Some(op) => {
@@ -513,9 +649,32 @@ impl<'a> Prepare<'a> {
             };
             outputs.push(Output { value, size: aval.dtype.size(), combine });
         }
-        let tile_rows = (TILE / self.lanes.max(1)).max(1);
-        let (places, scratch) = self.allocate(&outputs, tile_rows);
+        let tile_rows = match &weighted {
+            // No tile of products: only weights and offsets are kept for each row.
+            Some(weighted) => (TILE * weighted.group / self.lanes.max(1)).clamp(1, TILE),
+            None => (TILE / self.lanes.max(1)).max(1),
+        };
+        let tile_rows = match self.mode {
+            Mode::Rows { .. } | Mode::Segments { .. } => (tile_rows / BLOCK * BLOCK).max(BLOCK),
+            Mode::Map | Mode::Lanes { .. } => tile_rows,
+        };
+        let kept = outputs.iter().map(|output| output.value).chain(weighted.iter().flat_map(Weighted::reads));
+        let kept: Vec<u32> = kept.filter(|value| *value != NONE).collect();
+        let (places, scratch) = self.allocate(&kept, tile_rows);
+        let linear = match (self.mode, self.rows.len()) {
+            (Mode::Segments { .. }, _) => Some(1),
+            (_, 1) => Some(0),
+            _ => None,
+        };
+        let elsewhere = |at: &Affine| at.rows.iter().any(|(i, _)| Some(*i) != linear);
+        let reads_coordinates = self.ops.iter().any(|op| match op {
+            TileOp::Load { at, .. } | TileOp::Position { at, .. } => elsewhere(at),
+            TileOp::LoadRows { rows, .. } => elsewhere(&rows.at),
+            _ => false,
+        }) || weighted.as_ref().is_some_and(|weighted| elsewhere(&weighted.rows.at));
         Ok(TileKernel {
+            linear,
+            reads_coordinates,
             mode: self.mode,
             outer: self.outer,
             rows: self.rows,
@@ -525,9 +684,129 @@ impl<'a> Prepare<'a> {
             setup: self.setup,
             ops: self.ops,
             outputs,
+            weighted,
             places,
             scratch,
         })
+    }
+
+    /// The factors of the result, where it is a sum over rows of products of a load that has each row's lanes side by
+    /// side and of a weight that is the same for groups of lanes.
+    fn weighted_factors(&self) -> Option<Factors> {
+        let by_row = matches!(self.mode, Mode::Rows { .. } | Mode::Segments { .. });
+        if !by_row || self.lanes < 2 || self.kernel.reduce != Some(crate::ir::ReduceOp::Sum) {
+            return None;
+        }
+        let [result] = self.kernel.results[..] else { return None };
+        weighted_fn(self.dtypes[result.0 as usize])?;
+        let Instr::Op(ScalarOp::Mul, ins) = &self.kernel.body[result.0 as usize] else { return None };
+        let (a, b) = (ins[0], ins[1]);
+        [(a, b), (b, a)].into_iter().find_map(|(wide, weight)| {
+            if wide == weight || self.uses(wide) != 1 {
+                return None;
+            }
+            if self.lanes_of(wide)? != Lanes::Contiguous && !self.can_stage(wide) {
+                return None;
+            }
+            match self.lanes_of(weight) {
+                Some(Lanes::Repeat { group, stride: 1 }) if self.uses(weight) == 1 => {
+                    Some(Factors { wide, weight, group, narrow: true })
+                }
+                _ if !self.changes_by_lane(weight) => Some(Factors { wide, weight, group: self.lanes, narrow: false }),
+                _ => None,
+            }
+        })
+    }
+
+    /// Whether a load's rows are the same for all tiles, and few.
+    fn can_stage(&self, scalar: Scalar) -> bool {
+        let Instr::Load(input, index) = &self.kernel.body[scalar.0 as usize] else { return false };
+        let (constant, terms) = self.offset(*input as usize, index);
+        let affine = index.iter().all(|at| matches!(at, Index::Affine { .. }));
+        let at = self.affine(constant, &terms);
+        affine && at.outer.is_empty() && self.rows.len() == 1 && self.rows[0] * self.lanes <= STAGE
+    }
+
+    fn uses(&self, scalar: Scalar) -> usize {
+        let reads = |instr: &Instr| match instr {
+            Instr::Op(_, ins) => ins.iter().filter(|s| **s == scalar).count(),
+            Instr::Load(_, index) => index.iter().filter(|at| **at == Index::Value(scalar)).count(),
+            _ => 0,
+        };
+        self.kernel.body.iter().map(reads).sum()
+    }
+
+    /// How a load's offsets change by lane, where no computed position does.
+    fn lanes_of(&self, scalar: Scalar) -> Option<Lanes> {
+        let Instr::Load(input, index) = &self.kernel.body[scalar.0 as usize] else { return None };
+        let by_lane = |at: &Index| matches!(at, Index::Value(s) if self.changes_by_lane(*s));
+        if index.iter().any(by_lane) {
+            return None;
+        }
+        let (constant, terms) = self.offset(*input as usize, index);
+        Some(self.affine(constant, &terms).lanes)
+    }
+
+    fn changes_by_lane(&self, scalar: Scalar) -> bool {
+        match &self.kernel.body[scalar.0 as usize] {
+            Instr::Const(_) | Instr::Size(..) => false,
+            Instr::Op(_, ins) => ins.iter().any(|s| self.changes_by_lane(*s)),
+            Instr::Load(..) => self.lanes_of(scalar) != Some(Lanes::Same),
+            Instr::Position(index) => {
+                let (constant, terms) = self.terms(index);
+                self.affine(constant, &terms).lanes != Lanes::Same
+            }
+        }
+    }
+
+    fn weigh(&mut self, Factors { wide, weight, group, narrow }: Factors) -> Weighted {
+        let dtype = self.dtypes[wide.0 as usize];
+        let weights = if narrow {
+            let rows = self.row_load(weight);
+            let width = self.lanes / group;
+            let out = self.value(Level::Row, false, dtype);
+            self.widths.push((out, width));
+            self.ops.push(TileOp::LoadRows { rows, width, out });
+            out
+        } else {
+            self.expand(self.scalars[weight.0 as usize], Level::Row)
+        };
+        let f = weighted_fn(dtype).expect("asked for before");
+        let mut rows = self.row_load(wide);
+        let mut staged = None;
+        if rows.at.lanes != Lanes::Contiguous {
+            let n = self.rows[0];
+            let out = self.value(Level::Row, true, dtype);
+            self.widths.push((out, n * self.lanes));
+            let RowLoad { input, size, at, .. } = rows.clone();
+            self.setup.push(TileOp::Stage { input, size, at, rows: n, out });
+            rows.at = Affine { rows: vec![(0, self.lanes as i64)], lanes: Lanes::Contiguous, ..Affine::default() };
+            staged = Some(out);
+        }
+        Weighted { f, rows, staged, weights, group }
+    }
+
+    /// A load without the part of its lanes.
+    fn row_load(&self, scalar: Scalar) -> RowLoad {
+        let Instr::Load(input, index) = &self.kernel.body[scalar.0 as usize] else {
+            unreachable!("only loads are factors that are read by row")
+        };
+        let input = *input as usize;
+        let (constant, terms) = self.offset(input, index);
+        let at = self.affine(constant, &terms);
+        RowLoad { input, size: self.kernel.inputs[input].1.dtype.size(), at, gathered: self.gathered(input, index) }
+    }
+
+    /// The positions of a load that the kernel computes.
+    fn gathered(&self, input: usize, index: &[Index]) -> Vec<Gathered> {
+        let places = index.iter().zip(self.strides(input));
+        places
+            .filter_map(|(index, (stride, extent))| {
+                let Index::Value(Scalar(scalar)) = index else { return None };
+                let value = self.scalars[*scalar as usize];
+                Some(Gathered { value, level: self.values[value as usize].0, stride, extent })
+            })
+            .collect()
     }
 
     fn unsupported(&self, what: &str) -> Error {
@@ -553,18 +832,12 @@ impl<'a> Prepare<'a> {
     fn load(&mut self, input: usize, index: &[Index]) -> u32 {
         let (constant, terms) = self.offset(input, index);
         let at = self.affine(constant, &terms);
-        let mut gathered = vec![];
-        let (mut row, mut lane) = (!at.rows.is_empty(), at.lanes != Lanes::Same);
-        let mut fixed = at.rows.is_empty() && at.outer.is_empty();
-        for (index, (stride, extent)) in index.iter().zip(self.strides(input)) {
-            let Index::Value(Scalar(scalar)) = index else { continue };
-            let value = self.scalars[*scalar as usize];
-            let (level, same, _) = self.values[value as usize];
-            row |= matches!(level, Level::Row | Level::Full);
-            lane |= matches!(level, Level::Lane | Level::Full);
-            fixed &= same;
-            gathered.push(Gathered { value, level, stride, extent });
-        }
+        let gathered = self.gathered(input, index);
+        let at_level = |wanted: [Level; 2]| gathered.iter().any(|g| wanted.contains(&g.level));
+        let row = !at.rows.is_empty() || at_level([Level::Row, Level::Full]);
+        let lane = at.lanes != Lanes::Same || at_level([Level::Lane, Level::Full]);
+        let same = gathered.iter().all(|g| self.values[g.value as usize].1);
+        let fixed = at.rows.is_empty() && at.outer.is_empty() && same;
         let level = self.level(row, lane);
         let dtype = self.kernel.inputs[input].1.dtype;
         let out = self.value(level, fixed, dtype);
@@ -620,13 +893,18 @@ impl<'a> Prepare<'a> {
     }
 
     /// Places values in the scratch memory. A tile's value gives its place up after its last use.
-    fn allocate(&self, outputs: &[Output], tile_rows: usize) -> (Vec<usize>, usize) {
+    fn allocate(&self, kept: &[u32], tile_rows: usize) -> (Vec<usize>, usize) {
         let bytes = |value: usize| {
             let (level, _, dtype) = self.values[value];
             let n = match level {
                 Level::Const => 1,
                 Level::Lane => self.lanes,
-                Level::Row => tile_rows,
+                Level::Row => {
+                    let width = self.widths.iter().find(|(v, _)| *v as usize == value);
+                    // A fixed value of another width is a whole matrix.
+                    let rows = if width.is_some() && self.values[value].1 { 1 } else { tile_rows };
+                    rows * width.map_or(1, |(_, width)| *width)
+                }
                 Level::Full => tile_rows * self.lanes,
             };
             (n * dtype.size()).next_multiple_of(64)
@@ -637,7 +915,7 @@ impl<'a> Prepare<'a> {
         for (i, op) in self.ops.iter().enumerate() {
             op.reads(&mut |value| last_use[value as usize] = i);
         }
-        outputs.iter().for_each(|output| last_use[output.value as usize] = usize::MAX);
+        kept.iter().for_each(|value| last_use[*value as usize] = usize::MAX);
         for (value, (_, fixed, _)) in self.values.iter().enumerate() {
             if *fixed {
                 places[value] = end;
@@ -651,6 +929,8 @@ impl<'a> Prepare<'a> {
                 TileOp::Apply { out, out1, .. } => [*out, *out1],
                 TileOp::Const { out, .. }
                 | TileOp::Load { out, .. }
+                | TileOp::LoadRows { out, .. }
+                | TileOp::Stage { out, .. }
                 | TileOp::Position { out, .. }
                 | TileOp::Expand { out, .. } => [*out, NONE],
             };

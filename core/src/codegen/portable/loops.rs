@@ -7,8 +7,7 @@ use crate::ir::{ReduceOp, ScalarOp};
 /// Applies an operation to `n` elements: operands, then outputs.
 ///
 /// # Safety
-/// Each pointer must be valid for `n` elements of its type, aligned; an output may be an operand, but not overlap one
-/// otherwise.
+/// Each pointer must be valid for `n` elements of its type, aligned; no output may overlap an operand or another output.
 pub(super) type TileFn = unsafe fn(n: usize, ins: &[*const u8; 4], out: *mut u8, out1: *mut u8);
 
 /// Whether the machine has the wider vectors that loops are also compiled for.
@@ -179,13 +178,10 @@ pub(super) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
         (ScalarOp::Bitcast(to), from) if from == to && from == DType::F64 => map1!(u64 => u64, |x| x),
         (ScalarOp::Bitcast(_), _) => return None,
         (ScalarOp::Threefry0, DType::U32) => tile_fn!(|n, ins, out, out1| {
-            let [a, b, c, d] = ins.map(|p| p.cast::<u32>());
+            let [k0, k1, x0, x1] = ins.map(|p| std::slice::from_raw_parts(p.cast::<u32>(), n));
             let (out, out1) = (out.cast::<u32>(), out1.cast::<u32>());
-            for i in 0..n {
-                let (x, y) = math::threefry(*a.add(i), *b.add(i), *c.add(i), *d.add(i));
-                *out.add(i) = x;
-                *out1.add(i) = y;
-            }
+            let (out, out1) = (std::slice::from_raw_parts_mut(out, n), std::slice::from_raw_parts_mut(out1, n));
+            threefry_all(k0, k1, x0, x1, out, out1);
         }),
         (op, DType::F32) => float!(op, f32, math::exp, math::expm1, math::logistic),
         (op, DType::F64) => float!(op, f64, f64::exp, f64::exp_m1, logistic64),
@@ -207,18 +203,35 @@ pub(super) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
     })
 }
 
+/// As a function of slices, which are known not to overlap: the compiler makes vector code of it.
+#[inline(always)]
+fn threefry_all(k0: &[u32], k1: &[u32], x0: &[u32], x1: &[u32], out: &mut [u32], out1: &mut [u32]) {
+    let n = out.len();
+    let (k0, k1, x0, x1, out1) = (&k0[..n], &k1[..n], &x0[..n], &x1[..n], &mut out1[..n]);
+    for i in 0..n {
+        (out[i], out1[i]) = math::threefry(k0[i], k1[i], x0[i], x1[i]);
+    }
+}
+
 fn logistic64(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Adds (or takes the maximum of) `rows` rows of `lanes` elements into an accumulator of `lanes`.
+/// Adds (or takes the maximum of) `rows` rows of `lanes` elements into an accumulator of `lanes`. The first row begins
+/// a block.
 ///
 /// # Safety
 /// `from` must be valid for `rows·lanes` elements, `into` for `lanes`; they must not overlap.
 pub(super) type RowsFn = unsafe fn(rows: usize, lanes: usize, from: *const u8, into: *mut u8);
 
-/// Combines `rows` elements, `stride` apart, for each of `N` neighbouring lanes, with what `into` holds: four partial
-/// results side by side, then one. That is faster than one chain, and rounds less.
+/// So many elements of a sum are added one after the other; then their sum is added to what came before.
+///
+/// Every sum of this target is made in this order, whatever the loops around it, so that no choice of the compiler (what
+/// is stored, which axis is the lanes, where a tile ends) changes a bit of it. It rounds less than one long chain, and
+/// lets the processor work on several blocks at a time.
+pub(super) const BLOCK: usize = 8;
+
+/// Combines `rows` elements, `stride` apart, for each of `N` neighbouring lanes, with what `into` holds.
 macro_rules! columns_fn {
     ($t:ty, |$acc:ident, $x:ident| $e:expr) => {
         #[inline(always)]
@@ -234,20 +247,14 @@ macro_rules! columns_fn {
                 let row = |r: usize| from.add(r * stride).cast::<[$t; N]>().read_unaligned();
                 let mut sum = into.cast::<[$t; N]>().read_unaligned();
                 let mut r = 0;
-                if rows >= 4 {
-                    let mut part = [row(0), row(1), row(2), row(3)];
-                    r = 4;
-                    while r + 4 <= rows {
-                        for (j, part) in part.iter_mut().enumerate() {
-                            *part = two(*part, row(r + j));
-                        }
-                        r += 4;
-                    }
-                    sum = two(sum, two(two(part[0], part[1]), two(part[2], part[3])));
-                }
                 while r < rows {
-                    sum = two(sum, row(r));
-                    r += 1;
+                    let end = rows.min(r + BLOCK);
+                    let mut block = row(r);
+                    for r in r + 1..end {
+                        block = two(block, row(r));
+                    }
+                    sum = two(sum, block);
+                    r = end;
                 }
                 into.cast::<[$t; N]>().write_unaligned(sum);
             }
@@ -263,17 +270,6 @@ macro_rules! rows_fn {
             let (from, into) = (from.cast::<$t>(), into.cast::<$t>());
             // SAFETY: the caller keeps `RowsFn`'s contract.
             unsafe {
-                if lanes == 1 {
-                    // Rows are neighbours: eight of them are the lanes of one.
-                    let whole = rows / 8;
-                    if whole > 0 {
-                        let mut part = from.cast::<[$t; 8]>().read_unaligned();
-                        columns::<8>(whole - 1, 8, from.add(8), part.as_mut_ptr());
-                        columns::<1>(8, 1, part.as_ptr(), into);
-                    }
-                    columns::<1>(rows % 8, 1, from.add(whole * 8), into);
-                    return;
-                }
                 let mut l = 0;
                 while l + 8 <= lanes {
                     columns::<8>(rows, lanes, from.add(l), into.add(l));
@@ -334,26 +330,28 @@ macro_rules! groups_fn {
             let (from, into) = (from.cast::<$t>(), into.cast::<$t>());
             // SAFETY: the caller keeps `GroupsFn`'s contract.
             unsafe {
-                if group == 8 {
-                    // A tree of a fixed shape.
+                let run = |at: *const $t, n: usize| {
+                    let mut block = *at;
+                    for j in 1..n {
+                        let ($acc, $x) = (block, *at.add(j));
+                        block = $e;
+                    }
+                    block
+                };
+                if group == BLOCK {
                     for i in 0..n {
-                        let at = from.add(8 * i);
-                        let pair = |j: usize, k: usize| {
-                            let ($acc, $x) = (*at.add(j), *at.add(k));
-                            $e
-                        };
-                        let (a, b, c, d) = (pair(0, 4), pair(1, 5), pair(2, 6), pair(3, 7));
-                        let two = |$acc: $t, $x: $t| $e;
-                        *into.add(i) = two(two(a, c), two(b, d));
+                        *into.add(i) = run(from.add(BLOCK * i), BLOCK);
                     }
                     return;
                 }
                 for i in 0..n {
                     let at = from.add(group * i);
-                    let mut sum = *at;
-                    for j in 1..group {
-                        let ($acc, $x) = (sum, *at.add(j));
+                    let mut sum = run(at, group.min(BLOCK));
+                    let mut j = BLOCK;
+                    while j < group {
+                        let ($acc, $x) = (sum, run(at.add(j), BLOCK.min(group - j)));
                         sum = $e;
+                        j += BLOCK;
                     }
                     *into.add(i) = sum;
                 }
@@ -377,4 +375,154 @@ pub(super) fn groups_fn(op: ReduceOp, dtype: DType) -> Option<GroupsFn> {
         (ReduceOp::Max, DType::U32) => groups_fn!(u32, |acc, x| acc.max(x)),
         (ReduceOp::Max, DType::Bool) => groups_fn!(bool, |acc, x| acc | x),
     })
+}
+
+/// Adds to an accumulator of `lanes` elements, for each of `rows` rows, the row's elements times its weights: lane `l`
+/// has weight `l / group` of `lanes / group`.
+pub(super) type WeightedFn = unsafe fn(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, into: *mut u8);
+
+/// Where rows are.
+pub(super) struct Rows<'a> {
+    pub(super) from: *const u8,
+    pub(super) n: usize,
+    pub(super) at: RowPlaces<'a>,
+}
+
+/// The element offset of each row.
+#[derive(Clone, Copy)]
+pub(super) enum RowPlaces<'a> {
+    /// `first + r·stride`.
+    Strided { first: i64, stride: i64 },
+    /// One offset for each.
+    Listed(&'a [i64]),
+}
+
+macro_rules! weighted_fn {
+    ($t:ty) => {{
+        /// `N` lanes from lane `l`, whose weights are neighbours of weight `w`, each for `N / W` lanes.
+        #[inline(always)]
+        unsafe fn block<const N: usize, const W: usize>(
+            row: impl Fn(usize) -> *const $t,
+            rows: usize,
+            weights: *const $t,
+            heads: usize,
+            into: *mut $t,
+        ) {
+            // SAFETY: the caller gives `rows` rows of `N` elements, their weights, and room for `N`.
+            unsafe {
+                let term = |r: usize| -> [$t; N] {
+                    let x = row(r).cast::<[$t; N]>().read_unaligned();
+                    let w = weights.add(r * heads).cast::<[$t; W]>().read_unaligned();
+                    std::array::from_fn(|i| w[i / (N / W)] * x[i])
+                };
+                let add = |a: [$t; N], b: [$t; N]| -> [$t; N] { std::array::from_fn(|i| a[i] + b[i]) };
+                let mut sum = into.cast::<[$t; N]>().read_unaligned();
+                let mut r = 0;
+                while r < rows {
+                    let end = rows.min(r + BLOCK);
+                    let mut block = term(r);
+                    for r in r + 1..end {
+                        block = add(block, term(r));
+                    }
+                    sum = add(sum, block);
+                    r = end;
+                }
+                into.cast::<[$t; N]>().write_unaligned(sum);
+            }
+        }
+        #[inline(always)]
+        unsafe fn with_rows(
+            row: impl Fn(usize) -> *const $t + Copy,
+            n: usize,
+            lanes: usize,
+            group: usize,
+            weights: *const $t,
+            into: *mut $t,
+        ) {
+            let heads = lanes / group;
+            // SAFETY: the caller keeps `WeightedFn`'s contract.
+            unsafe {
+                let mut l = 0;
+                // Several whole groups, a part of one group, or lane by lane.
+                if group == 8 {
+                    while l + 16 <= lanes {
+                        block::<16, 2>(|r| row(r).add(l), n, weights.add(l / 8), heads, into.add(l));
+                        l += 16;
+                    }
+                    while l < lanes {
+                        block::<8, 1>(|r| row(r).add(l), n, weights.add(l / 8), heads, into.add(l));
+                        l += 8;
+                    }
+                    return;
+                }
+                while l < lanes {
+                    let (w, rest) = (weights.add(l / group), group - l % group);
+                    let (row, into) = (|r| row(r).add(l), into.add(l));
+                    l += match rest {
+                        16.. => {
+                            block::<16, 1>(row, n, w, heads, into);
+                            16
+                        }
+                        8.. => {
+                            block::<8, 1>(row, n, w, heads, into);
+                            8
+                        }
+                        4.. => {
+                            block::<4, 1>(row, n, w, heads, into);
+                            4
+                        }
+                        _ => {
+                            block::<1, 1>(row, n, w, heads, into);
+                            1
+                        }
+                    };
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn body(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, into: *mut u8) {
+            let (from, weights, into) = (rows.from.cast::<$t>(), weights.cast::<$t>(), into.cast::<$t>());
+            // SAFETY: the caller keeps `WeightedFn`'s contract.
+            unsafe {
+                match rows.at {
+                    RowPlaces::Strided { first, stride } => {
+                        let from = from.offset(first as isize);
+                        with_rows(|r| from.offset(r as isize * stride as isize), rows.n, lanes, group, weights, into);
+                    }
+                    RowPlaces::Listed(offsets) => {
+                        let offsets = offsets.as_ptr();
+                        let row = |r: usize| from.offset(*offsets.add(r) as isize);
+                        with_rows(row, rows.n, lanes, group, weights, into);
+                    }
+                }
+            }
+        }
+        unsafe fn base(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, into: *mut u8) {
+            // SAFETY: the caller keeps `WeightedFn`'s contract.
+            unsafe { body(rows, lanes, group, weights, into) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        unsafe fn avx2(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, into: *mut u8) {
+            // SAFETY: the caller keeps `WeightedFn`'s contract.
+            unsafe { body(rows, lanes, group, weights, into) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        {
+            if wide() { avx2 as WeightedFn } else { base as WeightedFn }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            base as WeightedFn
+        }
+    }};
+}
+
+/// The loop that adds weighted rows; floats only.
+pub(super) fn weighted_fn(dtype: DType) -> Option<WeightedFn> {
+    match dtype {
+        DType::F32 => Some(weighted_fn!(f32)),
+        DType::F64 => Some(weighted_fn!(f64)),
+        _ => None,
+    }
 }

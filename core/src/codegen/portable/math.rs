@@ -1,22 +1,23 @@
 //! Elementary functions of `f32` that the compiler can turn into vector code: no branch, no table, no call.
 
-/// `2^k` for whole `k` from -150 to 128, rounded to a subnormal or infinity at the ends.
+/// `2^k` for `k` from -150 to 128, rounded to a subnormal or infinity at the ends.
 #[inline(always)]
-fn exp2i(k: f32) -> f32 {
+fn exp2i(k: i32) -> f32 {
     // Two factors, so that each stays in the range of normal numbers.
-    let half = (k * 0.5).floor();
-    let pow = |k: f32| f32::from_bits(((k as i32 + 127) << 23) as u32);
+    let half = k >> 1;
+    let pow = |k: i32| f32::from_bits(((k + 127) << 23) as u32);
     pow(half) * pow(k - half)
 }
 
 /// Splits `x = k·ln 2 + r` with whole `k` and `|r| <= ln 2 / 2`; Cody and Waite's two-part constant.
 #[inline(always)]
-fn split(x: f32) -> (f32, f32) {
-    // Adding and taking away 1.5·2^23 rounds to the nearest whole number.
+fn split(x: f32) -> (i32, f32) {
+    // Adding 1.5·2^23 rounds to the nearest whole number, which then stands in the low bits.
     let shift = 12_582_912.0f32;
-    let k = (x * std::f32::consts::LOG2_E + shift) - shift;
+    let shifted = x * std::f32::consts::LOG2_E + shift;
+    let k = shifted - shift;
     let r = (x - k * 0.693_359_4) - k * -2.121_944_4e-4;
-    (k, r)
+    (shifted.to_bits().wrapping_sub(shift.to_bits()) as i32, r)
 }
 
 /// `e^r - 1` for `|r| <= ln 2 / 2` (Cephes, `expf`).
@@ -31,11 +32,17 @@ fn expm1_small(r: f32) -> f32 {
     (p * r) * r + r
 }
 
+/// `x` between two bounds; NaN becomes the lower one, so that what follows stays in range.
+#[inline(always)]
+fn within(x: f32, low: f32, high: f32) -> f32 {
+    let x = if x > low { x } else { low };
+    if x < high { x } else { high }
+}
+
 /// `e^x`, within 2 ulp.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    let clamped = x.clamp(-104.0, 89.0);
-    let (k, r) = split(clamped);
+    let (k, r) = split(within(x, -104.0, 89.0));
     let y = (1.0 + expm1_small(r)) * exp2i(k);
     if x.is_nan() { x } else { y }
 }
@@ -43,11 +50,11 @@ pub(super) fn exp(x: f32) -> f32 {
 /// `e^x - 1`, within 3 ulp; exact near zero.
 #[inline(always)]
 pub(super) fn expm1(x: f32) -> f32 {
-    let clamped = x.clamp(-20.0, 89.0);
-    let (k, r) = split(clamped);
+    let (k, r) = split(within(x, -20.0, 89.0));
+    let small = expm1_small(r);
     let scale = exp2i(k);
-    let y = expm1_small(r) * scale + (scale - 1.0);
-    let y = if k == 0.0 { expm1_small(r) } else { y };
+    let y = small * scale + (scale - 1.0);
+    let y = if k == 0 { small } else { y };
     let y = if x == 0.0 { x } else { y };
     if x.is_nan() { x } else { y }
 }

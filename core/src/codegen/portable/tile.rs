@@ -1,6 +1,7 @@
 //! Runs prepared kernels, tile by tile.
 
-use super::layout::{Affine, Gathered, Lanes, Level, Mode, NONE, Output, SEGMENT_BLOCK, TileKernel, TileOp};
+use super::layout::{Affine, Gathered, Lanes, Level, Mode, NONE, Output, RowLoad, SEGMENT_BLOCK, TileKernel, TileOp};
+use super::loops::{BLOCK, RowPlaces, Rows};
 use crate::aval::Literal;
 use std::ops::Range;
 
@@ -188,7 +189,7 @@ impl Run<'_> {
     /// Sets the coordinates of the tile's rows, where there is more than one row loop.
     fn set_rows(&mut self, tile: &Tile) {
         let extents = &self.kernel.rows;
-        if extents.len() < 2 {
+        if !self.kernel.reads_coordinates {
             return;
         }
         let mut rest = tile.start;
@@ -216,6 +217,12 @@ impl Run<'_> {
         for op in &kernel.ops {
             // SAFETY: as for `TileKernel::run`.
             unsafe { self.execute(op, tile) }
+        }
+        if let Some(weighted) = &kernel.weighted
+            && !self.is_strided(&weighted.rows)
+        {
+            // SAFETY: as for `TileKernel::run`.
+            unsafe { self.row_offsets(&weighted.rows.at, &weighted.rows.gathered, tile) }
         }
     }
 
@@ -253,7 +260,7 @@ impl Run<'_> {
     unsafe fn reduce_rows(&mut self, units: Range<usize>, chunks: usize) {
         let kernel = self.kernel;
         let n_row = kernel.n_row();
-        let chunk = n_row.div_ceil(chunks).next_multiple_of(kernel.tile_rows);
+        let chunk = n_row.div_ceil(chunks).next_multiple_of(BLOCK);
         for unit in units {
             let (point, rows) = if chunks > 1 {
                 (0, (unit * chunk).min(n_row)..((unit + 1) * chunk).min(n_row))
@@ -261,7 +268,7 @@ impl Run<'_> {
                 (unit, 0..n_row)
             };
             self.set_outer(point);
-            let into: Vec<*mut u8> = kernel
+            let into: smallvec::SmallVec<[*mut u8; 2]> = kernel
                 .outputs
                 .iter()
                 .zip(self.access.outputs)
@@ -283,7 +290,7 @@ impl Run<'_> {
                     self.set_rows(&tile);
                     self.body(&tile);
                     for (output, into) in kernel.outputs.iter().zip(&into) {
-                        self.combine_rows(output, tile.rows, 0, *into);
+                        self.combine_rows(output, &tile, 0..tile.rows, *into);
                     }
                     start += tile.rows;
                 }
@@ -291,13 +298,41 @@ impl Run<'_> {
         }
     }
 
-    /// Combines `rows` rows of a result, from row `first`, into an accumulator.
-    unsafe fn combine_rows(&self, output: &Output, rows: usize, first: usize, into: *mut u8) {
+    /// Combines rows of a tile's result into an accumulator.
+    unsafe fn combine_rows(&self, output: &Output, tile: &Tile, rows: Range<usize>, into: *mut u8) {
         let lanes = self.kernel.lanes;
-        if let Some((combine, _, _)) = output.combine {
-            // SAFETY: the tile holds the rows; the accumulator holds `lanes` elements elsewhere.
-            unsafe { combine(rows, lanes, self.pointer(output.value).add(first * lanes * output.size), into) }
+        // SAFETY: the tile holds the rows; the accumulator holds `lanes` elements elsewhere.
+        unsafe {
+            if let Some(weighted) = &self.kernel.weighted {
+                let RowLoad { input, at, .. } = &weighted.rows;
+                let stride = at.rows.first().map_or(0, |(_, coef)| *coef);
+                let places = if self.is_strided(&weighted.rows) {
+                    let first = self.fixed_offset(at) + stride * (tile.start + rows.start) as i64;
+                    RowPlaces::Strided { first, stride }
+                } else {
+                    RowPlaces::Listed(&self.scratch.offsets[rows.clone()])
+                };
+                let from = match weighted.staged {
+                    Some(staged) => self.pointer(staged).cast_const(),
+                    None => self.access.inputs[*input],
+                };
+                let from = Rows { from, n: rows.len(), at: places };
+                let skip = rows.start * (lanes / weighted.group) * output.size;
+                (weighted.f)(&from, lanes, weighted.group, self.pointer(weighted.weights).add(skip), into);
+            } else if let Some((combine, _, _)) = output.combine {
+                combine(rows.len(), lanes, self.pointer(output.value).add(rows.start * lanes * output.size), into);
+            }
         }
+    }
+
+    /// Whether rows are a fixed distance apart.
+    fn is_strided(&self, rows: &RowLoad) -> bool {
+        rows.gathered.is_empty() && self.is_linear(&rows.at)
+    }
+
+    /// Whether an offset grows by the same from row to row.
+    fn is_linear(&self, at: &Affine) -> bool {
+        at.rows.iter().all(|(i, _)| self.kernel.linear == Some(*i))
     }
 
     unsafe fn reduce_segments(&mut self, units: Range<usize>, offsets_input: usize) {
@@ -332,14 +367,23 @@ impl Run<'_> {
                     let mut start = first;
                     let mut segment = segments.start;
                     while start < last {
-                        let tile = Tile { rows: kernel.tile_rows.min(last - start), start };
+                        let mut end = last.min(start + kernel.tile_rows);
+                        if end < last {
+                            // The segment that the tile would cut is cut where a block of its sum ends.
+                            let mut cut = segment;
+                            while offset(cut + 1) as usize <= end {
+                                cut += 1;
+                            }
+                            end -= (end - (offset(cut) as usize).min(end)) % BLOCK;
+                        }
+                        let tile = Tile { rows: end - start, start };
                         let mut s = segment;
-                        for r in 0..tile.rows {
+                        let named = if kernel.reads_coordinates { tile.rows } else { 0 };
+                        for r in 0..named {
                             while offset(s + 1) as usize <= start + r {
                                 s += 1;
                             }
                             self.scratch.coordinates[0][r] = s as i64;
-                            self.scratch.coordinates[1][r] = (start + r) as i64;
                         }
                         self.body(&tile);
                         let mut r = 0;
@@ -349,7 +393,7 @@ impl Run<'_> {
                             }
                             let run = (offset(segment + 1) as usize - start).min(tile.rows) - r;
                             for (output, out) in kernel.outputs.iter().zip(self.access.outputs) {
-                                self.combine_rows(output, run, r, place(segment, output, *out));
+                                self.combine_rows(output, &tile, r..r + run, place(segment, output, *out));
                             }
                             r += run;
                         }
@@ -385,11 +429,30 @@ impl Run<'_> {
                 TileOp::Position { at, level, out } => {
                     let into = self.pointer(*out).cast::<i32>();
                     let n = count(*level);
+                    if *level == Level::Row && self.is_linear(at) {
+                        let stride = at.rows.iter().map(|(_, coef)| *coef as i32).sum::<i32>();
+                        let first = self.fixed_offset(at) as i32 + stride * tile.start as i32;
+                        (0..n).for_each(|i| *into.add(i) = first + stride * i as i32);
+                        return;
+                    }
                     self.element_offsets(at, &[], *level, tile);
                     for i in 0..n {
                         *into.add(i) = self.scratch.lane_offsets[i] as i32;
                     }
                 }
+                TileOp::Stage { input, size, at, rows, out } => {
+                    let into = self.pointer(*out);
+                    let from = self.access.inputs[*input];
+                    let stride = at.rows.first().map_or(0, |(_, coef)| *coef);
+                    for r in 0..*rows {
+                        let row = Affine { constant: at.constant + stride * r as i64, rows: vec![], ..at.clone() };
+                        self.element_offsets(&row, &[], Level::Lane, tile);
+                        let offsets = &self.scratch.lane_offsets[..lanes];
+                        let into = into.add(r * lanes * size);
+                        by_size!(*size, T => gather::<T>(from.cast(), offsets, into.cast()));
+                    }
+                }
+                TileOp::LoadRows { rows, width, out } => self.load_rows(rows, *width, *out, tile),
                 TileOp::Load { input, size, at, gathered, level, out } => {
                     self.load(*input, *size, at, gathered, *level, *out, tile);
                 }
@@ -405,11 +468,10 @@ impl Run<'_> {
     /// Offsets of the tile's rows, without the part of the lanes, into `scratch.offsets`.
     unsafe fn row_offsets(&mut self, at: &Affine, gathered: &[Gathered], tile: &Tile) {
         let fixed = self.fixed_offset(at);
-        let one_loop = self.kernel.rows.len() < 2;
         let offsets = &mut self.scratch.offsets[..tile.rows];
         offsets.fill(fixed);
         for (i, coef) in &at.rows {
-            if one_loop {
+            if self.kernel.linear == Some(*i) {
                 offsets.iter_mut().enumerate().for_each(|(r, o)| *o += coef * (tile.start + r) as i64);
             } else {
                 let coordinates = &self.scratch.coordinates[*i][..tile.rows];
@@ -484,10 +546,10 @@ impl Run<'_> {
         out: u32,
         tile: &Tile,
     ) {
-        let (kernel, lanes) = (self.kernel, self.kernel.lanes);
+        let lanes = self.kernel.lanes;
         let from = self.access.inputs[input];
         let into = kernel_place(self, out);
-        let one_loop = kernel.rows.len() < 2 && gathered.is_empty();
+        let one_loop = gathered.is_empty() && self.is_linear(at);
         let row_coef = at.rows.first().map_or(0, |(_, coef)| *coef);
         // SAFETY: offsets lie within the input: affine ones by the types, computed ones by the checks above.
         unsafe {
@@ -542,6 +604,34 @@ impl Run<'_> {
                     }
                 }
                 _ => gather::<T>(from.cast(), offsets, into.cast()),
+            });
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Loads `width` neighbours for each row.
+    unsafe fn load_rows(&mut self, rows: &RowLoad, width: usize, out: u32, tile: &Tile) {
+        let from = self.access.inputs[rows.input];
+        let stride = rows.at.rows.first().map_or(0, |(_, coef)| *coef);
+        // SAFETY: offsets lie within the input: affine ones by the types, computed ones by the checks of `row_offsets`.
+        unsafe {
+            if self.is_strided(rows) && stride == width as i64 {
+                let first = self.fixed_offset(&rows.at) + stride * tile.start as i64;
+                self.scratch.pointers[out as usize] = from.offset(first as isize * rows.size as isize).cast_mut();
+                return;
+            }
+            let into = kernel_place(self, out);
+            self.scratch.pointers[out as usize] = into;
+            self.row_offsets(&rows.at, &rows.gathered, tile);
+            let offsets = &self.scratch.offsets[..tile.rows];
+            by_size!(rows.size, T => match width {
+                1 => gather::<T>(from.cast(), offsets, into.cast()),
+                8 => copy_rows::<T, 8>(from.cast(), offsets, into.cast()),
+                _ => for (r, offset) in offsets.iter().enumerate() {
+                    let row = from.cast::<T>().offset(*offset as isize);
+                    std::ptr::copy_nonoverlapping(row, into.cast::<T>().add(r * width), width);
+                },
             });
         }
     }

@@ -140,12 +140,15 @@ impl Primitive for BroadcastInDim {
         let axes: Vec<usize> = (0..cx.cotangent().rank()).filter(|axis| !dims.contains(axis)).collect();
         vec![Some(reduce_sum(cx.cotangent(), &axes))]
     }
-    /// The new axis keeps its place among the operand's axes, so that nothing moves; among the repeated ones it goes as
-    /// far behind as that allows: rows stay in front, a batch of scalars becomes the lanes.
+    /// The new axis keeps its place among the operand's axes, so that nothing moves: right behind the axis it follows.
+    /// Where it leads, it goes as far behind as that allows: rows stay in front, a batch of scalars becomes the lanes.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let (x, at) = (&cx.ins[0].0, cx.ins[0].1.expect("the operand is batched"));
         let dims = cx.params.axes("dims");
-        let place = dims.get(at).copied().unwrap_or(cx.params.dims("shape").len());
+        let place = match at.checked_sub(1) {
+            Some(before) => dims[before] + 1,
+            None => dims.first().copied().unwrap_or(cx.params.dims("shape").len()),
+        };
         let mut shape = cx.params.dims("shape");
         shape.insert(place, cx.size.clone());
         let mut dims: Vec<usize> = dims.into_iter().map(|dim| dim + usize::from(dim >= place)).collect();

@@ -1,0 +1,178 @@
+//! A place in a text, and what all texts of the engine are made of: names, numbers, variables, types, literals, lists.
+
+use crate::aval::{Aval, DType, Dim, Literal, Shape};
+use crate::error::Error;
+use crate::ir::{Binder, Var};
+
+/// Reads a text from front to back. White space and comments, from `//` to the end of the line, count for nothing.
+pub(crate) struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Cursor { text, at: 0 }
+    }
+
+    /// An error at the cursor.
+    pub(crate) fn error(&self, why: impl Into<String>) -> Error {
+        self.error_at(self.at, why)
+    }
+
+    /// An error at a place that [`Cursor::place`] gave.
+    pub(crate) fn error_at(&self, place: usize, why: impl Into<String>) -> Error {
+        let before = &self.text[..place];
+        let line = before.matches('\n').count() + 1;
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+        Error::Parse { line, column, why: why.into() }
+    }
+
+    /// Where the next word begins.
+    pub(crate) fn place(&mut self) -> usize {
+        self.space();
+        self.at
+    }
+
+    /// Whether only space is left.
+    pub(crate) fn is_at_end(&mut self) -> bool {
+        self.place() == self.text.len()
+    }
+
+    /// Everything from the cursor on.
+    pub(crate) fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    /// The rest of the cursor's line, without the space before it.
+    pub(crate) fn rest_of_line(&self) -> &'a str {
+        self.rest().split('\n').next().unwrap_or("").trim_start()
+    }
+
+    /// Whether `token` comes next; it is left.
+    pub(crate) fn sees(&mut self, token: &str) -> bool {
+        self.space();
+        self.rest().starts_with(token)
+    }
+
+    /// Takes `token` where it comes next.
+    pub(crate) fn eat(&mut self, token: &str) -> bool {
+        let found = self.sees(token);
+        if found {
+            self.at += token.len();
+        }
+        found
+    }
+
+    pub(crate) fn expect(&mut self, token: &str) -> Result<(), Error> {
+        if self.eat(token) {
+            return Ok(());
+        }
+        let found: String = self.rest().chars().take(12).take_while(|c| *c != '\n').collect();
+        Err(self.error(format!("expected `{token}`, found `{found}`")))
+    }
+
+    fn space(&mut self) {
+        loop {
+            let trimmed = self.rest().trim_start();
+            self.at = self.text.len() - trimmed.len();
+            if !trimmed.starts_with("//") {
+                return;
+            }
+            self.at += trimmed.find('\n').unwrap_or(trimmed.len());
+        }
+    }
+
+    /// The longest run of characters that `is` accepts.
+    pub(crate) fn word(&mut self, what: &str, is: impl Fn(char) -> bool) -> Result<&'a str, Error> {
+        self.space();
+        let rest = self.rest();
+        let end = rest.find(|c| !is(c)).unwrap_or(rest.len());
+        if end == 0 {
+            return Err(self.error(format!("expected {what}")));
+        }
+        self.at += end;
+        Ok(&rest[..end])
+    }
+
+    /// Letters, digits and `_`.
+    pub(crate) fn name(&mut self, what: &str) -> Result<&'a str, Error> {
+        self.word(what, |c| c.is_ascii_alphanumeric() || c == '_')
+    }
+
+    /// Everything to the next `"`, which stands on the same line.
+    pub(crate) fn quoted(&mut self) -> Result<&'a str, Error> {
+        self.expect("\"")?;
+        let rest = self.rest();
+        let end = rest.find(['"', '\n']).filter(|end| rest[*end..].starts_with('"'));
+        let end = end.ok_or_else(|| self.error("a word ends with `\"` on its line"))?;
+        self.at += end + 1;
+        Ok(&rest[..end])
+    }
+
+    /// A number that counts something: `what` names it in an error.
+    pub(crate) fn number(&mut self, what: &str) -> Result<u32, Error> {
+        let number = self.word("a number", |c| c.is_ascii_digit())?;
+        match number.parse::<u32>() {
+            Ok(number) if number < u32::MAX / 2 => Ok(number),
+            _ => Err(self.error(format!("{number} is too large for {what}"))),
+        }
+    }
+
+    pub(crate) fn var(&mut self) -> Result<Var, Error> {
+        self.expect("%")?;
+        self.number("a variable").map(Var)
+    }
+
+    pub(crate) fn binder(&mut self) -> Result<Binder, Error> {
+        let var = self.var()?;
+        self.expect(":")?;
+        Ok(Binder { var, aval: self.aval()? })
+    }
+
+    pub(crate) fn dtype(&mut self) -> Result<DType, Error> {
+        let name = self.name("an element type")?;
+        DType::parse(name).ok_or_else(|| self.error(format!("`{name}` is no element type: f32, f64, i32, u32 or bool")))
+    }
+
+    pub(crate) fn aval(&mut self) -> Result<Aval, Error> {
+        let dtype = self.dtype()?;
+        self.expect("[")?;
+        let shape: Shape = self.list(&["]"], Self::dim)?.into_iter().collect();
+        self.expect("]")?;
+        Ok(Aval { dtype, shape })
+    }
+
+    pub(crate) fn dim(&mut self) -> Result<Dim, Error> {
+        let word = self.word("a dimension", |c| c.is_ascii_alphanumeric() || "_+-*".contains(c))?;
+        word.parse().map_err(|why: String| self.error(why))
+    }
+
+    pub(crate) fn literal(&mut self, what: &str) -> Result<Literal, Error> {
+        let word = self.word(what, is_literal_char)?;
+        word.parse().map_err(|why: String| self.error(why))
+    }
+
+    /// Items between commas until one of `close`, which is left.
+    pub(crate) fn list<T>(
+        &mut self,
+        close: &[&str],
+        mut item: impl FnMut(&mut Self) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut items = vec![];
+        if close.iter().any(|token| self.sees(token)) {
+            return Ok(items);
+        }
+        loop {
+            items.push(item(self)?);
+            if !self.eat(",") {
+                return Ok(items);
+            }
+        }
+    }
+}
+
+/// Whether a literal may hold this character.
+pub(crate) fn is_literal_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "+-.".contains(c)
+}

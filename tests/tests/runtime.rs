@@ -1,0 +1,333 @@
+//! What a plan must not change: results depend neither on threads, nor on earlier calls, nor on who keeps an argument.
+
+use gavotte::nn::softmax;
+use gavotte::segment::Segments;
+use gavotte::{Array, DType};
+use gavotte_core::aval::{Aval, Dim, Sizes, Symbol};
+use gavotte_core::device::HostArray;
+use gavotte_core::ir::{Program, Traced, Value, parse, trace};
+use gavotte_core::runtime::{Executable, Options};
+use gavotte_tests::arrays::{Random, random_array};
+use gavotte_tests::compare::{difference, run, sizes};
+use gavotte_tests::generate::random_program;
+use gavotte_tests::report::check_all;
+use gavotte_tests::transformed::vjp_program;
+use std::cell::Cell;
+use std::num::NonZeroUsize;
+
+fn compile(program: &Program, consts: &[HostArray], threads: usize) -> Result<Executable, String> {
+    let options = Options { threads: NonZeroUsize::new(threads).expect("a thread at least") };
+    Executable::compile(program, &values(consts), &options).map_err(|error| format!("{error}\n{program}"))
+}
+
+/// New values, each with the only handle of its buffer.
+fn values(arrays: &[HostArray]) -> Vec<Value> {
+    arrays.iter().cloned().map(Value::from).collect()
+}
+
+/// Type and bits of every element: unlike `difference`, this tells 0 from -0 and one NaN from another.
+fn bits(values: &[Value]) -> Vec<(Aval, Vec<u64>)> {
+    let one = |value: &Value| {
+        let array = value.to_host().expect("it is computed");
+        (Aval::new(array.dtype(), array.shape()), (0..array.len()).map(|i| array.get(i).bits()).collect())
+    };
+    values.iter().map(one).collect()
+}
+
+/// Runs a program on one thread and on two, twice each, with arguments kept and given away. Gives the results, and
+/// whether the plan has an argument's memory for one.
+fn check_calls(program: &Program, arrays: &[HostArray]) -> Result<(Vec<Value>, bool), String> {
+    let sizes = sizes(program, arrays);
+    let (args, consts) = arrays.split_at(program.args.len());
+    let kept = values(args);
+    let given = bits(&kept);
+    let mut wanted: Option<(Vec<Value>, _)> = None;
+    let mut donates = false;
+    for threads in [1, 2] {
+        let executable = compile(program, consts, threads)?;
+        let call = |args: Vec<Value>| executable.call(args, &sizes).map_err(|error| error.to_string());
+        let plan = executable.plan_text(&sizes).map_err(|error| error.to_string())?;
+        donates |= plan.contains("in the memory of argument");
+        let mut calls = vec![("kept", kept.clone()), ("kept, again", kept.clone()), ("given away", values(args))];
+        for i in 0..args.len() {
+            let mut one = kept.clone();
+            one[i] = args[i].clone().into();
+            calls.push(("one given away", one));
+        }
+        calls.push(("kept, at last", kept.clone()));
+        for (what, args) in calls {
+            let found = call(args)?;
+            let found_bits = bits(&found);
+            match &wanted {
+                None => wanted = Some((found, found_bits)),
+                Some((_, wanted)) if *wanted == found_bits => {}
+                Some((_, wanted)) => {
+                    let why = format!("{threads} threads, {what}: {found_bits:?}, not {wanted:?}");
+                    return Err(format!("{why}\n{program}\n{plan}"));
+                }
+            }
+        }
+    }
+    let (first, wanted) = wanted.expect("it ran");
+    if bits(&kept) != given {
+        return Err(format!("a kept argument was written\n{program}"));
+    }
+    if bits(&first) != wanted {
+        return Err(format!("a later call wrote the results of the first\n{program}"));
+    }
+    Ok((first, donates))
+}
+
+#[test]
+fn random_programs() {
+    let n = Cell::new(0);
+    check_all((0..300).map(|seed| (format!("seed {seed}"), seed)), |seed| {
+        let (program, arrays) = random_program(*seed);
+        let (_, donates) = check_calls(&program, &arrays)?;
+        n.set(n.get() + usize::from(donates));
+        Ok(())
+    });
+    assert!(n.get() >= 20, "only {} plans put a result in the memory of an argument", n.get());
+}
+
+/// The three arrays of `n` segments of `e` members: uneven, some empty, not in order.
+fn random_segments(n: usize, e: usize, random: &mut Random) -> [HostArray; 3] {
+    let ids: Vec<i32> = (0..e).map(|_| (random.below(n) * random.below(n) / n) as i32).collect();
+    let segments = Segments::new(&ids, n).unwrap_or_else(|error| panic!("{error}"));
+    [segments.ids, segments.offsets, segments.order]
+        .map(|array| HostArray::clone(&array.to_host().expect("it is here")))
+}
+
+/// Large enough that every way to share the work is taken.
+const LARGE: &[(&str, &str)] = &[
+    (
+        "a map in place",
+        "program @f(%0: f32[700,90], %1: f32[90]) -> (f32[700,90]) {
+           %2: f32[700,90] = broadcast_in_dim %1 {dims=[1], shape=[700,90]}
+           %3: f32[700,90] = mul %0, %2
+           return %3 }",
+    ),
+    (
+        "a transposition, which no argument's memory can hold in place",
+        "program @f(%0: f32[300,300]) -> (f32[300,300]) {
+           %1: f32[300,300] = transpose %0 {axes=[1,0]}
+           return %1 }",
+    ),
+    (
+        "a sum of everything",
+        "program @f(%0: f32[150000]) -> (f32[]) {
+           %1: f32[150000] = mul %0, %0
+           %2: f32[] = reduce_sum %1 {axes=[0]}
+           return %2 }",
+    ),
+    (
+        "sums over rows and columns",
+        "program @f(%0: f32[900,70]) -> (f32[900], f32[70], f32[900]) {
+           %1: f32[900,70] = exp %0
+           %2: f32[900] = reduce_sum %1 {axes=[1]}
+           %3: f32[70] = reduce_sum %1 {axes=[0]}
+           %4: f32[900] = reduce_max %0 {axes=[1]}
+           return %2, %3, %4 }",
+    ),
+    (
+        "a product",
+        "program @f(%0: f32[150,200], %1: f32[200,90]) -> (f32[150,90]) {
+           %2: f32[150,90] = dot_general %0, %1 {batch=[[],[]], contract=[[1],[0]]}
+           return %2 }",
+    ),
+    (
+        "many steps that take each other's memory",
+        "program @f(%0: f32[400,40], %1: f32[400,40]) -> (f32[400,40], f32[400,40]) {
+           %2: f32[400,40] = tanh %0
+           %4: f32[400] = reduce_sum %2 {axes=[1]}
+           %5: f32[400,40] = broadcast_in_dim %4 {dims=[0], shape=[400,40]}
+           %6: f32[400,40] = sub %1, %5
+           %7: f32[400,40] = tanh %6
+           %8: f32[40] = reduce_sum %7 {axes=[0]}
+           %9: f32[400,40] = broadcast_in_dim %8 {dims=[1], shape=[400,40]}
+           %10: f32[400,40] = mul %9, %7
+           %11: f32[400,40] = add %2, %7
+           return %10, %11 }",
+    ),
+];
+
+#[test]
+fn large_arrays() {
+    check_all(LARGE.iter().map(|(name, text)| (name.to_string(), text)), |text| {
+        let program = parse(text, gavotte::registry()).map_err(|error| error.to_string())?;
+        let mut random = Random::new(11);
+        let arrays: Vec<HostArray> = program.args.iter().map(|b| random_array(&b.aval, &mut random)).collect();
+        check_calls(&program, &arrays).map(drop)
+    });
+}
+
+/// Moving the last handle of an argument lends its memory to the result; keeping a handle does not.
+#[test]
+fn a_result_takes_the_memory_that_is_given_away() {
+    let aval = Aval::new(DType::F32, [5]);
+    let program = trace("f", &[aval], |args| vec![Array::from(&args[0]).exp().into()]).program;
+    let executable = compile(&program, &[], 1).unwrap_or_else(|error| panic!("{error}"));
+    let call = |x: Value| {
+        let out = executable.call(vec![x], &Sizes::new()).unwrap_or_else(|error| panic!("{error}"));
+        out[0].to_host().expect("it is computed")
+    };
+    let place = |array: &HostArray| array.as_slice::<f32>().as_ptr();
+    let x = HostArray::new(&[5], vec![0.0f32; 5]);
+    let given = place(&x);
+    let out = call(x.into());
+    assert_eq!((place(&out), out.as_slice::<f32>()), (given, &[1.0f32; 5][..]));
+    let x: Value = HostArray::new(&[5], vec![0.0f32; 5]).into();
+    let out = call(x.clone());
+    let x = x.to_host().expect("it is here");
+    assert_ne!(place(&out), place(&x));
+    assert_eq!(x.as_slice::<f32>(), [0.0; 5]);
+}
+
+/// One buffer as two arguments has no last handle, also when both are given away.
+#[test]
+fn one_buffer_may_be_two_arguments() {
+    let aval = Aval::new(DType::F32, [3]);
+    let program = trace("f", &[aval.clone(), aval], |args| {
+        let [x, y] = [&args[0], &args[1]].map(Array::from);
+        vec![(&x * 2.0).into(), (&x + &y).into()]
+    })
+    .program;
+    for threads in [1, 2] {
+        let executable = compile(&program, &[], threads).unwrap_or_else(|error| panic!("{error}"));
+        let x: Value = HostArray::new(&[3], vec![1.0f32, 2.0, 3.0]).into();
+        let outs = executable.call(vec![x.clone(), x], &Sizes::new()).unwrap_or_else(|error| panic!("{error}"));
+        for out in outs {
+            assert_eq!(out.to_host().expect("it is computed").as_slice::<f32>(), [2.0, 4.0, 6.0]);
+        }
+    }
+}
+
+/// A function of arrays whose axes have symbols.
+struct Symbolic {
+    name: &'static str,
+    avals: Vec<Aval>,
+    f: fn(&[Array]) -> Vec<Array>,
+    /// Whether the first three arguments are segments.
+    on_segments: bool,
+}
+
+impl Symbolic {
+    fn trace(&self, avals: &[Aval]) -> Program {
+        let f = |args: Vec<Value>| {
+            let args: Vec<Array> = args.iter().map(Array::from).collect();
+            (self.f)(&args).into_iter().map(Value::from).collect()
+        };
+        let Traced { program, consts } = trace(self.name, avals, f);
+        assert!(consts.is_empty(), "it captures nothing");
+        program
+    }
+
+    /// The arguments for these sizes, and more of these types.
+    fn arrays(&self, sizes: &Sizes, more: &[Aval]) -> Vec<HostArray> {
+        let mut random = Random::new(12);
+        let mut arrays = vec![];
+        if self.on_segments {
+            let size = |symbol: &str| sizes.get(&Symbol::new(symbol)).expect("it has a size");
+            arrays.extend(random_segments(size("n"), size("e"), &mut random));
+        }
+        let rest = self.avals[arrays.len()..].iter().chain(more);
+        arrays.extend(rest.map(|aval| random_array(&aval.at(sizes), &mut random)));
+        arrays
+    }
+}
+
+fn symbolic() -> Vec<Symbolic> {
+    let (n, e) = (Dim::symbol("n"), Dim::symbol("e"));
+    let f32 = |shape: &[Dim]| Aval::new(DType::F32, shape);
+    let i32 = |extent: Dim| Aval::new(DType::I32, [extent]);
+    vec![
+        Symbolic {
+            name: "layer",
+            avals: vec![f32(&[n.clone(), 6.into()]), f32(&[6.into(), 5.into()])],
+            f: |args| {
+                let h = args[0].matmul(&args[1]);
+                vec![softmax(&h, -1), h.tanh().mean(0)]
+            },
+            on_segments: false,
+        },
+        Symbolic {
+            name: "gram",
+            avals: vec![f32(&[n.clone(), 4.into()])],
+            f: |args| vec![args[0].t().matmul(&args[0]), args[0].exp().t().flatten(), args[0].max(())],
+            on_segments: false,
+        },
+        Symbolic {
+            name: "attention",
+            avals: vec![
+                i32(e.clone()),
+                i32(&n + 1),
+                i32(e.clone()),
+                f32(&[n.clone(), 8.into()]),
+                f32(std::slice::from_ref(&e)),
+                f32(&[8.into()]),
+            ],
+            f: |args| {
+                let [ids, offsets, order, x, scores, a] = args else { panic!("six arguments") };
+                let receivers = Segments { ids: ids.clone(), offsets: offsets.clone(), order: order.clone() };
+                let weights = receivers.softmax(&(scores + receivers.gather(&x.matmul(&a.reshape([8, 1])).flatten())));
+                let messages = receivers.gather(x) * weights.reshape([weights.dim(0), 1.into()]);
+                let sums = receivers.sum(&messages);
+                vec![sums.sum(()), sums, weights]
+            },
+            on_segments: true,
+        },
+    ]
+}
+
+/// The sizes of one call after the other.
+fn rounds() -> Vec<Sizes> {
+    [(1, 3), (7, 40), (300, 5000)]
+        .map(|(n, e)| {
+            let mut sizes = Sizes::new();
+            sizes.set(Symbol::new("n"), n).expect("it has no size yet");
+            sizes.set(Symbol::new("e"), e).expect("it has no size yet");
+            sizes
+        })
+        .to_vec()
+}
+
+/// The sizes of the symbols that a program has.
+fn own_sizes(program: &Program, all: &Sizes) -> Sizes {
+    let mut sizes = Sizes::new();
+    for symbol in program.symbols() {
+        sizes.set(symbol.clone(), all.get(&symbol).expect("it has a size")).expect("it has no size yet");
+    }
+    sizes
+}
+
+#[test]
+fn one_executable_serves_every_size() {
+    check_all(symbolic().into_iter().map(|case| (case.name.to_string(), case)), |case| {
+        for transformed in [None, Some(vjp_program as fn(&Program) -> Program)] {
+            let apply = |program: Program| transformed.map_or(program.clone(), |f| f(&program));
+            let program = apply(case.trace(&case.avals));
+            let more: Vec<Aval> = program.args[case.avals.len()..].iter().map(|b| b.aval.clone()).collect();
+            let executable = compile(&program, &[], 2)?;
+            // The first sizes once more at the end: nothing of other sizes may have stayed.
+            for all in rounds().iter().chain(&rounds()[..1]) {
+                let sizes = own_sizes(&program, all);
+                let arrays = case.arrays(all, &more);
+                let found = executable.call(values(&arrays), &sizes).map_err(|error| error.to_string())?;
+                let avals: Vec<Aval> = case.avals.iter().map(|aval| aval.at(&sizes)).collect();
+                let numeric = apply(case.trace(&avals));
+                let wanted = compile(&numeric, &[], 1)?;
+                let wanted = wanted.call(values(&arrays), &Sizes::new()).map_err(|error| error.to_string())?;
+                if bits(&found) != bits(&wanted) {
+                    return Err(format!("{sizes:?}: {found:?}, not {wanted:?}\n{program}\n{numeric}"));
+                }
+                let found: Vec<HostArray> =
+                    found.iter().map(|value| HostArray::clone(&value.to_host().expect("it is computed"))).collect();
+                if let Some(why) = difference(&found, &run(&program, &arrays), 1e-4) {
+                    return Err(format!("{sizes:?}: {why}\n{program}"));
+                }
+                check_calls(&program, &arrays)?;
+            }
+        }
+        Ok(())
+    });
+}
