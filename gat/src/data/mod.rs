@@ -14,7 +14,6 @@
 mod archive;
 mod cora;
 mod dataset;
-mod draw;
 mod error;
 mod files;
 mod karate;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use rand::Rng;
+use rand::{Rng, seq::SliceRandom};
 
-use super::{DataError, Dataset, draw, files};
+use super::{DataError, Dataset, files};
 
 const PER_CLASS: usize = 20;
 const N_VAL: usize = 500;
@@ -124,7 +124,7 @@ impl Split {
         rng: &mut R,
     ) -> Self {
         let mut nodes: Vec<_> = (0..labels.len() as i32).collect();
-        draw::shuffle(rng, &mut nodes);
+        nodes.shuffle(rng);
         let mut wanted = per_class.to_vec();
         let (train, rest): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|&node| {
             let wanted = &mut wanted[labels[node as usize] as usize];
