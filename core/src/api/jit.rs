@@ -1,7 +1,7 @@
 //! `jit`: trace once, compile, run many times.
 
 use crate::api::function::{Args, Fun, Function, trace_function};
-use crate::aval::{Aval, Sizes};
+use crate::aval::{Aval, Dim, Sizes};
 use crate::device::cpu;
 use crate::error::Error;
 use crate::ir::structural::call;
@@ -199,7 +199,7 @@ fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) -> Result<Siz
     if program.args.iter().all(|binder| binder.aval.shape.iter().all(|dim| dim.as_number().is_some())) {
         return Ok(sizes);
     }
-    let paths = def.paths();
+    let path = |i: usize| def.paths().swap_remove(i);
     let mut first: IndexMap<String, usize> = IndexMap::new();
     for (i, (binder, leaf)) in program.args.iter().zip(leaves).enumerate() {
         for (dim, extent) in binder.aval.shape.iter().zip(leaf.shape()) {
@@ -210,16 +210,20 @@ fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) -> Result<Siz
                 Error::Call(format!(
                     "@{}: `{symbol}` is {old} at argument {} and {size} at argument {}\n  inside one call a symbol \
                      means one size: give one of them another name with declare",
-                    program.name, paths[place], paths[i]
+                    program.name,
+                    path(place),
+                    path(i)
                 ))
             })?;
         }
     }
-    for ((binder, leaf), path) in program.args.iter().zip(leaves).zip(&paths) {
-        if binder.aval.at(&sizes).shape != *leaf.shape() {
+    for (i, (binder, leaf)) in program.args.iter().zip(leaves).enumerate() {
+        let fits = |(dim, extent): (&Dim, &Dim)| dim == extent || dim.at(&sizes) == *extent;
+        if !binder.aval.shape.iter().zip(leaf.shape()).all(fits) {
             return Err(Error::Call(format!(
-                "@{}: argument {path} is {}, which is not {} for {sizes:?}",
+                "@{}: argument {} is {}, which is not {} for {sizes:?}",
                 program.name,
+                path(i),
                 leaf.aval(),
                 binder.aval
             )));

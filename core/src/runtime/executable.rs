@@ -37,6 +37,7 @@ pub struct Executable {
     program: Program,
     fusion: Fusion,
     steps: Vec<Step>,
+    out_avals: Vec<Aval>,
     consts: Vec<Arc<HostArray>>,
     threads: NonZeroUsize,
     compile_time: Duration,
@@ -65,6 +66,7 @@ impl Executable {
         let steps = lower_program(&program, &fusion)?;
         let consts = consts.iter().map(Value::to_host).collect::<Result<_, _>>()?;
         Ok(Executable {
+            out_avals: program.out_avals(),
             program,
             fusion,
             steps,
@@ -158,16 +160,12 @@ impl Executable {
                 .collect(),
             partials: arena_start.wrapping_add(plan.arena_bytes),
         };
-        let eval_plan = EvalPlan { avals: self.program_avals(&plan), memory: &memory, steps: &self.steps, sizes };
+        let eval_plan = EvalPlan { avals: &plan.avals, memory: &memory, steps: &self.steps, sizes };
         // SAFETY: arguments and constants have the types of their binders (checked by the caller of `call` through
         // the sizes, and by the trace), results and arena were made for this plan just above.
         unsafe { cpu::run(&plan, &self.steps, &memory, &|step| eval_plan.run(step), scratches)? };
         drop(state);
         self.results(&plan, &args, outs)
-    }
-
-    fn program_avals(&self, plan: &Plan) -> Vec<Aval> {
-        self.program.avals().iter().map(|aval| aval.at(&plan.sizes)).collect()
     }
 
     /// Memory for each result that a step writes: a donated argument's, or new.
@@ -193,7 +191,7 @@ impl Executable {
         args: &[Option<Arc<HostArray>>],
         mut owned: Vec<Option<HostArray>>,
     ) -> Result<Vec<Value>, Error> {
-        let declared = self.program.out_avals();
+        let declared = &self.out_avals;
         let mut values: Vec<Option<Value>> = vec![None; owned.len()];
         // Results that share memory with one that owns it are copies: make them first.
         for first_owners in [false, true] {
@@ -255,7 +253,7 @@ fn data_pointer_const(array: &Arc<HostArray>) -> *mut u8 {
 
 /// Runs equations that have no kernel.
 struct EvalPlan<'a> {
-    avals: Vec<Aval>,
+    avals: &'a [Aval],
     memory: &'a Memory,
     steps: &'a [Step],
     sizes: &'a Sizes,

@@ -43,6 +43,8 @@ pub struct Plan {
     /// For each variable that has memory, where.
     pub(super) buffers: Vec<Option<Buffers>>,
     pub(super) planned: Vec<Planned>,
+    /// The type of every variable.
+    pub(super) avals: Vec<Aval>,
     /// The type of each result.
     pub(super) outs: Vec<Aval>,
     /// For each result, an argument whose memory it may take over.
@@ -68,6 +70,7 @@ impl Plan {
             kernels,
             buffers: vec![None; avals.len()],
             planned: vec![],
+            avals: vec![],
             outs: program.out_avals().iter().map(|aval| aval.at(sizes)).collect(),
             donors: vec![None; program.outs.len()],
             arena_bytes: 0,
@@ -77,6 +80,7 @@ impl Plan {
         plan.partial_bytes = plan.kernels.iter().flatten().map(TileKernel::partial_bytes).max().unwrap_or(0);
         plan.place(program, fusion, steps, &avals);
         plan.find_donors(program, fusion, steps, &avals);
+        plan.avals = avals;
         Ok(plan)
     }
 

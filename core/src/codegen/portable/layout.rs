@@ -177,6 +177,8 @@ pub(super) const NONE: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub(super) struct Output {
     pub(super) value: u32,
+    /// Whether an operation of each tile makes the value, and so may write it where it belongs.
+    pub(super) applied: bool,
     pub(super) size: usize,
     pub(super) combine: Option<(RowsFn, GroupsFn, Literal)>,
 }
@@ -656,7 +658,8 @@ impl<'a> Prepare<'a> {
                     Some((rows, groups, op.identity(aval.dtype)))
                 }
             };
-            outputs.push(Output { value, size: aval.dtype.size(), combine });
+            let applied = self.ops.iter().any(|op| matches!(op, TileOp::Apply { out, .. } if *out == value));
+            outputs.push(Output { value, applied, size: aval.dtype.size(), combine });
         }
         let tile_rows = match &weighted {
             // No tile of products: only weights and offsets are kept for each row.

@@ -230,6 +230,16 @@ impl Run<'_> {
         let kernel = self.kernel;
         let n_row = kernel.n_row();
         let tiles = n_row.div_ceil(kernel.tile_rows);
+        // Where the output is an input as well, a tile's results are written when nothing reads the input any more.
+        let shared = |out: &*mut u8| self.access.inputs.contains(&out.cast_const());
+        let direct: smallvec::SmallVec<[bool; 2]> = kernel
+            .outputs
+            .iter()
+            .zip(self.access.outputs)
+            .map(|(output, out)| {
+                kernel.mode == Mode::Map && kernel.outputs.len() == 1 && output.applied && !shared(out)
+            })
+            .collect();
         for unit in units {
             let (point, tile) = (unit / tiles, unit % tiles);
             let start = tile * kernel.tile_rows;
@@ -238,10 +248,18 @@ impl Run<'_> {
             self.set_rows(&tile);
             // SAFETY: as for `TileKernel::run`; the tile's results are rows `start..` of the output's outer point.
             unsafe {
+                let first = point * n_row + start;
+                for ((output, out), direct) in kernel.outputs.iter().zip(self.access.outputs).zip(&direct) {
+                    if *direct {
+                        self.scratch.pointers[output.value as usize] = out.add(first * kernel.lanes * output.size);
+                    }
+                }
                 self.body(&tile);
-                for (output, out) in kernel.outputs.iter().zip(self.access.outputs) {
+                for ((output, out), direct) in kernel.outputs.iter().zip(self.access.outputs).zip(&direct) {
+                    if *direct {
+                        continue;
+                    }
                     let from = self.pointer(output.value);
-                    let first = point * n_row + start;
                     match (kernel.mode, output.combine) {
                         (Mode::Lanes { group }, Some((_, groups, _))) => {
                             let per_row = kernel.lanes / group;
