@@ -102,6 +102,8 @@ pub(super) struct Weighted {
     pub(super) rows: RowLoad,
     /// The rows copied side by side, where they were not.
     pub(super) staged: Option<u32>,
+    /// Whether a row holds one group only, which is met again for each weight.
+    pub(super) cycle: bool,
     pub(super) weights: u32,
     pub(super) group: usize,
 }
@@ -283,6 +285,13 @@ struct Factors {
     group: usize,
     /// Whether the weight is a load with one element for each group, not one for each row.
     narrow: bool,
+    /// Whether the rows hold one group, which is met again for each weight.
+    cycle: bool,
+}
+
+/// Whether a table counts from 0 to `group`, again and again.
+fn is_cycle(table: &[i64], group: usize) -> bool {
+    table.iter().enumerate().all(|(l, at)| *at == (l % group) as i64)
 }
 
 impl Factors {
@@ -705,14 +714,16 @@ impl<'a> Prepare<'a> {
             if wide == weight || self.uses(wide) != 1 {
                 return None;
             }
-            if self.lanes_of(wide)? != Lanes::Contiguous && !self.can_stage(wide) {
-                return None;
-            }
+            let pattern = self.lanes_of(wide)?;
+            let straight = pattern == Lanes::Contiguous || self.can_stage(wide);
             match self.lanes_of(weight) {
                 Some(Lanes::Repeat { group, stride: 1 }) if self.uses(weight) == 1 => {
-                    Some(Factors { wide, weight, group, narrow: true })
+                    let cycle = matches!(&pattern, Lanes::Table(table) if is_cycle(table, group));
+                    (straight || cycle).then_some(Factors { wide, weight, group, narrow: true, cycle })
                 }
-                _ if !self.changes_by_lane(weight) => Some(Factors { wide, weight, group: self.lanes, narrow: false }),
+                _ if straight && !self.changes_by_lane(weight) => {
+                    Some(Factors { wide, weight, group: self.lanes, narrow: false, cycle: false })
+                }
                 _ => None,
             }
         })
@@ -759,7 +770,7 @@ impl<'a> Prepare<'a> {
         }
     }
 
-    fn weigh(&mut self, Factors { wide, weight, group, narrow }: Factors) -> Weighted {
+    fn weigh(&mut self, Factors { wide, weight, group, narrow, cycle }: Factors) -> Weighted {
         let dtype = self.dtypes[wide.0 as usize];
         let weights = if narrow {
             let rows = self.row_load(weight);
@@ -774,7 +785,7 @@ impl<'a> Prepare<'a> {
         let f = weighted_fn(dtype).expect("asked for before");
         let mut rows = self.row_load(wide);
         let mut staged = None;
-        if rows.at.lanes != Lanes::Contiguous {
+        if rows.at.lanes != Lanes::Contiguous && !cycle {
             let n = self.rows[0];
             let out = self.value(Level::Row, true, dtype);
             self.widths.push((out, n * self.lanes));
@@ -783,7 +794,7 @@ impl<'a> Prepare<'a> {
             rows.at = Affine { rows: vec![(0, self.lanes as i64)], lanes: Lanes::Contiguous, ..Affine::default() };
             staged = Some(out);
         }
-        Weighted { f, rows, staged, weights, group }
+        Weighted { f, rows, staged, cycle, weights, group }
     }
 
     /// A load without the part of its lanes.

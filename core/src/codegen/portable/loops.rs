@@ -262,6 +262,27 @@ macro_rules! columns_fn {
     };
 }
 
+/// Runs a block for the next lanes, as many as fit in one, with their number as the constant `N`; gives it.
+macro_rules! in_blocks {
+    ($rest:expr, $N:ident => $body:expr) => {
+        in_blocks!($rest, $N => $body, 16 8 7 6 5 4 3 2)
+    };
+    ($rest:expr, $N:ident => $body:expr, $($n:literal)*) => {
+        match $rest {
+            $($n.. => {
+                const $N: usize = $n;
+                $body;
+                $N
+            })*
+            _ => {
+                const $N: usize = 1;
+                $body;
+                $N
+            }
+        }
+    };
+}
+
 macro_rules! rows_fn {
     ($t:ty, |$acc:ident, $x:ident| $e:expr) => {{
         columns_fn!($t, |$acc, $x| $e);
@@ -271,13 +292,8 @@ macro_rules! rows_fn {
             // SAFETY: the caller keeps `RowsFn`'s contract.
             unsafe {
                 let mut l = 0;
-                while l + 8 <= lanes {
-                    columns::<8>(rows, lanes, from.add(l), into.add(l));
-                    l += 8;
-                }
                 while l < lanes {
-                    columns::<1>(rows, lanes, from.add(l), into.add(l));
-                    l += 1;
+                    l += in_blocks!(lanes - l, N => columns::<N>(rows, lanes, from.add(l), into.add(l)));
                 }
             }
         }
@@ -385,6 +401,8 @@ pub(super) type WeightedFn = unsafe fn(rows: &Rows<'_>, lanes: usize, group: usi
 pub(super) struct Rows<'a> {
     pub(super) from: *const u8,
     pub(super) n: usize,
+    /// Whether a row holds one group only, which is met again for each weight.
+    pub(super) cycle: bool,
     pub(super) at: RowPlaces<'a>,
 }
 
@@ -433,7 +451,7 @@ macro_rules! weighted_fn {
         #[inline(always)]
         unsafe fn with_rows(
             row: impl Fn(usize) -> *const $t + Copy,
-            n: usize,
+            (n, cycle): (usize, bool),
             lanes: usize,
             group: usize,
             weights: *const $t,
@@ -443,8 +461,8 @@ macro_rules! weighted_fn {
             // SAFETY: the caller keeps `WeightedFn`'s contract.
             unsafe {
                 let mut l = 0;
-                // Several whole groups, a part of one group, or lane by lane.
-                if group == 8 {
+                // Two whole groups, or a part of one.
+                if group == 8 && !cycle {
                     while l + 16 <= lanes {
                         block::<16, 2>(|r| row(r).add(l), n, weights.add(l / 8), heads, into.add(l));
                         l += 16;
@@ -457,25 +475,9 @@ macro_rules! weighted_fn {
                 }
                 while l < lanes {
                     let (w, rest) = (weights.add(l / group), group - l % group);
-                    let (row, into) = (|r| row(r).add(l), into.add(l));
-                    l += match rest {
-                        16.. => {
-                            block::<16, 1>(row, n, w, heads, into);
-                            16
-                        }
-                        8.. => {
-                            block::<8, 1>(row, n, w, heads, into);
-                            8
-                        }
-                        4.. => {
-                            block::<4, 1>(row, n, w, heads, into);
-                            4
-                        }
-                        _ => {
-                            block::<1, 1>(row, n, w, heads, into);
-                            1
-                        }
-                    };
+                    let skip = if cycle { l % group } else { l };
+                    let (row, into) = (|r| row(r).add(skip), into.add(l));
+                    l += in_blocks!(rest, N => block::<N, 1>(row, n, w, heads, into));
                 }
             }
         }
@@ -487,12 +489,13 @@ macro_rules! weighted_fn {
                 match rows.at {
                     RowPlaces::Strided { first, stride } => {
                         let from = from.offset(first as isize);
-                        with_rows(|r| from.offset(r as isize * stride as isize), rows.n, lanes, group, weights, into);
+                        let row = |r: usize| from.offset(r as isize * stride as isize);
+                        with_rows(row, (rows.n, rows.cycle), lanes, group, weights, into);
                     }
                     RowPlaces::Listed(offsets) => {
                         let offsets = offsets.as_ptr();
                         let row = |r: usize| from.offset(*offsets.add(r) as isize);
-                        with_rows(row, rows.n, lanes, group, weights, into);
+                        with_rows(row, (rows.n, rows.cycle), lanes, group, weights, into);
                     }
                 }
             }

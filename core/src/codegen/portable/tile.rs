@@ -316,7 +316,7 @@ impl Run<'_> {
                     Some(staged) => self.pointer(staged).cast_const(),
                     None => self.access.inputs[*input],
                 };
-                let from = Rows { from, n: rows.len(), at: places };
+                let from = Rows { from, n: rows.len(), cycle: weighted.cycle, at: places };
                 let skip = rows.start * (lanes / weighted.group) * output.size;
                 (weighted.f)(&from, lanes, weighted.group, self.pointer(weighted.weights).add(skip), into);
             } else if let Some((combine, _, _)) = output.combine {
