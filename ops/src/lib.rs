@@ -6,8 +6,6 @@ mod elementwise;
 mod gather;
 mod generate;
 pub mod init;
-#[cfg(test)]
-mod laws;
 mod movement;
 pub mod nn;
 mod operators;

@@ -267,14 +267,7 @@ impl Primitive for DotGeneral {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::laws;
     use gavotte_core::ir::trace;
-
-    #[test]
-    fn the_laws_hold() {
-        laws::check(DOT_GENERAL);
-        laws::check_lowering(DOT_GENERAL);
-    }
 
     #[test]
     fn a_head_axis_of_the_weights_moves_nothing() {

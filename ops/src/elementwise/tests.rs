@@ -1,34 +1,8 @@
 use super::row::Row;
 use super::*;
-use crate::laws;
 use gavotte_core::device::HostArray;
-use gavotte_core::ir::{Atom, Binder, Eqn, Location, Params, Program, Rewrite, Sample, ScalarOp, Var, parse, trace};
+use gavotte_core::ir::{Atom, Binder, Eqn, Location, Params, Rewrite, ScalarOp, Var, parse, trace};
 use gavotte_core::transform::jvp;
-
-#[test]
-fn rules_obey_their_laws() {
-    // The laws widen floats, so they can see neither bits nor conversions to f32.
-    let converts = |prim: &&&dyn Primitive| prim.name().contains("convert");
-    PRIMITIVES.iter().filter(|prim| !converts(prim)).for_each(|prim| laws::check(*prim));
-}
-
-/// The program of one equation.
-fn program(prim: &'static dyn Primitive, sample: &Sample) -> Program {
-    let avals: Vec<Aval> =
-        sample.ins.iter().map(|array| Aval::new(array.dtype(), array.shape().iter().copied())).collect();
-    trace("one", &avals, |ins| bind(prim, &ins.iter().collect::<Vec<_>>(), sample.params.clone()).to_vec()).program
-}
-
-#[test]
-fn every_sample_prints_and_parses() {
-    for prim in PRIMITIVES {
-        for sample in prim.samples() {
-            let program = program(*prim, &sample);
-            let text = program.to_string();
-            assert_eq!(parse(&text, crate::registry()).unwrap_or_else(|error| panic!("{error}\n{text}")), program);
-        }
-    }
-}
 
 fn value(x: f64) -> Value {
     Literal::F64(x).into()
@@ -43,6 +17,7 @@ fn slope(row: &'static Row, at: &[f64], operand: usize) -> f64 {
     let found = jvp(&program, &[], &primals, &tangents).1[0].clone().expect("a tangent");
     found.as_literal().expect("a scalar").as_f64()
 }
+
 #[test]
 fn ties_are_shared() {
     for row in [&MAX, &MIN] {

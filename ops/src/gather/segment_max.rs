@@ -58,15 +58,3 @@ impl Primitive for SegmentMax {
         samples(1.9)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::laws;
-
-    #[test]
-    fn the_laws_hold() {
-        laws::check_samples(SEGMENT_MAX, &|_| true, &|operand| operand == 0);
-        laws::check_lowering(SEGMENT_MAX);
-    }
-}

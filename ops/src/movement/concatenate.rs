@@ -149,13 +149,6 @@ impl Primitive for Concatenate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::laws;
-
-    #[test]
-    fn the_laws_hold() {
-        laws::check(CONCATENATE);
-        laws::check_lowering(CONCATENATE);
-    }
 
     #[test]
     fn extents_may_be_symbols() {

@@ -198,13 +198,6 @@ impl Primitive for Pad {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::laws;
-
-    #[test]
-    fn the_laws_hold() {
-        laws::check(PAD);
-        laws::check_lowering(PAD);
-    }
 
     #[test]
     fn borders_and_gaps_hold_the_value() {

@@ -23,17 +23,15 @@ fn turn(ins: &[HostArray], i: usize) -> Vec<HostArray> {
     if i == 0 { ins.to_vec() } else { ins.iter().map(change).collect() }
 }
 
-/// Every way to batch some of the operands, in front of their axes and behind them.
+/// Every way to batch some of the operands: in front of their axes, among them, and behind them.
 fn batchings(ins: &[HostArray]) -> Vec<Vec<Option<usize>>> {
     let subsets = 1usize..1 << ins.len().min(6);
-    let axes = |subset: usize, front: bool| {
-        let axis = |(i, array): (usize, &HostArray)| {
-            (subset >> i & 1 == 1).then(|| if front { 0 } else { array.shape().len() })
-        };
+    let places: [fn(usize) -> usize; 3] = [|_| 0, |rank| rank / 2, |rank| rank];
+    let axes = |subset: usize, place: fn(usize) -> usize| {
+        let axis = |(i, array): (usize, &HostArray)| (subset >> i & 1 == 1).then(|| place(array.shape().len()));
         ins.iter().enumerate().map(axis).collect::<Vec<_>>()
     };
-    let mut all: Vec<Vec<Option<usize>>> =
-        subsets.flat_map(|subset| [true, false].map(|front| axes(subset, front))).collect();
+    let mut all: Vec<Vec<Option<usize>>> = subsets.flat_map(|subset| places.map(|place| axes(subset, place))).collect();
     // One operand in front, another behind.
     if let [first, .., last] = ins {
         all.push([vec![Some(first.shape().len())], vec![None; ins.len() - 2], vec![Some(0)]].concat());

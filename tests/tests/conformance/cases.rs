@@ -13,6 +13,14 @@ pub(crate) const OWN_DERIVATIVE: &[(&str, &str)] = &[("stop_gradient", "its deri
 /// Primitives that cannot compute in `f64`, with the reason. Nothing is differentiated through them.
 pub(crate) const NOT_IN_F64: &[(&str, &str)] = &[("bitcast_convert_type", "the widths of the types would differ")];
 
+/// Primitives that no kernel computes for some or all of their operands, with the reason.
+pub(crate) const NOT_LOWERED: &[(&str, &str)] = &[
+    ("argmax", "it runs by `eval`"),
+    ("call", "it is inlined before"),
+    ("reshape", "its result is its operand's memory; only axes of one element come and go within a kernel"),
+    ("scatter_add", "it runs by `eval`"),
+];
+
 /// Operands without a batch axis: primitive, number of its operands, which of them, and why. `batch` panics with the
 /// primitive's name.
 pub(crate) const NOT_BATCHED: &[(&str, usize, &[usize], &str)] = &[
@@ -92,6 +100,29 @@ pub(crate) fn cases() -> Vec<(String, Case)> {
 /// The cases that can be differentiated, in `f64`.
 pub(crate) fn check_derivatives(check: impl Fn(&Program, &[HostArray]) -> Result<(), String>) {
     check_all(cases(), |case| case.differentiable().map_or(Ok(()), |(program, arrays)| check(&program, &arrays)));
+}
+
+/// The same, with respect to all operands, then to each alone: rules treat a missing tangent in their own way.
+pub(crate) fn check_each_derivative(check: impl Fn(&Program, &[HostArray]) -> Result<(), String>) {
+    check_derivatives(|program, arrays| {
+        check(program, arrays)?;
+        let floats: Vec<usize> = (0..arrays.len()).filter(|i| arrays[*i].dtype().is_float()).collect();
+        for operand in floats {
+            let (program, arrays) = in_operands(program, arrays, &[operand]);
+            check(&program, &arrays).map_err(|why| format!("in operand {operand}: {why}"))?;
+        }
+        Ok(())
+    });
+}
+
+/// The program of these operands only; the others are constants.
+pub(crate) fn in_operands(program: &Program, arrays: &[HostArray], unknown: &[usize]) -> (Program, Vec<HostArray>) {
+    let pairs = program.args.iter().cloned().zip(arrays.iter().cloned()).enumerate();
+    let (args, consts): (Vec<_>, Vec<_>) = pairs.partition(|(i, _)| unknown.contains(i));
+    let apart = |list: Vec<(usize, (Binder, HostArray))>| list.into_iter().map(|(_, pair)| pair).unzip();
+    let ((args, mut arrays), (consts, more)): ((_, Vec<_>), (_, Vec<_>)) = (apart(args), apart(consts));
+    arrays.extend(more);
+    (Program { args, consts, ..program.clone() }.renumbered().inlined(), arrays)
 }
 
 /// Whether `NOT_BATCHED` lists this operand.

@@ -1,9 +1,9 @@
 //! The derivative rules: against differences, against each other, and in the types they give.
 
-use crate::cases::{cases, check_derivatives};
+use crate::cases::{cases, check_derivatives, check_each_derivative, in_operands};
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
-use gavotte_core::ir::{Binder, Program, verify};
+use gavotte_core::ir::{Program, verify};
 use gavotte_tests::arrays::{Random, moved, numbers, random_array};
 use gavotte_tests::compare::{difference, random_like, run};
 use gavotte_tests::laws::{check_jvp, check_linearize, check_transpose, check_vjp};
@@ -12,12 +12,12 @@ use gavotte_tests::transformed::{jvp_program, vjp_program};
 
 #[test]
 fn jvp_agrees_with_differences() {
-    check_derivatives(|program, arrays| check_jvp(program, arrays, &mut Random::new(6)));
+    check_each_derivative(|program, arrays| check_jvp(program, arrays, &mut Random::new(6)));
 }
 
 #[test]
 fn vjp_is_the_adjoint_of_jvp() {
-    check_derivatives(|program, arrays| check_vjp(program, arrays, &mut Random::new(7)));
+    check_each_derivative(|program, arrays| check_vjp(program, arrays, &mut Random::new(7)));
 }
 
 /// Whatever a primitive is linear in, it can be transposed in: the rule itself, which `vjp` need not come to.
@@ -29,23 +29,13 @@ fn transpose_is_the_adjoint_where_it_is_linear() {
         for subset in 1usize..1 << floats.len() {
             let unknown: Vec<usize> =
                 floats.iter().enumerate().filter(|(i, _)| subset >> i & 1 == 1).map(|(_, operand)| *operand).collect();
-            let (program, arrays) = linear_in(program, arrays, &unknown);
+            let (program, arrays) = in_operands(program, arrays, &unknown);
             if is_linear(&program, &arrays, &mut random) {
                 check_transpose(&program, &arrays, &mut random).map_err(|why| format!("in {unknown:?}: {why}"))?;
             }
         }
         Ok(())
     });
-}
-
-/// The program with these arguments only; the others are constants.
-fn linear_in(program: &Program, arrays: &[HostArray], unknown: &[usize]) -> (Program, Vec<HostArray>) {
-    let pairs = program.args.iter().cloned().zip(arrays.iter().cloned()).enumerate();
-    let (args, consts): (Vec<_>, Vec<_>) = pairs.partition(|(i, _)| unknown.contains(i));
-    let apart = |list: Vec<(usize, (Binder, HostArray))>| list.into_iter().map(|(_, pair)| pair).unzip();
-    let ((args, mut arrays), (consts, more)): ((_, Vec<_>), (_, Vec<_>)) = (apart(args), apart(consts));
-    arrays.extend(more);
-    (Program { args, consts, ..program.clone() }.renumbered().inlined(), arrays)
 }
 
 /// Whether `f(x + 100 y) = f(x) + 100 f(y)` at random points, for results of floating type only.
@@ -65,7 +55,7 @@ fn is_linear(program: &Program, arrays: &[HostArray], random: &mut Random) -> bo
 
 #[test]
 fn linearize_agrees_with_jvp() {
-    check_derivatives(|program, arrays| check_linearize(program, arrays, &mut Random::new(8)));
+    check_each_derivative(|program, arrays| check_linearize(program, arrays, &mut Random::new(8)));
 }
 
 /// `jvp` and `vjp` of the gradient: the rules' own equations can be differentiated and transposed.

@@ -1,0 +1,213 @@
+//! The `lower` rules against `eval`, with no code generator between: a rule is asked for one element at a time, turn by
+//! turn of its loops, and may read nothing that lies outside of its operands.
+
+use crate::cases::{Case, NOT_LOWERED, cases};
+use gavotte_core::aval::{Aval, DType, Dim, Literal};
+use gavotte_core::device::HostArray;
+use gavotte_core::ir::{Index, Lower, Params, ReduceOp, Scalar, ScalarOp, Unsupported};
+use gavotte_tests::arrays::from_numbers;
+use gavotte_tests::compare::{difference, run};
+use gavotte_tests::report::check_all;
+
+/// Relative tolerance between a rule and `eval`: sums may be added in another order.
+const TOLERANCE: f64 = 1e-5;
+
+#[test]
+fn lower_computes_what_eval_does() {
+    check_all(cases(), |case| {
+        let wanted = run(&case.program(), &case.ins);
+        let excused = NOT_LOWERED.iter().any(|(name, _)| *name == case.prim.name());
+        for (result, wanted) in wanted.iter().enumerate() {
+            let found = match (lowered(case, result, wanted), excused) {
+                (Ok(found), _) => found,
+                (Err(_), true) => continue,
+                (Err(Unsupported(why)), false) => return Err(why),
+            };
+            if let Some(why) = difference(&[found], std::slice::from_ref(wanted), TOLERANCE) {
+                return Err(why);
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn excuses_are_needed() {
+    for (name, _) in NOT_LOWERED {
+        let is_refused = |case: &Case| {
+            let outs = run(&case.program(), &case.ins);
+            case.prim.name() == *name && outs.iter().enumerate().any(|(i, out)| lowered(case, i, out).is_err())
+        };
+        assert!(cases().iter().any(|(_, case)| is_refused(case)), "{name} is lowered: drop its excuse");
+    }
+}
+
+/// A result, every element by the rule; `like` gives its type.
+fn lowered(case: &Case, result: usize, like: &HostArray) -> Result<HostArray, Unsupported> {
+    let shape = like.shape();
+    let element = |i: usize| {
+        let mut place = i;
+        let mut index: Vec<usize> = shape
+            .iter()
+            .rev()
+            .map(|extent| {
+                let at = place % extent;
+                place /= extent;
+                at
+            })
+            .collect();
+        index.reverse();
+        Element::compute(case, result, index).map(|literal| literal.as_f64())
+    };
+    let numbers: Result<Vec<f64>, Unsupported> = (0..like.len()).map(element).collect();
+    Ok(from_numbers(&shape, like.dtype(), &numbers?))
+}
+
+/// A kernel at one element of its output and one turn of its loops; the rule runs again for every turn.
+struct Element<'a> {
+    case: &'a Case,
+    outs: Vec<Aval>,
+    index: Vec<usize>,
+    /// What each instruction of this turn gave.
+    tape: Vec<Literal>,
+    turn: usize,
+    /// How many turns the loops have, once they are opened.
+    n_turn: Option<usize>,
+    /// What the reduction has come to, once there is one.
+    total: Option<Literal>,
+}
+
+impl<'a> Element<'a> {
+    fn compute(case: &'a Case, result: usize, index: Vec<usize>) -> Result<Literal, Unsupported> {
+        let outs = case.program().out_avals();
+        let mut element = Element { case, outs, index, tape: vec![], turn: 0, n_turn: None, total: None };
+        loop {
+            element.tape.clear();
+            let scalars = case.prim.lower(&mut element)?;
+            element.turn += 1;
+            if element.turn >= element.n_turn.unwrap_or(1) {
+                assert_eq!(element.n_turn.is_some(), element.total.is_some(), "loops and a reduction come together");
+                return Ok(element.tape[scalars[result].0 as usize]);
+            }
+        }
+    }
+
+    fn push(&mut self, literal: Literal) -> Scalar {
+        self.tape.push(literal);
+        Scalar(self.tape.len() as u32 - 1)
+    }
+
+    fn place(&self, index: &Index) -> i64 {
+        match index {
+            Index::Affine { constant, terms } if terms.is_empty() => constant.as_number().expect("sizes are numbers"),
+            Index::Affine { .. } => unreachable!("every place is a number here"),
+            Index::Value(scalar) => self.tape[scalar.0 as usize].as_f64() as i64,
+        }
+    }
+}
+
+/// A scalar operation, as the primitive that means it evaluates it.
+fn evaluated(op: ScalarOp, ins: &[Literal]) -> Literal {
+    let to = |dtype: DType| Params::new().with("dtype", dtype);
+    let (name, params, result) = match op {
+        ScalarOp::Select => ("select_n", Params::new(), 0),
+        ScalarOp::Convert(dtype) => ("convert_element_type", to(dtype), 0),
+        ScalarOp::Bitcast(dtype) => ("bitcast_convert_type", to(dtype), 0),
+        ScalarOp::Shr => ("shift_right_logical", Params::new(), 0),
+        ScalarOp::Threefry0 => ("threefry2x32", Params::new(), 0),
+        ScalarOp::Threefry1 => ("threefry2x32", Params::new(), 1),
+        _ => (op.name(), Params::new(), 0),
+    };
+    let prim = gavotte::registry().get(name).unwrap_or_else(|| panic!("no primitive is called {name}"));
+    let arrays: Vec<HostArray> = ins.iter().map(|literal| HostArray::scalar(*literal)).collect();
+    prim.eval(&arrays.iter().collect::<Vec<_>>(), &params)[result].get(0)
+}
+
+impl Lower for Element<'_> {
+    fn params(&self) -> &Params {
+        &self.case.params
+    }
+    fn operand(&self, i: usize) -> Aval {
+        Aval::new(self.case.ins[i].dtype(), self.case.ins[i].shape())
+    }
+    fn arity(&self) -> usize {
+        self.case.ins.len()
+    }
+    fn output(&self, i: usize) -> Aval {
+        self.outs[i].clone()
+    }
+    fn index(&self) -> Vec<Index> {
+        self.index.iter().map(|at| Index::constant(*at)).collect()
+    }
+    fn read(&mut self, operand: usize, index: &[Index]) -> Result<Scalar, Unsupported> {
+        let array = &self.case.ins[operand];
+        assert_eq!(index.len(), array.shape().len(), "one place for each axis of operand {operand}");
+        if self.n_turn == Some(0) {
+            // A loop without turns reads nothing: any number will do.
+            return Ok(self.push(Literal::from_f64(array.dtype(), 0.0)));
+        }
+        let mut at = 0;
+        for (index, extent) in index.iter().zip(array.shape()) {
+            let place = self.place(index);
+            assert!((0..extent as i64).contains(&place), "operand {operand} is read at {place} of {extent}");
+            at = at * extent + place as usize;
+        }
+        Ok(self.push(array.get(at)))
+    }
+    fn op(&mut self, op: ScalarOp, ins: &[Scalar]) -> Scalar {
+        assert_eq!(ins.len(), op.arity(), "operands of {op:?}");
+        let ins: Vec<Literal> = ins.iter().map(|scalar| self.tape[scalar.0 as usize]).collect();
+        self.push(evaluated(op, &ins))
+    }
+    fn constant(&mut self, literal: Literal) -> Scalar {
+        self.push(literal)
+    }
+    fn size(&mut self, dim: &Dim, dtype: DType) -> Scalar {
+        self.push(Literal::from_f64(dtype, dim.as_number().expect("sizes are numbers") as f64))
+    }
+    fn position(&mut self, index: &Index) -> Scalar {
+        self.push(Literal::I32(self.place(index) as i32))
+    }
+    fn affine(&mut self, index: &Index, scale: &Dim, offset: &Dim) -> Index {
+        Index::constant(Dim::from(self.place(index)) * scale + offset)
+    }
+    fn add(&mut self, a: &Index, b: &Index) -> Index {
+        Index::constant(self.place(a) + self.place(b))
+    }
+    fn reduction_loops(&mut self, extents: &[Dim]) -> Result<Vec<Index>, Unsupported> {
+        let extents: Vec<usize> = extents.iter().map(|dim| dim.as_usize().expect("sizes are numbers")).collect();
+        self.n_turn = Some(extents.iter().product());
+        let mut turn = self.turn;
+        let mut at: Vec<Index> = extents
+            .iter()
+            .rev()
+            .map(|extent| {
+                let here = turn % (*extent).max(1);
+                turn /= (*extent).max(1);
+                Index::constant(here)
+            })
+            .collect();
+        at.reverse();
+        Ok(at)
+    }
+    fn segment_loop(&mut self, segment: &Index, offsets: usize, order: usize) -> Result<Index, Unsupported> {
+        let segment = self.place(segment) as usize;
+        let [offsets, order] = [offsets, order].map(|operand| self.case.ins[operand].as_slice::<i32>());
+        let (first, end) = (offsets[segment] as usize, offsets[segment + 1] as usize);
+        self.n_turn = Some(end - first);
+        let member = order[first..end].get(self.turn).copied().unwrap_or(0);
+        Ok(Index::constant(i64::from(member)))
+    }
+    fn reduce(&mut self, op: ReduceOp, value: Scalar) -> Result<Scalar, Unsupported> {
+        assert!(self.n_turn.is_some(), "a reduction without a loop");
+        let x = self.tape[value.0 as usize];
+        let total = self.total.unwrap_or_else(|| op.identity(x.dtype()));
+        let combine = match op {
+            ReduceOp::Sum => ScalarOp::Add,
+            ReduceOp::Max => ScalarOp::Max,
+        };
+        let total = if self.n_turn == Some(0) { total } else { evaluated(combine, &[total, x]) };
+        self.total = Some(total);
+        Ok(self.push(total))
+    }
+}
