@@ -4,6 +4,7 @@ use crate::codegen::portable::{Access, Mode, OutOfBounds, Scratch, TileKernel};
 use crate::error::Error;
 use crate::kernel::Step;
 use crate::runtime::plan::Plan;
+use smallvec::SmallVec;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -68,9 +69,9 @@ pub(super) unsafe fn run(
         for (i, (step, tiles)) in steps.iter().zip(&plan.kernels).enumerate() {
             match (step, tiles) {
                 (Step::Kernel(kernel, location), Some(tiles)) => {
-                    let inputs: Vec<*const u8> =
+                    let inputs: SmallVec<[*const u8; 12]> =
                         kernel.inputs.iter().map(|(var, _)| memory.pointers[var.index()].cast_const()).collect();
-                    let outputs: Vec<*mut u8> =
+                    let outputs: SmallVec<[*mut u8; 2]> =
                         kernel.outputs.iter().map(|(var, _)| memory.pointers[var.index()]).collect();
                     let access = Access { inputs: &inputs, outputs: &outputs, partials: memory.partials };
                     let units = share(tiles, &inputs, thread, n);

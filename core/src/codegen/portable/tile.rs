@@ -378,7 +378,10 @@ impl Run<'_> {
                 // SAFETY: as for `TileKernel::run`; each unit owns its segments' rows of the outputs.
                 unsafe {
                     for (output, out) in kernel.outputs.iter().zip(self.access.outputs) {
-                        if let Some((_, _, identity)) = output.combine {
+                        let Some((_, _, identity)) = output.combine else { continue };
+                        if n_outer == 1 {
+                            fill(place(segments.start, output, *out), identity, kernel.lanes * segments.len());
+                        } else {
                             segments.clone().for_each(|s| fill(place(s, output, *out), identity, kernel.lanes));
                         }
                     }
