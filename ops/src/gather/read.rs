@@ -159,7 +159,6 @@ pub(super) fn sample_segments() -> [HostArray; 3] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::Array;
 
     #[test]
