@@ -303,7 +303,7 @@ macro_rules! tuple {
             fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
                 TreeDef::Node("tuple", vec![$((Segment::Field($name), self.$i.disassemble(leaves))),*])
             }
-            #[allow(unused_variables, reason = "the empty tuple has no leaf")]
+            #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple has no leaf")]
             fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
                 ($($t::assemble(def.child($i), leaves),)*)
             }

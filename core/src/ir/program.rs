@@ -212,13 +212,7 @@ fn resolve(atom: Atom, names: &[Option<Atom>]) -> Atom {
 }
 
 /// Appends `eqns` with calls replaced by their programs. `names` says what stands for a variable.
-fn inline_into(
-    eqns: &[Eqn],
-    names: &mut Vec<Option<Atom>>,
-    next: &mut u32,
-    into: &mut Vec<Eqn>,
-    call_location: Location,
-) {
+fn inline_into(eqns: &[Eqn], names: &mut [Option<Atom>], next: &mut u32, into: &mut Vec<Eqn>, call_location: Location) {
     for eqn in eqns {
         let ins: SmallVec<[Atom; 4]> = eqn.ins.iter().map(|atom| resolve(*atom, names)).collect();
         let location = if eqn.location.is_known() { eqn.location } else { call_location };

@@ -8,5 +8,5 @@ mod vmap;
 
 pub use jvp::jvp;
 pub use linearize::{LinearProgram, linearize};
-pub use transpose::{transpose, vjp};
+pub use transpose::{Cotangents, transpose, vjp};
 pub use vmap::vmap;

@@ -61,6 +61,9 @@ fn accumulate(atom: Atom, cotangent: Value, sums: &mut [Option<Value>]) {
     }
 }
 
+/// Cotangents of arguments, or of results; `None` for zero.
+pub type Cotangents = Vec<Option<Value>>;
+
 /// Results at `args`, and the function that takes cotangents of the results (`None` for zero) to those of the
 /// arguments that `wrt` marks: one entry per argument, `None` for zero, for an unmarked one, and for one that is not
 /// floating.
@@ -69,7 +72,7 @@ pub fn vjp(
     consts: &[Value],
     args: &[Value],
     wrt: &[bool],
-) -> (Vec<Value>, impl Fn(&[Option<Value>]) -> Vec<Option<Value>> + use<>) {
+) -> (Vec<Value>, impl Fn(&[Option<Value>]) -> Cotangents + use<>) {
     let (outs, linear) = linearize(program, consts, args, wrt);
     let active: Vec<bool> = args.iter().zip(wrt).map(|(arg, wrt)| *wrt && arg.dtype().is_float()).collect();
     (outs, move |cotangents: &[Option<Value>]| {

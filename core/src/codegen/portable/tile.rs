@@ -199,8 +199,8 @@ impl Run<'_> {
             rest /= extent;
         }
         for r in 0..tile.rows {
-            for i in 0..extents.len() {
-                self.scratch.coordinates[i][r] = at[i];
+            for (coordinates, at) in self.scratch.coordinates.iter_mut().zip(&at) {
+                coordinates[r] = *at;
             }
             for i in (0..extents.len()).rev() {
                 at[i] += 1;
