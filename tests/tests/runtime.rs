@@ -2,7 +2,7 @@
 
 use gavotte::nn::softmax;
 use gavotte::segment::Segments;
-use gavotte::{Array, DType};
+use gavotte::{Array, DType, jit_with};
 use gavotte_core::aval::{Aval, Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, Traced, Value, parse, trace};
@@ -330,4 +330,49 @@ fn one_executable_serves_every_size() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn arrays_of_other_types_are_refused() {
+    let aval = Aval::new(DType::F32, [4]);
+    let program =
+        trace("double", &[aval], |args| vec![Array::from(&args[0]) * 2.0].into_iter().map(Value::from).collect());
+    let executable = compile(&program.program, &[], 1).unwrap_or_else(|why| panic!("{why}"));
+    let call = |arrays: Vec<HostArray>| {
+        executable
+            .call(arrays.into_iter().map(Value::from).collect(), &Sizes::new())
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    };
+    assert_eq!(call(vec![HostArray::new(&[4], vec![1f32; 4])]), Ok(()));
+    let error = call(vec![HostArray::new(&[3], vec![1f32; 3])]).expect_err("another extent");
+    assert!(error.contains("array 0 is f32[3], and must be f32[4]"), "{error}");
+    assert!(call(vec![HostArray::new(&[4], vec![1f64; 4])]).is_err(), "another element type");
+    assert!(call(vec![]).expect_err("too few").contains("takes 1 arrays, not 0"));
+}
+
+/// Segments that were put together by hand and are not what they should be: an error, on any number of threads.
+#[test]
+fn broken_segments_are_errors() {
+    let sum = |threads: usize, offsets: Vec<i32>, order: Vec<i32>| {
+        let options = Options { threads: NonZeroUsize::new(threads).expect("not zero") };
+        let segments = Segments {
+            ids: Array::new(&[order.len()], vec![0; order.len()]),
+            offsets: Array::new(&[offsets.len()], offsets),
+            order: Array::new(&[order.len()], order.clone()),
+        };
+        let data = Array::new(&[order.len()], vec![1f32; order.len()]);
+        jit_with(|s: Segments, x: Array| s.sum(&x), options).try_call((segments, data)).map(|x| x.to_vec::<f32>())
+    };
+    let many: Vec<i32> = (0..201).collect();
+    for threads in [1, 2, 3] {
+        assert_eq!(sum(threads, vec![0, 2, 3], vec![0, 1, 2]).ok(), Some(vec![2.0, 1.0]));
+        assert!(sum(threads, vec![0, 7, 3], vec![0, 1, 2]).is_err(), "not sorted");
+        assert!(sum(threads, vec![0, 2, 9], vec![0, 1, 2]).is_err(), "too many members");
+        assert!(sum(threads, vec![-1, 2, 3], vec![0, 1, 2]).is_err(), "negative");
+        assert!(sum(threads, vec![0, 2, 3], vec![0, 5, 2]).is_err(), "no such member");
+        let mut mixed = many.clone();
+        mixed.reverse();
+        assert!(sum(threads, mixed, (0..200).collect()).is_err(), "falling");
+    }
 }

@@ -145,5 +145,7 @@ fn share(tiles: &TileKernel, inputs: &[*const u8], thread: usize, n: usize) -> s
         }
         low
     };
-    at(thread)..if thread + 1 == n { units } else { at(thread + 1) }
+    // Shares never overlap, also where the offsets are not sorted (the kernel then says so).
+    let border = |thread: usize| (0..=thread).map(&at).max().unwrap_or(0);
+    border(thread)..if thread + 1 == n { units } else { border(thread + 1) }
 }

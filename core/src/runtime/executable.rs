@@ -2,9 +2,9 @@
 
 use crate::aval::{Aval, Literal, Sizes};
 use crate::codegen::portable::Scratch;
-use crate::device::HostArray;
+use crate::device::{Buffer, HostArray};
 use crate::error::Error;
-use crate::ir::{Atom, Eqn, Location, Program, Value};
+use crate::ir::{Atom, Binder, Eqn, Location, Program, Value};
 use crate::kernel::{Step, lower_program};
 use crate::pass::fuse::{Explained, Fusion, fuse};
 use crate::runtime::cpu::{self, Memory};
@@ -64,7 +64,11 @@ impl Executable {
         let program = pass::optimize(program);
         let fusion = fuse(&program);
         let steps = lower_program(&program, &fusion)?;
-        let consts = consts.iter().map(Value::to_host).collect::<Result<_, _>>()?;
+        let consts = consts.iter().map(Value::to_host).collect::<Result<Vec<_>, _>>()?;
+        let fits = |(binder, array): (&Binder, &Arc<HostArray>)| binder.aval == *array.aval();
+        if program.consts.len() != consts.len() || !program.consts.iter().zip(&consts).all(fits) {
+            return Err(Error::Call(format!("@{}: the constants are not those that its text names", program.name)));
+        }
         Ok(Executable {
             out_avals: program.out_avals(),
             program,
@@ -125,6 +129,7 @@ impl Executable {
     /// Runs the program. An argument that holds the last handle of its buffer may be written in place.
     pub fn call(&self, args: Vec<Value>, sizes: &Sizes) -> Result<Vec<Value>, Error> {
         let plan = self.plan(sizes)?;
+        self.check_args(&plan, &args)?;
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
         let mut outs = self.result_memory(&plan, &mut args);
         let mut state = self.state.borrow_mut();
@@ -161,11 +166,35 @@ impl Executable {
             partials: arena_start.wrapping_add(plan.arena_bytes),
         };
         let eval_plan = EvalPlan { avals: &plan.avals, memory: &memory, steps: &self.steps, sizes };
-        // SAFETY: arguments and constants have the types of their binders (checked by the caller of `call` through
-        // the sizes, and by the trace), results and arena were made for this plan just above.
+        // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
+        // was compiled; results and arena were made for this plan just above.
         unsafe { cpu::run(&plan, &self.steps, &memory, &|step| eval_plan.run(step), scratches)? };
         drop(state);
         self.results(&plan, &args, outs)
+    }
+
+    /// Kernels trust the types of their arrays.
+    fn check_args(&self, plan: &Plan, args: &[Value]) -> Result<(), Error> {
+        let binders = &self.program.args;
+        if binders.len() != args.len() {
+            return Err(Error::Call(format!(
+                "@{}: takes {} arrays, not {}",
+                self.program.name,
+                binders.len(),
+                args.len()
+            )));
+        }
+        for (i, (binder, arg)) in binders.iter().zip(args).enumerate() {
+            let wanted = &plan.avals[binder.var.index()];
+            if wanted != arg.aval() {
+                return Err(Error::Call(format!(
+                    "@{}: array {i} is {}, and must be {wanted}",
+                    self.program.name,
+                    arg.aval()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Memory for each result that a step writes: a donated argument's, or new.

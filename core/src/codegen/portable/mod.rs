@@ -4,10 +4,14 @@
 //! spread over a tile. The same bits on every machine: loops are compiled for the machine's vector width, never with
 //! other arithmetic.
 
+mod emit;
 mod layout;
+mod loads;
 mod loops;
 mod math;
+mod prepared;
 mod tile;
+mod weighted;
 
-pub use layout::{Mode, TileKernel};
+pub use prepared::{Mode, TileKernel};
 pub use tile::{Access, OutOfBounds, Scratch};

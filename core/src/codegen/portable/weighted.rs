@@ -1,0 +1,153 @@
+//! Sums of weighted rows: recognised, and made without storing a product.
+
+use super::layout::{Prepare, STAGE};
+use super::loops::weighted_fn;
+use super::prepared::{Affine, Gathered, Lanes, Level, Mode, RowLoad, TileOp, Weighted};
+use crate::ir::{Index, ReduceOp, Scalar, ScalarOp};
+use crate::kernel::Instr;
+
+/// The factors of a weighted sum: scalars of the body.
+#[derive(Clone, Copy)]
+pub(super) struct Factors {
+    wide: Scalar,
+    weight: Scalar,
+    group: usize,
+    /// Whether the weight is a load with one element for each group, not one for each row.
+    narrow: bool,
+    /// Whether the rows hold one group, which is met again for each weight.
+    cycle: bool,
+}
+
+/// Whether a table counts from 0 to `group`, again and again.
+fn is_cycle(table: &[i64], group: usize) -> bool {
+    table.iter().enumerate().all(|(l, at)| *at == (l % group) as i64)
+}
+
+impl Factors {
+    /// Whether the body's instruction `i` makes no value: the product, and what is read by row.
+    pub(super) fn skips(&self, result: Scalar, i: usize) -> bool {
+        let i = Scalar(i as u32);
+        i == result || i == self.wide || (self.narrow && i == self.weight)
+    }
+}
+
+impl Prepare<'_> {
+    pub(super) fn weighted_factors(&self) -> Option<Factors> {
+        let by_row = matches!(self.mode, Mode::Rows { .. } | Mode::Segments { .. });
+        if !by_row || self.lanes < 2 || self.kernel.reduce != Some(ReduceOp::Sum) {
+            return None;
+        }
+        let [result] = self.kernel.results[..] else { return None };
+        weighted_fn(self.dtypes[result.0 as usize])?;
+        let Instr::Op(ScalarOp::Mul, ins) = &self.kernel.body[result.0 as usize] else { return None };
+        let (a, b) = (ins[0], ins[1]);
+        [(a, b), (b, a)].into_iter().find_map(|(wide, weight)| {
+            if wide == weight || self.uses(wide) != 1 {
+                return None;
+            }
+            let pattern = self.lanes_of(wide)?;
+            let straight = pattern == Lanes::Contiguous || self.can_stage(wide);
+            match self.lanes_of(weight) {
+                Some(Lanes::Repeat { group, stride: 1 }) if self.uses(weight) == 1 => {
+                    let cycle = matches!(&pattern, Lanes::Table(table) if is_cycle(table, group));
+                    (straight || cycle).then_some(Factors { wide, weight, group, narrow: true, cycle })
+                }
+                _ if straight && !self.changes_by_lane(weight) => {
+                    Some(Factors { wide, weight, group: self.lanes, narrow: false, cycle: false })
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// Whether a load's rows are the same for all tiles, and few.
+    pub(super) fn can_stage(&self, scalar: Scalar) -> bool {
+        let Instr::Load(input, index) = &self.kernel.body[scalar.0 as usize] else { return false };
+        let (constant, terms) = self.offset(*input as usize, index);
+        let affine = index.iter().all(|at| matches!(at, Index::Affine { .. }));
+        let at = self.affine(constant, &terms);
+        affine && at.outer.is_empty() && self.rows.len() == 1 && self.rows[0] * self.lanes <= STAGE
+    }
+
+    pub(super) fn uses(&self, scalar: Scalar) -> usize {
+        let reads = |instr: &Instr| match instr {
+            Instr::Op(_, ins) => ins.iter().filter(|s| **s == scalar).count(),
+            Instr::Load(_, index) => index.iter().filter(|at| **at == Index::Value(scalar)).count(),
+            _ => 0,
+        };
+        self.kernel.body.iter().map(reads).sum()
+    }
+
+    /// How a load's offsets change by lane, where no computed position does.
+    pub(super) fn lanes_of(&self, scalar: Scalar) -> Option<Lanes> {
+        let Instr::Load(input, index) = &self.kernel.body[scalar.0 as usize] else { return None };
+        let by_lane = |at: &Index| matches!(at, Index::Value(s) if self.changes_by_lane(*s));
+        if index.iter().any(by_lane) {
+            return None;
+        }
+        let (constant, terms) = self.offset(*input as usize, index);
+        Some(self.affine(constant, &terms).lanes)
+    }
+
+    pub(super) fn changes_by_lane(&self, scalar: Scalar) -> bool {
+        match &self.kernel.body[scalar.0 as usize] {
+            Instr::Const(_) | Instr::Size(..) => false,
+            Instr::Op(_, ins) => ins.iter().any(|s| self.changes_by_lane(*s)),
+            Instr::Load(..) => self.lanes_of(scalar) != Some(Lanes::Same),
+            Instr::Position(index) => {
+                let (constant, terms) = self.terms(index);
+                self.affine(constant, &terms).lanes != Lanes::Same
+            }
+        }
+    }
+
+    pub(super) fn weigh(&mut self, Factors { wide, weight, group, narrow, cycle }: Factors) -> Weighted {
+        let dtype = self.dtypes[wide.0 as usize];
+        let weights = if narrow {
+            let rows = self.row_load(weight);
+            let width = self.lanes / group;
+            let out = self.value(Level::Row, false, dtype);
+            self.widths.push((out, width));
+            self.ops.push(TileOp::LoadRows { rows, width, out });
+            out
+        } else {
+            self.expand(self.scalars[weight.0 as usize], Level::Row)
+        };
+        let f = weighted_fn(dtype).expect("asked for before");
+        let mut rows = self.row_load(wide);
+        let mut staged = None;
+        if rows.at.lanes != Lanes::Contiguous && !cycle {
+            let n = self.rows[0];
+            let out = self.value(Level::Row, true, dtype);
+            self.widths.push((out, n * self.lanes));
+            let RowLoad { input, size, at, .. } = rows.clone();
+            self.setup.push(TileOp::Stage { input, size, at, rows: n, out });
+            rows.at = Affine { rows: vec![(0, self.lanes as i64)], lanes: Lanes::Contiguous, ..Affine::default() };
+            staged = Some(out);
+        }
+        Weighted { f, rows, staged, cycle, weights, group }
+    }
+
+    /// A load without the part of its lanes.
+    pub(super) fn row_load(&self, scalar: Scalar) -> RowLoad {
+        let Instr::Load(input, index) = &self.kernel.body[scalar.0 as usize] else {
+            unreachable!("only loads are factors that are read by row")
+        };
+        let input = *input as usize;
+        let (constant, terms) = self.offset(input, index);
+        let at = self.affine(constant, &terms);
+        RowLoad { input, size: self.kernel.inputs[input].1.dtype.size(), at, gathered: self.gathered(input, index) }
+    }
+
+    /// The positions of a load that the kernel computes.
+    pub(super) fn gathered(&self, input: usize, index: &[Index]) -> Vec<Gathered> {
+        let places = index.iter().zip(self.strides(input));
+        places
+            .filter_map(|(index, (stride, extent))| {
+                let Index::Value(Scalar(scalar)) = index else { return None };
+                let value = self.scalars[*scalar as usize];
+                Some(Gathered { value, level: self.values[value as usize].0, stride, extent })
+            })
+            .collect()
+    }
+}
