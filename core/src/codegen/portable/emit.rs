@@ -48,6 +48,7 @@ impl Prepare<'_> {
     }
 
     pub(super) fn finish(mut self) -> Result<TileKernel, Error> {
+        self.find_lanes();
         let factors = self.weighted_factors();
         let skipped = |i: usize| factors.is_some_and(|f| f.skips(self.kernel.results[0], i));
         for (i, instr) in self.kernel.body.iter().enumerate() {
@@ -124,8 +125,6 @@ impl Prepare<'_> {
             scratch,
         })
     }
-
-    /// The factors of the result, where it is a sum over rows of products of a load that has each row's lanes side by
 
     pub(super) fn unsupported(&self, what: &str) -> Error {
         Error::Unsupported(format!("@{}: the portable target has no {what}", self.kernel.name))

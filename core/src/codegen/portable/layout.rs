@@ -56,6 +56,8 @@ pub(super) struct Prepare<'a> {
     pub(super) scalars: Vec<u32>,
     /// The number of elements for each row of values that are neither one nor one for each lane.
     pub(super) widths: Vec<(u32, usize)>,
+    /// Whether each scalar of the body changes by lane.
+    pub(super) by_lane: Vec<bool>,
 }
 
 impl<'a> Prepare<'a> {
@@ -77,6 +79,7 @@ impl<'a> Prepare<'a> {
             ops: vec![],
             scalars: vec![],
             widths: vec![],
+            by_lane: vec![],
         };
         prepare.assign_roles()?;
         Ok(prepare)

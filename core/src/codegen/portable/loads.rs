@@ -24,6 +24,10 @@ macro_rules! by_size {
 }
 
 impl Run<'_> {
+    /// Runs one operation for a tile.
+    ///
+    /// # Safety
+    /// As for `TileKernel::run`; the operations before it have run for the same tile.
     pub(super) unsafe fn execute(&mut self, op: &TileOp, tile: &Tile) {
         let lanes = self.kernel.lanes;
         let count = |level: Level| match level {
@@ -227,9 +231,7 @@ impl Run<'_> {
             });
         }
     }
-}
 
-impl Run<'_> {
     /// Loads `width` neighbours for each row.
     unsafe fn load_rows(&mut self, rows: &RowLoad, width: usize, out: u32, tile: &Tile) {
         let from = self.access.inputs[rows.input];

@@ -32,6 +32,32 @@ impl Factors {
 }
 
 impl Prepare<'_> {
+    /// Notes which scalars of the body change by lane.
+    pub(super) fn find_lanes(&mut self) {
+        for i in 0..self.kernel.body.len() {
+            let changes = self.instr_changes_by_lane(&self.kernel.body[i]);
+            self.by_lane.push(changes);
+        }
+    }
+
+    fn instr_changes_by_lane(&self, instr: &Instr) -> bool {
+        match instr {
+            Instr::Const(_) | Instr::Size(..) => false,
+            Instr::Op(_, ins) => ins.iter().any(|s| self.changes_by_lane(*s)),
+            Instr::Load(input, index) => self.load_lanes(*input, index) != Some(Lanes::Same),
+            Instr::Position(index) => {
+                let (constant, terms) = self.terms(index);
+                self.affine(constant, &terms).lanes != Lanes::Same
+            }
+        }
+    }
+
+    fn changes_by_lane(&self, scalar: Scalar) -> bool {
+        self.by_lane[scalar.0 as usize]
+    }
+
+    /// The factors of the result, where it is a sum over rows of products of a load whose lanes lie side by side in each
+    /// row (or can be copied so) and of a weight that is the same for groups of lanes.
     pub(super) fn weighted_factors(&self) -> Option<Factors> {
         let by_row = matches!(self.mode, Mode::Rows { .. } | Mode::Segments { .. });
         if !by_row || self.lanes < 2 || self.kernel.reduce != Some(ReduceOp::Sum) {
@@ -61,7 +87,7 @@ impl Prepare<'_> {
     }
 
     /// Whether a load's rows are the same for all tiles, and few.
-    pub(super) fn can_stage(&self, scalar: Scalar) -> bool {
+    fn can_stage(&self, scalar: Scalar) -> bool {
         let Instr::Load(input, index) = &self.kernel.body[scalar.0 as usize] else { return false };
         let (constant, terms) = self.offset(*input as usize, index);
         let affine = index.iter().all(|at| matches!(at, Index::Affine { .. }));
@@ -69,7 +95,7 @@ impl Prepare<'_> {
         affine && at.outer.is_empty() && self.rows.len() == 1 && self.rows[0] * self.lanes <= STAGE
     }
 
-    pub(super) fn uses(&self, scalar: Scalar) -> usize {
+    fn uses(&self, scalar: Scalar) -> usize {
         let reads = |instr: &Instr| match instr {
             Instr::Op(_, ins) => ins.iter().filter(|s| **s == scalar).count(),
             Instr::Load(_, index) => index.iter().filter(|at| **at == Index::Value(scalar)).count(),
@@ -79,28 +105,22 @@ impl Prepare<'_> {
     }
 
     /// How a load's offsets change by lane, where no computed position does.
-    pub(super) fn lanes_of(&self, scalar: Scalar) -> Option<Lanes> {
-        let Instr::Load(input, index) = &self.kernel.body[scalar.0 as usize] else { return None };
-        let by_lane = |at: &Index| matches!(at, Index::Value(s) if self.changes_by_lane(*s));
-        if index.iter().any(by_lane) {
+    fn lanes_of(&self, scalar: Scalar) -> Option<Lanes> {
+        match &self.kernel.body[scalar.0 as usize] {
+            Instr::Load(input, index) => self.load_lanes(*input, index),
+            _ => None,
+        }
+    }
+
+    fn load_lanes(&self, input: u32, index: &[Index]) -> Option<Lanes> {
+        if index.iter().any(|at| matches!(at, Index::Value(s) if self.changes_by_lane(*s))) {
             return None;
         }
-        let (constant, terms) = self.offset(*input as usize, index);
+        let (constant, terms) = self.offset(input as usize, index);
         Some(self.affine(constant, &terms).lanes)
     }
 
-    pub(super) fn changes_by_lane(&self, scalar: Scalar) -> bool {
-        match &self.kernel.body[scalar.0 as usize] {
-            Instr::Const(_) | Instr::Size(..) => false,
-            Instr::Op(_, ins) => ins.iter().any(|s| self.changes_by_lane(*s)),
-            Instr::Load(..) => self.lanes_of(scalar) != Some(Lanes::Same),
-            Instr::Position(index) => {
-                let (constant, terms) = self.terms(index);
-                self.affine(constant, &terms).lanes != Lanes::Same
-            }
-        }
-    }
-
+    /// Takes the factors out of the tile's operations: the weights are loaded for each row, the rows are read in place.
     pub(super) fn weigh(&mut self, Factors { wide, weight, group, narrow, cycle }: Factors) -> Weighted {
         let dtype = self.dtypes[wide.0 as usize];
         let weights = if narrow {
@@ -129,7 +149,7 @@ impl Prepare<'_> {
     }
 
     /// A load without the part of its lanes.
-    pub(super) fn row_load(&self, scalar: Scalar) -> RowLoad {
+    fn row_load(&self, scalar: Scalar) -> RowLoad {
         let Instr::Load(input, index) = &self.kernel.body[scalar.0 as usize] else {
             unreachable!("only loads are factors that are read by row")
         };

@@ -62,14 +62,13 @@ pub fn place_axis((x, at): &(Value, Option<usize>), axis: usize, size: &Dim) -> 
     }
 }
 
-/// Copies `array` into `shape`, where output axis `i` moves by `strides[i]` elements from element `offset`.
-pub fn strided(array: &HostArray, shape: &[usize], strides: &[isize], offset: usize) -> HostArray {
-    let n = shape.iter().product::<usize>();
-    let mut places = Vec::with_capacity(n);
+/// For every element of an array of `shape`, in order, a place that moves by `strides[i]` along axis `i` from `offset`.
+pub(super) fn places(shape: &[usize], strides: &[isize], offset: usize) -> impl Iterator<Item = usize> + use<> {
+    let (shape, strides) = (shape.to_vec(), strides.to_vec());
     let mut index = vec![0usize; shape.len()];
     let mut at = offset as isize;
-    for _ in 0..n {
-        places.push(at as usize);
+    (0..shape.iter().product()).map(move |_| {
+        let here = at as usize;
         for axis in (0..shape.len()).rev() {
             index[axis] += 1;
             at += strides[axis];
@@ -79,8 +78,14 @@ pub fn strided(array: &HostArray, shape: &[usize], strides: &[isize], offset: us
             at -= strides[axis] * shape[axis] as isize;
             index[axis] = 0;
         }
-    }
-    let data = with_data!(array.data(), xs => wrap(places.iter().map(|at| xs[*at]).collect()));
+        here
+    })
+}
+
+/// Copies `array` into `shape`, where output axis `i` moves by `strides[i]` elements from element `offset`.
+pub fn strided(array: &HostArray, shape: &[usize], strides: &[isize], offset: usize) -> HostArray {
+    let places = places(shape, strides, offset);
+    let data = with_data!(array.data(), xs => wrap(places.map(|at| xs[at]).collect()));
     HostArray::from_data(shape, data)
 }
 

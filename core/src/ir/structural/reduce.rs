@@ -4,7 +4,7 @@ use crate::aval::Aval;
 use crate::device::{Data, HostArray};
 use crate::error::TypeError;
 use crate::ir::structural::broadcast_in_dim;
-use crate::ir::structural::movement::row_major;
+use crate::ir::structural::movement::{places, row_major};
 use crate::ir::structural::sum::unknown;
 use crate::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, ReduceOp, Rewrite, Sample, Scalar, Simplify, Transpose,
@@ -43,23 +43,7 @@ pub fn reduced_places(shape: &[usize], axes: &[usize]) -> (Vec<usize>, impl Iter
     let mut strides = row_major(&kept).into_iter();
     let strides: Vec<isize> =
         (0..shape.len()).map(|axis| if axes.contains(&axis) { 0 } else { strides.next().unwrap_or(0) }).collect();
-    let shape = shape.to_vec();
-    let n = shape.iter().product();
-    let mut index = vec![0usize; shape.len()];
-    let mut at = 0isize;
-    let places = (0..n).map(move |_| {
-        let here = at as usize;
-        for axis in (0..shape.len()).rev() {
-            index[axis] += 1;
-            at += strides[axis];
-            if index[axis] < shape[axis] {
-                break;
-            }
-            at -= strides[axis] * shape[axis] as isize;
-            index[axis] = 0;
-        }
-        here
-    });
+    let places = places(shape, &strides, 0);
     (kept, places)
 }
 
