@@ -167,6 +167,9 @@ impl Prepare<'_> {
         if op == ScalarOp::Threefry1 || op == ScalarOp::Threefry0 {
             return self.threefry(i, op, ins);
         }
+        if keeps_bits(op, self.dtypes[ins[0].0 as usize]) {
+            return Ok(self.scalars[ins[0].0 as usize]);
+        }
         let dtype = self.dtypes[if op == ScalarOp::Select { ins[1] } else { ins[0] }.0 as usize];
         let f = tile_fn(op, dtype).ok_or_else(|| self.unsupported(&format!("{} of {dtype}", op.name())))?;
         let (out, _) = self.apply_fn(f, ins, self.dtypes[i], false);
@@ -271,5 +274,14 @@ impl Prepare<'_> {
             });
         }
         (places, end)
+    }
+}
+
+/// Whether a result has the bits of its operand: it is the same value then.
+fn keeps_bits(op: ScalarOp, from: DType) -> bool {
+    match op {
+        ScalarOp::Convert(to) => to == from || (to.is_int() && from.is_int()),
+        ScalarOp::Bitcast(to) => to.size() == from.size(),
+        _ => false,
     }
 }

@@ -461,8 +461,12 @@ macro_rules! weighted_fn {
             // SAFETY: the caller keeps `WeightedFn`'s contract.
             unsafe {
                 let mut l = 0;
-                // Two whole groups, or a part of one.
+                // Several whole groups, or a part of one.
                 if group == 8 && !cycle {
+                    while l + 32 <= lanes {
+                        block::<32, 4>(|r| row(r).add(l), n, weights.add(l / 8), heads, into.add(l));
+                        l += 32;
+                    }
                     while l + 16 <= lanes {
                         block::<16, 2>(|r| row(r).add(l), n, weights.add(l / 8), heads, into.add(l));
                         l += 16;
@@ -477,7 +481,7 @@ macro_rules! weighted_fn {
                     let (w, rest) = (weights.add(l / group), group - l % group);
                     let skip = if cycle { l % group } else { l };
                     let (row, into) = (|r| row(r).add(skip), into.add(l));
-                    l += in_blocks!(rest, N => block::<N, 1>(row, n, w, heads, into));
+                    l += in_blocks!(rest, N => block::<N, 1>(row, n, w, heads, into), 32 16 8 7 6 5 4 3 2);
                 }
             }
         }
