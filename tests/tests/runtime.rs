@@ -376,3 +376,28 @@ fn broken_segments_are_errors() {
         assert!(sum(threads, mixed, (0..200).collect()).is_err(), "falling");
     }
 }
+
+/// A sum whose products are stored runs over other tiles than one whose products are not: the bits are the same.
+#[test]
+fn what_is_stored_changes_no_bit_of_a_sum() {
+    let mut random = Random::new(11);
+    let sizes = [5usize, 37, 0, 100, 1, 23, 64, 9, 250];
+    let ids: Vec<i32> = sizes.iter().enumerate().flat_map(|(s, n)| std::iter::repeat_n(s as i32, *n)).collect();
+    let (n, width) = (ids.len(), 64);
+    let segments = Segments::new(&ids, sizes.len()).expect("in bounds");
+    let mut floats = |n: usize| (0..n).map(|_| random.float() as f32).collect::<Vec<f32>>();
+    let (weights, rows) = (Array::new(&[n], floats(n)), Array::new(&[n, width], floats(n * width)));
+    let bits = |sum: Array| sum.to_vec::<f32>().into_iter().map(f32::to_bits).collect::<Vec<u32>>();
+    let product = |w: &Array, x: &Array| w.expand_dims(-1) * x;
+    let within = jit_with(|s: Segments, w: Array, x: Array| s.sum(&product(&w, &x)), Options::default());
+    let stored = jit_with(
+        |s: Segments, w: Array, x: Array| {
+            let products = product(&w, &x);
+            (s.sum(&products), products)
+        },
+        Options::default(),
+    );
+    let (sum, products) = stored(segments.clone(), weights.clone(), rows.clone());
+    assert_eq!(products.shape().len(), 2);
+    assert_eq!(bits(within(segments, weights, rows)), bits(sum));
+}
