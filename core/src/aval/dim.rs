@@ -337,6 +337,11 @@ impl Sizes {
         Sizes::default()
     }
 
+    /// Whether no symbol has a size.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The size of a symbol, where it has one.
     pub fn get(&self, symbol: &Symbol) -> Option<usize> {
         self.0.iter().find(|(s, _)| s == symbol).map(|(_, size)| *size)

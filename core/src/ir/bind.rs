@@ -246,9 +246,8 @@ pub fn trace(name: &str, avals: &[Aval], f: impl FnOnce(Vec<Value>) -> Vec<Value
     Traced { program: program.renumbered(), consts: builder.const_values }
 }
 
-/// Runs a program by binding its equations: computes outside a trace, records inside one. Gives the value of every
-/// variable.
-pub(crate) fn interpret_all(program: &Program, consts: &[Value], args: &[Value]) -> Vec<Option<Value>> {
+/// Runs a program by binding its equations: computes outside a trace, records inside one.
+pub fn interpret(program: &Program, consts: &[Value], args: &[Value]) -> Vec<Value> {
     let mut env: Vec<Option<Value>> = vec![None; program.n_var()];
     for (binder, value) in program.args.iter().zip(args).chain(program.consts.iter().zip(consts)) {
         env[binder.var.index()] = Some(value.clone());
@@ -261,12 +260,6 @@ pub(crate) fn interpret_all(program: &Program, consts: &[Value], args: &[Value])
             env[binder.var.index()] = Some(value);
         }
     }
-    env
-}
-
-/// Runs a program by binding its equations: computes outside a trace, records inside one.
-pub fn interpret(program: &Program, consts: &[Value], args: &[Value]) -> Vec<Value> {
-    let env = interpret_all(program, consts, args);
     program.outs.iter().map(|atom| read(*atom, &env)).collect()
 }
 

@@ -37,14 +37,7 @@ pub fn evaluate(
     for eqn in &program.eqns {
         let ins: SmallVec<[Arc<HostArray>; 4]> = eqn.ins.iter().map(|atom| read(*atom, &env)).collect();
         let refs: SmallVec<[&HostArray; 4]> = ins.iter().map(|array| array.as_ref()).collect();
-        let outs = match eqn.params.get("program") {
-            // A nested program may use the outer one's symbols, which its own operands need not show.
-            Some(crate::ir::Attr::Program(inner)) if eqn.prim.kind() == crate::ir::Kind::Call => {
-                let (consts, args) = ins.split_at(inner.consts.len());
-                evaluate(inner, args, consts, sizes)
-            }
-            _ => eqn.prim.eval(&refs, &eqn.params.at(sizes)).into_iter().map(Arc::new).collect(),
-        };
+        let outs = eqn.prim.eval(&refs, &eqn.params.at(sizes)).into_iter().map(Arc::new);
         for (binder, array) in eqn.outs.iter().zip(outs) {
             env[binder.var.index()] = Some(array);
         }

@@ -13,15 +13,16 @@ pub mod structural;
 mod value;
 mod verify;
 
+pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
-pub(crate) use bind::{interpret_all, read as interpret_read};
 pub(crate) use cursor::Cursor;
 pub use eval::{eval_concrete, evaluate};
 pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
 pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
 pub use primitive::{
-    Batch, Batched, Jvp, Kind, Linear, Primitive, Registry, Rewrite, Sample, Simplify, Transpose, Unsupported,
+    Batch, Batched, Derivative, Jvp, Kind, Linear, Linearize, Linearized, Primitive, Registry, Rewrite, Sample,
+    Simplify, Transpose, Unsupported,
 };
 pub use print::PrintOptions;
 pub(crate) use program::atom_aval;

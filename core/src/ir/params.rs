@@ -119,19 +119,35 @@ impl Params {
         self.0.get(name)
     }
 
+    /// Every nested program, in the order of their text.
+    pub fn programs_within(&self) -> impl Iterator<Item = &Arc<Program>> {
+        fn within(attr: &Attr) -> Vec<&Arc<Program>> {
+            match attr {
+                Attr::Program(program) => vec![program],
+                Attr::List(attrs) => attrs.iter().flat_map(within).collect(),
+                _ => vec![],
+            }
+        }
+        self.0.values().flat_map(within)
+    }
+
     /// Every attribute through `f`; names stay.
     pub fn map(&self, f: &mut dyn FnMut(&Attr) -> Attr) -> Params {
         Params(self.0.iter().map(|(name, attr)| (name.clone(), f(attr))).collect())
     }
 
-    /// Replaces symbols by their sizes in every attribute that is a dimension.
+    /// Replaces symbols by their sizes in every dimension, those of nested programs too.
     pub fn at(&self, sizes: &crate::aval::Sizes) -> Params {
         fn put(attr: &Attr, sizes: &crate::aval::Sizes) -> Attr {
             match attr {
                 Attr::Dim(dim) => Attr::Dim(dim.at(sizes)),
                 Attr::List(attrs) => Attr::List(attrs.iter().map(|attr| put(attr, sizes)).collect()),
+                Attr::Program(program) => Attr::Program(Arc::new(program.at(sizes))),
                 other => other.clone(),
             }
+        }
+        if sizes.is_empty() {
+            return self.clone();
         }
         self.map(&mut |attr| put(attr, sizes))
     }
@@ -249,6 +265,23 @@ impl Params {
     #[track_caller]
     pub fn literal(&self, name: &str) -> Literal {
         self.try_literal(name).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// A list of nested programs, or an error that names the attribute.
+    pub fn try_programs(&self, name: &str) -> Result<Vec<Arc<Program>>, TypeError> {
+        self.want(name, "a list of programs", |attr| {
+            let programs = as_list(attr)?.iter().map(|attr| match attr {
+                Attr::Program(program) => Some(program.clone()),
+                _ => None,
+            });
+            programs.collect()
+        })
+    }
+
+    /// A list of nested programs.
+    #[track_caller]
+    pub fn programs(&self, name: &str) -> Vec<Arc<Program>> {
+        self.try_programs(name).unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// A nested program, or an error that names the attribute.

@@ -5,6 +5,7 @@ use crate::device::HostArray;
 use crate::error::TypeError;
 use crate::ir::{Atom, Eqn, Lower, Params, Scalar, Value};
 use indexmap::IndexMap;
+use smallvec::SmallVec;
 use std::fmt;
 
 /// What passes may know of a primitive: its kind, never its name.
@@ -27,8 +28,12 @@ pub enum Kind {
     Reduce,
     /// Combines products of elements, each read many times. Always the root of a kernel.
     Contract,
-    /// A nested program.
+    /// A nested program, put in the place of its call before anything else is done.
     Call,
+    /// A nested program with rules of its own: transformations ask them, passes then put the program in its place.
+    Custom,
+    /// Nested programs that run many times, or one of several: a step of its own with steps within.
+    Control,
     /// Runs through `eval` as it is.
     Opaque,
 }
@@ -56,6 +61,13 @@ pub trait Primitive: fmt::Debug + Sync {
 
     /// Tangents of the outputs, `None` for zero. At least one operand has a tangent.
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>>;
+
+    /// The outputs and the derivative there, for a primitive whose reverse mode must keep something of its forward
+    /// pass that no operand and no output shows. `None`: the derivative is that of [`Primitive::jvp`].
+    fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
+        let _ = cx;
+        None
+    }
 
     /// Cotangents of the operands that are [`Linear::Unknown`], for a primitive that is linear in them.
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
@@ -95,6 +107,27 @@ pub struct Jvp<'a> {
     pub outs: &'a [Value],
     /// Attributes.
     pub params: &'a Params,
+}
+
+/// What a `linearize` rule is given.
+pub struct Linearize<'a> {
+    /// Operands.
+    pub primals: &'a [Value],
+    /// Whether each operand may have a tangent; at least one may.
+    pub active: &'a [bool],
+    /// Attributes.
+    pub params: &'a Params,
+}
+
+/// Tangents of the outputs for tangents of the operands, `None` for zero; linear in them.
+pub type Derivative = Box<dyn Fn(&[Option<Value>]) -> Vec<Option<Value>>>;
+
+/// What a `linearize` rule gives.
+pub struct Linearized {
+    /// Outputs.
+    pub outs: SmallVec<[Value; 1]>,
+    /// The derivative at the operands. What it needs of the forward pass it holds.
+    pub derivative: Derivative,
 }
 
 /// An operand of a linear equation.

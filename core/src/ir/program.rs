@@ -1,7 +1,7 @@
 //! Programs: single-assignment, straight-line, typed at every binder.
 
-use crate::aval::{Aval, Literal, Symbol};
-use crate::ir::{Params, Primitive};
+use crate::aval::{Aval, Literal, Sizes, Symbol};
+use crate::ir::{Kind, Params, Primitive};
 use smallvec::SmallVec;
 use std::fmt;
 
@@ -160,6 +160,32 @@ impl Program {
         all
     }
 
+    /// The same program with every symbol that has a size replaced by it, in nested programs too.
+    pub fn at(&self, sizes: &Sizes) -> Program {
+        let binder = |binder: &Binder| Binder { var: binder.var, aval: binder.aval.at(sizes) };
+        let eqn = |eqn: &Eqn| Eqn {
+            params: eqn.params.at(sizes),
+            outs: eqn.outs.iter().map(binder).collect(),
+            ..eqn.clone()
+        };
+        Program {
+            name: self.name.clone(),
+            args: self.args.iter().map(binder).collect(),
+            consts: self.consts.iter().map(binder).collect(),
+            eqns: self.eqns.iter().map(eqn).collect(),
+            outs: self.outs.clone(),
+        }
+    }
+
+    /// The same program with its constants as arguments in front of its own: what it computes depends on its arguments
+    /// alone.
+    pub fn closed(mut self) -> Program {
+        let args = std::mem::take(&mut self.args);
+        self.args = std::mem::take(&mut self.consts);
+        self.args.extend(args);
+        self.renumbered()
+    }
+
     /// The same program with variables numbered in the order of binders.
     pub fn renumbered(mut self) -> Self {
         let mut new = vec![Var(u32::MAX); self.n_var()];
@@ -184,12 +210,20 @@ impl Program {
         self
     }
 
-    /// The same program with every nested program put in the place of its call.
+    /// The same program with every call replaced by its program: what transformations begin with.
     pub fn inlined(&self) -> Program {
+        self.inlined_where(&|kind| kind == Kind::Call)
+    }
+
+    /// The same program with every nested program of these kinds put in the place of its equation.
+    pub(crate) fn inlined_where(&self, kinds: &dyn Fn(Kind) -> bool) -> Program {
+        if !self.eqns.iter().any(|eqn| kinds(eqn.prim.kind())) {
+            return self.clone().renumbered();
+        }
         let mut eqns = Vec::with_capacity(self.eqns.len());
         let mut next = self.n_var() as u32;
         let mut names: Vec<Option<Atom>> = vec![None; self.n_var()];
-        inline_into(&self.eqns, &mut names, &mut next, &mut eqns, Location::default());
+        inline_into(&self.eqns, kinds, &mut names, &mut next, &mut eqns, Location::default());
         let outs = self.outs.iter().map(|atom| resolve(*atom, &names)).collect();
         Program { name: self.name.clone(), args: self.args.clone(), consts: self.consts.clone(), eqns, outs }
             .renumbered()
@@ -211,12 +245,19 @@ fn resolve(atom: Atom, names: &[Option<Atom>]) -> Atom {
     }
 }
 
-/// Appends `eqns` with calls replaced by their programs. `names` says what stands for a variable.
-fn inline_into(eqns: &[Eqn], names: &mut [Option<Atom>], next: &mut u32, into: &mut Vec<Eqn>, call_location: Location) {
+/// Appends `eqns` with those of these kinds replaced by their programs. `names` says what stands for a variable.
+fn inline_into(
+    eqns: &[Eqn],
+    kinds: &dyn Fn(Kind) -> bool,
+    names: &mut [Option<Atom>],
+    next: &mut u32,
+    into: &mut Vec<Eqn>,
+    call_location: Location,
+) {
     for eqn in eqns {
         let ins: SmallVec<[Atom; 4]> = eqn.ins.iter().map(|atom| resolve(*atom, names)).collect();
         let location = if eqn.location.is_known() { eqn.location } else { call_location };
-        if eqn.prim.kind() != crate::ir::Kind::Call {
+        if !kinds(eqn.prim.kind()) {
             let outs = eqn
                 .outs
                 .iter()
@@ -237,7 +278,7 @@ fn inline_into(eqns: &[Eqn], names: &mut [Option<Atom>], next: &mut u32, into: &
             inner_names[binder.var.index()] = Some(Atom::Var(Var(*next)));
             *next += 1;
         }
-        inline_into(&inner.eqns, &mut inner_names, next, into, location);
+        inline_into(&inner.eqns, kinds, &mut inner_names, next, into, location);
         for (binder, atom) in eqn.outs.iter().zip(&inner.outs) {
             names[binder.var.index()] = Some(resolve(*atom, &inner_names));
         }

@@ -9,7 +9,7 @@
 use crate::aval::{Aval, Symbol};
 use crate::error::Error;
 use crate::ir::program::{Atom, atom_aval};
-use crate::ir::{Attr, Eqn, Kind, Program};
+use crate::ir::{Eqn, Program};
 
 /// Checks a program. The error shows the program with the message under the offending line.
 pub fn verify(program: &Program) -> Result<(), Error> {
@@ -61,10 +61,7 @@ fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) 
             return Err(format!("{} is bound twice", binder.var));
         }
     }
-    if let (Kind::Call, Some(Attr::Program(inner))) = (eqn.prim.kind(), eqn.params.get("program")) {
-        verify_within(inner, symbols).map_err(|error| error.to_string())?;
-    }
-    Ok(())
+    eqn.params.programs_within().try_for_each(|inner| verify_within(inner, symbols).map_err(|error| error.to_string()))
 }
 
 /// The program with `why` under line `line` (0 is the head; nested programs make an equation take more lines).

@@ -88,9 +88,16 @@ pub fn fuse(program: &Program) -> Fusion {
                     store_operand(&mut fusion, &mut costs, *of);
                     (Place::Alias(*of), "a reshape of stored elements")
                 }
-                (Kind::Reduce | Kind::Contract | Kind::Opaque | Kind::Call | Kind::Reshape, _) => {
-                    (Place::Stored, "a reduction or a step of its own")
-                }
+                (
+                    Kind::Reduce
+                    | Kind::Contract
+                    | Kind::Opaque
+                    | Kind::Control
+                    | Kind::Call
+                    | Kind::Custom
+                    | Kind::Reshape,
+                    _,
+                ) => (Place::Stored, "a reduction or a step of its own"),
                 _ if is_result[at] => (Place::Stored, "a result"),
                 _ => choose(var, cost, &uses[at], &avals),
             };
@@ -130,7 +137,7 @@ fn cost_of(eqn: &Eqn, costs: &[u32], fusion: &Fusion) -> u32 {
 }
 
 fn choose(var: Var, cost: u32, uses: &[&Eqn], avals: &[Aval]) -> (Place, &'static str) {
-    if uses.iter().any(|eqn| eqn.prim.kind() == Kind::Opaque) {
+    if uses.iter().any(|eqn| matches!(eqn.prim.kind(), Kind::Opaque | Kind::Control)) {
         return (Place::Stored, "read by a step that needs memory");
     }
     let gathered = uses.iter().any(|eqn| is_gathered(eqn, var));

@@ -37,15 +37,23 @@ pub fn jvp(
     (outs, tangents)
 }
 
-/// Computes the tangents of one equation's outputs from those of its operands.
+/// Computes the tangents of one equation's outputs from those of its operands, by its primitive's `jvp` rule.
 pub(super) fn push_tangents(eqn: &Eqn, primals: &[Value], outs: &[Value], moves: &mut [Option<Value>]) {
+    push_with(eqn, moves, |tangents| eqn.prim.jvp(&Jvp { primals, tangents, outs, params: &eqn.params }));
+}
+
+/// Computes the tangents of one equation's outputs from those of its operands by `f`, where there are any.
+pub(super) fn push_with(
+    eqn: &Eqn,
+    moves: &mut [Option<Value>],
+    f: impl FnOnce(&[Option<Value>]) -> Vec<Option<Value>>,
+) {
     let tangents: SmallVec<[Option<Value>; 4]> =
         eqn.ins.iter().map(|atom| moves[atom.var()?.index()].clone()).collect();
     if tangents.iter().all(Option::is_none) {
         return;
     }
-    let cx = Jvp { primals, tangents: &tangents, outs, params: &eqn.params };
-    for (binder, tangent) in eqn.outs.iter().zip(eqn.prim.jvp(&cx)) {
+    for (binder, tangent) in eqn.outs.iter().zip(f(&tangents)) {
         moves[binder.var.index()] = tangent.filter(|_| binder.aval.dtype.is_float());
     }
 }

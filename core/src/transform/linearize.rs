@@ -2,9 +2,10 @@
 
 use crate::aval::Aval;
 use crate::ir::{
-    Atom, Binder, Program, Traced, Value, bind, interpret_all, interpret_read as read, trace, with_location,
+    Atom, Binder, Derivative, Eqn, Linearize, Linearized, Program, Traced, Value, bind, interpret_read as read, trace,
+    with_location,
 };
-use crate::transform::jvp::push_tangents;
+use crate::transform::jvp::{push_tangents, push_with};
 use smallvec::SmallVec;
 
 /// The derivative of a program at a point: linear in its arguments, with what it needs of the point as constants.
@@ -23,23 +24,63 @@ pub struct LinearProgram {
 /// Source: Radul et al., *You Only Linearize Once* (POPL 2023): reverse mode is linearisation, then transposition.
 pub fn linearize(program: &Program, consts: &[Value], args: &[Value], wrt: &[bool]) -> (Vec<Value>, LinearProgram) {
     let program = program.inlined();
-    let values = interpret_all(&program, consts, args);
-    let active: Vec<usize> = (0..args.len()).filter(|i| wrt[*i] && program.args[*i].aval.dtype.is_float()).collect();
-    let avals: Vec<Aval> = active.iter().map(|i| args[*i].aval().clone()).collect();
-    let mut outs = vec![];
-    let Traced { program: tangent, consts: captured } =
-        trace(&format!("{}_linear", program.name), &avals, |tangents| {
+    let wrt: Vec<bool> = args.iter().zip(wrt).map(|(arg, wrt)| *wrt && arg.dtype().is_float()).collect();
+    let point = Point::new(&program, consts, args, &wrt);
+    let results = program.outs.iter().map(|atom| read(*atom, &point.values)).collect();
+    (results, point.derivative(&program, args, &wrt))
+}
+
+/// What the forward pass leaves behind: the value of every variable, and the derivative of every equation that has a
+/// `linearize` rule.
+struct Point {
+    values: Vec<Option<Value>>,
+    derivatives: Vec<Option<Derivative>>,
+}
+
+impl Point {
+    fn new(program: &Program, consts: &[Value], args: &[Value], wrt: &[bool]) -> Point {
+        let mut values: Vec<Option<Value>> = vec![None; program.n_var()];
+        let mut moves = vec![false; program.n_var()];
+        for (binder, value) in program.args.iter().zip(args).chain(program.consts.iter().zip(consts)) {
+            values[binder.var.index()] = Some(value.clone());
+        }
+        for (binder, wrt) in program.args.iter().zip(wrt) {
+            moves[binder.var.index()] = *wrt;
+        }
+        let mut derivatives = Vec::with_capacity(program.eqns.len());
+        for eqn in &program.eqns {
+            let ins: SmallVec<[Value; 4]> = eqn.ins.iter().map(|atom| read(*atom, &values)).collect();
+            let active: SmallVec<[bool; 4]> =
+                eqn.ins.iter().map(|atom| atom.var().is_some_and(|var| moves[var.index()])).collect();
+            let is_active = active.contains(&true);
+            let (outs, derivative) = with_location(eqn.location, || {
+                let cx = Linearize { primals: &ins, active: &active, params: &eqn.params };
+                match is_active.then(|| eqn.prim.linearize(&cx)).flatten() {
+                    Some(Linearized { outs, derivative }) => (outs, Some(derivative)),
+                    None => (bind(eqn.prim, &ins.iter().collect::<SmallVec<[_; 4]>>(), eqn.params.clone()), None),
+                }
+            });
+            derivatives.push(derivative);
+            for (binder, value) in eqn.outs.iter().zip(outs) {
+                values[binder.var.index()] = Some(value);
+                moves[binder.var.index()] = is_active && binder.aval.dtype.is_float();
+            }
+        }
+        Point { values, derivatives }
+    }
+
+    fn derivative(&self, program: &Program, args: &[Value], wrt: &[bool]) -> LinearProgram {
+        let active: Vec<usize> = (0..args.len()).filter(|i| wrt[*i]).collect();
+        let avals: Vec<Aval> = active.iter().map(|i| args[*i].aval().clone()).collect();
+        let mut outs = vec![];
+        let name = format!("{}_linear", program.name);
+        let Traced { program: tangent, consts: captured } = trace(&name, &avals, |tangents| {
             let mut moves: Vec<Option<Value>> = vec![None; program.n_var()];
             for (i, tangent) in active.iter().zip(tangents) {
                 moves[program.args[*i].var.index()] = Some(tangent);
             }
-            for eqn in &program.eqns {
-                with_location(eqn.location, || {
-                    let ins: SmallVec<[Value; 4]> = eqn.ins.iter().map(|atom| read(*atom, &values)).collect();
-                    let results: SmallVec<[Value; 1]> =
-                        eqn.outs.iter().map(|binder| read(Atom::Var(binder.var), &values)).collect();
-                    push_tangents(eqn, &ins, &results, &mut moves);
-                });
+            for (eqn, derivative) in program.eqns.iter().zip(&self.derivatives) {
+                with_location(eqn.location, || self.push(eqn, derivative.as_ref(), &mut moves));
             }
             let mut found = vec![];
             for atom in &program.outs {
@@ -51,9 +92,20 @@ pub fn linearize(program: &Program, consts: &[Value], args: &[Value], wrt: &[boo
             }
             found
         });
-    let (program_linear, residuals) = hoist(tangent, captured);
-    let results = program.outs.iter().map(|atom| read(*atom, &values)).collect();
-    (results, LinearProgram { program: program_linear, residuals, outs })
+        let (program, residuals) = hoist(tangent, captured);
+        LinearProgram { program, residuals, outs }
+    }
+
+    /// Computes the tangents of one equation's outputs from those of its operands.
+    fn push(&self, eqn: &Eqn, derivative: Option<&Derivative>, moves: &mut [Option<Value>]) {
+        let Some(derivative) = derivative else {
+            let ins: SmallVec<[Value; 4]> = eqn.ins.iter().map(|atom| read(*atom, &self.values)).collect();
+            let outs: SmallVec<[Value; 1]> =
+                eqn.outs.iter().map(|binder| read(Atom::Var(binder.var), &self.values)).collect();
+            return push_tangents(eqn, &ins, &outs, moves);
+        };
+        push_with(eqn, moves, |tangents| derivative(tangents));
+    }
 }
 
 /// Computes now what does not depend on the arguments; its results become residuals.

@@ -36,17 +36,9 @@ impl Primitive for Call {
     }
     fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
         let program = params.program("program");
-        let mut sizes = Sizes::new();
-        for (binder, array) in program.consts.iter().chain(&program.args).zip(ins) {
-            for (dim, extent) in binder.aval.shape.iter().zip(array.shape()) {
-                if let Some((symbol, size)) = dim.solve(extent) {
-                    let _ = sizes.set(symbol, size);
-                }
-            }
-        }
         let ins: Vec<Arc<HostArray>> = ins.iter().map(|array| Arc::new((*array).clone())).collect();
         let (consts, args) = ins.split_at(program.consts.len());
-        evaluate(&program, args, consts, &sizes).into_iter().map(Arc::unwrap_or_clone).collect()
+        evaluate(&program, args, consts, &Sizes::new()).into_iter().map(Arc::unwrap_or_clone).collect()
     }
     fn jvp(&self, _: &Jvp<'_>) -> Vec<Option<Value>> {
         panic!("call: transformations inline calls before they begin")
