@@ -191,12 +191,7 @@ impl Export<'_> {
     }
 
     /// `into` with `updates` combined into it, where the attributes of `stablehlo.scatter` say for the numbers `ids`.
-    pub fn scatter(
-        &mut self,
-        op: ReduceOp,
-        [into, ids, updates]: [&Operand; 3],
-        dimension_numbers: String,
-    ) -> Operand {
+    pub fn scatter(&mut self, op: ReduceOp, [into, ids, updates]: [&Operand; 3], dimension_numbers: String) -> Operand {
         let scalar = Aval::scalar(into.aval.dtype);
         let attrs = [("scatter_dimension_numbers", dimension_numbers)];
         let mut body = combine(op);
