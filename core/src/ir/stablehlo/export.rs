@@ -123,7 +123,7 @@ impl Export<'_> {
             _ => signature(outs),
         };
         let (head, tail) = (
-            format!("{left} = \"stablehlo.{name}\"({}){attrs}", names(&ins)),
+            format!("{left}\"stablehlo.{name}\"({}){attrs}", names(&ins)),
             format!(" : {} -> {results_type}", types(&ins)),
         );
         if regions.is_empty() {
@@ -198,34 +198,6 @@ impl Export<'_> {
         let mut regions: [(Vec<Aval>, Body<'_>); 1] = [(vec![scalar.clone(), scalar], &mut body)];
         let found = self.op_with("scatter", &[into, ids, updates], &attrs, &[into.aval.clone()], &mut regions);
         found.expect("a region of one addition or maximum cannot fail").swap_remove(0)
-    }
-
-    /// What `carried` becomes while `condition` of it holds, a `bool` scalar: `body` of it, again and again.
-    pub fn while_loop<'b>(
-        &mut self,
-        carried: &[Operand],
-        condition: Body<'b>,
-        body: Body<'b>,
-    ) -> Result<Vec<Operand>, Unsupported> {
-        let avals: Vec<Aval> = carried.iter().map(|operand| operand.aval.clone()).collect();
-        let mut regions = [(avals.clone(), condition), (avals.clone(), body)];
-        self.op_with("while", &carried.iter().collect::<Vec<_>>(), &[], &avals, &mut regions)
-    }
-
-    /// What one of several programs of the same operands gives, chosen by `index`, an `i32` scalar; the last one where
-    /// there is none of that number.
-    pub fn case(
-        &mut self,
-        index: &Operand,
-        programs: &[&Program],
-        ins: &[Operand],
-    ) -> Result<Vec<Operand>, Unsupported> {
-        let outs = programs.first().map_or(vec![], |program| program.out_avals());
-        let mut bodies: Vec<_> =
-            programs.iter().map(|program| |cx: &mut Export<'_>, _: &[Operand]| cx.program(program, ins)).collect();
-        let mut regions: Vec<(Vec<Aval>, Body<'_>)> =
-            bodies.iter_mut().map(|body| (vec![], body as Body<'_>)).collect();
-        self.op_with("case", &[index], &[], &outs, &mut regions)
     }
 
     /// The results of a nested program, its operations written here: operands are its constants, then its arguments.

@@ -7,6 +7,7 @@
 //! What the program refuses while it runs has no counterpart: where the interpreter panics for a number outside the axis
 //! it counts along, a module reads the nearest element, or adds nothing.
 
+mod control;
 mod export;
 mod scalar;
 mod text;

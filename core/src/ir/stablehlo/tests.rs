@@ -206,7 +206,7 @@ fn branches_see_values_outside() {
             let (x, index) = (cx.operand(0), cx.constant(Literal::I32(1)));
             let same = program("same", &[x.aval().clone()], |args| args);
             let twice = program("twice", &[x.aval().clone()], |args| vec![add_any(&args[0], &args[0])]);
-            cx.case(&index, &[&same, &twice], &[x])
+            cx.case(&index, &[same, twice].map(Arc::new), &[x])
         },
     };
     let text = body(&shown(&BRANCH, vector(2))).join("\n");
