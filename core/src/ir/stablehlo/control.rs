@@ -1,6 +1,6 @@
 //! Loops and branches.
 
-use super::{Export, Operand, axes};
+use super::{Body, Export, Operand, axes, extents};
 use crate::aval::{Aval, DType, Literal};
 use crate::ir::{Control, Program, ScalarOp, Unsupported};
 use std::sync::Arc;
@@ -40,8 +40,8 @@ impl Export<'_> {
     pub fn while_loop<'b>(
         &mut self,
         carried: &[Operand],
-        condition: super::Body<'b>,
-        body: super::Body<'b>,
+        condition: Body<'b>,
+        body: Body<'b>,
     ) -> Result<Vec<Operand>, Unsupported> {
         if carried.is_empty() {
             return Ok(vec![]);
@@ -65,8 +65,8 @@ impl Export<'_> {
         }
         let mut bodies: Vec<_> =
             programs.iter().map(|program| |cx: &mut Export<'_>, _: &[Operand]| cx.program(program, ins)).collect();
-        let mut regions: Vec<(Vec<Aval>, super::Body<'_>)> =
-            bodies.iter_mut().map(|body| (vec![], body as super::Body<'_>)).collect();
+        let mut regions: Vec<(Vec<Aval>, Body<'_>)> =
+            bodies.iter_mut().map(|body| (vec![], body as Body<'_>)).collect();
         self.op_with("case", &[index], &[], &outs, &mut regions)
     }
 
@@ -83,8 +83,7 @@ impl Export<'_> {
         carried.extend_from_slice(carries);
         for aval in results {
             let zero = self.constant(Literal::from_f64(aval.dtype, 0.0));
-            let shape: Vec<usize> = aval.shape.iter().filter_map(|dim| dim.as_usize()).collect();
-            carried.push(self.broadcast(&zero, &shape, &[]));
+            carried.push(self.broadcast(&zero, &extents(&aval.shape), &[]));
         }
         if length == 0 {
             return Ok(carried.split_off(1));

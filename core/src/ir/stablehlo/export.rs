@@ -39,7 +39,8 @@ impl fmt::Display for Operand {
     }
 }
 
-fn extents(shape: &[Dim]) -> Vec<usize> {
+/// Extents as numbers, which they are before a module is written.
+pub fn extents(shape: &[Dim]) -> Vec<usize> {
     shape.iter().map(|dim| dim.as_usize().expect("sizes are numbers before a module is written")).collect()
 }
 
@@ -196,7 +197,8 @@ impl Export<'_> {
         let attrs = [("scatter_dimension_numbers", dimension_numbers)];
         let mut body = combine(op);
         let mut regions: [(Vec<Aval>, Body<'_>); 1] = [(vec![scalar.clone(), scalar], &mut body)];
-        let found = self.op_with("scatter", &[into, ids, updates], &attrs, &[into.aval.clone()], &mut regions);
+        let found =
+            self.op_with("scatter", &[into, ids, updates], &attrs, std::slice::from_ref(&into.aval), &mut regions);
         found.expect("a region of one addition or maximum cannot fail").swap_remove(0)
     }
 

@@ -12,7 +12,7 @@ mod export;
 mod scalar;
 mod text;
 
-pub use export::{Body, Export, Operand};
+pub use export::{Body, Export, Operand, extents};
 pub use text::{axes, number};
 
 use crate::aval::Sizes;
