@@ -1,5 +1,6 @@
 //! The program IR: values, primitives, programs, tracing, text, verifier and reference interpreter.
 
+mod assume;
 mod bind;
 mod cursor;
 mod eval;
@@ -13,6 +14,10 @@ pub mod structural;
 mod value;
 mod verify;
 
+pub(crate) use assume::{adopt, check_facts, with_facts_of};
+pub use assume::{
+    IntoFact, assume, compare, decide, facts_in_force, require_at_least, require_equal, same, undecided,
+};
 pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
 pub(crate) use cursor::Cursor;

@@ -4,7 +4,7 @@ use crate::aval::{Aval, Literal, Sizes};
 use crate::codegen::portable::Scratch;
 use crate::device::{Buffer, HostArray};
 use crate::error::Error;
-use crate::ir::{Atom, Binder, Eqn, Location, Program, Value};
+use crate::ir::{Atom, Binder, Eqn, Location, Program, Value, check_facts};
 use crate::kernel::{Step, lower_program};
 use crate::pass::fuse::{Explained, Fusion, fuse};
 use crate::runtime::cpu::{self, Memory};
@@ -112,6 +112,10 @@ impl Executable {
         if let Some(plan) = self.plans.borrow().iter().find(|plan| plan.sizes == *sizes) {
             return Ok(plan.clone());
         }
+        check_facts(&self.program, sizes, |symbol| match sizes.get(symbol) {
+            Some(size) => format!("`{symbol}` is {size}"),
+            None => format!("`{symbol}` is unknown"),
+        })?;
         let plan = Rc::new(Plan::new(&self.program, &self.fusion, &self.steps, sizes)?);
         let mut plans = self.plans.borrow_mut();
         if plans.len() == MAX_PLANS {
