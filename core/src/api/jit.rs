@@ -5,7 +5,7 @@ use crate::aval::{Aval, Dim, Facts, Sizes};
 use crate::device::cpu;
 use crate::error::Error;
 use crate::ir::structural::call;
-use crate::ir::{Program, Value, check_facts, facts_in_force, is_tracing, quietly, refuse};
+use crate::ir::{Program, Value, check_facts_with, facts_in_force, is_tracing, quietly, refuse};
 use crate::runtime::{Executable, Options};
 use crate::tree::{Tree, TreeDef};
 use indexmap::IndexMap;
@@ -235,10 +235,8 @@ fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) -> Result<Siz
             )));
         }
     }
-    check_facts(program, &sizes, |symbol| {
-        let size = sizes.get(symbol).map_or("unknown".into(), |size| size.to_string());
-        let at = first.get(symbol.name()).map_or(String::new(), |place| format!(" at argument {}", path(*place)));
-        format!("`{symbol}` is {size}{at}")
+    check_facts_with(program, &sizes, |symbol| {
+        first.get(symbol.name()).map_or(String::new(), |place| format!(" at argument {}", path(*place)))
     })?;
     Ok(sizes)
 }

@@ -3,8 +3,8 @@
 use crate::api::function::{Args, Fun, Function, trace_function};
 use crate::aval::{Aval, Dim};
 use crate::error::Error;
-use crate::ir::structural::place_axis;
-use crate::ir::{Value, refuse};
+use crate::ir::structural::{place_axis, renamed};
+use crate::ir::{Value, refuse, same, undecided};
 use crate::transform;
 use crate::tree::{Tree, TreeDef};
 
@@ -38,6 +38,7 @@ where
         let (def, leaves) = args.into_leaves();
         let axes = leaf_axes(&def, &leaves, &in_axis);
         let size = mapped_size(&def, &leaves, &axes);
+        let leaves: Vec<Value> = leaves.iter().zip(&axes).map(|(leaf, axis)| of_size(leaf, *axis, &size)).collect();
         let inner: Vec<Aval> = leaves.iter().zip(&axes).map(|(leaf, axis)| without(leaf.aval(), *axis)).collect();
         let (traced, out_def) = trace_function::<A, F>(&f, &def, &inner);
         let ins: Vec<(Value, Option<usize>)> = leaves.into_iter().zip(axes).collect();
@@ -63,8 +64,9 @@ fn mapped_size(def: &TreeDef, leaves: &[Value], axes: &[Option<usize>]) -> Dim {
             refuse(Error::Type(format!("vmap: argument {path} is {} and has no axis {axis}", leaf.aval())));
         };
         match &found {
-            Some((other, old)) if *old != size => refuse(Error::Type(format!(
-                "vmap: mapped axes have different extents: {old} at argument {other}, {size} at argument {path}"
+            Some((other, old)) if !same(old, &size) => refuse(Error::Type(format!(
+                "vmap: mapped axes have different extents: {old} at argument {other}, {size} at argument {path}{}",
+                undecided(&old.equal_to(&size), old, &size)
             ))),
             Some(_) => {}
             None => found = Some((path, size)),
@@ -74,6 +76,14 @@ fn mapped_size(def: &TreeDef, leaves: &[Value], axes: &[Option<usize>]) -> Dim {
         Some((_, size)) => size,
         None => refuse(Error::Type("vmap: no argument is mapped: give at least one an axis".into())),
     }
+}
+
+/// The leaf with the mapped extent under one name: facts may say that several are equal.
+#[track_caller]
+fn of_size(leaf: &Value, axis: Option<usize>, size: &Dim) -> Value {
+    let mut shape = leaf.shape().clone();
+    axis.into_iter().for_each(|axis| shape[axis] = size.clone());
+    renamed(leaf, &shape)
 }
 
 fn without(aval: &Aval, axis: Option<usize>) -> Aval {

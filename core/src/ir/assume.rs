@@ -129,6 +129,24 @@ fn require(fact: Fact, a: &Dim, b: &Dim, why: impl FnOnce() -> String) -> Result
     }
 }
 
+/// Demands that no extent of a shape is negative.
+pub fn require_extents(shape: &[Dim]) -> Result<(), TypeError> {
+    shape.iter().filter(|dim| !dim.is_natural()).try_for_each(|dim| {
+        require_at_least(dim, &0.into(), || format!("{shape:?} is no shape: the extent {dim} may be negative"))
+    })
+}
+
+/// Demands that two shapes are one, axis by axis.
+pub fn require_shape(a: &[Dim], b: &[Dim], why: impl Fn() -> String) -> Result<(), TypeError> {
+    if a.len() != b.len() {
+        return Err(TypeError(why()));
+    }
+    // One axis that cannot fit is a mistake, whatever the others are.
+    let verdicts = a.iter().zip(b).map(|(a, b)| require_equal(a, b, &why));
+    let wrong = |(a, b): (&Dim, &Dim)| a != b && decide(&a.equal_to(b)) == Verdict::Fails;
+    if a.iter().zip(b).any(wrong) { Err(TypeError(why())) } else { verdicts.collect() }
+}
+
 /// The lines of an error that say what is undecided between two sizes, and the fact that decides it; nothing where the
 /// relation is decided.
 pub fn undecided(fact: &Fact, a: &Dim, b: &Dim) -> String {
@@ -213,8 +231,21 @@ fn join(fact: &Fact) {
 }
 
 /// The error for a call whose sizes break a fact of the program, if they do.
-pub(crate) fn check_facts(program: &Program, sizes: &Sizes, shown: impl Fn(&Symbol) -> String) -> Result<(), Error> {
+pub(crate) fn check_facts(program: &Program, sizes: &Sizes) -> Result<(), Error> {
+    check_facts_with(program, sizes, |_| String::new())
+}
+
+/// [`check_facts`], where `place` says what to add to a symbol's size: where it comes from.
+pub(crate) fn check_facts_with(
+    program: &Program,
+    sizes: &Sizes,
+    place: impl Fn(&Symbol) -> String,
+) -> Result<(), Error> {
     let Some(fact) = program.facts.broken_at(sizes) else { return Ok(()) };
+    let shown = |symbol: &Symbol| match sizes.get(symbol) {
+        Some(size) => format!("`{symbol}` is {size}{}", place(symbol)),
+        None => format!("`{symbol}` is unknown"),
+    };
     let found: Vec<String> = fact.symbols().iter().map(shown).collect();
     Err(Error::Call(format!(
         "@{}: the fact `{fact}`, which the program assumes, does not hold: {}\n  call it with other sizes, or trace it \

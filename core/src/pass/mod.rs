@@ -92,8 +92,7 @@ mod tests {
     #[test]
     fn the_observer_sees_every_pass_in_order() {
         let name = "empty".into();
-        let program =
-            Program { name, args: vec![], consts: vec![], eqns: vec![], outs: vec![], facts: Facts::new() };
+        let program = Program { name, args: vec![], consts: vec![], eqns: vec![], outs: vec![], facts: Facts::new() };
         let mut seen = vec![];
         optimize_with(&program, &mut |pass, result, _| {
             assert_eq!(result, &program);

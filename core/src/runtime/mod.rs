@@ -1,6 +1,7 @@
 //! Runs compiled programs: memory plans, the thread team, launches.
 
 mod cpu;
+mod empty;
 mod executable;
 mod plan;
 

@@ -2,8 +2,8 @@
 
 use crate::aval::Aval;
 use crate::ir::{
-    Atom, Binder, Derivative, Eqn, Linearize, Linearized, Program, Traced, Value, adopt, bind, interpret_read as read, trace,
-    with_location,
+    Atom, Binder, Derivative, Eqn, Linearize, Linearized, Program, Traced, Value, adopt, bind, interpret_read as read,
+    trace, with_location,
 };
 use crate::transform::jvp::{push_tangents, push_with};
 use smallvec::SmallVec;
