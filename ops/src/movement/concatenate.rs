@@ -7,7 +7,7 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::{place_axis, zeros};
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose,
-    Unsupported, Value, bind1,
+    Unsupported, Value, bind1, require_shape,
 };
 use gavotte_core::with_data;
 
@@ -56,13 +56,17 @@ impl Primitive for Concatenate {
         if axis >= first.rank() {
             return Err(TypeError::new(format!("there is no axis {axis} to join along")));
         }
-        let fits = |other: &&Aval| {
+        for other in ins {
+            let why = || format!("{first} and {other} differ in more than the extent of axis {axis}");
             let mut shape = other.shape.clone();
             shape.get_mut(axis).into_iter().for_each(|dim| *dim = first.shape[axis].clone());
-            other.dtype == first.dtype && shape == first.shape
-        };
-        if let Some(other) = ins.iter().find(|other| !fits(other)) {
-            return Err(TypeError::new(format!("{first} and {other} differ in more than the extent of axis {axis}")));
+            if other.dtype != first.dtype {
+                return Err(TypeError::new(why()));
+            }
+            if shape != first.shape {
+                require_shape(&shape, &first.shape, why)?;
+                return Err(TypeError::new(format!("{}: name equal extents alike, with `reshape`", why())));
+            }
         }
         let mut shape = first.shape.clone();
         shape[axis] = ins.iter().map(|part| part.shape[axis].clone()).sum();

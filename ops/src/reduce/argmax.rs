@@ -5,7 +5,7 @@ use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::{HostArray, HostElement};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::reduced_batch;
-use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind1};
+use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind1, require_at_least};
 use gavotte_core::with_data;
 
 /// The place of the maximum.
@@ -39,8 +39,10 @@ impl Primitive for Argmax {
         let ([x], axis) = (operands(ins)?, params.try_axis("axis")?);
         match x.shape.get(axis) {
             None => return Err(TypeError::new(format!("there is no axis {axis}"))),
-            Some(extent) if *extent == 0 => return Err(TypeError::new(format!("axis {axis} has no element"))),
-            Some(_) => {}
+            Some(extent) => {
+                let why = || format!("axis {axis} of {x} may have no element, and so no largest one");
+                require_at_least(extent, &1.into(), why)?;
+            }
         }
         let mut shape = x.shape.clone();
         shape.remove(axis);
