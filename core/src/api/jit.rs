@@ -223,6 +223,18 @@ fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) -> Result<Siz
             })?;
         }
     }
+    for (i, dim) in
+        program.args.iter().enumerate().flat_map(|(i, binder)| binder.aval.shape.iter().map(move |d| (i, d)))
+    {
+        if let Some(symbol) = dim.symbols().into_iter().find(|symbol| sizes.get(symbol).is_none()) {
+            return Err(Error::Call(format!(
+                "@{}: no argument tells the size of `{symbol}`: argument {} has an axis of {dim}\n  declare that axis as \
+                 one symbol, or pass an array with an axis of {symbol}",
+                program.name,
+                path(i)
+            )));
+        }
+    }
     for (i, (binder, leaf)) in program.args.iter().zip(leaves).enumerate() {
         let fits = |(dim, extent): (&Dim, &Dim)| dim == extent || dim.at(&sizes) == *extent;
         if !binder.aval.shape.iter().zip(leaf.shape()).all(fits) {

@@ -118,7 +118,8 @@ impl FromStr for Fact {
         // The longer signs first: `>` is the beginning of `>=`.
         for sign in [">=", "<=", "==", ">", "<"] {
             let Some((left, right)) = text.split_once(sign) else { continue };
-            let (left, right): (Dim, Dim) = (left.parse()?, right.parse()?);
+            let dim = |side: &str| side.parse::<Dim>().map_err(|why| format!("`{text}` is no fact: {why}"));
+            let (left, right) = (dim(left)?, dim(right)?);
             return Ok(match sign {
                 ">=" => left.at_least(right),
                 "<=" => left.at_most(right),
