@@ -265,7 +265,7 @@ fn has_integer_root(p: &Dim) -> bool {
     let terms = p.terms();
     let common = terms.iter().filter(|(m, _)| !m.is_empty()).fold(0, |g, (_, x)| gcd(g, x.unsigned_abs()));
     let constant = terms.last().filter(|(m, _)| m.is_empty()).map_or(0, |(_, x)| x.unsigned_abs());
-    common == 0 || constant % common == 0
+    common == 0 || constant.is_multiple_of(common)
 }
 
 /// How many facts one proof may use, one after another.

@@ -4,7 +4,7 @@ use crate::aval::{Aval, Facts, Literal};
 use crate::error::{Error, TypeError};
 use crate::ir::assume::{FactScope, adopt};
 use crate::ir::value::Repr;
-use crate::ir::{Atom, Binder, Eqn, Location, Params, Primitive, Program, Value, Var, eval_concrete};
+use crate::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Value, Var, eval_concrete};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -176,7 +176,9 @@ pub fn try_bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) ->
     let Some(scope) = SCOPES.with(|scopes| scopes.borrow().last().cloned()) else {
         return eval_concrete(prim, ins, &params);
     };
-    params.programs_within().for_each(|program| adopt(&program.facts));
+    if matches!(prim.kind(), Kind::Call | Kind::Custom | Kind::Control) {
+        params.programs_within().for_each(|program| adopt(&program.facts));
+    }
     let ins = ins.iter().map(|value| scope.atom(value)).collect::<Result<_, _>>()?;
     let mut builder = scope.builder.borrow_mut();
     let outs: SmallVec<[Binder; 1]> = outs.iter().map(|aval| builder.fresh(aval)).collect();

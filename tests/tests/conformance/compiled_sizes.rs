@@ -203,3 +203,39 @@ fn one_compiled_program_serves_every_size() {
         }
     }
 }
+
+/// Steps and gaps along symbols, which no sample with numbers has: with one left over, from within, and where maybe no
+/// place is kept.
+#[test]
+fn steps_and_gaps_along_symbols() {
+    let texts = [
+        "program @all(%0: f32[2*n]) -> (f32[n]) {
+           %1: f32[n] = slice %0 {limit=[2*n], start=[0], stride=[2]}
+           return %1
+         }",
+        "program @odd(%0: f32[2*n+1]) -> (f32[n+1]) {
+           %1: f32[n+1] = slice %0 {limit=[2*n+1], start=[0], stride=[2]}
+           return %1
+         }",
+        "program @within(%0: f32[3,3*n+2]) -> (f32[2,n]) {
+           %1: f32[2,n] = slice %0 {limit=[3,3*n+1], start=[0,1], stride=[2,3]}
+           return %1
+         }",
+        "program @few(%0: f32[3*n]) -> (f32[n]) where n >= 1 {
+           %1: f32[n] = slice %0 {limit=[3*n-2], start=[0], stride=[3]}
+           return %1
+         }",
+        "program @gaps(%0: f32[n], %1: f32[]) -> (f32[3*n+1]) where n >= 1 {
+           %2: f32[3*n+1] = pad %0, %1 {high=[1], interior=[2], low=[2]}
+           return %2
+         }",
+    ];
+    let programs = texts.map(|text| parse(text, gavotte::registry()).unwrap_or_else(|error| panic!("{error}")));
+    check_all(programs.map(|program| (program.name.clone(), program)), |program| {
+        let eqn = &program.eqns[0];
+        let ins = program.args.iter().map(|binder| HostArray::full(&vec![0; binder.aval.rank()], Literal::F32(0.0)));
+        let case = Case { prim: eqn.prim, params: eqn.params.clone(), ins: ins.collect() };
+        let runs = check(&case, program)?;
+        if runs < 14 { Err(format!("{runs} runs")) } else { Ok(()) }
+    });
+}
