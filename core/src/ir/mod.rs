@@ -2,6 +2,7 @@
 
 mod assume;
 mod bind;
+mod control;
 mod cursor;
 mod eval;
 mod lower;
@@ -21,6 +22,7 @@ pub use assume::{
 pub(crate) use assume::{adopt, check_facts, check_facts_with, with_facts_of};
 pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
+pub use control::Control;
 pub(crate) use cursor::Cursor;
 pub use eval::{eval_concrete, evaluate};
 pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
@@ -28,7 +30,7 @@ pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
 pub use primitive::{
     Batch, Batched, Derivative, Jvp, Kind, Linear, Linearize, Linearized, Primitive, Registry, Rewrite, Sample,
-    Simplify, Transpose, Unsupported,
+    Simplify, Transpose, Unsupported, ValueAndJvp,
 };
 pub use print::PrintOptions;
 pub(crate) use program::atom_aval;

@@ -3,7 +3,7 @@
 use crate::aval::{Aval, Dim, Literal};
 use crate::device::HostArray;
 use crate::error::TypeError;
-use crate::ir::{Atom, Eqn, Lower, Params, Scalar, Value};
+use crate::ir::{Atom, Control, Eqn, Lower, Params, Scalar, Value};
 use indexmap::IndexMap;
 use smallvec::SmallVec;
 use std::fmt;
@@ -62,6 +62,12 @@ pub trait Primitive: fmt::Debug + Sync {
     /// Tangents of the outputs, `None` for zero. At least one operand has a tangent.
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>>;
 
+    /// The outputs and their tangents at once, for a primitive that computes both together or the outputs twice.
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+        let _ = cx;
+        None
+    }
+
     /// The outputs and the derivative there, for a primitive whose reverse mode must keep something of its forward
     /// pass that no operand and no output shows. `None`: the derivative is that of [`Primitive::jvp`].
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
@@ -80,6 +86,12 @@ pub trait Primitive: fmt::Debug + Sync {
 
     /// What passes may know.
     fn kind(&self) -> Kind;
+
+    /// What it runs, for a primitive of the kind [`Kind::Control`].
+    fn control(&self, params: &Params) -> Option<Control> {
+        let _ = params;
+        None
+    }
 
     /// Scalars of the outputs at [`Lower::index`].
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
@@ -105,6 +117,16 @@ pub struct Jvp<'a> {
     pub tangents: &'a [Option<Value>],
     /// Outputs.
     pub outs: &'a [Value],
+    /// Attributes.
+    pub params: &'a Params,
+}
+
+/// What a `value_and_jvp` rule is given.
+pub struct ValueAndJvp<'a> {
+    /// Operands.
+    pub primals: &'a [Value],
+    /// Their tangents, `None` for zero; there is at least one.
+    pub tangents: &'a [Option<Value>],
     /// Attributes.
     pub params: &'a Params,
 }

@@ -26,12 +26,8 @@ pub(super) struct EmptySizes {
 
 impl EmptySizes {
     pub(super) fn new(program: &Program, options: &Options) -> Self {
-        let mut extents: Vec<Dim> = vec![];
-        for dim in program.binders().flat_map(|binder| &binder.aval.shape).filter(|dim| dim.as_number().is_none()) {
-            if !extents.contains(dim) {
-                extents.push(dim.clone());
-            }
-        }
+        let mut extents = vec![];
+        collect(program, &mut extents);
         EmptySizes { extents, options: options.clone(), programs: RefCell::default() }
     }
 
@@ -58,4 +54,14 @@ impl EmptySizes {
         programs.push((sizes.clone(), executable.clone()));
         Ok(Some(executable))
     }
+}
+
+/// Adds the extents with symbols of a program and of those within it.
+fn collect(program: &Program, extents: &mut Vec<Dim>) {
+    for dim in program.binders().flat_map(|binder| &binder.aval.shape).filter(|dim| dim.as_number().is_none()) {
+        if !extents.contains(dim) {
+            extents.push(dim.clone());
+        }
+    }
+    program.eqns.iter().flat_map(|eqn| eqn.params.programs_within()).for_each(|inner| collect(inner, extents));
 }
