@@ -245,6 +245,11 @@ fn numbers_for_symbols_keep_or_break_facts() {
     assert_eq!(verify(&at(3, 2)), Ok(()));
     let broken = verify(&at(2, 3)).expect_err("the fact is broken").to_string();
     assert!(broken.contains("does not hold"), "{broken}");
+
+    let mut sizes = Sizes::new();
+    assert_eq!((sizes.set(Symbol::new("n"), 2), sizes.set(Symbol::new("m"), 3)), (Ok(()), Ok(())));
+    let refused = traced.to_stablehlo(&sizes).expect_err("the fact is broken").to_string();
+    assert!(refused.contains("`m <= n`") && refused.contains("`m` is 3"), "{refused}");
 }
 
 /// Facts of a nested trace join those around it, and stay with a compiled function that is called again.
