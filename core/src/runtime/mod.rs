@@ -2,6 +2,7 @@
 
 mod control;
 mod cpu;
+mod empty;
 mod executable;
 mod interpreted;
 mod plan;
