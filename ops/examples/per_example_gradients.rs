@@ -60,7 +60,7 @@ fn clipped(params: Params, x: Array, y: Array, bound: f64) -> Params {
 fn examples(key: Key, n: usize) -> (Array, Array) {
     let x = key.normal([n, 4], DType::F32);
     let rows = x.to_vec::<f32>();
-    let y = rows.chunks(4).map(|row| if row[0] + 0.5 * row[1] > 0.0 { 1.0 } else { -1.0 }).collect();
+    let y = rows.chunks(4).map(|row| if row[0] + 0.5 * row[1] > 0.0 { 1f32 } else { -1.0 }).collect();
     (x, Array::new(&[n], y))
 }
 
