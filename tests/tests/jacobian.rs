@@ -249,8 +249,10 @@ fn functions_of_a_key_map_over_a_batch_of_keys() {
     let wanted: Vec<u32> = one_by_one.into_iter().flat_map(|(_, key)| key.bits([2]).to_vec::<u32>()).collect();
     assert_eq!(again, wanted);
     let stacked = Key::stack([Key::new(1), Key::new(2)]);
-    let both =
-        jit(vmap_with(|x: Array, key: Key| x + key.uniform([0usize; 0], DType::F32), ((), 0), 0))(Array::scalar(1f32), stacked);
+    let both = jit(vmap_with(|x: Array, key: Key| x + key.uniform([0usize; 0], DType::F32), ((), 0), 0))(
+        Array::scalar(1f32),
+        stacked,
+    );
     let wanted: Vec<f32> =
         [1, 2].map(|seed| 1.0 + Key::new(seed).uniform([0usize; 0], DType::F32).item::<f32>()).to_vec();
     assert_eq!(both.to_vec::<f32>(), wanted);

@@ -9,6 +9,7 @@
 use super::{Policy, arg_avals, batched, close, evaluated, instantiated, owned, standalone, try_closed, types_of};
 use crate::array::Array;
 use crate::custom::barrier::barrier;
+use crate::custom::policy::CHECKPOINT_NAME;
 use gavotte_core::api::{Args, Fun, Function, avals, trace_function};
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
@@ -88,12 +89,21 @@ fn derivative_of(program: &Program, saved: &[Var], active: &[bool]) -> (Arc<Prog
     let mut places = vec![];
     let traced = trace(&format!("{}_linear", program.name), &all, |mut values| {
         let tangents = values.split_off(ins.len() + saved.len());
-        let known: Vec<(Var, Value)> = saved.iter().copied().zip(values.split_off(ins.len())).collect();
+        let mut known: Vec<(Var, Value)> = saved.iter().copied().zip(values.split_off(ins.len())).collect();
+        also_unnamed(program, &mut known);
         let (_, linear) = linearize_with(program, &[], &values, active, &known);
         places = linear.outs;
         interpret(&linear.program, &linear.residuals, &tangents)
     });
     (Arc::new(standalone(traced)), places)
+}
+
+/// What a name was given to is known where the named value is: the rule of its equation may read it.
+fn also_unnamed(program: &Program, known: &mut Vec<(Var, Value)>) {
+    for eqn in program.eqns.iter().rev().filter(|eqn| eqn.prim.name() == CHECKPOINT_NAME.name()) {
+        let named = known.iter().find(|(var, _)| *var == eqn.outs[0].var).map(|(_, value)| value.clone());
+        known.extend(eqn.ins[0].var().zip(named));
+    }
 }
 
 impl Primitive for Checkpoint {
