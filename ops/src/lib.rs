@@ -2,6 +2,7 @@
 
 mod array;
 mod contract;
+mod control;
 mod custom;
 mod elementwise;
 mod gather;
@@ -18,6 +19,7 @@ pub mod segment;
 pub mod stax;
 
 pub use array::Array;
+pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
 pub use custom::{Policy, checkpoint, checkpoint_name, checkpoint_with, custom_jvp, custom_vjp, optimization_barrier};
 pub use gavotte_core::api::{
     Args, Fun, Function, Jit, MapAxes, Stages, device_put, grad, jit, jit_with, jvp, linearize, make_program,
@@ -46,6 +48,7 @@ pub fn registry() -> &'static Registry {
             custom::PRIMITIVES,
             gather::PRIMITIVES,
             generate::PRIMITIVES,
+            control::PRIMITIVES,
         ])
     });
     &REGISTRY

@@ -3,7 +3,7 @@
 use crate::aval::{Aval, Dim, Literal};
 use crate::device::HostArray;
 use crate::error::{Error, TypeError};
-use crate::ir::{Atom, Eqn, Lower, Params, Scalar, Value, refuse};
+use crate::ir::{Atom, Control, Eqn, Lower, Params, Scalar, Value, refuse};
 use indexmap::IndexMap;
 use smallvec::SmallVec;
 use std::fmt;
@@ -83,6 +83,12 @@ pub trait Primitive: fmt::Debug + Sync {
 
     /// What passes may know.
     fn kind(&self) -> Kind;
+
+    /// What it runs, for a primitive of the kind [`Kind::Control`].
+    fn control(&self, params: &Params) -> Option<Control> {
+        let _ = params;
+        None
+    }
 
     /// Scalars of the outputs at [`Lower::index`].
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
