@@ -2,7 +2,7 @@
 
 use gavotte::{
     Array, DType, Fun, Policy, checkpoint, checkpoint_name, checkpoint_with, grad, hvp, jit, jvp, linearize,
-    make_program, optimization_barrier, random::Key, value_and_grad, vmap,
+    make_program, optimization_barrier, random::Key, scan, value_and_grad, vmap,
 };
 use gavotte_core::aval::Sizes;
 use gavotte_core::ir::{Kind, Program, parse, verify};
@@ -221,6 +221,34 @@ fn derivatives_of_checkpoints_are_checkpoints() {
     let second = make_program(&value_and_grad(both), (Array::scalar(0.5),));
     assert!(count(&second, "checkpoint") >= 3, "{second}");
     assert!(count(&optimize(&second), "sin") > 2, "{}", optimize(&second));
+}
+
+/// A loop whose turns are checkpoints keeps the carries; one within a checkpoint keeps its operands.
+#[test]
+fn loops_of_checkpoints_and_checkpoints_of_loops() {
+    let turn = |x: Array, w: Array| (x.matmul(&w).tanh().exp().sin(), ());
+    let ws = || Key::new(3).normal([5, 4, 4], DType::F64) * 0.3;
+    let x = || Key::new(4).normal([2, 4], DType::F64);
+    let kept = checkpoint(turn);
+    let plain = |ws: Array, x: Array| scan(turn, x, ws).0.sum(());
+    let inside = |ws: Array, x: Array| scan(|x: Array, w: Array| kept(x, w), x, ws).0.sum(());
+    let around = |ws: Array, x: Array| checkpoint(|ws: Array, x: Array| scan(turn, x, ws).0)(ws, x).sum(());
+    let wanted = grad(plain)(ws(), x()).to_vec::<f64>();
+    for found in
+        [grad(inside)(ws(), x()), grad(around)(ws(), x()), jit(grad(inside))(ws(), x()), jit(grad(around))(ws(), x())]
+    {
+        for (found, wanted) in found.to_vec::<f64>().iter().zip(&wanted) {
+            assert!((found - wanted).abs() <= 1e-12 * (1.0 + wanted.abs()), "{found} is not {wanted}");
+        }
+    }
+    // What the forward loop hands to the backward one: rows of residuals.
+    let rows = |program: &Program| {
+        let first = program.eqns.iter().find(|eqn| eqn.prim.name() == "scan").expect("there is a loop");
+        first.outs.iter().filter(|binder| binder.aval.rank() == 3).count()
+    };
+    let [all, few] = [make_program(&grad(plain), (ws(), x())), make_program(&grad(inside), (ws(), x()))]
+        .map(|program| rows(&program));
+    assert!(few < all, "rows of residuals: {all} without checkpoints, {few} with");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use approx::assert_relative_eq;
 use gavotte::random::Key;
 use gavotte::{
-    Array, Error, Fun, Tree, custom_jvp, custom_vjp, grad, jacfwd, jit, jvp, linearize, make_program, stop_gradient,
-    vjp, vmap,
+    Array, Error, Fun, ScanOptions, Tree, cond, custom_jvp, custom_vjp, fori_loop, grad, jacfwd, jit, jvp, linearize,
+    make_program, scan_with, stop_gradient, vjp, vmap,
 };
 use gavotte_core::ir::{parse, verify};
 
@@ -295,6 +295,33 @@ fn keys_are_arguments_of_functions_with_rules() {
     };
     let found = grad(|x: Array, key: Key| noisy()(x, key).sum(()))(vector(&XS), Key::new(7));
     assert_eq!(found.to_vec::<f64>(), Key::new(7).uniform([3], gavotte::DType::F64).to_vec::<f64>());
+}
+
+#[test]
+fn rules_hold_within_loops_and_branches() {
+    for wave in [wave_jvp(), wave_vjp()] {
+        // Three turns of x ↦ sin x, whose derivative is 27 cos(sin(sin x)) cos(sin x) cos x by the rule.
+        let turns = |x: Array| scan_with(|x: Array, ()| (wave(x), ()), x, (), three()).0;
+        let chosen = |x: Array| cond(x.gt(0.0), |x: Array| wave(x), |x: Array| x * 5.0, x);
+        let looped = |x: Array| fori_loop(0, 3, |_, x: Array| wave(x), x);
+        let slope = |x: f64| 27.0 * x.sin().sin().cos() * x.sin().cos() * x.cos();
+        let branch = |x: f64| if x > 0.0 { 3.0 * x.cos() } else { 5.0 };
+        for x in XS {
+            let forward = |f: &dyn Fn(Array) -> Array| {
+                jit(|x: Array| jvp(&|x: Array| f(x), (x,), (scalar(1.0),)).1)(scalar(x)).item::<f64>()
+            };
+            let reverse = |f: &dyn Fn(Array) -> Array| jit(grad(|x: Array| f(x)))(scalar(x)).item::<f64>();
+            assert_close(&[forward(&turns), reverse(&turns)], &[slope(x); 2], "scan");
+            assert_close(&[forward(&chosen), reverse(&chosen)], &[branch(x); 2], "cond");
+            assert_close(&[forward(&looped)], &[slope(x)], "fori_loop");
+        }
+        let rows = vmap(grad(turns), [Some(0)])(vector(&XS));
+        assert_close(&rows.to_vec::<f64>(), &each(&slope), "vmap(grad(scan))");
+    }
+}
+
+fn three() -> ScanOptions {
+    ScanOptions { length: Some(3.into()), ..ScanOptions::default() }
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub use vjp::custom_vjp;
 use gavotte_core::aval::{Aval, Dim, Sizes};
 use gavotte_core::device::{Buffer, HostArray};
 use gavotte_core::error::{Error, TypeError};
-use gavotte_core::ir::{Binder, Params, Primitive, Program, Traced, Value, Var, evaluate, refuse, trace};
+use gavotte_core::ir::{Binder, Location, Params, Primitive, Program, Traced, Value, Var, evaluate, refuse, trace};
 use gavotte_core::transform::{instantiate, vmap};
 use gavotte_core::tree::{Tree, TreeDef};
 use std::sync::Arc;
@@ -194,8 +194,9 @@ fn refuse_captured(name: &str, captured: &[Value], active: impl Iterator<Item = 
     if let Some((value, _)) = captured.iter().zip(active).find(|(_, active)| *active) {
         refuse(Error::Type(format!(
             "{name}: the function captured a value of type {} that is being differentiated, and the rule gives \
-             derivatives of arguments only\n  pass it as an argument, or capture its stop_gradient",
-            value.aval()
+             derivatives of arguments only\n  pass it as an argument, or capture its stop_gradient\n  at {}",
+            value.aval(),
+            Location::current()
         )));
     }
 }
