@@ -24,7 +24,7 @@ pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
 pub use primitive::{
     Batch, Batched, Derivative, Jvp, Kind, Linear, Linearize, Linearized, Primitive, Registry, Rewrite, Sample,
-    Simplify, Transpose, Unsupported,
+    Simplify, Transpose, Unsupported, ValueAndJvp,
 };
 pub use print::PrintOptions;
 pub(crate) use program::atom_aval;

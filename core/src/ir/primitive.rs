@@ -65,6 +65,12 @@ pub trait Primitive: fmt::Debug + Sync {
     /// Tangents of the outputs, `None` for zero. At least one operand has a tangent.
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>>;
 
+    /// The outputs and their tangents at once, for a primitive that computes both together or the outputs twice.
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+        let _ = cx;
+        None
+    }
+
     /// The outputs and the derivative there, for a primitive whose reverse mode must keep something of its forward
     /// pass that no operand and no output shows. `None`: the derivative is that of [`Primitive::jvp`].
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
@@ -114,6 +120,16 @@ pub struct Jvp<'a> {
     pub tangents: &'a [Option<Value>],
     /// Outputs.
     pub outs: &'a [Value],
+    /// Attributes.
+    pub params: &'a Params,
+}
+
+/// What a `value_and_jvp` rule is given.
+pub struct ValueAndJvp<'a> {
+    /// Operands.
+    pub primals: &'a [Value],
+    /// Their tangents, `None` for zero; there is at least one.
+    pub tangents: &'a [Option<Value>],
     /// Attributes.
     pub params: &'a Params,
 }
