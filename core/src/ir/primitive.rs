@@ -3,6 +3,7 @@
 use crate::aval::{Aval, Dim, Literal};
 use crate::device::HostArray;
 use crate::error::{Error, TypeError};
+use crate::ir::stablehlo::{Export, Operand};
 use crate::ir::{Atom, Control, Eqn, Lower, Params, Scalar, Value, refuse};
 use indexmap::IndexMap;
 use smallvec::SmallVec;
@@ -100,6 +101,19 @@ pub trait Primitive: fmt::Debug + Sync {
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let _ = cx;
         Err(Unsupported(format!("{}: no kernel", self.name())))
+    }
+
+    /// The outputs as operations of StableHLO. What holds nested programs needs no rule: they are written where the
+    /// kind says.
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        match (self.kind(), self.control(cx.params())) {
+            (_, Some(control)) => cx.control(&control),
+            (Kind::Call | Kind::Custom, _) => {
+                let (program, ins) = (cx.params().program("program"), cx.operands());
+                cx.program(&program, &ins)
+            }
+            _ => Err(Unsupported(format!("{}: no StableHLO form", self.name()))),
+        }
     }
 
     /// The same result by less work, where operands or attributes allow it.

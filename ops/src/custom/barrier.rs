@@ -3,7 +3,10 @@
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Transpose, Value, bind, is_tracing};
+use gavotte_core::ir::stablehlo::{Export, Operand};
+use gavotte_core::ir::{
+    Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Transpose, Unsupported, Value, bind, is_tracing,
+};
 use gavotte_core::tree::Tree;
 
 /// The identity on all its operands.
@@ -53,6 +56,10 @@ impl Primitive for Barrier {
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let values: Vec<Value> = cx.ins.iter().map(|(value, _)| value.clone()).collect();
         barrier(&values).into_iter().zip(cx.ins.iter().map(|(_, axis)| *axis)).collect()
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (ins, outs) = (cx.operands(), cx.outputs());
+        Ok(cx.op_many("optimization_barrier", &ins.iter().collect::<Vec<_>>(), &[], &outs))
     }
     fn kind(&self) -> Kind {
         Kind::Barrier

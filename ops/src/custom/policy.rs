@@ -3,6 +3,7 @@
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
     Attr, Batch, Batched, Jvp, Kind, Lower, Params, Primitive, Program, Rewrite, Sample, Scalar, Simplify, Transpose,
     Unsupported, Value, Var, bind1, refuse,
@@ -138,6 +139,9 @@ impl Primitive for CheckpointName {
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let index = cx.index();
         Ok(vec![cx.read(0, &index)?])
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        Ok(cx.operands())
     }
     // policies have been asked: the operand
     fn simplify(&self, _: &Simplify<'_>) -> Option<Rewrite> {

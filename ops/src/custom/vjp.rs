@@ -10,10 +10,11 @@ use gavotte_core::api::{Args, Fun, Function, avals, trace_function};
 use gavotte_core::aval::{Aval, Dim};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{place_axis, reduce_sum};
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Sample, Transpose, Value,
-    bind, interpret, quietly, refuse, trace,
+    Batch, Batched, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Sample, Transpose,
+    Unsupported, Value, bind, interpret, quietly, refuse, trace,
 };
 use gavotte_core::transform::{instantiate, jvp, transpose_call};
 use gavotte_core::tree::Tree;
@@ -258,6 +259,10 @@ impl Primitive for CustomLin {
         let params = Params::new().with("bwd", bwd).with("n_known", n_known);
         let operands: Vec<&Value> = cx.ins.iter().map(|(value, _)| value).collect();
         bind(CUSTOM_LIN, &operands, params).into_iter().map(|value| (value, Some(0))).collect()
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (forward, ins) = (transposed(&cx.params().program("bwd"), cx.params().axis("n_known")), cx.operands());
+        cx.program(&forward, &ins)
     }
     fn kind(&self) -> Kind {
         Kind::Opaque
