@@ -16,10 +16,11 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::{
     Atom, Batch, Batched, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Sample, Transpose,
-    Value, Var, bind, interpret, trace,
+    Value, ValueAndJvp, Var, bind, interpret, trace,
 };
 use gavotte_core::transform::{instantiate, jvp, linearize_with, transpose_call};
 use gavotte_core::tree::Tree;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A function that reverse mode runs again.
@@ -98,6 +99,25 @@ fn derivative_of(program: &Program, saved: &[Var], active: &[bool]) -> (Arc<Prog
     (Arc::new(standalone(traced)), places)
 }
 
+/// Results and tangents from one checkpoint, so that reverse mode of both computes the program again once.
+fn run_jvp(params: &Params, primals: &[Value], tangents: &[Option<Value>]) -> (Vec<Value>, Vec<Option<Value>>) {
+    let program = params.program("program");
+    let mut operands = primals.to_vec();
+    operands.extend(tangents.iter().flatten().cloned());
+    let mut places = vec![];
+    let traced = trace(&format!("{}_jvp", program.name), &avals(&operands), |mut values| {
+        let mut moves = values.split_off(primals.len()).into_iter();
+        let tangents: Vec<Option<Value>> =
+            tangents.iter().map(|tangent| tangent.as_ref().and_then(|_| moves.next())).collect();
+        let (mut outs, found) = jvp(&program, &[], &values, &tangents);
+        outs.extend(present(found, &mut places));
+        outs
+    });
+    let mut outs = bind_program(&operands, Arc::new(standalone(traced)), params);
+    let moves = outs.split_off(program.outs.len());
+    (outs, at_places(&places, &moves))
+}
+
 /// What a name was given to is known where the named value is: the rule of its equation may read it.
 fn also_unnamed(program: &Program, known: &mut Vec<(Var, Value)>) {
     for eqn in program.eqns.iter().rev().filter(|eqn| eqn.prim.name() == CHECKPOINT_NAME.name()) {
@@ -119,17 +139,11 @@ impl Primitive for Checkpoint {
     }
     // the derivative of the program, a checkpoint too
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
-        let program = cx.params.program("program");
-        let mut operands = cx.primals.to_vec();
-        operands.extend(cx.tangents.iter().flatten().cloned());
-        let mut places = vec![];
-        let traced = trace(&format!("{}_jvp", program.name), &avals(&operands), |mut values| {
-            let mut tangents = values.split_off(cx.primals.len()).into_iter();
-            let tangents: Vec<Option<Value>> =
-                cx.tangents.iter().map(|tangent| tangent.as_ref().and_then(|_| tangents.next())).collect();
-            present(jvp(&program, &[], &values, &tangents).1, &mut places)
-        });
-        at_places(&places, &bind_program(&operands, Arc::new(standalone(traced)), cx.params))
+        run_jvp(cx.params, cx.primals, cx.tangents).1
+    }
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+        let (outs, tangents) = run_jvp(cx.params, cx.primals, cx.tangents);
+        Some((outs.into(), tangents))
     }
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
         let program = cx.params.program("program");

@@ -11,10 +11,11 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::place_axis;
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Transpose, Value, bind, interpret, trace,
+    Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Transpose, Value, ValueAndJvp, bind, interpret, trace,
 };
 use gavotte_core::transform::transpose_call;
 use gavotte_core::tree::Tree;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A function with a rule for its tangents.
@@ -69,6 +70,18 @@ where
     })
 }
 
+/// Runs the rule: results, and their tangents.
+fn run_rule(params: &Params, primals: &[Value], tangents: &[Option<Value>]) -> (Vec<Value>, Vec<Option<Value>>) {
+    let (captured, args) = primals.split_at(params.axis("n_const"));
+    let (of_captured, tangents) = tangents.split_at(captured.len());
+    refuse_captured("custom_jvp", captured, of_captured.iter().map(Option::is_some));
+    let ins: Vec<Value> = primals.iter().cloned().chain(instantiated(&avals(args), tangents)).collect();
+    let mut outs = interpret(&params.program("rule"), &[], &ins);
+    let tangents = outs.split_off(params.program("program").outs.len());
+    let tangents = spread_some(&avals(&outs), tangents);
+    (outs, tangents)
+}
+
 impl Primitive for CustomJvp {
     fn name(&self) -> &'static str {
         "custom_jvp_call"
@@ -86,12 +99,11 @@ impl Primitive for CustomJvp {
     }
     // what the rule says
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
-        let (captured, args) = cx.primals.split_at(cx.params.axis("n_const"));
-        let (of_captured, tangents) = cx.tangents.split_at(captured.len());
-        refuse_captured("custom_jvp", captured, of_captured.iter().map(Option::is_some));
-        let ins: Vec<Value> = cx.primals.iter().cloned().chain(instantiated(&avals(args), tangents)).collect();
-        let found = interpret(&cx.params.program("rule"), &[], &ins).split_off(cx.outs.len());
-        spread_some(&avals(cx.outs), found)
+        run_rule(cx.params, cx.primals, cx.tangents).1
+    }
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+        let (outs, tangents) = run_rule(cx.params, cx.primals, cx.tangents);
+        Some((outs.into(), tangents))
     }
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         transpose_call(&cx.params.program("program"), cx.ins, cx.cotangents)

@@ -14,10 +14,11 @@ use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{place_axis, reduce_sum};
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Sample, Transpose,
-    Unsupported, Value, bind, interpret, quietly, refuse, trace,
+    Unsupported, Value, ValueAndJvp, bind, interpret, quietly, refuse, trace,
 };
 use gavotte_core::transform::{instantiate, jvp, transpose_call};
 use gavotte_core::tree::Tree;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A function with a rule for its cotangents.
@@ -99,6 +100,18 @@ fn run_fwd(params: &Params, primals: &[Value]) -> (Vec<Value>, Vec<Value>) {
     (outs, captured.chain(residuals).collect())
 }
 
+/// Runs `fwd`, then the transpose of `bwd`: results, and their tangents.
+fn run_forward(params: &Params, primals: &[Value], tangents: &[Option<Value>]) -> (Vec<Value>, Vec<Option<Value>>) {
+    let (captured, args) = primals.split_at(params.axis("n_const"));
+    let (of_captured, tangents) = tangents.split_at(captured.len());
+    refuse_captured("custom_vjp", captured, of_captured.iter().map(Option::is_some));
+    let (outs, mut ins) = run_fwd(params, primals);
+    let forward = transposed(&params.program("bwd"), ins.len());
+    ins.extend(instantiated(&avals(args), tangents));
+    let tangents = spread_some(&avals(&outs), interpret(&forward, &[], &ins));
+    (outs, tangents)
+}
+
 /// What `bwd` knows and tangents of its results, to tangents of the cotangents that it takes: its transpose.
 fn transposed(bwd: &Program, n_known: usize) -> Program {
     let mut ins = arg_avals(bwd);
@@ -159,13 +172,11 @@ impl Primitive for CustomVjp {
     }
     // ∂f = bwdᵀ
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
-        let (captured, args) = cx.primals.split_at(cx.params.axis("n_const"));
-        let (of_captured, tangents) = cx.tangents.split_at(captured.len());
-        refuse_captured("custom_vjp", captured, of_captured.iter().map(Option::is_some));
-        let mut ins = run_fwd(cx.params, cx.primals).1;
-        let forward = transposed(&cx.params.program("bwd"), ins.len());
-        ins.extend(instantiated(&avals(args), tangents));
-        spread_some(&avals(cx.outs), interpret(&forward, &[], &ins))
+        run_forward(cx.params, cx.primals, cx.tangents).1
+    }
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+        let (outs, tangents) = run_forward(cx.params, cx.primals, cx.tangents);
+        Some((outs.into(), tangents))
     }
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
         let n_const = cx.params.axis("n_const");
