@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::ir::{Atom, Index, Program, Var};
 use crate::kernel::{Instr, Kernel, Lowered, Step};
 use crate::pass::fuse::{Fusion, Place};
-use crate::runtime::control::{ControlPlan, first_carry};
+use crate::runtime::control::{ControlPlan, carry_operand};
 use std::fmt;
 
 /// Buffers begin at multiples of this many bytes.
@@ -226,10 +226,8 @@ fn reads_in_place(step: &Step, arg: Var, out: Var, fusion: &Fusion) -> bool {
         Step::Eval(_) => return false,
         Step::Control(step) => {
             let reads = |atom: &Atom| atom.var().is_some_and(|var| fusion.memory(var) == arg);
-            let first = first_carry(&step.control).and_then(|first| {
-                let k = step.eqn.outs.iter().position(|binder| binder.var == out)?;
-                Some(first + k)
-            });
+            let first = step.eqn.outs.iter().position(|binder| binder.var == out);
+            let first = first.and_then(|out| carry_operand(&step.control, out));
             let read: Vec<usize> = (0..step.eqn.ins.len()).filter(|i| reads(&step.eqn.ins[*i])).collect();
             return first.is_some_and(|first| read == [first]);
         }
