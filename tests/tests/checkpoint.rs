@@ -30,7 +30,7 @@ fn plain<'f>() -> Layer<'f> {
 
 /// The loss of a chain of layers, each with weights of its own.
 fn loss(one: Layer<'static>) -> impl Fn(Vec<Array>, Array) -> Array {
-    move |ws: Vec<Array>, x: Array| ws.into_iter().fold(x, |x, w| one(x, w)).square().sum(())
+    move |ws: Vec<Array>, x: Array| ws.into_iter().fold(x, &*one).square().sum(())
 }
 
 fn operands() -> (Vec<Array>, Array) {
@@ -64,7 +64,6 @@ fn a_chain_of_checkpoints_needs_less_memory_and_computes_again() {
     let (all, program, wanted) = compiled(loss(plain()));
     let (dots, with_dots, by_dots) = compiled(loss(checkpoint_with(layer, Policy::Dots)));
     let (least, again, by_nothing) = compiled(loss(checkpoint(layer)));
-    println!("bytes: plain {all}, dots {dots}, nothing {least}");
     assert!(least < dots && dots < all, "plain {all}, dots {dots}, nothing {least} bytes");
     // Each layer's operand is kept in any case; the policies differ in whole arrays for each layer.
     assert!(all - dots >= (LAYERS - 2) * STEP, "plain {all}, dots {dots}");
@@ -86,7 +85,6 @@ fn checkpoints_within_checkpoints_keep_still_less() {
     let four = checkpoint(|x: Array, ws: Vec<Array>| ws.into_iter().fold(x, |x, w| checkpoint(layer)(x, w)));
     let nested = move |ws: Vec<Array>, x: Array| ws.chunks(4).fold(x, |x, ws| four(x, ws.to_vec())).square().sum(());
     let (bytes, program, found) = compiled(nested);
-    println!("bytes: flat {flat}, nested {bytes}");
     // Of 16 operands, the first of each four and those of one four: 8 at most at a time.
     assert!(flat - bytes >= (LAYERS / 2 - 1) * STEP, "nested {bytes}, flat {flat} bytes");
     assert!(count(&program, "tanh") > 2 * LAYERS, "the inner ones are computed a third time");
