@@ -2,6 +2,7 @@
 
 mod array;
 mod contract;
+mod debug;
 mod elementwise;
 mod gather;
 mod generate;
@@ -16,12 +17,14 @@ pub mod segment;
 pub mod stax;
 
 pub use array::Array;
+pub use debug::{debug_print, with_debug_output};
 pub use gavotte_core::api::{
-    Args, Fun, Function, Jit, Stages, device_put, grad, jit, jit_with, jvp, linearize, make_program, value_and_grad,
-    value_and_grad_aux, vjp, vmap, vmap_axes,
+    Args, Change, ChangeKind, Compiled, Fun, Function, Jit, Lowered, Miss, Stage, device_put, grad, jit, jit_with, jvp,
+    linearize, make_program, value_and_grad, value_and_grad_aux, vjp, vmap, vmap_axes,
 };
 pub use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape, shape};
 pub use gavotte_core::error::Error;
+pub use gavotte_core::runtime::Options;
 pub use gavotte_core::tree::Tree;
 pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, zeros_like};
 pub use movement::{concatenate, stack};
@@ -41,6 +44,7 @@ pub fn registry() -> &'static Registry {
             contract::PRIMITIVES,
             gather::PRIMITIVES,
             generate::PRIMITIVES,
+            debug::PRIMITIVES,
         ])
     });
     &REGISTRY

@@ -26,14 +26,21 @@ pub fn evaluate(
     consts: &[Arc<HostArray>],
     sizes: &Sizes,
 ) -> Vec<Arc<HostArray>> {
+    let env = evaluate_values(program, args, consts, sizes);
+    program.outs.iter().map(|atom| read(*atom, &env)).collect()
+}
+
+/// [`evaluate`], with the value of every variable by number instead of the results.
+pub(crate) fn evaluate_values(
+    program: &Program,
+    args: &[Arc<HostArray>],
+    consts: &[Arc<HostArray>],
+    sizes: &Sizes,
+) -> Vec<Option<Arc<HostArray>>> {
     let mut env: Vec<Option<Arc<HostArray>>> = vec![None; program.n_var()];
     for (binder, array) in program.args.iter().zip(args).chain(program.consts.iter().zip(consts)) {
         env[binder.var.index()] = Some(array.clone());
     }
-    let read = |atom: Atom, env: &[Option<Arc<HostArray>>]| match atom {
-        Atom::Var(var) => env[var.index()].clone().expect("a verified program binds before it reads"),
-        Atom::Literal(literal) => Arc::new(HostArray::scalar(literal)),
-    };
     for eqn in &program.eqns {
         let ins: SmallVec<[Arc<HostArray>; 4]> = eqn.ins.iter().map(|atom| read(*atom, &env)).collect();
         let refs: SmallVec<[&HostArray; 4]> = ins.iter().map(|array| array.as_ref()).collect();
@@ -42,5 +49,13 @@ pub fn evaluate(
             env[binder.var.index()] = Some(array);
         }
     }
-    program.outs.iter().map(|atom| read(*atom, &env)).collect()
+    env
+}
+
+/// The value of an operand.
+fn read(atom: Atom, env: &[Option<Arc<HostArray>>]) -> Arc<HostArray> {
+    match atom {
+        Atom::Var(var) => env[var.index()].clone().expect("a verified program binds before it reads"),
+        Atom::Literal(literal) => Arc::new(HostArray::scalar(literal)),
+    }
 }

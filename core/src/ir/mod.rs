@@ -2,6 +2,7 @@
 
 mod bind;
 mod cursor;
+mod effect;
 mod eval;
 mod lower;
 mod params;
@@ -16,6 +17,8 @@ mod verify;
 pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
 pub(crate) use cursor::Cursor;
+pub use effect::{effects_take_place, without_effects};
+pub(crate) use eval::evaluate_values;
 pub use eval::{eval_concrete, evaluate};
 pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
 pub use params::{Attr, Params};

@@ -81,6 +81,12 @@ pub trait Primitive: fmt::Debug + Sync {
     /// What passes may know.
     fn kind(&self) -> Kind;
 
+    /// Whether running it does more than give its outputs, as printing does: each of its equations then runs once, in
+    /// program order, also where nobody reads what it gives. Such a primitive is [`Kind::Opaque`].
+    fn has_effect(&self) -> bool {
+        false
+    }
+
     /// Scalars of the outputs at [`Lower::index`].
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let _ = cx;

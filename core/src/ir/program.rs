@@ -100,6 +100,13 @@ pub struct Eqn {
     pub location: Location,
 }
 
+impl Eqn {
+    /// Whether running it does more than give its outputs, itself or in a program that it holds.
+    pub fn has_effect(&self) -> bool {
+        self.prim.has_effect() || self.params.programs_within().any(|program| program.has_effect())
+    }
+}
+
 impl PartialEq for Eqn {
     fn eq(&self, other: &Self) -> bool {
         self.prim.name() == other.prim.name()
@@ -158,6 +165,11 @@ impl Program {
         all.sort();
         all.dedup();
         all
+    }
+
+    /// Whether running it does more than give its results.
+    pub fn has_effect(&self) -> bool {
+        self.eqns.iter().any(Eqn::has_effect)
     }
 
     /// The same program with every symbol that has a size replaced by it, in nested programs too.

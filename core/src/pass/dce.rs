@@ -1,6 +1,6 @@
 //! `dce`: an equation that no result needs is dropped.
 //!
-//! Law: primitives have no effects, so what is not read is not missed. An equation of several outputs stays whole as
+//! Law: what is not read is not missed, unless it has an effect of its own: such an equation stays. An equation of several outputs stays whole as
 //! long as one is read. Arguments and constants stay: callers know them by their places.
 
 use crate::ir::{Atom, Eqn, Program};
@@ -14,7 +14,7 @@ pub(super) fn run(program: &Program) -> Program {
     mark(&program.outs, &mut live);
     let mut eqns: Vec<Eqn> = vec![];
     for eqn in program.eqns.iter().rev() {
-        if eqn.outs.iter().any(|binder| live[binder.var.index()]) {
+        if eqn.outs.iter().any(|binder| live[binder.var.index()]) || eqn.has_effect() {
             mark(&eqn.ins, &mut live);
             eqns.push(eqn.clone());
         }

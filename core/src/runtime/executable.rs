@@ -7,7 +7,9 @@ use crate::error::Error;
 use crate::ir::{Atom, Binder, Eqn, Location, Program, Value};
 use crate::kernel::{Step, lower_program};
 use crate::pass::fuse::{Explained, Fusion, fuse};
+use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
 use crate::runtime::cpu::{self, Memory};
+use crate::runtime::nans;
 use crate::runtime::plan::{ALIGN, Buffers, Plan, Shown};
 use crate::{pass, with_data};
 use std::cell::RefCell;
@@ -21,11 +23,16 @@ use std::time::{Duration, Instant};
 pub struct Options {
     /// How many threads run a program; results do not depend on it.
     pub threads: NonZeroUsize,
+    /// Whether every call looks for a NaN or an infinity in its results, and names the equation that made the first one
+    /// out of finite operands. Arguments are then kept, not written in place; results are the same.
+    pub check_nans: bool,
+    /// Whether `jit` prints why a call found no compiled program, on the standard error stream.
+    pub explain_misses: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threads: NonZeroUsize::MIN }
+        Options { threads: NonZeroUsize::MIN, check_nans: false, explain_misses: false }
     }
 }
 
@@ -40,6 +47,7 @@ pub struct Executable {
     out_avals: Vec<Aval>,
     consts: Vec<Arc<HostArray>>,
     threads: NonZeroUsize,
+    check_nans: bool,
     compile_time: Duration,
     plans: RefCell<Vec<Rc<Plan>>>,
     state: RefCell<State>,
@@ -76,6 +84,7 @@ impl Executable {
             steps,
             consts,
             threads: options.threads,
+            check_nans: options.check_nans,
             compile_time: start.elapsed(),
             plans: RefCell::default(),
             state: RefCell::default(),
@@ -126,8 +135,29 @@ impl Executable {
         Ok(Shown(&*self.plan(sizes)?, &self.steps).to_string())
     }
 
+    /// What each step costs for these sizes.
+    pub fn cost(&self, sizes: &Sizes) -> CostAnalysis {
+        CostAnalysis::new(&self.program, &self.steps, sizes)
+    }
+
+    /// The memory of a run for these sizes.
+    pub fn memory(&self, sizes: &Sizes) -> Result<MemoryAnalysis, Error> {
+        Ok(MemoryAnalysis::new(&self.program, &*self.plan(sizes)?))
+    }
+
     /// Runs the program. An argument that holds the last handle of its buffer may be written in place.
     pub fn call(&self, args: Vec<Value>, sizes: &Sizes) -> Result<Vec<Value>, Error> {
+        if !self.check_nans {
+            return self.run(args, sizes);
+        }
+        // An argument with another handle is not written in place.
+        let kept = args.iter().map(Value::to_host).collect::<Result<Vec<_>, _>>()?;
+        let outs = self.run(args, sizes)?;
+        nans::check(&self.program, &kept, &self.consts, sizes, &outs)?;
+        Ok(outs)
+    }
+
+    fn run(&self, args: Vec<Value>, sizes: &Sizes) -> Result<Vec<Value>, Error> {
         let plan = self.plan(sizes)?;
         self.check_args(&plan, &args)?;
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;

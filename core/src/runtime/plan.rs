@@ -283,8 +283,9 @@ impl fmt::Display for Shown<'_> {
         writeln!(f, "steps")?;
         for (i, (step, tiles)) in steps.iter().zip(&plan.kernels).enumerate() {
             match (step, tiles) {
-                (Step::Kernel(Kernel { name, .. }, _), Some(tiles)) => {
-                    writeln!(f, "  {i:3} @{name}: {}, {} units of work", describe(tiles), tiles.n_unit())?;
+                (Step::Kernel(kernel @ Kernel { name, .. }, _), Some(tiles)) => {
+                    let cost = kernel.cost(&plan.sizes);
+                    writeln!(f, "  {i:3} @{name}: {}, {} units of work; {cost}", describe(tiles), tiles.n_unit())?;
                 }
                 (Step::Eval(eqn), _) => writeln!(f, "  {i:3} {}: through the interpreter", eqn.prim.name())?,
                 _ => {}
