@@ -307,11 +307,7 @@ impl Tree for Value {
 }
 
 /// The children of a list, whose segments are their numbers.
-fn restore_items<T: Tree>(
-    name: &'static str,
-    saved: &Structure,
-    statics: &[StaticValue],
-) -> Result<TreeDef, Misfit> {
+fn restore_items<T: Tree>(name: &'static str, saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
     let children = saved.node(name)?.iter().enumerate().map(|(i, (segment, child))| {
         if *segment != i.to_string() {
             return Err(Misfit::new(format!("item {i} of {name} is called `{segment}`")));

@@ -164,7 +164,9 @@ impl Tree for Features {
     fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
         let child = match saved.node("Features")? {
             [(name, child)] if name == "dense" => restore_child::<Array>(Segment::Field("dense"), child, statics)?,
-            [(name, child)] if name == "sparse" => restore_child::<SparseFeatures>(Segment::Field("sparse"), child, statics)?,
+            [(name, child)] if name == "sparse" => {
+                restore_child::<SparseFeatures>(Segment::Field("sparse"), child, statics)?
+            }
             _ => return Err(Misfit::new("Features has one child: dense or sparse")),
         };
         Ok(TreeDef::Node("Features", vec![child]))

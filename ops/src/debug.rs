@@ -6,9 +6,7 @@ use gavotte_core::aval::{Aval, Dim, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::move_axis;
-use gavotte_core::ir::{
-    Attr, Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind, effects_take_place,
-};
+use gavotte_core::ir::{Attr, Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind, effects_take_place};
 use std::cell::RefCell;
 
 /// The primitives of this family.

@@ -13,6 +13,7 @@ mod operators;
 pub mod optimizers;
 pub mod random;
 mod reduce;
+mod saved;
 pub mod segment;
 pub mod stax;
 
@@ -30,6 +31,7 @@ pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, z
 pub use movement::{concatenate, stack};
 pub use operators::{Operand, stop_gradient, where_};
 pub use reduce::Axes;
+pub use saved::{load, load_like};
 
 use gavotte_core::ir::Registry;
 use std::sync::LazyLock;

@@ -76,7 +76,8 @@ fn one_program_serves(config: GatConfig, n_word: usize, sizes: &[usize]) -> Resu
 
         // Nothing is padded: symbols are the graph's own numbers.
         let lowered = shared.evaluate.lower(args)?;
-        let sizes: Vec<(String, usize)> = lowered.sizes().iter().map(|(symbol, size)| (symbol.to_string(), size)).collect();
+        let sizes: Vec<(String, usize)> =
+            lowered.sizes().iter().map(|(symbol, size)| (symbol.to_string(), size)).collect();
         let numbers = [("e", dataset.n_edge()), ("n", *n_node), ("z", dataset.features.n_nonzero())];
         let skipped = if config.attention == Attention::Dense { 1 } else { 0 };
         let numbers: Vec<_> = numbers.into_iter().skip(skipped).map(|(symbol, size)| (symbol.into(), size)).collect();

@@ -6,6 +6,7 @@ mod grad;
 mod jit;
 mod lowered;
 mod miss;
+mod saved;
 mod vmap;
 
 pub use device_put::device_put;

@@ -95,7 +95,7 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry) -> Result<Eqn, Error> {
         c.expect("=")?;
     }
     let name_at = c.place();
-    let name = c.name("a primitive")?;
+    let name = c.name(if outs.is_empty() { "an equation or `return`" } else { "a primitive" })?;
     let Some(prim) = registry.get(name) else {
         return Err(c.error_at(name_at, format!("`{name}` is no primitive")));
     };

@@ -124,7 +124,10 @@ impl MemoryAnalysis {
 impl fmt::Display for MemoryAnalysis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let MemoryAnalysis { arguments, constants, results, temporaries, peak, .. } = self;
-        writeln!(f, "arguments {arguments} bytes, constants {constants}, results {results}, temporaries {temporaries}")?;
+        writeln!(
+            f,
+            "arguments {arguments} bytes, constants {constants}, results {results}, temporaries {temporaries}"
+        )?;
         writeln!(f, "peak {peak} bytes, {} less where arguments are given away", self.donated())
     }
 }

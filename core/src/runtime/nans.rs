@@ -78,10 +78,7 @@ struct Made {
 impl Numbers {
     fn of(array: &HostArray) -> Numbers {
         fn find<T: Copy>(xs: &[T], is_nan: fn(T) -> bool, is_infinite: fn(T) -> bool) -> Numbers {
-            Numbers {
-                nan: xs.iter().position(|x| is_nan(*x)),
-                infinity: xs.iter().position(|x| is_infinite(*x)),
-            }
+            Numbers { nan: xs.iter().position(|x| is_nan(*x)), infinity: xs.iter().position(|x| is_infinite(*x)) }
         }
         match array.data() {
             Data::F32(xs) => find(xs, f32::is_nan, f32::is_infinite),
