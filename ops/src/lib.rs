@@ -2,6 +2,7 @@
 
 mod array;
 mod contract;
+mod control;
 mod debug;
 mod elementwise;
 mod gather;
@@ -18,6 +19,7 @@ pub mod segment;
 pub mod stax;
 
 pub use array::Array;
+pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
 pub use debug::{debug_print, with_debug_output};
 pub use gavotte_core::api::{
     Args, Change, ChangeKind, Compiled, Fun, Function, Jit, Lowered, Miss, Stage, device_put, grad, jit, jit_with, jvp,
@@ -46,6 +48,7 @@ pub fn registry() -> &'static Registry {
             contract::PRIMITIVES,
             gather::PRIMITIVES,
             generate::PRIMITIVES,
+            control::PRIMITIVES,
             debug::PRIMITIVES,
         ])
     });

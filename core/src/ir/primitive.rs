@@ -3,7 +3,7 @@
 use crate::aval::{Aval, Dim, Literal};
 use crate::device::HostArray;
 use crate::error::TypeError;
-use crate::ir::{Atom, Eqn, Lower, Params, Scalar, Value};
+use crate::ir::{Atom, Control, Eqn, Lower, Params, Scalar, Value};
 use indexmap::IndexMap;
 use smallvec::SmallVec;
 use std::fmt;
@@ -82,9 +82,15 @@ pub trait Primitive: fmt::Debug + Sync {
     fn kind(&self) -> Kind;
 
     /// Whether running it does more than give its outputs, as printing does: each of its equations then runs once, in
-    /// program order, also where nobody reads what it gives. Such a primitive is [`Kind::Opaque`].
+    /// program order, also where nobody reads what it gives. Such a primitive is [`Kind::Opaque`] and has no outputs.
     fn has_effect(&self) -> bool {
         false
+    }
+
+    /// What it runs, for a primitive of the kind [`Kind::Control`].
+    fn control(&self, params: &Params) -> Option<Control> {
+        let _ = params;
+        None
     }
 
     /// Scalars of the outputs at [`Lower::index`].

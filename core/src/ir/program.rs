@@ -1,9 +1,10 @@
 //! Programs: single-assignment, straight-line, typed at every binder.
 
 use crate::aval::{Aval, Literal, Sizes, Symbol};
-use crate::ir::{Kind, Params, Primitive};
+use crate::ir::{Attr, Kind, Params, Primitive};
 use smallvec::SmallVec;
 use std::fmt;
+use std::sync::Arc;
 
 /// A variable, numbered in the order of binders: arguments, constants, equations.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -70,6 +71,16 @@ impl Location {
         Location(Some(std::panic::Location::caller()))
     }
 
+    /// The user's line for which a transformation binds equations now; else the place of the caller.
+    #[track_caller]
+    pub fn current() -> Self {
+        // Not `unwrap_or_else(Location::caller)`: a function that is passed has the standard library as its caller.
+        match crate::ir::bind::location() {
+            Some(location) => location,
+            None => Location::caller(),
+        }
+    }
+
     /// Whether the place is known.
     pub fn is_known(self) -> bool {
         self.0.is_some()
@@ -104,6 +115,24 @@ impl Eqn {
     /// Whether running it does more than give its outputs, itself or in a program that it holds.
     pub fn has_effect(&self) -> bool {
         self.prim.has_effect() || self.params.programs_within().any(|program| program.has_effect())
+    }
+
+    /// The same equation without the effects of what it runs.
+    pub(crate) fn without_effects(&self) -> Eqn {
+        fn put(attr: &Attr) -> Attr {
+            match attr {
+                Attr::Program(program) => Attr::Program(Arc::new(program.without_effects())),
+                Attr::List(attrs) => Attr::List(attrs.iter().map(put).collect()),
+                other => other.clone(),
+            }
+        }
+        match self.prim.kind() {
+            // A nested program with rules of its own stays as its rules know it.
+            Kind::Control | Kind::Call if self.has_effect() => {
+                Eqn { params: self.params.map(&mut put), ..self.clone() }
+            }
+            _ => self.clone(),
+        }
     }
 }
 
@@ -170,6 +199,13 @@ impl Program {
     /// Whether running it does more than give its results.
     pub fn has_effect(&self) -> bool {
         self.eqns.iter().any(Eqn::has_effect)
+    }
+
+    /// The same program without the equations that are there for their effect, in loops, branches and calls too. Where
+    /// both run, only one of them does more than give results.
+    pub fn without_effects(&self) -> Program {
+        let kept = self.eqns.iter().filter(|eqn| !eqn.prim.has_effect());
+        Program { eqns: kept.map(Eqn::without_effects).collect(), ..self.clone() }.renumbered()
     }
 
     /// The same program with every symbol that has a size replaced by it, in nested programs too.

@@ -8,8 +8,10 @@
 use crate::aval::Sizes;
 use crate::device::{Data, HostArray};
 use crate::error::Error;
-use crate::ir::{Atom, Eqn, Program, Value, evaluate_values, without_effects};
+use crate::ir::{Atom, Eqn, Program, Value, Values, evaluate_values, observed, without_effects};
+use std::cell::OnceCell;
 use std::fmt::Write;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Checks results; the error names the equation, its line, the place, and its operands.
@@ -23,42 +25,74 @@ pub(super) fn check(
     let results = results.iter().map(Value::to_host).collect::<Result<Vec<_>, _>>()?;
     let Some(wrong) = results.iter().position(|array| Numbers::of(array).is_wrong()) else { return Ok(()) };
     let values = without_effects(|| evaluate_values(program, args, consts, sizes));
-    let value = |atom: Atom| match atom {
-        Atom::Var(var) => values[var.index()].clone().expect("a verified program binds before it reads"),
-        Atom::Literal(literal) => Arc::new(HostArray::scalar(literal)),
-    };
-    let mut leads = vec![false; program.n_var()];
-    let mark = |atoms: &[Atom], leads: &mut [bool]| {
-        for atom in atoms {
-            if let Atom::Var(var) = atom {
-                leads[var.index()] |= Numbers::of(&value(*atom)).is_wrong();
-            }
-        }
-    };
-    mark(&program.outs, &mut leads);
-    if !program.outs.iter().any(|atom| Numbers::of(&value(*atom)).is_wrong()) {
+    if !program.outs.iter().any(|atom| Numbers::of(&value(*atom, &values)).is_wrong()) {
         return Err(Error::NotFinite(format!(
             "check_nans: result {wrong} of @{} is not finite, and no equation of it makes such a number by itself\n  \
              the numbers are too near to the end of their range: compute in f64, or scale them",
             program.name
         )));
     }
+    let Some((eqn, why)) = culprit(program, &values) else { return Ok(()) };
+    let nested = within(eqn, &values, sizes);
+    Err(Error::NotFinite(format!("check_nans: {}", nested.unwrap_or(why))))
+}
+
+/// The value of an operand.
+fn value(atom: Atom, values: &Values) -> Arc<HostArray> {
+    match atom {
+        Atom::Var(var) => values[var.index()].clone().expect("a verified program binds before it reads"),
+        Atom::Literal(literal) => Arc::new(HostArray::scalar(literal)),
+    }
+}
+
+/// The first equation on the way to a result that is not finite which makes such a number, and what to say of it.
+fn culprit<'a>(program: &'a Program, values: &Values) -> Option<(&'a Eqn, String)> {
+    let mut leads = vec![false; program.n_var()];
+    let mark = |atoms: &[Atom], leads: &mut [bool]| {
+        for atom in atoms {
+            if let Atom::Var(var) = atom {
+                leads[var.index()] |= Numbers::of(&value(*atom, values)).is_wrong();
+            }
+        }
+    };
+    mark(&program.outs, &mut leads);
     let mut first = None;
     for eqn in program.eqns.iter().rev() {
         if !eqn.outs.iter().any(|binder| leads[binder.var.index()]) {
             continue;
         }
         mark(&eqn.ins, &mut leads);
-        let ins: Vec<Arc<HostArray>> = eqn.ins.iter().map(|atom| value(*atom)).collect();
+        let ins: Vec<Arc<HostArray>> = eqn.ins.iter().map(|atom| value(*atom, values)).collect();
         let operands: Numbers = ins.iter().map(|array| Numbers::of(array)).fold(Numbers::default(), Numbers::and);
         for binder in eqn.outs.iter().filter(|binder| leads[binder.var.index()]) {
-            let out = value(Atom::Var(binder.var));
+            let out = value(Atom::Var(binder.var), values);
             if let Some(made) = operands.made(&Numbers::of(&out)) {
-                first = Some(describe(program, eqn, binder.var, &out, &ins, made));
+                first = Some((eqn, describe(program, eqn, binder.var, &out, &ins, made)));
             }
         }
     }
-    first.map_or(Ok(()), |why| Err(Error::NotFinite(why)))
+    first
+}
+
+/// The equation within the programs that `eqn` runs, in the first turn that makes such a number.
+fn within(eqn: &Eqn, values: &Values, sizes: &Sizes) -> Option<String> {
+    eqn.params.programs_within().next()?;
+    let found: Rc<OnceCell<String>> = Rc::default();
+    let observer = {
+        let found = found.clone();
+        move |program: &Program, values: &Values| {
+            if found.get().is_none()
+                && let Some((_, why)) = culprit(program, values)
+            {
+                let _ = found.set(why);
+            }
+        }
+    };
+    let ins: Vec<Arc<HostArray>> = eqn.ins.iter().map(|atom| value(*atom, values)).collect();
+    let refs: Vec<&HostArray> = ins.iter().map(|array| array.as_ref()).collect();
+    without_effects(|| observed(observer, || eqn.prim.eval(&refs, &eqn.params.at(sizes))));
+    let why = found.get()?;
+    Some(format!("{why}\n  within {} at {}", eqn.prim.name(), eqn.location))
 }
 
 /// What is not finite among some numbers: the first place of each.
@@ -117,7 +151,7 @@ fn describe(
     let Made { what, at, of } = made;
     let place = place_of(at, &out.shape());
     let mut text = format!(
-        "check_nans: {} makes {what} of {of} operands in @{}\n  {}\n  at {}\n  {var} is {:?} at {place}",
+        "{} makes {what} of {of} operands in @{}\n  {}\n  at {}\n  {var} is {:?} at {place}",
         eqn.prim.name(),
         program.name,
         one_line(eqn),

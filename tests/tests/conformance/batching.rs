@@ -73,7 +73,7 @@ fn vmap_agrees_with_a_loop() {
 #[test]
 fn vmap_of_vjp_agrees_with_a_loop() {
     check_all(cases(), |case| {
-        let Some((program, arrays)) = case.differentiable() else { return Ok(()) };
+        let Some((program, arrays)) = case.differentiable().filter(|_| case.is_reversed()) else { return Ok(()) };
         let gradient = vjp_program(&program);
         let mut random = Random::new(10);
         let mut each = vec![];

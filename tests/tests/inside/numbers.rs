@@ -3,7 +3,8 @@
 use crate::{assert_contains, refusal, vector};
 use gavotte::segment::Segments;
 use gavotte::{
-    Array, Error, Function, Jit, Options, Tree, debug_print, grad, jit_with, where_, with_debug_output, zeros_like,
+    Array, Error, Function, Jit, Options, Tree, debug_print, grad, jit_with, scan, where_, with_debug_output,
+    zeros_like,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -146,4 +147,34 @@ fn looking_again_prints_nothing() {
     let result = with_debug_output(move |line| kept.borrow_mut().push(line.into()), || f.try_call((vector(&[-1.0]),)));
     assert!(result.is_err());
     assert_eq!(*lines.borrow(), ["x = [-1.0]"]);
+}
+
+#[test]
+fn within_a_loop_the_turns_equation_is_named() {
+    let line = line!() + 3;
+    let f = checked(|xs: Array| {
+        let turn = |sum: Array, x: Array| {
+            let log = x.log();
+            let safe = where_(&x.gt(2f32), &log, zeros_like(&x));
+            (sum + log, safe)
+        };
+        scan(turn, Array::scalar(0f32), xs).0
+    });
+    assert!(f.try_call((vector(&[1.0, 2.0, 3.0]),)).is_ok());
+    let message = refusal(f.try_call((vector(&[1.0, 0.0, -1.0]),)));
+    assert_contains(&message, &["check_nans: log makes an infinity of finite operands in @turn", "f32[] 0.0"]);
+    assert_contains(&message, &[&format!("numbers.rs:{line}:"), "\n  within scan at tests/tests/inside/numbers.rs:"]);
+}
+
+#[test]
+fn what_a_mask_hides_within_a_loop_is_nobodys_concern() {
+    let f = checked(|xs: Array| {
+        let turn = |sum: Array, x: Array| {
+            let safe = where_(&x.gt(0f32), x.log(), zeros_like(&x));
+            (sum + safe / (x + 1f32), Array::scalar(0f32))
+        };
+        scan(turn, Array::scalar(0f32), xs).0
+    });
+    assert!(f.try_call((vector(&[1.0, 0.0, 3.0]),)).is_ok());
+    assert_contains(&refusal(f.try_call((vector(&[0.0, -1.0]),))), &["div makes a NaN of finite operands in @turn"]);
 }
