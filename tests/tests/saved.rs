@@ -82,7 +82,7 @@ fn training_step(traces: &Cell<usize>) -> impl Fn(Model, Segments, Array, Key) -
             for Layer { w, b } in &model.layers {
                 h = segments.sum(&segments.gather(&h.matmul(w))).tanh();
                 if let Some(b) = b {
-                    h = h + b;
+                    h += b;
                 }
             }
             let kept = mask.select(&h, &shift * 0.5f32);
