@@ -168,9 +168,7 @@ fn a_diverging_run_keeps_the_last_good_parameters() {
 
 #[test]
 fn check_nans_names_the_operation_and_its_line() {
-    let train = |more: &str| {
-        run(words("train --dataset karate --check-nans --quiet --epochs 4").chain(words(more)))
-    };
+    let train = |more: &str| run(words("train --dataset karate --check-nans --quiet --epochs 4").chain(words(more)));
     let output = train("--lr 1e30");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let message = stderr(&output);
