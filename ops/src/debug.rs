@@ -5,8 +5,11 @@ use crate::movement::reject;
 use gavotte_core::aval::{Aval, Dim, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::move_axis;
-use gavotte_core::ir::{Attr, Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind, effects_take_place};
+use gavotte_core::ir::{
+    Attr, Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Unsupported, Value, bind, effects_take_place,
+};
 use std::cell::RefCell;
 
 /// The primitives of this family.
@@ -223,6 +226,9 @@ impl Primitive for DebugPrint {
     }
     fn has_effect(&self) -> bool {
         true
+    }
+    fn stablehlo(&self, _: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        Err(Unsupported("debug_print: StableHLO has no printing on the host; export a function without it".into()))
     }
     fn samples(&self) -> Vec<Sample> {
         let x = || HostArray::new(&[3], vec![0.5f32, -1.0, 2.0]);

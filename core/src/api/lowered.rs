@@ -7,7 +7,6 @@ use crate::aval::{Aval, Sizes};
 use crate::error::Error;
 use crate::ir::structural::call;
 use crate::ir::{PrintOptions, Program, Value, is_tracing, refuse};
-use crate::kernel::Step;
 use crate::runtime::{CostAnalysis, Executable, MemoryAnalysis, Options};
 use crate::tree::{Tree, TreeDef};
 use std::cell::OnceCell;
@@ -103,6 +102,8 @@ pub enum Stage {
     Kernels,
     /// Where each array is, and what each step costs.
     Plan,
+    /// The program after all passes as a StableHLO module, for the sizes of the arguments.
+    Stablehlo,
 }
 
 /// A function traced and lowered to kernels for the types of its arguments: to look at, and to compile.
@@ -156,8 +157,9 @@ impl<A, O> Lowered<A, O> {
             Stage::Traced => self.program().to_text(options),
             Stage::Optimized => self.executable.program().to_text(options),
             Stage::Fused => self.executable.fused_text(),
-            Stage::Kernels => self.executable.steps().iter().map(shown).collect(),
+            Stage::Kernels => self.executable.steps().iter().map(|step| format!("{step}\n")).collect(),
             Stage::Plan => self.executable.plan_text(&self.sizes)?,
+            Stage::Stablehlo => self.executable.program().to_stablehlo(&self.sizes)?,
         })
     }
 
@@ -193,14 +195,6 @@ impl<A: Args, O: Tree> Lowered<A, O> {
             O::unflatten(&staged.out_def, outs.unwrap_or_else(|error| refuse(error)))
         });
         Ok(Compiled { fun, lowered: self.clone() })
-    }
-}
-
-/// A step, with a blank line behind it.
-fn shown(step: &Step) -> String {
-    match step {
-        Step::Kernel(kernel, _) => format!("{kernel}\n"),
-        Step::Eval(eqn) => format!("interpreted {eqn}\n\n"),
     }
 }
 

@@ -11,6 +11,7 @@ mod parse;
 mod primitive;
 mod print;
 mod program;
+pub mod stablehlo;
 pub mod structural;
 mod value;
 mod verify;
@@ -27,7 +28,7 @@ pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
 pub use primitive::{
     Batch, Batched, Derivative, Jvp, Kind, Linear, Linearize, Linearized, Primitive, Registry, Rewrite, Sample,
-    Simplify, Transpose, Unsupported,
+    Simplify, Transpose, Unsupported, ValueAndJvp,
 };
 pub use print::PrintOptions;
 pub(crate) use program::atom_aval;

@@ -3,6 +3,7 @@
 use crate::aval::{Aval, Dim, Literal};
 use crate::device::HostArray;
 use crate::error::TypeError;
+use crate::ir::stablehlo::{Export, Operand};
 use crate::ir::{Atom, Control, Eqn, Lower, Params, Scalar, Value};
 use indexmap::IndexMap;
 use smallvec::SmallVec;
@@ -62,6 +63,12 @@ pub trait Primitive: fmt::Debug + Sync {
     /// Tangents of the outputs, `None` for zero. At least one operand has a tangent.
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>>;
 
+    /// The outputs and their tangents at once, for a primitive that computes both together or the outputs twice.
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+        let _ = cx;
+        None
+    }
+
     /// The outputs and the derivative there, for a primitive whose reverse mode must keep something of its forward
     /// pass that no operand and no output shows. `None`: the derivative is that of [`Primitive::jvp`].
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
@@ -99,6 +106,19 @@ pub trait Primitive: fmt::Debug + Sync {
         Err(Unsupported(format!("{}: no kernel", self.name())))
     }
 
+    /// The outputs as operations of StableHLO. What holds nested programs needs no rule: they are written where the
+    /// kind says.
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        match (self.kind(), self.control(cx.params())) {
+            (_, Some(control)) => cx.control(&control),
+            (Kind::Call | Kind::Custom, _) => {
+                let (program, ins) = (cx.params().program("program"), cx.operands());
+                cx.program(&program, &ins)
+            }
+            _ => Err(Unsupported(format!("{}: no StableHLO form", self.name()))),
+        }
+    }
+
     /// The same result by less work, where operands or attributes allow it.
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
         let _ = cx;
@@ -117,6 +137,16 @@ pub struct Jvp<'a> {
     pub tangents: &'a [Option<Value>],
     /// Outputs.
     pub outs: &'a [Value],
+    /// Attributes.
+    pub params: &'a Params,
+}
+
+/// What a `value_and_jvp` rule is given.
+pub struct ValueAndJvp<'a> {
+    /// Operands.
+    pub primals: &'a [Value],
+    /// Their tangents, `None` for zero; there is at least one.
+    pub tangents: &'a [Option<Value>],
     /// Attributes.
     pub params: &'a Params,
 }

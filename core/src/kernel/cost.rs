@@ -37,6 +37,18 @@ impl Add for Cost {
     }
 }
 
+impl Cost {
+    /// The same so many times.
+    pub fn times(self, n: u64) -> Cost {
+        Cost {
+            flops: self.flops * n,
+            transcendentals: self.transcendentals * n,
+            bytes_read: self.bytes_read * n,
+            bytes_written: self.bytes_written * n,
+        }
+    }
+}
+
 impl Sum for Cost {
     fn sum<I: Iterator<Item = Cost>>(costs: I) -> Cost {
         costs.fold(Cost::default(), Cost::add)

@@ -9,6 +9,6 @@ mod verify;
 
 pub use cost::{Cost, bytes_at};
 pub use ir::{Instr, Kernel, Loop, LoopKind};
-pub use lower::{Step, lower_program};
+pub use lower::{ControlStep, Lowered, Step, lower_program};
 pub use parse::parse_kernel;
 pub use verify::verify_kernel;

@@ -2,7 +2,7 @@
 //!
 //! Laws that every pass keeps: the result is well formed and renumbered; arguments, constants and results keep their
 //! places and types; results keep their bits, save that a zero may change its sign and a NaN its payload; an equation
-//! that stays keeps its location. A pass asks a primitive for its kind and its rules, never for its name, and takes
+//! that stays keeps its location. The programs of loops and branches get the same passes. A pass asks a primitive for its kind and its rules, never for its name, and takes
 //! time linear in the size of the program.
 
 mod cse;
@@ -13,7 +13,7 @@ mod inline;
 mod names;
 mod simplify;
 
-use crate::ir::{Program, verify};
+use crate::ir::{Eqn, Kind, Program, verify};
 use std::time::{Duration, Instant};
 
 /// A rewriting of programs. Its name is its file, its folder of file tests and its label in timings.
@@ -23,8 +23,23 @@ pub struct Pass {
     pub name: &'static str,
     /// What it does, in a line.
     pub about: &'static str,
-    /// Does it.
+    /// Does it to a program, not to those within it.
     pub run: fn(&Program) -> Program,
+}
+
+impl Pass {
+    /// Does it to the programs of loops and branches, then to the program.
+    pub fn apply(&self, program: &Program) -> Program {
+        let holds = |eqn: &Eqn| eqn.prim.kind() == Kind::Control;
+        if !program.eqns.iter().any(holds) {
+            return (self.run)(program);
+        }
+        let mut program = program.clone();
+        for eqn in program.eqns.iter_mut().filter(|eqn| holds(eqn)) {
+            eqn.params = eqn.params.map_programs(&|nested| self.apply(nested));
+        }
+        (self.run)(&program)
+    }
 }
 
 /// Every pass.
@@ -61,7 +76,7 @@ pub fn optimize_with(program: &Program, observer: &mut dyn FnMut(&Pass, &Program
     let passes = PIPELINE.iter().map(|name| find(name).expect("the pipeline names passes of the table"));
     passes.fold(program.clone(), |program, pass| {
         let start = Instant::now();
-        let result = (pass.run)(&program);
+        let result = pass.apply(&program);
         let took = start.elapsed();
         if cfg!(debug_assertions)
             && let Err(error) = verify(&result)

@@ -1,22 +1,73 @@
 //! What a compiled program costs, known before its first run: arithmetic, traffic, memory.
 
-use crate::aval::Sizes;
-use crate::ir::{Atom, Eqn, Location, Program, atom_aval};
+use crate::aval::{Aval, Sizes};
+use crate::ir::{Atom, Control, Location, Program, atom_aval};
 use crate::kernel::{Cost, Step, bytes_at};
 use crate::runtime::plan::{Buffers, Plan, bytes_of};
 use std::fmt;
 
+/// How a step runs, as far as its cost is known by it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StepKind {
+    /// As a kernel: everything is counted.
+    Kernel,
+    /// Through the interpreter: only the bytes of operands and outputs are counted.
+    Interpreted,
+    /// A loop of so many turns.
+    Turns(usize),
+    /// A loop that ends when it likes: one turn of it is counted.
+    AnyTurns,
+    /// One of several programs: the one with the most operations is counted.
+    Branches,
+}
+
 /// What one step costs.
 #[derive(Clone, Debug)]
 pub struct StepCost {
-    /// The kernel's name, or the primitive's where it runs through the interpreter.
+    /// The kernel's name, or the primitive's.
     pub name: String,
     /// The user's line behind it.
     pub location: Location,
-    /// What it costs. For a step of the interpreter only the bytes are known: its operands and outputs.
+    /// What it costs.
     pub cost: Cost,
-    /// Whether it runs through the interpreter.
-    pub interpreted: bool,
+    /// How it runs.
+    pub kind: StepKind,
+}
+
+impl StepCost {
+    fn new(step: &Step, avals: &[Aval], sizes: &Sizes) -> StepCost {
+        let bytes = |atom: &Atom| bytes_at(&atom_aval(*atom, avals), sizes);
+        match step {
+            Step::Kernel(kernel, location) => StepCost {
+                name: kernel.name.clone(),
+                location: *location,
+                cost: kernel.cost(sizes),
+                kind: StepKind::Kernel,
+            },
+            Step::Eval(eqn) => {
+                let bytes_read = eqn.ins.iter().map(bytes).sum();
+                let bytes_written = eqn.outs.iter().map(|binder| bytes_at(&binder.aval, sizes)).sum();
+                let cost = Cost { bytes_read, bytes_written, ..Cost::default() };
+                StepCost { name: eqn.prim.name().into(), location: eqn.location, cost, kind: StepKind::Interpreted }
+            }
+            Step::Control(step) => {
+                let nested =
+                    step.nested.iter().map(|nested| CostAnalysis::new(&nested.program, &nested.steps, sizes).total);
+                let (cost, kind) = match &step.control {
+                    Control::Scan { length, .. } => {
+                        let turns = length.at(sizes).as_usize().unwrap_or(0);
+                        (nested.sum::<Cost>().times(turns as u64), StepKind::Turns(turns))
+                    }
+                    Control::While { .. } => (nested.sum(), StepKind::AnyTurns),
+                    Control::Switch { .. } => {
+                        let dearest = nested.max_by_key(|cost| cost.flops + cost.transcendentals);
+                        (dearest.unwrap_or_default(), StepKind::Branches)
+                    }
+                };
+                StepCost { name: step.eqn.prim.name().into(), location: step.eqn.location, cost, kind }
+            }
+        }
+    }
 }
 
 /// What a compiled program costs, step by step.
@@ -31,27 +82,7 @@ pub struct CostAnalysis {
 impl CostAnalysis {
     pub(super) fn new(program: &Program, steps: &[Step], sizes: &Sizes) -> CostAnalysis {
         let avals = program.avals();
-        let bytes = |atom: &Atom| bytes_at(&atom_aval(*atom, &avals), sizes);
-        let interpreted = |eqn: &Eqn| Cost {
-            bytes_read: eqn.ins.iter().map(bytes).sum(),
-            bytes_written: eqn.outs.iter().map(|binder| bytes_at(&binder.aval, sizes)).sum(),
-            ..Cost::default()
-        };
-        let step = |step: &Step| match step {
-            Step::Kernel(kernel, location) => StepCost {
-                name: kernel.name.clone(),
-                location: *location,
-                cost: kernel.cost(sizes),
-                interpreted: false,
-            },
-            Step::Eval(eqn) => StepCost {
-                name: eqn.prim.name().into(),
-                location: eqn.location,
-                cost: interpreted(eqn),
-                interpreted: true,
-            },
-        };
-        let steps: Vec<StepCost> = steps.iter().map(step).collect();
+        let steps: Vec<StepCost> = steps.iter().map(|step| StepCost::new(step, &avals, sizes)).collect();
         let total = steps.iter().map(|step| step.cost).sum();
         CostAnalysis { steps, total }
     }
@@ -59,8 +90,14 @@ impl CostAnalysis {
 
 impl fmt::Display for CostAnalysis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for StepCost { name, cost, interpreted, .. } in &self.steps {
-            let how = if *interpreted { " through the interpreter" } else { "" };
+        for StepCost { name, cost, kind, .. } in &self.steps {
+            let how = match kind {
+                StepKind::Kernel => String::new(),
+                StepKind::Interpreted => " through the interpreter".into(),
+                StepKind::Turns(turns) => format!(" in {turns} turns"),
+                StepKind::AnyTurns => ", each turn".into(),
+                StepKind::Branches => ", the dearest branch".into(),
+            };
             writeln!(f, "@{name}{how}: {cost}")?;
         }
         writeln!(f, "total: {}", self.total)

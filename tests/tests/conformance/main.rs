@@ -105,7 +105,7 @@ fn simplify_keeps_values() {
         for program in programs {
             verify(&program).map_err(|error| error.to_string())?;
             let simplify = pass::find("simplify").expect("it is a pass");
-            let simple = (simplify.run)(&program);
+            let simple = simplify.apply(&program);
             verify(&simple).map_err(|error| error.to_string())?;
             let wanted = run(&program, &case.ins);
             if wanted.iter().flat_map(numbers).any(|x| x.is_nan()) {

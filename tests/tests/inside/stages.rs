@@ -2,9 +2,12 @@
 
 use crate::{assert_contains, refusal, vector};
 use gavotte::segment::Segments;
-use gavotte::{Array, Compiled, Dim, Error, Lowered, Stage, Tree, jit, make_program, vmap};
+use gavotte::{
+    Array, Compiled, Dim, Error, Lowered, Stage, Tree, cond, debug_print, jit, make_program, scan, vmap, while_loop,
+};
 use gavotte_core::ir::{PrintOptions, parse};
 use gavotte_core::kernel::Cost;
+use gavotte_core::runtime::StepKind;
 use std::cell::Cell;
 
 #[derive(Tree, Clone)]
@@ -146,7 +149,7 @@ fn members_of_segments_count_by_their_total() -> Result<(), Error> {
 #[test]
 fn steps_of_the_interpreter_count_their_arrays() -> Result<(), Error> {
     let cost = jit(|x: Array| x.argmax(1)).lower((rows(4, 5),))?.cost_analysis();
-    assert!(cost.steps.iter().any(|step| step.interpreted && step.name == "argmax"));
+    assert!(cost.steps.iter().any(|step| step.kind == StepKind::Interpreted && step.name == "argmax"));
     assert_eq!(cost.total, Cost { bytes_read: 80, bytes_written: 16, ..Cost::default() });
     assert_contains(&cost.to_string(), &["@argmax through the interpreter"]);
     Ok(())
@@ -180,5 +183,36 @@ fn costs_follow_the_sizes_of_symbols() -> Result<(), Error> {
         assert_eq!(lowered.memory_analysis()?.arguments, (16 * n).next_multiple_of(64));
     }
     assert_eq!(f.n_entry(), 1);
+    Ok(())
+}
+
+#[test]
+fn loops_count_their_turns_and_branches_the_dearest() -> Result<(), Error> {
+    let x = || Array::scalar(1f32);
+    let sum = jit(|x: Array, xs: Array| scan(|sum: Array, x: Array| ((sum * 2f32 + x).exp(), ()), x, xs).0);
+    let cost = sum.lower((x(), vector(&[1.0; 7])))?.cost_analysis();
+    assert_eq!((cost.total.flops, cost.total.transcendentals), (2 * 7, 7));
+    assert!(cost.steps.iter().any(|step| step.kind == StepKind::Turns(7)), "{cost}");
+    let grow = jit(|x: Array| while_loop(|x: Array| x.lt(100f32), |x: Array| x * 3f32 + 1f32, x));
+    let cost = grow.lower((x(),))?.cost_analysis();
+    assert_eq!(cost.total.flops, 2, "one turn: {cost}");
+    assert_contains(&cost.to_string(), &["@while, each turn: 2 flops"]);
+    let either = jit(|x: Array| cond(x.gt(0f32), |x: Array| x.exp() * 2f32 + 1f32, |x: Array| x * 2f32, x));
+    let cost = either.lower((x(),))?.cost_analysis();
+    assert_eq!((cost.total.flops, cost.total.transcendentals), (2, 1), "{cost}");
+    Ok(())
+}
+
+#[test]
+fn the_module_for_other_compilers_is_a_stage() -> Result<(), Error> {
+    let module = text(&jit(|x: Array| x.exp()).lower((vector(&[1.0]),))?, Stage::Stablehlo);
+    assert_contains(&module, &["func.func public @main", "stablehlo.exponential"]);
+    let printing = jit(|x: Array| {
+        debug_print("{}", &[&x]);
+        x
+    });
+    let lowered = printing.lower((vector(&[1.0]),))?;
+    let message = refusal(lowered.text(Stage::Stablehlo, PrintOptions::default()));
+    assert_contains(&message, &["debug_print: StableHLO has no printing on the host", "stages.rs:"]);
     Ok(())
 }
