@@ -25,8 +25,9 @@ pub use gavotte_core::api::{
     Args, Change, ChangeKind, Compiled, Fun, Function, Jit, Lowered, Miss, Stage, device_put, grad, jit, jit_with, jvp,
     linearize, make_program, value_and_grad, value_and_grad_aux, vjp, vmap, vmap_axes,
 };
-pub use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape, shape};
+pub use gavotte_core::aval::{Aval, DType, Dim, Fact, Literal, Shape, shape};
 pub use gavotte_core::error::Error;
+pub use gavotte_core::ir::assume;
 pub use gavotte_core::runtime::Options;
 pub use gavotte_core::tree::Tree;
 pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, zeros_like};

@@ -3,8 +3,8 @@
 use gavotte::random::Key;
 use gavotte::segment::Segments;
 use gavotte::{
-    Array, Compiled, DType, Dim, Error, Options, Tree, debug_print, jit, jit_with, load, load_like, value_and_grad,
-    vmap,
+    Array, Compiled, DType, Dim, Error, Options, Tree, assume, debug_print, jit, jit_with, load, load_like,
+    value_and_grad, vmap,
 };
 use gavotte_core::device::HostArray;
 use gavotte_core::tree::TreeDef;
@@ -164,6 +164,21 @@ fn a_loaded_step_is_checked_and_composes() -> Result<(), Error> {
     let message = square.try_call((numbers(&[2]),)).err().map(|error| error.to_string()).unwrap_or_default();
     assert_contains(&message, &["argument 0: there are 1 axes, and must be 0"]);
     assert_eq!(vmap(&square, [Some(0)])(Array::new(&[2], vec![1f32, 3.0])).to_vec::<f32>(), [1.0, 9.0]);
+    Ok(())
+}
+
+#[test]
+fn facts_are_saved_with_their_program() -> Result<(), Error> {
+    let (_folder, path) = place();
+    let f = jit(|x: Array| {
+        assume("n >= 2");
+        x * 2f32
+    });
+    f.lower((numbers(&[3]).declare(["n"]),))?.compile()?.save(&path)?;
+    let loaded: Compiled<'_, (Array,), Array> = load(&path)?;
+    assert_eq!(loaded.try_call((numbers(&[2]),))?.to_vec::<f32>().len(), 2);
+    let message = loaded.try_call((numbers(&[1]),)).err().map(|error| error.to_string()).unwrap_or_default();
+    assert_contains(&message, &["the fact `n >= 2`", "`n` is 1 at argument 0"]);
     Ok(())
 }
 

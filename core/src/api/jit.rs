@@ -3,10 +3,10 @@
 use crate::api::function::{Args, Fun, Function, name_of, trace_function};
 use crate::api::lowered::{Lowered, Staged};
 use crate::api::miss::{self, CacheKey, Miss};
-use crate::aval::{Aval, Dim, Sizes};
+use crate::aval::{Aval, Dim, Facts, Sizes};
 use crate::device::cpu;
 use crate::error::Error;
-use crate::ir::{Program, Value, quietly, refuse};
+use crate::ir::{Program, Value, check_facts_with, facts_in_force, quietly, refuse};
 use crate::runtime::Options;
 use crate::tree::{Tree, TreeDef};
 use indexmap::IndexMap;
@@ -138,9 +138,13 @@ fn find_or_trace<A: Args, F: Function<A>>(
 ) -> Rc<Staged> {
     let device = leaves.iter().find_map(Value::device).unwrap_or_else(cpu);
     let avals = leaves.iter().map(Value::declared_aval).collect();
-    let key = CacheKey { def: def.clone(), avals, device: device.name().to_string() };
-    if let Some(staged) = cache.borrow().entries.get(&key) {
-        return staged.clone();
+    // A program that was traced under no facts serves under any.
+    let mut key = CacheKey { def: def.clone(), avals, device: device.name().to_string(), facts: Facts::new() };
+    for facts in [Facts::new(), facts_in_force()] {
+        key.facts = facts;
+        if let Some(staged) = cache.borrow().entries.get(&key) {
+            return staged.clone();
+        }
     }
     let miss = miss::explain(&name_of::<F>(), &key, cache.borrow().entries.keys());
     if options.explain_misses {
@@ -187,6 +191,18 @@ pub(super) fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) ->
             })?;
         }
     }
+    for (i, dim) in
+        program.args.iter().enumerate().flat_map(|(i, binder)| binder.aval.shape.iter().map(move |d| (i, d)))
+    {
+        if let Some(symbol) = dim.symbols().into_iter().find(|symbol| sizes.get(symbol).is_none()) {
+            return Err(Error::Call(format!(
+                "@{}: no argument tells the size of `{symbol}`: argument {} has an axis of {dim}\n  declare that axis as \
+                 one symbol, or pass an array with an axis of {symbol}",
+                program.name,
+                path(i)
+            )));
+        }
+    }
     for (i, (binder, leaf)) in program.args.iter().zip(leaves).enumerate() {
         let fits = |(dim, extent): (&Dim, &Dim)| dim == extent || dim.at(&sizes) == *extent;
         if !binder.aval.shape.iter().zip(leaf.shape()).all(fits) {
@@ -199,5 +215,8 @@ pub(super) fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) ->
             )));
         }
     }
+    check_facts_with(program, &sizes, |symbol| {
+        first.get(symbol.name()).map_or(String::new(), |place| format!(" at argument {}", path(*place)))
+    })?;
     Ok(sizes)
 }

@@ -1,6 +1,6 @@
 //! Why a call of a compiled function had to trace: what changed since the program that fits best, and what helps.
 
-use crate::aval::{Aval, Dim};
+use crate::aval::{Aval, Dim, Facts};
 use crate::tree::{Difference, TreeDef};
 use std::fmt;
 
@@ -10,6 +10,8 @@ pub(super) struct CacheKey {
     pub(super) def: TreeDef,
     pub(super) avals: Vec<Aval>,
     pub(super) device: String,
+    /// What the program relies on beside its own facts: those of the traces around it.
+    pub(super) facts: Facts,
 }
 
 /// Why one call found no compiled program.
@@ -53,6 +55,8 @@ pub enum ChangeKind {
     Axis(usize),
     /// The device.
     Device,
+    /// What the traces around the call assume of sizes.
+    Facts,
 }
 
 impl Change {
@@ -69,6 +73,7 @@ impl Change {
                 "declare the axis with the same symbol in every call to share one program"
             }
             ChangeKind::Axis(_) => "declare the axis with a symbol to share one program for every size",
+            ChangeKind::Facts => "call it under the same assumptions, or assume within it, to share one program",
             ChangeKind::Device => "move the arguments with device_put to share one program",
         }
     }
@@ -94,6 +99,7 @@ impl fmt::Display for Change {
             ChangeKind::Rank => write!(f, "{place}: axes were {old} and are {new}"),
             ChangeKind::Axis(axis) => write!(f, "{place}: axis {axis} was {old} and is {new}"),
             ChangeKind::Device => write!(f, "the device was {old} and is {new}"),
+            ChangeKind::Facts => write!(f, "the facts around were `{old}` and are `{new}`"),
         }
     }
 }
@@ -130,6 +136,9 @@ fn changes(old: &CacheKey, new: &CacheKey) -> Vec<Change> {
     let mut all: Vec<Change> = leaves.flat_map(|(path, (old, new))| leaf_changes(&path, old, new)).collect();
     if old.device != new.device {
         all.push(change(String::new(), ChangeKind::Device, old.device.clone(), new.device.clone()));
+    }
+    if old.facts != new.facts {
+        all.push(change(String::new(), ChangeKind::Facts, old.facts.to_string(), new.facts.to_string()));
     }
     all
 }

@@ -3,8 +3,8 @@
 use crate::api::function::{Args, Fun, Function, trace_function};
 use crate::aval::{Aval, Dim};
 use crate::error::Error;
-use crate::ir::structural::place_axis;
-use crate::ir::{Value, refuse};
+use crate::ir::structural::{place_axis, renamed};
+use crate::ir::{Location, Value, refuse, same, undecided};
 use crate::transform;
 use crate::tree::{Tree, TreeDef};
 
@@ -13,6 +13,7 @@ use crate::tree::{Tree, TreeDef};
 ///
 /// # Panics
 /// When called: if no argument is mapped, or the mapped axes have different extents.
+#[track_caller]
 pub fn vmap<'f, A: Args + 'f, F: Function<A> + 'f>(f: F, in_axes: A::Axes) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,
@@ -26,6 +27,7 @@ where
 ///
 /// # Panics
 /// As [`vmap`].
+#[track_caller]
 pub fn vmap_axes<'f, A: Args + 'f, F: Function<A> + 'f>(
     f: F,
     in_axis: impl Fn(usize, &Aval) -> Option<usize> + 'f,
@@ -34,10 +36,12 @@ pub fn vmap_axes<'f, A: Args + 'f, F: Function<A> + 'f>(
 where
     F::Out: 'f,
 {
+    let made_at = Location::caller();
     Fun::new(move |args: A| {
         let (def, leaves) = args.into_leaves();
         let axes = leaf_axes(&def, &leaves, &in_axis);
-        let size = mapped_size(&def, &leaves, &axes);
+        let size = mapped_size(&def, &leaves, &axes, made_at);
+        let leaves: Vec<Value> = leaves.iter().zip(&axes).map(|(leaf, axis)| of_size(leaf, *axis, &size)).collect();
         let inner: Vec<Aval> = leaves.iter().zip(&axes).map(|(leaf, axis)| without(leaf.aval(), *axis)).collect();
         let (traced, out_def) = trace_function::<A, F>(&f, &def, &inner);
         let ins: Vec<(Value, Option<usize>)> = leaves.into_iter().zip(axes).collect();
@@ -55,25 +59,36 @@ fn leaf_axes(def: &TreeDef, leaves: &[Value], in_axis: &impl Fn(usize, &Aval) ->
 }
 
 #[track_caller]
-fn mapped_size(def: &TreeDef, leaves: &[Value], axes: &[Option<usize>]) -> Dim {
-    let mut found: Option<(String, Dim)> = None;
+fn mapped_size(def: &TreeDef, leaves: &[Value], axes: &[Option<usize>], made_at: Location) -> Dim {
+    let mut found: Option<(String, &Aval, Dim)> = None;
     for ((path, leaf), axis) in def.paths().into_iter().zip(leaves).zip(axes) {
         let Some(axis) = axis else { continue };
         let Some(size) = leaf.shape().get(*axis).cloned() else {
             refuse(Error::Type(format!("vmap: argument {path} is {} and has no axis {axis}", leaf.aval())));
         };
         match &found {
-            Some((other, old)) if *old != size => refuse(Error::Type(format!(
-                "vmap: mapped axes have different extents: {old} at argument {other}, {size} at argument {path}"
+            Some((other, first, old)) if !same(old, &size) => refuse(Error::Type(format!(
+                "vmap: mapped axes have different extents: {old} at argument {other}, {size} at argument {path}{}\n  \
+                 operands: {first}, {}\n  at {made_at}",
+                undecided(&old.equal_to(&size), old, &size),
+                leaf.aval()
             ))),
             Some(_) => {}
-            None => found = Some((path, size)),
+            None => found = Some((path, leaf.aval(), size)),
         }
     }
     match found {
-        Some((_, size)) => size,
+        Some((_, _, size)) => size,
         None => refuse(Error::Type("vmap: no argument is mapped: give at least one an axis".into())),
     }
+}
+
+/// The leaf with the mapped extent under one name: facts may say that several are equal.
+#[track_caller]
+fn of_size(leaf: &Value, axis: Option<usize>, size: &Dim) -> Value {
+    let mut shape = leaf.shape().clone();
+    axis.into_iter().for_each(|axis| shape[axis] = size.clone());
+    renamed(leaf, &shape)
 }
 
 fn without(aval: &Aval, axis: Option<usize>) -> Aval {

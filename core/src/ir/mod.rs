@@ -1,5 +1,6 @@
 //! The program IR: values, primitives, programs, tracing, text, verifier and reference interpreter.
 
+mod assume;
 mod bind;
 mod control;
 mod cursor;
@@ -16,6 +17,11 @@ pub mod structural;
 mod value;
 mod verify;
 
+pub use assume::{
+    IntoFact, assume, compare, decide, facts_in_force, require_at_least, require_equal, require_extents, require_shape,
+    same, undecided,
+};
+pub(crate) use assume::{adopt, check_facts, check_facts_with, with_facts_of};
 pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
 pub use control::Control;

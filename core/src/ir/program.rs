@@ -1,6 +1,6 @@
 //! Programs: single-assignment, straight-line, typed at every binder.
 
-use crate::aval::{Aval, Literal, Sizes, Symbol};
+use crate::aval::{Aval, Facts, Literal, Sizes, Symbol};
 use crate::ir::{Attr, Kind, Params, Primitive};
 use smallvec::SmallVec;
 use std::fmt;
@@ -158,6 +158,8 @@ pub struct Program {
     pub eqns: Vec<Eqn>,
     /// Results.
     pub outs: Vec<Atom>,
+    /// What is known of the symbols' sizes; checked at every call.
+    pub facts: Facts,
 }
 
 impl Program {
@@ -208,7 +210,8 @@ impl Program {
         Program { eqns: kept.map(Eqn::without_effects).collect(), ..self.clone() }.renumbered()
     }
 
-    /// The same program with every symbol that has a size replaced by it, in nested programs too.
+    /// The same program with every symbol that has a size replaced by it, in nested programs too. Facts that hold for
+    /// these sizes are no longer facts; one that does not makes the program one that is not well formed.
     pub fn at(&self, sizes: &Sizes) -> Program {
         let binder = |binder: &Binder| Binder { var: binder.var, aval: binder.aval.at(sizes) };
         let eqn = |eqn: &Eqn| Eqn {
@@ -222,6 +225,7 @@ impl Program {
             consts: self.consts.iter().map(binder).collect(),
             eqns: self.eqns.iter().map(eqn).collect(),
             outs: self.outs.clone(),
+            facts: self.facts.at(sizes),
         }
     }
 
@@ -273,8 +277,8 @@ impl Program {
         let mut names: Vec<Option<Atom>> = vec![None; self.n_var()];
         inline_into(&self.eqns, kinds, &mut names, &mut next, &mut eqns, Location::default());
         let outs = self.outs.iter().map(|atom| resolve(*atom, &names)).collect();
-        Program { name: self.name.clone(), args: self.args.clone(), consts: self.consts.clone(), eqns, outs }
-            .renumbered()
+        let Program { name, args, consts, facts, .. } = self.clone();
+        Program { name, args, consts, eqns, outs, facts }.renumbered()
     }
 }
 

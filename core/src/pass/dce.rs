@@ -20,6 +20,6 @@ pub(super) fn run(program: &Program) -> Program {
         }
     }
     eqns.reverse();
-    let Program { name, args, consts, outs, .. } = program.clone();
-    Program { name, args, consts, eqns, outs }.renumbered()
+    let Program { name, args, consts, outs, facts, .. } = program.clone();
+    Program { name, args, consts, eqns, outs, facts }.renumbered()
 }

@@ -91,6 +91,7 @@ pub fn optimize_with(program: &Program, observer: &mut dyn FnMut(&Pass, &Program
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aval::Facts;
 
     #[test]
     fn names_are_unique_and_the_pipeline_uses_each() {
@@ -105,7 +106,8 @@ mod tests {
 
     #[test]
     fn the_observer_sees_every_pass_in_order() {
-        let program = Program { name: "empty".into(), args: vec![], consts: vec![], eqns: vec![], outs: vec![] };
+        let name = "empty".into();
+        let program = Program { name, args: vec![], consts: vec![], eqns: vec![], outs: vec![], facts: Facts::new() };
         let mut seen = vec![];
         optimize_with(&program, &mut |pass, result, _| {
             assert_eq!(result, &program);

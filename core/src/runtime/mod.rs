@@ -3,6 +3,7 @@
 mod analysis;
 mod control;
 mod cpu;
+mod empty;
 mod executable;
 mod interpreted;
 mod nans;

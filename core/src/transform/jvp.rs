@@ -1,6 +1,6 @@
 //! Forward mode: `(x, t) ↦ (f(x), ∂f(x)·t)`.
 
-use crate::ir::{Eqn, Jvp, Program, Value, ValueAndJvp, bind, interpret_read as read, with_location};
+use crate::ir::{Eqn, Jvp, Program, Value, ValueAndJvp, adopt, bind, interpret_read as read, with_location};
 use smallvec::SmallVec;
 
 /// Results and their tangents, `None` for zero, for these arguments and tangents.
@@ -12,6 +12,7 @@ pub fn jvp(
     primals: &[Value],
     tangents: &[Option<Value>],
 ) -> (Vec<Value>, Vec<Option<Value>>) {
+    adopt(&program.facts);
     let program = program.inlined();
     let mut values: Vec<Option<Value>> = vec![None; program.n_var()];
     let mut moves: Vec<Option<Value>> = vec![None; program.n_var()];

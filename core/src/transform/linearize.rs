@@ -2,8 +2,8 @@
 
 use crate::aval::Aval;
 use crate::ir::{
-    Atom, Binder, Derivative, Eqn, Linearize, Linearized, Program, Traced, Value, bind, interpret_read as read, trace,
-    with_location,
+    Atom, Binder, Derivative, Eqn, Linearize, Linearized, Program, Traced, Value, adopt, bind, interpret_read as read,
+    trace, with_location,
 };
 use crate::transform::jvp::{push_tangents, push_with};
 use smallvec::SmallVec;
@@ -23,6 +23,7 @@ pub struct LinearProgram {
 ///
 /// Source: Radul et al., *You Only Linearize Once* (POPL 2023): reverse mode is linearisation, then transposition.
 pub fn linearize(program: &Program, consts: &[Value], args: &[Value], wrt: &[bool]) -> (Vec<Value>, LinearProgram) {
+    adopt(&program.facts);
     let program = program.inlined();
     let wrt: Vec<bool> = args.iter().zip(wrt).map(|(arg, wrt)| *wrt && arg.dtype().is_float()).collect();
     let point = Point::new(&program, consts, args, &wrt);

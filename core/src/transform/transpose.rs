@@ -3,7 +3,7 @@
 use crate::ir::Program;
 use crate::ir::interpret_read as read;
 use crate::ir::structural::add_any;
-use crate::ir::{Atom, Linear, Transpose, Value, with_location};
+use crate::ir::{Atom, Linear, Transpose, Value, adopt, with_location};
 use crate::transform::{LinearProgram, linearize};
 use smallvec::SmallVec;
 
@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 /// `<J t, c> = <t, Jᵀ c>`: equations are visited in reverse, each sends its outputs' cotangents to its operands.
 pub fn transpose(linear: &LinearProgram, cotangents: &[Option<Value>]) -> Vec<Option<Value>> {
     let program = &linear.program;
+    adopt(&program.facts);
     let n = program.n_var();
     let mut known: Vec<Option<Value>> = vec![None; n];
     for (binder, value) in program.consts.iter().zip(&linear.residuals) {

@@ -1,6 +1,6 @@
 //! The cases, every sample of every primitive, and who is excused from which law.
 
-use gavotte_core::aval::Aval;
+use gavotte_core::aval::{Aval, Facts};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Atom, Binder, Eqn, Location, Params, Primitive, Program, Var};
 use gavotte_tests::arrays::{Random, from_numbers, numbers};
@@ -96,7 +96,7 @@ pub(crate) fn one_equation(prim: &'static dyn Primitive, avals: Vec<Aval>, param
     let ins = args.iter().map(|binder| Atom::Var(binder.var)).collect();
     let results = outs.iter().map(|binder| Atom::Var(binder.var)).collect();
     let eqn = Eqn { prim, params, ins, outs: outs.into_iter().collect(), location: Location::default() };
-    Some(Program { name: "sample".into(), args, consts: vec![], eqns: vec![eqn], outs: results })
+    Some(Program { name: "sample".into(), args, consts: vec![], eqns: vec![eqn], outs: results, facts: Facts::new() })
 }
 
 pub(crate) fn cases() -> Vec<(String, Case)> {

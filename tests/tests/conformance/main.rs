@@ -2,6 +2,7 @@
 
 mod batching;
 mod cases;
+mod compiled_sizes;
 mod derivatives;
 mod lowering;
 mod symbols;

@@ -1,7 +1,7 @@
 //! Why a function is traced again.
 
 use crate::{assert_contains, vector};
-use gavotte::{Array, Change, ChangeKind, DType, Jit, Miss, Options, Tree, jit, jit_with};
+use gavotte::{Array, Change, ChangeKind, DType, Jit, Miss, Options, Tree, assume, jit, jit_with};
 use gavotte_core::aval::Aval;
 use gavotte_core::device::{Buffer, Device, DeviceRef, HostArray};
 use gavotte_core::ir::Value;
@@ -168,6 +168,22 @@ fn another_device() {
     let (change, text) = change(&jit(|x: Array| x * 2f32), vector(&[1.0]), there);
     assert_eq!((change.argument, change.kind), (None, ChangeKind::Device));
     assert_contains(&text, &["the device was cpu and is elsewhere", "move the arguments with device_put"]);
+}
+
+#[test]
+fn other_facts_around() {
+    let inner = jit(|x: Array| x * 2f32);
+    for fact in ["n >= 1", "n >= 2"] {
+        let outer = jit(|x: Array| {
+            assume(fact);
+            inner(x)
+        });
+        outer(vector(&[1.0, 2.0]).declare(["n"]));
+    }
+    let miss = last(inner.misses());
+    let [change] = &miss.changes[..] else { panic!("{miss}") };
+    assert_eq!((change.argument, change.kind), (None, ChangeKind::Facts));
+    assert_contains(&miss.to_string(), &["the facts around were `", "call it under the same assumptions, or assume"]);
 }
 
 #[test]
