@@ -10,6 +10,7 @@ use crate::movement::{reject, reshape};
 use gavotte_core::aval::{DType, Dim, Literal, Shape};
 use gavotte_core::ir::structural::broadcast_in_dim;
 use gavotte_core::ir::{Params, Primitive, same, undecided};
+use gavotte_core::tree::Tree;
 use std::ops;
 
 /// What may stand beside an array in an operation: an array, or a Rust number.
@@ -349,8 +350,8 @@ pub fn where_(condition: &Array, when_true: impl Operand, when_false: impl Opera
     condition.select(when_true, when_false)
 }
 
-/// The array as a constant of every derivative.
+/// The tree, each array of it a constant of every derivative.
 #[track_caller]
-pub fn stop_gradient(x: &Array) -> Array {
-    x.stop_gradient()
+pub fn stop_gradient<T: Tree>(tree: &T) -> T {
+    tree.map(|leaf| unary(STOP_GRADIENT, &leaf.into()).into())
 }

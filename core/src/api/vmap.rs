@@ -1,5 +1,6 @@
 //! Batching of functions of trees.
 
+use crate::api::axes::{MapAxes, resolved};
 use crate::api::function::{Args, Fun, Function, trace_function};
 use crate::aval::{Aval, Dim};
 use crate::error::Error;
@@ -37,18 +38,110 @@ where
     F::Out: 'f,
 {
     let made_at = Location::caller();
+    let in_axes = move |def: &TreeDef, leaves: &[Value]| leaf_axes(def, leaves, &in_axis);
+    mapped(f, made_at, in_axes, move |_, types, _| types.iter().map(|aval| Some(out_axis(aval))).collect())
+}
+
+/// `f` over one more axis, with axes for whole trees or for parts of them: `in_axes` is a prefix of the tuple of
+/// arguments, `out_axes` one of the result. A result without an axis must be the same for every turn.
+///
+/// ```
+/// # use gavotte_core::api::{MapAxes, vmap_with};
+/// # use gavotte_core::device::HostArray;
+/// # use gavotte_core::ir::Value;
+/// let pair = vmap_with(|x: Value, y: Value| (x, y), (-1, ()), (0, ()));
+/// # let value = |shape: &[usize]| Value::from(HostArray::new(shape, vec![0f32; shape.iter().product()]));
+/// # let (x, y) = pair(value(&[2, 3]), value(&[4]));
+/// # assert_eq!((x.aval().to_string(), y.aval().to_string()), ("f32[3,2]".into(), "f32[4]".into()));
+/// ```
+///
+/// # Panics
+/// When called: as [`vmap`]; if a prefix does not fit its tree, or an axis its leaf; if a result without an axis depends
+/// on the turn.
+#[track_caller]
+pub fn vmap_with<'f, A: Args + 'f, F: Function<A> + 'f>(
+    f: F,
+    in_axes: impl Into<MapAxes>,
+    out_axes: impl Into<MapAxes>,
+) -> Fun<'f, A, F::Out>
+where
+    F::Out: 'f,
+{
+    let made_at = Location::caller();
+    let (in_axes, out_axes) = (in_axes.into(), out_axes.into());
+    let of_args = move |def: &TreeDef, leaves: &[Value]| {
+        let describe = |path: &str| format!("argument {path}");
+        resolve("in_axes", &in_axes, def, &types_of(leaves), 0, describe)
+    };
+    mapped(f, made_at, of_args, move |def, types, same| {
+        let describe = |path: &str| if path.is_empty() { "the result".into() } else { format!("result {path}") };
+        let axes = resolve("out_axes", &out_axes, def, types, 1, describe);
+        for (((path, axis), same), aval) in def.paths().iter().zip(&axes).zip(same).zip(types) {
+            if axis.is_none() && !same {
+                refuse(Error::Type(format!(
+                    "vmap: {} is {aval} in every turn, but not the same one\n  give it an axis in out_axes",
+                    describe(path)
+                )));
+            }
+        }
+        axes
+    })
+}
+
+fn types_of(leaves: &[Value]) -> Vec<Aval> {
+    leaves.iter().map(|leaf| leaf.aval().clone()).collect()
+}
+
+/// The axis of each leaf. `more` is how many axes a leaf will have beside those of its type.
+#[track_caller]
+fn resolve(
+    what: &str,
+    axes: &MapAxes,
+    def: &TreeDef,
+    types: &[Aval],
+    more: usize,
+    describe: impl Fn(&str) -> String,
+) -> Vec<Option<usize>> {
+    let of = if more == 0 { "the tuple of arguments" } else { "the result" };
+    let axes = axes.of_leaves(def, of).unwrap_or_else(|why| refuse(Error::Type(format!("vmap: {what}: {why}"))));
+    let mut found = vec![];
+    for ((path, aval), axis) in def.paths().iter().zip(types).zip(axes) {
+        let at = axis.map(|axis| resolved(axis, aval.rank() + more)).transpose();
+        found.push(at.unwrap_or_else(|why| {
+            let turn = if more == 0 { "" } else { " in every turn" };
+            refuse(Error::Type(format!("vmap: {what}: {} is {aval}{turn} and can have {why}", describe(path))))
+        }));
+    }
+    found
+}
+
+/// `f` over one more axis. `in_axes` says where each leaf of the arguments has it; `out_axes` where each leaf of the result
+/// shall have it, given the result's structure, its types without it, and which leaves are the same for every turn.
+fn mapped<'f, A: Args + 'f, F: Function<A> + 'f>(
+    f: F,
+    made_at: Location,
+    in_axes: impl Fn(&TreeDef, &[Value]) -> Vec<Option<usize>> + 'f,
+    out_axes: impl Fn(&TreeDef, &[Aval], &[bool]) -> Vec<Option<usize>> + 'f,
+) -> Fun<'f, A, F::Out>
+where
+    F::Out: 'f,
+{
     Fun::new(move |args: A| {
         let (def, leaves) = args.into_leaves();
-        let axes = leaf_axes(&def, &leaves, &in_axis);
+        let axes = in_axes(&def, &leaves);
         let size = mapped_size(&def, &leaves, &axes, made_at);
         let leaves: Vec<Value> = leaves.iter().zip(&axes).map(|(leaf, axis)| of_size(leaf, *axis, &size)).collect();
         let inner: Vec<Aval> = leaves.iter().zip(&axes).map(|(leaf, axis)| without(leaf.aval(), *axis)).collect();
         let (traced, out_def) = trace_function::<A, F>(&f, &def, &inner);
         let ins: Vec<(Value, Option<usize>)> = leaves.into_iter().zip(axes).collect();
         let outs = transform::vmap(&traced.program, &traced.consts, &ins, &size);
-        let types = traced.program.out_avals();
-        let outs = outs.iter().zip(&types).map(|(out, aval)| place_axis(out, out_axis(aval), &size)).collect();
-        F::Out::unflatten(&out_def, outs)
+        let same: Vec<bool> = outs.iter().map(|(_, axis)| axis.is_none()).collect();
+        let axes = out_axes(&out_def, &traced.program.out_avals(), &same);
+        let place = |(out, axis): (&(Value, Option<usize>), Option<usize>)| match axis {
+            Some(axis) => place_axis(out, axis, &size),
+            None => out.0.clone(),
+        };
+        F::Out::unflatten(&out_def, outs.iter().zip(axes).map(place).collect())
     })
 }
 

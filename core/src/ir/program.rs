@@ -229,6 +229,26 @@ impl Program {
         }
     }
 
+    /// The same program without the equations that no result needs, but for those with an effect. An equation of several
+    /// outputs stays whole as long as one is read; arguments and constants stay: callers know them by their places.
+    pub fn pruned(&self) -> Program {
+        let mut live = vec![false; self.n_var()];
+        let mark = |atoms: &[Atom], live: &mut [bool]| {
+            atoms.iter().filter_map(|atom| atom.var()).for_each(|var| live[var.index()] = true);
+        };
+        mark(&self.outs, &mut live);
+        let mut eqns: Vec<Eqn> = vec![];
+        for eqn in self.eqns.iter().rev() {
+            if eqn.outs.iter().any(|binder| live[binder.var.index()]) || eqn.has_effect() {
+                mark(&eqn.ins, &mut live);
+                eqns.push(eqn.clone());
+            }
+        }
+        eqns.reverse();
+        let Program { name, args, consts, outs, facts, .. } = self.clone();
+        Program { name, args, consts, eqns, outs, facts }.renumbered()
+    }
+
     /// The same program with its constants as arguments in front of its own: what it computes depends on its arguments
     /// alone.
     pub fn closed(mut self) -> Program {

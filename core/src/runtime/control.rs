@@ -12,11 +12,12 @@ use crate::runtime::cpu::{Frame, Team, run_steps};
 use crate::runtime::plan::{Buffers, Plan, bytes_of};
 use crate::with_data;
 
-/// The operand that is the first carry, for a loop.
-pub(super) fn first_carry(control: &Control) -> Option<usize> {
+/// The operand with which the carry `out` begins, for a result that is the carry of a loop.
+pub(super) fn carry_operand(control: &Control, out: usize) -> Option<usize> {
     match control {
-        Control::Scan { n_const, .. } => Some(*n_const),
-        Control::While { n_cond_const, n_body_const, .. } => Some(n_cond_const + n_body_const),
+        // Behind the carries stand rows: no operand is the first value of those.
+        Control::Scan { n_const, n_carry, .. } => (out < *n_carry).then_some(n_const + out),
+        Control::While { n_cond_const, n_body_const, .. } => Some(n_cond_const + n_body_const + out),
         Control::Switch { .. } => None,
     }
 }

@@ -3,10 +3,10 @@
 use crate::aval::{Aval, Sizes};
 use crate::codegen::portable::{Mode, TileKernel};
 use crate::error::Error;
-use crate::ir::{Atom, Control, Index, Program, Var};
+use crate::ir::{Atom, Index, Program, Var};
 use crate::kernel::{Instr, Kernel, Lowered, Step};
 use crate::pass::fuse::{Fusion, Place};
-use crate::runtime::control::{ControlPlan, first_carry};
+use crate::runtime::control::{ControlPlan, carry_operand};
 use std::fmt;
 
 /// Buffers begin at multiples of this many bytes.
@@ -226,12 +226,8 @@ fn reads_in_place(step: &Step, arg: Var, out: Var, fusion: &Fusion) -> bool {
         Step::Eval(_) => return false,
         Step::Control(step) => {
             let reads = |atom: &Atom| atom.var().is_some_and(|var| fusion.memory(var) == arg);
-            let first = first_carry(&step.control).and_then(|first| {
-                let k = step.eqn.outs.iter().position(|binder| binder.var == out)?;
-                // A scan's rows are no carry: a turn may read its row of a sequence after it has written one.
-                let is_carry = !matches!(&step.control, Control::Scan { n_carry, .. } if k >= *n_carry);
-                is_carry.then_some(first + k)
-            });
+            let first = step.eqn.outs.iter().position(|binder| binder.var == out);
+            let first = first.and_then(|out| carry_operand(&step.control, out));
             let read: Vec<usize> = (0..step.eqn.ins.len()).filter(|i| reads(&step.eqn.ins[*i])).collect();
             return first.is_some_and(|first| read == [first]);
         }

@@ -17,6 +17,11 @@ pub(crate) const NOT_IN_F64: &[(&str, &str)] = &[("bitcast_convert_type", "the w
 pub(crate) const NOT_LOWERED: &[(&str, &str)] = &[
     ("argmax", "it runs by `eval`"),
     ("call", "it is inlined before"),
+    ("checkpoint", "it is inlined before"),
+    ("custom_jvp_call", "it is inlined before"),
+    ("custom_lin", "it runs by `eval`"),
+    ("custom_vjp_call", "it is inlined before"),
+    ("optimization_barrier", "it is dropped before"),
     ("reshape", "its result is its operand's memory; only axes of one element come and go within a kernel"),
     ("scan", LOOPS),
     ("scatter_add", "it runs by `eval`"),
