@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::num::NonZeroUsize;
 
 fn compile(program: &Program, consts: &[HostArray], threads: usize) -> Result<Executable, String> {
-    let options = Options { threads: NonZeroUsize::new(threads).expect("a thread at least") };
+    let options = Options { threads: NonZeroUsize::new(threads).expect("a thread at least"), ..Options::default() };
     Executable::compile(program, &values(consts), &options).map_err(|error| format!("{error}\n{program}"))
 }
 
@@ -355,7 +355,7 @@ fn arrays_of_other_types_are_refused() {
 #[test]
 fn broken_segments_are_errors() {
     let sum = |threads: usize, offsets: Vec<i32>, order: Vec<i32>| {
-        let options = Options { threads: NonZeroUsize::new(threads).expect("not zero") };
+        let options = Options { threads: NonZeroUsize::new(threads).expect("not zero"), ..Options::default() };
         let segments = Segments {
             ids: Array::new(&[order.len()], vec![0; order.len()]),
             offsets: Array::new(&[offsets.len()], offsets),

@@ -91,6 +91,12 @@ pub trait Primitive: fmt::Debug + Sync {
     /// What passes may know.
     fn kind(&self) -> Kind;
 
+    /// Whether running it does more than give its outputs, as printing does: each of its equations then runs once, in
+    /// program order, also where nobody reads what it gives. Such a primitive is [`Kind::Opaque`] and has no outputs.
+    fn has_effect(&self) -> bool {
+        false
+    }
+
     /// What it runs, for a primitive of the kind [`Kind::Control`].
     fn control(&self, params: &Params) -> Option<Control> {
         let _ = params;

@@ -312,8 +312,9 @@ fn write_steps(f: &mut fmt::Formatter<'_>, plan: &Plan, steps: &[Step], indent: 
     let pad = "  ".repeat(indent);
     for (i, (step, work)) in steps.iter().zip(&plan.work).enumerate() {
         match (step, work) {
-            (Step::Kernel(Kernel { name, .. }, _), Work::Tiles(tiles)) => {
-                writeln!(f, "{pad}{i:3} @{name}: {}, {} units of work", describe(tiles), tiles.n_unit())?;
+            (Step::Kernel(kernel @ Kernel { name, .. }, _), Work::Tiles(tiles)) => {
+                let cost = kernel.cost(&plan.sizes);
+                writeln!(f, "{pad}{i:3} @{name}: {}, {} units of work; {cost}", describe(tiles), tiles.n_unit())?;
             }
             (Step::Eval(eqn), _) => writeln!(f, "{pad}{i:3} {}: through the interpreter", eqn.prim.name())?,
             (Step::Control(step), Work::Control(control, at)) => {
