@@ -33,7 +33,7 @@ pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
 pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
 pub use primitive::{
-    Batch, Batched, Derivative, Jvp, Kind, Linear, Linearize, Linearized, Primitive, Registry, Rewrite, Sample,
+    Batch, Batched, Derivative, Jvp, Kind, Linear, Linearize, Linearized, Primitive, Pushed, Registry, Rewrite, Sample,
     Simplify, Transpose, Unsupported, ValueAndJvp,
 };
 pub use print::PrintOptions;

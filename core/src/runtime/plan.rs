@@ -39,7 +39,7 @@ pub(super) struct Planned {
 #[derive(Debug)]
 pub(super) enum Work {
     /// A kernel.
-    Tiles(TileKernel),
+    Tiles(Box<TileKernel>),
     /// Nothing is to be made ready for an equation that runs through `eval`.
     Eval,
     /// A loop or a branch; its own memory begins at this byte of the arena.
@@ -49,7 +49,7 @@ pub(super) enum Work {
 impl Work {
     fn new(step: &Step, sizes: &Sizes) -> Result<Work, Error> {
         Ok(match step {
-            Step::Kernel(kernel, _) => Work::Tiles(TileKernel::new(kernel, sizes)?),
+            Step::Kernel(kernel, _) => Work::Tiles(Box::new(TileKernel::new(kernel, sizes)?)),
             Step::Eval(_) => Work::Eval,
             Step::Control(step) => Work::Control(ControlPlan::new(step, sizes)?, 0),
         })

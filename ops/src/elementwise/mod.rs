@@ -6,7 +6,7 @@
 mod arithmetic;
 mod convert;
 mod eval;
-mod functions;
+pub(crate) mod functions;
 mod logic;
 mod row;
 mod select;
@@ -14,7 +14,6 @@ mod threefry;
 
 pub(crate) use arithmetic::{ABS, ADD, DIV, FLOOR, MAX, MIN, MUL, NEG, POW, REM, SIGN, SUB};
 pub(crate) use convert::{BITCAST_CONVERT_TYPE, CONVERT_ELEMENT_TYPE, STOP_GRADIENT};
-pub(crate) use functions::{EXP, LOG};
 pub(crate) use logic::{AND, EQ, GE, GT, LE, LT, NE, NOT, OR, SHIFT_LEFT, SHIFT_RIGHT_LOGICAL, XOR};
 pub(crate) use select::{SELECT_N, select_n};
 pub(crate) use threefry::{THREEFRY2X32, threefry2x32};
