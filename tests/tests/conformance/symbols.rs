@@ -1,6 +1,6 @@
 //! Sizes that are symbols: what holds for every number holds for the symbol.
 
-use crate::cases::{BATCH, Case, cases, not_batched, one_equation};
+use gavotte_tests::cases::{BATCH, Case, cases, not_batched, one_equation};
 use gavotte_core::aval::{Aval, Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Attr, Params, Program, verify};
