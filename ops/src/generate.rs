@@ -5,6 +5,7 @@ use crate::elementwise::CONVERT_ELEMENT_TYPE;
 use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{broadcast_in_dim, row_major};
 use gavotte_core::ir::{
     Atom, Batch, Batched, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
@@ -79,6 +80,10 @@ impl Primitive for Iota {
         let position = cx.position(&index[axis]);
         Ok(vec![converted(cx, position)])
     }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (axis, out) = (cx.params().axis("axis"), cx.output(0));
+        Ok(vec![cx.op("iota", &[], &[("iota_dimension", stablehlo::number(axis))], out)])
+    }
     fn samples(&self) -> Vec<Sample> {
         let sample = |name, axis: usize, dtype: DType, shape: Vec<usize>| {
             let params = Params::new().with("axis", axis).with("dtype", dtype).with("shape", shape);
@@ -117,6 +122,10 @@ impl Primitive for DimValue {
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let (dim, dtype) = (cx.params().dim("dim"), cx.output(0).dtype);
         Ok(vec![cx.size(&dim, dtype)])
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (size, dtype) = (cx.params().int("dim"), cx.output(0).dtype);
+        Ok(vec![cx.constant(Literal::from_f64(dtype, size as f64))])
     }
     // of a number: the literal
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {

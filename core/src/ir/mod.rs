@@ -9,6 +9,7 @@ mod parse;
 mod primitive;
 mod print;
 mod program;
+pub mod stablehlo;
 pub mod structural;
 mod value;
 mod verify;

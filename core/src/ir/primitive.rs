@@ -3,6 +3,7 @@
 use crate::aval::{Aval, Dim, Literal};
 use crate::device::HostArray;
 use crate::error::TypeError;
+use crate::ir::stablehlo::{Export, Operand};
 use crate::ir::{Atom, Eqn, Lower, Params, Scalar, Value};
 use indexmap::IndexMap;
 use smallvec::SmallVec;
@@ -85,6 +86,17 @@ pub trait Primitive: fmt::Debug + Sync {
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let _ = cx;
         Err(Unsupported(format!("{}: no kernel", self.name())))
+    }
+
+    /// The outputs as operations of StableHLO. A nested program that is put in the place of its call is so here too.
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        match self.kind() {
+            Kind::Call | Kind::Custom => {
+                let (program, ins) = (cx.params().program("program"), cx.operands());
+                cx.program(&program, &ins)
+            }
+            _ => Err(Unsupported(format!("{}: no StableHLO form", self.name()))),
+        }
     }
 
     /// The same result by less work, where operands or attributes allow it.

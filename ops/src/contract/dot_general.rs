@@ -4,6 +4,7 @@ use crate::movement::operands;
 use gavotte_core::aval::{Aval, DType, Dim, Shape};
 use gavotte_core::device::{Data, HostArray};
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::add_any;
 use gavotte_core::ir::structural::{row_major, strided, transpose};
 use gavotte_core::ir::{
@@ -235,6 +236,18 @@ impl Primitive for DotGeneral {
         }
         let product = cx.op(ScalarOp::Mul, &factors);
         Ok(vec![if extents.is_empty() { product } else { cx.reduce(ReduceOp::Sum, product)? }])
+    }
+    /// In the full precision of the elements: the default of some targets is less.
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (a, b, out) = (cx.operand(0), cx.operand(1), cx.output(0));
+        let Roles { batch: [a_batch, b_batch], contract: [a_contract, b_contract] } = Roles::known(cx.params());
+        let axes = format!(
+            "#stablehlo.dot<lhs_batching_dimensions = {a_batch:?}, rhs_batching_dimensions = {b_batch:?}, \
+             lhs_contracting_dimensions = {a_contract:?}, rhs_contracting_dimensions = {b_contract:?}>"
+        );
+        let highest = "#stablehlo<precision HIGHEST>";
+        let attrs = [("dot_dimension_numbers", axes), ("precision_config", format!("[{highest}, {highest}]"))];
+        Ok(vec![cx.op("dot_general", &[&a, &b], &attrs, out)])
     }
     fn samples(&self) -> Vec<Sample> {
         let array = |shape: &[usize], scale: f32| {

@@ -7,6 +7,7 @@ use super::{batch, read_all};
 use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
     Transpose, Unsupported, Value, bind1,
@@ -90,6 +91,10 @@ impl Primitive for Convert {
         let to = cx.output(0).dtype;
         Ok(vec![if cx.operand(0).dtype == to { ins[0] } else { cx.op((self.op)(to), &ins) }])
     }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (ins, to) = (cx.operands(), cx.output(0).dtype);
+        Ok(vec![cx.scalar((self.op)(to), &ins)])
+    }
     // to its own type: the operand
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
         (cx.ins[0].dtype == cx.params().dtype("dtype")).then_some(Rewrite::Operand(0))
@@ -149,6 +154,9 @@ impl Primitive for StopGradient {
     }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         Ok(read_all(cx)?.to_vec())
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        Ok(cx.operands())
     }
     // derivatives have been taken: the operand
     fn simplify(&self, _: &Simplify<'_>) -> Option<Rewrite> {

@@ -5,6 +5,7 @@ use super::{ADD, batch, common_dtype, common_shape, fit, fit_back, read_all};
 use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
     Transpose, Unsupported, Value, bind1,
@@ -166,6 +167,11 @@ impl Primitive for Row {
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let ins = read_all(cx)?;
         Ok(vec![cx.op(self.op, &ins)])
+    }
+
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let ins = cx.fitted();
+        Ok(vec![cx.scalar(self.op, &ins)])
     }
 
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {

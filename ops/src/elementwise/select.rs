@@ -6,6 +6,7 @@ use super::{batch, common_dtype, common_shape, constant, fit, fit_back, read_all
 use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
     Transpose, Unsupported, Value, bind1,
@@ -64,6 +65,10 @@ impl Primitive for SelectN {
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let ins = read_all(cx)?;
         Ok(vec![cx.op(ScalarOp::Select, &ins)])
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let ins = cx.fitted();
+        Ok(vec![cx.scalar(ScalarOp::Select, &ins)])
     }
     // of equal cases: the case; by a constant predicate: the case it names
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {

@@ -5,6 +5,7 @@ use super::{batch, common_shape, read_all};
 use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Lower, Params, Primitive, Sample, Scalar, ScalarOp, Unsupported, Value,
 };
@@ -63,6 +64,11 @@ impl Primitive for Threefry {
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let ins = read_all(cx)?;
         Ok(WORDS.iter().map(|word| cx.op(*word, &ins)).collect())
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let ins = cx.fitted();
+        let [k0, k1, x0, x1] = &ins[..] else { unreachable!("abstract_eval counts operands") };
+        Ok(cx.threefry2x32([k0, k1, x0, x1]).to_vec())
     }
     fn samples(&self) -> Vec<Sample> {
         let words = |xs: [u32; 4]| HostArray::new(&[2, 2], xs.to_vec());

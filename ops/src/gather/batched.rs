@@ -1,9 +1,10 @@
 //! What `gather` and `scatter_add` share: where the numbered axis is, and which axes go along.
 
-use gavotte_core::aval::{Aval, DType, Shape};
+use gavotte_core::aval::{Aval, DType, Literal, Shape};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::Params;
+use gavotte_core::ir::stablehlo::{Export, Operand, axes};
+use gavotte_core::ir::{Params, ReduceOp};
 
 /// Which axis is numbered. The first `shared` axes of array and numbers are the same axes: each place along them has
 /// numbers of its own. The attribute `shared` is left out where it is 0.
@@ -11,6 +12,18 @@ use gavotte_core::ir::Params;
 pub(super) struct Numbered {
     pub(super) axis: usize,
     pub(super) shared: usize,
+}
+
+/// How StableHLO says where numbers count.
+struct Places {
+    /// The axes of what is read that are the array's own.
+    within: Vec<usize>,
+    /// The axes that array and numbers share.
+    shared: Vec<usize>,
+    /// The numbered axis.
+    axis: usize,
+    /// The axis of `ids` along which the parts of one number stand: the one behind all, as a number has one part.
+    behind: usize,
 }
 
 impl Numbered {
@@ -48,6 +61,51 @@ impl Numbered {
         let front = at <= self.axis;
         let numbered = Numbered { axis: self.axis + usize::from(front), ..self };
         (numbered, if front { at } else { at + ids_rank - self.shared - 1 })
+    }
+
+    /// What is read of `x`, in StableHLO.
+    pub(super) fn read(self, cx: &mut Export<'_>, x: &Operand, ids: &Operand) -> Operand {
+        let (out, Places { within, shared, axis, behind }) = (cx.output(0), self.places(x, ids));
+        if out.volume() == 0 {
+            // A slice of one element, as each read is, need not fit into an empty array.
+            let shape: Vec<usize> = out.shape.iter().filter_map(|dim| dim.as_usize()).collect();
+            return cx.splat(Literal::from_f64(out.dtype, 0.0), &shape);
+        }
+        let numbers = format!(
+            "#stablehlo.gather<offset_dims = {within:?}, collapsed_slice_dims = [{axis}], \
+             operand_batching_dims = {shared:?}, start_indices_batching_dims = {shared:?}, \
+             start_index_map = [{axis}], index_vector_dim = {behind}>"
+        );
+        let mut sizes = x.shape();
+        sizes[axis] = 1;
+        sizes[..self.shared].fill(1);
+        let attrs = [("dimension_numbers", numbers), ("slice_sizes", axes(&sizes))];
+        cx.op("gather", &[x, ids], &attrs, out)
+    }
+
+    /// `x` with `updates` combined into it, in StableHLO.
+    pub(super) fn combine(self, cx: &mut Export<'_>, op: ReduceOp, [x, ids, updates]: [&Operand; 3]) -> Operand {
+        let Places { within, shared, axis, behind } = self.places(x, ids);
+        if updates.aval().volume() == 0 {
+            return x.clone();
+        }
+        let numbers = format!(
+            "#stablehlo.scatter<update_window_dims = {within:?}, inserted_window_dims = [{axis}], \
+             input_batching_dims = {shared:?}, scatter_indices_batching_dims = {shared:?}, \
+             scatter_dims_to_operand_dims = [{axis}], index_vector_dim = {behind}>"
+        );
+        cx.scatter(op, [x, ids, updates], numbers)
+    }
+
+    fn places(self, x: &Operand, ids: &Operand) -> Places {
+        let own = ids.rank() - self.shared;
+        let behind = self.axis + own..x.rank() + own - 1;
+        Places {
+            within: (self.shared..self.axis).chain(behind).collect(),
+            shared: (0..self.shared).collect(),
+            axis: self.axis,
+            behind: ids.rank(),
+        }
     }
 
     /// Calls `f(name, read, x)` with the place of every run of contiguous elements in what is read and in the array, and

@@ -7,6 +7,7 @@ use crate::movement::operands;
 use gavotte_core::aval::Aval;
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{move_axis, zeros};
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Linear, Lower, Params, Primitive, Sample, Scalar, Transpose, Unsupported, Value,
@@ -125,6 +126,11 @@ impl Primitive for Gather {
         let id = cx.read(1, &[&index[..shared], &index[axis..axis + own]].concat())?;
         let at = [&index[..axis], &[Index::Value(id)], &index[axis + own..]].concat();
         Ok(vec![cx.read(0, &at)?])
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (x, ids) = (cx.operand(0), cx.operand(1));
+        let numbered = Numbered::known(cx.params());
+        Ok(vec![numbered.read(cx, &x, &ids)])
     }
     fn samples(&self) -> Vec<Sample> {
         let x = |shape: &[usize]| {

@@ -6,8 +6,11 @@ use crate::movement::operands;
 use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::{Data, HostArray};
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{place_axis, zeros};
-use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Linear, Params, Primitive, Sample, Transpose, Value, bind1};
+use gavotte_core::ir::{
+    Batch, Batched, Jvp, Kind, Linear, Params, Primitive, ReduceOp, Sample, Transpose, Unsupported, Value, bind1,
+};
 
 /// Adds by number.
 #[derive(Debug)]
@@ -105,6 +108,11 @@ impl Primitive for ScatterAdd {
     }
     fn kind(&self) -> Kind {
         Kind::Opaque
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let [x, ids, updates] = [0, 1, 2].map(|i| cx.operand(i));
+        let numbered = Numbered::known(cx.params());
+        Ok(vec![numbered.combine(cx, ReduceOp::Sum, [&x, &ids, &updates])])
     }
     fn samples(&self) -> Vec<Sample> {
         let x = |shape: &[usize], scale: f32| {

@@ -1,12 +1,13 @@
 //! `segment_max`: the largest member of each segment.
 
-use super::segment_sum::{batch_segmented, fold, lower_segmented, samples, segmented_aval};
+use super::segment_sum::{batch_segmented, export_segmented, fold, lower_segmented, samples, segmented_aval};
 use super::{gather_segments, segment_sum};
 use crate::elementwise::MUL;
 use crate::reduce::{larger, least, shares};
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Lower, Params, Primitive, ReduceOp, Sample, Scalar, Unsupported, Value, bind1,
 };
@@ -53,6 +54,9 @@ impl Primitive for SegmentMax {
     }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         lower_segmented(cx, ReduceOp::Max)
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        Ok(export_segmented(cx, ReduceOp::Max))
     }
     fn samples(&self) -> Vec<Sample> {
         samples(1.9)

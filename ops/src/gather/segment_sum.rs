@@ -1,11 +1,13 @@
 //! `segment_sum`: the sum of the members of each segment.
 
+use super::batched::Numbered;
 use super::read::sample_segments;
 use super::{gather_segments, members, refs, refuse_batched_segments, segments};
 use crate::movement::operands;
 use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::move_axis;
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, ReduceOp, Sample, Scalar, Transpose, Unsupported,
@@ -74,6 +76,14 @@ pub(super) fn lower_segmented(cx: &mut dyn Lower, op: ReduceOp) -> Result<Vec<Sc
     Ok(vec![cx.reduce(op, x)?])
 }
 
+/// A reduction by segment in StableHLO: every member combined into its segment's place.
+pub(super) fn export_segmented(cx: &mut Export<'_>, op: ReduceOp) -> Vec<Operand> {
+    let (data, ids, out) = (cx.operand(0), cx.operand(1), cx.output(0));
+    let shape: Vec<usize> = out.shape.iter().filter_map(|dim| dim.as_usize()).collect();
+    let none = cx.splat(op.identity(out.dtype), &shape);
+    vec![Numbered { axis: 0, shared: 0 }.combine(cx, op, [&none, &ids, &data])]
+}
+
 /// Data on the sample segments.
 pub(super) fn samples(frequency: f32) -> Vec<Sample> {
     let sample = |name, shape: &[usize]| {
@@ -118,6 +128,9 @@ impl Primitive for SegmentSum {
     }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         lower_segmented(cx, ReduceOp::Sum)
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        Ok(export_segmented(cx, ReduceOp::Sum))
     }
     fn samples(&self) -> Vec<Sample> {
         samples(0.8)

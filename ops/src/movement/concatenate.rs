@@ -4,6 +4,7 @@ use super::{behind, nearest, slice};
 use gavotte_core::aval::{Aval, Dim, Literal};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{place_axis, zeros};
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose,
@@ -127,6 +128,11 @@ impl Primitive for Concatenate {
             });
         }
         found.map(|scalar| vec![scalar]).ok_or_else(|| Unsupported("concatenate: there is no element".into()))
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (ins, axis, out) = (cx.operands(), cx.params().axis("axis"), cx.output(0));
+        let ins: Vec<&Operand> = ins.iter().collect();
+        Ok(vec![cx.op("concatenate", &ins, &[("dimension", stablehlo::number(axis))], out)])
     }
     // of one operand: the operand
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {

@@ -5,6 +5,7 @@ use crate::elementwise::select_n;
 use gavotte_core::aval::{Aval, Dim, Literal, Shape};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{broadcast_in_dim, place_axis, reduce_sum, row_major, strided, zeros};
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose,
@@ -173,6 +174,12 @@ impl Primitive for Pad {
         }
         let x = cx.read(0, &at)?;
         Ok(vec![inside.map_or(x, |inside| cx.op(ScalarOp::Select, &[inside, value, x]))])
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (x, value, out) = (cx.operand(0), cx.operand(1), cx.output(0));
+        let names = [("edge_padding_low", "low"), ("edge_padding_high", "high"), ("interior_padding", "interior")];
+        let attrs = names.map(|(theirs, ours)| (theirs, stablehlo::axes(&cx.params().axes(ours))));
+        Ok(vec![cx.op("pad", &[&x, &value], &attrs, out)])
     }
     // without borders and gaps: the array
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {

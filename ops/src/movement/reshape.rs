@@ -4,6 +4,7 @@ use super::operands;
 use gavotte_core::aval::{Aval, Dim, volume};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::move_axis;
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, Simplify, Transpose,
@@ -87,6 +88,10 @@ impl Primitive for Reshape {
             .map(|dim| if long(&dim) { wanted.next() } else { None }.unwrap_or(Index::constant(0)))
             .collect();
         Ok(vec![cx.read(0, &at)?])
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (x, shape) = (cx.operand(0), cx.params().axes("shape"));
+        Ok(vec![cx.reshape(&x, &shape)])
     }
     // to the same shape: the operand; of a reshape: one reshape
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {

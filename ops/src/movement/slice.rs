@@ -4,6 +4,7 @@ use super::{operands, pad::pad_zeros};
 use gavotte_core::aval::{Aval, Dim, Shape};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{row_major, strided};
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, Simplify, Transpose,
@@ -107,6 +108,12 @@ impl Primitive for Slice {
         let at: Vec<Index> =
             (0..index.len()).map(|axis| cx.affine(&index[axis], &stride[axis].into(), &start[axis])).collect();
         Ok(vec![cx.read(0, &at)?])
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (x, out) = (cx.operand(0), cx.output(0));
+        let names = [("start_indices", "start"), ("limit_indices", "limit"), ("strides", "stride")];
+        let attrs = names.map(|(theirs, ours)| (theirs, stablehlo::axes(&cx.params().axes(ours))));
+        Ok(vec![cx.op("slice", &[&x], &attrs, out)])
     }
     // everything: the operand
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {

@@ -1,11 +1,14 @@
 //! `argmax`: where along an axis the largest element is.
 
 use crate::movement::operands;
-use gavotte_core::aval::{Aval, DType};
+use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::{HostArray, HostElement};
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::reduced_batch;
-use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind1};
+use gavotte_core::ir::{
+    Batch, Batched, Jvp, Kind, Params, Primitive, ReduceOp, Sample, ScalarOp, Unsupported, Value, bind1,
+};
 use gavotte_core::with_data;
 
 /// The place of the maximum.
@@ -29,6 +32,21 @@ fn first_largest<T: HostElement>(mut xs: impl Iterator<Item = T>) -> i32 {
         }
     }
     at
+}
+
+/// Of two elements with their places, the larger one with its place; of equals the one in front. NaN counts as largest.
+fn larger(cx: &mut Export<'_>, [x, x_at, y, y_at]: [&Operand; 4]) -> Vec<Operand> {
+    let mut of = |op, ins: &[&Operand]| cx.scalar(op, &ins.iter().copied().cloned().collect::<Vec<_>>());
+    let (mut wins, mut ties) = (of(ScalarOp::Gt, &[x, y]), of(ScalarOp::Eq, &[x, y]));
+    if x.aval().dtype.is_float() {
+        let [x_is_nan, y_is_nan] = [x, y].map(|x| of(ScalarOp::Ne, &[x, x]));
+        let both = of(ScalarOp::And, &[&x_is_nan, &y_is_nan]);
+        wins = of(ScalarOp::Or, &[&wins, &x_is_nan]);
+        ties = of(ScalarOp::Or, &[&ties, &both]);
+    }
+    let place = of(ScalarOp::Select, &[&wins, y_at, x_at]);
+    let first = of(ScalarOp::Min, &[x_at, y_at]);
+    vec![of(ScalarOp::Select, &[&wins, y, x]), of(ScalarOp::Select, &[&ties, &place, &first])]
 }
 
 impl Primitive for Argmax {
@@ -67,6 +85,23 @@ impl Primitive for Argmax {
     }
     fn kind(&self) -> Kind {
         Kind::Opaque
+    }
+    /// One reduction of elements and places.
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (x, axis, out) = (cx.operand(0), cx.params().axis("axis"), cx.output(0));
+        let dtype = x.aval().dtype;
+        let counts = x.aval().with_dtype(DType::I32);
+        let places = cx.op("iota", &[], &[("iota_dimension", stablehlo::number(axis))], counts);
+        // What a reduction begins with may come in anywhere: it must lose against every element.
+        let least = cx.constant(ReduceOp::Max.identity(dtype));
+        let nowhere = cx.constant(Literal::I32(i32::MAX));
+        let scalars = [dtype, DType::I32, dtype, DType::I32].map(Aval::scalar).to_vec();
+        let mut body = |cx: &mut Export<'_>, ins: &[Operand]| Ok(larger(cx, [&ins[0], &ins[1], &ins[2], &ins[3]]));
+        let outs = [out.with_dtype(dtype), out];
+        let attrs = [("dimensions", stablehlo::axes(&[axis]))];
+        let ins = [&x, &places, &least, &nowhere];
+        let found = cx.op_with("reduce", &ins, &attrs, &outs, &mut [(scalars, &mut body)])?;
+        Ok(vec![found[1].clone()])
     }
     fn samples(&self) -> Vec<Sample> {
         let x = HostArray::new(&[2, 3], vec![0.5f32, 2.0, 2.0, 3.0, -1.0, 0.0]);

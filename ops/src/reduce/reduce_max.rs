@@ -4,6 +4,7 @@ use crate::elementwise::{CONVERT_ELEMENT_TYPE, DIV, EQ, MUL};
 use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
+use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{
     broadcast_in_dim, lower_reduction, reduce_sum, reduced_aval, reduced_batch, reduced_places,
 };
@@ -90,6 +91,10 @@ impl Primitive for ReduceMax {
     }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         lower_reduction(cx, ReduceOp::Max)
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (x, axes) = (cx.operand(0), cx.params().axes("axes"));
+        Ok(vec![cx.reduce(ReduceOp::Max, &x, &axes)])
     }
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
         cx.params().axes("axes").is_empty().then_some(Rewrite::Operand(0))

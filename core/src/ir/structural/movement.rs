@@ -3,6 +3,7 @@
 use crate::aval::{Aval, Dim, Shape};
 use crate::device::HostArray;
 use crate::error::TypeError;
+use crate::ir::stablehlo::{self, Export, Operand};
 use crate::ir::structural::reduce_sum;
 use crate::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, Simplify, Transpose,
@@ -168,6 +169,10 @@ impl Primitive for BroadcastInDim {
         let at: Vec<Index> = cx.params().axes("dims").into_iter().map(|dim| index[dim].clone()).collect();
         Ok(vec![cx.read(0, &at)?])
     }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (x, shape, dims) = (cx.operand(0), cx.params().axes("shape"), cx.params().axes("dims"));
+        Ok(vec![cx.broadcast(&x, &shape, &dims)])
+    }
     // to the same shape: the operand; of a broadcast: one broadcast
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
         if cx.ins[0].shape == cx.params().dims("shape") {
@@ -232,6 +237,11 @@ impl Primitive for TransposeAxes {
         let index = cx.index();
         let at: Vec<Index> = inverse(&cx.params().axes("axes")).into_iter().map(|axis| index[axis].clone()).collect();
         Ok(vec![cx.read(0, &at)?])
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (x, out) = (cx.operand(0), cx.output(0));
+        let permutation = stablehlo::axes(&cx.params().axes("axes"));
+        Ok(vec![cx.op("transpose", &[&x], &[("permutation", permutation)], out)])
     }
     // in the same order: the operand; of a transpose: one transpose
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {

@@ -3,6 +3,7 @@
 use crate::aval::Aval;
 use crate::device::{Data, HostArray};
 use crate::error::TypeError;
+use crate::ir::stablehlo::{Export, Operand};
 use crate::ir::structural::broadcast_in_dim;
 use crate::ir::structural::movement::{places, row_major};
 use crate::ir::structural::sum::unknown;
@@ -120,6 +121,10 @@ impl Primitive for ReduceSum {
     }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         lower_reduction(cx, ReduceOp::Sum)
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (x, axes) = (cx.operand(0), cx.params().axes("axes"));
+        Ok(vec![cx.reduce(ReduceOp::Sum, &x, &axes)])
     }
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
         cx.params().axes("axes").is_empty().then_some(Rewrite::Operand(0))

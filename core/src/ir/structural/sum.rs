@@ -3,6 +3,7 @@
 use crate::aval::{Aval, Literal};
 use crate::device::{Data, HostArray};
 use crate::error::TypeError;
+use crate::ir::stablehlo::{Export, Operand};
 use crate::ir::{
     Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
     Transpose, Unsupported, Value, bind1,
@@ -46,6 +47,10 @@ impl Primitive for Zeros {
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let dtype = cx.output(0).dtype;
         Ok(vec![cx.constant(Literal::from_f64(dtype, 0.0))])
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let (shape, dtype) = (cx.params().axes("shape"), cx.params().dtype("dtype"));
+        Ok(vec![cx.splat(Literal::from_f64(dtype, 0.0), &shape)])
     }
     fn samples(&self) -> Vec<Sample> {
         let params = Params::new().with("dtype", crate::aval::DType::F32).with("shape", vec![2usize, 3]);
@@ -106,6 +111,10 @@ impl Primitive for AddAny {
         let index = cx.index();
         let (a, b) = (cx.read(0, &index)?, cx.read(1, &index)?);
         Ok(vec![cx.op(ScalarOp::Add, &[a, b])])
+    }
+    fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
+        let ins = cx.operands();
+        Ok(vec![cx.scalar(ScalarOp::Add, &ins)])
     }
     // a + 0 = a
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {

@@ -1,0 +1,159 @@
+//! The lines of a module, and the forms of types, constants and attributes.
+
+use crate::aval::{Aval, DType, Literal};
+use crate::ir::Location;
+use crate::ir::stablehlo::Operand;
+use std::fmt::Write;
+
+/// What has been written of a function's body.
+#[derive(Debug)]
+pub(super) struct Text {
+    lines: String,
+    depth: usize,
+    names: u32,
+    failed_at: Option<Location>,
+}
+
+impl Text {
+    /// Nothing yet.
+    pub(super) fn new() -> Text {
+        Text { lines: String::new(), depth: 2, names: 0, failed_at: None }
+    }
+
+    /// A value of its own name. Names are used once in a module, those of regions too.
+    pub(super) fn fresh(&mut self, aval: Aval) -> Operand {
+        self.names += 1;
+        Operand::new(format!("%{}", self.names - 1), aval)
+    }
+
+    /// The results of one operation: `%3`, or `%3#0`, `%3#1` where there are more; with what stands for all of them.
+    pub(super) fn results(&mut self, avals: &[Aval]) -> (String, Vec<Operand>) {
+        match avals {
+            [aval] => {
+                let result = self.fresh(aval.clone());
+                (result.to_string(), vec![result])
+            }
+            _ => {
+                let all = self.fresh(Aval::scalar(DType::Bool)).to_string();
+                let of = |(i, aval): (usize, &Aval)| Operand::new(format!("{all}#{i}"), aval.clone());
+                (format!("{all}:{}", avals.len()), avals.iter().enumerate().map(of).collect())
+            }
+        }
+    }
+
+    /// A line at the current depth.
+    pub(super) fn line(&mut self, line: &str) {
+        let _ = writeln!(self.lines, "{:indent$}{line}", "", indent = 2 * self.depth);
+    }
+
+    /// Lines written by `f` stand one step deeper.
+    pub(super) fn deeper(&mut self, by: isize) {
+        self.depth = self.depth.saturating_add_signed(by);
+    }
+
+    /// The last line of a region or a function.
+    pub(super) fn finish(&mut self, how: &str, outs: &[Operand]) {
+        let line = format!("\"{how}\"({}) : {} -> ()", names(outs), types(outs));
+        self.line(&line);
+    }
+
+    /// Remembers the first equation that has no StableHLO form, the innermost whose place is known.
+    pub(super) fn fail_at(&mut self, location: Location) {
+        if location.is_known() {
+            self.failed_at.get_or_insert(location);
+        }
+    }
+
+    /// Where the equation stands that has no StableHLO form.
+    pub(super) fn failed_at(&self) -> Option<Location> {
+        self.failed_at
+    }
+
+    /// What was written.
+    pub(super) fn into_lines(self) -> String {
+        self.lines
+    }
+}
+
+/// `%0, %1`.
+pub(super) fn names(operands: &[Operand]) -> String {
+    operands.iter().map(Operand::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `(tensor<2xf32>, tensor<i32>)`.
+pub(super) fn signature(avals: &[Aval]) -> String {
+    format!("({})", avals.iter().map(tensor).collect::<Vec<_>>().join(", "))
+}
+
+/// The types of operands, in parentheses.
+pub(super) fn types(operands: &[Operand]) -> String {
+    signature(&operands.iter().map(|operand| operand.aval().clone()).collect::<Vec<_>>())
+}
+
+/// `tensor<2x3xf32>`.
+pub(super) fn tensor(aval: &Aval) -> String {
+    let extents: String = aval.shape.iter().map(|dim| format!("{dim}x")).collect();
+    let element = match aval.dtype {
+        DType::F32 => "f32",
+        DType::F64 => "f64",
+        DType::I32 => "i32",
+        DType::U32 => "ui32",
+        DType::Bool => "i1",
+    };
+    format!("tensor<{extents}{element}>")
+}
+
+/// A list of axes or extents as an attribute: `array<i64: 0, 2>`.
+pub fn axes(numbers: &[usize]) -> String {
+    match numbers {
+        [] => "array<i64>".into(),
+        _ => format!("array<i64: {}>", list(numbers)),
+    }
+}
+
+/// A number as an attribute: `1 : i64`.
+pub fn number(number: usize) -> String {
+    format!("{number} : i64")
+}
+
+/// `0, 2`.
+pub(super) fn list(numbers: &[usize]) -> String {
+    numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The element of a `dense` constant.
+///
+/// A reader takes a decimal number for an `f64` and rounds it to the element's type: where that would not give the
+/// same bits, and for what is no number, the bits are written.
+pub(super) fn element(literal: Literal) -> String {
+    let (decimal, survives) = match literal {
+        Literal::I32(x) => return x.to_string(),
+        Literal::U32(x) => return x.to_string(),
+        Literal::Bool(x) => return x.to_string(),
+        Literal::F32(x) => {
+            let decimal = pointed(format!("{x:?}"));
+            let survives = decimal.parse().is_ok_and(|read: f64| (read as f32).to_bits() == x.to_bits());
+            (decimal, x.is_finite() && survives)
+        }
+        Literal::F64(x) => (pointed(format!("{x:?}")), x.is_finite()),
+    };
+    match survives {
+        true => decimal,
+        false => format!("0x{:0width$X}", literal.bits(), width = 2 * literal.dtype().size()),
+    }
+}
+
+/// A decimal number with the point that MLIR wants in front of an exponent: `1.0e-30`.
+fn pointed(decimal: String) -> String {
+    match decimal.split_once('e') {
+        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0e{exponent}"),
+        _ => decimal,
+    }
+}
+
+/// A name behind `@`: in quotes where it is no plain word.
+pub(super) fn symbol_name(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if starts && name.chars().all(plain) { name.into() } else { format!("\"{}\"", name.escape_default()) }
+}
