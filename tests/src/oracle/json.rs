@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
 /// A type of numeric extents.
-pub(super) fn aval_to_json(aval: &Aval) -> Value {
+pub fn aval_to_json(aval: &Aval) -> Value {
     let shape: Vec<usize> = aval.shape.iter().map(|dim| dim.as_usize().expect("sizes are numbers")).collect();
     json!({ "dtype": aval.dtype.name(), "shape": shape })
 }

@@ -6,12 +6,13 @@
 mod json;
 mod worker;
 
-pub use json::{arrays_from_json, program_to_json};
+pub use json::{arrays_from_json, aval_to_json, program_to_json};
 pub use worker::{Worker, with_worker, workers};
 
 use crate::transformed::Transform;
+use gavotte_core::aval::Sizes;
 use gavotte_core::device::HostArray;
-use gavotte_core::ir::{Atom, Eqn, Program, Var, verify};
+use gavotte_core::ir::{Atom, Binder, Eqn, Program, Var, verify};
 use serde_json::{Value, json};
 
 /// A program, transformations of it one after the other, and inputs of what they give: arguments, then constants.
@@ -83,7 +84,7 @@ pub fn ask_xla(worker: &mut Worker, runs: &[(&Program, &[HostArray])]) -> Vec<Re
 /// The exported text. What the exporter gives is the exporter's business; that it is read by XLA is ours.
 fn exported(program: &Program) -> Result<String, String> {
     verify(program).map_err(|error| error.to_string())?;
-    program.to_stablehlo(&Default::default()).map_err(|error| error.to_string())
+    program.to_stablehlo(&Sizes::new()).map_err(|error| error.to_string())
 }
 
 /// Asks once for all; where that fails, for each alone, so that only those to blame fail.
@@ -110,10 +111,7 @@ fn joined(runs: &[(&Program, &[HostArray])]) -> (Program, Vec<HostArray>) {
             Atom::Var(var) => Atom::Var(moved(*var)),
             literal => *literal,
         };
-        let rebound = |binder: &gavotte_core::ir::Binder| gavotte_core::ir::Binder {
-            var: moved(binder.var),
-            aval: binder.aval.clone(),
-        };
+        let rebound = |binder: &Binder| Binder { var: moved(binder.var), aval: binder.aval.clone() };
         all.args.extend(program.args.iter().chain(&program.consts).map(rebound));
         all.eqns.extend(program.eqns.iter().map(|eqn| Eqn {
             ins: eqn.ins.iter().map(atom).collect(),

@@ -2,8 +2,7 @@
 
 use gavotte_tests::cases::{cases, check_derivatives, check_each_derivative, in_operands, is_linear};
 use gavotte_core::aval::Aval;
-use gavotte_core::device::HostArray;
-use gavotte_core::ir::{Program, verify};
+use gavotte_core::ir::verify;
 use gavotte_tests::arrays::{Random, random_array};
 use gavotte_tests::laws::{check_jvp, check_linearize, check_transpose, check_vjp};
 use gavotte_tests::report::check_all;
