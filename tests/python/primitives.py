@@ -296,17 +296,3 @@ def _(_, data, ids, offsets, order):
     mask = ids[None, :] == jnp.arange(offsets.shape[0] - 1, dtype=ids.dtype)[:, None]
     mask = mask.reshape(mask.shape + (1,) * (data.ndim - 1))
     return jnp.max(jnp.where(mask, data[None], jnp.asarray(least(data.dtype), data.dtype)), axis=1)
-
-
-# Nested programs: operands are the constants, then the arguments.
-
-
-@primitive("call")
-def _(p, *xs):
-    return nested(p["program"], xs)
-
-
-def nested(program, xs):
-    program = program["program"]
-    n = len(program["consts"])
-    return interpret(program, [*xs[n:], *xs[:n]])

@@ -20,6 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxlib._jax import DeviceList
 from jaxlib.xla_client import CompileOptions
+
+import nested_programs  # noqa: F401  (puts loops, branches and rules of their own into the table)
 from primitives import DTYPES, PRIMITIVES, decode, interpret
 
 # What is compiled runs once: an optimiser would cost more than it saves.
@@ -68,6 +70,9 @@ def jvp(f, stage):
     def g(*xs):
         args, consts, tangents = split(xs, stage)
         h, primals = with_floats(f, args, consts)
+        if not primals:
+            outs = f(*xs)
+            return [*outs, *(jnp.zeros_like(out) for out in outs if is_float(out))]
         outs, moved = jax.jvp(h, primals, list(tangents))
         return [*outs, *(t for out, t in zip(outs, moved) if is_float(out))]
 
@@ -81,6 +86,8 @@ def vjp(f, stage):
         args, consts, cotangents = split(xs, stage)
         h, primals = with_floats(f, args, consts)
         outs = h(*primals)
+        if not primals:
+            return outs
         _, pull = jax.vjp(lambda *ys: floats(h(*ys)), *primals)
         return [*outs, *pull(list(cotangents))]
 

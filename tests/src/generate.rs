@@ -68,7 +68,7 @@ struct Builder {
 /// Every primitive, by what the generator does with it.
 static MAPS: LazyLock<Vec<&'static dyn Primitive>> = LazyLock::new(|| of_kind(|kind| matches!(kind, Kind::Map { .. })));
 static OTHERS: LazyLock<Vec<&'static dyn Primitive>> =
-    LazyLock::new(|| of_kind(|kind| !matches!(kind, Kind::Map { .. } | Kind::Opaque)));
+    LazyLock::new(|| of_kind(|kind| !matches!(kind, Kind::Map { .. })));
 
 fn of_kind(is: impl Fn(Kind) -> bool) -> Vec<&'static dyn Primitive> {
     gavotte::registry().iter().filter(|prim| is(prim.kind())).collect()
@@ -206,8 +206,13 @@ impl Builder {
         if sample.ins.iter().any(|array| !is_tame(array)) {
             return;
         }
+        // Half of what is missing becomes an argument, so that derivatives go through it.
         let pairs = found.into_iter().zip(&sample.ins);
-        let ins = pairs.map(|(node, array)| node.unwrap_or_else(|| self.argument(array.clone(), false))).collect();
+        let is_arg = random.below(2) == 1;
+        let ins = pairs.map(|(node, array)| {
+            node.unwrap_or_else(|| self.argument(array.clone(), is_arg && array.dtype().is_float()))
+        });
+        let ins = ins.collect();
         self.bind(prim, ins, sample.params.clone());
     }
 
