@@ -169,7 +169,10 @@ def _(p, x):
 
 @primitive("threefry2x32")
 def _(_, *words):
-    return threefry2x32_p.bind(*jnp.broadcast_arrays(*words))
+    assert all(word.dtype == np.uint32 for word in words)
+    # JAX's rule for batches wants all operands to have the new axis, or none: the sum has it where one has.
+    same = 0 * sum(words)
+    return threefry2x32_p.bind(*(word + same for word in words))
 
 
 # Movement.
@@ -202,7 +205,15 @@ def _(p, x):
 
 @primitive("pad")
 def _(p, x, value):
-    return lax.pad(x, value, list(zip(p["low"], p["high"], p["interior"])))
+    """The array's elements set where they stand among the values. (JAX 0.10.2 cannot transpose its own `pad` in the
+    value alone.)"""
+    assert x.dtype == value.dtype and value.ndim == 0
+    shape, places = [], []
+    for extent, low, high, gap in zip(x.shape, p["low"], p["high"], p["interior"]):
+        span = extent + max(extent - 1, 0) * gap
+        shape.append(low + span + high)
+        places.append(slice(low, low + span, gap + 1))
+    return jnp.broadcast_to(value, shape).at[tuple(places)].set(x)
 
 
 # From nothing.

@@ -9,8 +9,13 @@ import os
 import sys
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Two workers share two cores.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+# Two workers share two cores; and what is compiled runs once, so that the plainest emitter and one module are best.
+FLAGS = [
+    "--xla_cpu_multi_thread_eigen=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+    "--xla_cpu_use_fusion_emitters=false",
+]
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
 
 import jax
 
@@ -24,7 +29,7 @@ from jaxlib.xla_client import CompileOptions
 import nested_programs  # noqa: F401  (puts loops, branches and rules of their own into the table)
 from primitives import DTYPES, PRIMITIVES, decode, interpret
 
-# What is compiled runs once: an optimiser would cost more than it saves.
+# For the same reason.
 FAST_COMPILATION = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 # Compiled programs that are kept before they are dropped.
 MAX_COMPILED = 200
