@@ -179,6 +179,7 @@ pub(crate) struct BenchArgs {
   fused       what is computed in which kernel, and why
   kernels     the loop nests
   plan        where each buffer is, from when to when
+  stablehlo   the optimized step at the data's sizes, as a module that XLA compiles
 
 The first three can be read back: `gavotte ir --stage grad | gavotte opt - --pass cse,dce`.
 
@@ -326,6 +327,8 @@ pub(crate) enum Stage {
     Kernels,
     /// Where each buffer is
     Plan,
+    /// The optimized step as a module for XLA
+    Stablehlo,
 }
 
 impl Attention {

@@ -33,6 +33,7 @@ fn text_of(args: &IrArgs, trainer: &Trainer, experiment: &Experiment) -> Result<
         Stage::Fused => stages.executable.fused_text(),
         Stage::Kernels => stages.executable.steps().iter().map(shown).collect(),
         Stage::Plan => stages.executable.plan_text(&stages.sizes)?,
+        Stage::Stablehlo => stages.executable.program().to_stablehlo(&stages.sizes)?,
     })
 }
 

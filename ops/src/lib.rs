@@ -2,6 +2,7 @@
 
 mod array;
 mod contract;
+mod control;
 mod elementwise;
 mod gather;
 mod generate;
@@ -16,6 +17,7 @@ pub mod segment;
 pub mod stax;
 
 pub use array::Array;
+pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
 pub use gavotte_core::api::{
     Args, Fun, Function, Jit, Stages, device_put, grad, jit, jit_with, jvp, linearize, make_program, value_and_grad,
     value_and_grad_aux, vjp, vmap, vmap_axes,
@@ -41,6 +43,7 @@ pub fn registry() -> &'static Registry {
             contract::PRIMITIVES,
             gather::PRIMITIVES,
             generate::PRIMITIVES,
+            control::PRIMITIVES,
         ])
     });
     &REGISTRY

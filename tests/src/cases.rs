@@ -20,8 +20,16 @@ pub const NOT_LOWERED: &[(&str, &str)] = &[
     ("argmax", "it runs by `eval`"),
     ("call", "it is inlined before"),
     ("reshape", "its result is its operand's memory; only axes of one element come and go within a kernel"),
+    ("scan", LOOPS),
     ("scatter_add", "it runs by `eval`"),
+    ("switch", LOOPS),
+    ("while", LOOPS),
 ];
+const LOOPS: &str = "its nested programs have kernels of their own";
+
+/// Primitives without reverse mode, with the reason.
+pub const NOT_REVERSED: &[(&str, &str)] =
+    &[("while", "the number of turns is known only when the loop ends, and each turn would need its residuals")];
 
 /// Operands without a batch axis: primitive, number of its operands, which of them, and why. `batch` panics with the
 /// primitive's name.
@@ -52,6 +60,11 @@ impl Case {
     pub fn program(&self) -> Program {
         let avals: Vec<Aval> = self.ins.iter().map(|array| Aval::new(array.dtype(), array.shape())).collect();
         one_equation(self.prim, avals, self.params.clone()).expect("a sample's operands fit")
+    }
+
+    /// Whether `NOT_REVERSED` lists it.
+    pub fn is_reversed(&self) -> bool {
+        NOT_REVERSED.iter().all(|(name, _)| *name != self.prim.name())
     }
 
     /// The program in `f64` at a point near the sample's, off ties and edges; `None` where there is nothing to
@@ -105,14 +118,24 @@ pub fn cases() -> Vec<(String, Case)> {
     cases
 }
 
+/// Which derivatives a check takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Modes {
+    /// Forward mode alone.
+    Forward,
+    /// Reverse mode too.
+    Reverse,
+}
+
 /// The cases that can be differentiated, in `f64`.
-pub fn check_derivatives(check: impl Fn(&Program, &[HostArray]) -> Result<(), String>) {
-    check_all(cases(), |case| case.differentiable().map_or(Ok(()), |(program, arrays)| check(&program, &arrays)));
+pub fn check_derivatives(modes: Modes, check: impl Fn(&Program, &[HostArray]) -> Result<(), String>) {
+    let cases = cases().into_iter().filter(|(_, case)| modes == Modes::Forward || case.is_reversed());
+    check_all(cases, |case| case.differentiable().map_or(Ok(()), |(program, arrays)| check(&program, &arrays)));
 }
 
 /// The same, with respect to all operands, then to each alone: rules treat a missing tangent in their own way.
-pub fn check_each_derivative(check: impl Fn(&Program, &[HostArray]) -> Result<(), String>) {
-    check_derivatives(|program, arrays| {
+pub fn check_each_derivative(modes: Modes, check: impl Fn(&Program, &[HostArray]) -> Result<(), String>) {
+    check_derivatives(modes, |program, arrays| {
         check(program, arrays)?;
         let floats: Vec<usize> = (0..arrays.len()).filter(|i| arrays[*i].dtype().is_float()).collect();
         for operand in floats {

@@ -75,7 +75,8 @@ fn without_equations(best: &mut Failing, fails: Fails<'_>) {
 /// The program whose equations in the range are arguments that hold what they bind.
 fn cut((program, inputs): &Failing, range: std::ops::Range<usize>) -> Failing {
     let bound: Vec<Binder> = program.eqns[range.clone()].iter().flat_map(|eqn| eqn.outs.clone()).collect();
-    let values = run(&Program { outs: bound.iter().map(|binder| Atom::Var(binder.var)).collect(), ..program.clone() }, inputs);
+    let values =
+        run(&Program { outs: bound.iter().map(|binder| Atom::Var(binder.var)).collect(), ..program.clone() }, inputs);
     let (mut cut, mut arrays) = (program.clone(), inputs.clone());
     cut.eqns.drain(range);
     let n = cut.args.len();
@@ -169,8 +170,12 @@ mod tests {
     fn a_wrong_derivative_shrinks_to_one_equation_of_an_argument() {
         let mut n = 0;
         for (program, _) in programs_with("sin").take(40) {
-            let inputs: Vec<HostArray> =
-                program.args.iter().chain(&program.consts).map(|b| crate::arrays::random_array(&b.aval, &mut crate::arrays::Random::new(3))).collect();
+            let inputs: Vec<HostArray> = program
+                .args
+                .iter()
+                .chain(&program.consts)
+                .map(|b| crate::arrays::random_array(&b.aval, &mut crate::arrays::Random::new(3)))
+                .collect();
             // The sine of a forward pass is right: only what stands behind it is wrong.
             let mut fails = |program: &Program, inputs: &[HostArray]| {
                 let derivative = jvp_program(program);
@@ -178,7 +183,8 @@ mod tests {
                     return false;
                 }
                 let ones = derivative.args[inputs.len()..].iter().map(|binder| {
-                    let shape: Vec<usize> = binder.aval.shape.iter().map(|dim| dim.as_usize().expect("a number")).collect();
+                    let shape: Vec<usize> =
+                        binder.aval.shape.iter().map(|dim| dim.as_usize().expect("a number")).collect();
                     HostArray::full(&shape, gavotte_core::aval::Literal::from_f64(binder.aval.dtype, 1.0))
                 });
                 let arrays: Vec<HostArray> = inputs.iter().cloned().chain(ones).collect();

@@ -57,6 +57,20 @@ fn stages_of_the_compiler_print() {
 }
 
 #[test]
+fn the_step_is_exported_for_the_sizes_of_the_data() {
+    let (step, module) = (parse(&stage("optimized", ""), registry()).unwrap(), stage("stablehlo", ""));
+    let main = module.lines().find(|line| line.contains("func.func public @main(")).expect("there is a main");
+    let (taken, given) = main.split_once(") -> (").expect("it says what it takes and gives");
+    assert_eq!(taken.matches(": tensor<").count(), step.args.len() + step.consts.len(), "{main}");
+    assert_eq!(given.matches("tensor<").count(), step.outs.len(), "{main}");
+    // The club has 34 members, and both their numbers and their weights are in the step.
+    assert!(taken.contains("tensor<34xi32>") && module.contains("stablehlo.scatter"), "{main}");
+    assert_eq!(module.matches('{').count(), module.matches('}').count());
+    let wide = stage("stablehlo", "--dtype f64 --attention dense");
+    assert!(wide.contains("tensor<34x34xf64>") && wide.contains("stablehlo.dot_general"));
+}
+
+#[test]
 fn whoever_stops_reading_is_not_told_of_it() {
     let mut child = program()
         .args(words("ir --stage grad --dataset karate"))

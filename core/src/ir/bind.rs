@@ -91,6 +91,11 @@ pub fn refuse(error: Error) -> ! {
     panic!("{error}")
 }
 
+/// The line to which equations are ascribed now, where a transformation binds them.
+pub(super) fn location() -> Option<Location> {
+    LOCATION.get()
+}
+
 /// Whether a trace is open on this thread.
 pub fn is_tracing() -> bool {
     SCOPES.with(|scopes| !scopes.borrow().is_empty())
@@ -164,11 +169,7 @@ impl Scope {
 /// Applies a primitive, or says why it refuses: outside a trace computes, inside one records.
 #[track_caller]
 pub fn try_bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) -> Result<SmallVec<[Value; 1]>, Error> {
-    // Not `unwrap_or_else(Location::caller)`: a function that is passed has the standard library as its caller.
-    let location = match LOCATION.get() {
-        Some(location) => location,
-        None => Location::caller(),
-    };
+    let location = Location::current();
     let avals: SmallVec<[&Aval; 4]> = ins.iter().map(|value| value.aval()).collect();
     let outs =
         prim.abstract_eval(&avals, &params).map_err(|why| Error::Type(type_message(prim, &why, &avals, location)))?;

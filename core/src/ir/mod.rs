@@ -1,6 +1,7 @@
 //! The program IR: values, primitives, programs, tracing, text, verifier and reference interpreter.
 
 mod bind;
+mod control;
 mod cursor;
 mod eval;
 mod lower;
@@ -16,6 +17,7 @@ mod verify;
 
 pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
+pub use control::Control;
 pub(crate) use cursor::Cursor;
 pub use eval::{eval_concrete, evaluate};
 pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};

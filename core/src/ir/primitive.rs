@@ -4,7 +4,7 @@ use crate::aval::{Aval, Dim, Literal};
 use crate::device::HostArray;
 use crate::error::TypeError;
 use crate::ir::stablehlo::{Export, Operand};
-use crate::ir::{Atom, Eqn, Lower, Params, Scalar, Value};
+use crate::ir::{Atom, Control, Eqn, Lower, Params, Scalar, Value};
 use indexmap::IndexMap;
 use smallvec::SmallVec;
 use std::fmt;
@@ -82,16 +82,24 @@ pub trait Primitive: fmt::Debug + Sync {
     /// What passes may know.
     fn kind(&self) -> Kind;
 
+    /// What it runs, for a primitive of the kind [`Kind::Control`].
+    fn control(&self, params: &Params) -> Option<Control> {
+        let _ = params;
+        None
+    }
+
     /// Scalars of the outputs at [`Lower::index`].
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let _ = cx;
         Err(Unsupported(format!("{}: no kernel", self.name())))
     }
 
-    /// The outputs as operations of StableHLO. A nested program that is put in the place of its call is so here too.
+    /// The outputs as operations of StableHLO. What holds nested programs needs no rule: they are written where the
+    /// kind says.
     fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
-        match self.kind() {
-            Kind::Call | Kind::Custom => {
+        match (self.kind(), self.control(cx.params())) {
+            (_, Some(control)) => cx.control(&control),
+            (Kind::Call | Kind::Custom, _) => {
                 let (program, ins) = (cx.params().program("program"), cx.operands());
                 cx.program(&program, &ins)
             }

@@ -70,6 +70,16 @@ impl Location {
         Location(Some(std::panic::Location::caller()))
     }
 
+    /// The user's line for which a transformation binds equations now; else the place of the caller.
+    #[track_caller]
+    pub fn current() -> Self {
+        // Not `unwrap_or_else(Location::caller)`: a function that is passed has the standard library as its caller.
+        match crate::ir::bind::location() {
+            Some(location) => location,
+            None => Location::caller(),
+        }
+    }
+
     /// Whether the place is known.
     pub fn is_known(self) -> bool {
         self.0.is_some()

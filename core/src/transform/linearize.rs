@@ -108,8 +108,9 @@ impl Point {
     }
 }
 
-/// Computes now what does not depend on the arguments; its results become residuals.
-fn hoist(program: Program, captured: Vec<Value>) -> (Program, Vec<Value>) {
+/// Computes now what does not depend on the arguments of a program with these values for its constants; its results become
+/// constants in their place.
+pub fn hoist(program: Program, captured: Vec<Value>) -> (Program, Vec<Value>) {
     let mut linear = vec![false; program.n_var()];
     for binder in &program.args {
         linear[binder.var.index()] = true;

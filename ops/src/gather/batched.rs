@@ -3,7 +3,7 @@
 use gavotte_core::aval::{Aval, DType, Literal, Shape};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::stablehlo::{Export, Operand, axes};
+use gavotte_core::ir::stablehlo::{Export, Operand, axes, extents};
 use gavotte_core::ir::{Params, ReduceOp};
 
 /// Which axis is numbered. The first `shared` axes of array and numbers are the same axes: each place along them has
@@ -68,8 +68,7 @@ impl Numbered {
         let (out, Places { within, shared, axis, behind }) = (cx.output(0), self.places(x, ids));
         if out.volume() == 0 {
             // A slice of one element, as each read is, need not fit into an empty array.
-            let shape: Vec<usize> = out.shape.iter().filter_map(|dim| dim.as_usize()).collect();
-            return cx.splat(Literal::from_f64(out.dtype, 0.0), &shape);
+            return cx.splat(Literal::from_f64(out.dtype, 0.0), &extents(&out.shape));
         }
         let numbers = format!(
             "#stablehlo.gather<offset_dims = {within:?}, collapsed_slice_dims = [{axis}], \

@@ -7,7 +7,7 @@ use crate::movement::operands;
 use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::stablehlo::{Export, Operand};
+use gavotte_core::ir::stablehlo::{Export, Operand, extents};
 use gavotte_core::ir::structural::move_axis;
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, ReduceOp, Sample, Scalar, Transpose, Unsupported,
@@ -79,8 +79,7 @@ pub(super) fn lower_segmented(cx: &mut dyn Lower, op: ReduceOp) -> Result<Vec<Sc
 /// A reduction by segment in StableHLO: every member combined into its segment's place.
 pub(super) fn export_segmented(cx: &mut Export<'_>, op: ReduceOp) -> Vec<Operand> {
     let (data, ids, out) = (cx.operand(0), cx.operand(1), cx.output(0));
-    let shape: Vec<usize> = out.shape.iter().filter_map(|dim| dim.as_usize()).collect();
-    let none = cx.splat(op.identity(out.dtype), &shape);
+    let none = cx.splat(op.identity(out.dtype), &extents(&out.shape));
     vec![Numbered { axis: 0, shared: 0 }.combine(cx, op, [&none, &ids, &data])]
 }
 

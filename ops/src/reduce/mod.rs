@@ -6,7 +6,7 @@ mod reduce_max;
 
 pub use methods::Axes;
 pub(crate) use methods::resolve;
-pub(crate) use reduce_max::{larger, least, shares};
+pub(crate) use reduce_max::{larger, least, reduce_max, shares};
 
 use gavotte_core::ir::Primitive;
 

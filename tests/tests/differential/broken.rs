@@ -114,7 +114,13 @@ fn changed(array: &HostArray) -> HostArray {
     let change = |x: f64| match array.dtype() {
         DType::Bool => 1.0 - x,
         // The largest numbers stay numbers of the type.
-        DType::I32 | DType::U32 => if x > 0.0 { x - 1.0 } else { x + 1.0 },
+        DType::I32 | DType::U32 => {
+            if x > 0.0 {
+                x - 1.0
+            } else {
+                x + 1.0
+            }
+        }
         _ => x + 1.0,
     };
     from_numbers(&array.shape(), array.dtype(), &numbers(array).into_iter().map(change).collect::<Vec<_>>())
@@ -251,11 +257,11 @@ enum Outcome {
 }
 
 fn outcome(worker: &mut Worker, sampled: &Sampled, prim: &'static dyn Primitive, rule: Rule) -> Outcome {
-    let broken: &'static Broken =
-        Box::leak(Box::new(Broken { inner: prim, rule, is_reached: AtomicBool::new(false) }));
-    let cases = prim.samples().into_iter().map(|sample| {
-        (sample.name, Case { prim: broken, params: sample.params, ins: sample.ins })
-    });
+    let broken: &'static Broken = Box::leak(Box::new(Broken { inner: prim, rule, is_reached: AtomicBool::new(false) }));
+    let cases = prim
+        .samples()
+        .into_iter()
+        .map(|sample| (sample.name, Case { prim: broken, params: sample.params, ins: sample.ins }));
     let is_noticed = cases.into_iter().any(|(name, case)| match caught(|| Ok(checks_of(name, &case))) {
         Ok(checks) => checks.iter().filter(|check| rule.is_shown_by(check)).any(|check| {
             let verdict = caught(|| verdict(worker, sampled, check, rule));
@@ -326,7 +332,9 @@ fn has_rule(prim: &'static dyn Primitive, rule: Rule) -> bool {
         Rule::Linearize | Rule::Transpose => false,
         Rule::Batch => samples.iter().any(|sample| !sample.ins.is_empty()),
         // Multiple results are never simplified.
-        Rule::Simplify => samples.iter().all(|sample| prim.eval(&sample.ins.iter().collect::<Vec<_>>(), &sample.params).len() == 1),
+        Rule::Simplify => {
+            samples.iter().all(|sample| prim.eval(&sample.ins.iter().collect::<Vec<_>>(), &sample.params).len() == 1)
+        }
         _ => true,
     }
 }

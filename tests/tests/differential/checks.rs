@@ -25,7 +25,7 @@ pub(crate) fn checks_of(name: &str, case: &Case) -> Vec<Check> {
     }));
     for (program, arrays) in derivable(case) {
         let name = format!("{name} in {:?}", program.out_avals());
-        checks.extend(derivatives(&name, &program, &arrays));
+        checks.extend(derivatives(&name, &program, &arrays, case.is_reversed()));
     }
     checks
 }
@@ -72,7 +72,7 @@ pub(crate) fn then(check: &Check, transform: Transform, random: &mut Random) -> 
 }
 
 /// Derivatives of all kinds, with respect to all operands and to each alone.
-fn derivatives(name: &str, program: &Program, arrays: &[HostArray]) -> Vec<Check> {
+fn derivatives(name: &str, program: &Program, arrays: &[HostArray], is_reversed: bool) -> Vec<Check> {
     let mut random = Random::new(6);
     let mut checks = vec![];
     let floats: Vec<usize> = (0..arrays.len()).filter(|i| arrays[*i].dtype().is_float()).collect();
@@ -81,16 +81,22 @@ fn derivatives(name: &str, program: &Program, arrays: &[HostArray]) -> Vec<Check
     for unknown in subsets(&floats) {
         let (part, inputs) = in_operands(program, arrays, &unknown);
         let value = Check::new(format!("{name} of {unknown:?}"), &part, &inputs);
-        let order = [Transform::Jvp, Transform::Vjp, Transform::Linearize];
-        let first = order.map(|transform| then(&value, transform, &mut random));
+        let forward = [Transform::Jvp, Transform::Linearize].map(|transform| then(&value, transform, &mut random));
         if has_derivative && is_wide {
-            let vjp = &first[1];
-            checks.extend([Transform::Jvp, Transform::Vjp].map(|transform| then(vjp, transform, &mut random)));
+            checks.push(then(&forward[0], Transform::Jvp, &mut random));
+        }
+        checks.extend(forward);
+        if !is_reversed {
+            continue;
+        }
+        let vjp = then(&value, Transform::Vjp, &mut random);
+        if has_derivative && is_wide {
+            checks.extend([Transform::Jvp, Transform::Vjp].map(|transform| then(&vjp, transform, &mut random)));
             let in_axes: Vec<Option<usize>> =
                 vjp.inputs.iter().map(|array| array.dtype().is_float().then_some(0)).collect();
             checks.push(vjp.transformed(Transform::Vmap(in_axes.clone(), BATCH), batched(&vjp.inputs, &in_axes)));
         }
-        checks.extend(first);
+        checks.push(vjp);
         if has_derivative && is_linear(&part, &inputs, &mut random) {
             let cotangents: Vec<HostArray> =
                 part.out_avals().iter().map(|aval| random_array(aval, &mut random)).collect();

@@ -103,9 +103,10 @@ fn a_changed_equation_is_noticed() {
     let chunks: Vec<&[Check]> = changes.chunks(12).collect();
     let failures = in_parallel(chunks, |worker, chunk| {
         let answers = ask_jax(worker, &chunk.iter().collect::<Vec<_>>());
-        let missed = chunk.iter().zip(&answers).filter(|(check, answer)| {
-            answer.is_err() || agrees_with_jax(check, answer).is_ok()
-        });
+        let missed = chunk
+            .iter()
+            .zip(&answers)
+            .filter(|(check, answer)| answer.is_err() || agrees_with_jax(check, answer).is_ok());
         missed.map(|(check, _)| format!("{}\n{}{}", check.name, check.program, check.primal)).collect::<Vec<_>>()
     });
     report(changes.len(), &failures.concat());

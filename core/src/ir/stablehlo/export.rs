@@ -39,7 +39,8 @@ impl fmt::Display for Operand {
     }
 }
 
-fn extents(shape: &[Dim]) -> Vec<usize> {
+/// Extents as numbers, which they are before a module is written.
+pub fn extents(shape: &[Dim]) -> Vec<usize> {
     shape.iter().map(|dim| dim.as_usize().expect("sizes are numbers before a module is written")).collect()
 }
 
@@ -123,7 +124,7 @@ impl Export<'_> {
             _ => signature(outs),
         };
         let (head, tail) = (
-            format!("{left} = \"stablehlo.{name}\"({}){attrs}", names(&ins)),
+            format!("{left}\"stablehlo.{name}\"({}){attrs}", names(&ins)),
             format!(" : {} -> {results_type}", types(&ins)),
         );
         if regions.is_empty() {
@@ -191,46 +192,14 @@ impl Export<'_> {
     }
 
     /// `into` with `updates` combined into it, where the attributes of `stablehlo.scatter` say for the numbers `ids`.
-    pub fn scatter(
-        &mut self,
-        op: ReduceOp,
-        [into, ids, updates]: [&Operand; 3],
-        dimension_numbers: String,
-    ) -> Operand {
+    pub fn scatter(&mut self, op: ReduceOp, [into, ids, updates]: [&Operand; 3], dimension_numbers: String) -> Operand {
         let scalar = Aval::scalar(into.aval.dtype);
         let attrs = [("scatter_dimension_numbers", dimension_numbers)];
         let mut body = combine(op);
         let mut regions: [(Vec<Aval>, Body<'_>); 1] = [(vec![scalar.clone(), scalar], &mut body)];
-        let found = self.op_with("scatter", &[into, ids, updates], &attrs, &[into.aval.clone()], &mut regions);
+        let found =
+            self.op_with("scatter", &[into, ids, updates], &attrs, std::slice::from_ref(&into.aval), &mut regions);
         found.expect("a region of one addition or maximum cannot fail").swap_remove(0)
-    }
-
-    /// What `carried` becomes while `condition` of it holds, a `bool` scalar: `body` of it, again and again.
-    pub fn while_loop<'b>(
-        &mut self,
-        carried: &[Operand],
-        condition: Body<'b>,
-        body: Body<'b>,
-    ) -> Result<Vec<Operand>, Unsupported> {
-        let avals: Vec<Aval> = carried.iter().map(|operand| operand.aval.clone()).collect();
-        let mut regions = [(avals.clone(), condition), (avals.clone(), body)];
-        self.op_with("while", &carried.iter().collect::<Vec<_>>(), &[], &avals, &mut regions)
-    }
-
-    /// What one of several programs of the same operands gives, chosen by `index`, an `i32` scalar; the last one where
-    /// there is none of that number.
-    pub fn case(
-        &mut self,
-        index: &Operand,
-        programs: &[&Program],
-        ins: &[Operand],
-    ) -> Result<Vec<Operand>, Unsupported> {
-        let outs = programs.first().map_or(vec![], |program| program.out_avals());
-        let mut bodies: Vec<_> =
-            programs.iter().map(|program| |cx: &mut Export<'_>, _: &[Operand]| cx.program(program, ins)).collect();
-        let mut regions: Vec<(Vec<Aval>, Body<'_>)> =
-            bodies.iter_mut().map(|body| (vec![], body as Body<'_>)).collect();
-        self.op_with("case", &[index], &[], &outs, &mut regions)
     }
 
     /// The results of a nested program, its operations written here: operands are its constants, then its arguments.

@@ -7,11 +7,12 @@
 //! What the program refuses while it runs has no counterpart: where the interpreter panics for a number outside the axis
 //! it counts along, a module reads the nearest element, or adds nothing.
 
+mod control;
 mod export;
 mod scalar;
 mod text;
 
-pub use export::{Body, Export, Operand};
+pub use export::{Body, Export, Operand, extents};
 pub use text::{axes, number};
 
 use crate::aval::Sizes;

@@ -122,7 +122,8 @@ impl Export<'_> {
         for i in 0..5 {
             for [left, right] in &distances[i % 2] {
                 x0 = self.named("add", &[&x0, &x1]);
-                let (high, low) = (self.named("shift_left", &[&x1, left]), self.named("shift_right_logical", &[&x1, right]));
+                let (high, low) =
+                    (self.named("shift_left", &[&x1, left]), self.named("shift_right_logical", &[&x1, right]));
                 let rotated = self.named("or", &[&high, &low]);
                 x1 = self.named("xor", &[&rotated, &x0]);
             }

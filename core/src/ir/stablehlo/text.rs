@@ -26,17 +26,17 @@ impl Text {
         Operand::new(format!("%{}", self.names - 1), aval)
     }
 
-    /// The results of one operation: `%3`, or `%3#0`, `%3#1` where there are more; with what stands for all of them.
+    /// The results of one operation: `%3`, or `%3#0`, `%3#1` where there are more; with what stands in front of it.
     pub(super) fn results(&mut self, avals: &[Aval]) -> (String, Vec<Operand>) {
         match avals {
             [aval] => {
                 let result = self.fresh(aval.clone());
-                (result.to_string(), vec![result])
+                (format!("{result} = "), vec![result])
             }
             _ => {
                 let all = self.fresh(Aval::scalar(DType::Bool)).to_string();
                 let of = |(i, aval): (usize, &Aval)| Operand::new(format!("{all}#{i}"), aval.clone());
-                (format!("{all}:{}", avals.len()), avals.iter().enumerate().map(of).collect())
+                (format!("{all}:{} = ", avals.len()), avals.iter().enumerate().map(of).collect())
             }
         }
     }

@@ -1,0 +1,158 @@
+//! What the rules of loops and branches share: nested programs under a transformation.
+
+use gavotte_core::aval::{Aval, Dim, Sizes};
+use gavotte_core::device::{Data, HostArray, HostElement};
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::structural::{place_axis, zeros};
+use gavotte_core::ir::{Program, Value, evaluate, trace};
+use gavotte_core::{transform, with_data};
+use std::sync::Arc;
+
+/// The types of a program's arguments.
+pub(super) fn arg_avals(program: &Program) -> Vec<Aval> {
+    program.args.iter().map(|binder| binder.aval.clone()).collect()
+}
+
+/// The types of values.
+pub(super) fn avals(values: &[Value]) -> Vec<Aval> {
+    values.iter().map(|value| value.aval().clone()).collect()
+}
+
+/// The items that are marked.
+pub(super) fn marked<T: Clone>(items: &[T], marks: &[bool]) -> Vec<T> {
+    items.iter().zip(marks).filter(|(_, mark)| **mark).map(|(item, _)| item.clone()).collect()
+}
+
+/// For each mark the next item, where it is set.
+pub(super) fn spread<T>(items: impl IntoIterator<Item = T>, marks: &[bool]) -> Vec<Option<T>> {
+    let mut items = items.into_iter();
+    marks.iter().map(|mark| if *mark { items.next() } else { None }).collect()
+}
+
+/// The value, or zeros of this type.
+pub(super) fn or_zeros(value: Option<Value>, aval: &Aval) -> Value {
+    value.unwrap_or_else(|| zeros(aval))
+}
+
+/// A tangent for each marked operand: zeros where it has none.
+pub(super) fn tangents_of(primals: &[Value], tangents: &[Option<Value>], active: &[bool]) -> Vec<Value> {
+    let all = primals.iter().zip(tangents).zip(active).filter(|(_, active)| **active);
+    all.map(|((primal, tangent), _)| or_zeros(tangent.clone(), primal.aval())).collect()
+}
+
+/// Checks that a nested program takes these operands and has no constants.
+pub(super) fn check_takes(what: &str, program: &Program, ins: &[Aval]) -> Result<(), TypeError> {
+    if !program.consts.is_empty() {
+        return Err(TypeError::new(format!("{what} must have no constants: pass them as operands")));
+    }
+    let wanted = arg_avals(program);
+    if wanted != ins {
+        return Err(TypeError::new(format!("{what} takes {wanted:?}, not {ins:?}")));
+    }
+    Ok(())
+}
+
+/// A nested program that `f` records from the arguments of `program` and `more`.
+pub(super) fn retrace(
+    program: &Program,
+    suffix: &str,
+    avals: &[Aval],
+    f: impl FnOnce(&[Value]) -> Vec<Value>,
+) -> Arc<Program> {
+    let traced = trace(&format!("{}_{suffix}", program.name), avals, |values| f(&values));
+    assert!(traced.consts.is_empty(), "a rule captured an array: {}", traced.program);
+    Arc::new(traced.program)
+}
+
+/// Results and tangents of a program without constants.
+pub(super) fn push(
+    program: &Program,
+    primals: &[Value],
+    tangents: &[Option<Value>],
+) -> (Vec<Value>, Vec<Option<Value>>) {
+    transform::jvp(program, &[], primals, tangents)
+}
+
+/// Which results of a program have tangents where these arguments have.
+pub(super) fn active_outs(program: &Program, active: &[bool]) -> Vec<bool> {
+    let mut found = vec![];
+    retrace(program, "activity", &arg_avals(program), |args| {
+        let tangents = spread(marked(args, active), active);
+        found = push(program, args, &tangents).1.iter().map(Option::is_some).collect();
+        vec![]
+    });
+    found
+}
+
+/// Results of a program without constants over one more axis, each with its place.
+pub(super) fn batched(program: &Program, args: &[(Value, Option<usize>)], size: &Dim) -> Vec<(Value, Option<usize>)> {
+    match args.iter().any(|(_, at)| at.is_some()) {
+        true => transform::vmap(program, &[], args, size),
+        false => {
+            let args: Vec<Value> = args.iter().map(|(value, _)| value.clone()).collect();
+            gavotte_core::ir::interpret(program, &[], &args).into_iter().map(|value| (value, None)).collect()
+        }
+    }
+}
+
+/// Where the results of a program have the new axis, for arguments with theirs at these places.
+pub(super) fn batched_outs(program: &Program, at: &[Option<usize>], size: &Dim) -> Vec<Option<usize>> {
+    let mut found = vec![];
+    retrace(program, "batch", &batched_avals(&arg_avals(program), at, size), |args| {
+        let args: Vec<_> = args.iter().cloned().zip(at.iter().copied()).collect();
+        found = batched(program, &args, size).into_iter().map(|(_, at)| at).collect();
+        vec![]
+    });
+    found
+}
+
+/// The types with the new axis at these places.
+pub(super) fn batched_avals(avals: &[Aval], at: &[Option<usize>], size: &Dim) -> Vec<Aval> {
+    let with = |(aval, at): (&Aval, &Option<usize>)| {
+        let mut aval = aval.clone();
+        at.iter().for_each(|at| aval.shape.insert(*at, size.clone()));
+        aval
+    };
+    avals.iter().zip(at).map(with).collect()
+}
+
+/// A batched value with its axis at `want`; as it is where none is wanted.
+pub(super) fn placed(value: &(Value, Option<usize>), want: Option<usize>, size: &Dim) -> Value {
+    match want {
+        Some(axis) => place_axis(value, axis, size),
+        None => value.0.clone(),
+    }
+}
+
+/// Runs a nested program on the reference interpreter.
+pub(super) fn eval(program: &Program, ins: &[Arc<HostArray>]) -> Vec<Arc<HostArray>> {
+    evaluate(program, ins, &[], &Sizes::new())
+}
+
+/// Row `i` of an array.
+pub(super) fn row(array: &HostArray, i: usize) -> HostArray {
+    fn cut<T: HostElement>(xs: &[T], i: usize, n: usize) -> Data {
+        T::wrap(xs[i * n..(i + 1) * n].to_vec())
+    }
+    let shape = array.shape();
+    let n = shape[1..].iter().product();
+    HostArray::from_data(&shape[1..], with_data!(array.data(), xs => cut(xs, i, n)))
+}
+
+/// An array of these rows; `like` is the type of one.
+pub(super) fn stack(like: &Aval, rows: &[Arc<HostArray>]) -> HostArray {
+    let extents = like.shape.iter().map(|dim| dim.as_usize().expect("sizes are numbers when a program runs"));
+    let shape: Vec<usize> = std::iter::once(rows.len()).chain(extents).collect();
+    let mut whole = HostArray::full(&[0], gavotte_core::aval::Literal::from_f64(like.dtype, 0.0)).into_data();
+    for row in rows {
+        match (&mut whole, row.data()) {
+            (Data::F32(all), Data::F32(xs)) => all.extend_from_slice(xs),
+            (Data::F64(all), Data::F64(xs)) => all.extend_from_slice(xs),
+            (Data::I32(all), Data::I32(xs)) => all.extend_from_slice(xs),
+            (Data::U32(all), Data::U32(xs)) => all.extend_from_slice(xs),
+            (Data::Bool(all), Data::Bool(xs)) => all.extend_from_slice(xs),
+            _ => unreachable!("rows have the type of the whole"),
+        }
+    }
+    HostArray::from_data(&shape, whole)
+}

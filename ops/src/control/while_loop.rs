@@ -1,0 +1,239 @@
+//! `while`: turns for as long as a predicate of what they carry holds.
+
+use super::nested::*;
+use crate::elementwise::{CONVERT_ELEMENT_TYPE, GT, select_n};
+use crate::reduce::reduce_max;
+use gavotte_core::aval::{Aval, DType};
+use gavotte_core::device::HostArray;
+use gavotte_core::error::{Error, TypeError};
+use gavotte_core::ir::structural::broadcast_in_dim;
+use gavotte_core::ir::{
+    Batch, Batched, Control, Jvp, Kind, Location, Params, Primitive, Program, Sample, Transpose, Value, bind, bind1,
+    refuse,
+};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Turns while a predicate holds.
+#[derive(Debug)]
+struct While;
+/// The primitive `while {body, cond, n_body_const, n_cond_const}`: see [`Control::While`].
+pub(super) static WHILE: &dyn Primitive = &While;
+
+/// The attributes of a loop.
+#[derive(Clone)]
+pub(super) struct Spec {
+    pub(super) cond: Arc<Program>,
+    pub(super) body: Arc<Program>,
+    pub(super) n_cond_const: usize,
+    pub(super) n_body_const: usize,
+}
+
+impl Spec {
+    fn of(params: &Params) -> Result<Spec, TypeError> {
+        Ok(Spec {
+            cond: params.try_program("cond")?,
+            body: params.try_program("body")?,
+            n_cond_const: params.try_axis("n_cond_const")?,
+            n_body_const: params.try_axis("n_body_const")?,
+        })
+    }
+
+    fn known(params: &Params) -> Spec {
+        Spec::of(params).unwrap_or_else(|why| panic!("while: {why}"))
+    }
+
+    fn params(&self) -> Params {
+        Params::new()
+            .with("cond", self.cond.clone())
+            .with("body", self.body.clone())
+            .with("n_cond_const", self.n_cond_const)
+            .with("n_body_const", self.n_body_const)
+    }
+
+    #[track_caller]
+    pub(super) fn bind(&self, ins: &[Value]) -> SmallVec<[Value; 1]> {
+        bind(WHILE, &ins.iter().collect::<SmallVec<[&Value; 8]>>(), self.params())
+    }
+
+    /// Constants of the predicate, constants of a turn, carries.
+    fn groups<'a, T>(&self, operands: &'a [T]) -> [&'a [T]; 3] {
+        let (cond, rest) = operands.split_at(self.n_cond_const);
+        let (body, carries) = rest.split_at(self.n_body_const);
+        [cond, body, carries]
+    }
+
+    /// Which constants of a turn and which carries have tangents: a carry has one as soon as a turn gives it one.
+    fn activity(&self, consts: &[bool], carries: &[bool]) -> Vec<bool> {
+        let mut active = [consts, carries].concat();
+        loop {
+            let before = active.clone();
+            let outs = active_outs(&self.body, &active);
+            active[consts.len()..].iter_mut().zip(outs).for_each(|(carry, out)| *carry |= out);
+            if active == before {
+                return active;
+            }
+        }
+    }
+
+    /// Where the carries have the new axis, and whether the predicate has it: then every carry has.
+    fn places(&self, cx: &Batch<'_>) -> (Vec<Option<usize>>, bool) {
+        let at: Vec<Option<usize>> = cx.ins.iter().map(|(_, at)| *at).collect();
+        let [cond, body, carries] = self.groups(&at);
+        let mut carries = carries.to_vec();
+        loop {
+            let before = carries.clone();
+            let outs = batched_outs(&self.body, &[body, &carries].concat(), cx.size);
+            carries.iter_mut().zip(outs).for_each(|(carry, out)| *carry = carry.or(out));
+            let predicate = batched_outs(&self.cond, &[cond, &carries].concat(), cx.size)[0].is_some();
+            if predicate {
+                carries.iter_mut().for_each(|carry| *carry = carry.or(Some(0)));
+            }
+            if carries == before {
+                return (carries, predicate);
+            }
+        }
+    }
+}
+
+impl Primitive for While {
+    fn name(&self) -> &'static str {
+        "while"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
+        let spec = Spec::of(params)?;
+        if ins.len() < spec.n_cond_const + spec.n_body_const {
+            return Err(TypeError::new(format!("was given {} operands, fewer than its constants", ins.len())));
+        }
+        let ins: Vec<Aval> = ins.iter().map(|aval| (*aval).clone()).collect();
+        let [cond, body, carries] = spec.groups(&ins);
+        check_takes("the predicate", &spec.cond, &[cond, carries].concat())?;
+        check_takes("a turn", &spec.body, &[body, carries].concat())?;
+        if spec.cond.out_avals() != [Aval::scalar(DType::Bool)] {
+            return Err(TypeError::new(format!(
+                "the predicate must give one bool, and gives {:?}",
+                spec.cond.out_avals()
+            )));
+        }
+        match spec.body.out_avals() {
+            outs if outs == carries => Ok(outs),
+            outs => Err(TypeError::new(format!("a turn must give the carries {carries:?} again, and gives {outs:?}"))),
+        }
+    }
+    fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
+        let spec = Spec::known(params);
+        let ins: Vec<Arc<HostArray>> = ins.iter().map(|array| Arc::new((*array).clone())).collect();
+        let [cond, body, carries] = spec.groups(&ins);
+        let mut carries = carries.to_vec();
+        while eval(&spec.cond, &[cond, &carries].concat())[0].as_slice::<bool>()[0] {
+            carries = eval(&spec.body, &[body, &carries].concat());
+        }
+        carries.into_iter().map(Arc::unwrap_or_clone).collect()
+    }
+    // the tangents are carried beside what they belong to; the predicate has none
+    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
+        let spec = Spec::known(cx.params);
+        let given: Vec<bool> = cx.tangents.iter().map(Option::is_some).collect();
+        let [_, consts, carries] = spec.groups(&given);
+        let n = consts.len();
+        let active = spec.activity(consts, carries);
+        let moves = tangents_of(&cx.primals[spec.n_cond_const..], &cx.tangents[spec.n_cond_const..], &active);
+        let types = arg_avals(&spec.body);
+        let (const_moves, carry_moves) = (marked(&types[..n], &active[..n]), marked(&types[n..], &active[n..]));
+        let m = const_moves.len();
+        let layout = [&types[..n], &const_moves, &types[n..], &carry_moves].concat();
+        let body = retrace(&spec.body, "jvp", &layout, |values| {
+            let (consts, rest) = values.split_at(n);
+            let (t_consts, rest) = rest.split_at(m);
+            let (carries, t_carries) = rest.split_at(types.len() - n);
+            let tangents = spread([t_consts, t_carries].concat(), &active);
+            let (mut outs, tangents) = push(&spec.body, &[consts, carries].concat(), &tangents);
+            let tangents = tangents_of(&outs, &tangents, &active[n..]);
+            outs.extend(tangents);
+            outs
+        });
+        let cond = retrace(&spec.cond, "jvp", &[arg_avals(&spec.cond), carry_moves].concat(), |values| {
+            gavotte_core::ir::interpret(&spec.cond, &[], &values[..spec.cond.args.len()])
+        });
+        let [cond_consts, consts, carries] = spec.groups(cx.primals);
+        let ins = [cond_consts, consts, &moves[..m], carries, &moves[m..]].concat();
+        let outs = Spec { cond, body, n_body_const: n + m, ..spec }.bind(&ins);
+        spread(outs[cx.outs.len()..].to_vec(), &active[n..])
+    }
+    #[track_caller]
+    fn transpose(&self, _: &Transpose<'_>) -> Vec<Option<Value>> {
+        refuse(Error::Unsupported(format!(
+            "while_loop: reverse mode must know the number of turns, and this one is known only when the loop ends\n  at \
+             {}\n  use fori_loop with a fixed number of turns, or scan; forward mode (jvp) works",
+            Location::current()
+        )))
+    }
+    /// With a predicate for each element, turns go on while one holds, and change only the elements whose own does.
+    fn batch(&self, cx: &Batch<'_>) -> Batched {
+        let spec = Spec::known(cx.params);
+        let (places, by_element) = spec.places(cx);
+        let at: Vec<Option<usize>> = cx.ins.iter().map(|(_, at)| *at).collect();
+        let [cond_at, body_at, _] = spec.groups(&at);
+        let n_cond = cond_at.len();
+        let with_places = |values: &[Value], at: &[Option<usize>]| -> Vec<(Value, Option<usize>)> {
+            values.iter().cloned().zip(at.iter().copied()).collect()
+        };
+        let holds = |values: &[Value]| -> (Value, Option<usize>) {
+            batched(&spec.cond, &with_places(values, &[cond_at, &places].concat()), cx.size).swap_remove(0)
+        };
+        let cond_avals = batched_avals(&arg_avals(&spec.cond), &[cond_at, &places].concat(), cx.size);
+        let cond = retrace(&spec.cond, "batch", &cond_avals, |values| match holds(values) {
+            (all, Some(_)) => vec![any(&all)],
+            (one, None) => vec![one],
+        });
+        let own_at = [body_at, &places].concat();
+        let body_avals = batched_avals(&arg_avals(&spec.body), &own_at, cx.size);
+        let needed = if by_element { n_cond } else { 0 };
+        let layout = [&cond_avals[..needed], &body_avals].concat();
+        let body = retrace(&spec.body, "batch", &layout, |values| {
+            let (cond_consts, own) = values.split_at(needed);
+            let carries = &own[body_at.len()..];
+            let outs = batched(&spec.body, &with_places(own, &own_at), cx.size);
+            let outs = outs.iter().zip(&places).map(|(out, want)| placed(out, *want, cx.size));
+            if !by_element {
+                return outs.collect();
+            }
+            let which = holds(&[cond_consts, carries].concat()).0;
+            let chosen = outs.zip(carries).zip(&places).map(|((new, old), at)| choose(&which, old, &new, *at));
+            chosen.collect()
+        });
+        let values: Vec<Value> = cx.ins.iter().map(|(value, _)| value.clone()).collect();
+        let [cond_consts, consts, _] = spec.groups(&values);
+        let carries: Vec<Value> = cx.ins[spec.n_cond_const + spec.n_body_const..]
+            .iter()
+            .zip(&places)
+            .map(|(carry, want)| placed(carry, *want, cx.size))
+            .collect();
+        let ins = [cond_consts, &cond_consts[..needed], consts, &carries].concat();
+        let loops = Spec { cond, body, n_cond_const: n_cond, n_body_const: needed + consts.len() };
+        loops.bind(&ins).into_iter().zip(places).collect()
+    }
+    fn kind(&self) -> Kind {
+        Kind::Control
+    }
+    fn control(&self, params: &Params) -> Option<Control> {
+        let Spec { cond, body, n_cond_const, n_body_const } = Spec::of(params).ok()?;
+        Some(Control::While { cond, body, n_cond_const, n_body_const })
+    }
+    fn samples(&self) -> Vec<Sample> {
+        super::samples::whiles()
+    }
+}
+
+/// Whether one of the elements holds.
+fn any(which: &Value) -> Value {
+    let counts = bind1(CONVERT_ELEMENT_TYPE, &[which], Params::new().with("dtype", DType::I32));
+    let most = reduce_max(&counts, &(0..which.rank()).collect::<Vec<_>>());
+    GT.of([&most, &Value::from(gavotte_core::aval::Literal::I32(0))])
+}
+
+/// Elements of `new` where `which` holds along axis `at`, else those of `old`.
+pub(super) fn choose(which: &Value, old: &Value, new: &Value, at: Option<usize>) -> Value {
+    let axis = at.expect("a value that is chosen by element has the new axis");
+    select_n(&broadcast_in_dim(which, old.shape(), &[axis]), old, new)
+}
