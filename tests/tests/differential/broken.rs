@@ -13,8 +13,8 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{BROADCAST_IN_DIM, broadcast_in_dim};
 use gavotte_core::ir::{
-    Atom, Batch, Batched, Jvp, Kind, Linearize, Linearized, Lower, Params, Primitive, Rewrite, Sample, Scalar,
-    ScalarOp, Simplify, Transpose, Unsupported, Value, bind1,
+    Atom, Batch, Batched, Index, Jvp, Kind, Linearize, Linearized, Lower, Params, Primitive, ReduceOp, Rewrite, Sample,
+    Scalar, ScalarOp, Simplify, Transpose, Unsupported, Value, bind1,
 };
 use gavotte_tests::arrays::{from_numbers, numbers};
 use gavotte_tests::cases::Case;
@@ -187,19 +187,17 @@ impl Primitive for Broken {
         self.inner.kind()
     }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
-        let scalars = self.inner.lower(cx)?;
         if !self.breaks(Rule::Lower) {
-            return Ok(scalars);
+            return self.inner.lower(cx);
         }
         self.reached();
-        let change = |(i, scalar): (usize, Scalar)| match cx.output(i).dtype {
-            DType::Bool => cx.op(ScalarOp::Not, &[scalar]),
-            dtype => {
-                let one = cx.constant(Literal::from_f64(dtype, 1.0));
-                cx.op(ScalarOp::Add, &[scalar, one])
-            }
-        };
-        Ok(scalars.into_iter().enumerate().map(change).collect())
+        // What is reduced is the kernel's root: nothing can stand behind it.
+        if self.kind() == Kind::Reduce {
+            return self.inner.lower(&mut Misreading(cx));
+        }
+        let scalars = self.inner.lower(cx)?;
+        let dtypes: Vec<DType> = (0..scalars.len()).map(|i| cx.output(i).dtype).collect();
+        Ok(scalars.into_iter().zip(dtypes).map(|(scalar, dtype)| spoiled(cx, scalar, dtype)).collect())
     }
     fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
         let outs = self.inner.stablehlo(cx)?;
@@ -242,8 +240,77 @@ impl Primitive for Broken {
     }
 }
 
-/// Rules that no check comes to, or not in a way that shows: primitive, rule, why.
-const UNREACHED: &[(&str, Rule, &str)] = &[];
+/// A scalar changed.
+fn spoiled(cx: &mut dyn Lower, scalar: Scalar, dtype: DType) -> Scalar {
+    match dtype {
+        DType::Bool => cx.op(ScalarOp::Not, &[scalar]),
+        dtype => {
+            let one = cx.constant(Literal::from_f64(dtype, 1.0));
+            cx.op(ScalarOp::Add, &[scalar, one])
+        }
+    }
+}
+
+/// A kernel that reads every element wrong.
+struct Misreading<'a>(&'a mut dyn Lower);
+
+impl Lower for Misreading<'_> {
+    fn params(&self) -> &Params {
+        self.0.params()
+    }
+    fn operand(&self, i: usize) -> Aval {
+        self.0.operand(i)
+    }
+    fn arity(&self) -> usize {
+        self.0.arity()
+    }
+    fn output(&self, i: usize) -> Aval {
+        self.0.output(i)
+    }
+    fn index(&self) -> Vec<Index> {
+        self.0.index()
+    }
+    fn read(&mut self, operand: usize, index: &[Index]) -> Result<Scalar, Unsupported> {
+        let (scalar, dtype) = (self.0.read(operand, index)?, self.0.operand(operand).dtype);
+        Ok(spoiled(self.0, scalar, dtype))
+    }
+    fn op(&mut self, op: ScalarOp, ins: &[Scalar]) -> Scalar {
+        self.0.op(op, ins)
+    }
+    fn constant(&mut self, literal: Literal) -> Scalar {
+        self.0.constant(literal)
+    }
+    fn size(&mut self, dim: &Dim, dtype: DType) -> Scalar {
+        self.0.size(dim, dtype)
+    }
+    fn position(&mut self, index: &Index) -> Scalar {
+        self.0.position(index)
+    }
+    fn affine(&mut self, index: &Index, scale: &Dim, offset: &Dim) -> Index {
+        self.0.affine(index, scale, offset)
+    }
+    fn add(&mut self, a: &Index, b: &Index) -> Index {
+        self.0.add(a, b)
+    }
+    fn reduction_loops(&mut self, extents: &[Dim]) -> Result<Vec<Index>, Unsupported> {
+        self.0.reduction_loops(extents)
+    }
+    fn segment_loop(&mut self, segment: &Index, offsets: usize, order: usize) -> Result<Index, Unsupported> {
+        self.0.segment_loop(segment, offsets, order)
+    }
+    fn reduce(&mut self, op: ReduceOp, value: Scalar) -> Result<Scalar, Unsupported> {
+        self.0.reduce(op, value)
+    }
+}
+
+/// Rules that no check comes to: primitive, rule, why.
+const UNREACHED: &[(&str, Rule, &str)] = &[
+    ("call", Rule::Jvp, INLINED),
+    ("call", Rule::Batch, INLINED),
+    ("call", Rule::Simplify, INLINED),
+    ("dim_value", Rule::Lower, "of a number it is folded; what it is of a symbol is the business of symbolic sizes"),
+];
+const INLINED: &str = "calls are inlined before any rule of theirs is asked";
 
 /// What became of a primitive with a broken rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -330,6 +397,8 @@ fn has_rule(prim: &'static dyn Primitive, rule: Rule) -> bool {
         Rule::Jvp => has_floats,
         // Only some have one; where a primitive is linear a check comes to it.
         Rule::Linearize | Rule::Transpose => false,
+        // What runs by `eval`, or has nested programs, has no kernel.
+        Rule::Lower => !matches!(prim.kind(), Kind::Opaque | Kind::Call | Kind::Custom | Kind::Control),
         Rule::Batch => samples.iter().any(|sample| !sample.ins.is_empty()),
         // Multiple results are never simplified.
         Rule::Simplify => {

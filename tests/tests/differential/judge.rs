@@ -98,13 +98,20 @@ pub(crate) fn in_parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(&mut Wo
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Fails with the first of the failures, and how many there are.
+/// Fails with the first of the failures, and the first line of each of the others.
 #[track_caller]
 pub(crate) fn report(n_check: usize, failures: &[String]) {
-    const SHOWN: usize = 12;
+    const SHOWN: usize = 8;
     assert!(n_check > 0, "there is nothing to check");
-    let shown = failures[..failures.len().min(SHOWN)].join("\n\n");
-    assert!(failures.is_empty(), "{} of {n_check} fail:\n\n{shown}", failures.len());
+    let (shown, others) = failures.split_at(failures.len().min(SHOWN));
+    let others: Vec<&str> = others.iter().filter_map(|why| why.lines().next()).collect();
+    assert!(
+        failures.is_empty(),
+        "{} of {n_check} fail:\n\n{}\n\n{}",
+        failures.len(),
+        shown.join("\n\n"),
+        others.join("\n")
+    );
     let (compared, lost) = (COMPARED.load(Ordering::Relaxed), LOST.load(Ordering::Relaxed));
     assert!(lost * 200 <= compared, "{lost} of {compared} elements are so ill conditioned that they say nothing");
 }

@@ -6,6 +6,7 @@ use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Eqn, Primitive, Program, verify};
 use gavotte_tests::arrays::Random;
+use gavotte_tests::cases::NOT_REVERSED;
 use gavotte_tests::compare::run;
 use gavotte_tests::generate::random_program;
 use gavotte_tests::oracle::{Check, Worker, ask_jax, workers};
@@ -38,6 +39,10 @@ fn check_of(seed: u64, program: &Program, inputs: &[HostArray], transform: &Opti
 fn failures_of(worker: &mut Worker, seeds: &[u64]) -> Vec<String> {
     let programs: Vec<_> = seeds.iter().map(|seed| (*seed, random_program(*seed))).collect();
     let pairs = programs.iter().flat_map(|program| TRANSFORMS.iter().map(move |transform| (program, transform)));
+    let pairs = pairs.filter(|((_, (program, _)), transform)| {
+        let has_reverse = |eqn: &Eqn| NOT_REVERSED.iter().all(|(name, _)| *name != eqn.prim.name());
+        **transform != Some(Transform::Vjp) || program.eqns.iter().all(has_reverse)
+    });
     let mut checks = vec![];
     let mut failures = vec![];
     for ((seed, (program, inputs)), transform) in pairs {
@@ -103,11 +108,14 @@ fn a_changed_equation_is_noticed() {
     let chunks: Vec<&[Check]> = changes.chunks(12).collect();
     let failures = in_parallel(chunks, |worker, chunk| {
         let answers = ask_jax(worker, &chunk.iter().collect::<Vec<_>>());
-        let missed = chunk
-            .iter()
-            .zip(&answers)
-            .filter(|(check, answer)| answer.is_err() || agrees_with_jax(check, answer).is_ok());
-        missed.map(|(check, _)| format!("{}\n{}{}", check.name, check.program, check.primal)).collect::<Vec<_>>()
+        let missed = chunk.iter().zip(&answers).filter_map(|(check, answer)| match answer {
+            Err(why) => Some(format!("{}\nJAX: {why}\n{}", check.name, check.primal)),
+            Ok(_) if agrees_with_jax(check, answer).is_ok() => {
+                Some(format!("{}\n{}{}", check.name, check.program, check.primal))
+            }
+            Ok(_) => None,
+        });
+        missed.collect::<Vec<_>>()
     });
     report(changes.len(), &failures.concat());
 }
