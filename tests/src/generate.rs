@@ -236,9 +236,11 @@ impl Builder {
         self.eqns.push(Eqn { prim, params, ins, outs: outs.into_iter().collect(), location: Location::default() });
     }
 
-    /// The program: its results are the last equation's and a few more.
+    /// The program: its results are the last equation's, the last floating one, for derivatives, and a few more.
     fn finish(self, seed: u64, random: &mut Random) -> (Program, Vec<HostArray>) {
         let mut outs: Vec<Atom> = (0..random.below(3)).map(|_| random.pick(&self.nodes).atom).collect();
+        let floating = |node: &&Node| node.at.dtype().is_float() && node.atom.var().is_some();
+        outs.extend(self.nodes.iter().rfind(floating).map(|node| node.atom));
         outs.extend(self.eqns.last().iter().flat_map(|eqn| &eqn.outs).map(|binder| Atom::Var(binder.var)));
         let (args, mut arrays): (Vec<Binder>, Vec<HostArray>) = self.args.into_iter().unzip();
         let (consts, more): (Vec<Binder>, Vec<HostArray>) = self.consts.into_iter().unzip();

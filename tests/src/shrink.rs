@@ -134,16 +134,16 @@ mod tests {
         program
     }
 
-    fn programs_with(name: &'static str) -> impl Iterator<Item = Failing> {
+    fn programs_with(name: &'static str, seeds: u64) -> impl Iterator<Item = Failing> {
         let has = move |(program, _): &Failing| program.eqns.iter().any(|eqn| eqn.prim.name() == name);
-        (0..200).map(random_program).filter(has)
+        (0..seeds).map(random_program).filter(has)
     }
 
     #[test]
     fn a_wrong_rule_shrinks_to_one_equation() {
         let mut n = 0;
         for (name, wrong) in [("sin", "cos"), ("mul", "add"), ("max", "min"), ("reduce_sum", "reduce_max")] {
-            for (program, inputs) in programs_with(name).take(8) {
+            for (program, inputs) in programs_with(name, 200).take(8) {
                 let mut fails = |program: &Program, inputs: &[HostArray]| {
                     let wrong = run(&with_wrong(program, name, wrong), inputs);
                     difference(&run(program, inputs), &wrong, 1e-5).is_some()
@@ -166,7 +166,8 @@ mod tests {
     #[test]
     fn a_wrong_derivative_shrinks_to_one_equation_of_an_argument() {
         let mut n = 0;
-        for (program, inputs) in programs_with("sin").take(40) {
+        let has_cosine = |(program, _): &Failing| program.eqns.iter().any(|eqn| eqn.prim.name() == "cos");
+        for (program, inputs) in programs_with("sin", 600).filter(|failing| !has_cosine(failing)) {
             // The sine of a forward pass is right: only what stands behind it is wrong.
             let mut fails = |program: &Program, inputs: &[HostArray]| {
                 let derivative = jvp_program(program);
@@ -180,7 +181,7 @@ mod tests {
                 let wrong = run(&with_wrong(&derivative, "cos", "sin"), &arrays).split_off(program.outs.len());
                 difference(&found, &wrong, 1e-5).is_some()
             };
-            if program.eqns.iter().any(|eqn| eqn.prim.name() == "cos") || !fails(&program, &inputs) {
+            if !fails(&program, &inputs) {
                 continue;
             }
             let (small, _) = shrunk(&program, &inputs, &mut fails);
