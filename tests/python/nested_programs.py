@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 from jax import lax
-from primitives import decode, interpret, is_float, primitive
+from primitives import interpret, is_float, primitive
 
 
 def call(program, xs):
@@ -30,7 +30,7 @@ def _(p, *xs):
         outs = call(p["body"], [*xs[:n], *carries, *rows])
         return tuple(outs[: p["n_carry"]]), tuple(outs[p["n_carry"] :])
 
-    reverse = bool(decode(p["reverse"]["literal"]))
+    reverse = p["reverse"]["literal"]["hex"] == "01"
     carries, rows = lax.scan(turn, tuple(xs[n:m]), tuple(xs[m:]), length=p["length"], reverse=reverse)
     return [*carries, *rows]
 
