@@ -5,7 +5,6 @@ use crate::failure::Failure;
 use crate::train::Prepared;
 use gavotte::random::Key;
 use gavotte_core::ir::{PrintOptions, Program};
-use gavotte_core::kernel::Step;
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::train::Trainer;
 use std::io::Write;
@@ -31,16 +30,8 @@ fn text_of(args: &IrArgs, trainer: &Trainer, experiment: &Experiment) -> Result<
         Stage::Trace | Stage::Grad => print(&stages.program),
         Stage::Optimized => print(stages.executable.program()),
         Stage::Fused => stages.executable.fused_text(),
-        Stage::Kernels => stages.executable.steps().iter().map(shown).collect(),
+        Stage::Kernels => stages.executable.steps().iter().map(|step| format!("{step}\n")).collect(),
         Stage::Plan => stages.executable.plan_text(&stages.sizes)?,
         Stage::Stablehlo => stages.executable.program().to_stablehlo(&stages.sizes)?,
     })
-}
-
-/// A step, with a blank line behind it.
-fn shown(step: &Step) -> String {
-    match step {
-        Step::Kernel(kernel, _) => format!("{kernel}\n"),
-        Step::Eval(eqn) => format!("interpreted {eqn}\n\n"),
-    }
 }

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &OptArgs) -> Result<(), Failure> {
 
 fn run_passes(program: Program, names: &[&str]) -> Result<Program, Failure> {
     names.iter().filter_map(|name| find(name)).try_fold(program, |program, pass| {
-        let result = (pass.run)(&program);
+        let result = pass.apply(&program);
         match verify(&result) {
             Ok(()) => Ok(result),
             Err(error) => Err(Failure::Run(format!("the pass `{}` broke the program: {error}", pass.name))),

@@ -9,7 +9,7 @@ use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{broadcast_in_dim, row_major};
 use gavotte_core::ir::{
     Atom, Batch, Batched, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
-    Unsupported, Value, bind1, structural,
+    Unsupported, Value, bind1, require_extents, structural,
 };
 
 /// The primitives of this family.
@@ -54,6 +54,7 @@ impl Primitive for Iota {
         if axis >= out.rank() {
             return Err(TypeError::new(format!("there is no axis {axis} in {:?}", out.shape)));
         }
+        require_extents(&out.shape)?;
         Ok(vec![out])
     }
     fn eval(&self, _: &[&HostArray], params: &Params) -> Vec<HostArray> {

@@ -3,10 +3,12 @@
 mod array;
 mod contract;
 mod control;
+mod custom;
 mod elementwise;
 mod gather;
 mod generate;
 pub mod init;
+mod jacobian;
 mod movement;
 pub mod nn;
 mod operators;
@@ -18,14 +20,17 @@ pub mod stax;
 
 pub use array::Array;
 pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
+pub use custom::{Policy, checkpoint, checkpoint_name, checkpoint_with, custom_jvp, custom_vjp, optimization_barrier};
 pub use gavotte_core::api::{
-    Args, Fun, Function, Jit, Stages, device_put, grad, jit, jit_with, jvp, linearize, make_program, value_and_grad,
-    value_and_grad_aux, vjp, vmap, vmap_axes,
+    Args, Fun, Function, Jit, MapAxes, Stages, device_put, grad, jit, jit_with, jvp, linearize, make_program,
+    value_and_grad, value_and_grad_aux, vjp, vmap, vmap_axes, vmap_with,
 };
-pub use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape, shape};
+pub use gavotte_core::aval::{Aval, DType, Dim, Fact, Literal, Shape, shape};
 pub use gavotte_core::error::Error;
+pub use gavotte_core::ir::assume;
 pub use gavotte_core::tree::Tree;
 pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, zeros_like};
+pub use jacobian::{Directed, Jacobian, hessian, hvp, jacfwd, jacrev};
 pub use movement::{concatenate, stack};
 pub use operators::{Operand, stop_gradient, where_};
 pub use reduce::Axes;
@@ -41,6 +46,7 @@ pub fn registry() -> &'static Registry {
             movement::PRIMITIVES,
             reduce::PRIMITIVES,
             contract::PRIMITIVES,
+            custom::PRIMITIVES,
             gather::PRIMITIVES,
             generate::PRIMITIVES,
             control::PRIMITIVES,

@@ -9,7 +9,8 @@ use crate::elementwise::*;
 use crate::movement::{reject, reshape};
 use gavotte_core::aval::{DType, Dim, Literal, Shape};
 use gavotte_core::ir::structural::broadcast_in_dim;
-use gavotte_core::ir::{Params, Primitive};
+use gavotte_core::ir::{Params, Primitive, same, undecided};
+use gavotte_core::tree::Tree;
 use std::ops;
 
 /// What may stand beside an array in an operation: an array, or a Rust number.
@@ -82,7 +83,7 @@ fn broadcast_shape(shapes: &[&Shape]) -> Option<Shape> {
                 match (extent == one, *here == one) {
                     (true, _) => extent = here.clone(),
                     (false, true) => {}
-                    (false, false) if extent == *here => {}
+                    (false, false) if same(&extent, here) => {}
                     (false, false) => return None,
                 }
             }
@@ -107,7 +108,7 @@ fn broadcast<const N: usize>(arrays: [Array; N]) -> [Array; N] {
 #[track_caller]
 fn stretch(x: &Array, shape: &[Dim]) -> Array {
     let missing = shape.len() - x.ndim();
-    let kept: Vec<usize> = (0..x.ndim()).filter(|axis| x.shape()[*axis] == shape[axis + missing]).collect();
+    let kept: Vec<usize> = (0..x.ndim()).filter(|axis| same(&x.shape()[*axis], &shape[axis + missing])).collect();
     let extents: Shape = kept.iter().map(|axis| x.shape()[*axis].clone()).collect();
     let dims: Vec<usize> = kept.iter().map(|axis| axis + missing).collect();
     let squeezed = if kept.len() == x.ndim() { x.value().clone() } else { reshape(x.value(), &extents) };
@@ -326,8 +327,11 @@ impl Array {
     #[track_caller]
     pub fn broadcast_to(&self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
         let shape: Shape = shape.into_iter().map(Into::into).collect();
-        if broadcast_shape(&[self.shape(), &shape]).as_ref() != Some(&shape) {
-            let why = format!("does not stretch to {shape:?}: extents, aligned at the last, must be equal or 1");
+        let pairs = self.shape().iter().rev().zip(shape.iter().rev());
+        let misfit = pairs.clone().find(|(own, wanted)| **own != 1 && !same(own, wanted));
+        if self.ndim() > shape.len() || misfit.is_some() {
+            let open = misfit.map_or(String::new(), |(a, b)| undecided(&a.equal_to(b), a, b));
+            let why = format!("does not stretch to {shape:?}: extents, aligned at the last, must be equal or 1{open}");
             reject("broadcast_to", why, &[self]);
         }
         stretch(self, &shape)
@@ -346,8 +350,8 @@ pub fn where_(condition: &Array, when_true: impl Operand, when_false: impl Opera
     condition.select(when_true, when_false)
 }
 
-/// The array as a constant of every derivative.
+/// The tree, each array of it a constant of every derivative.
 #[track_caller]
-pub fn stop_gradient(x: &Array) -> Array {
-    x.stop_gradient()
+pub fn stop_gradient<T: Tree>(tree: &T) -> T {
+    tree.map(|leaf| unary(STOP_GRADIENT, &leaf.into()).into())
 }

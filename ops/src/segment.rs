@@ -6,8 +6,8 @@ use crate::gather::{gather_segments, segment_max, segment_sum};
 use crate::movement::reject;
 use gavotte_core::aval::Dim;
 use gavotte_core::error::Error;
-use gavotte_core::ir::structural::broadcast_in_dim;
-use gavotte_core::ir::{Params, Value, bind1};
+use gavotte_core::ir::structural::{broadcast_in_dim, renamed};
+use gavotte_core::ir::{Params, Value, bind1, same};
 use gavotte_core::tree::Tree;
 
 /// A map from `e` members to `n` segments and its inverse: the edges of a graph and the nodes they point at, the
@@ -103,7 +103,8 @@ impl Segments {
     /// If the first axis of `x` is not as long as there are segments.
     #[track_caller]
     pub fn gather(&self, x: &Array) -> Array {
-        Array(gather_segments(&x.0, self.arrays(), 0))
+        let x = named(x, self.n_segment());
+        Array(gather_segments(&x, self.arrays(), 0))
     }
 
     /// For each segment the sum of its members' rows: `data[e, …]` to `[n, …]`; 0 for a segment without members.
@@ -112,7 +113,7 @@ impl Segments {
     /// If the first axis of `data` is not as long as there are members.
     #[track_caller]
     pub fn sum(&self, data: &Array) -> Array {
-        Array(segment_sum(&data.0, self.arrays()))
+        Array(segment_sum(&named(data, self.n_member()), self.arrays()))
     }
 
     /// For each segment the largest of its members' rows, element by element; for a segment without members the least
@@ -122,7 +123,7 @@ impl Segments {
     /// If the first axis of `data` is not as long as there are members.
     #[track_caller]
     pub fn max(&self, data: &Array) -> Array {
-        Array(segment_max(&data.0, self.arrays()))
+        Array(segment_max(&named(data, self.n_member()), self.arrays()))
     }
 
     /// For each segment the mean of its members' rows; 0 for a segment without members.
@@ -151,6 +152,7 @@ impl Segments {
         self.floating("segment softmax", data);
         // The largest member only shifts the exponents: the quotient, and so its derivative, does not depend on it.
         let highest = bind1(STOP_GRADIENT, &[&self.max(data).0], Params::new());
+        let data = &Array(named(data, self.n_member()));
         let distance = SUB.of([&data.0, &self.gather(&Array(highest)).0]);
         let weights = Array(EXP.of([&distance]));
         let total = self.gather(&self.sum(&weights));
@@ -163,6 +165,17 @@ impl Segments {
             reject(operation, "takes f32 or f64: convert with `astype` first", &[data]);
         }
     }
+}
+
+/// `x` with its first extent under this name, where facts say that they are equal; else as it is, to be refused.
+#[track_caller]
+fn named(x: &Array, extent: Dim) -> Value {
+    let mut shape = x.shape().clone();
+    match shape.first_mut() {
+        Some(first) if same(first, &extent) => *first = extent,
+        _ => {}
+    }
+    renamed(&x.0, &shape)
 }
 
 #[cfg(test)]

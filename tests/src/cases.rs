@@ -3,7 +3,7 @@
 use crate::arrays::{Random, from_numbers, moved, numbers};
 use crate::compare::{difference, floating, random_like, run, widened_arrays, widened_program};
 use crate::report::check_all;
-use gavotte_core::aval::{Aval, Literal};
+use gavotte_core::aval::{Aval, Facts, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::structural::BROADCAST_IN_DIM;
 use gavotte_core::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var};
@@ -19,6 +19,11 @@ pub const NOT_IN_F64: &[(&str, &str)] = &[("bitcast_convert_type", "the widths o
 pub const NOT_LOWERED: &[(&str, &str)] = &[
     ("argmax", "it runs by `eval`"),
     ("call", "it is inlined before"),
+    ("checkpoint", "it is inlined before"),
+    ("custom_jvp_call", "it is inlined before"),
+    ("custom_lin", "it runs by `eval`"),
+    ("custom_vjp_call", "it is inlined before"),
+    ("optimization_barrier", "it is dropped before"),
     ("reshape", "its result is its operand's memory; only axes of one element come and go within a kernel"),
     ("scan", LOOPS),
     ("scatter_add", "it runs by `eval`"),
@@ -103,7 +108,7 @@ pub fn one_equation(prim: &'static dyn Primitive, avals: Vec<Aval>, params: Para
     let ins = args.iter().map(|binder| Atom::Var(binder.var)).collect();
     let results = outs.iter().map(|binder| Atom::Var(binder.var)).collect();
     let eqn = Eqn { prim, params, ins, outs: outs.into_iter().collect(), location: Location::default() };
-    Some(Program { name: "sample".into(), args, consts: vec![], eqns: vec![eqn], outs: results })
+    Some(Program { name: "sample".into(), args, consts: vec![], eqns: vec![eqn], outs: results, facts: Facts::new() })
 }
 
 /// Every sample of every primitive.

@@ -150,7 +150,7 @@ impl FileTest {
         let mut result = program.clone();
         for name in self.run.split(',').map(str::trim) {
             result = match (name, pass::find(name)) {
-                (_, Some(pass)) => (pass.run)(&result),
+                (_, Some(pass)) => pass.apply(&result),
                 ("optimize", None) => pass::optimize(&result),
                 _ => return Err(format!("`{name}` is no pass")),
             };
@@ -205,10 +205,7 @@ impl FileTest {
 fn kernel_text(program: &Program) -> Result<String, String> {
     let mut text = String::new();
     for step in lower_program(program, &fuse(program)).map_err(|error| error.to_string())? {
-        let shown = match &step {
-            Step::Kernel(kernel, _) => kernel.to_string(),
-            Step::Eval(eqn) => format!("eval {eqn}\n"),
-        };
+        let shown = step.to_string();
         if let Step::Kernel(kernel, _) = step {
             let back = parse_kernel(&shown).map_err(|error| format!("{error}\n{shown}"))?;
             if back != kernel {

@@ -1,7 +1,7 @@
 //! Random programs, well typed and well conditioned, from the primitives of the registry.
 
 use crate::arrays::{Random, moved, numbers, random_array};
-use gavotte_core::aval::{Aval, DType, Dim, Literal};
+use gavotte_core::aval::{Aval, DType, Dim, Facts, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::structural::{BROADCAST_IN_DIM, TRANSPOSE};
 use gavotte_core::ir::{Atom, Attr, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var};
@@ -246,7 +246,7 @@ impl Builder {
         let (consts, more): (Vec<Binder>, Vec<HostArray>) = self.consts.into_iter().unzip();
         arrays.extend(more);
         let name = format!("random_{seed}");
-        (Program { name, args, consts, eqns: self.eqns, outs }.renumbered(), arrays)
+        (Program { name, args, consts, eqns: self.eqns, outs, facts: Facts::new() }.renumbered(), arrays)
     }
 }
 

@@ -16,7 +16,7 @@ fn kernels(program: &Program) -> Result<Vec<Kernel>, String> {
     let steps = lower_program(&program, &fuse(&program)).map_err(|error| format!("{error}\n{program}"))?;
     let kernel = |step| match step {
         Step::Kernel(kernel, _) => Some(kernel),
-        Step::Eval(_) => None,
+        Step::Eval(_) | Step::Control(_) => None,
     };
     Ok(steps.into_iter().filter_map(kernel).collect())
 }

@@ -67,7 +67,7 @@ fn the_step_is_exported_for_the_sizes_of_the_data() {
     assert!(taken.contains("tensor<34xi32>") && module.contains("stablehlo.scatter"), "{main}");
     assert_eq!(module.matches('{').count(), module.matches('}').count());
     let wide = stage("stablehlo", "--dtype f64 --attention dense");
-    assert!(wide.contains("tensor<34x34xf64>") && wide.contains("stablehlo.dot_general"));
+    assert!(wide.contains("tensor<34x34x8xf64>") && wide.contains("stablehlo.dot_general"));
 }
 
 #[test]

@@ -75,7 +75,8 @@ pub struct Fun<'f, A: Args + 'f, O: Tree + 'f> {
 }
 
 impl<'f, A: Args, O: Tree> Fun<'f, A, O> {
-    pub(super) fn new(f: impl Fn(A) -> O + 'f) -> Self {
+    /// The function of the tuple of arguments, to be called with its members.
+    pub fn new(f: impl Fn(A) -> O + 'f) -> Self {
         let apply: Rc<dyn Fn(A) -> O + 'f> = Rc::new(f);
         let inner = apply.clone();
         Fun { call: A::boxed(move |args| inner(args)), apply }
@@ -117,7 +118,7 @@ impl<A: Args, O: Tree> Function<A> for &Fun<'_, A, O> {
 
 /// A function's program for arguments of this structure and these types, and the structure of its result.
 #[track_caller]
-pub(super) fn trace_function<A: Args, F: Function<A>>(f: &F, def: &TreeDef, avals: &[Aval]) -> (Traced, TreeDef) {
+pub fn trace_function<A: Args, F: Function<A>>(f: &F, def: &TreeDef, avals: &[Aval]) -> (Traced, TreeDef) {
     let mut out_def = TreeDef::Leaf;
     let traced = trace(&name_of::<F>(), avals, |leaves| {
         let (def, leaves) = f.apply(A::unflatten(def, leaves)).into_leaves();
@@ -128,7 +129,7 @@ pub(super) fn trace_function<A: Args, F: Function<A>>(f: &F, def: &TreeDef, aval
 }
 
 /// The types of values as they are now.
-pub(super) fn avals(leaves: &[Value]) -> Vec<Aval> {
+pub fn avals(leaves: &[Value]) -> Vec<Aval> {
     leaves.iter().map(|leaf| leaf.aval().clone()).collect()
 }
 

@@ -3,9 +3,8 @@
 use crate::api::function::{Args, Fun, Function, avals, trace_function};
 use crate::aval::Literal;
 use crate::error::Error;
-use crate::ir::structural::{broadcast_in_dim, zeros};
 use crate::ir::{Value, refuse};
-use crate::transform;
+use crate::transform::{self, instantiate};
 use crate::tree::{Tree, TreeDef};
 
 /// `f` and its gradient with respect to the first argument. `f` must return one floating scalar.
@@ -78,7 +77,7 @@ fn differentiate<A: Args, F: Function<A>>(f: &F, args: A) -> (Vec<Value>, TreeDe
     let mut cotangents = vec![None; outs.len()];
     cotangents[0] = Some(Value::from(Literal::from_f64(value.dtype(), 1.0)));
     let found = pull(&cotangents);
-    let grads = found.into_iter().zip(&leaves).take(n).map(|(grad, leaf)| instantiate(grad, leaf)).collect();
+    let grads = found.into_iter().zip(&leaves).take(n).map(|(grad, leaf)| instantiate(grad, leaf.aval())).collect();
     (outs, out_def, A::First::unflatten(first, grads))
 }
 
@@ -88,16 +87,6 @@ fn refuse_output(outs: &[Value]) -> ! {
         "grad: the function must return one floating scalar, not {:?}\n  reduce it first, with sum or mean",
         avals(outs)
     )))
-}
-
-/// A tangent or cotangent, with zeros where there is none.
-fn instantiate(found: Option<Value>, like: &Value) -> Value {
-    match found {
-        Some(value) if value.shape() == like.shape() => value,
-        // A rule may give a scalar's cotangent where every element has the same.
-        Some(value) => broadcast_in_dim(&value, like.shape(), &[]),
-        None => zeros(like.aval()),
-    }
 }
 
 /// Results of `f` at `primals` and its directional derivative along `tangents` (the same tree of floating arrays).
@@ -118,7 +107,7 @@ pub fn jvp<A: Args, F: Function<A>>(f: &F, primals: A, tangents: A) -> (F::Out, 
     let (traced, out_def) = trace_function::<A, F>(f, &def, &avals(&primals));
     let tangents: Vec<Option<Value>> = tangents.into_iter().map(Some).collect();
     let (outs, moves) = transform::jvp(&traced.program, &traced.consts, &primals, &tangents);
-    let moves = moves.into_iter().zip(&outs).map(|(t, out)| instantiate(t, out)).collect();
+    let moves = moves.into_iter().zip(&outs).map(|(t, out)| instantiate(t, out.aval())).collect();
     (F::Out::unflatten(&out_def, outs), F::Out::unflatten(&out_def, moves))
 }
 
@@ -135,7 +124,7 @@ where
     let pull = Fun::new(move |(cotangents,): (F::Out,)| {
         let cotangents: Vec<Option<Value>> = cotangents.into_leaves().1.into_iter().map(Some).collect();
         let found = pull(&cotangents);
-        A::unflatten(&def, found.into_iter().zip(&leaves).map(|(ct, leaf)| instantiate(ct, leaf)).collect())
+        A::unflatten(&def, found.into_iter().zip(&leaves).map(|(ct, leaf)| instantiate(ct, leaf.aval())).collect())
     });
     (F::Out::unflatten(&out_def, outs), pull)
 }
@@ -154,8 +143,12 @@ where
         let tangents: Vec<Value> =
             tangents.into_leaves().1.into_iter().filter(|tangent| tangent.dtype().is_float()).collect();
         let found = crate::ir::interpret(&linear.program, &linear.residuals, &tangents);
-        let moves =
-            linear.outs.iter().zip(&outs).map(|(at, out)| instantiate(at.map(|at| found[at].clone()), out)).collect();
+        let moves = linear
+            .outs
+            .iter()
+            .zip(&outs)
+            .map(|(at, out)| instantiate(at.map(|at| found[at].clone()), out.aval()))
+            .collect();
         F::Out::unflatten(&out_def, moves)
     });
     (result, derivative)

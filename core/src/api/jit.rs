@@ -1,11 +1,11 @@
 //! `jit`: trace once, compile, run many times.
 
 use crate::api::function::{Args, Fun, Function, trace_function};
-use crate::aval::{Aval, Dim, Sizes};
+use crate::aval::{Aval, Dim, Facts, Sizes};
 use crate::device::cpu;
 use crate::error::Error;
 use crate::ir::structural::call;
-use crate::ir::{Program, Value, is_tracing, quietly, refuse};
+use crate::ir::{Program, Value, check_facts_with, facts_in_force, is_tracing, quietly, refuse};
 use crate::runtime::{Executable, Options};
 use crate::tree::{Tree, TreeDef};
 use indexmap::IndexMap;
@@ -21,6 +21,8 @@ struct CacheKey {
     def: TreeDef,
     avals: Vec<Aval>,
     device: String,
+    /// What the program relies on beside its own facts: those of the traces around it.
+    facts: Facts,
 }
 
 struct Entry {
@@ -159,9 +161,13 @@ pub fn make_program<A: Args, F: Function<A>>(f: &F, args: A) -> Program {
 fn find_or_trace<A: Args, F: Function<A>>(cache: &RefCell<Cache>, f: &F, def: &TreeDef, leaves: &[Value]) -> Rc<Entry> {
     let device = leaves.iter().find_map(Value::device).unwrap_or_else(cpu);
     let avals = leaves.iter().map(Value::declared_aval).collect();
-    let key = CacheKey { def: def.clone(), avals, device: device.name().to_string() };
-    if let Some(entry) = cache.borrow().entries.get(&key) {
-        return entry.clone();
+    // A program that was traced under no facts serves under any.
+    let mut key = CacheKey { def: def.clone(), avals, device: device.name().to_string(), facts: Facts::new() };
+    for facts in [Facts::new(), facts_in_force()] {
+        key.facts = facts;
+        if let Some(entry) = cache.borrow().entries.get(&key) {
+            return entry.clone();
+        }
     }
     let miss = explain_miss(&key, &cache.borrow().entries);
     let start = Instant::now();
@@ -217,6 +223,18 @@ fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) -> Result<Siz
             })?;
         }
     }
+    for (i, dim) in
+        program.args.iter().enumerate().flat_map(|(i, binder)| binder.aval.shape.iter().map(move |d| (i, d)))
+    {
+        if let Some(symbol) = dim.symbols().into_iter().find(|symbol| sizes.get(symbol).is_none()) {
+            return Err(Error::Call(format!(
+                "@{}: no argument tells the size of `{symbol}`: argument {} has an axis of {dim}\n  declare that axis as \
+                 one symbol, or pass an array with an axis of {symbol}",
+                program.name,
+                path(i)
+            )));
+        }
+    }
     for (i, (binder, leaf)) in program.args.iter().zip(leaves).enumerate() {
         let fits = |(dim, extent): (&Dim, &Dim)| dim == extent || dim.at(&sizes) == *extent;
         if !binder.aval.shape.iter().zip(leaf.shape()).all(fits) {
@@ -229,6 +247,9 @@ fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) -> Result<Siz
             )));
         }
     }
+    check_facts_with(program, &sizes, |symbol| {
+        first.get(symbol.name()).map_or(String::new(), |place| format!(" at argument {}", path(*place)))
+    })?;
     Ok(sizes)
 }
 
@@ -251,6 +272,9 @@ fn explain_miss(key: &CacheKey, entries: &IndexMap<CacheKey, Rc<Entry>>) -> Stri
         .map(|(path, (old, new))| format!("argument {path} was {old} and is {new}"))
         .collect();
     if changes.is_empty() {
+        if nearest.device == key.device {
+            return format!("the facts around were `{}` and are `{}`", nearest.facts, key.facts);
+        }
         return format!("the device was {} and is {}", nearest.device, key.device);
     }
     changes.join("; ")

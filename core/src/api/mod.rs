@@ -1,13 +1,15 @@
 //! What users call: functions of trees, and the transformations over them, which compose in any order.
 
+mod axes;
 mod device_put;
 mod function;
 mod grad;
 mod jit;
 mod vmap;
 
+pub use axes::MapAxes;
 pub use device_put::device_put;
-pub use function::{Args, Fun, Function};
+pub use function::{Args, Fun, Function, avals, trace_function};
 pub use grad::{grad, jvp, linearize, value_and_grad, value_and_grad_aux, vjp};
 pub use jit::{Jit, Stages, jit, jit_with, make_program};
-pub use vmap::{vmap, vmap_axes};
+pub use vmap::{vmap, vmap_axes, vmap_with};

@@ -46,9 +46,9 @@ impl fmt::Debug for Symbol {
 }
 
 /// A product of symbols, sorted; a power is a repetition.
-type Monomial = SmallVec<[Symbol; 2]>;
+pub(super) type Monomial = SmallVec<[Symbol; 2]>;
 /// Sorted by degree (highest first), then by name; no coefficient is zero; the constant term is last.
-type Terms = Vec<(Monomial, i64)>;
+pub(super) type Terms = Vec<(Monomial, i64)>;
 
 /// The extent of an axis: a number, or a polynomial over [`Symbol`]s such as `8*n+1`.
 ///
@@ -140,6 +140,23 @@ impl Dim {
         Some(Dim::from_terms(quotient))
     }
 
+    /// How many steps of `step` cover it, where that is a polynomial: where every symbol stands in multiples of `step`.
+    /// The dimension must not be negative.
+    pub fn div_ceil(&self, step: usize) -> Option<Dim> {
+        let step = i64::try_from(step).ok().filter(|step| *step > 0)?;
+        let mut quotient = BTreeMap::new();
+        for (monomial, coefficient) in self.terms() {
+            let part = if monomial.is_empty() {
+                // ⌈(s·q + c) / s⌉ = q + ⌈c / s⌉ for integer q.
+                -(-coefficient).div_euclid(step)
+            } else {
+                (coefficient % step == 0).then_some(coefficient / step)?
+            };
+            quotient.insert(monomial, part);
+        }
+        Some(Dim::from_terms(quotient))
+    }
+
     /// Whether it is at least zero for all sizes of its symbols; `false` also where the signs do not tell.
     pub fn is_natural(&self) -> bool {
         match &self.0 {
@@ -160,7 +177,7 @@ impl Dim {
         (rest % scale == 0 && rest / scale >= 0).then(|| (symbol.clone(), (rest / scale) as usize))
     }
 
-    fn terms(&self) -> Terms {
+    pub(super) fn terms(&self) -> Terms {
         match &self.0 {
             Repr::Number(0) => vec![],
             Repr::Number(x) => vec![(Monomial::new(), *x)],
@@ -168,7 +185,7 @@ impl Dim {
         }
     }
 
-    fn from_terms(sum: BTreeMap<Monomial, i64>) -> Dim {
+    pub(super) fn from_terms(sum: BTreeMap<Monomial, i64>) -> Dim {
         let mut terms: Terms = sum.into_iter().filter(|(_, coefficient)| *coefficient != 0).collect();
         terms.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         match &terms[..] {
@@ -411,5 +428,9 @@ mod tests {
         assert_eq!(dim("n+1").div_exact(&dim("n")), None);
         assert_eq!(dim("8*n+8").solve(24), Some((Symbol::new("n"), 2)));
         assert_eq!(dim("8*n").solve(25), None);
+        for (length, steps) in [("2*n", "n"), ("2*n+1", "n+1"), ("2*n-1", "n"), ("4*n-3", "2*n-1"), ("7", "4")] {
+            assert_eq!(dim(length).div_ceil(2), Some(dim(steps)));
+        }
+        assert_eq!(dim("3*n").div_ceil(2), None);
     }
 }

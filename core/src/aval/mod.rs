@@ -2,9 +2,11 @@
 
 mod dim;
 mod dtype;
+mod facts;
 
 pub use dim::{Dim, Sizes, Symbol};
 pub use dtype::{DType, Element, Literal};
+pub use facts::{Fact, Facts, Verdict};
 
 use smallvec::SmallVec;
 use std::fmt;

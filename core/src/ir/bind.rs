@@ -1,9 +1,10 @@
 //! The one interception point: outside a trace `bind` computes, inside it records.
 
-use crate::aval::{Aval, Literal};
+use crate::aval::{Aval, Facts, Literal};
 use crate::error::{Error, TypeError};
+use crate::ir::assume::{FactScope, adopt};
 use crate::ir::value::Repr;
-use crate::ir::{Atom, Binder, Eqn, Location, Params, Primitive, Program, Value, Var, eval_concrete};
+use crate::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Value, Var, eval_concrete};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -176,6 +177,9 @@ pub fn try_bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) ->
     let Some(scope) = SCOPES.with(|scopes| scopes.borrow().last().cloned()) else {
         return eval_concrete(prim, ins, &params);
     };
+    if matches!(prim.kind(), Kind::Call | Kind::Custom | Kind::Control) {
+        params.programs_within().for_each(|program| adopt(&program.facts));
+    }
     let ins = ins.iter().map(|value| scope.atom(value)).collect::<Result<_, _>>()?;
     let mut builder = scope.builder.borrow_mut();
     let outs: SmallVec<[Binder; 1]> = outs.iter().map(|aval| builder.fresh(aval)).collect();
@@ -237,18 +241,23 @@ pub fn trace(name: &str, avals: &[Aval], f: impl FnOnce(Vec<Value>) -> Vec<Value
     let values = args.iter().map(|b| Value::traced(b.aval.clone(), scope.clone(), b.var, made_at)).collect();
     SCOPES.with(|scopes| scopes.borrow_mut().push(scope.clone()));
     let guard = ScopeGuard;
+    let fact_scope = FactScope::open(avals.iter(), Facts::new());
     let outs = f(values);
     let outs: Result<Vec<Atom>, Error> = outs.iter().map(|value| scope.atom(value)).collect();
+    let facts = fact_scope.facts();
+    drop(fact_scope);
     drop(guard);
     let outs = outs.unwrap_or_else(|error| refuse(error));
-    let builder = std::mem::take(&mut *scope.builder.borrow_mut());
-    let program =
-        Program { name: name.to_string(), args: builder.args, consts: builder.consts, eqns: builder.eqns, outs };
-    Traced { program: program.renumbered(), consts: builder.const_values }
+    let mut builder = std::mem::take(&mut *scope.builder.borrow_mut());
+    let const_values = std::mem::take(&mut builder.const_values);
+    let Builder { args, consts, eqns, .. } = builder;
+    let program = Program { name: name.to_string(), args, consts, eqns, outs, facts };
+    Traced { program: program.renumbered(), consts: const_values }
 }
 
 /// Runs a program by binding its equations: computes outside a trace, records inside one.
 pub fn interpret(program: &Program, consts: &[Value], args: &[Value]) -> Vec<Value> {
+    adopt(&program.facts);
     let mut env: Vec<Option<Value>> = vec![None; program.n_var()];
     for (binder, value) in program.args.iter().zip(args).chain(program.consts.iter().zip(consts)) {
         env[binder.var.index()] = Some(value.clone());

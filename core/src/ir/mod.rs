@@ -1,5 +1,6 @@
 //! The program IR: values, primitives, programs, tracing, text, verifier and reference interpreter.
 
+mod assume;
 mod bind;
 mod control;
 mod cursor;
@@ -15,6 +16,11 @@ pub mod structural;
 mod value;
 mod verify;
 
+pub use assume::{
+    IntoFact, assume, compare, decide, facts_in_force, require_at_least, require_equal, require_extents, require_shape,
+    same, undecided,
+};
+pub(crate) use assume::{adopt, check_facts, check_facts_with, with_facts_of};
 pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
 pub use control::Control;
@@ -25,7 +31,7 @@ pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
 pub use primitive::{
     Batch, Batched, Derivative, Jvp, Kind, Linear, Linearize, Linearized, Primitive, Registry, Rewrite, Sample,
-    Simplify, Transpose, Unsupported,
+    Simplify, Transpose, Unsupported, ValueAndJvp,
 };
 pub use print::PrintOptions;
 pub(crate) use program::atom_aval;

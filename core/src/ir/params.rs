@@ -136,6 +136,18 @@ impl Params {
         Params(self.0.iter().map(|(name, attr)| (name.clone(), f(attr))).collect())
     }
 
+    /// Every nested program through `f`.
+    pub fn map_programs(&self, f: &dyn Fn(&Program) -> Program) -> Params {
+        fn put(attr: &Attr, f: &dyn Fn(&Program) -> Program) -> Attr {
+            match attr {
+                Attr::List(attrs) => Attr::List(attrs.iter().map(|attr| put(attr, f)).collect()),
+                Attr::Program(program) => Attr::Program(Arc::new(f(program))),
+                other => other.clone(),
+            }
+        }
+        self.map(&mut |attr| put(attr, f))
+    }
+
     /// Replaces symbols by their sizes in every dimension, those of nested programs too.
     pub fn at(&self, sizes: &crate::aval::Sizes) -> Params {
         fn put(attr: &Attr, sizes: &crate::aval::Sizes) -> Attr {

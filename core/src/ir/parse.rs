@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! text    = program*
-//! program = "program" "@" name "(" binders [";" binders] ")" "->" "(" types ")" "{" eqn* "return" atoms "}"
+//! program = "program" "@" name "(" binders [";" binders] ")" "->" "(" types ")"
+//!           ["where" fact ("," fact)*] "{" eqn* "return" atoms "}"
+//! fact    = dim (">=" | "<=" | "==" | ">" | "<") dim
 //! eqn     = binders "=" primitive atoms ["{" name "=" attr ("," name "=" attr)* "}"]
 //! binder  = "%" number ":" type          type = dtype "[" dims "]"
 //! atom    = "%" number | literal         attr = dim | literal | dtype | "\"" word "\"" | "[" attrs "]" | program
 //! ```
 //! `//` starts a comment that ends with the line.
 
-use crate::aval::{Aval, DType, Literal};
+use crate::aval::{Aval, DType, Fact, Literal};
 use crate::error::Error;
 use crate::ir::cursor::{Cursor, is_literal_char};
 use crate::ir::{Atom, Attr, Binder, Eqn, Location, Params, Program, Registry, Var, verify};
@@ -53,6 +55,7 @@ fn program(c: &mut Cursor<'_>, registry: &Registry) -> Result<Program, Error> {
     let types_at = c.place();
     let types = c.list(&[")"], Cursor::aval)?;
     c.expect(")")?;
+    let facts = if c.eat("where ") { c.list(&["{"], fact)? } else { vec![] };
     c.expect("{")?;
     let mut eqns = vec![];
     while !c.eat("return") {
@@ -60,7 +63,7 @@ fn program(c: &mut Cursor<'_>, registry: &Registry) -> Result<Program, Error> {
     }
     let outs = c.list(&["}"], atom)?;
     c.expect("}")?;
-    let program = Program { name, args, consts, eqns, outs };
+    let program = Program { name, args, consts, eqns, outs, facts: facts.into_iter().collect() };
     if let Some(var) = beyond_tables(&program) {
         let why = format!("{var} is larger than the number of variables: number them from %0");
         return Err(c.error_at(types_at, why));
@@ -81,6 +84,11 @@ fn beyond_tables(program: &Program) -> Option<Var> {
     let read = program.eqns.iter().flat_map(|eqn| &eqn.ins).chain(&program.outs).filter_map(|atom| atom.var());
     let unbound = read.filter(|var| var.index() >= n).max();
     unbound.or_else(|| (n > limit).then(|| Var(n as u32 - 1)))
+}
+
+fn fact(c: &mut Cursor<'_>) -> Result<Fact, Error> {
+    let word = c.word("a fact", |x| x.is_ascii_alphanumeric() || "_+-*<>= ".contains(x))?;
+    word.parse().map_err(|why: String| c.error(why))
 }
 
 fn atom(c: &mut Cursor<'_>) -> Result<Atom, Error> {

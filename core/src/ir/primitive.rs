@@ -2,9 +2,9 @@
 
 use crate::aval::{Aval, Dim, Literal};
 use crate::device::HostArray;
-use crate::error::TypeError;
+use crate::error::{Error, TypeError};
 use crate::ir::stablehlo::{Export, Operand};
-use crate::ir::{Atom, Control, Eqn, Lower, Params, Scalar, Value};
+use crate::ir::{Atom, Control, Eqn, Lower, Params, Scalar, Value, refuse};
 use indexmap::IndexMap;
 use smallvec::SmallVec;
 use std::fmt;
@@ -33,6 +33,9 @@ pub enum Kind {
     Call,
     /// A nested program with rules of its own: transformations ask them, passes then put the program in its place.
     Custom,
+    /// Each output is the operand of its place, unchanged, but counts as another value: what is computed behind it is
+    /// computed again, not shared with what is computed in front of it.
+    Barrier,
     /// Nested programs that run many times, or one of several: a step of its own with steps within.
     Control,
     /// Runs through `eval` as it is.
@@ -63,6 +66,12 @@ pub trait Primitive: fmt::Debug + Sync {
     /// Tangents of the outputs, `None` for zero. At least one operand has a tangent.
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>>;
 
+    /// The outputs and their tangents at once, for a primitive that computes both together or the outputs twice.
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+        let _ = cx;
+        None
+    }
+
     /// The outputs and the derivative there, for a primitive whose reverse mode must keep something of its forward
     /// pass that no operand and no output shows. `None`: the derivative is that of [`Primitive::jvp`].
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
@@ -73,7 +82,7 @@ pub trait Primitive: fmt::Debug + Sync {
     /// Cotangents of the operands that are [`Linear::Unknown`], for a primitive that is linear in them.
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         let _ = cx;
-        panic!("{}: not linear, so it has no transpose", self.name())
+        refuse(Error::Unsupported(format!("{}: not linear, so it has no transpose", self.name())))
     }
 
     /// The operation over one more axis. At least one operand has it.
@@ -125,6 +134,16 @@ pub struct Jvp<'a> {
     pub tangents: &'a [Option<Value>],
     /// Outputs.
     pub outs: &'a [Value],
+    /// Attributes.
+    pub params: &'a Params,
+}
+
+/// What a `value_and_jvp` rule is given.
+pub struct ValueAndJvp<'a> {
+    /// Operands.
+    pub primals: &'a [Value],
+    /// Their tangents, `None` for zero; there is at least one.
+    pub tangents: &'a [Option<Value>],
     /// Attributes.
     pub params: &'a Params,
 }

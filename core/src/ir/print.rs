@@ -53,7 +53,11 @@ fn write_program(out: &mut String, program: &Program, indent: usize, options: Pr
     for (i, aval) in program.out_avals().iter().enumerate() {
         write!(out, "{}{aval}", if i > 0 { ", " } else { "" })?;
     }
-    out.push_str(") {\n");
+    out.push(')');
+    if !program.facts.is_empty() {
+        write!(out, " where {}", program.facts)?;
+    }
+    out.push_str(" {\n");
     for eqn in &program.eqns {
         write!(out, "{pad}  ")?;
         write_eqn(out, eqn, indent, options)?;

@@ -1,6 +1,6 @@
 //! Programs: single-assignment, straight-line, typed at every binder.
 
-use crate::aval::{Aval, Literal, Sizes, Symbol};
+use crate::aval::{Aval, Facts, Literal, Sizes, Symbol};
 use crate::ir::{Kind, Params, Primitive};
 use smallvec::SmallVec;
 use std::fmt;
@@ -132,6 +132,8 @@ pub struct Program {
     pub eqns: Vec<Eqn>,
     /// Results.
     pub outs: Vec<Atom>,
+    /// What is known of the symbols' sizes; checked at every call.
+    pub facts: Facts,
 }
 
 impl Program {
@@ -170,7 +172,8 @@ impl Program {
         all
     }
 
-    /// The same program with every symbol that has a size replaced by it, in nested programs too.
+    /// The same program with every symbol that has a size replaced by it, in nested programs too. Facts that hold for
+    /// these sizes are no longer facts; one that does not makes the program one that is not well formed.
     pub fn at(&self, sizes: &Sizes) -> Program {
         let binder = |binder: &Binder| Binder { var: binder.var, aval: binder.aval.at(sizes) };
         let eqn = |eqn: &Eqn| Eqn {
@@ -184,7 +187,28 @@ impl Program {
             consts: self.consts.iter().map(binder).collect(),
             eqns: self.eqns.iter().map(eqn).collect(),
             outs: self.outs.clone(),
+            facts: self.facts.at(sizes),
         }
+    }
+
+    /// The same program without the equations that no result needs. An equation of several outputs stays whole as long as
+    /// one is read; arguments and constants stay: callers know them by their places.
+    pub fn pruned(&self) -> Program {
+        let mut live = vec![false; self.n_var()];
+        let mark = |atoms: &[Atom], live: &mut [bool]| {
+            atoms.iter().filter_map(|atom| atom.var()).for_each(|var| live[var.index()] = true);
+        };
+        mark(&self.outs, &mut live);
+        let mut eqns: Vec<Eqn> = vec![];
+        for eqn in self.eqns.iter().rev() {
+            if eqn.outs.iter().any(|binder| live[binder.var.index()]) {
+                mark(&eqn.ins, &mut live);
+                eqns.push(eqn.clone());
+            }
+        }
+        eqns.reverse();
+        let Program { name, args, consts, outs, facts, .. } = self.clone();
+        Program { name, args, consts, eqns, outs, facts }.renumbered()
     }
 
     /// The same program with its constants as arguments in front of its own: what it computes depends on its arguments
@@ -235,8 +259,8 @@ impl Program {
         let mut names: Vec<Option<Atom>> = vec![None; self.n_var()];
         inline_into(&self.eqns, kinds, &mut names, &mut next, &mut eqns, Location::default());
         let outs = self.outs.iter().map(|atom| resolve(*atom, &names)).collect();
-        Program { name: self.name.clone(), args: self.args.clone(), consts: self.consts.clone(), eqns, outs }
-            .renumbered()
+        let Program { name, args, consts, facts, .. } = self.clone();
+        Program { name, args, consts, eqns, outs, facts }.renumbered()
     }
 }
 

@@ -5,20 +5,31 @@
 //! 3. The types that an equation binds are those its primitive's `abstract_eval` gives for its operands.
 //! 4. Every symbol in an equation's types occurs in the type of an argument or a constant.
 //! 5. A nested program is well formed; its symbols may be those of the program around it.
+//! 6. Every symbol in a program's facts is one of its types or of the program around it. A fact of a nested program
+//!    follows from the facts around it: whoever keeps those keeps this one.
 
-use crate::aval::{Aval, Symbol};
+use crate::aval::{Aval, Symbol, Verdict};
 use crate::error::Error;
+use crate::ir::assume::{decide, with_facts_of, within_facts_of};
 use crate::ir::program::{Atom, atom_aval};
 use crate::ir::{Eqn, Program};
 
 /// Checks a program. The error shows the program with the message under the offending line.
 pub fn verify(program: &Program) -> Result<(), Error> {
-    verify_within(program, &[])
+    with_facts_of(program, || verify_within(program, &[]))
 }
 
 fn verify_within(program: &Program, outer: &[Symbol]) -> Result<(), Error> {
     let mut symbols = program.symbols();
     symbols.extend_from_slice(outer);
+    for fact in program.facts.iter() {
+        if fact.as_bool() == Some(false) {
+            return Err(show(program, 0, &format!("the fact `{fact}` does not hold")));
+        }
+        if let Some(symbol) = fact.symbols().into_iter().find(|symbol| !symbols.contains(symbol)) {
+            return Err(show(program, 0, &format!("the fact `{fact}` is about `{symbol}`, the size of no argument")));
+        }
+    }
     let mut bound = vec![false; program.n_var()];
     let avals = program.avals();
     for (i, binder) in program.args.iter().chain(&program.consts).enumerate() {
@@ -61,7 +72,12 @@ fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) 
             return Err(format!("{} is bound twice", binder.var));
         }
     }
-    eqn.params.programs_within().try_for_each(|inner| verify_within(inner, symbols).map_err(|error| error.to_string()))
+    eqn.params.programs_within().try_for_each(|inner| {
+        if let Some(fact) = inner.facts.iter().find(|fact| decide(fact) != Verdict::Holds) {
+            return Err(format!("`{fact}`, a fact of @{}, does not follow from the facts around it", inner.name));
+        }
+        within_facts_of(inner, || verify_within(inner, symbols)).map_err(|error| error.to_string())
+    })
 }
 
 /// The program with `why` under line `line` (0 is the head; nested programs make an equation take more lines).

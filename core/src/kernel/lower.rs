@@ -3,10 +3,10 @@
 use crate::aval::{Aval, DType, Dim, Literal};
 use crate::error::Error;
 use crate::ir::{
-    Atom, Eqn, Index, Kind, Location, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var,
+    Atom, Control, Eqn, Index, Kind, Location, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var,
 };
 use crate::kernel::{Instr, Kernel, Loop, LoopKind};
-use crate::pass::fuse::{Fusion, Place};
+use crate::pass::fuse::{Fusion, Place, fuse};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
@@ -17,6 +17,50 @@ pub enum Step {
     Kernel(Kernel, Location),
     /// Runs an equation through its primitive's `eval`.
     Eval(Eqn),
+    /// Runs nested programs.
+    Control(Box<ControlStep>),
+}
+
+/// A loop or a branch, its nested programs lowered.
+#[derive(Clone, Debug)]
+pub struct ControlStep {
+    /// The equation.
+    pub eqn: Eqn,
+    /// How the nested programs run.
+    pub control: Control,
+    /// The nested programs, in the order of [`Control::programs`].
+    pub nested: Vec<Lowered>,
+}
+
+/// A program with the choice of what is stored, and its steps.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// The program.
+    pub program: Program,
+    /// What is stored.
+    pub fusion: Fusion,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Lowered {
+    /// Fuses and lowers a program.
+    pub fn new(program: Program) -> Result<Lowered, Error> {
+        let fusion = fuse(&program);
+        let steps = lower_program(&program, &fusion)?;
+        Ok(Lowered { program, fusion, steps })
+    }
+}
+
+impl Step {
+    /// The number of kernels, those of nested programs too.
+    pub fn n_kernel(&self) -> usize {
+        match self {
+            Step::Kernel(..) => 1,
+            Step::Eval(_) => 0,
+            Step::Control(step) => step.nested.iter().flat_map(|nested| &nested.steps).map(Step::n_kernel).sum(),
+        }
+    }
 }
 
 /// Lowers a program: each equation whose result is stored becomes a step.
@@ -33,6 +77,12 @@ pub fn lower_program(program: &Program, fusion: &Fusion) -> Result<Vec<Step>, Er
         let stored: Vec<usize> =
             (0..eqn.outs.len()).filter(|k| fusion.place(eqn.outs[*k].var) == Place::Stored).collect();
         if stored.is_empty() {
+            continue;
+        }
+        if let Some(control) = eqn.prim.control(&eqn.params) {
+            let nested = control.programs().into_iter().map(|program| Lowered::new(Program::clone(program)));
+            let nested = nested.collect::<Result<_, _>>()?;
+            steps.push(Step::Control(Box::new(ControlStep { eqn: eqn.clone(), control, nested })));
             continue;
         }
         let lowered = if eqn.prim.kind() == Kind::Opaque {

@@ -7,6 +7,6 @@ mod print;
 mod verify;
 
 pub use ir::{Instr, Kernel, Loop, LoopKind};
-pub use lower::{Step, lower_program};
+pub use lower::{ControlStep, Lowered, Step, lower_program};
 pub use parse::parse_kernel;
 pub use verify::verify_kernel;

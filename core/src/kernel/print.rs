@@ -2,7 +2,7 @@
 
 use crate::aval::Aval;
 use crate::ir::{Index, Var};
-use crate::kernel::{Instr, Kernel, LoopKind};
+use crate::kernel::{Instr, Kernel, LoopKind, Step};
 use std::fmt;
 
 /// A position: `i0`, `8*i0 + i2 - 1`, `(n)*i0 + (n-1)`, `$3`. Loops and symbols may have the same names, so what has
@@ -90,5 +90,30 @@ impl fmt::Display for Kernel {
     /// ```
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.lines().iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = match self {
+            Step::Kernel(kernel, _) => return write!(f, "{kernel}"),
+            Step::Eval(eqn) => return writeln!(f, "interpreted {eqn}"),
+            Step::Control(step) => step,
+        };
+        let names = |atoms: Vec<String>| atoms.join(", ");
+        let outs = names(step.eqn.outs.iter().map(|binder| format!("{}: {}", binder.var, binder.aval)).collect());
+        let ins = names(step.eqn.ins.iter().map(|atom| atom.to_string()).collect());
+        writeln!(f, "{outs} = {} {ins}", step.eqn.prim.name())?;
+        for nested in &step.nested {
+            let binders = nested.program.args.iter().map(|binder| format!("{}: {}", binder.var, binder.aval));
+            let outs = names(nested.program.outs.iter().map(|atom| atom.to_string()).collect());
+            writeln!(f, "  @{}({}) -> {outs}", nested.program.name, names(binders.collect()))?;
+            for line in
+                nested.steps.iter().flat_map(|step| step.to_string().lines().map(String::from).collect::<Vec<_>>())
+            {
+                writeln!(f, "    {line}")?;
+            }
+        }
+        Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn run(program: &Program) -> Program {
 
 /// The outputs of an equation that can be computed now.
 fn literals(eqn: &Eqn) -> Option<SmallVec<[Literal; 1]>> {
-    let known = !matches!(eqn.prim.kind(), Kind::Call | Kind::Custom | Kind::Control | Kind::Opaque)
+    let known = !matches!(eqn.prim.kind(), Kind::Call | Kind::Custom | Kind::Control | Kind::Barrier | Kind::Opaque)
         && eqn.outs.iter().all(|binder| binder.aval.rank() == 0)
         && eqn.params.iter().all(|(_, attr)| is_numeric(attr));
     if !known {

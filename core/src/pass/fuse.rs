@@ -95,6 +95,7 @@ pub fn fuse(program: &Program) -> Fusion {
                     | Kind::Control
                     | Kind::Call
                     | Kind::Custom
+                    | Kind::Barrier
                     | Kind::Reshape,
                     _,
                 ) => (Place::Stored, "a reduction or a step of its own"),
@@ -137,7 +138,7 @@ fn cost_of(eqn: &Eqn, costs: &[u32], fusion: &Fusion) -> u32 {
 }
 
 fn choose(var: Var, cost: u32, uses: &[&Eqn], avals: &[Aval]) -> (Place, &'static str) {
-    if uses.iter().any(|eqn| matches!(eqn.prim.kind(), Kind::Opaque | Kind::Control)) {
+    if uses.iter().any(|eqn| matches!(eqn.prim.kind(), Kind::Opaque | Kind::Control | Kind::Barrier)) {
         return (Place::Stored, "read by a step that needs memory");
     }
     let gathered = uses.iter().any(|eqn| is_gathered(eqn, var));

@@ -2,9 +2,10 @@
 //!
 //! Laws that every pass keeps: the result is well formed and renumbered; arguments, constants and results keep their
 //! places and types; results keep their bits, save that a zero may change its sign and a NaN its payload; an equation
-//! that stays keeps its location. A pass asks a primitive for its kind and its rules, never for its name, and takes
+//! that stays keeps its location. The programs of loops and branches get the same passes. A pass asks a primitive for its kind and its rules, never for its name, and takes
 //! time linear in the size of the program.
 
+mod barrier;
 mod cse;
 mod dce;
 mod fold;
@@ -13,7 +14,7 @@ mod inline;
 mod names;
 mod simplify;
 
-use crate::ir::{Program, verify};
+use crate::ir::{Eqn, Kind, Program, verify};
 use std::time::{Duration, Instant};
 
 /// A rewriting of programs. Its name is its file, its folder of file tests and its label in timings.
@@ -23,8 +24,23 @@ pub struct Pass {
     pub name: &'static str,
     /// What it does, in a line.
     pub about: &'static str,
-    /// Does it.
+    /// Does it to a program, not to those within it.
     pub run: fn(&Program) -> Program,
+}
+
+impl Pass {
+    /// Does it to the programs of loops and branches, then to the program.
+    pub fn apply(&self, program: &Program) -> Program {
+        let holds = |eqn: &Eqn| eqn.prim.kind() == Kind::Control;
+        if !program.eqns.iter().any(holds) {
+            return (self.run)(program);
+        }
+        let mut program = program.clone();
+        for eqn in program.eqns.iter_mut().filter(|eqn| holds(eqn)) {
+            eqn.params = eqn.params.map_programs(&|nested| self.apply(nested));
+        }
+        (self.run)(&program)
+    }
 }
 
 /// Every pass.
@@ -37,11 +53,13 @@ pub static PASSES: &[Pass] = &[
     },
     Pass { name: "fold", about: "computes scalars whose operands are all literals", run: fold::run },
     Pass { name: "cse", about: "computes equal equations once", run: cse::run },
+    Pass { name: "barrier", about: "drops barriers, once nothing is shared any more", run: barrier::run },
     Pass { name: "dce", about: "drops equations that no result needs", run: dce::run },
 ];
 
-/// What [`optimize`] runs, in order. The second round sees what folding and sharing have laid open.
-pub static PIPELINE: &[&str] = &["inline", "simplify", "fold", "cse", "dce", "simplify", "cse", "dce"];
+/// What [`optimize`] runs, in order. The second round sees what folding and sharing have laid open. Barriers go when
+/// all is shared that may be.
+pub static PIPELINE: &[&str] = &["inline", "simplify", "fold", "cse", "dce", "simplify", "cse", "barrier", "dce"];
 
 /// The pass of this name.
 pub fn find(name: &str) -> Option<&'static Pass> {
@@ -61,7 +79,7 @@ pub fn optimize_with(program: &Program, observer: &mut dyn FnMut(&Pass, &Program
     let passes = PIPELINE.iter().map(|name| find(name).expect("the pipeline names passes of the table"));
     passes.fold(program.clone(), |program, pass| {
         let start = Instant::now();
-        let result = (pass.run)(&program);
+        let result = pass.apply(&program);
         let took = start.elapsed();
         if cfg!(debug_assertions)
             && let Err(error) = verify(&result)
@@ -76,6 +94,7 @@ pub fn optimize_with(program: &Program, observer: &mut dyn FnMut(&Pass, &Program
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aval::Facts;
 
     #[test]
     fn names_are_unique_and_the_pipeline_uses_each() {
@@ -90,7 +109,8 @@ mod tests {
 
     #[test]
     fn the_observer_sees_every_pass_in_order() {
-        let program = Program { name: "empty".into(), args: vec![], consts: vec![], eqns: vec![], outs: vec![] };
+        let name = "empty".into();
+        let program = Program { name, args: vec![], consts: vec![], eqns: vec![], outs: vec![], facts: Facts::new() };
         let mut seen = vec![];
         optimize_with(&program, &mut |pass, result, _| {
             assert_eq!(result, &program);

@@ -32,7 +32,7 @@ impl Names {
     /// The program with these equations and with what stands for its results.
     pub(super) fn finish(self, program: &Program, eqns: Vec<Eqn>) -> Program {
         let outs = program.outs.iter().map(|atom| self.of(*atom)).collect();
-        let Program { name, args, consts, .. } = program.clone();
-        Program { name, args, consts, eqns, outs }.renumbered()
+        let Program { name, args, consts, facts, .. } = program.clone();
+        Program { name, args, consts, eqns, outs, facts }.renumbered()
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::aval::{Aval, Literal};
 use crate::ir::structural::ZEROS;
-use crate::ir::{Atom, Binder, Eqn, Params, Program, Rewrite, Simplify, atom_aval};
+use crate::ir::{Atom, Binder, Eqn, Params, Program, Rewrite, Simplify, atom_aval, with_facts_of};
 use crate::pass::names::Names;
 
 /// More rewrites of one equation than any chain of rules needs: two rules that undo each other.
@@ -14,6 +14,10 @@ const MAX_REWRITES: usize = 32;
 
 /// Replaces equations by what their primitives know to be less work.
 pub(super) fn run(program: &Program) -> Program {
+    with_facts_of(program, || simplified(program))
+}
+
+fn simplified(program: &Program) -> Program {
     let mut names = Names::new(program);
     let avals = program.avals();
     let mut eqns: Vec<Eqn> = Vec::with_capacity(program.eqns.len());

@@ -2,21 +2,43 @@
 
 use crate::codegen::portable::{Access, Mode, OutOfBounds, Scratch, TileKernel};
 use crate::error::Error;
-use crate::kernel::Step;
-use crate::runtime::plan::Plan;
+use crate::ir::Location;
+use crate::kernel::{Kernel, Step};
+use crate::runtime::plan::{Buffers, Plan, Work};
+use crate::runtime::{control, interpreted};
 use smallvec::SmallVec;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Where every variable's memory begins; null where it has none.
-pub(super) struct Memory {
+/// Where the arrays of a running program are.
+pub(super) struct Frame {
+    /// Where every variable's memory begins; null where it has none.
     pub(super) pointers: Vec<*mut u8>,
-    pub(super) partials: *mut u8,
+    arena: *mut u8,
+    partials: *mut u8,
 }
 
 // SAFETY: the pointers are shared by the team's threads; which thread writes where is decided by units, which no two
 // threads share, and steps are separated by barriers.
-unsafe impl Sync for Memory {}
+unsafe impl Sync for Frame {}
+
+impl Frame {
+    /// The plan's arrays for arguments, constants and results that begin at these places.
+    pub(super) fn new(plan: &Plan, args: &[*mut u8], consts: &[*mut u8], outs: &[*mut u8], arena: *mut u8) -> Frame {
+        let place = |buffer: &Option<Buffers>| match buffer {
+            None => std::ptr::null_mut(),
+            Some(Buffers::Arena(at)) => arena.wrapping_add(*at),
+            Some(Buffers::Out(i)) => outs[*i],
+            Some(Buffers::Const(i)) => consts[*i],
+            Some(Buffers::Arg(i)) => args[*i],
+        };
+        Frame {
+            pointers: plan.buffers.iter().map(place).collect(),
+            arena,
+            partials: arena.wrapping_add(plan.arena_bytes),
+        }
+    }
+}
 
 /// All threads wait until all have come.
 struct Barrier {
@@ -45,63 +67,54 @@ impl Barrier {
     }
 }
 
-/// A step that runs outside the kernels: `(step number)`, on one thread.
-pub(super) type RunEval<'a> = dyn Fn(usize) -> Result<(), Error> + Sync + 'a;
+/// What a team of threads shares.
+struct Shared {
+    barrier: Barrier,
+    failure: Mutex<Option<Error>>,
+    has_failed: AtomicBool,
+}
 
-/// Runs all steps. The first failure is returned after the step that failed.
+/// One thread of a team.
+pub(super) struct Team<'t, 's> {
+    thread: usize,
+    shared: &'t Shared,
+    scratch: &'s mut Scratch,
+}
+
+impl Team<'_, '_> {
+    /// Whether this is the thread that does what one thread does.
+    pub(super) fn is_first(&self) -> bool {
+        self.thread == 0
+    }
+
+    /// Waits for all threads.
+    pub(super) fn wait(&self) {
+        self.shared.barrier.wait();
+    }
+
+    /// Whether a step has failed; the same for all threads between two barriers.
+    pub(super) fn has_failed(&self) -> bool {
+        self.shared.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Keeps the first failure.
+    fn fail(&self, error: Error) {
+        self.shared.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
+        self.shared.has_failed.store(true, Ordering::Release);
+    }
+}
+
+/// Runs all steps on as many threads as there are scratches. The first failure is returned at the end.
 ///
 /// # Safety
-/// `memory` must hold valid memory for every variable that the steps read or write, of the plan's sizes.
-pub(super) unsafe fn run(
-    plan: &Plan,
-    steps: &[Step],
-    memory: &Memory,
-    run_eval: &RunEval<'_>,
-    scratches: &mut [Scratch],
-) -> Result<(), Error> {
+/// `frame` must hold valid memory for every variable that the steps read or write, of the plan's sizes.
+pub(super) unsafe fn run(plan: &Plan, steps: &[Step], frame: &Frame, scratches: &mut [Scratch]) -> Result<(), Error> {
     let n = scratches.len();
     let barrier = Barrier { n, waiting: AtomicUsize::new(0), generation: AtomicUsize::new(0) };
-    let failure: Mutex<Option<Error>> = Mutex::new(None);
-    let fail = |error: Error| {
-        failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
-    };
+    let shared = Shared { barrier, failure: Mutex::new(None), has_failed: AtomicBool::new(false) };
     let work = |thread: usize, scratch: &mut Scratch| {
-        for (i, (step, tiles)) in steps.iter().zip(&plan.kernels).enumerate() {
-            match (step, tiles) {
-                (Step::Kernel(kernel, location), Some(tiles)) => {
-                    let inputs: SmallVec<[*const u8; 12]> =
-                        kernel.inputs.iter().map(|(var, _)| memory.pointers[var.index()].cast_const()).collect();
-                    let outputs: SmallVec<[*mut u8; 2]> =
-                        kernel.outputs.iter().map(|(var, _)| memory.pointers[var.index()]).collect();
-                    let access = Access { inputs: &inputs, outputs: &outputs, partials: memory.partials };
-                    let units = share(tiles, &inputs, thread, n);
-                    // SAFETY: the memory is valid by this function's contract; shares are disjoint; the plan lets an
-                    // output overlap an input only where the kernel reads the written place alone.
-                    let result = unsafe { tiles.run(&access, units, scratch) };
-                    if let Err(OutOfBounds { position, extent }) = result {
-                        fail(Error::Call(format!(
-                            "@{}: position {position} is not in 0..{extent}\n  at {location}",
-                            kernel.name
-                        )));
-                    }
-                    if matches!(tiles.mode(), Mode::Rows { chunks } if chunks > 1) {
-                        barrier.wait();
-                        if thread == 0 {
-                            // SAFETY: as above; all units have run.
-                            unsafe { tiles.combine(&access) }
-                        }
-                    }
-                }
-                _ => {
-                    if thread == 0
-                        && let Err(error) = run_eval(i)
-                    {
-                        fail(error);
-                    }
-                }
-            }
-            barrier.wait();
-        }
+        // SAFETY: by this function's contract.
+        unsafe { run_steps(steps, plan, frame, &mut Team { thread, shared: &shared, scratch }) }
     };
     let (first, others) = scratches.split_first_mut().expect("a team has a thread");
     if others.is_empty() {
@@ -115,7 +128,59 @@ pub(super) unsafe fn run(
             work(0, first);
         });
     }
-    failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
+    shared.failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
+}
+
+/// Runs all steps, with a barrier after each.
+///
+/// # Safety
+/// As [`run`]; every thread of the team must call it.
+pub(super) unsafe fn run_steps(steps: &[Step], plan: &Plan, frame: &Frame, team: &mut Team<'_, '_>) {
+    for (step, work) in steps.iter().zip(&plan.work) {
+        match (step, work) {
+            (Step::Kernel(kernel, location), Work::Tiles(tiles)) => {
+                // SAFETY: by this function's contract.
+                unsafe { run_kernel(kernel, *location, tiles, frame, team) }
+            }
+            (Step::Control(step), Work::Control(control, at)) => {
+                // SAFETY: by this function's contract; the plan keeps the step's own memory for it.
+                unsafe { control::run(step, control, frame, frame.arena.wrapping_add(*at), team) }
+            }
+            (Step::Eval(eqn), _) if team.is_first() => {
+                // SAFETY: by this function's contract.
+                if let Err(error) = unsafe { interpreted::run(eqn, plan, frame) } {
+                    team.fail(error);
+                }
+            }
+            _ => {}
+        }
+        team.wait();
+    }
+}
+
+/// Runs this thread's share of a kernel.
+///
+/// # Safety
+/// As [`run_steps`].
+unsafe fn run_kernel(kernel: &Kernel, location: Location, tiles: &TileKernel, frame: &Frame, team: &mut Team<'_, '_>) {
+    let inputs: SmallVec<[*const u8; 12]> =
+        kernel.inputs.iter().map(|(var, _)| frame.pointers[var.index()].cast_const()).collect();
+    let outputs: SmallVec<[*mut u8; 2]> = kernel.outputs.iter().map(|(var, _)| frame.pointers[var.index()]).collect();
+    let access = Access { inputs: &inputs, outputs: &outputs, partials: frame.partials };
+    let units = share(tiles, &inputs, team.thread, team.shared.barrier.n);
+    // SAFETY: the memory is valid by this function's contract; shares are disjoint; the plan lets an output overlap an
+    // input only where the kernel reads the written place alone.
+    let result = unsafe { tiles.run(&access, units, team.scratch) };
+    if let Err(OutOfBounds { position, extent }) = result {
+        team.fail(Error::Call(format!("@{}: position {position} is not in 0..{extent}\n  at {location}", kernel.name)));
+    }
+    if matches!(tiles.mode(), Mode::Rows { chunks } if chunks > 1) {
+        team.wait();
+        if team.is_first() {
+            // SAFETY: as above; all units have run.
+            unsafe { tiles.combine(&access) }
+        }
+    }
 }
 
 /// The units of one thread: neighbours, split by work.

@@ -4,10 +4,11 @@ use crate::aval::{Aval, Literal, Sizes};
 use crate::codegen::portable::Scratch;
 use crate::device::{Buffer, HostArray};
 use crate::error::Error;
-use crate::ir::{Atom, Binder, Eqn, Location, Program, Value};
-use crate::kernel::{Step, lower_program};
-use crate::pass::fuse::{Explained, Fusion, fuse};
-use crate::runtime::cpu::{self, Memory};
+use crate::ir::{Atom, Binder, Program, Value, check_facts};
+use crate::kernel::{Lowered, Step};
+use crate::pass::fuse::Explained;
+use crate::runtime::cpu::{self, Frame};
+use crate::runtime::empty::EmptySizes;
 use crate::runtime::plan::{ALIGN, Buffers, Plan, Shown};
 use crate::{pass, with_data};
 use std::cell::RefCell;
@@ -34,14 +35,13 @@ const MAX_PLANS: usize = 16;
 
 /// A compiled program: call it with arguments as often as you like.
 pub struct Executable {
-    program: Program,
-    fusion: Fusion,
-    steps: Vec<Step>,
+    lowered: Lowered,
     out_avals: Vec<Aval>,
     consts: Vec<Arc<HostArray>>,
     threads: NonZeroUsize,
     compile_time: Duration,
     plans: RefCell<Vec<Rc<Plan>>>,
+    empty: EmptySizes,
     state: RefCell<State>,
 }
 
@@ -62,44 +62,42 @@ impl Executable {
     pub fn compile(program: &Program, consts: &[Value], options: &Options) -> Result<Executable, Error> {
         let start = Instant::now();
         let program = pass::optimize(program);
-        let fusion = fuse(&program);
-        let steps = lower_program(&program, &fusion)?;
         let consts = consts.iter().map(Value::to_host).collect::<Result<Vec<_>, _>>()?;
+        let empty = EmptySizes::new(&program, options);
         let fits = |(binder, array): (&Binder, &Arc<HostArray>)| binder.aval == *array.aval();
         if program.consts.len() != consts.len() || !program.consts.iter().zip(&consts).all(fits) {
             return Err(Error::Call(format!("@{}: the constants are not those that its text names", program.name)));
         }
         Ok(Executable {
             out_avals: program.out_avals(),
-            program,
-            fusion,
-            steps,
+            lowered: Lowered::new(program)?,
             consts,
             threads: options.threads,
             compile_time: start.elapsed(),
             plans: RefCell::default(),
+            empty,
             state: RefCell::default(),
         })
     }
 
     /// The program after all passes.
     pub fn program(&self) -> &Program {
-        &self.program
+        &self.lowered.program
     }
 
     /// What is stored, what is computed where it is read, and why: one line for each equation.
     pub fn fused_text(&self) -> String {
-        Explained(&self.program, &self.fusion).to_string()
+        Explained(&self.lowered.program, &self.lowered.fusion).to_string()
     }
 
     /// The steps in order: kernels, and equations that run through the interpreter.
     pub fn steps(&self) -> &[Step] {
-        &self.steps
+        &self.lowered.steps
     }
 
     /// The number of kernels.
     pub fn n_kernel(&self) -> usize {
-        self.steps.iter().filter(|step| matches!(step, Step::Kernel(..))).count()
+        self.lowered.steps.iter().map(Step::n_kernel).sum()
     }
 
     /// What passes, fusion and lowering took.
@@ -107,12 +105,24 @@ impl Executable {
         self.compile_time
     }
 
+    /// The program that runs for these sizes in place of this one: where they leave an axis empty.
+    fn other(&self, sizes: &Sizes) -> Result<Option<Rc<Executable>>, Error> {
+        if self.plans.borrow().iter().any(|plan| plan.sizes == *sizes) {
+            return Ok(None);
+        }
+        self.empty.executable(self.program(), &self.consts, sizes)
+    }
+
     /// The plan for these sizes.
     pub fn plan(&self, sizes: &Sizes) -> Result<Rc<Plan>, Error> {
         if let Some(plan) = self.plans.borrow().iter().find(|plan| plan.sizes == *sizes) {
             return Ok(plan.clone());
         }
-        let plan = Rc::new(Plan::new(&self.program, &self.fusion, &self.steps, sizes)?);
+        if let Some(other) = self.other(sizes)? {
+            return other.plan(&Sizes::new());
+        }
+        check_facts(self.program(), sizes)?;
+        let plan = Rc::new(Plan::new(&self.lowered, sizes, &|_, _| true)?);
         let mut plans = self.plans.borrow_mut();
         if plans.len() == MAX_PLANS {
             plans.remove(0);
@@ -123,11 +133,18 @@ impl Executable {
 
     /// The text of the plan for these sizes: steps, buffers, lifetimes, peak.
     pub fn plan_text(&self, sizes: &Sizes) -> Result<String, Error> {
-        Ok(Shown(&*self.plan(sizes)?, &self.steps).to_string())
+        if let Some(other) = self.other(sizes)? {
+            return other.plan_text(&Sizes::new());
+        }
+        Ok(Shown(&*self.plan(sizes)?, &self.lowered.steps).to_string())
     }
 
     /// Runs the program. An argument that holds the last handle of its buffer may be written in place.
     pub fn call(&self, args: Vec<Value>, sizes: &Sizes) -> Result<Vec<Value>, Error> {
+        if let Some(other) = self.other(sizes)? {
+            let outs = other.call(args, &Sizes::new())?;
+            return Ok(outs.into_iter().zip(&self.out_avals).map(|(x, aval)| x.declare(aval.shape.clone())).collect());
+        }
         let plan = self.plan(sizes)?;
         self.check_args(&plan, &args)?;
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
@@ -142,44 +159,36 @@ impl Executable {
         let arena_start = arena.as_mut_ptr().cast::<u8>();
         let out_starts: Vec<*mut u8> =
             outs.iter_mut().map(|out| out.as_mut().map_or(std::ptr::null_mut(), data_pointer)).collect();
-        let memory = Memory {
-            pointers: plan
-                .buffers
-                .iter()
-                .map(|buffer| match buffer {
-                    None => std::ptr::null_mut(),
-                    Some(Buffers::Arena(at)) => arena_start.wrapping_add(*at),
-                    Some(Buffers::Out(i)) => out_starts[*i],
-                    // Read only: the plan gives no step an argument or a constant to write. An argument that was
-                    // taken over is where its result is.
-                    Some(Buffers::Const(i)) => data_pointer_const(&self.consts[*i]),
-                    Some(Buffers::Arg(i)) => match &args[*i] {
-                        Some(array) => data_pointer_const(array),
-                        None => plan
-                            .donors
-                            .iter()
-                            .position(|d| *d == Some(*i))
-                            .map_or(std::ptr::null_mut(), |o| out_starts[o]),
-                    },
-                })
-                .collect(),
-            partials: arena_start.wrapping_add(plan.arena_bytes),
-        };
-        let eval_plan = EvalPlan { avals: &plan.avals, memory: &memory, steps: &self.steps, sizes };
+        let const_starts: Vec<*mut u8> = self.consts.iter().map(data_pointer_const).collect();
+        let arg_starts: Vec<*mut u8> = args
+            .iter()
+            .enumerate()
+            .map(|(i, arg)| match arg {
+                // Read only: the plan gives no step an argument or a constant to write.
+                Some(array) => data_pointer_const(array),
+                // An argument that was taken over is where its result is.
+                None => plan
+                    .donors
+                    .iter()
+                    .position(|donor| *donor == Some(i))
+                    .map_or(std::ptr::null_mut(), |out| out_starts[out]),
+            })
+            .collect();
+        let frame = Frame::new(&plan, &arg_starts, &const_starts, &out_starts, arena_start);
         // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
         // was compiled; results and arena were made for this plan just above.
-        unsafe { cpu::run(&plan, &self.steps, &memory, &|step| eval_plan.run(step), scratches)? };
+        unsafe { cpu::run(&plan, &self.lowered.steps, &frame, scratches)? };
         drop(state);
         self.results(&plan, &args, outs)
     }
 
     /// Kernels trust the types of their arrays.
     fn check_args(&self, plan: &Plan, args: &[Value]) -> Result<(), Error> {
-        let binders = &self.program.args;
+        let binders = &self.lowered.program.args;
         if binders.len() != args.len() {
             return Err(Error::Call(format!(
                 "@{}: takes {} arrays, not {}",
-                self.program.name,
+                self.lowered.program.name,
                 binders.len(),
                 args.len()
             )));
@@ -189,7 +198,7 @@ impl Executable {
             if wanted != arg.aval() {
                 return Err(Error::Call(format!(
                     "@{}: array {i} is {}, and must be {wanted}",
-                    self.program.name,
+                    self.lowered.program.name,
                     arg.aval()
                 )));
             }
@@ -224,9 +233,9 @@ impl Executable {
         let mut values: Vec<Option<Value>> = vec![None; owned.len()];
         // Results that share memory with one that owns it are copies: make them first.
         for first_owners in [false, true] {
-            for (i, out) in self.program.outs.iter().enumerate() {
+            for (i, out) in self.lowered.program.outs.iter().enumerate() {
                 let shape: Vec<usize> = plan.outs[i].shape.iter().filter_map(|dim| dim.as_usize()).collect();
-                let buffer = out.var().and_then(|var| plan.buffers[self.fusion.memory(var).index()]);
+                let buffer = out.var().and_then(|var| plan.buffers[self.lowered.fusion.memory(var).index()]);
                 let owns = buffer == Some(Buffers::Out(i));
                 if owns != first_owners {
                     continue;
@@ -278,57 +287,4 @@ fn data_pointer(array: &mut HostArray) -> *mut u8 {
 
 fn data_pointer_const(array: &Arc<HostArray>) -> *mut u8 {
     with_data!(array.data(), xs => xs.as_ptr().cast_mut().cast())
-}
-
-/// Runs equations that have no kernel.
-struct EvalPlan<'a> {
-    avals: &'a [Aval],
-    memory: &'a Memory,
-    steps: &'a [Step],
-    sizes: &'a Sizes,
-}
-
-// SAFETY: only one thread of the team runs equations, between two barriers; what it shares is read.
-unsafe impl Sync for EvalPlan<'_> {}
-
-impl EvalPlan<'_> {
-    fn run(&self, step: usize) -> Result<(), Error> {
-        let Step::Eval(eqn) = &self.steps[step] else { return Ok(()) };
-        let ins: Vec<HostArray> = eqn.ins.iter().map(|atom| self.load(*atom)).collect();
-        let refs: Vec<&HostArray> = ins.iter().collect();
-        let run = || eqn.prim.eval(&refs, &eqn.params.at(self.sizes));
-        let outs =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).map_err(|payload| failed(eqn, &payload))?;
-        for (binder, out) in eqn.outs.iter().zip(outs) {
-            let into = self.memory.pointers[binder.var.index()];
-            with_data!(out.data(), xs => {
-                // SAFETY: the plan gave the variable room for its elements.
-                unsafe { std::ptr::copy_nonoverlapping(xs.as_ptr(), into.cast(), xs.len()) }
-            });
-        }
-        Ok(())
-    }
-
-    fn load(&self, atom: Atom) -> HostArray {
-        let var = match atom {
-            Atom::Literal(literal) => return HostArray::scalar(literal),
-            Atom::Var(var) => var,
-        };
-        let aval = &self.avals[var.index()];
-        let shape: Vec<usize> = aval.shape.iter().filter_map(|dim| dim.as_usize()).collect();
-        let mut array = HostArray::full(&shape, Literal::from_f64(aval.dtype, 0.0));
-        let from = self.memory.pointers[var.index()];
-        with_data!(array.data_mut(), xs => {
-            // SAFETY: the variable's memory holds its elements, written by an earlier step.
-            unsafe { std::ptr::copy_nonoverlapping(from.cast_const().cast(), xs.as_mut_ptr(), xs.len()) }
-        });
-        array
-    }
-}
-
-fn failed(eqn: &Eqn, payload: &Box<dyn std::any::Any + Send>) -> Error {
-    let location: Location = eqn.location;
-    let why = payload.downcast_ref::<String>().cloned();
-    let why = why.or_else(|| payload.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default();
-    Error::Call(format!("{}: {why}\n  at {location}", eqn.prim.name()))
 }

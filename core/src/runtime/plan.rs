@@ -4,8 +4,9 @@ use crate::aval::{Aval, Sizes};
 use crate::codegen::portable::{Mode, TileKernel};
 use crate::error::Error;
 use crate::ir::{Atom, Index, Program, Var};
-use crate::kernel::{Instr, Kernel, Step};
+use crate::kernel::{Instr, Kernel, Lowered, Step};
 use crate::pass::fuse::{Fusion, Place};
+use crate::runtime::control::{ControlPlan, carry_operand};
 use std::fmt;
 
 /// Buffers begin at multiples of this many bytes.
@@ -34,12 +35,33 @@ pub(super) struct Planned {
     pub(super) life: (usize, usize),
 }
 
+/// A step made ready for the sizes of a plan.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// A kernel.
+    Tiles(TileKernel),
+    /// Nothing is to be made ready for an equation that runs through `eval`.
+    Eval,
+    /// A loop or a branch; its own memory begins at this byte of the arena.
+    Control(ControlPlan, usize),
+}
+
+impl Work {
+    fn new(step: &Step, sizes: &Sizes) -> Result<Work, Error> {
+        Ok(match step {
+            Step::Kernel(kernel, _) => Work::Tiles(TileKernel::new(kernel, sizes)?),
+            Step::Eval(_) => Work::Eval,
+            Step::Control(step) => Work::Control(ControlPlan::new(step, sizes)?, 0),
+        })
+    }
+}
+
 /// Everything about a run that depends on the sizes of symbols.
 #[derive(Debug)]
 pub struct Plan {
     pub(super) sizes: Sizes,
-    /// For each step, the kernel made ready; `None` for a step that runs through `eval`.
-    pub(super) kernels: Vec<Option<TileKernel>>,
+    /// For each step, what it runs.
+    pub(super) work: Vec<Work>,
     /// For each variable that has memory, where.
     pub(super) buffers: Vec<Option<Buffers>>,
     pub(super) planned: Vec<Planned>,
@@ -55,19 +77,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans a run for these sizes.
-    pub(super) fn new(program: &Program, fusion: &Fusion, steps: &[Step], sizes: &Sizes) -> Result<Plan, Error> {
-        let mut kernels = vec![];
-        for step in steps {
-            kernels.push(match step {
-                Step::Kernel(kernel, _) => Some(TileKernel::new(kernel, sizes)?),
-                Step::Eval(_) => None,
-            });
-        }
+    /// Plans a run for these sizes. Result `o` may take over the memory of argument `a` where `may_take(o, a)`.
+    pub(super) fn new(
+        lowered: &Lowered,
+        sizes: &Sizes,
+        may_take: &dyn Fn(usize, usize) -> bool,
+    ) -> Result<Plan, Error> {
+        let Lowered { program, fusion, steps } = lowered;
         let avals: Vec<Aval> = program.avals().iter().map(|aval| aval.at(sizes)).collect();
         let mut plan = Plan {
             sizes: sizes.clone(),
-            kernels,
+            work: steps.iter().map(|step| Work::new(step, sizes)).collect::<Result<_, _>>()?,
             buffers: vec![None; avals.len()],
             planned: vec![],
             avals: vec![],
@@ -77,9 +97,10 @@ impl Plan {
             partial_bytes: 0,
             out_bytes: 0,
         };
-        plan.partial_bytes = plan.kernels.iter().flatten().map(TileKernel::partial_bytes).max().unwrap_or(0);
+        let partial = |work: &Work| if let Work::Tiles(tiles) = work { tiles.partial_bytes() } else { 0 };
+        plan.partial_bytes = plan.work.iter().map(partial).max().unwrap_or(0);
         plan.place(program, fusion, steps, &avals);
-        plan.find_donors(program, fusion, steps, &avals);
+        plan.find_donors(lowered, &avals, may_take);
         plan.avals = avals;
         Ok(plan)
     }
@@ -106,6 +127,14 @@ impl Plan {
         let mut free: Vec<(usize, usize)> = vec![]; // place, bytes
         let mut live: Vec<(usize, usize, usize)> = vec![]; // last step, place, bytes
         for (step, written) in steps.iter().map(writes).enumerate() {
+            if let Work::Control(control, _) = &self.work[step] {
+                let bytes = control.bytes;
+                let place = self.take(&mut free, bytes);
+                live.push((step, place, bytes));
+                if let Work::Control(_, at) = &mut self.work[step] {
+                    *at = place;
+                }
+            }
             for var in written {
                 let aval = avals[var.index()].clone();
                 let bytes = bytes_of(&aval);
@@ -159,7 +188,8 @@ impl Plan {
     }
 
     /// A result may be written into an argument of its type that nothing reads any more.
-    fn find_donors(&mut self, program: &Program, fusion: &Fusion, steps: &[Step], avals: &[Aval]) {
+    fn find_donors(&mut self, lowered: &Lowered, avals: &[Aval], may_take: &dyn Fn(usize, usize) -> bool) {
+        let Lowered { program, fusion, steps } = lowered;
         let last_reads = last_reads(fusion, steps, avals.len());
         let mut given = vec![false; program.args.len()];
         for var in program.outs.iter().filter_map(|out| out.var()) {
@@ -173,11 +203,12 @@ impl Plan {
             let fits = |i: &usize| {
                 let arg = program.args[*i].var;
                 !given[*i]
+                    && may_take(out, *i)
                     && avals[arg.index()] == avals[var.index()]
                     && match last_reads[arg.index()] {
                         None => true,
                         Some(last) if last < step => true,
-                        Some(last) => last == step && reads_in_place(&steps[step], arg, fusion),
+                        Some(last) => last == step && reads_in_place(&steps[step], arg, var, fusion),
                     }
             };
             if let Some(i) = (0..program.args.len()).find(fits) {
@@ -188,9 +219,19 @@ impl Plan {
     }
 }
 
-/// Whether a step reads `arg` only at the element that it writes.
-fn reads_in_place(step: &Step, arg: Var, fusion: &Fusion) -> bool {
-    let Step::Kernel(kernel, _) = step else { return false };
+/// Whether a step reads `arg` only at the element that it writes, or only as the first value of the carry `out`.
+fn reads_in_place(step: &Step, arg: Var, out: Var, fusion: &Fusion) -> bool {
+    let kernel = match step {
+        Step::Kernel(kernel, _) => kernel,
+        Step::Eval(_) => return false,
+        Step::Control(step) => {
+            let reads = |atom: &Atom| atom.var().is_some_and(|var| fusion.memory(var) == arg);
+            let first = step.eqn.outs.iter().position(|binder| binder.var == out);
+            let first = first.and_then(|out| carry_operand(&step.control, out));
+            let read: Vec<usize> = (0..step.eqn.ins.len()).filter(|i| reads(&step.eqn.ins[*i])).collect();
+            return first.is_some_and(|first| read == [first]);
+        }
+    };
     if kernel.reduce.is_some() || kernel.outputs.len() != 1 {
         return false;
     }
@@ -228,6 +269,7 @@ pub(super) fn reads(step: &Step) -> Vec<Var> {
     match step {
         Step::Kernel(kernel, _) => kernel.inputs.iter().map(|(var, _)| *var).collect(),
         Step::Eval(eqn) => eqn.ins.iter().filter_map(|atom: &Atom| atom.var()).collect(),
+        Step::Control(step) => step.eqn.ins.iter().filter_map(|atom| atom.var()).collect(),
     }
 }
 
@@ -236,6 +278,7 @@ pub(super) fn writes(step: &Step) -> Vec<Var> {
     match step {
         Step::Kernel(kernel, _) => kernel.outputs.iter().map(|(var, _)| *var).collect(),
         Step::Eval(eqn) => eqn.outs.iter().map(|binder| binder.var).collect(),
+        Step::Control(step) => step.eqn.outs.iter().map(|binder| binder.var).collect(),
     }
 }
 
@@ -264,6 +307,29 @@ fn describe(kernel: &TileKernel) -> String {
     }
 }
 
+/// One line for each step, those of nested programs further in.
+fn write_steps(f: &mut fmt::Formatter<'_>, plan: &Plan, steps: &[Step], indent: usize) -> fmt::Result {
+    let pad = "  ".repeat(indent);
+    for (i, (step, work)) in steps.iter().zip(&plan.work).enumerate() {
+        match (step, work) {
+            (Step::Kernel(Kernel { name, .. }, _), Work::Tiles(tiles)) => {
+                writeln!(f, "{pad}{i:3} @{name}: {}, {} units of work", describe(tiles), tiles.n_unit())?;
+            }
+            (Step::Eval(eqn), _) => writeln!(f, "{pad}{i:3} {}: through the interpreter", eqn.prim.name())?,
+            (Step::Control(step), Work::Control(control, at)) => {
+                let bytes = control.bytes;
+                writeln!(f, "{pad}{i:3} {}: {bytes} bytes of its own, arena at {at}", step.eqn.prim.name())?;
+                for (nested, plan) in step.nested.iter().zip(&control.nested) {
+                    writeln!(f, "{pad}    @{}", nested.program.name)?;
+                    write_steps(f, plan, &nested.steps, indent + 2)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The plan with its steps, for people.
 pub(super) struct Shown<'a>(pub(super) &'a Plan, pub(super) &'a [Step]);
 
@@ -281,15 +347,7 @@ impl fmt::Display for Shown<'_> {
             plan.out_bytes
         )?;
         writeln!(f, "steps")?;
-        for (i, (step, tiles)) in steps.iter().zip(&plan.kernels).enumerate() {
-            match (step, tiles) {
-                (Step::Kernel(Kernel { name, .. }, _), Some(tiles)) => {
-                    writeln!(f, "  {i:3} @{name}: {}, {} units of work", describe(tiles), tiles.n_unit())?;
-                }
-                (Step::Eval(eqn), _) => writeln!(f, "  {i:3} {}: through the interpreter", eqn.prim.name())?,
-                _ => {}
-            }
-        }
+        write_steps(f, plan, steps, 1)?;
         writeln!(f, "buffers")?;
         for p in &plan.planned {
             let place = match p.buffer {

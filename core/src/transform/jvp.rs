@@ -1,6 +1,6 @@
 //! Forward mode: `(x, t) ↦ (f(x), ∂f(x)·t)`.
 
-use crate::ir::{Eqn, Jvp, Program, Value, bind, interpret_read as read, with_location};
+use crate::ir::{Eqn, Jvp, Program, Value, ValueAndJvp, adopt, bind, interpret_read as read, with_location};
 use smallvec::SmallVec;
 
 /// Results and their tangents, `None` for zero, for these arguments and tangents.
@@ -12,6 +12,7 @@ pub fn jvp(
     primals: &[Value],
     tangents: &[Option<Value>],
 ) -> (Vec<Value>, Vec<Option<Value>>) {
+    adopt(&program.facts);
     let program = program.inlined();
     let mut values: Vec<Option<Value>> = vec![None; program.n_var()];
     let mut moves: Vec<Option<Value>> = vec![None; program.n_var()];
@@ -24,9 +25,19 @@ pub fn jvp(
     for eqn in &program.eqns {
         with_location(eqn.location, || {
             let ins: SmallVec<[Value; 4]> = eqn.ins.iter().map(|atom| read(*atom, &values)).collect();
-            let refs: SmallVec<[&Value; 4]> = ins.iter().collect();
-            let outs = bind(eqn.prim, &refs, eqn.params.clone());
-            push_tangents(eqn, &ins, &outs, &mut moves);
+            let mut together = None;
+            push_with(eqn, &mut moves, |tangents| {
+                let cx = ValueAndJvp { primals: &ins, tangents, params: &eqn.params };
+                let (outs, tangents) = eqn.prim.value_and_jvp(&cx).unwrap_or_else(|| {
+                    let outs = bind(eqn.prim, &ins.iter().collect::<SmallVec<[_; 4]>>(), eqn.params.clone());
+                    let tangents = eqn.prim.jvp(&Jvp { primals: &ins, tangents, outs: &outs, params: &eqn.params });
+                    (outs, tangents)
+                });
+                together = Some(outs);
+                tangents
+            });
+            let outs = together
+                .unwrap_or_else(|| bind(eqn.prim, &ins.iter().collect::<SmallVec<[_; 4]>>(), eqn.params.clone()));
             for (binder, value) in eqn.outs.iter().zip(outs) {
                 values[binder.var.index()] = Some(value);
             }

@@ -2,8 +2,8 @@
 
 use crate::aval::Aval;
 use crate::ir::{
-    Atom, Binder, Derivative, Eqn, Linearize, Linearized, Program, Traced, Value, bind, interpret_read as read, trace,
-    with_location,
+    Atom, Binder, Derivative, Eqn, Linearize, Linearized, Program, Traced, Value, Var, adopt, bind,
+    interpret_read as read, trace, with_location,
 };
 use crate::transform::jvp::{push_tangents, push_with};
 use smallvec::SmallVec;
@@ -23,11 +23,23 @@ pub struct LinearProgram {
 ///
 /// Source: Radul et al., *You Only Linearize Once* (POPL 2023): reverse mode is linearisation, then transposition.
 pub fn linearize(program: &Program, consts: &[Value], args: &[Value], wrt: &[bool]) -> (Vec<Value>, LinearProgram) {
-    let program = program.inlined();
+    adopt(&program.facts);
+    linearize_with(&program.inlined(), consts, args, wrt, &[])
+}
+
+/// [`linearize`], with the values of some variables known: the equations that bind them are not run again. The
+/// variables are those of `program`, which holds no calls ([`Program::inlined`]).
+pub fn linearize_with(
+    program: &Program,
+    consts: &[Value],
+    args: &[Value],
+    wrt: &[bool],
+    known: &[(Var, Value)],
+) -> (Vec<Value>, LinearProgram) {
     let wrt: Vec<bool> = args.iter().zip(wrt).map(|(arg, wrt)| *wrt && arg.dtype().is_float()).collect();
-    let point = Point::new(&program, consts, args, &wrt);
+    let point = Point::new(program, consts, args, &wrt, known);
     let results = program.outs.iter().map(|atom| read(*atom, &point.values)).collect();
-    (results, point.derivative(&program, args, &wrt))
+    (results, point.derivative(program, args, &wrt))
 }
 
 /// What the forward pass leaves behind: the value of every variable, and the derivative of every equation that has a
@@ -38,8 +50,11 @@ struct Point {
 }
 
 impl Point {
-    fn new(program: &Program, consts: &[Value], args: &[Value], wrt: &[bool]) -> Point {
+    fn new(program: &Program, consts: &[Value], args: &[Value], wrt: &[bool], known: &[(Var, Value)]) -> Point {
         let mut values: Vec<Option<Value>> = vec![None; program.n_var()];
+        for (var, value) in known {
+            values[var.index()] = Some(value.clone());
+        }
         let mut moves = vec![false; program.n_var()];
         for (binder, value) in program.args.iter().zip(args).chain(program.consts.iter().zip(consts)) {
             values[binder.var.index()] = Some(value.clone());
@@ -53,6 +68,11 @@ impl Point {
             let active: SmallVec<[bool; 4]> =
                 eqn.ins.iter().map(|atom| atom.var().is_some_and(|var| moves[var.index()])).collect();
             let is_active = active.contains(&true);
+            if eqn.outs.iter().all(|binder| values[binder.var.index()].is_some()) {
+                derivatives.push(None);
+                mark_active(eqn, is_active, &mut moves);
+                continue;
+            }
             let (outs, derivative) = with_location(eqn.location, || {
                 let cx = Linearize { primals: &ins, active: &active, params: &eqn.params };
                 match is_active.then(|| eqn.prim.linearize(&cx)).flatten() {
@@ -63,8 +83,8 @@ impl Point {
             derivatives.push(derivative);
             for (binder, value) in eqn.outs.iter().zip(outs) {
                 values[binder.var.index()] = Some(value);
-                moves[binder.var.index()] = is_active && binder.aval.dtype.is_float();
             }
+            mark_active(eqn, is_active, &mut moves);
         }
         Point { values, derivatives }
     }
@@ -105,6 +125,13 @@ impl Point {
             return push_tangents(eqn, &ins, &outs, moves);
         };
         push_with(eqn, moves, |tangents| derivative(tangents));
+    }
+}
+
+/// Floating outputs of an equation may have tangents where an operand may.
+fn mark_active(eqn: &Eqn, is_active: bool, moves: &mut [bool]) {
+    for binder in &eqn.outs {
+        moves[binder.var.index()] = is_active && binder.aval.dtype.is_float();
     }
 }
 

@@ -7,6 +7,6 @@ mod transpose;
 mod vmap;
 
 pub use jvp::jvp;
-pub use linearize::{LinearProgram, hoist, linearize};
-pub use transpose::{Cotangents, transpose, vjp};
+pub use linearize::{LinearProgram, hoist, linearize, linearize_with};
+pub use transpose::{Cotangents, instantiate, transpose, transpose_call, vjp};
 pub use vmap::vmap;

@@ -1,9 +1,11 @@
 //! Transposition of linear programs, and reverse mode as linearisation followed by it.
 
+use crate::aval::Aval;
 use crate::ir::Program;
 use crate::ir::interpret_read as read;
-use crate::ir::structural::add_any;
-use crate::ir::{Atom, Linear, Transpose, Value, with_location};
+use crate::ir::structural::{add_any, broadcast_in_dim, zeros};
+use crate::ir::{Atom, Linear, Transpose, Value, adopt, with_location};
+use crate::transform::linearize::hoist;
 use crate::transform::{LinearProgram, linearize};
 use smallvec::SmallVec;
 
@@ -12,6 +14,7 @@ use smallvec::SmallVec;
 /// `<J t, c> = <t, Jᵀ c>`: equations are visited in reverse, each sends its outputs' cotangents to its operands.
 pub fn transpose(linear: &LinearProgram, cotangents: &[Option<Value>]) -> Vec<Option<Value>> {
     let program = &linear.program;
+    adopt(&program.facts);
     let n = program.n_var();
     let mut known: Vec<Option<Value>> = vec![None; n];
     for (binder, value) in program.consts.iter().zip(&linear.residuals) {
@@ -48,6 +51,38 @@ pub fn transpose(linear: &LinearProgram, cotangents: &[Option<Value>]) -> Vec<Op
         });
     }
     program.args.iter().map(|binder| sums[binder.var.index()].take()).collect()
+}
+
+/// The rule `transpose` of a primitive that runs `program` on its operands (its constants, then its arguments) and is
+/// linear in the unknown ones: what depends on the known ones alone is computed, the rest is transposed. One entry for
+/// each operand, `None` for zero and for a known one.
+pub fn transpose_call(program: &Program, ins: &[Linear], cotangents: &[Option<Value>]) -> Vec<Option<Value>> {
+    let program = program.inlined();
+    let (mut args, mut consts, mut values) = (vec![], vec![], vec![]);
+    for (binder, operand) in program.consts.iter().chain(&program.args).zip(ins) {
+        match operand {
+            Linear::Unknown(_) => args.push(binder.clone()),
+            Linear::Known(value) => {
+                consts.push(binder.clone());
+                values.push(value.clone());
+            }
+        }
+    }
+    let (program, residuals) = hoist(Program { args, consts, ..program }, values);
+    let outs = (0..program.outs.len()).map(Some).collect();
+    let mut found = transpose(&LinearProgram { program, residuals, outs }, cotangents).into_iter();
+    ins.iter().map(|operand| if operand.is_unknown() { found.next().flatten() } else { None }).collect()
+}
+
+/// A tangent or cotangent of this type, with zeros where there is none.
+#[track_caller]
+pub fn instantiate(found: Option<Value>, aval: &Aval) -> Value {
+    match found {
+        Some(value) if value.shape() == &aval.shape => value,
+        // A rule may give a scalar's cotangent where every element has the same.
+        Some(value) => broadcast_in_dim(&value, &aval.shape, &[]),
+        None => zeros(aval),
+    }
 }
 
 #[track_caller]

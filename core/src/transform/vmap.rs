@@ -1,12 +1,13 @@
 //! Batching: the program over one more axis.
 
 use crate::aval::Dim;
-use crate::ir::{Atom, Batch, Batched, Program, Value, bind, interpret_read as read, with_location};
+use crate::ir::{Atom, Batch, Batched, Program, Value, adopt, bind, interpret_read as read, with_location};
 use smallvec::SmallVec;
 
 /// Results with the place of the new axis (`None`: the same for every element) for arguments with the place of
 /// theirs. `size` is the extent of the new axis.
 pub fn vmap(program: &Program, consts: &[Value], args: &[(Value, Option<usize>)], size: &Dim) -> Batched {
+    adopt(&program.facts);
     let program = program.inlined();
     let mut values: Vec<Option<Value>> = vec![None; program.n_var()];
     let mut axes: Vec<Option<usize>> = vec![None; program.n_var()];

@@ -9,7 +9,7 @@ use gavotte_core::ir::structural::add_any;
 use gavotte_core::ir::structural::{row_major, strided, transpose};
 use gavotte_core::ir::{
     Attr, Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, ReduceOp, Sample, Scalar, ScalarOp, Transpose,
-    Unsupported, Value, bind1,
+    Unsupported, Value, bind1, require_equal,
 };
 
 /// A contraction.
@@ -64,8 +64,10 @@ impl Roles {
             }
             for (a, b) in left.iter().zip(right) {
                 let (m, n) = (&ins[0].shape[*a], &ins[1].shape[*b]);
+                let why = || format!("{what} axes {a} and {b} differ: {m} and {n}");
+                require_equal(m, n, why)?;
                 if m != n {
-                    return Err(TypeError::new(format!("{what} axes {a} and {b} differ: {m} and {n}")));
+                    return Err(TypeError::new(format!("{}: name equal extents alike, with `reshape`", why())));
                 }
             }
         }

@@ -3,7 +3,8 @@
 use super::dot_general::{Roles, dot_general};
 use crate::Array;
 use crate::movement::reject;
-use gavotte_core::ir::structural::transpose;
+use gavotte_core::ir::structural::{renamed, transpose};
+use gavotte_core::ir::{same, undecided};
 
 impl Array {
     /// The sum of products over the last axis of `self` and the last but one of `other` (its only one, if it has one),
@@ -14,6 +15,7 @@ impl Array {
     #[track_caller]
     pub fn dot(&self, other: &Array) -> Array {
         let contract = self.inner_axes("dot", other);
+        let other = self.alike(other, &[(contract[0], contract[1])]);
         Array(dot_general(
             &self.0,
             &other.0,
@@ -41,11 +43,15 @@ impl Array {
         let batch = leading.map(|leading| (leading - shared..leading).collect::<Vec<usize>>());
         for (a, b) in batch[0].iter().zip(&batch[1]) {
             let (m, n) = (self.dim(*a), other.dim(*b));
-            if m != n {
-                let why = format!("batch axes {a} and {b} differ: {m} and {n}; make them equal with broadcast_to");
+            if !same(&m, &n) {
+                let open = undecided(&m.equal_to(&n), &m, &n);
+                let why =
+                    format!("batch axes {a} and {b} differ: {m} and {n}; make them equal with broadcast_to{open}");
                 reject("matmul", why, &[self, other]);
             }
         }
+        let pairs = batch[0].iter().copied().zip(batch[1].iter().copied()).chain([(contract[0], contract[1])]);
+        let other = self.alike(other, &pairs.collect::<Vec<_>>());
         let out = dot_general(&self.0, &other.0, &Roles { batch, contract: contract.map(|axis| vec![axis]) });
         // The product's axes: shared, the left's own batches, its rows, the right's own batches, its columns.
         let own = leading.map(|leading| leading - shared);
@@ -57,6 +63,14 @@ impl Array {
         Array(transpose(&out, &order))
     }
 
+    /// `other` with the extents of these pairs of axes named as in `self`, which facts say are equal.
+    #[track_caller]
+    fn alike(&self, other: &Array, pairs: &[(usize, usize)]) -> Array {
+        let mut shape = other.shape().clone();
+        pairs.iter().for_each(|(a, b)| shape[*b] = self.dim(*a));
+        Array(renamed(&other.0, &shape))
+    }
+
     /// The axes of both operands that a matrix product sums over; refuses extents that differ.
     #[track_caller]
     fn inner_axes(&self, operation: &str, other: &Array) -> [usize; 2] {
@@ -65,8 +79,9 @@ impl Array {
         }
         let axes = [self.ndim() - 1, other.ndim().saturating_sub(2)];
         let (m, n) = (self.dim(axes[0]), other.dim(axes[1]));
-        if m != n {
-            reject(operation, format!("inner dimensions differ: {m} and {n}"), &[self, other]);
+        if !same(&m, &n) {
+            let open = undecided(&m.equal_to(&n), &m, &n);
+            reject(operation, format!("inner dimensions differ: {m} and {n}{open}"), &[self, other]);
         }
         axes
     }

@@ -7,7 +7,7 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::{add_any, move_axis, zeros};
 use gavotte_core::ir::{
     Atom, Batch, Batched, Control, Jvp, Kind, Linearize, Linearized, Params, Primitive, Program, Sample, Transpose,
-    Value, bind, interpret,
+    Value, ValueAndJvp, bind, interpret,
 };
 use gavotte_core::transform::{self, LinearProgram};
 use smallvec::SmallVec;
@@ -173,8 +173,12 @@ impl Primitive for Scan {
         });
         carries.iter().map(|carry| HostArray::clone(carry)).chain(stacked).collect()
     }
-    // the tangents are carried beside what they belong to
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
+        let Jvp { primals, tangents, params, .. } = *cx;
+        self.value_and_jvp(&ValueAndJvp { primals, tangents, params }).map_or_else(Vec::new, |(_, tangents)| tangents)
+    }
+    // the tangents are carried beside what they belong to
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
         let spec = Spec::known(cx.params);
         let given: Vec<bool> = cx.tangents.iter().map(Option::is_some).collect();
         let (active, active_out) = spec.activity(&given);
@@ -193,8 +197,8 @@ impl Primitive for Scan {
         let [consts, carries, _] = spec.groups(&active).map(count);
         let pushed = Spec { body, n_const: spec.n_const + consts, n_carry: spec.n_carry + carries, ..spec.clone() };
         let outs = pushed.bind(&interleave(&spec.groups(cx.primals), &moves, &active));
-        let (_, tangents) = separate(&[spec.n_carry, active_out.len() - spec.n_carry], &outs, &active_out);
-        spread(tangents, &active_out)
+        let (outs, tangents) = separate(&[spec.n_carry, active_out.len() - spec.n_carry], &outs, &active_out);
+        Some((outs.into(), spread(tangents, &active_out)))
     }
     // what a turn's derivative needs of the turn is stacked, but for constants and rows, which are there already
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {

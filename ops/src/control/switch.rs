@@ -9,7 +9,7 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::{
     Atom, Batch, Batched, Control, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Sample,
-    Transpose, Value, bind, interpret,
+    Transpose, Value, ValueAndJvp, bind, interpret,
 };
 use gavotte_core::transform::{self, LinearProgram};
 use smallvec::SmallVec;
@@ -64,8 +64,12 @@ impl Primitive for Switch {
         let operands: Vec<Arc<HostArray>> = ins[1..].iter().map(|array| Arc::new((*array).clone())).collect();
         eval(&branches[which as usize], &operands).into_iter().map(Arc::unwrap_or_clone).collect()
     }
-    // the derivative of the branch that is taken
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
+        let Jvp { primals, tangents, params, .. } = *cx;
+        self.value_and_jvp(&ValueAndJvp { primals, tangents, params }).map_or_else(Vec::new, |(_, tangents)| tangents)
+    }
+    // the derivative of the branch that is taken
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
         let branches = branches(cx.params);
         let active: Vec<bool> = cx.tangents[1..].iter().map(Option::is_some).collect();
         let active_out = union(branches.iter().map(|branch| active_outs(branch, &active)));
@@ -74,12 +78,15 @@ impl Primitive for Switch {
             let types = arg_avals(branch);
             retrace(branch, "jvp", &[&types[..], &marked(&types, &active)].concat(), |values| {
                 let (primals, tangents) = values.split_at(types.len());
-                let (outs, tangents) = push(branch, primals, &spread(tangents.to_vec(), &active));
-                tangents_of(&outs, &tangents, &active_out)
+                let (mut outs, tangents) = push(branch, primals, &spread(tangents.to_vec(), &active));
+                let tangents = tangents_of(&outs, &tangents, &active_out);
+                outs.extend(tangents);
+                outs
             })
         });
-        let outs = bind_switch(pushed.collect(), &cx.primals[0], &[&cx.primals[1..], &moves].concat());
-        spread(outs, &active_out)
+        let mut outs = bind_switch(pushed.collect(), &cx.primals[0], &[&cx.primals[1..], &moves].concat());
+        let tangents: Vec<Value> = outs.drain(active_out.len()..).collect();
+        Some((outs, spread(tangents, &active_out)))
     }
     // every branch gives the residuals of all: its own, and zeros for those of the others
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {

@@ -8,8 +8,8 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::structural::broadcast_in_dim;
 use gavotte_core::ir::{
-    Batch, Batched, Control, Jvp, Kind, Location, Params, Primitive, Program, Sample, Transpose, Value, bind, bind1,
-    refuse,
+    Batch, Batched, Control, Jvp, Kind, Location, Params, Primitive, Program, Sample, Transpose, Value, ValueAndJvp,
+    bind, bind1, refuse,
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -130,8 +130,12 @@ impl Primitive for While {
         }
         carries.into_iter().map(Arc::unwrap_or_clone).collect()
     }
-    // the tangents are carried beside what they belong to; the predicate has none
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
+        let Jvp { primals, tangents, params, .. } = *cx;
+        self.value_and_jvp(&ValueAndJvp { primals, tangents, params }).map_or_else(Vec::new, |(_, tangents)| tangents)
+    }
+    // the tangents are carried beside what they belong to; the predicate has none
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
         let spec = Spec::known(cx.params);
         let given: Vec<bool> = cx.tangents.iter().map(Option::is_some).collect();
         let [_, consts, carries] = spec.groups(&given);
@@ -157,8 +161,10 @@ impl Primitive for While {
         });
         let [cond_consts, consts, carries] = spec.groups(cx.primals);
         let ins = [cond_consts, consts, &moves[..m], carries, &moves[m..]].concat();
-        let outs = Spec { cond, body, n_body_const: n + m, ..spec }.bind(&ins);
-        spread(outs[cx.outs.len()..].to_vec(), &active[n..])
+        let n_out = types.len() - n;
+        let mut outs = Spec { cond, body, n_body_const: n + m, ..spec }.bind(&ins);
+        let tangents: Vec<Value> = outs.drain(n_out..).collect();
+        Some((outs, spread(tangents, &active[n..])))
     }
     #[track_caller]
     fn transpose(&self, _: &Transpose<'_>) -> Vec<Option<Value>> {

@@ -19,10 +19,10 @@ pub(crate) use logic::{AND, EQ, GE, GT, LE, LT, NE, NOT, OR, SHIFT_LEFT, SHIFT_R
 pub(crate) use select::{SELECT_N, select_n};
 pub(crate) use threefry::{THREEFRY2X32, threefry2x32};
 
-use gavotte_core::aval::{Aval, DType, Literal, Shape};
+use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::{broadcast_in_dim, place_axis, reduce_sum};
-use gavotte_core::ir::{Batch, Batched, Lower, Primitive, Scalar, Simplify, Unsupported, Value, bind};
+use gavotte_core::ir::{Batch, Batched, Lower, Primitive, Scalar, Simplify, Unsupported, Value, bind, require_shape};
 use smallvec::SmallVec;
 
 /// The primitives of this family.
@@ -76,10 +76,22 @@ pub(crate) fn constant(dtype: DType, x: f64) -> Value {
 fn common_shape(ins: &[&Aval]) -> Result<Shape, TypeError> {
     let Some(first) = ins.iter().find(|aval| aval.rank() > 0) else { return Ok(Shape::new()) };
     match ins.iter().find(|aval| aval.rank() > 0 && aval.shape != first.shape) {
-        Some(other) => Err(TypeError::new(format!(
-            "shapes {:?} and {:?} differ: use equal extents, an extent of 1, or a scalar (`broadcast_to`, `reshape`)",
-            first.shape, other.shape
-        ))),
+        Some(other) => {
+            let (a, b) = (&first.shape, &other.shape);
+            let why = || {
+                format!(
+                    "shapes {a:?} and {b:?} differ: use equal extents, an extent of 1, or a scalar (`broadcast_to`, \
+                     `reshape`)"
+                )
+            };
+            // Shapes that stretch to each other differ in the axes that are not 1; align them at the last.
+            let shared = a.len().min(b.len());
+            let stretches = |a: &Dim, b: &Dim| *a == 1 || *b == 1;
+            let pairs = a[a.len() - shared..].iter().zip(&b[b.len() - shared..]).filter(|(a, b)| !stretches(a, b));
+            let (left, right): (Vec<Dim>, Vec<Dim>) = pairs.map(|(a, b)| (a.clone(), b.clone())).unzip();
+            require_shape(&left, &right, why)?;
+            Err(TypeError::new(why()))
+        }
         None => Ok(first.shape.clone()),
     }
 }

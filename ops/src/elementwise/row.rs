@@ -4,11 +4,11 @@ use super::eval::eval;
 use super::{ADD, batch, common_dtype, common_shape, fit, fit_back, read_all};
 use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
-use gavotte_core::error::TypeError;
+use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
-    Transpose, Unsupported, Value, bind1,
+    Transpose, Unsupported, Value, bind1, refuse,
 };
 use std::fmt;
 
@@ -74,7 +74,11 @@ pub(crate) struct Pull<'a> {
 impl Pull<'_> {
     /// The other one of two operands, in which the operation need not be linear.
     pub(crate) fn other(&self) -> &Value {
-        self.ins[1 - self.i].known().expect("linear in one operand only where the other one is known")
+        self.ins[1 - self.i].known().unwrap_or_else(|| {
+            refuse(Error::Unsupported(
+                "a product or quotient of two unknowns is not linear: it has no transpose".into(),
+            ))
+        })
     }
 }
 
@@ -148,7 +152,9 @@ impl Primitive for Row {
     }
 
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
-        let Some(rule) = self.transpose else { panic!("{}: not linear, so it has no transpose", self.name) };
+        let Some(rule) = self.transpose else {
+            refuse(Error::Unsupported(format!("{}: not linear, so it has no transpose", self.name)))
+        };
         let of = |(i, operand): (usize, &Linear)| match operand {
             Linear::Unknown(aval) => Some(fit_back(rule(&Pull { i, ct: cx.cotangent(), ins: cx.ins }), aval)),
             Linear::Known(_) => None,

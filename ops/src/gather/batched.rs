@@ -4,7 +4,7 @@ use gavotte_core::aval::{Aval, DType, Literal, Shape};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand, axes, extents};
-use gavotte_core::ir::{Params, ReduceOp};
+use gavotte_core::ir::{Params, ReduceOp, require_shape};
 
 /// Which axis is numbered. The first `shared` axes of array and numbers are the same axes: each place along them has
 /// numbers of its own. The attribute `shared` is left out where it is 0.
@@ -47,10 +47,15 @@ impl Numbered {
         if ids.dtype != DType::I32 {
             return Err(TypeError::new(format!("numbers must be i32, not {ids}: convert with `astype` first")));
         }
-        if axis >= x.rank() || shared > axis || x.shape.get(..shared) != ids.shape.get(..shared) {
-            return Err(TypeError::new(format!(
-                "axis {axis} with {shared} shared axes in front does not fit {x} and numbers {ids}"
-            )));
+        let why = || format!("axis {axis} with {shared} shared axes in front does not fit {x} and numbers {ids}");
+        match (x.shape.get(..shared), ids.shape.get(..shared)) {
+            (Some(a), Some(b)) if axis < x.rank() && shared <= axis => {
+                if a != b {
+                    require_shape(a, b, why)?;
+                    return Err(TypeError::new(format!("{}: name equal extents alike, with `reshape`", why())));
+                }
+            }
+            _ => return Err(TypeError::new(why())),
         }
         Ok(x.shape[..axis].iter().chain(&ids.shape[shared..]).chain(&x.shape[axis + 1..]).cloned().collect())
     }

@@ -19,7 +19,7 @@ use crate::movement::{axis_of, reject};
 use crate::{Array, DType};
 use gavotte_core::aval::Aval;
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::{Batch, Primitive, Value};
+use gavotte_core::ir::{Batch, Primitive, Value, require_at_least, require_shape};
 
 /// The primitives of this family.
 pub(crate) static PRIMITIVES: &[&dyn Primitive] =
@@ -28,11 +28,13 @@ pub(crate) static PRIMITIVES: &[&dyn Primitive] =
 /// Checks the types of `offsets` and `order` beside those of `ids`, and gives the number of segments.
 fn segments(ids: &Aval, offsets: &Aval, order: &Aval) -> Result<gavotte_core::aval::Dim, TypeError> {
     let lists = [ids, offsets, order].iter().all(|aval| aval.dtype == DType::I32 && aval.rank() == 1);
-    if !lists || ids != order {
-        return Err(TypeError::new(format!(
-            "segments are ids i32[e], offsets i32[n+1] and order i32[e], not {ids}, {offsets} and {order}"
-        )));
+    let why =
+        || format!("segments are ids i32[e], offsets i32[n+1] and order i32[e], not {ids}, {offsets} and {order}");
+    if !lists {
+        return Err(TypeError::new(why()));
     }
+    require_shape(&ids.shape, &order.shape, why)?;
+    require_at_least(&offsets.shape[0], &1.into(), why)?;
     Ok(&offsets.shape[0] - 1)
 }
 

@@ -11,7 +11,7 @@ use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{move_axis, zeros};
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Linear, Lower, Params, Primitive, Sample, Scalar, Transpose, Unsupported, Value,
-    bind1,
+    bind1, require_equal,
 };
 use gavotte_core::with_data;
 
@@ -47,8 +47,10 @@ impl Primitive for Gather {
         if ins.len() != 2 {
             let [_, ids, offsets, order] = operands(ins)?;
             let n = segments(ids, offsets, order)?;
+            let why = || format!("axis {} of {x} must have the {n} segments", numbered.axis);
+            require_equal(&x.shape[numbered.axis], &n, why)?;
             if numbered.shared > 0 || x.shape[numbered.axis] != n {
-                return Err(TypeError::new(format!("axis {} of {x} must have the {n} segments", numbered.axis)));
+                return Err(TypeError::new(why()));
             }
         }
         Ok(vec![x.with_shape(shape)])

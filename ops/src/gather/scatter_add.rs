@@ -10,6 +10,7 @@ use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{place_axis, zeros};
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Linear, Params, Primitive, ReduceOp, Sample, Transpose, Unsupported, Value, bind1,
+    require_shape,
 };
 
 /// Adds by number.
@@ -32,8 +33,10 @@ impl Primitive for ScatterAdd {
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let [x, ids, updates] = operands(ins)?;
         let wanted = x.with_shape(Numbered::of(params)?.read_shape(x, ids)?);
+        let why = || format!("updates must be {wanted}, not {updates}");
         if *updates != wanted {
-            return Err(TypeError::new(format!("updates must be {wanted}, not {updates}")));
+            require_shape(&updates.shape, &wanted.shape, why)?;
+            return Err(TypeError::new(format!("{}: name equal extents alike, with `reshape`", why())));
         }
         if x.dtype == DType::Bool {
             return Err(TypeError::new("cannot add bool: convert with `astype` first"));

@@ -11,7 +11,7 @@ use gavotte_core::ir::stablehlo::{Export, Operand, extents};
 use gavotte_core::ir::structural::move_axis;
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, ReduceOp, Sample, Scalar, Transpose, Unsupported,
-    Value, bind1,
+    Value, bind1, require_equal,
 };
 
 /// Sum by segment.
@@ -31,8 +31,11 @@ pub(crate) fn segment_sum(data: &Value, segments: [&Value; 3]) -> Value {
 pub(super) fn segmented_aval(ins: &[&Aval]) -> Result<Vec<Aval>, TypeError> {
     let [data, ids, offsets, order] = operands(ins)?;
     let n = segments(ids, offsets, order)?;
-    if data.shape.first() != Some(&ids.shape[0]) {
-        return Err(TypeError::new(format!("the first axis of {data} must have the {} members", ids.shape[0])));
+    let why = || format!("the first axis of {data} must have the {} members", ids.shape[0]);
+    match data.shape.first() {
+        Some(found) if *found == ids.shape[0] => {}
+        Some(found) => return Err(require_equal(found, &ids.shape[0], why).err().unwrap_or_else(|| TypeError(why()))),
+        None => return Err(TypeError(why())),
     }
     if data.dtype == DType::Bool {
         return Err(TypeError::new("takes numbers, not bool: convert with `astype` first"));

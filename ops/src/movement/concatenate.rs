@@ -8,7 +8,7 @@ use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{place_axis, zeros};
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose,
-    Unsupported, Value, bind1,
+    Unsupported, Value, bind1, require_shape,
 };
 use gavotte_core::with_data;
 
@@ -57,13 +57,17 @@ impl Primitive for Concatenate {
         if axis >= first.rank() {
             return Err(TypeError::new(format!("there is no axis {axis} to join along")));
         }
-        let fits = |other: &&Aval| {
+        for other in ins {
+            let why = || format!("{first} and {other} differ in more than the extent of axis {axis}");
             let mut shape = other.shape.clone();
             shape.get_mut(axis).into_iter().for_each(|dim| *dim = first.shape[axis].clone());
-            other.dtype == first.dtype && shape == first.shape
-        };
-        if let Some(other) = ins.iter().find(|other| !fits(other)) {
-            return Err(TypeError::new(format!("{first} and {other} differ in more than the extent of axis {axis}")));
+            if other.dtype != first.dtype {
+                return Err(TypeError::new(why()));
+            }
+            if shape != first.shape {
+                require_shape(&shape, &first.shape, why)?;
+                return Err(TypeError::new(format!("{}: name equal extents alike, with `reshape`", why())));
+            }
         }
         let mut shape = first.shape.clone();
         shape[axis] = ins.iter().map(|part| part.shape[axis].clone()).sum();
@@ -127,7 +131,9 @@ impl Primitive for Concatenate {
                 }
             });
         }
-        found.map(|scalar| vec![scalar]).ok_or_else(|| Unsupported("concatenate: there is no element".into()))
+        // Where every operand is empty nobody asks for an element.
+        let dtype = cx.output(0).dtype;
+        Ok(vec![found.unwrap_or_else(|| cx.constant(Literal::from_f64(dtype, 0.0)))])
     }
     fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
         let (ins, axis, out) = (cx.operands(), cx.params().axis("axis"), cx.output(0));

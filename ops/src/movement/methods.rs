@@ -5,8 +5,8 @@ use crate::Array;
 use crate::reduce::{Axes, resolve};
 use gavotte_core::aval::{Dim, Literal, volume};
 use gavotte_core::error::Error;
-use gavotte_core::ir::structural::{move_axis, transpose};
-use gavotte_core::ir::{Location, Value, refuse};
+use gavotte_core::ir::structural::{move_axis, renamed, transpose};
+use gavotte_core::ir::{Location, Value, refuse, same, undecided};
 use std::ops::{Bound, RangeBounds};
 
 /// Stops at the user's line with what is wrong with the operands of a method.
@@ -48,7 +48,13 @@ impl Array {
                 let known = volume(&shape);
                 match self.0.aval().volume().div_exact(&known) {
                     Some(rest) if known != 0 => shape[axis] = rest,
-                    _ => reject("reshape", format!("the elements do not divide into {known} parts for -1"), &[self]),
+                    _ => {
+                        let all = self.0.aval().volume();
+                        let why = format!(
+                            "the {all} elements do not divide into {known} parts for -1: for symbols, write the extent out"
+                        );
+                        reject("reshape", why, &[self])
+                    }
                 }
             }
             _ => reject("reshape", "-1 may stand once", &[self]),
@@ -125,13 +131,15 @@ impl Array {
     /// If an extent is not 1, or there is no such axis.
     #[track_caller]
     pub fn squeeze(&self, axes: impl Axes) -> Array {
-        let unit = |axis: &usize| self.shape()[*axis] == 1;
+        let unit = |axis: &usize| same(&self.shape()[*axis], &1.into());
         let gone: Vec<usize> = match axes.list() {
             None => (0..self.ndim()).filter(unit).collect(),
             Some(_) => resolve("squeeze", axes, self),
         };
         if let Some(axis) = gone.iter().find(|axis| !unit(axis)) {
-            reject("squeeze", format!("the extent of axis {axis} is not 1"), &[self]);
+            let (extent, one) = (self.dim(*axis), Dim::from(1));
+            let open = undecided(&extent.equal_to(&one), &extent, &one);
+            reject("squeeze", format!("the extent of axis {axis} is not 1{open}"), &[self]);
         }
         let kept = (0..self.ndim()).filter(|axis| !gone.contains(axis));
         Array(reshape(&self.0, &kept.map(|axis| self.dim(axis)).collect::<Vec<_>>()))
@@ -190,7 +198,9 @@ impl Array {
     pub fn split(&self, parts: usize, axis: isize) -> Vec<Array> {
         let at = axis_of("split", axis, self.ndim(), self);
         let Some(step) = (parts > 0).then(|| self.dim(at).div_exact(&parts.into())).flatten() else {
-            reject("split", format!("extent {} of axis {axis} is no multiple of {parts}", self.dim(at)), &[self]);
+            let hint = "for a symbol, declare the axis as a multiple of it";
+            let why = format!("extent {} of axis {axis} is no multiple of {parts}: {hint}", self.dim(at));
+            reject("split", why, &[self]);
         };
         let mut found = vec![];
         for i in 0..parts {
@@ -232,7 +242,15 @@ fn bounds<D: Into<Dim> + Clone>(range: &impl RangeBounds<D>, start: &mut Dim, li
 pub fn concatenate(arrays: &[Array], axis: isize) -> Array {
     let Some(first) = arrays.first() else { reject("concatenate", "there is no array to join", &[]) };
     let axis = axis_of("concatenate", axis, first.ndim(), first);
-    Array(join(&arrays.iter().map(|array| &array.0).collect::<Vec<&Value>>(), axis))
+    let mut parts = vec![];
+    for array in arrays {
+        // Extents that facts say are equal get one name; what does not fit stays, for the operation to refuse.
+        let mut shape = first.shape().clone();
+        shape[axis] = array.shape().get(axis).cloned().unwrap_or(0.into());
+        let fits = array.ndim() == shape.len() && array.shape().iter().zip(&shape).all(|(a, b)| same(a, b));
+        parts.push(if fits { renamed(&array.0, &shape) } else { array.0.clone() });
+    }
+    Array(join(&parts.iter().collect::<Vec<&Value>>(), axis))
 }
 
 /// The arrays, of one type, side by side along a new axis at this place of the result.

@@ -24,7 +24,8 @@ pub(crate) fn operands<'a, const N: usize>(ins: &[&'a Aval]) -> Result<[&'a Aval
 }
 
 /// The place nearest to `at` within an axis of `extent` elements: what a kernel may read where it will not use what it
-/// read. Where a symbolic extent turns out to be 0 there is no such place, and the kernel reports the read.
+/// read. Where a symbolic extent turns out to be 0 there is no such place; such calls run a program compiled for their
+/// numbers, which does not read what is empty.
 fn nearest(cx: &mut dyn Lower, at: Scalar, extent: &Dim) -> Scalar {
     let (first, last) = (cx.constant(Literal::I32(0)), cx.size(&(extent - 1), DType::I32));
     let below = cx.op(ScalarOp::Min, &[at, last]);

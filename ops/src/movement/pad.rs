@@ -2,14 +2,14 @@
 
 use super::{behind, nearest, operands, slice};
 use crate::elementwise::select_n;
-use gavotte_core::aval::{Aval, Dim, Literal, Shape};
+use gavotte_core::aval::{Aval, Dim, Literal, Shape, Verdict};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{broadcast_in_dim, place_axis, reduce_sum, row_major, strided, zeros};
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose,
-    Unsupported, Value, bind1,
+    Unsupported, Value, bind1, decide, require_at_least,
 };
 use gavotte_core::with_data;
 
@@ -17,8 +17,8 @@ use gavotte_core::with_data;
 #[derive(Debug)]
 struct Pad;
 /// The primitive `pad {high, interior, low}` of an array and a scalar: along each axis `low` scalars in front, `high`
-/// behind, `interior` between neighbours. None is negative. Borders may be symbolic; where there are gaps, the extent
-/// must be a number.
+/// behind, `interior` between neighbours. None is negative. Borders may be symbolic; where there are gaps, the axis
+/// must have an element.
 pub(super) static PAD: &dyn Primitive = &Pad;
 
 /// `x` with the scalar `value` around and between its elements.
@@ -37,11 +37,20 @@ pub(super) fn pad_zeros(x: &Value, low: &[Dim], high: &[Dim], interior: &[usize]
     pad(x, &Literal::from_f64(x.dtype(), 0.0).into(), low, high, interior)
 }
 
+/// Whether an axis is known to have an element.
+pub(super) fn has_element(extent: &Dim) -> bool {
+    decide(&extent.at_least(1)) == Verdict::Holds
+}
+
 /// How many places `extent` elements take with `gap` places between neighbours; `None` where that is not known.
-fn span(extent: &Dim, gap: usize) -> Option<Dim> {
+pub(super) fn span(extent: &Dim, gap: usize) -> Option<Dim> {
     match gap {
         0 => Some(extent.clone()),
-        _ => extent.as_usize().map(|extent| (extent + extent.saturating_sub(1) * gap).into()),
+        _ => match extent.as_usize() {
+            Some(extent) => Some((extent + extent.saturating_sub(1) * gap).into()),
+            // No element spans no place, but any other number n of them (n - 1)·(gap + 1) + 1.
+            None => has_element(extent).then(|| (extent - 1) * (gap + 1) + 1),
+        },
     }
 }
 
@@ -74,13 +83,17 @@ impl Primitive for Pad {
         }
         let shape: Result<Shape, TypeError> = (0..x.rank())
             .map(|axis| {
-                if !low[axis].is_natural() || !high[axis].is_natural() {
-                    return Err(TypeError::new(format!("axis {axis}: a border may be negative: slice instead")));
+                for border in [&low[axis], &high[axis]] {
+                    let why = || format!("axis {axis}: the border {border} may be negative: slice instead");
+                    require_at_least(border, &0.into(), why)?;
                 }
-                let span = span(&x.shape[axis], interior[axis]).ok_or_else(|| {
-                    TypeError::new(format!("axis {axis}: gaps along a symbolic extent: reshape and pad a new axis"))
-                })?;
-                Ok(&low[axis] + span + &high[axis])
+                let extent = &x.shape[axis];
+                if let Some(span) = span(extent, interior[axis]) {
+                    return Ok(&low[axis] + span + &high[axis]);
+                }
+                let why =
+                    || format!("axis {axis}: gaps between the elements of an axis of {extent}, which may be empty");
+                Err(require_at_least(extent, &1.into(), why).err().unwrap_or_else(|| TypeError(why())))
             })
             .collect();
         Ok(vec![x.with_shape(shape?)])

@@ -8,7 +8,7 @@ use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::move_axis;
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, Simplify, Transpose,
-    Unsupported, Value, bind1,
+    Unsupported, Value, bind1, require_equal, require_extents,
 };
 
 /// Another shape.
@@ -40,14 +40,10 @@ impl Primitive for Reshape {
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let [x] = operands(ins)?;
         let out = x.with_shape(params.try_dims("shape")?);
-        if x.volume() != out.volume() {
-            return Err(TypeError::new(format!(
-                "the operand has {} elements, {:?} holds {}: give a shape of as many",
-                x.volume(),
-                out.shape,
-                out.volume()
-            )));
-        }
+        let (has, holds) = (x.volume(), out.volume());
+        let why = || format!("the operand has {has} elements, {:?} holds {holds}: give a shape of as many", out.shape);
+        require_equal(&has, &holds, why)?;
+        require_extents(&out.shape)?;
         Ok(vec![out])
     }
     fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {

@@ -1,6 +1,7 @@
 //! `slice`: every so many-th element between two places, along each axis.
 
-use super::{operands, pad::pad_zeros};
+use super::pad::{pad_zeros, span};
+use super::{operands, reshape};
 use gavotte_core::aval::{Aval, Dim, Shape};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
@@ -8,14 +9,15 @@ use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{row_major, strided};
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, Simplify, Transpose,
-    Unsupported, Value, bind1,
+    Unsupported, Value, bind1, require_at_least,
 };
 
 /// Cuts out a block.
 #[derive(Debug)]
 struct Slice;
 /// The primitive `slice {start, limit, stride}`: along each axis the places `start`, `start + stride`, … below `limit`.
-/// Bounds may be symbolic; where the stride is not 1, `limit - start` must be a number.
+/// Bounds may be symbolic; where the stride is not 1, the symbols of `limit - start`
+/// must stand in multiples of it.
 pub(super) static SLICE: &dyn Primitive = &Slice;
 
 /// The elements at `start`, `start + stride`, … below `limit` along each axis.
@@ -30,19 +32,34 @@ pub(crate) fn slice(x: &Value, start: &[Dim], limit: &[Dim], stride: &[usize]) -
 /// The number of places from `start` in steps of `stride` below `limit`.
 fn extent(axis: usize, start: &Dim, limit: &Dim, stride: usize, of: &Dim) -> Result<Dim, TypeError> {
     let length = limit - start;
-    if !start.is_natural() || !length.is_natural() || !(of - limit).is_natural() {
-        return Err(TypeError::new(format!(
-            "axis {axis}: {start}..{limit} must lie within 0..{of} for every size: correct the range"
-        )));
+    let within = || format!("axis {axis}: {start}..{limit} must lie within 0..{of} for every size: correct the range");
+    require_at_least(start, &0.into(), within)?;
+    require_at_least(limit, start, within)?;
+    require_at_least(of, limit, within)?;
+    if stride == 0 {
+        return Err(TypeError::new(format!("axis {axis}: the stride must not be 0")));
     }
-    match (stride, length.as_usize()) {
-        (0, _) => Err(TypeError::new(format!("axis {axis}: the stride must not be 0"))),
-        (1, _) => Ok(length),
-        (_, Some(length)) => Ok(length.div_ceil(stride).into()),
-        (_, None) => Err(TypeError::new(format!(
-            "axis {axis}: stride {stride} over a symbolic length {length}: reshape the axis and slice the new one"
-        ))),
-    }
+    length.div_ceil(stride).ok_or_else(|| {
+        TypeError::new(format!(
+            "axis {axis}: how many steps of {stride} a symbolic length {length} takes is no polynomial: declare the axis \
+             as a multiple, such as {}, or reshape it and slice the new one",
+            Dim::symbol("k") * stride
+        ))
+    })
+}
+
+/// `x` with `gap` zeros behind every place along an axis.
+#[track_caller]
+fn followed(x: &Value, axis: usize, gap: usize) -> Value {
+    let mut shape = x.shape().to_vec();
+    shape.insert(axis + 1, 1.into());
+    let none = vec![Dim::from(0); shape.len()];
+    let mut high = none.clone();
+    high[axis + 1] = gap.into();
+    let wide = pad_zeros(&reshape(x, &shape), &none, &high, &vec![0; shape.len()]);
+    shape.remove(axis + 1);
+    shape[axis] = &shape[axis] * (gap + 1);
+    reshape(&wide, &shape)
 }
 
 impl Primitive for Slice {
@@ -75,19 +92,19 @@ impl Primitive for Slice {
     // back to where it was, zeros around and between
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         let (start, stride) = (cx.params.dims("start"), cx.params.axes("stride"));
-        let (from, ct) = (cx.ins[0].aval().shape, cx.cotangent());
-        let high: Vec<Dim> = (0..from.len())
-            .map(|axis| {
-                let kept = &ct.shape()[axis];
-                let span = match stride[axis] {
-                    1 => kept.clone(),
-                    step => kept.as_usize().map_or(0, |kept| (kept.max(1) - 1) * step + kept.min(1)).into(),
-                };
-                &from[axis] - &start[axis] - span
-            })
-            .collect();
-        let interior: Vec<usize> = stride.iter().map(|step| step - 1).collect();
-        vec![Some(pad_zeros(ct, &start, &high, &interior))]
+        let (from, mut ct) = (cx.ins[0].aval().shape, cx.cotangent().clone());
+        let (mut high, mut interior) = (vec![], vec![]);
+        for axis in 0..from.len() {
+            let (mut gap, mut kept) = (stride[axis] - 1, ct.shape()[axis].clone());
+            if span(&kept, gap).is_none() {
+                // Maybe no place was kept: then zeros follow every place, instead of standing between them.
+                ct = followed(&ct, axis, gap);
+                (gap, kept) = (0, ct.shape()[axis].clone());
+            }
+            high.push(&from[axis] - &start[axis] - span(&kept, gap).unwrap_or(kept));
+            interior.push(gap);
+        }
+        vec![Some(pad_zeros(&ct, &start, &high, &interior))]
     }
     /// The new axis stays where it is, whole.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
@@ -155,5 +172,9 @@ mod tests {
         assert!(cut(0.into(), &n + 2, 1).is_err());
         assert!(cut(2.into(), &n + 1, 1).is_err(), "n may be 0");
         assert!(cut(0.into(), n, 2).is_err());
+        let x = Aval::new(DType::I32, [Dim::symbol("n") * 2]);
+        let p = Params::new().with("start", vec![1usize]).with("limit", [Dim::symbol("n") * 2].as_slice());
+        let found = SLICE.abstract_eval(&[&x], &p.with("stride", vec![2usize])).map(|out| out[0].to_string());
+        assert!(found.is_err_and(|why| why.0.contains("assume(\"n >= 1\")")), "1..2*n needs one element");
     }
 }

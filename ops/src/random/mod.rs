@@ -20,7 +20,7 @@ pub use rng::KeyRng;
 use crate::array::{Array, apply_many};
 use crate::elementwise::{THREEFRY2X32, threefry2x32};
 use crate::generate::{dim_value, iota};
-use crate::movement::{reject, reshape, slice};
+use crate::movement::{reject, reshape, slice, stack};
 use crate::operators::where_;
 use gavotte_core::aval::{DType, Dim, Shape, volume};
 use gavotte_core::error::Error;
@@ -28,6 +28,9 @@ use gavotte_core::ir::{Params, refuse};
 use gavotte_core::tree::Tree;
 
 /// A key: `u32[2]`. Use it once, or [`split`](Key::split) it.
+///
+/// A batch of keys, `u32[n,2]`, is of this type too, so that a function of a key can be mapped over it with `vmap`; every
+/// sampler refuses it.
 #[derive(Tree, Debug)]
 pub struct Key(Array);
 
@@ -58,16 +61,30 @@ impl Key {
         self.0
     }
 
-    /// The two words on the host; an error while the key is being traced.
+    /// The two words on the host; an error while the key is being traced, and for a batch of keys.
     fn to_words(&self) -> Result<[u32; 2], Error> {
+        self.check_single()?;
         let host = self.0.to_host()?;
         let words = host.as_slice::<u32>();
         Ok([words[0], words[1]])
     }
 
+    fn check_single(&self) -> Result<(), Error> {
+        match self.0.ndim() {
+            1 => Ok(()),
+            _ => Err(Error::Type(format!(
+                "{} is a batch of keys, not one: map the function of a key over it, with vmap",
+                self.0.value().aval()
+            ))),
+        }
+    }
+
     /// The two words as scalars.
     #[track_caller]
     fn words(&self) -> [Array; 2] {
+        if let Err(error) = self.check_single() {
+            refuse(error);
+        }
         if let Ok(words) = self.to_words() {
             return words.map(Array::scalar);
         }
@@ -120,6 +137,34 @@ impl Key {
         let shape = [n.into(), Dim::from(2)];
         let [a, b] = self.blocks(&Array::scalar(0u32), &iota(&shape, 0, DType::U32));
         where_(&iota(&shape, 1, DType::U32).eq(0u32), a, b)
+    }
+
+    /// A batch of `n` new keys: what `vmap` maps a function of a key over.
+    ///
+    /// ```
+    /// # use gavotte::{DType, random::Key, vmap};
+    /// let rows = vmap(|key: Key| key.uniform([2], DType::F32), [Some(0)])(Key::new(0).split_batch(3));
+    /// assert_eq!(rows.shape().as_slice(), [3, 2]);
+    /// ```
+    #[track_caller]
+    pub fn split_batch(self, n: impl Into<Dim>) -> Key {
+        Key(self.split_array(n))
+    }
+
+    /// These keys as a batch.
+    ///
+    /// # Panics
+    /// If there is none, or one is a batch.
+    #[track_caller]
+    pub fn stack(keys: impl IntoIterator<Item = Key>) -> Key {
+        let mut words = vec![];
+        for key in keys {
+            if let Err(error) = key.check_single() {
+                refuse(error);
+            }
+            words.push(key.0);
+        }
+        Key(stack(&words, 0))
     }
 
     /// A new key for a number, such as that of a training step: a `u32`, or a scalar array of integers.

@@ -8,6 +8,7 @@ use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::reduced_batch;
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Params, Primitive, ReduceOp, Sample, ScalarOp, Unsupported, Value, bind1,
+    require_at_least,
 };
 use gavotte_core::with_data;
 
@@ -57,8 +58,10 @@ impl Primitive for Argmax {
         let ([x], axis) = (operands(ins)?, params.try_axis("axis")?);
         match x.shape.get(axis) {
             None => return Err(TypeError::new(format!("there is no axis {axis}"))),
-            Some(extent) if *extent == 0 => return Err(TypeError::new(format!("axis {axis} has no element"))),
-            Some(_) => {}
+            Some(extent) => {
+                let why = || format!("axis {axis} of {x} may have no element, and so no largest one");
+                require_at_least(extent, &1.into(), why)?;
+            }
         }
         let mut shape = x.shape.clone();
         shape.remove(axis);

@@ -10,7 +10,7 @@ pub use json::{arrays_from_json, aval_to_json, program_to_json};
 pub use worker::{Worker, with_worker, workers};
 
 use crate::transformed::Transform;
-use gavotte_core::aval::Sizes;
+use gavotte_core::aval::{Facts, Sizes};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Atom, Binder, Eqn, Program, Var, verify};
 use serde_json::{Value, json};
@@ -102,7 +102,14 @@ fn in_one_or_each<T>(
 /// One program that computes what all of them do: a compilation costs more than what is compiled. Constants become
 /// arguments in their places, which the exported form does not tell apart.
 fn joined(runs: &[(&Program, &[HostArray])]) -> (Program, Vec<HostArray>) {
-    let mut all = Program { name: "joined".into(), args: vec![], consts: vec![], eqns: vec![], outs: vec![] };
+    let mut all = Program {
+        name: "joined".into(),
+        args: vec![],
+        consts: vec![],
+        eqns: vec![],
+        outs: vec![],
+        facts: Facts::new(),
+    };
     let mut inputs = vec![];
     let mut next = 0;
     for (program, arrays) in runs {

@@ -1,6 +1,7 @@
 //! Every primitive of the registry keeps every law, on each of its samples.
 
 mod batching;
+mod compiled_sizes;
 mod derivatives;
 mod lowering;
 mod symbols;
@@ -89,7 +90,7 @@ fn simplify_keeps_values() {
         for program in on_known_operands(case) {
             verify(&program).map_err(|error| error.to_string())?;
             let simplify = pass::find("simplify").expect("it is a pass");
-            let simple = (simplify.run)(&program);
+            let simple = simplify.apply(&program);
             verify(&simple).map_err(|error| error.to_string())?;
             let wanted = run(&program, &case.ins);
             if wanted.iter().flat_map(numbers).any(|x| x.is_nan()) {

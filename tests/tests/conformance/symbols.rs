@@ -10,7 +10,7 @@ use gavotte_tests::report::check_all;
 use gavotte_tests::transformed::{jvp_program, vjp_program, vmap_program};
 
 /// The operands' types and the attributes with a symbol for some of the extents that are `size`.
-fn symbolic(case: &Case, size: usize) -> Vec<Program> {
+pub(crate) fn placements(case: &Case, size: usize) -> Vec<(Vec<Aval>, Params)> {
     let n = Dim::symbol("n");
     let avals: Vec<Aval> = case.ins.iter().map(|array| Aval::new(array.dtype(), array.shape())).collect();
     let put = |aval: &mut Aval, only: Option<usize>| {
@@ -32,6 +32,12 @@ fn symbolic(case: &Case, size: usize) -> Vec<Program> {
             all.push((one, with_symbol(&case.params, size)));
         }
     }
+    all
+}
+
+/// The programs of [`placements`] that need no facts.
+fn symbolic(case: &Case, size: usize) -> Vec<Program> {
+    let all = placements(case, size);
     let has_symbol = |program: &Program| !program.symbols().is_empty();
     let programs = all.into_iter().filter_map(|(avals, params)| one_equation(case.prim, avals, params));
     let mut programs: Vec<Program> =
@@ -49,7 +55,7 @@ fn with_symbol(params: &Params, size: usize) -> Params {
             other => other.clone(),
         }
     }
-    let holds_extents = ["shape", "limit", "size", "sizes", "dim"];
+    let holds_extents = ["shape", "limit", "size", "sizes", "dim", "length"];
     params.iter().fold(Params::new(), |all, (name, attr)| {
         let attr = if holds_extents.contains(&name) { put(attr, size) } else { attr.clone() };
         all.with(name.to_string(), attr)

@@ -13,14 +13,15 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{BROADCAST_IN_DIM, broadcast_in_dim};
 use gavotte_core::ir::{
-    Atom, Batch, Batched, Index, Jvp, Kind, Linearize, Linearized, Lower, Params, Primitive, ReduceOp, Rewrite, Sample,
-    Scalar, ScalarOp, Simplify, Transpose, Unsupported, Value, bind1,
+    Atom, Batch, Batched, Control, Index, Jvp, Kind, Linearize, Linearized, Lower, Params, Primitive, ReduceOp,
+    Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose, Unsupported, Value, ValueAndJvp, bind1,
 };
 use gavotte_tests::arrays::{from_numbers, numbers};
 use gavotte_tests::cases::Case;
 use gavotte_tests::oracle::{Check, Worker, ask_jax, ask_xla};
 use gavotte_tests::report::caught;
 use gavotte_tests::transformed::Transform;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,6 +31,7 @@ enum Rule {
     AbstractEval,
     Eval,
     Jvp,
+    ValueAndJvp,
     Linearize,
     Transpose,
     Batch,
@@ -39,10 +41,11 @@ enum Rule {
 }
 
 impl Rule {
-    const ALL: [Rule; 9] = [
+    const ALL: [Rule; 10] = [
         Rule::AbstractEval,
         Rule::Eval,
         Rule::Jvp,
+        Rule::ValueAndJvp,
         Rule::Linearize,
         Rule::Transpose,
         Rule::Batch,
@@ -57,7 +60,7 @@ impl Rule {
             Rule::AbstractEval | Rule::Eval | Rule::Lower | Rule::StableHlo | Rule::Simplify => {
                 check.transforms.is_empty()
             }
-            Rule::Jvp | Rule::Linearize => {
+            Rule::Jvp | Rule::ValueAndJvp | Rule::Linearize => {
                 matches!(check.transforms[..], [Transform::Jvp | Transform::Vjp | Transform::Linearize])
             }
             Rule::Transpose => matches!(check.transforms[..], [Transform::Vjp | Transform::Transpose]),
@@ -155,6 +158,16 @@ impl Primitive for Broken {
         }
         tangents.into_iter().zip(cx.outs).map(|(tangent, out)| self.tangent(tangent, out.aval())).collect()
     }
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+        // With it the rule `jvp` is asked where tangents are pushed alone.
+        let (outs, tangents) = self.inner.value_and_jvp(cx)?;
+        if !self.breaks(Rule::ValueAndJvp) {
+            return Some((outs, tangents));
+        }
+        let pairs = tangents.into_iter().zip(&outs);
+        let tangents = pairs.map(|(tangent, out)| self.tangent(tangent, out.aval())).collect();
+        Some((outs, tangents))
+    }
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
         let found = self.inner.linearize(cx)?;
         if !self.breaks(Rule::Linearize) {
@@ -185,6 +198,9 @@ impl Primitive for Broken {
     }
     fn kind(&self) -> Kind {
         self.inner.kind()
+    }
+    fn control(&self, params: &Params) -> Option<Control> {
+        self.inner.control(params)
     }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         if !self.breaks(Rule::Lower) {
@@ -396,7 +412,7 @@ fn has_rule(prim: &'static dyn Primitive, rule: Rule) -> bool {
     match rule {
         Rule::Jvp => has_floats,
         // Only some have one; where a primitive is linear a check comes to it.
-        Rule::Linearize | Rule::Transpose => false,
+        Rule::ValueAndJvp | Rule::Linearize | Rule::Transpose => false,
         // What runs by `eval`, or has nested programs, has no kernel.
         Rule::Lower => !matches!(prim.kind(), Kind::Opaque | Kind::Call | Kind::Custom | Kind::Control),
         Rule::Batch => samples.iter().any(|sample| !sample.ins.is_empty()),

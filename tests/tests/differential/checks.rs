@@ -3,7 +3,7 @@
 use gavotte_core::aval::{Aval, Dim};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::Program;
-use gavotte_tests::arrays::{Random, random_array, stack};
+use gavotte_tests::arrays::{Random, from_numbers, random_array, stack};
 use gavotte_tests::cases::{
     BATCH, Case, NOT_IN_F64, OWN_DERIVATIVE, batchings, in_operands, is_linear, nearby, not_batched, on_known_operands,
     turn,
@@ -23,6 +23,12 @@ pub(crate) fn checks_of(name: &str, case: &Case) -> Vec<Check> {
         let inputs = batched(&case.ins, &in_axes);
         value.transformed(Transform::Vmap(in_axes, BATCH), inputs)
     }));
+    for (program, arrays) in tied(case) {
+        let value = Check::new(format!("{name} on equal elements"), &program, &arrays);
+        let mut transforms = vec![Transform::Jvp];
+        transforms.extend(case.is_reversed().then_some(Transform::Vjp));
+        checks.extend(transforms.into_iter().map(|transform| then(&value, transform, &mut Random::new(7))));
+    }
     for (program, arrays) in derivable(case) {
         let name = format!("{name} in {:?}", program.out_avals());
         checks.extend(derivatives(&name, &program, &arrays, case.is_reversed()));
@@ -56,6 +62,22 @@ fn derivable(case: &Case) -> Vec<(Program, Vec<HostArray>)> {
     match widened_program(&program) {
         Some(wide) if wide != program => vec![own, (wide, widened_arrays(&near))],
         _ => vec![own],
+    }
+}
+
+/// The widened sample where all floating elements are equal: in a tie the derivative is a matter of convention, which is
+/// JAX's.
+fn tied(case: &Case) -> Vec<(Program, Vec<HostArray>)> {
+    let equal = |x: f64| {
+        let put = |array: &HostArray| match array.dtype().is_float() {
+            true => from_numbers(&array.shape(), array.dtype(), &vec![x; array.len()]),
+            false => array.clone(),
+        };
+        widened_arrays(&case.ins).iter().map(put).collect::<Vec<_>>()
+    };
+    match widened_program(&case.program()) {
+        Some(wide) if !floating(&case.ins).is_empty() => [0.0, 1.5].map(|x| (wide.clone(), equal(x))).to_vec(),
+        _ => vec![],
     }
 }
 

@@ -26,6 +26,7 @@ impl Program {
     /// # Errors
     /// If a symbol has no size, an extent is below zero for these sizes, or an operation has no StableHLO form.
     pub fn to_stablehlo(&self, sizes: &Sizes) -> Result<String, Error> {
+        crate::ir::check_facts(self, sizes)?;
         let program = self.at(sizes);
         if let Some(symbol) = program.symbols().first() {
             return Err(Error::Call(format!(

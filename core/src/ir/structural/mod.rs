@@ -7,7 +7,7 @@ mod reduce;
 mod sum;
 
 pub use call::{CALL, call};
-pub use movement::{BROADCAST_IN_DIM, TRANSPOSE, broadcast_in_dim, move_axis, place_axis, transpose};
+pub use movement::{BROADCAST_IN_DIM, TRANSPOSE, broadcast_in_dim, move_axis, place_axis, renamed, transpose};
 pub use movement::{row_major, strided};
 pub use reduce::{REDUCE_SUM, reduce_sum};
 pub use reduce::{lower_reduction, reduced_aval, reduced_batch, reduced_places};

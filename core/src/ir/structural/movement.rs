@@ -7,14 +7,15 @@ use crate::ir::stablehlo::{self, Export, Operand};
 use crate::ir::structural::reduce_sum;
 use crate::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, Simplify, Transpose,
-    Unsupported, Value, bind1,
+    Unsupported, Value, bind1, require_extents, require_shape,
 };
 use crate::with_data;
 
 /// Places operand axes in a larger shape and repeats along the others.
 #[derive(Debug)]
 struct BroadcastInDim;
-/// The primitive `broadcast_in_dim {dims, shape}`: operand axis `i` becomes axis `dims[i]` of `shape`.
+/// The primitive `broadcast_in_dim {dims, shape}`: operand axis `i` becomes axis `dims[i]` of `shape`, which has its
+/// extent, maybe under another name where facts say that both are equal.
 pub static BROADCAST_IN_DIM: &dyn Primitive = &BroadcastInDim;
 
 /// `x` with its axis `i` as axis `dims[i]` of `shape`, repeated along the others.
@@ -24,6 +25,12 @@ pub fn broadcast_in_dim(x: &Value, shape: &[Dim], dims: &[usize]) -> Value {
         return x.clone();
     }
     bind1(BROADCAST_IN_DIM, &[x], Params::new().with("shape", shape).with("dims", dims))
+}
+
+/// `x` with its extents under other names: facts say that they are equal.
+#[track_caller]
+pub fn renamed(x: &Value, shape: &[Dim]) -> Value {
+    broadcast_in_dim(x, shape, &(0..x.rank()).collect::<Vec<_>>())
 }
 
 /// Permutes axes.
@@ -118,15 +125,13 @@ impl Primitive for BroadcastInDim {
         let x = one(ins)?;
         let (shape, dims): (Shape, _) = (params.try_dims("shape")?, params.try_axes("dims")?);
         let rising = dims.windows(2).all(|pair| pair[0] < pair[1]);
-        let fits = dims.len() == x.rank()
-            && rising
-            && dims.iter().zip(&x.shape).all(|(dim, extent)| shape.get(*dim) == Some(extent));
+        let fits = dims.len() == x.rank() && rising && dims.iter().all(|dim| *dim < shape.len());
+        let why = || format!("axes {:?} cannot be places {dims:?} of {shape:?}: extents there must be equal", x.shape);
         if !fits {
-            return Err(TypeError::new(format!(
-                "axes {:?} cannot be places {dims:?} of {shape:?}: extents there must be equal",
-                x.shape
-            )));
+            return Err(TypeError::new(why()));
         }
+        require_shape(&x.shape, &dims.iter().map(|dim| shape[*dim].clone()).collect::<Shape>(), why)?;
+        require_extents(&shape)?;
         Ok(vec![x.with_shape(shape)])
     }
     fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
@@ -144,7 +149,7 @@ impl Primitive for BroadcastInDim {
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         let dims = cx.params.axes("dims");
         let axes: Vec<usize> = (0..cx.cotangent().rank()).filter(|axis| !dims.contains(axis)).collect();
-        vec![Some(reduce_sum(cx.cotangent(), &axes))]
+        vec![Some(renamed(&reduce_sum(cx.cotangent(), &axes), &cx.ins[0].aval().shape))]
     }
     /// The new axis keeps its place among the operand's axes, so that nothing moves: right behind the axis it follows.
     /// Where it leads, it goes as far behind as that allows: rows stay in front, a batch of scalars becomes the lanes.

@@ -6,7 +6,7 @@ use crate::error::TypeError;
 use crate::ir::stablehlo::{Export, Operand};
 use crate::ir::{
     Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
-    Transpose, Unsupported, Value, bind1,
+    Transpose, Unsupported, Value, bind1, require_extents,
 };
 
 /// All zeros of a type.
@@ -29,7 +29,9 @@ impl Primitive for Zeros {
         if !ins.is_empty() {
             return Err(TypeError::new("takes no operand"));
         }
-        Ok(vec![Aval { dtype: params.try_dtype("dtype")?, shape: params.try_dims("shape")? }])
+        let out = Aval { dtype: params.try_dtype("dtype")?, shape: params.try_dims("shape")? };
+        require_extents(&out.shape)?;
+        Ok(vec![out])
     }
     fn eval(&self, _: &[&HostArray], params: &Params) -> Vec<HostArray> {
         let shape = params.axes("shape");

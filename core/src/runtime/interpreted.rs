@@ -1,0 +1,53 @@
+//! Equations that have no kernel: they run through their primitive's `eval`, on one thread.
+
+use crate::aval::Literal;
+use crate::device::HostArray;
+use crate::error::Error;
+use crate::ir::{Atom, Eqn};
+use crate::runtime::cpu::Frame;
+use crate::runtime::plan::Plan;
+use crate::with_data;
+
+/// Runs an equation.
+///
+/// # Safety
+/// `frame` must hold valid memory for what the equation reads and writes, of the plan's sizes.
+pub(super) unsafe fn run(eqn: &Eqn, plan: &Plan, frame: &Frame) -> Result<(), Error> {
+    // SAFETY: by this function's contract.
+    let ins: Vec<HostArray> = eqn.ins.iter().map(|atom| unsafe { load(*atom, plan, frame) }).collect();
+    let refs: Vec<&HostArray> = ins.iter().collect();
+    let run = || eqn.prim.eval(&refs, &eqn.params.at(&plan.sizes));
+    let outs = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).map_err(|payload| failed(eqn, &payload))?;
+    for (binder, out) in eqn.outs.iter().zip(outs) {
+        let into = frame.pointers[binder.var.index()];
+        with_data!(out.data(), xs => {
+            // SAFETY: the plan gave the variable room for its elements.
+            unsafe { std::ptr::copy_nonoverlapping(xs.as_ptr(), into.cast(), xs.len()) }
+        });
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As [`run`].
+unsafe fn load(atom: Atom, plan: &Plan, frame: &Frame) -> HostArray {
+    let var = match atom {
+        Atom::Literal(literal) => return HostArray::scalar(literal),
+        Atom::Var(var) => var,
+    };
+    let aval = &plan.avals[var.index()];
+    let shape: Vec<usize> = aval.shape.iter().filter_map(|dim| dim.as_usize()).collect();
+    let mut array = HostArray::full(&shape, Literal::from_f64(aval.dtype, 0.0));
+    let from = frame.pointers[var.index()];
+    with_data!(array.data_mut(), xs => {
+        // SAFETY: the variable's memory holds its elements, written by an earlier step.
+        unsafe { std::ptr::copy_nonoverlapping(from.cast_const().cast(), xs.as_mut_ptr(), xs.len()) }
+    });
+    array
+}
+
+fn failed(eqn: &Eqn, payload: &Box<dyn std::any::Any + Send>) -> Error {
+    let why = payload.downcast_ref::<String>().cloned();
+    let why = why.or_else(|| payload.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default();
+    Error::Call(format!("{}: {why}\n  at {}", eqn.prim.name(), eqn.location))
+}
