@@ -89,6 +89,13 @@ def rem(a, b):
     return jnp.where(b == 0, a, lax.rem(a, jnp.where(b == 0, 1, b)))
 
 
+def power(a, b):
+    """`a` to the power 0 is 1, also for 0, so its slope is 0 there, where JAX's own is NaN."""
+    a, b = jnp.broadcast_arrays(a, b)
+    one = (a == 0) & (b == 0)
+    return jnp.where(one, 1, jnp.power(jnp.where(one, 1, a), b)).astype(a.dtype)
+
+
 def shift(by):
     """By 32 or more, or a negative distance, 0."""
 
@@ -101,7 +108,8 @@ def shift(by):
 
 
 for name, f in {
-    "abs": jnp.abs,
+    # Its slope in 0 may be anything from -1 to 1. That of Gavotte is 0, that of `jnp.abs` is 1.
+    "abs": lambda x: x * jnp.sign(x),
     "add": jnp.add,
     "add_any": jnp.add,
     "and": jnp.bitwise_and,
@@ -125,7 +133,7 @@ for name, f in {
     "neg": jnp.negative,
     "not": jnp.bitwise_not,
     "or": jnp.bitwise_or,
-    "pow": jnp.power,
+    "pow": power,
     "rem": rem,
     "shift_left": shift(lax.shift_left),
     "shift_right_logical": shift(lax.shift_right_logical),

@@ -126,9 +126,9 @@ impl Allowance {
             let pairs = numbers(found).into_iter().zip(numbers(wanted)).enumerate();
             let apart = pairs.into_iter().find(|(i, (a, b))| {
                 let allowed = if is_float && b.is_finite() { self.at(result, *i, *b) } else { 0.0 };
-                let equal = a == b || (a.is_nan() && b.is_nan());
-                // Not `>`: a difference that is NaN is one.
-                !equal && !((a - b).abs() <= allowed)
+                // A difference that is NaN does not fit.
+                let fits = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= allowed;
+                !fits
             });
             apart.map(|(i, (a, b))| {
                 let allowed = self.at(result, i, b);

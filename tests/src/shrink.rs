@@ -143,7 +143,7 @@ mod tests {
     fn a_wrong_rule_shrinks_to_one_equation() {
         let mut n = 0;
         for (name, wrong) in [("sin", "cos"), ("mul", "add"), ("max", "min"), ("reduce_sum", "reduce_max")] {
-            for (program, inputs) in programs_with(name, 200).take(8) {
+            for (program, inputs) in programs_with(name, 600).take(24) {
                 let mut fails = |program: &Program, inputs: &[HostArray]| {
                     let wrong = run(&with_wrong(program, name, wrong), inputs);
                     difference(&run(program, inputs), &wrong, 1e-5).is_some()

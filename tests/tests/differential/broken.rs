@@ -324,8 +324,13 @@ const UNREACHED: &[(&str, Rule, &str)] = &[
     ("call", Rule::Jvp, INLINED),
     ("call", Rule::Batch, INLINED),
     ("call", Rule::Simplify, INLINED),
+    ("checkpoint", Rule::Jvp, TOGETHER),
+    ("custom_vjp_call", Rule::Jvp, TOGETHER),
     ("dim_value", Rule::Lower, "of a number it is folded; what it is of a symbol is the business of symbolic sizes"),
+    ("scan", Rule::Jvp, TOGETHER),
+    ("switch", Rule::Jvp, TOGETHER),
 ];
+const TOGETHER: &str = "forward mode asks `value_and_jvp`, reverse mode `linearize`";
 const INLINED: &str = "calls are inlined before any rule of theirs is asked";
 
 /// What became of a primitive with a broken rule.
@@ -353,9 +358,9 @@ fn outcome(worker: &mut Worker, sampled: &Sampled, prim: &'static dyn Primitive,
         Err(_) => broken.is_reached.load(Ordering::Relaxed),
     });
     match (is_noticed, broken.is_reached.load(Ordering::Relaxed)) {
-        (true, _) => Outcome::Noticed,
+        (_, false) => Outcome::NeverReached,
+        (true, true) => Outcome::Noticed,
         (false, true) => Outcome::Missed,
-        (false, false) => Outcome::NeverReached,
     }
 }
 
@@ -413,8 +418,8 @@ fn has_rule(prim: &'static dyn Primitive, rule: Rule) -> bool {
         Rule::Jvp => has_floats,
         // Only some have one; where a primitive is linear a check comes to it.
         Rule::ValueAndJvp | Rule::Linearize | Rule::Transpose => false,
-        // What runs by `eval`, or has nested programs, has no kernel.
-        Rule::Lower => !matches!(prim.kind(), Kind::Opaque | Kind::Call | Kind::Custom | Kind::Control),
+        // What runs by `eval`, has nested programs, or is dropped, has no kernel.
+        Rule::Lower => !matches!(prim.kind(), Kind::Opaque | Kind::Call | Kind::Custom | Kind::Control | Kind::Barrier),
         Rule::Batch => samples.iter().any(|sample| !sample.ins.is_empty()),
         // Multiple results are never simplified.
         Rule::Simplify => {
