@@ -104,6 +104,10 @@ pub(crate) struct TrainArgs {
     /// Train this many runs, from --seed upwards, and report their mean and standard deviation
     #[arg(long, value_name = "N", value_parser = count(1, 100_000), help_heading = "Training")]
     pub(crate) seeds: Option<usize>,
+    /// Stop at the first NaN or infinity that is made of finite numbers, and name the operation, its source line, and
+    /// its operands; results are the same, and memory is not reused as often
+    #[arg(long, help_heading = "Training")]
+    pub(crate) check_nans: bool,
     /// Folder for parameters, metrics and settings; made if it is not there
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::report::to_json;
 use crate::train::Prepared;
 use gavotte::random::Key;
+use gavotte_core::kernel::Cost;
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::statistics::quantile;
 use gavotte_gat::train::{State, Trainer};
@@ -28,6 +29,11 @@ struct Report {
     peak_rss_mb: Option<f64>,
     kernels: usize,
     planned_bytes: usize,
+    /// Of one step: floating additions and their like, exponentials and their like, bytes of arrays.
+    flops: u64,
+    transcendentals: u64,
+    bytes_read: u64,
+    bytes_written: u64,
     loss: f64,
 }
 
@@ -39,7 +45,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
 
     let state = (trainer.optimizer.init_fun)(params);
     let start = Instant::now();
-    let stages = trainer.step.stages(trainer.step_args(0, state.clone(), &experiment, bench.key())?)?;
+    let lowered = trainer.step.lower(trainer.step_args(0, state.clone(), &experiment, bench.key())?)?;
     let mut state = bench.step(state)?;
     let first_step_s = start.elapsed().as_secs_f64();
     let mut times = Vec::with_capacity(*steps);
@@ -48,20 +54,25 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         state = bench.step(state)?;
         times.push(start.elapsed().as_secs_f64());
     }
+    let Cost { flops, transcendentals, bytes_read, bytes_written } = lowered.cost_analysis().total;
     let report = Report {
         peer: "gavotte",
         data: dataset.name.clone(),
         threads: engine.threads().get(),
         steps: *steps,
-        trace_ms: stages.trace_time.as_secs_f64() * 1e3,
-        compile_ms: stages.executable.compile_time().as_secs_f64() * 1e3,
+        trace_ms: lowered.trace_time().as_secs_f64() * 1e3,
+        compile_ms: lowered.executable().compile_time().as_secs_f64() * 1e3,
         first_step_s,
         step_min_s: quantile(&times, 0.0),
         step_median_s: quantile(&times, 0.5),
         step_p90_s: quantile(&times, 0.9),
         peak_rss_mb: peak_rss_mb(),
-        kernels: stages.executable.n_kernel(),
-        planned_bytes: stages.executable.plan(&stages.sizes)?.bytes(),
+        kernels: lowered.executable().n_kernel(),
+        planned_bytes: lowered.executable().plan(lowered.sizes())?.bytes(),
+        flops,
+        transcendentals,
+        bytes_read,
+        bytes_written,
         loss: bench.loss,
     };
     let mut out = anstream::stdout().lock();
@@ -110,7 +121,11 @@ impl Report {
             writeln!(out, "  peak memory  {mb:>10.1} MB")?;
         }
         writeln!(out, "  planned      {:>10.1} MB", self.planned_bytes as f64 / 1e6)?;
-        writeln!(out, "  kernels      {:>7}", self.kernels)
+        writeln!(out, "  kernels      {:>7}", self.kernels)?;
+        let (work, bytes) = (self.flops + self.transcendentals, self.bytes_read + self.bytes_written);
+        writeln!(out, "  work         {:>10.2} million operations", work as f64 / 1e6)?;
+        writeln!(out, "  traffic      {:>10.2} MB", bytes as f64 / 1e6)?;
+        writeln!(out, "  rate         {:>10.2} GFLOP/s at the median", work as f64 / 1e9 / self.step_median_s)
     }
 }
 

@@ -59,10 +59,13 @@ impl From<gavotte_gat::Error> for Failure {
     }
 }
 
-/// The engine refuses only what the program itself has put together.
+/// The engine refuses only what the program itself has put together, but for numbers that are not finite.
 impl From<gavotte::Error> for Failure {
     fn from(error: gavotte::Error) -> Self {
-        Failure::Run(format!("{error}\n{}", crate::REPORT))
+        match error {
+            gavotte::Error::NotFinite(why) => Failure::Run(why),
+            error => Failure::Run(format!("{error}\n{}", crate::REPORT)),
+        }
     }
 }
 

@@ -86,7 +86,7 @@ fn split_key(seed: u64) -> Key {
 impl EngineArgs {
     /// What the engine is told.
     pub(crate) fn options(&self) -> Options {
-        Options { threads: self.threads() }
+        Options { threads: self.threads(), ..Options::default() }
     }
 
     /// How many threads to run on.

@@ -4,7 +4,7 @@ use crate::args::{IrArgs, Stage};
 use crate::failure::Failure;
 use crate::train::Prepared;
 use gavotte::random::Key;
-use gavotte_core::ir::{PrintOptions, Program};
+use gavotte_core::ir::PrintOptions;
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::train::Trainer;
 use std::io::Write;
@@ -19,19 +19,20 @@ pub(crate) fn run(args: &IrArgs) -> Result<(), Failure> {
 }
 
 fn text_of(args: &IrArgs, trainer: &Trainer, experiment: &Experiment) -> Result<String, Failure> {
-    let print = |program: &Program| program.to_text(PrintOptions { locations: args.locations });
+    let options = PrintOptions { locations: args.locations };
     let key = || Key::new(args.step.seed);
     if args.stage == Stage::Trace {
-        return Ok(print(&trainer.loss_program(key(), experiment)?));
+        return Ok(trainer.loss_program(key(), experiment)?.to_text(options));
     }
     let state = (trainer.optimizer.init_fun)(trainer.init(key(), experiment)?);
-    let stages = trainer.step.stages(trainer.step_args(0, state, experiment, key())?)?;
-    Ok(match args.stage {
-        Stage::Trace | Stage::Grad => print(&stages.program),
-        Stage::Optimized => print(stages.executable.program()),
-        Stage::Fused => stages.executable.fused_text(),
-        Stage::Kernels => stages.executable.steps().iter().map(|step| format!("{step}\n")).collect(),
-        Stage::Plan => stages.executable.plan_text(&stages.sizes)?,
-        Stage::Stablehlo => stages.executable.program().to_stablehlo(&stages.sizes)?,
-    })
+    let lowered = trainer.step.lower(trainer.step_args(0, state, experiment, key())?)?;
+    let text = |stage| Ok(lowered.text(stage, options)?);
+    match args.stage {
+        Stage::Trace | Stage::Grad => text(gavotte::Stage::Traced),
+        Stage::Optimized => text(gavotte::Stage::Optimized),
+        Stage::Fused => text(gavotte::Stage::Fused),
+        Stage::Kernels => text(gavotte::Stage::Kernels),
+        Stage::Plan => text(gavotte::Stage::Plan),
+        Stage::Stablehlo => text(gavotte::Stage::Stablehlo),
+    }
 }

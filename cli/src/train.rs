@@ -6,6 +6,7 @@ use crate::output::Folder;
 use crate::params::{self, Origin};
 use crate::progress::Live;
 use crate::report::{DataSummary, Report, Run, Settings, metrics_csv, to_json};
+use gavotte::Options;
 use gavotte::random::Key;
 use gavotte_gat::data::{Dataset, Split};
 use gavotte_gat::experiment::Experiment;
@@ -109,7 +110,8 @@ impl<'a> Session<'a> {
             weight_decay: step.weight_decay,
             patience: Some(args.patience),
         };
-        let trainer = Trainer::with_options(model_config(&dataset, model, step), config, engine.options())?;
+        let options = Options { check_nans: args.check_nans, ..engine.options() };
+        let trainer = Trainer::with_options(model_config(&dataset, model, step), config, options)?;
         let summary = DataSummary::new(&dataset, data.data.as_deref(), &choice, &splits[0]);
         let (folder, folders) = prepare(args, &seeds)?;
         Ok(Session { args, dataset, data: summary, trainer, seeds, splits, folder, folders })

@@ -51,6 +51,12 @@ pub enum Error {
     /// Arguments that do not fit a compiled function.
     #[error("{0}")]
     Call(String),
+    /// A number that is not finite was made out of finite ones: equation, line, place, operands.
+    #[error("{0}")]
+    NotFinite(String),
+    /// A file that cannot be read, written, or used here.
+    #[error("{0}")]
+    File(String),
     /// A device failed or does not exist.
     #[error("{0}")]
     Device(String),

@@ -1,5 +1,7 @@
 //! Trees of arrays: what functions take and return, taken apart into leaves and put together again.
 
+mod structure;
+
 use crate::aval::Aval;
 use crate::ir::Value;
 use std::any::Any;
@@ -8,6 +10,7 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 pub use gavotte_derive::Tree;
+pub use structure::{Misfit, Structure, restore_child, restore_static};
 
 /// The structure of a tree, without its leaves. Two functions of the same tree share a compiled program.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -61,6 +64,11 @@ impl StaticValue {
             hash: hasher.finish(),
             text: format!("{value:?}").into(),
         }
+    }
+
+    /// Whether it is a `T`.
+    pub fn is<T: 'static>(&self) -> bool {
+        self.value.is::<T>()
     }
 
     /// The value again.
@@ -138,20 +146,28 @@ impl TreeDef {
 
     /// Where two structures first differ and how, or `None`.
     pub fn first_difference(&self, other: &TreeDef) -> Option<String> {
-        fn walk(a: &TreeDef, b: &TreeDef, path: &str) -> Option<String> {
-            let at = if path.is_empty() { "the root" } else { path };
+        self.difference(other).map(|difference| difference.to_string())
+    }
+
+    /// Where two structures first differ, or `None`.
+    pub fn difference(&self, other: &TreeDef) -> Option<Difference> {
+        fn walk(a: &TreeDef, b: &TreeDef, path: &str) -> Option<Difference> {
+            let differ = |one: String, other: String, is_static: bool| {
+                Some(Difference { path: path.to_string(), one, other, is_static })
+            };
             match (a, b) {
                 (TreeDef::Node(x, xs), TreeDef::Node(y, ys)) if x == y && xs.len() == ys.len() => {
                     xs.iter().zip(ys).find_map(|((s, a), (t, b))| {
                         if s != t {
-                            return Some(format!("at {at}: `{s}` and `{t}`"));
+                            return differ(format!("`{s}`"), format!("`{t}`"), false);
                         }
                         let dot = if path.is_empty() { "" } else { "." };
                         walk(a, b, &format!("{path}{dot}{s}"))
                     })
                 }
                 (a, b) if a == b => None,
-                (a, b) => Some(format!("at {at}: {} and {}", a.summary(), b.summary())),
+                (TreeDef::Static(x), TreeDef::Static(y)) => differ(format!("{x:?}"), format!("{y:?}"), true),
+                (a, b) => differ(a.summary(), b.summary(), false),
             }
         }
         walk(self, other, "")
@@ -163,6 +179,28 @@ impl TreeDef {
             TreeDef::Static(value) => format!("static {value:?}"),
             TreeDef::Node(name, children) => format!("{name} of {}", children.len()),
         }
+    }
+}
+
+/// Where two structures first differ.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Difference {
+    /// The path; empty at the root.
+    pub path: String,
+    /// What the first structure has there.
+    pub one: String,
+    /// What the second has.
+    pub other: String,
+    /// Whether both have a static value there.
+    pub is_static: bool,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { path, one, other, is_static } = self;
+        let at = if path.is_empty() { "the root" } else { path };
+        let word = if *is_static { "static " } else { "" };
+        write!(f, "at {at}: {word}{one} and {word}{other}")
     }
 }
 
@@ -179,6 +217,18 @@ pub trait Tree: Sized {
 
     /// Puts a tree together from its structure and the next leaves.
     fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self;
+
+    /// This type's structure that was written as `saved`, with what it needs of `statics` for its static fields.
+    ///
+    /// # Errors
+    /// Where no tree of this type has such a structure. A type without this method has none that can be restored.
+    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
+        let _ = statics;
+        Err(Misfit::new(format!(
+            "{saved}, and {} does not say how it is restored: implement `Tree::restore` for it",
+            std::any::type_name::<Self>()
+        )))
+    }
 
     /// Structure and leaves.
     fn flatten(&self) -> (TreeDef, Vec<Value>) {
@@ -251,6 +301,20 @@ impl Tree for Value {
     fn assemble(_: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
         next_leaf(leaves)
     }
+    fn restore(saved: &Structure, _: &[StaticValue]) -> Result<TreeDef, Misfit> {
+        saved.leaf()
+    }
+}
+
+/// The children of a list, whose segments are their numbers.
+fn restore_items<T: Tree>(name: &'static str, saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
+    let children = saved.node(name)?.iter().enumerate().map(|(i, (segment, child))| {
+        if *segment != i.to_string() {
+            return Err(Misfit::new(format!("item {i} of {name} is called `{segment}`")));
+        }
+        restore_child::<T>(Segment::Item(i), child, statics)
+    });
+    Ok(TreeDef::Node(name, children.collect::<Result<_, _>>()?))
 }
 
 impl<T: Tree> Tree for Vec<T> {
@@ -261,6 +325,9 @@ impl<T: Tree> Tree for Vec<T> {
     fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
         def.children().iter().map(|(_, child)| T::assemble(child, leaves)).collect()
     }
+    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
+        restore_items::<T>("Vec", saved, statics)
+    }
 }
 
 impl<T: Tree, const N: usize> Tree for [T; N] {
@@ -270,6 +337,12 @@ impl<T: Tree, const N: usize> Tree for [T; N] {
     }
     fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
         std::array::from_fn(|i| T::assemble(def.child(i), leaves))
+    }
+    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
+        match saved.node("array")?.len() {
+            n if n == N => restore_items::<T>("array", saved, statics),
+            n => Err(Misfit::new(format!("array of {n}, where the type has {N}"))),
+        }
     }
 }
 
@@ -283,6 +356,13 @@ impl<T: Tree> Tree for Option<T> {
     fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
         def.children().first().map(|(_, child)| T::assemble(child, leaves))
     }
+    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
+        if saved.fields("None", &[]).is_ok() {
+            return Ok(TreeDef::Node("None", vec![]));
+        }
+        let children = saved.fields("Some", &["0"])?;
+        Ok(TreeDef::Node("Some", vec![restore_child::<T>(Segment::Field("0"), &children[0].1, statics)?]))
+    }
 }
 
 impl<T: Tree> Tree for indexmap::IndexMap<String, T> {
@@ -293,6 +373,17 @@ impl<T: Tree> Tree for indexmap::IndexMap<String, T> {
     }
     fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
         def.children().iter().map(|(key, child)| (key.to_string(), T::assemble(child, leaves))).collect()
+    }
+    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
+        let children = saved.node("IndexMap")?;
+        if let Some(i) = (1..children.len()).find(|i| children[..*i].iter().any(|(key, _)| *key == children[*i].0)) {
+            return Err(Misfit::new(format!("the key `{}` is there twice", children[i].0)));
+        }
+        let children = children
+            .iter()
+            .map(|(key, child)| restore_child::<T>(Segment::Key(key.as_str().into()), child, statics))
+            .collect::<Result<_, _>>()?;
+        Ok(TreeDef::Node("IndexMap", children))
     }
 }
 
@@ -306,6 +397,14 @@ macro_rules! tuple {
             #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple has no leaf")]
             fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
                 ($($t::assemble(def.child($i), leaves),)*)
+            }
+            #[allow(unused_variables, reason = "the empty tuple has no leaf")]
+            fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
+                let children = saved.fields("tuple", &[$($name),*])?;
+                Ok(TreeDef::Node(
+                    "tuple",
+                    vec![$(restore_child::<$t>(Segment::Field($name), &children[$i].1, statics)?),*],
+                ))
             }
         }
     };

@@ -7,7 +7,7 @@ use gavotte::stax::{Mode, dropout_of};
 use gavotte::{Array, DType, Shape, Tree, shape};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::Value;
-use gavotte_core::tree::{Segment, TreeDef};
+use gavotte_core::tree::{Misfit, Segment, StaticValue, Structure, TreeDef, restore_child};
 
 /// A sparse matrix `f[n, m]` of `z` stored entries, as two maps from entries: one to rows, one to columns. Entries are
 /// sorted by row.
@@ -159,5 +159,16 @@ impl Tree for Features {
             (Segment::Field("dense"), child) => Features::Dense(Array::assemble(child, leaves)),
             (_, child) => Features::Sparse(SparseFeatures::assemble(child, leaves)),
         }
+    }
+
+    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
+        let child = match saved.node("Features")? {
+            [(name, child)] if name == "dense" => restore_child::<Array>(Segment::Field("dense"), child, statics)?,
+            [(name, child)] if name == "sparse" => {
+                restore_child::<SparseFeatures>(Segment::Field("sparse"), child, statics)?
+            }
+            _ => return Err(Misfit::new("Features has one child: dense or sparse")),
+        };
+        Ok(TreeDef::Node("Features", vec![child]))
     }
 }

@@ -6,7 +6,7 @@ use gavotte::segment::Segments;
 use gavotte::stax::Signal;
 use gavotte::{Array, Dim, Shape, Tree};
 use gavotte_core::ir::Value;
-use gavotte_core::tree::{Segment, TreeDef};
+use gavotte_core::tree::{Misfit, Segment, StaticValue, Structure, TreeDef, restore_child};
 
 /// A directed graph: edge `i` carries a message from node `senders.ids[i]` to node `receivers.ids[i]`.
 ///
@@ -105,6 +105,15 @@ impl Tree for Adjacency {
             (Segment::Field("edges"), child) => Adjacency::Edges(Graph::assemble(child, leaves)),
             (_, child) => Adjacency::Dense(Array::assemble(child, leaves)),
         }
+    }
+
+    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
+        let child = match saved.node("Adjacency")? {
+            [(name, child)] if name == "edges" => restore_child::<Graph>(Segment::Field("edges"), child, statics)?,
+            [(name, child)] if name == "dense" => restore_child::<Array>(Segment::Field("dense"), child, statics)?,
+            _ => return Err(Misfit::new("Adjacency has one child: edges or dense")),
+        };
+        Ok(TreeDef::Node("Adjacency", vec![child]))
     }
 }
 

@@ -302,7 +302,7 @@ fn one_compiled_step_serves_graphs_of_every_size() {
             let loss = loss.item::<f32>();
             assert!((1.0..3.0).contains(&loss), "near log 7: {loss}");
         }
-        assert_eq!(trainer.step.n_entry(), 1, "{:?}", trainer.step.last_miss());
+        assert_eq!(trainer.step.n_entry(), 1, "{:?}", trainer.step.misses());
         Ok(())
     };
     run().unwrap_or_else(|error| panic!("{error}"));

@@ -7,6 +7,8 @@
 //!
 //! Source: Abadi et al., *Deep learning with differential privacy* (CCS 2016), algorithm 1 without the noise.
 
+#![allow(clippy::print_stdout, reason = "an example prints what it found")]
+
 use gavotte::random::Key;
 use gavotte::{Array, DType, Tree, grad, jit, vmap, zeros};
 

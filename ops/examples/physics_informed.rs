@@ -9,6 +9,8 @@
 //!
 //! Source: Raissi, Perdikaris and Karniadakis, *Physics-informed neural networks* (Journal of Computational Physics 378, 2019).
 
+#![allow(clippy::print_stdout, reason = "an example prints what it found")]
+
 use gavotte::optimizers::{Optimizer, adam};
 use gavotte::random::Key;
 use gavotte::{Array, DType, Tree, arange, jit, jvp, value_and_grad, vmap};

@@ -9,6 +9,8 @@
 //!
 //! Source: Elman, *Finding structure in time* (Cognitive Science 14, 1990).
 
+#![allow(clippy::print_stdout, reason = "an example prints what it found")]
+
 use gavotte::optimizers::{Optimizer, adam};
 use gavotte::random::Key;
 use gavotte::{Array, DType, Dim, Tree, jit, scan, value_and_grad, vmap, zeros};
@@ -54,7 +56,7 @@ fn loss(cell: Cell, xs: Array, ys: Array) -> Array {
 fn batch(key: Key, n: usize, time: usize) -> (Array, Array) {
     let xs = key.uniform_range([n, time], -0.5, 0.5, DType::F32);
     let rows = xs.to_vec::<f32>();
-    let before = |i: usize| if i % time == 0 { 0.0 } else { rows[i - 1] };
+    let before = |i: usize| if i.is_multiple_of(time) { 0.0 } else { rows[i - 1] };
     let ys = (0..rows.len()).map(|i| rows[i] + before(i)).collect();
     (xs, Array::new(&[n, time], ys))
 }

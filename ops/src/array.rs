@@ -4,7 +4,7 @@ use gavotte_core::aval::{DType, Dim, Literal, Shape};
 use gavotte_core::device::{DeviceRef, HostArray, HostElement};
 use gavotte_core::error::Error;
 use gavotte_core::ir::{Params, Primitive, Value, bind, bind1};
-use gavotte_core::tree::{Tree, TreeDef, next_leaf};
+use gavotte_core::tree::{Misfit, StaticValue, Structure, Tree, TreeDef, next_leaf};
 use std::fmt;
 
 /// A dense array of `f32`, `f64`, `i32`, `u32` or `bool`: computed, or being traced.
@@ -156,5 +156,8 @@ impl Tree for Array {
     }
     fn assemble(_: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
         Array(next_leaf(leaves))
+    }
+    fn restore(saved: &Structure, _: &[StaticValue]) -> Result<TreeDef, Misfit> {
+        saved.leaf()
     }
 }

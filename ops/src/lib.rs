@@ -4,6 +4,7 @@ mod array;
 mod contract;
 mod control;
 mod custom;
+mod debug;
 mod elementwise;
 mod gather;
 mod generate;
@@ -15,25 +16,29 @@ mod operators;
 pub mod optimizers;
 pub mod random;
 mod reduce;
+mod saved;
 pub mod segment;
 pub mod stax;
 
 pub use array::Array;
 pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
 pub use custom::{Policy, checkpoint, checkpoint_name, checkpoint_with, custom_jvp, custom_vjp, optimization_barrier};
+pub use debug::{debug_print, with_debug_output};
 pub use gavotte_core::api::{
-    Args, Fun, Function, Jit, MapAxes, Stages, device_put, grad, jit, jit_with, jvp, linearize, make_program,
-    value_and_grad, value_and_grad_aux, vjp, vmap, vmap_axes, vmap_with,
+    Args, Change, ChangeKind, Compiled, Fun, Function, Jit, Lowered, MapAxes, Miss, Stage, device_put, grad, jit,
+    jit_with, jvp, linearize, make_program, value_and_grad, value_and_grad_aux, vjp, vmap, vmap_axes, vmap_with,
 };
 pub use gavotte_core::aval::{Aval, DType, Dim, Fact, Literal, Shape, shape};
 pub use gavotte_core::error::Error;
 pub use gavotte_core::ir::assume;
+pub use gavotte_core::runtime::Options;
 pub use gavotte_core::tree::Tree;
 pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, zeros_like};
 pub use jacobian::{Directed, Jacobian, hessian, hvp, jacfwd, jacrev};
 pub use movement::{concatenate, stack};
 pub use operators::{Operand, stop_gradient, where_};
 pub use reduce::Axes;
+pub use saved::{load, load_like};
 
 use gavotte_core::ir::Registry;
 use std::sync::LazyLock;
@@ -50,6 +55,7 @@ pub fn registry() -> &'static Registry {
             gather::PRIMITIVES,
             generate::PRIMITIVES,
             control::PRIMITIVES,
+            debug::PRIMITIVES,
         ])
     });
     &REGISTRY

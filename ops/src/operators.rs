@@ -212,24 +212,6 @@ impl Array {
         sign SIGN;
         /// The largest whole number that is not larger.
         floor FLOOR;
-        /// The square root.
-        sqrt SQRT;
-        /// `eˣ`.
-        exp EXP;
-        /// `eˣ - 1`, precise near zero.
-        expm1 EXPM1;
-        /// The natural logarithm.
-        log LOG;
-        /// `log(1 + x)`, precise near zero.
-        log1p LOG1P;
-        /// The sine.
-        sin SIN;
-        /// The cosine.
-        cos COS;
-        /// The hyperbolic tangent.
-        tanh TANH;
-        /// `1 / (1 + e⁻ˣ)`, the sigmoid.
-        logistic LOGISTIC;
     }
 
     methods_of_two! {

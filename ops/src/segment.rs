@@ -1,7 +1,8 @@
 //! Segments: which members belong together, in both directions.
 
 use crate::Array;
-use crate::elementwise::{CONVERT_ELEMENT_TYPE, DIV, EXP, MAX, STOP_GRADIENT, SUB, constant};
+use crate::elementwise::functions::EXP;
+use crate::elementwise::{CONVERT_ELEMENT_TYPE, DIV, MAX, STOP_GRADIENT, SUB, constant};
 use crate::gather::{gather_segments, segment_max, segment_sum};
 use crate::movement::reject;
 use gavotte_core::aval::Dim;

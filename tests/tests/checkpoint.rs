@@ -42,7 +42,8 @@ fn operands() -> (Vec<Array>, Array) {
 fn compiled(loss: impl Fn(Vec<Array>, Array) -> Array) -> (usize, Program, Vec<f32>) {
     let (ws, x) = operands();
     let step = jit(grad(loss));
-    let executable = step.stages((ws.clone(), x.clone())).expect("it compiles").executable;
+    let lowered = step.lower((ws.clone(), x.clone())).expect("it compiles");
+    let executable = lowered.executable();
     let bytes = executable.plan(&Sizes::new()).expect("it has a plan").bytes();
     let found = step(ws, x).iter().flat_map(Array::to_vec::<f32>).collect();
     (bytes, executable.program().clone(), found)
@@ -293,7 +294,7 @@ fn a_barrier_is_the_identity_and_costs_nothing() {
     let program = make_program(&f, (xs.clone(),));
     assert_eq!(count(&program, "optimization_barrier"), 1);
     assert_eq!(count(&optimize(&program), "optimization_barrier"), 0);
-    assert_eq!(jit(f).stages((xs.clone(),)).expect("it compiles").executable.n_kernel(), 1);
+    assert_eq!(jit(f).lower((xs.clone(),)).expect("it compiles").executable().n_kernel(), 1);
     let rows = vmap(grad(f), [Some(0)])(xs.reshape([3, 1]));
     assert_eq!(rows.to_vec::<f64>(), grad(plain)(xs).to_vec::<f64>());
 }

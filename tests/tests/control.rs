@@ -2,10 +2,10 @@
 
 use gavotte::random::Key;
 use gavotte::{
-    Array, DType, Dim, Error, ScanOptions, Tree, cond, fori_loop, grad, jit, jit_with, jvp, scan, scan_with, switch,
-    vmap, while_loop,
+    Array, DType, Dim, Error, Lowered, ScanOptions, Stage, Tree, cond, fori_loop, grad, jit, jit_with, jvp, scan,
+    scan_with, switch, vmap, while_loop,
 };
-use gavotte_core::ir::quietly;
+use gavotte_core::ir::{PrintOptions, quietly};
 use gavotte_core::runtime::Options;
 use gavotte_gat::data::karate;
 use gavotte_gat::experiment::{Experiment, Inputs};
@@ -44,7 +44,7 @@ fn training_as_one_scan_has_the_bits_of_the_loop() {
     let split = dataset.default_split.clone().expect("the karate club has one");
     let experiment = Experiment::new(&dataset, &split, &config).expect("it fits");
     let trained = |threads: usize| {
-        let options = Options { threads: NonZeroUsize::new(threads).expect("not zero") };
+        let options = Options { threads: NonZeroUsize::new(threads).expect("not zero"), ..Options::default() };
         let trainer = Trainer::with_options(config, TrainConfig::default(), options.clone()).expect("it is valid");
         let start = || {
             let params = trainer.init(Key::new(3), &experiment).expect("it fits");
@@ -85,6 +85,10 @@ fn training_as_one_scan_has_the_bits_of_the_loop() {
     assert_eq!(trained(1), trained(2));
 }
 
+fn plan_text<A, O>(lowered: &Lowered<A, O>) -> String {
+    lowered.text(Stage::Plan, PrintOptions::default()).expect("sizes are known")
+}
+
 /// What is carried takes no memory by turns.
 #[test]
 fn carries_are_changed_in_place() {
@@ -93,9 +97,9 @@ fn carries_are_changed_in_place() {
             let goes_on = |(i, _): (Array, Array)| i.lt(turns as i32);
             while_loop(goes_on, |(i, x): (Array, Array)| (i + 1, (&x * &w).sin() + &x), (Array::scalar(0), x)).1
         });
-        let stages = f.stages((floats(1000), floats(1000))).expect("it compiles");
-        let text = stages.executable.plan_text(&stages.sizes).expect("sizes are known");
-        (stages.executable.plan(&stages.sizes).expect("sizes are known").bytes(), text)
+        let lowered = f.lower((floats(1000), floats(1000))).expect("it compiles");
+        let memory = lowered.memory_analysis().expect("sizes are known");
+        (memory.results + memory.temporaries, plan_text(&lowered))
     };
     let (ten, text) = bytes(10);
     assert_eq!(ten, bytes(1000).0, "{text}");
@@ -106,8 +110,7 @@ fn carries_are_changed_in_place() {
 #[test]
 fn a_moved_argument_is_the_memory_of_the_carry() {
     let double = jit(|x: Array| fori_loop(0, 3, |_: Array, x: Array| &x + &x, x));
-    let text = |stages: gavotte::Stages| stages.executable.plan_text(&stages.sizes).expect("sizes are known");
-    let text = text(double.stages((floats(8),)).expect("it compiles"));
+    let text = plan_text(&double.lower((floats(8),)).expect("it compiles"));
     assert!(text.contains("in the memory of argument 0"), "{text}");
     let wanted: Vec<f64> = floats(8).to_vec::<f64>().iter().map(|x| x * 8.0).collect();
     assert_close(&double(floats(8)), &wanted);

@@ -256,7 +256,8 @@ fn programs_hold_the_rules_and_can_be_read_back() {
         assert!(verify(&traced).is_ok(), "{traced}");
         assert_eq!(parse(&traced.to_string(), gavotte::registry()).as_ref(), Ok(&traced));
         assert!(traced.to_string().contains("custom_"), "{traced}");
-        let compiled = jit(wave).stages((vector(&XS),)).expect("it compiles").executable;
+        let lowered = jit(wave).lower((vector(&XS),)).expect("it compiles");
+        let compiled = lowered.executable();
         assert_eq!(compiled.program().eqns.len(), 1, "nobody asked the rule: {}", compiled.program());
     }
 }

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 fn fit(dataset: &Dataset, epochs: usize, threads: usize, key: Key) -> Result<Outcome, Error> {
     let config = GatConfig::new(dataset.n_class());
     let train = TrainConfig { epochs, patience: None, ..TrainConfig::default() };
-    let options = Options { threads: NonZeroUsize::new(threads).expect("at least one thread") };
+    let options = Options { threads: NonZeroUsize::new(threads).expect("at least one thread"), ..Options::default() };
     // Without validation the parameters are those of the last epoch.
     let split = Split { val: vec![], ..dataset.default_split.clone().unwrap_or_default() };
     let experiment = Experiment::new(dataset, &split, &config)?;

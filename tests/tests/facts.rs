@@ -345,7 +345,7 @@ fn joined_and_padded_axes_may_be_empty() {
         assert!(error.to_string().contains("no argument tells the size of `m`"), "{error}");
         again(joined.declare(["k".into(), Dim::from(3)]), x);
     }
-    assert_eq!(again.n_entry(), 2, "{:?}", again.last_miss());
+    assert_eq!(again.n_entry(), 2, "{:?}", again.misses());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::num::NonZeroUsize;
 
 fn compile(program: &Program, consts: &[HostArray], threads: usize) -> Result<Executable, String> {
-    let options = Options { threads: NonZeroUsize::new(threads).expect("a thread at least") };
+    let options = Options { threads: NonZeroUsize::new(threads).expect("a thread at least"), ..Options::default() };
     Executable::compile(program, &values(consts), &options).map_err(|error| format!("{error}\n{program}"))
 }
 
@@ -355,7 +355,7 @@ fn arrays_of_other_types_are_refused() {
 #[test]
 fn broken_segments_are_errors() {
     let sum = |threads: usize, offsets: Vec<i32>, order: Vec<i32>| {
-        let options = Options { threads: NonZeroUsize::new(threads).expect("not zero") };
+        let options = Options { threads: NonZeroUsize::new(threads).expect("not zero"), ..Options::default() };
         let segments = Segments {
             ids: Array::new(&[order.len()], vec![0; order.len()]),
             offsets: Array::new(&[offsets.len()], offsets),
@@ -400,4 +400,15 @@ fn what_is_stored_changes_no_bit_of_a_sum() {
     let (sum, products) = stored(segments.clone(), weights.clone(), rows.clone());
     assert_eq!(products.shape().len(), 2);
     assert_eq!(bits(within(segments, weights, rows)), bits(sum));
+}
+
+/// Not even the first place of an array without places is read.
+#[test]
+fn numbers_of_an_axis_without_places_are_refused() {
+    let take = gavotte::jit(|x: Array, ids: Array| x.take(&ids, 0).sin());
+    let x = Array::new(&[0, 3], Vec::<f32>::new()).declare([Dim::symbol("n"), Dim::from(3)]);
+    let error = take.try_call((x.clone(), Array::new(&[2], vec![0, 0]))).expect_err("there is no place 0");
+    assert!(error.to_string().contains("position 0 is not in 0..0"), "{error}");
+    let none = take(x, Array::new(&[0], Vec::<i32>::new()));
+    assert_eq!(none.to_vec::<f32>(), Vec::<f32>::new());
 }

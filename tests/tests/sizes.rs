@@ -75,16 +75,17 @@ fn one_program_serves(config: GatConfig, n_word: usize, sizes: &[usize]) -> Resu
         assert_eq!(moved.len(), params.avals().len(), "every parameter is trained: {moved:?}");
 
         // Nothing is padded: symbols are the graph's own numbers.
-        let sizes = shared.evaluate.stages(args)?.sizes;
-        let sizes: Vec<(String, usize)> = sizes.iter().map(|(symbol, size)| (symbol.to_string(), size)).collect();
+        let lowered = shared.evaluate.lower(args)?;
+        let sizes: Vec<(String, usize)> =
+            lowered.sizes().iter().map(|(symbol, size)| (symbol.to_string(), size)).collect();
         let numbers = [("e", dataset.n_edge()), ("n", *n_node), ("z", dataset.features.n_nonzero())];
         let skipped = if config.attention == Attention::Dense { 1 } else { 0 };
         let numbers: Vec<_> = numbers.into_iter().skip(skipped).map(|(symbol, size)| (symbol.into(), size)).collect();
         assert_eq!(sizes, numbers);
         assert_eq!(*evaluation.log_probs.shape(), shape([*n_node, N_CLASS]));
     }
-    assert_eq!(shared.step.n_entry(), 1, "{:?}", shared.step.last_miss());
-    assert_eq!(shared.evaluate.n_entry(), 1, "{:?}", shared.evaluate.last_miss());
+    assert_eq!(shared.step.n_entry(), 1, "{:?}", shared.step.misses());
+    assert_eq!(shared.evaluate.n_entry(), 1, "{:?}", shared.evaluate.misses());
     Ok(())
 }
 

@@ -20,6 +20,7 @@ const MULTIPLES: [f64; 3] = [1.0, -0.5, 0.25];
 const WEIGHTS: [f64; 3] = [0.5, 2.0, -1.0];
 const POINTS: [f64; 3] = [0.4, -0.7, 1.1];
 
+#[allow(clippy::redundant_closure, reason = "a transformed function is called through its reference")]
 fn under(letter: &str, f: Function) -> Function {
     match letter {
         "jit" => {

@@ -167,6 +167,20 @@ fn a_diverging_run_keeps_the_last_good_parameters() {
 }
 
 #[test]
+fn check_nans_names_the_operation_and_its_line() {
+    let train = |more: &str| run(words("train --dataset karate --check-nans --quiet --epochs 4").chain(words(more)));
+    let output = train("--lr 1e30");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let message = stderr(&output);
+    for part in ["check_nans: ", " makes a", " operands in @", ".rs:", "operand %"] {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+    let checked = json(train("--json"));
+    let plain = json(run(words("train --dataset karate --quiet --epochs 4 --json")));
+    assert_eq!(checked["train_loss"], plain["train_loss"], "looking changes nothing");
+}
+
+#[test]
 fn eval_on_other_files_of_the_same_network() {
     let Some(data) = crate::test_data() else { return };
     let root = TempDir::new().unwrap();

@@ -19,6 +19,8 @@ fn expand(mut ast: DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
     let name = &ast.ident;
     let mut visits = vec![];
     let mut builds = vec![];
+    let mut restores = vec![];
+    let mut labels = vec![];
     for (i, field) in data.fields.iter().enumerate() {
         let (member, label) = match &field.ident {
             Some(ident) => (Member::Named(ident.clone()), ident.to_string()),
@@ -33,12 +35,19 @@ fn expand(mut ast: DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
                 ::gavotte_core::tree::TreeDef::Static(value) => value.get::<#ty>(),
                 other => panic!("{other:?} is no static field"),
             }));
+            restores.push(quote!(::gavotte_core::tree::restore_static::<#ty>(#label, &children[#i].1, statics)?));
         } else {
             visits.push(quote!(::gavotte_core::tree::Tree::disassemble(&self.#member, leaves)));
             builds.push(quote!(#member: <#ty as ::gavotte_core::tree::Tree>::assemble(def.child(#i), leaves)));
+            restores.push(quote!(::gavotte_core::tree::restore_child::<#ty>(
+                ::gavotte_core::tree::Segment::Field(#label),
+                &children[#i].1,
+                statics
+            )?));
         }
         let visit = visits.pop();
         visits.push(quote!((::gavotte_core::tree::Segment::Field(#label), #visit)));
+        labels.push(label);
     }
     let params: Vec<_> = ast.generics.type_params().map(|param| param.ident.clone()).collect();
     let bounds = ast.generics.make_where_clause();
@@ -59,6 +68,17 @@ fn expand(mut ast: DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
                 leaves: &mut dyn ::std::iter::Iterator<Item = ::gavotte_core::ir::Value>,
             ) -> Self {
                 Self { #(#builds),* }
+            }
+            #[allow(unused_variables, reason = "a struct may have no field")]
+            fn restore(
+                saved: &::gavotte_core::tree::Structure,
+                statics: &[::gavotte_core::tree::StaticValue],
+            ) -> ::std::result::Result<::gavotte_core::tree::TreeDef, ::gavotte_core::tree::Misfit> {
+                let children = saved.fields(stringify!(#name), &[#(#labels),*])?;
+                ::std::result::Result::Ok(::gavotte_core::tree::TreeDef::Node(
+                    stringify!(#name),
+                    vec![#(#restores),*],
+                ))
             }
         }
     })

@@ -134,7 +134,7 @@ pub fn avals(leaves: &[Value]) -> Vec<Aval> {
 }
 
 /// The name of the function that a closure stands in: `my::module::train::{{closure}}` is called `train`.
-fn name_of<F>() -> String {
+pub(super) fn name_of<F>() -> String {
     let full = std::any::type_name::<F>();
     let path = full.split(['<', '{']).next().unwrap_or("").trim_end_matches("::");
     let name: String =

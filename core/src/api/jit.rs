@@ -1,43 +1,28 @@
 //! `jit`: trace once, compile, run many times.
 
-use crate::api::function::{Args, Fun, Function, trace_function};
+use crate::api::function::{Args, Fun, Function, name_of, trace_function};
+use crate::api::lowered::{Lowered, Staged};
+use crate::api::miss::{self, CacheKey, Miss};
 use crate::aval::{Aval, Dim, Facts, Sizes};
 use crate::device::cpu;
 use crate::error::Error;
-use crate::ir::structural::call;
-use crate::ir::{Program, Value, check_facts_with, facts_in_force, is_tracing, quietly, refuse};
-use crate::runtime::{Executable, Options};
+use crate::ir::{Program, Value, check_facts_with, facts_in_force, quietly, refuse};
+use crate::runtime::Options;
 use crate::tree::{Tree, TreeDef};
 use indexmap::IndexMap;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// What a compiled program belongs to: one entry for each.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct CacheKey {
-    def: TreeDef,
-    avals: Vec<Aval>,
-    device: String,
-    /// What the program relies on beside its own facts: those of the traces around it.
-    facts: Facts,
-}
-
-struct Entry {
-    program: Arc<Program>,
-    consts: Vec<Value>,
-    out_def: TreeDef,
-    trace_time: Duration,
-    executable: std::cell::OnceCell<Rc<Executable>>,
-}
+use std::time::Instant;
 
 #[derive(Default)]
 struct Cache {
-    entries: IndexMap<CacheKey, Rc<Entry>>,
-    last_miss: Option<String>,
+    entries: IndexMap<CacheKey, Rc<Staged>>,
+    misses: Vec<Miss>,
 }
+
+type Lower<'f, A, O> = Rc<dyn Fn(A) -> Result<Lowered<A, O>, Error> + 'f>;
 
 /// A compiled function: call it like a function.
 ///
@@ -45,20 +30,8 @@ struct Cache {
 /// as that symbol, whatever their size.
 pub struct Jit<'f, A: Args + 'f, O: Tree + 'f> {
     fun: Fun<'f, A, O>,
-    stages: Rc<dyn Fn(A) -> Result<Stages, Error> + 'f>,
+    lower: Lower<'f, A, O>,
     cache: Rc<RefCell<Cache>>,
-}
-
-/// A function on its way to a compiled program, stage by stage.
-pub struct Stages {
-    /// What tracing recorded.
-    pub program: Arc<Program>,
-    /// The compiled program.
-    pub executable: Rc<Executable>,
-    /// The sizes of symbols for the arguments given.
-    pub sizes: Sizes,
-    /// What tracing took.
-    pub trace_time: Duration,
 }
 
 impl<A: Args, O: Tree> Jit<'_, A, O> {
@@ -72,14 +45,18 @@ impl<A: Args, O: Tree> Jit<'_, A, O> {
         self.cache.borrow().entries.len()
     }
 
-    /// Why the last call that had to trace found no compiled program: which argument, which leaf, what changed.
-    pub fn last_miss(&self) -> Option<String> {
-        self.cache.borrow().last_miss.clone()
+    /// Why each call that had to trace found no compiled program: which argument, which leaf, what changed.
+    /// [`Options::explain_misses`] prints each as it comes.
+    pub fn misses(&self) -> Vec<Miss> {
+        self.cache.borrow().misses.clone()
     }
 
-    /// The stages for these arguments; traces and compiles where no call has done so.
-    pub fn stages(&self, args: A) -> Result<Stages, Error> {
-        quietly(|| (self.stages)(args))?
+    /// Traces and lowers the function for the types of these arguments, where no call has done so, and runs nothing.
+    ///
+    /// # Errors
+    /// What the engine refuses.
+    pub fn lower(&self, args: A) -> Result<Lowered<A, O>, Error> {
+        quietly(|| (self.lower)(args))?
     }
 }
 
@@ -120,33 +97,27 @@ where
     F::Out: 'f,
 {
     let cache: Rc<RefCell<Cache>> = Rc::default();
-    let f = Rc::new(f);
     let lookup = {
-        let (cache, f) = (cache.clone(), f.clone());
-        move |def: &TreeDef, leaves: &[Value]| find_or_trace::<A, F>(&cache, &f, def, leaves)
+        let cache = cache.clone();
+        move |def: &TreeDef, leaves: &[Value]| find_or_trace::<A, F>(&cache, &f, def, leaves, &options)
     };
     let lookup = Rc::new(lookup);
     let fun = {
-        let (lookup, options) = (lookup.clone(), options.clone());
+        let lookup = lookup.clone();
         Fun::new(move |args: A| {
             let (def, leaves) = args.into_leaves();
-            let entry = lookup(&def, &leaves);
-            let outs = if is_tracing() {
-                call(entry.program.clone(), &entry.consts, &leaves).into_vec()
-            } else {
-                run(&entry, &def, leaves, &options).unwrap_or_else(|error| refuse(error))
-            };
-            F::Out::unflatten(&entry.out_def, outs)
+            let staged = lookup(&def, &leaves);
+            let outs = staged.run(leaves).unwrap_or_else(|error| refuse(error));
+            F::Out::unflatten(&staged.out_def, outs)
         })
     };
-    let stages = Rc::new(move |args: A| {
+    let lower = Rc::new(move |args: A| {
         let (def, leaves) = args.into_leaves();
-        let entry = lookup(&def, &leaves);
-        let sizes = match_sizes(&entry.program, &def, &leaves)?;
-        let executable = compiled(&entry, &options)?;
-        Ok(Stages { program: entry.program.clone(), executable, sizes, trace_time: entry.trace_time })
+        let staged = lookup(&def, &leaves);
+        let sizes = match_sizes(&staged.program, &def, &leaves)?;
+        Lowered::new(staged, sizes)
     });
-    Jit { fun, stages, cache }
+    Jit { fun, lower, cache }
 }
 
 /// The program that tracing `f` with these arguments records.
@@ -158,49 +129,46 @@ pub fn make_program<A: Args, F: Function<A>>(f: &F, args: A) -> Program {
 }
 
 #[track_caller]
-fn find_or_trace<A: Args, F: Function<A>>(cache: &RefCell<Cache>, f: &F, def: &TreeDef, leaves: &[Value]) -> Rc<Entry> {
+fn find_or_trace<A: Args, F: Function<A>>(
+    cache: &RefCell<Cache>,
+    f: &F,
+    def: &TreeDef,
+    leaves: &[Value],
+    options: &Options,
+) -> Rc<Staged> {
     let device = leaves.iter().find_map(Value::device).unwrap_or_else(cpu);
     let avals = leaves.iter().map(Value::declared_aval).collect();
     // A program that was traced under no facts serves under any.
     let mut key = CacheKey { def: def.clone(), avals, device: device.name().to_string(), facts: Facts::new() };
     for facts in [Facts::new(), facts_in_force()] {
         key.facts = facts;
-        if let Some(entry) = cache.borrow().entries.get(&key) {
-            return entry.clone();
+        if let Some(staged) = cache.borrow().entries.get(&key) {
+            return staged.clone();
         }
     }
-    let miss = explain_miss(&key, &cache.borrow().entries);
+    let miss = miss::explain(&name_of::<F>(), &key, cache.borrow().entries.keys());
+    if options.explain_misses {
+        miss::print(&miss);
+    }
     let start = Instant::now();
     let (traced, out_def) = trace_function::<A, F>(f, def, &key.avals);
-    let entry = Rc::new(Entry {
+    let staged = Rc::new(Staged {
         program: Arc::new(traced.program),
         consts: traced.consts,
+        in_def: def.clone(),
         out_def,
+        options: options.clone(),
         trace_time: start.elapsed(),
-        executable: std::cell::OnceCell::new(),
+        executable: OnceCell::new(),
     });
     let mut cache = cache.borrow_mut();
-    cache.last_miss = Some(miss);
-    cache.entries.insert(key, entry.clone());
-    entry
-}
-
-fn compiled(entry: &Entry, options: &Options) -> Result<Rc<Executable>, Error> {
-    if let Some(executable) = entry.executable.get() {
-        return Ok(executable.clone());
-    }
-    let executable = Rc::new(Executable::compile(&entry.program, &entry.consts, options)?);
-    Ok(entry.executable.get_or_init(|| executable).clone())
-}
-
-fn run(entry: &Entry, def: &TreeDef, leaves: Vec<Value>, options: &Options) -> Result<Vec<Value>, Error> {
-    let sizes = match_sizes(&entry.program, def, &leaves)?;
-    let executable = compiled(entry, options)?;
-    executable.call(leaves, &sizes)
+    cache.misses.push(miss);
+    cache.entries.insert(key, staged.clone());
+    staged
 }
 
 /// The size of every symbol for these arguments: inside one call a symbol means one size.
-fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) -> Result<Sizes, Error> {
+pub(super) fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) -> Result<Sizes, Error> {
     let mut sizes = Sizes::new();
     if program.args.iter().all(|binder| binder.aval.shape.iter().all(|dim| dim.as_number().is_some())) {
         return Ok(sizes);
@@ -251,31 +219,4 @@ fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) -> Result<Siz
         first.get(symbol.name()).map_or(String::new(), |place| format!(" at argument {}", path(*place)))
     })?;
     Ok(sizes)
-}
-
-/// Which argument, which leaf and what of it differs from the entry that fits best.
-fn explain_miss(key: &CacheKey, entries: &IndexMap<CacheKey, Rc<Entry>>) -> String {
-    let distance = |old: &CacheKey| match old.def == key.def {
-        true => old.avals.iter().zip(&key.avals).filter(|(a, b)| a != b).count(),
-        false => usize::MAX,
-    };
-    let Some(nearest) = entries.keys().min_by_key(|old| distance(old)) else {
-        return "nothing is compiled yet".into();
-    };
-    if let Some(difference) = nearest.def.first_difference(&key.def) {
-        return format!("the arguments' structure differs {difference}");
-    }
-    let paths = key.def.paths();
-    let leaves = paths.iter().zip(nearest.avals.iter().zip(&key.avals));
-    let changes: Vec<String> = leaves
-        .filter(|(_, (old, new))| old != new)
-        .map(|(path, (old, new))| format!("argument {path} was {old} and is {new}"))
-        .collect();
-    if changes.is_empty() {
-        if nearest.device == key.device {
-            return format!("the facts around were `{}` and are `{}`", nearest.facts, key.facts);
-        }
-        return format!("the device was {} and is {}", nearest.device, key.device);
-    }
-    changes.join("; ")
 }

@@ -5,11 +5,16 @@ mod device_put;
 mod function;
 mod grad;
 mod jit;
+mod lowered;
+mod miss;
+mod saved;
 mod vmap;
 
 pub use axes::MapAxes;
 pub use device_put::device_put;
 pub use function::{Args, Fun, Function, avals, trace_function};
 pub use grad::{grad, jvp, linearize, value_and_grad, value_and_grad_aux, vjp};
-pub use jit::{Jit, Stages, jit, jit_with, make_program};
+pub use jit::{Jit, jit, jit_with, make_program};
+pub use lowered::{Compiled, Lowered, Stage};
+pub use miss::{Change, ChangeKind, Miss};
 pub use vmap::{vmap, vmap_axes, vmap_with};

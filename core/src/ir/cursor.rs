@@ -100,14 +100,27 @@ impl<'a> Cursor<'a> {
         self.word(what, |c| c.is_ascii_alphanumeric() || c == '_')
     }
 
-    /// Everything to the next `"`, which stands on the same line.
-    pub(crate) fn quoted(&mut self) -> Result<&'a str, Error> {
+    /// Everything to the next `"`, which stands on the same line. A backslash begins `\"`, `\\` or `\n`.
+    pub(crate) fn quoted(&mut self) -> Result<String, Error> {
         self.expect("\"")?;
-        let rest = self.rest();
-        let end = rest.find(['"', '\n']).filter(|end| rest[*end..].starts_with('"'));
-        let end = end.ok_or_else(|| self.error("a word ends with `\"` on its line"))?;
-        self.at += end + 1;
-        Ok(&rest[..end])
+        let mut word = String::new();
+        let mut chars = self.rest().char_indices();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.at += at + 1;
+                    return Ok(word);
+                }
+                '\n' => break,
+                '\\' => match chars.next() {
+                    Some((_, 'n')) => word.push('\n'),
+                    Some((_, c @ ('"' | '\\'))) => word.push(c),
+                    _ => return Err(self.error_at(self.at + at, "a backslash stands before `\"`, `\\` or `n`")),
+                },
+                c => word.push(c),
+            }
+        }
+        Err(self.error("a word ends with `\"` on its line"))
     }
 
     /// A number that counts something: `what` names it in an error.

@@ -7,7 +7,30 @@ use crate::error::Error;
 use crate::ir::program::Atom;
 use crate::ir::{Params, Primitive, Program, Value};
 use smallvec::SmallVec;
+use std::cell::RefCell;
 use std::sync::Arc;
+
+/// The value of every variable of a program, by number.
+pub(crate) type Values = [Option<Arc<HostArray>>];
+
+type Observer = Box<dyn FnMut(&Program, &Values)>;
+
+thread_local! {
+    static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` and shows `observer` every program that [`evaluate`] runs to its end meanwhile, the innermost first.
+pub(crate) fn observed<R>(observer: impl FnMut(&Program, &Values) + 'static, f: impl FnOnce() -> R) -> R {
+    /// Puts the old observer back, also while a panic unwinds.
+    struct Restore(Option<Observer>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = OBSERVER.replace(self.0.take());
+        }
+    }
+    let _restore = Restore(OBSERVER.replace(Some(Box::new(observer))));
+    f()
+}
 
 /// Computes one primitive on computed values, on the device of its operands.
 pub fn eval_concrete(prim: &dyn Primitive, ins: &[&Value], params: &Params) -> Result<SmallVec<[Value; 1]>, Error> {
@@ -26,14 +49,26 @@ pub fn evaluate(
     consts: &[Arc<HostArray>],
     sizes: &Sizes,
 ) -> Vec<Arc<HostArray>> {
+    let env = evaluate_values(program, args, consts, sizes);
+    OBSERVER.with_borrow_mut(|observer| {
+        if let Some(observer) = observer {
+            observer(program, &env);
+        }
+    });
+    program.outs.iter().map(|atom| read(*atom, &env)).collect()
+}
+
+/// [`evaluate`], with the value of every variable by number instead of the results.
+pub(crate) fn evaluate_values(
+    program: &Program,
+    args: &[Arc<HostArray>],
+    consts: &[Arc<HostArray>],
+    sizes: &Sizes,
+) -> Vec<Option<Arc<HostArray>>> {
     let mut env: Vec<Option<Arc<HostArray>>> = vec![None; program.n_var()];
     for (binder, array) in program.args.iter().zip(args).chain(program.consts.iter().zip(consts)) {
         env[binder.var.index()] = Some(array.clone());
     }
-    let read = |atom: Atom, env: &[Option<Arc<HostArray>>]| match atom {
-        Atom::Var(var) => env[var.index()].clone().expect("a verified program binds before it reads"),
-        Atom::Literal(literal) => Arc::new(HostArray::scalar(literal)),
-    };
     for eqn in &program.eqns {
         let ins: SmallVec<[Arc<HostArray>; 4]> = eqn.ins.iter().map(|atom| read(*atom, &env)).collect();
         let refs: SmallVec<[&HostArray; 4]> = ins.iter().map(|array| array.as_ref()).collect();
@@ -42,5 +77,13 @@ pub fn evaluate(
             env[binder.var.index()] = Some(array);
         }
     }
-    program.outs.iter().map(|atom| read(*atom, &env)).collect()
+    env
+}
+
+/// The value of an operand.
+fn read(atom: Atom, env: &[Option<Arc<HostArray>>]) -> Arc<HostArray> {
+    match atom {
+        Atom::Var(var) => env[var.index()].clone().expect("a verified program binds before it reads"),
+        Atom::Literal(literal) => Arc::new(HostArray::scalar(literal)),
+    }
 }

@@ -4,6 +4,7 @@ mod assume;
 mod bind;
 mod control;
 mod cursor;
+mod effect;
 mod eval;
 mod lower;
 mod params;
@@ -25,12 +26,14 @@ pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
 pub use control::Control;
 pub(crate) use cursor::Cursor;
+pub use effect::{effects_take_place, without_effects};
+pub(crate) use eval::{Values, evaluate_values, observed};
 pub use eval::{eval_concrete, evaluate};
 pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
 pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
 pub use primitive::{
-    Batch, Batched, Derivative, Jvp, Kind, Linear, Linearize, Linearized, Primitive, Registry, Rewrite, Sample,
+    Batch, Batched, Derivative, Jvp, Kind, Linear, Linearize, Linearized, Primitive, Pushed, Registry, Rewrite, Sample,
     Simplify, Transpose, Unsupported, ValueAndJvp,
 };
 pub use print::PrintOptions;

@@ -5,11 +5,12 @@
 //! program = "program" "@" name "(" binders [";" binders] ")" "->" "(" types ")"
 //!           ["where" fact ("," fact)*] "{" eqn* "return" atoms "}"
 //! fact    = dim (">=" | "<=" | "==" | ">" | "<") dim
-//! eqn     = binders "=" primitive atoms ["{" name "=" attr ("," name "=" attr)* "}"]
+//! eqn     = [binders "="] primitive atoms ["{" name "=" attr ("," name "=" attr)* "}"]
 //! binder  = "%" number ":" type          type = dtype "[" dims "]"
 //! atom    = "%" number | literal         attr = dim | literal | dtype | "\"" word "\"" | "[" attrs "]" | program
 //! ```
-//! `//` starts a comment that ends with the line.
+//! `//` starts a comment that ends with the line. In a word `\"`, `\\` and `\n` are a quote, a backslash and the end of a
+//! line; an equation without binders has no outputs and runs for its effect.
 
 use crate::aval::{Aval, DType, Fact, Literal};
 use crate::error::Error;
@@ -96,10 +97,13 @@ fn atom(c: &mut Cursor<'_>) -> Result<Atom, Error> {
 }
 
 fn eqn(c: &mut Cursor<'_>, registry: &Registry) -> Result<Eqn, Error> {
-    let outs: SmallVec<[Binder; 1]> = c.list(&["="], Cursor::binder)?.into_iter().collect();
-    c.expect("=")?;
+    let mut outs: SmallVec<[Binder; 1]> = SmallVec::new();
+    if c.sees("%") || c.sees("=") {
+        outs.extend(c.list(&["="], Cursor::binder)?);
+        c.expect("=")?;
+    }
     let name_at = c.place();
-    let name = c.name("a primitive")?;
+    let name = c.name(if outs.is_empty() { "an equation or `return`" } else { "a primitive" })?;
     let Some(prim) = registry.get(name) else {
         return Err(c.error_at(name_at, format!("`{name}` is no primitive")));
     };
@@ -128,7 +132,7 @@ fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {
         return Ok(Attr::List(attrs));
     }
     if c.sees("\"") {
-        return Ok(Attr::Word(c.quoted()?.to_string().into()));
+        return Ok(Attr::Word(c.quoted()?.into()));
     }
     if c.sees("program ") {
         return Ok(Attr::Program(Arc::new(program(c, registry)?.renumbered())));

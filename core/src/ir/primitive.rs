@@ -67,7 +67,7 @@ pub trait Primitive: fmt::Debug + Sync {
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>>;
 
     /// The outputs and their tangents at once, for a primitive that computes both together or the outputs twice.
-    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
         let _ = cx;
         None
     }
@@ -90,6 +90,12 @@ pub trait Primitive: fmt::Debug + Sync {
 
     /// What passes may know.
     fn kind(&self) -> Kind;
+
+    /// Whether running it does more than give its outputs, as printing does: each of its equations then runs once, in
+    /// program order, also where nobody reads what it gives. Such a primitive is [`Kind::Opaque`] and has no outputs.
+    fn has_effect(&self) -> bool {
+        false
+    }
 
     /// What it runs, for a primitive of the kind [`Kind::Control`].
     fn control(&self, params: &Params) -> Option<Control> {
@@ -147,6 +153,9 @@ pub struct ValueAndJvp<'a> {
     /// Attributes.
     pub params: &'a Params,
 }
+
+/// Outputs, and their tangents, `None` for zero.
+pub type Pushed = (SmallVec<[Value; 1]>, Vec<Option<Value>>);
 
 /// What a `linearize` rule is given.
 pub struct Linearize<'a> {

@@ -78,8 +78,11 @@ fn write_program(out: &mut String, program: &Program, indent: usize, options: Pr
 }
 
 fn write_eqn(out: &mut String, eqn: &Eqn, indent: usize, options: PrintOptions) -> fmt::Result {
-    write_binders(out, &eqn.outs)?;
-    write!(out, " = {}", eqn.prim.name())?;
+    if !eqn.outs.is_empty() {
+        write_binders(out, &eqn.outs)?;
+        out.push_str(" = ");
+    }
+    out.push_str(eqn.prim.name());
     for (i, atom) in eqn.ins.iter().enumerate() {
         write!(out, "{}{atom}", if i > 0 { ", " } else { " " })?;
     }
@@ -99,7 +102,7 @@ fn write_attr(out: &mut String, attr: &Attr, indent: usize, options: PrintOption
         Attr::Dim(dim) => write!(out, "{dim}"),
         Attr::Literal(literal) => write!(out, "{literal}"),
         Attr::DType(dtype) => write!(out, "{dtype}"),
-        Attr::Word(word) => write!(out, "\"{word}\""),
+        Attr::Word(word) => write!(out, "\"{}\"", escaped(word)),
         Attr::List(attrs) => {
             out.push('[');
             for (i, attr) in attrs.iter().enumerate() {
@@ -116,4 +119,9 @@ fn write_attr(out: &mut String, attr: &Attr, indent: usize, options: PrintOption
             write_program(out, program, indent + 2, options)
         }
     }
+}
+
+/// A word as it stands between quotes: on one line, without a quote of its own.
+fn escaped(word: &str) -> String {
+    word.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

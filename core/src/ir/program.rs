@@ -1,9 +1,10 @@
 //! Programs: single-assignment, straight-line, typed at every binder.
 
 use crate::aval::{Aval, Facts, Literal, Sizes, Symbol};
-use crate::ir::{Kind, Params, Primitive};
+use crate::ir::{Attr, Kind, Params, Primitive};
 use smallvec::SmallVec;
 use std::fmt;
+use std::sync::Arc;
 
 /// A variable, numbered in the order of binders: arguments, constants, equations.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -110,6 +111,31 @@ pub struct Eqn {
     pub location: Location,
 }
 
+impl Eqn {
+    /// Whether running it does more than give its outputs, itself or in a program that it holds.
+    pub fn has_effect(&self) -> bool {
+        self.prim.has_effect() || self.params.programs_within().any(|program| program.has_effect())
+    }
+
+    /// The same equation without the effects of what it runs.
+    pub(crate) fn without_effects(&self) -> Eqn {
+        fn put(attr: &Attr) -> Attr {
+            match attr {
+                Attr::Program(program) => Attr::Program(Arc::new(program.without_effects())),
+                Attr::List(attrs) => Attr::List(attrs.iter().map(put).collect()),
+                other => other.clone(),
+            }
+        }
+        match self.prim.kind() {
+            // A nested program with rules of its own stays as its rules know it.
+            Kind::Control | Kind::Call if self.has_effect() => {
+                Eqn { params: self.params.map(&mut put), ..self.clone() }
+            }
+            _ => self.clone(),
+        }
+    }
+}
+
 impl PartialEq for Eqn {
     fn eq(&self, other: &Self) -> bool {
         self.prim.name() == other.prim.name()
@@ -172,6 +198,18 @@ impl Program {
         all
     }
 
+    /// Whether running it does more than give its results.
+    pub fn has_effect(&self) -> bool {
+        self.eqns.iter().any(Eqn::has_effect)
+    }
+
+    /// The same program without the equations that are there for their effect, in loops, branches and calls too. Where
+    /// both run, only one of them does more than give results.
+    pub fn without_effects(&self) -> Program {
+        let kept = self.eqns.iter().filter(|eqn| !eqn.prim.has_effect());
+        Program { eqns: kept.map(Eqn::without_effects).collect(), ..self.clone() }.renumbered()
+    }
+
     /// The same program with every symbol that has a size replaced by it, in nested programs too. Facts that hold for
     /// these sizes are no longer facts; one that does not makes the program one that is not well formed.
     pub fn at(&self, sizes: &Sizes) -> Program {
@@ -191,8 +229,8 @@ impl Program {
         }
     }
 
-    /// The same program without the equations that no result needs. An equation of several outputs stays whole as long as
-    /// one is read; arguments and constants stay: callers know them by their places.
+    /// The same program without the equations that no result needs, but for those with an effect. An equation of several
+    /// outputs stays whole as long as one is read; arguments and constants stay: callers know them by their places.
     pub fn pruned(&self) -> Program {
         let mut live = vec![false; self.n_var()];
         let mark = |atoms: &[Atom], live: &mut [bool]| {
@@ -201,7 +239,7 @@ impl Program {
         mark(&self.outs, &mut live);
         let mut eqns: Vec<Eqn> = vec![];
         for eqn in self.eqns.iter().rev() {
-            if eqn.outs.iter().any(|binder| live[binder.var.index()]) {
+            if eqn.outs.iter().any(|binder| live[binder.var.index()]) || eqn.has_effect() {
                 mark(&eqn.ins, &mut live);
                 eqns.push(eqn.clone());
             }

@@ -76,7 +76,8 @@ pub fn lower_program(program: &Program, fusion: &Fusion) -> Result<Vec<Step>, Er
     for (i, eqn) in program.eqns.iter().enumerate() {
         let stored: Vec<usize> =
             (0..eqn.outs.len()).filter(|k| fusion.place(eqn.outs[*k].var) == Place::Stored).collect();
-        if stored.is_empty() {
+        // An equation without outputs is there for its effect.
+        if stored.is_empty() && !eqn.outs.is_empty() {
             continue;
         }
         if let Some(control) = eqn.prim.control(&eqn.params) {

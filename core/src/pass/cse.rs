@@ -1,7 +1,7 @@
 //! `cse`: equal equations are computed once.
 //!
 //! Law: a primitive is a function of its operands and attributes, so where these are equal the outputs are. The first
-//! equation of its kind stays, with its location.
+//! equation of its kind stays, with its location. An equation with an effect runs as often as it stands there.
 
 use crate::ir::{Atom, Eqn, Program};
 use crate::pass::names::Names;
@@ -15,6 +15,10 @@ pub(super) fn run(program: &Program) -> Program {
     let mut first: HashMap<String, usize> = HashMap::with_capacity(program.eqns.len());
     for eqn in &program.eqns {
         let eqn = names.read(eqn);
+        if eqn.has_effect() {
+            eqns.push(eqn);
+            continue;
+        }
         let at = *first.entry(key(&eqn)).or_insert(eqns.len());
         match eqns.get(at) {
             Some(same) if same.ins == eqn.ins && same.params == eqn.params => {

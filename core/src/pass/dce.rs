@@ -1,7 +1,8 @@
 //! `dce`: an equation that no result needs is dropped.
 //!
-//! Law: primitives have no effects, so what is not read is not missed. An equation of several outputs stays whole as
-//! long as one is read. Arguments and constants stay: callers know them by their places.
+//! Law: what is not read is not missed, unless it has an effect of its own: such an equation stays. An
+//! equation of several outputs stays whole as long as one is read. Arguments and constants stay: callers know them by
+//! their places.
 
 use crate::ir::Program;
 

@@ -2,7 +2,8 @@
 //!
 //! Law: `f(literals) = eval f (literals)`, by the interpreter that is the oracle of every target. Sizes that are
 //! symbols are known only when a program runs, so an equation that names one stays; so do calls and opaque
-//! primitives, whose work is not bounded. A NaN stays an equation: text does not keep its bits.
+//! primitives, whose work is not bounded. A NaN, and an infinity made of finite literals, stay equations: what looks for
+//! mistakes in numbers finds them there.
 
 use crate::aval::Literal;
 use crate::device::HostArray;
@@ -47,7 +48,9 @@ fn literals(eqn: &Eqn) -> Option<SmallVec<[Literal; 1]>> {
     let ins = ins?;
     let refs: SmallVec<[&HostArray; 4]> = ins.iter().collect();
     let outs: SmallVec<[Literal; 1]> = eqn.prim.eval(&refs, &eqn.params).iter().map(|array| array.get(0)).collect();
-    outs.iter().all(|literal| !literal.as_f64().is_nan()).then_some(outs)
+    let explained = ins.iter().any(|array| array.get(0).as_f64().is_infinite());
+    let is_plain = |x: f64| x.is_finite() || (x.is_infinite() && explained);
+    outs.iter().all(|literal| is_plain(literal.as_f64())).then_some(outs)
 }
 
 /// Whether no size in it is a symbol.

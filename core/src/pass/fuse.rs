@@ -186,7 +186,10 @@ pub struct Explained<'a>(pub &'a Program, pub &'a Fusion);
 impl fmt::Display for Explained<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for eqn in &self.0.eqns {
-            let binder = &eqn.outs[0];
+            let Some(binder) = eqn.outs.first() else {
+                writeln!(f, "run    {eqn}  // for its effect")?;
+                continue;
+            };
             let word = match self.1.place(binder.var) {
                 Place::Stored => "store ",
                 Place::Alias(_) => "alias ",

@@ -7,8 +7,10 @@ use crate::error::Error;
 use crate::ir::{Atom, Binder, Program, Value, check_facts};
 use crate::kernel::{Lowered, Step};
 use crate::pass::fuse::Explained;
+use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
 use crate::runtime::cpu::{self, Frame};
 use crate::runtime::empty::EmptySizes;
+use crate::runtime::nans;
 use crate::runtime::plan::{ALIGN, Buffers, Plan, Shown};
 use crate::{pass, with_data};
 use std::cell::RefCell;
@@ -22,11 +24,16 @@ use std::time::{Duration, Instant};
 pub struct Options {
     /// How many threads run a program; results do not depend on it.
     pub threads: NonZeroUsize,
+    /// Whether every call looks for a NaN or an infinity in its results, and names the equation that made the first one
+    /// out of finite operands. Arguments are then kept, not written in place; results are the same.
+    pub check_nans: bool,
+    /// Whether `jit` prints why a call found no compiled program, on the standard error stream.
+    pub explain_misses: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threads: NonZeroUsize::MIN }
+        Options { threads: NonZeroUsize::MIN, check_nans: false, explain_misses: false }
     }
 }
 
@@ -39,6 +46,7 @@ pub struct Executable {
     out_avals: Vec<Aval>,
     consts: Vec<Arc<HostArray>>,
     threads: NonZeroUsize,
+    check_nans: bool,
     compile_time: Duration,
     plans: RefCell<Vec<Rc<Plan>>>,
     empty: EmptySizes,
@@ -73,6 +81,7 @@ impl Executable {
             lowered: Lowered::new(program)?,
             consts,
             threads: options.threads,
+            check_nans: options.check_nans,
             compile_time: start.elapsed(),
             plans: RefCell::default(),
             empty,
@@ -139,10 +148,31 @@ impl Executable {
         Ok(Shown(&*self.plan(sizes)?, &self.lowered.steps).to_string())
     }
 
+    /// What each step costs for these sizes.
+    pub fn cost(&self, sizes: &Sizes) -> CostAnalysis {
+        CostAnalysis::new(&self.lowered.program, &self.lowered.steps, sizes)
+    }
+
+    /// The memory of a run for these sizes.
+    pub fn memory(&self, sizes: &Sizes) -> Result<MemoryAnalysis, Error> {
+        Ok(MemoryAnalysis::new(&self.lowered.program, &*self.plan(sizes)?))
+    }
+
     /// Runs the program. An argument that holds the last handle of its buffer may be written in place.
     pub fn call(&self, args: Vec<Value>, sizes: &Sizes) -> Result<Vec<Value>, Error> {
+        if !self.check_nans {
+            return self.run(args, sizes);
+        }
+        // An argument with another handle is not written in place.
+        let kept = args.iter().map(Value::to_host).collect::<Result<Vec<_>, _>>()?;
+        let outs = self.run(args, sizes)?;
+        nans::check(&self.lowered.program, &kept, &self.consts, sizes, &outs)?;
+        Ok(outs)
+    }
+
+    fn run(&self, args: Vec<Value>, sizes: &Sizes) -> Result<Vec<Value>, Error> {
         if let Some(other) = self.other(sizes)? {
-            let outs = other.call(args, &Sizes::new())?;
+            let outs = other.run(args, &Sizes::new())?;
             return Ok(outs.into_iter().zip(&self.out_avals).map(|(x, aval)| x.declare(aval.shape.clone())).collect());
         }
         let plan = self.plan(sizes)?;

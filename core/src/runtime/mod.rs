@@ -1,11 +1,14 @@
 //! Runs compiled programs: memory plans, the thread team, launches.
 
+mod analysis;
 mod control;
 mod cpu;
 mod empty;
 mod executable;
 mod interpreted;
+mod nans;
 mod plan;
 
+pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
 pub use executable::{Executable, Options};
 pub use plan::{Buffers, Plan};

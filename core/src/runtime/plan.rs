@@ -39,7 +39,7 @@ pub(super) struct Planned {
 #[derive(Debug)]
 pub(super) enum Work {
     /// A kernel.
-    Tiles(TileKernel),
+    Tiles(Box<TileKernel>),
     /// Nothing is to be made ready for an equation that runs through `eval`.
     Eval,
     /// A loop or a branch; its own memory begins at this byte of the arena.
@@ -49,7 +49,7 @@ pub(super) enum Work {
 impl Work {
     fn new(step: &Step, sizes: &Sizes) -> Result<Work, Error> {
         Ok(match step {
-            Step::Kernel(kernel, _) => Work::Tiles(TileKernel::new(kernel, sizes)?),
+            Step::Kernel(kernel, _) => Work::Tiles(Box::new(TileKernel::new(kernel, sizes)?)),
             Step::Eval(_) => Work::Eval,
             Step::Control(step) => Work::Control(ControlPlan::new(step, sizes)?, 0),
         })
@@ -312,8 +312,9 @@ fn write_steps(f: &mut fmt::Formatter<'_>, plan: &Plan, steps: &[Step], indent: 
     let pad = "  ".repeat(indent);
     for (i, (step, work)) in steps.iter().zip(&plan.work).enumerate() {
         match (step, work) {
-            (Step::Kernel(Kernel { name, .. }, _), Work::Tiles(tiles)) => {
-                writeln!(f, "{pad}{i:3} @{name}: {}, {} units of work", describe(tiles), tiles.n_unit())?;
+            (Step::Kernel(kernel @ Kernel { name, .. }, _), Work::Tiles(tiles)) => {
+                let cost = kernel.cost(&plan.sizes);
+                writeln!(f, "{pad}{i:3} @{name}: {}, {} units of work; {cost}", describe(tiles), tiles.n_unit())?;
             }
             (Step::Eval(eqn), _) => writeln!(f, "{pad}{i:3} {}: through the interpreter", eqn.prim.name())?,
             (Step::Control(step), Work::Control(control, at)) => {

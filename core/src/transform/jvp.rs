@@ -30,7 +30,8 @@ pub fn jvp(
                 let cx = ValueAndJvp { primals: &ins, tangents, params: &eqn.params };
                 let (outs, tangents) = eqn.prim.value_and_jvp(&cx).unwrap_or_else(|| {
                     let outs = bind(eqn.prim, &ins.iter().collect::<SmallVec<[_; 4]>>(), eqn.params.clone());
-                    let tangents = eqn.prim.jvp(&Jvp { primals: &ins, tangents, outs: &outs, params: &eqn.params });
+                    let params = eqn.without_effects().params;
+                    let tangents = eqn.prim.jvp(&Jvp { primals: &ins, tangents, outs: &outs, params: &params });
                     (outs, tangents)
                 });
                 together = Some(outs);
@@ -50,7 +51,9 @@ pub fn jvp(
 
 /// Computes the tangents of one equation's outputs from those of its operands, by its primitive's `jvp` rule.
 pub(super) fn push_tangents(eqn: &Eqn, primals: &[Value], outs: &[Value], moves: &mut [Option<Value>]) {
-    push_with(eqn, moves, |tangents| eqn.prim.jvp(&Jvp { primals, tangents, outs, params: &eqn.params }));
+    // A rule that runs the primal again beside its tangent does so for the numbers alone.
+    let params = eqn.without_effects().params;
+    push_with(eqn, moves, |tangents| eqn.prim.jvp(&Jvp { primals, tangents, outs, params: &params }));
 }
 
 /// Computes the tangents of one equation's outputs from those of its operands by `f`, where there are any.

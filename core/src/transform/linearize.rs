@@ -68,7 +68,8 @@ impl Point {
             let active: SmallVec<[bool; 4]> =
                 eqn.ins.iter().map(|atom| atom.var().is_some_and(|var| moves[var.index()])).collect();
             let is_active = active.contains(&true);
-            if eqn.outs.iter().all(|binder| values[binder.var.index()].is_some()) {
+            // One without outputs is there for its effect, which no known value stands for.
+            if !eqn.outs.is_empty() && eqn.outs.iter().all(|binder| values[binder.var.index()].is_some()) {
                 derivatives.push(None);
                 mark_active(eqn, is_active, &mut moves);
                 continue;

@@ -171,7 +171,7 @@ impl Trainer {
         put(params, experiment)
     }
 
-    /// The arguments of step `i`, for [`Jit::stages`](gavotte::Jit::stages) and for benchmarks.
+    /// The arguments of step `i`, for [`Jit::lower`](gavotte::Jit::lower) and for benchmarks.
     ///
     /// # Errors
     /// If the device fails.

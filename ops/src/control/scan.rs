@@ -6,8 +6,8 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::{add_any, move_axis, zeros};
 use gavotte_core::ir::{
-    Atom, Batch, Batched, Control, Jvp, Kind, Linearize, Linearized, Params, Primitive, Program, Sample, Transpose,
-    Value, ValueAndJvp, bind, interpret,
+    Atom, Batch, Batched, Control, Derivative, Jvp, Kind, Linearize, Linearized, Params, Primitive, Program, Pushed,
+    Sample, Transpose, Value, ValueAndJvp, bind, interpret,
 };
 use gavotte_core::transform::{self, LinearProgram};
 use smallvec::SmallVec;
@@ -178,7 +178,7 @@ impl Primitive for Scan {
         self.value_and_jvp(&ValueAndJvp { primals, tangents, params }).map_or_else(Vec::new, |(_, tangents)| tangents)
     }
     // the tangents are carried beside what they belong to
-    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
         let spec = Spec::known(cx.params);
         let given: Vec<bool> = cx.tangents.iter().map(Option::is_some).collect();
         let (active, active_out) = spec.activity(&given);
@@ -327,7 +327,7 @@ impl Residuals {
         active: Vec<bool>,
         stacks: Vec<Value>,
         primals: Vec<Value>,
-    ) -> Box<dyn Fn(&[Option<Value>]) -> Vec<Option<Value>>> {
+    ) -> Derivative {
         let types = arg_avals(&spec.body);
         let residuals: Vec<Aval> = linear.program.consts.iter().map(|binder| binder.aval.clone()).collect();
         let stays: Vec<bool> = self.0.iter().map(Residuals::is_const).collect();

@@ -8,8 +8,8 @@ use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::{
-    Atom, Batch, Batched, Control, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Sample,
-    Transpose, Value, ValueAndJvp, bind, interpret,
+    Atom, Batch, Batched, Control, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Pushed,
+    Sample, Transpose, Value, ValueAndJvp, bind, interpret,
 };
 use gavotte_core::transform::{self, LinearProgram};
 use smallvec::SmallVec;
@@ -69,7 +69,7 @@ impl Primitive for Switch {
         self.value_and_jvp(&ValueAndJvp { primals, tangents, params }).map_or_else(Vec::new, |(_, tangents)| tangents)
     }
     // the derivative of the branch that is taken
-    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
         let branches = branches(cx.params);
         let active: Vec<bool> = cx.tangents[1..].iter().map(Option::is_some).collect();
         let active_out = union(branches.iter().map(|branch| active_outs(branch, &active)));

@@ -8,8 +8,8 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::structural::broadcast_in_dim;
 use gavotte_core::ir::{
-    Batch, Batched, Control, Jvp, Kind, Location, Params, Primitive, Program, Sample, Transpose, Value, ValueAndJvp,
-    bind, bind1, refuse,
+    Batch, Batched, Control, Jvp, Kind, Location, Params, Primitive, Program, Pushed, Sample, Transpose, Value,
+    ValueAndJvp, bind, bind1, refuse,
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -135,7 +135,7 @@ impl Primitive for While {
         self.value_and_jvp(&ValueAndJvp { primals, tangents, params }).map_or_else(Vec::new, |(_, tangents)| tangents)
     }
     // the tangents are carried beside what they belong to; the predicate has none
-    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
         let spec = Spec::known(cx.params);
         let given: Vec<bool> = cx.tangents.iter().map(Option::is_some).collect();
         let [_, consts, carries] = spec.groups(&given);

@@ -1,7 +1,8 @@
 //! Arithmetic: `add sub mul div rem max min pow neg abs sign floor`.
 
+use super::functions::LOG;
 use super::row::{Push, Row, Types, is};
-use super::{EQ, GT, LOG, LT, constant, select_n, stands};
+use super::{EQ, GT, LT, constant, select_n, stands};
 use gavotte_core::ir::{Params, Rewrite, ScalarOp, Simplify, Value};
 
 /// Floats of both signs, away from zero and from each other.

@@ -6,7 +6,7 @@
 mod arithmetic;
 mod convert;
 mod eval;
-mod functions;
+pub(crate) mod functions;
 mod logic;
 mod row;
 mod select;
@@ -14,7 +14,6 @@ mod threefry;
 
 pub(crate) use arithmetic::{ABS, ADD, DIV, FLOOR, MAX, MIN, MUL, NEG, POW, REM, SIGN, SUB};
 pub(crate) use convert::{BITCAST_CONVERT_TYPE, CONVERT_ELEMENT_TYPE, STOP_GRADIENT};
-pub(crate) use functions::{COS, EXP, EXPM1, LOG, LOG1P, LOGISTIC, SIN, SQRT, TANH};
 pub(crate) use logic::{AND, EQ, GE, GT, LE, LT, NE, NOT, OR, SHIFT_LEFT, SHIFT_RIGHT_LOGICAL, XOR};
 pub(crate) use select::{SELECT_N, select_n};
 pub(crate) use threefry::{THREEFRY2X32, threefry2x32};
@@ -32,18 +31,18 @@ pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
     &AND,
     BITCAST_CONVERT_TYPE,
     CONVERT_ELEMENT_TYPE,
-    &COS,
+    &functions::COS,
     &DIV,
     &EQ,
-    &EXP,
-    &EXPM1,
+    &functions::EXP,
+    &functions::EXPM1,
     &FLOOR,
     &GE,
     &GT,
     &LE,
-    &LOG,
-    &LOG1P,
-    &LOGISTIC,
+    &functions::LOG,
+    &functions::LOG1P,
+    &functions::LOGISTIC,
     &LT,
     &MAX,
     &MIN,
@@ -58,11 +57,11 @@ pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
     &SHIFT_LEFT,
     &SHIFT_RIGHT_LOGICAL,
     &SIGN,
-    &SIN,
-    &SQRT,
+    &functions::SIN,
+    &functions::SQRT,
     STOP_GRADIENT,
     &SUB,
-    &TANH,
+    &functions::TANH,
     THREEFRY2X32,
     &XOR,
 ];

@@ -2,7 +2,7 @@
 
 use gavotte_core::aval::{Aval, Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
-use gavotte_core::ir::{Attr, Params, Program, verify};
+use gavotte_core::ir::{Atom, Attr, Params, Program, verify};
 use gavotte_tests::arrays::{Random, random_array, stack};
 use gavotte_tests::cases::{BATCH, Case, cases, not_batched, one_equation};
 use gavotte_tests::compare::{difference, run};
@@ -22,8 +22,13 @@ pub(crate) fn placements(case: &Case, size: usize) -> Vec<(Vec<Aval>, Params)> {
     };
     let mut everywhere = avals.clone();
     everywhere.iter_mut().for_each(|aval| put(aval, None));
-    let mut all =
-        vec![(everywhere.clone(), case.params.clone()), (everywhere.clone(), with_symbol(&case.params, size))];
+    let nested = case.params.map_programs(&|program| retyped(program, size).unwrap_or_else(|| program.clone()));
+    let mut all = vec![
+        (everywhere.clone(), case.params.clone()),
+        (everywhere.clone(), with_symbol(&case.params, size)),
+        (everywhere.clone(), nested.clone()),
+        (everywhere, with_symbol(&nested, size)),
+    ];
     for i in 0..avals.len() {
         for axis in 0..avals[i].rank() {
             let mut one = avals.clone();
@@ -44,6 +49,31 @@ fn symbolic(case: &Case, size: usize) -> Vec<Program> {
         programs.filter(|program| has_symbol(program) && verify(program).is_ok()).collect();
     programs.dedup();
     programs
+}
+
+/// A nested program with `n` for `size` in the types of its arguments, and what follows for all others.
+fn retyped(program: &Program, size: usize) -> Option<Program> {
+    let mut program = program.clone();
+    let mut avals = program.avals();
+    let dims = program.args.iter_mut().chain(&mut program.consts).flat_map(|binder| &mut binder.aval.shape);
+    dims.filter(|dim| **dim == size).for_each(|dim| *dim = Dim::symbol("n"));
+    for binder in program.args.iter().chain(&program.consts) {
+        avals[binder.var.index()] = binder.aval.clone();
+    }
+    for eqn in &mut program.eqns {
+        eqn.params = with_symbol(&eqn.params, size);
+        let operand = |atom: &Atom| match atom {
+            Atom::Var(var) => avals[var.index()].clone(),
+            Atom::Literal(literal) => Aval::scalar(literal.dtype()),
+        };
+        let ins: Vec<Aval> = eqn.ins.iter().map(operand).collect();
+        let outs = eqn.prim.abstract_eval(&ins.iter().collect::<Vec<_>>(), &eqn.params).ok()?;
+        for (binder, aval) in eqn.outs.iter_mut().zip(outs) {
+            avals[binder.var.index()] = aval.clone();
+            binder.aval = aval;
+        }
+    }
+    Some(program)
 }
 
 /// The attributes with `n` for `size` in those that hold extents.

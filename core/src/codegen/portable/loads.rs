@@ -189,6 +189,12 @@ impl Run<'_> {
                 return;
             }
             self.scratch.pointers[out as usize] = into;
+            if gathered.iter().any(|g| g.extent == 0) {
+                // Read before a loop that has no turn: there is nothing to read, and nobody asks for it.
+                let n = if level <= Level::Lane { lanes } else { lanes * tile.rows };
+                std::ptr::write_bytes(into, 0, n * size);
+                return;
+            }
             if gathered.iter().any(|g| matches!(g.level, Level::Lane | Level::Full)) || level <= Level::Lane {
                 self.element_offsets(at, gathered, level, tile);
                 let n = match level {

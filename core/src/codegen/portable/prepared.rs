@@ -248,6 +248,18 @@ impl TileKernel {
         self.scratch
     }
 
+    /// Whether it reads by number along an axis that has no place.
+    pub(super) fn gathers_nothing(&self) -> bool {
+        let of = |op: &TileOp| match op {
+            TileOp::Load { gathered, .. } | TileOp::LoadRows { rows: RowLoad { gathered, .. }, .. } => {
+                gathered.iter().any(|g| g.extent == 0)
+            }
+            _ => false,
+        };
+        let weighted = self.weighted.iter().flat_map(|weighted| &weighted.rows.gathered);
+        self.setup.iter().chain(&self.ops).any(of) || weighted.into_iter().any(|g| g.extent == 0)
+    }
+
     pub(super) fn n_outer(&self) -> usize {
         self.outer.iter().product()
     }

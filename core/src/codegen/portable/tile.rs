@@ -75,6 +75,10 @@ impl TileKernel {
         if units.is_empty() || self.lanes == 0 {
             return Ok(());
         }
+        if self.gathers_nothing() && self.n_outer() * self.n_row() > 0 {
+            // Not one position lies within: no place of the array may be read, not even the first.
+            return Err(OutOfBounds { position: 0, extent: 0 });
+        }
         scratch.prepare(self);
         let mut run = Run { kernel: self, access, scratch, outer: vec![0; self.outer.len()], failed: None };
         // SAFETY: the caller keeps this function's contract, which is that of everything within.

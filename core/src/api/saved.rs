@@ -1,0 +1,272 @@
+//! Compiled functions as files: saved here, loaded by another process, and never traced again.
+//!
+//! ```text
+//! file    = "gavotte compiled step" newline head newline payload
+//! head    = JSON: Gavotte's version, the target, the layout of elements, the payload's length and SHA-256
+//! payload = a safetensors file: the captured constants, and in its metadata the program's text, the structures of
+//!           arguments and results, the sizes it was lowered for, and the options
+//! ```
+//! Only the program is stored, no machine code: loading runs the passes, fuses and lowers again, which takes milliseconds
+//! and gives the same kernels, hence the same bits. Source lines are not stored.
+//!
+//! Structures are restored by the types that the file is loaded as, so a file that does not fit is refused before
+//! anything runs. The values of static fields cannot be made from text: they are taken from an example by
+//! [`Compiled::load_like`], by their type and their `Debug` text.
+
+use crate::api::function::Args;
+use crate::api::lowered::{Compiled, Lowered, Staged};
+use crate::aval::{Sizes, Symbol};
+use crate::device::{Data, HostArray};
+use crate::error::Error;
+use crate::ir::{Registry, Value, parse};
+use crate::runtime::Options;
+use crate::tree::{Misfit, StaticValue, Structure, Tree, TreeDef};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+const MAGIC: &str = "gavotte compiled step\n";
+/// The one entry of the payload's metadata.
+const METADATA: &str = "gavotte";
+
+/// What must be the same where the file is loaded, and how to know the payload again.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    version: String,
+    target: String,
+    layout: String,
+    bytes: usize,
+    sha256: String,
+}
+
+/// Everything but the constants.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    program: String,
+    arguments: Structure,
+    results: Structure,
+    sizes: Vec<(String, usize)>,
+    threads: NonZeroUsize,
+    check_nans: bool,
+    explain_misses: bool,
+}
+
+fn version() -> String {
+    env!("CARGO_PKG_VERSION").into()
+}
+
+/// The machine. Its vector units change no bit of any result, so they are no part of it.
+fn target() -> String {
+    format!("{}-{}-{}", std::env::consts::ARCH, std::env::consts::OS, usize::BITS)
+}
+
+/// How elements lie in memory.
+fn layout() -> String {
+    let endian = if cfg!(target_endian = "little") { "little-endian" } else { "big-endian" };
+    format!("row-major {endian} f32:4 f64:8 i32:4 u32:4 bool:1")
+}
+
+impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
+    /// Saves it, whole or not at all: a file that is there is replaced once the new one is on the disk.
+    ///
+    /// # Errors
+    /// If a constant cannot be read, or the file not be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let path = path.as_ref();
+        let fail = |why: &dyn Display| Error::File(format!("{}: cannot write it: {why}", path.display()));
+        let staged = &self.lowered().staged;
+        let payload = payload(staged, self.lowered().sizes()).map_err(|why| fail(&why))?;
+        let head = Head {
+            version: version(),
+            target: target(),
+            layout: layout(),
+            bytes: payload.len(),
+            sha256: checksum(&payload),
+        };
+        let head = serde_json::to_string(&head).map_err(|error| fail(&error))?;
+        write(path, &[MAGIC.as_bytes(), head.as_bytes(), b"\n", &payload]).map_err(|error| fail(&error))
+    }
+
+    /// Loads what [`Compiled::save`] wrote. The types say which trees it takes and gives; nothing is traced.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not whole, was saved by another version of Gavotte or for another machine, holds a
+    /// primitive that `registry` does not know, or takes or gives other trees.
+    pub fn load(path: impl AsRef<Path>, registry: &Registry) -> Result<Self, Error> {
+        Self::load_with(path.as_ref(), registry, &[])
+    }
+
+    /// [`Compiled::load`] for trees with static fields: their values are those of `example`, any tree that has them,
+    /// such as a tuple of the arguments.
+    ///
+    /// # Errors
+    /// As [`Compiled::load`], and if a static value is not in `example`.
+    pub fn load_like(path: impl AsRef<Path>, registry: &Registry, example: &impl Tree) -> Result<Self, Error> {
+        Self::load_with(path.as_ref(), registry, &example.flatten().0.statics())
+    }
+
+    fn load_with(path: &Path, registry: &Registry, statics: &[StaticValue]) -> Result<Self, Error> {
+        let fail = |why: String| Error::File(format!("{}: {why}", path.display()));
+        let file = std::fs::read(path).map_err(|error| fail(format!("cannot read it: {error}; check the path")))?;
+        let payload = checked(&file).map_err(fail)?;
+        let (body, consts) = read_payload(payload).map_err(|why| fail(format!("{why}; {AGAIN}")))?;
+        let program = parse(&body.program, registry).map_err(|error| fail(format!("its program: {error}")))?;
+        let restored = |what: &str, found: Result<TreeDef, Misfit>, n: usize| {
+            let def = found.map_err(|why| fail(format!("its {what} are not of the type it is loaded as {why}")))?;
+            if def.n_leaf() == n {
+                return Ok(def);
+            }
+            Err(fail(format!("its {what} have {} arrays, and its program {n}; {AGAIN}", def.n_leaf())))
+        };
+        let in_def = restored("arguments", A::restore(&body.arguments, statics), program.args.len())?;
+        let out_def = restored("results", O::restore(&body.results, statics), program.outs.len())?;
+        let mut sizes = Sizes::new();
+        for (symbol, size) in &body.sizes {
+            if program.symbols().iter().any(|known| known.name() == symbol) {
+                sizes
+                    .set(Symbol::new(symbol), *size)
+                    .map_err(|_| fail(format!("`{symbol}` has two sizes; {AGAIN}")))?;
+            }
+        }
+        let Body { threads, check_nans, explain_misses, .. } = body;
+        let staged = Staged {
+            program: Arc::new(program),
+            consts,
+            in_def,
+            out_def,
+            options: Options { threads, check_nans, explain_misses },
+            trace_time: Duration::ZERO,
+            executable: OnceCell::new(),
+        };
+        Lowered::new(Rc::new(staged), sizes)?.compile()
+    }
+}
+
+const AGAIN: &str = "save it again";
+
+/// The payload of a file that this program may load.
+fn checked(file: &[u8]) -> Result<&[u8], String> {
+    let Some(rest) = file.strip_prefix(MAGIC.as_bytes()) else {
+        return Err("this is no compiled step that Gavotte saved".into());
+    };
+    let head = rest.iter().position(|byte| *byte == b'\n').map(|end| rest.split_at(end));
+    let head = head.and_then(|(head, rest)| Some((serde_json::from_slice::<Head>(head).ok()?, &rest[1..])));
+    let Some((head, payload)) = head else {
+        return Err(format!("its head is cut off or damaged; {AGAIN}"));
+    };
+    let Head { version: by, target: on, layout: as_, bytes, sha256 } = head;
+    if by != version() {
+        return Err(format!("it was saved by Gavotte {by}, and this is {}: compile and {AGAIN}", version()));
+    }
+    if on != target() {
+        return Err(format!("it was saved for {on}, and this machine is {}: compile it here and {AGAIN}", target()));
+    }
+    if as_ != layout() {
+        return Err(format!("its elements lie as `{as_}`, and here as `{}`: compile it here and {AGAIN}", layout()));
+    }
+    if payload.len() != bytes {
+        return Err(format!("it holds {} of {bytes} bytes: it is not whole; {AGAIN}", payload.len()));
+    }
+    if checksum(payload) != sha256 {
+        return Err(format!("its contents are not those that were saved: the checksum differs; {AGAIN}"));
+    }
+    Ok(payload)
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn payload(staged: &Staged, sizes: &Sizes) -> Result<Vec<u8>, String> {
+    let Options { threads, check_nans, explain_misses } = staged.options;
+    let body = Body {
+        program: staged.program.to_string(),
+        arguments: staged.in_def.structure(),
+        results: staged.out_def.structure(),
+        sizes: sizes.iter().map(|(symbol, size)| (symbol.to_string(), size)).collect(),
+        threads,
+        check_nans,
+        explain_misses,
+    };
+    let body = serde_json::to_string(&body).map_err(|error| error.to_string())?;
+    let mut tensors = vec![];
+    for (i, value) in staged.consts.iter().enumerate() {
+        let array = value.to_host().map_err(|error| error.to_string())?;
+        let (dtype, bytes) = to_bytes(array.data());
+        tensors.push((i.to_string(), dtype, array.shape().to_vec(), bytes));
+    }
+    let views =
+        tensors.iter().map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)));
+    let views: Vec<_> = views.collect::<Result<_, safetensors::SafeTensorError>>().map_err(|e| e.to_string())?;
+    serialize(views, Some(HashMap::from([(METADATA.into(), body)]))).map_err(|error| error.to_string())
+}
+
+fn read_payload(payload: &[u8]) -> Result<(Body, Vec<Value>), String> {
+    let (_, head) = SafeTensors::read_metadata(payload).map_err(|error| error.to_string())?;
+    let body = head.metadata().as_ref().and_then(|entries| entries.get(METADATA));
+    let body = body.ok_or("it holds no program")?;
+    let body: Body = serde_json::from_str(body).map_err(|error| error.to_string())?;
+    let tensors = SafeTensors::deserialize(payload).map_err(|error| error.to_string())?;
+    let constant = |i: usize| {
+        let view = tensors.tensor(&i.to_string()).map_err(|error| error.to_string())?;
+        let data = from_bytes(view.dtype(), view.data()).ok_or(format!("constant {i} is {:?}", view.dtype()))?;
+        Ok(HostArray::from_data(view.shape(), data).into())
+    };
+    let consts = (0..tensors.len()).map(constant).collect::<Result<Vec<Value>, String>>()?;
+    Ok((body, consts))
+}
+
+fn to_bytes(data: &Data) -> (Dtype, Vec<u8>) {
+    match data {
+        Data::F32(xs) => (Dtype::F32, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::F64(xs) => (Dtype::F64, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::I32(xs) => (Dtype::I32, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::U32(xs) => (Dtype::U32, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::Bool(xs) => (Dtype::BOOL, xs.iter().map(|x| u8::from(*x)).collect()),
+    }
+}
+
+fn from_bytes(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
+    fn words<const N: usize, T>(bytes: &[u8], word: fn([u8; N]) -> T) -> Vec<T> {
+        let (words, _) = bytes.as_chunks::<N>();
+        words.iter().map(|bytes| word(*bytes)).collect()
+    }
+    Some(match dtype {
+        Dtype::F32 => Data::F32(words(bytes, f32::from_le_bytes)),
+        Dtype::F64 => Data::F64(words(bytes, f64::from_le_bytes)),
+        Dtype::I32 => Data::I32(words(bytes, i32::from_le_bytes)),
+        Dtype::U32 => Data::U32(words(bytes, u32::from_le_bytes)),
+        Dtype::BOOL => Data::Bool(bytes.iter().map(|byte| *byte != 0).collect()),
+        _ => return None,
+    })
+}
+
+/// Writes a file beside its place and then gives it its name.
+fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".gavotte-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What any program's files have; the user's mask takes away from it.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}

@@ -1,0 +1,215 @@
+//! What kernels cost, counted from their loops and bodies before anything runs.
+//!
+//! An instruction counts once for each point of the loops that it depends on: what no inner loop changes is not counted
+//! for each of its turns. The members of all segments together are the points of a segment loop. Of an array a
+//! kernel reads what its loads name, at most the whole of it; what it writes it writes once.
+
+use crate::aval::{Aval, Sizes};
+use crate::ir::{Index, Scalar, ScalarOp};
+use crate::kernel::{Instr, Kernel, LoopKind};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::iter::Sum;
+use std::ops::Add;
+
+/// Arithmetic and memory traffic.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Cost {
+    /// Sums, products, quotients, extrema and their like on floating elements; a step of a reduction is one.
+    pub flops: u64,
+    /// Exponentials, logarithms, roots, powers, sines and their like on floating elements.
+    pub transcendentals: u64,
+    /// Bytes of arrays that are read.
+    pub bytes_read: u64,
+    /// Bytes of arrays that are written.
+    pub bytes_written: u64,
+}
+
+impl Add for Cost {
+    type Output = Cost;
+    fn add(self, other: Cost) -> Cost {
+        Cost {
+            flops: self.flops + other.flops,
+            transcendentals: self.transcendentals + other.transcendentals,
+            bytes_read: self.bytes_read + other.bytes_read,
+            bytes_written: self.bytes_written + other.bytes_written,
+        }
+    }
+}
+
+impl Cost {
+    /// The same so many times.
+    pub fn times(self, n: u64) -> Cost {
+        Cost {
+            flops: self.flops * n,
+            transcendentals: self.transcendentals * n,
+            bytes_read: self.bytes_read * n,
+            bytes_written: self.bytes_written * n,
+        }
+    }
+}
+
+impl Sum for Cost {
+    fn sum<I: Iterator<Item = Cost>>(costs: I) -> Cost {
+        costs.fold(Cost::default(), Cost::add)
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cost { flops, transcendentals, bytes_read, bytes_written } = self;
+        write!(f, "{flops} flops, {transcendentals} transcendentals, reads {bytes_read} bytes, writes {bytes_written}")
+    }
+}
+
+/// Bytes of an array for these sizes.
+pub fn bytes_at(aval: &Aval, sizes: &Sizes) -> u64 {
+    aval.at(sizes).volume().as_usize().unwrap_or(0) as u64 * aval.dtype.size() as u64
+}
+
+/// The loops that something depends on, by number.
+type Loops = BTreeSet<u32>;
+
+impl Kernel {
+    /// What a launch costs for these sizes of symbols.
+    pub fn cost(&self, sizes: &Sizes) -> Cost {
+        let mut cost = Cost::default();
+        let mut depends: Vec<Loops> = Vec::with_capacity(self.body.len());
+        let mut read = vec![0u64; self.inputs.len()];
+        let dtypes = self.dtypes();
+        for (i, instr) in self.body.iter().enumerate() {
+            let loops = match instr {
+                Instr::Const(_) | Instr::Size(..) => Loops::new(),
+                Instr::Load(_, index) => index.iter().flat_map(|at| loops_of(at, &depends)).collect(),
+                Instr::Position(at) => loops_of(at, &depends),
+                Instr::Op(_, ins) => ins.iter().flat_map(|s| scalar_loops(*s, &depends)).collect(),
+            };
+            let points = self.points(&loops, sizes);
+            match instr {
+                Instr::Load(input, _) => read[*input as usize] += points * dtypes[i].size() as u64,
+                Instr::Op(op, ins) if ins.last().is_some_and(|s| dtypes[s.0 as usize].is_float()) => match class(*op) {
+                    Class::Flop => cost.flops += points,
+                    Class::Transcendental => cost.transcendentals += points,
+                    Class::Free => {}
+                },
+                _ => {}
+            }
+            depends.push(loops);
+        }
+        if let (Some(_), Some(value)) = (self.reduce, self.results.first())
+            && dtypes[value.0 as usize].is_float()
+        {
+            cost.flops += self.points(&(0..self.loops.len() as u32).collect(), sizes);
+        }
+        for l in &self.loops {
+            if let LoopKind::Segment { offsets, .. } = l.kind {
+                read[offsets as usize] = u64::MAX;
+            }
+        }
+        let whole = self.inputs.iter().map(|(_, aval)| bytes_at(aval, sizes));
+        cost.bytes_read = whole.zip(read).map(|(whole, read)| whole.min(read)).sum();
+        cost.bytes_written = self.outputs.iter().map(|(_, aval)| bytes_at(aval, sizes)).sum();
+        cost
+    }
+
+    /// How many points these loops have together.
+    fn points(&self, loops: &Loops, sizes: &Sizes) -> u64 {
+        // A segment loop's extent counts the members of all segments: its row loop is in it.
+        let counted: Loops = loops
+            .iter()
+            .filter_map(|i| match self.loops[*i as usize].kind {
+                LoopKind::Segment { segment, .. } => Some(segment),
+                LoopKind::Row | LoopKind::Reduce => None,
+            })
+            .collect();
+        let extent = |i: &u32| self.loops[*i as usize].extent.at(sizes).as_usize().unwrap_or(0) as u64;
+        loops.iter().filter(|i| !counted.contains(i)).map(extent).product()
+    }
+}
+
+fn loops_of(at: &Index, depends: &[Loops]) -> Loops {
+    match at {
+        Index::Affine { terms, .. } => terms.iter().map(|(number, _)| *number).collect(),
+        Index::Value(scalar) => scalar_loops(*scalar, depends),
+    }
+}
+
+fn scalar_loops(scalar: Scalar, depends: &[Loops]) -> Loops {
+    depends[scalar.0 as usize].clone()
+}
+
+/// What an operation on floating elements counts as.
+enum Class {
+    Flop,
+    Transcendental,
+    /// Comparisons, choices, conversions, bits.
+    Free,
+}
+
+fn class(op: ScalarOp) -> Class {
+    use ScalarOp::*;
+    match op {
+        Add | Sub | Mul | Div | Rem | Max | Min | Neg | Abs | Sign | Floor => Class::Flop,
+        Pow | Sqrt | Exp | Expm1 | Log | Log1p | Sin | Cos | Tanh | Logistic => Class::Transcendental,
+        Eq | Ne | Lt | Le | Gt | Ge | And | Or | Xor | Not | Shl | Shr | Select | Convert(_) | Bitcast(_)
+        | Threefry0 | Threefry1 => Class::Free,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aval::Symbol;
+    use crate::kernel::parse_kernel;
+
+    fn cost_of(text: &str, sizes: &[(&str, usize)]) -> Cost {
+        let mut all = Sizes::new();
+        for (symbol, size) in sizes {
+            all.set(Symbol::new(symbol), *size).expect("each symbol once");
+        }
+        parse_kernel(text).unwrap_or_else(|error| panic!("{error}")).cost(&all)
+    }
+
+    #[test]
+    fn what_a_row_shares_counts_once_a_row() {
+        let text = "\
+kernel @reduce_sum_0(%0: f32[n], %1: f32[n,k]) -> (%2: f32[n]) {
+  row i0: n
+  reduce i1: k
+  $0: f32 = load %0[i0]
+  $1: f32 = exp $0
+  $2: f32 = load %1[i0, i1]
+  $3: f32 = mul $1, $2
+  sum $3 -> %2
+}
+";
+        // exp of 3 rows; a product and a step of the sum at each of 3 · 5 points
+        let cost = Cost { flops: 2 * 3 * 5, transcendentals: 3, bytes_read: 4 * (3 + 15), bytes_written: 4 * 3 };
+        assert_eq!(cost_of(text, &[("n", 3), ("k", 5)]), cost);
+    }
+
+    #[test]
+    fn members_of_segments_count_together_and_gathers_read_what_they_name() {
+        let text = "\
+kernel @segment_sum_0(%0: f32[100,2], %1: i32[n+1], %2: i32[e], %3: f32[n,2]) -> (%4: f32[n,2]) {
+  row i0: n
+  row i1: 2
+  segment i2: e of i0 by %1
+  $0: i32 = load %2[i2]
+  $1: f32 = load %0[$0, i1]
+  $2: f32 = load %3[i0, i1]
+  $3: f32 = sub $1, $2
+  $4: i32 = add $0, $0
+  $5: bool = lt $1, $2
+  sum $3 -> %4
+}
+";
+        // 7 members of 2 features: a difference and a step of the sum; integers and comparisons are no flops
+        let read = 7 * 2 * 4 + 4 * 4 + 7 * 4 + 3 * 2 * 4;
+        let cost = Cost { flops: 2 * 7 * 2, transcendentals: 0, bytes_read: read, bytes_written: 3 * 2 * 4 };
+        assert_eq!(cost_of(text, &[("n", 3), ("e", 7)]), cost);
+        // 700 members read the whole of %0, and no more
+        let many = cost_of(text, &[("n", 3), ("e", 700)]);
+        assert_eq!(many.bytes_read, 100 * 2 * 4 + 4 * 4 + 700 * 4 + 3 * 2 * 4);
+    }
+}
