@@ -70,8 +70,9 @@ static MAPS: LazyLock<Vec<&'static dyn Primitive>> = LazyLock::new(|| of_kind(|k
 static OTHERS: LazyLock<Vec<&'static dyn Primitive>> =
     LazyLock::new(|| of_kind(|kind| !matches!(kind, Kind::Map { .. })));
 
+/// What only prints is left to tests of printing.
 fn of_kind(is: impl Fn(Kind) -> bool) -> Vec<&'static dyn Primitive> {
-    gavotte::registry().iter().filter(|prim| is(prim.kind())).collect()
+    gavotte::registry().iter().filter(|prim| is(prim.kind()) && !prim.has_effect()).collect()
 }
 
 impl Builder {

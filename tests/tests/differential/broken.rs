@@ -13,7 +13,7 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{BROADCAST_IN_DIM, broadcast_in_dim};
 use gavotte_core::ir::{
-    Atom, Batch, Batched, Control, Index, Jvp, Kind, Linearize, Linearized, Lower, Params, Primitive, ReduceOp,
+    Atom, Batch, Batched, Control, Index, Jvp, Kind, Linearize, Linearized, Lower, Params, Primitive, Pushed, ReduceOp,
     Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose, Unsupported, Value, ValueAndJvp, bind1,
 };
 use gavotte_tests::arrays::{from_numbers, numbers};
@@ -21,7 +21,6 @@ use gavotte_tests::cases::Case;
 use gavotte_tests::oracle::{Check, Worker, ask_jax, ask_xla};
 use gavotte_tests::report::caught;
 use gavotte_tests::transformed::Transform;
-use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -158,7 +157,7 @@ impl Primitive for Broken {
         }
         tangents.into_iter().zip(cx.outs).map(|(tangent, out)| self.tangent(tangent, out.aval())).collect()
     }
-    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
         // With it the rule `jvp` is asked where tangents are pushed alone.
         let (outs, tangents) = self.inner.value_and_jvp(cx)?;
         if !self.breaks(Rule::ValueAndJvp) {
@@ -198,6 +197,9 @@ impl Primitive for Broken {
     }
     fn kind(&self) -> Kind {
         self.inner.kind()
+    }
+    fn has_effect(&self) -> bool {
+        self.inner.has_effect()
     }
     fn control(&self, params: &Params) -> Option<Control> {
         self.inner.control(params)
@@ -381,7 +383,7 @@ fn verdict(worker: &mut Worker, sampled: &Sampled, check: &Check, rule: Rule) ->
 #[test]
 fn every_broken_rule_is_noticed() {
     let Some(sampled) = Sampled::get() else { return };
-    let prims: Vec<&'static dyn Primitive> = gavotte::registry().iter().collect();
+    let prims: Vec<&'static dyn Primitive> = gavotte::registry().iter().filter(|prim| !prim.has_effect()).collect();
     let pairs: Vec<_> = prims.iter().flat_map(|prim| Rule::ALL.map(|rule| (*prim, rule))).collect();
     let n_pair = pairs.len();
     let outcomes = in_parallel(pairs, |worker, (prim, rule)| (prim, rule, outcome(worker, sampled, prim, rule)));

@@ -34,7 +34,8 @@ impl Sampled {
 
     fn new() -> Sampled {
         let (mut checks, mut failures): (Vec<Check>, Vec<String>) = (vec![], vec![]);
-        for (name, case) in cases() {
+        // What only prints computes nothing, and StableHLO has no such thing.
+        for (name, case) in cases().into_iter().filter(|(_, case)| !case.prim.has_effect()) {
             match caught(|| Ok(checks_of(&name, &case))) {
                 Ok(found) => checks.extend(found),
                 Err(why) => failures.push(format!("{name}: {why}")),
