@@ -68,10 +68,11 @@ struct Builder {
 /// Every primitive, by what the generator does with it.
 static MAPS: LazyLock<Vec<&'static dyn Primitive>> = LazyLock::new(|| of_kind(|kind| matches!(kind, Kind::Map { .. })));
 static OTHERS: LazyLock<Vec<&'static dyn Primitive>> =
-    LazyLock::new(|| of_kind(|kind| !matches!(kind, Kind::Map { .. } | Kind::Opaque)));
+    LazyLock::new(|| of_kind(|kind| !matches!(kind, Kind::Map { .. })));
 
+/// What only prints is left to tests of printing.
 fn of_kind(is: impl Fn(Kind) -> bool) -> Vec<&'static dyn Primitive> {
-    gavotte::registry().iter().filter(|prim| is(prim.kind())).collect()
+    gavotte::registry().iter().filter(|prim| is(prim.kind()) && !prim.has_effect()).collect()
 }
 
 impl Builder {
@@ -206,8 +207,13 @@ impl Builder {
         if sample.ins.iter().any(|array| !is_tame(array)) {
             return;
         }
+        // Half of what is missing becomes an argument, so that derivatives go through it.
         let pairs = found.into_iter().zip(&sample.ins);
-        let ins = pairs.map(|(node, array)| node.unwrap_or_else(|| self.argument(array.clone(), false))).collect();
+        let is_arg = random.below(2) == 1;
+        let ins = pairs.map(|(node, array)| {
+            node.unwrap_or_else(|| self.argument(array.clone(), is_arg && array.dtype().is_float()))
+        });
+        let ins = ins.collect();
         self.bind(prim, ins, sample.params.clone());
     }
 
@@ -231,9 +237,11 @@ impl Builder {
         self.eqns.push(Eqn { prim, params, ins, outs: outs.into_iter().collect(), location: Location::default() });
     }
 
-    /// The program: its results are the last equation's and a few more.
+    /// The program: its results are the last equation's, the last floating one, for derivatives, and a few more.
     fn finish(self, seed: u64, random: &mut Random) -> (Program, Vec<HostArray>) {
         let mut outs: Vec<Atom> = (0..random.below(3)).map(|_| random.pick(&self.nodes).atom).collect();
+        let floating = |node: &&Node| node.at.dtype().is_float() && node.atom.var().is_some();
+        outs.extend(self.nodes.iter().rfind(floating).map(|node| node.atom));
         outs.extend(self.eqns.last().iter().flat_map(|eqn| &eqn.outs).map(|binder| Atom::Var(binder.var)));
         let (args, mut arrays): (Vec<Binder>, Vec<HostArray>) = self.args.into_iter().unzip();
         let (consts, more): (Vec<Binder>, Vec<HostArray>) = self.consts.into_iter().unzip();

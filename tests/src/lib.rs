@@ -1,11 +1,15 @@
 //! What the tests across crates share: arrays, comparisons, transformed programs, file tests, random programs.
 
 pub mod arrays;
+pub mod cases;
 pub mod compare;
 pub mod file_test;
 pub mod generate;
 pub mod laws;
+pub mod oracle;
 pub mod report;
+pub mod rounding;
+pub mod shrink;
 pub mod targets;
 pub mod transformed;
 

@@ -2,9 +2,10 @@
 //!
 //! The program's constants become arguments behind its own, so that a transformed program stands alone.
 
+use crate::oracle::aval_to_json;
 use gavotte_core::aval::{Aval, Dim};
 use gavotte_core::ir::structural::{place_axis, zeros};
-use gavotte_core::ir::{Binder, Program, Value, trace};
+use gavotte_core::ir::{Binder, Program, Value, interpret, trace};
 use gavotte_core::transform::{LinearProgram, jvp, linearize, transpose, vjp, vmap};
 
 fn avals(binders: &[Binder]) -> Vec<Aval> {
@@ -108,4 +109,66 @@ pub fn vmap_program(program: &Program, in_axes: &[Option<usize>], size: &Dim) ->
         let ins: Vec<(Value, Option<usize>)> = values.iter().cloned().zip(in_axes.iter().copied()).collect();
         vmap(program, consts, &ins, size).iter().map(|out| place_axis(out, 0, size)).collect()
     })
+}
+
+/// The derivative by linearisation, with the inputs and results of [`jvp_program`].
+pub fn linearize_program(program: &Program) -> Program {
+    let args = avals(&program.args);
+    let all: Vec<Aval> = program.out_avals();
+    traced(program, "linearize", &args, &floating(&args), |values, consts, tangents| {
+        let (mut outs, linear) = linearize(program, consts, values, &vec![true; args.len()]);
+        let moved = interpret(&linear.program, &linear.residuals, tangents);
+        outs.extend(gathered(&all, linear.outs.iter().map(|place| Some(moved[(*place)?].clone())).collect()));
+        outs
+    })
+}
+
+/// A transformation, by name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Transform {
+    /// [`jvp_program`].
+    Jvp,
+    /// [`vjp_program`].
+    Vjp,
+    /// [`linearize_program`].
+    Linearize,
+    /// [`transpose_program`].
+    Transpose,
+    /// [`vmap_program`] over these axes of the arguments, of this extent.
+    Vmap(Vec<Option<usize>>, usize),
+}
+
+impl Transform {
+    /// The transformed program.
+    pub fn of(&self, program: &Program) -> Program {
+        match self {
+            Transform::Jvp => jvp_program(program),
+            Transform::Vjp => vjp_program(program),
+            Transform::Linearize => linearize_program(program),
+            Transform::Transpose => transpose_program(program),
+            Transform::Vmap(in_axes, size) => vmap_program(program, in_axes, &Dim::from(*size)),
+        }
+    }
+
+    /// What the oracle must know to transform a program so.
+    pub fn to_json(&self, program: &Program) -> serde_json::Value {
+        let mut stage = serde_json::json!({ "args": program.args.len(), "consts": program.consts.len() });
+        let name = match self {
+            Transform::Jvp => "jvp",
+            Transform::Vjp => "vjp",
+            Transform::Linearize => "linearize",
+            Transform::Transpose => "transpose",
+            Transform::Vmap(..) => "vmap",
+        };
+        stage["transform"] = name.into();
+        match self {
+            Transform::Vmap(in_axes, size) => {
+                stage["in_axes"] = in_axes.clone().into();
+                stage["size"] = (*size).into();
+            }
+            Transform::Transpose => stage["avals"] = avals(&program.args).iter().map(aval_to_json).collect(),
+            _ => {}
+        }
+        stage
+    }
 }

@@ -1,45 +1,13 @@
 //! The batch rules against loops.
 
-use crate::cases::{BATCH, cases, nearby, not_batched};
 use gavotte_core::aval::Dim;
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::Binder;
-use gavotte_core::with_data;
 use gavotte_tests::arrays::{Random, random_array};
+use gavotte_tests::cases::{BATCH, batchings, cases, not_batched, turn};
 use gavotte_tests::laws::check_vmap;
 use gavotte_tests::report::{caught, check_all};
 use gavotte_tests::transformed::{vjp_program, vmap_program};
-
-/// The operands of turn `i` of a loop: floats move, other elements change places, which keeps places valid.
-fn turn(ins: &[HostArray], i: usize) -> Vec<HostArray> {
-    let mut random = Random::new(i as u64);
-    let change = |array: &HostArray| {
-        let mut array = nearby(array, &mut random);
-        if !array.dtype().is_float() {
-            with_data!(array.data_mut(), xs => if !xs.is_empty() { let n = i % xs.len(); xs.rotate_left(n); });
-        }
-        array
-    };
-    if i == 0 { ins.to_vec() } else { ins.iter().map(change).collect() }
-}
-
-/// Every way to batch some of the operands: in front of their axes, among them, and behind them.
-fn batchings(ins: &[HostArray]) -> Vec<Vec<Option<usize>>> {
-    let subsets = 1usize..1 << ins.len().min(6);
-    let places: [fn(usize) -> usize; 3] = [|_| 0, |rank| rank / 2, |rank| rank];
-    let axes = |subset: usize, place: fn(usize) -> usize| {
-        let axis = |(i, array): (usize, &HostArray)| (subset >> i & 1 == 1).then(|| place(array.shape().len()));
-        ins.iter().enumerate().map(axis).collect::<Vec<_>>()
-    };
-    let mut all: Vec<Vec<Option<usize>>> = subsets.flat_map(|subset| places.map(|place| axes(subset, place))).collect();
-    // One operand in front, another behind.
-    if let [first, .., last] = ins {
-        all.push([vec![Some(first.shape().len())], vec![None; ins.len() - 2], vec![Some(0)]].concat());
-        all.push([vec![Some(0)], vec![None; ins.len() - 2], vec![Some(last.shape().len())]].concat());
-    }
-    all.dedup();
-    all
-}
 
 #[test]
 fn vmap_agrees_with_a_loop() {

@@ -1,7 +1,6 @@
 //! Programs with a symbol for some extents, as they are and transformed: compiled once, run at several sizes, against
 //! the interpreter on the program traced with numbers.
 
-use crate::cases::{Case, NOT_BATCHED, cases, not_batched};
 use crate::symbols::placements;
 use gavotte::segment::Segments;
 use gavotte_core::aval::{Aval, DType, Dim, Literal, Sizes, Symbol};
@@ -10,6 +9,7 @@ use gavotte_core::error::Error;
 use gavotte_core::ir::{Kind, Program, Value, assume, bind, parse, quietly, trace, verify};
 use gavotte_core::runtime::{Executable, Options};
 use gavotte_tests::arrays::{Random, random_array};
+use gavotte_tests::cases::{Case, NOT_BATCHED, cases, not_batched};
 use gavotte_tests::compare::{difference, run};
 use gavotte_tests::report::{caught, check_all};
 use gavotte_tests::transformed::{jvp_program, linearize_programs, vjp_program, vmap_program};

@@ -1,11 +1,9 @@
 //! The derivative rules: against differences, against each other, and in the types they give.
 
-use crate::cases::{Modes, cases, check_derivatives, check_each_derivative, in_operands};
 use gavotte_core::aval::Aval;
-use gavotte_core::device::HostArray;
-use gavotte_core::ir::{Program, verify};
-use gavotte_tests::arrays::{Random, moved, numbers, random_array};
-use gavotte_tests::compare::{difference, random_like, run};
+use gavotte_core::ir::verify;
+use gavotte_tests::arrays::{Random, random_array};
+use gavotte_tests::cases::{Modes, cases, check_derivatives, check_each_derivative, in_operands, is_linear};
 use gavotte_tests::laws::{check_jvp, check_linearize, check_transpose, check_vjp};
 use gavotte_tests::report::check_all;
 use gavotte_tests::transformed::{jvp_program, vjp_program};
@@ -36,21 +34,6 @@ fn transpose_is_the_adjoint_where_it_is_linear() {
         }
         Ok(())
     });
-}
-
-/// Whether `f(x + 100 y) = f(x) + 100 f(y)` at random points, for results of floating type only.
-fn is_linear(program: &Program, arrays: &[HostArray], random: &mut Random) -> bool {
-    let (args, consts) = arrays.split_at(program.args.len());
-    let at = |args: &[HostArray]| run(program, &[args, consts].concat());
-    let along = |x: &[HostArray], y: &[HostArray]| -> Vec<HostArray> {
-        x.iter().zip(y).map(|(x, y)| moved(x, y, 100.0)).collect()
-    };
-    let mut holds = || {
-        let (x, y) = (random_like(args, random), random_like(args, random));
-        let (found, wanted) = (at(&along(&x, &y)), along(&at(&x), &at(&y)));
-        wanted.iter().flat_map(numbers).all(f64::is_finite) && difference(&found, &wanted, 1e-9).is_none()
-    };
-    program.out_avals().iter().all(|aval| aval.dtype.is_float()) && (0..16).all(|_| holds())
 }
 
 #[test]

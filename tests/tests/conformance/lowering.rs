@@ -1,11 +1,11 @@
 //! The `lower` rules against `eval`, with no code generator between: a rule is asked for one element at a time, turn by
 //! turn of its loops, and may read nothing that lies outside of its operands.
 
-use crate::cases::{Case, NOT_LOWERED, cases};
 use gavotte_core::aval::{Aval, DType, Dim, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Index, Lower, Params, ReduceOp, Scalar, ScalarOp, Unsupported};
 use gavotte_tests::arrays::from_numbers;
+use gavotte_tests::cases::{Case, NOT_LOWERED, cases};
 use gavotte_tests::compare::{difference, run};
 use gavotte_tests::report::check_all;
 

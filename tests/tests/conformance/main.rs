@@ -1,19 +1,19 @@
 //! Every primitive of the registry keeps every law, on each of its samples.
 
 mod batching;
-mod cases;
 mod compiled_sizes;
 mod derivatives;
 mod lowering;
 mod symbols;
 
-use cases::{NOT_BATCHED, NOT_IN_F64, NOT_LOWERED, NOT_REVERSED, OWN_DERIVATIVE, cases};
-use gavotte_core::aval::{Aval, Dim, Literal};
+use gavotte_core::aval::{Aval, Dim};
 use gavotte_core::device::HostArray;
-use gavotte_core::ir::structural::BROADCAST_IN_DIM;
-use gavotte_core::ir::{Atom, Binder, Eqn, Kind, Location, Params, Program, Var, parse, verify};
+use gavotte_core::ir::{Params, Program, parse, verify};
 use gavotte_core::pass;
 use gavotte_tests::arrays::{Random, numbers, random_array};
+use gavotte_tests::cases::{
+    NOT_BATCHED, NOT_IN_F64, NOT_LOWERED, NOT_REVERSED, OWN_DERIVATIVE, cases, on_known_operands,
+};
 use gavotte_tests::compare::{difference, run};
 use gavotte_tests::report::check_all;
 use gavotte_tests::targets::check_targets;
@@ -87,23 +87,7 @@ fn eval_gives_the_types_of_abstract_eval() {
 #[test]
 fn simplify_keeps_values() {
     check_all(cases(), |case| {
-        let program = case.program();
-        let mut programs = vec![program.clone()];
-        for (i, array) in case.ins.iter().enumerate() {
-            // Integers outside elementwise primitives are places, which must stay valid.
-            if !array.dtype().is_float() && !matches!(case.prim.kind(), Kind::Map { .. }) {
-                continue;
-            }
-            programs.extend([0.0, 1.0, -1.0].map(|x| with_uniform(&program, i, Literal::from_f64(array.dtype(), x))));
-            let same = (0..i).find(|j| program.args[*j].aval == program.args[i].aval);
-            if let Some(j) = same {
-                let mut same = program.clone();
-                same.eqns[0].ins[i] = same.eqns[0].ins[j];
-                programs.push(same);
-            }
-            programs.extend(on_itself(&program, i));
-        }
-        for program in programs {
+        for program in on_known_operands(case) {
             verify(&program).map_err(|error| error.to_string())?;
             let simplify = pass::find("simplify").expect("it is a pass");
             let simple = simplify.apply(&program);
@@ -119,46 +103,6 @@ fn simplify_keeps_values() {
         }
         Ok(())
     });
-}
-
-/// The program with operand `i` all `literal`.
-fn with_uniform(program: &Program, i: usize, literal: Literal) -> Program {
-    let mut program = program.clone();
-    let aval = program.args[i].aval.clone();
-    if aval.rank() == 0 {
-        program.eqns[0].ins[i] = Atom::Literal(literal);
-        return program;
-    }
-    let binder = Binder { var: Var(program.n_var() as u32), aval: aval.clone() };
-    program.eqns[0].ins[i] = Atom::Var(binder.var);
-    let eqn = Eqn {
-        prim: BROADCAST_IN_DIM,
-        params: Params::new().with("shape", &aval.shape).with("dims", Vec::<usize>::new()),
-        ins: [Atom::Literal(literal)].into_iter().collect(),
-        outs: [binder].into_iter().collect(),
-        location: Location::default(),
-    };
-    program.eqns.insert(0, eqn);
-    program.renumbered()
-}
-
-/// The primitive on its own result as operand `i`, where that fits.
-fn on_itself(program: &Program, i: usize) -> Option<Program> {
-    let inner = &program.eqns[0];
-    let [out] = &inner.outs[..] else { return None };
-    let mut avals: Vec<Aval> = program.args.iter().map(|binder| binder.aval.clone()).collect();
-    // Another operand may hold places in this one: they stay valid where its type stays.
-    if avals.iter().any(|aval| aval.dtype == gavotte::DType::I32) && avals[i] != out.aval {
-        return None;
-    }
-    avals[i] = out.aval.clone();
-    let results = inner.prim.abstract_eval(&avals.iter().collect::<Vec<_>>(), &inner.params).ok()?;
-    let mut outer = inner.clone();
-    outer.ins[i] = Atom::Var(out.var);
-    let fresh = program.n_var() as u32;
-    outer.outs = results.into_iter().zip(fresh..).map(|(aval, var)| Binder { var: Var(var), aval }).collect();
-    let outs = outer.outs.iter().map(|binder| Atom::Var(binder.var)).collect();
-    Some(Program { eqns: vec![inner.clone(), outer], outs, ..program.clone() })
 }
 
 #[test]

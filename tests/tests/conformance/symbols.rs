@@ -1,10 +1,10 @@
 //! Sizes that are symbols: what holds for every number holds for the symbol.
 
-use crate::cases::{BATCH, Case, cases, not_batched, one_equation};
 use gavotte_core::aval::{Aval, Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Atom, Attr, Params, Program, verify};
 use gavotte_tests::arrays::{Random, random_array, stack};
+use gavotte_tests::cases::{BATCH, Case, cases, not_batched, one_equation};
 use gavotte_tests::compare::{difference, run};
 use gavotte_tests::report::check_all;
 use gavotte_tests::transformed::{jvp_program, vjp_program, vmap_program};

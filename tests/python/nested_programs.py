@@ -1,0 +1,122 @@
+"""What primitives with nested programs mean: calls, loops, branches, functions with derivatives of their own."""
+
+import jax
+import numpy as np
+from jax import lax
+from primitives import interpret, is_float, primitive
+
+
+def call(program, xs):
+    """Runs a nested program. Its constants come first."""
+    program = program["program"]
+    n = len(program["consts"])
+    return interpret(program, [*xs[n:], *xs[:n]])
+
+
+@primitive("call")
+def _(p, *xs):
+    return call(p["program"], xs)
+
+
+# Loops and branches.
+
+
+@primitive("scan")
+def _(p, *xs):
+    """Constants, carries, sequences; a turn takes the constants, the carries and a row of each sequence."""
+    n, m = p["n_const"], p["n_const"] + p["n_carry"]
+
+    def turn(carries, rows):
+        outs = call(p["body"], [*xs[:n], *carries, *rows])
+        return tuple(outs[: p["n_carry"]]), tuple(outs[p["n_carry"] :])
+
+    reverse = p["reverse"]["literal"]["hex"] == "01"
+    carries, rows = lax.scan(turn, tuple(xs[n:m]), tuple(xs[m:]), length=p["length"], reverse=reverse)
+    return [*carries, *rows]
+
+
+@primitive("while")
+def _(p, *xs):
+    """Constants of the predicate, constants of a turn, carries."""
+    n, m = p["n_cond_const"], p["n_cond_const"] + p["n_body_const"]
+    return lax.while_loop(
+        lambda carries: call(p["cond"], [*xs[:n], *carries])[0],
+        lambda carries: tuple(call(p["body"], [*xs[n:m], *carries])),
+        tuple(xs[m:]),
+    )
+
+
+@primitive("switch")
+def _(p, index, *xs):
+    """The branch whose number is nearest."""
+    branches = [lambda *xs, branch=branch: tuple(call(branch, xs)) for branch in p["branches"]]
+    return lax.switch(index, branches, *xs)
+
+
+# Derivatives of their own.
+
+
+def with_tangents(f, n_const, rule):
+    """`f` whose results' tangents are `rule(operands, tangents of floating arguments)`, one for each floating result."""
+    g = jax.custom_jvp(lambda *xs: tuple(f(xs)))
+
+    @g.defjvp
+    def _(xs, tangents):
+        moving = [t for x, t in zip(xs[n_const:], tangents[n_const:]) if is_float(x)]
+        outs = g(*xs)
+        found = iter(rule(xs, moving))
+        return outs, tuple(next(found) if is_float(out) else np.zeros(out.shape, jax.dtypes.float0) for out in outs)
+
+    return g
+
+
+@primitive("custom_jvp_call")
+def _(p, *xs):
+    """The rule takes a tangent for each floating argument, and gives those of the floating results behind the results."""
+    n = len(p["program"]["program"]["outs"])
+    rule = lambda xs, tangents: call(p["rule"], [*xs, *tangents])[n:]
+    return with_tangents(lambda xs: call(p["program"], xs), p["n_const"], rule)(*xs)
+
+
+def transposed(f, like):
+    """The transpose of a linear function of arrays like these."""
+    pull = jax.linear_transpose(lambda *ys: f(ys), *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in like))
+    return lambda tangents: pull(list(tangents))
+
+
+@primitive("custom_vjp_call")
+def _(p, *xs):
+    """`bwd` takes captured values, what `fwd` left, and cotangents; the derivative is its transpose."""
+    n, outs = p["n_const"], p["program"]["program"]["outs"]
+
+    def rule(xs, tangents):
+        found = call(p["fwd"], xs)
+        known = [*xs[:n], *found[len(outs) :]]
+        like = [x for x in found[: len(outs)] if is_float(x)]
+        return transposed(lambda cotangents: call(p["bwd"], [*known, *cotangents]), like)(tangents)
+
+    return with_tangents(lambda xs: call(p["program"], xs), n, rule)(*xs)
+
+
+@primitive("custom_lin")
+def _(p, *xs):
+    """The transpose of `bwd` in what stands behind the values that it knows."""
+    known, tangents = xs[: p["n_known"]], xs[p["n_known"] :]
+    bwd = p["bwd"]["program"]
+    like = [jax.ShapeDtypeStruct(arg["shape"], tangents[0].dtype) for arg in bwd["args"][len(known) :]]
+    return transposed(lambda cotangents: call(p["bwd"], [*known, *cotangents]), like)(tangents)
+
+
+@primitive("checkpoint")
+def _(p, *xs):
+    return jax.checkpoint(lambda *xs: call(p["program"], xs))(*xs)
+
+
+@primitive("checkpoint_name")
+def _(p, x):
+    return x
+
+
+@primitive("optimization_barrier")
+def _(_, *xs):
+    return list(xs)

@@ -1,0 +1,317 @@
+"""What each primitive of Gavotte means, written with jax.numpy and lax from its documentation alone.
+
+`interpret` runs a program; JAX transforms what it runs by its own rules. A primitive that is missing here fails the
+suite, by name.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.random import threefry2x32_p
+
+DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "u32": np.uint32, "bool": np.bool_}
+
+PRIMITIVES = {}
+
+
+def primitive(name):
+    """Puts a function of (attributes, operands) into the table."""
+
+    def put(f):
+        assert name not in PRIMITIVES, name
+        PRIMITIVES[name] = f
+        return f
+
+    return put
+
+
+def interpret(program, args):
+    """The results of a program for its arguments, then its constants."""
+    env = {}
+    binders = program["args"] + program["consts"]
+    assert len(binders) == len(args), f"{len(args)} arrays for {len(binders)} binders"
+    for binder, x in zip(binders, args):
+        assert x.dtype == DTYPES[binder["dtype"]] and list(x.shape) == binder["shape"], (binder, x.dtype, x.shape)
+        env[binder["var"]] = x
+
+    def read(atom):
+        return env[atom["var"]] if "var" in atom else decode(atom["literal"])
+
+    for eqn in program["eqns"]:
+        if eqn["prim"] not in PRIMITIVES:
+            raise NotImplementedError(f"tests/python/primitives.py does not say what `{eqn['prim']}` means")
+        outs = PRIMITIVES[eqn["prim"]](eqn["params"], *(read(atom) for atom in eqn["ins"]))
+        outs = outs if isinstance(outs, (list, tuple)) else [outs]
+        assert len(outs) == len(eqn["outs"]), f"{eqn['prim']}: {len(outs)} results for {len(eqn['outs'])} binders"
+        env.update(zip(eqn["outs"], outs))
+    return [read(atom) for atom in program["outs"]]
+
+
+def decode(array):
+    """An array from its type, shape and bytes in hexadecimal."""
+    data = np.frombuffer(bytes.fromhex(array["hex"]), dtype=DTYPES[array["dtype"]])
+    return jnp.asarray(data.reshape(array["shape"]))
+
+
+# Elementwise. Operands have one element type and one shape, or are scalars that count for every place.
+
+
+def elementwise(name, f):
+    def checked(params, *xs):
+        assert not params
+        assert len({x.dtype for x in xs}) == 1, f"{name} of {[x.dtype for x in xs]}"
+        assert len({x.shape for x in xs if x.ndim}) <= 1, f"{name} of {[x.shape for x in xs]}"
+        return f(*xs)
+
+    PRIMITIVES[name] = checked
+
+
+def is_float(x):
+    return jnp.issubdtype(x.dtype, jnp.floating)
+
+
+def div(a, b):
+    """Integers: towards zero, and 0 where the divisor is 0."""
+    if is_float(a):
+        return a / b
+    a, b = jnp.broadcast_arrays(a, b)
+    return jnp.where(b == 0, 0, lax.div(a, jnp.where(b == 0, 1, b))).astype(a.dtype)
+
+
+def rem(a, b):
+    """The remainder with the sign of the dividend, which it is where an integer divisor is 0."""
+    a, b = jnp.broadcast_arrays(a, b)
+    if is_float(a):
+        return lax.rem(a, b)
+    return jnp.where(b == 0, a, lax.rem(a, jnp.where(b == 0, 1, b)))
+
+
+def power(a, b):
+    """`a` to the power 0 is 1, also for 0, so its slope is 0 there, where JAX's own is NaN."""
+    a, b = jnp.broadcast_arrays(a, b)
+    one = (a == 0) & (b == 0)
+    return jnp.where(one, 1, jnp.power(jnp.where(one, 1, a), b)).astype(a.dtype)
+
+
+def shift(by):
+    """By 32 or more, or a negative distance, 0."""
+
+    def f(a, b):
+        a, b = jnp.broadcast_arrays(a, b)
+        inside = (b >= 0) & (b < 32)
+        return jnp.where(inside, by(a, jnp.where(inside, b, 0)), 0).astype(a.dtype)
+
+    return f
+
+
+for name, f in {
+    # Its slope in 0 may be anything from -1 to 1. That of Gavotte is 0, that of `jnp.abs` is 1.
+    "abs": lambda x: x * jnp.sign(x),
+    "add": jnp.add,
+    "add_any": jnp.add,
+    "and": jnp.bitwise_and,
+    "cos": jnp.cos,
+    "div": div,
+    "eq": jnp.equal,
+    "exp": jnp.exp,
+    "expm1": jnp.expm1,
+    "floor": jnp.floor,
+    "ge": jnp.greater_equal,
+    "gt": jnp.greater,
+    "le": jnp.less_equal,
+    "log": jnp.log,
+    "log1p": jnp.log1p,
+    "logistic": jax.nn.sigmoid,
+    "lt": jnp.less,
+    "max": jnp.maximum,
+    "min": jnp.minimum,
+    "mul": jnp.multiply,
+    "ne": jnp.not_equal,
+    "neg": jnp.negative,
+    "not": jnp.bitwise_not,
+    "or": jnp.bitwise_or,
+    "pow": power,
+    "rem": rem,
+    "shift_left": shift(lax.shift_left),
+    "shift_right_logical": shift(lax.shift_right_logical),
+    "sign": jnp.sign,
+    "sin": jnp.sin,
+    "sqrt": jnp.sqrt,
+    "stop_gradient": lax.stop_gradient,
+    "sub": jnp.subtract,
+    "tanh": jnp.tanh,
+    "xor": jnp.bitwise_xor,
+}.items():
+    elementwise(name, f)
+
+
+@primitive("select_n")
+def _(_, which, when_false, when_true):
+    assert which.dtype == np.bool_ and when_false.dtype == when_true.dtype
+    return jnp.where(which, when_true, when_false)
+
+
+@primitive("convert_element_type")
+def _(p, x):
+    """Floats to integers truncate and saturate, NaN is 0; between integers the bits stay; to bool is `x != 0`."""
+    to = DTYPES[p["dtype"]["dtype"]]
+    if to == np.bool_:
+        return x != 0
+    if is_float(x) and jnp.issubdtype(to, jnp.integer):
+        info = jnp.iinfo(to)
+        wide = jnp.trunc(lax.stop_gradient(x).astype(np.float64))
+        return jnp.where(jnp.isnan(wide), 0, jnp.clip(wide, info.min, info.max)).astype(to)
+    if {x.dtype.type, to} == {np.int32, np.uint32}:
+        return lax.bitcast_convert_type(x, to)
+    return x.astype(to)
+
+
+@primitive("bitcast_convert_type")
+def _(p, x):
+    to = DTYPES[p["dtype"]["dtype"]]
+    return x if x.dtype == to else lax.bitcast_convert_type(x, to)
+
+
+@primitive("threefry2x32")
+def _(_, *words):
+    assert all(word.dtype == np.uint32 for word in words)
+    # JAX's rule for batches wants all operands to have the new axis, or none: the sum has it where one has.
+    same = 0 * sum(words)
+    return threefry2x32_p.bind(*(word + same for word in words))
+
+
+# Movement.
+
+
+@primitive("broadcast_in_dim")
+def _(p, x):
+    return lax.broadcast_in_dim(x, p["shape"], p["dims"])
+
+
+@primitive("transpose")
+def _(p, x):
+    return jnp.transpose(x, p["axes"])
+
+
+@primitive("reshape")
+def _(p, x):
+    return jnp.reshape(x, p["shape"])
+
+
+@primitive("concatenate")
+def _(p, *xs):
+    return jnp.concatenate(xs, axis=p["axis"])
+
+
+@primitive("slice")
+def _(p, x):
+    return x[tuple(slice(*bounds) for bounds in zip(p["start"], p["limit"], p["stride"]))]
+
+
+@primitive("pad")
+def _(p, x, value):
+    """The array's elements set where they stand among the values. (JAX 0.10.2 cannot transpose its own `pad` in the
+    value alone.)"""
+    assert x.dtype == value.dtype and value.ndim == 0
+    shape, places = [], []
+    for extent, low, high, gap in zip(x.shape, p["low"], p["high"], p["interior"]):
+        span = extent + max(extent - 1, 0) * gap
+        shape.append(low + span + high)
+        places.append(slice(low, low + span, gap + 1))
+    return jnp.broadcast_to(value, shape).at[tuple(places)].set(x)
+
+
+# From nothing.
+
+
+@primitive("iota")
+def _(p):
+    return lax.broadcasted_iota(DTYPES[p["dtype"]["dtype"]], p["shape"], p["axis"])
+
+
+@primitive("dim_value")
+def _(p):
+    return jnp.asarray(p["dim"], DTYPES[p["dtype"]["dtype"]])
+
+
+@primitive("zeros")
+def _(p):
+    return jnp.zeros(p["shape"], DTYPES[p["dtype"]["dtype"]])
+
+
+# Reductions and contractions.
+
+
+def least(dtype):
+    """The maximum of nothing."""
+    return -np.inf if jnp.issubdtype(dtype, jnp.floating) else jnp.iinfo(dtype).min
+
+
+@primitive("reduce_sum")
+def _(p, x):
+    return jnp.sum(x, axis=tuple(p["axes"]), dtype=x.dtype)
+
+
+@primitive("reduce_max")
+def _(p, x):
+    axes = tuple(p["axes"])
+    if 0 in (x.shape[axis] for axis in axes):
+        shape = [extent for axis, extent in enumerate(x.shape) if axis not in axes]
+        return jnp.full(shape, least(x.dtype), x.dtype)
+    return jnp.max(x, axis=axes)
+
+
+@primitive("argmax")
+def _(p, x):
+    return jnp.argmax(x, axis=p["axis"]).astype(np.int32)
+
+
+@primitive("dot_general")
+def _(p, a, b):
+    """By naming the axes: batch, what is left of the first operand, what is left of the second."""
+    names = iter(range(a.ndim + b.ndim))
+    left, right = [None] * a.ndim, [None] * b.ndim
+    for i, j in list(zip(*p["batch"])) + list(zip(*p["contract"])):
+        left[i] = right[j] = next(names)
+    batch = [left[axis] for axis in p["batch"][0]]
+    for axes in (left, right):
+        axes[:] = [next(names) if axis is None else axis for axis in axes]
+    contracted = [left[axis] for axis in p["contract"][0]]
+    free = [axis for axis in left + right if axis not in batch and axis not in contracted]
+    return jnp.einsum(a, left, b, right, batch + free, precision=lax.Precision.HIGHEST)
+
+
+# By number.
+
+
+def shared(f, p):
+    """`f` of the remaining axes, for every place along the first `shared` ones."""
+    return functools.reduce(lambda f, _: jax.vmap(f), range(p.get("shared", 0)), f)
+
+
+@primitive("gather")
+def _(p, x, ids, *_):
+    """The numbers' axes take the place of `axis`; the other two arrays of segments say the same by segment."""
+    return shared(lambda x, ids: jnp.take(x, ids, axis=p["axis"] - p.get("shared", 0)), p)(x, ids)
+
+
+@primitive("scatter_add")
+def _(p, x, ids, updates):
+    before = (slice(None),) * (p["axis"] - p.get("shared", 0))
+    return shared(lambda x, ids, updates: x.at[before + (ids,)].add(updates), p)(x, ids, updates)
+
+
+@primitive("segment_sum")
+def _(_, data, ids, offsets, order):
+    return jax.ops.segment_sum(data, ids, num_segments=offsets.shape[0] - 1)
+
+
+@primitive("segment_max")
+def _(_, data, ids, offsets, order):
+    """By a mask of members: the largest of every row, the least value where the mask is empty."""
+    mask = ids[None, :] == jnp.arange(offsets.shape[0] - 1, dtype=ids.dtype)[:, None]
+    mask = mask.reshape(mask.shape + (1,) * (data.ndim - 1))
+    return jnp.max(jnp.where(mask, data[None], jnp.asarray(least(data.dtype), data.dtype)), axis=1)

@@ -1,0 +1,225 @@
+//! How far two right computations of one program may be apart.
+//!
+//! The suite compares four ways to compute that round in their own order and approximate functions in their own way.
+//! What that may change is measured, not guessed: the reference interpreter runs the program again, with a random
+//! rounding error in everything that rounds, and the results' spread is what rounding can do to each element. A
+//! cancellation spreads wide and is allowed much; a well conditioned element is allowed a few units in the last place.
+//!
+//! Source: Parker, *Monte Carlo arithmetic* (UCLA technical report CSD-970002, 1997).
+
+use crate::arrays::{from_numbers, numbers};
+use gavotte_core::aval::{DType, Literal};
+use gavotte_core::device::HostArray;
+use gavotte_core::ir::{Atom, Eqn, Kind, Program};
+
+/// What an equation of a primitive does to exactness.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Rounding {
+    /// Every way to compute it gives the same bits: moves, selections, comparisons, everything on integers.
+    Exact,
+    /// One operation, which IEEE 754 rounds correctly, or nearly so.
+    Rounded,
+    /// A sum of many terms in an order that is not said, or an approximated function.
+    Approximate,
+}
+
+/// Float operations that give one of their operands, a sign, or a number that no rounding touches.
+const EXACT: &[&str] = &["abs", "floor", "max", "min", "neg", "rem", "select_n", "sign", "stop_gradient", "zeros"];
+/// Conversions round, and do so in one way; the others only move, or find, elements.
+const EXACT_BESIDE_MAPS: &[&str] = &["bitcast_convert_type", "convert_element_type", "reduce_max", "segment_max"];
+/// Correctly rounded.
+const ROUNDED: &[&str] = &["add", "add_any", "div", "mul", "sqrt", "sub"];
+
+impl Rounding {
+    /// That of an equation.
+    pub fn of(eqn: &Eqn) -> Rounding {
+        let name = eqn.prim.name();
+        if !eqn.outs.iter().any(|binder| binder.aval.dtype.is_float()) || EXACT.contains(&name) {
+            return Rounding::Exact;
+        }
+        match eqn.prim.kind() {
+            Kind::View | Kind::Reshape | Kind::Generate => Rounding::Exact,
+            _ if EXACT_BESIDE_MAPS.contains(&name) => Rounding::Exact,
+            _ if ROUNDED.contains(&name) => Rounding::Rounded,
+            _ => Rounding::Approximate,
+        }
+    }
+}
+
+/// Relative error that is allowed beside the spread, by the narrowest floating type that the program computes in.
+const CLOSE: [f64; 2] = [1e-5, 1e-9];
+/// Relative error of a single correctly rounded operation: four units in the last place.
+const ULPS: f64 = 4.0;
+/// Relative size of the random errors, in units in the last place: what the worst approximation of a function makes.
+const ERROR: [f64; 3] = [0.0, 1.0, 16.0];
+/// Runs with random errors, and how many times their spread is allowed.
+const RUNS: u64 = 3;
+const SPREADS: f64 = 4.0;
+
+fn epsilon(dtype: DType) -> f64 {
+    if dtype == DType::F64 { f64::EPSILON } else { f32::EPSILON.into() }
+}
+
+/// What each element of each result may differ by.
+#[derive(Clone, Debug)]
+pub struct Allowance {
+    relative: f64,
+    spread: Vec<Vec<f64>>,
+}
+
+impl Allowance {
+    /// For a program at these inputs: arguments, then constants. Its sizes are numbers.
+    pub fn of(program: &Program, inputs: &[HostArray]) -> Allowance {
+        let program = program.inlined();
+        let worst = program.eqns.iter().map(Rounding::of).max().unwrap_or(Rounding::Exact);
+        let is_f32 = program.binders().any(|binder| binder.aval.dtype == DType::F32)
+            || program.eqns.iter().flat_map(|eqn| &eqn.ins).any(|atom| matches!(atom, Atom::Literal(Literal::F32(_))));
+        let narrowest = if is_f32 { DType::F32 } else { DType::F64 };
+        let relative = match worst {
+            Rounding::Exact => 0.0,
+            Rounding::Rounded if program.eqns.len() == 1 => ULPS * epsilon(narrowest),
+            _ => CLOSE[usize::from(!is_f32)],
+        };
+        let wanted = run_with_errors(&program, inputs, None);
+        let mut spread: Vec<Vec<f64>> = wanted.iter().map(|array| vec![0.0; array.len()]).collect();
+        if worst > Rounding::Exact {
+            for run in 0..RUNS {
+                let found = run_with_errors(&program, inputs, Some(run));
+                for ((spread, found), wanted) in spread.iter_mut().zip(&found).zip(&wanted) {
+                    let pairs = numbers(found).into_iter().zip(numbers(wanted));
+                    for (spread, (found, wanted)) in spread.iter_mut().zip(pairs) {
+                        *spread = spread.max(if found == wanted { 0.0 } else { (found - wanted).abs() });
+                    }
+                }
+            }
+        }
+        Allowance { relative, spread }
+    }
+
+    /// What element `i` of result `result` may differ by from `wanted`.
+    pub fn at(&self, result: usize, i: usize, wanted: f64) -> f64 {
+        let spread = self.spread.get(result).and_then(|spread| spread.get(i)).copied().unwrap_or(0.0);
+        // Numbers below the normal ones may be flushed to zero.
+        self.relative * wanted.abs() + SPREADS * spread + if self.relative > 0.0 { 1e-37 } else { 0.0 }
+    }
+
+    /// How many elements may differ by so much that they say nothing.
+    pub fn meaningless(&self, wanted: &[HostArray]) -> usize {
+        let of = |(result, array): (usize, &HostArray)| {
+            let wild = |(i, x): (usize, f64)| x.is_finite() && self.at(result, i, x) > 1e-3 * (1.0 + x.abs());
+            numbers(array).into_iter().enumerate().filter(|pair| wild(*pair)).count()
+        };
+        wanted.iter().enumerate().map(of).sum()
+    }
+
+    /// How `found` differs from `wanted`, if it does by more than it may. Integers, `bool`s, types and what is not
+    /// finite must be equal.
+    pub fn difference(&self, found: &[HostArray], wanted: &[HostArray]) -> Option<String> {
+        if found.len() != wanted.len() {
+            return Some(format!("{} results, not {}", found.len(), wanted.len()));
+        }
+        found.iter().zip(wanted).enumerate().find_map(|(result, (found, wanted))| {
+            if (found.dtype(), found.shape()) != (wanted.dtype(), wanted.shape()) {
+                return Some(format!("result {result}: {found:?}, not {wanted:?}"));
+            }
+            let is_float = found.dtype().is_float();
+            let pairs = numbers(found).into_iter().zip(numbers(wanted)).enumerate();
+            let apart = pairs.into_iter().find(|(i, (a, b))| {
+                let allowed = if is_float && b.is_finite() { self.at(result, *i, *b) } else { 0.0 };
+                // A difference that is NaN does not fit.
+                let fits = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= allowed;
+                !fits
+            });
+            apart.map(|(i, (a, b))| {
+                let allowed = self.at(result, i, b);
+                format!("result {result}, element {i}: {a:?}, not {b:?} ± {allowed:e}\n  {found:?}\n  {wanted:?}")
+            })
+        })
+    }
+}
+
+/// What the interpreter computes, with random errors of this seed.
+fn run_with_errors(program: &Program, inputs: &[HostArray], seed: Option<u64>) -> Vec<HostArray> {
+    let mut env: Vec<Option<HostArray>> = vec![None; program.n_var()];
+    for (binder, array) in program.args.iter().chain(&program.consts).zip(inputs) {
+        env[binder.var.index()] = Some(array.clone());
+    }
+    let read = |atom: Atom, env: &[Option<HostArray>]| match atom {
+        Atom::Var(var) => env[var.index()].clone().expect("a verified program binds before it reads"),
+        Atom::Literal(literal) => HostArray::scalar(literal),
+    };
+    for eqn in &program.eqns {
+        let mut ins: Vec<HostArray> = eqn.ins.iter().map(|atom| read(*atom, &env)).collect();
+        let size = ERROR[Rounding::of(eqn) as usize];
+        let spoil = |array: HostArray| match seed {
+            Some(seed) if size > 0.0 && array.dtype().is_float() => spoiled(&array, size, seed),
+            _ => array,
+        };
+        // A sum is as wrong as its terms: they may cancel.
+        if !matches!(eqn.prim.kind(), Kind::Map { .. }) {
+            ins = ins.into_iter().map(spoil).collect();
+        }
+        let outs = eqn.prim.eval(&ins.iter().collect::<Vec<_>>(), &eqn.params);
+        for (binder, array) in eqn.outs.iter().zip(outs) {
+            env[binder.var.index()] = Some(spoil(array));
+        }
+    }
+    program.outs.iter().map(|atom| read(*atom, &env)).collect()
+}
+
+/// Every element with a relative error of at most `size` units in the last place. Equal arrays get equal errors, as
+/// equal computations do.
+fn spoiled(array: &HostArray, size: f64, seed: u64) -> HostArray {
+    let step = size * epsilon(array.dtype());
+    let error = |(i, x): (usize, f64)| {
+        let mut random = crate::arrays::Random::new(x.to_bits() ^ (i as u64).rotate_left(32) ^ seed);
+        x + x * step * random.float()
+    };
+    let spoiled: Vec<f64> = numbers(array).into_iter().enumerate().map(error).collect();
+    from_numbers(&array.shape(), array.dtype(), &spoiled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gavotte_core::ir::parse;
+
+    fn program(text: &str) -> Program {
+        parse(text, gavotte::registry()).expect("it is well formed")
+    }
+
+    #[test]
+    fn moves_are_exact_and_single_operations_nearly_so() {
+        let x = HostArray::new(&[2], vec![0.1f32, -3.0]);
+        let of = |line: &str| {
+            let text = format!("program @f(%0: f32[2]) -> (f32[2]) {{\n  {line}\n  return %1\n}}\n");
+            Allowance::of(&program(&text), std::slice::from_ref(&x)).at(0, 0, 1.0)
+        };
+        assert_eq!(of("%1: f32[2] = neg %0"), 0.0);
+        assert_eq!(of("%1: f32[2] = max %0, 0.5f32"), 0.0);
+        assert!(of("%1: f32[2] = mul %0, %0") < 6e-7);
+        assert!((1e-5..2e-5).contains(&of("%1: f32[2] = tanh %0")));
+    }
+
+    #[test]
+    fn a_cancellation_is_allowed_what_its_terms_are() {
+        let text = "program @f(%0: f32[2]) -> (f32[]) {\n  %1: f32[] = reduce_sum %0 {axes=[0]}\n  return %1\n}\n";
+        let at = |a: f32, b: f32| {
+            Allowance::of(&program(text), &[HostArray::new(&[2], vec![a, b])]).at(0, 0, f64::from(a + b))
+        };
+        assert!(at(1000.0, -999.999) > 1e-4, "{}", at(1000.0, -999.999));
+        assert!(at(0.5, 0.25) < 3e-5);
+    }
+
+    #[test]
+    fn what_is_not_finite_must_be_equal() {
+        let text = "program @f(%0: f32[1]) -> (f32[1]) {\n  %1: f32[1] = exp %0\n  return %1\n}\n";
+        let allowance = Allowance::of(&program(text), &[HostArray::new(&[1], vec![0.0f32])]);
+        let [one, nan, inf] = [1.0, f32::NAN, f32::INFINITY].map(|x| HostArray::new(&[1], vec![x]));
+        let differ = |a: &HostArray, b: &HostArray| {
+            allowance.difference(std::slice::from_ref(a), std::slice::from_ref(b)).is_some()
+        };
+        assert!(differ(&one, &nan) && differ(&nan, &one) && differ(&inf, &nan) && differ(&one, &inf));
+        assert!(!differ(&nan, &nan) && !differ(&inf, &inf));
+    }
+}
