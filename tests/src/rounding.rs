@@ -112,6 +112,13 @@ impl Allowance {
         wanted.iter().enumerate().map(of).sum()
     }
 
+    /// How many elements of floating results differ by more than the relative error alone, which their spread explains.
+    pub fn explained(&self, found: &[HostArray], wanted: &[HostArray]) -> usize {
+        let far = |(a, b): (f64, f64)| a.is_finite() && (a - b).abs() > self.relative * b.abs() + 1e-37;
+        let pairs = found.iter().zip(wanted).filter(|(found, _)| found.dtype().is_float());
+        pairs.map(|(a, b)| numbers(a).into_iter().zip(numbers(b)).filter(|pair| far(*pair)).count()).sum()
+    }
+
     /// How `found` differs from `wanted`, if it does by more than it may. Integers, `bool`s, types and what is not
     /// finite must be equal.
     pub fn difference(&self, found: &[HostArray], wanted: &[HostArray]) -> Option<String> {

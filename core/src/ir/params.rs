@@ -5,6 +5,7 @@ use crate::error::TypeError;
 use crate::ir::Program;
 use indexmap::IndexMap;
 use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// One attribute.
@@ -85,12 +86,32 @@ impl From<Arc<Program>> for Attr {
     }
 }
 
+impl Hash for Attr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Attr::Dim(dim) => dim.hash(state),
+            Attr::Literal(literal) => literal.hash(state),
+            Attr::DType(dtype) => dtype.hash(state),
+            Attr::Word(word) => word.hash(state),
+            Attr::List(attrs) => attrs.hash(state),
+            // Equal programs are as long; that tells most others from them.
+            Attr::Program(program) => program.eqns.len().hash(state),
+        }
+    }
+}
+
 /// Attributes by name, sorted by name.
 ///
 /// The getters panic where the attribute is missing or of another form. `abstract_eval` uses the `try_…` forms; it
 /// has run before any other rule does.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Params(IndexMap<Cow<'static, str>, Attr>);
+
+impl Hash for Params {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.iter().for_each(|pair| pair.hash(state));
+    }
+}
 
 impl Params {
     /// No attributes.

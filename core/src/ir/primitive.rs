@@ -247,7 +247,7 @@ pub struct Simplify<'a> {
     /// Types of its operands.
     pub ins: &'a [Aval],
     /// The equation that makes an operand, where one does.
-    pub definition: &'a dyn Fn(usize) -> Option<Eqn>,
+    pub definition: &'a dyn Fn(usize) -> Option<&'a Eqn>,
 }
 
 impl Simplify<'_> {

@@ -231,22 +231,22 @@ impl Program {
 
     /// The same program without the equations that no result needs, but for those with an effect. An equation of several
     /// outputs stays whole as long as one is read; arguments and constants stay: callers know them by their places.
-    pub fn pruned(&self) -> Program {
+    pub fn pruned(mut self) -> Program {
         let mut live = vec![false; self.n_var()];
         let mark = |atoms: &[Atom], live: &mut [bool]| {
             atoms.iter().filter_map(|atom| atom.var()).for_each(|var| live[var.index()] = true);
         };
         mark(&self.outs, &mut live);
-        let mut eqns: Vec<Eqn> = vec![];
-        for eqn in self.eqns.iter().rev() {
-            if eqn.outs.iter().any(|binder| live[binder.var.index()]) || eqn.has_effect() {
+        let mut stays = vec![false; self.eqns.len()];
+        for (eqn, stays) in self.eqns.iter().zip(&mut stays).rev() {
+            *stays = eqn.outs.iter().any(|binder| live[binder.var.index()]) || eqn.has_effect();
+            if *stays {
                 mark(&eqn.ins, &mut live);
-                eqns.push(eqn.clone());
             }
         }
-        eqns.reverse();
-        let Program { name, args, consts, outs, facts, .. } = self.clone();
-        Program { name, args, consts, eqns, outs, facts }.renumbered()
+        let mut stays = stays.into_iter();
+        self.eqns.retain(|_| stays.next().unwrap_or(true));
+        self.renumbered()
     }
 
     /// The same program with its constants as arguments in front of its own: what it computes depends on its arguments
@@ -284,21 +284,20 @@ impl Program {
 
     /// The same program with every call replaced by its program: what transformations begin with.
     pub fn inlined(&self) -> Program {
-        self.inlined_where(&|kind| kind == Kind::Call)
+        self.clone().inlined_where(&|kind| kind == Kind::Call)
     }
 
     /// The same program with every nested program of these kinds put in the place of its equation.
-    pub(crate) fn inlined_where(&self, kinds: &dyn Fn(Kind) -> bool) -> Program {
-        if !self.eqns.iter().any(|eqn| kinds(eqn.prim.kind())) {
-            return self.clone().renumbered();
+    pub(crate) fn inlined_where(mut self, kinds: &dyn Fn(Kind) -> bool) -> Program {
+        if self.eqns.iter().any(|eqn| kinds(eqn.prim.kind())) {
+            let mut next = self.n_var() as u32;
+            let mut names: Vec<Option<Atom>> = vec![None; self.n_var()];
+            let mut eqns = Vec::with_capacity(self.eqns.len());
+            inline_into(&self.eqns, kinds, &mut names, &mut next, &mut eqns, Location::default());
+            self.outs.iter_mut().for_each(|atom| *atom = resolve(*atom, &names));
+            self.eqns = eqns;
         }
-        let mut eqns = Vec::with_capacity(self.eqns.len());
-        let mut next = self.n_var() as u32;
-        let mut names: Vec<Option<Atom>> = vec![None; self.n_var()];
-        inline_into(&self.eqns, kinds, &mut names, &mut next, &mut eqns, Location::default());
-        let outs = self.outs.iter().map(|atom| resolve(*atom, &names)).collect();
-        let Program { name, args, consts, facts, .. } = self.clone();
-        Program { name, args, consts, eqns, outs, facts }.renumbered()
+        self.renumbered()
     }
 }
 

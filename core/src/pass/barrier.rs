@@ -7,10 +7,10 @@ use crate::ir::{Kind, Program};
 use crate::pass::names::Names;
 
 /// Drops barriers.
-pub(super) fn run(program: &Program) -> Program {
-    let mut names = Names::new(program);
+pub(super) fn run(mut program: Program) -> Program {
+    let mut names = Names::new(&program);
     let mut eqns = Vec::with_capacity(program.eqns.len());
-    for eqn in &program.eqns {
+    for eqn in std::mem::take(&mut program.eqns) {
         let eqn = names.read(eqn);
         if eqn.prim.kind() != Kind::Barrier {
             eqns.push(eqn);

@@ -5,35 +5,47 @@
 
 use crate::ir::{Atom, Eqn, Program};
 use crate::pass::names::Names;
+use smallvec::SmallVec;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Computes equal equations once.
-pub(super) fn run(program: &Program) -> Program {
-    let mut names = Names::new(program);
+pub(super) fn run(mut program: Program) -> Program {
+    let mut names = Names::new(&program);
     let mut eqns: Vec<Eqn> = Vec::with_capacity(program.eqns.len());
-    // The text finds the candidate; equality decides, as text does not tell one NaN from another.
-    let mut first: HashMap<String, usize> = HashMap::with_capacity(program.eqns.len());
-    for eqn in &program.eqns {
+    // The hash finds the candidates; equality decides.
+    let mut seen: HashMap<u64, SmallVec<[usize; 1]>> = HashMap::with_capacity(program.eqns.len());
+    for eqn in std::mem::take(&mut program.eqns) {
         let eqn = names.read(eqn);
         if eqn.has_effect() {
             eqns.push(eqn);
             continue;
         }
-        let at = *first.entry(key(&eqn)).or_insert(eqns.len());
-        match eqns.get(at) {
-            Some(same) if same.ins == eqn.ins && same.params == eqn.params => {
+        let places = seen.entry(key(&eqn)).or_default();
+        match places.iter().map(|at| &eqns[*at]).find(|other| is_same(other, &eqn)) {
+            Some(same) => {
                 for (binder, kept) in eqn.outs.iter().zip(&same.outs) {
                     names.replace(binder.var, Atom::Var(kept.var));
                 }
             }
-            _ => eqns.push(eqn),
+            None => {
+                places.push(eqns.len());
+                eqns.push(eqn);
+            }
         }
     }
     names.finish(program, eqns)
 }
 
-/// The text of an equation without what it binds.
-fn key(eqn: &Eqn) -> String {
-    let Eqn { prim, params, ins, location, .. } = eqn.clone();
-    Eqn { prim, params, ins, location, outs: Default::default() }.to_string()
+/// A hash of everything but what an equation binds.
+fn key(eqn: &Eqn) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    eqn.prim.name().hash(&mut hasher);
+    eqn.ins.hash(&mut hasher);
+    eqn.params.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn is_same(a: &Eqn, b: &Eqn) -> bool {
+    a.prim.name() == b.prim.name() && a.ins == b.ins && a.params == b.params
 }

@@ -7,6 +7,6 @@
 use crate::ir::Program;
 
 /// Drops equations that no result needs.
-pub(super) fn run(program: &Program) -> Program {
+pub(super) fn run(program: Program) -> Program {
     program.pruned()
 }

@@ -12,10 +12,10 @@ use crate::pass::names::Names;
 use smallvec::SmallVec;
 
 /// Computes scalars whose operands are all literals.
-pub(super) fn run(program: &Program) -> Program {
-    let mut names = Names::new(program);
+pub(super) fn run(mut program: Program) -> Program {
+    let mut names = Names::new(&program);
     let mut eqns = Vec::with_capacity(program.eqns.len());
-    for eqn in &program.eqns {
+    for eqn in std::mem::take(&mut program.eqns) {
         let eqn = names.read(eqn);
         match literals(&eqn) {
             Some(literals) => {

@@ -6,6 +6,6 @@
 use crate::ir::{Kind, Program};
 
 /// Puts nested programs in the place of their calls.
-pub(super) fn run(program: &Program) -> Program {
+pub(super) fn run(program: Program) -> Program {
     program.inlined_where(&|kind| matches!(kind, Kind::Call | Kind::Custom))
 }

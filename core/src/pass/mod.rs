@@ -14,7 +14,7 @@ mod inline;
 mod names;
 mod simplify;
 
-use crate::ir::{Eqn, Kind, Program, verify};
+use crate::ir::{Kind, Program, verify};
 use std::time::{Duration, Instant};
 
 /// A rewriting of programs. Its name is its file, its folder of file tests and its label in timings.
@@ -25,21 +25,20 @@ pub struct Pass {
     /// What it does, in a line.
     pub about: &'static str,
     /// Does it to a program, not to those within it.
-    pub run: fn(&Program) -> Program,
+    pub run: fn(Program) -> Program,
 }
 
 impl Pass {
     /// Does it to the programs of loops and branches, then to the program.
     pub fn apply(&self, program: &Program) -> Program {
-        let holds = |eqn: &Eqn| eqn.prim.kind() == Kind::Control;
-        if !program.eqns.iter().any(holds) {
-            return (self.run)(program);
-        }
-        let mut program = program.clone();
-        for eqn in program.eqns.iter_mut().filter(|eqn| holds(eqn)) {
+        self.apply_to(program.clone())
+    }
+
+    fn apply_to(&self, mut program: Program) -> Program {
+        for eqn in program.eqns.iter_mut().filter(|eqn| eqn.prim.kind() == Kind::Control) {
             eqn.params = eqn.params.map_programs(&|nested| self.apply(nested));
         }
-        (self.run)(&program)
+        (self.run)(program)
     }
 }
 
@@ -79,7 +78,7 @@ pub fn optimize_with(program: &Program, observer: &mut dyn FnMut(&Pass, &Program
     let passes = PIPELINE.iter().map(|name| find(name).expect("the pipeline names passes of the table"));
     passes.fold(program.clone(), |program, pass| {
         let start = Instant::now();
-        let result = pass.apply(&program);
+        let result = pass.apply_to(program);
         let took = start.elapsed();
         if cfg!(debug_assertions)
             && let Err(error) = verify(&result)

@@ -23,16 +23,15 @@ impl Names {
     }
 
     /// The equation with what stands for its operands.
-    pub(super) fn read(&self, eqn: &Eqn) -> Eqn {
-        let mut eqn = eqn.clone();
+    pub(super) fn read(&self, mut eqn: Eqn) -> Eqn {
         eqn.ins.iter_mut().for_each(|atom| *atom = self.of(*atom));
         eqn
     }
 
     /// The program with these equations and with what stands for its results.
-    pub(super) fn finish(self, program: &Program, eqns: Vec<Eqn>) -> Program {
-        let outs = program.outs.iter().map(|atom| self.of(*atom)).collect();
-        let Program { name, args, consts, facts, .. } = program.clone();
-        Program { name, args, consts, eqns, outs, facts }.renumbered()
+    pub(super) fn finish(self, mut program: Program, eqns: Vec<Eqn>) -> Program {
+        program.outs.iter_mut().for_each(|atom| *atom = self.of(*atom));
+        program.eqns = eqns;
+        program.renumbered()
     }
 }

@@ -6,25 +6,28 @@
 
 use crate::aval::{Aval, Literal};
 use crate::ir::structural::ZEROS;
-use crate::ir::{Atom, Binder, Eqn, Params, Program, Rewrite, Simplify, atom_aval, with_facts_of};
+use crate::ir::{Atom, Binder, Eqn, Params, Program, Rewrite, Simplify, Var, atom_aval, with_facts_of};
 use crate::pass::names::Names;
 
 /// More rewrites of one equation than any chain of rules needs: two rules that undo each other.
 const MAX_REWRITES: usize = 32;
 
 /// Replaces equations by what their primitives know to be less work.
-pub(super) fn run(program: &Program) -> Program {
-    with_facts_of(program, || simplified(program))
+pub(super) fn run(program: Program) -> Program {
+    let Program { name, args, consts, facts, .. } = &program;
+    let (name, args, consts, facts) = (name.clone(), args.clone(), consts.clone(), facts.clone());
+    let head = Program { name, args, consts, eqns: vec![], outs: vec![], facts };
+    with_facts_of(&head, || simplified(program))
 }
 
-fn simplified(program: &Program) -> Program {
-    let mut names = Names::new(program);
+fn simplified(mut program: Program) -> Program {
+    let mut names = Names::new(&program);
     let avals = program.avals();
     let mut eqns: Vec<Eqn> = Vec::with_capacity(program.eqns.len());
     let mut made_by: Vec<Option<usize>> = vec![None; program.n_var()];
-    for eqn in &program.eqns {
+    for eqn in std::mem::take(&mut program.eqns) {
         match simplest(names.read(eqn), &avals, &eqns, &made_by) {
-            Simplest::Atom(atom) => names.replace(eqn.outs[0].var, atom),
+            Simplest::Atom(var, atom) => names.replace(var, atom),
             Simplest::Eqn(eqn) => {
                 eqn.outs.iter().for_each(|binder| made_by[binder.var.index()] = Some(eqns.len()));
                 eqns.push(*eqn);
@@ -36,19 +39,19 @@ fn simplified(program: &Program) -> Program {
 
 /// What an equation comes to.
 enum Simplest {
-    /// Its one output is this atom.
-    Atom(Atom),
+    /// For its one output stands this atom.
+    Atom(Var, Atom),
     /// An equation that binds the same variables.
     Eqn(Box<Eqn>),
 }
 
 fn simplest(mut eqn: Eqn, avals: &[Aval], eqns: &[Eqn], made_by: &[Option<usize>]) -> Simplest {
     // A rewrite stands for one output.
-    let [Binder { aval: out, .. }] = &eqn.outs[..] else { return Simplest::Eqn(Box::new(eqn)) };
-    let out = out.clone();
+    let [Binder { var, aval: out }] = &eqn.outs[..] else { return Simplest::Eqn(Box::new(eqn)) };
+    let (var, out) = (*var, out.clone());
     for _ in 0..MAX_REWRITES {
         let ins: Vec<Aval> = eqn.ins.iter().map(|atom| atom_aval(*atom, avals)).collect();
-        let definition = |i: usize| eqns.get(made_by[eqn.ins.get(i)?.var()?.index()]?).cloned();
+        let definition = |i: usize| eqns.get(made_by[eqn.ins.get(i)?.var()?.index()]?);
         let rewrite = eqn.prim.simplify(&Simplify { eqn: &eqn, ins: &ins, definition: &definition });
         let atom = match rewrite {
             None => return Simplest::Eqn(Box::new(eqn)),
@@ -73,7 +76,7 @@ fn simplest(mut eqn: Eqn, avals: &[Aval], eqns: &[Eqn], made_by: &[Option<usize>
         };
         let found = atom_aval(atom, avals);
         assert!(found == out, "simplifying `{eqn}` to {atom}: {found}: the rule must keep the type");
-        return Simplest::Atom(atom);
+        return Simplest::Atom(var, atom);
     }
     panic!("simplifying `{eqn}` does not come to an end: two rules undo each other")
 }

@@ -52,7 +52,7 @@ pub(super) fn check_takes(what: &str, program: &Program, ins: &[Aval]) -> Result
     Ok(())
 }
 
-/// A nested program that `f` records from the arguments of `program` and `more`.
+/// What `f` records with arguments of these types, under the name of the program that it transforms.
 pub(super) fn retrace(
     program: &Program,
     suffix: &str,
