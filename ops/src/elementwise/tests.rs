@@ -90,7 +90,7 @@ fn simplified(body: &str, out: &str) -> Option<String> {
         .collect();
     let definition = |i: usize| {
         let var = eqn.ins[i].var()?;
-        program.eqns.iter().find(|eqn| eqn.outs.iter().any(|binder| binder.var == var)).cloned()
+        program.eqns.iter().find(|eqn| eqn.outs.iter().any(|binder| binder.var == var))
     };
     let rewrite = eqn.prim.simplify(&Simplify { eqn, ins: &ins, definition: &definition })?;
     Some(match rewrite {
