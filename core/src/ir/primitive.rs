@@ -63,8 +63,15 @@ pub trait Primitive: fmt::Debug + Sync {
     /// The outputs' values: slow, obvious, the oracle of every other implementation. Sizes are numbers here.
     fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray>;
 
-    /// Tangents of the outputs, `None` for zero. At least one operand has a tangent.
-    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>>;
+    /// Tangents of the outputs, `None` for zero. At least one operand has a tangent. Where nothing else is said, those of
+    /// [`Primitive::value_and_jvp`].
+    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
+        let Jvp { primals, tangents, params, .. } = *cx;
+        match self.value_and_jvp(&ValueAndJvp { primals, tangents, params }) {
+            Some((_, tangents)) => tangents,
+            None => panic!("{}: has no derivative", self.name()),
+        }
+    }
 
     /// The outputs and their tangents at once, for a primitive that computes both together or the outputs twice.
     fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {

@@ -6,8 +6,8 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::{add_any, move_axis, zeros};
 use gavotte_core::ir::{
-    Atom, Batch, Batched, Control, Derivative, Jvp, Kind, Linearize, Linearized, Params, Primitive, Program, Pushed,
-    Sample, Transpose, Value, ValueAndJvp, bind, interpret,
+    Atom, Batch, Batched, Control, Derivative, Kind, Linearize, Linearized, Params, Primitive, Program, Pushed, Sample,
+    Transpose, Value, ValueAndJvp, bind, interpret,
 };
 use gavotte_core::transform::{self, LinearProgram};
 use smallvec::SmallVec;
@@ -172,10 +172,6 @@ impl Primitive for Scan {
             stack(like, &rows)
         });
         carries.iter().map(|carry| HostArray::clone(carry)).chain(stacked).collect()
-    }
-    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
-        let Jvp { primals, tangents, params, .. } = *cx;
-        self.value_and_jvp(&ValueAndJvp { primals, tangents, params }).map_or_else(Vec::new, |(_, tangents)| tangents)
     }
     // the tangents are carried beside what they belong to
     fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {

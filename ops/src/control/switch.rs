@@ -8,8 +8,8 @@ use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::{
-    Atom, Batch, Batched, Control, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Pushed,
-    Sample, Transpose, Value, ValueAndJvp, bind, interpret,
+    Atom, Batch, Batched, Control, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Pushed, Sample,
+    Transpose, Value, ValueAndJvp, bind, interpret,
 };
 use gavotte_core::transform::{self, LinearProgram};
 use smallvec::SmallVec;
@@ -63,10 +63,6 @@ impl Primitive for Switch {
         let which = ins[0].as_slice::<i32>()[0].clamp(0, branches.len() as i32 - 1);
         let operands: Vec<Arc<HostArray>> = ins[1..].iter().map(|array| Arc::new((*array).clone())).collect();
         eval(&branches[which as usize], &operands).into_iter().map(Arc::unwrap_or_clone).collect()
-    }
-    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
-        let Jvp { primals, tangents, params, .. } = *cx;
-        self.value_and_jvp(&ValueAndJvp { primals, tangents, params }).map_or_else(Vec::new, |(_, tangents)| tangents)
     }
     // the derivative of the branch that is taken
     fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {

@@ -8,8 +8,8 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::structural::broadcast_in_dim;
 use gavotte_core::ir::{
-    Batch, Batched, Control, Jvp, Kind, Location, Params, Primitive, Program, Pushed, Sample, Transpose, Value,
-    ValueAndJvp, bind, bind1, refuse,
+    Batch, Batched, Control, Kind, Location, Params, Primitive, Program, Pushed, Sample, Transpose, Value, ValueAndJvp,
+    bind, bind1, refuse,
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -129,10 +129,6 @@ impl Primitive for While {
             carries = eval(&spec.body, &[body, &carries].concat());
         }
         carries.into_iter().map(Arc::unwrap_or_clone).collect()
-    }
-    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
-        let Jvp { primals, tangents, params, .. } = *cx;
-        self.value_and_jvp(&ValueAndJvp { primals, tangents, params }).map_or_else(Vec::new, |(_, tangents)| tangents)
     }
     // the tangents are carried beside what they belong to; the predicate has none
     fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {

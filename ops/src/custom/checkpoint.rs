@@ -15,12 +15,11 @@ use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::{
-    Atom, Batch, Batched, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Sample, Transpose,
+    Atom, Batch, Batched, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Pushed, Sample, Transpose,
     Value, ValueAndJvp, Var, bind, interpret, trace,
 };
 use gavotte_core::transform::{instantiate, jvp, linearize_with, transpose_call};
 use gavotte_core::tree::Tree;
-use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A function that reverse mode runs again.
@@ -138,10 +137,7 @@ impl Primitive for Checkpoint {
         evaluated(&params.program("program"), ins)
     }
     // the derivative of the program, a checkpoint too
-    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
-        run_jvp(cx.params, cx.primals, cx.tangents).1
-    }
-    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
         let (outs, tangents) = run_jvp(cx.params, cx.primals, cx.tangents);
         Some((outs.into(), tangents))
     }

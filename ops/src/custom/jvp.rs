@@ -11,11 +11,10 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::place_axis;
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Transpose, Value, ValueAndJvp, bind, interpret, trace,
+    Batch, Batched, Kind, Params, Primitive, Pushed, Sample, Transpose, Value, ValueAndJvp, bind, interpret, trace,
 };
 use gavotte_core::transform::transpose_call;
 use gavotte_core::tree::Tree;
-use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A function with a rule for its tangents.
@@ -98,10 +97,7 @@ impl Primitive for CustomJvp {
         evaluated(&params.program("program"), ins)
     }
     // what the rule says
-    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
-        run_rule(cx.params, cx.primals, cx.tangents).1
-    }
-    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
         let (outs, tangents) = run_rule(cx.params, cx.primals, cx.tangents);
         Some((outs.into(), tangents))
     }

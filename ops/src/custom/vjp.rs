@@ -13,12 +13,11 @@ use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{place_axis, reduce_sum};
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Sample, Transpose,
+    Batch, Batched, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Pushed, Sample, Transpose,
     Unsupported, Value, ValueAndJvp, bind, interpret, quietly, refuse, trace,
 };
 use gavotte_core::transform::{instantiate, jvp, transpose_call};
 use gavotte_core::tree::Tree;
-use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A function with a rule for its cotangents.
@@ -171,10 +170,7 @@ impl Primitive for CustomVjp {
         evaluated(&params.program("program"), ins)
     }
     // ∂f = bwdᵀ
-    fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
-        run_forward(cx.params, cx.primals, cx.tangents).1
-    }
-    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<(SmallVec<[Value; 1]>, Vec<Option<Value>>)> {
+    fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
         let (outs, tangents) = run_forward(cx.params, cx.primals, cx.tangents);
         Some((outs.into(), tangents))
     }

@@ -12,6 +12,7 @@ mod checks;
 mod judge;
 mod random;
 mod sampled;
+mod symbolic;
 mod types;
 
 use gavotte_tests::oracle::{Check, with_worker, workers};
