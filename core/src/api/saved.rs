@@ -145,7 +145,8 @@ impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
             consts,
             in_def,
             out_def,
-            options: Options { threads, check_nans, explain_misses },
+            // Code is made for the machine that loads the file.
+            options: Options { threads, check_nans, explain_misses, ..Options::default() },
             trace_time: Duration::ZERO,
             executable: OnceCell::new(),
         };
@@ -189,7 +190,7 @@ fn checksum(bytes: &[u8]) -> String {
 }
 
 fn payload(staged: &Staged, sizes: &Sizes) -> Result<Vec<u8>, String> {
-    let Options { threads, check_nans, explain_misses } = staged.options;
+    let Options { threads, check_nans, explain_misses, target: _ } = staged.options;
     let body = Body {
         program: staged.program.to_string(),
         arguments: staged.in_def.structure(),

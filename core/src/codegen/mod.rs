@@ -1,3 +1,4 @@
 //! Code generators: kernel IR to something that runs. Thin: they know scalar operations only.
 
 pub mod portable;
+pub mod x86;

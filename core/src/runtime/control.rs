@@ -4,11 +4,13 @@
 //! changes it from turn to turn; nothing is copied but what a turn gives back without having computed it.
 
 use crate::aval::{Aval, Literal, Sizes};
+use crate::codegen::x86::Code;
 use crate::device::HostArray;
 use crate::error::Error;
 use crate::ir::{Atom, Control, Var};
 use crate::kernel::{ControlStep, Lowered};
 use crate::runtime::cpu::{Frame, Team, run_steps};
+use crate::runtime::machine::StepCode;
 use crate::runtime::plan::{Buffers, Plan, bytes_of};
 use crate::with_data;
 
@@ -63,7 +65,11 @@ pub(super) struct ControlPlan {
 }
 
 impl ControlPlan {
-    pub(super) fn new(step: &ControlStep, sizes: &Sizes) -> Result<ControlPlan, Error> {
+    pub(super) fn new(
+        step: &ControlStep,
+        (codes, nested_codes): (&[Code], &[Vec<StepCode>]),
+        sizes: &Sizes,
+    ) -> Result<ControlPlan, Error> {
         let mut plan = ControlPlan {
             nested: vec![],
             bytes: 0,
@@ -87,7 +93,8 @@ impl ControlPlan {
         for (i, lowered) in step.nested.iter().enumerate() {
             let is_body = i + 1 == step.nested.len();
             let is_carry = |out: usize, arg: usize| is_body && out < n_carry && arg == first + out;
-            let nested = Plan::new(lowered, sizes, &is_carry)?;
+            let step_codes = nested_codes.get(i).map_or(&[][..], Vec::as_slice);
+            let nested = Plan::new(lowered, (codes, step_codes), sizes, &is_carry)?;
             plan.arenas.push(plan.bytes);
             plan.bytes += (nested.arena_bytes + nested.partial_bytes).next_multiple_of(64);
             let given: Vec<Given> =

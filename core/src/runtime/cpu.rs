@@ -1,9 +1,11 @@
 //! Running a plan on the processor: a team of threads goes through all steps, with a barrier after each.
 
 use crate::codegen::portable::{Access, Mode, OutOfBounds, Scratch, TileKernel};
+use crate::codegen::x86::Pages;
 use crate::error::Error;
 use crate::ir::Location;
 use crate::kernel::{Kernel, Step};
+use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{Buffers, Plan, Work};
 use crate::runtime::{control, interpreted};
 use smallvec::SmallVec;
@@ -68,16 +70,17 @@ impl Barrier {
 }
 
 /// What a team of threads shares.
-struct Shared {
+struct Shared<'p> {
     barrier: Barrier,
     failure: Mutex<Option<Error>>,
     has_failed: AtomicBool,
+    pages: &'p Pages,
 }
 
 /// One thread of a team.
 pub(super) struct Team<'t, 's> {
     thread: usize,
-    shared: &'t Shared,
+    shared: &'t Shared<'t>,
     scratch: &'s mut Scratch,
 }
 
@@ -108,10 +111,16 @@ impl Team<'_, '_> {
 ///
 /// # Safety
 /// `frame` must hold valid memory for every variable that the steps read or write, of the plan's sizes.
-pub(super) unsafe fn run(plan: &Plan, steps: &[Step], frame: &Frame, scratches: &mut [Scratch]) -> Result<(), Error> {
+pub(super) unsafe fn run(
+    plan: &Plan,
+    steps: &[Step],
+    pages: &Pages,
+    frame: &Frame,
+    scratches: &mut [Scratch],
+) -> Result<(), Error> {
     let n = scratches.len();
     let barrier = Barrier { n, waiting: AtomicUsize::new(0), generation: AtomicUsize::new(0) };
-    let shared = Shared { barrier, failure: Mutex::new(None), has_failed: AtomicBool::new(false) };
+    let shared = Shared { barrier, failure: Mutex::new(None), has_failed: AtomicBool::new(false), pages };
     let work = |thread: usize, scratch: &mut Scratch| {
         // SAFETY: by this function's contract.
         unsafe { run_steps(steps, plan, frame, &mut Team { thread, shared: &shared, scratch }) }
@@ -141,6 +150,10 @@ pub(super) unsafe fn run_steps(steps: &[Step], plan: &Plan, frame: &Frame, team:
             (Step::Kernel(kernel, location), Work::Tiles(tiles)) => {
                 // SAFETY: by this function's contract.
                 unsafe { run_kernel(kernel, *location, tiles, frame, team) }
+            }
+            (Step::Kernel(kernel, location), Work::Machine(work)) => {
+                // SAFETY: by this function's contract.
+                unsafe { run_machine(kernel, *location, work, frame, team) }
             }
             (Step::Control(step), Work::Control(control, at)) => {
                 // SAFETY: by this function's contract; the plan keeps the step's own memory for it.
@@ -181,6 +194,56 @@ unsafe fn run_kernel(kernel: &Kernel, location: Location, tiles: &TileKernel, fr
             unsafe { tiles.combine(&access) }
         }
     }
+}
+
+/// Runs this thread's share of a kernel's machine code.
+///
+/// # Safety
+/// As [`run_steps`].
+unsafe fn run_machine(kernel: &Kernel, location: Location, work: &MachineWork, frame: &Frame, team: &Team<'_, '_>) {
+    let n = team.shared.barrier.n;
+    let rows = match work.rows {
+        None if team.is_first() => 0..1,
+        None => return,
+        Some(rows) => {
+            let offsets = work.offsets.map(|input| {
+                let from = frame.pointers[kernel.inputs[input].0.index()].cast_const().cast::<i32>();
+                // SAFETY: the offsets of a segment loop hold one `i32` more than there are segments.
+                unsafe { std::slice::from_raw_parts(from, rows + 1) }
+            });
+            share_rows(rows, offsets, team.thread, n)
+        }
+    };
+    if rows.is_empty() {
+        return;
+    }
+    let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(var, _)| frame.pointers[var.index()]);
+    let mut table = work.table(arrays);
+    // SAFETY: the arrays are valid by this function's contract, and threads share no rows.
+    if let Err((position, extent)) = unsafe { work.run(team.shared.pages, &mut table, rows) } {
+        team.fail(Error::Call(format!("@{}: position {position} is not in 0..{extent}\n  at {location}", kernel.name)));
+    }
+}
+
+/// The rows of one thread, split by work.
+fn share_rows(rows: usize, offsets: Option<&[i32]>, thread: usize, n: usize) -> std::ops::Range<usize> {
+    let at = |thread: usize| match offsets {
+        None => rows * thread / n,
+        Some(_) if thread == n => rows,
+        Some(offsets) => {
+            let before = |row: usize| offsets[row].max(0) as u64 + 4 * row as u64;
+            let want = before(rows) * thread as u64 / n as u64;
+            let (mut low, mut high) = (0, rows);
+            while low < high {
+                let middle = (low + high) / 2;
+                if before(middle) < want { low = middle + 1 } else { high = middle }
+            }
+            low
+        }
+    };
+    // Shares never overlap, also where the offsets are not sorted (the kernel then says so).
+    let border = |thread: usize| (0..=thread).map(&at).max().unwrap_or(0);
+    border(thread)..border(thread + 1)
 }
 
 /// The units of one thread: neighbours, split by work.

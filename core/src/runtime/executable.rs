@@ -2,6 +2,7 @@
 
 use crate::aval::{Aval, Literal, Sizes};
 use crate::codegen::portable::Scratch;
+use crate::codegen::x86;
 use crate::device::{Buffer, HostArray};
 use crate::error::Error;
 use crate::ir::{Atom, Binder, Program, Value, check_facts};
@@ -10,6 +11,7 @@ use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
 use crate::runtime::cpu::{self, Frame};
 use crate::runtime::empty::EmptySizes;
+use crate::runtime::machine::Machine;
 use crate::runtime::nans;
 use crate::runtime::plan::{ALIGN, Buffers, Plan, Shown};
 use crate::{pass, with_data};
@@ -19,9 +21,27 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// What kernels are compiled to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// Tiles, interpreted: runs on every machine.
+    Portable,
+    /// Machine code for x86-64 with AVX-512; kernels that it does not know run as on [`Target::Portable`].
+    Avx512,
+}
+
+impl Target {
+    /// The fastest that this machine runs.
+    pub fn native() -> Target {
+        if x86::is_available() { Target::Avx512 } else { Target::Portable }
+    }
+}
+
 /// Options of the compiler and the runtime.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What kernels are compiled to.
+    pub target: Target,
     /// How many threads run a program; results do not depend on it.
     pub threads: NonZeroUsize,
     /// Whether every call looks for a NaN or an infinity in its results, and names the equation that made the first one
@@ -33,7 +53,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threads: NonZeroUsize::MIN, check_nans: false, explain_misses: false }
+        Options { target: Target::native(), threads: NonZeroUsize::MIN, check_nans: false, explain_misses: false }
     }
 }
 
@@ -43,6 +63,7 @@ const MAX_PLANS: usize = 16;
 /// A compiled program: call it with arguments as often as you like.
 pub struct Executable {
     lowered: Lowered,
+    machine: Machine,
     out_avals: Vec<Aval>,
     consts: Vec<Arc<HostArray>>,
     threads: NonZeroUsize,
@@ -76,9 +97,12 @@ impl Executable {
         if program.consts.len() != consts.len() || !program.consts.iter().zip(&consts).all(fits) {
             return Err(Error::Call(format!("@{}: the constants are not those that its text names", program.name)));
         }
+        let out_avals = program.out_avals();
+        let lowered = Lowered::new(program)?;
         Ok(Executable {
-            out_avals: program.out_avals(),
-            lowered: Lowered::new(program)?,
+            out_avals,
+            machine: Machine::new(&lowered, options.target)?,
+            lowered,
             consts,
             threads: options.threads,
             check_nans: options.check_nans,
@@ -131,7 +155,7 @@ impl Executable {
             return other.plan(&Sizes::new());
         }
         check_facts(self.program(), sizes)?;
-        let plan = Rc::new(Plan::new(&self.lowered, sizes, &|_, _| true)?);
+        let plan = Rc::new(Plan::new(&self.lowered, (&self.machine.codes, &self.machine.steps), sizes, &|_, _| true)?);
         let mut plans = self.plans.borrow_mut();
         if plans.len() == MAX_PLANS {
             plans.remove(0);
@@ -207,7 +231,7 @@ impl Executable {
         let frame = Frame::new(&plan, &arg_starts, &const_starts, &out_starts, arena_start);
         // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
         // was compiled; results and arena were made for this plan just above.
-        unsafe { cpu::run(&plan, &self.lowered.steps, &frame, scratches)? };
+        unsafe { cpu::run(&plan, &self.lowered.steps, &self.machine.pages, &frame, scratches)? };
         drop(state);
         self.results(&plan, &args, outs)
     }

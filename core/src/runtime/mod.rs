@@ -6,9 +6,10 @@ mod cpu;
 mod empty;
 mod executable;
 mod interpreted;
+mod machine;
 mod nans;
 mod plan;
 
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
-pub use executable::{Executable, Options};
+pub use executable::{Executable, Options, Target};
 pub use plan::{Buffers, Plan};

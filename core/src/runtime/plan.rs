@@ -2,11 +2,13 @@
 
 use crate::aval::{Aval, Sizes};
 use crate::codegen::portable::{Mode, TileKernel};
+use crate::codegen::x86::Code;
 use crate::error::Error;
 use crate::ir::{Atom, Index, Program, Var};
 use crate::kernel::{Instr, Kernel, Lowered, Step};
 use crate::pass::fuse::{Fusion, Place};
 use crate::runtime::control::{ControlPlan, carry_operand};
+use crate::runtime::machine::{MachineWork, StepCode};
 use std::fmt;
 
 /// Buffers begin at multiples of this many bytes.
@@ -38,8 +40,10 @@ pub(super) struct Planned {
 /// A step made ready for the sizes of a plan.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// A kernel.
+    /// A kernel on the portable target.
     Tiles(Box<TileKernel>),
+    /// A kernel as machine code.
+    Machine(Box<MachineWork>),
     /// Nothing is to be made ready for an equation that runs through `eval`.
     Eval,
     /// A loop or a branch; its own memory begins at this byte of the arena.
@@ -47,11 +51,17 @@ pub(super) enum Work {
 }
 
 impl Work {
-    fn new(step: &Step, sizes: &Sizes) -> Result<Work, Error> {
-        Ok(match step {
-            Step::Kernel(kernel, _) => Work::Tiles(Box::new(TileKernel::new(kernel, sizes)?)),
-            Step::Eval(_) => Work::Eval,
-            Step::Control(step) => Work::Control(ControlPlan::new(step, sizes)?, 0),
+    fn new(step: &Step, codes: &[Code], code: Option<&StepCode>, sizes: &Sizes) -> Result<Work, Error> {
+        Ok(match (step, code) {
+            (Step::Kernel(kernel, _), Some(StepCode::Function(i))) => {
+                Work::Machine(Box::new(MachineWork::new(kernel, &codes[*i], *i, sizes)))
+            }
+            (Step::Kernel(kernel, _), _) => Work::Tiles(Box::new(TileKernel::new(kernel, sizes)?)),
+            (Step::Eval(_), _) => Work::Eval,
+            (Step::Control(step), code) => {
+                let nested = if let Some(StepCode::Nested(nested)) = code { &nested[..] } else { &[] };
+                Work::Control(ControlPlan::new(step, (codes, nested), sizes)?, 0)
+            }
         })
     }
 }
@@ -80,6 +90,7 @@ impl Plan {
     /// Plans a run for these sizes. Result `o` may take over the memory of argument `a` where `may_take(o, a)`.
     pub(super) fn new(
         lowered: &Lowered,
+        (codes, step_codes): (&[Code], &[StepCode]),
         sizes: &Sizes,
         may_take: &dyn Fn(usize, usize) -> bool,
     ) -> Result<Plan, Error> {
@@ -87,7 +98,11 @@ impl Plan {
         let avals: Vec<Aval> = program.avals().iter().map(|aval| aval.at(sizes)).collect();
         let mut plan = Plan {
             sizes: sizes.clone(),
-            work: steps.iter().map(|step| Work::new(step, sizes)).collect::<Result<_, _>>()?,
+            work: steps
+                .iter()
+                .enumerate()
+                .map(|(i, step)| Work::new(step, codes, step_codes.get(i), sizes))
+                .collect::<Result<_, _>>()?,
             buffers: vec![None; avals.len()],
             planned: vec![],
             avals: vec![],
@@ -315,6 +330,11 @@ fn write_steps(f: &mut fmt::Formatter<'_>, plan: &Plan, steps: &[Step], indent: 
             (Step::Kernel(kernel @ Kernel { name, .. }, _), Work::Tiles(tiles)) => {
                 let cost = kernel.cost(&plan.sizes);
                 writeln!(f, "{pad}{i:3} @{name}: {}, {} units of work; {cost}", describe(tiles), tiles.n_unit())?;
+            }
+            (Step::Kernel(kernel, _), Work::Machine(work)) => {
+                let cost = kernel.cost(&plan.sizes);
+                let rows = work.rows.map_or("on one thread".into(), |rows| format!("{rows} rows"));
+                writeln!(f, "{pad}{i:3} @{}: machine code, {rows}; {cost}", kernel.name)?;
             }
             (Step::Eval(eqn), _) => writeln!(f, "{pad}{i:3} {}: through the interpreter", eqn.prim.name())?,
             (Step::Control(step), Work::Control(control, at)) => {

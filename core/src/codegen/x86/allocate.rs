@@ -1,0 +1,141 @@
+//! Linear scan: a place for every virtual register (Poletto and Sarkar, *Linear scan register allocation*, TOPLAS 1999).
+//!
+//! A register lives from its first writing to its last reading; what is made before a loop and read or written within it
+//! lives to the loop's end. Where registers run out, the one that is used least, weighted by the loops around its uses,
+//! lives in memory for good. A constant that lives in memory is read from the function's pool, never stored.
+
+use super::lir::{Class, Function, Op, Reg};
+
+/// Where a virtual register is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// A register of its class, by number in the list of those that may be given away.
+    Register(u8),
+    /// Memory, at this byte of the frame.
+    Slot(u32),
+    /// The pool's constant with these bits.
+    Pool(u32),
+    /// The pool's table of this number.
+    Table(u32),
+    /// Never written or read.
+    Nowhere,
+}
+
+/// How many registers of each class may be given away.
+#[derive(Clone, Copy)]
+pub(super) struct Available {
+    pub(super) int: u8,
+    pub(super) vec: u8,
+    pub(super) mask: u8,
+}
+
+/// The places of all registers.
+pub(super) struct Allocation {
+    pub(super) places: Vec<Place>,
+    /// Bytes of the frame, the function's own memory included; that comes first.
+    pub(super) frame: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Interval {
+    reg: Reg,
+    start: usize,
+    end: usize,
+    weight: f32,
+}
+
+pub(super) fn allocate(f: &Function, available: Available) -> Allocation {
+    let intervals = intervals(f);
+    let mut places = vec![Place::Nowhere; f.classes.len()];
+    let mut frame = f.stack.next_multiple_of(64);
+    for class in [Class::Vec, Class::Int, Class::Mask] {
+        let n = match class {
+            Class::Int => available.int,
+            Class::Vec => available.vec,
+            Class::Mask => available.mask,
+        };
+        let mut free: Vec<u8> = (0..n).rev().collect();
+        let mut active: Vec<Interval> = vec![];
+        for interval in intervals.iter().filter(|i| f.classes[i.reg.0 as usize] == class) {
+            active.retain(|a| {
+                let lives = a.end >= interval.start;
+                if let (false, Place::Register(r)) = (lives, places[a.reg.0 as usize]) {
+                    free.push(r);
+                }
+                lives
+            });
+            let spilled = match free.pop() {
+                Some(r) => {
+                    places[interval.reg.0 as usize] = Place::Register(r);
+                    active.push(*interval);
+                    continue;
+                }
+                None => {
+                    let least = (0..active.len()).min_by(|a, b| active[*a].weight.total_cmp(&active[*b].weight));
+                    match least {
+                        Some(least) if active[least].weight < interval.weight => {
+                            let victim = std::mem::replace(&mut active[least], *interval);
+                            places[interval.reg.0 as usize] = places[victim.reg.0 as usize];
+                            victim.reg
+                        }
+                        _ => interval.reg,
+                    }
+                }
+            };
+            places[spilled.0 as usize] = match constant(f, spilled) {
+                Some(place) => place,
+                None => {
+                    frame += 64;
+                    Place::Slot(frame as u32 - 64)
+                }
+            };
+        }
+    }
+    Allocation { places, frame }
+}
+
+/// Where a constant is without a register. Constants stand first.
+fn constant(f: &Function, reg: Reg) -> Option<Place> {
+    let consts = f.insts.iter().take_while(|inst| matches!(inst.op, Op::Const | Op::Table | Op::MaskImm));
+    let inst = consts.filter(|inst| inst.dst == Some(reg)).next()?;
+    match inst.op {
+        Op::Const => Some(Place::Pool(inst.imm as u32)),
+        Op::Table => Some(Place::Table(inst.imm as u32)),
+        _ => None,
+    }
+}
+
+/// From first writing to last reading, sorted by start.
+fn intervals(f: &Function) -> Vec<Interval> {
+    let mut found: Vec<Option<Interval>> = vec![None; f.classes.len()];
+    let mut depth = vec![0u8; f.insts.len()];
+    for (start, end) in &f.loops {
+        depth[*start..=*end].iter_mut().for_each(|d| *d += 1);
+    }
+    for (at, inst) in f.insts.iter().enumerate() {
+        let weight = 8f32.powi(depth[at].into());
+        for reg in inst.reads().chain(inst.dst) {
+            let interval =
+                found[reg.0 as usize].get_or_insert(Interval { reg, start: at, end: at, weight: 0.0 });
+            interval.end = at;
+            interval.weight += weight;
+        }
+    }
+    // Inner loops end first, so that a life that one lengthens is seen by the loop around it.
+    let mut loops = f.loops.clone();
+    loops.sort_by_key(|(start, end)| end - start);
+    for (start, end) in loops {
+        for inst in &f.insts[start..=end] {
+            for reg in inst.reads().chain(inst.dst) {
+                if let Some(interval) = &mut found[reg.0 as usize]
+                    && interval.start < start
+                {
+                    interval.end = interval.end.max(end);
+                }
+            }
+        }
+    }
+    let mut intervals: Vec<Interval> = found.into_iter().flatten().collect();
+    intervals.sort_by_key(|interval| (interval.start, interval.reg));
+    intervals
+}

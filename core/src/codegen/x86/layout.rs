@@ -1,0 +1,306 @@
+//! Which loops of a nest are lanes of a vector, which one is taken several turns at a time, and in what order the others
+//! stand.
+
+use crate::aval::Dim;
+use super::lir::LANES;
+use crate::ir::{Index, Scalar, Unsupported};
+use crate::kernel::{Instr, Kernel, LoopKind};
+use smallvec::SmallVec;
+
+/// Lanes of one row, at most; what is longer is a loop over packs of lanes.
+const MAX_LANES: usize = 64;
+
+/// A loop of which one vector holds several turns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Packed {
+    pub(super) number: usize,
+    /// How many turns a vector holds.
+    pub(super) turns: usize,
+    /// Whether what it makes is combined.
+    pub(super) reduces: bool,
+}
+
+/// A load's place: `constant + Σ stride·loop + Σ stride·computed`, in elements.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) constant: Dim,
+    pub(super) terms: SmallVec<[(usize, Dim); 4]>,
+    /// Computed positions, with stride and extent.
+    pub(super) computed: SmallVec<[(Scalar, Dim, Dim); 1]>,
+}
+
+/// How the lanes of a load lie.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Pattern {
+    /// All at one place.
+    Same,
+    /// Side by side, from this element on.
+    Contiguous(i64),
+    /// Within [`LANES`] elements of the first number: which of these each lane is.
+    Near(i64, [i32; LANES]),
+    /// Anywhere: offsets from the first number.
+    Far(i64, [i32; LANES]),
+}
+
+/// The shape of a nest's code.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// Loops that are lanes, with their extents.
+    pub(super) lanes: Vec<(usize, usize)>,
+    /// The product of their extents.
+    pub(super) width: usize,
+    pub(super) packed: Option<Packed>,
+    /// How many vectors the innermost code works on.
+    pub(super) vectors: usize,
+    /// The other loops, outermost first.
+    pub(super) order: Vec<usize>,
+    /// Where in `order` the loops begin whose results are combined.
+    pub(super) first_reduce: usize,
+    /// Neighbouring lanes, this many, are combined into one result.
+    pub(super) group: usize,
+}
+
+impl Layout {
+    /// Lanes of vector `v` that mean something.
+    pub(super) fn active(&self, v: usize) -> usize {
+        match self.packed {
+            Some(packed) => packed.turns * self.width,
+            None => LANES.min(self.width - v * LANES),
+        }
+    }
+
+    /// The level of a loop: 0 is the start of the function; `None` for lanes.
+    pub(super) fn level(&self, number: usize) -> Option<usize> {
+        self.order.iter().position(|l| *l == number).map(|at| at + 1)
+    }
+
+    pub(super) fn is_lane(&self, number: usize) -> bool {
+        self.lanes.iter().any(|(l, _)| *l == number)
+    }
+
+    pub(super) fn is_packed(&self, number: usize) -> bool {
+        self.packed.is_some_and(|packed| packed.number == number)
+    }
+
+    /// For each lane of vector `v` the turn of the packed loop and the coordinates of the lanes' loops.
+    fn coordinates(&self, v: usize, lane: usize) -> (usize, SmallVec<[usize; 3]>) {
+        let (turn, mut at) = match self.packed {
+            Some(packed) => (v * packed.turns + lane / self.width, lane % self.width),
+            None => (0, v * LANES + lane),
+        };
+        let mut coordinates: SmallVec<[usize; 3]> = self
+            .lanes
+            .iter()
+            .rev()
+            .map(|(_, extent)| {
+                let i = at % extent;
+                at /= extent;
+                i
+            })
+            .collect();
+        coordinates.reverse();
+        (turn, coordinates)
+    }
+
+    /// For each active lane of vector `v` what these strides add up to; `None` where a stride is not a number.
+    pub(super) fn offsets(&self, v: usize, terms: &[(usize, Dim)]) -> Option<Vec<i64>> {
+        let stride = |number: usize| match terms.iter().find(|(l, _)| *l == number) {
+            Some((_, stride)) => stride.as_number(),
+            None => Some(0),
+        };
+        let packed = match self.packed {
+            Some(packed) => stride(packed.number)?,
+            None => 0,
+        };
+        let lanes: Option<SmallVec<[i64; 3]>> = self.lanes.iter().map(|(l, _)| stride(*l)).collect();
+        let lanes = lanes?;
+        let offset = |lane: usize| {
+            let (turn, coordinates) = self.coordinates(v, lane);
+            let inner = coordinates.iter().zip(&lanes).map(|(i, stride)| *i as i64 * stride);
+            turn as i64 * packed + inner.sum::<i64>()
+        };
+        Some((0..self.active(v)).map(offset).collect())
+    }
+
+    /// How the lanes of vector `v` lie; `None` where that is known only when the kernel runs.
+    pub(super) fn pattern(&self, v: usize, terms: &[(usize, Dim)]) -> Option<Pattern> {
+        let moves = |l: &usize| self.is_lane(*l) || self.is_packed(*l);
+        if !terms.iter().any(|(l, _)| moves(l)) {
+            return Some(Pattern::Same);
+        }
+        let offsets = self.offsets(v, terms)?;
+        let first = *offsets.iter().min()?;
+        let mut table = [0i32; LANES];
+        for (entry, offset) in table.iter_mut().zip(&offsets) {
+            *entry = i32::try_from(offset - first).ok()?;
+        }
+        let most = *table.iter().max()?;
+        Some(if offsets.iter().enumerate().all(|(lane, at)| *at == first + lane as i64) {
+            Pattern::Contiguous(first)
+        } else if (most as usize) < LANES {
+            Pattern::Near(first, table)
+        } else {
+            Pattern::Far(first, table)
+        })
+    }
+}
+
+/// The place of a load, its strides multiplied out; loops of one turn are left out, but `partition`.
+pub(super) fn place(kernel: &Kernel, partition: Option<usize>, input: usize, index: &[Index]) -> Place {
+    let shape = &kernel.inputs[input].1.shape;
+    let mut place = Place { constant: Dim::from(0), terms: SmallVec::new(), computed: SmallVec::new() };
+    let mut stride = Dim::from(1);
+    for (index, extent) in index.iter().zip(shape).rev() {
+        match index {
+            Index::Value(scalar) => place.computed.push((*scalar, stride.clone(), extent.clone())),
+            Index::Affine { constant, terms } => {
+                place.constant = &place.constant + &(constant * &stride);
+                for (number, factor) in terms {
+                    add_term(&mut place.terms, *number as usize, factor * &stride);
+                }
+            }
+        }
+        stride = &stride * extent;
+    }
+    let once = |l: usize| Some(l) != partition && kernel.loops[l].extent == 1usize;
+    place.terms.retain(|(l, stride)| *stride != 0usize && !once(*l));
+    place.terms.sort_by_key(|(l, _)| *l);
+    place
+}
+
+fn add_term(terms: &mut SmallVec<[(usize, Dim); 4]>, number: usize, stride: Dim) {
+    match terms.iter_mut().find(|(l, _)| *l == number) {
+        Some((_, old)) => *old = &*old + &stride,
+        None => terms.push((number, stride)),
+    }
+}
+
+fn number(kernel: &Kernel, l: usize) -> Option<usize> {
+    kernel.loops[l].extent.as_number().and_then(|n| usize::try_from(n).ok())
+}
+
+/// Chooses the layout of a kernel whose loop `partition` runs over a part of its extent.
+pub(super) fn choose(kernel: &Kernel, partition: Option<usize>) -> Result<Layout, Unsupported> {
+    let n_row = kernel.n_row();
+    let once = |l: usize| Some(l) != partition && kernel.loops[l].extent == 1usize;
+    let rows: Vec<usize> = (0..n_row).filter(|l| !once(*l)).collect();
+    let reduces: Vec<usize> = (n_row..kernel.loops.len()).filter(|l| !once(*l)).collect();
+    let mut lanes: Vec<(usize, usize)> = vec![];
+    let mut width = 1;
+    let mut rest = rows.len();
+    while rest > 0 && Some(rows[rest - 1]) != partition {
+        match number(kernel, rows[rest - 1]) {
+            Some(n) if n > 0 && width * n <= MAX_LANES => {
+                lanes.insert(0, (rows[rest - 1], n));
+                width *= n;
+                rest -= 1;
+            }
+            _ => break,
+        }
+    }
+    let outer = &rows[..rest];
+    let plain = Layout {
+        lanes: lanes.clone(),
+        width,
+        packed: None,
+        vectors: width.div_ceil(LANES),
+        order: outer.iter().chain(&reduces).copied().collect(),
+        first_reduce: outer.len(),
+        group: 1,
+    };
+    if let Some(grouped) = grouped(kernel, partition, &plain, &reduces) {
+        return Ok(grouped);
+    }
+    if width >= LANES {
+        return Ok(plain);
+    }
+    let turns = LANES / width;
+    let mut candidates = vec![];
+    if let Some(q) = outer.last() {
+        let has_segments = kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { .. }));
+        if !has_segments {
+            let packed = Some(Packed { number: *q, turns, reduces: false });
+            candidates.push(Layout { packed, vectors: 1, ..plain.clone() });
+        }
+    }
+    if let Some(q) = reduces.last() {
+        let packed = Some(Packed { number: *q, turns, reduces: true });
+        candidates.push(Layout { packed, vectors: 1, ..plain.clone() });
+    }
+    let cost = |layout: &Layout| cost(kernel, partition, layout);
+    let best = candidates.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
+    let Some(mut best) = best else {
+        return Ok(Layout { vectors: 1, ..plain });
+    };
+    if let Some(packed) = best.packed
+        && !matches!(kernel.loops[packed.number].kind, LoopKind::Segment { .. })
+    {
+        let long = number(kernel, packed.number).is_none_or(|n| n >= 8 * packed.turns) || Some(packed.number) == partition;
+        let heavy = kernel.body.iter().map(|instr| if let Instr::Op(op, _) = instr { op.cost() } else { 0 }).sum::<u32>();
+        // Independent work for the processor to overlap, where one turn has little.
+        if long && heavy < 60 {
+            best.vectors = 4;
+        }
+    }
+    Ok(best)
+}
+
+/// The layout in which one reduced axis is the last lane axis, where its elements lie side by side and every result is the
+/// combination of neighbouring lanes.
+fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &[usize]) -> Option<Layout> {
+    let [l] = reduces else { return None };
+    if Some(*l) == partition || kernel.loops[*l].kind != LoopKind::Reduce {
+        return None;
+    }
+    let n = number(kernel, *l)?;
+    let width = plain.width * n;
+    let fits = n.is_power_of_two() && (2..=LANES).contains(&n) && width.is_multiple_of(LANES) && width <= MAX_LANES;
+    let outer: Vec<usize> = plain.order[..plain.first_reduce].to_vec();
+    if !fits || outer.is_empty() {
+        return None;
+    }
+    let mut lanes = plain.lanes.clone();
+    lanes.push((*l, n));
+    let first_reduce = outer.len();
+    let layout = Layout {
+        lanes,
+        width,
+        packed: None,
+        vectors: width / LANES,
+        order: outer,
+        first_reduce,
+        group: n,
+    };
+    // Worth it where it makes gathers contiguous.
+    (cost(kernel, partition, &layout) < cost(kernel, partition, plain).min(1e9)).then_some(layout)
+}
+
+/// About how many cycles one output element costs, from how its loads lie.
+fn cost(kernel: &Kernel, partition: Option<usize>, layout: &Layout) -> f64 {
+    let n_row = kernel.n_row();
+    let trips = |l: usize| number(kernel, l).map_or(100.0, |n| n as f64);
+    let inner: f64 = layout.order[layout.first_reduce..].iter().map(|l| trips(*l)).product();
+    let mut loads = 1.0;
+    for instr in &kernel.body {
+        let Instr::Load(input, index) = instr else { continue };
+        let place = place(kernel, partition, *input as usize, index);
+        let in_loop = place.terms.iter().any(|(l, _)| *l >= n_row) || !place.computed.is_empty();
+        let weight = if kernel.reduce.is_some() && !in_loop { 0.2 } else { 1.0 };
+        loads += weight
+            * match layout.pattern(0, &place.terms) {
+                Some(Pattern::Same | Pattern::Contiguous(_)) => 1.0,
+                Some(Pattern::Near(..)) => 2.0,
+                Some(Pattern::Far(..)) | None => 14.0,
+            };
+    }
+    let per_vector = match layout.packed {
+        Some(Packed { reduces: true, turns, .. }) => {
+            let whole = (inner / turns as f64).max(1.0);
+            (whole * loads + 8.0) / layout.width as f64
+        }
+        Some(packed) => inner * loads / (packed.turns * layout.width) as f64,
+        None if layout.group > 1 => (loads + 8.0) * layout.vectors as f64 / (layout.width / layout.group) as f64,
+        None => inner * loads * layout.width.div_ceil(LANES) as f64 / layout.width as f64,
+    };
+    per_vector
+}

@@ -1,0 +1,367 @@
+//! Instructions over virtual registers: what a loop nest becomes before registers and bytes are chosen.
+//!
+//! Code is a straight list with labels. A register is written once, but for loop variables and accumulators, which
+//! instructions may write again. Integers are 64 bits wide; vectors hold [`LANES`] elements of 32 bits; masks one bit for
+//! each lane.
+
+use smallvec::SmallVec;
+
+/// 32-bit lanes of a vector.
+pub(super) const LANES: usize = 16;
+
+/// A virtual register.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(super) struct Reg(pub(super) u32);
+
+/// A place in the code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Label(pub(super) u32);
+
+/// What a register holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Class {
+    Int,
+    Vec,
+    Mask,
+}
+
+/// `base + index·scale + disp`, in bytes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Mem {
+    pub(super) base: Reg,
+    pub(super) index: Option<(Reg, u32)>,
+    pub(super) disp: i32,
+}
+
+impl Mem {
+    pub(super) fn at(base: Reg) -> Mem {
+        Mem { base, index: None, disp: 0 }
+    }
+
+    pub(super) fn plus(self, disp: i32) -> Mem {
+        Mem { disp: self.disp + disp, ..self }
+    }
+}
+
+/// A comparison; `Unordered` holds where an operand is NaN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pred {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    Unordered,
+}
+
+/// An operation. Operands stand in `srcs`; `imm` is the number named here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Op {
+    // integers
+    /// The number `imm`.
+    Imm,
+    /// Entry `imm` of the table of arguments.
+    Arg,
+    /// The address of byte `imm` of the function's own memory.
+    StackAddr,
+    /// A 32-bit integer of memory, its sign extended.
+    LoadI32,
+    Mov,
+    Add,
+    Sub,
+    Mul,
+    AddImm,
+    MulImm,
+    Min,
+    /// Lane 0 of a vector, its sign extended.
+    LaneToInt,
+    // flow
+    Label,
+    /// To the label where the first operand is less than the second.
+    JumpLt,
+    /// To the label where the first operand is not less than the second.
+    JumpGe,
+    /// Fails where the operand is not in `0..imm`, or, for a negative `imm`, `0..argument -imm`.
+    CheckInt,
+    /// Fails where a lane of the mask is not in `0..second operand`; `imm` as for `CheckInt`.
+    CheckVec,
+    /// Fails where the second operand is less than the first, as offsets that are not sorted.
+    CheckOrder,
+    // vectors
+    /// All lanes the bits `imm`.
+    Const,
+    /// Entry `imm` of the function's tables.
+    Table,
+    Splat,
+    Load,
+    LoadBytes,
+    Bcst,
+    BcstByte,
+    /// Elements at `base + 4·lane of the operand`.
+    Gather,
+    GatherBytes,
+    Store,
+    StoreBytes,
+    /// Stores the lanes of the mask one behind the other.
+    StoreCompressed,
+    MovV,
+    AddF,
+    SubF,
+    MulF,
+    DivF,
+    /// The second operand where either is NaN or both are zero.
+    MaxF,
+    /// As `MaxF`.
+    MinF,
+    SqrtF,
+    FloorF,
+    /// `result += a · b`, rounded once.
+    Fma,
+    AddI,
+    SubI,
+    MulI,
+    MaxS,
+    MinS,
+    MaxU,
+    MinU,
+    And,
+    Or,
+    Xor,
+    ShlImm,
+    SarImm,
+    RolImm,
+    ShlV,
+    ShrV,
+    CvtToF,
+    CvtUToF,
+    CvtToI,
+    CvtToU,
+    /// Lanes of the second operand, by the numbers in the first.
+    Perm,
+    /// The second operand where the mask has a bit, else the first.
+    Blend,
+    // masks
+    CmpF(Pred),
+    CmpS(Pred),
+    CmpU(Pred),
+    /// Lanes that are not zero.
+    Test,
+    MaskImm,
+    /// The first so many lanes; all, where the operand is larger.
+    MaskFirst,
+    MaskAnd,
+    MaskOr,
+    MaskXor,
+    MaskNot,
+}
+
+impl Op {
+    /// Whether a mask leaves the other lanes of the result as they were.
+    fn merges(self) -> bool {
+        !matches!(
+            self,
+            Op::Load
+                | Op::LoadBytes
+                | Op::Gather
+                | Op::GatherBytes
+                | Op::Store
+                | Op::StoreBytes
+                | Op::StoreCompressed
+                | Op::Blend
+                | Op::CmpF(_)
+                | Op::CmpS(_)
+                | Op::CmpU(_)
+                | Op::CheckVec
+        )
+    }
+}
+
+/// One instruction.
+#[derive(Clone, Debug)]
+pub(super) struct Inst {
+    pub(super) op: Op,
+    pub(super) dst: Option<Reg>,
+    pub(super) srcs: SmallVec<[Reg; 2]>,
+    pub(super) mask: Option<Reg>,
+    pub(super) mem: Option<Mem>,
+    pub(super) imm: i64,
+}
+
+impl Inst {
+    pub(super) fn new(op: Op) -> Inst {
+        Inst { op, dst: None, srcs: SmallVec::new(), mask: None, mem: None, imm: 0 }
+    }
+
+    /// Whether the result depends on what the register held before.
+    pub(super) fn reads_dst(&self) -> bool {
+        self.op == Op::Fma || (self.mask.is_some() && self.op.merges())
+    }
+
+    /// All registers that it reads.
+    pub(super) fn reads(&self) -> impl Iterator<Item = Reg> + '_ {
+        let mem = self.mem.into_iter().flat_map(|mem| [Some(mem.base), mem.index.map(|(reg, _)| reg)]).flatten();
+        let dst = self.dst.filter(|_| self.reads_dst());
+        self.srcs.iter().copied().chain(self.mask).chain(mem).chain(dst)
+    }
+}
+
+/// The code of one function.
+#[derive(Debug, Default)]
+pub(super) struct Function {
+    pub(super) insts: Vec<Inst>,
+    pub(super) classes: Vec<Class>,
+    /// First and last instruction of each loop.
+    pub(super) loops: Vec<(usize, usize)>,
+    pub(super) n_label: u32,
+    pub(super) tables: Vec<[i32; LANES]>,
+    /// Bytes of memory for the function's own use.
+    pub(super) stack: usize,
+    consts: Vec<(Constant, Reg)>,
+}
+
+/// What a function sets once, at its start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Constant {
+    Bits(u32),
+    Table(usize),
+    Mask(u16),
+}
+
+impl Function {
+    pub(super) fn reg(&mut self, class: Class) -> Reg {
+        self.classes.push(class);
+        Reg(self.classes.len() as u32 - 1)
+    }
+
+    pub(super) fn label(&mut self) -> Label {
+        self.n_label += 1;
+        Label(self.n_label - 1)
+    }
+
+    pub(super) fn push(&mut self, inst: Inst) {
+        self.insts.push(inst);
+    }
+
+    /// An operation with a new register for its result.
+    pub(super) fn emit(&mut self, class: Class, op: Op, srcs: &[Reg], imm: i64) -> Reg {
+        let dst = self.reg(class);
+        self.push(Inst { dst: Some(dst), srcs: SmallVec::from_slice(srcs), imm, ..Inst::new(op) });
+        dst
+    }
+
+    /// An operation on vectors.
+    pub(super) fn vec(&mut self, op: Op, srcs: &[Reg]) -> Reg {
+        self.emit(Class::Vec, op, srcs, 0)
+    }
+
+    /// An operation on a vector and a number.
+    pub(super) fn vec_imm(&mut self, op: Op, src: Reg, imm: i64) -> Reg {
+        self.emit(Class::Vec, op, &[src], imm)
+    }
+
+    /// An operation that gives a mask.
+    pub(super) fn mask(&mut self, op: Op, srcs: &[Reg]) -> Reg {
+        self.emit(Class::Mask, op, srcs, 0)
+    }
+
+    /// An operation on integers.
+    pub(super) fn int(&mut self, op: Op, srcs: &[Reg], imm: i64) -> Reg {
+        self.emit(Class::Int, op, srcs, imm)
+    }
+
+    /// Overwrites a register with the result of an operation.
+    pub(super) fn update(&mut self, dst: Reg, op: Op, srcs: &[Reg], mask: Option<Reg>, imm: i64) {
+        self.push(Inst { dst: Some(dst), srcs: SmallVec::from_slice(srcs), mask, imm, ..Inst::new(op) });
+    }
+
+    /// Reads memory; lanes outside the mask are 0.
+    pub(super) fn load(&mut self, class: Class, op: Op, mem: Mem, mask: Option<Reg>) -> Reg {
+        let dst = self.reg(class);
+        self.push(Inst { dst: Some(dst), mem: Some(mem), mask, ..Inst::new(op) });
+        dst
+    }
+
+    /// Reads the elements that a vector of numbers names.
+    pub(super) fn gather(&mut self, op: Op, mem: Mem, at: Reg, mask: Option<Reg>) -> Reg {
+        let dst = self.reg(Class::Vec);
+        let srcs = SmallVec::from_slice(&[at]);
+        self.push(Inst { dst: Some(dst), srcs, mem: Some(mem), mask, ..Inst::new(op) });
+        dst
+    }
+
+    /// Writes memory, the lanes of the mask.
+    pub(super) fn store(&mut self, op: Op, mem: Mem, value: Reg, mask: Option<Reg>) {
+        self.push(Inst { srcs: SmallVec::from_slice(&[value]), mem: Some(mem), mask, ..Inst::new(op) });
+    }
+
+    pub(super) fn blend(&mut self, mask: Reg, when_false: Reg, when_true: Reg) -> Reg {
+        let dst = self.reg(Class::Vec);
+        let srcs = SmallVec::from_slice(&[when_false, when_true]);
+        self.push(Inst { dst: Some(dst), srcs, mask: Some(mask), ..Inst::new(Op::Blend) });
+        dst
+    }
+
+    /// The constant with these bits in all lanes: one register for the whole function, set at its start.
+    pub(super) fn bits(&mut self, bits: u32) -> Reg {
+        self.constant(Constant::Bits(bits), Class::Vec)
+    }
+
+    /// The mask of these lanes, likewise.
+    pub(super) fn lanes(&mut self, lanes: u16) -> Reg {
+        self.constant(Constant::Mask(lanes), Class::Mask)
+    }
+
+    fn constant(&mut self, constant: Constant, class: Class) -> Reg {
+        if let Some((_, reg)) = self.consts.iter().find(|(c, _)| *c == constant) {
+            return *reg;
+        }
+        let reg = self.reg(class);
+        self.consts.push((constant, reg));
+        reg
+    }
+
+    pub(super) fn float(&mut self, x: f32) -> Reg {
+        self.bits(x.to_bits())
+    }
+
+    /// A vector of numbers, one for each lane.
+    pub(super) fn table(&mut self, table: [i32; LANES]) -> Reg {
+        let at = self.tables.iter().position(|t| *t == table).unwrap_or_else(|| {
+            self.tables.push(table);
+            self.tables.len() - 1
+        });
+        self.constant(Constant::Table(at), Class::Vec)
+    }
+
+    pub(super) fn set_label(&mut self, label: Label) {
+        self.push(Inst { imm: label.0.into(), ..Inst::new(Op::Label) });
+    }
+
+    /// Jumps to a label; `srcs` are compared.
+    pub(super) fn jump(&mut self, op: Op, srcs: &[Reg], label: Label) {
+        self.push(Inst { srcs: SmallVec::from_slice(srcs), imm: label.0.into(), ..Inst::new(op) });
+    }
+
+    /// Puts the constants at the start; nothing may be added behind.
+    pub(super) fn finish(&mut self) {
+        let consts: Vec<Inst> = self
+            .consts
+            .iter()
+            .map(|(constant, reg)| {
+                let (op, imm) = match constant {
+                    Constant::Bits(bits) => (Op::Const, i64::from(*bits)),
+                    Constant::Table(at) => (Op::Table, *at as i64),
+                    Constant::Mask(lanes) => (Op::MaskImm, i64::from(*lanes)),
+                };
+                Inst { dst: Some(*reg), imm, ..Inst::new(op) }
+            })
+            .collect();
+        let n = consts.len();
+        self.insts.splice(0..0, consts);
+        self.loops.iter_mut().for_each(|(start, end)| {
+            *start += n;
+            *end += n;
+        });
+    }
+}

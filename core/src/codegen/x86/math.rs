@@ -1,0 +1,428 @@
+//! Scalar operations as vector instructions. Where the portable target has a formula of its own, it is this one, step by
+//! step, so that both give the same bits.
+
+use super::lir::{Function, Op, Pred, Reg};
+use crate::aval::DType;
+use crate::ir::{ScalarOp, Unsupported};
+
+fn unsupported(op: ScalarOp, dtype: DType) -> Unsupported {
+    Unsupported(format!("x86 has no {} of {dtype}", op.name()))
+}
+
+impl Function {
+    fn v(&mut self, op: Op, a: Reg, b: Reg) -> Reg {
+        self.vec(op, &[a, b])
+    }
+
+    fn fv(&mut self, op: Op, a: Reg, x: f32) -> Reg {
+        let x = self.float(x);
+        self.v(op, a, x)
+    }
+
+    fn nan(&mut self, x: Reg) -> Reg {
+        self.mask(Op::CmpF(Pred::Unordered), &[x, x])
+    }
+
+    /// `if x > y || x.is_nan() { x } else { y }` and its mirror image: NaN where either is.
+    pub(super) fn extremum(&mut self, op: Op, x: Reg, y: Reg) -> Reg {
+        let y = self.v(op, x, y);
+        let nan = self.nan(x);
+        self.blend(nan, y, x)
+    }
+
+    /// `x` between two bounds; NaN becomes the lower one.
+    fn within(&mut self, x: Reg, low: f32, high: f32) -> Reg {
+        let x = self.fv(Op::MaxF, x, low);
+        self.fv(Op::MinF, x, high)
+    }
+
+    /// `x = k·ln 2 + r`: the whole `k` and `r`.
+    fn split(&mut self, x: Reg) -> (Reg, Reg) {
+        let shift = 12_582_912.0f32;
+        let scaled = self.fv(Op::MulF, x, std::f32::consts::LOG2_E);
+        let shifted = self.fv(Op::AddF, scaled, shift);
+        let k = self.fv(Op::SubF, shifted, shift);
+        let high = self.fv(Op::MulF, k, 0.693_359_4);
+        let low = self.fv(Op::MulF, k, -2.121_944_4e-4);
+        let r = self.v(Op::SubF, x, high);
+        let r = self.v(Op::SubF, r, low);
+        let bits = self.bits(shift.to_bits());
+        (self.v(Op::SubI, shifted, bits), r)
+    }
+
+    /// `e^r - 1` for small `r`.
+    fn expm1_small(&mut self, r: Reg) -> Reg {
+        let mut p = self.float(1.987_569_1e-4);
+        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5f32] {
+            p = self.v(Op::MulF, p, r);
+            p = self.fv(Op::AddF, p, c);
+        }
+        let p = self.v(Op::MulF, p, r);
+        let p = self.v(Op::MulF, p, r);
+        self.v(Op::AddF, p, r)
+    }
+
+    /// `2^k`, in two factors.
+    fn exp2i(&mut self, k: Reg) -> Reg {
+        let bias = self.bits(127);
+        let half = self.vec_imm(Op::SarImm, k, 1);
+        let rest = self.v(Op::SubI, k, half);
+        let mut pow = |k: Reg| {
+            let k = self.v(Op::AddI, k, bias);
+            self.vec_imm(Op::ShlImm, k, 23)
+        };
+        let (a, b) = (pow(half), pow(rest));
+        self.v(Op::MulF, a, b)
+    }
+
+    fn keep_nan(&mut self, x: Reg, y: Reg) -> Reg {
+        let nan = self.nan(x);
+        self.blend(nan, y, x)
+    }
+
+    fn exp(&mut self, x: Reg) -> Reg {
+        let clamped = self.within(x, -104.0, 89.0);
+        let (k, r) = self.split(clamped);
+        let small = self.expm1_small(r);
+        let one = self.float(1.0);
+        let y = self.v(Op::AddF, one, small);
+        let scale = self.exp2i(k);
+        let y = self.v(Op::MulF, y, scale);
+        self.keep_nan(x, y)
+    }
+
+    fn expm1(&mut self, x: Reg) -> Reg {
+        let clamped = self.within(x, -20.0, 89.0);
+        let (k, r) = self.split(clamped);
+        let small = self.expm1_small(r);
+        let scale = self.exp2i(k);
+        let scaled = self.v(Op::MulF, small, scale);
+        let less = self.fv(Op::SubF, scale, 1.0);
+        let y = self.v(Op::AddF, scaled, less);
+        let zero = self.bits(0);
+        let is_small = self.mask(Op::CmpS(Pred::Eq), &[k, zero]);
+        let y = self.blend(is_small, y, small);
+        let is_zero = self.mask(Op::CmpF(Pred::Eq), &[x, zero]);
+        let y = self.blend(is_zero, y, x);
+        self.keep_nan(x, y)
+    }
+
+    fn logistic(&mut self, x: Reg) -> Reg {
+        let minus = self.negate(x);
+        let e = self.exp(minus);
+        let one = self.float(1.0);
+        let under = self.v(Op::AddF, one, e);
+        self.v(Op::DivF, one, under)
+    }
+
+    fn negate(&mut self, x: Reg) -> Reg {
+        let sign = self.bits(0x8000_0000);
+        self.v(Op::Xor, x, sign)
+    }
+
+    fn abs(&mut self, x: Reg) -> Reg {
+        let rest = self.bits(0x7fff_ffff);
+        self.v(Op::And, x, rest)
+    }
+
+    /// `log(x)`, or `log(x)` corrected by `c` for `x` that stands for `x·(1 + c)`. The formula is that of FreeBSD's
+    /// `e_logf.c`: `log(2^k (1 + f)) = k ln 2 + f - f²/2 + s (f²/2 + R(s²))` with `s = f / (2 + f)`.
+    fn log_of(&mut self, x: Reg, scale: Reg, c: Option<Reg>) -> Reg {
+        let (start, low) = (self.bits(0x3f35_04f3), self.bits(0x007f_ffff));
+        let ix = self.v(Op::SubI, x, start);
+        let k = self.vec_imm(Op::SarImm, ix, 23);
+        let k = self.v(Op::AddI, k, scale);
+        let k = self.vec(Op::CvtToF, &[k]);
+        let m = self.v(Op::And, ix, low);
+        let m = self.v(Op::AddI, m, start);
+        let f = self.fv(Op::SubF, m, 1.0);
+        let two = self.float(2.0);
+        let under = self.v(Op::AddF, two, f);
+        let s = self.v(Op::DivF, f, under);
+        let z = self.v(Op::MulF, s, s);
+        let w = self.v(Op::MulF, z, z);
+        let t1 = self.fv(Op::MulF, w, 0.242_790_79);
+        let t1 = self.fv(Op::AddF, t1, 0.400_009_72);
+        let t1 = self.v(Op::MulF, w, t1);
+        let t2 = self.fv(Op::MulF, w, 0.284_987_87);
+        let t2 = self.fv(Op::AddF, t2, 0.666_666_6);
+        let t2 = self.v(Op::MulF, z, t2);
+        let r = self.v(Op::AddF, t1, t2);
+        let square = self.v(Op::MulF, f, f);
+        let half = self.fv(Op::MulF, square, 0.5);
+        let sum = self.v(Op::AddF, half, r);
+        let sum = self.v(Op::MulF, s, sum);
+        let mut tail = self.fv(Op::MulF, k, 9.058_001e-6);
+        if let Some(c) = c {
+            tail = self.v(Op::AddF, tail, c);
+        }
+        let sum = self.v(Op::AddF, sum, tail);
+        let sum = self.v(Op::SubF, sum, half);
+        let sum = self.v(Op::AddF, sum, f);
+        let high = self.fv(Op::MulF, k, 0.693_138_1);
+        self.v(Op::AddF, sum, high)
+    }
+
+    /// `y` where `x` is an ordinary positive number; -∞ at 0, ∞ at ∞, NaN below and for NaN.
+    fn log_ends(&mut self, x: Reg, y: Reg) -> Reg {
+        let (zero, infinity) = (self.bits(0), self.float(f32::INFINITY));
+        let is_zero = self.mask(Op::CmpF(Pred::Eq), &[x, zero]);
+        let lowest = self.float(f32::NEG_INFINITY);
+        let y = self.blend(is_zero, y, lowest);
+        let is_infinite = self.mask(Op::CmpF(Pred::Eq), &[x, infinity]);
+        let y = self.blend(is_infinite, y, infinity);
+        let below = self.mask(Op::CmpF(Pred::Lt), &[x, zero]);
+        let nan = self.float(f32::NAN);
+        let y = self.blend(below, y, nan);
+        self.keep_nan(x, y)
+    }
+
+    fn log(&mut self, x: Reg) -> Reg {
+        // Subnormal numbers are made normal first.
+        let (least, zero) = (self.float(f32::MIN_POSITIVE), self.bits(0));
+        let tiny = self.mask(Op::CmpF(Pred::Lt), &[x, least]);
+        let larger = self.fv(Op::MulF, x, 8_388_608.0);
+        let scaled = self.blend(tiny, x, larger);
+        let less = self.bits(-23i32 as u32);
+        let scale = self.blend(tiny, zero, less);
+        let y = self.log_of(scaled, scale, None);
+        self.log_ends(x, y)
+    }
+
+    fn log1p(&mut self, x: Reg) -> Reg {
+        let (one, zero) = (self.float(1.0), self.bits(0));
+        let u = self.v(Op::AddF, one, x);
+        // What rounding 1 + x lost, relative to it.
+        let back = self.v(Op::SubF, u, one);
+        let lost = self.v(Op::SubF, x, back);
+        let c = self.v(Op::DivF, lost, u);
+        let y = self.log_of(u, zero, Some(c));
+        let y = self.log_ends(u, y);
+        let size = self.abs(x);
+        let limit = self.float(5.960_464_5e-8);
+        let small = self.mask(Op::CmpF(Pred::Lt), &[size, limit]);
+        let y = self.blend(small, y, x);
+        self.keep_nan(x, y)
+    }
+
+    /// `tanh x` from `t = e^(±2|x|) - 1`: `1 - 2/(t+2)`, `t/(t+2)`, `-t/(t+2)` with `e^(-2|x|)`, by the size of `x`.
+    fn tanh(&mut self, x: Reg) -> Reg {
+        let size = self.abs(x);
+        let (large, middle) = (self.float(0.549_306_15), self.float(0.255_412_8));
+        let is_large = self.mask(Op::CmpF(Pred::Gt), &[size, large]);
+        let is_middle = self.mask(Op::CmpF(Pred::Gt), &[size, middle]);
+        let twice = self.v(Op::AddF, size, size);
+        let minus = self.negate(twice);
+        let at = self.blend(is_middle, minus, twice);
+        let t = self.expm1(at);
+        let minus = self.negate(t);
+        let (two, one) = (self.float(2.0), self.float(1.0));
+        let over = self.blend(is_middle, minus, t);
+        let over = self.blend(is_large, over, two);
+        let under = self.v(Op::AddF, t, two);
+        let q = self.v(Op::DivF, over, under);
+        let rest = self.v(Op::SubF, one, q);
+        let y = self.blend(is_large, q, rest);
+        let sign = self.bits(0x8000_0000);
+        let sign = self.v(Op::And, x, sign);
+        let y = self.v(Op::Or, y, sign);
+        let limit = self.float(1e-4);
+        let tiny = self.mask(Op::CmpF(Pred::Lt), &[size, limit]);
+        let y = self.blend(tiny, y, x);
+        self.keep_nan(x, y)
+    }
+
+    fn sign(&mut self, x: Reg) -> Reg {
+        let (zero, one, minus) = (self.bits(0), self.float(1.0), self.float(-1.0));
+        let above = self.mask(Op::CmpF(Pred::Gt), &[x, zero]);
+        let below = self.mask(Op::CmpF(Pred::Lt), &[x, zero]);
+        let y = self.blend(above, x, one);
+        self.blend(below, y, minus)
+    }
+
+    /// Both words of `threefry2x32` with 20 rounds.
+    pub(super) fn threefry(&mut self, ins: &[Reg]) -> (Reg, Reg) {
+        let [k0, k1, x0, x1] = ins else { unreachable!("threefry has four operands") };
+        let parity = self.bits(0x1BD1_1BDA);
+        let k2 = self.v(Op::Xor, *k0, *k1);
+        let k2 = self.v(Op::Xor, k2, parity);
+        let keys = [*k0, *k1, k2];
+        let mut a = self.v(Op::AddI, *x0, *k0);
+        let mut b = self.v(Op::AddI, *x1, *k1);
+        for block in 1..=5usize {
+            let rounds = if block % 2 == 1 { [13, 15, 26, 6] } else { [17, 29, 16, 24] };
+            for r in rounds {
+                a = self.v(Op::AddI, a, b);
+                b = self.vec_imm(Op::RolImm, b, r);
+                b = self.v(Op::Xor, b, a);
+            }
+            let number = self.bits(block as u32);
+            let key = self.v(Op::AddI, keys[(block + 1) % 3], number);
+            a = self.v(Op::AddI, a, keys[block % 3]);
+            b = self.v(Op::AddI, b, key);
+        }
+        (a, b)
+    }
+
+    /// An operation on vectors of operands of type `dtype` (that of the choices of a `Select`). Bools are masks.
+    pub(super) fn scalar_op(&mut self, op: ScalarOp, dtype: DType, ins: &[Reg]) -> Result<Reg, Unsupported> {
+        use ScalarOp::*;
+        if let Select = op {
+            if dtype == DType::Bool {
+                let yes = self.mask(Op::MaskAnd, &[ins[0], ins[2]]);
+                let not = self.mask(Op::MaskNot, &[ins[0]]);
+                let no = self.mask(Op::MaskAnd, &[not, ins[1]]);
+                return Ok(self.mask(Op::MaskOr, &[yes, no]));
+            }
+            return Ok(self.blend(ins[0], ins[1], ins[2]));
+        }
+        match dtype {
+            DType::F32 => self.float_op(op, ins),
+            DType::I32 | DType::U32 => self.int_op(op, dtype, ins),
+            DType::Bool => self.bool_op(op, ins),
+            DType::F64 => Err(unsupported(op, dtype)),
+        }
+    }
+
+    fn compare(&mut self, op: ScalarOp, of: impl Fn(Pred) -> Op, ins: &[Reg]) -> Option<Reg> {
+        let pred = match op {
+            ScalarOp::Eq => Pred::Eq,
+            ScalarOp::Ne => Pred::Ne,
+            ScalarOp::Lt => Pred::Lt,
+            ScalarOp::Le => Pred::Le,
+            ScalarOp::Gt => Pred::Gt,
+            ScalarOp::Ge => Pred::Ge,
+            _ => return None,
+        };
+        Some(self.mask(of(pred), ins))
+    }
+
+    fn float_op(&mut self, op: ScalarOp, ins: &[Reg]) -> Result<Reg, Unsupported> {
+        use ScalarOp::*;
+        let a = ins[0];
+        Ok(match op {
+            Add => self.vec(Op::AddF, ins),
+            Sub => self.vec(Op::SubF, ins),
+            Mul => self.vec(Op::MulF, ins),
+            Div => self.vec(Op::DivF, ins),
+            Max => self.extremum(Op::MaxF, a, ins[1]),
+            Min => self.extremum(Op::MinF, a, ins[1]),
+            Neg => self.negate(a),
+            Abs => self.abs(a),
+            Sign => self.sign(a),
+            Floor => self.vec(Op::FloorF, ins),
+            Sqrt => self.vec(Op::SqrtF, ins),
+            Exp => self.exp(a),
+            Expm1 => self.expm1(a),
+            Log => self.log(a),
+            Log1p => self.log1p(a),
+            Tanh => self.tanh(a),
+            Logistic => self.logistic(a),
+            Convert(DType::F32) | Bitcast(DType::F32 | DType::I32 | DType::U32) => a,
+            Convert(DType::I32) => {
+                // What is too large becomes the largest; NaN becomes 0.
+                let y = self.vec(Op::CvtToI, &[a]);
+                let (limit, most, zero) = (self.float(2_147_483_648.0), self.bits(i32::MAX as u32), self.bits(0));
+                let large = self.mask(Op::CmpF(Pred::Ge), &[a, limit]);
+                let y = self.blend(large, y, most);
+                let nan = self.nan(a);
+                self.blend(nan, y, zero)
+            }
+            Convert(DType::U32) => {
+                let y = self.vec(Op::CvtToU, &[a]);
+                let (limit, zero, most) = (self.float(4_294_967_296.0), self.bits(0), self.bits(u32::MAX));
+                let large = self.mask(Op::CmpF(Pred::Ge), &[a, limit]);
+                let y = self.blend(large, y, most);
+                let one = self.float(1.0);
+                let fits = self.mask(Op::CmpF(Pred::Ge), &[a, one]);
+                self.blend(fits, zero, y)
+            }
+            Convert(DType::Bool) => {
+                let zero = self.bits(0);
+                self.mask(Op::CmpF(Pred::Ne), &[a, zero])
+            }
+            _ => return self.compare(op, Op::CmpF, ins).ok_or_else(|| unsupported(op, DType::F32)),
+        })
+    }
+
+    fn int_op(&mut self, op: ScalarOp, dtype: DType, ins: &[Reg]) -> Result<Reg, Unsupported> {
+        use ScalarOp::*;
+        let a = ins[0];
+        let signed = dtype == DType::I32;
+        Ok(match op {
+            Add => self.vec(Op::AddI, ins),
+            Sub => self.vec(Op::SubI, ins),
+            Mul => self.vec(Op::MulI, ins),
+            Max => self.vec(if signed { Op::MaxS } else { Op::MaxU }, ins),
+            Min => self.vec(if signed { Op::MinS } else { Op::MinU }, ins),
+            And => self.vec(Op::And, ins),
+            Or => self.vec(Op::Or, ins),
+            Xor => self.vec(Op::Xor, ins),
+            Not => {
+                let ones = self.bits(u32::MAX);
+                self.v(Op::Xor, a, ones)
+            }
+            // The machine's shifts by 32 or more give 0, too.
+            Shl => self.vec(Op::ShlV, ins),
+            Shr => self.vec(Op::ShrV, ins),
+            Neg => {
+                let zero = self.bits(0);
+                self.v(Op::SubI, zero, a)
+            }
+            Abs if !signed => a,
+            Abs => {
+                let zero = self.bits(0);
+                let minus = self.v(Op::SubI, zero, a);
+                self.v(Op::MaxS, a, minus)
+            }
+            Sign => {
+                let (one, minus) = (self.bits(1), self.bits(u32::MAX));
+                let x = self.v(if signed { Op::MinS } else { Op::MinU }, a, one);
+                if signed { self.v(Op::MaxS, x, minus) } else { x }
+            }
+            Convert(DType::F32) => self.vec(if signed { Op::CvtToF } else { Op::CvtUToF }, &[a]),
+            Convert(DType::Bool) => self.mask(Op::Test, &[a]),
+            Convert(DType::I32 | DType::U32) | Bitcast(DType::F32 | DType::I32 | DType::U32) => a,
+            _ => {
+                let found = self.compare(op, |p| if signed { Op::CmpS(p) } else { Op::CmpU(p) }, ins);
+                return found.ok_or_else(|| unsupported(op, dtype));
+            }
+        })
+    }
+
+    fn bool_op(&mut self, op: ScalarOp, ins: &[Reg]) -> Result<Reg, Unsupported> {
+        use ScalarOp::*;
+        Ok(match op {
+            And | Mul | Min => self.mask(Op::MaskAnd, ins),
+            Or | Max => self.mask(Op::MaskOr, ins),
+            Xor | Ne => self.mask(Op::MaskXor, ins),
+            Not => self.mask(Op::MaskNot, ins),
+            Eq => {
+                let differ = self.mask(Op::MaskXor, ins);
+                self.mask(Op::MaskNot, &[differ])
+            }
+            Convert(DType::Bool) => ins[0],
+            Convert(DType::F32) => {
+                let (zero, one) = (self.bits(0), self.float(1.0));
+                self.blend(ins[0], zero, one)
+            }
+            Convert(DType::I32 | DType::U32) => {
+                let (zero, one) = (self.bits(0), self.bits(1));
+                self.blend(ins[0], zero, one)
+            }
+            _ => return Err(unsupported(op, DType::Bool)),
+        })
+    }
+
+    /// A constant of the given bits, as a value of its type.
+    pub(super) fn literal(&mut self, literal: crate::aval::Literal) -> Result<Reg, Unsupported> {
+        use crate::aval::Literal;
+        Ok(match literal {
+            Literal::F32(x) => self.float(x),
+            Literal::I32(x) => self.bits(x as u32),
+            Literal::U32(x) => self.bits(x),
+            Literal::Bool(x) => self.lanes(if x { 0xffff } else { 0 }),
+            Literal::F64(_) => return Err(Unsupported("x86 has no f64".into())),
+        })
+    }
+}

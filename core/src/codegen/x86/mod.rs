@@ -1,0 +1,84 @@
+//! Machine code for x86-64 with AVX-512: one function for each kernel, in tens of microseconds.
+//!
+//! `layout` chooses which loops are lanes; `nest` writes the loops over virtual registers (`lir`), with `math` for scalar
+//! operations; `allocate` gives registers away; `emit` writes bytes. A function runs a range of one loop of its kernel, so
+//! that threads share a kernel, and kernels over the same rows can take turns. It reads and writes nothing outside its
+//! arrays: the last vector of a row is masked, and computed positions are checked.
+//!
+//! Elementwise results have the bits of the portable target. Sums are added in another order, and a product that only a
+//! sum reads is not rounded before it is added.
+
+mod allocate;
+mod emit;
+mod layout;
+mod lir;
+mod math;
+mod nest;
+mod pages;
+
+pub use pages::Pages;
+
+use crate::aval::{Dim, Sizes};
+use crate::ir::Unsupported;
+use crate::kernel::{Kernel, LoopKind};
+
+/// Entries of a function's table of arguments: the range it runs; the position and the extent that a failed check leaves;
+/// then inputs, outputs, and sizes.
+pub const BEGIN: usize = 0;
+/// The end of the range.
+pub const END: usize = 1;
+/// The position that was out of bounds.
+pub const POSITION: usize = 2;
+/// The extent it had to be below.
+pub const EXTENT: usize = 3;
+/// Where the addresses of inputs begin.
+pub const ARGS: usize = 4;
+
+/// Whether this machine runs the code.
+pub fn is_available() -> bool {
+    #[cfg(all(target_arch = "x86_64", unix))]
+    {
+        use std::arch::is_x86_feature_detected as has;
+        has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("bmi2")
+    }
+    #[cfg(not(all(target_arch = "x86_64", unix)))]
+    {
+        false
+    }
+}
+
+/// The machine code of a kernel.
+#[derive(Debug)]
+pub struct Code {
+    bytes: Vec<u8>,
+    /// The sizes behind inputs and outputs in the table of arguments.
+    dims: Vec<Dim>,
+    /// The loop of which a call runs a range.
+    pub partition: Option<usize>,
+}
+
+impl Code {
+    /// Compiles a kernel that runs ranges of loop `partition`. A range of a loop that is combined is added to what the
+    /// output holds.
+    pub fn new(kernel: &Kernel, partition: Option<usize>) -> Result<Code, Unsupported> {
+        let (function, signature) = nest::build(kernel, partition)?;
+        let allocation = allocate::allocate(&function, emit::AVAILABLE);
+        let bytes = emit::emit(&function, &allocation).map_err(|error| Unsupported(error.to_string()))?;
+        Ok(Code { bytes, dims: signature.dims, partition })
+    }
+
+    /// The loop that a kernel is divided by where nothing else is said: its first row loop.
+    pub fn first_loop(kernel: &Kernel) -> Option<usize> {
+        kernel.loops.first().filter(|l| l.kind == LoopKind::Row).map(|_| 0)
+    }
+
+    /// The machine code.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The sizes that stand behind the arrays in the table of arguments, for these sizes of symbols.
+    pub fn sizes(&self, sizes: &Sizes) -> Vec<u64> {
+        self.dims.iter().map(|dim| dim.at(sizes).as_number().unwrap_or(0) as u64).collect()
+    }
+}

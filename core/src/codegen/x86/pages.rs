@@ -1,0 +1,58 @@
+//! Memory that holds machine code: written once, then executable and never writable again.
+
+use super::Code;
+use crate::error::Error;
+use memmap2::{Mmap, MmapMut};
+
+/// Functions begin at multiples of this many bytes.
+const ALIGN: usize = 64;
+
+/// The code of several kernels in memory that may be executed.
+#[derive(Debug)]
+pub struct Pages {
+    map: Option<Mmap>,
+    starts: Vec<usize>,
+}
+
+impl Pages {
+    /// Copies functions side by side.
+    pub fn new<'a>(codes: impl Iterator<Item = &'a Code>) -> Result<Pages, Error> {
+        let mut bytes: Vec<u8> = vec![];
+        let mut starts = vec![];
+        for code in codes {
+            bytes.resize(bytes.len().next_multiple_of(ALIGN), 0xcc);
+            starts.push(bytes.len());
+            bytes.extend_from_slice(&code.bytes);
+        }
+        let failed = |error| Error::Device(format!("no memory for machine code: {error}; try `--target portable`"));
+        let map = if bytes.is_empty() {
+            None
+        } else {
+            let mut map = MmapMut::map_anon(bytes.len()).map_err(failed)?;
+            map.copy_from_slice(&bytes);
+            Some(map.make_exec().map_err(failed)?)
+        };
+        Ok(Pages { map, starts })
+    }
+
+    /// Calls function `i` with its table of arguments; whether all its checks held.
+    ///
+    /// # Safety
+    /// The machine must be one on which [`is_available`](super::is_available) holds. `args` must hold the range, valid
+    /// addresses of all arrays of the kernel for the sizes that follow them, and those sizes.
+    pub unsafe fn call(&self, i: usize, args: &mut [u64]) -> bool {
+        let Some(map) = &self.map else { return true };
+        #[cfg(target_arch = "x86_64")]
+        {
+            let start = map.as_ptr().wrapping_add(self.starts[i]);
+            // SAFETY: a function that `emit` wrote begins there, and it keeps the System V calling convention.
+            let function: extern "sysv64" fn(*mut u64) -> u64 = unsafe { std::mem::transmute(start) };
+            function(args.as_mut_ptr()) == 0
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            let _ = (map, i, args);
+            unreachable!("machine code for another machine")
+        }
+    }
+}
