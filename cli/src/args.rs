@@ -183,6 +183,7 @@ pub(crate) struct BenchArgs {
   fused       what is computed in which kernel, and why
   kernels     the loop nests
   plan        where each buffer is, from when to when
+  asm         the machine code of every kernel, disassembled
   stablehlo   the optimized step at the data's sizes, as a module that XLA compiles
 
 The first three can be read back: `gavotte ir --stage grad | gavotte opt - --pass cse,dce`.
@@ -288,9 +289,20 @@ pub(crate) struct EngineArgs {
     /// Threads to run on; results do not depend on it [default: the number of cores, at most 4]
     #[arg(long, value_name = "N", value_parser = count(1, 1024))]
     pub(crate) threads: Option<usize>,
+    /// What kernels are compiled to [default: the fastest that this machine runs]
+    #[arg(long, value_enum, value_name = "TARGET")]
+    pub(crate) target: Option<TargetName>,
     /// The device to run on
     #[arg(long, value_enum, value_name = "DEVICE", default_value_t = DeviceName::Cpu)]
     pub(crate) device: DeviceName,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum TargetName {
+    /// Precompiled loops over tiles: runs everywhere
+    Portable,
+    /// Machine code for x86-64 with AVX-512
+    Avx512,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -331,6 +343,8 @@ pub(crate) enum Stage {
     Kernels,
     /// Where each buffer is
     Plan,
+    /// The machine code
+    Asm,
     /// The optimized step as a module for XLA
     Stablehlo,
 }

@@ -1,9 +1,9 @@
 //! The data set and the split that the command line asks for.
 
-use crate::args::{DataArgs, DatasetName, EngineArgs, SplitChoice, name_of};
+use crate::args::{DataArgs, DatasetName, EngineArgs, SplitChoice, TargetName, name_of};
 use crate::failure::{Failure, note};
 use gavotte::random::Key;
-use gavotte_core::runtime::Options;
+use gavotte_core::runtime::{Options, Target};
 use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, locate_cora, planted, read_cora};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::num::NonZeroUsize;
@@ -86,7 +86,12 @@ fn split_key(seed: u64) -> Key {
 impl EngineArgs {
     /// What the engine is told.
     pub(crate) fn options(&self) -> Options {
-        Options { threads: self.threads(), ..Options::default() }
+        let target = match self.target {
+            None => Target::native(),
+            Some(TargetName::Portable) => Target::Portable,
+            Some(TargetName::Avx512) => Target::Avx512,
+        };
+        Options { threads: self.threads(), target, ..Options::default() }
     }
 
     /// How many threads to run on.

@@ -33,6 +33,7 @@ fn text_of(args: &IrArgs, trainer: &Trainer, experiment: &Experiment) -> Result<
         Stage::Fused => text(gavotte::Stage::Fused),
         Stage::Kernels => text(gavotte::Stage::Kernels),
         Stage::Plan => text(gavotte::Stage::Plan),
+        Stage::Asm => text(gavotte::Stage::Asm),
         Stage::Stablehlo => text(gavotte::Stage::Stablehlo),
     }
 }

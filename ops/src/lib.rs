@@ -31,7 +31,7 @@ pub use gavotte_core::api::{
 pub use gavotte_core::aval::{Aval, DType, Dim, Fact, Literal, Shape, shape};
 pub use gavotte_core::error::Error;
 pub use gavotte_core::ir::assume;
-pub use gavotte_core::runtime::Options;
+pub use gavotte_core::runtime::{Options, Target};
 pub use gavotte_core::tree::Tree;
 pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, zeros_like};
 pub use jacobian::{Directed, Jacobian, hessian, hvp, jacfwd, jacrev};

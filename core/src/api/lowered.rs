@@ -102,6 +102,8 @@ pub enum Stage {
     Kernels,
     /// Where each array is, and what each step costs.
     Plan,
+    /// The machine code of the kernels, disassembled.
+    Asm,
     /// The program after all passes as a StableHLO module, for the sizes of the arguments.
     Stablehlo,
 }
@@ -159,6 +161,7 @@ impl<A, O> Lowered<A, O> {
             Stage::Fused => self.executable.fused_text(),
             Stage::Kernels => self.executable.steps().iter().map(|step| format!("{step}\n")).collect(),
             Stage::Plan => self.executable.plan_text(&self.sizes)?,
+            Stage::Asm => self.executable.asm_text(),
             Stage::Stablehlo => self.executable.program().to_stablehlo(&self.sizes)?,
         })
     }

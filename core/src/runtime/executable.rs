@@ -35,6 +35,18 @@ impl Target {
     pub fn native() -> Target {
         if x86::is_available() { Target::Avx512 } else { Target::Portable }
     }
+
+    /// Fails where this machine does not run it.
+    fn check(self) -> Result<(), Error> {
+        if self == Target::Avx512 && !x86::is_available() {
+            return Err(Error::Unsupported(
+                "the target avx512 needs x86-64 with AVX-512 (F, BW, DQ, VL) on Linux or macOS, and this machine has it \
+                 not: take `portable`"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Options of the compiler and the runtime.
@@ -90,6 +102,7 @@ impl Executable {
     /// Optimises, fuses and lowers a program. `consts` are the values of its captured constants.
     pub fn compile(program: &Program, consts: &[Value], options: &Options) -> Result<Executable, Error> {
         let start = Instant::now();
+        options.target.check()?;
         let program = pass::optimize(program);
         let consts = consts.iter().map(Value::to_host).collect::<Result<Vec<_>, _>>()?;
         let empty = EmptySizes::new(&program, options);
@@ -126,6 +139,11 @@ impl Executable {
     /// The steps in order: kernels, and equations that run through the interpreter.
     pub fn steps(&self) -> &[Step] {
         &self.lowered.steps
+    }
+
+    /// The machine code of every kernel; a kernel that has none says so.
+    pub fn asm_text(&self) -> String {
+        self.machine.listing(&self.lowered)
     }
 
     /// The number of kernels.

@@ -1,10 +1,12 @@
 //! Which steps run as machine code, and how a thread runs its share of one.
 
 use crate::aval::Sizes;
-use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, POSITION, Pages};
+use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, POSITION, Pages, gives_masked};
 use crate::error::Error;
+use crate::ir::Var;
 use crate::kernel::{Kernel, Lowered, LoopKind, Step};
 use crate::runtime::executable::Target;
+use std::collections::HashSet;
 
 /// The machine code of a program's steps, by number of the function in the executable's pages.
 #[derive(Debug)]
@@ -33,15 +35,51 @@ impl Machine {
     }
 }
 
-fn compile_steps(steps: &[Step], codes: &mut Vec<Code>) -> Vec<StepCode> {
-    let compile = |step: &Step| match step {
-        Step::Kernel(kernel, _) => match Code::new(kernel, Code::first_loop(kernel)) {
-            Ok(code) => {
-                codes.push(code);
-                StepCode::Function(codes.len() - 1)
+impl Machine {
+    /// The code of all steps as text.
+    pub(super) fn listing(&self, lowered: &Lowered) -> String {
+        let mut text = String::new();
+        self.list(&lowered.steps, &self.steps, &mut text);
+        text
+    }
+
+    fn list(&self, steps: &[Step], codes: &[StepCode], text: &mut String) {
+        for (i, step) in steps.iter().enumerate() {
+            match (step, codes.get(i)) {
+                (Step::Kernel(kernel, _), Some(StepCode::Function(i))) => {
+                    let code = &self.codes[*i];
+                    text.push_str(&format!("@{}: {} bytes\n{}\n", kernel.name, code.bytes().len(), code.listing()));
+                }
+                (Step::Kernel(kernel, _), _) => {
+                    text.push_str(&format!("@{}: no machine code: runs on the portable target\n\n", kernel.name));
+                }
+                (Step::Eval(eqn), _) => text.push_str(&format!("{}: through the interpreter\n\n", eqn.prim.name())),
+                (Step::Control(step), codes) => {
+                    for (i, nested) in step.nested.iter().enumerate() {
+                        let codes = if let Some(StepCode::Nested(codes)) = codes { &codes[i][..] } else { &[] };
+                        self.list(&nested.steps, codes, text);
+                    }
+                }
             }
-            Err(_) => StepCode::None,
-        },
+        }
+    }
+}
+
+fn compile_steps(steps: &[Step], codes: &mut Vec<Code>) -> Vec<StepCode> {
+    let mut masked_vars: HashSet<Var> = HashSet::new();
+    let compile = |step: &Step| match step {
+        Step::Kernel(kernel, _) => {
+            let masked: Vec<bool> = kernel.inputs.iter().map(|(var, _)| masked_vars.contains(var)).collect();
+            let outputs = (0..kernel.outputs.len()).filter(|k| gives_masked(kernel, *k, &masked));
+            masked_vars.extend(outputs.map(|k| kernel.outputs[k].0));
+            match Code::new(kernel, Code::first_loop(kernel), &masked) {
+                Ok(code) => {
+                    codes.push(code);
+                    StepCode::Function(codes.len() - 1)
+                }
+                Err(_) => StepCode::None,
+            }
+        }
         Step::Eval(_) => StepCode::None,
         Step::Control(step) => {
             StepCode::Nested(step.nested.iter().map(|nested| compile_steps(&nested.steps, codes)).collect())

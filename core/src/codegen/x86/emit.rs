@@ -46,8 +46,8 @@ struct Emit<'a> {
     failures: Vec<(CodeLabel, Register, i64)>,
 }
 
-/// The bytes of a function.
-pub(super) fn emit(f: &Function, allocation: &Allocation) -> Result<Vec<u8>, IcedError> {
+/// The bytes of a function, and how many of them are instructions: the pool of constants stands behind.
+pub(super) fn emit(f: &Function, allocation: &Allocation) -> Result<(Vec<u8>, usize), IcedError> {
     let mut a = CodeAssembler::new(64)?;
     let labels = (0..f.n_label).map(|_| a.create_label()).collect();
     let (exit, pool_label) = (a.create_label(), a.create_label());
@@ -59,8 +59,10 @@ pub(super) fn emit(f: &Function, allocation: &Allocation) -> Result<Vec<u8>, Ice
     for inst in &f.insts {
         e.inst(inst)?;
     }
-    e.epilogue()?;
-    e.a.assemble(0)
+    let pool = e.epilogue()?;
+    let bytes = e.a.assemble(0)?;
+    let code = bytes.len() - pool;
+    Ok((bytes, code))
 }
 
 fn memory(base: Register, index: Option<(Register, u32)>, disp: i32) -> MemoryOperand {
@@ -88,7 +90,8 @@ impl Emit<'_> {
         a.lea(rsi, ptr(self.pool_label))
     }
 
-    fn epilogue(&mut self) -> Result<(), IcedError> {
+    /// The end of the function, and the pool; its bytes are told.
+    fn epilogue(&mut self) -> Result<usize, IcedError> {
         let failures = std::mem::take(&mut self.failures);
         self.a.xor(rax, rax)?;
         self.a.set_label(&mut self.exit)?;
@@ -114,7 +117,7 @@ impl Emit<'_> {
         let pool = std::mem::take(&mut self.pool);
         // Something must stand behind the label.
         self.a.db(if pool.is_empty() { &[0] } else { &pool })?;
-        Ok(())
+        Ok(pool.len().max(1))
     }
 
     fn add(&mut self, instruction: Instruction) -> Result<(), IcedError> {
@@ -324,6 +327,14 @@ impl Emit<'_> {
                 self.add(Instruction::with2(Code::EVEX_Vmovd_rm32_xmm, e, low)?)?;
                 self.add(Instruction::with2(Code::Movsxd_r64_rm32, d, e)?)?;
             }
+            Op::MaskCount => {
+                let k = self.read(inst.srcs[0], MASK_SCRATCH[1])?;
+                self.add(Instruction::with2(Code::VEX_Kmovw_r32_kr, Register::EAX, k)?)?;
+                self.add(Instruction::with2(Code::Popcnt_r32_rm32, Register::EAX, Register::EAX)?)?;
+                if d != Register::RAX {
+                    self.add(Instruction::with2(Code::Mov_r64_rm64, d, Register::RAX)?)?;
+                }
+            }
             Op::Mov => {
                 let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
                 self.add(Instruction::with2(Code::Mov_r64_rm64, d, a)?)?;
@@ -411,6 +422,11 @@ impl Emit<'_> {
                 let at = self.mem(inst.mem.expect("a load has a place"))?;
                 self.add(Instruction::with2(Code::Movzx_r32_rm8, Register::EAX, at)?)?;
                 self.add(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, Register::EAX)?)?;
+            }
+            Op::Compress => {
+                let a = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
+                let i = Instruction::with2(Code::EVEX_Vpcompressd_zmmm512_k1z_zmm, d, a)?;
+                self.with_mask(i, mask, true)?;
             }
             Op::Gather => self.gather(inst, d, mask)?,
             Op::GatherBytes => self.gather_bytes(inst, d, mask)?,

@@ -215,7 +215,7 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>) -> Result<Layout
         return Ok(plain);
     }
     let turns = LANES / width;
-    let mut candidates = vec![];
+    let mut candidates = vec![Layout { vectors: 1, ..plain.clone() }];
     if let Some(q) = outer.last() {
         let has_segments = kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { .. }));
         if !has_segments {
@@ -229,9 +229,7 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>) -> Result<Layout
     }
     let cost = |layout: &Layout| cost(kernel, partition, layout);
     let best = candidates.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
-    let Some(mut best) = best else {
-        return Ok(Layout { vectors: 1, ..plain });
-    };
+    let mut best = best.ok_or_else(|| Unsupported("no layout".into()))?;
     if let Some(packed) = best.packed
         && !matches!(kernel.loops[packed.number].kind, LoopKind::Segment { .. })
     {
@@ -275,32 +273,69 @@ fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &
     (cost(kernel, partition, &layout) < cost(kernel, partition, plain).min(1e9)).then_some(layout)
 }
 
+/// Members of a segment, about; turns of a loop of unknown length.
+const MEMBERS: f64 = 12.0;
+const TURNS: f64 = 100.0;
+/// Reading one vector whose lanes lie anywhere, in reads of one that lies in order.
+const GATHER: f64 = 14.0;
+
 /// About how many cycles one output element costs, from how its loads lie.
 fn cost(kernel: &Kernel, partition: Option<usize>, layout: &Layout) -> f64 {
     let n_row = kernel.n_row();
-    let trips = |l: usize| number(kernel, l).map_or(100.0, |n| n as f64);
+    let trips = |l: usize| match (number(kernel, l), kernel.loops[l].kind) {
+        (_, LoopKind::Segment { .. }) => MEMBERS,
+        (Some(n), _) => n as f64,
+        (None, _) => TURNS,
+    };
     let inner: f64 = layout.order[layout.first_reduce..].iter().map(|l| trips(*l)).product();
+    let moves = |l: usize| layout.is_lane(l) || layout.is_packed(l);
+    // Whether a scalar differs by lane.
+    let mut varies: Vec<bool> = vec![];
     let mut loads = 1.0;
     for instr in &kernel.body {
-        let Instr::Load(input, index) = instr else { continue };
-        let place = place(kernel, partition, *input as usize, index);
+        let place = match instr {
+            Instr::Load(input, index) => place(kernel, partition, *input as usize, index),
+            Instr::Position(Index::Affine { terms, .. }) => {
+                varies.push(terms.iter().any(|(l, _)| moves(*l as usize)));
+                continue;
+            }
+            Instr::Position(Index::Value(s)) => {
+                varies.push(varies[s.0 as usize]);
+                continue;
+            }
+            Instr::Op(op, ins) => {
+                let lanes = ins.iter().any(|s| varies[s.0 as usize]);
+                // Two operations at a time, while a read takes about as long as one.
+                loads += 0.5 * f64::from(op.cost());
+                varies.push(lanes);
+                continue;
+            }
+            Instr::Const(_) | Instr::Size(..) => {
+                varies.push(false);
+                continue;
+            }
+        };
+        let scattered = place.computed.iter().any(|(s, ..)| varies[s.0 as usize]);
+        varies.push(scattered || place.terms.iter().any(|(l, _)| moves(*l)));
         let in_loop = place.terms.iter().any(|(l, _)| *l >= n_row) || !place.computed.is_empty();
         let weight = if kernel.reduce.is_some() && !in_loop { 0.2 } else { 1.0 };
         loads += weight
             * match layout.pattern(0, &place.terms) {
-                Some(Pattern::Same | Pattern::Contiguous(_)) => 1.0,
-                Some(Pattern::Near(..)) => 2.0,
-                Some(Pattern::Far(..)) | None => 14.0,
+                _ if scattered => GATHER,
+                Some(Pattern::Same | Pattern::Contiguous(_)) => 1.0 + place.computed.len() as f64,
+                Some(Pattern::Near(..)) => 2.0 + place.computed.len() as f64,
+                Some(Pattern::Far(..)) | None => GATHER,
             };
     }
-    let per_vector = match layout.packed {
+    match layout.packed {
         Some(Packed { reduces: true, turns, .. }) => {
             let whole = (inner / turns as f64).max(1.0);
             (whole * loads + 8.0) / layout.width as f64
         }
         Some(packed) => inner * loads / (packed.turns * layout.width) as f64,
-        None if layout.group > 1 => (loads + 8.0) * layout.vectors as f64 / (layout.width / layout.group) as f64,
+        None if layout.group > 1 => {
+            (loads + 8.0) * layout.vectors as f64 / (layout.width / layout.group) as f64
+        }
         None => inner * loads * layout.width.div_ceil(LANES) as f64 / layout.width as f64,
-    };
-    per_vector
+    }
 }

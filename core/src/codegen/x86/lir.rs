@@ -76,6 +76,8 @@ pub(super) enum Op {
     Min,
     /// Lane 0 of a vector, its sign extended.
     LaneToInt,
+    /// How many lanes a mask has.
+    MaskCount,
     // flow
     Label,
     /// To the label where the first operand is less than the second.
@@ -141,6 +143,8 @@ pub(super) enum Op {
     Perm,
     /// The second operand where the mask has a bit, else the first.
     Blend,
+    /// The lanes of the mask, one behind the other.
+    Compress,
     // masks
     CmpF(Pred),
     CmpS(Pred),
@@ -169,6 +173,7 @@ impl Op {
                 | Op::StoreBytes
                 | Op::StoreCompressed
                 | Op::Blend
+                | Op::Compress
                 | Op::CmpF(_)
                 | Op::CmpS(_)
                 | Op::CmpU(_)
@@ -299,6 +304,13 @@ impl Function {
         let dst = self.reg(Class::Vec);
         let srcs = SmallVec::from_slice(&[when_false, when_true]);
         self.push(Inst { dst: Some(dst), srcs, mask: Some(mask), ..Inst::new(Op::Blend) });
+        dst
+    }
+
+    pub(super) fn compress(&mut self, mask: Reg, x: Reg) -> Reg {
+        let dst = self.reg(Class::Vec);
+        let srcs = SmallVec::from_slice(&[x]);
+        self.push(Inst { dst: Some(dst), srcs, mask: Some(mask), ..Inst::new(Op::Compress) });
         dst
     }
 

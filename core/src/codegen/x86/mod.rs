@@ -9,6 +9,7 @@
 //! sum reads is not rounded before it is added.
 
 mod allocate;
+mod compact;
 mod emit;
 mod layout;
 mod lir;
@@ -19,8 +20,9 @@ mod pages;
 pub use pages::Pages;
 
 use crate::aval::{Dim, Sizes};
-use crate::ir::Unsupported;
-use crate::kernel::{Kernel, LoopKind};
+use crate::ir::{Scalar, Unsupported};
+use crate::kernel::{Instr, Kernel, LoopKind};
+use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
 
 /// Entries of a function's table of arguments: the range it runs; the position and the extent that a failed check leaves;
 /// then inputs, outputs, and sizes.
@@ -47,10 +49,23 @@ pub fn is_available() -> bool {
     }
 }
 
+/// Whether an output of a kernel is 0 wherever a mask says so; `masked` tells the same of its inputs.
+pub fn gives_masked(kernel: &Kernel, output: usize, masked: &[bool]) -> bool {
+    fn asks(kernel: &Kernel, s: Scalar, masked: &[bool]) -> bool {
+        match &kernel.body[s.0 as usize] {
+            Instr::Load(input, _) => masked[*input as usize],
+            instr => compact::masks(instr, &kernel.body, &|s| asks(kernel, s, masked)),
+        }
+    }
+    kernel.reduce.is_none() && asks(kernel, kernel.results[output], masked)
+}
+
 /// The machine code of a kernel.
 #[derive(Debug)]
 pub struct Code {
     bytes: Vec<u8>,
+    /// How many of the bytes are instructions; constants stand behind them.
+    code_bytes: usize,
     /// The sizes behind inputs and outputs in the table of arguments.
     dims: Vec<Dim>,
     /// The loop of which a call runs a range.
@@ -59,12 +74,13 @@ pub struct Code {
 
 impl Code {
     /// Compiles a kernel that runs ranges of loop `partition`. A range of a loop that is combined is added to what the
-    /// output holds.
-    pub fn new(kernel: &Kernel, partition: Option<usize>) -> Result<Code, Unsupported> {
-        let (function, signature) = nest::build(kernel, partition)?;
+    /// output holds. `masked` says of which inputs many elements are 0, as [`gives_masked`] tells.
+    pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool]) -> Result<Code, Unsupported> {
+        let (function, signature) = nest::build(kernel, partition, masked)?;
         let allocation = allocate::allocate(&function, emit::AVAILABLE);
-        let bytes = emit::emit(&function, &allocation).map_err(|error| Unsupported(error.to_string()))?;
-        Ok(Code { bytes, dims: signature.dims, partition })
+        let (bytes, code_bytes) =
+            emit::emit(&function, &allocation).map_err(|error| Unsupported(error.to_string()))?;
+        Ok(Code { bytes, code_bytes, dims: signature.dims, partition })
     }
 
     /// The loop that a kernel is divided by where nothing else is said: its first row loop.
@@ -75,6 +91,20 @@ impl Code {
     /// The machine code.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The machine code as text, one instruction a line.
+    pub fn listing(&self) -> String {
+        let mut decoder = Decoder::new(64, &self.bytes, DecoderOptions::NONE);
+        let mut formatter = IntelFormatter::new();
+        let mut text = String::new();
+        while decoder.can_decode() && decoder.position() < self.code_bytes {
+            let instruction = decoder.decode();
+            let mut line = String::new();
+            formatter.format(&instruction, &mut line);
+            text.push_str(&format!("  {:04x}  {line}\n", instruction.ip()));
+        }
+        text
     }
 
     /// The sizes that stand behind the arrays in the table of arguments, for these sizes of symbols.

@@ -45,25 +45,36 @@ struct Access {
 
 /// The state of one scope of the generated code.
 #[derive(Clone, Default)]
-struct Scope {
+pub(super) struct Scope {
     vecs: HashMap<(u32, usize), Reg>,
     ints: HashMap<u32, Reg>,
     sums: HashMap<Sum, Reg>,
-    indices: Vec<Option<Reg>>,
+    /// Computed positions times a stride in bytes.
+    products: HashMap<(u32, i64), Reg>,
+    pub(super) indices: Vec<Option<Reg>>,
     /// The lanes that mean something, where these are not all.
-    mask: Option<Reg>,
+    pub(super) mask: Option<Reg>,
     /// How many turns of the packed loop are left, where they may be less than a vector holds.
-    left: Option<Reg>,
-    vectors: usize,
+    pub(super) left: Option<Reg>,
+    pub(super) vectors: usize,
 }
 
-struct Nest<'a> {
-    kernel: &'a Kernel,
+impl Scope {
+    /// Gives a scalar that is the same for all lanes its value.
+    pub(super) fn set(&mut self, scalar: Scalar, value: Reg) {
+        self.vecs.insert((scalar.0, 0), value);
+    }
+}
+
+pub(super) struct Nest<'a> {
+    pub(super) kernel: &'a Kernel,
     partition: Option<usize>,
-    layout: Layout,
-    f: Function,
+    pub(super) layout: Layout,
+    pub(super) f: Function,
     dims: Vec<Dim>,
     dtypes: Vec<DType>,
+    /// The loops and the scalars that each scalar depends on.
+    depends: Vec<(Vec<usize>, Vec<Scalar>)>,
     /// For each scalar: its level, whether it differs by lane, by turn of the packed loop.
     levels: Vec<usize>,
     by_lane: Vec<bool>,
@@ -71,14 +82,20 @@ struct Nest<'a> {
     wanted: Vec<bool>,
     accesses: Vec<Option<Access>>,
     /// Results that are sums of products: the product is not rounded.
-    fused: Vec<Option<(Scalar, Scalar)>>,
+    pub(super) fused: Vec<Option<(Scalar, Scalar)>>,
     /// One for each result and vector.
     sums: Vec<Vec<Reg>>,
+    /// The factor of a sum of products whose zeros are left out.
+    pub(super) compacted: Option<Scalar>,
     end_label: Label,
 }
 
-/// The instructions of a kernel.
-pub(super) fn build(kernel: &Kernel, partition: Option<usize>) -> Result<(Function, Signature), Unsupported> {
+/// The instructions of a kernel. `masked` says of which inputs many elements are 0, as a mask made them.
+pub(super) fn build(
+    kernel: &Kernel,
+    partition: Option<usize>,
+    masked: &[bool],
+) -> Result<(Function, Signature), Unsupported> {
     let layout = choose(kernel, partition)?;
     let mut f = Function::default();
     let end_label = f.label();
@@ -89,6 +106,7 @@ pub(super) fn build(kernel: &Kernel, partition: Option<usize>) -> Result<(Functi
         f,
         dims: vec![],
         dtypes: kernel.dtypes(),
+        depends: vec![],
         levels: vec![],
         by_lane: vec![],
         by_turn: vec![],
@@ -96,10 +114,12 @@ pub(super) fn build(kernel: &Kernel, partition: Option<usize>) -> Result<(Functi
         accesses: vec![],
         fused: vec![],
         sums: vec![],
+        compacted: None,
         end_label,
     };
     nest.check_types()?;
     nest.analyse();
+    nest.find_compacted(masked);
     nest.stage_small_operands();
     let scope = Scope {
         indices: vec![None; kernel.loops.len()],
@@ -187,21 +207,31 @@ impl Nest<'_> {
                     access = Some(self.access(*input as usize, place));
                 }
             }
+            self.depends.push((loops, scalars));
+            self.accesses.push(access);
+        }
+        self.analyse_lanes();
+        self.find_fused();
+        self.find_wanted();
+    }
+
+    /// At which level each scalar is known, and whether it differs by lane, for the layout.
+    pub(super) fn analyse_lanes(&mut self) {
+        let (mut levels, mut by_lane, mut by_turn) = (vec![], vec![], vec![]);
+        for (loops, scalars) in &self.depends {
             let mut level = loops.iter().filter_map(|l| self.layout.level(*l)).max().unwrap_or(0);
             let mut lane = loops.iter().any(|l| self.layout.is_lane(*l));
             let mut turn = loops.iter().any(|l| self.layout.is_packed(*l));
             for Scalar(s) in scalars {
-                level = level.max(self.levels[s as usize]);
-                lane |= self.by_lane[s as usize];
-                turn |= self.by_turn[s as usize];
+                level = level.max(levels[*s as usize]);
+                lane |= by_lane[*s as usize];
+                turn |= by_turn[*s as usize];
             }
-            self.levels.push(level);
-            self.by_lane.push(lane);
-            self.by_turn.push(turn);
-            self.accesses.push(access);
+            levels.push(level);
+            by_lane.push(lane);
+            by_turn.push(turn);
         }
-        self.find_fused();
-        self.find_wanted();
+        (self.levels, self.by_lane, self.by_turn) = (levels, by_lane, by_turn);
     }
 
     fn index_parts(&self, index: &Index, loops: &mut Vec<usize>, scalars: &mut Vec<Scalar>) {
@@ -307,7 +337,7 @@ impl Nest<'_> {
         }
     }
 
-    fn varies(&self, s: usize) -> bool {
+    pub(super) fn varies(&self, s: usize) -> bool {
         self.by_lane[s] || self.by_turn[s]
     }
 
@@ -378,7 +408,7 @@ impl Nest<'_> {
     // Loops.
 
     /// The code at a level: what is known there, then the next loop, or the results.
-    fn level(&mut self, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
+    pub(super) fn level(&mut self, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
         self.hoist(level, scope)?;
         let starts_reduction = self.kernel.reduce.is_some() && level == self.layout.first_reduce;
         if starts_reduction {
@@ -436,17 +466,22 @@ impl Nest<'_> {
         scope.indices[l] = Some(i);
         match self.layout.packed {
             Some(packed) if packed.number == l => self.packed_loop(packed, level, i, end, scope)?,
-            _ => {
-                let mut inner = scope.clone();
-                self.turns(i, end, 1, |nest| nest.level(level + 1, &mut inner))?;
-            }
+            _ => match self.compacted {
+                Some(weight) if level + 1 == self.layout.order.len() => {
+                    self.compacted_loop(weight, l, level, (i, end), scope)?;
+                }
+                _ => {
+                    let mut inner = scope.clone();
+                    self.turns(i, end, 1, |nest| nest.level(level + 1, &mut inner))?;
+                }
+            },
         }
         scope.indices[l] = None;
         Ok(())
     }
 
     /// A loop while `step` turns are left.
-    fn turns(
+    pub(super) fn turns(
         &mut self,
         i: Reg,
         end: Reg,
@@ -533,7 +568,7 @@ impl Nest<'_> {
     }
 
     /// A scalar on the lanes of vector `v`.
-    fn value(&mut self, scalar: Scalar, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
+    pub(super) fn value(&mut self, scalar: Scalar, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
         let i = scalar.0 as usize;
         let v = if self.copies(i, scope) == 1 && !(self.differs_by_vector(i)) { 0 } else { v };
         if let Some(reg) = scope.vecs.get(&(scalar.0, v)) {
@@ -725,7 +760,9 @@ impl Nest<'_> {
             match bytes {
                 Stride::Number(n @ (1 | 2 | 4 | 8)) if index.is_none() => index = Some((at, n as u32)),
                 Stride::Number(n) => {
-                    let term = self.f.int(Op::MulImm, &[at], n);
+                    let known = scope.products.get(&(scalar.0, n)).copied();
+                    let term = known.unwrap_or_else(|| self.f.int(Op::MulImm, &[at], n));
+                    scope.products.insert((scalar.0, n), term);
                     if index.is_none() {
                         index = Some((term, 1));
                     } else {

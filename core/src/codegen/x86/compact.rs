@@ -1,0 +1,137 @@
+//! Sums of weighted rows of which a mask made many weights 0: first the members that count are listed, sixteen at a time,
+//! then their rows are added. What dropout dropped costs neither a read of its row nor a jump that the processor
+//! guesses wrong.
+
+use super::layout::{Layout, Packed};
+use super::lir::{Class, LANES, Mem, Op, Pred, Reg};
+use super::nest::{Nest, Scope};
+use crate::ir::{ReduceOp, Scalar, ScalarOp, Unsupported};
+use crate::kernel::{Instr, LoopKind};
+
+/// Members that are listed at a time.
+const BLOCK: usize = 512;
+
+impl Nest<'_> {
+    /// Finds the weight of the only result, where it is a sum of weighted rows over a segment.
+    pub(super) fn find_compacted(&mut self, masked: &[bool]) {
+        let [Some((a, b))] = self.fused[..] else { return };
+        let Some(last) = self.layout.order.last() else { return };
+        let is_segment = matches!(self.kernel.loops[*last].kind, LoopKind::Segment { .. });
+        let by_rows = self.layout.packed.is_none() && self.layout.width >= LANES;
+        if !is_segment || !by_rows || self.kernel.reduce != Some(ReduceOp::Sum) {
+            return;
+        }
+        let is_weight = |s: &Scalar| !self.varies(s.0 as usize) && self.is_masked(*s, masked);
+        self.compacted = [a, b].into_iter().find(is_weight);
+    }
+
+    /// Whether a scalar is 0 where a mask says so.
+    fn is_masked(&self, scalar: Scalar, masked: &[bool]) -> bool {
+        match &self.kernel.body[scalar.0 as usize] {
+            Instr::Load(input, _) => masked.get(*input as usize).copied().unwrap_or(false),
+            instr => masks(instr, &self.kernel.body, &|s| self.is_masked(s, masked)),
+        }
+    }
+
+    /// A loop over members that leaves out those whose weight is 0.
+    pub(super) fn compacted_loop(
+        &mut self,
+        weight: Scalar,
+        l: usize,
+        level: usize,
+        (i, end): (Reg, Reg),
+        scope: &mut Scope,
+    ) -> Result<(), Unsupported> {
+        // Positions, then weights; a whole vector may be written behind the last of each.
+        let list = self.f.stack.max(64);
+        let bytes = (BLOCK + LANES) * 4;
+        self.f.stack = list + 2 * bytes;
+        let positions = self.f.int(Op::StackAddr, &[], list as i64);
+        let weights = self.f.int(Op::StackAddr, &[], (list + bytes) as i64);
+        let stop = self.f.int(Op::Mov, &[i], 0);
+        let step = self.f.int(Op::Imm, &[], BLOCK as i64);
+        // Blocks of members.
+        let mut block = scope.clone();
+        self.turns(i, end, 1, |nest| {
+            let left = nest.f.int(Op::Sub, &[end, i], 0);
+            let n = nest.f.int(Op::Min, &[left, step], 0);
+            nest.f.update(stop, Op::Add, &[i, n], None, 0);
+            let kept = nest.f.int(Op::Imm, &[], 0);
+            // List.
+            let at = nest.f.int(Op::Mov, &[i], 0);
+            let mut listing = block.clone();
+            listing.indices[l] = Some(at);
+            nest.turns(at, stop, 1, |nest| {
+                nest.list(weight, l, at, stop, (kept, positions, weights), &mut listing)?;
+                nest.f.update(at, Op::AddImm, &[at], None, LANES as i64 - 1);
+                Ok(())
+            })?;
+            // Add.
+            let k = nest.f.int(Op::Imm, &[], 0);
+            let k = nest.f.int(Op::Mov, &[k], 0);
+            nest.turns(k, kept, 1, |nest| {
+                let entry = |base| Mem { base, index: Some((k, 4)), disp: 0 };
+                let member = nest.f.load(Class::Int, Op::LoadI32, entry(positions), None);
+                let value = nest.f.load(Class::Vec, Op::Bcst, entry(weights), None);
+                block.indices[l] = Some(member);
+                block.set(weight, value);
+                nest.level(level + 1, &mut block)
+            })?;
+            // The loop itself goes on by one.
+            nest.f.update(i, Op::AddImm, &[stop], None, -1);
+            Ok(())
+        })
+    }
+
+    /// Writes position and weight of the next members whose weight is not 0 behind those that are listed.
+    fn list(
+        &mut self,
+        weight: Scalar,
+        l: usize,
+        at: Reg,
+        stop: Reg,
+        (kept, positions, weights): (Reg, Reg, Reg),
+        scope: &mut Scope,
+    ) -> Result<(), Unsupported> {
+        let left = self.f.int(Op::Sub, &[stop, at], 0);
+        let mask = self.f.emit(Class::Mask, Op::MaskFirst, &[left], 0);
+        scope.mask = Some(mask);
+        scope.left = Some(left);
+        scope.vectors = 1;
+        // The weight alone, with members in the lanes.
+        let packed = Some(Packed { number: l, turns: LANES, reduces: true });
+        let lanes = Layout { lanes: vec![], width: 1, packed, vectors: 1, ..self.layout.clone() };
+        let rows = std::mem::replace(&mut self.layout, lanes);
+        self.analyse_lanes();
+        let value = self.value(weight, 0, scope);
+        self.layout = rows;
+        self.analyse_lanes();
+        let value = value?;
+        let zero = self.f.bits(0);
+        let differs = self.f.mask(Op::CmpF(Pred::Ne), &[value, zero]);
+        let counts = self.f.mask(Op::MaskAnd, &[differs, mask]);
+        let first = self.f.vec(Op::Splat, &[at]);
+        let numbers = self.f.table(std::array::from_fn(|lane| lane as i32));
+        let members = self.f.vec(Op::AddI, &[first, numbers]);
+        let entry = |base| Mem { base, index: Some((kept, 4)), disp: 0 };
+        // Compressed in a register and stored whole: a compressing store is slow on some machines.
+        for (list, x) in [(positions, members), (weights, value)] {
+            let dense = self.f.compress(counts, x);
+            self.f.store(Op::Store, entry(list), dense, None);
+        }
+        let n = self.f.int(Op::MaskCount, &[counts], 0);
+        self.f.update(kept, Op::Add, &[kept, n], None, 0);
+        Ok(())
+    }
+}
+
+/// Whether an instruction gives 0 where a mask says so; `is_masked` asks the same of a scalar before it.
+pub(crate) fn masks(instr: &Instr, body: &[Instr], is_masked: &dyn Fn(Scalar) -> bool) -> bool {
+    let is_zero = |s: &Scalar| matches!(&body[s.0 as usize], Instr::Const(x) if x.as_f64() == 0.0);
+    match instr {
+        Instr::Op(ScalarOp::Select, ins) => is_zero(&ins[1]) || is_zero(&ins[2]),
+        Instr::Op(ScalarOp::Mul, ins) => ins.iter().any(|s| is_masked(*s)),
+        Instr::Op(ScalarOp::Div | ScalarOp::Neg, ins) => is_masked(ins[0]),
+        _ => false,
+    }
+}
