@@ -171,6 +171,7 @@ impl<'a> Lowering<'a> {
             reduce: self.reduce.map(|(op, _)| op),
             results,
         };
+        let kernel = kernel.without_dead();
         debug_assert_eq!(crate::kernel::verify_kernel(&kernel), Ok(()));
         Ok(kernel)
     }
