@@ -44,7 +44,8 @@ impl SparseFeatures {
     #[must_use]
     pub fn with_symbols(self, n_row: &str, n_entry: &str) -> Self {
         let Segments { ids, offsets, order } = self.columns;
-        let columns = Segments { ids: ids.declare([n_entry]), offsets, order: order.declare([n_entry]) };
+        let order = order.map(|order| order.declare([n_entry]));
+        let columns = Segments { ids: ids.declare([n_entry]), offsets, order };
         SparseFeatures { values: self.values.declare([n_entry]), rows: self.rows.with_symbols(n_row, n_entry), columns }
     }
 

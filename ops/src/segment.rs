@@ -1,10 +1,11 @@
 //! Segments: which members belong together, in both directions.
 
-use crate::Array;
 use crate::elementwise::functions::EXP;
 use crate::elementwise::{CONVERT_ELEMENT_TYPE, DIV, MAX, STOP_GRADIENT, SUB, constant};
 use crate::gather::{gather_segments, segment_max, segment_sum};
+use crate::generate::arange;
 use crate::movement::reject;
+use crate::{Array, DType};
 use gavotte_core::aval::Dim;
 use gavotte_core::error::Error;
 use gavotte_core::ir::structural::{broadcast_in_dim, renamed};
@@ -31,8 +32,9 @@ pub struct Segments {
     pub ids: Array,
     /// Where in `order` the members of each segment begin, and where the last ends: `i32[n+1]`.
     pub offsets: Array,
-    /// The members, segment by segment: `i32[e]`. Where `ids` rise it counts from 0.
-    pub order: Array,
+    /// The members, segment by segment: `i32[e]`. `None` where `ids` never fall: the members then stand in order as
+    /// they are. It is part of the structure, so compiled functions know it and read members without looking them up.
+    pub order: Option<Array>,
 }
 
 impl Segments {
@@ -57,18 +59,8 @@ impl Segments {
         for segment in 0..n {
             offsets[segment + 1] += offsets[segment];
         }
-        let mut next = offsets.clone();
-        let mut order = vec![0i32; ids.len()];
-        for (member, id) in (0..).zip(ids) {
-            let place = &mut next[*id as usize];
-            order[*place as usize] = member;
-            *place += 1;
-        }
-        Ok(Segments {
-            ids: Array::new(&[ids.len()], ids.to_vec()),
-            offsets: Array::new(&[n + 1], offsets),
-            order: Array::new(&[order.len()], order),
-        })
+        let order = (!ids.is_sorted()).then(|| Array::new(&[ids.len()], grouped(ids, &offsets)));
+        Ok(Segments { ids: Array::new(&[ids.len()], ids.to_vec()), offsets: Array::new(&[n + 1], offsets), order })
     }
 
     /// Declares that there are `n` segments and `e` members, both symbols: `jit` then traces once for every graph.
@@ -80,7 +72,7 @@ impl Segments {
         Segments {
             ids: self.ids.declare([e]),
             offsets: self.offsets.declare([Dim::symbol(n) + 1]),
-            order: self.order.declare([e]),
+            order: self.order.map(|order| order.declare([e])),
         }
     }
 
@@ -94,8 +86,13 @@ impl Segments {
         self.ids.shape()[0].clone()
     }
 
-    fn arrays(&self) -> [&Value; 3] {
-        [&self.ids, &self.offsets, &self.order].map(Array::value)
+    /// What the primitives take: ids, offsets and order, which counts where it is not held.
+    fn arrays(&self) -> [Value; 3] {
+        let order = match &self.order {
+            Some(order) => order.clone(),
+            None => arange(self.n_member(), DType::I32),
+        };
+        [self.ids.0.clone(), self.offsets.0.clone(), order.0]
     }
 
     /// For each member the row of its segment: `x[n, …]` to `[e, …]`.
@@ -105,7 +102,7 @@ impl Segments {
     #[track_caller]
     pub fn gather(&self, x: &Array) -> Array {
         let x = named(x, self.n_segment());
-        Array(gather_segments(&x, self.arrays(), 0))
+        Array(gather_segments(&x, self.arrays().each_ref(), 0))
     }
 
     /// For each segment the sum of its members' rows: `data[e, …]` to `[n, …]`; 0 for a segment without members.
@@ -114,7 +111,7 @@ impl Segments {
     /// If the first axis of `data` is not as long as there are members.
     #[track_caller]
     pub fn sum(&self, data: &Array) -> Array {
-        Array(segment_sum(&named(data, self.n_member()), self.arrays()))
+        Array(segment_sum(&named(data, self.n_member()), self.arrays().each_ref()))
     }
 
     /// For each segment the largest of its members' rows, element by element; for a segment without members the least
@@ -124,7 +121,7 @@ impl Segments {
     /// If the first axis of `data` is not as long as there are members.
     #[track_caller]
     pub fn max(&self, data: &Array) -> Array {
-        Array(segment_max(&named(data, self.n_member()), self.arrays()))
+        Array(segment_max(&named(data, self.n_member()), self.arrays().each_ref()))
     }
 
     /// For each segment the mean of its members' rows; 0 for a segment without members.
@@ -168,6 +165,18 @@ impl Segments {
     }
 }
 
+/// The members segment by segment, those of one segment in their order.
+fn grouped(ids: &[i32], offsets: &[i32]) -> Vec<i32> {
+    let mut next = offsets.to_vec();
+    let mut order = vec![0; ids.len()];
+    for (member, id) in (0..).zip(ids) {
+        let place = &mut next[*id as usize];
+        order[*place as usize] = member;
+        *place += 1;
+    }
+    order
+}
+
 /// `x` with its first extent under this name, where facts say that they are equal; else as it is, to be refused.
 #[track_caller]
 fn named(x: &Array, extent: Dim) -> Value {
@@ -183,7 +192,6 @@ fn named(x: &Array, extent: Dim) -> Value {
 mod tests {
     use super::*;
     use gavotte_core::aval::Aval;
-    use gavotte_core::aval::DType;
     use gavotte_core::ir::trace;
     use gavotte_core::transform::vjp;
 
@@ -198,10 +206,23 @@ mod tests {
     #[test]
     fn construction_groups_members_and_keeps_their_order() {
         assert_eq!(five().offsets.to_vec::<i32>(), [0, 1, 1, 4, 5]);
-        assert_eq!(five().order.to_vec::<i32>(), [1, 0, 3, 4, 2]);
+        assert_eq!(five().order.map(|order| order.to_vec::<i32>()), Some(vec![1, 0, 3, 4, 2]));
         assert_eq!((five().n_segment(), five().n_member()), (4.into(), 5.into()));
         let empty = Segments::new(&[], 2).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(empty.sum(&Array::new(&[0, 2], Vec::<f32>::new())).to_vec::<f32>(), [0.0; 4]);
+    }
+
+    #[test]
+    fn ids_that_never_fall_need_no_order() {
+        let rising = Segments::new(&[0, 2, 2, 3], 4).unwrap_or_else(|error| panic!("{error}"));
+        assert!(rising.order.is_none());
+        let by_hand = Segments { order: Some(Array::new(&[4], vec![0, 1, 2, 3])), ..rising.clone() };
+        assert_ne!(rising.flatten().0, by_hand.flatten().0, "compiled functions tell them apart");
+        let data = Array::new(&[4, 2], (0..8).map(|i| i as f32).collect());
+        assert_eq!(rising.sum(&data).to_vec::<f32>(), [0.0, 1.0, 0.0, 0.0, 6.0, 8.0, 6.0, 7.0]);
+        for f in [Segments::sum, Segments::max, Segments::softmax] {
+            assert_eq!(f(&rising, &data).to_vec::<f32>(), f(&by_hand, &data).to_vec::<f32>());
+        }
     }
 
     #[test]
@@ -250,7 +271,7 @@ mod tests {
         avals.push(Aval::new(DType::F32, [Dim::symbol("e"), 8.into()]));
         let traced = trace("f", &avals, |args| {
             let [ids, offsets, order, data] = [0, 1, 2, 3].map(|i: usize| Array(args[i].clone()));
-            let segments = Segments { ids, offsets, order };
+            let segments = Segments { ids, offsets, order: Some(order) };
             assert_eq!((segments.n_segment(), segments.n_member()), ("n".into(), "e".into()));
             vec![segments.mean(&segments.softmax(&data)).0]
         });

@@ -2,7 +2,7 @@
 
 use gavotte::nn::softmax;
 use gavotte::segment::Segments;
-use gavotte::{Array, DType, jit_with};
+use gavotte::{Array, DType, arange, jit_with};
 use gavotte_core::aval::{Aval, Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, Traced, Value, parse, trace};
@@ -94,8 +94,8 @@ fn random_programs() {
 fn random_segments(n: usize, e: usize, random: &mut Random) -> [HostArray; 3] {
     let ids: Vec<i32> = (0..e).map(|_| (random.below(n) * random.below(n) / n) as i32).collect();
     let segments = Segments::new(&ids, n).unwrap_or_else(|error| panic!("{error}"));
-    [segments.ids, segments.offsets, segments.order]
-        .map(|array| HostArray::clone(&array.to_host().expect("it is here")))
+    let order = segments.order.unwrap_or_else(|| arange(e, DType::I32));
+    [segments.ids, segments.offsets, order].map(|array| HostArray::clone(&array.to_host().expect("it is here")))
 }
 
 /// Large enough that every way to share the work is taken.
@@ -268,7 +268,7 @@ fn symbolic() -> Vec<Symbolic> {
             ],
             f: |args| {
                 let [ids, offsets, order, x, scores, a] = args else { panic!("six arguments") };
-                let receivers = Segments { ids: ids.clone(), offsets: offsets.clone(), order: order.clone() };
+                let receivers = Segments { ids: ids.clone(), offsets: offsets.clone(), order: Some(order.clone()) };
                 let weights = receivers.softmax(&(scores + receivers.gather(&x.matmul(&a.reshape([8, 1])).flatten())));
                 let messages = receivers.gather(x) * weights.reshape([weights.dim(0), 1.into()]);
                 let sums = receivers.sum(&messages);
@@ -354,26 +354,31 @@ fn arrays_of_other_types_are_refused() {
 /// Segments that were put together by hand and are not what they should be: an error, on any number of threads.
 #[test]
 fn broken_segments_are_errors() {
-    let sum = |threads: usize, offsets: Vec<i32>, order: Vec<i32>| {
+    let sum = |threads: usize, offsets: Vec<i32>, order: Option<Vec<i32>>, n: usize| {
         let options = Options { threads: NonZeroUsize::new(threads).expect("not zero"), ..Options::default() };
         let segments = Segments {
-            ids: Array::new(&[order.len()], vec![0; order.len()]),
+            ids: Array::new(&[n], vec![0; n]),
             offsets: Array::new(&[offsets.len()], offsets),
-            order: Array::new(&[order.len()], order.clone()),
+            order: order.clone().map(|order| Array::new(&[order.len()], order)),
         };
-        let data = Array::new(&[order.len()], vec![1f32; order.len()]);
+        let data = Array::new(&[n], vec![1f32; n]);
         jit_with(|s: Segments, x: Array| s.sum(&x), options).try_call((segments, data)).map(|x| x.to_vec::<f32>())
     };
     let many: Vec<i32> = (0..201).collect();
     for threads in [1, 2, 3] {
-        assert_eq!(sum(threads, vec![0, 2, 3], vec![0, 1, 2]).ok(), Some(vec![2.0, 1.0]));
-        assert!(sum(threads, vec![0, 7, 3], vec![0, 1, 2]).is_err(), "not sorted");
-        assert!(sum(threads, vec![0, 2, 9], vec![0, 1, 2]).is_err(), "too many members");
-        assert!(sum(threads, vec![-1, 2, 3], vec![0, 1, 2]).is_err(), "negative");
-        assert!(sum(threads, vec![0, 2, 3], vec![0, 5, 2]).is_err(), "no such member");
+        for order in [Some(vec![0, 1, 2]), None] {
+            let sum = |offsets: Vec<i32>| sum(threads, offsets, order.clone(), 3);
+            assert_eq!(sum(vec![0, 2, 3]).ok(), Some(vec![2.0, 1.0]));
+            assert!(sum(vec![0, 7, 3]).is_err(), "not sorted");
+            assert!(sum(vec![0, 2, 9]).is_err(), "too many members");
+            assert!(sum(vec![-1, 2, 3]).is_err(), "negative");
+        }
+        assert!(sum(threads, vec![0, 2, 3], Some(vec![0, 5, 2]), 3).is_err(), "no such member");
         let mut mixed = many.clone();
         mixed.reverse();
-        assert!(sum(threads, mixed, (0..200).collect()).is_err(), "falling");
+        for order in [Some((0..200).collect()), None] {
+            assert!(sum(threads, mixed.clone(), order, 200).is_err(), "falling");
+        }
     }
 }
 

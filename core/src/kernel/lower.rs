@@ -171,6 +171,7 @@ impl<'a> Lowering<'a> {
             reduce: self.reduce.map(|(op, _)| op),
             results,
         };
+        let kernel = kernel.without_dead();
         debug_assert_eq!(crate::kernel::verify_kernel(&kernel), Ok(()));
         Ok(kernel)
     }
@@ -194,27 +195,45 @@ impl<'a> Lowering<'a> {
         self.inputs.len() as u32 - 1
     }
 
+    /// `index` along an axis of this extent, by loops where it is a scalar that is such a position. What a loop names is
+    /// read unchecked, so that only a loop over the whole axis counts.
+    fn in_loops(&self, index: &Index, extent: &Dim) -> Index {
+        if let Index::Value(scalar) = index
+            && let Instr::Position(Index::Affine { constant, terms }) = &self.body[scalar.0 as usize]
+            && let [(number, stride)] = &terms[..]
+            && *constant == 0usize
+            && *stride == 1usize
+            && self.loops[*number as usize].extent == *extent
+        {
+            return loop_index(*number as usize);
+        }
+        index.clone()
+    }
+
     /// The element of an operand at `index`: loaded where it is stored, computed here where it is not.
     fn element(&mut self, atom: Atom, index: &[Index]) -> Result<Scalar, Unsupported> {
         let var = match atom {
             Atom::Literal(literal) => return Ok(self.push(Instr::Const(literal))),
             Atom::Var(var) => var,
         };
+        let shape = &self.avals[var.index()].shape;
+        debug_assert_eq!(shape.len(), index.len(), "a position for each axis of {var}");
+        let index: Vec<Index> = index.iter().zip(shape).map(|(at, extent)| self.in_loops(at, extent)).collect();
         if self.fusion.place(var) != Place::Inline {
             let input = self.input(var);
-            return Ok(self.push(Instr::Load(input, index.to_vec())));
+            return Ok(self.push(Instr::Load(input, index)));
         }
-        if let Some((_, _, scalar)) = self.seen.iter().find(|(v, at, _)| *v == var && at == index) {
+        if let Some((_, _, scalar)) = self.seen.iter().find(|(v, at, _)| *v == var && *at == index) {
             return Ok(*scalar);
         }
         let (i, out) = self.makers[var.index()].ok_or_else(|| Unsupported(format!("{var} is made by no equation")))?;
         let eqn = &self.program.eqns[i];
         let outs = {
-            let mut rule = Rule { lowering: self, eqn, index: index.to_vec(), is_root: false };
+            let mut rule = Rule { lowering: self, eqn, index: index.clone(), is_root: false };
             eqn.prim.lower(&mut rule)?
         };
         for (binder, scalar) in eqn.outs.iter().zip(&outs) {
-            self.seen.push((binder.var, index.to_vec(), *scalar));
+            self.seen.push((binder.var, index.clone(), *scalar));
         }
         Ok(outs[out])
     }
@@ -339,16 +358,17 @@ impl Lower for Rule<'_, '_> {
             Index::Affine { terms, .. } if terms.len() == 1 => terms[0].0,
             _ => return Err(Unsupported("a segment must be an axis of the output".into())),
         };
-        let stored = |rule: &Self, operand: usize| match rule.eqn.ins[operand] {
-            Atom::Var(var) if rule.lowering.fusion.place(var) != Place::Inline => Ok(var),
-            _ => Err(Unsupported("offsets and order of segments must be stored".into())),
+        let offsets = match self.eqn.ins[offsets] {
+            Atom::Var(var) if self.lowering.fusion.place(var) != Place::Inline => var,
+            _ => return Err(Unsupported("offsets of segments must be stored".into())),
         };
-        let offsets = stored(self, offsets)?;
         let extent = self.operand(order).shape[0].clone();
         let offsets = self.lowering.input(offsets);
-        self.lowering.loops.push(Loop { extent, kind: LoopKind::Segment { segment: row, offsets } });
+        self.lowering.loops.push(Loop { extent: extent.clone(), kind: LoopKind::Segment { segment: row, offsets } });
         let position = loop_index(self.lowering.loops.len() - 1);
-        Ok(Index::Value(self.read(order, &[position])?))
+        let member = Index::Value(self.read(order, &[position])?);
+        // An order that counts is computed here, and leads back to the loop.
+        Ok(self.lowering.in_loops(&member, &extent))
     }
 
     fn reduce(&mut self, op: ReduceOp, value: Scalar) -> Result<Scalar, Unsupported> {

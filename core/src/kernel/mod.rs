@@ -1,6 +1,7 @@
 //! Kernels: loop nests over scalar work. One fusion group is one kernel; every target runs the same kernels.
 
 mod cost;
+mod dead;
 mod ir;
 mod lower;
 mod parse;

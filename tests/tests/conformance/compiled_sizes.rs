@@ -2,6 +2,7 @@
 //! the interpreter on the program traced with numbers.
 
 use crate::symbols::placements;
+use gavotte::arange;
 use gavotte::segment::Segments;
 use gavotte_core::aval::{Aval, DType, Dim, Literal, Sizes, Symbol};
 use gavotte_core::device::HostArray;
@@ -79,7 +80,8 @@ fn operands(case: &Case, avals: &[Aval], random: &mut Random) -> Option<Vec<Host
         let n = arrays[2].len().checked_sub(1)?;
         let ids: Vec<i32> = (0..arrays[1].len()).map(|i| (i * 2 % n.max(1)) as i32).collect();
         let segments = Segments::new(&ids, n).ok()?;
-        for (i, array) in [&segments.ids, &segments.offsets, &segments.order].into_iter().enumerate() {
+        let order = segments.order.unwrap_or_else(|| arange(ids.len(), DType::I32));
+        for (i, array) in [segments.ids, segments.offsets, order].into_iter().enumerate() {
             arrays[i + 1] = std::sync::Arc::unwrap_or_clone(array.to_host().ok()?);
         }
     }
