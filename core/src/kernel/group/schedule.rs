@@ -7,7 +7,7 @@
 use super::reach::{Pairing, reach, sorted_pairings};
 use crate::aval::{Aval, Dim, volume};
 use crate::ir::{Program, Var};
-use crate::kernel::{Kernel, LoopKind, Members, Part, Step};
+use crate::kernel::{LoopKind, Members, Part, Step};
 use crate::pass::fuse::Fusion;
 
 /// Kernels of no more points are run by one thread.
@@ -34,21 +34,24 @@ pub(super) enum Split {
 }
 
 /// What a step may become.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Class {
     Alone,
     Small,
-    /// A loop of this extent is split; it is a reduction where it has a number.
-    Axis(Dim, Option<u32>),
+    Large,
 }
 
-fn class_of(step: &Step) -> Class {
+/// The loop that is split: its extent, and its number where it is a reduction.
+type Axis = (Dim, Option<u32>);
+
+fn class_of(step: &Step, axis: &Option<Axis>) -> Class {
     let Step::Kernel(kernel, _) = step else { return Class::Alone };
     let points = volume(&kernel.loops.iter().map(|l| l.extent.clone()).collect::<Vec<_>>());
-    if points.as_number().is_some_and(|n| n <= SMALL) {
-        return Class::Small;
+    match points.as_number() {
+        Some(n) if n <= SMALL => Class::Small,
+        _ if axis.is_some() => Class::Large,
+        _ => Class::Alone,
     }
-    axis_of(kernel).unwrap_or(Class::Alone)
 }
 
 /// Whether an extent is large: one that is no number counts as larger than all that are.
@@ -56,7 +59,8 @@ fn is_large(extent: &Dim, least: i64) -> bool {
     extent.as_number().is_none_or(|n| n >= least)
 }
 
-fn axis_of(kernel: &Kernel) -> Option<Class> {
+fn axis_of(step: &Step) -> Option<Axis> {
+    let Step::Kernel(kernel, _) = step else { return None };
     let n_row = kernel.n_row();
     let first = kernel.loops.first().filter(|_| n_row > 0).map(|l| &l.extent);
     let reduced = kernel.loops.get(n_row).filter(|l| l.kind == LoopKind::Reduce).map(|l| &l.extent);
@@ -67,9 +71,9 @@ fn axis_of(kernel: &Kernel) -> Option<Class> {
         (Some(reduced), Some(rows))
             if is_large(reduced, MIN_ROWS.max(rows + 1)) && results.as_number().is_some_and(|n| n <= MAX_PARTIAL) =>
         {
-            Some(Class::Axis(reduced.clone(), Some(n_row as u32)))
+            Some((reduced.clone(), Some(n_row as u32)))
         }
-        _ => first.filter(|extent| is_large(extent, MIN_ROWS)).map(|extent| Class::Axis(extent.clone(), None)),
+        _ => first.filter(|extent| is_large(extent, MIN_ROWS)).map(|extent| (extent.clone(), None)),
     }
 }
 
@@ -88,22 +92,25 @@ pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step]) -> Ve
         }
         reads
     };
+    let axes: Vec<Option<Axis>> = steps.iter().map(axis_of).collect();
     let mut scheduler = Scheduler {
         steps,
         fusion,
         avals: program.avals(),
         pairings: sorted_pairings(program, fusion),
-        classes: steps.iter().map(class_of).collect(),
+        classes: steps.iter().zip(&axes).map(|(step, axis)| class_of(step, axis)).collect(),
+        axes,
         reads: steps.iter().map(reads).collect(),
         groups: vec![],
         at: vec![None; steps.len()],
         last_effect: None,
     };
     for step in 0..steps.len() {
-        match &scheduler.classes[step] {
+        match scheduler.classes[step] {
             Class::Alone => scheduler.place_alone(step),
-            Class::Axis(..) if !scheduler.reads[step].is_empty() => scheduler.place(step),
-            Class::Axis(..) | Class::Small => {}
+            _ if scheduler.reads[step].is_empty() => {}
+            Class::Large => scheduler.place(step),
+            Class::Small => scheduler.follow(step),
         }
     }
     scheduler.place_rest();
@@ -116,6 +123,7 @@ struct Scheduler<'a> {
     avals: Vec<Aval>,
     pairings: Vec<Pairing>,
     classes: Vec<Class>,
+    axes: Vec<Option<Axis>>,
     /// For each step the memory that it reads and other steps make, with these steps.
     reads: Vec<Vec<(Var, usize)>>,
     groups: Vec<Open>,
@@ -123,6 +131,10 @@ struct Scheduler<'a> {
     at: Vec<Option<usize>>,
     /// The group of the last step that is there for its effect.
     last_effect: Option<usize>,
+}
+
+fn is_rows(split: &Split) -> bool {
+    matches!(split, Split::Rows { .. })
 }
 
 impl Scheduler<'_> {
@@ -148,21 +160,25 @@ impl Scheduler<'_> {
         waiting
     }
 
-    /// The first group where a step may be, as far as its placed producers are concerned. One of a class that is
-    /// `shared` may be in the same group.
-    fn earliest(&self, step: usize, shared: impl Fn(&Class) -> bool) -> usize {
-        let behind = |maker: usize| Some(self.at[maker]? + usize::from(!shared(&self.classes[maker])));
+    /// The first group where a step may be, as far as its placed producers are concerned: their own where it is
+    /// `shared`.
+    fn earliest(&self, step: usize, shared: impl Fn(&Split) -> bool) -> usize {
+        let behind = |maker: usize| self.at[maker].map(|at| at + usize::from(!shared(&self.groups[at].split)));
         self.reads[step].iter().filter_map(|(_, maker)| behind(*maker)).max().unwrap_or(0)
     }
 
     /// Places what a step needs and what waits, in groups before all that comes.
     fn place_waiting(&mut self, step: usize) {
         for maker in self.waiting(step) {
-            match self.classes[maker] {
-                Class::Small => self.place_small(maker),
-                _ if self.at[maker].is_none() => self.place_before(maker, self.groups.len()),
-                _ => {}
-            }
+            self.place_now(maker);
+        }
+    }
+
+    fn place_now(&mut self, step: usize) {
+        match self.classes[step] {
+            _ if self.at[step].is_some() => {}
+            Class::Small => self.place_small(step),
+            Class::Large | Class::Alone => self.place_before(step, self.groups.len()),
         }
     }
 
@@ -179,13 +195,22 @@ impl Scheduler<'_> {
         }
     }
 
+    /// Places a small kernel beside the rows that it reads, where it can be there: it is little work, and whoever reads
+    /// it may be there too.
+    fn follow(&mut self, step: usize) {
+        let at = self.earliest(step, is_rows);
+        if self.waiting(step).is_empty()
+            && let Some(group) = self.groups.get(at).and_then(|group| self.join(group, &[step]))
+        {
+            self.groups[at] = group;
+            self.note(at);
+        }
+    }
+
     /// Places a small kernel that somebody needs now.
     fn place_small(&mut self, step: usize) {
-        if self.at[step].is_some() {
-            return;
-        }
         self.place_waiting(step);
-        let earliest = self.earliest(step, |class| *class == Class::Small);
+        let earliest = self.earliest(step, |split| *split == Split::Serial);
         match (earliest..self.groups.len()).find(|at| self.groups[*at].split == Split::Serial) {
             Some(at) => {
                 self.groups[at].steps.push((step, Part::Row));
@@ -216,32 +241,49 @@ impl Scheduler<'_> {
     /// Places a kernel that is split, and with it those that wait for it.
     fn place(&mut self, step: usize) {
         for maker in self.waiting(step) {
-            if self.classes[maker] == Class::Small {
-                self.place_small(maker);
+            if self.axes[maker].is_none() || !self.waiting(maker).is_empty() {
+                self.place_now(maker);
             }
         }
-        let waiting = self.waiting(step);
-        let earliest = self.earliest(step, |class| matches!(class, Class::Axis(..)));
-        for at in earliest..self.groups.len() {
-            let Some((group, rest)) = self.join_with(&self.groups[at], step, &waiting) else { continue };
-            if rest.iter().all(|maker| self.find_before(*maker, at).is_some()) {
-                self.groups[at] = group;
-                self.note(at);
-                rest.into_iter().for_each(|maker| self.place_before(maker, at));
-                return;
-            }
+        if self.place_within(step) {
+            return;
         }
-        if let Some((group, rest)) = self.join_with(&self.empty(step), step, &waiting) {
-            rest.into_iter().for_each(|maker| self.place_before(maker, self.groups.len()));
+        // Small kernels that cannot come along must be there before.
+        let (_, rest) =
+            self.join_with(&self.empty(step), step, &self.waiting(step)).unwrap_or((self.empty(step), vec![]));
+        let small: Vec<usize> = rest.into_iter().filter(|maker| self.classes[*maker] == Class::Small).collect();
+        let some = !small.is_empty();
+        small.into_iter().for_each(|maker| self.place_now(maker));
+        if some && self.place_within(step) {
+            return;
+        }
+        if let Some((group, rest)) = self.join_with(&self.empty(step), step, &self.waiting(step)) {
+            rest.into_iter().for_each(|maker| self.place_now(maker));
             self.insert(self.groups.len(), group);
         }
     }
 
+    /// Places a kernel in a group that is there already, where it can be, with those that wait for it.
+    fn place_within(&mut self, step: usize) -> bool {
+        let waiting = self.waiting(step);
+        for at in self.earliest(step, is_rows)..self.groups.len() {
+            let Some((group, rest)) = self.join_with(&self.groups[at], step, &waiting) else { continue };
+            let before = |maker: &usize| self.classes[*maker] == Class::Large && self.find_before(*maker, at).is_some();
+            if rest.iter().all(before) {
+                self.groups[at] = group;
+                self.note(at);
+                rest.into_iter().for_each(|maker| self.place_before(maker, at));
+                return true;
+            }
+        }
+        false
+    }
+
     /// A group with the rows of a step's split loop.
     fn empty(&self, step: usize) -> Open {
-        let split = match &self.classes[step] {
-            Class::Axis(extent, _) => Split::Rows { extent: extent.clone(), members: None },
-            _ => Split::Alone,
+        let split = match &self.axes[step] {
+            Some((extent, _)) => Split::Rows { extent: extent.clone(), members: None },
+            None => Split::Alone,
         };
         Open { split, steps: vec![] }
     }
@@ -271,7 +313,7 @@ impl Scheduler<'_> {
 
     /// The ways in which a group may take a step in, whatever it reads.
     fn ways(&self, group: &Open, step: usize) -> Vec<Open> {
-        let (Split::Rows { extent, members }, Class::Axis(axis, reduced)) = (&group.split, &self.classes[step]) else {
+        let (Split::Rows { extent, members }, Some((axis, reduced))) = (&group.split, &self.axes[step]) else {
             return vec![];
         };
         let row = reduced.map_or(Part::Row, Part::RowReduce);
@@ -285,6 +327,11 @@ impl Scheduler<'_> {
         let same = |part| part;
         if extent == axis {
             way(extent, members, &same, row);
+            // A loop over the members of each row may read what the group made only where the group knows them.
+            let own = own_members(&self.steps[step], self.fusion);
+            let own =
+                self.pairings.iter().filter(|p| members.is_none() && p.rows == *axis && own == Some(p.members.offsets));
+            own.for_each(|p| way(extent, &Some(p.members.clone()), &same, row));
         }
         match members {
             Some(own) if own.extent == *axis => way(extent, members, &same, member),
@@ -335,6 +382,15 @@ impl Scheduler<'_> {
             _ => self.groups.push(Open { split: Split::Serial, steps: small }),
         }
     }
+}
+
+/// The offsets of the members that a kernel's rows are reduced over.
+fn own_members(step: &Step, fusion: &Fusion) -> Option<Var> {
+    let Step::Kernel(kernel, _) = step else { return None };
+    kernel.loops.iter().find_map(|l| match l.kind {
+        LoopKind::Segment { segment: 0, offsets } => Some(fusion.memory(kernel.inputs[offsets as usize].0)),
+        _ => None,
+    })
 }
 
 fn as_member(part: Part) -> Part {
