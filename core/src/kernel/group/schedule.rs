@@ -185,7 +185,11 @@ impl Scheduler<'_> {
     fn place_alone(&mut self, step: usize) {
         self.place_waiting(step);
         let mut at = self.earliest(step, |_| false);
-        let has_effect = self.steps[step].writes().is_empty();
+        let has_effect = match &self.steps[step] {
+            Step::Kernel(..) => false,
+            Step::Eval(eqn) => eqn.has_effect(),
+            Step::Control(control) => control.eqn.has_effect(),
+        };
         if has_effect {
             at = at.max(self.last_effect.map_or(0, |last| last + 1));
         }
