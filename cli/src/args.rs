@@ -181,7 +181,7 @@ pub(crate) struct BenchArgs {
   grad        the whole step: forward, backward and optimizer
   optimized   the step after the passes of `gavotte opt --list`
   fused       what is computed in which kernel, and why
-  kernels     the loop nests
+  kernels     the loop nests, in groups that run without a barrier within
   plan        where each buffer is, from when to when
   asm         the machine code of every kernel, disassembled
   stablehlo   the optimized step at the data's sizes, as a module that XLA compiles
@@ -190,7 +190,8 @@ The first three can be read back: `gavotte ir --stage grad | gavotte opt - --pas
 
 Examples:
   gavotte ir --stage trace --locations
-  gavotte ir --stage kernels --dataset karate --heads 2")]
+  gavotte ir --stage kernels --dataset karate --heads 2
+  gavotte ir --stage fused --why")]
 pub(crate) struct IrArgs {
     /// How far to compile
     #[arg(long, value_enum, value_name = "STAGE")]
@@ -198,6 +199,9 @@ pub(crate) struct IrArgs {
     /// Behind each equation of the first three stages, the source line that made it
     #[arg(long)]
     pub(crate) locations: bool,
+    /// Behind the stage `fused`, for each stored array and each of its readers why one group holds both, or why not
+    #[arg(long)]
+    pub(crate) why: bool,
     #[command(flatten)]
     pub(crate) data: DataArgs,
     #[command(flatten)]

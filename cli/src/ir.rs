@@ -30,6 +30,7 @@ fn text_of(args: &IrArgs, trainer: &Trainer, experiment: &Experiment) -> Result<
     match args.stage {
         Stage::Trace | Stage::Grad => text(gavotte::Stage::Traced),
         Stage::Optimized => text(gavotte::Stage::Optimized),
+        Stage::Fused if args.why => Ok(text(gavotte::Stage::Fused)? + "\n" + &lowered.executable().why_text()),
         Stage::Fused => text(gavotte::Stage::Fused),
         Stage::Kernels => text(gavotte::Stage::Kernels),
         Stage::Plan => text(gavotte::Stage::Plan),

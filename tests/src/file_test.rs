@@ -6,7 +6,8 @@
 //! // run: simplify,dce              passes by name, or `optimize` for all of them
 //! // run: jvp                       or vjp, linearize, transpose
 //! // run: vmap in_axes=[0,None]
-//! // run: fuse                      what is stored and why; or `kernels`, the kernels in order
+//! // run: fuse                      what is stored and why; or `kernels`, the kernels in order; or `group`, which of
+//! //                                them run together and why
 //! // run: parse-error               expects the message
 //! // sizes: n=3, e=5                sizes of symbols for the check of what is computed
 //! // input 1: 0, 2, 1               elements of an argument, or of a constant behind the arguments; else random
@@ -25,7 +26,7 @@ use crate::transformed::{jvp_program, linearize_programs, transpose_program, vjp
 use gavotte_core::aval::{Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, parse, verify};
-use gavotte_core::kernel::{Step, lower_program, parse_kernel};
+use gavotte_core::kernel::{Lowered, Space, Step, Why, lower_program, parse_kernel};
 use gavotte_core::pass;
 use gavotte_core::pass::fuse::{Explained, fuse};
 use std::path::Path;
@@ -131,6 +132,10 @@ impl FileTest {
                 self.check_compiled(&program)?;
                 return kernel_text(&program);
             }
+            "group" => {
+                self.check_compiled(&program)?;
+                return group_text(program);
+            }
             _ => self.after_passes(&program)?,
         };
         Ok(shown.to_string())
@@ -215,6 +220,23 @@ fn kernel_text(program: &Program) -> Result<String, String> {
         text.push_str(&shown);
     }
     Ok(text)
+}
+
+/// The groups of a program with the names of their steps, and the reasons.
+fn group_text(program: Program) -> Result<String, String> {
+    let lowered = Lowered::new(program).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    for (i, group) in lowered.groups.iter().enumerate() {
+        text.push_str(&format!("group {i}: {}\n", group.space));
+        for (k, step) in lowered.steps[group.steps.clone()].iter().enumerate() {
+            let part = match &group.space {
+                Space::Rows { parts, .. } => format!(": {}", parts[k]),
+                Space::Alone | Space::Serial => String::new(),
+            };
+            text.push_str(&format!("  @{}{part}\n", step.name()));
+        }
+    }
+    Ok(format!("{text}\n{}", Why(&lowered)))
 }
 
 fn read_in_axes(options: &str) -> Result<Vec<Option<usize>>, String> {

@@ -159,7 +159,7 @@ impl<A, O> Lowered<A, O> {
             Stage::Traced => self.program().to_text(options),
             Stage::Optimized => self.executable.program().to_text(options),
             Stage::Fused => self.executable.fused_text(),
-            Stage::Kernels => self.executable.steps().iter().map(|step| format!("{step}\n")).collect(),
+            Stage::Kernels => self.executable.kernels_text(),
             Stage::Plan => self.executable.plan_text(&self.sizes)?,
             Stage::Asm => self.executable.asm_text(),
             Stage::Stablehlo => self.executable.program().to_stablehlo(&self.sizes)?,

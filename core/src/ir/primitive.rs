@@ -104,6 +104,13 @@ pub trait Primitive: fmt::Debug + Sync {
         false
     }
 
+    /// Which operands map members to segments, for a primitive that moves between the two: the segment of each member,
+    /// where the members of each segment begin, and the members segment by segment. An equation without such operands
+    /// does not.
+    fn segments(&self) -> Option<[usize; 3]> {
+        None
+    }
+
     /// What it runs, for a primitive of the kind [`Kind::Control`].
     fn control(&self, params: &Params) -> Option<Control> {
         let _ = params;

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::ir::{
     Atom, Control, Eqn, Index, Kind, Location, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var,
 };
+use crate::kernel::group::{Group, group};
 use crate::kernel::{Instr, Kernel, Loop, LoopKind};
 use crate::pass::fuse::{Fusion, Place, fuse};
 use smallvec::SmallVec;
@@ -41,37 +42,61 @@ pub struct Lowered {
     pub fusion: Fusion,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// The groups of the steps, in order: each step is in one.
+    pub groups: Vec<Group>,
 }
 
 impl Lowered {
-    /// Fuses and lowers a program.
+    /// Fuses, lowers and groups a program.
     pub fn new(program: Program) -> Result<Lowered, Error> {
         let fusion = fuse(&program);
         let steps = lower_program(&program, &fusion)?;
-        Ok(Lowered { program, fusion, steps })
+        let (steps, groups) = group(&program, &fusion, steps);
+        Ok(Lowered { program, fusion, steps, groups })
+    }
+
+    /// The number of groups in which something runs; a loop or a branch counts as those within it.
+    pub fn n_group(&self) -> usize {
+        let count = |group: &Group| match &self.steps[group.steps.start] {
+            Step::Control(step) => step.nested.iter().map(Lowered::n_group).sum(),
+            Step::Kernel(..) | Step::Eval(_) => 1,
+        };
+        self.groups.iter().map(count).sum()
     }
 }
 
 impl Step {
-    /// The number of kernels, those of nested programs too.
-    pub fn n_kernel(&self) -> usize {
+    /// The kernel's name, or the primitive's.
+    pub fn name(&self) -> &str {
         match self {
-            Step::Kernel(..) => 1,
-            Step::Eval(_) => 0,
-            Step::Control(step) => step.nested.iter().flat_map(|nested| &nested.steps).map(Step::n_kernel).sum(),
+            Step::Kernel(kernel, _) => &kernel.name,
+            Step::Eval(eqn) => eqn.prim.name(),
+            Step::Control(step) => step.eqn.prim.name(),
+        }
+    }
+
+    /// The variables that it reads.
+    pub fn reads(&self) -> Vec<Var> {
+        match self {
+            Step::Kernel(kernel, _) => kernel.inputs.iter().map(|(var, _)| *var).collect(),
+            Step::Eval(eqn) => eqn.ins.iter().filter_map(|atom| atom.var()).collect(),
+            Step::Control(step) => step.eqn.ins.iter().filter_map(|atom| atom.var()).collect(),
+        }
+    }
+
+    /// The variables that it writes.
+    pub fn writes(&self) -> Vec<Var> {
+        match self {
+            Step::Kernel(kernel, _) => kernel.outputs.iter().map(|(var, _)| *var).collect(),
+            Step::Eval(eqn) => eqn.outs.iter().map(|binder| binder.var).collect(),
+            Step::Control(step) => step.eqn.outs.iter().map(|binder| binder.var).collect(),
         }
     }
 }
 
 /// Lowers a program: each equation whose result is stored becomes a step.
 pub fn lower_program(program: &Program, fusion: &Fusion) -> Result<Vec<Step>, Error> {
-    let avals = program.avals();
-    let mut makers: Vec<Option<(usize, usize)>> = vec![None; program.n_var()];
-    for (i, eqn) in program.eqns.iter().enumerate() {
-        for (k, binder) in eqn.outs.iter().enumerate() {
-            makers[binder.var.index()] = Some((i, k));
-        }
-    }
+    let (avals, makers) = (program.avals(), makers_of(program));
     let mut steps = vec![];
     for (i, eqn) in program.eqns.iter().enumerate() {
         let stored: Vec<usize> =
@@ -108,6 +133,22 @@ pub fn lower_program(program: &Program, fusion: &Fusion) -> Result<Vec<Step>, Er
         }
     }
     Ok(steps)
+}
+
+/// For each variable the equation that makes it, and as which output.
+fn makers_of(program: &Program) -> Vec<Option<(usize, usize)>> {
+    let mut makers = vec![None; program.n_var()];
+    for (i, eqn) in program.eqns.iter().enumerate() {
+        for (k, binder) in eqn.outs.iter().enumerate() {
+            makers[binder.var.index()] = Some((i, k));
+        }
+    }
+    makers
+}
+
+/// Whether each element of a list that is computed where it is read is its position.
+pub(super) fn counts_up(program: &Program, fusion: &Fusion, list: Var) -> bool {
+    Lowering::new(program, &program.avals(), &makers_of(program), fusion).counts_up(list)
 }
 
 struct Lowering<'a> {
@@ -208,6 +249,13 @@ impl<'a> Lowering<'a> {
             return loop_index(*number as usize);
         }
         index.clone()
+    }
+
+    /// Whether each element of a list that is computed where it is read is its position: as its rule says.
+    fn counts_up(&self, list: Var) -> bool {
+        let mut apart = Lowering::new(self.program, self.avals, self.makers, self.fusion);
+        let element = apart.element(Atom::Var(list), &[loop_index(0)]);
+        element.is_ok_and(|scalar| apart.body[scalar.0 as usize] == Instr::Position(loop_index(0)))
     }
 
     /// The element of an operand at `index`: loaded where it is stored, computed here where it is not.

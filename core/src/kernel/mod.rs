@@ -1,7 +1,8 @@
-//! Kernels: loop nests over scalar work. One fusion group is one kernel; every target runs the same kernels.
+//! Kernels: loop nests over scalar work, and the groups in which they run. Every target runs the same kernels.
 
 mod cost;
 mod dead;
+mod group;
 mod ir;
 mod lower;
 mod parse;
@@ -9,6 +10,7 @@ mod print;
 mod verify;
 
 pub use cost::{Cost, bytes_at};
+pub use group::{Group, Members, Part, Space, Why, group};
 pub use ir::{Instr, Kernel, Loop, LoopKind};
 pub use lower::{ControlStep, Lowered, Step, lower_program};
 pub use parse::parse_kernel;

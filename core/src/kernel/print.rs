@@ -2,7 +2,7 @@
 
 use crate::aval::Aval;
 use crate::ir::{Index, Var};
-use crate::kernel::{Instr, Kernel, LoopKind, Step};
+use crate::kernel::{Instr, Kernel, LoopKind, Lowered, Space, Step};
 use std::fmt;
 
 /// A position: `i0`, `8*i0 + i2 - 1`, `(n)*i0 + (n-1)`, `$3`. Loops and symbols may have the same names, so what has
@@ -108,10 +108,23 @@ impl fmt::Display for Step {
             let binders = nested.program.args.iter().map(|binder| format!("{}: {}", binder.var, binder.aval));
             let outs = names(nested.program.outs.iter().map(|atom| atom.to_string()).collect());
             writeln!(f, "  @{}({}) -> {outs}", nested.program.name, names(binders.collect()))?;
-            for line in
-                nested.steps.iter().flat_map(|step| step.to_string().lines().map(String::from).collect::<Vec<_>>())
-            {
-                writeln!(f, "    {line}")?;
+            nested.to_string().lines().try_for_each(|line| writeln!(f, "    {line}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Lowered {
+    /// Group by group: `group 3: rows n, members e by %36`, then its steps. Before each kernel of a group that splits
+    /// rows a comment says which of its loops goes over them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, group) in self.groups.iter().enumerate() {
+            writeln!(f, "group {i}: {}", group.space)?;
+            for (k, step) in self.steps[group.steps.clone()].iter().enumerate() {
+                if let Space::Rows { parts, .. } = &group.space {
+                    writeln!(f, "// {}", parts[k])?;
+                }
+                write!(f, "{step}")?;
             }
         }
         Ok(())

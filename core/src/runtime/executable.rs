@@ -6,7 +6,7 @@ use crate::codegen::x86;
 use crate::device::{Buffer, HostArray};
 use crate::error::Error;
 use crate::ir::{Atom, Binder, Program, Value, check_facts};
-use crate::kernel::{Lowered, Step};
+use crate::kernel::{Lowered, Step, Why};
 use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
 use crate::runtime::cpu::{self, Frame};
@@ -146,9 +146,19 @@ impl Executable {
         self.machine.listing(&self.lowered)
     }
 
-    /// The number of kernels.
+    /// The number of groups in which something runs: each is one launch.
     pub fn n_kernel(&self) -> usize {
-        self.lowered.steps.iter().map(Step::n_kernel).sum()
+        self.lowered.n_group()
+    }
+
+    /// The steps as [`steps`](Executable::steps), group by group, with how each goes over its group's rows.
+    pub fn kernels_text(&self) -> String {
+        self.lowered.to_string()
+    }
+
+    /// For every stored array and step that reads it, whether one group holds maker and reader, and why: one line each.
+    pub fn why_text(&self) -> String {
+        Why(&self.lowered).to_string()
     }
 
     /// What passes, fusion and lowering took.

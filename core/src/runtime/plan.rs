@@ -94,7 +94,7 @@ impl Plan {
         sizes: &Sizes,
         may_take: &dyn Fn(usize, usize) -> bool,
     ) -> Result<Plan, Error> {
-        let Lowered { program, fusion, steps } = lowered;
+        let Lowered { program, fusion, steps, .. } = lowered;
         let avals: Vec<Aval> = program.avals().iter().map(|aval| aval.at(sizes)).collect();
         let mut plan = Plan {
             sizes: sizes.clone(),
@@ -141,7 +141,7 @@ impl Plan {
         }
         let mut free: Vec<(usize, usize)> = vec![]; // place, bytes
         let mut live: Vec<(usize, usize, usize)> = vec![]; // last step, place, bytes
-        for (step, written) in steps.iter().map(writes).enumerate() {
+        for (step, written) in steps.iter().map(Step::writes).enumerate() {
             if let Work::Control(control, _) = &self.work[step] {
                 let bytes = control.bytes;
                 let place = self.take(&mut free, bytes);
@@ -204,7 +204,7 @@ impl Plan {
 
     /// A result may be written into an argument of its type that nothing reads any more.
     fn find_donors(&mut self, lowered: &Lowered, avals: &[Aval], may_take: &dyn Fn(usize, usize) -> bool) {
-        let Lowered { program, fusion, steps } = lowered;
+        let Lowered { program, fusion, steps, .. } = lowered;
         let last_reads = last_reads(fusion, steps, avals.len());
         let mut given = vec![false; program.args.len()];
         for var in program.outs.iter().filter_map(|out| out.var()) {
@@ -272,29 +272,11 @@ fn reads_in_place(step: &Step, arg: Var, out: Var, fusion: &Fusion) -> bool {
 fn last_reads(fusion: &Fusion, steps: &[Step], n: usize) -> Vec<Option<usize>> {
     let mut last = vec![None; n];
     for (i, step) in steps.iter().enumerate() {
-        for var in reads(step) {
+        for var in step.reads() {
             last[fusion.memory(var).index()] = Some(i);
         }
     }
     last
-}
-
-/// The variables that a step reads.
-pub(super) fn reads(step: &Step) -> Vec<Var> {
-    match step {
-        Step::Kernel(kernel, _) => kernel.inputs.iter().map(|(var, _)| *var).collect(),
-        Step::Eval(eqn) => eqn.ins.iter().filter_map(|atom: &Atom| atom.var()).collect(),
-        Step::Control(step) => step.eqn.ins.iter().filter_map(|atom| atom.var()).collect(),
-    }
-}
-
-/// The variables that a step writes.
-pub(super) fn writes(step: &Step) -> Vec<Var> {
-    match step {
-        Step::Kernel(kernel, _) => kernel.outputs.iter().map(|(var, _)| *var).collect(),
-        Step::Eval(eqn) => eqn.outs.iter().map(|binder| binder.var).collect(),
-        Step::Control(step) => step.eqn.outs.iter().map(|binder| binder.var).collect(),
-    }
 }
 
 /// Bytes of an array of numeric extents, to the next multiple of [`ALIGN`].

@@ -121,6 +121,9 @@ impl Primitive for Gather {
     fn kind(&self) -> Kind {
         Kind::View
     }
+    fn segments(&self) -> Option<[usize; 3]> {
+        Some([1, 2, 3])
+    }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let Numbered { axis, shared } = Numbered::known(cx.params());
         let own = cx.operand(1).rank() - shared;

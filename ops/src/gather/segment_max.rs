@@ -52,6 +52,9 @@ impl Primitive for SegmentMax {
     fn kind(&self) -> Kind {
         Kind::Reduce
     }
+    fn segments(&self) -> Option<[usize; 3]> {
+        Some([1, 2, 3])
+    }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         lower_segmented(cx, ReduceOp::Max)
     }

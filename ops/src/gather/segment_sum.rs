@@ -128,6 +128,9 @@ impl Primitive for SegmentSum {
     fn kind(&self) -> Kind {
         Kind::Reduce
     }
+    fn segments(&self) -> Option<[usize; 3]> {
+        Some([1, 2, 3])
+    }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         lower_segmented(cx, ReduceOp::Sum)
     }

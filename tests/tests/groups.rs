@@ -1,0 +1,76 @@
+//! Groups of steps: laws that hold for every program. What goes together and why is in the file tests.
+
+use gavotte_core::ir::{Program, Var, parse, verify};
+use gavotte_core::kernel::{Lowered, Space, Step};
+use gavotte_core::pass::optimize;
+use gavotte_tests::generate::random_program;
+use gavotte_tests::report::check_all;
+use gavotte_tests::targets::check_targets;
+use std::cell::Cell;
+use std::collections::HashSet;
+
+/// A random program with the symbol `n` for each extent `size`, where it is well formed so; symbols count as large.
+fn with_symbol(program: &Program, size: char) -> Option<Program> {
+    let text = program.to_string();
+    let mut out = String::with_capacity(text.len());
+    let mut depth = 0;
+    for c in text.chars() {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        let is_extent = c == size && depth > 0 && out.ends_with(['[', ',']);
+        out.push(if is_extent { 'n' } else { c });
+    }
+    let mut program = parse(&out, gavotte::registry()).ok()?;
+    // Constants have no symbols.
+    let consts = std::mem::take(&mut program.consts);
+    program.args.extend(consts);
+    verify(&program).is_ok().then_some(program)
+}
+
+fn check(lowered: &Lowered) -> Result<(), String> {
+    let Lowered { program, fusion, steps, groups } = lowered;
+    let mut there: HashSet<Var> = program.args.iter().chain(&program.consts).map(|binder| binder.var).collect();
+    for step in steps {
+        if let Some(var) = step.reads().into_iter().find(|var| !there.contains(&fusion.memory(*var))) {
+            return Err(format!("{} reads {var}, which is not there\n{lowered}", step.name()));
+        }
+        there.extend(step.writes());
+    }
+    let mut next = 0;
+    for group in groups {
+        if group.steps.start != next || group.steps.is_empty() {
+            return Err(format!("steps {:?} follow step {next}\n{lowered}", group.steps));
+        }
+        next = group.steps.end;
+        if let Space::Rows { parts, local, .. } = &group.space {
+            let outside = steps[..group.steps.start].iter().chain(&steps[group.steps.end..]);
+            let read = |var: &Var| outside.clone().any(|step| step.reads().iter().any(|v| fusion.memory(*v) == *var));
+            let result = |var: &Var| program.outs.iter().any(|o| o.var().is_some_and(|v| fusion.memory(v) == *var));
+            if parts.len() != group.steps.len() || local.iter().any(|var| read(var) || result(var)) {
+                return Err(format!("parts or local arrays of steps {:?}\n{lowered}", group.steps));
+            }
+        }
+    }
+    if next != steps.len() {
+        return Err(format!("the groups end at step {next} of {}\n{lowered}", steps.len()));
+    }
+    steps.iter().try_for_each(|step| match step {
+        Step::Control(step) => step.nested.iter().try_for_each(check),
+        Step::Kernel(..) | Step::Eval(_) => Ok(()),
+    })
+}
+
+#[test]
+fn steps_stay_in_a_topological_order_and_each_is_in_one_group() {
+    let n = Cell::new(0);
+    check_all((0..600).map(|seed| (format!("seed {seed}"), random_program(seed))), |(program, arrays)| {
+        check(&Lowered::new(optimize(program)).map_err(|error| error.to_string())?)?;
+        ['2', '3', '4'].into_iter().filter_map(|size| with_symbol(program, size)).try_for_each(|program| {
+            let lowered = Lowered::new(optimize(&program)).map_err(|error| error.to_string())?;
+            check(&lowered)?;
+            let splits = |space: &Space| matches!(space, Space::Rows { parts, .. } if parts.len() > 1);
+            n.set(n.get() + lowered.groups.iter().filter(|group| splits(&group.space)).count());
+            check_targets(&program, arrays)
+        })
+    });
+    assert!(n.get() >= 20, "there were {} groups of several kernels only", n.get());
+}
