@@ -7,6 +7,7 @@ use crate::ir::Location;
 use crate::kernel::{Kernel, Step};
 use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{Buffers, Plan, Work};
+use crate::runtime::rows::GroupWork;
 use crate::runtime::{control, interpreted};
 use smallvec::SmallVec;
 use std::sync::Mutex;
@@ -17,7 +18,7 @@ pub(super) struct Frame {
     /// Where every variable's memory begins; null where it has none.
     pub(super) pointers: Vec<*mut u8>,
     arena: *mut u8,
-    partials: *mut u8,
+    pub(super) partials: *mut u8,
 }
 
 // SAFETY: the pointers are shared by the team's threads; which thread writes where is decided by units, which no two
@@ -90,6 +91,21 @@ impl Team<'_, '_> {
         self.thread == 0
     }
 
+    /// Its number.
+    pub(super) fn thread(&self) -> usize {
+        self.thread
+    }
+
+    /// How many threads there are.
+    pub(super) fn n_thread(&self) -> usize {
+        self.shared.barrier.n
+    }
+
+    /// The machine code of the program.
+    pub(super) fn pages(&self) -> &Pages {
+        self.shared.pages
+    }
+
     /// Waits for all threads.
     pub(super) fn wait(&self) {
         self.shared.barrier.wait();
@@ -101,7 +117,7 @@ impl Team<'_, '_> {
     }
 
     /// Keeps the first failure.
-    fn fail(&self, error: Error) {
+    pub(super) fn fail(&self, error: Error) {
         self.shared.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
         self.shared.has_failed.store(true, Ordering::Release);
     }
@@ -140,12 +156,54 @@ pub(super) unsafe fn run(
     shared.failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
 }
 
-/// Runs all steps, with a barrier after each.
+/// Runs all groups, with a barrier after each.
 ///
 /// # Safety
 /// As [`run`]; every thread of the team must call it.
 pub(super) unsafe fn run_steps(steps: &[Step], plan: &Plan, frame: &Frame, team: &mut Team<'_, '_>) {
-    for (step, work) in steps.iter().zip(&plan.work) {
+    for group in &plan.groups {
+        match group {
+            // SAFETY: by this function's contract, here and below.
+            GroupWork::Each(range) => unsafe { run_each(steps, range.clone(), plan, frame, team) },
+            GroupWork::Serial(range) => {
+                if team.is_first() {
+                    for (step, work) in steps[range.clone()].iter().zip(&plan.work[range.clone()]) {
+                        if let (Step::Kernel(kernel, location), Work::Machine(work)) = (step, work) {
+                            // SAFETY: as above.
+                            unsafe { run_alone(kernel, *location, work, frame, team) }
+                        }
+                    }
+                }
+                team.wait();
+            }
+            GroupWork::Rows(rows) => {
+                // SAFETY: as above.
+                unsafe { rows.run(steps, &plan.work, frame, team) };
+                team.wait();
+                if rows.has_partials() {
+                    if team.is_first() {
+                        // SAFETY: as above; all threads have come to the barrier.
+                        unsafe { rows.combine(frame) }
+                    }
+                    team.wait();
+                }
+            }
+        }
+    }
+}
+
+/// Runs steps one after the other, with a barrier after each.
+///
+/// # Safety
+/// As [`run_steps`].
+unsafe fn run_each(
+    steps: &[Step],
+    range: std::ops::Range<usize>,
+    plan: &Plan,
+    frame: &Frame,
+    team: &mut Team<'_, '_>,
+) {
+    for (step, work) in steps[range.clone()].iter().zip(&plan.work[range]) {
         match (step, work) {
             (Step::Kernel(kernel, location), Work::Tiles(tiles)) => {
                 // SAFETY: by this function's contract.
@@ -201,19 +259,19 @@ unsafe fn run_kernel(kernel: &Kernel, location: Location, tiles: &TileKernel, fr
 /// # Safety
 /// As [`run_steps`].
 unsafe fn run_machine(kernel: &Kernel, location: Location, work: &MachineWork, frame: &Frame, team: &Team<'_, '_>) {
-    let n = team.shared.barrier.n;
-    let rows = match work.rows {
-        None if team.is_first() => 0..1,
-        None => return,
-        Some(rows) => {
-            let offsets = work.offsets.map(|input| {
-                let from = frame.pointers[kernel.inputs[input].0.index()].cast_const().cast::<i32>();
-                // SAFETY: the offsets of a segment loop hold one `i32` more than there are segments.
-                unsafe { std::slice::from_raw_parts(from, rows + 1) }
-            });
-            share_rows(rows, offsets, team.thread, n)
+    let Some(rows) = work.rows() else {
+        if team.is_first() {
+            // SAFETY: by this function's contract.
+            unsafe { run_alone(kernel, location, work, frame, team) }
         }
+        return;
     };
+    let offsets = work.offsets.map(|input| {
+        let from = frame.pointers[kernel.inputs[input].0.index()].cast_const().cast::<i32>();
+        // SAFETY: the offsets of a segment loop hold one `i32` more than there are segments.
+        unsafe { std::slice::from_raw_parts(from, rows + 1) }
+    });
+    let rows = share_rows(rows, offsets, team.thread, team.shared.barrier.n);
     if rows.is_empty() {
         return;
     }
@@ -221,6 +279,19 @@ unsafe fn run_machine(kernel: &Kernel, location: Location, work: &MachineWork, f
     let mut table = work.table(arrays);
     // SAFETY: the arrays are valid by this function's contract, and threads share no rows.
     if let Err((position, extent)) = unsafe { work.run(team.shared.pages, &mut table, rows) } {
+        team.fail(Error::Call(format!("@{}: position {position} is not in 0..{extent}\n  at {location}", kernel.name)));
+    }
+}
+
+/// Runs a whole kernel's machine code on this thread.
+///
+/// # Safety
+/// As [`run_steps`]; no other thread may run it.
+unsafe fn run_alone(kernel: &Kernel, location: Location, work: &MachineWork, frame: &Frame, team: &Team<'_, '_>) {
+    let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(var, _)| frame.pointers[var.index()]);
+    let mut table = work.table(arrays);
+    // SAFETY: by this function's contract.
+    if let Err((position, extent)) = unsafe { work.run_whole(kernel, team.shared.pages, &mut table) } {
         team.fail(Error::Call(format!("@{}: position {position} is not in 0..{extent}\n  at {location}", kernel.name)));
     }
 }

@@ -4,8 +4,9 @@ use crate::aval::Sizes;
 use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, POSITION, Pages, gives_masked};
 use crate::error::Error;
 use crate::ir::Var;
-use crate::kernel::{Kernel, Lowered, LoopKind, Step};
+use crate::kernel::{Kernel, Lowered, LoopKind, Space, Step};
 use crate::runtime::executable::Target;
+use crate::runtime::rows::fill;
 use std::collections::HashSet;
 
 /// The machine code of a program's steps, by number of the function in the executable's pages.
@@ -30,7 +31,7 @@ impl Machine {
     /// Compiles the kernels that the target can.
     pub(super) fn new(lowered: &Lowered, target: Target) -> Result<Machine, Error> {
         let mut codes = vec![];
-        let steps = if target == Target::Portable { vec![] } else { compile_steps(&lowered.steps, &mut codes) };
+        let steps = if target == Target::Portable { vec![] } else { compile_steps(lowered, &mut codes) };
         Ok(Machine { pages: Pages::new(codes.iter())?, codes, steps })
     }
 }
@@ -65,14 +66,28 @@ impl Machine {
     }
 }
 
-fn compile_steps(steps: &[Step], codes: &mut Vec<Code>) -> Vec<StepCode> {
+/// The loop that each step is divided by: as its group says.
+fn partitions(lowered: &Lowered) -> Vec<Option<usize>> {
+    let first = |step: &Step| if let Step::Kernel(kernel, _) = step { Code::first_loop(kernel) } else { None };
+    let mut partitions: Vec<Option<usize>> = lowered.steps.iter().map(first).collect();
+    for group in &lowered.groups {
+        if let Space::Rows { parts, .. } = &group.space {
+            for (step, part) in group.steps.clone().zip(parts) {
+                partitions[step] = Some(part.split_loop() as usize);
+            }
+        }
+    }
+    partitions
+}
+
+fn compile_steps(lowered: &Lowered, codes: &mut Vec<Code>) -> Vec<StepCode> {
     let mut masked_vars: HashSet<Var> = HashSet::new();
-    let compile = |step: &Step| match step {
+    let compile = |(step, partition): (&Step, Option<usize>)| match step {
         Step::Kernel(kernel, _) => {
             let masked: Vec<bool> = kernel.inputs.iter().map(|(var, _)| masked_vars.contains(var)).collect();
             let outputs = (0..kernel.outputs.len()).filter(|k| gives_masked(kernel, *k, &masked));
             masked_vars.extend(outputs.map(|k| kernel.outputs[k].0));
-            match Code::new(kernel, Code::first_loop(kernel), &masked) {
+            match Code::new(kernel, partition, &masked) {
                 Ok(code) => {
                     codes.push(code);
                     StepCode::Function(codes.len() - 1)
@@ -82,33 +97,67 @@ fn compile_steps(steps: &[Step], codes: &mut Vec<Code>) -> Vec<StepCode> {
         }
         Step::Eval(_) => StepCode::None,
         Step::Control(step) => {
-            StepCode::Nested(step.nested.iter().map(|nested| compile_steps(&nested.steps, codes)).collect())
+            StepCode::Nested(step.nested.iter().map(|nested| compile_steps(nested, codes)).collect())
         }
     };
-    steps.iter().map(compile).collect()
+    lowered.steps.iter().zip(partitions(lowered)).map(compile).collect()
 }
 
 /// A step that runs as machine code, for given sizes.
 #[derive(Debug)]
 pub(super) struct MachineWork {
     pub(super) function: usize,
-    /// Turns of the loop that is divided; `None` where one thread runs the whole.
-    pub(super) rows: Option<usize>,
+    /// Turns of the loop that is divided.
+    turns: Option<usize>,
+    /// Whether what ranges of that loop give is added to what the outputs hold.
+    accumulates: bool,
     /// The input that says how much work each row is.
     pub(super) offsets: Option<usize>,
     sizes: Vec<u64>,
+    /// Elements of each output.
+    volumes: Vec<usize>,
 }
 
 impl MachineWork {
     pub(super) fn new(kernel: &Kernel, code: &Code, function: usize, sizes: &Sizes) -> MachineWork {
-        let rows = code.partition.map(|l| kernel.loops[l].extent.at(sizes).as_usize().unwrap_or(0));
+        let turns = code.partition.map(|l| kernel.loops[l].extent.at(sizes).as_usize().unwrap_or(0));
+        let accumulates = code.partition.is_some_and(|l| kernel.loops[l].kind != LoopKind::Row);
+        let volumes = kernel.outputs.iter().map(|(_, aval)| aval.at(sizes).volume().as_usize().unwrap_or(0)).collect();
         let offsets = kernel.loops.iter().find_map(|l| match l.kind {
             LoopKind::Segment { segment, offsets } if code.partition == Some(segment as usize) => {
                 Some(offsets as usize)
             }
             _ => None,
         });
-        MachineWork { function, rows, offsets, sizes: code.sizes(sizes) }
+        MachineWork { function, turns, accumulates, offsets, sizes: code.sizes(sizes), volumes }
+    }
+
+    /// Rows that threads may share; `None` where one thread runs the whole.
+    pub(super) fn rows(&self) -> Option<usize> {
+        self.turns.filter(|_| !self.accumulates)
+    }
+
+    /// Runs the whole, on one thread.
+    ///
+    /// # Safety
+    /// As [`Self::run`].
+    pub(super) unsafe fn run_whole(&self, kernel: &Kernel, pages: &Pages, table: &mut [u64]) -> Result<(), (i64, i64)> {
+        if self.accumulates {
+            for (k, (_, aval)) in kernel.outputs.iter().enumerate() {
+                let n = self.volumes[k];
+                let place = table[ARGS + kernel.inputs.len() + k] as *mut u8;
+                let identity = kernel.reduce.map(|op| op.identity(aval.dtype));
+                // SAFETY: the table has the places of the outputs.
+                identity.into_iter().for_each(|identity| unsafe { fill(place, identity, n) });
+            }
+        }
+        // SAFETY: by this function's contract.
+        unsafe { self.run(pages, table, 0..self.turns.unwrap_or(1)) }
+    }
+
+    /// Puts another array in the place of array `i`, inputs and outputs counted together.
+    pub(super) fn set_array(table: &mut [u64], i: usize, place: *mut u8) {
+        table[ARGS + i] = place as u64;
     }
 
     /// The table of arguments for arrays that begin at these places.

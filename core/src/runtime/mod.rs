@@ -9,6 +9,7 @@ mod interpreted;
 mod machine;
 mod nans;
 mod plan;
+mod rows;
 
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
 pub use executable::{Executable, Options, Target};

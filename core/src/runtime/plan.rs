@@ -5,11 +5,13 @@ use crate::codegen::portable::{Mode, TileKernel};
 use crate::codegen::x86::Code;
 use crate::error::Error;
 use crate::ir::{Atom, Index, Program, Var};
-use crate::kernel::{Instr, Kernel, Lowered, Step};
+use crate::kernel::{Instr, Kernel, Lowered, LoopKind, Step};
 use crate::pass::fuse::{Fusion, Place};
 use crate::runtime::control::{ControlPlan, carry_operand};
 use crate::runtime::machine::{MachineWork, StepCode};
+use crate::runtime::rows::GroupWork;
 use std::fmt;
+use std::ops::Range;
 
 /// Buffers begin at multiples of this many bytes.
 pub(super) const ALIGN: usize = 64;
@@ -72,6 +74,8 @@ pub struct Plan {
     pub(super) sizes: Sizes,
     /// For each step, what it runs.
     pub(super) work: Vec<Work>,
+    /// How groups of steps run.
+    pub(super) groups: Vec<GroupWork>,
     /// For each variable that has memory, where.
     pub(super) buffers: Vec<Option<Buffers>>,
     pub(super) planned: Vec<Planned>,
@@ -94,7 +98,7 @@ impl Plan {
         sizes: &Sizes,
         may_take: &dyn Fn(usize, usize) -> bool,
     ) -> Result<Plan, Error> {
-        let Lowered { program, fusion, steps, .. } = lowered;
+        let Lowered { program, fusion, steps, groups } = lowered;
         let avals: Vec<Aval> = program.avals().iter().map(|aval| aval.at(sizes)).collect();
         let mut plan = Plan {
             sizes: sizes.clone(),
@@ -103,6 +107,7 @@ impl Plan {
                 .enumerate()
                 .map(|(i, step)| Work::new(step, codes, step_codes.get(i), sizes))
                 .collect::<Result<_, _>>()?,
+            groups: vec![],
             buffers: vec![None; avals.len()],
             planned: vec![],
             avals: vec![],
@@ -114,6 +119,9 @@ impl Plan {
         };
         let partial = |work: &Work| if let Work::Tiles(tiles) = work { tiles.partial_bytes() } else { 0 };
         plan.partial_bytes = plan.work.iter().map(partial).max().unwrap_or(0);
+        plan.groups = groups.iter().map(|group| GroupWork::new(group, steps, &plan.work, sizes)).collect();
+        let of_groups = plan.groups.iter().map(GroupWork::partial_bytes).max().unwrap_or(0);
+        plan.partial_bytes = plan.partial_bytes.max(of_groups);
         plan.place(program, fusion, steps, &avals);
         plan.find_donors(lowered, &avals, may_take);
         plan.avals = avals;
@@ -139,6 +147,7 @@ impl Plan {
                 out_of[fusion.memory(var).index()] = Some(i);
             }
         }
+        let together = self.together(steps.len());
         let mut free: Vec<(usize, usize)> = vec![]; // place, bytes
         let mut live: Vec<(usize, usize, usize)> = vec![]; // last step, place, bytes
         for (step, written) in steps.iter().map(Step::writes).enumerate() {
@@ -153,7 +162,7 @@ impl Plan {
             for var in written {
                 let aval = avals[var.index()].clone();
                 let bytes = bytes_of(&aval);
-                let last = last_reads[var.index()].unwrap_or(step);
+                let last = together[last_reads[var.index()].unwrap_or(step)].end - 1;
                 let buffer = match out_of[var.index()] {
                     Some(out) => {
                         self.out_bytes += bytes;
@@ -166,7 +175,7 @@ impl Plan {
                     }
                 };
                 self.buffers[var.index()] = Some(buffer);
-                self.planned.push(Planned { var, aval, buffer, life: (step, last) });
+                self.planned.push(Planned { var, aval, buffer, life: (together[step].start, last) });
             }
             live.retain(|(last, place, bytes)| {
                 if *last <= step {
@@ -180,6 +189,26 @@ impl Plan {
                 self.buffers[binder.var.index()] = self.buffers[fusion.memory(binder.var).index()];
             }
         }
+    }
+
+    /// For each step those that run in turns with it, itself included: what one of them reads or writes is in use as long
+    /// as any of them runs.
+    fn together(&self, n: usize) -> Vec<Range<usize>> {
+        let mut together: Vec<Range<usize>> = (0..n).map(|step| step..step + 1).collect();
+        for group in &self.groups {
+            if let GroupWork::Rows(rows) = group {
+                together[rows.steps.clone()].fill(rows.steps.clone());
+            }
+        }
+        together
+    }
+
+    /// Whether two steps of a group go over its rows in the same way.
+    fn goes_alike(&self, a: usize, b: usize) -> bool {
+        self.groups.iter().any(|group| match group {
+            GroupWork::Rows(rows) if rows.steps.contains(&a) => rows.part(a) == rows.part(b),
+            _ => false,
+        })
     }
 
     /// The smallest free piece that is large enough, or new memory.
@@ -212,7 +241,13 @@ impl Plan {
                 given[i] = true;
             }
         }
-        let planned: Vec<(Var, Buffers, usize)> = self.planned.iter().map(|p| (p.var, p.buffer, p.life.0)).collect();
+        let together = self.together(steps.len());
+        let mut made = vec![0; avals.len()];
+        for (i, step) in steps.iter().enumerate() {
+            step.writes().into_iter().for_each(|var| made[var.index()] = i);
+        }
+        let planned: Vec<(Var, Buffers, usize)> =
+            self.planned.iter().map(|p| (p.var, p.buffer, made[p.var.index()])).collect();
         for (var, buffer, step) in planned {
             let Buffers::Out(out) = buffer else { continue };
             let fits = |i: &usize| {
@@ -222,8 +257,16 @@ impl Plan {
                     && avals[arg.index()] == avals[var.index()]
                     && match last_reads[arg.index()] {
                         None => true,
-                        Some(last) if last < step => true,
-                        Some(last) => last == step && reads_in_place(&steps[step], arg, var, fusion),
+                        Some(last) if last < together[step].start => true,
+                        // Within a group only rows are read that are written later, or the very element.
+                        Some(last) => {
+                            last <= step
+                                && (together[step].start..step).all(|i| {
+                                    !steps[i].reads().iter().any(|read| fusion.memory(*read) == arg)
+                                        || self.goes_alike(i, step) && reads_own_rows(&steps[i], arg, fusion)
+                                })
+                                && (last < step || reads_in_place(&steps[step], arg, var, fusion))
+                        }
                     }
             };
             if let Some(i) = (0..program.args.len()).find(fits) {
@@ -265,6 +308,28 @@ fn reads_in_place(step: &Step, arg: Var, out: Var, fusion: &Fusion) -> bool {
             fusion.memory(var) != arg || (var == arg && identity(index))
         }
         _ => true,
+    })
+}
+
+/// Whether a step reads `arg` only at the row that it stands at: its first row loop is the first axis of both.
+fn reads_own_rows(step: &Step, arg: Var, fusion: &Fusion) -> bool {
+    let Step::Kernel(kernel, _) = step else { return false };
+    let is_row = |index: &Index| match index {
+        Index::Affine { constant, terms } => {
+            *constant == 0usize && terms.len() == 1 && terms[0].0 == 0 && terms[0].1 == 1usize
+        }
+        Index::Value(_) => false,
+    };
+    kernel.inputs.iter().enumerate().filter(|(_, (var, _))| fusion.memory(*var) == arg).all(|(input, (var, _))| {
+        let loads = kernel.body.iter().filter_map(|instr| match instr {
+            Instr::Load(i, index) if *i as usize == input => Some(index),
+            _ => None,
+        });
+        let named = kernel
+            .loops
+            .iter()
+            .any(|l| matches!(l.kind, LoopKind::Segment { offsets, .. } if offsets as usize == input));
+        *var == arg && !named && kernel.n_row() > 0 && loads.into_iter().all(|index| index.first().is_some_and(is_row))
     })
 }
 
@@ -315,7 +380,7 @@ fn write_steps(f: &mut fmt::Formatter<'_>, plan: &Plan, steps: &[Step], indent: 
             }
             (Step::Kernel(kernel, _), Work::Machine(work)) => {
                 let cost = kernel.cost(&plan.sizes);
-                let rows = work.rows.map_or("on one thread".into(), |rows| format!("{rows} rows"));
+                let rows = work.rows().map_or("on one thread".into(), |rows| format!("{rows} rows"));
                 writeln!(f, "{pad}{i:3} @{}: machine code, {rows}; {cost}", kernel.name)?;
             }
             (Step::Eval(eqn), _) => writeln!(f, "{pad}{i:3} {}: through the interpreter", eqn.prim.name())?,

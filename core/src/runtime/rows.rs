@@ -1,0 +1,329 @@
+//! Groups of kernels that go through their rows together: a thread takes some rows, runs every kernel on them, and takes
+//! the next.
+//!
+//! The rows are cut into units, by the work that they are and never by the number of threads; a thread takes neighbouring
+//! units. What a unit gives of a reduction over all rows has a place of its own, and these are combined in the units'
+//! order. So the number of threads changes no bit.
+
+use crate::aval::{Aval, DType, Literal, Sizes};
+use crate::device::HostArray;
+use crate::error::Error;
+use crate::ir::{Location, ReduceOp, Var};
+use crate::kernel::{Group, Kernel, Part, Space, Step};
+use crate::runtime::cpu::{Frame, Team};
+use crate::runtime::machine::MachineWork;
+use crate::runtime::plan::{Work, bytes_of};
+use std::ops::Range;
+
+/// Into how many units rows are cut, at most.
+const UNITS: usize = 32;
+/// A unit has at least so many rows.
+const MIN_UNIT: usize = 16;
+/// Rows that every kernel runs on before the next ones: their arrays should fit in the nearest caches.
+const CHUNK: usize = 64;
+/// Members of these rows, unless one row has more.
+const CHUNK_MEMBERS: usize = 1024;
+/// What a row costs, in members.
+const ROW: u64 = 4;
+
+/// How the steps of a group run.
+#[derive(Debug)]
+pub(super) enum GroupWork {
+    /// One after the other, each by all threads.
+    Each(Range<usize>),
+    /// One after the other, by one thread.
+    Serial(Range<usize>),
+    /// Chunk of rows by chunk of rows.
+    Rows(Box<RowsWork>),
+}
+
+/// What a reduction over all rows leaves for each unit.
+#[derive(Debug)]
+struct Partial {
+    /// The step's number and the output's.
+    step: usize,
+    output: usize,
+    var: Var,
+    op: ReduceOp,
+    aval: Aval,
+    /// Where the first unit's part begins, in the memory for partial results.
+    at: usize,
+    /// Bytes of a unit's part.
+    bytes: usize,
+}
+
+/// A group that goes through its rows, for given sizes.
+#[derive(Debug)]
+pub(super) struct RowsWork {
+    pub(super) steps: Range<usize>,
+    rows: usize,
+    /// The offsets of the rows' members, and how many these are.
+    members: Option<(Var, usize)>,
+    parts: Vec<Part>,
+    partials: Vec<Partial>,
+}
+
+impl GroupWork {
+    /// How a group runs: through its rows where all its kernels are machine code.
+    pub(super) fn new(group: &Group, steps: &[Step], work: &[Work], sizes: &Sizes) -> GroupWork {
+        let all = group.steps.clone();
+        let is_code = work[all.clone()].iter().all(|work| matches!(work, Work::Machine(_)));
+        match &group.space {
+            Space::Serial if all.clone().all(|i| matches!(work[i], Work::Machine(_))) => GroupWork::Serial(all),
+            Space::Rows { extent, members, parts, .. } if is_code => {
+                let rows = extent.at(sizes).as_usize().unwrap_or(0);
+                let members =
+                    members.as_ref().map(|m| (m.offsets, m.extent.at(sizes).as_usize().unwrap_or(0)));
+                let mut rows_work = RowsWork { steps: all, rows, members, parts: parts.clone(), partials: vec![] };
+                rows_work.find_partials(steps, sizes);
+                GroupWork::Rows(Box::new(rows_work))
+            }
+            _ => GroupWork::Each(all),
+        }
+    }
+
+    /// Bytes for the units' parts of reductions.
+    pub(super) fn partial_bytes(&self) -> usize {
+        match self {
+            GroupWork::Rows(rows) => rows.partials.iter().map(|p| p.bytes * rows.n_unit()).sum(),
+            GroupWork::Each(_) | GroupWork::Serial(_) => 0,
+        }
+    }
+}
+
+impl RowsWork {
+    fn find_partials(&mut self, steps: &[Step], sizes: &Sizes) {
+        let mut at = 0;
+        for (i, part) in self.parts.iter().enumerate() {
+            let Step::Kernel(kernel, _) = &steps[self.steps.start + i] else { continue };
+            let Some(op) = kernel.reduce.filter(|_| part.is_partial()) else { continue };
+            for (output, (var, aval)) in kernel.outputs.iter().enumerate() {
+                let aval = aval.at(sizes);
+                let bytes = bytes_of(&aval);
+                self.partials.push(Partial { step: i, output, var: *var, op, aval, at, bytes });
+                at += bytes * self.n_unit();
+            }
+        }
+    }
+
+    /// How a step goes over the rows.
+    pub(super) fn part(&self, step: usize) -> Option<Part> {
+        self.steps.contains(&step).then(|| self.parts[step - self.steps.start])
+    }
+
+    fn n_unit(&self) -> usize {
+        self.rows.div_ceil(MIN_UNIT).clamp(1, UNITS)
+    }
+
+    /// The first row of a unit.
+    fn unit_start(&self, unit: usize, offsets: Option<&[i32]>) -> usize {
+        let n = self.n_unit();
+        if unit == n {
+            return self.rows;
+        }
+        let before = |row: usize| offsets.map_or(0, |offsets| offsets[row].max(0) as u64) + ROW * row as u64;
+        let want = before(self.rows) * unit as u64 / n as u64;
+        let (mut low, mut high) = (0, self.rows);
+        while low < high {
+            let middle = (low + high) / 2;
+            if before(middle) < want { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    /// The end of the chunk that begins at a row.
+    fn chunk_end(&self, start: usize, end: usize, offsets: Option<&[i32]>) -> usize {
+        let mut stop = end.min(start + CHUNK);
+        if let Some(offsets) = offsets {
+            while stop > start + 1 && (offsets[stop] as i64 - offsets[start] as i64) > CHUNK_MEMBERS as i64 {
+                stop = start + (stop - start) / 2;
+            }
+        }
+        stop
+    }
+
+    /// Runs this thread's units.
+    ///
+    /// # Safety
+    /// As [`cpu::run_steps`](super::cpu::run_steps): valid memory for all that the steps read and write.
+    pub(super) unsafe fn run(&self, steps: &[Step], work: &[Work], frame: &Frame, team: &mut Team<'_, '_>) {
+        let offsets = self.members.map(|(var, _)| {
+            let from = frame.pointers[var.index()].cast_const().cast::<i32>();
+            // SAFETY: the group's offsets hold one `i32` more than there are rows.
+            unsafe { std::slice::from_raw_parts(from, self.rows + 1) }
+        });
+        if let Some(error) = self.check_members(offsets) {
+            team.fail(error);
+            return;
+        }
+        let mut launches: Vec<Launch<'_>> = steps[self.steps.clone()]
+            .iter()
+            .zip(&work[self.steps.clone()])
+            .zip(&self.parts)
+            .filter_map(|((step, work), part)| match (step, work) {
+                (Step::Kernel(kernel, location), Work::Machine(work)) => {
+                    let arrays = kernel.inputs.iter().chain(&kernel.outputs);
+                    let table = work.table(arrays.map(|(var, _)| frame.pointers[var.index()]));
+                    Some(Launch { kernel, location: *location, work, part: *part, table })
+                }
+                _ => None,
+            })
+            .collect();
+        let n = self.n_unit();
+        let (thread, threads) = (team.thread(), team.n_thread());
+        let first = n * thread / threads;
+        let bounds: Vec<usize> =
+            (first..=n * (thread + 1) / threads).map(|unit| self.unit_start(unit, offsets)).collect();
+        for (i, rows) in bounds.windows(2).enumerate() {
+            let unit = first + i;
+            for partial in &self.partials {
+                let place = frame.partials.wrapping_add(partial.at + unit * partial.bytes);
+                // SAFETY: the plan keeps room for each unit's part.
+                unsafe { partial.clear(place) };
+                launches[partial.step].set_output(partial.output, place);
+            }
+            let mut start = rows[0];
+            while start < rows[1] {
+                let end = self.chunk_end(start, rows[1], offsets);
+                for launch in &mut launches {
+                    // SAFETY: by this function's contract; units share no rows.
+                    if let Err(error) = unsafe { launch.run(start..end, offsets, team) } {
+                        team.fail(error);
+                        return;
+                    }
+                }
+                start = end;
+            }
+        }
+    }
+
+    /// Members must be all there, row by row.
+    fn check_members(&self, offsets: Option<&[i32]>) -> Option<Error> {
+        let (offsets, (_, extent)) = (offsets?, self.members?);
+        let (first, last) = (offsets[0], offsets[self.rows]);
+        let sorted = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
+        if first == 0 && last as i64 == extent as i64 && sorted {
+            return None;
+        }
+        Some(Error::Call(format!(
+            "segments: offsets from {first} to {last} do not list {extent} members in order: build segments with \
+             `Segments::new`"
+        )))
+    }
+
+    /// Whether a reduction over all rows waits to be put together.
+    pub(super) fn has_partials(&self) -> bool {
+        !self.partials.is_empty()
+    }
+
+    /// Puts reductions over all rows together.
+    ///
+    /// # Safety
+    /// As [`Self::run`]; all threads have run their units.
+    pub(super) unsafe fn combine(&self, frame: &Frame) {
+        for partial in &self.partials {
+            let from = frame.partials.wrapping_add(partial.at);
+            let into = frame.pointers[partial.var.index()];
+            // SAFETY: by this function's contract.
+            unsafe { partial.combine(from, self.n_unit(), into) }
+        }
+    }
+}
+
+/// One step of the group, on its way through the rows.
+struct Launch<'a> {
+    kernel: &'a Kernel,
+    location: Location,
+    work: &'a MachineWork,
+    part: Part,
+    table: Vec<u64>,
+}
+
+impl Launch<'_> {
+    fn set_output(&mut self, output: usize, place: *mut u8) {
+        MachineWork::set_array(&mut self.table, self.kernel.inputs.len() + output, place);
+    }
+
+    /// # Safety
+    /// As [`RowsWork::run`].
+    unsafe fn run(&mut self, rows: Range<usize>, offsets: Option<&[i32]>, team: &Team<'_, '_>) -> Result<(), Error> {
+        let range = match (self.part, offsets) {
+            (Part::Member | Part::MemberReduce(_), Some(offsets)) => {
+                offsets[rows.start] as usize..offsets[rows.end] as usize
+            }
+            _ => rows,
+        };
+        if range.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: by this function's contract.
+        let result = unsafe { self.work.run(team.pages(), &mut self.table, range) };
+        result.map_err(|(position, extent)| {
+            let (name, location) = (&self.kernel.name, self.location);
+            Error::Call(format!("@{name}: position {position} is not in 0..{extent}\n  at {location}"))
+        })
+    }
+}
+
+impl Partial {
+    fn n(&self) -> usize {
+        self.aval.volume().as_usize().unwrap_or(0)
+    }
+
+    /// # Safety
+    /// The place must have room for the output.
+    unsafe fn clear(&self, place: *mut u8) {
+        // SAFETY: by this function's contract.
+        unsafe { fill(place, self.op.identity(self.aval.dtype), self.n()) }
+    }
+
+    /// # Safety
+    /// `from` must hold the parts of `units` units, `into` have room for the output.
+    unsafe fn combine(&self, from: *mut u8, units: usize, into: *mut u8) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            self.clear(into);
+            for unit in 0..units {
+                let part = from.wrapping_add(unit * self.bytes);
+                match self.aval.dtype {
+                    DType::F32 => fold::<f32>(into, part, self.n(), |a, b| match self.op {
+                        ReduceOp::Sum => a + b,
+                        ReduceOp::Max if a > b || a.is_nan() => a,
+                        ReduceOp::Max => b,
+                    }),
+                    DType::I32 => fold::<i32>(into, part, self.n(), |a, b| match self.op {
+                        ReduceOp::Sum => a.wrapping_add(b),
+                        ReduceOp::Max => a.max(b),
+                    }),
+                    DType::U32 => fold::<u32>(into, part, self.n(), |a, b| match self.op {
+                        ReduceOp::Sum => a.wrapping_add(b),
+                        ReduceOp::Max => a.max(b),
+                    }),
+                    DType::F64 | DType::Bool => unreachable!("no machine code reduces these"),
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// Both places must hold `n` elements, and lie apart.
+unsafe fn fold<T: Copy>(into: *mut u8, part: *const u8, n: usize, f: impl Fn(T, T) -> T) {
+    // SAFETY: by this function's contract.
+    let (into, part) = unsafe {
+        (std::slice::from_raw_parts_mut(into.cast::<T>(), n), std::slice::from_raw_parts(part.cast::<T>(), n))
+    };
+    into.iter_mut().zip(part).for_each(|(a, b)| *a = f(*a, *b));
+}
+
+/// Writes a number so many times.
+///
+/// # Safety
+/// The place must have room.
+pub(super) unsafe fn fill(place: *mut u8, literal: Literal, n: usize) {
+    let one = HostArray::scalar(literal);
+    crate::with_data!(one.data(), xs => {
+        // SAFETY: by this function's contract.
+        unsafe { std::slice::from_raw_parts_mut(place.cast(), n) }.fill(xs[0]);
+    });
+}
