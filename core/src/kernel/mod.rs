@@ -4,6 +4,7 @@ mod cost;
 mod group;
 mod ir;
 mod lower;
+mod merge;
 mod parse;
 mod print;
 mod verify;
