@@ -7,7 +7,8 @@
 //! // run: jvp                       or vjp, linearize, transpose
 //! // run: vmap in_axes=[0,None]
 //! // run: fuse                      what is stored and why; or `kernels`, the kernels in order; or `group`, which of
-//! //                                them run together and why
+//! //                                them run together and why; or `merge`, the kernels of each group
+//! //                                after merging
 //! // run: parse-error               expects the message
 //! // sizes: n=3, e=5                sizes of symbols for the check of what is computed
 //! // input 1: 0, 2, 1               elements of an argument, or of a constant behind the arguments; else random
@@ -26,7 +27,7 @@ use crate::transformed::{jvp_program, linearize_programs, transpose_program, vjp
 use gavotte_core::aval::{Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, parse, verify};
-use gavotte_core::kernel::{Lowered, Space, Step, Why, lower_program, parse_kernel};
+use gavotte_core::kernel::{Lowered, Space, Step, Why, group, lower_program, parse_kernel};
 use gavotte_core::pass;
 use gavotte_core::pass::fuse::{Explained, fuse};
 use std::path::Path;
@@ -132,6 +133,10 @@ impl FileTest {
                 self.check_compiled(&program)?;
                 return kernel_text(&program);
             }
+            "merge" => {
+                self.check_compiled(&program)?;
+                return merged_text(program);
+            }
             "group" => {
                 self.check_compiled(&program)?;
                 return group_text(program);
@@ -222,9 +227,25 @@ fn kernel_text(program: &Program) -> Result<String, String> {
     Ok(text)
 }
 
-/// The groups of a program with the names of their steps, and the reasons.
-fn group_text(program: Program) -> Result<String, String> {
+/// The kernels of a program as they run, group by group; each is read back from its text.
+fn merged_text(program: Program) -> Result<String, String> {
     let lowered = Lowered::new(program).map_err(|error| error.to_string())?;
+    for step in &lowered.steps {
+        let Step::Kernel(kernel, _) = step else { continue };
+        let back = parse_kernel(&kernel.to_string()).map_err(|error| format!("{error}\n{kernel}"))?;
+        if back != *kernel {
+            return Err(format!("read back as\n{back}\nfrom\n{kernel}"));
+        }
+    }
+    Ok(lowered.to_string())
+}
+
+/// The groups of a program with the names of their steps before merging, and the reasons.
+fn group_text(program: Program) -> Result<String, String> {
+    let fusion = fuse(&program);
+    let steps = lower_program(&program, &fusion).map_err(|error| error.to_string())?;
+    let (steps, groups) = group(&program, &fusion, steps);
+    let lowered = Lowered { program, fusion, steps, groups };
     let mut text = String::new();
     for (i, group) in lowered.groups.iter().enumerate() {
         text.push_str(&format!("group {i}: {}\n", group.space));

@@ -235,6 +235,16 @@ impl Index {
     pub fn constant(at: impl Into<Dim>) -> Self {
         Index::Affine { constant: at.into(), terms: vec![] }
     }
+
+    /// Whether it is where this loop stands, as it is.
+    pub fn is_loop(&self, number: u32) -> bool {
+        match self {
+            Index::Affine { constant, terms } => {
+                *constant == 0usize && terms.len() == 1 && terms[0].0 == number && terms[0].1 == 1usize
+            }
+            Index::Value(_) => false,
+        }
+    }
 }
 
 /// What lowering offers to a primitive's [`lower`](crate::ir::Primitive::lower) rule.

@@ -6,6 +6,7 @@ use crate::ir::{
     Atom, Control, Eqn, Index, Kind, Location, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var,
 };
 use crate::kernel::group::{Group, group};
+use crate::kernel::merge::merge;
 use crate::kernel::{Instr, Kernel, Loop, LoopKind};
 use crate::pass::fuse::{Fusion, Place, fuse};
 use smallvec::SmallVec;
@@ -47,11 +48,12 @@ pub struct Lowered {
 }
 
 impl Lowered {
-    /// Fuses, lowers and groups a program.
+    /// Fuses, lowers and groups a program, and merges kernels within groups.
     pub fn new(program: Program) -> Result<Lowered, Error> {
         let fusion = fuse(&program);
         let steps = lower_program(&program, &fusion)?;
         let (steps, groups) = group(&program, &fusion, steps);
+        let (steps, groups) = merge(&program, &fusion, steps, groups);
         Ok(Lowered { program, fusion, steps, groups })
     }
 

@@ -5,6 +5,7 @@ mod dead;
 mod group;
 mod ir;
 mod lower;
+mod merge;
 mod parse;
 mod print;
 mod verify;

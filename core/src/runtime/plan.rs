@@ -4,7 +4,7 @@ use crate::aval::{Aval, Sizes};
 use crate::codegen::portable::{Mode, TileKernel};
 use crate::codegen::x86::Code;
 use crate::error::Error;
-use crate::ir::{Atom, Index, Program, Var};
+use crate::ir::{Atom, Index, Program, Scalar, Var};
 use crate::kernel::{Instr, Kernel, Lowered, LoopKind, Step};
 use crate::pass::fuse::{Fusion, Place};
 use crate::runtime::control::{ControlPlan, carry_operand};
@@ -290,25 +290,13 @@ fn reads_in_place(step: &Step, arg: Var, out: Var, fusion: &Fusion) -> bool {
             return first.is_some_and(|first| read == [first]);
         }
     };
-    if kernel.reduce.is_some() || kernel.outputs.len() != 1 {
-        return false;
-    }
-    let identity = |index: &[Index]| {
-        index.len() == kernel.loops.len()
-            && index.iter().enumerate().all(|(i, at)| match at {
-                Index::Affine { constant, terms } => {
-                    *constant == 0usize && terms.len() == 1 && terms[0].0 == i as u32 && terms[0].1 == 1usize
-                }
-                Index::Value(_) => false,
-            })
+    // All results of a point are made before one is written, but one that is the argument itself may be read later.
+    let is_arg = |scalar: &Scalar| match &kernel.body[scalar.0 as usize] {
+        Instr::Load(input, _) => fusion.memory(kernel.inputs[*input as usize].0) == arg,
+        _ => false,
     };
-    kernel.body.iter().all(|instr| match instr {
-        Instr::Load(input, index) => {
-            let var = kernel.inputs[*input as usize].0;
-            fusion.memory(var) != arg || (var == arg && identity(index))
-        }
-        _ => true,
-    })
+    let mut others = kernel.outputs.iter().zip(&kernel.results).filter(|((var, _), _)| *var != out);
+    kernel.reads_here(arg, fusion) && !others.any(|(_, scalar)| is_arg(scalar))
 }
 
 /// Whether a step reads `arg` only at the row that it stands at: its first row loop is the first axis of both.

@@ -227,8 +227,13 @@ impl TileKernel {
 
     /// Bytes that partial results take, beside the outputs.
     pub fn partial_bytes(&self) -> usize {
+        self.partials_before(self.outputs.len())
+    }
+
+    /// Where the partial results of an output begin: behind those of the outputs before it.
+    pub(super) fn partials_before(&self, output: usize) -> usize {
         match self.mode {
-            Mode::Rows { chunks } if chunks > 1 => chunks * self.lanes * 8,
+            Mode::Rows { chunks } if chunks > 1 => output * chunks * self.lanes * 8,
             _ => 0,
         }
     }

@@ -104,12 +104,12 @@ impl TileKernel {
         if chunks < 2 {
             return;
         }
-        for (output, out) in self.outputs.iter().zip(access.outputs) {
+        for (k, (output, out)) in self.outputs.iter().zip(access.outputs).enumerate() {
             if let Some((rows, _, identity)) = output.combine {
-                // SAFETY: the output holds `lanes` elements, the partials `chunks` times as many.
+                // SAFETY: the output holds `lanes` elements, its partials `chunks` times as many.
                 unsafe {
                     fill(*out, identity, self.lanes);
-                    rows(chunks, self.lanes, access.partials, *out);
+                    rows(chunks, self.lanes, access.partials.wrapping_add(self.partials_before(k)), *out);
                 }
             }
         }
@@ -276,8 +276,10 @@ impl Run<'_> {
                 .outputs
                 .iter()
                 .zip(self.access.outputs)
-                .map(|(output, out)| {
-                    let (start, part) = if chunks > 1 { (self.access.partials, unit) } else { (*out, point) };
+                .enumerate()
+                .map(|(k, (output, out))| {
+                    let partials = self.access.partials.wrapping_add(kernel.partials_before(k));
+                    let (start, part) = if chunks > 1 { (partials, unit) } else { (*out, point) };
                     start.wrapping_add(part * kernel.lanes * output.size)
                 })
                 .collect();

@@ -60,16 +60,6 @@ fn walk(kernel: &Kernel, part: Part, members: Option<&Members>, fusion: &Fusion)
     }
 }
 
-/// Whether a position is a loop's, as it is.
-pub(super) fn is_loop(index: &Index, number: u32) -> bool {
-    match index {
-        Index::Affine { constant, terms } => {
-            *constant == 0usize && terms.len() == 1 && terms[0].0 == number && terms[0].1 == 1usize
-        }
-        Index::Value(_) => false,
-    }
-}
-
 /// How a kernel reads an array that another of its group makes; or why it cannot within one group.
 pub(super) type Reach = Result<&'static str, &'static str>;
 
@@ -97,7 +87,7 @@ pub(super) fn reach(
             let ids = fusion.memory(kernel.inputs[*input as usize].0);
             members.is_some_and(|m| m.ids == ids)
                 && index.len() == 1
-                && walk.member.is_some_and(|number| is_loop(&index[0], number))
+                && walk.member.is_some_and(|number| index[0].is_loop(number))
         }
         _ => false,
     };
@@ -110,7 +100,7 @@ pub(super) fn reach(
         let Some(first) = index.first().filter(|_| same_rows(kernel.inputs[*input as usize].0)) else {
             return Err("read with other rows than it is made with");
         };
-        let at = |number: Option<u32>| number.is_some_and(|number| is_loop(first, number));
+        let at = |number: Option<u32>| number.is_some_and(|number| first.is_loop(number));
         how = match (made, first) {
             (Part::Row, _) if at(walk.row) => "read at its row",
             (Part::Row, Index::Value(scalar)) if is_row_of_member(*scalar) => "read at the row of each member",
