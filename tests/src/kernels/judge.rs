@@ -76,18 +76,20 @@ fn literal(dtype: DType, bytes: &[u8]) -> Option<Literal> {
 pub fn launches(case: &Case, random: &mut Random) -> Vec<Launch> {
     let whole = |side| Launch { side, in_place: None, pieces: None };
     let mut all = vec![whole(Side::End), whole(Side::Start), whole(Side::Shifted)];
-    if let Some(axis) = cuttable(case) {
-        let n = case.kernel.loops[axis].extent.at(&case.sizes).as_usize().expect("every symbol has a size");
+    if let Some((axis, n)) = cuttable(case) {
         all.push(Launch { pieces: Some(Pieces { axis, ranges: cut(n, random) }), ..whole(Side::End) });
     }
     all.extend(donor(case).map(|input| Launch { in_place: Some(input), ..whole(Side::End) }));
     all
 }
 
-/// The first row loop and, where there is none, the first reduce loop.
-fn cuttable(case: &Case) -> Option<usize> {
+/// The first row loop or, where there is none, the first reduce loop, with its extent. Where it has no points there is
+/// nothing to cut.
+fn cuttable(case: &Case) -> Option<(usize, usize)> {
     let kind = |kind: LoopKind| case.kernel.loops.iter().position(|l| l.kind == kind);
-    kind(LoopKind::Row).or(kind(LoopKind::Reduce))
+    let axis = kind(LoopKind::Row).or(kind(LoopKind::Reduce))?;
+    let n = case.kernel.loops[axis].extent.at(&case.sizes).as_usize().expect("every symbol has a size");
+    (n > 0).then_some((axis, n))
 }
 
 /// The points below `n` in up to four ranges, the last ones first half of the time.
