@@ -174,3 +174,55 @@ fn points(ranges: &[Range<usize>]) -> impl Iterator<Item = Vec<usize>> + '_ {
         at
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gavotte_core::aval::Symbol;
+    use gavotte_core::device::HostArray;
+    use gavotte_core::kernel::parse_kernel;
+
+    fn computed(text: &str, n: usize, inputs: Vec<HostArray>) -> Result<Vec<f64>, Outside> {
+        let kernel = parse_kernel(text).unwrap_or_else(|error| panic!("{error}"));
+        let mut sizes = Sizes::new();
+        sizes.set(Symbol::new("n"), n).expect("it has no size yet");
+        let values = evaluate(&Case { seed: 0, kernel, sizes, inputs })?.swap_remove(0);
+        let number = |value| match value {
+            Value::Exact(x) | Value::Between(x, _) => x.as_f64(),
+            Value::Anything => f64::NAN,
+        };
+        Ok(values.into_iter().map(number).collect())
+    }
+
+    #[test]
+    fn a_product_of_matrices() {
+        let text = "kernel @dot(%0: f32[n,3], %1: f32[3,2]) -> (%2: f32[n,2]) {
+            row i0: n row i1: 2 reduce i2: 3
+            $0: f32 = load %0[i0, i2]
+            $1: f32 = load %1[i2, i1]
+            $2: f32 = mul $0, $1
+            sum $2 -> %2 }";
+        let a = HostArray::new(&[2, 3], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let b = HostArray::new(&[3, 2], vec![1f32, 0.0, -1.0, 2.0, 0.5, 1.0]);
+        assert_eq!(computed(text, 2, vec![a, b]), Ok(vec![0.5, 7.0, 2.0, 16.0]));
+    }
+
+    /// Members in order, an empty segment, and a member that belongs to nothing.
+    #[test]
+    fn segments_of_any_row_loop() {
+        let text = "kernel @seg(%0: i32[n+1], %1: i32[4], %2: i32[2,5]) -> (%3: i32[2,n]) {
+            row i0: 2 row i1: n segment i2: 4 of i1 by %0
+            $0: i32 = load %1[i2]
+            $1: i32 = load %2[i0, $0]
+            max $1 -> %3 }";
+        let arrays = |order: [i32; 4]| {
+            let data = HostArray::new(&[2, 5], vec![1, 9, 3, 4, 5, -1, -2, -3, -4, -5]);
+            vec![HostArray::new(&[4], vec![0, 2, 2, 3]), HostArray::new(&[4], order.to_vec()), data]
+        };
+        let none = f64::from(i32::MIN);
+        assert_eq!(computed(text, 3, arrays([4, 0, 2, 1])), Ok(vec![5.0, none, 3.0, -1.0, none, -3.0]));
+        assert_eq!(computed(text, 3, arrays([4, 5, 2, 1])), Err(Outside));
+        // Nobody reads the last member.
+        assert!(computed(text, 3, arrays([4, 0, 2, -1])).is_ok());
+    }
+}

@@ -76,20 +76,21 @@ fn literal(dtype: DType, bytes: &[u8]) -> Option<Literal> {
 pub fn launches(case: &Case, random: &mut Random) -> Vec<Launch> {
     let whole = |side| Launch { side, in_place: None, pieces: None };
     let mut all = vec![whole(Side::End), whole(Side::Start), whole(Side::Shifted)];
-    if let Some((axis, n)) = cuttable(case) {
+    for (axis, n) in cuttable(case) {
         all.push(Launch { pieces: Some(Pieces { axis, ranges: cut(n, random) }), ..whole(Side::End) });
     }
     all.extend(donor(case).map(|input| Launch { in_place: Some(input), ..whole(Side::End) }));
     all
 }
 
-/// The first row loop or, where there is none, the first reduce loop, with its extent. Where it has no points there is
-/// nothing to cut.
-fn cuttable(case: &Case) -> Option<(usize, usize)> {
-    let kind = |kind: LoopKind| case.kernel.loops.iter().position(|l| l.kind == kind);
-    let axis = kind(LoopKind::Row).or(kind(LoopKind::Reduce))?;
-    let n = case.kernel.loops[axis].extent.at(&case.sizes).as_usize().expect("every symbol has a size");
-    (n > 0).then_some((axis, n))
+/// The first row loop and the first reduce loop, with their extents. Where a loop has no points there is nothing to cut.
+fn cuttable(case: &Case) -> Vec<(usize, usize)> {
+    let extent = |axis: usize| case.kernel.loops[axis].extent.at(&case.sizes).as_usize();
+    let first = |kind: LoopKind| {
+        let axis = case.kernel.loops.iter().position(|l| l.kind == kind)?;
+        Some((axis, extent(axis).expect("every symbol has a size"))).filter(|(_, n)| *n > 0)
+    };
+    [LoopKind::Row, LoopKind::Reduce].into_iter().filter_map(first).collect()
 }
 
 /// The points below `n` in up to four ranges, the last ones first half of the time.

@@ -1,6 +1,7 @@
 //! Random kernels, what they compute, and whether a target computes that.
 
 pub mod evaluate;
+pub mod fill;
 pub mod generate;
 pub mod judge;
 pub mod prune;

@@ -64,7 +64,7 @@ fn operands_mut(instr: &mut Instr, mut f: impl FnMut(&mut Scalar)) {
     };
     indices.for_each(|at| {
         if let Index::Value(s) = at {
-            f(s)
+            f(s);
         }
     });
 }

@@ -97,7 +97,12 @@ pub fn operated(op: ScalarOp, ins: &[Value]) -> Value {
             .map(|ins| apply(op, ins))
             .collect()
     };
+    let is_infinite = |(low, high): (Literal, Literal)| low.as_f64().is_infinite() || high.as_f64().is_infinite();
     match op {
+        // Between the corners, zero may meet an infinity.
+        Mul if crosses_zero(ends[0]) && is_infinite(ends[1]) || crosses_zero(ends[1]) && is_infinite(ends[0]) => {
+            Anything
+        }
         Add | Sub | Mul | Max | Min | Neg | Sign | Floor | Sqrt | Lt | Le | Gt | Ge => around(corners()),
         Convert(to) if to != DType::Bool => around(corners()),
         Convert(_) if !crosses_zero(ends[0]) => around(corners()),
@@ -189,7 +194,8 @@ fn float_sum(dtype: DType, terms: &[Term], ends: &[(Literal, Literal)]) -> Value
     let (low, high) = ends.iter().fold((0.0, 0.0), |sum, term| (sum.0 + term.0, sum.1 + term.1));
     // Multiples of one power of two whose sum of sizes has few digits are added without error, in whatever order.
     let power = ends.iter().map(|(x, _)| lowest_bit(*x)).min().unwrap_or(0);
-    if terms.iter().all(is_exact) && magnitude <= 2f64.powi(digits) * 2f64.powi(power.max(-1000)) {
+    let is_normal = power > -900;
+    if is_normal && terms.iter().all(is_exact) && magnitude <= 2f64.powi(digits) * 2f64.powi(power.min(900)) {
         return around([Literal::from_f64(dtype, low)]);
     }
     // Each of the sums rounds, and each product; here the sums of doubles do as well.

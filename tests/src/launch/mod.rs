@@ -11,7 +11,7 @@ use gavotte_core::kernel::Kernel;
 use guard::{Guarded, Side};
 use std::ops::Range;
 
-/// The loop that a launch is cut along: row loop 0 or, where its extent is one sum, reduce loop 0.
+/// The loop that a launch is cut along: the first row loop or the first reduce loop.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pieces {
     /// The number of the loop.
@@ -49,6 +49,10 @@ pub trait KernelTarget: Sync {
     fn name(&self) -> &'static str;
     /// The share of kernels that it may call unsupported.
     fn may_refuse(&self) -> f64;
+    /// Whether it runs a kernel in pieces of this loop.
+    fn may_cut(&self, _kernel: &Kernel, _axis: usize) -> bool {
+        true
+    }
     /// Runs a kernel.
     ///
     /// # Safety
