@@ -69,7 +69,7 @@ impl Generator {
 
     /// Row loops, and loops to reduce over; their points are few enough for the evaluator.
     fn nest(&mut self) {
-        let budget = if self.chance(1) { 50_000 } else { 4_000 };
+        let budget = if self.chance(3) { 50_000 } else { 4_000 };
         let mut points = 1;
         let (n_row, n_reduce) = (*self.random.pick(&[0, 1, 1, 2, 2, 2, 3]), *self.random.pick(&[0, 0, 1, 1, 2]));
         let is_segment = n_row > 0 && self.chance(22);

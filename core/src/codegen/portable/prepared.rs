@@ -230,9 +230,14 @@ impl TileKernel {
     /// Bytes that partial results take, beside the outputs.
     pub fn partial_bytes(&self) -> usize {
         match self.mode {
-            Mode::Rows { chunks } if chunks > 1 => chunks * self.lanes * 8,
+            Mode::Rows { chunks } if chunks > 1 => self.outputs.len() * self.output_partial_bytes(chunks),
             _ => 0,
         }
+    }
+
+    /// Bytes of the partial results of one output, of any type.
+    pub(super) fn output_partial_bytes(&self, chunks: usize) -> usize {
+        chunks * self.lanes * 8
     }
 
     /// The number of segments, where rows are combined by segment.

@@ -104,12 +104,13 @@ impl TileKernel {
         if chunks < 2 {
             return;
         }
-        for (output, out) in self.outputs.iter().zip(access.outputs) {
+        for (i, (output, out)) in self.outputs.iter().zip(access.outputs).enumerate() {
             if let Some((rows, _, identity)) = output.combine {
-                // SAFETY: the output holds `lanes` elements, the partials `chunks` times as many.
+                let partials = access.partials.wrapping_add(i * self.output_partial_bytes(chunks));
+                // SAFETY: the output holds `lanes` elements, its partials `chunks` times as many.
                 unsafe {
                     fill(*out, identity, self.lanes);
-                    rows(chunks, self.lanes, access.partials, *out);
+                    rows(chunks, self.lanes, partials, *out);
                 }
             }
         }
@@ -276,8 +277,10 @@ impl Run<'_> {
                 .outputs
                 .iter()
                 .zip(self.access.outputs)
-                .map(|(output, out)| {
-                    let (start, part) = if chunks > 1 { (self.access.partials, unit) } else { (*out, point) };
+                .enumerate()
+                .map(|(i, (output, out))| {
+                    let partials = self.access.partials.wrapping_add(i * kernel.output_partial_bytes(chunks));
+                    let (start, part) = if chunks > 1 { (partials, unit) } else { (*out, point) };
                     start.wrapping_add(part * kernel.lanes * output.size)
                 })
                 .collect();
