@@ -4,8 +4,8 @@
 //! was running then stands in a file of the folder `target/tmp`, `random_kernels_<test>.txt`, with its seed;
 //! `GAVOTTE_KERNEL_SEEDS=7..8` runs that one alone, `0..100000` runs many.
 
-use gavotte_core::aval::{DType, Literal};
-use gavotte_core::device::Data;
+use gavotte_core::aval::{Aval, DType, Literal, Sizes};
+use gavotte_core::device::{Data, HostArray};
 use gavotte_core::ir::ScalarOp;
 use gavotte_core::kernel::{Instr, LoopKind, parse_kernel, verify_kernel};
 use gavotte_tests::arrays::Random;
@@ -93,6 +93,39 @@ fn targets_compute_what_kernels_say() {
         assert!(share <= target.may_refuse(), "{} refuses {} of {n} kernels", target.name(), count.refused);
         let Count { compared, free, .. } = count;
         assert!(free * 20 < compared, "{free} elements may be anything, {compared} are compared");
+    }
+}
+
+/// Kernels that a target once got wrong, whatever the seeds make of them.
+#[test]
+fn kernels_that_were_wrong_once() {
+    let texts = [
+        // The results of both outputs in chunks.
+        "kernel @chunks(%0: i32[65]) -> (%1: bool[65], %2: i32[65]) {
+            row i0: 65 reduce i1: 6 reduce i2: 100
+            $0: i32 = load %0[i0]
+            $1: bool = eq $0, $0
+            max $1 -> %1 max $0 -> %2 }",
+        // Segments of a row loop with others before and behind it.
+        "kernel @segments(%0: i32[7], %1: i32[6,3,2]) -> (%2: i32[3,6,2]) {
+            row i0: 3 row i1: 6 row i2: 2 segment i3: 5 of i1 by %0
+            $0: i32 = position i3
+            $1: i32 = load %1[i1, i0, i2]
+            $2: i32 = mul $0, $1
+            sum $2 -> %2 }",
+    ];
+    for (text, target) in texts.iter().flat_map(|text| kernel_targets().into_iter().map(move |target| (text, target))) {
+        let kernel = parse_kernel(text).unwrap_or_else(|error| panic!("{error}"));
+        let array = |(i, aval): (usize, &Aval)| {
+            let shape: Vec<usize> = aval.shape.iter().map(|dim| dim.as_usize().expect("a number")).collect();
+            let n = shape.iter().product::<usize>();
+            // Sorted and small: the offsets of the segments are among them.
+            let number = |k: usize| if i == 0 { k as i32 * 5 / n as i32 } else { k as i32 - 9 };
+            HostArray::new(&shape, (0..n).map(number).collect())
+        };
+        let inputs = kernel.inputs.iter().map(|(_, aval)| aval).enumerate().map(array).collect();
+        let case = Case { seed: 0, kernel, sizes: Sizes::new(), inputs };
+        check(target, &case, &mut Count::default()).unwrap_or_else(|why| panic!("{why}\n{case}"));
     }
 }
 
