@@ -5,6 +5,8 @@ pub mod cases;
 pub mod compare;
 pub mod file_test;
 pub mod generate;
+pub mod kernels;
+pub mod launch;
 pub mod laws;
 pub mod oracle;
 pub mod report;

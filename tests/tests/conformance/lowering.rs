@@ -7,6 +7,7 @@ use gavotte_core::ir::{Index, Lower, Params, ReduceOp, Scalar, ScalarOp, Unsuppo
 use gavotte_tests::arrays::from_numbers;
 use gavotte_tests::cases::{Case, NOT_LOWERED, cases};
 use gavotte_tests::compare::{difference, run};
+use gavotte_tests::kernels::scalar::evaluated;
 use gavotte_tests::report::check_all;
 
 /// Relative tolerance between a rule and `eval`: sums may be added in another order.
@@ -104,23 +105,6 @@ impl<'a> Element<'a> {
             Index::Value(scalar) => self.tape[scalar.0 as usize].as_f64() as i64,
         }
     }
-}
-
-/// A scalar operation, as the primitive that means it evaluates it.
-fn evaluated(op: ScalarOp, ins: &[Literal]) -> Literal {
-    let to = |dtype: DType| Params::new().with("dtype", dtype);
-    let (name, params, result) = match op {
-        ScalarOp::Select => ("select_n", Params::new(), 0),
-        ScalarOp::Convert(dtype) => ("convert_element_type", to(dtype), 0),
-        ScalarOp::Bitcast(dtype) => ("bitcast_convert_type", to(dtype), 0),
-        ScalarOp::Shr => ("shift_right_logical", Params::new(), 0),
-        ScalarOp::Threefry0 => ("threefry2x32", Params::new(), 0),
-        ScalarOp::Threefry1 => ("threefry2x32", Params::new(), 1),
-        _ => (op.name(), Params::new(), 0),
-    };
-    let prim = gavotte::registry().get(name).unwrap_or_else(|| panic!("no primitive is called {name}"));
-    let arrays: Vec<HostArray> = ins.iter().map(|literal| HostArray::scalar(*literal)).collect();
-    prim.eval(&arrays.iter().collect::<Vec<_>>(), &params)[result].get(0)
 }
 
 impl Lower for Element<'_> {

@@ -117,6 +117,7 @@ impl Prepare<'_> {
             lanes: self.lanes,
             tile_rows,
             n_segment: self.n_segment,
+            n_behind: self.n_behind,
             setup: self.setup,
             ops: self.ops,
             outputs,

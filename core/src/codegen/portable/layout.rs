@@ -47,6 +47,7 @@ pub(super) struct Prepare<'a> {
     pub(super) rows: Vec<usize>,
     pub(super) lanes: usize,
     pub(super) n_segment: usize,
+    pub(super) n_behind: usize,
     /// Level of each value, whether it stays the same for all tiles, and its element type.
     pub(super) values: Vec<(Level, bool, DType)>,
     pub(super) expanded: Vec<(u32, Level, u32)>,
@@ -73,6 +74,7 @@ impl<'a> Prepare<'a> {
             rows: vec![],
             lanes: 1,
             n_segment: 0,
+            n_behind: 1,
             values: vec![],
             expanded: vec![],
             setup: vec![],
@@ -110,8 +112,10 @@ impl<'a> Prepare<'a> {
             self.mode = Mode::Segments { offsets };
             self.n_segment = kept[row].extent;
             let rest: Vec<Axis> = kept.iter().copied().filter(|axis| axis.number != row).collect();
-            let (outer, lanes) = split_suffix(&rest, TILE);
-            self.place(outer, &[kept[row], position], lanes);
+            // Lanes stand behind the segments in the output: its elements are side by side then.
+            let (behind, lanes) = split_suffix(&rest[row..], TILE);
+            self.n_behind = behind.iter().map(|axis| axis.extent).product();
+            self.place(&rest[..row + behind.len()], &[kept[row], position], lanes);
             // Coordinates of a tile's rows come from the offsets.
             self.rows = vec![self.n_segment, position.extent];
             return Ok(());

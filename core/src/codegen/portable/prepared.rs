@@ -189,6 +189,8 @@ pub struct TileKernel {
     /// Rows of a whole tile.
     pub(super) tile_rows: usize,
     pub(super) n_segment: usize,
+    /// Points of the outer loops that stand behind the segments' loop in the output.
+    pub(super) n_behind: usize,
     /// Run once.
     pub(super) setup: Vec<TileOp>,
     /// Run for each tile.

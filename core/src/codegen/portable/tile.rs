@@ -360,8 +360,10 @@ impl Run<'_> {
             let (first, last) = (offset(segments.start) as usize, offset(segments.end) as usize);
             for point in 0..n_outer {
                 self.set_outer(point);
+                let (before, behind) = (point / kernel.n_behind, point % kernel.n_behind);
                 let place = |segment: usize, output: &Output, out: *mut u8| {
-                    out.wrapping_add((segment * n_outer + point) * kernel.lanes * output.size)
+                    let row = (before * n_segment + segment) * kernel.n_behind + behind;
+                    out.wrapping_add(row * kernel.lanes * output.size)
                 };
                 // SAFETY: as for `TileKernel::run`; each unit owns its segments' rows of the outputs.
                 unsafe {

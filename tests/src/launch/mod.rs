@@ -1,0 +1,164 @@
+//! Kernels launched by themselves, on guarded memory: what every target must do with kernel IR.
+//!
+//! A target is a type with one method and a line of [`kernel_targets`]. This folder is the only one of the tests with
+//! `unsafe` code, as the code generators take pointers.
+
+pub mod guard;
+
+use gavotte_core::aval::Sizes;
+use gavotte_core::codegen::portable::{Access, Scratch, TileKernel};
+use gavotte_core::kernel::Kernel;
+use guard::{Guarded, Side};
+use std::ops::Range;
+
+/// The loop that a launch is cut along: the first row loop or the first reduce loop.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pieces {
+    /// The number of the loop.
+    pub axis: usize,
+    /// Its points, each in one range; in any order.
+    pub ranges: Vec<Range<usize>>,
+}
+
+/// A kernel with its arrays. Only [`Launch::run`] makes one: each pointer is valid for the kernel's type at these sizes.
+pub struct Call<'a> {
+    /// What runs.
+    pub kernel: &'a Kernel,
+    /// The sizes of its symbols.
+    pub sizes: &'a Sizes,
+    /// Where inputs begin; they can be read only.
+    pub inputs: Vec<*const u8>,
+    /// Where outputs begin. An output may be an input that is read at the written place only.
+    pub outputs: Vec<*mut u8>,
+    /// Run it in these pieces, one after the other; the results are those of the whole. Else at once.
+    pub pieces: Option<&'a Pieces>,
+}
+
+/// Why a kernel has not run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// The target has no such kernels.
+    Unsupported(String),
+    /// A computed position is outside of its array. The outputs hold anything.
+    OutOfBounds,
+}
+
+/// What runs kernels.
+pub trait KernelTarget: Sync {
+    /// Its name in messages.
+    fn name(&self) -> &'static str;
+    /// The share of kernels that it may call unsupported.
+    fn may_refuse(&self) -> f64;
+    /// Whether it runs a kernel in pieces of this loop.
+    fn may_cut(&self, _kernel: &Kernel, _axis: usize) -> bool {
+        true
+    }
+    /// Runs a kernel.
+    ///
+    /// # Safety
+    /// The pointers of `call` must be valid for its kernel's types at its sizes.
+    unsafe fn run(&self, call: &Call<'_>) -> Result<(), Refused>;
+}
+
+/// Every target that runs kernels on the host. A line here puts a target under the whole suite.
+pub fn kernel_targets() -> Vec<&'static dyn KernelTarget> {
+    vec![&Portable]
+}
+
+/// The interpreter of tiles. Its units of work are cut in the proportions of the pieces.
+struct Portable;
+
+impl KernelTarget for Portable {
+    fn name(&self) -> &'static str {
+        "portable"
+    }
+    fn may_refuse(&self) -> f64 {
+        0.0
+    }
+    unsafe fn run(&self, call: &Call<'_>) -> Result<(), Refused> {
+        let tiles =
+            TileKernel::new(call.kernel, call.sizes).map_err(|error| Refused::Unsupported(error.to_string()))?;
+        let partials = Guarded::new(tiles.partial_bytes(), 8, Side::End);
+        let access = Access { inputs: &call.inputs, outputs: &call.outputs, partials: partials.pointer() };
+        let n = tiles.n_unit();
+        let units: Vec<Range<usize>> = match call.pieces {
+            None => std::iter::once(0..n).collect(),
+            Some(pieces) => {
+                let extent = pieces.ranges.iter().map(|range| range.end).max().unwrap_or(0).max(1);
+                let cut = |at: usize| at * n / extent;
+                pieces.ranges.iter().map(|range| cut(range.start)..cut(range.end)).collect()
+            }
+        };
+        for units in units {
+            // SAFETY: the pointers are valid by this function's contract, no two ranges share units, and one thread runs
+            // them.
+            let ran = unsafe { tiles.run(&access, units, &mut Scratch::default()) };
+            ran.map_err(|_| Refused::OutOfBounds)?;
+        }
+        // SAFETY: as above; all units have run.
+        unsafe { tiles.combine(&access) }
+        Ok(())
+    }
+}
+
+/// How a kernel is launched: where its arrays lie, whether the output is an input, and in which pieces.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Launch {
+    /// Where arrays lie in their pages.
+    pub side: Side,
+    /// The input, by number, whose memory is the first output's as well.
+    pub in_place: Option<usize>,
+    /// In which pieces it runs.
+    pub pieces: Option<Pieces>,
+}
+
+/// The bytes of each output, or that somebody wrote beside one.
+pub type Outputs = Result<Vec<Vec<u8>>, String>;
+
+impl Launch {
+    /// Runs a kernel on inputs of these bytes.
+    ///
+    /// # Panics
+    /// If an input has not the bytes of its type.
+    pub fn run(
+        &self,
+        target: &dyn KernelTarget,
+        kernel: &Kernel,
+        sizes: &Sizes,
+        inputs: &[Vec<u8>],
+    ) -> Result<Outputs, Refused> {
+        let bytes = |aval: &gavotte_core::aval::Aval| {
+            aval.at(sizes).volume().as_usize().expect("every extent has a size") * aval.dtype.size()
+        };
+        assert_eq!(inputs.len(), kernel.inputs.len(), "an array for each input");
+        let mut arrays = vec![];
+        for (i, (input, (_, aval))) in inputs.iter().zip(&kernel.inputs).enumerate() {
+            assert_eq!(input.len(), bytes(aval), "the bytes of {aval}");
+            let make = if self.in_place == Some(i) { Guarded::with } else { Guarded::of };
+            arrays.push(make(input, aval.dtype.size(), self.side));
+        }
+        let mut made = vec![];
+        for (i, (_, aval)) in kernel.outputs.iter().enumerate() {
+            let is_shared = i == 0 && self.in_place.is_some();
+            made.push((!is_shared).then(|| Guarded::new(bytes(aval), aval.dtype.size(), self.side)));
+        }
+        let outputs: Vec<&Guarded> = made
+            .iter()
+            .map(|made| made.as_ref().or(self.in_place.map(|i| &arrays[i])).expect("made, or an input"))
+            .collect();
+        let call = Call {
+            kernel,
+            sizes,
+            inputs: arrays.iter().map(|array| array.pointer().cast_const()).collect(),
+            outputs: outputs.iter().map(|array| array.pointer()).collect(),
+            pieces: self.pieces.as_ref(),
+        };
+        // SAFETY: every array was made above, of its type's size, and outlives the call.
+        let ran = unsafe { target.run(&call) };
+        if let Some(i) = outputs.iter().position(|array| array.is_spoiled()) {
+            return Ok(Err(format!("something was written beside {}", kernel.outputs[i].0)));
+        }
+        ran?;
+        Ok(Ok(outputs.iter().map(|array| array.bytes().to_vec()).collect()))
+    }
+}

@@ -1,0 +1,254 @@
+//! Random kernels on every target that runs kernels, against an evaluator of kernel IR.
+//!
+//! Arrays lie between pages that may not be touched, so a read or a write outside of one ends the process. The kernel that
+//! was running then stands in a file of the folder `target/tmp`, `random_kernels_<test>.txt`, with its seed;
+//! `GAVOTTE_KERNEL_SEEDS=7..8` runs that one alone, `0..100000` runs many.
+
+use gavotte_core::aval::{Aval, DType, Literal, Sizes};
+use gavotte_core::device::{Data, HostArray};
+use gavotte_core::ir::ScalarOp;
+use gavotte_core::kernel::{Instr, LoopKind, parse_kernel, verify_kernel};
+use gavotte_tests::arrays::Random;
+use gavotte_tests::kernels::Case;
+use gavotte_tests::kernels::evaluate::{Outside, evaluate};
+use gavotte_tests::kernels::generate::random_kernel;
+use gavotte_tests::kernels::judge::{Verdict, judge, launches};
+use gavotte_tests::kernels::prune::shrunk;
+use gavotte_tests::kernels::scalar::exists;
+use gavotte_tests::launch::guard::Side;
+use gavotte_tests::launch::{KernelTarget, Launch, Refused, kernel_targets};
+use gavotte_tests::report::{caught, check_all};
+use std::path::Path;
+
+const KERNELS: u64 = 2000;
+
+/// Says which kernel runs, in case that it ends the process.
+fn note(test: &str, case: &Case) {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("random_kernels_{test}.txt"));
+    std::fs::write(&path, case.to_string()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+/// The kernels of the seeds that are asked for.
+fn cases() -> impl Iterator<Item = Case> {
+    let seeds = std::env::var("GAVOTTE_KERNEL_SEEDS").map_or(0..KERNELS, |seeds| {
+        let range = seeds.split_once("..").map(|(first, end)| (first.parse(), end.parse()));
+        let Some((Ok(first), Ok(end))) = range else { panic!("GAVOTTE_KERNEL_SEEDS is no range: {seeds}") };
+        first..end
+    });
+    seeds.map(random_kernel)
+}
+
+/// How the launches of one case ended: counted over all of them.
+#[derive(Default)]
+struct Count {
+    refused: usize,
+    compared: usize,
+    free: usize,
+}
+
+/// Launches a case in every way.
+fn check(target: &dyn KernelTarget, case: &Case, count: &mut Count) -> Result<(), String> {
+    let wanted = evaluate(case).map_err(|Outside| "the evaluator reads outside of an array")?;
+    let bytes = case.bytes();
+    let is_able = |launch: &Launch| launch.pieces.as_ref().is_none_or(|p| target.may_cut(&case.kernel, p.axis));
+    for launch in launches(case, &mut Random::new(case.seed)).into_iter().filter(is_able) {
+        match judge(target, case, &bytes, &launch, &wanted)? {
+            Verdict::Right { compared, free } => {
+                count.compared += compared;
+                count.free += free;
+            }
+            Verdict::Unsupported(_) => {
+                count.refused += 1;
+                break;
+            }
+            Verdict::OutOfBounds => return Err(format!("{}: says that a position is outside", target.name())),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn targets_compute_what_kernels_say() {
+    for target in kernel_targets() {
+        let (mut count, mut n, mut failures) = (Count::default(), 0, vec![]);
+        for case in cases() {
+            n += 1;
+            note(target.name(), &case);
+            if let Err(why) = caught(|| check(target, &case, &mut count)) {
+                let small = shrunk(&case, &mut |case| {
+                    note(target.name(), case);
+                    caught(|| check(target, case, &mut Count::default())).is_err()
+                });
+                let still = caught(|| check(target, &small, &mut Count::default())).err().unwrap_or_default();
+                failures.push(format!("{why}\n{case}in short: {still}\n{small}"));
+            }
+        }
+        assert!(
+            failures.is_empty(),
+            "{} of {n} fail:\n\n{}",
+            failures.len(),
+            failures[..failures.len().min(5)].join("\n\n")
+        );
+        let share = count.refused as f64 / n as f64;
+        assert!(share <= target.may_refuse(), "{} refuses {} of {n} kernels", target.name(), count.refused);
+        let Count { compared, free, .. } = count;
+        assert!(free * 20 < compared, "{free} elements may be anything, {compared} are compared");
+    }
+}
+
+/// Kernels that a target once got wrong, whatever the seeds make of them.
+#[test]
+fn kernels_that_were_wrong_once() {
+    let texts = [
+        // The results of both outputs in chunks.
+        "kernel @chunks(%0: i32[65]) -> (%1: bool[65], %2: i32[65]) {
+            row i0: 65 reduce i1: 6 reduce i2: 100
+            $0: i32 = load %0[i0]
+            $1: bool = eq $0, $0
+            max $1 -> %1 max $0 -> %2 }",
+        // Segments of a row loop with others before and behind it.
+        "kernel @segments(%0: i32[7], %1: i32[6,3,2]) -> (%2: i32[3,6,2]) {
+            row i0: 3 row i1: 6 row i2: 2 segment i3: 5 of i1 by %0
+            $0: i32 = position i3
+            $1: i32 = load %1[i1, i0, i2]
+            $2: i32 = mul $0, $1
+            sum $2 -> %2 }",
+    ];
+    for (text, target) in texts.iter().flat_map(|text| kernel_targets().into_iter().map(move |target| (text, target))) {
+        let kernel = parse_kernel(text).unwrap_or_else(|error| panic!("{error}"));
+        let array = |(i, aval): (usize, &Aval)| {
+            let shape: Vec<usize> = aval.shape.iter().map(|dim| dim.as_usize().expect("a number")).collect();
+            let n = shape.iter().product::<usize>();
+            // Sorted and small: the offsets of the segments are among them.
+            let number = |k: usize| if i == 0 { k as i32 * 5 / n as i32 } else { k as i32 - 9 };
+            HostArray::new(&shape, (0..n).map(number).collect())
+        };
+        let inputs = kernel.inputs.iter().map(|(_, aval)| aval).enumerate().map(array).collect();
+        let case = Case { seed: 0, kernel, sizes: Sizes::new(), inputs };
+        check(target, &case, &mut Count::default()).unwrap_or_else(|why| panic!("{why}\n{case}"));
+    }
+}
+
+#[test]
+fn they_are_well_formed_and_survive_their_text() {
+    check_all(cases().map(|case| (format!("seed {}", case.seed), case)), |case| {
+        verify_kernel(&case.kernel).map_err(|error| error.to_string())?;
+        let back = parse_kernel(&case.kernel.to_string()).map_err(|error| format!("{error}\n{case}"))?;
+        if back == case.kernel { Ok(()) } else { Err(format!("read back as\n{back}\nfrom\n{case}")) }
+    });
+}
+
+/// A suite that leaves an operation out tests nothing of it.
+#[test]
+fn they_use_every_operation_and_every_kind_of_loop() {
+    let all: Vec<Case> = (0..KERNELS).map(random_kernel).collect();
+    let used = |what: &dyn Fn(&Case) -> bool| all.iter().filter(|case| what(case)).count();
+    check_all(ScalarOp::ALL.map(|op| (op.name().to_string(), op)), |op| {
+        let is_it = |instr: &Instr| matches!(instr, Instr::Op(other, _) if other.name() == op.name());
+        let n = used(&|case| case.kernel.body.iter().any(is_it));
+        if n >= 15 { Ok(()) } else { Err(format!("only {n} kernels use it")) }
+    });
+    let of_kind = |is: fn(LoopKind) -> bool| used(&|case| case.kernel.loops.iter().any(|l| is(l.kind)));
+    assert!(of_kind(|kind| kind == LoopKind::Row) > 1000);
+    assert!(of_kind(|kind| kind == LoopKind::Reduce) > 500);
+    assert!(of_kind(|kind| matches!(kind, LoopKind::Segment { .. })) > 200);
+    assert!(used(&|case| case.kernel.outputs.len() > 1) > 500);
+    assert!(used(&|case| launches(case, &mut Random::new(0)).iter().any(|launch| launch.in_place.is_some())) > 50);
+}
+
+/// A position that is outside of its array, or an offset: the target says so, and touches nothing but its arrays.
+#[test]
+fn targets_stay_within_arrays() {
+    for target in kernel_targets() {
+        let (mut n, mut refused) = (0, 0);
+        for mut case in (0..KERNELS).map(random_kernel) {
+            let mut random = Random::new(case.seed);
+            let ints = |input: &usize| case.inputs[*input].dtype() == DType::I32 && !case.inputs[*input].is_empty();
+            let ints: Vec<usize> = (0..case.inputs.len()).filter(ints).collect();
+            if ints.is_empty() {
+                continue;
+            }
+            let input = *random.pick(&ints);
+            let at = random.below(case.inputs[input].len());
+            let wrong = *random.pick(&[-1, i32::MIN, i32::MAX, 1000, 100_000, 1 << 30]);
+            if let Data::I32(xs) = case.inputs[input].data_mut() {
+                xs[at] = wrong;
+            }
+            if evaluate(&case) != Err(Outside) {
+                continue;
+            }
+            note(&format!("{}_outside", target.name()), &case);
+            for side in [Side::Start, Side::End] {
+                let launch = Launch { side, in_place: None, pieces: None };
+                match launch.run(target, &case.kernel, &case.sizes, &case.bytes()) {
+                    Err(Refused::OutOfBounds) => n += 1,
+                    Err(Refused::Unsupported(_)) => refused += 1,
+                    Ok(outputs) => {
+                        panic!(
+                            "{}: {:?}, with {wrong} in input {input}\n{case}",
+                            target.name(),
+                            outputs.map(|_| "it ran")
+                        );
+                    }
+                }
+            }
+        }
+        assert!(n >= 200 && f64::from(refused) <= target.may_refuse() * f64::from(n), "{n} found, {refused} refused");
+    }
+}
+
+/// The suite itself: a target that runs a slightly different kernel is caught in nearly all cases where that computes
+/// something else.
+#[test]
+fn wrong_targets_are_noticed() {
+    let target = kernel_targets()[0];
+    let (mut wrong, mut missed) = (0, vec![]);
+    for case in (0..KERNELS).map(random_kernel) {
+        let Some(other) = changed(&case, &mut Random::new(case.seed)) else { continue };
+        let (Ok(wanted), Ok(others)) = (evaluate(&case), caught(|| evaluate(&other).map_err(|_| "outside".into())))
+        else {
+            continue;
+        };
+        if wanted == others {
+            continue;
+        }
+        wrong += 1;
+        let launch = Launch { side: Side::End, in_place: None, pieces: None };
+        if judge(target, &other, &case.bytes(), &launch, &wanted).is_ok() {
+            missed.push(format!("{case}{other}"));
+        }
+    }
+    let share = missed.len() as f64 / f64::from(wrong);
+    assert!(
+        wrong > 400 && share < 0.05,
+        "{} of {wrong} missed:\n{}",
+        missed.len(),
+        missed[..missed.len().min(8)].join("\n")
+    );
+}
+
+/// The same case with one operation or one constant changed.
+fn changed(case: &Case, random: &mut Random) -> Option<Case> {
+    let mut case = case.clone();
+    let dtypes = case.kernel.dtypes();
+    let able = |instr: &Instr| matches!(instr, Instr::Op(..) | Instr::Const(_));
+    let able: Vec<usize> = (0..case.kernel.body.len()).filter(|i| able(&case.kernel.body[*i])).collect();
+    let i = *able.get(random.below(able.len().max(1)))?;
+    match &mut case.kernel.body[i] {
+        Instr::Const(Literal::F32(x)) => *x = f32::from_bits(x.to_bits() ^ 1),
+        Instr::Const(Literal::I32(x)) => *x ^= 1,
+        Instr::Const(Literal::U32(x)) => *x ^= 1,
+        Instr::Op(ScalarOp::Select, ins) => ins.swap(1, 2),
+        Instr::Op(op, ins) => {
+            let dtype = dtypes[ins[0].0 as usize];
+            let others = ScalarOp::ALL.into_iter().filter(|other| {
+                let same = other.arity() == op.arity() && other.result(&[dtype, dtype]) == dtypes[i];
+                same && other != op && *other != ScalarOp::Select && exists(*other, dtype)
+            });
+            let others: Vec<ScalarOp> = others.collect();
+            *op = *others.get(random.below(others.len().max(1)))?;
+        }
+        _ => return None,
+    }
+    Some(case)
+}
