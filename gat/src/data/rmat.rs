@@ -182,14 +182,15 @@ fn draw_pairs<R: Rng + ?Sized>(rng: &mut R, n_node: u64, n_edge: usize) -> Vec<u
     pairs
 }
 
-/// One walk into the quadrants, a level for each bit of a node. A random word serves two levels.
+/// One walk into the quadrants, a level for each bit of a node. A random word serves four levels: odds are right to
+/// one in 65,536.
 fn draw_pair<R: Rng + ?Sized>(rng: &mut R, n_level: u32) -> u64 {
-    let bounds = QUADRANTS.map(|odds| (odds * 2f64.powi(32)) as u32);
+    let bounds = QUADRANTS.map(|odds| (odds * 65536.0).round() as u16);
     let mut pair = 0;
     let mut word = 0u64;
     for level in 0..n_level {
-        word = if level % 2 == 0 { rng.next_u64() } else { word >> 32 };
-        let quadrant = bounds.iter().filter(|bound| word as u32 >= **bound).count() as u64;
+        word = if level % 4 == 0 { rng.next_u64() } else { word >> 16 };
+        let quadrant = bounds.iter().filter(|bound| word as u16 >= **bound).count() as u64;
         pair = pair << 1 | (quadrant >> 1) << 32 | quadrant & 1;
     }
     pair
