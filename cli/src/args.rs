@@ -1,5 +1,6 @@
 //! The command line: what can be said, and what is refused before anything runs.
 
+use crate::dataset::{DatasetName, DatasetParser};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gavotte::DType;
@@ -157,7 +158,8 @@ step includes tracing and compiling; the others are timed one by one.
 
 Examples:
   gavotte bench --data cora.tgz --threads 1 --steps 200 --json
-  gavotte bench --dataset planted --attention dense --steps 20")]
+  gavotte bench --dataset planted --attention dense --steps 20
+  gavotte bench --dataset rmat:10000:100000:64:16")]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
@@ -237,7 +239,7 @@ pub(crate) struct OptArgs {
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArgs {
     /// The data set [default: planted, or cora where --data is given]
-    #[arg(long, value_enum, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = DatasetParser)]
     pub(crate) dataset: Option<DatasetName>,
     /// Where Cora is: cora.tgz, or a folder with its files, or with Planetoid's ind.cora.* files. Without it Cora is
     /// looked for in $GAVOTTE_DATA, then in the user's cache, then downloaded
@@ -307,16 +309,6 @@ pub(crate) enum TargetName {
     Portable,
     /// Machine code for x86-64 with AVX-512
     Avx512,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum DatasetName {
-    /// A generated network with Cora's numbers; needs no file
-    Planted,
-    /// Zachary's karate club: 34 members, 4 communities; needs no file
-    Karate,
-    /// 2,708 papers on machine learning that cite one another, in 7 fields
-    Cora,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -1,6 +1,6 @@
 //! `gavotte eval`: the figures of saved parameters.
 
-use crate::args::{Attention, DataArgs, DatasetName, EvalArgs, SplitChoice};
+use crate::args::{Attention, DataArgs, EvalArgs, SplitChoice};
 use crate::failure::{Failure, note};
 use crate::inputs::read_file;
 use crate::params::{self, Origin, Saved};
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
 fn data_args(args: &EvalArgs, origin: Option<&Origin>) -> DataArgs {
     let mut data = args.data.clone();
     if data.dataset.is_none() && data.data.is_none() {
-        data.dataset = origin.and_then(|origin| DatasetName::from_str(&origin.dataset, false).ok());
+        data.dataset = origin.and_then(|origin| origin.dataset.parse().ok());
     }
     data
 }

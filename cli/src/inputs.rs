@@ -1,16 +1,17 @@
 //! The data set and the split that the command line asks for.
 
-use crate::args::{DataArgs, DatasetName, EngineArgs, SplitChoice, TargetName, name_of};
+use crate::args::{DataArgs, EngineArgs, SplitChoice, TargetName};
+use crate::dataset::DatasetName;
 use crate::failure::{Failure, note};
 use gavotte::random::Key;
 use gavotte_core::runtime::{Options, Target};
-use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, locate_cora, planted, read_cora};
+use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, locate_cora, planted, read_cora, rmat};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-/// What the planted network is drawn from: a data set is the same whatever the seed of a run.
-const PLANTED_SEED: u64 = 0;
+/// What generated data sets are drawn from: a data set is the same whatever the seed of a run.
+const DATA_SEED: u64 = 0;
 /// More threads do not pay for graphs of this size.
 const MOST_THREADS: usize = 4;
 
@@ -30,10 +31,11 @@ impl DataArgs {
             (_, Some(path)) => Err(Failure::input(format!(
                 "--data {}: the data set `{}` is built in and reads no file; leave --data out, or say --dataset cora",
                 path.display(),
-                name_of(&name),
+                name,
             ))),
             (DatasetName::Karate, None) => Ok(karate()),
-            (DatasetName::Planted, None) => Ok(planted(&mut Key::new(PLANTED_SEED).rng(), &PlantedSpec::cora())?),
+            (DatasetName::Planted, None) => Ok(planted(&mut Key::new(DATA_SEED).rng(), &PlantedSpec::cora())?),
+            (DatasetName::Rmat(spec), None) => Ok(rmat(&mut Key::new(DATA_SEED).rng(), &spec)?),
         }
     }
 

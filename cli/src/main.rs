@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod dataset;
 mod eval;
 mod failure;
 mod inputs;

@@ -151,7 +151,7 @@ impl<'a> Session<'a> {
         let model = &self.args.model;
         Origin {
             version: env!("CARGO_PKG_VERSION").into(),
-            dataset: name_of(&self.args.data.name()),
+            dataset: self.args.data.name().to_string(),
             sha256: self.dataset.sha256.clone(),
             split: self.data.split.clone(),
             seed,

@@ -1,7 +1,7 @@
 //! A data set and a split as arrays.
 
 use crate::Error;
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Matrix, Split};
 use crate::features::{Features, SparseFeatures};
 use crate::graph::{Adjacency, Graph, Nodes};
 use crate::metrics::{Confusion, predictions};
@@ -86,11 +86,17 @@ impl Experiment {
             Attention::Edges => Adjacency::Edges(graph.with_symbols("n", "e")),
             Attention::Dense => Adjacency::Dense(graph.to_mask()?.declare(["n", "n"])),
         };
-        let sparse = SparseFeatures::new(&dataset.features, dtype)?;
-        let share = dataset.features.n_nonzero() as f64 / (n_node * dataset.n_feat()).max(1) as f64;
-        let x = match share < SPARSE_BELOW {
-            true => Features::Sparse(sparse.with_symbols("n", "z")),
-            false => Features::Dense(sparse.to_dense()?.declare([Dim::symbol("n"), dataset.n_feat().into()])),
+        let dense = |x: Array| Features::Dense(x.declare([Dim::symbol("n"), dataset.n_feat().into()]));
+        let x = match &dataset.features {
+            Matrix::Dense { n_cols, values } => dense(Array::new(&[n_node, *n_cols], values.clone()).astype(dtype)),
+            Matrix::Sparse(matrix) => {
+                let sparse = SparseFeatures::new(matrix, dtype)?;
+                let share = matrix.n_nonzero() as f64 / (n_node * matrix.n_cols).max(1) as f64;
+                match share < SPARSE_BELOW {
+                    true => Features::Sparse(sparse.with_symbols("n", "z")),
+                    false => dense(sparse.to_dense()?),
+                }
+            }
         };
         let parts = Parts { train: split.train.clone(), val: split.val.clone(), test: split.test.clone() };
         let mask = |nodes: &Vec<i32>| mask(nodes, n_node, dtype);

@@ -123,7 +123,8 @@ fn a_masked_matrix_gives_what_edges_give() {
 #[test]
 fn sparse_features_give_what_dense_ones_give() {
     let dataset = karate();
-    let sparse = SparseFeatures::new(&dataset.features, DType::F64).unwrap_or_else(|error| panic!("{error}"));
+    let words = dataset.features.as_sparse().expect("one entry a row");
+    let sparse = SparseFeatures::new(words, DType::F64).unwrap_or_else(|error| panic!("{error}"));
     let dense = sparse.to_dense().unwrap_or_else(|error| panic!("{error}"));
     let w = Key::new(6).normal([dataset.n_feat(), 2, 3], DType::F64);
     assert_eq!(Features::from(sparse.clone()).shape(), *dense.shape());

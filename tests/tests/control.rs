@@ -1,6 +1,7 @@
 //! Loops and branches as users write them: compiled, nested, differentiated, batched, of symbolic length.
 
 use gavotte::random::Key;
+use gavotte::segment::Segments;
 use gavotte::{
     Array, DType, Dim, Error, Lowered, ScanOptions, Stage, Tree, cond, fori_loop, grad, jit, jit_with, jvp, scan,
     scan_with, switch, vmap, while_loop,
@@ -279,4 +280,23 @@ fn mistakes_are_explained() {
         assert!(why.contains(wanted), "{why}\n does not say\n{wanted}");
         assert!(why.contains("tests/tests/control.rs") || why.contains("control.rs:"), "no line: {why}");
     }
+}
+
+/// What a turn counts for itself is counted again on the way back, not kept for every turn.
+#[test]
+fn numbers_that_need_no_operand_are_not_stacked() {
+    let segments = Segments::new(&[0, 0, 2, 2, 2, 3], 4).unwrap_or_else(|error| panic!("{error}"));
+    assert!(segments.order.is_none());
+    let loss = |x: Array, segments: Segments| {
+        let turn = |x: Array, _: Array| {
+            let x = segments.sum(&segments.gather(&x).sin());
+            (x.clone(), x.sum(()))
+        };
+        scan(turn, x, floats(5)).1.sum(())
+    };
+    let step = jit(move |x: Array, segments: Segments| grad(move |x: Array| loss(x, segments.clone()))(x));
+    let args = (floats(4).declare(["n"]), segments.with_symbols("n", "e"));
+    let lowered = step.lower(args).unwrap_or_else(|error| panic!("{error}"));
+    let text = lowered.text(Stage::Traced, PrintOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(text.contains("f64[5,e]") && !text.contains("i32[5,e]"), "{text}");
 }

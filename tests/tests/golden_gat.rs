@@ -5,7 +5,7 @@ use gavotte::random::Key;
 use gavotte::stax::Mode;
 use gavotte::{Array, DType, Tree, jit, value_and_grad};
 use gavotte_gat::attention::Head;
-use gavotte_gat::data::{Dataset, SparseMatrix, Split};
+use gavotte_gat::data::{Dataset, Matrix, SparseMatrix, Split};
 use gavotte_gat::experiment::{Experiment, Inputs};
 use gavotte_gat::loss::masked_nll;
 use gavotte_gat::model::{GatConfig, GatParams};
@@ -85,13 +85,13 @@ impl Golden {
         let dataset = Dataset {
             name: "cora".into(),
             ids: vec![],
-            features: SparseMatrix {
+            features: Matrix::Sparse(SparseMatrix {
                 n_rows: offsets.len() - 1,
                 n_cols: N_FEAT,
                 values: values.collect(),
                 columns: self.ints("x_indices"),
                 offsets,
-            },
+            }),
             senders: self.ints("edge_src"),
             receivers: self.ints("edge_dst"),
             labels: self.ints("labels"),

@@ -78,7 +78,7 @@ fn one_program_serves(config: GatConfig, n_word: usize, sizes: &[usize]) -> Resu
         let lowered = shared.evaluate.lower(args)?;
         let sizes: Vec<(String, usize)> =
             lowered.sizes().iter().map(|(symbol, size)| (symbol.to_string(), size)).collect();
-        let numbers = [("e", dataset.n_edge()), ("n", *n_node), ("z", dataset.features.n_nonzero())];
+        let numbers = [("e", dataset.n_edge()), ("n", *n_node), ("z", dataset.features.n_stored())];
         let skipped = if config.attention == Attention::Dense { 1 } else { 0 };
         let numbers: Vec<_> = numbers.into_iter().skip(skipped).map(|(symbol, size)| (symbol.into(), size)).collect();
         assert_eq!(sizes, numbers);

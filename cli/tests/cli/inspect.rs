@@ -150,3 +150,16 @@ fn bench_measures_steps() {
     }
     assert!(stdout(run(words("bench --dataset karate --steps 2"))).contains("step, median"));
 }
+
+#[test]
+fn a_graph_of_any_size_is_measured() {
+    let report = json(run(words("bench --dataset rmat:300:2000:16:5 --threads 1 --steps 2 --json")));
+    assert_eq!((&report["data"], &report["steps"]), (&"rmat:300:2000:16:5".into(), &2.into()));
+    // Its features are dense: the first layer is a product of matrices, and there is no symbol for stored entries.
+    let text = stdout(run(words("ir --stage trace --dataset rmat:300:2000:16:5")));
+    assert!(text.contains("f32[n,16]") && text.contains("dot_general") && !text.contains("[z]"), "{text}");
+    for command in ["train", "bench", "ir"] {
+        let help = stdout(run([command, "--help"]));
+        assert!(help.contains("rmat:NODES:EDGES:FEATS:CLASSES") && help.contains("power law"), "{help}");
+    }
+}

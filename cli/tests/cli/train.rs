@@ -134,6 +134,25 @@ fn eval_gives_the_same_figures() {
 }
 
 #[test]
+fn a_generated_graph_is_the_same_for_every_run() {
+    let root = TempDir::new().unwrap();
+    let train = |name: &str, more: &str| {
+        let out = root.path().join(name);
+        let args = ["train", "--epochs", "3", "--json", "--dataset", "rmat:60:300:4:3", "--out", as_str(&out)];
+        json(run(args.into_iter().chain(words(more))))
+    };
+    let (first, other) = (train("a", ""), train("b", "--seed 1"));
+    assert_eq!(first["data"], other["data"]);
+    let data = &first["data"];
+    assert_eq!((&data["nodes"], &data["edges"], &data["features"]), (&60.into(), &360.into(), &4.into()));
+    assert_eq!([&data["train_nodes"], &data["val_nodes"], &data["test_nodes"]], [&36, &12, &12]);
+    // The parameters know which graph it was.
+    let params = root.path().join("a/params.safetensors");
+    let found = json(run(["eval", "--params", as_str(&params), "--json"]));
+    assert_eq!((&found["data"]["name"], &found["test_loss"]), (&data["name"], &first["test_loss"]["mean"]));
+}
+
+#[test]
 fn dense_and_edges_learn_alike() {
     let losses = |form: &str| {
         let root = TempDir::new().unwrap();

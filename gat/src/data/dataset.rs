@@ -52,18 +52,65 @@ impl SparseMatrix {
     }
 }
 
+/// A row of features for each node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Matrix {
+    /// Entries that are not stored are 0.
+    Sparse(SparseMatrix),
+    /// Every entry is stored, row by row.
+    Dense {
+        /// Number of columns.
+        n_cols: usize,
+        /// The entries; of single precision, as there may be very many.
+        values: Vec<f32>,
+    },
+}
+
+impl Matrix {
+    /// Number of columns.
+    pub fn n_cols(&self) -> usize {
+        match self {
+            Matrix::Sparse(matrix) => matrix.n_cols,
+            Matrix::Dense { n_cols, .. } => *n_cols,
+        }
+    }
+
+    /// How many entries are stored.
+    pub fn n_stored(&self) -> usize {
+        match self {
+            Matrix::Sparse(matrix) => matrix.n_nonzero(),
+            Matrix::Dense { values, .. } => values.len(),
+        }
+    }
+
+    /// The matrix, where it is stored sparsely.
+    pub fn as_sparse(&self) -> Option<&SparseMatrix> {
+        match self {
+            Matrix::Sparse(matrix) => Some(matrix),
+            Matrix::Dense { .. } => None,
+        }
+    }
+}
+
+impl From<SparseMatrix> for Matrix {
+    fn from(matrix: SparseMatrix) -> Self {
+        Matrix::Sparse(matrix)
+    }
+}
+
 /// One graph whose nodes carry features and a class.
 ///
-/// The graph is undirected: an edge is stored as two messages, one each way. Every node sends itself one message, so
-/// that a layer which sums over messages sees the node too. Messages are distinct and sorted by (receiver, sender).
+/// The graph is undirected, but for those that [`rmat`](super::rmat) makes: an edge is stored as two messages, one each
+/// way. Every node sends itself one message, so that a layer which sums over messages sees the node too. Messages are
+/// distinct and sorted by (receiver, sender).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// A short name, such as `cora`.
     pub name: String,
     /// What the source calls each node.
     pub ids: Vec<String>,
-    /// One row a node, the entries of a row summing to 1.
-    pub features: SparseMatrix,
+    /// One row a node. The entries of a sparse row sum to 1.
+    pub features: Matrix,
     /// The node each message comes from.
     pub senders: Vec<i32>,
     /// The node each message goes to; ascending.
@@ -96,13 +143,13 @@ impl Dataset {
 
     /// Number of features of a node.
     pub fn n_feat(&self) -> usize {
-        self.features.n_cols
+        self.features.n_cols()
     }
 
-    /// The share of undirected edges, self loops left out, whose two ends are of one class; NaN without an edge.
+    /// The share of edges, self loops left out, whose two ends are of one class; NaN without an edge.
     pub fn homophily(&self) -> f64 {
         let label = |node: i32| self.labels[node as usize];
-        let ends = self.senders.iter().zip(&self.receivers).filter(|(sender, receiver)| sender < receiver);
+        let ends = self.senders.iter().zip(&self.receivers).filter(|(sender, receiver)| sender != receiver);
         let (inside, all) = ends.fold((0u32, 0u32), |(inside, all), (&sender, &receiver)| {
             (inside + u32::from(label(sender) == label(receiver)), all + 1)
         });
@@ -124,9 +171,16 @@ pub(super) fn messages(n_node: usize, edges: impl IntoIterator<Item = (i32, i32)
 pub(super) fn digest(dataset: &Dataset) -> String {
     let Dataset { features, senders, receivers, labels, .. } = dataset;
     let mut digest = Sha256::new();
-    for indices in [&features.offsets, &features.columns, senders, receivers, labels] {
-        indices.iter().for_each(|index| digest.update(index.to_le_bytes()));
+    let mut indices = |lists: &[&Vec<i32>]| {
+        lists.iter().copied().flatten().for_each(|index| digest.update(index.to_le_bytes()));
+    };
+    if let Matrix::Sparse(SparseMatrix { offsets, columns, .. }) = features {
+        indices(&[offsets, columns]);
     }
-    features.values.iter().for_each(|value| digest.update(value.to_le_bytes()));
+    indices(&[senders, receivers, labels]);
+    match features {
+        Matrix::Sparse(matrix) => matrix.values.iter().for_each(|value| digest.update(value.to_le_bytes())),
+        Matrix::Dense { values, .. } => values.iter().for_each(|value| digest.update(value.to_le_bytes())),
+    }
     hex(digest)
 }

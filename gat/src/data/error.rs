@@ -91,6 +91,12 @@ pub enum DataError {
         /// What is wrong.
         what: String,
     },
+    /// No graph can be generated with these numbers, or a text does not give them.
+    #[error("{what}; write {}, such as rmat:10000:100000:64:16", super::RmatSpec::FORM)]
+    Rmat {
+        /// What is wrong.
+        what: String,
+    },
     /// Cora is nowhere to be found, nor to be had.
     #[error(
         "cannot find the Cora data set: {what}\nways on:\n  \

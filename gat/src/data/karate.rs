@@ -64,7 +64,7 @@ pub fn karate() -> Dataset {
     let mut dataset = Dataset {
         name: "karate".into(),
         ids: (0..34).map(|member| member.to_string()).collect(),
-        features,
+        features: features.into(),
         senders,
         receivers,
         labels: COMMUNITIES.to_vec(),

@@ -1,7 +1,7 @@
 //! Data sets of one graph: read from files, embedded, or generated.
 //!
-//! Everything here lives on the host and knows nothing of the engine: index vectors are `i32`, values `f64`, and a
-//! model converts them once.
+//! Everything here lives on the host and knows nothing of the engine: index vectors are `i32`, values `f64`, of dense
+//! features `f32`, and a model converts them once.
 //!
 //! | source | function |
 //! | --- | --- |
@@ -10,6 +10,7 @@
 //! | wherever Cora is on this machine, or the network | [`locate_cora`] |
 //! | Zachary's karate club, embedded | [`karate`] |
 //! | a generated network with Cora's numbers | [`planted`] |
+//! | a generated graph of any size, its degrees by a power law | [`rmat`](fn@rmat) |
 
 mod archive;
 mod cora;
@@ -22,15 +23,17 @@ mod numpy;
 mod pickle;
 mod planetoid;
 mod planted;
+mod rmat;
 mod split;
 #[cfg(test)]
 mod tests;
 
 pub use cora::read_cora;
-pub use dataset::{Dataset, SparseMatrix};
+pub use dataset::{Dataset, Matrix, SparseMatrix};
 pub use error::DataError;
 pub use karate::karate;
 pub use locate::locate_cora;
 pub use planetoid::read_planetoid;
 pub use planted::{PlantedSpec, planted};
+pub use rmat::{RmatSpec, rmat};
 pub use split::Split;

@@ -65,7 +65,7 @@ pub fn read_planetoid(dir: &Path, name: &str) -> Result<Dataset, DataError> {
     Ok(Dataset {
         name: name.into(),
         ids: (0..n_node).map(|node| node.to_string()).collect(),
-        features: normalised,
+        features: normalised.into(),
         senders,
         receivers,
         labels,

@@ -178,7 +178,7 @@ pub fn planted<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec) -> Result<Datas
     let mut dataset = Dataset {
         name: "planted".into(),
         ids: (0..labels.len()).map(|node| node.to_string()).collect(),
-        features,
+        features: features.into(),
         senders,
         receivers,
         labels,

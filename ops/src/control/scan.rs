@@ -6,8 +6,8 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::{add_any, move_axis, zeros};
 use gavotte_core::ir::{
-    Atom, Batch, Batched, Control, Derivative, Kind, Linearize, Linearized, Params, Primitive, Program, Pushed, Sample,
-    Transpose, Value, ValueAndJvp, bind, interpret,
+    Atom, Batch, Batched, Control, Derivative, Eqn, Kind, Linearize, Linearized, Params, Primitive, Program, Pushed,
+    Sample, Transpose, Value, ValueAndJvp, bind, bind1, interpret,
 };
 use gavotte_core::transform::{self, LinearProgram};
 use smallvec::SmallVec;
@@ -284,6 +284,8 @@ enum Source {
     Row(usize),
     /// The same number for all turns.
     Literal(Literal),
+    /// Made of nothing, such as numbers that count: made again rather than kept.
+    Made(Eqn),
     /// A row of a stack that the forward pass makes, by number.
     Stack(usize),
 }
@@ -295,23 +297,31 @@ impl Residuals {
     /// The forward program without the results that need no stack, and where every residual comes from.
     fn of(spec: &Spec, forward: &Program, n_out: usize) -> (Program, Residuals) {
         let argument = |atom: &Atom| forward.args.iter().position(|binder| Some(binder.var) == atom.var());
+        let made = |atom: &Atom| {
+            let is_made = |eqn: &&Eqn| eqn.prim.kind() == Kind::Generate && Some(eqn.outs[0].var) == atom.var();
+            forward.eqns.iter().filter(|eqn| eqn.ins.is_empty()).find(is_made).cloned()
+        };
         let mut stacked = vec![];
         let sources = forward.outs[n_out..].iter().map(|atom| match (atom, argument(atom)) {
             (Atom::Literal(literal), _) => Source::Literal(*literal),
             (_, Some(i)) if i < spec.n_const => Source::Const(i),
             (_, Some(i)) if i >= spec.n_const + spec.n_carry => Source::Row(i),
-            _ => {
+            _ => made(atom).map(Source::Made).unwrap_or_else(|| {
                 stacked.push(*atom);
                 Source::Stack(stacked.len() - 1)
-            }
+            }),
         });
         let residuals = Residuals(sources.collect());
         let outs = forward.outs[..n_out].iter().copied().chain(stacked).collect();
         (Program { outs, ..forward.clone() }, residuals)
     }
 
-    fn is_const(source: &Source) -> bool {
+    fn stays(source: &Source) -> bool {
         matches!(source, Source::Const(_) | Source::Literal(_))
+    }
+
+    fn moves(source: &Source) -> bool {
+        matches!(source, Source::Row(_) | Source::Stack(_))
     }
 
     /// The derivative as a scan over tangents: constants are the residuals that stay and the constants' tangents;
@@ -326,8 +336,8 @@ impl Residuals {
     ) -> Derivative {
         let types = arg_avals(&spec.body);
         let residuals: Vec<Aval> = linear.program.consts.iter().map(|binder| binder.aval.clone()).collect();
-        let stays: Vec<bool> = self.0.iter().map(Residuals::is_const).collect();
-        let moves: Vec<bool> = stays.iter().map(|stays| !stays).collect();
+        let stays: Vec<bool> = self.0.iter().map(Residuals::stays).collect();
+        let moves: Vec<bool> = self.0.iter().map(Residuals::moves).collect();
         let [consts, carries, rows] = spec.groups(&active);
         let [const_types, carry_types, row_types] = spec.groups(&types);
         let parts = [
@@ -353,10 +363,12 @@ impl Residuals {
                 part
             });
             let (mut stay, mut move_) = (stay.iter(), move_.iter());
-            let residuals: Vec<Value> = stays
-                .iter()
-                .map(|stays| if *stays { stay.next() } else { move_.next() }.expect("a value for each").clone())
-                .collect();
+            let residual = |source: &Source| match source {
+                Source::Made(eqn) => bind1(eqn.prim, &[], eqn.params.clone()),
+                Source::Const(_) | Source::Literal(_) => stay.next().expect("a value for each").clone(),
+                Source::Row(_) | Source::Stack(_) => move_.next().expect("a row for each").clone(),
+            };
+            let residuals: Vec<Value> = self.0.iter().map(residual).collect();
             let found = interpret(&linear.program, &residuals, &[t_consts, t_carries, t_rows].concat());
             let tangents = linear.outs.iter().map(|out| out.map(|out| found[out].clone())).zip(&outs);
             let kept = tangents.zip(&out_active).filter(|(_, active)| **active);
@@ -364,14 +376,14 @@ impl Residuals {
         });
         let pushed =
             Spec { body, n_const: lengths[0] + lengths[1], n_carry: lengths[2], length: spec.length.clone(), ..spec };
-        let value = move |source: &Source| match source {
-            Source::Const(i) | Source::Row(i) => primals[*i].clone(),
-            Source::Literal(literal) => Value::from(*literal),
-            Source::Stack(i) => stacks[*i].clone(),
+        let value = |source: &Source| match source {
+            Source::Const(i) | Source::Row(i) => Some(primals[*i].clone()),
+            Source::Literal(literal) => Some(Value::from(*literal)),
+            Source::Stack(i) => Some(stacks[*i].clone()),
+            Source::Made(_) => None,
         };
-        let (stay, move_): (Vec<&Source>, Vec<&Source>) = self.0.iter().partition(|source| Residuals::is_const(source));
-        let (stay, move_): (Vec<Value>, Vec<Value>) =
-            (stay.into_iter().map(&value).collect(), move_.into_iter().map(&value).collect());
+        let values = |is: fn(&Source) -> bool| self.0.iter().filter(|source| is(source)).filter_map(value).collect();
+        let (stay, move_): (Vec<Value>, Vec<Value>) = (values(Residuals::stays), values(Residuals::moves));
         let operands: Vec<Aval> = types
             .iter()
             .enumerate()

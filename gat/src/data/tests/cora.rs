@@ -40,7 +40,7 @@ fn the_archive_has_the_published_numbers() {
     let cora = read_cora(&data.join("cora.tgz")).unwrap();
     assert_sound(&cora);
     assert_eq!((cora.n_node(), cora.n_edge(), cora.n_feat(), cora.n_class()), (2708, 13264, 1433, 7));
-    assert_eq!(cora.features.n_nonzero(), 49216);
+    assert_eq!(words(&cora).n_nonzero(), 49216);
     assert!(cora.classes.is_sorted());
     assert_eq!(cora.sha256, "0d4ed463d1627bb7f3e8420effe8f5545fd492ae8f88dab44ce86cee7b26d7e8");
     assert_eq!(cora.homophily(), 4275.0 / 5278.0);
@@ -61,8 +61,8 @@ fn archive_and_folders_read_the_same() {
     assert_eq!(from_archive.classes, ["Case_Based", "Theory"]);
     assert_eq!(from_archive.labels, [1, 0, 1]);
     assert_eq!((&from_archive.senders[..], &from_archive.receivers[..]), (&[0, 1, 0, 1, 2][..], &[0, 0, 1, 1, 2][..]));
-    assert_eq!(from_archive.features.offsets, [0, 2, 2, 3]);
-    assert_eq!(from_archive.features.values, [0.5, 0.5, 1.0]);
+    assert_eq!(words(&from_archive).offsets, [0, 2, 2, 3]);
+    assert_eq!(words(&from_archive).values, [0.5, 0.5, 1.0]);
 
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("cora.tgz"), archive(&entries)).unwrap();

@@ -15,12 +15,12 @@ fn assert_numbers(dataset: &Dataset, spec: &PlantedSpec) {
         assert_eq!(dataset.labels.iter().filter(|&&label| label == class as i32).count(), *size);
     }
     assert_eq!(dataset.n_edge(), 2 * spec.n_edge + dataset.n_node());
-    assert_eq!(dataset.features.n_nonzero(), spec.n_nonzero);
+    assert_eq!(words(dataset).n_nonzero(), spec.n_nonzero);
     assert_eq!(dataset.n_feat(), spec.n_word);
     if spec.n_edge > 0 {
         assert_eq!(dataset.homophily(), spec.n_edge_inside as f64 / spec.n_edge as f64);
     }
-    let lengths = (0..dataset.n_node()).map(|node| dataset.features.row(node).0.len());
+    let lengths = (0..dataset.n_node()).map(|node| words(dataset).row(node).0.len());
     assert!(lengths.into_iter().all(|n| (1..=30).contains(&n)));
 }
 
@@ -42,7 +42,7 @@ fn planted_has_the_numbers_of_cora() {
     let spec = PlantedSpec::cora();
     let dataset = draw(7, &spec);
     assert_numbers(&dataset, &spec);
-    assert_eq!((dataset.n_node(), dataset.n_edge(), dataset.features.n_nonzero()), (2708, 13264, 49216));
+    assert_eq!((dataset.n_node(), dataset.n_edge(), words(&dataset).n_nonzero()), (2708, 13264, 49216));
     let split = Split::public(&dataset).unwrap();
     assert_eq!((split.train.len(), split.val.len(), split.test.len()), (140, 500, 1000));
     let mut degrees = vec![-1; dataset.n_node()];
@@ -51,7 +51,7 @@ fn planted_has_the_numbers_of_cora() {
     assert!(degrees[0] >= 1, "no node is alone");
     assert!(degrees[1354] <= 4 && degrees[2707] >= 30, "degrees are heavy-tailed");
     let mut papers = vec![0; dataset.n_feat()];
-    dataset.features.columns.iter().for_each(|&word| papers[word as usize] += 1);
+    words(&dataset).columns.iter().for_each(|&word| papers[word as usize] += 1);
     papers.sort_unstable();
     assert!(papers[716] <= 40 && (800..1400).contains(&papers[1432]), "few words are frequent");
 }

@@ -4,6 +4,7 @@ mod cora;
 mod generated;
 mod locate;
 mod planetoid;
+mod rmat;
 mod split;
 
 use std::{
@@ -33,18 +34,24 @@ fn assert_fails<T: Debug>(result: Result<T, DataError>, parts: &[&str]) {
     }
 }
 
-/// Holds what is true of every data set.
+/// The sparse features of a data set.
+#[track_caller]
+fn words(dataset: &Dataset) -> &SparseMatrix {
+    dataset.features.as_sparse().expect("features that are stored sparsely")
+}
+
+/// Holds what is true of every data set whose features are sparse.
 #[track_caller]
 fn assert_sound(dataset: &Dataset) {
     let n = dataset.n_node();
-    assert_eq!((dataset.ids.len(), dataset.features.n_rows, dataset.receivers.len()), (n, n, dataset.n_edge()));
-    assert_eq!(dataset.features.offsets.len(), n + 1);
+    assert_eq!((dataset.ids.len(), words(dataset).n_rows, dataset.receivers.len()), (n, n, dataset.n_edge()));
+    assert_eq!(words(dataset).offsets.len(), n + 1);
     let messages: Vec<_> = dataset.receivers.iter().zip(&dataset.senders).map(|(&r, &s)| (r, s)).collect();
     assert!(messages.is_sorted_by(|a, b| a < b), "messages ascend and are distinct");
     assert!(messages.iter().all(|&(r, s)| messages.binary_search(&(s, r)).is_ok()), "messages go both ways");
     assert!((0..n as i32).all(|node| messages.binary_search(&(node, node)).is_ok()), "every node has its loop");
     for node in 0..n {
-        let (columns, values) = dataset.features.row(node);
+        let (columns, values) = words(dataset).row(node);
         assert!(columns.is_sorted_by(|a, b| a < b) && columns.iter().all(|&c| (c as usize) < dataset.n_feat()));
         assert!(values.is_empty() || (values.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }

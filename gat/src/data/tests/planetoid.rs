@@ -101,7 +101,7 @@ fn cora_is_the_golden_cora() {
     let Some(data) = test_data() else { return };
     let cora = read_cora(&data.join("planetoid/Cora")).unwrap();
     assert_sound(&cora);
-    assert_eq!((cora.n_node(), cora.n_edge(), cora.features.n_nonzero()), (2708, 13264, 49216));
+    assert_eq!((cora.n_node(), cora.n_edge(), words(&cora).n_nonzero()), (2708, 13264, 49216));
     let split = Split::public(&cora).unwrap();
     assert_eq!(split.train, (0..140).collect::<Vec<_>>());
     assert_eq!(split.val, (140..640).collect::<Vec<_>>());
@@ -118,7 +118,7 @@ fn both_forms_of_cora_hold_the_same_papers() {
         (read_cora(&data.join("cora.tgz")).unwrap(), read_cora(&data.join("planetoid/Cora/raw")).unwrap());
     let summary = |dataset: &Dataset| {
         let mut papers: Vec<_> = (0..dataset.n_node())
-            .map(|node| (dataset.features.row(node).0.len(), &dataset.classes[dataset.labels[node] as usize]))
+            .map(|node| (words(dataset).row(node).0.len(), &dataset.classes[dataset.labels[node] as usize]))
             .collect();
         papers.sort_unstable();
         papers.into_iter().map(|(n, class)| (n, class.clone())).collect::<Vec<_>>()
@@ -134,8 +134,8 @@ fn test_rows_go_to_their_nodes_and_gaps_are_filled() {
     assert_sound(&dataset);
     assert_eq!(dataset.n_node(), 6);
     assert_eq!(dataset.labels, [1, 0, 1, 0, 0, 1]);
-    assert_eq!(dataset.features.offsets, [0, 1, 1, 3, 4, 4, 6]);
-    assert_eq!(dataset.features.columns, [2, 1, 2, 1, 0, 3]);
+    assert_eq!(words(&dataset).offsets, [0, 1, 1, 3, 4, 4, 6]);
+    assert_eq!(words(&dataset).columns, [2, 1, 2, 1, 0, 3]);
     assert_eq!(dataset.n_edge(), 6 + 4);
     assert_eq!(dataset.default_split, Some(Split { train: vec![0], val: vec![1, 2], test: vec![3, 5] }));
     assert_eq!(read_cora(folder.path()).unwrap(), dataset);
