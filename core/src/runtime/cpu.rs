@@ -5,10 +5,11 @@ use crate::error::Error;
 use crate::ir::Location;
 use crate::kernel::{Kernel, Step};
 use crate::runtime::plan::{Buffers, Plan, Work};
+use crate::runtime::team::{Barrier, Padded, Pool, locked};
 use crate::runtime::{control, interpreted};
 use smallvec::SmallVec;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where the arrays of a running program are.
 pub(super) struct Frame {
@@ -40,36 +41,12 @@ impl Frame {
     }
 }
 
-/// All threads wait until all have come.
-struct Barrier {
-    n: usize,
-    waiting: AtomicUsize,
-    generation: AtomicUsize,
-}
-
-impl Barrier {
-    fn wait(&self) {
-        if self.n == 1 {
-            return;
-        }
-        let generation = self.generation.load(Ordering::Acquire);
-        if self.waiting.fetch_add(1, Ordering::AcqRel) + 1 == self.n {
-            self.waiting.store(0, Ordering::Release);
-            self.generation.store(generation + 1, Ordering::Release);
-            return;
-        }
-        let mut spins = 0;
-        while self.generation.load(Ordering::Acquire) == generation {
-            spins += 1;
-            // Spinning alone is very slow where the machine is busy with other work.
-            if spins < 2_000 { std::hint::spin_loop() } else { std::thread::yield_now() }
-        }
-    }
-}
+/// What belongs to one thread from call to call.
+pub(super) type Lane = Padded<Mutex<Scratch>>;
 
 /// What a team of threads shares.
+#[derive(Default)]
 struct Shared {
-    barrier: Barrier,
     failure: Mutex<Option<Error>>,
     has_failed: AtomicBool,
 }
@@ -77,6 +54,7 @@ struct Shared {
 /// One thread of a team.
 pub(super) struct Team<'t, 's> {
     thread: usize,
+    barrier: &'t Barrier,
     shared: &'t Shared,
     scratch: &'s mut Scratch,
 }
@@ -88,8 +66,8 @@ impl Team<'_, '_> {
     }
 
     /// Waits for all threads.
-    pub(super) fn wait(&self) {
-        self.shared.barrier.wait();
+    pub(super) fn wait(&mut self) {
+        self.barrier.wait();
     }
 
     /// Whether a step has failed; the same for all threads between two barriers.
@@ -99,35 +77,29 @@ impl Team<'_, '_> {
 
     /// Keeps the first failure.
     fn fail(&self, error: Error) {
-        self.shared.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
+        locked(&self.shared.failure).get_or_insert(error);
         self.shared.has_failed.store(true, Ordering::Release);
     }
 }
 
-/// Runs all steps on as many threads as there are scratches. The first failure is returned at the end.
+/// Runs all steps on the threads of the pool, each of which has a lane. The first failure is returned at the end.
 ///
 /// # Safety
 /// `frame` must hold valid memory for every variable that the steps read or write, of the plan's sizes.
-pub(super) unsafe fn run(plan: &Plan, steps: &[Step], frame: &Frame, scratches: &mut [Scratch]) -> Result<(), Error> {
-    let n = scratches.len();
-    let barrier = Barrier { n, waiting: AtomicUsize::new(0), generation: AtomicUsize::new(0) };
-    let shared = Shared { barrier, failure: Mutex::new(None), has_failed: AtomicBool::new(false) };
-    let work = |thread: usize, scratch: &mut Scratch| {
-        // SAFETY: by this function's contract.
-        unsafe { run_steps(steps, plan, frame, &mut Team { thread, shared: &shared, scratch }) }
-    };
-    let (first, others) = scratches.split_first_mut().expect("a team has a thread");
-    if others.is_empty() {
-        work(0, first);
-    } else {
-        std::thread::scope(|scope| {
-            for (i, scratch) in others.iter_mut().enumerate() {
-                let work = &work;
-                scope.spawn(move || work(i + 1, scratch));
-            }
-            work(0, first);
-        });
-    }
+pub(super) unsafe fn run(
+    plan: &Plan,
+    steps: &[Step],
+    frame: &Frame,
+    pool: &mut Pool,
+    lanes: &[Lane],
+) -> Result<(), Error> {
+    let shared = Shared::default();
+    pool.run(&|thread, barrier| {
+        // Nobody else asks for this lane: the lock is never waited for.
+        let scratch = &mut *locked(&lanes[thread].0);
+        // SAFETY: by this function's contract; the pool calls this once on each of the barrier's threads.
+        unsafe { run_steps(steps, plan, frame, &mut Team { thread, barrier, shared: &shared, scratch }) }
+    });
     shared.failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
 }
 
@@ -167,7 +139,7 @@ unsafe fn run_kernel(kernel: &Kernel, location: Location, tiles: &TileKernel, fr
         kernel.inputs.iter().map(|(var, _)| frame.pointers[var.index()].cast_const()).collect();
     let outputs: SmallVec<[*mut u8; 2]> = kernel.outputs.iter().map(|(var, _)| frame.pointers[var.index()]).collect();
     let access = Access { inputs: &inputs, outputs: &outputs, partials: frame.partials };
-    let units = share(tiles, &inputs, team.thread, team.shared.barrier.n);
+    let units = share(tiles, &inputs, team.thread, team.barrier.n());
     // SAFETY: the memory is valid by this function's contract; shares are disjoint; the plan lets an output overlap an
     // input only where the kernel reads the written place alone.
     let result = unsafe { tiles.run(&access, units, team.scratch) };

@@ -1,17 +1,17 @@
 //! A compiled program: optimised, fused, lowered to kernels, planned for the sizes it is called with.
 
 use crate::aval::{Aval, Literal, Sizes};
-use crate::codegen::portable::Scratch;
 use crate::device::{Buffer, HostArray};
 use crate::error::Error;
 use crate::ir::{Atom, Binder, Program, Value, check_facts};
 use crate::kernel::{Lowered, Step};
 use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
-use crate::runtime::cpu::{self, Frame};
+use crate::runtime::cpu::{self, Frame, Lane};
 use crate::runtime::empty::EmptySizes;
 use crate::runtime::nans;
 use crate::runtime::plan::{ALIGN, Buffers, Plan, Shown};
+use crate::runtime::team::Pool;
 use crate::{pass, with_data};
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -57,7 +57,9 @@ pub struct Executable {
 #[derive(Default)]
 struct State {
     arena: Vec<Line>,
-    scratches: Vec<Scratch>,
+    lanes: Vec<Lane>,
+    /// Started by the first call.
+    pool: Option<Pool>,
 }
 
 /// A piece of the arena.
@@ -180,12 +182,16 @@ impl Executable {
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
         let mut outs = self.result_memory(&plan, &mut args);
         let mut state = self.state.borrow_mut();
-        let State { arena, scratches } = &mut *state;
+        let State { arena, lanes, pool } = &mut *state;
+        let pool = match pool {
+            Some(pool) => pool,
+            None => pool.insert(Pool::new(self.threads)?),
+        };
         let lines = (plan.arena_bytes + plan.partial_bytes).div_ceil(ALIGN) + 1;
         if arena.len() < lines {
             *arena = vec![Line([0; ALIGN]); lines];
         }
-        scratches.resize_with(self.threads.get(), Scratch::default);
+        lanes.resize_with(self.threads.get(), Lane::default);
         let arena_start = arena.as_mut_ptr().cast::<u8>();
         let out_starts: Vec<*mut u8> =
             outs.iter_mut().map(|out| out.as_mut().map_or(std::ptr::null_mut(), data_pointer)).collect();
@@ -207,7 +213,7 @@ impl Executable {
         let frame = Frame::new(&plan, &arg_starts, &const_starts, &out_starts, arena_start);
         // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
         // was compiled; results and arena were made for this plan just above.
-        unsafe { cpu::run(&plan, &self.lowered.steps, &frame, scratches)? };
+        unsafe { cpu::run(&plan, &self.lowered.steps, &frame, pool, lanes)? };
         drop(state);
         self.results(&plan, &args, outs)
     }

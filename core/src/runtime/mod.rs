@@ -8,6 +8,7 @@ mod executable;
 mod interpreted;
 mod nans;
 mod plan;
+mod team;
 
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
 pub use executable::{Executable, Options};
