@@ -5,11 +5,13 @@ use crate::error::Error;
 use crate::ir::Location;
 use crate::kernel::{Kernel, Step};
 use crate::runtime::plan::{Buffers, Plan, Work};
+use crate::runtime::profile::Recorder;
 use crate::runtime::team::{Barrier, Padded, Pool, locked};
 use crate::runtime::{control, interpreted};
 use smallvec::SmallVec;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// Where the arrays of a running program are.
 pub(super) struct Frame {
@@ -42,7 +44,14 @@ impl Frame {
 }
 
 /// What belongs to one thread from call to call.
-pub(super) type Lane = Padded<Mutex<Scratch>>;
+pub(super) type Lane = Padded<Mutex<Kept>>;
+
+/// One thread's working memory, and what it notes.
+#[derive(Default)]
+pub(super) struct Kept {
+    scratch: Scratch,
+    pub(super) recorder: Recorder,
+}
 
 /// What a team of threads shares.
 #[derive(Default)]
@@ -56,7 +65,7 @@ pub(super) struct Team<'t, 's> {
     thread: usize,
     barrier: &'t Barrier,
     shared: &'t Shared,
-    scratch: &'s mut Scratch,
+    kept: &'s mut Kept,
 }
 
 impl Team<'_, '_> {
@@ -67,7 +76,21 @@ impl Team<'_, '_> {
 
     /// Waits for all threads.
     pub(super) fn wait(&mut self) {
-        self.barrier.wait();
+        if self.barrier.n() > 1 {
+            let start = self.start();
+            self.barrier.wait();
+            self.kept.recorder.record(None, start);
+        }
+    }
+
+    /// Now, where a profile is wanted.
+    fn start(&self) -> Option<Instant> {
+        self.kept.recorder.start()
+    }
+
+    /// Notes that this thread did its part of a step from `start` until now.
+    fn record(&mut self, step: &Step, start: Option<Instant>) {
+        self.kept.recorder.record(Some(step), start);
     }
 
     /// Whether a step has failed; the same for all threads between two barriers.
@@ -96,9 +119,9 @@ pub(super) unsafe fn run(
     let shared = Shared::default();
     pool.run(&|thread, barrier| {
         // Nobody else asks for this lane: the lock is never waited for.
-        let scratch = &mut *locked(&lanes[thread].0);
+        let kept = &mut *locked(&lanes[thread].0);
         // SAFETY: by this function's contract; the pool calls this once on each of the barrier's threads.
-        unsafe { run_steps(steps, plan, frame, &mut Team { thread, barrier, shared: &shared, scratch }) }
+        unsafe { run_steps(steps, plan, frame, &mut Team { thread, barrier, shared: &shared, kept }) }
     });
     shared.failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
 }
@@ -109,6 +132,7 @@ pub(super) unsafe fn run(
 /// As [`run`]; every thread of the team must call it.
 pub(super) unsafe fn run_steps(steps: &[Step], plan: &Plan, frame: &Frame, team: &mut Team<'_, '_>) {
     for (step, work) in steps.iter().zip(&plan.work) {
+        let start = team.start();
         match (step, work) {
             (Step::Kernel(kernel, location), Work::Tiles(tiles)) => {
                 // SAFETY: by this function's contract.
@@ -126,6 +150,7 @@ pub(super) unsafe fn run_steps(steps: &[Step], plan: &Plan, frame: &Frame, team:
             }
             _ => {}
         }
+        team.record(step, start);
         team.wait();
     }
 }
@@ -142,7 +167,7 @@ unsafe fn run_kernel(kernel: &Kernel, location: Location, tiles: &TileKernel, fr
     let units = share(tiles, &inputs, team.thread, team.barrier.n());
     // SAFETY: the memory is valid by this function's contract; shares are disjoint; the plan lets an output overlap an
     // input only where the kernel reads the written place alone.
-    let result = unsafe { tiles.run(&access, units, team.scratch) };
+    let result = unsafe { tiles.run(&access, units, &mut team.kept.scratch) };
     if let Err(OutOfBounds { position, extent }) = result {
         team.fail(Error::Call(format!("@{}: position {position} is not in 0..{extent}\n  at {location}", kernel.name)));
     }

@@ -8,8 +8,12 @@ mod executable;
 mod interpreted;
 mod nans;
 mod plan;
+mod profile;
+mod roofline;
 mod team;
 
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
 pub use executable::{Executable, Options};
 pub use plan::{Buffers, Plan};
+pub use profile::{Event, Profile, ProfileRow, ProfileTable, Span};
+pub use roofline::Machine;
