@@ -156,8 +156,13 @@ pub(crate) struct EvalArgs {
 #[command(after_help = "A step is forward, backward and optimizer, with dropout, until the result is there. The first
 step includes tracing and compiling; the others are timed one by one.
 
+--profile records five steps more. Its file is read by https://ui.perfetto.dev and by chrome://tracing: each kernel on
+each thread, and each wait of a thread for the others, which is called `barrier`. Its table compares each kernel with what
+the machine can do, as measured in the same run.
+
 Examples:
   gavotte bench --data cora.tgz --threads 1 --steps 200 --json
+  gavotte bench --threads 2 --profile trace.json
   gavotte bench --dataset planted --attention dense --steps 20
   gavotte bench --dataset rmat:10000:100000:64:16")]
 pub(crate) struct BenchArgs {
@@ -172,6 +177,9 @@ pub(crate) struct BenchArgs {
     /// Steps to time behind the first one
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1, 100_000_000))]
     pub(crate) steps: usize,
+    /// Write what each thread does when to this file, and print how fast each kernel is
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
     /// Print one JSON object and nothing else
     #[arg(long)]
     pub(crate) json: bool,

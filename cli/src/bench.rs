@@ -2,10 +2,13 @@
 
 use crate::args::BenchArgs;
 use crate::failure::Failure;
+use crate::output::OutFile;
+use crate::profile;
 use crate::report::to_json;
 use crate::train::Prepared;
 use gavotte::random::Key;
 use gavotte_core::kernel::Cost;
+use gavotte_core::runtime::ProfileTable;
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::statistics::quantile;
 use gavotte_gat::train::{State, Trainer};
@@ -35,10 +38,14 @@ struct Report {
     bytes_read: u64,
     bytes_written: u64,
     loss: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<ProfileTable>,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let BenchArgs { data, model, step, engine, steps, .. } = args;
+    // What cannot be written is known before the long work.
+    let file = args.profile.as_ref().map(|path| OutFile::prepare("--profile", path)).transpose()?;
     let Prepared { dataset, trainer, experiment } = Prepared::new(data, model, step, engine)?;
     let params = trainer.init(Key::new(step.seed), &experiment)?;
     let mut bench = Bench { trainer: &trainer, experiment: &experiment, seed: step.seed, next: 0, loss: f64::NAN };
@@ -55,7 +62,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         times.push(start.elapsed().as_secs_f64());
     }
     let Cost { flops, transcendentals, bytes_read, bytes_written } = lowered.cost_analysis().total;
-    let report = Report {
+    let mut report = Report {
         peer: "gavotte",
         data: dataset.name.clone(),
         threads: engine.threads().get(),
@@ -74,12 +81,21 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         bytes_read,
         bytes_written,
         loss: bench.loss,
+        profile: None,
     };
+    if let Some(file) = &file {
+        let steps = || (0..profile::STEPS).try_fold(state, |state, _| bench.step(state)).map(drop);
+        let (executable, sizes) = (lowered.executable(), lowered.sizes());
+        report.profile = Some(profile::record(file, executable, sizes, engine.threads(), steps)?);
+    }
     let mut out = anstream::stdout().lock();
     if args.json {
         write!(out, "{}", to_json(&report)?)?;
     } else {
         report.print(&mut out)?;
+        if let (Some(table), Some(file)) = (&report.profile, &file) {
+            profile::print(table, file, &mut out)?;
+        }
     }
     Ok(out.flush()?)
 }

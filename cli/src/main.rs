@@ -10,6 +10,7 @@ mod ir;
 mod opt;
 mod output;
 mod params;
+mod profile;
 mod progress;
 mod report;
 mod train;

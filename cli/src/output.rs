@@ -1,4 +1,4 @@
-//! The folder that a run is written to. Every file is written whole or not at all.
+//! The folder that a run is written to, and files of their own. Every file is written whole or not at all.
 
 use crate::failure::Failure;
 use std::fs;
@@ -38,7 +38,7 @@ impl Folder {
         if let Some(file) = files.iter().find(|file| path.join(file).is_dir()) {
             return Err(fail(format!("`{file}` in it is a folder, and a file of that name is to be written")));
         }
-        folder.temporary().map_err(|error| fail(format!("cannot write to it: {error}")))?;
+        temporary(path).map_err(|error| fail(format!("cannot write to it: {error}")))?;
         Ok(folder)
     }
 
@@ -48,31 +48,65 @@ impl Folder {
 
     /// Writes a file; one that is there is replaced.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-        let target = self.path.join(name);
-        let write = || {
-            let mut file = self.temporary()?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(&target).map_err(|error| error.error)
+        write_whole(&self.path, &self.path.join(name), bytes)
+    }
+}
+
+/// A file that can be written.
+pub(crate) struct OutFile {
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl OutFile {
+    /// Tries whether the file that `option` names can be written, and leaves it as it is.
+    pub(crate) fn prepare(option: &str, path: &Path) -> Result<OutFile, Failure> {
+        let fail = |why: String| {
+            Failure::input(format!("{option} {}: {why}; name a file in a folder that you may write to", path.display()))
         };
-        match write() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failure::Run(format!("cannot write {}: {error}", target.display()))),
+        if path.is_dir() {
+            return Err(fail("it is a folder".into()));
         }
+        let Some(folder) = path.file_name().and(path.parent()) else { return Err(fail("it has no name".into())) };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        temporary(folder).map_err(|error| fail(format!("cannot write to its folder: {error}")))?;
+        Ok(OutFile { path: path.into(), folder: folder.into() })
     }
 
-    /// A file in the folder that is gone unless it gets a name.
-    fn temporary(&self) -> io::Result<NamedTempFile> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".gavotte-");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // What any program's files have; the user's mask takes away from it.
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        builder.tempfile_in(&self.path)
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
+
+    /// Writes the file; one that is there is replaced.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        write_whole(&self.folder, &self.path, bytes)
+    }
+}
+
+fn write_whole(folder: &Path, target: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let write = || {
+        let mut file = temporary(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(target).map_err(|error| error.error)
+    };
+    match write() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::Run(format!("cannot write {}: {error}", target.display()))),
+    }
+}
+
+/// A file in the folder that is gone unless it gets a name.
+fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".gavotte-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What any program's files have; the user's mask takes away from it.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 impl Drop for Folder {

@@ -195,6 +195,20 @@ fn a_folder_that_cannot_be_written() {
 }
 
 #[test]
+fn a_profile_that_cannot_be_written() {
+    let root = TempDir::new().unwrap();
+    fs::write(root.path().join("file"), "mine").unwrap();
+    // Were the long work to come first, this would train for days.
+    for (path, why) in [("missing/trace.json", "folder"), ("file/trace.json", "folder"), ("", "it is a folder")] {
+        let path = root.path().join(path);
+        let output = run(["bench", "--dataset", "karate", "--steps", "100000000", "--profile", as_str(&path)]);
+        assert_refused(&output, &["--profile", as_str(&path), why, "name a file"]);
+    }
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(root.path().join("file")).unwrap(), "mine");
+}
+
+#[test]
 fn parameters_of_another_shape() {
     let root = TempDir::new().unwrap();
     let out = root.path().join("out");

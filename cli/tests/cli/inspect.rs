@@ -3,6 +3,7 @@
 use crate::{as_str, assert_refused, json, program, run, stdout, words};
 use gavotte::registry;
 use gavotte_core::ir::parse;
+use serde_json::Value;
 use std::fs;
 use std::io::Write;
 use std::process::Stdio;
@@ -162,4 +163,52 @@ fn a_graph_of_any_size_is_measured() {
         let help = stdout(run([command, "--help"]));
         assert!(help.contains("rmat:NODES:EDGES:FEATS:CLASSES") && help.contains("power law"), "{help}");
     }
+}
+
+#[test]
+fn a_profile_shows_every_kernel_on_every_thread() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("trace.json");
+    fs::write(&file, "what was there").unwrap();
+    let text = stdout(run(words("bench --dataset karate --steps 2 --threads 2 --profile").chain([as_str(&file)])));
+    let events: Vec<Value> = serde_json::from_slice(&fs::read(&file).unwrap()).expect("an array of events");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+
+    let kernels = stage("kernels", "");
+    let kernels: Vec<&str> =
+        kernels.lines().filter_map(|line| line.strip_prefix("kernel @")?.split('(').next()).collect();
+    assert!(kernels.len() > 20, "{kernels:?}");
+    let complete = |name: &str, tid: u64| {
+        events.iter().filter(|event| event["ph"] == "X" && event["name"] == name && event["tid"] == tid).count()
+    };
+    for tid in [0, 1] {
+        let named = |event: &&Value| event["ph"] == "M" && event["name"] == "thread_name" && event["tid"] == tid;
+        assert_eq!(events.iter().filter(named).count(), 1);
+        for kernel in &kernels {
+            let same = kernels.iter().filter(|other| *other == kernel).count();
+            assert_eq!(complete(kernel, tid), 5 * same, "@{kernel} on thread {tid}");
+        }
+        assert!(complete("barrier", tid) >= 5, "there are steps with barriers between");
+    }
+    for event in events.iter().filter(|event| event["ph"] == "X") {
+        let number = |name: &str| event[name].as_f64().unwrap_or_else(|| panic!("{name} is no number: {event}"));
+        assert!(number("ts") >= 0.0 && number("dur") >= 0.0 && event["pid"].is_u64(), "{event}");
+    }
+
+    let (_, table) = text.split_once("profile of 5 steps").expect("there is a table");
+    for part in ["measured", "GB/s", "GFLOP/s", "roofline", "triad", "multiply-adds", "total"] {
+        assert!(table.contains(part), "{part} is not in:\n{table}");
+    }
+    for kernel in &kernels {
+        assert!(table.lines().any(|line| line.split_whitespace().next() == Some(kernel)), "@{kernel}:\n{table}");
+    }
+    let times = table.lines().skip_while(|line| !line.contains("time, us")).skip(1);
+    let times = times.take_while(|line| !line.trim_start().starts_with("total"));
+    let times: Vec<f64> = times.map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
+    assert!(times.is_sorted_by(|a, b| a >= b), "{table}");
+
+    let args = words("bench --dataset karate --steps 1 --threads 1 --json --profile");
+    let report = json(run(args.chain([as_str(&file)])));
+    assert_eq!(report["profile"]["rows"].as_array().map(Vec::len), Some(times.len()));
+    assert!(report["profile"]["machine"]["bytes_per_s"].as_f64().is_some_and(|rate| rate > 0.0));
 }

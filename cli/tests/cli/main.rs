@@ -80,7 +80,7 @@ fn help_names_every_option() {
     for (command, groups) in [
         ("train", &[&data[..], &model, &step, &engine, &train][..]),
         ("eval", &[&data, &model, &engine, &["--params", "--seed", "--json"]]),
-        ("bench", &[&data, &model, &step, &engine, &["--steps", "--json"]]),
+        ("bench", &[&data, &model, &step, &engine, &["--steps", "--profile", "--json"]]),
         ("ir", &[&data, &model, &step, &engine, &["--stage", "--locations"]]),
         ("opt", &[&["--pass", "--list"]]),
     ] {

@@ -8,10 +8,13 @@ use crate::kernel::{Kernel, Step};
 use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{Buffers, Plan, Work};
 use crate::runtime::rows::GroupWork;
+use crate::runtime::profile::Recorder;
+use crate::runtime::team::{Barrier, Padded, Pool, locked};
 use crate::runtime::{control, interpreted};
 use smallvec::SmallVec;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// Where the arrays of a running program are.
 pub(super) struct Frame {
@@ -43,36 +46,18 @@ impl Frame {
     }
 }
 
-/// All threads wait until all have come.
-struct Barrier {
-    n: usize,
-    waiting: AtomicUsize,
-    generation: AtomicUsize,
-}
+/// What belongs to one thread from call to call.
+pub(super) type Lane = Padded<Mutex<Kept>>;
 
-impl Barrier {
-    fn wait(&self) {
-        if self.n == 1 {
-            return;
-        }
-        let generation = self.generation.load(Ordering::Acquire);
-        if self.waiting.fetch_add(1, Ordering::AcqRel) + 1 == self.n {
-            self.waiting.store(0, Ordering::Release);
-            self.generation.store(generation + 1, Ordering::Release);
-            return;
-        }
-        let mut spins = 0;
-        while self.generation.load(Ordering::Acquire) == generation {
-            spins += 1;
-            // Spinning alone is very slow where the machine is busy with other work.
-            if spins < 2_000 { std::hint::spin_loop() } else { std::thread::yield_now() }
-        }
-    }
+/// One thread's working memory, and what it notes.
+#[derive(Default)]
+pub(super) struct Kept {
+    scratch: Scratch,
+    pub(super) recorder: Recorder,
 }
 
 /// What a team of threads shares.
 struct Shared<'p> {
-    barrier: Barrier,
     failure: Mutex<Option<Error>>,
     has_failed: AtomicBool,
     pages: &'p Pages,
@@ -81,8 +66,9 @@ struct Shared<'p> {
 /// One thread of a team.
 pub(super) struct Team<'t, 's> {
     thread: usize,
+    barrier: &'t Barrier,
     shared: &'t Shared<'t>,
-    scratch: &'s mut Scratch,
+    kept: &'s mut Kept,
 }
 
 impl Team<'_, '_> {
@@ -98,7 +84,7 @@ impl Team<'_, '_> {
 
     /// How many threads there are.
     pub(super) fn n_thread(&self) -> usize {
-        self.shared.barrier.n
+        self.barrier.n()
     }
 
     /// The machine code of the program.
@@ -107,8 +93,22 @@ impl Team<'_, '_> {
     }
 
     /// Waits for all threads.
-    pub(super) fn wait(&self) {
-        self.shared.barrier.wait();
+    pub(super) fn wait(&mut self) {
+        if self.barrier.n() > 1 {
+            let start = self.start();
+            self.barrier.wait();
+            self.kept.recorder.record(None, start);
+        }
+    }
+
+    /// Now, where a profile is wanted.
+    pub(super) fn start(&self) -> Option<Instant> {
+        self.kept.recorder.start()
+    }
+
+    /// Notes that this thread did its part of a step from `start` until now.
+    pub(super) fn record(&mut self, step: &Step, start: Option<Instant>) {
+        self.kept.recorder.record(Some(step), start);
     }
 
     /// Whether a step has failed; the same for all threads between two barriers.
@@ -118,12 +118,12 @@ impl Team<'_, '_> {
 
     /// Keeps the first failure.
     pub(super) fn fail(&self, error: Error) {
-        self.shared.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
+        locked(&self.shared.failure).get_or_insert(error);
         self.shared.has_failed.store(true, Ordering::Release);
     }
 }
 
-/// Runs all steps on as many threads as there are scratches. The first failure is returned at the end.
+/// Runs all steps on the threads of the pool, each of which has a lane. The first failure is returned at the end.
 ///
 /// # Safety
 /// `frame` must hold valid memory for every variable that the steps read or write, of the plan's sizes.
@@ -132,27 +132,16 @@ pub(super) unsafe fn run(
     steps: &[Step],
     pages: &Pages,
     frame: &Frame,
-    scratches: &mut [Scratch],
+    pool: &mut Pool,
+    lanes: &[Lane],
 ) -> Result<(), Error> {
-    let n = scratches.len();
-    let barrier = Barrier { n, waiting: AtomicUsize::new(0), generation: AtomicUsize::new(0) };
-    let shared = Shared { barrier, failure: Mutex::new(None), has_failed: AtomicBool::new(false), pages };
-    let work = |thread: usize, scratch: &mut Scratch| {
-        // SAFETY: by this function's contract.
-        unsafe { run_steps(steps, plan, frame, &mut Team { thread, shared: &shared, scratch }) }
-    };
-    let (first, others) = scratches.split_first_mut().expect("a team has a thread");
-    if others.is_empty() {
-        work(0, first);
-    } else {
-        std::thread::scope(|scope| {
-            for (i, scratch) in others.iter_mut().enumerate() {
-                let work = &work;
-                scope.spawn(move || work(i + 1, scratch));
-            }
-            work(0, first);
-        });
-    }
+    let shared = Shared { failure: Mutex::new(None), has_failed: AtomicBool::new(false), pages };
+    pool.run(&|thread, barrier| {
+        // Nobody else asks for this lane: the lock is never waited for.
+        let kept = &mut *locked(&lanes[thread].0);
+        // SAFETY: by this function's contract; the pool calls this once on each of the barrier's threads.
+        unsafe { run_steps(steps, plan, frame, &mut Team { thread, barrier, shared: &shared, kept }) }
+    });
     shared.failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
 }
 
@@ -168,10 +157,12 @@ pub(super) unsafe fn run_steps(steps: &[Step], plan: &Plan, frame: &Frame, team:
             GroupWork::Serial(range) => {
                 if team.is_first() {
                     for (step, work) in steps[range.clone()].iter().zip(&plan.work[range.clone()]) {
+                        let start = team.start();
                         if let (Step::Kernel(kernel, location), Work::Machine(work)) = (step, work) {
                             // SAFETY: as above.
                             unsafe { run_alone(kernel, *location, work, frame, team) }
                         }
+                        team.record(step, start);
                     }
                 }
                 team.wait();
@@ -204,6 +195,7 @@ unsafe fn run_each(
     team: &mut Team<'_, '_>,
 ) {
     for (step, work) in steps[range.clone()].iter().zip(&plan.work[range]) {
+        let start = team.start();
         match (step, work) {
             (Step::Kernel(kernel, location), Work::Tiles(tiles)) => {
                 // SAFETY: by this function's contract.
@@ -225,6 +217,7 @@ unsafe fn run_each(
             }
             _ => {}
         }
+        team.record(step, start);
         team.wait();
     }
 }
@@ -238,10 +231,10 @@ unsafe fn run_kernel(kernel: &Kernel, location: Location, tiles: &TileKernel, fr
         kernel.inputs.iter().map(|(var, _)| frame.pointers[var.index()].cast_const()).collect();
     let outputs: SmallVec<[*mut u8; 2]> = kernel.outputs.iter().map(|(var, _)| frame.pointers[var.index()]).collect();
     let access = Access { inputs: &inputs, outputs: &outputs, partials: frame.partials };
-    let units = share(tiles, &inputs, team.thread, team.shared.barrier.n);
+    let units = share(tiles, &inputs, team.thread, team.barrier.n());
     // SAFETY: the memory is valid by this function's contract; shares are disjoint; the plan lets an output overlap an
     // input only where the kernel reads the written place alone.
-    let result = unsafe { tiles.run(&access, units, team.scratch) };
+    let result = unsafe { tiles.run(&access, units, &mut team.kept.scratch) };
     if let Err(OutOfBounds { position, extent }) = result {
         team.fail(Error::Call(format!("@{}: position {position} is not in 0..{extent}\n  at {location}", kernel.name)));
     }
@@ -271,7 +264,7 @@ unsafe fn run_machine(kernel: &Kernel, location: Location, work: &MachineWork, f
         // SAFETY: the offsets of a segment loop hold one `i32` more than there are segments.
         unsafe { std::slice::from_raw_parts(from, rows + 1) }
     });
-    let rows = share_rows(rows, offsets, team.thread, team.shared.barrier.n);
+    let rows = share_rows(rows, offsets, team.thread, team.n_thread());
     if rows.is_empty() {
         return;
     }

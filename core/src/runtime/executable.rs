@@ -1,7 +1,6 @@
 //! A compiled program: optimised, fused, lowered to kernels, planned for the sizes it is called with.
 
 use crate::aval::{Aval, Literal, Sizes};
-use crate::codegen::portable::Scratch;
 use crate::codegen::x86;
 use crate::device::{Buffer, HostArray};
 use crate::error::Error;
@@ -9,13 +8,15 @@ use crate::ir::{Atom, Binder, Program, Value, check_facts};
 use crate::kernel::{Lowered, Step, Why};
 use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
-use crate::runtime::cpu::{self, Frame};
+use crate::runtime::cpu::{self, Frame, Lane};
 use crate::runtime::empty::EmptySizes;
 use crate::runtime::machine::Machine;
 use crate::runtime::nans;
 use crate::runtime::plan::{ALIGN, Buffers, Plan, Shown};
+use crate::runtime::profile::{Profile, Recorder};
+use crate::runtime::team::{Pool, locked};
 use crate::{pass, with_data};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -83,6 +84,7 @@ pub struct Executable {
     compile_time: Duration,
     plans: RefCell<Vec<Rc<Plan>>>,
     empty: EmptySizes,
+    is_profiled: Cell<bool>,
     state: RefCell<State>,
 }
 
@@ -90,7 +92,11 @@ pub struct Executable {
 #[derive(Default)]
 struct State {
     arena: Vec<Line>,
-    scratches: Vec<Scratch>,
+    lanes: Vec<Lane>,
+    /// Started by the first call.
+    pool: Option<Pool>,
+    /// When each call ran, while profiling is on.
+    profiled: Vec<(Instant, Instant)>,
 }
 
 /// A piece of the arena.
@@ -122,6 +128,7 @@ impl Executable {
             compile_time: start.elapsed(),
             plans: RefCell::default(),
             empty,
+            is_profiled: Cell::new(false),
             state: RefCell::default(),
         })
     }
@@ -210,6 +217,24 @@ impl Executable {
         Ok(MemoryAnalysis::new(&self.lowered.program, &*self.plan(sizes)?))
     }
 
+    /// Whether calls note from now on what each thread does when; results are the same. A call with sizes that leave
+    /// an axis empty runs another program, and notes nothing.
+    pub fn set_profiling(&self, on: bool) {
+        self.is_profiled.set(on);
+    }
+
+    /// What was noted since the last time; costs are those for these sizes.
+    pub fn take_profile(&self, sizes: &Sizes) -> Profile {
+        let mut state = self.state.borrow_mut();
+        let mut lanes: Vec<_> = state.lanes.iter().map(|lane| locked(&lane.0)).collect();
+        let recorders: Vec<&Recorder> = lanes.iter().map(|lane| &lane.recorder).collect();
+        let profile = Profile::new((&self.lowered.program, &self.lowered.steps), sizes, &state.profiled, &recorders);
+        lanes.iter_mut().for_each(|lane| lane.recorder.clear());
+        drop(lanes);
+        state.profiled.clear();
+        profile
+    }
+
     /// Runs the program. An argument that holds the last handle of its buffer may be written in place.
     pub fn call(&self, args: Vec<Value>, sizes: &Sizes) -> Result<Vec<Value>, Error> {
         if !self.check_nans {
@@ -232,12 +257,19 @@ impl Executable {
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
         let mut outs = self.result_memory(&plan, &mut args);
         let mut state = self.state.borrow_mut();
-        let State { arena, scratches } = &mut *state;
+        let State { arena, lanes, pool, profiled } = &mut *state;
+        let pool = match pool {
+            Some(pool) => pool,
+            None => pool.insert(Pool::new(self.threads)?),
+        };
         let lines = (plan.arena_bytes + plan.partial_bytes).div_ceil(ALIGN) + 1;
         if arena.len() < lines {
             *arena = vec![Line([0; ALIGN]); lines];
         }
-        scratches.resize_with(self.threads.get(), Scratch::default);
+        lanes.resize_with(self.threads.get(), Lane::default);
+        for lane in lanes.iter() {
+            locked(&lane.0).recorder.is_on = self.is_profiled.get();
+        }
         let arena_start = arena.as_mut_ptr().cast::<u8>();
         let out_starts: Vec<*mut u8> =
             outs.iter_mut().map(|out| out.as_mut().map_or(std::ptr::null_mut(), data_pointer)).collect();
@@ -257,9 +289,13 @@ impl Executable {
             })
             .collect();
         let frame = Frame::new(&plan, &arg_starts, &const_starts, &out_starts, arena_start);
+        let start = Instant::now();
         // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
         // was compiled; results and arena were made for this plan just above.
-        unsafe { cpu::run(&plan, &self.lowered.steps, &self.machine.pages, &frame, scratches)? };
+        unsafe { cpu::run(&plan, &self.lowered.steps, &self.machine.pages, &frame, pool, lanes)? };
+        if self.is_profiled.get() {
+            profiled.push((start, Instant::now()));
+        }
         drop(state);
         self.results(&plan, &args, outs)
     }

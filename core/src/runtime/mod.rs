@@ -9,8 +9,13 @@ mod interpreted;
 mod machine;
 mod nans;
 mod plan;
+mod profile;
+mod roofline;
 mod rows;
+mod team;
 
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
 pub use executable::{Executable, Options, Target};
 pub use plan::{Buffers, Plan};
+pub use profile::{Event, Profile, ProfileRow, ProfileTable, Span};
+pub use roofline::Machine;

@@ -164,7 +164,7 @@ impl RowsWork {
                 (Step::Kernel(kernel, location), Work::Machine(work)) => {
                     let arrays = kernel.inputs.iter().chain(&kernel.outputs);
                     let table = work.table(arrays.map(|(var, _)| frame.pointers[var.index()]));
-                    Some(Launch { kernel, location: *location, work, part: *part, table })
+                    Some(Launch { step, kernel, location: *location, work, part: *part, table })
                 }
                 _ => None,
             })
@@ -186,11 +186,13 @@ impl RowsWork {
             while start < rows[1] {
                 let end = self.chunk_end(start, rows[1], offsets);
                 for launch in &mut launches {
+                    let began = team.start();
                     // SAFETY: by this function's contract; units share no rows.
                     if let Err(error) = unsafe { launch.run(start..end, offsets, team) } {
                         team.fail(error);
                         return;
                     }
+                    team.record(launch.step, began);
                 }
                 start = end;
             }
@@ -232,6 +234,7 @@ impl RowsWork {
 
 /// One step of the group, on its way through the rows.
 struct Launch<'a> {
+    step: &'a Step,
     kernel: &'a Kernel,
     location: Location,
     work: &'a MachineWork,

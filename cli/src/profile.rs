@@ -1,0 +1,59 @@
+//! `gavotte bench --profile`: what each thread does when, in a file, and how fast each kernel is, in a table.
+
+use crate::failure::Failure;
+use crate::output::OutFile;
+use gavotte_core::aval::Sizes;
+use gavotte_core::runtime::{Executable, Machine, ProfileRow, ProfileTable};
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+
+/// How many steps are recorded.
+pub(crate) const STEPS: usize = 5;
+
+/// Records what `steps` does with a program that has run before, and writes it to `file`.
+pub(crate) fn record(
+    file: &OutFile,
+    executable: &Executable,
+    sizes: &Sizes,
+    threads: NonZeroUsize,
+    steps: impl FnOnce() -> Result<(), Failure>,
+) -> Result<ProfileTable, Failure> {
+    let machine = Machine::measure(threads)?;
+    executable.set_profiling(true);
+    let done = steps();
+    executable.set_profiling(false);
+    done?;
+    let profile = executable.take_profile(sizes);
+    file.write(profile.to_trace().as_bytes())?;
+    Ok(profile.table(&machine))
+}
+
+/// Prints the table.
+pub(crate) fn print(table: &ProfileTable, file: &OutFile, out: &mut dyn Write) -> io::Result<()> {
+    let ProfileTable { machine, calls, rows, total, barrier_s } = table;
+    let plural = if machine.threads == 1 { "" } else { "s" };
+    writeln!(out)?;
+    writeln!(out, "profile of {calls} steps, medians; events are in {}", file.path().display())?;
+    writeln!(
+        out,
+        "  this machine, as measured now with {} thread{plural}: {:.1} GB/s (triad over large arrays of f32), {:.1} GFLOP/s (f32 \
+         multiply-adds)",
+        machine.threads,
+        machine.bytes_per_s / 1e9,
+        machine.flop_per_s / 1e9
+    )?;
+    writeln!(
+        out,
+        "  roofline: the time that the machine needs at least for these bytes or operations, as a share of the time taken; \
+         above 100% where arrays come out of caches"
+    )?;
+    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(6);
+    let [time, bytes, ops, share] = ["time, us", "GB/s", "GFLOP/s", "roofline"];
+    writeln!(out, "  {:<width$} {time:>10} {bytes:>8} {ops:>8} {share:>9}", "kernel")?;
+    for row in rows.iter().chain([total]) {
+        let ProfileRow { name, time_s, gb_per_s, gflop_per_s, roofline, .. } = row;
+        let (micros, percent) = (time_s * 1e6, roofline * 100.0);
+        writeln!(out, "  {name:<width$} {micros:>10.1} {gb_per_s:>8.2} {gflop_per_s:>8.2} {percent:>8.1}%")?;
+    }
+    writeln!(out, "  of it a thread waits for the others {:.1} us", barrier_s * 1e6)
+}

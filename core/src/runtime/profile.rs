@@ -1,0 +1,252 @@
+//! Where the time of a run goes: what each thread did when, and how that compares with what the machine can do.
+
+use crate::aval::Sizes;
+use crate::ir::Program;
+use crate::kernel::{Cost, Step};
+use crate::runtime::analysis::{CostAnalysis, StepCost, StepKind};
+use crate::runtime::roofline::Machine;
+use serde::Serialize;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+/// A time, from when to when.
+type Times = (Instant, Instant);
+
+/// What one thread did, while profiling is on.
+#[derive(Default)]
+pub(super) struct Recorder {
+    pub(super) is_on: bool,
+    /// A step by where it is in memory, as its number differs with the program that it is nested in; none for a barrier.
+    events: Vec<(Option<usize>, Times)>,
+}
+
+impl Recorder {
+    /// Now, where anything is recorded.
+    pub(super) fn start(&self) -> Option<Instant> {
+        self.is_on.then(Instant::now)
+    }
+
+    /// Notes what lasted from `start` until now: a step, or a wait at a barrier.
+    pub(super) fn record(&mut self, step: Option<&Step>, start: Option<Instant>) {
+        if let Some(start) = start {
+            self.events.push((step.map(address), (start, Instant::now())));
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.events.clear();
+    }
+}
+
+fn address(step: &Step) -> usize {
+    std::ptr::from_ref(step).addr()
+}
+
+/// From when to when, counted from the begin of the first call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// When it began.
+    pub start: Duration,
+    /// When it ended.
+    pub end: Duration,
+}
+
+/// What a thread did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// A step, by its number in [`Profile::steps`]; none is a wait for the other threads.
+    pub step: Option<usize>,
+    /// When.
+    pub span: Span,
+}
+
+/// What the threads of a program did in some calls.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// All steps; those within a loop or a branch stand behind it. Costs are of one run.
+    pub steps: Vec<StepCost>,
+    /// When each call ran.
+    pub calls: Vec<Span>,
+    /// What each thread did, in the order in which it ended.
+    pub threads: Vec<Vec<Event>>,
+}
+
+impl Profile {
+    pub(super) fn new(
+        (program, steps): (&Program, &[Step]),
+        sizes: &Sizes,
+        calls: &[Times],
+        threads: &[&Recorder],
+    ) -> Profile {
+        let mut all = vec![];
+        flatten(program, steps, sizes, &mut all);
+        let numbers: HashMap<usize, usize> = all.iter().enumerate().map(|(i, (address, _))| (*address, i)).collect();
+        let origin = calls.iter().map(|(start, _)| *start).min();
+        let since = |at: Instant| origin.map_or(Duration::ZERO, |origin| at.saturating_duration_since(origin));
+        let span = |(start, end): Times| Span { start: since(start), end: since(end) };
+        let event = |(step, times): &(Option<usize>, Times)| {
+            let step = step.map(|address| numbers.get(&address).copied());
+            // A step of no program that is known would be a mistake; it is not shown as something else.
+            (step != Some(None)).then(|| Event { step: step.flatten(), span: span(*times) })
+        };
+        Profile {
+            steps: all.into_iter().map(|(_, cost)| cost).collect(),
+            calls: calls.iter().map(|times| span(*times)).collect(),
+            threads: threads.iter().map(|recorder| recorder.events.iter().filter_map(event).collect()).collect(),
+        }
+    }
+
+    /// The events as a JSON array that Perfetto and `chrome://tracing` show.
+    pub fn to_trace(&self) -> String {
+        let pid = std::process::id();
+        let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
+        let mut events = vec![];
+        for (tid, thread) in self.threads.iter().enumerate() {
+            let name = json!({ "name": format!("thread {tid}") });
+            events.push(json!({ "name": "thread_name", "ph": "M", "pid": pid, "tid": tid, "args": name }));
+            for Event { step, span } in thread {
+                let dur = micros(span.end.saturating_sub(span.start));
+                let step = step.map(|i| &self.steps[i]);
+                let name = step.map_or("barrier", |step| &step.name);
+                let mut event = json!({
+                    "name": name, "ph": "X", "pid": pid, "tid": tid, "ts": micros(span.start), "dur": dur,
+                });
+                if let Some(step) = step {
+                    event["args"] = json!({ "at": step.location.to_string() });
+                }
+                events.push(event);
+            }
+        }
+        // One line for each event.
+        let lines: Vec<String> = events.iter().map(|event| event.to_string()).collect();
+        format!("[\n{}\n]\n", lines.join(",\n"))
+    }
+
+    /// How long each kernel takes, and how that compares with what the machine can do; the longest first. A loop or
+    /// a branch has no line: its kernels have.
+    pub fn table(&self, machine: &Machine) -> ProfileTable {
+        let mut runs = vec![0; self.steps.len()];
+        // For each call, how long each step took from the first thread's begin to the last one's end.
+        let mut times = vec![vec![0.0; self.calls.len()]; self.steps.len()];
+        let mut barriers = vec![];
+        for (call, span) in self.calls.iter().enumerate() {
+            let within = |event: &&Event| event.span.start >= span.start && event.span.end <= span.end;
+            let mut found: BTreeMap<(usize, usize), Span> = BTreeMap::new();
+            let mut waited = Duration::ZERO;
+            for thread in &self.threads {
+                let mut turns = vec![0; self.steps.len()];
+                for Event { step, span } in thread.iter().filter(within) {
+                    let Some(step) = *step else {
+                        waited += span.end - span.start;
+                        continue;
+                    };
+                    let whole = found.entry((step, turns[step])).or_insert(*span);
+                    *whole = Span { start: whole.start.min(span.start), end: whole.end.max(span.end) };
+                    turns[step] += 1;
+                }
+            }
+            for ((step, _), span) in found {
+                runs[step] += 1;
+                times[step][call] += (span.end - span.start).as_secs_f64();
+            }
+            barriers.push(waited.as_secs_f64() / self.threads.len() as f64);
+        }
+        let mut rows: Vec<ProfileRow> = vec![];
+        let mut sums = [0.0; 3];
+        for ((step, times), runs) in self.steps.iter().zip(times).zip(runs) {
+            let is_leaf = matches!(step.kind, StepKind::Kernel | StepKind::Interpreted);
+            if is_leaf && runs > 0 {
+                let runs = runs as f64 / self.calls.len() as f64;
+                let (bytes, ops) = (bytes(&step.cost) as f64 * runs, ops(&step.cost) as f64 * runs);
+                let least_s = machine.least_s(bytes, ops);
+                sums = [sums[0] + bytes, sums[1] + ops, sums[2] + least_s];
+                let location = Some(step.location.to_string());
+                rows.push(ProfileRow::new(&step.name, location, runs, median(times), [bytes, ops, least_s]));
+            }
+        }
+        let calls = self.calls.iter().map(|span| (span.end - span.start).as_secs_f64()).collect();
+        let total = ProfileRow::new("total", None, 1.0, median(calls), sums);
+        rows.sort_by(|a, b| b.time_s.total_cmp(&a.time_s));
+        ProfileTable { machine: *machine, calls: self.calls.len(), rows, total, barrier_s: median(barriers) }
+    }
+}
+
+/// A program's steps and those within them, with where each is in memory.
+fn flatten(program: &Program, steps: &[Step], sizes: &Sizes, all: &mut Vec<(usize, StepCost)>) {
+    for (step, cost) in steps.iter().zip(CostAnalysis::new(program, steps, sizes).steps) {
+        all.push((address(step), cost));
+        if let Step::Control(control) = step {
+            control.nested.iter().for_each(|nested| flatten(&nested.program, &nested.steps, sizes, all));
+        }
+    }
+}
+
+fn bytes(cost: &Cost) -> u64 {
+    cost.bytes_read + cost.bytes_written
+}
+
+/// A transcendental function counts as one.
+fn ops(cost: &Cost) -> u64 {
+    cost.flops + cost.transcendentals
+}
+
+fn median(mut xs: Vec<f64>) -> f64 {
+    xs.sort_by(f64::total_cmp);
+    match xs.len() {
+        0 => f64::NAN,
+        n => (xs[(n - 1) / 2] + xs[n / 2]) / 2.0,
+    }
+}
+
+/// How long a kernel takes in a call, and how fast it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProfileRow {
+    /// The kernel's name, or the primitive's.
+    pub name: String,
+    /// The user's line behind it.
+    pub location: Option<String>,
+    /// How often it runs in a call, on average.
+    pub runs: f64,
+    /// What all its runs in a call take, from the first thread's begin to the last one's end: the median of the calls.
+    pub time_s: f64,
+    /// Bytes of arrays that it reads and writes, in 10⁹ a second.
+    pub gb_per_s: f64,
+    /// Its operations, in 10⁹ a second; a transcendental function counts as one.
+    pub gflop_per_s: f64,
+    /// What the machine needs at least for these bytes, or for these operations: the longer of both. Of a whole call,
+    /// the sum over its kernels.
+    pub least_s: f64,
+    /// That as a share of the time; above 1 where arrays come out of caches.
+    pub roofline: f64,
+}
+
+impl ProfileRow {
+    fn new(name: &str, at: Option<String>, runs: f64, time_s: f64, [bytes, ops, least_s]: [f64; 3]) -> Self {
+        ProfileRow {
+            name: name.into(),
+            location: at,
+            runs,
+            time_s,
+            gb_per_s: bytes / time_s / 1e9,
+            gflop_per_s: ops / time_s / 1e9,
+            least_s,
+            roofline: least_s / time_s,
+        }
+    }
+}
+
+/// How long each kernel of a program takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProfileTable {
+    /// What the machine can do.
+    pub machine: Machine,
+    /// How many calls were recorded.
+    pub calls: usize,
+    /// One line for each kernel, and for each equation that runs through the interpreter; the longest first.
+    pub rows: Vec<ProfileRow>,
+    /// A whole call.
+    pub total: ProfileRow,
+    /// How much of a call a thread waits for others: the mean of the threads, the median of the calls.
+    pub barrier_s: f64,
+}
