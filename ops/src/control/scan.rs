@@ -285,7 +285,7 @@ enum Source {
     /// The same number for all turns.
     Literal(Literal),
     /// Made of nothing, such as numbers that count: made again rather than kept.
-    Made(Eqn),
+    Made(Box<Eqn>),
     /// A row of a stack that the forward pass makes, by number.
     Stack(usize),
 }
@@ -306,7 +306,7 @@ impl Residuals {
             (Atom::Literal(literal), _) => Source::Literal(*literal),
             (_, Some(i)) if i < spec.n_const => Source::Const(i),
             (_, Some(i)) if i >= spec.n_const + spec.n_carry => Source::Row(i),
-            _ => made(atom).map(Source::Made).unwrap_or_else(|| {
+            _ => made(atom).map(|eqn| Source::Made(Box::new(eqn))).unwrap_or_else(|| {
                 stacked.push(*atom);
                 Source::Stack(stacked.len() - 1)
             }),
