@@ -114,6 +114,29 @@ const LARGE: &[(&str, &str)] = &[
            return %1 }",
     ),
     (
+        "several results in place, by one kernel",
+        "program @f(%0: f32[700,90], %1: f32[700,90]) -> (f32[700,90], f32[700,90]) {
+           %2: f32[700,90] = mul %0, %1
+           %3: f32[700,90] = add %2, %1
+           return %2, %3 }",
+    ),
+    (
+        "two arguments that change places",
+        "program @f(%0: f32[700,90], %1: f32[700,90]) -> (f32[700,90], f32[700,90]) {
+           %2: f32[700,90] = add %0, 1.0f32
+           %3: f32[700,90] = mul %0, %1
+           return %3, %2 }",
+    ),
+    (
+        "several sums by one kernel, in chunks",
+        "program @f(%0: f32[90000,2], %1: f32[90000]) -> (f32[2], f32[2]) {
+           %2: f32[90000,2] = broadcast_in_dim %1 {dims=[0], shape=[90000,2]}
+           %3: f32[90000,2] = mul %0, %2
+           %4: f32[2] = reduce_sum %0 {axes=[0]}
+           %5: f32[2] = reduce_sum %3 {axes=[0]}
+           return %4, %5 }",
+    ),
+    (
         "a sum of everything",
         "program @f(%0: f32[150000]) -> (f32[]) {
            %1: f32[150000] = mul %0, %0

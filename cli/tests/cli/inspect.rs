@@ -52,8 +52,10 @@ fn locations_name_source_lines() {
 fn stages_of_the_compiler_print() {
     let fused = stage("fused", "");
     assert!(fused.lines().any(|line| line.starts_with("inline")) && fused.contains("store "), "{fused}");
+    let why = stage("fused", "--why");
+    assert!(why.starts_with(&fused) && why.contains(" -> ") && why.contains(": fused in group "), "{why}");
     let kernels = stage("kernels", "");
-    assert!(kernels.contains("kernel @"), "{kernels}");
+    assert!(kernels.contains("kernel @") && kernels.contains("group 0: "), "{kernels}");
     assert!(stage("plan", "").lines().count() > 3);
 }
 
