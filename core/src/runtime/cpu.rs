@@ -7,8 +7,8 @@ use crate::ir::Location;
 use crate::kernel::{Kernel, Step};
 use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{Buffers, Plan, Work};
-use crate::runtime::rows::GroupWork;
 use crate::runtime::profile::Recorder;
+use crate::runtime::rows::GroupWork;
 use crate::runtime::team::{Barrier, Padded, Pool, locked};
 use crate::runtime::{control, interpreted};
 use smallvec::SmallVec;
@@ -187,13 +187,7 @@ pub(super) unsafe fn run_steps(steps: &[Step], plan: &Plan, frame: &Frame, team:
 ///
 /// # Safety
 /// As [`run_steps`].
-unsafe fn run_each(
-    steps: &[Step],
-    range: std::ops::Range<usize>,
-    plan: &Plan,
-    frame: &Frame,
-    team: &mut Team<'_, '_>,
-) {
+unsafe fn run_each(steps: &[Step], range: std::ops::Range<usize>, plan: &Plan, frame: &Frame, team: &mut Team<'_, '_>) {
     for (step, work) in steps[range.clone()].iter().zip(&plan.work[range]) {
         let start = team.start();
         match (step, work) {

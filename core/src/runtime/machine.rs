@@ -4,7 +4,7 @@ use crate::aval::Sizes;
 use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, POSITION, Pages, gives_masked};
 use crate::error::Error;
 use crate::ir::Var;
-use crate::kernel::{Kernel, Lowered, LoopKind, Space, Step};
+use crate::kernel::{Kernel, LoopKind, Lowered, Space, Step};
 use crate::runtime::executable::Target;
 use crate::runtime::rows::fill;
 use std::collections::HashSet;

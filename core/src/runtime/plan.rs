@@ -5,7 +5,7 @@ use crate::codegen::portable::{Mode, TileKernel};
 use crate::codegen::x86::Code;
 use crate::error::Error;
 use crate::ir::{Atom, Index, Program, Scalar, Var};
-use crate::kernel::{Instr, Kernel, Lowered, LoopKind, Step};
+use crate::kernel::{Instr, Kernel, LoopKind, Lowered, Step};
 use crate::pass::fuse::{Fusion, Place};
 use crate::runtime::control::{ControlPlan, carry_operand};
 use crate::runtime::machine::{MachineWork, StepCode};

@@ -72,8 +72,7 @@ impl GroupWork {
             Space::Serial if all.clone().all(|i| matches!(work[i], Work::Machine(_))) => GroupWork::Serial(all),
             Space::Rows { extent, members, parts, .. } if is_code => {
                 let rows = extent.at(sizes).as_usize().unwrap_or(0);
-                let members =
-                    members.as_ref().map(|m| (m.offsets, m.extent.at(sizes).as_usize().unwrap_or(0)));
+                let members = members.as_ref().map(|m| (m.offsets, m.extent.at(sizes).as_usize().unwrap_or(0)));
                 let mut rows_work = RowsWork { steps: all, rows, members, parts: parts.clone(), partials: vec![] };
                 rows_work.find_partials(steps, sizes);
                 GroupWork::Rows(Box::new(rows_work))

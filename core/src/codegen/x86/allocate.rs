@@ -115,8 +115,7 @@ fn intervals(f: &Function) -> Vec<Interval> {
     for (at, inst) in f.insts.iter().enumerate() {
         let weight = 8f32.powi(depth[at].into());
         for reg in inst.reads().chain(inst.dst) {
-            let interval =
-                found[reg.0 as usize].get_or_insert(Interval { reg, start: at, end: at, weight: 0.0 });
+            let interval = found[reg.0 as usize].get_or_insert(Interval { reg, start: at, end: at, weight: 0.0 });
             interval.end = at;
             interval.weight += weight;
         }

@@ -1,8 +1,8 @@
 //! Which loops of a nest are lanes of a vector, which one is taken several turns at a time, and in what order the others
 //! stand.
 
-use crate::aval::Dim;
 use super::lir::LANES;
+use crate::aval::Dim;
 use crate::ir::{Index, Scalar, Unsupported};
 use crate::kernel::{Instr, Kernel, LoopKind};
 use smallvec::SmallVec;
@@ -233,8 +233,10 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>) -> Result<Layout
     if let Some(packed) = best.packed
         && !matches!(kernel.loops[packed.number].kind, LoopKind::Segment { .. })
     {
-        let long = number(kernel, packed.number).is_none_or(|n| n >= 8 * packed.turns) || Some(packed.number) == partition;
-        let heavy = kernel.body.iter().map(|instr| if let Instr::Op(op, _) = instr { op.cost() } else { 0 }).sum::<u32>();
+        let long =
+            number(kernel, packed.number).is_none_or(|n| n >= 8 * packed.turns) || Some(packed.number) == partition;
+        let heavy =
+            kernel.body.iter().map(|instr| if let Instr::Op(op, _) = instr { op.cost() } else { 0 }).sum::<u32>();
         // Independent work for the processor to overlap, where one turn has little.
         if long && heavy < 60 {
             best.vectors = 4;
@@ -260,15 +262,7 @@ fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &
     let mut lanes = plain.lanes.clone();
     lanes.push((*l, n));
     let first_reduce = outer.len();
-    let layout = Layout {
-        lanes,
-        width,
-        packed: None,
-        vectors: width / LANES,
-        order: outer,
-        first_reduce,
-        group: n,
-    };
+    let layout = Layout { lanes, width, packed: None, vectors: width / LANES, order: outer, first_reduce, group: n };
     // Worth it where it makes gathers contiguous.
     (cost(kernel, partition, &layout) < cost(kernel, partition, plain).min(1e9)).then_some(layout)
 }
@@ -333,9 +327,7 @@ fn cost(kernel: &Kernel, partition: Option<usize>, layout: &Layout) -> f64 {
             (whole * loads + 8.0) / layout.width as f64
         }
         Some(packed) => inner * loads / (packed.turns * layout.width) as f64,
-        None if layout.group > 1 => {
-            (loads + 8.0) * layout.vectors as f64 / (layout.width / layout.group) as f64
-        }
+        None if layout.group > 1 => (loads + 8.0) * layout.vectors as f64 / (layout.width / layout.group) as f64,
         None => inner * loads * layout.width.div_ceil(LANES) as f64 / layout.width as f64,
     }
 }

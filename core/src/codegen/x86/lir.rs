@@ -222,6 +222,8 @@ pub(super) struct Function {
     pub(super) tables: Vec<[i32; LANES]>,
     /// Bytes of memory for the function's own use.
     pub(super) stack: usize,
+    /// Key schedules of generators whose keys no loop changes, by the registers of the keys.
+    pub(super) schedules: Vec<((Reg, Reg), [Reg; 7])>,
     consts: Vec<(Constant, Reg)>,
 }
 

@@ -240,12 +240,34 @@ impl Function {
         self.blend(below, y, minus)
     }
 
+    /// What `threefry2x32` adds between its rounds: the third key, and for each block of rounds a key with its number;
+    /// at the end the parity that is no key.
+    fn schedule(&mut self, k0: Reg, k1: Reg) -> [Reg; 7] {
+        let parity = self.bits(0x1BD1_1BDA);
+        let k2 = self.v(Op::Xor, k0, k1);
+        let k2 = self.v(Op::Xor, k2, parity);
+        let keys = [k0, k1, k2];
+        let numbered = |f: &mut Function, block: usize| {
+            let number = f.bits(block as u32);
+            f.v(Op::AddI, keys[(block + 1) % 3], number)
+        };
+        let numbered: [Reg; 5] = std::array::from_fn(|i| numbered(self, i + 1));
+        [k2, numbered[0], numbered[1], numbered[2], numbered[3], numbered[4], parity]
+    }
+
+    /// Makes the schedule of keys here, for generators within inner loops.
+    pub(super) fn spread_keys(&mut self, (k0, k1): (Reg, Reg)) {
+        if !self.schedules.iter().any(|(keys, _)| *keys == (k0, k1)) {
+            let schedule = self.schedule(k0, k1);
+            self.schedules.push(((k0, k1), schedule));
+        }
+    }
+
     /// Both words of `threefry2x32` with 20 rounds.
     pub(super) fn threefry(&mut self, ins: &[Reg]) -> (Reg, Reg) {
         let [k0, k1, x0, x1] = ins else { unreachable!("threefry has four operands") };
-        let parity = self.bits(0x1BD1_1BDA);
-        let k2 = self.v(Op::Xor, *k0, *k1);
-        let k2 = self.v(Op::Xor, k2, parity);
+        let known = self.schedules.iter().find(|(keys, _)| *keys == (*k0, *k1)).map(|(_, schedule)| *schedule);
+        let [k2, numbered @ .., _] = known.unwrap_or_else(|| self.schedule(*k0, *k1));
         let keys = [*k0, *k1, k2];
         let mut a = self.v(Op::AddI, *x0, *k0);
         let mut b = self.v(Op::AddI, *x1, *k1);
@@ -256,10 +278,8 @@ impl Function {
                 b = self.vec_imm(Op::RolImm, b, r);
                 b = self.v(Op::Xor, b, a);
             }
-            let number = self.bits(block as u32);
-            let key = self.v(Op::AddI, keys[(block + 1) % 3], number);
             a = self.v(Op::AddI, a, keys[block % 3]);
-            b = self.v(Op::AddI, b, key);
+            b = self.v(Op::AddI, b, numbered[block - 1]);
         }
         (a, b)
     }

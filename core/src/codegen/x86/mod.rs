@@ -78,8 +78,7 @@ impl Code {
     pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool]) -> Result<Code, Unsupported> {
         let (function, signature) = nest::build(kernel, partition, masked)?;
         let allocation = allocate::allocate(&function, emit::AVAILABLE);
-        let (bytes, code_bytes) =
-            emit::emit(&function, &allocation).map_err(|error| Unsupported(error.to_string()))?;
+        let (bytes, code_bytes) = emit::emit(&function, &allocation).map_err(|error| Unsupported(error.to_string()))?;
         Ok(Code { bytes, code_bytes, dims: signature.dims, partition })
     }
 

@@ -121,11 +121,7 @@ pub(super) fn build(
     nest.analyse();
     nest.find_compacted(masked);
     nest.stage_small_operands();
-    let scope = Scope {
-        indices: vec![None; kernel.loops.len()],
-        vectors: nest.layout.vectors,
-        ..Scope::default()
-    };
+    let scope = Scope { indices: vec![None; kernel.loops.len()], vectors: nest.layout.vectors, ..Scope::default() };
     let mut scope = scope;
     scope.mask = nest.whole_mask(0);
     nest.fill_staged(&mut scope)?;
@@ -267,7 +263,8 @@ impl Nest<'_> {
                 Instr::Position(Index::Value(s)) => usize::from(*s == wanted),
                 _ => 0,
             };
-            self.kernel.body.iter().map(of).sum::<usize>() + self.kernel.results.iter().filter(|r| **r == wanted).count()
+            self.kernel.body.iter().map(of).sum::<usize>()
+                + self.kernel.results.iter().filter(|r| **r == wanted).count()
         };
         self.fused = self
             .kernel
@@ -409,13 +406,28 @@ impl Nest<'_> {
 
     /// The code at a level: what is known there, then the next loop, or the results.
     pub(super) fn level(&mut self, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
-        self.hoist(level, scope)?;
+        let is_innermost = level == self.layout.order.len();
+        if !is_innermost {
+            self.hoist(level, scope, None)?;
+        }
         let starts_reduction = self.kernel.reduce.is_some() && level == self.layout.first_reduce;
         if starts_reduction {
             self.start_sums(scope)?;
         }
-        if level == self.layout.order.len() {
-            if self.kernel.reduce.is_some() { self.combine(scope)? } else { self.store_all(scope)? }
+        if is_innermost {
+            let outputs: Vec<Mem> = match self.kernel.reduce {
+                Some(_) => vec![],
+                None => (0..self.kernel.outputs.len()).map(|k| self.output(k, scope)).collect(),
+            };
+            // Vector by vector, so that few values are held at a time; the processor overlaps them by itself.
+            for v in 0..scope.vectors {
+                self.hoist(level, scope, Some(v))?;
+                if self.kernel.reduce.is_some() {
+                    self.combine(v, scope)?;
+                } else {
+                    self.store_all(v, &outputs, scope)?;
+                }
+            }
         } else {
             self.enter(level, scope)?;
         }
@@ -522,11 +534,8 @@ impl Nest<'_> {
             let left = nest.f.int(Op::Sub, &[end, i], 0);
             let turns = nest.f.int(Op::Imm, &[], packed.turns as i64);
             let left = nest.f.int(Op::Min, &[left, turns], 0);
-            let lanes = if nest.layout.width == 1 {
-                left
-            } else {
-                nest.f.int(Op::MulImm, &[left], nest.layout.width as i64)
-            };
+            let lanes =
+                if nest.layout.width == 1 { left } else { nest.f.int(Op::MulImm, &[left], nest.layout.width as i64) };
             inner.mask = Some(nest.f.emit(Class::Mask, Op::MaskFirst, &[lanes], 0));
             inner.left = Some(left);
             nest.level(level + 1, &mut inner)?;
@@ -539,8 +548,9 @@ impl Nest<'_> {
 
     // Values.
 
-    /// Makes everything that is known at this level, and the parts of addresses that are.
-    fn hoist(&mut self, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
+    /// Makes everything that is known at this level, and the parts of addresses that are; of what differs by vector only
+    /// vector `only`, where one is said.
+    fn hoist(&mut self, level: usize, scope: &mut Scope, only: Option<usize>) -> Result<(), Unsupported> {
         for i in 0..self.kernel.body.len() {
             if self.levels[i] > level && self.accesses[i].is_some() {
                 let access = self.accesses[i].as_ref().expect("just asked");
@@ -549,11 +559,34 @@ impl Nest<'_> {
                 }
             }
             if self.levels[i] == level && self.wanted[i] && !self.is_fused_result(i) {
-                for v in 0..self.copies(i, scope) {
-                    self.value(Scalar(i as u32), v, scope)?;
+                match only {
+                    Some(v) if self.copies(i, scope) > 1 || v == 0 => {
+                        self.value(Scalar(i as u32), v, scope)?;
+                    }
+                    Some(_) => {}
+                    None => {
+                        for v in 0..self.copies(i, scope) {
+                            self.value(Scalar(i as u32), v, scope)?;
+                        }
+                    }
                 }
             }
+            self.hoist_keys(i, level, scope)?;
         }
+        Ok(())
+    }
+
+    /// The keys of a generator that no inner loop changes are spread once.
+    fn hoist_keys(&mut self, i: usize, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
+        let Instr::Op(ScalarOp::Threefry0 | ScalarOp::Threefry1, ins) = &self.kernel.body[i] else { return Ok(()) };
+        let (k0, k1) = (ins[0], ins[1]);
+        let known = |s: Scalar| self.levels[s.0 as usize];
+        let varies = self.varies(k0.0 as usize) || self.varies(k1.0 as usize);
+        if varies || self.levels[i] <= level || known(k0).max(known(k1)) != level || !self.wanted[i] {
+            return Ok(());
+        }
+        let keys = (self.value(k0, 0, scope)?, self.value(k1, 0, scope)?);
+        self.f.spread_keys(keys);
         Ok(())
     }
 
@@ -973,21 +1006,17 @@ impl Nest<'_> {
         Mem::at(sum)
     }
 
-    fn store_all(&mut self, scope: &mut Scope) -> Result<(), Unsupported> {
-        for (k, result) in self.kernel.results.iter().enumerate() {
-            let mem = self.output(k, scope);
-            let is_bool = self.dtypes[result.0 as usize] == DType::Bool;
-            for v in 0..scope.vectors {
-                let value = self.value(*result, v, scope)?;
-                let mask = self.mask_of(v, scope);
-                let lanes = self.layout.active(0) * v;
-                if is_bool {
-                    let (zero, one) = (self.f.bits(0), self.f.bits(1));
-                    let bytes = self.f.blend(value, zero, one);
-                    self.f.store(Op::StoreBytes, mem.plus(lanes as i32), bytes, mask);
-                } else {
-                    self.f.store(Op::Store, mem.plus(4 * lanes as i32), value, mask);
-                }
+    fn store_all(&mut self, v: usize, outputs: &[Mem], scope: &mut Scope) -> Result<(), Unsupported> {
+        for (mem, result) in outputs.iter().zip(&self.kernel.results) {
+            let value = self.value(*result, v, scope)?;
+            let mask = self.mask_of(v, scope);
+            let lanes = self.layout.active(0) * v;
+            if self.dtypes[result.0 as usize] == DType::Bool {
+                let (zero, one) = (self.f.bits(0), self.f.bits(1));
+                let bytes = self.f.blend(value, zero, one);
+                self.f.store(Op::StoreBytes, mem.plus(lanes as i32), bytes, mask);
+            } else {
+                self.f.store(Op::Store, mem.plus(4 * lanes as i32), value, mask);
             }
         }
         Ok(())
@@ -1028,19 +1057,17 @@ impl Nest<'_> {
     }
 
     /// Combines the values of this turn.
-    fn combine(&mut self, scope: &mut Scope) -> Result<(), Unsupported> {
+    fn combine(&mut self, v: usize, scope: &mut Scope) -> Result<(), Unsupported> {
         for (k, result) in self.kernel.results.iter().enumerate() {
-            for v in 0..scope.vectors {
-                // Lanes beyond a row's end stay what they are; those of a short last vector must not be counted.
-                let mask = if scope.left.is_some() { scope.mask } else { None };
-                let sum = self.sums[k][v];
-                if let Some((a, b)) = self.fused[k] {
-                    let (a, b) = (self.value(a, v, scope)?, self.value(b, v, scope)?);
-                    self.f.update(sum, Op::Fma, &[a, b], mask, 0);
-                } else {
-                    let x = self.value(*result, v, scope)?;
-                    self.add_to(k, sum, x, mask);
-                }
+            // Lanes beyond a row's end stay what they are; those of a short last vector must not be counted.
+            let mask = if scope.left.is_some() { scope.mask } else { None };
+            let sum = self.sums[k][v];
+            if let Some((a, b)) = self.fused[k] {
+                let (a, b) = (self.value(a, v, scope)?, self.value(b, v, scope)?);
+                self.f.update(sum, Op::Fma, &[a, b], mask, 0);
+            } else {
+                let x = self.value(*result, v, scope)?;
+                self.add_to(k, sum, x, mask);
             }
         }
         Ok(())
