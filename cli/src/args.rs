@@ -157,8 +157,8 @@ pub(crate) struct EvalArgs {
 step includes tracing and compiling; the others are timed one by one.
 
 --profile records five steps more. Its file is read by https://ui.perfetto.dev and by chrome://tracing: each kernel on
-each thread, and each wait of a thread for the others, which is called `barrier`. Its table compares each kernel with what
-the machine can do, as measured in the same run.
+each thread, and each wait of a thread for the others, which is called `barrier`. Its table compares each kernel with
+what the machine can do, as measured in the same run.
 
 Examples:
   gavotte bench --data cora.tgz --threads 1 --steps 200 --json

@@ -34,19 +34,11 @@ pub(crate) fn print(table: &ProfileTable, file: &OutFile, out: &mut dyn Write) -
     let plural = if machine.threads == 1 { "" } else { "s" };
     writeln!(out)?;
     writeln!(out, "profile of {calls} steps, medians; events are in {}", file.path().display())?;
-    writeln!(
-        out,
-        "  this machine, as measured now with {} thread{plural}: {:.1} GB/s (triad over large arrays of f32), {:.1} GFLOP/s (f32 \
-         multiply-adds)",
-        machine.threads,
-        machine.bytes_per_s / 1e9,
-        machine.flop_per_s / 1e9
-    )?;
-    writeln!(
-        out,
-        "  roofline: the time that the machine needs at least for these bytes or operations, as a share of the time taken; \
-         above 100% where arrays come out of caches"
-    )?;
+    writeln!(out, "  the machine, as measured just now with {} thread{plural}:", machine.threads)?;
+    writeln!(out, "    {:>8.1} GB/s, by a triad over large arrays of f32", machine.bytes_per_s / 1e9)?;
+    writeln!(out, "    {:>8.1} GFLOP/s, by multiply-adds of f32", machine.flop_per_s / 1e9)?;
+    writeln!(out, "  roofline: what it needs at least for these bytes or operations, as a share of the time taken;")?;
+    writeln!(out, "    above 100% where arrays come out of caches")?;
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(6);
     let [time, bytes, ops, share] = ["time, us", "GB/s", "GFLOP/s", "roofline"];
     writeln!(out, "  {:<width$} {time:>10} {bytes:>8} {ops:>8} {share:>9}", "kernel")?;

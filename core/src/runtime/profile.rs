@@ -17,7 +17,8 @@ type Times = (Instant, Instant);
 #[derive(Default)]
 pub(super) struct Recorder {
     pub(super) is_on: bool,
-    /// A step by where it is in memory, as its number differs with the program that it is nested in; none for a barrier.
+    /// A step by where it is in memory, as its number differs with the program that it is nested in; none for a
+    /// barrier.
     events: Vec<(Option<usize>, Times)>,
 }
 

@@ -1,7 +1,7 @@
 //! A team of threads that stays from call to call, and the barrier at which its threads meet.
 //!
-//! Starting a thread costs more than most kernels. So the threads of a team are started once. Within a run they wait for
-//! one another awake, as they soon come; between runs they sleep, as an idle program must not keep a processor busy.
+//! Starting a thread costs more than most kernels. So the threads of a team are started once. Within a run they wait
+//! for one another awake, as they soon come; between runs they sleep, as an idle program must not keep a core busy.
 
 use crate::error::Error;
 use std::any::Any;

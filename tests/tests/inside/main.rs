@@ -4,6 +4,7 @@
 mod misses;
 mod numbers;
 mod printing;
+mod profiles;
 mod stages;
 
 use gavotte::{Array, Error};
