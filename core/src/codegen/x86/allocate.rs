@@ -96,8 +96,8 @@ pub(super) fn allocate(f: &Function, available: Available) -> Allocation {
 
 /// Where a constant is without a register. Constants stand first.
 fn constant(f: &Function, reg: Reg) -> Option<Place> {
-    let consts = f.insts.iter().take_while(|inst| matches!(inst.op, Op::Const | Op::Table | Op::MaskImm));
-    let inst = consts.filter(|inst| inst.dst == Some(reg)).next()?;
+    let mut consts = f.insts.iter().take_while(|inst| matches!(inst.op, Op::Const | Op::Table | Op::MaskImm));
+    let inst = consts.find(|inst| inst.dst == Some(reg))?;
     match inst.op {
         Op::Const => Some(Place::Pool(inst.imm as u32)),
         Op::Table => Some(Place::Table(inst.imm as u32)),
