@@ -66,7 +66,7 @@ fn version() -> String {
     env!("CARGO_PKG_VERSION").into()
 }
 
-/// The machine. Its vector units change no bit of any result, so they are no part of it.
+/// The machine. Its vector units are no part of it: code is made where the file is loaded.
 fn target() -> String {
     format!("{}-{}-{}", std::env::consts::ARCH, std::env::consts::OS, usize::BITS)
 }

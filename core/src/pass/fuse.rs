@@ -3,7 +3,8 @@
 //! Maps, views and generated elements go into their consumers, and so into the reads of reductions, contractions
 //! and segment sums; a reduction is always stored. A result that several consumers read, or that one consumer reads
 //! several times, is stored once it costs more to compute again than to load. The result of a reshape shares its
-//! operand's memory. What is stored changes no bit of any result.
+//! operand's memory. What is stored changes no bit of any result on the portable
+//! target; machine code does not round a product that only a sum reads.
 
 use crate::aval::{Aval, volume};
 use crate::ir::{Atom, Eqn, Kind, Program, Var};
