@@ -168,7 +168,7 @@ fn a_graph_of_any_size_is_measured() {
 }
 
 #[test]
-fn a_profile_shows_every_kernel_on_every_thread() {
+fn a_profile_shows_every_kernel() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("trace.json");
     fs::write(&file, "what was there").unwrap();
@@ -186,11 +186,12 @@ fn a_profile_shows_every_kernel_on_every_thread() {
     for tid in [0, 1] {
         let named = |event: &&Value| event["ph"] == "M" && event["name"] == "thread_name" && event["tid"] == tid;
         assert_eq!(events.iter().filter(named).count(), 1);
-        for kernel in &kernels {
-            let same = kernels.iter().filter(|other| *other == kernel).count();
-            assert_eq!(complete(kernel, tid), 5 * same, "@{kernel} on thread {tid}");
-        }
         assert!(complete("barrier", tid) >= 5, "there are steps with barriers between");
+    }
+    // A small kernel runs on one thread, one of a group in as many chunks as there are.
+    for kernel in &kernels {
+        let same = kernels.iter().filter(|other| *other == kernel).count();
+        assert!(complete(kernel, 0) + complete(kernel, 1) >= 5 * same, "@{kernel}");
     }
     for event in events.iter().filter(|event| event["ph"] == "X") {
         let number = |name: &str| event[name].as_f64().unwrap_or_else(|| panic!("{name} is no number: {event}"));

@@ -97,7 +97,7 @@ impl Team<'_, '_> {
         if self.barrier.n() > 1 {
             let start = self.start();
             self.barrier.wait();
-            self.kept.recorder.record(None, start);
+            self.kept.recorder.record(None, true, start);
         }
     }
 
@@ -107,8 +107,13 @@ impl Team<'_, '_> {
     }
 
     /// Notes that this thread did its part of a step from `start` until now.
-    pub(super) fn record(&mut self, step: &Step, start: Option<Instant>) {
-        self.kept.recorder.record(Some(step), start);
+    fn record(&mut self, step: &Step, start: Option<Instant>) {
+        self.record_chunk(step, true, start);
+    }
+
+    /// Likewise, of a step that runs chunk by chunk: whether it begins with this one.
+    pub(super) fn record_chunk(&mut self, step: &Step, begins: bool, start: Option<Instant>) {
+        self.kept.recorder.record(Some(step), begins, start);
     }
 
     /// Whether a step has failed; the same for all threads between two barriers.

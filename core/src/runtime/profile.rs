@@ -7,7 +7,7 @@ use crate::runtime::analysis::{CostAnalysis, StepCost, StepKind};
 use crate::runtime::roofline::Machine;
 use serde::Serialize;
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// A time, from when to when.
@@ -19,7 +19,7 @@ pub(super) struct Recorder {
     pub(super) is_on: bool,
     /// A step by where it is in memory, as its number differs with the program that it is nested in; none for a
     /// barrier.
-    events: Vec<(Option<usize>, Times)>,
+    events: Vec<(Option<usize>, bool, Times)>,
 }
 
 impl Recorder {
@@ -28,10 +28,11 @@ impl Recorder {
         self.is_on.then(Instant::now)
     }
 
-    /// Notes what lasted from `start` until now: a step, or a wait at a barrier.
-    pub(super) fn record(&mut self, step: Option<&Step>, start: Option<Instant>) {
+    /// Notes what lasted from `start` until now: a step, or a wait at a barrier. A step that runs chunk by chunk
+    /// `begins` with its first chunk only.
+    pub(super) fn record(&mut self, step: Option<&Step>, begins: bool, start: Option<Instant>) {
         if let Some(start) = start {
-            self.events.push((step.map(address), (start, Instant::now())));
+            self.events.push((step.map(address), begins, (start, Instant::now())));
         }
     }
 
@@ -58,6 +59,8 @@ pub struct Span {
 pub struct Event {
     /// A step, by its number in [`Profile::steps`]; none is a wait for the other threads.
     pub step: Option<usize>,
+    /// Whether the step begins here; else this is another chunk of its rows.
+    pub begins: bool,
     /// When.
     pub span: Span,
 }
@@ -86,10 +89,10 @@ impl Profile {
         let origin = calls.iter().map(|(start, _)| *start).min();
         let since = |at: Instant| origin.map_or(Duration::ZERO, |origin| at.saturating_duration_since(origin));
         let span = |(start, end): Times| Span { start: since(start), end: since(end) };
-        let event = |(step, times): &(Option<usize>, Times)| {
+        let event = |(step, begins, times): &(Option<usize>, bool, Times)| {
             let step = step.map(|address| numbers.get(&address).copied());
             // A step of no program that is known would be a mistake; it is not shown as something else.
-            (step != Some(None)).then(|| Event { step: step.flatten(), span: span(*times) })
+            (step != Some(None)).then(|| Event { step: step.flatten(), begins: *begins, span: span(*times) })
         };
         Profile {
             steps: all.into_iter().map(|(_, cost)| cost).collect(),
@@ -106,7 +109,7 @@ impl Profile {
         for (tid, thread) in self.threads.iter().enumerate() {
             let name = json!({ "name": format!("thread {tid}") });
             events.push(json!({ "name": "thread_name", "ph": "M", "pid": pid, "tid": tid, "args": name }));
-            for Event { step, span } in thread {
+            for Event { step, span, .. } in thread {
                 let dur = micros(span.end.saturating_sub(span.start));
                 let step = step.map(|i| &self.steps[i]);
                 let name = step.map_or("barrier", |step| &step.name);
@@ -128,29 +131,30 @@ impl Profile {
     /// a branch has no line: its kernels have.
     pub fn table(&self, machine: &Machine) -> ProfileTable {
         let mut runs = vec![0; self.steps.len()];
-        // For each call, how long each step took from the first thread's begin to the last one's end.
+        // For each call, how long each step took of the thread that was at it longest.
         let mut times = vec![vec![0.0; self.calls.len()]; self.steps.len()];
         let mut barriers = vec![];
         for (call, span) in self.calls.iter().enumerate() {
             let within = |event: &&Event| event.span.start >= span.start && event.span.end <= span.end;
-            let mut found: BTreeMap<(usize, usize), Span> = BTreeMap::new();
+            let mut begun = vec![0; self.steps.len()];
             let mut waited = Duration::ZERO;
             for thread in &self.threads {
                 let mut turns = vec![0; self.steps.len()];
-                for Event { step, span } in thread.iter().filter(within) {
+                let mut own = vec![0.0; self.steps.len()];
+                for Event { step, begins, span } in thread.iter().filter(within) {
                     let Some(step) = *step else {
                         waited += span.end - span.start;
                         continue;
                     };
-                    let whole = found.entry((step, turns[step])).or_insert(*span);
-                    *whole = Span { start: whole.start.min(span.start), end: whole.end.max(span.end) };
-                    turns[step] += 1;
+                    own[step] += (span.end - span.start).as_secs_f64();
+                    turns[step] += usize::from(*begins);
+                }
+                for step in 0..self.steps.len() {
+                    begun[step] = turns[step].max(begun[step]);
+                    times[step][call] = own[step].max(times[step][call]);
                 }
             }
-            for ((step, _), span) in found {
-                runs[step] += 1;
-                times[step][call] += (span.end - span.start).as_secs_f64();
-            }
+            runs.iter_mut().zip(begun).for_each(|(runs, begun)| *runs += begun);
             barriers.push(waited.as_secs_f64() / self.threads.len() as f64);
         }
         let mut rows: Vec<ProfileRow> = vec![];

@@ -173,6 +173,7 @@ impl RowsWork {
         let first = n * thread / threads;
         let bounds: Vec<usize> =
             (first..=n * (thread + 1) / threads).map(|unit| self.unit_start(unit, offsets)).collect();
+        let mut is_first = true;
         for (i, rows) in bounds.windows(2).enumerate() {
             let unit = first + i;
             for partial in &self.partials {
@@ -191,9 +192,10 @@ impl RowsWork {
                         team.fail(error);
                         return;
                     }
-                    team.record(launch.step, began);
+                    team.record_chunk(launch.step, is_first, began);
                 }
                 start = end;
+                is_first = false;
             }
         }
     }

@@ -5,9 +5,12 @@
 
 pub mod guard;
 
-use gavotte_core::aval::Sizes;
+use gavotte_core::aval::{Dim, Sizes};
 use gavotte_core::codegen::portable::{Access, Scratch, TileKernel};
-use gavotte_core::kernel::Kernel;
+use gavotte_core::codegen::x86;
+use gavotte_core::device::HostArray;
+use gavotte_core::kernel::{Kernel, LoopKind};
+use gavotte_core::with_data;
 use guard::{Guarded, Side};
 use std::ops::Range;
 
@@ -62,7 +65,56 @@ pub trait KernelTarget: Sync {
 
 /// Every target that runs kernels on the host. A line here puts a target under the whole suite.
 pub fn kernel_targets() -> Vec<&'static dyn KernelTarget> {
-    vec![&Portable]
+    let mut targets: Vec<&'static dyn KernelTarget> = vec![&Portable];
+    if x86::is_available() {
+        targets.push(&Avx512);
+    }
+    targets
+}
+
+/// Machine code with AVX-512.
+struct Avx512;
+
+impl KernelTarget for Avx512 {
+    fn name(&self) -> &'static str {
+        "avx512"
+    }
+    // It has no f64, and of operations no division of integers, remainder, power, sine and cosine.
+    fn may_refuse(&self) -> f64 {
+        0.4
+    }
+    unsafe fn run(&self, call: &Call<'_>) -> Result<(), Refused> {
+        let kernel = call.kernel;
+        let partition = call.pieces.map(|pieces| pieces.axis).or(x86::Code::first_loop(kernel));
+        let code = x86::Code::new(kernel, partition, &vec![false; kernel.inputs.len()])
+            .map_err(|why| Refused::Unsupported(why.to_string()))?;
+        let pages = x86::Pages::new(std::iter::once(&code)).map_err(|why| Refused::Unsupported(why.to_string()))?;
+        let mut table = vec![0; x86::ARGS];
+        table.extend(call.inputs.iter().map(|input| *input as u64));
+        table.extend(call.outputs.iter().map(|output| *output as u64));
+        table.extend(code.sizes(call.sizes));
+        let size = |dim: &Dim| dim.at(call.sizes).as_usize().expect("every extent has a size");
+        if partition.is_some_and(|l| kernel.loops[l].kind != LoopKind::Row) {
+            for (output, (_, aval)) in call.outputs.iter().zip(&kernel.outputs) {
+                let identity = kernel.reduce.expect("a reduction").identity(aval.dtype);
+                let n = aval.shape.iter().map(size).product();
+                let one = HostArray::full(&[n], identity);
+                // SAFETY: the output has room for its elements by this function's contract.
+                with_data!(one.data(), xs => unsafe { std::ptr::copy_nonoverlapping(xs.as_ptr(), output.cast(), n) });
+            }
+        }
+        let whole = partition.map_or(0..1, |l| 0..size(&kernel.loops[l].extent));
+        let ranges = call.pieces.map_or(vec![whole], |pieces| pieces.ranges.clone());
+        for range in ranges.into_iter().filter(|range| !range.is_empty()) {
+            table[x86::BEGIN] = range.start as u64;
+            table[x86::END] = range.end as u64;
+            // SAFETY: the machine has the instructions, and the table holds valid arrays by this function's contract.
+            if !unsafe { pages.call(0, &mut table) } {
+                return Err(Refused::OutOfBounds);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The interpreter of tiles. Its units of work are cut in the proportions of the pieces.

@@ -6,7 +6,7 @@ use gavotte_core::runtime::{Machine, StepKind};
 use std::num::NonZeroUsize;
 
 #[test]
-fn the_kernels_of_a_outerare_recorded_in_every_turn() {
+fn the_kernels_of_a_loop_are_recorded_in_every_turn() {
     let threads = NonZeroUsize::new(2).unwrap();
     let sum = jit_with(
         |x: Array, xs: Array| scan(|sum: Array, x: Array| ((sum * 2f32 + x).exp(), ()), x, xs).0,
@@ -28,9 +28,11 @@ fn the_kernels_of_a_outerare_recorded_in_every_turn() {
     let outer = profile.steps.iter().position(|step| step.kind == StepKind::Turns(3)).expect("there is a loop");
     let inner = outer + 1;
     assert_eq!(profile.steps[inner].kind, StepKind::Kernel);
-    for events in &profile.threads {
+    for (thread, events) in profile.threads.iter().enumerate() {
         let of = |step: usize| events.iter().filter(move |event| event.step == Some(step));
-        assert_eq!((of(outer).count(), of(inner).count()), (2, 2 * 3));
+        assert_eq!(of(outer).count(), 2);
+        // What is small may run on the first thread alone.
+        assert!(of(inner).count() == 2 * 3 || thread > 0 && of(inner).count() == 0);
         assert!(events.iter().any(|event| event.step.is_none()), "threads wait for one another");
         let whole: Vec<_> = of(outer).collect();
         assert!(of(inner).all(|event| {
