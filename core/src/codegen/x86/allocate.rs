@@ -1,8 +1,8 @@
 //! Linear scan: a place for every virtual register (Poletto and Sarkar, *Linear scan register allocation*, TOPLAS 1999).
 //!
 //! A register lives from its first writing to its last reading; what is made before a loop and read or written within it
-//! lives to the loop's end. Where registers run out, the one that is used least, weighted by the loops around its uses,
-//! lives in memory for good. A constant that lives in memory is read from the function's pool, never stored.
+//! lives to the loop's end. Where registers run out, the one that is used least for its length of life, weighted by the loops
+//! around its uses, lives in memory for good. A constant that lives in memory is read from the function's pool, never stored.
 
 use super::lir::{Class, Function, Op, Reg};
 
@@ -135,6 +135,9 @@ fn intervals(f: &Function) -> Vec<Interval> {
         }
     }
     let mut intervals: Vec<Interval> = found.into_iter().flatten().collect();
+    for interval in &mut intervals {
+        interval.weight /= (interval.end - interval.start + 1) as f32;
+    }
     intervals.sort_by_key(|interval| (interval.start, interval.reg));
     intervals
 }
