@@ -23,6 +23,26 @@ impl Nest<'_> {
         }
         let is_weight = |s: &Scalar| !self.varies(s.0 as usize) && self.is_masked(*s, masked);
         self.compacted = [a, b].into_iter().find(is_weight);
+        if let Some(weight) = self.compacted {
+            self.listed = self.find_listed(weight);
+        }
+    }
+
+    /// Positions that each member reads to find its row: they are listed too, sixteen at a time.
+    fn find_listed(&self, weight: Scalar) -> Vec<Scalar> {
+        let innermost = self.layout.order.len();
+        let mut listed: Vec<Scalar> = vec![];
+        for (i, access) in self.accesses.iter().enumerate() {
+            let Some(access) = access.as_ref().filter(|_| self.wanted[i] && i != weight.0 as usize) else { continue };
+            for (s, ..) in &access.place.computed {
+                let at = s.0 as usize;
+                let is_load = matches!(self.kernel.body[at], Instr::Load(..)) && !self.varies(at);
+                if is_load && self.levels[at] == innermost && self.extents_of(*s) == 1 && !listed.contains(s) {
+                    listed.push(*s);
+                }
+            }
+        }
+        listed
     }
 
     /// Whether a scalar is 0 where a mask says so.
@@ -42,12 +62,13 @@ impl Nest<'_> {
         (i, end): (Reg, Reg),
         scope: &mut Scope,
     ) -> Result<(), Unsupported> {
-        // Positions, then weights; a whole vector may be written behind the last of each.
-        let list = self.f.stack.max(64);
+        // Members, their weights, their rows; a whole vector may be written behind the last of each.
+        let start = self.f.stack.max(64);
         let bytes = (BLOCK + LANES) * 4;
-        self.f.stack = list + 2 * bytes;
-        let positions = self.f.int(Op::StackAddr, &[], list as i64);
-        let weights = self.f.int(Op::StackAddr, &[], (list + bytes) as i64);
+        let listed = self.listed.clone();
+        self.f.stack = start + (2 + listed.len()) * bytes;
+        let lists: Vec<Reg> =
+            (0..2 + listed.len()).map(|i| self.f.int(Op::StackAddr, &[], (start + i * bytes) as i64)).collect();
         let stop = self.f.int(Op::Mov, &[i], 0);
         let step = self.f.int(Op::Imm, &[], BLOCK as i64);
         // Blocks of members.
@@ -62,7 +83,7 @@ impl Nest<'_> {
             let mut listing = block.clone();
             listing.indices[l] = Some(at);
             nest.turns(at, stop, 1, |nest| {
-                nest.list(weight, l, at, stop, (kept, positions, weights), &mut listing)?;
+                nest.list(weight, l, (at, stop, kept), &lists, &mut listing)?;
                 nest.f.update(at, Op::AddImm, &[at], None, LANES as i64 - 1);
                 Ok(())
             })?;
@@ -71,8 +92,12 @@ impl Nest<'_> {
             let k = nest.f.int(Op::Mov, &[k], 0);
             nest.turns(k, kept, 1, |nest| {
                 let entry = |base| Mem { base, index: Some((k, 4)), disp: 0 };
-                let member = nest.f.load(Class::Int, Op::LoadI32, entry(positions), None);
-                let value = nest.f.load(Class::Vec, Op::Bcst, entry(weights), None);
+                let member = nest.f.load(Class::Int, Op::LoadI32, entry(lists[0]), None);
+                let value = nest.f.load(Class::Vec, Op::Bcst, entry(lists[1]), None);
+                for (scalar, list) in listed.iter().zip(&lists[2..]) {
+                    let row = nest.f.load(Class::Int, Op::LoadI32, entry(*list), None);
+                    block.set_checked(*scalar, row);
+                }
                 block.indices[l] = Some(member);
                 block.set(weight, value);
                 nest.level(level + 1, &mut block)
@@ -88,9 +113,8 @@ impl Nest<'_> {
         &mut self,
         weight: Scalar,
         l: usize,
-        at: Reg,
-        stop: Reg,
-        (kept, positions, weights): (Reg, Reg, Reg),
+        (at, stop, kept): (Reg, Reg, Reg),
+        lists: &[Reg],
         scope: &mut Scope,
     ) -> Result<(), Unsupported> {
         let left = self.f.int(Op::Sub, &[stop, at], 0);
@@ -103,19 +127,24 @@ impl Nest<'_> {
         let lanes = Layout { lanes: vec![], width: 1, packed, vectors: 1, ..self.layout.clone() };
         let rows = std::mem::replace(&mut self.layout, lanes);
         self.analyse_lanes();
-        let value = self.value(weight, 0, scope);
+        let values: Result<Vec<Reg>, Unsupported> =
+            std::iter::once(&weight).chain(&self.listed.clone()).map(|s| self.value(*s, 0, scope)).collect();
         self.layout = rows;
         self.analyse_lanes();
-        let value = value?;
+        let values = values?;
+        let value = values[0];
         let zero = self.f.bits(0);
         let differs = self.f.mask(Op::CmpF(Pred::Ne), &[value, zero]);
         let counts = self.f.mask(Op::MaskAnd, &[differs, mask]);
         let first = self.f.vec(Op::Splat, &[at]);
         let numbers = self.f.table(std::array::from_fn(|lane| lane as i32));
         let members = self.f.vec(Op::AddI, &[first, numbers]);
+        for (scalar, x) in self.listed.clone().iter().zip(&values[1..]) {
+            self.check_listed(*scalar, *x, counts)?;
+        }
         let entry = |base| Mem { base, index: Some((kept, 4)), disp: 0 };
         // Compressed in a register and stored whole: a compressing store is slow on some machines.
-        for (list, x) in [(positions, members), (weights, value)] {
+        for (list, x) in lists.iter().copied().zip(std::iter::once(members).chain(values)) {
             let dense = self.f.compress(counts, x);
             self.f.store(Op::Store, entry(list), dense, None);
         }

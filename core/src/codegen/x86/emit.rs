@@ -428,6 +428,20 @@ impl Emit<'_> {
                 let i = Instruction::with2(Code::EVEX_Vpcompressd_zmmm512_k1z_zmm, d, a)?;
                 self.with_mask(i, mask, true)?;
             }
+            Op::Perm2 => {
+                // The machine overwrites the numbers.
+                let numbers = self.read(inst.srcs[0], VEC_SCRATCH[0])?;
+                let a = self.read(inst.srcs[1], VEC_SCRATCH[1])?;
+                let b = self.read(inst.srcs[2], VEC_SCRATCH[2])?;
+                let target = if d == a || d == b { VEC_SCRATCH[0] } else { d };
+                if target != numbers {
+                    self.add(Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, target, numbers)?)?;
+                }
+                self.add(Instruction::with3(Code::EVEX_Vpermi2d_zmm_k1z_zmm_zmmm512b32, target, a, b)?)?;
+                if target != d {
+                    self.add(Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, d, target)?)?;
+                }
+            }
             Op::Gather => self.gather(inst, d, mask)?,
             Op::GatherBytes => self.gather_bytes(inst, d, mask)?,
             _ => self.arithmetic(inst, d, mask)?,

@@ -141,6 +141,8 @@ pub(super) enum Op {
     CvtToU,
     /// Lanes of the second operand, by the numbers in the first.
     Perm,
+    /// Lanes of the second and the third operand, by the numbers in the first: those from 16 on are the third's.
+    Perm2,
     /// The second operand where the mask has a bit, else the first.
     Blend,
     /// The lanes of the mask, one behind the other.

@@ -16,6 +16,8 @@ mod lir;
 mod math;
 mod nest;
 mod pages;
+#[cfg(test)]
+mod tests;
 
 pub use pages::Pages;
 

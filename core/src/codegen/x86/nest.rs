@@ -31,10 +31,10 @@ enum Stride {
 type Sum = (u32, Vec<(u32, Stride)>);
 
 /// A load, prepared.
-struct Access {
+pub(super) struct Access {
     input: usize,
     size: i64,
-    place: Place,
+    pub(super) place: Place,
     /// Loops that are not lanes, outermost first, with the level at which each index is known.
     strides: Vec<(usize, usize, Stride)>,
     /// Bytes in front.
@@ -64,6 +64,11 @@ impl Scope {
     pub(super) fn set(&mut self, scalar: Scalar, value: Reg) {
         self.vecs.insert((scalar.0, 0), value);
     }
+
+    /// Gives a position that is known to be in bounds its value.
+    pub(super) fn set_checked(&mut self, scalar: Scalar, value: Reg) {
+        self.ints.insert(scalar.0, value);
+    }
 }
 
 pub(super) struct Nest<'a> {
@@ -76,17 +81,19 @@ pub(super) struct Nest<'a> {
     /// The loops and the scalars that each scalar depends on.
     depends: Vec<(Vec<usize>, Vec<Scalar>)>,
     /// For each scalar: its level, whether it differs by lane, by turn of the packed loop.
-    levels: Vec<usize>,
+    pub(super) levels: Vec<usize>,
     by_lane: Vec<bool>,
     by_turn: Vec<bool>,
-    wanted: Vec<bool>,
-    accesses: Vec<Option<Access>>,
+    pub(super) wanted: Vec<bool>,
+    pub(super) accesses: Vec<Option<Access>>,
     /// Results that are sums of products: the product is not rounded.
     pub(super) fused: Vec<Option<(Scalar, Scalar)>>,
     /// One for each result and vector.
     sums: Vec<Vec<Reg>>,
     /// The factor of a sum of products whose zeros are left out.
     pub(super) compacted: Option<Scalar>,
+    /// Positions that are listed with it.
+    pub(super) listed: Vec<Scalar>,
     end_label: Label,
 }
 
@@ -115,6 +122,7 @@ pub(super) fn build(
         fused: vec![],
         sums: vec![],
         compacted: None,
+        listed: vec![],
         end_label,
     };
     nest.check_types()?;
@@ -839,7 +847,7 @@ impl Nest<'_> {
         Ok(reg)
     }
 
-    fn extents_of(&self, scalar: Scalar) -> usize {
+    pub(super) fn extents_of(&self, scalar: Scalar) -> usize {
         let mut extents: Vec<&Dim> = vec![];
         for access in self.accesses.iter().flatten() {
             for (s, _, extent) in &access.place.computed {
@@ -894,7 +902,7 @@ impl Nest<'_> {
                 let mut at = if moving.is_empty() { None } else { Some(self.lane_offsets(v, &moving)?) };
                 for (scalar, stride, extent) in computed {
                     let position = self.value(scalar, v, scope)?;
-                    self.check_lanes(position, &extent, mask, scope)?;
+                    self.check_lanes(position, &extent, mask)?;
                     let term = match stride.as_number() {
                         Some(1) => position,
                         Some(n) => {
@@ -970,13 +978,15 @@ impl Nest<'_> {
         scope.mask.filter(|_| self.layout.packed.is_some() || self.layout.active(0) < LANES)
     }
 
-    fn check_lanes(
-        &mut self,
-        position: Reg,
-        extent: &Dim,
-        mask: Option<Reg>,
-        _scope: &mut Scope,
-    ) -> Result<(), Unsupported> {
+    /// Checks a listed position, in the lanes of a mask, against the one axis that it is used for.
+    pub(super) fn check_listed(&mut self, scalar: Scalar, position: Reg, mask: Reg) -> Result<(), Unsupported> {
+        let computed = self.accesses.iter().flatten().flat_map(|access| &access.place.computed);
+        let extent = computed.filter(|(s, ..)| *s == scalar).map(|(_, _, extent)| extent.clone()).next();
+        let extent = extent.ok_or_else(|| Unsupported("a listed position that is not used".into()))?;
+        self.check_lanes(position, &extent, Some(mask))
+    }
+
+    fn check_lanes(&mut self, position: Reg, extent: &Dim, mask: Option<Reg>) -> Result<(), Unsupported> {
         let size = self.size(extent);
         let splat = self.f.vec(Op::Splat, &[size]);
         let imm = self.check_imm(extent);
@@ -1105,6 +1115,11 @@ impl Nest<'_> {
                 }
                 sums.truncate(1);
             }
+            if self.layout.group > 1 && sums.len().is_power_of_two() && sums.len() <= self.layout.group {
+                let dense = self.fold_groups(k, sums);
+                self.store_dense(k, dense, scope)?;
+                continue;
+            }
             if self.layout.group > 1 {
                 for sum in &sums {
                     let mut half = self.layout.group / 2;
@@ -1117,6 +1132,51 @@ impl Nest<'_> {
             }
             self.store_sum(k, &sums, scope)?;
         }
+        Ok(())
+    }
+
+    /// Combines the groups of all vectors, half by half and two vectors at a time: the results stand side by side.
+    fn fold_groups(&mut self, k: usize, mut sums: Vec<Reg>) -> Reg {
+        let mut group = self.layout.group;
+        while group > 1 {
+            let half = group / 2;
+            // The lower or the upper halves of all groups, one behind the other.
+            let halves = |upper: usize| -> [i32; LANES] {
+                std::array::from_fn(|lane| (lane / half * group + lane % half + upper * half) as i32)
+            };
+            let pairs: Vec<(Reg, Option<Reg>)> = sums.chunks(2).map(|pair| (pair[0], pair.get(1).copied())).collect();
+            sums = pairs
+                .into_iter()
+                .map(|(a, b)| {
+                    let mut side = |upper: usize| {
+                        let numbers = halves(upper);
+                        match b {
+                            Some(b) => {
+                                let numbers = self.f.table(numbers);
+                                self.f.vec(Op::Perm2, &[numbers, a, b])
+                            }
+                            None => {
+                                let numbers = self.f.table(numbers.map(|n| n % LANES as i32));
+                                self.f.vec(Op::Perm, &[numbers, a])
+                            }
+                        }
+                    };
+                    let (low, high) = (side(0), side(1));
+                    self.add_to(k, low, high, None);
+                    low
+                })
+                .collect();
+            group = half;
+        }
+        sums[0]
+    }
+
+    /// Stores results that stand side by side in one vector.
+    fn store_dense(&mut self, k: usize, results: Reg, scope: &mut Scope) -> Result<(), Unsupported> {
+        let mem = self.output(k, scope);
+        let n = self.layout.width / self.layout.group;
+        let mask = (n < LANES).then(|| self.f.lanes(((1u32 << n) - 1) as u16));
+        self.f.store(Op::Store, mem, results, mask);
         Ok(())
     }
 
