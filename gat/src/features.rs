@@ -35,7 +35,7 @@ impl SparseFeatures {
             .collect();
         Ok(SparseFeatures {
             values: Array::new(&[values.len()], values.clone()).astype(dtype),
-            rows: Segments::new(&rows, *n_rows)?,
+            rows: Segments::sorted(&rows, *n_rows)?,
             columns: Segments::new(columns, *n_cols)?,
         })
     }

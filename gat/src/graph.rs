@@ -40,7 +40,7 @@ impl Graph {
                 receivers[at + 1]
             )));
         }
-        Ok(Graph { senders: Segments::new(senders, n_node)?, receivers: Segments::new(receivers, n_node)? })
+        Ok(Graph { senders: Segments::new(senders, n_node)?, receivers: Segments::sorted(receivers, n_node)? })
     }
 
     /// The same graph whose sizes are symbols: compiled functions then serve every number of nodes and edges.

@@ -32,8 +32,9 @@ pub struct Segments {
     pub ids: Array,
     /// Where in `order` the members of each segment begin, and where the last ends: `i32[n+1]`.
     pub offsets: Array,
-    /// The members, segment by segment: `i32[e]`. `None` where `ids` never fall: the members then stand in order as
-    /// they are. It is part of the structure, so compiled functions know it and read members without looking them up.
+    /// The members, segment by segment: `i32[e]`. `None` where they stand in order as they are, as
+    /// [`sorted`](Segments::sorted) says. That is part of the structure: compiled functions know it, and read members
+    /// without looking them up.
     pub order: Option<Array>,
 }
 
@@ -59,8 +60,23 @@ impl Segments {
         for segment in 0..n {
             offsets[segment + 1] += offsets[segment];
         }
-        let order = (!ids.is_sorted()).then(|| Array::new(&[ids.len()], grouped(ids, &offsets)));
+        let order = Some(Array::new(&[ids.len()], grouped(ids, &offsets)));
         Ok(Segments { ids: Array::new(&[ids.len()], ids.to_vec()), offsets: Array::new(&[n + 1], offsets), order })
+    }
+
+    /// The same for ids that never fall: members need no order then, and what is compiled for them reads memory front
+    /// to back. Its structure is not that of [`new`](Segments::new), which serves ids of every order.
+    ///
+    /// # Errors
+    /// If an id is less than the one before it; else as [`new`](Segments::new).
+    pub fn sorted(ids: &[i32], n: usize) -> Result<Segments, Error> {
+        if let Some(at) = ids.windows(2).position(|pair| pair[0] > pair[1]) {
+            let (a, b) = (ids[at], ids[at + 1]);
+            return Err(Error::Type(format!(
+                "segments: id {a} at position {at} is followed by {b}: sort the ids, or take `Segments::new`"
+            )));
+        }
+        Ok(Segments { order: None, ..Segments::new(ids, n)? })
     }
 
     /// Declares that there are `n` segments and `e` members, both symbols: `jit` then traces once for every graph.
@@ -214,9 +230,13 @@ mod tests {
 
     #[test]
     fn ids_that_never_fall_need_no_order() {
-        let rising = Segments::new(&[0, 2, 2, 3], 4).unwrap_or_else(|error| panic!("{error}"));
+        let rising = Segments::sorted(&[0, 2, 2, 3], 4).unwrap_or_else(|error| panic!("{error}"));
         assert!(rising.order.is_none());
-        let by_hand = Segments { order: Some(Array::new(&[4], vec![0, 1, 2, 3])), ..rising.clone() };
+        let error = Segments::sorted(&[0, 2, 1], 4).expect_err("they fall").to_string();
+        assert!(error.contains("id 2 at position 1 is followed by 1"), "{error}");
+        // Ids that happen to rise have the structure of all others, so that one compiled function serves both.
+        let by_hand = Segments::new(&[0, 2, 2, 3], 4).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(by_hand.clone().flatten().0, five().flatten().0);
         assert_ne!(rising.flatten().0, by_hand.flatten().0, "compiled functions tell them apart");
         let data = Array::new(&[4, 2], (0..8).map(|i| i as f32).collect());
         assert_eq!(rising.sum(&data).to_vec::<f32>(), [0.0, 1.0, 0.0, 0.0, 6.0, 8.0, 6.0, 7.0]);
