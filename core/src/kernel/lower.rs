@@ -164,6 +164,9 @@ struct Lowering<'a> {
     seen: Vec<(Var, Vec<Index>, Scalar)>,
     unique: HashMap<String, Scalar>,
     reduce: Option<(ReduceOp, Scalar)>,
+    /// The list of segments of which a loop goes through each segment's members in order, that loop, and the loop over
+    /// the segments.
+    own: Option<(Var, usize, usize)>,
 }
 
 /// What one equation's rule sees: the shared state, its equation, and the element that is wanted.
@@ -191,6 +194,7 @@ impl<'a> Lowering<'a> {
             seen: vec![],
             unique: HashMap::new(),
             reduce: None,
+            own: None,
         }
     }
 
@@ -269,6 +273,13 @@ impl<'a> Lowering<'a> {
         let shape = &self.avals[var.index()].shape;
         debug_assert_eq!(shape.len(), index.len(), "a position for each axis of {var}");
         let index: Vec<Index> = index.iter().zip(shape).map(|(at, extent)| self.in_loops(at, extent)).collect();
+        if let Some((ids, member, segment)) = self.own
+            && self.fusion.memory(var) == ids
+            && index == [loop_index(member)]
+        {
+            // The segment of a segment's own member is the segment at hand.
+            return Ok(self.push(Instr::Position(loop_index(segment))));
+        }
         if self.fusion.place(var) != Place::Inline {
             let input = self.input(var);
             return Ok(self.push(Instr::Load(input, index)));
@@ -418,7 +429,13 @@ impl Lower for Rule<'_, '_> {
         let position = loop_index(self.lowering.loops.len() - 1);
         let member = Index::Value(self.read(order, &[position])?);
         // An order that counts is computed here, and leads back to the loop.
-        Ok(self.lowering.in_loops(&member, &extent))
+        let member = self.lowering.in_loops(&member, &extent);
+        let ids = self.eqn.prim.segments().and_then(|[ids, ..]| self.eqn.ins[ids].var());
+        if let (Index::Affine { .. }, Some(ids)) = (&member, ids) {
+            let loops = (self.lowering.loops.len() - 1, row as usize);
+            self.lowering.own = Some((self.lowering.fusion.memory(ids), loops.0, loops.1));
+        }
+        Ok(member)
     }
 
     fn reduce(&mut self, op: ReduceOp, value: Scalar) -> Result<Scalar, Unsupported> {

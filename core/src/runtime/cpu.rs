@@ -5,6 +5,7 @@ use crate::codegen::x86::Pages;
 use crate::error::Error;
 use crate::ir::Location;
 use crate::kernel::{Kernel, Step};
+use crate::runtime::executable::Line;
 use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{Buffers, Plan, Work};
 use crate::runtime::profile::Recorder;
@@ -32,7 +33,8 @@ impl Frame {
     /// The plan's arrays for arguments, constants and results that begin at these places.
     pub(super) fn new(plan: &Plan, args: &[*mut u8], consts: &[*mut u8], outs: &[*mut u8], arena: *mut u8) -> Frame {
         let place = |buffer: &Option<Buffers>| match buffer {
-            None => std::ptr::null_mut(),
+            // A thread places the chunk at hand by itself.
+            None | Some(Buffers::Chunk(_)) => std::ptr::null_mut(),
             Some(Buffers::Arena(at)) => arena.wrapping_add(*at),
             Some(Buffers::Out(i)) => outs[*i],
             Some(Buffers::Const(i)) => consts[*i],
@@ -53,6 +55,8 @@ pub(super) type Lane = Padded<Mutex<Kept>>;
 #[derive(Default)]
 pub(super) struct Kept {
     scratch: Scratch,
+    /// Arrays of the chunk of rows at hand.
+    pub(super) chunk: Vec<Line>,
     pub(super) recorder: Recorder,
 }
 
@@ -68,7 +72,7 @@ pub(super) struct Team<'t, 's> {
     thread: usize,
     barrier: &'t Barrier,
     shared: &'t Shared<'t>,
-    kept: &'s mut Kept,
+    pub(super) kept: &'s mut Kept,
 }
 
 impl Team<'_, '_> {
@@ -174,7 +178,7 @@ pub(super) unsafe fn run_steps(steps: &[Step], plan: &Plan, frame: &Frame, team:
             }
             GroupWork::Rows(rows) => {
                 // SAFETY: as above.
-                unsafe { rows.run(steps, &plan.work, frame, team) };
+                unsafe { rows.run(steps, plan, frame, team) };
                 team.wait();
                 if rows.has_partials() {
                     if team.is_first() {

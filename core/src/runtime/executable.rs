@@ -102,7 +102,12 @@ struct State {
 /// A piece of the arena.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([u8; ALIGN]);
+pub(super) struct Line([u8; ALIGN]);
+
+impl Line {
+    /// One that holds nothing yet.
+    pub(super) const EMPTY: Line = Line([0; ALIGN]);
+}
 
 impl Executable {
     /// Optimises, fuses and lowers a program. `consts` are the values of its captured constants.
@@ -264,7 +269,7 @@ impl Executable {
         };
         let lines = (plan.arena_bytes + plan.partial_bytes).div_ceil(ALIGN) + 1;
         if arena.len() < lines {
-            *arena = vec![Line([0; ALIGN]); lines];
+            *arena = vec![Line::EMPTY; lines];
         }
         lanes.resize_with(self.threads.get(), Lane::default);
         for lane in lanes.iter() {

@@ -27,6 +27,8 @@ pub enum Buffers {
     Arena(usize),
     /// The memory of a result, by number.
     Out(usize),
+    /// A thread's own memory for the chunk of rows at hand: array `k` of its group's.
+    Chunk(usize),
 }
 
 /// One array of the plan.
@@ -119,7 +121,15 @@ impl Plan {
         };
         let partial = |work: &Work| if let Work::Tiles(tiles) = work { tiles.partial_bytes() } else { 0 };
         plan.partial_bytes = plan.work.iter().map(partial).max().unwrap_or(0);
-        plan.groups = groups.iter().map(|group| GroupWork::new(group, steps, &plan.work, sizes)).collect();
+        let new_group = |group| GroupWork::new(group, steps, &plan.work, &avals, sizes);
+        plan.groups = groups.iter().map(new_group).collect();
+        for group in &plan.groups {
+            if let GroupWork::Rows(rows) = group {
+                for (k, var) in rows.local_vars().enumerate() {
+                    plan.buffers[var.index()] = Some(Buffers::Chunk(k));
+                }
+            }
+        }
         let of_groups = plan.groups.iter().map(GroupWork::partial_bytes).max().unwrap_or(0);
         plan.partial_bytes = plan.partial_bytes.max(of_groups);
         plan.place(program, fusion, steps, &avals);
@@ -163,12 +173,14 @@ impl Plan {
                 let aval = avals[var.index()].clone();
                 let bytes = bytes_of(&aval);
                 let last = together[last_reads[var.index()].unwrap_or(step)].end - 1;
-                let buffer = match out_of[var.index()] {
-                    Some(out) => {
+                let chunk = self.buffers[var.index()].filter(|buffer| matches!(buffer, Buffers::Chunk(_)));
+                let buffer = match (out_of[var.index()], chunk) {
+                    (_, Some(chunk)) => chunk,
+                    (Some(out), None) => {
                         self.out_bytes += bytes;
                         Buffers::Out(out)
                     }
-                    None => {
+                    (None, None) => {
                         let place = self.take(&mut free, bytes);
                         live.push((last, place, bytes));
                         Buffers::Arena(place)
@@ -414,6 +426,7 @@ impl fmt::Display for Shown<'_> {
                 },
                 Buffers::Arg(i) => format!("argument {i}"),
                 Buffers::Const(i) => format!("constant {i}"),
+                Buffers::Chunk(_) => "of each thread, a chunk of rows at a time".into(),
             };
             writeln!(
                 f,

@@ -11,8 +11,10 @@ use crate::error::Error;
 use crate::ir::{Location, ReduceOp, Var};
 use crate::kernel::{Group, Kernel, Part, Space, Step};
 use crate::runtime::cpu::{Frame, Team};
+use crate::runtime::executable::Line;
 use crate::runtime::machine::MachineWork;
-use crate::runtime::plan::{Work, bytes_of};
+use crate::runtime::plan::{ALIGN, Buffers, Plan, Work, bytes_of};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Into how many units rows are cut, at most.
@@ -61,20 +63,32 @@ pub(super) struct RowsWork {
     members: Option<(Var, usize)>,
     parts: Vec<Part>,
     partials: Vec<Partial>,
+    locals: Vec<Local>,
+}
+
+/// An array of which each thread keeps the rows, or the members, of the chunk at hand only.
+#[derive(Debug)]
+struct Local {
+    var: Var,
+    by_member: bool,
+    /// Bytes of one row, or of one member.
+    bytes: usize,
 }
 
 impl GroupWork {
     /// How a group runs: through its rows where all its kernels are machine code.
-    pub(super) fn new(group: &Group, steps: &[Step], work: &[Work], sizes: &Sizes) -> GroupWork {
+    pub(super) fn new(group: &Group, steps: &[Step], work: &[Work], avals: &[Aval], sizes: &Sizes) -> GroupWork {
         let all = group.steps.clone();
         let is_code = work[all.clone()].iter().all(|work| matches!(work, Work::Machine(_)));
         match &group.space {
             Space::Serial if all.clone().all(|i| matches!(work[i], Work::Machine(_))) => GroupWork::Serial(all),
-            Space::Rows { extent, members, parts, .. } if is_code => {
+            Space::Rows { extent, members, parts, local } if is_code => {
                 let rows = extent.at(sizes).as_usize().unwrap_or(0);
                 let members = members.as_ref().map(|m| (m.offsets, m.extent.at(sizes).as_usize().unwrap_or(0)));
-                let mut rows_work = RowsWork { steps: all, rows, members, parts: parts.clone(), partials: vec![] };
+                let (partials, locals) = (vec![], vec![]);
+                let mut rows_work = RowsWork { steps: all, rows, members, parts: parts.clone(), partials, locals };
                 rows_work.find_partials(steps, sizes);
+                rows_work.find_locals(steps, local, avals);
                 GroupWork::Rows(Box::new(rows_work))
             }
             _ => GroupWork::Each(all),
@@ -103,6 +117,22 @@ impl RowsWork {
                 at += bytes * self.n_unit();
             }
         }
+    }
+
+    fn find_locals(&mut self, steps: &[Step], local: &[Var], avals: &[Aval]) {
+        for (step, part) in steps[self.steps.clone()].iter().zip(&self.parts) {
+            for var in step.writes().into_iter().filter(|var| local.contains(var)) {
+                let aval = &avals[var.index()];
+                let row: usize = aval.shape[1..].iter().filter_map(|dim| dim.as_usize()).product();
+                let bytes = row * aval.dtype.size();
+                self.locals.push(Local { var, by_member: *part == Part::Member, bytes });
+            }
+        }
+    }
+
+    /// The arrays that threads keep chunk by chunk, by number.
+    pub(super) fn local_vars(&self) -> impl Iterator<Item = Var> + '_ {
+        self.locals.iter().map(|local| local.var)
     }
 
     /// How a step goes over the rows.
@@ -145,7 +175,8 @@ impl RowsWork {
     ///
     /// # Safety
     /// As [`cpu::run_steps`](super::cpu::run_steps): valid memory for all that the steps read and write.
-    pub(super) unsafe fn run(&self, steps: &[Step], work: &[Work], frame: &Frame, team: &mut Team<'_, '_>) {
+    pub(super) unsafe fn run(&self, steps: &[Step], plan: &Plan, frame: &Frame, team: &mut Team<'_, '_>) {
+        let work = &plan.work;
         let offsets = self.members.map(|(var, _)| {
             let from = frame.pointers[var.index()].cast_const().cast::<i32>();
             // SAFETY: the group's offsets hold one `i32` more than there are rows.
@@ -162,8 +193,14 @@ impl RowsWork {
             .filter_map(|((step, work), part)| match (step, work) {
                 (Step::Kernel(kernel, location), Work::Machine(work)) => {
                     let arrays = kernel.inputs.iter().chain(&kernel.outputs);
+                    let locals =
+                        arrays.clone().enumerate().filter_map(|(i, (var, _))| match plan.buffers[var.index()] {
+                            Some(Buffers::Chunk(k)) => Some((i, k)),
+                            _ => None,
+                        });
+                    let locals = locals.collect();
                     let table = work.table(arrays.map(|(var, _)| frame.pointers[var.index()]));
-                    Some(Launch { step, kernel, location: *location, work, part: *part, table })
+                    Some(Launch { step, kernel, location: *location, work, part: *part, table, locals })
                 }
                 _ => None,
             })
@@ -185,7 +222,11 @@ impl RowsWork {
             let mut start = rows[0];
             while start < rows[1] {
                 let end = self.chunk_end(start, rows[1], offsets);
+                let places = self.place_chunk(start..end, offsets, team);
                 for launch in &mut launches {
+                    for (i, k) in &launch.locals {
+                        MachineWork::set_array(&mut launch.table, *i, places[*k]);
+                    }
                     let began = team.start();
                     // SAFETY: by this function's contract; units share no rows.
                     if let Err(error) = unsafe { launch.run(start..end, offsets, team) } {
@@ -198,6 +239,35 @@ impl RowsWork {
                 is_first = false;
             }
         }
+    }
+
+    /// Where the rows of each local array would begin, had its thread all of them: those at hand are in its memory.
+    fn place_chunk(
+        &self,
+        rows: Range<usize>,
+        offsets: Option<&[i32]>,
+        team: &mut Team<'_, '_>,
+    ) -> SmallVec<[*mut u8; 8]> {
+        let members = offsets.map_or(0..0, |offsets| offsets[rows.start] as usize..offsets[rows.end] as usize);
+        let range = |local: &Local| if local.by_member { &members } else { &rows };
+        let mut end = 0;
+        let starts: SmallVec<[usize; 8]> = self
+            .locals
+            .iter()
+            .map(|local| {
+                let start = end;
+                end += (range(local).len() * local.bytes).next_multiple_of(ALIGN);
+                start
+            })
+            .collect();
+        let lines = end / ALIGN;
+        if team.kept.chunk.len() < lines {
+            team.kept.chunk.resize(lines, Line::EMPTY);
+        }
+        let memory = team.kept.chunk.as_mut_ptr().cast::<u8>();
+        let place =
+            |(local, start): (&Local, usize)| memory.wrapping_add(start).wrapping_sub(range(local).start * local.bytes);
+        self.locals.iter().zip(starts).map(place).collect()
     }
 
     /// Members must be all there, row by row.
@@ -241,6 +311,8 @@ struct Launch<'a> {
     work: &'a MachineWork,
     part: Part,
     table: Vec<u64>,
+    /// Arrays by number, inputs and outputs counted together, that are in the chunk: local arrays, by number.
+    locals: Vec<(usize, usize)>,
 }
 
 impl Launch<'_> {

@@ -409,6 +409,11 @@ impl Emit<'_> {
                 let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
                 self.add(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, low_half(a))?)?;
             }
+            Op::LoadInto => {
+                let at = self.mem(inst.mem.expect("a load has a place"))?;
+                let i = Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, d, at)?;
+                self.with_mask(i, mask, false)?;
+            }
             Op::Load | Op::LoadBytes | Op::Bcst => {
                 let code = match inst.op {
                     Op::Load => Code::EVEX_Vmovups_zmm_k1z_zmmm512,
@@ -495,7 +500,6 @@ impl Emit<'_> {
             Op::CvtToI => one(Code::EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae),
             Op::CvtToU => one(Code::EVEX_Vcvttps2udq_zmm_k1z_zmmm512b32_sae),
             Op::FloorF => (Code::EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae, Some(9)),
-            Op::ShlImm => (Code::EVEX_Vpslld_zmm_k1z_zmmm512b32_imm8, Some(inst.imm as i32)),
             Op::SarImm => (Code::EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8, Some(inst.imm as i32)),
             Op::RolImm => (Code::EVEX_Vprold_zmm_k1z_zmmm512b32_imm8, Some(inst.imm as i32)),
             _ => {
@@ -503,6 +507,7 @@ impl Emit<'_> {
                     Op::AddF => Code::EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er,
                     Op::SubF => Code::EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er,
                     Op::MulF => Code::EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er,
+                    Op::ScaleF => Code::EVEX_Vscalefps_zmm_k1z_zmm_zmmm512b32_er,
                     Op::DivF => Code::EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er,
                     Op::MaxF => Code::EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae,
                     Op::MinF => Code::EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae,

@@ -122,6 +122,15 @@ impl Layout {
         Some((0..self.active(v)).map(offset).collect())
     }
 
+    /// Whether a vector holds a few rows of several elements, each contiguous but for where it begins.
+    pub(super) fn reads_rows_by_turn(&self, terms: &[(usize, Dim)]) -> bool {
+        let Some(packed) = self.packed else { return false };
+        let few = packed.turns <= 4 && self.width >= 4;
+        let moves = terms.iter().any(|(l, _)| *l == packed.number);
+        let lanes = self.offsets(0, terms);
+        few && !moves && lanes.is_some_and(|at| at.iter().enumerate().all(|(i, at)| *at == (i % self.width) as i64))
+    }
+
     /// How the lanes of vector `v` lie; `None` where that is known only when the kernel runs.
     pub(super) fn pattern(&self, v: usize, terms: &[(usize, Dim)]) -> Option<Pattern> {
         let moves = |l: &usize| self.is_lane(*l) || self.is_packed(*l);
@@ -313,8 +322,10 @@ fn cost(kernel: &Kernel, partition: Option<usize>, layout: &Layout) -> f64 {
         varies.push(scattered || place.terms.iter().any(|(l, _)| moves(*l)));
         let in_loop = place.terms.iter().any(|(l, _)| *l >= n_row) || !place.computed.is_empty();
         let weight = if kernel.reduce.is_some() && !in_loop { 0.2 } else { 1.0 };
+        let by_turn = layout.reads_rows_by_turn(&place.terms) && place.computed.len() == 1;
         loads += weight
             * match layout.pattern(0, &place.terms) {
+                _ if scattered && by_turn => 3.0 * layout.packed.map_or(1.0, |packed| packed.turns as f64),
                 _ if scattered => GATHER,
                 Some(Pattern::Same | Pattern::Contiguous(_)) => 1.0 + place.computed.len() as f64,
                 Some(Pattern::Near(..)) => 2.0 + place.computed.len() as f64,

@@ -97,6 +97,8 @@ pub(super) enum Op {
     Table,
     Splat,
     Load,
+    /// Reads the lanes of the mask; the others stay.
+    LoadInto,
     LoadBytes,
     Bcst,
     BcstByte,
@@ -118,6 +120,8 @@ pub(super) enum Op {
     MinF,
     SqrtF,
     FloorF,
+    /// `a · 2^⌊b⌋`, rounded once.
+    ScaleF,
     /// `result += a · b`, rounded once.
     Fma,
     AddI,
@@ -130,7 +134,7 @@ pub(super) enum Op {
     And,
     Or,
     Xor,
-    ShlImm,
+    /// Shifts the sign in.
     SarImm,
     RolImm,
     ShlV,
@@ -202,7 +206,7 @@ impl Inst {
 
     /// Whether the result depends on what the register held before.
     pub(super) fn reads_dst(&self) -> bool {
-        self.op == Op::Fma || (self.mask.is_some() && self.op.merges())
+        matches!(self.op, Op::Fma | Op::LoadInto) || (self.mask.is_some() && self.op.merges())
     }
 
     /// All registers that it reads.

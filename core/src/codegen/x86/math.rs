@@ -36,7 +36,7 @@ impl Function {
         self.fv(Op::MinF, x, high)
     }
 
-    /// `x = k·ln 2 + r`: the whole `k` and `r`.
+    /// `x = k·ln 2 + r`: the whole `k`, as a float, and `r`.
     fn split(&mut self, x: Reg) -> (Reg, Reg) {
         let shift = 12_582_912.0f32;
         let scaled = self.fv(Op::MulF, x, std::f32::consts::LOG2_E);
@@ -46,8 +46,7 @@ impl Function {
         let low = self.fv(Op::MulF, k, -2.121_944_4e-4);
         let r = self.v(Op::SubF, x, high);
         let r = self.v(Op::SubF, r, low);
-        let bits = self.bits(shift.to_bits());
-        (self.v(Op::SubI, shifted, bits), r)
+        (k, r)
     }
 
     /// `e^r - 1` for small `r`.
@@ -62,19 +61,6 @@ impl Function {
         self.v(Op::AddF, p, r)
     }
 
-    /// `2^k`, in two factors.
-    fn exp2i(&mut self, k: Reg) -> Reg {
-        let bias = self.bits(127);
-        let half = self.vec_imm(Op::SarImm, k, 1);
-        let rest = self.v(Op::SubI, k, half);
-        let mut pow = |k: Reg| {
-            let k = self.v(Op::AddI, k, bias);
-            self.vec_imm(Op::ShlImm, k, 23)
-        };
-        let (a, b) = (pow(half), pow(rest));
-        self.v(Op::MulF, a, b)
-    }
-
     fn keep_nan(&mut self, x: Reg, y: Reg) -> Reg {
         let nan = self.nan(x);
         self.blend(nan, y, x)
@@ -86,8 +72,7 @@ impl Function {
         let small = self.expm1_small(r);
         let one = self.float(1.0);
         let y = self.v(Op::AddF, one, small);
-        let scale = self.exp2i(k);
-        let y = self.v(Op::MulF, y, scale);
+        let y = self.v(Op::ScaleF, y, k);
         self.keep_nan(x, y)
     }
 
@@ -95,12 +80,14 @@ impl Function {
         let clamped = self.within(x, -20.0, 89.0);
         let (k, r) = self.split(clamped);
         let small = self.expm1_small(r);
-        let scale = self.exp2i(k);
-        let scaled = self.v(Op::MulF, small, scale);
-        let less = self.fv(Op::SubF, scale, 1.0);
-        let y = self.v(Op::AddF, scaled, less);
+        let one = self.float(1.0);
         let zero = self.bits(0);
-        let is_small = self.mask(Op::CmpS(Pred::Eq), &[k, zero]);
+        let minus = self.negate(k);
+        let least = self.v(Op::ScaleF, one, minus);
+        let rest = self.v(Op::SubF, one, least);
+        let y = self.v(Op::AddF, small, rest);
+        let y = self.v(Op::ScaleF, y, k);
+        let is_small = self.mask(Op::CmpF(Pred::Eq), &[k, zero]);
         let y = self.blend(is_small, y, small);
         let is_zero = self.mask(Op::CmpF(Pred::Eq), &[x, zero]);
         let y = self.blend(is_zero, y, x);

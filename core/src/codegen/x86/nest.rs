@@ -49,6 +49,10 @@ pub(super) struct Scope {
     vecs: HashMap<(u32, usize), Reg>,
     ints: HashMap<u32, Reg>,
     sums: HashMap<Sum, Reg>,
+    /// Small rows that several vectors take their lanes from, by load and first element.
+    rows: HashMap<(usize, i64), Reg>,
+    /// Computed positions of single turns of the packed loop.
+    turns: HashMap<(u32, i64), Reg>,
     /// Computed positions times a stride in bytes.
     products: HashMap<(u32, i64), Reg>,
     pub(super) indices: Vec<Option<Reg>>,
@@ -531,8 +535,9 @@ impl Nest<'_> {
         end: Reg,
         scope: &mut Scope,
     ) -> Result<(), Unsupported> {
+        // Segments are short: whole vectors would be another loop whose end the processor guesses wrong.
         let is_segment = matches!(self.kernel.loops[packed.number].kind, LoopKind::Segment { .. });
-        if self.layout.vectors > 1 || !is_segment || packed.turns <= 4 {
+        if !is_segment {
             let mut inner = scope.clone();
             self.turns(i, end, packed.turns * self.layout.vectors, |nest| nest.level(level + 1, &mut inner))?;
         }
@@ -866,13 +871,16 @@ impl Nest<'_> {
             return Ok(self.load_staged(at, &read, v, scope));
         }
         let size = access.size as i32;
+        let short = scope.left.is_some();
         let terms: Vec<(usize, Dim)> = access.place.terms.to_vec();
         let computed: Vec<(Scalar, Dim, Dim)> =
             access.place.computed.iter().filter(|(s, ..)| self.varies(s.0 as usize)).cloned().collect();
+        if !short && !is_bool && self.layout.reads_rows_by_turn(&terms) && self.is_by_turn(&computed) {
+            return self.load_by_turn(i, v, scope);
+        }
         let mem = self.address(i, scope)?;
         let mask = self.mask_of(v, scope);
         let pattern = self.layout.pattern(v, &terms);
-        let short = scope.left.is_some();
         let value = match pattern {
             Some(Pattern::Same) if computed.is_empty() => {
                 self.f.load(Class::Vec, if is_bool { Op::BcstByte } else { Op::Bcst }, mem, None)
@@ -892,7 +900,10 @@ impl Nest<'_> {
                     }
                 };
                 let op = if is_bool { Op::LoadBytes } else { Op::Load };
-                let row = self.f.load(Class::Vec, op, mem, Some(near));
+                // The vectors of a row often read the same few elements.
+                let known = scope.rows.get(&(i, first)).copied().filter(|_| self.layout.packed.is_none());
+                let row = known.unwrap_or_else(|| self.f.load(Class::Vec, op, mem, Some(near)));
+                scope.rows.insert((i, first), row);
                 let table = self.f.table(table);
                 self.f.vec(Op::Perm, &[table, row])
             }
@@ -935,6 +946,65 @@ impl Nest<'_> {
             }
         };
         Ok(if is_bool { self.f.mask(Op::Test, &[value]) } else { value })
+    }
+
+    /// Whether computed positions differ by turn of the packed loop only, and are read from memory where the next turn's
+    /// stands a fixed distance on.
+    fn is_by_turn(&self, computed: &[(Scalar, Dim, Dim)]) -> bool {
+        let [(scalar, stride, _)] = computed else { return false };
+        let at = scalar.0 as usize;
+        let Some(access) = &self.accesses[at] else { return false };
+        let terms = &access.place.terms;
+        let by_turn = self.by_turn[at] && !self.by_lane[at] && access.place.computed.is_empty();
+        by_turn && access.staged.is_none() && self.turn_stride(terms).is_some() && stride.as_number().is_some()
+    }
+
+    /// Rows at computed positions, one for each turn that a vector holds: each is read where its lanes are.
+    fn load_by_turn(&mut self, i: usize, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
+        let packed = self.layout.packed.expect("a packed loop has turns");
+        let access = self.accesses[i].as_ref().expect("a load");
+        let size = access.size;
+        let computed: Vec<(Scalar, Dim, Dim)> =
+            access.place.computed.iter().filter(|(s, ..)| self.varies(s.0 as usize)).cloned().collect();
+        let (scalar, stride, extent) = &computed[0];
+        let stride = stride.as_number().unwrap_or(1) * size;
+        let source = scalar.0 as usize;
+        let terms = &self.accesses[source].as_ref().expect("a load").place.terms;
+        let next = self.turn_stride(terms).unwrap_or(0) * 4;
+        let base = self.address(i, scope)?;
+        let base = match base.index {
+            None => base,
+            Some((index, scale)) => {
+                let scaled = self.f.int(Op::MulImm, &[index], scale.into());
+                Mem { base: self.f.int(Op::Add, &[base.base, scaled], 0), index: None, disp: base.disp }
+            }
+        };
+        let width = self.layout.width;
+        let row = self.f.reg(Class::Vec);
+        for turn in 0..packed.turns {
+            let number = (v * packed.turns + turn) as i64;
+            let key = (scalar.0, number);
+            let at = match scope.turns.get(&key) {
+                Some(at) => *at,
+                None => {
+                    let mem = self.address(source, scope)?.plus((number * next) as i32);
+                    let at = self.f.load(Class::Int, Op::LoadI32, mem, None);
+                    let imm = self.check_imm(extent);
+                    self.f.push(Inst { srcs: smallvec::smallvec![at], imm, ..Inst::new(Op::CheckInt) });
+                    if self.extents_of(*scalar) == 1 {
+                        scope.turns.insert(key, at);
+                    }
+                    at
+                }
+            };
+            let offset = self.f.int(Op::MulImm, &[at], stride);
+            let mem = Mem { index: Some((offset, 1)), ..base }.plus(-((turn * width * 4) as i32));
+            let lanes = (((1u32 << width) - 1) << (turn * width)) as u16;
+            let mask = self.f.lanes(lanes);
+            let op = if turn == 0 { Op::Load } else { Op::LoadInto };
+            self.f.push(Inst { dst: Some(row), mem: Some(mem), mask: Some(mask), ..Inst::new(op) });
+        }
+        Ok(row)
     }
 
     /// Whether, of the lanes' loops, only the packed one moves a load, by one element a turn.
