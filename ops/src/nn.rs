@@ -90,7 +90,9 @@ fn shifted(operation: &str, x: &Array, axis: isize) -> (Array, usize) {
 pub fn softmax(x: &Array, axis: isize) -> Array {
     let (shifted, axis) = shifted("softmax", x, axis);
     let weights = shifted.exp();
-    &weights / along(x, &weights.sum(axis), axis)
+    // One quotient for each sum: elements only multiply, on the way back too.
+    let share = 1.0 / weights.sum(axis);
+    &weights * along(x, &share, axis)
 }
 
 /// The logarithm of [`softmax`], computed without underflow.

@@ -169,8 +169,10 @@ impl Segments {
         let data = &Array(named(data, self.n_member()));
         let distance = SUB.of([&data.0, &self.gather(&Array(highest)).0]);
         let weights = Array(EXP.of([&distance]));
-        let total = self.gather(&self.sum(&weights));
-        Array(DIV.of([&weights.0, &total.0]))
+        // One quotient for each segment: members only multiply, on the way back too.
+        let total = self.sum(&weights);
+        let shares = Array(DIV.of([&constant(total.dtype(), 1.0), &total.0]));
+        weights * self.gather(&shares)
     }
 
     #[track_caller]
