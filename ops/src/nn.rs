@@ -1,6 +1,7 @@
 //! Activations, and what classifiers end with.
 
 use crate::array::Array;
+use crate::custom_jvp;
 use crate::generate::iota;
 use crate::movement::{axis_of, reject};
 use crate::operators::where_;
@@ -70,16 +71,20 @@ fn along(x: &Array, reduced: &Array, axis: usize) -> Array {
     broadcast_in_dim(reduced.value(), x.shape(), &kept).into()
 }
 
-/// The floats of an operation along an axis, shifted so that none is positive: the same softmax, without overflow.
+/// The axis of an operation on floats, counted from the front.
 #[track_caller]
-fn shifted(operation: &str, x: &Array, axis: isize) -> (Array, usize) {
+fn floating_axis(operation: &str, x: &Array, axis: isize) -> usize {
     if !x.dtype().is_float() {
         reject(operation, "takes f32 or f64: convert with `astype` first", &[x]);
     }
-    let axis = axis_of(operation, axis, x.ndim(), x);
+    axis_of(operation, axis, x.ndim(), x)
+}
+
+/// `x` shifted along an axis so that no element is positive: the same softmax, without overflow.
+fn shifted(x: &Array, axis: usize) -> Array {
     // The shift cancels, so it needs no derivative.
     let top = x.stop_gradient().max(axis);
-    (x - along(x, &top, axis), axis)
+    x - along(x, &top, axis)
 }
 
 /// `eˣ` divided by its sum over `axis`; a negative axis counts from the end.
@@ -88,11 +93,22 @@ fn shifted(operation: &str, x: &Array, axis: isize) -> (Array, usize) {
 /// If there is no such axis, or the elements are not floating.
 #[track_caller]
 pub fn softmax(x: &Array, axis: isize) -> Array {
-    let (shifted, axis) = shifted("softmax", x, axis);
-    let weights = shifted.exp();
-    // One quotient for each sum: elements only multiply, on the way back too.
-    let share = 1.0 / weights.sum(axis);
-    &weights * along(x, &share, axis)
+    let axis = floating_axis("softmax", x, axis);
+    let of = move |x: Array| quotient(&x, axis);
+    // By itself a tangent goes through the quotient; this way back needs only what went forward.
+    let rule = move |(x,): (Array,), (dx,): (Array,)| {
+        let y = quotient(&x, axis);
+        let dy = &y * dx;
+        let dy = &dy - &y * along(&x, &dy.sum(axis), axis);
+        (y, dy)
+    };
+    custom_jvp(of, rule)(x.clone())
+}
+
+/// [`softmax`] as a formula.
+fn quotient(x: &Array, axis: usize) -> Array {
+    let weights = shifted(x, axis).exp();
+    &weights / along(x, &weights.sum(axis), axis)
 }
 
 /// The logarithm of [`softmax`], computed without underflow.
@@ -101,7 +117,8 @@ pub fn softmax(x: &Array, axis: isize) -> Array {
 /// As [`softmax`].
 #[track_caller]
 pub fn log_softmax(x: &Array, axis: isize) -> Array {
-    let (shifted, axis) = shifted("log_softmax", x, axis);
+    let axis = floating_axis("log_softmax", x, axis);
+    let shifted = shifted(x, axis);
     let total = shifted.exp().sum(axis).log();
     &shifted - along(x, &total, axis)
 }
@@ -112,10 +129,7 @@ pub fn log_softmax(x: &Array, axis: isize) -> Array {
 /// As [`softmax`].
 #[track_caller]
 pub fn logsumexp(x: &Array, axis: isize) -> Array {
-    if !x.dtype().is_float() {
-        reject("logsumexp", "takes f32 or f64: convert with `astype` first", &[x]);
-    }
-    let axis = axis_of("logsumexp", axis, x.ndim(), x);
+    let axis = floating_axis("logsumexp", x, axis);
     // An infinite maximum would make ∞ - ∞ of the shift.
     let top = x.stop_gradient().max(axis);
     let top = where_(&top.abs().lt(f64::INFINITY), &top, 0.0);

@@ -5,7 +5,7 @@ use crate::elementwise::{CONVERT_ELEMENT_TYPE, DIV, MAX, STOP_GRADIENT, SUB, con
 use crate::gather::{gather_segments, segment_max, segment_sum};
 use crate::generate::arange;
 use crate::movement::reject;
-use crate::{Array, DType};
+use crate::{Array, DType, custom_jvp};
 use gavotte_core::aval::Dim;
 use gavotte_core::error::Error;
 use gavotte_core::ir::structural::{broadcast_in_dim, renamed};
@@ -164,15 +164,26 @@ impl Segments {
     #[track_caller]
     pub fn softmax(&self, data: &Array) -> Array {
         self.floating("segment softmax", data);
-        // The largest member only shifts the exponents: the quotient, and so its derivative, does not depend on it.
+        // By itself a tangent goes through the quotient; this way back needs only what went forward.
+        let of = |x: Array| self.quotient(&x);
+        let rule = |(x,): (Array,), (dx,): (Array,)| {
+            let y = self.quotient(&x);
+            let dy = &y * dx;
+            let total = self.sum(&dy);
+            let dy = dy - &y * self.gather(&total);
+            (y, dy)
+        };
+        custom_jvp(of, rule)(named(data, self.n_member()).into())
+    }
+
+    /// [`softmax`](Segments::softmax) as a formula.
+    fn quotient(&self, data: &Array) -> Array {
+        // The largest member only shifts the exponents: the quotient does not depend on it.
         let highest = bind1(STOP_GRADIENT, &[&self.max(data).0], Params::new());
-        let data = &Array(named(data, self.n_member()));
         let distance = SUB.of([&data.0, &self.gather(&Array(highest)).0]);
         let weights = Array(EXP.of([&distance]));
-        // One quotient for each segment: members only multiply, on the way back too.
-        let total = self.sum(&weights);
-        let shares = Array(DIV.of([&constant(total.dtype(), 1.0), &total.0]));
-        weights * self.gather(&shares)
+        let total = self.gather(&self.sum(&weights));
+        Array(DIV.of([&weights.0, &total.0]))
     }
 
     #[track_caller]

@@ -46,7 +46,7 @@ fn arrays() -> Arrays {
 /// The sums, or the position and the extent of a failed check.
 fn run(a: &Arrays, masked: bool) -> Result<Vec<f32>, (u64, u64)> {
     let kernel = parse_kernel(WEIGHTED).unwrap();
-    let code = Code::new(&kernel, Some(0), &vec![masked; 5]).unwrap();
+    let code = Code::new(&kernel, Some(0), &[masked; 5]).unwrap();
     let mut sizes = Sizes::new();
     for (symbol, size) in [("n", a.offsets.len() - 1), ("z", a.weights.len()), ("m", a.rows.len() / 40)] {
         sizes.set(Symbol::new(symbol), size).unwrap();
