@@ -1,9 +1,9 @@
-//! Sums of weighted rows of which a mask made many weights 0: first the members that count are listed, sixteen at a time,
+//! Sums of weighted rows of which a mask made many weights 0: first the members that count are listed, a vector at a time,
 //! then their rows are added. What dropout dropped costs neither a read of its row nor a jump that the processor
 //! guesses wrong.
 
 use super::layout::{Layout, Packed};
-use super::lir::{Class, LANES, Mem, Op, Pred, Reg};
+use super::lir::{Class, Mem, Op, Pred, Reg};
 use super::nest::{Nest, Scope};
 use crate::ir::{ReduceOp, Scalar, ScalarOp, Unsupported};
 use crate::kernel::{Instr, LoopKind};
@@ -17,7 +17,7 @@ impl Nest<'_> {
         let [Some((a, b))] = self.fused[..] else { return };
         let Some(last) = self.layout.order.last() else { return };
         let is_segment = matches!(self.kernel.loops[*last].kind, LoopKind::Segment { .. });
-        let by_rows = self.layout.packed.is_none() && self.layout.width >= LANES;
+        let by_rows = self.layout.packed.is_none() && self.layout.width >= self.layout.vector;
         if !is_segment || !by_rows || self.kernel.reduce != Some(ReduceOp::Sum) {
             return;
         }
@@ -28,7 +28,7 @@ impl Nest<'_> {
         }
     }
 
-    /// Positions that each member reads to find its row: they are listed too, sixteen at a time.
+    /// Positions that each member reads to find its row: they are listed too, a vector at a time.
     fn find_listed(&self, weight: Scalar) -> Vec<Scalar> {
         let innermost = self.layout.order.len();
         let mut listed: Vec<Scalar> = vec![];
@@ -64,7 +64,7 @@ impl Nest<'_> {
     ) -> Result<(), Unsupported> {
         // Members, their weights, their rows; a whole vector may be written behind the last of each.
         let start = self.f.stack.max(64);
-        let bytes = (BLOCK + LANES) * 4;
+        let bytes = (BLOCK + self.f.lanes) * 4;
         let listed = self.listed.clone();
         self.f.stack = start + (2 + listed.len()) * bytes;
         let lists: Vec<Reg> =
@@ -84,7 +84,8 @@ impl Nest<'_> {
             listing.indices[l] = Some(at);
             nest.turns(at, stop, 1, |nest| {
                 nest.list(weight, l, (at, stop, kept), &lists, &mut listing)?;
-                nest.f.update(at, Op::AddImm, &[at], None, LANES as i64 - 1);
+                let rest = nest.f.lanes as i64 - 1;
+                nest.f.update(at, Op::AddImm, &[at], None, rest);
                 Ok(())
             })?;
             // Add.
@@ -123,7 +124,7 @@ impl Nest<'_> {
         scope.left = Some(left);
         scope.vectors = 1;
         // The weight alone, with members in the lanes.
-        let packed = Some(Packed { number: l, turns: LANES, reduces: true });
+        let packed = Some(Packed { number: l, turns: self.f.lanes, reduces: true });
         let lanes = Layout { lanes: vec![], width: 1, packed, vectors: 1, ..self.layout.clone() };
         let rows = std::mem::replace(&mut self.layout, lanes);
         self.analyse_lanes();

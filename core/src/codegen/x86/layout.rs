@@ -7,8 +7,8 @@ use crate::ir::{Index, Scalar, Unsupported};
 use crate::kernel::{Instr, Kernel, LoopKind};
 use smallvec::SmallVec;
 
-/// Lanes of one row, at most; what is longer is a loop over packs of lanes.
-const MAX_LANES: usize = 64;
+/// Vectors of one row, at most; what is longer is a loop over packs of lanes.
+const MAX_VECTORS: usize = 4;
 
 /// A loop of which one vector holds several turns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +36,7 @@ pub(super) enum Pattern {
     Same,
     /// Side by side, from this element on.
     Contiguous(i64),
-    /// Within [`LANES`] elements of the first number: which of these each lane is.
+    /// Within one vector's elements of the first number: which of these each lane is.
     Near(i64, [i32; LANES]),
     /// Anywhere: offsets from the first number.
     Far(i64, [i32; LANES]),
@@ -45,6 +45,8 @@ pub(super) enum Pattern {
 /// The shape of a nest's code.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
+    /// Lanes of a vector.
+    pub(super) vector: usize,
     /// Loops that are lanes, with their extents.
     pub(super) lanes: Vec<(usize, usize)>,
     /// The product of their extents.
@@ -65,7 +67,7 @@ impl Layout {
     pub(super) fn active(&self, v: usize) -> usize {
         match self.packed {
             Some(packed) => packed.turns * self.width,
-            None => LANES.min(self.width - v * LANES),
+            None => self.vector.min(self.width - v * self.vector),
         }
     }
 
@@ -86,7 +88,7 @@ impl Layout {
     fn coordinates(&self, v: usize, lane: usize) -> (usize, SmallVec<[usize; 3]>) {
         let (turn, mut at) = match self.packed {
             Some(packed) => (v * packed.turns + lane / self.width, lane % self.width),
-            None => (0, v * LANES + lane),
+            None => (0, v * self.vector + lane),
         };
         let mut coordinates: SmallVec<[usize; 3]> = self
             .lanes
@@ -146,7 +148,7 @@ impl Layout {
         let most = *table.iter().max()?;
         Some(if offsets.iter().enumerate().all(|(lane, at)| *at == first + lane as i64) {
             Pattern::Contiguous(first)
-        } else if (most as usize) < LANES {
+        } else if (most as usize) < self.vector {
             Pattern::Near(first, table)
         } else {
             Pattern::Far(first, table)
@@ -189,7 +191,7 @@ fn number(kernel: &Kernel, l: usize) -> Option<usize> {
 }
 
 /// Chooses the layout of a kernel whose loop `partition` runs over a part of its extent.
-pub(super) fn choose(kernel: &Kernel, partition: Option<usize>) -> Result<Layout, Unsupported> {
+pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, vector: usize) -> Result<Layout, Unsupported> {
     let n_row = kernel.n_row();
     let once = |l: usize| Some(l) != partition && kernel.loops[l].extent == 1usize;
     let rows: Vec<usize> = (0..n_row).filter(|l| !once(*l)).collect();
@@ -199,7 +201,7 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>) -> Result<Layout
     let mut rest = rows.len();
     while rest > 0 && Some(rows[rest - 1]) != partition {
         match number(kernel, rows[rest - 1]) {
-            Some(n) if n > 0 && width * n <= MAX_LANES => {
+            Some(n) if n > 0 && width * n <= MAX_VECTORS * vector => {
                 lanes.insert(0, (rows[rest - 1], n));
                 width *= n;
                 rest -= 1;
@@ -209,10 +211,11 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>) -> Result<Layout
     }
     let outer = &rows[..rest];
     let plain = Layout {
+        vector,
         lanes: lanes.clone(),
         width,
         packed: None,
-        vectors: width.div_ceil(LANES),
+        vectors: width.div_ceil(vector),
         order: outer.iter().chain(&reduces).copied().collect(),
         first_reduce: outer.len(),
         group: 1,
@@ -220,10 +223,10 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>) -> Result<Layout
     if let Some(grouped) = grouped(kernel, partition, &plain, &reduces) {
         return Ok(grouped);
     }
-    if width >= LANES {
+    if width >= vector {
         return Ok(plain);
     }
-    let turns = LANES / width;
+    let turns = vector / width;
     let mut candidates = vec![Layout { vectors: 1, ..plain.clone() }];
     if let Some(q) = outer.last() {
         let has_segments = kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { .. }));
@@ -262,8 +265,12 @@ fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &
         return None;
     }
     let n = number(kernel, *l)?;
+    let vector = plain.vector;
     let width = plain.width * n;
-    let fits = n.is_power_of_two() && (2..=LANES).contains(&n) && width.is_multiple_of(LANES) && width <= MAX_LANES;
+    let fits = n.is_power_of_two()
+        && (2..=vector).contains(&n)
+        && width.is_multiple_of(vector)
+        && width <= MAX_VECTORS * vector;
     let outer: Vec<usize> = plain.order[..plain.first_reduce].to_vec();
     if !fits || outer.is_empty() {
         return None;
@@ -271,7 +278,8 @@ fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &
     let mut lanes = plain.lanes.clone();
     lanes.push((*l, n));
     let first_reduce = outer.len();
-    let layout = Layout { lanes, width, packed: None, vectors: width / LANES, order: outer, first_reduce, group: n };
+    let vectors = width / vector;
+    let layout = Layout { vector, lanes, width, packed: None, vectors, order: outer, first_reduce, group: n };
     // Worth it where it makes gathers contiguous.
     (cost(kernel, partition, &layout) < cost(kernel, partition, plain).min(1e9)).then_some(layout)
 }
@@ -339,6 +347,6 @@ fn cost(kernel: &Kernel, partition: Option<usize>, layout: &Layout) -> f64 {
         }
         Some(packed) => inner * loads / (packed.turns * layout.width) as f64,
         None if layout.group > 1 => (loads + 8.0) * layout.vectors as f64 / (layout.width / layout.group) as f64,
-        None => inner * loads * layout.width.div_ceil(LANES) as f64 / layout.width as f64,
+        None => inner * loads * layout.width.div_ceil(layout.vector) as f64 / layout.width as f64,
     }
 }

@@ -1,12 +1,12 @@
 //! Instructions over virtual registers: what a loop nest becomes before registers and bytes are chosen.
 //!
 //! Code is a straight list with labels. A register is written once, but for loop variables and accumulators, which
-//! instructions may write again. Integers are 64 bits wide; vectors hold [`LANES`] elements of 32 bits; masks one bit for
-//! each lane.
+//! instructions may write again. Integers are 64 bits wide; vectors hold [`Function::lanes`] elements of 32 bits; masks one
+//! bit for each lane.
 
 use smallvec::SmallVec;
 
-/// 32-bit lanes of a vector.
+/// Lanes of a vector, at most.
 pub(super) const LANES: usize = 16;
 
 /// A virtual register.
@@ -145,7 +145,7 @@ pub(super) enum Op {
     CvtToU,
     /// Lanes of the second operand, by the numbers in the first.
     Perm,
-    /// Lanes of the second and the third operand, by the numbers in the first: those from 16 on are the third's.
+    /// Lanes of the second and the third operand, by the numbers in the first: those from the number of lanes on are the third's.
     Perm2,
     /// The second operand where the mask has a bit, else the first.
     Blend,
@@ -220,6 +220,8 @@ impl Inst {
 /// The code of one function.
 #[derive(Debug, Default)]
 pub(super) struct Function {
+    /// Lanes of a vector.
+    pub(super) lanes: usize,
     pub(super) insts: Vec<Inst>,
     pub(super) classes: Vec<Class>,
     /// First and last instruction of each loop.
@@ -242,6 +244,11 @@ enum Constant {
 }
 
 impl Function {
+    /// An empty function on vectors of so many lanes.
+    pub(super) fn new(lanes: usize) -> Function {
+        Function { lanes, ..Function::default() }
+    }
+
     pub(super) fn reg(&mut self, class: Class) -> Reg {
         self.classes.push(class);
         Reg(self.classes.len() as u32 - 1)
@@ -327,8 +334,13 @@ impl Function {
         self.constant(Constant::Bits(bits), Class::Vec)
     }
 
+    /// The mask of the first `n` lanes, likewise.
+    pub(super) fn first_lanes(&mut self, n: usize) -> Reg {
+        self.mask_of(((1u32 << n) - 1) as u16)
+    }
+
     /// The mask of these lanes, likewise.
-    pub(super) fn lanes(&mut self, lanes: u16) -> Reg {
+    pub(super) fn mask_of(&mut self, lanes: u16) -> Reg {
         self.constant(Constant::Mask(lanes), Class::Mask)
     }
 

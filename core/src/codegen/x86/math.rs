@@ -428,7 +428,7 @@ impl Function {
             Literal::F32(x) => self.float(x),
             Literal::I32(x) => self.bits(x as u32),
             Literal::U32(x) => self.bits(x),
-            Literal::Bool(x) => self.lanes(if x { 0xffff } else { 0 }),
+            Literal::Bool(x) => self.first_lanes(if x { self.lanes } else { 0 }),
             Literal::F64(_) => return Err(Unsupported("x86 has no f64".into())),
         })
     }

@@ -78,7 +78,7 @@ impl Code {
     /// Compiles a kernel that runs ranges of loop `partition`. A range of a loop that is combined is added to what the
     /// output holds. `masked` says of which inputs many elements are 0, as [`gives_masked`] tells.
     pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool]) -> Result<Code, Unsupported> {
-        let (function, signature) = nest::build(kernel, partition, masked)?;
+        let (function, signature) = nest::build(kernel, partition, masked, lir::LANES)?;
         let allocation = allocate::allocate(&function, emit::AVAILABLE);
         let (bytes, code_bytes) = emit::emit(&function, &allocation).map_err(|error| Unsupported(error.to_string()))?;
         Ok(Code { bytes, code_bytes, dims: signature.dims, partition })

@@ -106,9 +106,10 @@ pub(super) fn build(
     kernel: &Kernel,
     partition: Option<usize>,
     masked: &[bool],
+    lanes: usize,
 ) -> Result<(Function, Signature), Unsupported> {
-    let layout = choose(kernel, partition)?;
-    let mut f = Function::default();
+    let layout = choose(kernel, partition, lanes)?;
+    let mut f = Function::new(lanes);
     let end_label = f.label();
     let mut nest = Nest {
         kernel,
@@ -193,7 +194,7 @@ impl Nest<'_> {
 
     fn whole_mask(&mut self, v: usize) -> Option<Reg> {
         let n = self.layout.active(v);
-        (n < LANES).then(|| self.f.lanes(((1u32 << n) - 1) as u16))
+        (n < self.f.lanes).then(|| self.f.first_lanes(n))
     }
 
     // What is known before any code is made.
@@ -896,7 +897,7 @@ impl Nest<'_> {
                     Some(left) if self.moves_by_turn(&terms) => self.f.emit(Class::Mask, Op::MaskFirst, &[left], 0),
                     _ => {
                         let most = table.iter().max().copied().unwrap_or(0);
-                        self.f.lanes(((1u32 << (most + 1)) - 1) as u16)
+                        self.f.first_lanes(most as usize + 1)
                     }
                 };
                 let op = if is_bool { Op::LoadBytes } else { Op::Load };
@@ -999,8 +1000,7 @@ impl Nest<'_> {
             };
             let offset = self.f.int(Op::MulImm, &[at], stride);
             let mem = Mem { index: Some((offset, 1)), ..base }.plus(-((turn * width * 4) as i32));
-            let lanes = (((1u32 << width) - 1) << (turn * width)) as u16;
-            let mask = self.f.lanes(lanes);
+            let mask = self.f.mask_of((((1u32 << width) - 1) << (turn * width)) as u16);
             let op = if turn == 0 { Op::Load } else { Op::LoadInto };
             self.f.push(Inst { dst: Some(row), mem: Some(mem), mask: Some(mask), ..Inst::new(op) });
         }
@@ -1045,7 +1045,7 @@ impl Nest<'_> {
     }
 
     fn first_mask(&self, scope: &Scope) -> Option<Reg> {
-        scope.mask.filter(|_| self.layout.packed.is_some() || self.layout.active(0) < LANES)
+        scope.mask.filter(|_| self.layout.packed.is_some() || self.layout.active(0) < self.f.lanes)
     }
 
     /// Checks a listed position, in the lanes of a mask, against the one axis that it is used for.
@@ -1155,7 +1155,8 @@ impl Nest<'_> {
 
     /// Lanes moved down by `by`.
     fn moved(&mut self, x: Reg, by: usize) -> Reg {
-        let table: [i32; LANES] = std::array::from_fn(|lane| ((lane + by) % LANES) as i32);
+        let n = self.f.lanes;
+        let table: [i32; LANES] = std::array::from_fn(|lane| ((lane + by) % n) as i32);
         let table = self.f.table(table);
         self.f.vec(Op::Perm, &[table, x])
     }
@@ -1226,7 +1227,7 @@ impl Nest<'_> {
                                 self.f.vec(Op::Perm2, &[numbers, a, b])
                             }
                             None => {
-                                let numbers = self.f.table(numbers.map(|n| n % LANES as i32));
+                                let numbers = self.f.table(numbers.map(|n| n % self.f.lanes as i32));
                                 self.f.vec(Op::Perm, &[numbers, a])
                             }
                         }
@@ -1245,7 +1246,7 @@ impl Nest<'_> {
     fn store_dense(&mut self, k: usize, results: Reg, scope: &mut Scope) -> Result<(), Unsupported> {
         let mem = self.output(k, scope);
         let n = self.layout.width / self.layout.group;
-        let mask = (n < LANES).then(|| self.f.lanes(((1u32 << n) - 1) as u16));
+        let mask = (n < self.f.lanes).then(|| self.f.first_lanes(n));
         self.f.store(Op::Store, mem, results, mask);
         Ok(())
     }
@@ -1259,14 +1260,14 @@ impl Nest<'_> {
             let reduces = self.layout.packed.is_some_and(|packed| packed.reduces);
             let lanes = if reduces { self.layout.width } else { self.layout.active(v) };
             let mask = if group > 1 {
-                let bits = (0..LANES).step_by(group).fold(0u16, |bits, lane| bits | 1 << lane);
-                Some(self.f.lanes(bits))
+                let bits = (0..self.f.lanes).step_by(group).fold(0u16, |bits, lane| bits | 1 << lane);
+                Some(self.f.mask_of(bits))
             } else if !reduces && self.layout.packed.is_some() {
                 self.first_mask(scope)
             } else {
-                (lanes < LANES).then(|| self.f.lanes(((1u32 << lanes) - 1) as u16))
+                (lanes < self.f.lanes).then(|| self.f.first_lanes(lanes))
             };
-            let step = if group > 1 { LANES / group } else { self.layout.active(0) };
+            let step = if group > 1 { self.f.lanes / group } else { self.layout.active(0) };
             let mem = mem.plus((4 * step * v) as i32);
             if accumulates {
                 let old = self.f.load(Class::Vec, Op::Load, mem, mask);
