@@ -1,0 +1,159 @@
+//! Where loads read, and checks that it lies within their arrays.
+
+use super::super::ARGS;
+use super::super::lir::{Class, Inst, Mem, Op, Reg};
+use super::{Nest, Scope, Stride, Sum};
+use crate::aval::Dim;
+use crate::ir::{Scalar, Unsupported};
+use crate::kernel::Instr;
+
+impl Nest<'_> {
+    /// The sum of what loops up to a level add to a load's address.
+    pub(super) fn address_sum(&mut self, i: usize, level: usize, scope: &mut Scope) -> Reg {
+        let access = self.accesses[i].as_ref().expect("a load");
+        let entry = (ARGS + access.input) as u32;
+        let constant = access.constant;
+        let strides: Vec<(usize, usize, Stride)> =
+            access.strides.iter().filter(|(at, ..)| *at <= level).copied().collect();
+        let mut key: Sum = (entry, vec![]);
+        let mut sum = match scope.sums.get(&key) {
+            Some(reg) => *reg,
+            None => {
+                let reg = self.f.int(Op::Arg, &[], entry.into());
+                scope.sums.insert(key.clone(), reg);
+                reg
+            }
+        };
+        let symbolic = if let Stride::Entry(..) = constant { Some((u32::MAX, constant)) } else { None };
+        let loops = strides.into_iter().map(|(_, l, stride)| (l as u32, stride));
+        for (l, stride) in symbolic.into_iter().chain(loops) {
+            key.1.push((l, stride));
+            if let Some(reg) = scope.sums.get(&key) {
+                sum = *reg;
+                continue;
+            }
+            let term = match (l, stride) {
+                (u32::MAX, Stride::Entry(entry, size)) => {
+                    let elements = self.f.int(Op::Arg, &[], entry.into());
+                    self.f.int(Op::MulImm, &[elements], size)
+                }
+                (l, Stride::Number(n)) => {
+                    let index = scope.indices[l as usize].expect("a loop of an outer level");
+                    if n == 1 { index } else { self.times(index, &Dim::from(n)) }
+                }
+                (l, Stride::Entry(entry, size)) => {
+                    let index = scope.indices[l as usize].expect("a loop of an outer level");
+                    let elements = self.f.int(Op::Arg, &[], entry.into());
+                    let product = self.f.int(Op::Mul, &[index, elements], 0);
+                    self.f.int(Op::MulImm, &[product], size)
+                }
+            };
+            sum = self.f.int(Op::Add, &[sum, term], 0);
+            scope.sums.insert(key.clone(), sum);
+        }
+        sum
+    }
+
+    /// Where a load reads, but for what its lanes add. Computed positions that are the same for all lanes are in it.
+    pub(super) fn address(&mut self, i: usize, scope: &mut Scope) -> Result<Mem, Unsupported> {
+        let access = self.accesses[i].as_ref().expect("a load");
+        let constant = if let Stride::Number(n) = access.constant { n } else { 0 };
+        let size = access.size;
+        // The innermost loop's index may be scaled by the machine.
+        let last = access.strides.last().copied();
+        let computed: Vec<(Scalar, Dim, Dim)> =
+            access.place.computed.iter().filter(|(s, ..)| !self.varies(s.0 as usize)).cloned().collect();
+        let (base, mut index) = match last {
+            Some((level, l, Stride::Number(n @ (1 | 2 | 4 | 8)))) if computed.is_empty() => {
+                let base = self.address_sum(i, level - 1, scope);
+                (base, Some((scope.indices[l].expect("a loop of an outer level"), n as u32)))
+            }
+            _ => (self.address_sum(i, usize::MAX, scope), None),
+        };
+        let mut base = base;
+        for (scalar, stride, extent) in computed {
+            let at = self.checked_int(scalar, &extent, scope)?;
+            let bytes = self.stride(&stride, size);
+            match bytes {
+                Stride::Number(n @ (1 | 2 | 4 | 8)) if index.is_none() => index = Some((at, n as u32)),
+                Stride::Number(n) => {
+                    let known = scope.products.get(&(scalar.0, n)).copied();
+                    let term = known.unwrap_or_else(|| self.f.int(Op::MulImm, &[at], n));
+                    scope.products.insert((scalar.0, n), term);
+                    if index.is_none() {
+                        index = Some((term, 1));
+                    } else {
+                        base = self.f.int(Op::Add, &[base, term], 0);
+                    }
+                }
+                Stride::Entry(entry, size) => {
+                    let elements = self.f.int(Op::Arg, &[], entry.into());
+                    let product = self.f.int(Op::Mul, &[at, elements], 0);
+                    let term = self.f.int(Op::MulImm, &[product], size);
+                    base = self.f.int(Op::Add, &[base, term], 0);
+                }
+            }
+        }
+        let disp = i32::try_from(constant).map_err(|_| Unsupported("an offset beyond 32 bits".into()))?;
+        Ok(Mem { base, index, disp })
+    }
+
+    /// A computed position as an integer, in bounds.
+    pub(super) fn checked_int(&mut self, scalar: Scalar, extent: &Dim, scope: &mut Scope) -> Result<Reg, Unsupported> {
+        if let Some(reg) = scope.ints.get(&scalar.0) {
+            return Ok(*reg);
+        }
+        let i = scalar.0 as usize;
+        let reg = match &self.kernel.body[i] {
+            Instr::Load(..) if self.accesses[i].as_ref().is_some_and(|access| access.staged.is_none()) => {
+                let mem = self.address(i, scope)?;
+                self.f.load(Class::Int, Op::LoadI32, mem, None)
+            }
+            _ => {
+                let vector = self.value(scalar, 0, scope)?;
+                self.f.emit(Class::Int, Op::LaneToInt, &[vector], 0)
+            }
+        };
+        let imm = self.check_imm(extent);
+        self.f.push(Inst { srcs: smallvec::smallvec![reg], imm, ..Inst::new(Op::CheckInt) });
+        // The same scalar may be a position along axes of several extents; the check is for each.
+        if self.extents_of(scalar) == 1 {
+            scope.ints.insert(scalar.0, reg);
+        }
+        Ok(reg)
+    }
+
+    pub(in crate::codegen::x86) fn extents_of(&self, scalar: Scalar) -> usize {
+        let mut extents: Vec<&Dim> = vec![];
+        for access in self.accesses.iter().flatten() {
+            for (s, _, extent) in &access.place.computed {
+                if *s == scalar && !extents.contains(&extent) {
+                    extents.push(extent);
+                }
+            }
+        }
+        extents.len()
+    }
+
+    /// Checks a listed position, in the lanes of a mask, against the one axis that it is used for.
+    pub(in crate::codegen::x86) fn check_listed(
+        &mut self,
+        scalar: Scalar,
+        position: Reg,
+        mask: Reg,
+    ) -> Result<(), Unsupported> {
+        let computed = self.accesses.iter().flatten().flat_map(|access| &access.place.computed);
+        let extent = computed.filter(|(s, ..)| *s == scalar).map(|(_, _, extent)| extent.clone()).next();
+        let extent = extent.ok_or_else(|| Unsupported("a listed position that is not used".into()))?;
+        self.check_lanes(position, &extent, Some(mask))
+    }
+
+    pub(super) fn check_lanes(&mut self, position: Reg, extent: &Dim, mask: Option<Reg>) -> Result<(), Unsupported> {
+        let size = self.size(extent);
+        let splat = self.f.vec(Op::Splat, &[size]);
+        let imm = self.check_imm(extent);
+        let srcs = smallvec::smallvec![position, splat];
+        self.f.push(Inst { srcs, mask, imm, ..Inst::new(Op::CheckVec) });
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! What is known of a kernel before any code is made.
+
+use super::super::layout::{Place, place};
+use super::{Access, Nest, Stride};
+use crate::aval::DType;
+use crate::ir::{Index, ReduceOp, Scalar, ScalarOp};
+use crate::kernel::Instr;
+
+impl Nest<'_> {
+    pub(super) fn analyse(&mut self) {
+        let kernel = self.kernel;
+        for instr in &kernel.body {
+            let mut loops: Vec<usize> = vec![];
+            let mut scalars: Vec<Scalar> = vec![];
+            let mut access = None;
+            match instr {
+                Instr::Const(_) | Instr::Size(..) => {}
+                Instr::Position(index) => self.index_parts(index, &mut loops, &mut scalars),
+                Instr::Op(_, ins) => scalars.extend(ins),
+                Instr::Load(input, index) => {
+                    let place = place(kernel, self.partition, *input as usize, index);
+                    loops.extend(place.terms.iter().map(|(l, _)| *l));
+                    scalars.extend(place.computed.iter().map(|(s, ..)| *s));
+                    access = Some(self.access(*input as usize, place));
+                }
+            }
+            self.depends.push((loops, scalars));
+            self.accesses.push(access);
+        }
+        self.analyse_lanes();
+        self.find_fused();
+        self.find_wanted();
+    }
+
+    /// At which level each scalar is known, and whether it differs by lane, for the layout.
+    pub(in crate::codegen::x86) fn analyse_lanes(&mut self) {
+        let (mut levels, mut by_lane, mut by_turn) = (vec![], vec![], vec![]);
+        for (loops, scalars) in &self.depends {
+            let mut level = loops.iter().filter_map(|l| self.layout.level(*l)).max().unwrap_or(0);
+            let mut lane = loops.iter().any(|l| self.layout.is_lane(*l));
+            let mut turn = loops.iter().any(|l| self.layout.is_packed(*l));
+            for Scalar(s) in scalars {
+                level = level.max(levels[*s as usize]);
+                lane |= by_lane[*s as usize];
+                turn |= by_turn[*s as usize];
+            }
+            levels.push(level);
+            by_lane.push(lane);
+            by_turn.push(turn);
+        }
+        (self.levels, self.by_lane, self.by_turn) = (levels, by_lane, by_turn);
+    }
+
+    pub(super) fn index_parts(&self, index: &Index, loops: &mut Vec<usize>, scalars: &mut Vec<Scalar>) {
+        match index {
+            Index::Value(scalar) => scalars.push(*scalar),
+            Index::Affine { terms, .. } => {
+                let once = |l: usize| Some(l) != self.partition && self.kernel.loops[l].extent == 1usize;
+                loops.extend(terms.iter().map(|(l, _)| *l as usize).filter(|l| !once(*l)));
+            }
+        }
+    }
+
+    pub(super) fn access(&mut self, input: usize, place: Place) -> Access {
+        let size = self.kernel.inputs[input].1.dtype.size() as i64;
+        let mut strides: Vec<(usize, usize, Stride)> = vec![];
+        for (l, stride) in &place.terms {
+            if let Some(level) = self.layout.level(*l) {
+                let stride = self.stride(stride, size);
+                strides.push((level, *l, stride));
+            }
+        }
+        strides.sort_by_key(|(level, ..)| *level);
+        let constant = self.stride(&place.constant, size);
+        Access { input, size, place, strides, constant, staged: None }
+    }
+
+    /// Sums of products are added without rounding the product.
+    pub(super) fn find_fused(&mut self) {
+        let uses = |wanted: Scalar| {
+            let of = |instr: &Instr| match instr {
+                Instr::Op(_, ins) => ins.iter().filter(|s| **s == wanted).count(),
+                Instr::Load(_, index) => index.iter().filter(|at| **at == Index::Value(wanted)).count(),
+                Instr::Position(Index::Value(s)) => usize::from(*s == wanted),
+                _ => 0,
+            };
+            self.kernel.body.iter().map(of).sum::<usize>()
+                + self.kernel.results.iter().filter(|r| **r == wanted).count()
+        };
+        self.fused = self
+            .kernel
+            .results
+            .iter()
+            .map(|r| match &self.kernel.body[r.0 as usize] {
+                Instr::Op(ScalarOp::Mul, ins)
+                    if self.kernel.reduce == Some(ReduceOp::Sum)
+                        && self.layout.group == 1
+                        && self.dtypes[r.0 as usize] == DType::F32
+                        && uses(*r) == 1 =>
+                {
+                    Some((ins[0], ins[1]))
+                }
+                _ => None,
+            })
+            .collect();
+    }
+
+    /// Which scalars are wanted as vectors or masks: all that results need, but for positions of loads.
+    pub(super) fn find_wanted(&mut self) {
+        self.wanted = vec![false; self.kernel.body.len()];
+        for (result, fused) in self.kernel.results.iter().zip(&self.fused) {
+            match fused {
+                Some((a, b)) => [a, b].into_iter().for_each(|s| self.wanted[s.0 as usize] = true),
+                None => self.wanted[result.0 as usize] = true,
+            }
+        }
+        for i in (0..self.kernel.body.len()).rev() {
+            if !self.wanted[i] {
+                continue;
+            }
+            match &self.kernel.body[i] {
+                Instr::Op(_, ins) => ins.iter().for_each(|s| self.wanted[s.0 as usize] = true),
+                Instr::Position(Index::Value(s)) => self.wanted[s.0 as usize] = true,
+                Instr::Load(_, index) => {
+                    for at in index {
+                        if let Index::Value(s) = at {
+                            let s = s.0 as usize;
+                            let plain = matches!(self.kernel.body[s], Instr::Load(..) | Instr::Position(_));
+                            // A load that is the same for all lanes is read as an integer.
+                            self.wanted[s] |= self.varies(s) || !plain;
+                            if !self.wanted[s] {
+                                self.mark_positions(s);
+                            }
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What a load that is read as an integer needs itself.
+    pub(super) fn mark_positions(&mut self, s: usize) {
+        if let Instr::Load(_, index) = &self.kernel.body[s] {
+            for at in index.clone() {
+                if let Index::Value(t) = at {
+                    let t = t.0 as usize;
+                    if matches!(self.kernel.body[t], Instr::Load(..) | Instr::Position(_)) {
+                        self.mark_positions(t);
+                    } else {
+                        self.wanted[t] = true;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(in crate::codegen::x86) fn varies(&self, s: usize) -> bool {
+        self.by_lane[s] || self.by_turn[s]
+    }
+}

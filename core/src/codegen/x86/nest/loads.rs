@@ -1,0 +1,165 @@
+//! Loads as vectors, by how their lanes lie.
+
+use super::super::layout::Pattern;
+use super::super::lir::{Class, Inst, Mem, Op, Reg};
+use super::{Nest, Scope};
+use crate::aval::Dim;
+use crate::ir::{Scalar, Unsupported};
+
+impl Nest<'_> {
+    pub(super) fn load_vector(&mut self, i: usize, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
+        let access = self.accesses[i].as_ref().expect("a load");
+        let is_bool = access.size == 1;
+        if let Some((at, read)) = access.staged.clone() {
+            return Ok(self.load_staged(at, &read, v, scope));
+        }
+        let size = access.size as i32;
+        let short = scope.left.is_some();
+        let terms: Vec<(usize, Dim)> = access.place.terms.to_vec();
+        let computed: Vec<(Scalar, Dim, Dim)> =
+            access.place.computed.iter().filter(|(s, ..)| self.varies(s.0 as usize)).cloned().collect();
+        if !short && !is_bool && self.layout.reads_rows_by_turn(&terms) && self.is_by_turn(&computed) {
+            return self.load_by_turn(i, v, scope);
+        }
+        let mem = self.address(i, scope)?;
+        let mask = self.mask_of(v, scope);
+        let pattern = self.layout.pattern(v, &terms);
+        let value = match pattern {
+            Some(Pattern::Same) if computed.is_empty() => {
+                self.f.load(Class::Vec, if is_bool { Op::BcstByte } else { Op::Bcst }, mem, None)
+            }
+            Some(Pattern::Contiguous(first)) if computed.is_empty() => {
+                let mem = mem.plus(first as i32 * size);
+                self.f.load(Class::Vec, if is_bool { Op::LoadBytes } else { Op::Load }, mem, mask)
+            }
+            Some(Pattern::Near(first, table)) if computed.is_empty() && (!short || self.reads_by_turn(&terms)) => {
+                let mem = mem.plus(first as i32 * size);
+                let near = match scope.left {
+                    // Only the turns that are left may be read.
+                    Some(left) if self.moves_by_turn(&terms) => self.f.emit(Class::Mask, Op::MaskFirst, &[left], 0),
+                    _ => {
+                        let most = table.iter().max().copied().unwrap_or(0);
+                        self.f.first_lanes(most as usize + 1)
+                    }
+                };
+                let op = if is_bool { Op::LoadBytes } else { Op::Load };
+                // The vectors of a row often read the same few elements.
+                let known = scope.rows.get(&(i, first)).copied().filter(|_| self.layout.packed.is_none());
+                let row = known.unwrap_or_else(|| self.f.load(Class::Vec, op, mem, Some(near)));
+                scope.rows.insert((i, first), row);
+                let table = self.f.table(table);
+                self.f.vec(Op::Perm, &[table, row])
+            }
+            _ => {
+                let moving: Vec<(usize, Dim)> =
+                    terms.into_iter().filter(|(l, _)| self.layout.is_lane(*l) || self.layout.is_packed(*l)).collect();
+                let mut at = if moving.is_empty() { None } else { Some(self.lane_offsets(v, &moving)?) };
+                for (scalar, stride, extent) in computed {
+                    let position = self.value(scalar, v, scope)?;
+                    self.check_lanes(position, &extent, mask)?;
+                    let term = match stride.as_number() {
+                        Some(1) => position,
+                        Some(n) => {
+                            let n = self.f.bits(n as u32);
+                            self.f.vec(Op::MulI, &[position, n])
+                        }
+                        None => {
+                            let size = self.size(&stride);
+                            let splat = self.f.vec(Op::Splat, &[size]);
+                            self.f.vec(Op::MulI, &[position, splat])
+                        }
+                    };
+                    at = Some(match at {
+                        None => term,
+                        Some(at) => self.f.vec(Op::AddI, &[at, term]),
+                    });
+                }
+                let at = at.ok_or_else(|| Unsupported("a gather without lanes".into()))?;
+                let mem = match mem.index {
+                    None => mem,
+                    Some((index, scale)) => {
+                        let scaled = self.f.int(Op::MulImm, &[index], scale.into());
+                        Mem { base: self.f.int(Op::Add, &[mem.base, scaled], 0), index: None, disp: mem.disp }
+                    }
+                };
+                if is_bool {
+                    self.f.stack = self.f.stack.max(64);
+                }
+                self.f.gather(if is_bool { Op::GatherBytes } else { Op::Gather }, mem, at, mask)
+            }
+        };
+        Ok(if is_bool { self.f.mask(Op::Test, &[value]) } else { value })
+    }
+
+    /// Whether computed positions differ by turn of the packed loop only, and are read from memory where the next turn's
+    /// stands a fixed distance on.
+    pub(super) fn is_by_turn(&self, computed: &[(Scalar, Dim, Dim)]) -> bool {
+        let [(scalar, stride, _)] = computed else { return false };
+        let at = scalar.0 as usize;
+        let Some(access) = &self.accesses[at] else { return false };
+        let terms = &access.place.terms;
+        let by_turn = self.by_turn[at] && !self.by_lane[at] && access.place.computed.is_empty();
+        by_turn && access.staged.is_none() && self.turn_stride(terms).is_some() && stride.as_number().is_some()
+    }
+
+    /// Rows at computed positions, one for each turn that a vector holds: each is read where its lanes are.
+    pub(super) fn load_by_turn(&mut self, i: usize, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
+        let packed = self.layout.packed.expect("a packed loop has turns");
+        let access = self.accesses[i].as_ref().expect("a load");
+        let size = access.size;
+        let computed: Vec<(Scalar, Dim, Dim)> =
+            access.place.computed.iter().filter(|(s, ..)| self.varies(s.0 as usize)).cloned().collect();
+        let (scalar, stride, extent) = &computed[0];
+        let stride = stride.as_number().unwrap_or(1) * size;
+        let source = scalar.0 as usize;
+        let terms = &self.accesses[source].as_ref().expect("a load").place.terms;
+        let next = self.turn_stride(terms).unwrap_or(0) * 4;
+        let base = self.address(i, scope)?;
+        let base = match base.index {
+            None => base,
+            Some((index, scale)) => {
+                let scaled = self.f.int(Op::MulImm, &[index], scale.into());
+                Mem { base: self.f.int(Op::Add, &[base.base, scaled], 0), index: None, disp: base.disp }
+            }
+        };
+        let width = self.layout.width;
+        let row = self.f.reg(Class::Vec);
+        for turn in 0..packed.turns {
+            let number = (v * packed.turns + turn) as i64;
+            let key = (scalar.0, number);
+            let at = match scope.turns.get(&key) {
+                Some(at) => *at,
+                None => {
+                    let mem = self.address(source, scope)?.plus((number * next) as i32);
+                    let at = self.f.load(Class::Int, Op::LoadI32, mem, None);
+                    let imm = self.check_imm(extent);
+                    self.f.push(Inst { srcs: smallvec::smallvec![at], imm, ..Inst::new(Op::CheckInt) });
+                    if self.extents_of(*scalar) == 1 {
+                        scope.turns.insert(key, at);
+                    }
+                    at
+                }
+            };
+            let offset = self.f.int(Op::MulImm, &[at], stride);
+            let mem = Mem { index: Some((offset, 1)), ..base }.plus(-((turn * width * 4) as i32));
+            let mask = self.f.mask_of((((1u32 << width) - 1) << (turn * width)) as u16);
+            let op = if turn == 0 { Op::Load } else { Op::LoadInto };
+            self.f.push(Inst { dst: Some(row), mem: Some(mem), mask: Some(mask), ..Inst::new(op) });
+        }
+        Ok(row)
+    }
+
+    /// Whether, of the lanes' loops, only the packed one moves a load, by one element a turn.
+    pub(super) fn reads_by_turn(&self, terms: &[(usize, Dim)]) -> bool {
+        let lanes = terms.iter().any(|(l, _)| self.layout.is_lane(*l));
+        if self.moves_by_turn(terms) { !lanes && self.turn_stride(terms) == Some(1) } else { true }
+    }
+
+    pub(super) fn moves_by_turn(&self, terms: &[(usize, Dim)]) -> bool {
+        terms.iter().any(|(l, _)| self.layout.is_packed(*l))
+    }
+
+    pub(super) fn turn_stride(&self, terms: &[(usize, Dim)]) -> Option<i64> {
+        terms.iter().find(|(l, _)| self.layout.is_packed(*l)).and_then(|(_, stride)| stride.as_number())
+    }
+}

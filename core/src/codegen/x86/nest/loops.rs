@@ -1,0 +1,153 @@
+//! Loops around the scalar body.
+
+use super::super::layout::Packed;
+use super::super::lir::{Class, Inst, Mem, Op, Reg};
+use super::super::{ARGS, BEGIN, END};
+use super::{Nest, Scope};
+use crate::ir::Unsupported;
+use crate::kernel::LoopKind;
+
+impl Nest<'_> {
+    /// The code at a level: what is known there, then the next loop, or the results.
+    pub(in crate::codegen::x86) fn level(&mut self, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
+        let is_innermost = level == self.layout.order.len();
+        if !is_innermost {
+            self.hoist(level, scope, None)?;
+        }
+        let starts_reduction = self.kernel.reduce.is_some() && level == self.layout.first_reduce;
+        if starts_reduction {
+            self.start_sums(scope)?;
+        }
+        if is_innermost {
+            let outputs: Vec<Mem> = match self.kernel.reduce {
+                Some(_) => vec![],
+                None => (0..self.kernel.outputs.len()).map(|k| self.output(k, scope)).collect(),
+            };
+            // Vector by vector, so that few values are held at a time; the processor overlaps them by itself.
+            for v in 0..scope.vectors {
+                self.hoist(level, scope, Some(v))?;
+                if self.kernel.reduce.is_some() {
+                    self.combine(v, scope)?;
+                } else {
+                    self.store_all(v, &outputs, scope)?;
+                }
+            }
+        } else {
+            self.enter(level, scope)?;
+        }
+        if starts_reduction {
+            self.store_sums(scope)?;
+        }
+        Ok(())
+    }
+
+    /// Bounds of a loop.
+    pub(super) fn bounds(&mut self, l: usize, scope: &mut Scope) -> Result<(Reg, Reg), Unsupported> {
+        if Some(l) == self.partition {
+            let begin = self.f.int(Op::Arg, &[], BEGIN as i64);
+            return Ok((begin, self.f.int(Op::Arg, &[], END as i64)));
+        }
+        let extent = self.kernel.loops[l].extent.clone();
+        match self.kernel.loops[l].kind {
+            LoopKind::Segment { segment, offsets } => {
+                let entry = (ARGS + offsets as usize) as i64;
+                let base = self.f.int(Op::Arg, &[], entry);
+                let Some(row) = scope.indices[segment as usize] else {
+                    return Err(Unsupported("segments of a loop that is lanes".into()));
+                };
+                let mem = Mem { base, index: Some((row, 4)), disp: 0 };
+                let begin = self.f.load(Class::Int, Op::LoadI32, mem, None);
+                let end = self.f.load(Class::Int, Op::LoadI32, mem.plus(4), None);
+                let most = &extent + 1;
+                let imm = self.check_imm(&most);
+                for x in [begin, end] {
+                    let srcs = smallvec::smallvec![x];
+                    self.f.push(Inst { srcs, imm, ..Inst::new(Op::CheckInt) });
+                }
+                let srcs = smallvec::smallvec![begin, end];
+                self.f.push(Inst { srcs, imm, ..Inst::new(Op::CheckOrder) });
+                Ok((begin, end))
+            }
+            LoopKind::Row | LoopKind::Reduce => {
+                let begin = self.f.int(Op::Imm, &[], 0);
+                Ok((begin, self.size(&extent)))
+            }
+        }
+    }
+
+    pub(super) fn enter(&mut self, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
+        let l = self.layout.order[level];
+        let (begin, end) = self.bounds(l, scope)?;
+        let i = self.f.int(Op::Mov, &[begin], 0);
+        scope.indices[l] = Some(i);
+        match self.layout.packed {
+            Some(packed) if packed.number == l => self.packed_loop(packed, level, i, end, scope)?,
+            _ => match self.compacted {
+                Some(weight) if level + 1 == self.layout.order.len() => {
+                    self.compacted_loop(weight, l, level, (i, end), scope)?;
+                }
+                _ => {
+                    let mut inner = scope.clone();
+                    self.turns(i, end, 1, |nest| nest.level(level + 1, &mut inner))?;
+                }
+            },
+        }
+        scope.indices[l] = None;
+        Ok(())
+    }
+
+    /// A loop while `step` turns are left.
+    pub(in crate::codegen::x86) fn turns(
+        &mut self,
+        i: Reg,
+        end: Reg,
+        step: usize,
+        body: impl FnOnce(&mut Self) -> Result<(), Unsupported>,
+    ) -> Result<(), Unsupported> {
+        let (top, after) = (self.f.label(), self.f.label());
+        let last = if step == 1 { end } else { self.f.int(Op::AddImm, &[end], 1 - step as i64) };
+        self.f.jump(Op::JumpGe, &[i, last], after);
+        let start = self.f.insts.len();
+        self.f.set_label(top);
+        body(self)?;
+        self.f.update(i, Op::AddImm, &[i], None, step as i64);
+        self.f.jump(Op::JumpLt, &[i, last], top);
+        let stop = self.f.insts.len() - 1;
+        self.f.loops.push((start, stop));
+        self.f.set_label(after);
+        Ok(())
+    }
+
+    /// Whole vectors first, several at a time; then single ones; the last may be short.
+    pub(super) fn packed_loop(
+        &mut self,
+        packed: Packed,
+        level: usize,
+        i: Reg,
+        end: Reg,
+        scope: &mut Scope,
+    ) -> Result<(), Unsupported> {
+        // Segments are short: whole vectors would be another loop whose end the processor guesses wrong.
+        let is_segment = matches!(self.kernel.loops[packed.number].kind, LoopKind::Segment { .. });
+        if !is_segment {
+            let mut inner = scope.clone();
+            self.turns(i, end, packed.turns * self.layout.vectors, |nest| nest.level(level + 1, &mut inner))?;
+        }
+        let mut inner = scope.clone();
+        inner.vectors = 1;
+        self.turns(i, end, 1, |nest| {
+            let left = nest.f.int(Op::Sub, &[end, i], 0);
+            let turns = nest.f.int(Op::Imm, &[], packed.turns as i64);
+            let left = nest.f.int(Op::Min, &[left, turns], 0);
+            let lanes =
+                if nest.layout.width == 1 { left } else { nest.f.int(Op::MulImm, &[left], nest.layout.width as i64) };
+            inner.mask = Some(nest.f.emit(Class::Mask, Op::MaskFirst, &[lanes], 0));
+            inner.left = Some(left);
+            nest.level(level + 1, &mut inner)?;
+            // One turn is added behind.
+            let rest = packed.turns as i64 - 1;
+            nest.f.update(i, Op::AddImm, &[i], None, rest);
+            Ok(())
+        })
+    }
+}

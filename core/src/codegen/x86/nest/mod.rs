@@ -1,0 +1,204 @@
+//! From a loop nest to instructions over virtual registers.
+//!
+//! The scalar body is computed on vectors. What depends on no lane is the same in all lanes, or an integer where it only
+//! says where something is read. Every instruction is placed in the outermost loop that it depends on.
+
+mod address;
+mod analyse;
+mod loads;
+mod loops;
+mod results;
+mod stage;
+mod values;
+
+use super::ARGS;
+use super::layout::{Layout, Place, choose};
+use super::lir::{Function, Label, Op, Reg};
+use crate::aval::{DType, Dim};
+use crate::ir::{Scalar, Unsupported};
+use crate::kernel::Kernel;
+use std::collections::HashMap;
+
+/// What the table of arguments holds behind the first entries: inputs, outputs, then these sizes.
+pub(super) struct Signature {
+    pub(super) dims: Vec<Dim>,
+}
+
+/// A stride in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Stride {
+    Number(i64),
+    /// Entry of the table that holds the stride in elements, and the elements' size.
+    Entry(u32, i64),
+}
+
+/// What an address is the sum of so far: the array's entry, and loops with their strides.
+type Sum = (u32, Vec<(u32, Stride)>);
+
+/// A load, prepared.
+pub(super) struct Access {
+    input: usize,
+    size: i64,
+    pub(super) place: Place,
+    /// Loops that are not lanes, outermost first, with the level at which each index is known.
+    strides: Vec<(usize, usize, Stride)>,
+    /// Bytes in front.
+    constant: Stride,
+    /// Where the staged copy begins in the function's memory, and the loops by which it is read with their trips.
+    staged: Option<(usize, Vec<(usize, usize)>)>,
+}
+
+/// The state of one scope of the generated code.
+#[derive(Clone, Default)]
+pub(super) struct Scope {
+    vecs: HashMap<(u32, usize), Reg>,
+    ints: HashMap<u32, Reg>,
+    sums: HashMap<Sum, Reg>,
+    /// Small rows that several vectors take their lanes from, by load and first element.
+    rows: HashMap<(usize, i64), Reg>,
+    /// Computed positions of single turns of the packed loop.
+    turns: HashMap<(u32, i64), Reg>,
+    /// Computed positions times a stride in bytes.
+    products: HashMap<(u32, i64), Reg>,
+    pub(super) indices: Vec<Option<Reg>>,
+    /// The lanes that mean something, where these are not all.
+    pub(super) mask: Option<Reg>,
+    /// How many turns of the packed loop are left, where they may be less than a vector holds.
+    pub(super) left: Option<Reg>,
+    pub(super) vectors: usize,
+}
+
+impl Scope {
+    /// Gives a scalar that is the same for all lanes its value.
+    pub(super) fn set(&mut self, scalar: Scalar, value: Reg) {
+        self.vecs.insert((scalar.0, 0), value);
+    }
+
+    /// Gives a position that is known to be in bounds its value.
+    pub(super) fn set_checked(&mut self, scalar: Scalar, value: Reg) {
+        self.ints.insert(scalar.0, value);
+    }
+}
+
+pub(super) struct Nest<'a> {
+    pub(super) kernel: &'a Kernel,
+    partition: Option<usize>,
+    pub(super) layout: Layout,
+    pub(super) f: Function,
+    dims: Vec<Dim>,
+    dtypes: Vec<DType>,
+    /// The loops and the scalars that each scalar depends on.
+    depends: Vec<(Vec<usize>, Vec<Scalar>)>,
+    /// For each scalar: its level, whether it differs by lane, by turn of the packed loop.
+    pub(super) levels: Vec<usize>,
+    by_lane: Vec<bool>,
+    by_turn: Vec<bool>,
+    pub(super) wanted: Vec<bool>,
+    pub(super) accesses: Vec<Option<Access>>,
+    /// Results that are sums of products: the product is not rounded.
+    pub(super) fused: Vec<Option<(Scalar, Scalar)>>,
+    /// One for each result and vector.
+    sums: Vec<Vec<Reg>>,
+    /// The factor of a sum of products whose zeros are left out.
+    pub(super) compacted: Option<Scalar>,
+    /// Positions that are listed with it.
+    pub(super) listed: Vec<Scalar>,
+    end_label: Label,
+}
+
+/// The instructions of a kernel. `masked` says of which inputs many elements are 0, as a mask made them.
+pub(super) fn build(
+    kernel: &Kernel,
+    partition: Option<usize>,
+    masked: &[bool],
+    lanes: usize,
+) -> Result<(Function, Signature), Unsupported> {
+    let layout = choose(kernel, partition, lanes)?;
+    let mut f = Function::new(lanes);
+    let end_label = f.label();
+    let mut nest = Nest {
+        kernel,
+        partition,
+        layout,
+        f,
+        dims: vec![],
+        dtypes: kernel.dtypes(),
+        depends: vec![],
+        levels: vec![],
+        by_lane: vec![],
+        by_turn: vec![],
+        wanted: vec![],
+        accesses: vec![],
+        fused: vec![],
+        sums: vec![],
+        compacted: None,
+        listed: vec![],
+        end_label,
+    };
+    nest.check_types()?;
+    nest.analyse();
+    nest.find_compacted(masked);
+    nest.stage_small_operands();
+    let scope = Scope { indices: vec![None; kernel.loops.len()], vectors: nest.layout.vectors, ..Scope::default() };
+    let mut scope = scope;
+    scope.mask = nest.whole_mask(0);
+    nest.fill_staged(&mut scope)?;
+    nest.level(0, &mut scope)?;
+    let end = nest.end_label;
+    nest.f.set_label(end);
+    nest.f.finish();
+    Ok((nest.f, Signature { dims: nest.dims }))
+}
+
+impl Nest<'_> {
+    fn check_types(&self) -> Result<(), Unsupported> {
+        let arrays = self.kernel.inputs.iter().chain(&self.kernel.outputs);
+        let wide = arrays.map(|(_, aval)| aval.dtype).chain(self.dtypes.iter().copied()).any(|d| d == DType::F64);
+        if wide {
+            return Err(Unsupported("x86 has no f64".into()));
+        }
+        if self.kernel.reduce.is_some() && self.kernel.outputs.iter().any(|(_, aval)| aval.dtype == DType::Bool) {
+            return Err(Unsupported("x86 reduces no bool".into()));
+        }
+        Ok(())
+    }
+
+    fn dim(&mut self, dim: &Dim) -> u32 {
+        let at = self.dims.iter().position(|d| d == dim).unwrap_or_else(|| {
+            self.dims.push(dim.clone());
+            self.dims.len() - 1
+        });
+        (ARGS + self.kernel.inputs.len() + self.kernel.outputs.len() + at) as u32
+    }
+
+    /// A size in a register.
+    fn size(&mut self, dim: &Dim) -> Reg {
+        match dim.as_number() {
+            Some(n) => self.f.int(Op::Imm, &[], n),
+            None => {
+                let entry = self.dim(dim);
+                self.f.int(Op::Arg, &[], entry.into())
+            }
+        }
+    }
+
+    /// The number that a check takes for an extent.
+    fn check_imm(&mut self, extent: &Dim) -> i64 {
+        match extent.as_number() {
+            Some(n) => n,
+            None => -i64::from(self.dim(extent)),
+        }
+    }
+
+    fn stride(&mut self, dim: &Dim, size: i64) -> Stride {
+        match dim.as_number() {
+            Some(n) => Stride::Number(n * size),
+            None => Stride::Entry(self.dim(dim), size),
+        }
+    }
+
+    fn whole_mask(&mut self, v: usize) -> Option<Reg> {
+        let n = self.layout.active(v);
+        (n < self.f.lanes).then(|| self.f.first_lanes(n))
+    }
+}

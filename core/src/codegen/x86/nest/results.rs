@@ -1,0 +1,222 @@
+//! Stores, and sums over loops and lanes.
+
+use super::super::ARGS;
+use super::super::layout::Packed;
+use super::super::lir::{Class, LANES, Mem, Op, Pred, Reg};
+use super::{Nest, Scope};
+use crate::aval::{DType, Dim};
+use crate::ir::{ReduceOp, Unsupported};
+use crate::kernel::LoopKind;
+
+impl Nest<'_> {
+    /// The address of an output's element, but for what its lanes add.
+    pub(super) fn output(&mut self, k: usize, scope: &mut Scope) -> Mem {
+        let (_, aval) = &self.kernel.outputs[k];
+        let size = aval.dtype.size() as i64;
+        let shape = aval.shape.clone();
+        let entry = (ARGS + self.kernel.inputs.len() + k) as i64;
+        let mut sum = self.f.int(Op::Arg, &[], entry);
+        let mut stride = Dim::from(1);
+        for l in (0..shape.len()).rev() {
+            if let Some(i) = scope.indices[l] {
+                let elements = self.times(i, &stride);
+                let bytes = if size == 1 { elements } else { self.f.int(Op::MulImm, &[elements], size) };
+                sum = self.f.int(Op::Add, &[sum, bytes], 0);
+            }
+            stride = &stride * &shape[l];
+        }
+        Mem::at(sum)
+    }
+
+    pub(super) fn store_all(&mut self, v: usize, outputs: &[Mem], scope: &mut Scope) -> Result<(), Unsupported> {
+        for (mem, result) in outputs.iter().zip(&self.kernel.results) {
+            let value = self.value(*result, v, scope)?;
+            let mask = self.mask_of(v, scope);
+            let lanes = self.layout.active(0) * v;
+            if self.dtypes[result.0 as usize] == DType::Bool {
+                let (zero, one) = (self.f.bits(0), self.f.bits(1));
+                let bytes = self.f.blend(value, zero, one);
+                self.f.store(Op::StoreBytes, mem.plus(lanes as i32), bytes, mask);
+            } else {
+                self.f.store(Op::Store, mem.plus(4 * lanes as i32), value, mask);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn identity(&mut self, k: usize) -> Reg {
+        let dtype = self.kernel.outputs[k].1.dtype;
+        let op = self.kernel.reduce.expect("a reduction");
+        self.f.literal(op.identity(dtype)).expect("a type of 32 bits")
+    }
+
+    pub(super) fn start_sums(&mut self, scope: &mut Scope) -> Result<(), Unsupported> {
+        self.sums.clear();
+        for k in 0..self.kernel.outputs.len() {
+            let identity = self.identity(k);
+            let sums = (0..scope.vectors).map(|_| self.f.vec(Op::MovV, &[identity])).collect();
+            self.sums.push(sums);
+        }
+        Ok(())
+    }
+
+    /// `sum = sum op x`, in the lanes of the mask.
+    pub(super) fn add_to(&mut self, k: usize, sum: Reg, x: Reg, mask: Option<Reg>) {
+        let dtype = self.kernel.outputs[k].1.dtype;
+        match (self.kernel.reduce.expect("a reduction"), dtype) {
+            (ReduceOp::Sum, DType::F32) => self.f.update(sum, Op::AddF, &[sum, x], mask, 0),
+            (ReduceOp::Sum, _) => self.f.update(sum, Op::AddI, &[sum, x], mask, 0),
+            (ReduceOp::Max, DType::F32) => {
+                // A NaN stays.
+                let nan = self.f.mask(Op::CmpF(Pred::Unordered), &[sum, sum]);
+                let larger = self.f.vec(Op::MaxF, &[sum, x]);
+                let larger = self.f.blend(nan, larger, sum);
+                self.f.update(sum, Op::MovV, &[larger], mask, 0);
+            }
+            (ReduceOp::Max, DType::U32) => self.f.update(sum, Op::MaxU, &[sum, x], mask, 0),
+            (ReduceOp::Max, _) => self.f.update(sum, Op::MaxS, &[sum, x], mask, 0),
+        }
+    }
+
+    /// Combines the values of this turn.
+    pub(super) fn combine(&mut self, v: usize, scope: &mut Scope) -> Result<(), Unsupported> {
+        for (k, result) in self.kernel.results.iter().enumerate() {
+            // Lanes beyond a row's end stay what they are; those of a short last vector must not be counted.
+            let mask = if scope.left.is_some() { scope.mask } else { None };
+            let sum = self.sums[k][v];
+            if let Some((a, b)) = self.fused[k] {
+                let (a, b) = (self.value(a, v, scope)?, self.value(b, v, scope)?);
+                self.f.update(sum, Op::Fma, &[a, b], mask, 0);
+            } else {
+                let x = self.value(*result, v, scope)?;
+                self.add_to(k, sum, x, mask);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lanes moved down by `by`.
+    pub(super) fn moved(&mut self, x: Reg, by: usize) -> Reg {
+        let n = self.f.lanes;
+        let table: [i32; LANES] = std::array::from_fn(|lane| ((lane + by) % n) as i32);
+        let table = self.f.table(table);
+        self.f.vec(Op::Perm, &[table, x])
+    }
+
+    pub(super) fn store_sums(&mut self, scope: &mut Scope) -> Result<(), Unsupported> {
+        for k in 0..self.kernel.outputs.len() {
+            let mut sums = self.sums[k].clone();
+            let width = self.layout.width;
+            if let Some(Packed { turns, reduces: true, .. }) = self.layout.packed {
+                let first = sums[0];
+                for other in &sums[1..] {
+                    self.add_to(k, first, *other, None);
+                }
+                if turns.is_power_of_two() {
+                    let mut half = turns / 2;
+                    while half > 0 {
+                        let other = self.moved(first, half * width);
+                        self.add_to(k, first, other, None);
+                        half /= 2;
+                    }
+                } else {
+                    let whole = self.f.vec(Op::MovV, &[first]);
+                    for turn in 1..turns {
+                        let other = self.moved(whole, turn * width);
+                        self.add_to(k, first, other, None);
+                    }
+                }
+                sums.truncate(1);
+            }
+            if self.layout.group > 1 && sums.len().is_power_of_two() && sums.len() <= self.layout.group {
+                let dense = self.fold_groups(k, sums);
+                self.store_dense(k, dense, scope)?;
+                continue;
+            }
+            if self.layout.group > 1 {
+                for sum in &sums {
+                    let mut half = self.layout.group / 2;
+                    while half > 0 {
+                        let other = self.moved(*sum, half);
+                        self.add_to(k, *sum, other, None);
+                        half /= 2;
+                    }
+                }
+            }
+            self.store_sum(k, &sums, scope)?;
+        }
+        Ok(())
+    }
+
+    /// Combines the groups of all vectors, half by half and two vectors at a time: the results stand side by side.
+    pub(super) fn fold_groups(&mut self, k: usize, mut sums: Vec<Reg>) -> Reg {
+        let mut group = self.layout.group;
+        while group > 1 {
+            let half = group / 2;
+            // The lower or the upper halves of all groups, one behind the other.
+            let halves = |upper: usize| -> [i32; LANES] {
+                std::array::from_fn(|lane| (lane / half * group + lane % half + upper * half) as i32)
+            };
+            let pairs: Vec<(Reg, Option<Reg>)> = sums.chunks(2).map(|pair| (pair[0], pair.get(1).copied())).collect();
+            sums = pairs
+                .into_iter()
+                .map(|(a, b)| {
+                    let mut side = |upper: usize| {
+                        let numbers = halves(upper);
+                        match b {
+                            Some(b) => {
+                                let numbers = self.f.table(numbers);
+                                self.f.vec(Op::Perm2, &[numbers, a, b])
+                            }
+                            None => {
+                                let numbers = self.f.table(numbers.map(|n| n % self.f.lanes as i32));
+                                self.f.vec(Op::Perm, &[numbers, a])
+                            }
+                        }
+                    };
+                    let (low, high) = (side(0), side(1));
+                    self.add_to(k, low, high, None);
+                    low
+                })
+                .collect();
+            group = half;
+        }
+        sums[0]
+    }
+
+    /// Stores results that stand side by side in one vector.
+    pub(super) fn store_dense(&mut self, k: usize, results: Reg, scope: &mut Scope) -> Result<(), Unsupported> {
+        let mem = self.output(k, scope);
+        let n = self.layout.width / self.layout.group;
+        let mask = (n < self.f.lanes).then(|| self.f.first_lanes(n));
+        self.f.store(Op::Store, mem, results, mask);
+        Ok(())
+    }
+
+    pub(super) fn store_sum(&mut self, k: usize, sums: &[Reg], scope: &mut Scope) -> Result<(), Unsupported> {
+        let mem = self.output(k, scope);
+        let group = self.layout.group;
+        // A range of a loop that is combined adds to what other ranges gave.
+        let accumulates = self.partition.is_some_and(|l| self.kernel.loops[l].kind == LoopKind::Reduce);
+        for (v, sum) in sums.iter().enumerate() {
+            let reduces = self.layout.packed.is_some_and(|packed| packed.reduces);
+            let lanes = if reduces { self.layout.width } else { self.layout.active(v) };
+            let mask = if group > 1 {
+                let bits = (0..self.f.lanes).step_by(group).fold(0u16, |bits, lane| bits | 1 << lane);
+                Some(self.f.mask_of(bits))
+            } else if !reduces && self.layout.packed.is_some() {
+                self.first_mask(scope)
+            } else {
+                (lanes < self.f.lanes).then(|| self.f.first_lanes(lanes))
+            };
+            let step = if group > 1 { self.f.lanes / group } else { self.layout.active(0) };
+            let mem = mem.plus((4 * step * v) as i32);
+            if accumulates {
+                let old = self.f.load(Class::Vec, Op::Load, mem, mask);
+                self.add_to(k, *sum, old, None);
+            }
+            self.f.store(if group > 1 { Op::StoreCompressed } else { Op::Store }, mem, *sum, mask);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! Scalars on the lanes of a vector.
+
+use super::super::lir::{LANES, Op, Reg};
+use super::{Nest, Scope};
+use crate::aval::{DType, Dim};
+use crate::ir::{Index, Scalar, ScalarOp, Unsupported};
+use crate::kernel::Instr;
+
+impl Nest<'_> {
+    /// Makes everything that is known at this level, and the parts of addresses that are; of what differs by vector only
+    /// vector `only`, where one is said.
+    pub(super) fn hoist(&mut self, level: usize, scope: &mut Scope, only: Option<usize>) -> Result<(), Unsupported> {
+        for i in 0..self.kernel.body.len() {
+            if self.levels[i] > level && self.accesses[i].is_some() {
+                let access = self.accesses[i].as_ref().expect("just asked");
+                if access.staged.is_none() && (level == 0 || access.strides.iter().any(|(at, ..)| *at == level)) {
+                    self.address_sum(i, level, scope);
+                }
+            }
+            if self.levels[i] == level && self.wanted[i] && !self.is_fused_result(i) {
+                match only {
+                    Some(v) if self.copies(i, scope) > 1 || v == 0 => {
+                        self.value(Scalar(i as u32), v, scope)?;
+                    }
+                    Some(_) => {}
+                    None => {
+                        for v in 0..self.copies(i, scope) {
+                            self.value(Scalar(i as u32), v, scope)?;
+                        }
+                    }
+                }
+            }
+            self.hoist_keys(i, level, scope)?;
+        }
+        Ok(())
+    }
+
+    /// The keys of a generator that no inner loop changes are spread once.
+    pub(super) fn hoist_keys(&mut self, i: usize, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
+        let Instr::Op(ScalarOp::Threefry0 | ScalarOp::Threefry1, ins) = &self.kernel.body[i] else { return Ok(()) };
+        let (k0, k1) = (ins[0], ins[1]);
+        let known = |s: Scalar| self.levels[s.0 as usize];
+        let varies = self.varies(k0.0 as usize) || self.varies(k1.0 as usize);
+        if varies || self.levels[i] <= level || known(k0).max(known(k1)) != level || !self.wanted[i] {
+            return Ok(());
+        }
+        let keys = (self.value(k0, 0, scope)?, self.value(k1, 0, scope)?);
+        self.f.spread_keys(keys);
+        Ok(())
+    }
+
+    pub(super) fn is_fused_result(&self, i: usize) -> bool {
+        self.kernel.results.iter().zip(&self.fused).any(|(r, fused)| r.0 as usize == i && fused.is_some())
+    }
+
+    /// In how many vectors a scalar differs.
+    pub(super) fn copies(&self, i: usize, scope: &Scope) -> usize {
+        let differs = if self.layout.packed.is_some() { self.by_turn[i] } else { self.by_lane[i] };
+        if differs { scope.vectors } else { 1 }
+    }
+
+    /// A scalar on the lanes of vector `v`.
+    pub(in crate::codegen::x86) fn value(
+        &mut self,
+        scalar: Scalar,
+        v: usize,
+        scope: &mut Scope,
+    ) -> Result<Reg, Unsupported> {
+        let i = scalar.0 as usize;
+        let v = if self.copies(i, scope) == 1 && !(self.differs_by_vector(i)) { 0 } else { v };
+        if let Some(reg) = scope.vecs.get(&(scalar.0, v)) {
+            return Ok(*reg);
+        }
+        let reg = match &self.kernel.body[i] {
+            Instr::Const(literal) => self.f.literal(*literal)?,
+            Instr::Size(dim, dtype) => {
+                let size = self.size(dim);
+                let splat = self.f.vec(Op::Splat, &[size]);
+                if *dtype == DType::F32 { self.f.vec(Op::CvtToF, &[splat]) } else { splat }
+            }
+            Instr::Position(index) => self.position(&index.clone(), v, scope)?,
+            Instr::Load(..) => self.load_vector(i, v, scope)?,
+            Instr::Op(op, ins) => {
+                let (op, ins) = (*op, ins.clone());
+                if matches!(op, ScalarOp::Threefry0 | ScalarOp::Threefry1) {
+                    self.threefry(op, &ins, v, scope)?
+                } else {
+                    let mut operands = [Reg(0); 4];
+                    for (operand, s) in operands.iter_mut().zip(&ins) {
+                        *operand = self.value(*s, v, scope)?;
+                    }
+                    let dtype = self.dtypes[if op == ScalarOp::Select { ins[1] } else { ins[0] }.0 as usize];
+                    self.f.scalar_op(op, dtype, &operands[..ins.len()])?
+                }
+            }
+        };
+        scope.vecs.insert((scalar.0, v), reg);
+        Ok(reg)
+    }
+
+    pub(super) fn differs_by_vector(&self, i: usize) -> bool {
+        if self.layout.packed.is_some() { self.by_turn[i] } else { self.by_lane[i] }
+    }
+
+    /// One block gives both words.
+    pub(super) fn threefry(
+        &mut self,
+        op: ScalarOp,
+        ins: &[Scalar],
+        v: usize,
+        scope: &mut Scope,
+    ) -> Result<Reg, Unsupported> {
+        let mut operands = [Reg(0); 4];
+        for (operand, s) in operands.iter_mut().zip(ins) {
+            *operand = self.value(*s, v, scope)?;
+        }
+        let (first, second) = self.f.threefry(&operands);
+        for (i, instr) in self.kernel.body.iter().enumerate() {
+            if let Instr::Op(other, operands) = instr
+                && operands[..] == *ins
+            {
+                match other {
+                    ScalarOp::Threefry0 => scope.vecs.insert((i as u32, v), first),
+                    ScalarOp::Threefry1 => scope.vecs.insert((i as u32, v), second),
+                    _ => None,
+                };
+            }
+        }
+        Ok(if op == ScalarOp::Threefry0 { first } else { second })
+    }
+
+    /// A position as a vector.
+    pub(super) fn position(&mut self, index: &Index, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
+        let (constant, terms) = match index {
+            Index::Value(s) => return self.value(*s, v, scope),
+            Index::Affine { constant, terms } => (constant, terms),
+        };
+        let terms: Vec<(usize, Dim)> = terms.iter().map(|(l, stride)| (*l as usize, stride.clone())).collect();
+        let mut at = self.size(constant);
+        for (l, stride) in &terms {
+            if let Some(i) = scope.indices[*l] {
+                let term = self.times(i, stride);
+                at = self.f.int(Op::Add, &[at, term], 0);
+            }
+        }
+        let splat = self.f.vec(Op::Splat, &[at]);
+        let moving: Vec<(usize, Dim)> =
+            terms.into_iter().filter(|(l, _)| self.layout.is_lane(*l) || self.layout.is_packed(*l)).collect();
+        if moving.is_empty() {
+            return Ok(splat);
+        }
+        let lanes = self.lane_offsets(v, &moving)?;
+        Ok(self.f.vec(Op::AddI, &[splat, lanes]))
+    }
+
+    /// `i · stride`.
+    pub(super) fn times(&mut self, i: Reg, stride: &Dim) -> Reg {
+        match stride.as_number() {
+            Some(1) => i,
+            Some(n) if i32::try_from(n).is_ok() => self.f.int(Op::MulImm, &[i], n),
+            _ => {
+                let size = self.size(stride);
+                self.f.int(Op::Mul, &[i, size], 0)
+            }
+        }
+    }
+
+    /// What the lanes of a vector add to a position.
+    pub(super) fn lane_offsets(&mut self, v: usize, terms: &[(usize, Dim)]) -> Result<Reg, Unsupported> {
+        if let Some(offsets) = self.layout.offsets(v, terms) {
+            return self.table(&offsets);
+        }
+        // Strides that are symbols: the coordinates times the strides.
+        let mut sum = None;
+        for (l, stride) in terms {
+            let coordinates = self.layout.offsets(v, &[(*l, Dim::from(1))]).expect("a stride of one is a number");
+            let coordinates = self.table(&coordinates)?;
+            let size = self.size(stride);
+            let splat = self.f.vec(Op::Splat, &[size]);
+            let term = self.f.vec(Op::MulI, &[coordinates, splat]);
+            sum = Some(match sum {
+                None => term,
+                Some(sum) => self.f.vec(Op::AddI, &[sum, term]),
+            });
+        }
+        sum.ok_or_else(|| Unsupported("a position without lanes".into()))
+    }
+
+    pub(super) fn table(&mut self, offsets: &[i64]) -> Result<Reg, Unsupported> {
+        let mut table = [0i32; LANES];
+        for (entry, offset) in table.iter_mut().zip(offsets) {
+            *entry = i32::try_from(*offset).map_err(|_| Unsupported("an offset beyond 32 bits".into()))?;
+        }
+        Ok(self.f.table(table))
+    }
+
+    pub(super) fn mask_of(&mut self, v: usize, scope: &Scope) -> Option<Reg> {
+        if self.layout.packed.is_none() && v > 0 { self.whole_mask(v) } else { self.first_mask(scope) }
+    }
+
+    pub(super) fn first_mask(&self, scope: &Scope) -> Option<Reg> {
+        scope.mask.filter(|_| self.layout.packed.is_some() || self.layout.active(0) < self.f.lanes)
+    }
+}
