@@ -1,0 +1,88 @@
+//! Integers: addresses, loop variables and what decides where to go.
+
+use super::super::lir::{Inst, Op, Reg};
+use super::{Emit, INT_SCRATCH, MASK_SCRATCH, VEC_SCRATCH, low_half, memory};
+use iced_x86::{Code, IcedError, Instruction, Register};
+
+impl Emit<'_> {
+    pub(super) fn int(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
+        let d = self.target(dst, INT_SCRATCH[0]);
+        match inst.op {
+            Op::Imm if i32::try_from(inst.imm).is_ok() => {
+                self.add(Instruction::with2(Code::Mov_rm64_imm32, d, inst.imm as i32)?)?;
+            }
+            Op::Imm => self.add(Instruction::with2(Code::Mov_r64_imm64, d, inst.imm as u64)?)?,
+            Op::Arg => {
+                let at = memory(Register::RDI, None, 8 * inst.imm as i32);
+                self.add(Instruction::with2(Code::Mov_r64_rm64, d, at)?)?;
+            }
+            Op::StackAddr => {
+                let at = memory(Register::RSP, None, inst.imm as i32);
+                self.add(Instruction::with2(Code::Lea_r64_m, d, at)?)?;
+            }
+            Op::LoadI32 => {
+                let at = self.mem(inst.mem.expect("a load has a place"))?;
+                self.add(Instruction::with2(Code::Movsxd_r64_rm32, d, at)?)?;
+            }
+            Op::LaneToInt => {
+                let v = self.read(inst.srcs[0], VEC_SCRATCH[0])?;
+                let low = Register::XMM0 + (v as u32 - Register::ZMM0 as u32);
+                let e = low_half(d);
+                self.add(Instruction::with2(Code::EVEX_Vmovd_rm32_xmm, e, low)?)?;
+                self.add(Instruction::with2(Code::Movsxd_r64_rm32, d, e)?)?;
+            }
+            Op::MaskCount => {
+                let k = self.read(inst.srcs[0], MASK_SCRATCH[1])?;
+                self.add(Instruction::with2(Code::VEX_Kmovw_r32_kr, Register::EAX, k)?)?;
+                self.add(Instruction::with2(Code::Popcnt_r32_rm32, Register::EAX, Register::EAX)?)?;
+                if d != Register::RAX {
+                    self.add(Instruction::with2(Code::Mov_r64_rm64, d, Register::RAX)?)?;
+                }
+            }
+            Op::Mov => {
+                let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
+                self.add(Instruction::with2(Code::Mov_r64_rm64, d, a)?)?;
+            }
+            Op::MulImm => {
+                let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
+                let imm = inst.imm;
+                if imm > 0 && (imm as u64).is_power_of_two() {
+                    if d != a {
+                        self.add(Instruction::with2(Code::Mov_r64_rm64, d, a)?)?;
+                    }
+                    self.add(Instruction::with2(Code::Shl_rm64_imm8, d, imm.trailing_zeros())?)?;
+                } else {
+                    self.add(Instruction::with3(Code::Imul_r64_rm64_imm32, d, a, imm as i32)?)?;
+                }
+            }
+            Op::AddImm => {
+                let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
+                let at = memory(a, None, inst.imm as i32);
+                self.add(Instruction::with2(Code::Lea_r64_m, d, at)?)?;
+            }
+            Op::Add => {
+                let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
+                let b = self.read(inst.srcs[1], INT_SCRATCH[2])?;
+                self.add(Instruction::with2(Code::Lea_r64_m, d, memory(a, Some((b, 1)), 0))?)?;
+            }
+            Op::Sub | Op::Mul | Op::Min => {
+                let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
+                let b = self.read(inst.srcs[1], INT_SCRATCH[2])?;
+                self.add(Instruction::with2(Code::Mov_r64_rm64, Register::RAX, a)?)?;
+                match inst.op {
+                    Op::Sub => self.add(Instruction::with2(Code::Sub_r64_rm64, Register::RAX, b)?)?,
+                    Op::Mul => self.add(Instruction::with2(Code::Imul_r64_rm64, Register::RAX, b)?)?,
+                    _ => {
+                        self.add(Instruction::with2(Code::Cmp_r64_rm64, Register::RAX, b)?)?;
+                        self.add(Instruction::with2(Code::Cmovg_r64_rm64, Register::RAX, b)?)?;
+                    }
+                }
+                if d != Register::RAX {
+                    self.add(Instruction::with2(Code::Mov_r64_rm64, d, Register::RAX)?)?;
+                }
+            }
+            other => unreachable!("{other:?} gives no integer"),
+        }
+        self.written(dst, d)
+    }
+}
