@@ -375,7 +375,8 @@ impl Partial {
                         ReduceOp::Sum => a.wrapping_add(b),
                         ReduceOp::Max => a.max(b),
                     }),
-                    DType::F64 | DType::Bool => unreachable!("no machine code reduces these"),
+                    DType::Bool => fold::<bool>(into, part, self.n(), |a, b| a | b),
+                    DType::F64 => unreachable!("no machine code reduces these"),
                 }
             }
         }

@@ -79,9 +79,9 @@ impl KernelTarget for Avx512 {
     fn name(&self) -> &'static str {
         "avx512"
     }
-    // It has no f64, and of operations no division of integers, remainder, power, sine and cosine.
+    // It has no f64.
     fn may_refuse(&self) -> f64 {
-        0.4
+        0.15
     }
     unsafe fn run(&self, call: &Call<'_>) -> Result<(), Refused> {
         let kernel = call.kernel;

@@ -8,7 +8,7 @@ use crate::ir::{ReduceOp, ScalarOp};
 ///
 /// # Safety
 /// Each pointer must be valid for `n` elements of its type, aligned; no output may overlap an operand or another output.
-pub(super) type TileFn = unsafe fn(n: usize, ins: &[*const u8; 4], out: *mut u8, out1: *mut u8);
+pub(in crate::codegen) type TileFn = unsafe fn(n: usize, ins: &[*const u8; 4], out: *mut u8, out1: *mut u8);
 
 /// Whether the machine has the wider vectors that loops are also compiled for.
 fn wide() -> bool {
@@ -172,7 +172,7 @@ macro_rules! int {
 
 /// The loop of an operation on operands of this type (for `Select` that of the choices, for others of the first
 /// operand). `None` where the operation does not exist for the type.
-pub(super) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
+pub(in crate::codegen) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
     Some(match (op, dtype) {
         (ScalarOp::Bitcast(to), from) if from.size() == 4 && to.size() == 4 => map1!(u32 => u32, |x| x),
         (ScalarOp::Bitcast(to), from) if from == to && from == DType::F64 => map1!(u64 => u64, |x| x),

@@ -13,5 +13,7 @@ mod prepared;
 mod tile;
 mod weighted;
 
+#[cfg(any(test, target_arch = "x86_64"))]
+pub(super) use loops::tile_fn;
 pub use prepared::{Mode, TileKernel};
 pub use tile::{Access, OutOfBounds, Scratch};

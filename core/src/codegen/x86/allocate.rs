@@ -34,6 +34,8 @@ pub(super) struct Allocation {
     pub(super) places: Vec<Place>,
     /// Bytes of the frame, the function's own memory included; that comes first.
     pub(super) frame: usize,
+    /// For each call, in order, what is read again behind it.
+    pub(super) calls: Vec<Vec<Reg>>,
 }
 
 #[derive(Clone, Copy)]
@@ -91,7 +93,10 @@ pub(super) fn allocate(f: &Function, available: Available) -> Allocation {
             };
         }
     }
-    Allocation { places, frame }
+    let calls = f.insts.iter().enumerate().filter(|(_, inst)| inst.op == Op::Call);
+    let lives = |at: usize| move |i: &&Interval| i.start < at && i.end > at;
+    let calls = calls.map(|(at, _)| intervals.iter().filter(lives(at)).map(|i| i.reg).collect()).collect();
+    Allocation { places, frame, calls }
 }
 
 /// Where a constant is without a register. Constants stand first.

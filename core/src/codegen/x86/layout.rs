@@ -199,7 +199,10 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, vector: usize) -
     let mut lanes: Vec<(usize, usize)> = vec![];
     let mut width = 1;
     let mut rest = rows.len();
-    while rest > 0 && Some(rows[rest - 1]) != partition {
+    let has_segments = |row: usize| {
+        kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { segment, .. } if segment as usize == row))
+    };
+    while rest > 0 && Some(rows[rest - 1]) != partition && !has_segments(rows[rest - 1]) {
         match number(kernel, rows[rest - 1]) {
             Some(n) if n > 0 && width * n <= MAX_VECTORS * vector => {
                 lanes.insert(0, (rows[rest - 1], n));

@@ -151,6 +151,8 @@ pub(super) enum Op {
     Blend,
     /// The lanes of the mask, one behind the other.
     Compress,
+    /// What `call::apply` makes of the operands; `imm` is the operation's number.
+    Call,
     // masks
     CmpF(Pred),
     CmpS(Pred),

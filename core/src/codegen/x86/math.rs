@@ -1,7 +1,8 @@
 //! Scalar operations as vector instructions. Where the portable target has a formula of its own, it is this one, step by
 //! step, so that both give the same bits.
 
-use super::lir::{Function, Op, Pred, Reg};
+use super::call;
+use super::lir::{Class, Function, Op, Pred, Reg};
 use crate::aval::DType;
 use crate::ir::{ScalarOp, Unsupported};
 
@@ -291,6 +292,12 @@ impl Function {
         }
     }
 
+    /// An operation that has no vector code.
+    fn call(&mut self, op: ScalarOp, dtype: DType, ins: &[Reg]) -> Result<Reg, Unsupported> {
+        let number = call::number(op, dtype).ok_or_else(|| unsupported(op, dtype))?;
+        Ok(self.emit(Class::Vec, Op::Call, ins, number))
+    }
+
     fn compare(&mut self, op: ScalarOp, of: impl Fn(Pred) -> Op, ins: &[Reg]) -> Option<Reg> {
         let pred = match op {
             ScalarOp::Eq => Pred::Eq,
@@ -348,7 +355,10 @@ impl Function {
                 let zero = self.bits(0);
                 self.mask(Op::CmpF(Pred::Ne), &[a, zero])
             }
-            _ => return self.compare(op, Op::CmpF, ins).ok_or_else(|| unsupported(op, DType::F32)),
+            _ => match self.compare(op, Op::CmpF, ins) {
+                Some(found) => found,
+                None => self.call(op, DType::F32, ins)?,
+            },
         })
     }
 
@@ -390,10 +400,10 @@ impl Function {
             Convert(DType::F32) => self.vec(if signed { Op::CvtToF } else { Op::CvtUToF }, &[a]),
             Convert(DType::Bool) => self.mask(Op::Test, &[a]),
             Convert(DType::I32 | DType::U32) | Bitcast(DType::F32 | DType::I32 | DType::U32) => a,
-            _ => {
-                let found = self.compare(op, |p| if signed { Op::CmpS(p) } else { Op::CmpU(p) }, ins);
-                return found.ok_or_else(|| unsupported(op, dtype));
-            }
+            _ => match self.compare(op, |p| if signed { Op::CmpS(p) } else { Op::CmpU(p) }, ins) {
+                Some(found) => found,
+                None => self.call(op, dtype, ins)?,
+            },
         })
     }
 
@@ -407,6 +417,12 @@ impl Function {
             Eq => {
                 let differ = self.mask(Op::MaskXor, ins);
                 self.mask(Op::MaskNot, &[differ])
+            }
+            // `false` is less than `true`.
+            Lt | Le | Gt | Ge => {
+                let (first, second) = if matches!(op, Lt | Le) { (ins[0], ins[1]) } else { (ins[1], ins[0]) };
+                let not = self.mask(Op::MaskNot, &[first]);
+                self.mask(if matches!(op, Lt | Gt) { Op::MaskAnd } else { Op::MaskOr }, &[not, second])
             }
             Convert(DType::Bool) => ins[0],
             Convert(DType::F32) => {

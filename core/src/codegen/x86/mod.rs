@@ -5,10 +5,11 @@
 //! that threads share a kernel, and kernels over the same rows can take turns. It reads and writes nothing outside its
 //! arrays: the last vector of a row is masked, and computed positions are checked.
 //!
-//! Elementwise results have the bits of the portable target. Sums are added in another order, and a product that only a
+//! Operations without vector code are called (`call`). Elementwise results have the bits of the portable target. Sums are added in another order, and a product that only a
 //! sum reads is not rounded before it is added.
 
 mod allocate;
+mod call;
 mod compact;
 mod emit;
 mod layout;
@@ -27,7 +28,7 @@ use crate::kernel::{Instr, Kernel, LoopKind};
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
 
 /// Entries of a function's table of arguments: the range it runs; the position and the extent that a failed check leaves;
-/// then inputs, outputs, and sizes.
+/// the address of what it calls; then inputs, outputs, and sizes.
 pub const BEGIN: usize = 0;
 /// The end of the range.
 pub const END: usize = 1;
@@ -35,8 +36,10 @@ pub const END: usize = 1;
 pub const POSITION: usize = 2;
 /// The extent it had to be below.
 pub const EXTENT: usize = 3;
+/// The function that it calls for operations without vector code: [`Pages::call`] enters it.
+pub const CALL: usize = 4;
 /// Where the addresses of inputs begin.
-pub const ARGS: usize = 4;
+pub const ARGS: usize = 5;
 
 /// Whether this machine runs the code.
 pub fn is_available() -> bool {

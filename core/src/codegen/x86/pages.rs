@@ -35,7 +35,7 @@ impl Pages {
         Ok(Pages { map, starts })
     }
 
-    /// Calls function `i` with its table of arguments; whether all its checks held.
+    /// Calls function `i` with its table of arguments, whose entry [`CALL`] is set here; whether all its checks held.
     ///
     /// # Safety
     /// The machine must be one on which [`is_available`](super::is_available) holds. `args` must hold the range, valid
@@ -47,6 +47,7 @@ impl Pages {
             let start = map.as_ptr().wrapping_add(self.starts[i]);
             // SAFETY: a function that `emit` wrote begins there, and it keeps the System V calling convention.
             let function: extern "sysv64" fn(*mut u64) -> u64 = unsafe { std::mem::transmute(start) };
+            args[super::CALL] = super::call::apply as *const () as u64;
             function(args.as_mut_ptr()) == 0
         }
         #[cfg(not(target_arch = "x86_64"))]

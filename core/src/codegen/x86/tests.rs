@@ -1,7 +1,9 @@
 //! What random kernels do not come to: sums that leave out what a mask dropped, and code in pages.
 
+use super::call::CALLED;
 use super::{ARGS, BEGIN, Code, END, EXTENT, POSITION, Pages, gives_masked, is_available};
-use crate::aval::{Sizes, Symbol};
+use crate::aval::{Literal, Sizes, Symbol};
+use crate::codegen::portable::tile_fn;
 use crate::kernel::parse_kernel;
 
 const WEIGHTED: &str = "\
@@ -110,6 +112,51 @@ fn sums_leave_out_what_a_mask_dropped() {
     }
     a.columns[kept] = -1;
     assert!(run(&a, true).is_err());
+}
+
+/// Every operation that is called, on every pair of numbers at which operations have something to decide: the bits of the
+/// portable target.
+#[test]
+fn called_operations_are_those_of_the_portable_target() {
+    if !is_available() {
+        eprintln!("skipped: this machine has no AVX-512");
+        return;
+    }
+    let numbers = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.25, 7.0, 1e-3, 100.0, 1e10, -3e9, 1e300, f64::INFINITY, f64::NAN];
+    let least = f64::from(i32::MIN);
+    for (op, dtype) in CALLED {
+        let values: Vec<Literal> = numbers.iter().chain([&least]).map(|x| Literal::from_f64(dtype, *x)).collect();
+        let pairs = || values.iter().flat_map(|x| values.iter().map(move |y| (x, y)));
+        let bytes = |x: &Literal| x.bits().to_le_bytes()[..dtype.size()].to_vec();
+        let a: Vec<u8> = pairs().flat_map(|(x, _)| bytes(x)).collect();
+        let b: Vec<u8> = pairs().flat_map(|(_, y)| bytes(y)).collect();
+        // One more than fits in whole vectors.
+        let n = values.len() * values.len() - 7;
+        let ins = if op.arity() == 1 { "$0" } else { "$0, $1" };
+        let text = format!(
+            "kernel @called(%0: {dtype}[n], %1: {dtype}[n]) -> (%2: {dtype}[n]) {{\n  row i0: n\n  $0: {dtype} = load \
+             %0[i0]\n  $1: {dtype} = load %1[i0]\n  $2: {dtype} = {} {ins}\n  store $2 -> %2\n}}\n",
+            op.name()
+        );
+        let kernel = parse_kernel(&text).unwrap_or_else(|error| panic!("{error}"));
+        let code = Code::new(&kernel, Some(0), &[false; 2]).unwrap();
+        let mut sizes = Sizes::new();
+        sizes.set(Symbol::new("n"), n).unwrap();
+        let (mut found, mut wanted) = (vec![0xffu8; a.len()], vec![0xffu8; a.len()]);
+        let mut table = vec![0; ARGS];
+        table[END] = n as u64;
+        table.extend([a.as_ptr() as u64, b.as_ptr() as u64, found.as_mut_ptr() as u64]);
+        table.extend(code.sizes(&sizes));
+        let pages = Pages::new(std::iter::once(&code)).unwrap();
+        let portable = tile_fn(op, dtype).unwrap();
+        let operands = [a.as_ptr(), b.as_ptr(), a.as_ptr(), a.as_ptr()];
+        // SAFETY: the machine has the instructions, and both get arrays of `n` elements of the kernel's types or more.
+        unsafe {
+            assert!(pages.call(0, &mut table));
+            portable(n, &operands, wanted.as_mut_ptr(), std::ptr::null_mut());
+        }
+        assert_eq!(found, wanted, "{} of {dtype}", op.name());
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! extent in entries [`POSITION`] and [`EXTENT`] of the table.
 
 mod avx512;
+mod call;
 mod ints;
 
 use super::allocate::{Allocation, Available, Place};
@@ -44,6 +45,8 @@ struct Emit<'a> {
     pool_label: CodeLabel,
     pool: Vec<u8>,
     consts: Vec<(u32, i32)>,
+    /// Where the frame's part for calls begins.
+    call_area: usize,
     /// Checks whose failure is told behind the code: label, position, whether the extent is in the table, and its entry
     /// or itself.
     failures: Vec<(CodeLabel, Register, i64)>,
@@ -57,10 +60,16 @@ pub(super) fn emit(f: &Function, allocation: &Allocation) -> Result<(Vec<u8>, us
     let mut pool = vec![];
     f.tables.iter().flatten().for_each(|x| pool.extend_from_slice(&x.to_le_bytes()));
     let places = &allocation.places;
-    let mut e = Emit { a, f, places, labels, exit, pool_label, pool, consts: vec![], failures: vec![] };
-    e.prologue(allocation.frame)?;
+    let call_area = allocation.frame;
+    let frame = if allocation.calls.is_empty() { allocation.frame } else { call_area + call::BYTES };
+    let mut e = Emit { a, f, places, labels, exit, pool_label, pool, consts: vec![], call_area, failures: vec![] };
+    e.prologue(frame)?;
+    let mut calls = allocation.calls.iter();
     for inst in &f.insts {
-        e.inst(inst)?;
+        match (inst.op, inst.dst) {
+            (Op::Call, Some(dst)) => e.call(inst, dst, calls.next().map_or(&[], |live| live))?,
+            _ => e.inst(inst)?,
+        }
     }
     let pool = e.epilogue()?;
     let bytes = e.a.assemble(0)?;
@@ -172,12 +181,8 @@ impl Emit<'_> {
                 Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, scratch, at)?
             }
             (Place::Slot(at), class) => {
-                let code = match class {
-                    Class::Int => Code::Mov_r64_rm64,
-                    Class::Vec => Code::EVEX_Vmovups_zmm_k1z_zmmm512,
-                    Class::Mask => Code::VEX_Kmovw_kr_km16,
-                };
-                Instruction::with2(code, scratch, memory(Register::RSP, None, at as i32))?
+                self.load_slot(class, scratch, at as i32)?;
+                return Ok(scratch);
             }
             _ => return Ok(scratch),
         };
@@ -193,12 +198,27 @@ impl Emit<'_> {
     /// Stores a value that lives in memory.
     fn written(&mut self, reg: Reg, from: Register) -> Result<(), IcedError> {
         let Place::Slot(at) = self.places[reg.0 as usize] else { return Ok(()) };
-        let code = match self.f.classes[reg.0 as usize] {
+        self.store_slot(self.f.classes[reg.0 as usize], from, at as i32)
+    }
+
+    /// Reads a register from the frame.
+    fn load_slot(&mut self, class: Class, register: Register, at: i32) -> Result<(), IcedError> {
+        let code = match class {
+            Class::Int => Code::Mov_r64_rm64,
+            Class::Vec => Code::EVEX_Vmovups_zmm_k1z_zmmm512,
+            Class::Mask => Code::VEX_Kmovw_kr_km16,
+        };
+        self.add(Instruction::with2(code, register, memory(Register::RSP, None, at))?)
+    }
+
+    /// Writes a register to the frame.
+    fn store_slot(&mut self, class: Class, register: Register, at: i32) -> Result<(), IcedError> {
+        let code = match class {
             Class::Int => Code::Mov_rm64_r64,
             Class::Vec => Code::EVEX_Vmovups_zmmm512_k1z_zmm,
             Class::Mask => Code::VEX_Kmovw_m16_kr,
         };
-        self.add(Instruction::with2(code, memory(Register::RSP, None, at as i32), from)?)
+        self.add(Instruction::with2(code, memory(Register::RSP, None, at), register)?)
     }
 
     fn mem(&mut self, mem: Mem) -> Result<MemoryOperand, IcedError> {

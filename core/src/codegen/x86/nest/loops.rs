@@ -52,9 +52,8 @@ impl Nest<'_> {
             LoopKind::Segment { segment, offsets } => {
                 let entry = (ARGS + offsets as usize) as i64;
                 let base = self.f.int(Op::Arg, &[], entry);
-                let Some(row) = scope.indices[segment as usize] else {
-                    return Err(Unsupported("segments of a loop that is lanes".into()));
-                };
+                // A loop of one turn has no index.
+                let row = scope.indices[segment as usize].unwrap_or_else(|| self.f.int(Op::Imm, &[], 0));
                 let mem = Mem { base, index: Some((row, 4)), disp: 0 };
                 let begin = self.f.load(Class::Int, Op::LoadI32, mem, None);
                 let end = self.f.load(Class::Int, Op::LoadI32, mem.plus(4), None);

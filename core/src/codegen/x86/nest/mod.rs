@@ -157,9 +157,6 @@ impl Nest<'_> {
         if wide {
             return Err(Unsupported("x86 has no f64".into()));
         }
-        if self.kernel.reduce.is_some() && self.kernel.outputs.iter().any(|(_, aval)| aval.dtype == DType::Bool) {
-            return Err(Unsupported("x86 reduces no bool".into()));
-        }
         Ok(())
     }
 

@@ -4,8 +4,8 @@ use super::super::ARGS;
 use super::super::layout::Packed;
 use super::super::lir::{Class, LANES, Mem, Op, Pred, Reg};
 use super::{Nest, Scope};
-use crate::aval::{DType, Dim};
-use crate::ir::{ReduceOp, Unsupported};
+use crate::aval::{DType, Dim, Literal};
+use crate::ir::{ReduceOp, Scalar, Unsupported};
 use crate::kernel::LoopKind;
 
 impl Nest<'_> {
@@ -30,24 +30,36 @@ impl Nest<'_> {
 
     pub(super) fn store_all(&mut self, v: usize, outputs: &[Mem], scope: &mut Scope) -> Result<(), Unsupported> {
         for (mem, result) in outputs.iter().zip(&self.kernel.results) {
-            let value = self.value(*result, v, scope)?;
+            let value = self.result(*result, v, scope)?;
             let mask = self.mask_of(v, scope);
-            let lanes = self.layout.active(0) * v;
-            if self.dtypes[result.0 as usize] == DType::Bool {
-                let (zero, one) = (self.f.bits(0), self.f.bits(1));
-                let bytes = self.f.blend(value, zero, one);
-                self.f.store(Op::StoreBytes, mem.plus(lanes as i32), bytes, mask);
-            } else {
-                self.f.store(Op::Store, mem.plus(4 * lanes as i32), value, mask);
-            }
+            let size = self.dtypes[result.0 as usize].size();
+            self.store(size, mem.plus((size * self.layout.active(0) * v) as i32), value, mask);
         }
         Ok(())
+    }
+
+    /// A result on the lanes of vector `v`; a bool is 0 or 1.
+    fn result(&mut self, result: Scalar, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
+        let value = self.value(result, v, scope)?;
+        if self.dtypes[result.0 as usize] != DType::Bool {
+            return Ok(value);
+        }
+        let (zero, one) = (self.f.bits(0), self.f.bits(1));
+        Ok(self.f.blend(value, zero, one))
+    }
+
+    /// Stores lanes as elements of so many bytes.
+    fn store(&mut self, size: usize, mem: Mem, value: Reg, mask: Option<Reg>) {
+        self.f.store(if size == 1 { Op::StoreBytes } else { Op::Store }, mem, value, mask);
     }
 
     pub(super) fn identity(&mut self, k: usize) -> Reg {
         let dtype = self.kernel.outputs[k].1.dtype;
         let op = self.kernel.reduce.expect("a reduction");
-        self.f.literal(op.identity(dtype)).expect("a type of 32 bits")
+        match op.identity(dtype) {
+            Literal::Bool(_) => self.f.bits(0),
+            identity => self.f.literal(identity).expect("a type of 32 bits"),
+        }
     }
 
     pub(super) fn start_sums(&mut self, scope: &mut Scope) -> Result<(), Unsupported> {
@@ -65,6 +77,7 @@ impl Nest<'_> {
         let dtype = self.kernel.outputs[k].1.dtype;
         match (self.kernel.reduce.expect("a reduction"), dtype) {
             (ReduceOp::Sum, DType::F32) => self.f.update(sum, Op::AddF, &[sum, x], mask, 0),
+            (ReduceOp::Max, DType::Bool) => self.f.update(sum, Op::Or, &[sum, x], mask, 0),
             (ReduceOp::Sum, _) => self.f.update(sum, Op::AddI, &[sum, x], mask, 0),
             (ReduceOp::Max, DType::F32) => {
                 // A NaN stays.
@@ -88,7 +101,7 @@ impl Nest<'_> {
                 let (a, b) = (self.value(a, v, scope)?, self.value(b, v, scope)?);
                 self.f.update(sum, Op::Fma, &[a, b], mask, 0);
             } else {
-                let x = self.value(*result, v, scope)?;
+                let x = self.result(*result, v, scope)?;
                 self.add_to(k, sum, x, mask);
             }
         }
@@ -189,12 +202,13 @@ impl Nest<'_> {
         let mem = self.output(k, scope);
         let n = self.layout.width / self.layout.group;
         let mask = (n < self.f.lanes).then(|| self.f.first_lanes(n));
-        self.f.store(Op::Store, mem, results, mask);
+        self.store(self.kernel.outputs[k].1.dtype.size(), mem, results, mask);
         Ok(())
     }
 
     pub(super) fn store_sum(&mut self, k: usize, sums: &[Reg], scope: &mut Scope) -> Result<(), Unsupported> {
         let mem = self.output(k, scope);
+        let size = self.kernel.outputs[k].1.dtype.size();
         let group = self.layout.group;
         // A range of a loop that is combined adds to what other ranges gave.
         let accumulates = self.partition.is_some_and(|l| self.kernel.loops[l].kind == LoopKind::Reduce);
@@ -210,12 +224,21 @@ impl Nest<'_> {
                 (lanes < self.f.lanes).then(|| self.f.first_lanes(lanes))
             };
             let step = if group > 1 { self.f.lanes / group } else { self.layout.active(0) };
-            let mem = mem.plus((4 * step * v) as i32);
+            let mem = mem.plus((size * step * v) as i32);
             if accumulates {
-                let old = self.f.load(Class::Vec, Op::Load, mem, mask);
+                let old = self.f.load(Class::Vec, if size == 1 { Op::LoadBytes } else { Op::Load }, mem, mask);
                 self.add_to(k, *sum, old, None);
             }
-            self.f.store(if group > 1 { Op::StoreCompressed } else { Op::Store }, mem, *sum, mask);
+            match mask {
+                // Bytes are compressed in a register.
+                Some(mask) if group > 1 && size == 1 => {
+                    let dense = self.f.compress(mask, *sum);
+                    let first = self.f.first_lanes(step);
+                    self.f.store(Op::StoreBytes, mem, dense, Some(first));
+                }
+                _ if group > 1 => self.f.store(Op::StoreCompressed, mem, *sum, mask),
+                _ => self.store(size, mem, *sum, mask),
+            }
         }
         Ok(())
     }
