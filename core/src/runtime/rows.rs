@@ -376,7 +376,11 @@ impl Partial {
                         ReduceOp::Max => a.max(b),
                     }),
                     DType::Bool => fold::<bool>(into, part, self.n(), |a, b| a | b),
-                    DType::F64 => unreachable!("no machine code reduces these"),
+                    DType::F64 => fold::<f64>(into, part, self.n(), |a, b| match self.op {
+                        ReduceOp::Sum => a + b,
+                        ReduceOp::Max if a > b || a.is_nan() => a,
+                        ReduceOp::Max => b,
+                    }),
                 }
             }
         }

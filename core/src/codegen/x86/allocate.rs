@@ -14,7 +14,7 @@ pub(super) enum Place {
     /// Memory, at this byte of the frame.
     Slot(u32),
     /// The pool's constant with these bits.
-    Pool(u32),
+    Pool(u64),
     /// The pool's table of this number.
     Table(u32),
     /// Never written or read.
@@ -53,12 +53,12 @@ pub(super) fn allocate(f: &Function, available: Available) -> Allocation {
     for class in [Class::Vec, Class::Int, Class::Mask] {
         let n = match class {
             Class::Int => available.int,
-            Class::Vec => available.vec,
+            Class::Vec | Class::Wide => available.vec,
             Class::Mask => available.mask,
         };
         let mut free: Vec<u8> = (0..n).rev().collect();
         let mut active: Vec<Interval> = vec![];
-        for interval in intervals.iter().filter(|i| f.classes[i.reg.0 as usize] == class) {
+        for interval in intervals.iter().filter(|i| bank(f.classes[i.reg.0 as usize]) == class) {
             active.retain(|a| {
                 let lives = a.end >= interval.start;
                 if let (false, Place::Register(r)) = (lives, places[a.reg.0 as usize]) {
@@ -99,12 +99,17 @@ pub(super) fn allocate(f: &Function, available: Available) -> Allocation {
     Allocation { places, frame, calls }
 }
 
+/// The class whose registers a class lives in.
+fn bank(class: Class) -> Class {
+    if class == Class::Wide { Class::Vec } else { class }
+}
+
 /// Where a constant is without a register. Constants stand first.
 fn constant(f: &Function, reg: Reg) -> Option<Place> {
     let mut consts = f.insts.iter().take_while(|inst| matches!(inst.op, Op::Const | Op::Table | Op::MaskImm));
     let inst = consts.find(|inst| inst.dst == Some(reg))?;
     match inst.op {
-        Op::Const => Some(Place::Pool(inst.imm as u32)),
+        Op::Const => Some(Place::Pool(inst.imm as u64)),
         Op::Table => Some(Place::Table(inst.imm as u32)),
         _ => None,
     }

@@ -6,10 +6,29 @@ use crate::aval::DType;
 use crate::ir::ScalarOp;
 
 /// Operations that are called, by number, with the type of their operands.
-pub(super) const CALLED: [(ScalarOp, DType); 8] = {
-    use DType::{F32, I32, U32};
-    use ScalarOp::{Cos, Div, Pow, Rem, Sin};
-    [(Rem, F32), (Pow, F32), (Sin, F32), (Cos, F32), (Div, I32), (Rem, I32), (Div, U32), (Rem, U32)]
+pub(super) const CALLED: [(ScalarOp, DType); 18] = {
+    use DType::{F32, F64, I32, U32};
+    use ScalarOp::*;
+    [
+        (Rem, F32),
+        (Pow, F32),
+        (Sin, F32),
+        (Cos, F32),
+        (Div, I32),
+        (Rem, I32),
+        (Div, U32),
+        (Rem, U32),
+        (Rem, F64),
+        (Pow, F64),
+        (Exp, F64),
+        (Expm1, F64),
+        (Log, F64),
+        (Log1p, F64),
+        (Sin, F64),
+        (Cos, F64),
+        (Tanh, F64),
+        (Logistic, F64),
+    ]
 };
 
 /// Bytes from one operand to the next, and the result behind them.

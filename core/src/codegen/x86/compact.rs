@@ -4,7 +4,7 @@
 
 use super::layout::{Layout, Packed};
 use super::lir::{Class, Mem, Op, Pred, Reg};
-use super::nest::{Nest, Scope};
+use super::nest::{Nest, Scope, class_of};
 use crate::ir::{ReduceOp, Scalar, ScalarOp, Unsupported};
 use crate::kernel::{Instr, LoopKind};
 
@@ -64,7 +64,8 @@ impl Nest<'_> {
     ) -> Result<(), Unsupported> {
         // Members, their weights, their rows; a whole vector may be written behind the last of each.
         let start = self.f.stack.max(64);
-        let bytes = (BLOCK + self.f.lanes) * 4;
+        let size = self.dtypes[weight.0 as usize].size();
+        let bytes = (BLOCK + self.f.lanes) * size;
         let listed = self.listed.clone();
         self.f.stack = start + (2 + listed.len()) * bytes;
         let lists: Vec<Reg> =
@@ -94,7 +95,9 @@ impl Nest<'_> {
             nest.turns(k, kept, 1, |nest| {
                 let entry = |base| Mem { base, index: Some((k, 4)), disp: 0 };
                 let member = nest.f.load(Class::Int, Op::LoadI32, entry(lists[0]), None);
-                let value = nest.f.load(Class::Vec, Op::Bcst, entry(lists[1]), None);
+                let class = class_of(nest.dtypes[weight.0 as usize]);
+                let weights = Mem { index: Some((k, size as u32)), ..entry(lists[1]) };
+                let value = nest.f.load(class, Op::Bcst, weights, None);
                 for (scalar, list) in listed.iter().zip(&lists[2..]) {
                     let row = nest.f.load(Class::Int, Op::LoadI32, entry(*list), None);
                     block.set_checked(*scalar, row);
@@ -134,7 +137,7 @@ impl Nest<'_> {
         self.analyse_lanes();
         let values = values?;
         let value = values[0];
-        let zero = self.f.bits(0);
+        let zero = self.f.real(value, 0.0);
         let differs = self.f.mask(Op::CmpF(Pred::Ne), &[value, zero]);
         let counts = self.f.mask(Op::MaskAnd, &[differs, mask]);
         let first = self.f.vec(Op::Splat, &[at]);
@@ -143,11 +146,11 @@ impl Nest<'_> {
         for (scalar, x) in self.listed.clone().iter().zip(&values[1..]) {
             self.check_listed(*scalar, *x, counts)?;
         }
-        let entry = |base| Mem { base, index: Some((kept, 4)), disp: 0 };
         // Compressed in a register and stored whole: a compressing store is slow on some machines.
         for (list, x) in lists.iter().copied().zip(std::iter::once(members).chain(values)) {
             let dense = self.f.compress(counts, x);
-            self.f.store(Op::Store, entry(list), dense, None);
+            let size = if self.f.is_wide(dense) { 8 } else { 4 };
+            self.f.store(Op::Store, Mem { base: list, index: Some((kept, size)), disp: 0 }, dense, None);
         }
         let n = self.f.int(Op::MaskCount, &[counts], 0);
         self.f.update(kept, Op::Add, &[kept, n], None, 0);

@@ -1,12 +1,12 @@
 //! Instructions over virtual registers: what a loop nest becomes before registers and bytes are chosen.
 //!
 //! Code is a straight list with labels. A register is written once, but for loop variables and accumulators, which
-//! instructions may write again. Integers are 64 bits wide; vectors hold [`Function::lanes`] elements of 32 bits; masks one
-//! bit for each lane.
+//! instructions may write again. Integers are 64 bits wide; vectors hold [`Function::lanes`] elements of 32 or of 64 bits;
+//! masks one bit for each lane. Which elements an instruction works on, the classes of its registers say.
 
 use smallvec::SmallVec;
 
-/// Lanes of a vector, at most.
+/// Lanes of a vector, at most. A function that has elements of 64 bits has half as many as the machine has of 32.
 pub(super) const LANES: usize = 16;
 
 /// A virtual register.
@@ -21,7 +21,10 @@ pub(super) struct Label(pub(super) u32);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Class {
     Int,
+    /// Elements of 32 bits.
     Vec,
+    /// Elements of 64 bits.
+    Wide,
     Mask,
 }
 
@@ -102,7 +105,7 @@ pub(super) enum Op {
     LoadBytes,
     Bcst,
     BcstByte,
-    /// Elements at `base + 4·lane of the operand`.
+    /// Elements at `base + size·lane of the operand`.
     Gather,
     GatherBytes,
     Store,
@@ -143,7 +146,9 @@ pub(super) enum Op {
     CvtUToF,
     CvtToI,
     CvtToU,
-    /// Lanes of the second operand, by the numbers in the first.
+    /// To the float of the other size.
+    CvtF,
+    /// Lanes of the second operand, by the numbers in the first. Of 64 bits each half has its number, as here below.
     Perm,
     /// Lanes of the second and the third operand, by the numbers in the first: those from the number of lanes on are the third's.
     Perm2,
@@ -157,7 +162,7 @@ pub(super) enum Op {
     CmpF(Pred),
     CmpS(Pred),
     CmpU(Pred),
-    /// Lanes that are not zero.
+    /// Lanes that are not zero, of 32 bits.
     Test,
     MaskImm,
     /// The first so many lanes; all, where the operand is larger.
@@ -241,6 +246,7 @@ pub(super) struct Function {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Constant {
     Bits(u32),
+    Wide(u64),
     Table(usize),
     Mask(u16),
 }
@@ -272,9 +278,19 @@ impl Function {
         dst
     }
 
-    /// An operation on vectors.
+    /// Whether a vector has elements of 64 bits.
+    pub(super) fn is_wide(&self, reg: Reg) -> bool {
+        self.class(reg) == Class::Wide
+    }
+
+    fn class(&self, reg: Reg) -> Class {
+        self.classes[reg.0 as usize]
+    }
+
+    /// An operation on vectors, which gives elements of the last operand's size.
     pub(super) fn vec(&mut self, op: Op, srcs: &[Reg]) -> Reg {
-        self.emit(Class::Vec, op, srcs, 0)
+        let is_wide = srcs.last().is_some_and(|reg| self.is_wide(*reg));
+        self.emit(if is_wide { Class::Wide } else { Class::Vec }, op, srcs, 0)
     }
 
     /// An operation on a vector and a number.
@@ -305,8 +321,8 @@ impl Function {
     }
 
     /// Reads the elements that a vector of numbers names.
-    pub(super) fn gather(&mut self, op: Op, mem: Mem, at: Reg, mask: Option<Reg>) -> Reg {
-        let dst = self.reg(Class::Vec);
+    pub(super) fn gather(&mut self, class: Class, op: Op, mem: Mem, at: Reg, mask: Option<Reg>) -> Reg {
+        let dst = self.reg(class);
         let srcs = SmallVec::from_slice(&[at]);
         self.push(Inst { dst: Some(dst), srcs, mem: Some(mem), mask, ..Inst::new(op) });
         dst
@@ -318,14 +334,14 @@ impl Function {
     }
 
     pub(super) fn blend(&mut self, mask: Reg, when_false: Reg, when_true: Reg) -> Reg {
-        let dst = self.reg(Class::Vec);
+        let dst = self.reg(self.class(when_true));
         let srcs = SmallVec::from_slice(&[when_false, when_true]);
         self.push(Inst { dst: Some(dst), srcs, mask: Some(mask), ..Inst::new(Op::Blend) });
         dst
     }
 
     pub(super) fn compress(&mut self, mask: Reg, x: Reg) -> Reg {
-        let dst = self.reg(Class::Vec);
+        let dst = self.reg(self.class(x));
         let srcs = SmallVec::from_slice(&[x]);
         self.push(Inst { dst: Some(dst), srcs, mask: Some(mask), ..Inst::new(Op::Compress) });
         dst
@@ -334,6 +350,11 @@ impl Function {
     /// The constant with these bits in all lanes: one register for the whole function, set at its start.
     pub(super) fn bits(&mut self, bits: u32) -> Reg {
         self.constant(Constant::Bits(bits), Class::Vec)
+    }
+
+    /// The constant with these 64 bits in all lanes, likewise.
+    pub(super) fn wide_bits(&mut self, bits: u64) -> Reg {
+        self.constant(Constant::Wide(bits), Class::Wide)
     }
 
     /// The mask of the first `n` lanes, likewise.
@@ -357,6 +378,29 @@ impl Function {
 
     pub(super) fn float(&mut self, x: f32) -> Reg {
         self.bits(x.to_bits())
+    }
+
+    /// A float of the size of the elements of `like`.
+    pub(super) fn real(&mut self, like: Reg, x: f64) -> Reg {
+        if self.is_wide(like) { self.wide_bits(x.to_bits()) } else { self.float(x as f32) }
+    }
+
+    /// Lanes of `x` by number.
+    pub(super) fn permute(&mut self, numbers: [i32; LANES], x: Reg) -> Reg {
+        let numbers = self.numbers(numbers, x);
+        self.vec(Op::Perm, &[numbers, x])
+    }
+
+    /// Lanes of `a`, then of `b`, by number.
+    pub(super) fn permute_two(&mut self, numbers: [i32; LANES], a: Reg, b: Reg) -> Reg {
+        let numbers = self.numbers(numbers, b);
+        self.vec(Op::Perm2, &[numbers, a, b])
+    }
+
+    /// The numbers of lanes, as a permutation of vectors like `like` takes them.
+    fn numbers(&mut self, numbers: [i32; LANES], like: Reg) -> Reg {
+        let is_wide = self.is_wide(like);
+        self.table(if is_wide { std::array::from_fn(|i| 2 * numbers[i / 2] + (i % 2) as i32) } else { numbers })
     }
 
     /// A vector of numbers, one for each lane.
@@ -385,6 +429,7 @@ impl Function {
             .map(|(constant, reg)| {
                 let (op, imm) = match constant {
                     Constant::Bits(bits) => (Op::Const, i64::from(*bits)),
+                    Constant::Wide(bits) => (Op::Const, *bits as i64),
                     Constant::Table(at) => (Op::Table, *at as i64),
                     Constant::Mask(lanes) => (Op::MaskImm, i64::from(*lanes)),
                 };

@@ -3,7 +3,7 @@
 
 use super::call;
 use super::lir::{Class, Function, Op, Pred, Reg};
-use crate::aval::DType;
+use crate::aval::{DType, Literal};
 use crate::ir::{ScalarOp, Unsupported};
 
 fn unsupported(op: ScalarOp, dtype: DType) -> Unsupported {
@@ -104,12 +104,12 @@ impl Function {
     }
 
     fn negate(&mut self, x: Reg) -> Reg {
-        let sign = self.bits(0x8000_0000);
+        let sign = self.real(x, -0.0);
         self.v(Op::Xor, x, sign)
     }
 
     fn abs(&mut self, x: Reg) -> Reg {
-        let rest = self.bits(0x7fff_ffff);
+        let rest = if self.is_wide(x) { self.wide_bits(!0 >> 1) } else { self.bits(!0 >> 1) };
         self.v(Op::And, x, rest)
     }
 
@@ -221,7 +221,7 @@ impl Function {
     }
 
     fn sign(&mut self, x: Reg) -> Reg {
-        let (zero, one, minus) = (self.bits(0), self.float(1.0), self.float(-1.0));
+        let (zero, one, minus) = (self.real(x, 0.0), self.real(x, 1.0), self.real(x, -1.0));
         let above = self.mask(Op::CmpF(Pred::Gt), &[x, zero]);
         let below = self.mask(Op::CmpF(Pred::Lt), &[x, zero]);
         let y = self.blend(above, x, one);
@@ -285,17 +285,16 @@ impl Function {
             return Ok(self.blend(ins[0], ins[1], ins[2]));
         }
         match dtype {
-            DType::F32 => self.float_op(op, ins),
+            DType::F32 | DType::F64 => self.float_op(op, dtype, ins),
             DType::I32 | DType::U32 => self.int_op(op, dtype, ins),
             DType::Bool => self.bool_op(op, ins),
-            DType::F64 => Err(unsupported(op, dtype)),
         }
     }
 
     /// An operation that has no vector code.
     fn call(&mut self, op: ScalarOp, dtype: DType, ins: &[Reg]) -> Result<Reg, Unsupported> {
         let number = call::number(op, dtype).ok_or_else(|| unsupported(op, dtype))?;
-        Ok(self.emit(Class::Vec, Op::Call, ins, number))
+        Ok(self.emit(if dtype == DType::F64 { Class::Wide } else { Class::Vec }, Op::Call, ins, number))
     }
 
     fn compare(&mut self, op: ScalarOp, of: impl Fn(Pred) -> Op, ins: &[Reg]) -> Option<Reg> {
@@ -311,10 +310,11 @@ impl Function {
         Some(self.mask(of(pred), ins))
     }
 
-    fn float_op(&mut self, op: ScalarOp, ins: &[Reg]) -> Result<Reg, Unsupported> {
+    fn float_op(&mut self, op: ScalarOp, dtype: DType, ins: &[Reg]) -> Result<Reg, Unsupported> {
         use ScalarOp::*;
         let a = ins[0];
         Ok(match op {
+            Exp | Expm1 | Log | Log1p | Tanh | Logistic if dtype == DType::F64 => self.call(op, dtype, ins)?,
             Add => self.vec(Op::AddF, ins),
             Sub => self.vec(Op::SubF, ins),
             Mul => self.vec(Op::MulF, ins),
@@ -332,32 +332,35 @@ impl Function {
             Log1p => self.log1p(a),
             Tanh => self.tanh(a),
             Logistic => self.logistic(a),
-            Convert(DType::F32) | Bitcast(DType::F32 | DType::I32 | DType::U32) => a,
+            Convert(to) | Bitcast(to) if to == dtype => a,
+            Bitcast(_) => a,
+            Convert(DType::F32) => self.emit(Class::Vec, Op::CvtF, &[a], 0),
+            Convert(DType::F64) => self.emit(Class::Wide, Op::CvtF, &[a], 0),
             Convert(DType::I32) => {
                 // What is too large becomes the largest; NaN becomes 0.
-                let y = self.vec(Op::CvtToI, &[a]);
-                let (limit, most, zero) = (self.float(2_147_483_648.0), self.bits(i32::MAX as u32), self.bits(0));
+                let y = self.emit(Class::Vec, Op::CvtToI, &[a], 0);
+                let (limit, most, zero) = (self.real(a, 2_147_483_648.0), self.bits(i32::MAX as u32), self.bits(0));
                 let large = self.mask(Op::CmpF(Pred::Ge), &[a, limit]);
                 let y = self.blend(large, y, most);
                 let nan = self.nan(a);
                 self.blend(nan, y, zero)
             }
             Convert(DType::U32) => {
-                let y = self.vec(Op::CvtToU, &[a]);
-                let (limit, zero, most) = (self.float(4_294_967_296.0), self.bits(0), self.bits(u32::MAX));
+                let y = self.emit(Class::Vec, Op::CvtToU, &[a], 0);
+                let (limit, zero, most) = (self.real(a, 4_294_967_296.0), self.bits(0), self.bits(u32::MAX));
                 let large = self.mask(Op::CmpF(Pred::Ge), &[a, limit]);
                 let y = self.blend(large, y, most);
-                let one = self.float(1.0);
+                let one = self.real(a, 1.0);
                 let fits = self.mask(Op::CmpF(Pred::Ge), &[a, one]);
                 self.blend(fits, zero, y)
             }
             Convert(DType::Bool) => {
-                let zero = self.bits(0);
+                let zero = self.real(a, 0.0);
                 self.mask(Op::CmpF(Pred::Ne), &[a, zero])
             }
             _ => match self.compare(op, Op::CmpF, ins) {
                 Some(found) => found,
-                None => self.call(op, DType::F32, ins)?,
+                None => self.call(op, dtype, ins)?,
             },
         })
     }
@@ -397,7 +400,10 @@ impl Function {
                 let x = self.v(if signed { Op::MinS } else { Op::MinU }, a, one);
                 if signed { self.v(Op::MaxS, x, minus) } else { x }
             }
-            Convert(DType::F32) => self.vec(if signed { Op::CvtToF } else { Op::CvtUToF }, &[a]),
+            Convert(to @ (DType::F32 | DType::F64)) => {
+                let class = if to == DType::F64 { Class::Wide } else { Class::Vec };
+                self.emit(class, if signed { Op::CvtToF } else { Op::CvtUToF }, &[a], 0)
+            }
             Convert(DType::Bool) => self.mask(Op::Test, &[a]),
             Convert(DType::I32 | DType::U32) | Bitcast(DType::F32 | DType::I32 | DType::U32) => a,
             _ => match self.compare(op, |p| if signed { Op::CmpS(p) } else { Op::CmpU(p) }, ins) {
@@ -429,6 +435,10 @@ impl Function {
                 let (zero, one) = (self.bits(0), self.float(1.0));
                 self.blend(ins[0], zero, one)
             }
+            Convert(DType::F64) => {
+                let (zero, one) = (self.wide_bits(0), self.wide_bits(1f64.to_bits()));
+                self.blend(ins[0], zero, one)
+            }
             Convert(DType::I32 | DType::U32) => {
                 let (zero, one) = (self.bits(0), self.bits(1));
                 self.blend(ins[0], zero, one)
@@ -438,14 +448,13 @@ impl Function {
     }
 
     /// A constant of the given bits, as a value of its type.
-    pub(super) fn literal(&mut self, literal: crate::aval::Literal) -> Result<Reg, Unsupported> {
-        use crate::aval::Literal;
-        Ok(match literal {
+    pub(super) fn literal(&mut self, literal: Literal) -> Reg {
+        match literal {
             Literal::F32(x) => self.float(x),
+            Literal::F64(x) => self.wide_bits(x.to_bits()),
             Literal::I32(x) => self.bits(x as u32),
             Literal::U32(x) => self.bits(x),
             Literal::Bool(x) => self.first_lanes(if x { self.lanes } else { 0 }),
-            Literal::F64(_) => return Err(Unsupported("x86 has no f64".into())),
-        })
+        }
     }
 }

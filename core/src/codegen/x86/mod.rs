@@ -22,7 +22,7 @@ mod tests;
 
 pub use pages::Pages;
 
-use crate::aval::{Dim, Sizes};
+use crate::aval::{DType, Dim, Sizes};
 use crate::ir::{Scalar, Unsupported};
 use crate::kernel::{Instr, Kernel, LoopKind};
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
@@ -65,6 +65,13 @@ pub fn gives_masked(kernel: &Kernel, output: usize, masked: &[bool]) -> bool {
     kernel.reduce.is_none() && asks(kernel, kernel.results[output], masked)
 }
 
+/// Lanes of a vector: where there are elements of 64 bits, as many as a register holds of them.
+fn lanes(kernel: &Kernel) -> usize {
+    let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(_, aval)| aval.dtype);
+    let is_wide = arrays.chain(kernel.dtypes()).any(|dtype| dtype == DType::F64);
+    if is_wide { lir::LANES / 2 } else { lir::LANES }
+}
+
 /// The machine code of a kernel.
 #[derive(Debug)]
 pub struct Code {
@@ -81,7 +88,7 @@ impl Code {
     /// Compiles a kernel that runs ranges of loop `partition`. A range of a loop that is combined is added to what the
     /// output holds. `masked` says of which inputs many elements are 0, as [`gives_masked`] tells.
     pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool]) -> Result<Code, Unsupported> {
-        let (function, signature) = nest::build(kernel, partition, masked, lir::LANES)?;
+        let (function, signature) = nest::build(kernel, partition, masked, lanes(kernel))?;
         let allocation = allocate::allocate(&function, emit::AVAILABLE);
         let (bytes, code_bytes) = emit::emit(&function, &allocation).map_err(|error| Unsupported(error.to_string()))?;
         Ok(Code { bytes, code_bytes, dims: signature.dims, partition })

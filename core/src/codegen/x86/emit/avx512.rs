@@ -1,10 +1,29 @@
-//! Vectors and masks of AVX-512: sixteen lanes, one bit of a mask for each.
+//! Vectors and masks of AVX-512: sixteen lanes, or eight where some have 64 bits, one bit of a mask for each.
+//!
+//! Instructions are written as those on whole registers. Of eight lanes those of 32 bits are the lower half of a register:
+//! [`Emit::lanes`] makes the instruction the one on half a register.
 
 use super::super::lir::{Inst, LANES, Mem, Op, Pred, Reg};
-use super::{Emit, INT_SCRATCH, MASK_SCRATCH, VEC_SCRATCH, low_half, memory};
-use iced_x86::{Code, IcedError, Instruction, Register};
+use super::{Emit, INT_SCRATCH, MASK_SCRATCH, VEC_SCRATCH, broadcast, codes, low_half, memory};
+use iced_x86::{Code, IcedError, Instruction, OpKind, Register};
 
 impl Emit<'_> {
+    /// Whether an instruction works on elements of 64 bits.
+    fn is_wide(&self, inst: &Inst) -> bool {
+        inst.dst.iter().chain(&inst.srcs).any(|reg| self.f.is_wide(*reg))
+    }
+
+    /// Adds an instruction on lanes of 32 bits, which is given as that on a whole register.
+    fn lanes(&mut self, i: Instruction, mask: Option<Register>, zeroes: bool) -> Result<(), IcedError> {
+        let i = if self.f.lanes < LANES { halved(i)? } else { i };
+        self.with_mask(i, mask, zeroes)
+    }
+
+    /// Likewise, on lanes of 64 bits where `wide`.
+    fn lanes_of(&mut self, wide: bool, i: Instruction, mask: Option<Register>, zeroes: bool) -> Result<(), IcedError> {
+        if wide { self.with_mask(i, mask, zeroes) } else { self.lanes(i, mask, zeroes) }
+    }
+
     pub(super) fn check_vec(&mut self, inst: &Inst) -> Result<(), IcedError> {
         let label = self.a.create_label();
         let at = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
@@ -16,13 +35,13 @@ impl Emit<'_> {
         let k = MASK_SCRATCH[0];
         // not less than, as unsigned numbers
         let cmp = Instruction::with4(Code::EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8, k, at, extent, 5)?;
-        self.with_mask(cmp, mask, false)?;
+        self.lanes(cmp, mask, false)?;
         self.add(Instruction::with2(Code::VEX_Kortestw_kr_kr, k, k)?)?;
         let fine = self.a.create_label();
         self.a.je(fine)?;
         // The first wrong lane is what the message names.
         let compress = Instruction::with2(Code::EVEX_Vpcompressd_zmmm512_k1z_zmm, VEC_SCRATCH[0], at)?;
-        self.with_mask(compress, Some(k), true)?;
+        self.lanes(compress, Some(k), true)?;
         self.add(Instruction::with2(Code::EVEX_Vmovd_rm32_xmm, Register::EAX, Register::XMM29)?)?;
         self.add(Instruction::with2(Code::Movsxd_r64_rm32, Register::RAX, Register::EAX)?)?;
         self.a.jmp(label)?;
@@ -40,13 +59,16 @@ impl Emit<'_> {
             None => None,
         };
         let mem = self.mem(inst.mem.expect("a store has a place"))?;
-        let code = match inst.op {
-            Op::Store => Code::EVEX_Vmovups_zmmm512_k1z_zmm,
-            Op::StoreBytes => Code::EVEX_Vpmovdb_xmmm128_k1z_zmm,
-            Op::StoreCompressed => Code::EVEX_Vpcompressd_zmmm512_k1z_zmm,
-            other => unreachable!("{other:?} is no store"),
+        let wide = self.is_wide(inst);
+        let code = match (inst.op, wide) {
+            (Op::Store, false) => Code::EVEX_Vmovups_zmmm512_k1z_zmm,
+            (Op::Store, true) => Code::EVEX_Vmovupd_zmmm512_k1z_zmm,
+            (Op::StoreBytes, false) => Code::EVEX_Vpmovdb_xmmm128_k1z_zmm,
+            (Op::StoreCompressed, false) => Code::EVEX_Vpcompressd_zmmm512_k1z_zmm,
+            (Op::StoreCompressed, true) => Code::EVEX_Vcompresspd_zmmm512_k1z_zmm,
+            (other, _) => unreachable!("{other:?} is no store"),
         };
-        self.with_mask(Instruction::with2(code, mem, value)?, mask, false)
+        self.lanes_of(wide, Instruction::with2(code, mem, value)?, mask, false)
     }
 
     pub(super) fn vec(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
@@ -58,8 +80,9 @@ impl Emit<'_> {
             let i = if inst.imm == 0 {
                 Instruction::with3(Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, d, d, d)?
             } else {
-                let at = self.pooled(inst.imm as u32);
-                Instruction::with2(Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, d, at)?
+                let class = self.f.classes[dst.0 as usize];
+                let at = self.pooled(class, inst.imm as u64);
+                Instruction::with2(broadcast(class), d, at)?
             };
             return self.add(i);
         }
@@ -67,6 +90,8 @@ impl Emit<'_> {
             Some(mask) => Some(self.read(mask, MASK_SCRATCH[1])?),
             None => None,
         };
+        let wide = self.f.is_wide(dst);
+        let whole = if wide { Code::EVEX_Vmovupd_zmm_k1z_zmmm512 } else { Code::EVEX_Vmovups_zmm_k1z_zmmm512 };
         match inst.op {
             Op::Table => {
                 let at = memory(Register::RSI, None, (inst.imm as usize * LANES * 4) as i32);
@@ -74,31 +99,31 @@ impl Emit<'_> {
             }
             Op::Splat => {
                 let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
-                self.add(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, low_half(a))?)?;
+                self.lanes(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, low_half(a))?, None, false)?;
             }
             Op::LoadInto => {
                 let at = self.mem(inst.mem.expect("a load has a place"))?;
-                let i = Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, d, at)?;
-                self.with_mask(i, mask, false)?;
+                self.lanes_of(wide, Instruction::with2(whole, d, at)?, mask, false)?;
             }
             Op::Load | Op::LoadBytes | Op::Bcst => {
                 let code = match inst.op {
-                    Op::Load => Code::EVEX_Vmovups_zmm_k1z_zmmm512,
+                    Op::Load => whole,
                     Op::LoadBytes => Code::EVEX_Vpmovzxbd_zmm_k1z_xmmm128,
-                    _ => Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32,
+                    _ => broadcast(self.f.classes[dst.0 as usize]),
                 };
                 let at = self.mem(inst.mem.expect("a load has a place"))?;
-                self.with_mask(Instruction::with2(code, d, at)?, mask, true)?;
+                self.lanes_of(wide, Instruction::with2(code, d, at)?, mask, true)?;
             }
             Op::BcstByte => {
                 let at = self.mem(inst.mem.expect("a load has a place"))?;
                 self.add(Instruction::with2(Code::Movzx_r32_rm8, Register::EAX, at)?)?;
-                self.add(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, Register::EAX)?)?;
+                self.lanes(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, Register::EAX)?, None, false)?;
             }
             Op::Compress => {
                 let a = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
-                let i = Instruction::with2(Code::EVEX_Vpcompressd_zmmm512_k1z_zmm, d, a)?;
-                self.with_mask(i, mask, true)?;
+                let code =
+                    if wide { Code::EVEX_Vcompresspd_zmmm512_k1z_zmm } else { Code::EVEX_Vpcompressd_zmmm512_k1z_zmm };
+                self.lanes_of(wide, Instruction::with2(code, d, a)?, mask, true)?;
             }
             Op::Perm2 => {
                 // The machine overwrites the numbers.
@@ -109,19 +134,20 @@ impl Emit<'_> {
                 if target != numbers {
                     self.add(Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, target, numbers)?)?;
                 }
-                self.add(Instruction::with3(Code::EVEX_Vpermi2d_zmm_k1z_zmm_zmmm512b32, target, a, b)?)?;
+                let i = Instruction::with3(Code::EVEX_Vpermi2d_zmm_k1z_zmm_zmmm512b32, target, a, b)?;
+                self.lanes_of(wide, i, None, false)?;
                 if target != d {
                     self.add(Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, d, target)?)?;
                 }
             }
-            Op::Gather => self.gather(inst, d, mask)?,
+            Op::Gather => self.gather(inst, wide, d, mask)?,
             Op::GatherBytes => self.gather_bytes(inst, d, mask)?,
             _ => self.arithmetic(inst, d, mask)?,
         }
         self.written(dst, d)
     }
 
-    fn gather(&mut self, inst: &Inst, d: Register, mask: Option<Register>) -> Result<(), IcedError> {
+    fn gather(&mut self, inst: &Inst, wide: bool, d: Register, mask: Option<Register>) -> Result<(), IcedError> {
         let at = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
         // The machine clears the mask as it goes; what it skips keeps the old lanes.
         let k = MASK_SCRATCH[2];
@@ -132,8 +158,12 @@ impl Emit<'_> {
         self.add(Instruction::with3(Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, d, d, d)?)?;
         let Mem { base, disp, .. } = inst.mem.expect("a gather has a place");
         let base = self.read(base, INT_SCRATCH[1])?;
+        if wide {
+            let from = memory(base, Some((half(at), 8)), disp);
+            return self.with_mask(Instruction::with2(Code::EVEX_Vgatherdpd_zmm_k1_vm32y, d, from)?, Some(k), false);
+        }
         let i = Instruction::with2(Code::EVEX_Vpgatherdd_zmm_k1_vm32z, d, memory(base, Some((at, 4)), disp))?;
-        self.with_mask(i, Some(k), false)
+        self.lanes(i, Some(k), false)
     }
 
     /// Bytes have no gather: lane by lane through the frame's first bytes, which a function that gathers bytes keeps free.
@@ -146,7 +176,7 @@ impl Emit<'_> {
         self.add(Instruction::with2(Code::EVEX_Vmovups_zmmm512_k1z_zmm, slot, VEC_SCRATCH[2])?)?;
         let Mem { base, disp, .. } = inst.mem.expect("a gather has a place");
         let base = self.read(base, INT_SCRATCH[1])?;
-        for lane in 0..LANES as i32 {
+        for lane in 0..self.f.lanes as i32 {
             let slot = memory(Register::RSP, None, 4 * lane);
             self.add(Instruction::with2(Code::Movsxd_r64_rm32, Register::RAX, slot)?)?;
             let from = memory(base, Some((Register::RAX, 1)), disp);
@@ -158,63 +188,40 @@ impl Emit<'_> {
 
     fn arithmetic(&mut self, inst: &Inst, d: Register, mask: Option<Register>) -> Result<(), IcedError> {
         let a = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
-        let one = |code: Code| (code, None);
-        let (code, imm) = match inst.op {
-            Op::MovV => one(Code::EVEX_Vmovups_zmm_k1z_zmmm512),
-            Op::SqrtF => one(Code::EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er),
-            Op::CvtToF => one(Code::EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er),
-            Op::CvtUToF => one(Code::EVEX_Vcvtudq2ps_zmm_k1z_zmmm512b32_er),
-            Op::CvtToI => one(Code::EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae),
-            Op::CvtToU => one(Code::EVEX_Vcvttps2udq_zmm_k1z_zmmm512b32_sae),
-            Op::FloorF => (Code::EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae, Some(9)),
-            Op::SarImm => (Code::EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8, Some(inst.imm as i32)),
-            Op::RolImm => (Code::EVEX_Vprold_zmm_k1z_zmmm512b32_imm8, Some(inst.imm as i32)),
+        let wide = self.is_wide(inst);
+        let i = match inst.op {
+            Op::CvtToF | Op::CvtUToF | Op::CvtToI | Op::CvtToU | Op::CvtF if wide => {
+                // Both sizes: what has 32 bits is half a register.
+                let to_wide = inst.dst.is_some_and(|dst| self.f.is_wide(dst));
+                let (d, a) = if to_wide { (d, half(a)) } else { (half(d), a) };
+                return self.with_mask(Instruction::with2(codes::conversion(inst.op, to_wide), d, a)?, mask, false);
+            }
+            Op::FloorF => Instruction::with3(codes::unary(inst.op, wide), d, a, 9)?,
+            Op::SarImm | Op::RolImm => Instruction::with3(codes::unary(inst.op, wide), d, a, inst.imm as i32)?,
+            Op::MovV | Op::SqrtF | Op::CvtToF | Op::CvtUToF | Op::CvtToI | Op::CvtToU => {
+                Instruction::with2(codes::unary(inst.op, wide), d, a)?
+            }
             _ => {
-                let code = match inst.op {
-                    Op::AddF => Code::EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er,
-                    Op::SubF => Code::EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er,
-                    Op::MulF => Code::EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er,
-                    Op::ScaleF => Code::EVEX_Vscalefps_zmm_k1z_zmm_zmmm512b32_er,
-                    Op::DivF => Code::EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er,
-                    Op::MaxF => Code::EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae,
-                    Op::MinF => Code::EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae,
-                    Op::Fma => Code::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
-                    Op::AddI => Code::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
-                    Op::SubI => Code::EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32,
-                    Op::MulI => Code::EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32,
-                    Op::MaxS => Code::EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32,
-                    Op::MinS => Code::EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32,
-                    Op::MaxU => Code::EVEX_Vpmaxud_zmm_k1z_zmm_zmmm512b32,
-                    Op::MinU => Code::EVEX_Vpminud_zmm_k1z_zmm_zmmm512b32,
-                    Op::And => Code::EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
-                    Op::Or => Code::EVEX_Vpord_zmm_k1z_zmm_zmmm512b32,
-                    Op::Xor => Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
-                    Op::ShlV => Code::EVEX_Vpsllvd_zmm_k1z_zmm_zmmm512b32,
-                    Op::ShrV => Code::EVEX_Vpsrlvd_zmm_k1z_zmm_zmmm512b32,
-                    Op::Perm => Code::EVEX_Vpermd_zmm_k1z_zmm_zmmm512b32,
-                    Op::Blend => Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32,
-                    other => unreachable!("{other:?} gives no vector"),
-                };
                 let b = self.read(inst.srcs[1], VEC_SCRATCH[2])?;
-                return self.with_mask(Instruction::with3(code, d, a, b)?, mask, false);
+                Instruction::with3(codes::binary(inst.op, wide), d, a, b)?
             }
         };
-        let i = match imm {
-            None => Instruction::with2(code, d, a)?,
-            Some(imm) => Instruction::with3(code, d, a, imm)?,
-        };
-        self.with_mask(i, mask, false)
+        self.lanes_of(wide, i, mask, false)
     }
 
     pub(super) fn mask(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
         let d = self.target(dst, MASK_SCRATCH[0]);
         match inst.op {
+            Op::CmpF(pred) if self.is_wide(inst) => {
+                self.compare(inst, d, Code::EVEX_Vcmppd_kr_k1_zmm_zmmm512b64_imm8_sae, float(pred))?;
+            }
             Op::CmpF(pred) => self.compare(inst, d, Code::EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae, float(pred))?,
             Op::CmpS(pred) => self.compare(inst, d, Code::EVEX_Vpcmpd_kr_k1_zmm_zmmm512b32_imm8, int(pred))?,
             Op::CmpU(pred) => self.compare(inst, d, Code::EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8, int(pred))?,
             Op::Test => {
                 let a = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
-                self.add(Instruction::with3(Code::EVEX_Vptestmd_kr_k1_zmm_zmmm512b32, d, a, a)?)?;
+                let i = Instruction::with3(Code::EVEX_Vptestmd_kr_k1_zmm_zmmm512b32, d, a, a)?;
+                self.lanes(i, None, false)?;
             }
             Op::MaskImm => {
                 self.add(Instruction::with2(Code::Mov_r32_imm32, Register::EAX, inst.imm as u32)?)?;
@@ -223,7 +230,7 @@ impl Emit<'_> {
             Op::MaskFirst => {
                 let n = self.read(inst.srcs[0], INT_SCRATCH[1])?;
                 // More than a byte's number of lanes would count as less.
-                self.add(Instruction::with2(Code::Mov_r32_imm32, Register::EAX, LANES as u32)?)?;
+                self.add(Instruction::with2(Code::Mov_r32_imm32, Register::EAX, self.f.lanes as u32)?)?;
                 self.add(Instruction::with2(Code::Cmp_r64_rm64, n, Register::RAX)?)?;
                 self.add(Instruction::with2(Code::Cmovl_r64_rm64, Register::RAX, n)?)?;
                 self.add(Instruction::with2(Code::Mov_r32_imm32, Register::EDX, 0xffffu32)?)?;
@@ -257,8 +264,26 @@ impl Emit<'_> {
     fn compare(&mut self, inst: &Inst, d: Register, code: Code, imm: i32) -> Result<(), IcedError> {
         let a = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
         let b = self.read(inst.srcs[1], VEC_SCRATCH[2])?;
-        self.add(Instruction::with4(code, d, a, b, imm)?)
+        self.lanes_of(self.is_wide(inst), Instruction::with4(code, d, a, b, imm)?, None, false)
     }
+}
+
+/// Half of a register of vectors.
+fn half(register: Register) -> Register {
+    if register.is_zmm() { Register::YMM0 + (register as u32 - Register::ZMM0 as u32) } else { register }
+}
+
+/// The instruction on half registers that one on whole registers stands for: in the assembler's list of instructions it
+/// is the one before.
+fn halved(mut i: Instruction) -> Result<Instruction, IcedError> {
+    i.set_code(Code::try_from(i.code() as usize - 1)?);
+    for operand in 0..i.op_count() {
+        if i.op_kind(operand) == OpKind::Register {
+            i.set_op_register(operand, half(i.op_register(operand)));
+        }
+    }
+    i.set_memory_index(half(i.memory_index()));
+    Ok(i)
 }
 
 /// The machine's number of a comparison of floats; none signals.

@@ -57,7 +57,7 @@ impl Emit<'_> {
         let register = self.physical(reg)?;
         let class = self.f.classes[reg.0 as usize];
         let place = match class {
-            Class::Vec => VECTORS + (register as usize - Register::ZMM0 as usize) * STEP,
+            Class::Vec | Class::Wide => VECTORS + (register as usize - Register::ZMM0 as usize) * STEP,
             // The others are the caller's.
             Class::Int if register < Register::R8 || register > Register::R11 => return None,
             Class::Int => INTS + (register as usize - Register::R8 as usize) * 8,

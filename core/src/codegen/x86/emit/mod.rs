@@ -6,6 +6,7 @@
 
 mod avx512;
 mod call;
+mod codes;
 mod ints;
 
 use super::allocate::{Allocation, Available, Place};
@@ -44,7 +45,7 @@ struct Emit<'a> {
     exit: CodeLabel,
     pool_label: CodeLabel,
     pool: Vec<u8>,
-    consts: Vec<(u32, i32)>,
+    consts: Vec<(Class, u64, i32)>,
     /// Where the frame's part for calls begins.
     call_area: usize,
     /// Checks whose failure is told behind the code: label, position, whether the extent is in the table, and its entry
@@ -75,6 +76,11 @@ pub(super) fn emit(f: &Function, allocation: &Allocation) -> Result<(Vec<u8>, us
     let bytes = e.a.assemble(0)?;
     let code = bytes.len() - pool;
     Ok((bytes, code))
+}
+
+/// One element of memory in all lanes.
+fn broadcast(class: Class) -> Code {
+    if class == Class::Wide { Code::EVEX_Vbroadcastsd_zmm_k1z_xmmm64 } else { Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32 }
 }
 
 fn memory(base: Register, index: Option<(Register, u32)>, disp: i32) -> MemoryOperand {
@@ -144,13 +150,16 @@ impl Emit<'_> {
         self.add(i)
     }
 
-    fn pooled(&mut self, bits: u32) -> MemoryOperand {
-        let at = match self.consts.iter().find(|(b, _)| *b == bits) {
-            Some((_, at)) => *at,
+    /// The place of a constant's element.
+    fn pooled(&mut self, class: Class, bits: u64) -> MemoryOperand {
+        let at = match self.consts.iter().find(|(c, b, _)| (*c, *b) == (class, bits)) {
+            Some((.., at)) => *at,
             None => {
-                self.pool.extend_from_slice(&bits.to_le_bytes());
-                let at = self.pool.len() as i32 - 4;
-                self.consts.push((bits, at));
+                let size = if class == Class::Wide { 8 } else { 4 };
+                self.pool.resize(self.pool.len().next_multiple_of(size), 0);
+                let at = self.pool.len() as i32;
+                self.pool.extend_from_slice(&bits.to_le_bytes()[..size]);
+                self.consts.push((class, bits, at));
                 at
             }
         };
@@ -161,7 +170,7 @@ impl Emit<'_> {
         let Place::Register(n) = self.places[reg.0 as usize] else { return None };
         Some(match self.f.classes[reg.0 as usize] {
             Class::Int => INTS[n as usize],
-            Class::Vec => Register::ZMM0 + u32::from(n),
+            Class::Vec | Class::Wide => Register::ZMM0 + u32::from(n),
             Class::Mask => Register::K1 + u32::from(n),
         })
     }
@@ -172,9 +181,9 @@ impl Emit<'_> {
             return Ok(r);
         }
         let i = match (self.places[reg.0 as usize], self.f.classes[reg.0 as usize]) {
-            (Place::Pool(bits), _) => {
-                let at = self.pooled(bits);
-                Instruction::with2(Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, scratch, at)?
+            (Place::Pool(bits), class) => {
+                let at = self.pooled(class, bits);
+                Instruction::with2(broadcast(class), scratch, at)?
             }
             (Place::Table(at), _) => {
                 let at = memory(Register::RSI, None, at as i32 * 4 * LANES as i32);
@@ -205,7 +214,7 @@ impl Emit<'_> {
     fn load_slot(&mut self, class: Class, register: Register, at: i32) -> Result<(), IcedError> {
         let code = match class {
             Class::Int => Code::Mov_r64_rm64,
-            Class::Vec => Code::EVEX_Vmovups_zmm_k1z_zmmm512,
+            Class::Vec | Class::Wide => Code::EVEX_Vmovups_zmm_k1z_zmmm512,
             Class::Mask => Code::VEX_Kmovw_kr_km16,
         };
         self.add(Instruction::with2(code, register, memory(Register::RSP, None, at))?)
@@ -215,7 +224,7 @@ impl Emit<'_> {
     fn store_slot(&mut self, class: Class, register: Register, at: i32) -> Result<(), IcedError> {
         let code = match class {
             Class::Int => Code::Mov_rm64_r64,
-            Class::Vec => Code::EVEX_Vmovups_zmmm512_k1z_zmm,
+            Class::Vec | Class::Wide => Code::EVEX_Vmovups_zmmm512_k1z_zmm,
             Class::Mask => Code::VEX_Kmovw_m16_kr,
         };
         self.add(Instruction::with2(code, memory(Register::RSP, None, at), register)?)
@@ -254,7 +263,7 @@ impl Emit<'_> {
                 None => self.store(inst),
                 Some(dst) => match self.f.classes[dst.0 as usize] {
                     Class::Int => self.int(inst, dst),
-                    Class::Vec => self.vec(inst, dst),
+                    Class::Vec | Class::Wide => self.vec(inst, dst),
                     Class::Mask => self.mask(inst, dst),
                 },
             },

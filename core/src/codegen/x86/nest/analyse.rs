@@ -1,8 +1,7 @@
 //! What is known of a kernel before any code is made.
 
 use super::super::layout::{Place, place};
-use super::{Access, Nest, Stride};
-use crate::aval::DType;
+use super::{Access, Nest, Stride, class_of};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp};
 use crate::kernel::Instr;
 
@@ -62,7 +61,8 @@ impl Nest<'_> {
     }
 
     pub(super) fn access(&mut self, input: usize, place: Place) -> Access {
-        let size = self.kernel.inputs[input].1.dtype.size() as i64;
+        let dtype = self.kernel.inputs[input].1.dtype;
+        let (size, class) = (dtype.size() as i64, class_of(dtype));
         let mut strides: Vec<(usize, usize, Stride)> = vec![];
         for (l, stride) in &place.terms {
             if let Some(level) = self.layout.level(*l) {
@@ -72,7 +72,7 @@ impl Nest<'_> {
         }
         strides.sort_by_key(|(level, ..)| *level);
         let constant = self.stride(&place.constant, size);
-        Access { input, size, place, strides, constant, staged: None }
+        Access { input, size, class, place, strides, constant, staged: None }
     }
 
     /// Sums of products are added without rounding the product.
@@ -95,7 +95,7 @@ impl Nest<'_> {
                 Instr::Op(ScalarOp::Mul, ins)
                     if self.kernel.reduce == Some(ReduceOp::Sum)
                         && self.layout.group == 1
-                        && self.dtypes[r.0 as usize] == DType::F32
+                        && self.dtypes[r.0 as usize].is_float()
                         && uses(*r) == 1 =>
                 {
                     Some((ins[0], ins[1]))

@@ -9,9 +9,9 @@ use crate::ir::{Scalar, Unsupported};
 impl Nest<'_> {
     pub(super) fn load_vector(&mut self, i: usize, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
         let access = self.accesses[i].as_ref().expect("a load");
-        let is_bool = access.size == 1;
+        let (is_bool, class) = (access.size == 1, access.class);
         if let Some((at, read)) = access.staged.clone() {
-            return Ok(self.load_staged(at, &read, v, scope));
+            return Ok(self.load_staged(class, (at, &read), v, scope));
         }
         let size = access.size as i32;
         let short = scope.left.is_some();
@@ -26,11 +26,11 @@ impl Nest<'_> {
         let pattern = self.layout.pattern(v, &terms);
         let value = match pattern {
             Some(Pattern::Same) if computed.is_empty() => {
-                self.f.load(Class::Vec, if is_bool { Op::BcstByte } else { Op::Bcst }, mem, None)
+                self.f.load(class, if is_bool { Op::BcstByte } else { Op::Bcst }, mem, None)
             }
             Some(Pattern::Contiguous(first)) if computed.is_empty() => {
                 let mem = mem.plus(first as i32 * size);
-                self.f.load(Class::Vec, if is_bool { Op::LoadBytes } else { Op::Load }, mem, mask)
+                self.f.load(class, if is_bool { Op::LoadBytes } else { Op::Load }, mem, mask)
             }
             Some(Pattern::Near(first, table)) if computed.is_empty() && (!short || self.reads_by_turn(&terms)) => {
                 let mem = mem.plus(first as i32 * size);
@@ -45,10 +45,9 @@ impl Nest<'_> {
                 let op = if is_bool { Op::LoadBytes } else { Op::Load };
                 // The vectors of a row often read the same few elements.
                 let known = scope.rows.get(&(i, first)).copied().filter(|_| self.layout.packed.is_none());
-                let row = known.unwrap_or_else(|| self.f.load(Class::Vec, op, mem, Some(near)));
+                let row = known.unwrap_or_else(|| self.f.load(class, op, mem, Some(near)));
                 scope.rows.insert((i, first), row);
-                let table = self.f.table(table);
-                self.f.vec(Op::Perm, &[table, row])
+                self.f.permute(table, row)
             }
             _ => {
                 let moving: Vec<(usize, Dim)> =
@@ -85,7 +84,7 @@ impl Nest<'_> {
                 if is_bool {
                     self.f.stack = self.f.stack.max(64);
                 }
-                self.f.gather(if is_bool { Op::GatherBytes } else { Op::Gather }, mem, at, mask)
+                self.f.gather(class, if is_bool { Op::GatherBytes } else { Op::Gather }, mem, at, mask)
             }
         };
         Ok(if is_bool { self.f.mask(Op::Test, &[value]) } else { value })
@@ -106,7 +105,7 @@ impl Nest<'_> {
     pub(super) fn load_by_turn(&mut self, i: usize, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
         let packed = self.layout.packed.expect("a packed loop has turns");
         let access = self.accesses[i].as_ref().expect("a load");
-        let size = access.size;
+        let (size, class) = (access.size, access.class);
         let computed: Vec<(Scalar, Dim, Dim)> =
             access.place.computed.iter().filter(|(s, ..)| self.varies(s.0 as usize)).cloned().collect();
         let (scalar, stride, extent) = &computed[0];
@@ -123,7 +122,7 @@ impl Nest<'_> {
             }
         };
         let width = self.layout.width;
-        let row = self.f.reg(Class::Vec);
+        let row = self.f.reg(class);
         for turn in 0..packed.turns {
             let number = (v * packed.turns + turn) as i64;
             let key = (scalar.0, number);
@@ -141,7 +140,7 @@ impl Nest<'_> {
                 }
             };
             let offset = self.f.int(Op::MulImm, &[at], stride);
-            let mem = Mem { index: Some((offset, 1)), ..base }.plus(-((turn * width * 4) as i32));
+            let mem = Mem { index: Some((offset, 1)), ..base }.plus(-((turn * width) as i32 * size as i32));
             let mask = self.f.mask_of((((1u32 << width) - 1) << (turn * width)) as u16);
             let op = if turn == 0 { Op::Load } else { Op::LoadInto };
             self.f.push(Inst { dst: Some(row), mem: Some(mem), mask: Some(mask), ..Inst::new(op) });

@@ -13,7 +13,7 @@ mod values;
 
 use super::ARGS;
 use super::layout::{Layout, Place, choose};
-use super::lir::{Function, Label, Op, Reg};
+use super::lir::{Class, Function, Label, Op, Reg};
 use crate::aval::{DType, Dim};
 use crate::ir::{Scalar, Unsupported};
 use crate::kernel::Kernel;
@@ -39,6 +39,7 @@ type Sum = (u32, Vec<(u32, Stride)>);
 pub(super) struct Access {
     input: usize,
     size: i64,
+    pub(super) class: Class,
     pub(super) place: Place,
     /// Loops that are not lanes, outermost first, with the level at which each index is known.
     strides: Vec<(usize, usize, Stride)>,
@@ -86,7 +87,7 @@ pub(super) struct Nest<'a> {
     pub(super) layout: Layout,
     pub(super) f: Function,
     dims: Vec<Dim>,
-    dtypes: Vec<DType>,
+    pub(super) dtypes: Vec<DType>,
     /// The loops and the scalars that each scalar depends on.
     depends: Vec<(Vec<usize>, Vec<Scalar>)>,
     /// For each scalar: its level, whether it differs by lane, by turn of the packed loop.
@@ -104,6 +105,11 @@ pub(super) struct Nest<'a> {
     /// Positions that are listed with it.
     pub(super) listed: Vec<Scalar>,
     end_label: Label,
+}
+
+/// The registers that hold the elements of an array as lanes.
+pub(super) fn class_of(dtype: DType) -> Class {
+    if dtype == DType::F64 { Class::Wide } else { Class::Vec }
 }
 
 /// The instructions of a kernel. `masked` says of which inputs many elements are 0, as a mask made them.
@@ -135,7 +141,6 @@ pub(super) fn build(
         listed: vec![],
         end_label,
     };
-    nest.check_types()?;
     nest.analyse();
     nest.find_compacted(masked);
     nest.stage_small_operands();
@@ -151,15 +156,6 @@ pub(super) fn build(
 }
 
 impl Nest<'_> {
-    fn check_types(&self) -> Result<(), Unsupported> {
-        let arrays = self.kernel.inputs.iter().chain(&self.kernel.outputs);
-        let wide = arrays.map(|(_, aval)| aval.dtype).chain(self.dtypes.iter().copied()).any(|d| d == DType::F64);
-        if wide {
-            return Err(Unsupported("x86 has no f64".into()));
-        }
-        Ok(())
-    }
-
     fn dim(&mut self, dim: &Dim) -> u32 {
         let at = self.dims.iter().position(|d| d == dim).unwrap_or_else(|| {
             self.dims.push(dim.clone());

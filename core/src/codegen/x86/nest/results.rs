@@ -2,8 +2,8 @@
 
 use super::super::ARGS;
 use super::super::layout::Packed;
-use super::super::lir::{Class, LANES, Mem, Op, Pred, Reg};
-use super::{Nest, Scope};
+use super::super::lir::{LANES, Mem, Op, Pred, Reg};
+use super::{Nest, Scope, class_of};
 use crate::aval::{DType, Dim, Literal};
 use crate::ir::{ReduceOp, Scalar, Unsupported};
 use crate::kernel::LoopKind;
@@ -58,7 +58,7 @@ impl Nest<'_> {
         let op = self.kernel.reduce.expect("a reduction");
         match op.identity(dtype) {
             Literal::Bool(_) => self.f.bits(0),
-            identity => self.f.literal(identity).expect("a type of 32 bits"),
+            identity => self.f.literal(identity),
         }
     }
 
@@ -76,10 +76,10 @@ impl Nest<'_> {
     pub(super) fn add_to(&mut self, k: usize, sum: Reg, x: Reg, mask: Option<Reg>) {
         let dtype = self.kernel.outputs[k].1.dtype;
         match (self.kernel.reduce.expect("a reduction"), dtype) {
-            (ReduceOp::Sum, DType::F32) => self.f.update(sum, Op::AddF, &[sum, x], mask, 0),
+            (ReduceOp::Sum, DType::F32 | DType::F64) => self.f.update(sum, Op::AddF, &[sum, x], mask, 0),
             (ReduceOp::Max, DType::Bool) => self.f.update(sum, Op::Or, &[sum, x], mask, 0),
             (ReduceOp::Sum, _) => self.f.update(sum, Op::AddI, &[sum, x], mask, 0),
-            (ReduceOp::Max, DType::F32) => {
+            (ReduceOp::Max, DType::F32 | DType::F64) => {
                 // A NaN stays.
                 let nan = self.f.mask(Op::CmpF(Pred::Unordered), &[sum, sum]);
                 let larger = self.f.vec(Op::MaxF, &[sum, x]);
@@ -111,9 +111,7 @@ impl Nest<'_> {
     /// Lanes moved down by `by`.
     pub(super) fn moved(&mut self, x: Reg, by: usize) -> Reg {
         let n = self.f.lanes;
-        let table: [i32; LANES] = std::array::from_fn(|lane| ((lane + by) % n) as i32);
-        let table = self.f.table(table);
-        self.f.vec(Op::Perm, &[table, x])
+        self.f.permute(std::array::from_fn(|lane| ((lane + by) % n) as i32), x)
     }
 
     pub(super) fn store_sums(&mut self, scope: &mut Scope) -> Result<(), Unsupported> {
@@ -177,14 +175,8 @@ impl Nest<'_> {
                     let mut side = |upper: usize| {
                         let numbers = halves(upper);
                         match b {
-                            Some(b) => {
-                                let numbers = self.f.table(numbers);
-                                self.f.vec(Op::Perm2, &[numbers, a, b])
-                            }
-                            None => {
-                                let numbers = self.f.table(numbers.map(|n| n % self.f.lanes as i32));
-                                self.f.vec(Op::Perm, &[numbers, a])
-                            }
+                            Some(b) => self.f.permute_two(numbers, a, b),
+                            None => self.f.permute(numbers.map(|n| n % self.f.lanes as i32), a),
                         }
                     };
                     let (low, high) = (side(0), side(1));
@@ -226,7 +218,8 @@ impl Nest<'_> {
             let step = if group > 1 { self.f.lanes / group } else { self.layout.active(0) };
             let mem = mem.plus((size * step * v) as i32);
             if accumulates {
-                let old = self.f.load(Class::Vec, if size == 1 { Op::LoadBytes } else { Op::Load }, mem, mask);
+                let class = class_of(self.kernel.outputs[k].1.dtype);
+                let old = self.f.load(class, if size == 1 { Op::LoadBytes } else { Op::Load }, mem, mask);
                 self.add_to(k, *sum, old, None);
             }
             match mask {

@@ -24,7 +24,7 @@ impl Nest<'_> {
             let uses_packed = self.by_turn[i];
             let gathers = (0..self.layout.vectors)
                 .any(|v| matches!(self.layout.pattern(v, &access.place.terms), Some(Pattern::Far(..)) | None));
-            let small = access.size == 4 && access.place.computed.is_empty() && self.by_lane[i] && !uses_packed;
+            let small = access.size >= 4 && access.place.computed.is_empty() && self.by_lane[i] && !uses_packed;
             if !small || !gathers || !self.wanted[i] {
                 continue;
             }
@@ -74,7 +74,13 @@ impl Nest<'_> {
     }
 
     /// A copy in the function's memory: one vector for each turn of the loops that read it.
-    pub(super) fn load_staged(&mut self, at: usize, read: &[(usize, usize)], v: usize, scope: &mut Scope) -> Reg {
+    pub(super) fn load_staged(
+        &mut self,
+        class: Class,
+        (at, read): (usize, &[(usize, usize)]),
+        v: usize,
+        scope: &mut Scope,
+    ) -> Reg {
         let base = self.f.int(Op::StackAddr, &[], (at + v * 64) as i64);
         let mut number = None;
         for (l, n) in read {
@@ -89,6 +95,6 @@ impl Nest<'_> {
         }
         let number = number.expect("a staged copy is read by a loop");
         let bytes = self.f.int(Op::MulImm, &[number], (self.layout.vectors * 64) as i64);
-        self.f.load(Class::Vec, Op::Load, Mem { base, index: Some((bytes, 1)), disp: 0 }, None)
+        self.f.load(class, Op::Load, Mem { base, index: Some((bytes, 1)), disp: 0 }, None)
     }
 }

@@ -1,8 +1,8 @@
 //! Scalars on the lanes of a vector.
 
 use super::super::lir::{LANES, Op, Reg};
-use super::{Nest, Scope};
-use crate::aval::{DType, Dim};
+use super::{Nest, Scope, class_of};
+use crate::aval::Dim;
 use crate::ir::{Index, Scalar, ScalarOp, Unsupported};
 use crate::kernel::Instr;
 
@@ -72,11 +72,11 @@ impl Nest<'_> {
             return Ok(*reg);
         }
         let reg = match &self.kernel.body[i] {
-            Instr::Const(literal) => self.f.literal(*literal)?,
+            Instr::Const(literal) => self.f.literal(*literal),
             Instr::Size(dim, dtype) => {
                 let size = self.size(dim);
                 let splat = self.f.vec(Op::Splat, &[size]);
-                if *dtype == DType::F32 { self.f.vec(Op::CvtToF, &[splat]) } else { splat }
+                if dtype.is_float() { self.f.emit(class_of(*dtype), Op::CvtToF, &[splat], 0) } else { splat }
             }
             Instr::Position(index) => self.position(&index.clone(), v, scope)?,
             Instr::Load(..) => self.load_vector(i, v, scope)?,
