@@ -113,14 +113,25 @@ fn kernels_that_were_wrong_once() {
             $1: i32 = load %1[i1, i0, i2]
             $2: i32 = mul $0, $1
             sum $2 -> %2 }",
+        // Vectors of one row that read another number of neighbours from the same place on.
+        "kernel @neighbours(%0: i32[2]) -> (%1: i32[2,20]) {
+            row i0: 2 row i1: 20 reduce i2: 65
+            $0: i32 = load %0[i0]
+            max $0 -> %1 }",
+        // One member at most, of all segments together.
+        "kernel @member(%0: i32[7]) -> (%1: i32[6,3]) {
+            row i0: 6 row i1: 3 segment i2: 1 of i0 by %0
+            $0: i32 = const -1i32
+            max $0 -> %1 }",
     ];
     for (text, target) in texts.iter().flat_map(|text| kernel_targets().into_iter().map(move |target| (text, target))) {
         let kernel = parse_kernel(text).unwrap_or_else(|error| panic!("{error}"));
         let array = |(i, aval): (usize, &Aval)| {
             let shape: Vec<usize> = aval.shape.iter().map(|dim| dim.as_usize().expect("a number")).collect();
             let n = shape.iter().product::<usize>();
-            // Sorted and small: the offsets of the segments are among them.
-            let number = |k: usize| if i == 0 { k as i32 * 5 / n as i32 } else { k as i32 - 9 };
+            // Sorted, and none beyond the last loop: the offsets of the segments are among them.
+            let members = kernel.loops.last().and_then(|l| l.extent.as_usize()).expect("a number");
+            let number = |k: usize| if i == 0 { (k * members / n) as i32 } else { k as i32 - 9 };
             HostArray::new(&shape, (0..n).map(number).collect())
         };
         let inputs = kernel.inputs.iter().map(|(_, aval)| aval).enumerate().map(array).collect();

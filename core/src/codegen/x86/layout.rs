@@ -4,7 +4,7 @@
 use super::lir::LANES;
 use crate::aval::Dim;
 use crate::ir::{Index, Scalar, Unsupported};
-use crate::kernel::{Instr, Kernel, LoopKind};
+use crate::kernel::{Instr, Kernel, Loop, LoopKind};
 use smallvec::SmallVec;
 
 /// Vectors of one row, at most; what is longer is a loop over packs of lanes.
@@ -156,6 +156,12 @@ impl Layout {
     }
 }
 
+/// Whether a loop has one turn always. One member of all segments together is in one of them.
+pub(super) fn runs_once(kernel: &Kernel, partition: Option<usize>, l: usize) -> bool {
+    let Loop { extent, kind } = &kernel.loops[l];
+    Some(l) != partition && *extent == 1usize && !matches!(kind, LoopKind::Segment { .. })
+}
+
 /// The place of a load, its strides multiplied out; loops of one turn are left out, but `partition`.
 pub(super) fn place(kernel: &Kernel, partition: Option<usize>, input: usize, index: &[Index]) -> Place {
     let shape = &kernel.inputs[input].1.shape;
@@ -173,8 +179,7 @@ pub(super) fn place(kernel: &Kernel, partition: Option<usize>, input: usize, ind
         }
         stride = &stride * extent;
     }
-    let once = |l: usize| Some(l) != partition && kernel.loops[l].extent == 1usize;
-    place.terms.retain(|(l, stride)| *stride != 0usize && !once(*l));
+    place.terms.retain(|(l, stride)| *stride != 0usize && !runs_once(kernel, partition, *l));
     place.terms.sort_by_key(|(l, _)| *l);
     place
 }
@@ -193,9 +198,9 @@ fn number(kernel: &Kernel, l: usize) -> Option<usize> {
 /// Chooses the layout of a kernel whose loop `partition` runs over a part of its extent.
 pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, vector: usize) -> Result<Layout, Unsupported> {
     let n_row = kernel.n_row();
-    let once = |l: usize| Some(l) != partition && kernel.loops[l].extent == 1usize;
-    let rows: Vec<usize> = (0..n_row).filter(|l| !once(*l)).collect();
-    let reduces: Vec<usize> = (n_row..kernel.loops.len()).filter(|l| !once(*l)).collect();
+    let loops = |range: std::ops::Range<usize>| range.filter(|l| !runs_once(kernel, partition, *l)).collect();
+    let rows: Vec<usize> = loops(0..n_row);
+    let reduces: Vec<usize> = loops(n_row..kernel.loops.len());
     let mut lanes: Vec<(usize, usize)> = vec![];
     let mut width = 1;
     let mut rest = rows.len();

@@ -1,6 +1,6 @@
 //! What is known of a kernel before any code is made.
 
-use super::super::layout::{Place, place};
+use super::super::layout::{Place, place, runs_once};
 use super::{Access, Nest, Stride, class_of};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp};
 use crate::kernel::Instr;
@@ -54,8 +54,8 @@ impl Nest<'_> {
         match index {
             Index::Value(scalar) => scalars.push(*scalar),
             Index::Affine { terms, .. } => {
-                let once = |l: usize| Some(l) != self.partition && self.kernel.loops[l].extent == 1usize;
-                loops.extend(terms.iter().map(|(l, _)| *l as usize).filter(|l| !once(*l)));
+                let moves = |l: &usize| !runs_once(self.kernel, self.partition, *l);
+                loops.extend(terms.iter().map(|(l, _)| *l as usize).filter(moves));
             }
         }
     }

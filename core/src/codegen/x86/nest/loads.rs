@@ -34,19 +34,17 @@ impl Nest<'_> {
             }
             Some(Pattern::Near(first, table)) if computed.is_empty() && (!short || self.reads_by_turn(&terms)) => {
                 let mem = mem.plus(first as i32 * size);
+                let most = table.iter().max().copied().unwrap_or(0);
                 let near = match scope.left {
                     // Only the turns that are left may be read.
                     Some(left) if self.moves_by_turn(&terms) => self.f.emit(Class::Mask, Op::MaskFirst, &[left], 0),
-                    _ => {
-                        let most = table.iter().max().copied().unwrap_or(0);
-                        self.f.first_lanes(most as usize + 1)
-                    }
+                    _ => self.f.first_lanes(most as usize + 1),
                 };
                 let op = if is_bool { Op::LoadBytes } else { Op::Load };
                 // The vectors of a row often read the same few elements.
-                let known = scope.rows.get(&(i, first)).copied().filter(|_| self.layout.packed.is_none());
+                let known = scope.rows.get(&(i, first, most)).copied().filter(|_| self.layout.packed.is_none());
                 let row = known.unwrap_or_else(|| self.f.load(class, op, mem, Some(near)));
-                scope.rows.insert((i, first), row);
+                scope.rows.insert((i, first, most), row);
                 self.f.permute(table, row)
             }
             _ => {

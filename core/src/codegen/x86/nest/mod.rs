@@ -55,8 +55,8 @@ pub(super) struct Scope {
     vecs: HashMap<(u32, usize), Reg>,
     ints: HashMap<u32, Reg>,
     sums: HashMap<Sum, Reg>,
-    /// Small rows that several vectors take their lanes from, by load and first element.
-    rows: HashMap<(usize, i64), Reg>,
+    /// Small rows that several vectors take their lanes from, by load, first element and how far the last one lies behind.
+    rows: HashMap<(usize, i64, i32), Reg>,
     /// Computed positions of single turns of the packed loop.
     turns: HashMap<(u32, i64), Reg>,
     /// Computed positions times a stride in bytes.
