@@ -13,6 +13,7 @@ use gavotte_tests::kernels::Case;
 use gavotte_tests::kernels::evaluate::{Outside, evaluate};
 use gavotte_tests::kernels::generate::random_kernel;
 use gavotte_tests::kernels::judge::{Verdict, judge, launches};
+use gavotte_tests::kernels::operation::{operation, operations};
 use gavotte_tests::kernels::prune::shrunk;
 use gavotte_tests::kernels::scalar::exists;
 use gavotte_tests::launch::guard::Side;
@@ -93,6 +94,19 @@ fn targets_compute_what_kernels_say() {
         assert!(share <= target.may_refuse(), "{} refuses {} of {n} kernels", target.name(), count.refused);
         let Count { compared, free, .. } = count;
         assert!(free * 20 < compared, "{free} elements may be anything, {compared} are compared");
+    }
+}
+
+/// Every operation on every type that has it: a target that takes kernels takes them all.
+#[test]
+fn every_operation_on_every_type() {
+    for target in kernel_targets() {
+        check_all(operations().map(|(op, dtype)| (format!("{op:?} of {dtype}"), operation(op, dtype))), |case| {
+            note(&format!("{}_operation", target.name()), case);
+            let mut count = Count::default();
+            check(target, case, &mut count)?;
+            if count.refused == 0 { Ok(()) } else { Err(format!("{} refuses\n{case}", target.name())) }
+        });
     }
 }
 

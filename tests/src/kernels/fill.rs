@@ -64,9 +64,8 @@ impl Filler<'_> {
                 ints(offsets(n, members, self.random))
             }
             Fill::Numbers => {
-                let mut array = HostArray::full(&shape, Literal::from_f64(aval.dtype, 0.0));
-                with_data!(array.data_mut(), xs => for x in xs.iter_mut() { x.put(self.number(aval.dtype)) });
-                return array;
+                let numbers: Vec<Literal> = (0..n).map(|_| self.number(aval.dtype)).collect();
+                return filled(aval.dtype, &numbers).reshaped(&shape);
             }
         };
         HostArray::from_data(&shape, data)
@@ -85,6 +84,13 @@ impl Filler<'_> {
             _ => Literal::from_f64(dtype, 2.0 * self.random.float()),
         }
     }
+}
+
+/// A vector of numbers of this type.
+pub(super) fn filled(dtype: DType, numbers: &[Literal]) -> HostArray {
+    let mut array = HostArray::full(&[numbers.len()], Literal::from_f64(dtype, 0.0));
+    with_data!(array.data_mut(), xs => xs.iter_mut().zip(numbers).for_each(|(x, number)| x.put(*number)));
+    array
 }
 
 /// Where segments of so many members in all begin: some are empty, one is long, and now and then some members belong to

@@ -120,10 +120,10 @@ impl Generator {
 
     fn dtype(&mut self) -> DType {
         match self.random.below(20) {
-            0..12 => DType::F32,
-            12..15 => DType::I32,
-            15..17 => DType::U32,
-            17 => DType::Bool,
+            0..9 => DType::F32,
+            9..11 => DType::I32,
+            11..14 => DType::U32,
+            14 => DType::Bool,
             _ => DType::F64,
         }
     }
@@ -313,9 +313,23 @@ impl Generator {
         // Half of all are arithmetic.
         use ScalarOp::{Add, Max, Mul, Sub, Threefry0, Threefry1};
         ops.extend(
-            [Add, Mul, Add, Mul, Sub, Sub, Max, ScalarOp::Select, Threefry0, Threefry1, Threefry0, Threefry1]
-                .into_iter()
-                .filter(|op| exists(*op, dtype)),
+            [
+                Add,
+                Mul,
+                Add,
+                Mul,
+                Sub,
+                Sub,
+                Max,
+                ScalarOp::Select,
+                ScalarOp::Convert(to),
+                Threefry0,
+                Threefry1,
+                Threefry0,
+                Threefry1,
+            ]
+            .into_iter()
+            .filter(|op| exists(*op, dtype)),
         );
         let op = *self.random.pick(&ops);
         let rough = takes_rough(op);

@@ -4,6 +4,7 @@ pub mod evaluate;
 pub mod fill;
 pub mod generate;
 pub mod judge;
+pub mod operation;
 pub mod prune;
 pub mod scalar;
 pub mod value;

@@ -79,7 +79,6 @@ impl KernelTarget for Avx512 {
     fn name(&self) -> &'static str {
         "avx512"
     }
-    // It has no f64.
     fn may_refuse(&self) -> f64 {
         0.0
     }

@@ -7,8 +7,9 @@ use crate::ir::{Index, Scalar, Unsupported};
 use crate::kernel::{Instr, Kernel, Loop, LoopKind};
 use smallvec::SmallVec;
 
-/// Vectors of one row, at most; what is longer is a loop over packs of lanes.
-const MAX_VECTORS: usize = 4;
+/// Lanes and vectors of one row, at most; what is longer is a loop over packs of lanes.
+const MAX_WIDTH: usize = 64;
+const MAX_VECTORS: usize = 8;
 
 /// A loop of which one vector holds several turns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -209,7 +210,7 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, vector: usize) -
     };
     while rest > 0 && Some(rows[rest - 1]) != partition && !has_segments(rows[rest - 1]) {
         match number(kernel, rows[rest - 1]) {
-            Some(n) if n > 0 && width * n <= MAX_VECTORS * vector => {
+            Some(n) if n > 0 && width * n <= MAX_WIDTH.min(MAX_VECTORS * vector) => {
                 lanes.insert(0, (rows[rest - 1], n));
                 width *= n;
                 rest -= 1;
@@ -278,7 +279,7 @@ fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &
     let fits = n.is_power_of_two()
         && (2..=vector).contains(&n)
         && width.is_multiple_of(vector)
-        && width <= MAX_VECTORS * vector;
+        && width <= MAX_WIDTH.min(MAX_VECTORS * vector);
     let outer: Vec<usize> = plain.order[..plain.first_reduce].to_vec();
     if !fits || outer.is_empty() {
         return None;
