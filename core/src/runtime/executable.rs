@@ -173,6 +173,11 @@ impl Executable {
         Why(&self.lowered).to_string()
     }
 
+    /// For how many kernels machine code was generated: those of which this process had none of the same form.
+    pub fn n_generated(&self) -> usize {
+        self.machine.n_generated()
+    }
+
     /// What passes, fusion and lowering took.
     pub fn compile_time(&self) -> Duration {
         self.compile_time

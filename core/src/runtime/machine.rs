@@ -37,6 +37,11 @@ impl Machine {
 }
 
 impl Machine {
+    /// How many functions were not known before.
+    pub(super) fn n_generated(&self) -> usize {
+        self.codes.iter().filter(|code| !code.was_known()).count()
+    }
+
     /// The code of all steps as text.
     pub(super) fn listing(&self, lowered: &Lowered) -> String {
         let mut text = String::new();
@@ -49,7 +54,7 @@ impl Machine {
             match (step, codes.get(i)) {
                 (Step::Kernel(kernel, _), Some(StepCode::Function(i))) => {
                     let code = &self.codes[*i];
-                    text.push_str(&format!("@{}: {} bytes\n{}\n", kernel.name, code.bytes().len(), code.listing()));
+                    text.push_str(&format!("@{}: {} bytes\n{}\n", kernel.name, code.n_byte(), code.listing()));
                 }
                 (Step::Kernel(kernel, _), _) => {
                     text.push_str(&format!("@{}: no machine code: runs on the portable target\n\n", kernel.name));

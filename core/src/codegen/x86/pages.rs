@@ -22,7 +22,7 @@ impl Pages {
         for code in codes {
             bytes.resize(bytes.len().next_multiple_of(ALIGN), 0xcc);
             starts.push(bytes.len());
-            bytes.extend_from_slice(&code.bytes);
+            code.write(&mut bytes);
         }
         let failed = |error| Error::Device(format!("no memory for machine code: {error}; try `--target portable`"));
         let map = if bytes.is_empty() {

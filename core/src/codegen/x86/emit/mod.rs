@@ -53,8 +53,17 @@ struct Emit<'a> {
     failures: Vec<(CodeLabel, Register, i64)>,
 }
 
-/// The bytes of a function, and how many of them are instructions: the pool of constants stands behind.
-pub(super) fn emit(f: &Function, allocation: &Allocation) -> Result<(Vec<u8>, usize), IcedError> {
+/// The bytes of a function.
+pub(super) struct Emitted {
+    pub(super) bytes: Vec<u8>,
+    /// How many of the bytes are instructions: the pool of constants stands behind.
+    pub(super) code_bytes: usize,
+    /// The bits of each of the pool's constants, and at which byte of all it is.
+    pub(super) constants: Vec<(u64, usize)>,
+}
+
+/// Writes a function, whose registers have these places.
+pub(super) fn emit(f: &Function, allocation: &Allocation) -> Result<Emitted, IcedError> {
     let mut a = CodeAssembler::new(64)?;
     let labels = (0..f.n_label).map(|_| a.create_label()).collect();
     let (exit, pool_label) = (a.create_label(), a.create_label());
@@ -74,8 +83,9 @@ pub(super) fn emit(f: &Function, allocation: &Allocation) -> Result<(Vec<u8>, us
     }
     let pool = e.epilogue()?;
     let bytes = e.a.assemble(0)?;
-    let code = bytes.len() - pool;
-    Ok((bytes, code))
+    let code_bytes = bytes.len() - pool;
+    let constants = e.consts.iter().map(|(_, bits, at)| (*bits, code_bytes + *at as usize)).collect();
+    Ok(Emitted { bytes, code_bytes, constants })
 }
 
 /// One element of memory in all lanes.
