@@ -143,7 +143,7 @@ fn bench_measures_steps() {
     assert_eq!((&report["peer"], &report["data"]), (&"gavotte".into(), &"karate".into()));
     assert_eq!((&report["threads"], &report["steps"]), (&1.into(), &5.into()));
     let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name} is no number: {report}"));
-    for name in ["trace_ms", "compile_ms", "step_min_s", "kernels", "planned_bytes"] {
+    for name in ["trace_ms", "compile_ms", "plan_ms", "step_min_s", "kernels", "planned_bytes"] {
         assert!(number(name) > 0.0, "{name}");
     }
     assert!(number("step_min_s") <= number("step_median_s") && number("step_median_s") <= number("step_p90_s"));

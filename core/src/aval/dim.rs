@@ -104,6 +104,13 @@ impl Dim {
     /// Replaces symbols that have a size by it; others stay.
     pub fn at(&self, sizes: &Sizes) -> Dim {
         let Repr::Polynomial(terms) = &self.0 else { return self.clone() };
+        // Where all have a size it is a number, which needs no sorting of terms.
+        let known = |(monomial, factor): &(Monomial, i64)| {
+            monomial.iter().try_fold(*factor, |product, symbol| Some(product * sizes.get(symbol)? as i64))
+        };
+        if let Some(number) = terms.iter().map(known).sum() {
+            return Dim(Repr::Number(number));
+        }
         let mut sum = BTreeMap::new();
         for (monomial, coefficient) in terms.iter() {
             let mut factor = *coefficient;

@@ -199,14 +199,23 @@ impl Executable {
         if let Some(other) = self.other(sizes)? {
             return other.plan(&Sizes::new());
         }
-        check_facts(self.program(), sizes)?;
-        let plan = Rc::new(Plan::new(&self.lowered, (&self.machine.codes, &self.machine.steps), sizes, &|_, _| true)?);
+        let plan = Rc::new(self.new_plan(sizes)?);
         let mut plans = self.plans.borrow_mut();
         if plans.len() == MAX_PLANS {
             plans.remove(0);
         }
         plans.push(plan.clone());
         Ok(plan)
+    }
+
+    /// A plan for these sizes, made anew: all that a call with other sizes asks for before it runs. Those that leave an
+    /// axis empty have a program of their own, and this is not its plan.
+    ///
+    /// # Errors
+    /// Where a fact that the program assumes does not hold, or a size is too large.
+    pub fn new_plan(&self, sizes: &Sizes) -> Result<Plan, Error> {
+        check_facts(self.program(), sizes)?;
+        Plan::new(&self.lowered, (&self.machine.codes, &self.machine.steps), sizes, &|_, _| true)
     }
 
     /// The text of the plan for these sizes: steps, buffers, lifetimes, peak.

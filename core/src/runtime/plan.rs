@@ -4,7 +4,7 @@ use crate::aval::{Aval, Sizes};
 use crate::codegen::portable::{Mode, TileKernel};
 use crate::codegen::x86::Code;
 use crate::error::Error;
-use crate::ir::{Atom, Index, Program, Scalar, Var};
+use crate::ir::{Atom, Index, Program, Scalar, Var, atom_aval};
 use crate::kernel::{Instr, Kernel, LoopKind, Lowered, Step};
 use crate::pass::fuse::{Fusion, Place};
 use crate::runtime::control::{ControlPlan, carry_operand};
@@ -101,7 +101,7 @@ impl Plan {
         may_take: &dyn Fn(usize, usize) -> bool,
     ) -> Result<Plan, Error> {
         let Lowered { program, fusion, steps, groups } = lowered;
-        let avals: Vec<Aval> = program.avals().iter().map(|aval| aval.at(sizes)).collect();
+        let avals = program.avals_at(sizes);
         let mut plan = Plan {
             sizes: sizes.clone(),
             work: steps
@@ -113,7 +113,7 @@ impl Plan {
             buffers: vec![None; avals.len()],
             planned: vec![],
             avals: vec![],
-            outs: program.out_avals().iter().map(|aval| aval.at(sizes)).collect(),
+            outs: program.outs.iter().map(|atom| atom_aval(*atom, &avals)).collect(),
             donors: vec![None; program.outs.len()],
             arena_bytes: 0,
             partial_bytes: 0,
