@@ -192,7 +192,8 @@ pub(crate) struct BenchArgs {
   optimized   the step after the passes of `gavotte opt --list`
   fused       what is computed in which kernel, and why
   kernels     the loop nests, in groups that run without a barrier within
-  plan        where each buffer is, from when to when
+  plan        where each buffer is, from when to when, the peak; what each kernel reads, writes and computes, and how near
+              it should come to what this machine can do
   asm         the machine code of every kernel, disassembled
   stablehlo   the optimized step at the data's sizes, as a module that XLA compiles
 
@@ -345,7 +346,7 @@ pub(crate) enum Stage {
     Fused,
     /// The loop nests
     Kernels,
-    /// Where each buffer is
+    /// Where each buffer is, and what each kernel costs
     Plan,
     /// The machine code
     Asm,

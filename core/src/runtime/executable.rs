@@ -12,8 +12,10 @@ use crate::runtime::cpu::{self, Frame, Lane};
 use crate::runtime::empty::EmptySizes;
 use crate::runtime::machine::Machine;
 use crate::runtime::nans;
-use crate::runtime::plan::{ALIGN, Buffers, Plan, Shown};
+use crate::runtime::plan::{ALIGN, Buffers, Plan};
 use crate::runtime::profile::{Profile, Recorder};
+use crate::runtime::roofline;
+use crate::runtime::shown::Shown;
 use crate::runtime::team::{Pool, locked};
 use crate::{pass, with_data};
 use std::cell::{Cell, RefCell};
@@ -218,12 +220,14 @@ impl Executable {
         Plan::new(&self.lowered, (&self.machine.codes, &self.machine.steps), sizes, &|_, _| true)
     }
 
-    /// The text of the plan for these sizes: steps, buffers, lifetimes, peak.
-    pub fn plan_text(&self, sizes: &Sizes) -> Result<String, Error> {
+    /// The text of the plan for these sizes: peak, steps with what they cost, buffers with their lives. Where a machine
+    /// is given, it says for each kernel what that needs at least, and the share of its roofline that it should reach.
+    pub fn plan_text(&self, sizes: &Sizes, machine: Option<&roofline::Machine>) -> Result<String, Error> {
         if let Some(other) = self.other(sizes)? {
-            return other.plan_text(&Sizes::new());
+            return other.plan_text(&Sizes::new(), machine);
         }
-        Ok(Shown(&*self.plan(sizes)?, &self.lowered.steps).to_string())
+        let (plan, memory) = (self.plan(sizes)?, self.memory(sizes)?);
+        Ok(Shown { plan: &plan, steps: &self.lowered.steps, memory, machine }.to_string())
     }
 
     /// What each step costs for these sizes.
@@ -233,7 +237,7 @@ impl Executable {
 
     /// The memory of a run for these sizes.
     pub fn memory(&self, sizes: &Sizes) -> Result<MemoryAnalysis, Error> {
-        Ok(MemoryAnalysis::new(&self.lowered.program, &*self.plan(sizes)?))
+        Ok(MemoryAnalysis::new(&self.lowered.program, &*self.plan(sizes)?, self.threads.get()))
     }
 
     /// Whether calls note from now on what each thread does when; results are the same. A call with sizes that leave
@@ -287,7 +291,7 @@ impl Executable {
         }
         lanes.resize_with(self.threads.get(), Lane::default);
         for lane in lanes.iter() {
-            locked(&lane.0).recorder.is_on = self.is_profiled.get();
+            locked(&lane.0).prepare(plan.own, self.is_profiled.get());
         }
         let arena_start = arena.as_mut_ptr().cast::<u8>();
         let out_starts: Vec<*mut u8> =

@@ -137,6 +137,11 @@ impl MachineWork {
         MachineWork { function, turns, accumulates, offsets, sizes: code.sizes(sizes), volumes }
     }
 
+    /// Turns of the loop that is divided; `None` where none is.
+    pub(super) fn turns(&self) -> Option<usize> {
+        self.turns
+    }
+
     /// Rows that threads may share; `None` where one thread runs the whole.
     pub(super) fn rows(&self) -> Option<usize> {
         self.turns.filter(|_| !self.accumulates)

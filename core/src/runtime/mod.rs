@@ -12,6 +12,7 @@ mod plan;
 mod profile;
 mod roofline;
 mod rows;
+mod shown;
 mod team;
 
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
