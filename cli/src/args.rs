@@ -28,6 +28,10 @@ const STYLES: Styles = Styles::styled()
   gavotte eval --params runs/cora/seed-0/params.safetensors --data cora.tgz
   gavotte ir --stage optimized | less              read the compiled training step
 
+Environment:
+  GAVOTTE_DATA        where Cora is looked for first
+  GAVOTTE_PERF_MAP=1  write /tmp/perf-PID.map, by which `perf report` names the kernels of the machine code
+
 Exit codes:
   0  it worked
   1  the run failed: it diverged, or the program has a bug

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::ir::Var;
 use crate::kernel::{Kernel, LoopKind, Lowered, Space, Step};
 use crate::runtime::executable::Target;
+use crate::runtime::perf_map::{self, Named};
 use crate::runtime::rows::fill;
 use std::collections::HashSet;
 
@@ -32,7 +33,13 @@ impl Machine {
     pub(super) fn new(lowered: &Lowered, target: Target) -> Result<Machine, Error> {
         let mut codes = vec![];
         let steps = if target == Target::Portable { vec![] } else { compile_steps(lowered, &mut codes) };
-        Ok(Machine { pages: Pages::new(codes.iter())?, codes, steps })
+        let machine = Machine { pages: Pages::new(codes.iter())?, codes, steps };
+        if perf_map::is_wanted() {
+            let mut named = vec![];
+            machine.name(lowered, &machine.steps, &mut named);
+            perf_map::write(named.into_iter())?;
+        }
+        Ok(machine)
     }
 }
 
@@ -40,6 +47,22 @@ impl Machine {
     /// How many functions were not known before.
     pub(super) fn n_generated(&self) -> usize {
         self.codes.iter().filter(|code| !code.was_known()).count()
+    }
+
+    /// Every function with a name: its program's and its kernel's.
+    fn name(&self, lowered: &Lowered, codes: &[StepCode], named: &mut Vec<Named>) {
+        for (step, code) in lowered.steps.iter().zip(codes) {
+            match (step, code) {
+                (Step::Kernel(kernel, _), StepCode::Function(i)) => {
+                    let (start, size) = self.pages.function(*i);
+                    named.push((start, size, format!("gavotte::{}::{}", lowered.program.name, kernel.name)));
+                }
+                (Step::Control(step), StepCode::Nested(codes)) => {
+                    step.nested.iter().zip(codes).for_each(|(nested, codes)| self.name(nested, codes, named));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The code of all steps as text.

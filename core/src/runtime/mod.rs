@@ -8,6 +8,7 @@ mod executable;
 mod interpreted;
 mod machine;
 mod nans;
+mod perf_map;
 mod plan;
 mod profile;
 mod roofline;
