@@ -76,8 +76,8 @@ fn lanes(kernel: &Kernel) -> usize {
 #[derive(Debug)]
 pub struct Code {
     bytes: Vec<u8>,
-    /// How many of the bytes are instructions; constants stand behind them.
-    code_bytes: usize,
+    /// Where the instructions begin; the constants stand before them.
+    entry: usize,
     /// The sizes behind inputs and outputs in the table of arguments.
     dims: Vec<Dim>,
     /// The loop of which a call runs a range.
@@ -89,9 +89,8 @@ impl Code {
     /// output holds. `masked` says of which inputs many elements are 0, as [`gives_masked`] tells.
     pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool]) -> Result<Code, Unsupported> {
         let (function, signature) = nest::build(kernel, partition, masked, lanes(kernel))?;
-        let allocation = allocate::allocate(&function, emit::AVAILABLE);
-        let (bytes, code_bytes) = emit::emit(&function, &allocation).map_err(|error| Unsupported(error.to_string()))?;
-        Ok(Code { bytes, code_bytes, dims: signature.dims, partition })
+        let (bytes, entry) = emit::emit(&function).map_err(|error| Unsupported(error.to_string()))?;
+        Ok(Code { bytes, entry, dims: signature.dims, partition })
     }
 
     /// The loop that a kernel is divided by where nothing else is said: its first row loop.
@@ -99,17 +98,17 @@ impl Code {
         kernel.loops.first().filter(|l| l.kind == LoopKind::Row).map(|_| 0)
     }
 
-    /// The machine code.
+    /// The machine code, its constants first.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// The machine code as text, one instruction a line.
     pub fn listing(&self) -> String {
-        let mut decoder = Decoder::new(64, &self.bytes, DecoderOptions::NONE);
+        let mut decoder = Decoder::new(64, &self.bytes[self.entry..], DecoderOptions::NONE);
         let mut formatter = IntelFormatter::new();
         let mut text = String::new();
-        while decoder.can_decode() && decoder.position() < self.code_bytes {
+        while decoder.can_decode() {
             let instruction = decoder.decode();
             let mut line = String::new();
             formatter.format(&instruction, &mut line);

@@ -4,8 +4,8 @@ use super::Code;
 use crate::error::Error;
 use memmap2::{Mmap, MmapMut};
 
-/// Functions begin at multiples of this many bytes.
-const ALIGN: usize = 64;
+/// The constants of functions begin at multiples of this many bytes, and their instructions too.
+pub(super) const ALIGN: usize = 64;
 
 /// The code of several kernels in memory that may be executed.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Pages {
         let mut starts = vec![];
         for code in codes {
             bytes.resize(bytes.len().next_multiple_of(ALIGN), 0xcc);
-            starts.push(bytes.len());
+            starts.push(bytes.len() + code.entry);
             bytes.extend_from_slice(&code.bytes);
         }
         let failed = |error| Error::Device(format!("no memory for machine code: {error}; try `--target portable`"));
