@@ -38,7 +38,7 @@ impl Pages {
     /// Calls function `i` with its table of arguments, whose entry [`CALL`] is set here; whether all its checks held.
     ///
     /// # Safety
-    /// The machine must be one on which [`is_available`](super::is_available) holds. `args` must hold the range, valid
+    /// [`Isa::is_available`](super::Isa::is_available) must hold of the code's instruction set. `args` must hold the range, valid
     /// addresses of all arrays of the kernel for the sizes that follow them, and those sizes.
     pub unsafe fn call(&self, i: usize, args: &mut [u64]) -> bool {
         let Some(map) = &self.map else { return true };

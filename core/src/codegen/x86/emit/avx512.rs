@@ -7,7 +7,7 @@ mod codes;
 
 use super::super::allocate::{File, Place};
 use super::super::lir::{Class, Inst, LANES, Mem, Op, Pred, Reg};
-use super::{Emit, INT_SCRATCH, Vectors, low_half, memory};
+use super::{Emit, INT_SCRATCH, Vectors, float, low_half, memory};
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, OpKind, Register};
 
 /// The instruction set: F, BW, DQ, VL and BMI2.
@@ -334,19 +334,6 @@ fn halved(mut i: Instruction) -> Result<Instruction, IcedError> {
     }
     i.set_memory_index(half(i.memory_index()));
     Ok(i)
-}
-
-/// The machine's number of a comparison of floats; none signals.
-fn float(pred: Pred) -> i32 {
-    match pred {
-        Pred::Eq => 0x00,
-        Pred::Ne => 0x04,
-        Pred::Lt => 0x11,
-        Pred::Le => 0x12,
-        Pred::Gt => 0x1e,
-        Pred::Ge => 0x1d,
-        Pred::Unordered => 0x03,
-    }
 }
 
 fn int(pred: Pred) -> i32 {

@@ -6,14 +6,15 @@
 //!
 //! What differs by instruction set, vectors and masks, is the trait [`Vectors`].
 
+mod avx2;
 mod avx512;
 mod call;
 mod ints;
 
 use super::allocate::{File, Place, allocate, constant};
-use super::lir::{Class, Function, Inst, LANES, Mem, Op, Reg};
+use super::lir::{Class, Function, Inst, LANES, Mem, Op, Pred, Reg};
 use super::pages::ALIGN;
-use super::{EXTENT, POSITION};
+use super::{EXTENT, Isa, POSITION};
 use iced_x86::code_asm::{CodeAssembler, CodeLabel, qword_ptr};
 use iced_x86::code_asm::{r12, r13, r14, r15, rax, rbp, rbx, rsp};
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
@@ -94,8 +95,11 @@ struct Emit<'a, I> {
 }
 
 /// The bytes of a function, and where its instructions begin: the pool of constants stands before them.
-pub(super) fn emit(f: &Function) -> Result<(Vec<u8>, usize), IcedError> {
-    emit_for::<avx512::Avx512>(f)
+pub(super) fn emit(f: &Function, isa: Isa) -> Result<(Vec<u8>, usize), IcedError> {
+    match isa {
+        Isa::Avx2 => emit_for::<avx2::Avx2>(f),
+        Isa::Avx512 => emit_for::<avx512::Avx512>(f),
+    }
 }
 
 fn emit_for<'a, I>(f: &'a Function) -> Result<(Vec<u8>, usize), IcedError>
@@ -138,6 +142,19 @@ fn memory(base: Register, index: Option<(Register, u32)>, disp: i32) -> MemoryOp
 /// The lower 32 bits of an integer register.
 fn low_half(reg: Register) -> Register {
     Register::EAX + (reg as u32 - Register::RAX as u32)
+}
+
+/// The machine's number of a comparison of floats; none signals.
+fn float(pred: Pred) -> i32 {
+    match pred {
+        Pred::Eq => 0x00,
+        Pred::Ne => 0x04,
+        Pred::Lt => 0x11,
+        Pred::Le => 0x12,
+        Pred::Gt => 0x1e,
+        Pred::Ge => 0x1d,
+        Pred::Unordered => 0x03,
+    }
 }
 
 impl<I> Emit<'_, I>
@@ -199,7 +216,7 @@ where
             Some((_, at)) => *at,
             None => {
                 // No constant lies across two lines of the cache.
-                self.pool.resize(self.pool.len().next_multiple_of(bytes.len()), 0);
+                self.pool.resize(self.pool.len().next_multiple_of(bytes.len().min(ALIGN)), 0);
                 let at = self.pool.len() as i32;
                 self.pool.extend_from_slice(bytes);
                 self.consts.push((bytes.to_vec(), at));
