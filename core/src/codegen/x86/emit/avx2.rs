@@ -548,13 +548,6 @@ impl Vectors for Emit<'_, Avx2> {
                 self.not(d)?;
                 self.spread(d, false)?;
             }
-            Op::MaskFirst => {
-                let n = self.read(inst.srcs[0], INT_SCRATCH[1])?;
-                self.add(Instruction::with2(Code::Mov_r32_imm32, Register::EAX, self.f.lanes as u32)?)?;
-                self.add(Instruction::with2(Code::Cmp_r64_rm64, n, Register::RAX)?)?;
-                self.add(Instruction::with2(Code::Cmovl_r64_rm64, Register::RAX, n)?)?;
-                self.first_lanes(self.has_wide_masks(), d)?;
-            }
             Op::MaskNot => {
                 self.ones(SCRATCH[2])?;
                 let a = self.operand(inst.srcs[0]);
