@@ -67,7 +67,9 @@ pub trait KernelTarget: Sync {
 pub fn kernel_targets() -> Vec<&'static dyn KernelTarget> {
     let mut targets: Vec<&'static dyn KernelTarget> = vec![&Portable];
     static MACHINE: [Machine; 2] = [Machine(Isa::Avx2), Machine(Isa::Avx512)];
-    targets.extend(MACHINE.iter().filter(|machine| machine.0.is_available()).map(|machine| -> &dyn KernelTarget { machine }));
+    targets.extend(
+        MACHINE.iter().filter(|machine| machine.0.is_available()).map(|machine| -> &dyn KernelTarget { machine }),
+    );
     targets
 }
 
