@@ -136,7 +136,7 @@ impl Code {
 
     /// The machine code as text, one instruction a line.
     pub fn listing(&self) -> String {
-        let mut decoder = Decoder::new(64, &self.bytes[self.entry..], DecoderOptions::NONE);
+        let mut decoder = Decoder::with_ip(64, &self.bytes[self.entry..], self.entry as u64, DecoderOptions::NONE);
         let mut formatter = IntelFormatter::new();
         let mut text = String::new();
         while decoder.can_decode() {
