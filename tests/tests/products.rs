@@ -2,7 +2,7 @@
 //! behind, the sizes, and the number of threads.
 
 use gavotte::random::Key;
-use gavotte::{Array, DType, Tree, jit, jit_with, nn, scan, zeros};
+use gavotte::{Array, DType, Policy, Tree, checkpoint, checkpoint_with, grad, jit, jit_with, nn, scan, zeros};
 use gavotte_core::aval::Sizes;
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, Value, parse};
@@ -238,6 +238,29 @@ fn loops_have_products_within() {
     for (found, wanted) in found.iter().zip(wanted) {
         assert!((found - wanted).abs() <= 1e-5, "{found} is not {wanted}");
     }
+}
+
+#[test]
+fn checkpoints_keep_less_between_products() {
+    const LAYERS: usize = 8;
+    let layer = |x: Array, w: Array| {
+        let h = x.matmul(&w).tanh();
+        // A reduction, so that both `h` and the quotient have to be stored.
+        let norm = (h.square().sum(-1) + 1.0).sqrt().expand_dims(-1);
+        (h / norm).sin()
+    };
+    let ws: Vec<Array> = (0..LAYERS).map(|_| zeros([64, 64], DType::F32)).collect();
+    let x = zeros([128, 64], DType::F32);
+    let bytes = |one: &dyn Fn(Array, Array) -> Array| {
+        let loss = |ws: Vec<Array>, x: Array| ws.into_iter().fold(x, one).square().sum(());
+        let lowered = jit(grad(loss)).lower((ws.clone(), x.clone())).expect("it compiles");
+        lowered.executable().plan(&Sizes::new()).expect("it has a plan").bytes()
+    };
+    let (dots, nothing) = (checkpoint_with(layer, Policy::Dots), checkpoint(layer));
+    let (all, dots, nothing) = (bytes(&layer), bytes(&|x, w| dots(x, w)), bytes(&|x, w| nothing(x, w)));
+    // Of each layer but the last ones: a quotient, then a product.
+    let least = (LAYERS - 3) * 128 * 64 * size_of::<f32>();
+    assert!(nothing + least <= dots && dots + least <= all, "all {all}, dots {dots}, nothing {nothing} bytes");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which steps run as machine code, and how a thread runs its share of one.
 
 use crate::aval::Sizes;
-use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, POSITION, Pages, gives_masked};
+use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gives_masked};
 use crate::error::Error;
 use crate::ir::Var;
 use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step};
@@ -33,7 +33,7 @@ impl Machine {
     /// Compiles the kernels that the target can.
     pub(super) fn new(lowered: &Lowered, target: Target) -> Result<Machine, Error> {
         let mut codes = vec![];
-        let steps = if target == Target::Portable { vec![] } else { compile_steps(lowered, &mut codes) };
+        let steps = target.isa().map_or(vec![], |isa| compile_steps(lowered, isa, &mut codes));
         Ok(Machine { pages: Pages::new(codes.iter())?, codes, steps })
     }
 }
@@ -88,7 +88,7 @@ fn partitions(lowered: &Lowered) -> Vec<Option<usize>> {
     partitions
 }
 
-fn compile_steps(lowered: &Lowered, codes: &mut Vec<Code>) -> Vec<StepCode> {
+fn compile_steps(lowered: &Lowered, isa: Isa, codes: &mut Vec<Code>) -> Vec<StepCode> {
     let mut masked_vars: HashSet<Var> = HashSet::new();
     let compile = |(step, partition): (&Step, Option<usize>)| match step {
         Step::Kernel(kernel, _) if Product::of(kernel).is_some_and(|product| product.is_large_at(&Sizes::new())) => {
@@ -98,7 +98,7 @@ fn compile_steps(lowered: &Lowered, codes: &mut Vec<Code>) -> Vec<StepCode> {
             let masked: Vec<bool> = kernel.inputs.iter().map(|(var, _)| masked_vars.contains(var)).collect();
             let outputs = (0..kernel.outputs.len()).filter(|k| gives_masked(kernel, *k, &masked));
             masked_vars.extend(outputs.map(|k| kernel.outputs[k].0));
-            match Code::new(kernel, partition, &masked) {
+            match Code::new(kernel, partition, &masked, isa) {
                 Ok(code) => {
                     codes.push(code);
                     StepCode::Function(codes.len() - 1)
@@ -108,7 +108,7 @@ fn compile_steps(lowered: &Lowered, codes: &mut Vec<Code>) -> Vec<StepCode> {
         }
         Step::Eval(_) => StepCode::None,
         Step::Control(step) => {
-            StepCode::Nested(step.nested.iter().map(|nested| compile_steps(nested, codes)).collect())
+            StepCode::Nested(step.nested.iter().map(|nested| compile_steps(nested, isa, codes)).collect())
         }
     };
     lowered.steps.iter().zip(partitions(lowered)).map(compile).collect()

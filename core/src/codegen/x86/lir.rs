@@ -165,8 +165,6 @@ pub(super) enum Op {
     /// Lanes that are not zero, of 32 bits.
     Test,
     MaskImm,
-    /// The first so many lanes; all, where the operand is larger.
-    MaskFirst,
     MaskAnd,
     MaskOr,
     MaskXor,

@@ -1,12 +1,12 @@
-//! Machine code for x86-64 with AVX-512: one function for each kernel, in tens of microseconds.
+//! Machine code for x86-64 with AVX-512 or AVX2: one function for each kernel, in tens of microseconds.
 //!
 //! `layout` chooses which loops are lanes; `nest` writes the loops over virtual registers (`lir`), with `math` for scalar
 //! operations; `allocate` gives registers away; `emit` writes bytes. A function runs a range of one loop of its kernel, so
 //! that threads share a kernel, and kernels over the same rows can take turns. It reads and writes nothing outside its
 //! arrays: the last vector of a row is masked, and computed positions are checked.
 //!
-//! Operations without vector code are called (`call`). Elementwise results have the bits of the portable target. Sums are added in another order, and a product that only a
-//! sum reads is not rounded before it is added.
+//! Operations without vector code are called (`call`). Elementwise results have the bits of the portable target. Sums are
+//! added in another order, and a product that only a sum reads is not rounded before it is added.
 
 mod allocate;
 mod call;
@@ -41,16 +41,54 @@ pub const CALL: usize = 4;
 /// Where the addresses of inputs begin.
 pub const ARGS: usize = 5;
 
-/// Whether this machine runs the code.
-pub fn is_available() -> bool {
-    #[cfg(all(target_arch = "x86_64", unix))]
-    {
-        use std::arch::is_x86_feature_detected as has;
-        has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("bmi2")
+/// An instruction set that functions are written for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Isa {
+    /// AVX2 and FMA: registers of 256 bits.
+    Avx2,
+    /// AVX-512, with F, BW, DQ and VL: registers of 512 bits.
+    Avx512,
+}
+
+impl Isa {
+    /// All, the fastest first.
+    pub const ALL: [Isa; 2] = [Isa::Avx512, Isa::Avx2];
+
+    /// Its name, as `--target` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+        }
     }
-    #[cfg(not(all(target_arch = "x86_64", unix)))]
-    {
-        false
+
+    /// Whether this machine runs the code.
+    pub fn is_available(self) -> bool {
+        #[cfg(all(target_arch = "x86_64", unix))]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            match self {
+                Isa::Avx2 => has!("avx2") && has!("fma") && has!("popcnt"),
+                Isa::Avx512 => {
+                    has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("bmi2")
+                }
+            }
+        }
+        #[cfg(not(all(target_arch = "x86_64", unix)))]
+        {
+            false
+        }
+    }
+
+    /// Lanes of a vector: where a kernel has elements of 64 bits, as many as a register holds of them.
+    fn lanes(self, kernel: &Kernel) -> usize {
+        let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(_, aval)| aval.dtype);
+        let is_wide = arrays.chain(kernel.dtypes()).any(|dtype| dtype == DType::F64);
+        let lanes = match self {
+            Isa::Avx2 => lir::LANES / 2,
+            Isa::Avx512 => lir::LANES,
+        };
+        if is_wide { lanes / 2 } else { lanes }
     }
 }
 
@@ -65,19 +103,12 @@ pub fn gives_masked(kernel: &Kernel, output: usize, masked: &[bool]) -> bool {
     kernel.reduce.is_none() && asks(kernel, kernel.results[output], masked)
 }
 
-/// Lanes of a vector: where there are elements of 64 bits, as many as a register holds of them.
-fn lanes(kernel: &Kernel) -> usize {
-    let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(_, aval)| aval.dtype);
-    let is_wide = arrays.chain(kernel.dtypes()).any(|dtype| dtype == DType::F64);
-    if is_wide { lir::LANES / 2 } else { lir::LANES }
-}
-
 /// The machine code of a kernel.
 #[derive(Debug)]
 pub struct Code {
     bytes: Vec<u8>,
-    /// How many of the bytes are instructions; constants stand behind them.
-    code_bytes: usize,
+    /// Where the instructions begin; the constants stand before them.
+    entry: usize,
     /// The sizes behind inputs and outputs in the table of arguments.
     dims: Vec<Dim>,
     /// The loop of which a call runs a range.
@@ -87,11 +118,10 @@ pub struct Code {
 impl Code {
     /// Compiles a kernel that runs ranges of loop `partition`. A range of a loop that is combined is added to what the
     /// output holds. `masked` says of which inputs many elements are 0, as [`gives_masked`] tells.
-    pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool]) -> Result<Code, Unsupported> {
-        let (function, signature) = nest::build(kernel, partition, masked, lanes(kernel))?;
-        let allocation = allocate::allocate(&function, emit::AVAILABLE);
-        let (bytes, code_bytes) = emit::emit(&function, &allocation).map_err(|error| Unsupported(error.to_string()))?;
-        Ok(Code { bytes, code_bytes, dims: signature.dims, partition })
+    pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool], isa: Isa) -> Result<Code, Unsupported> {
+        let (function, signature) = nest::build(kernel, partition, masked, isa.lanes(kernel))?;
+        let (bytes, entry) = emit::emit(&function, isa).map_err(|error| Unsupported(error.to_string()))?;
+        Ok(Code { bytes, entry, dims: signature.dims, partition })
     }
 
     /// The loop that a kernel is divided by where nothing else is said: its first row loop.
@@ -99,17 +129,17 @@ impl Code {
         kernel.loops.first().filter(|l| l.kind == LoopKind::Row).map(|_| 0)
     }
 
-    /// The machine code.
+    /// The machine code, its constants first.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// The machine code as text, one instruction a line.
     pub fn listing(&self) -> String {
-        let mut decoder = Decoder::new(64, &self.bytes, DecoderOptions::NONE);
+        let mut decoder = Decoder::new(64, &self.bytes[self.entry..], DecoderOptions::NONE);
         let mut formatter = IntelFormatter::new();
         let mut text = String::new();
-        while decoder.can_decode() && decoder.position() < self.code_bytes {
+        while decoder.can_decode() {
             let instruction = decoder.decode();
             let mut line = String::new();
             formatter.format(&instruction, &mut line);

@@ -4,8 +4,8 @@ use super::Code;
 use crate::error::Error;
 use memmap2::{Mmap, MmapMut};
 
-/// Functions begin at multiples of this many bytes.
-const ALIGN: usize = 64;
+/// The constants of functions begin at multiples of this many bytes, and their instructions too.
+pub(super) const ALIGN: usize = 64;
 
 /// The code of several kernels in memory that may be executed.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Pages {
         let mut starts = vec![];
         for code in codes {
             bytes.resize(bytes.len().next_multiple_of(ALIGN), 0xcc);
-            starts.push(bytes.len());
+            starts.push(bytes.len() + code.entry);
             bytes.extend_from_slice(&code.bytes);
         }
         let failed = |error| Error::Device(format!("no memory for machine code: {error}; try `--target portable`"));
@@ -38,7 +38,7 @@ impl Pages {
     /// Calls function `i` with its table of arguments, whose entry [`CALL`] is set here; whether all its checks held.
     ///
     /// # Safety
-    /// The machine must be one on which [`is_available`](super::is_available) holds. `args` must hold the range, valid
+    /// [`Isa::is_available`](super::Isa::is_available) must hold of the code's instruction set. `args` must hold the range, valid
     /// addresses of all arrays of the kernel for the sizes that follow them, and those sizes.
     pub unsafe fn call(&self, i: usize, args: &mut [u64]) -> bool {
         let Some(map) = &self.map else { return true };

@@ -1,7 +1,7 @@
 //! What random kernels do not come to: sums that leave out what a mask dropped, and code in pages.
 
 use super::call::CALLED;
-use super::{ARGS, BEGIN, Code, END, EXTENT, POSITION, Pages, gives_masked, is_available};
+use super::{ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gives_masked};
 use crate::aval::{Literal, Sizes, Symbol};
 use crate::codegen::portable::tile_fn;
 use crate::kernel::parse_kernel;
@@ -45,10 +45,22 @@ fn arrays() -> Arrays {
     }
 }
 
+/// The instruction sets of this machine.
+fn machines() -> impl Iterator<Item = Isa> {
+    let has = |isa: &Isa| {
+        let has = isa.is_available();
+        if !has {
+            eprintln!("skipped: this machine has no {}", isa.name());
+        }
+        has
+    };
+    Isa::ALL.into_iter().filter(has)
+}
+
 /// The sums, or the position and the extent of a failed check.
-fn run(a: &Arrays, masked: bool) -> Result<Vec<f32>, (u64, u64)> {
+fn run(a: &Arrays, masked: bool, isa: Isa) -> Result<Vec<f32>, (u64, u64)> {
     let kernel = parse_kernel(WEIGHTED).unwrap();
-    let code = Code::new(&kernel, Some(0), &[masked; 5]).unwrap();
+    let code = Code::new(&kernel, Some(0), &[masked; 5], isa).unwrap();
     let mut sizes = Sizes::new();
     for (symbol, size) in [("n", a.offsets.len() - 1), ("z", a.weights.len()), ("m", a.rows.len() / 40)] {
         sizes.set(Symbol::new(symbol), size).unwrap();
@@ -89,42 +101,36 @@ fn sums(a: &Arrays) -> Vec<f32> {
 
 #[test]
 fn sums_leave_out_what_a_mask_dropped() {
-    if !is_available() {
-        eprintln!("skipped: this machine has no AVX-512");
-        return;
+    for isa in machines() {
+        let mut a = arrays();
+        let wanted = sums(&a);
+        for masked in [false, true] {
+            assert_eq!(run(&a, masked, isa).as_ref(), Ok(&wanted), "{isa:?}, masked: {masked}");
+        }
+        // A row that is multiplied by 0 alone is not read.
+        let dropped = a.weights.iter().position(|w| *w == 0.0).unwrap();
+        a.rows.extend([f32::INFINITY; 40]);
+        a.columns[dropped] = 29;
+        assert!(run(&a, false, isa).unwrap().iter().any(|x| x.is_nan()));
+        assert_eq!(run(&a, true, isa).as_ref(), Ok(&wanted));
+        // One that counts must be there.
+        let kept = a.weights.iter().position(|w| *w != 0.0).unwrap();
+        a.columns[kept] = 31;
+        for masked in [false, true] {
+            assert_eq!(run(&a, masked, isa), Err((31, 30)), "{isa:?}, masked: {masked}");
+        }
+        a.columns[kept] = -1;
+        assert!(run(&a, true, isa).is_err());
     }
-    let mut a = arrays();
-    let wanted = sums(&a);
-    for masked in [false, true] {
-        assert_eq!(run(&a, masked).as_ref(), Ok(&wanted), "masked: {masked}");
-    }
-    // A row that is multiplied by 0 alone is not read.
-    let dropped = a.weights.iter().position(|w| *w == 0.0).unwrap();
-    a.rows.extend([f32::INFINITY; 40]);
-    a.columns[dropped] = 29;
-    assert!(run(&a, false).unwrap().iter().any(|x| x.is_nan()));
-    assert_eq!(run(&a, true).as_ref(), Ok(&wanted));
-    // One that counts must be there.
-    let kept = a.weights.iter().position(|w| *w != 0.0).unwrap();
-    a.columns[kept] = 31;
-    for masked in [false, true] {
-        assert_eq!(run(&a, masked), Err((31, 30)), "masked: {masked}");
-    }
-    a.columns[kept] = -1;
-    assert!(run(&a, true).is_err());
 }
 
 /// Every operation that is called, on every pair of numbers at which operations have something to decide: the bits of the
 /// portable target.
 #[test]
 fn called_operations_are_those_of_the_portable_target() {
-    if !is_available() {
-        eprintln!("skipped: this machine has no AVX-512");
-        return;
-    }
     let numbers = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.25, 7.0, 1e-3, 100.0, 1e10, -3e9, 1e300, f64::INFINITY, f64::NAN];
     let least = f64::from(i32::MIN);
-    for (op, dtype) in CALLED {
+    for ((op, dtype), isa) in CALLED.into_iter().flat_map(|called| machines().map(move |isa| (called, isa))) {
         let values: Vec<Literal> = numbers.iter().chain([&least]).map(|x| Literal::from_f64(dtype, *x)).collect();
         let pairs = || values.iter().flat_map(|x| values.iter().map(move |y| (x, y)));
         let bytes = |x: &Literal| x.bits().to_le_bytes()[..dtype.size()].to_vec();
@@ -139,7 +145,7 @@ fn called_operations_are_those_of_the_portable_target() {
             op.name()
         );
         let kernel = parse_kernel(&text).unwrap_or_else(|error| panic!("{error}"));
-        let code = Code::new(&kernel, Some(0), &[false; 2]).unwrap();
+        let code = Code::new(&kernel, Some(0), &[false; 2], isa).unwrap();
         let mut sizes = Sizes::new();
         sizes.set(Symbol::new("n"), n).unwrap();
         let (mut found, mut wanted) = (vec![0xffu8; a.len()], vec![0xffu8; a.len()]);
@@ -155,7 +161,7 @@ fn called_operations_are_those_of_the_portable_target() {
             assert!(pages.call(0, &mut table));
             portable(n, &operands, wanted.as_mut_ptr(), std::ptr::null_mut());
         }
-        assert_eq!(found, wanted, "{} of {dtype}", op.name());
+        assert_eq!(found, wanted, "{} of {dtype}, {isa:?}", op.name());
     }
 }
 
