@@ -4,7 +4,7 @@ use crate::aval::Sizes;
 use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gives_masked};
 use crate::error::Error;
 use crate::ir::Var;
-use crate::kernel::{Kernel, LoopKind, Lowered, Space, Step};
+use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step};
 use crate::runtime::executable::Target;
 use crate::runtime::rows::fill;
 use std::collections::HashSet;
@@ -15,6 +15,8 @@ pub(super) enum StepCode {
     /// Not as machine code.
     None,
     Function(usize),
+    /// None, as the kernel is a large product for all sizes.
+    Product,
     /// Those of nested programs.
     Nested(Vec<Vec<StepCode>>),
 }
@@ -47,9 +49,15 @@ impl Machine {
     fn list(&self, steps: &[Step], codes: &[StepCode], text: &mut String) {
         for (i, step) in steps.iter().enumerate() {
             match (step, codes.get(i)) {
+                (Step::Kernel(kernel, _), Some(StepCode::Product)) => {
+                    text.push_str(&format!("@{}: a large product, through the crate `gemm`\n\n", kernel.name));
+                }
                 (Step::Kernel(kernel, _), Some(StepCode::Function(i))) => {
                     let code = &self.codes[*i];
-                    text.push_str(&format!("@{}: {} bytes\n{}\n", kernel.name, code.bytes().len(), code.listing()));
+                    let is_product = Product::of(kernel).is_some_and(|product| product.may_be_large());
+                    let unless = if is_product { ", unless it is a large product" } else { "" };
+                    let (name, bytes) = (&kernel.name, code.bytes().len());
+                    text.push_str(&format!("@{name}: {bytes} bytes{unless}\n{}\n", code.listing()));
                 }
                 (Step::Kernel(kernel, _), _) => {
                     text.push_str(&format!("@{}: no machine code: runs on the portable target\n\n", kernel.name));
@@ -83,6 +91,9 @@ fn partitions(lowered: &Lowered) -> Vec<Option<usize>> {
 fn compile_steps(lowered: &Lowered, isa: Isa, codes: &mut Vec<Code>) -> Vec<StepCode> {
     let mut masked_vars: HashSet<Var> = HashSet::new();
     let compile = |(step, partition): (&Step, Option<usize>)| match step {
+        Step::Kernel(kernel, _) if Product::of(kernel).is_some_and(|product| product.is_large_at(&Sizes::new())) => {
+            StepCode::Product
+        }
         Step::Kernel(kernel, _) => {
             let masked: Vec<bool> = kernel.inputs.iter().map(|(var, _)| masked_vars.contains(var)).collect();
             let outputs = (0..kernel.outputs.len()).filter(|k| gives_masked(kernel, *k, &masked));

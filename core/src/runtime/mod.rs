@@ -9,6 +9,7 @@ mod interpreted;
 mod machine;
 mod nans;
 mod plan;
+mod product;
 mod profile;
 mod roofline;
 mod rows;

@@ -8,7 +8,7 @@ use super::late::waits;
 use super::reach::{Pairing, reach, sorted_pairings};
 use crate::aval::{Aval, Dim, volume};
 use crate::ir::{Program, Var};
-use crate::kernel::{LoopKind, Members, Part, Step};
+use crate::kernel::{LoopKind, Members, Part, Product, Step};
 use crate::pass::fuse::Fusion;
 
 /// Kernels of no more points are run by one thread.
@@ -38,6 +38,8 @@ pub(super) enum Split {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Class {
     Alone,
+    /// A large product: a library goes through its rows as it likes.
+    Product,
     Small,
     Large,
 }
@@ -47,6 +49,9 @@ type Axis = (Dim, Option<u32>);
 
 fn class_of(step: &Step, axis: &Option<Axis>) -> Class {
     let Step::Kernel(kernel, _) = step else { return Class::Alone };
+    if Product::of(kernel).is_some_and(|product| product.may_be_large()) {
+        return Class::Product;
+    }
     let points = volume(&kernel.loops.iter().map(|l| l.extent.clone()).collect::<Vec<_>>());
     match points.as_number() {
         Some(n) if n <= SMALL => Class::Small,
@@ -110,6 +115,7 @@ pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step], behin
     for step in 0..steps.len() {
         match scheduler.classes[step] {
             Class::Alone => scheduler.place_alone(step),
+            Class::Product => scheduler.place_product(step),
             _ if scheduler.reads[step].is_empty() => {}
             Class::Large => scheduler.place(step),
             Class::Small => scheduler.follow(step),
@@ -183,6 +189,7 @@ impl Scheduler<'_> {
         match self.classes[step] {
             _ if self.at[step].is_some() => {}
             Class::Small => self.place_small(step),
+            Class::Product => self.place_product(step),
             Class::Large | Class::Alone => self.place_before(step, self.groups.len()),
         }
     }
@@ -202,6 +209,13 @@ impl Scheduler<'_> {
         if has_effect {
             self.last_effect = Some(at);
         }
+    }
+
+    /// Places a large product behind all that is there, as the program has it.
+    fn place_product(&mut self, step: usize) {
+        self.place_waiting(step);
+        let at = self.groups.len();
+        self.insert(at, Open { split: Split::Alone, steps: vec![(step, Part::Row)] });
     }
 
     /// Places a small kernel beside the rows that it reads, where it can be there: it is little work, and whoever reads
