@@ -27,7 +27,7 @@ use crate::transformed::{jvp_program, linearize_programs, transpose_program, vjp
 use gavotte_core::aval::{Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, parse, verify};
-use gavotte_core::kernel::{Lowered, Space, Step, Why, group, lower_program, parse_kernel};
+use gavotte_core::kernel::{Lowered, Space, Step, Why, drop_barriers, group, lower_program, parse_kernel};
 use gavotte_core::pass;
 use gavotte_core::pass::fuse::{Explained, fuse};
 use std::path::Path;
@@ -125,6 +125,7 @@ impl FileTest {
                 check_vmap(&program, &in_axes, &each, 1e-5)?;
                 vmap_program(&program, &in_axes, &Dim::from(BATCH))
             }
+            "barriers" => return self.without_barriers(program),
             "fuse" => {
                 self.check_compiled(&program)?;
                 return Ok(Explained(&program, &fuse(&program)).to_string());
@@ -144,6 +145,23 @@ impl FileTest {
             _ => self.after_passes(&program)?,
         };
         Ok(shown.to_string())
+    }
+
+    /// A program without barriers, and what should wait for what.
+    fn without_barriers(&self, program: Program) -> Result<String, String> {
+        let (found, behind) = drop_barriers(program.clone());
+        verify(&found).map_err(|error| format!("without barriers: {error}"))?;
+        let inputs = self.inputs(&program)?;
+        if let Some(why) = difference(&run(&found, &inputs), &run(&program, &inputs), 0.0) {
+            return Err(format!("dropping barriers changes what is computed: {why}\n{found}"));
+        }
+        let name = |i: usize| found.eqns[i].outs[0].var;
+        let mut text = found.to_string();
+        for (i, others) in behind.iter().enumerate().filter(|(_, others)| !others.is_empty()) {
+            let others: Vec<String> = others.iter().map(|other| name(*other).to_string()).collect();
+            text.push_str(&format!("{} waits for {}\n", name(i), others.join(", ")));
+        }
+        Ok(text)
     }
 
     /// The compiled program computes what the interpreter does. The compiler optimises first: a program that this
@@ -242,9 +260,10 @@ fn merged_text(program: Program) -> Result<String, String> {
 
 /// The groups of a program with the names of their steps before merging, and the reasons.
 fn group_text(program: Program) -> Result<String, String> {
+    let (program, behind) = drop_barriers(program);
     let fusion = fuse(&program);
     let steps = lower_program(&program, &fusion).map_err(|error| error.to_string())?;
-    let (steps, groups) = group(&program, &fusion, steps);
+    let (steps, groups) = group(&program, &fusion, steps, &behind);
     let lowered = Lowered { program, fusion, steps, groups };
     let mut text = String::new();
     for (i, group) in lowered.groups.iter().enumerate() {

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::ir::{
     Atom, Control, Eqn, Index, Kind, Location, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var,
 };
+use crate::kernel::barrier::drop_barriers;
 use crate::kernel::group::{Group, group};
 use crate::kernel::merge::merge;
 use crate::kernel::{Instr, Kernel, Loop, LoopKind};
@@ -48,11 +49,12 @@ pub struct Lowered {
 }
 
 impl Lowered {
-    /// Fuses, lowers and groups a program, and merges kernels within groups.
+    /// Drops barriers, fuses, lowers and groups a program, and merges kernels within groups.
     pub fn new(program: Program) -> Result<Lowered, Error> {
+        let (program, behind) = drop_barriers(program);
         let fusion = fuse(&program);
         let steps = lower_program(&program, &fusion)?;
-        let (steps, groups) = group(&program, &fusion, steps);
+        let (steps, groups) = group(&program, &fusion, steps, &behind);
         let (steps, groups) = merge(&program, &fusion, steps, groups);
         Ok(Lowered { program, fusion, steps, groups })
     }

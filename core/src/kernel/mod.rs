@@ -1,5 +1,6 @@
 //! Kernels: loop nests over scalar work, and the groups in which they run. Every target runs the same kernels.
 
+mod barrier;
 mod cost;
 mod dead;
 mod group;
@@ -10,6 +11,7 @@ mod parse;
 mod print;
 mod verify;
 
+pub use barrier::drop_barriers;
 pub use cost::{Cost, bytes_at};
 pub use group::{Group, Members, Part, Space, Why, group};
 pub use ir::{Instr, Kernel, Loop, LoopKind};

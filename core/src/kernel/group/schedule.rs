@@ -4,6 +4,7 @@
 //! that it reads is there; else it begins a group. One that reads no other step's result waits for whoever reads it, and
 //! joins there. A small kernel waits as long as it can, so that most end in one group behind all others.
 
+use super::late::waits;
 use super::reach::{Pairing, reach, sorted_pairings};
 use crate::aval::{Aval, Dim, volume};
 use crate::ir::{Program, Var};
@@ -78,7 +79,7 @@ fn axis_of(step: &Step) -> Option<Axis> {
 }
 
 /// The groups of a program's steps.
-pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step]) -> Vec<Open> {
+pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step], behind: &[Vec<usize>]) -> Vec<Open> {
     let mut makers = vec![None; program.n_var()];
     for (i, step) in steps.iter().enumerate() {
         step.writes().into_iter().for_each(|var| makers[var.index()] = Some(i));
@@ -101,6 +102,7 @@ pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step]) -> Ve
         classes: steps.iter().zip(&axes).map(|(step, axis)| class_of(step, axis)).collect(),
         axes,
         reads: steps.iter().map(reads).collect(),
+        waits: waits(program, fusion, &makers, behind, steps.len()),
         groups: vec![],
         at: vec![None; steps.len()],
         last_effect: None,
@@ -126,6 +128,8 @@ struct Scheduler<'a> {
     axes: Vec<Option<Axis>>,
     /// For each step the memory that it reads and other steps make, with these steps.
     reads: Vec<Vec<(Var, usize)>>,
+    /// For each step those before which it should not run.
+    waits: Vec<Vec<usize>>,
     groups: Vec<Open>,
     /// The group of each step that is placed.
     at: Vec<Option<usize>>,
@@ -160,11 +164,12 @@ impl Scheduler<'_> {
         waiting
     }
 
-    /// The first group where a step may be, as far as its placed producers are concerned: their own where it is
-    /// `shared`.
+    /// The first group where a step may be, as far as its placed producers and what it waits for are concerned: their own
+    /// where it is `shared`.
     fn earliest(&self, step: usize, shared: impl Fn(&Split) -> bool) -> usize {
         let behind = |maker: usize| self.at[maker].map(|at| at + usize::from(!shared(&self.groups[at].split)));
-        self.reads[step].iter().filter_map(|(_, maker)| behind(*maker)).max().unwrap_or(0)
+        let makers = self.reads[step].iter().map(|(_, maker)| maker).chain(&self.waits[step]);
+        makers.filter_map(|maker| behind(*maker)).max().unwrap_or(0)
     }
 
     /// Places what a step needs and what waits, in groups before all that comes.
@@ -239,7 +244,7 @@ impl Scheduler<'_> {
     }
 
     fn find_before(&self, step: usize, limit: usize) -> Option<(usize, Open)> {
-        (0..limit).find_map(|at| Some((at, self.join(&self.groups[at], &[step])?)))
+        (self.earliest(step, is_rows)..limit).find_map(|at| Some((at, self.join(&self.groups[at], &[step])?)))
     }
 
     /// Places a kernel that is split, and with it those that wait for it.
@@ -270,7 +275,9 @@ impl Scheduler<'_> {
     /// Places a kernel in a group that is there already, where it can be, with those that wait for it.
     fn place_within(&mut self, step: usize) -> bool {
         let waiting = self.waiting(step);
-        for at in self.earliest(step, is_rows)..self.groups.len() {
+        // Those that come along stand behind what they read, too.
+        let first = waiting.iter().chain([&step]).map(|step| self.earliest(*step, is_rows)).max().unwrap_or(0);
+        for at in first..self.groups.len() {
             let Some((group, rest)) = self.join_with(&self.groups[at], step, &waiting) else { continue };
             let before = |maker: &usize| self.classes[*maker] == Class::Large && self.find_before(*maker, at).is_some();
             if rest.iter().all(before) {

@@ -283,21 +283,6 @@ impl Vectors for Emit<'_, Avx512> {
                 let i = Instruction::with3(Code::EVEX_Vptestmd_kr_k1_zmm_zmmm512b32, d, a, a)?;
                 self.lanes(i, None, false)?;
             }
-            Op::MaskFirst => {
-                let n = self.read(inst.srcs[0], INT_SCRATCH[1])?;
-                // More than a byte's number of lanes would count as less.
-                self.add(Instruction::with2(Code::Mov_r32_imm32, Register::EAX, self.f.lanes as u32)?)?;
-                self.add(Instruction::with2(Code::Cmp_r64_rm64, n, Register::RAX)?)?;
-                self.add(Instruction::with2(Code::Cmovl_r64_rm64, Register::RAX, n)?)?;
-                self.add(Instruction::with2(Code::Mov_r32_imm32, Register::EDX, 0xffffu32)?)?;
-                self.add(Instruction::with3(
-                    Code::VEX_Bzhi_r32_rm32_r32,
-                    Register::EAX,
-                    Register::EDX,
-                    Register::EAX,
-                )?)?;
-                self.add(Instruction::with2(Code::VEX_Kmovw_kr_r32, d, Register::EAX)?)?;
-            }
             Op::MaskNot => {
                 let a = self.read(inst.srcs[0], MASK_SCRATCH[1])?;
                 self.add(Instruction::with2(Code::VEX_Knotw_kr_kr, d, a)?)?;

@@ -61,10 +61,12 @@ pub(super) struct Scope {
     turns: HashMap<(u32, i64), Reg>,
     /// Computed positions times a stride in bytes.
     products: HashMap<(u32, i64), Reg>,
+    /// The lanes of each vector whose turns are left.
+    turn_masks: HashMap<usize, Reg>,
     pub(super) indices: Vec<Option<Reg>>,
     /// The lanes that mean something, where these are not all.
     pub(super) mask: Option<Reg>,
-    /// How many turns of the packed loop are left, where they may be less than a vector holds.
+    /// How many turns of the packed loop are left, in all lanes, where they may be less than the vectors hold.
     pub(super) left: Option<Reg>,
     pub(super) vectors: usize,
 }

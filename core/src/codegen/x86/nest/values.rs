@@ -1,6 +1,6 @@
 //! Scalars on the lanes of a vector.
 
-use super::super::lir::{LANES, Op, Reg};
+use super::super::lir::{LANES, Op, Pred, Reg};
 use super::{Nest, Scope, class_of};
 use crate::aval::Dim;
 use crate::ir::{Index, Scalar, ScalarOp, Unsupported};
@@ -194,8 +194,34 @@ impl Nest<'_> {
         Ok(self.f.table(table))
     }
 
-    pub(super) fn mask_of(&mut self, v: usize, scope: &Scope) -> Option<Reg> {
+    /// The lanes of vector `v` that mean something, where these are not all.
+    pub(in crate::codegen::x86) fn mask_of(&mut self, v: usize, scope: &mut Scope) -> Option<Reg> {
+        if let Some(left) = scope.left {
+            return Some(self.turn_mask(v, left, scope));
+        }
         if self.layout.packed.is_none() && v > 0 { self.whole_mask(v) } else { self.first_mask(scope) }
+    }
+
+    /// The lanes of vector `v` whose turns are left.
+    fn turn_mask(&mut self, v: usize, left: Reg, scope: &mut Scope) -> Reg {
+        if let Some(mask) = scope.turn_masks.get(&v) {
+            return *mask;
+        }
+        let width = self.layout.width;
+        let mask = self.lanes_left(v, left, |lane| lane / width);
+        scope.turn_masks.insert(v, mask);
+        mask
+    }
+
+    /// The lanes of vector `v` whose turn, as `turn` counts them within the vector, is left.
+    pub(super) fn lanes_left(&mut self, v: usize, left: Reg, turn: impl Fn(usize) -> usize) -> Reg {
+        let turns = self.layout.packed.map_or(0, |packed| packed.turns);
+        let numbers: [i32; LANES] = std::array::from_fn(|lane| match turn(lane) {
+            turn if turn < turns => (v * turns + turn) as i32,
+            _ => i32::MAX,
+        });
+        let numbers = self.f.table(numbers);
+        self.f.mask(Op::CmpS(Pred::Lt), &[numbers, left])
     }
 
     pub(super) fn first_mask(&self, scope: &Scope) -> Option<Reg> {

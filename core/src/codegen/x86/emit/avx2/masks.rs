@@ -1,7 +1,7 @@
 //! Masks: made by comparisons, for lanes of either size.
 
 use super::super::super::lir::{Inst, Op, Pred, Reg};
-use super::super::{Emit, INT_SCRATCH, float, memory};
+use super::super::{Emit, float, memory};
 use super::{Avx2, BYTES, Operand, SCRATCH, codes, low};
 use iced_x86::{Code, IcedError, Instruction, Register};
 
@@ -60,17 +60,10 @@ impl Emit<'_, Avx2> {
                 self.not(d)?;
                 self.spread(d, false)?;
             }
-            Op::MaskFirst => {
-                let n = self.read(inst.srcs[0], INT_SCRATCH[1])?;
-                self.add(Instruction::with2(Code::Mov_r32_imm32, Register::EAX, self.f.lanes as u32)?)?;
-                self.add(Instruction::with2(Code::Cmp_r64_rm64, n, Register::RAX)?)?;
-                self.add(Instruction::with2(Code::Cmovl_r64_rm64, Register::RAX, n)?)?;
-                self.first_lanes(self.has_wide_masks(), d)?;
-            }
             Op::MaskNot => {
-                self.ones(SCRATCH[2])?;
-                let a = self.operand(inst.srcs[0]);
-                self.three(Code::VEX_Vpxor_ymm_ymm_ymmm256, d, SCRATCH[2], a)?;
+                let a = self.read(inst.srcs[0], SCRATCH[1])?;
+                let ones = self.bits(u32::MAX);
+                self.three(Code::VEX_Vpxor_ymm_ymm_ymmm256, d, a, ones)?;
             }
             Op::MaskAnd | Op::MaskOr | Op::MaskXor => {
                 let a = self.read(inst.srcs[0], SCRATCH[1])?;
@@ -83,8 +76,8 @@ impl Emit<'_, Avx2> {
     }
 
     fn not(&mut self, d: Register) -> Result<(), IcedError> {
-        self.ones(SCRATCH[2])?;
-        self.three(Code::VEX_Vpxor_ymm_ymm_ymmm256, d, d, Operand::Register(SCRATCH[2]))
+        let ones = self.bits(u32::MAX);
+        self.three(Code::VEX_Vpxor_ymm_ymm_ymmm256, d, d, ones)
     }
 
     fn compare_ints(&mut self, pred: Pred, signed: bool, ins: &[Reg], d: Register) -> Result<(), IcedError> {
