@@ -102,6 +102,7 @@ pub(super) enum Op {
     Load,
     /// Reads the lanes of the mask; the others stay.
     LoadInto,
+    /// Bytes; a mask has the first lanes, any number of them.
     LoadBytes,
     Bcst,
     BcstByte,
@@ -109,6 +110,7 @@ pub(super) enum Op {
     Gather,
     GatherBytes,
     Store,
+    /// Bytes; a mask has the first lanes, any number of them.
     StoreBytes,
     /// Stores the lanes of the mask one behind the other.
     StoreCompressed,

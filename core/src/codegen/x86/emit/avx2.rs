@@ -12,6 +12,7 @@ mod codes;
 mod emulate;
 mod masks;
 mod memory;
+mod permute;
 
 use super::super::allocate::{File, Place};
 use super::super::lir::{Class, Inst, Op, Reg};
@@ -148,49 +149,6 @@ impl Emit<'_, Avx2> {
         })
     }
 
-    /// The lanes of `mask`, one behind the other.
-    fn compress(&mut self, d: Register, x: Register, mask: Reg, wide: bool) -> Result<(), IcedError> {
-        // For each mask the numbers of its lanes. A lane of 64 bits is two.
-        let numbers = |mask: usize| {
-            let mut lanes = (0..LANES as u8).filter(move |lane| mask >> lane & 1 == 1);
-            (0..LANES).map(move |_| lanes.next().unwrap_or(0))
-        };
-        let table: Vec<u8> = (0..1 << LANES).flat_map(numbers).collect();
-        let table = self.pooled(&table);
-        if wide {
-            let k = self.read(mask, SCRATCH[2])?;
-            self.add(Instruction::with2(Code::VEX_Vmovmskps_r32_ymm, Register::EAX, k)?)?;
-        } else {
-            self.mask_to_bits(mask, SCRATCH[2])?;
-        }
-        let entry = memory(Register::RSI, Some((Register::RAX, 8)), table.displacement as i32);
-        self.two(Code::VEX_Vpmovzxbd_ymm_xmmm64, SCRATCH[2], Operand::Memory(entry))?;
-        self.permute(d, Operand::Register(SCRATCH[2]), x, wide)
-    }
-
-    /// Lanes of `x` by number.
-    fn permute(&mut self, d: Register, numbers: Operand, x: Register, wide: bool) -> Result<(), IcedError> {
-        match (self.is_half(wide), numbers) {
-            (true, _) => self.three(Code::VEX_Vpermilps_ymm_ymm_ymmm256, d, x, numbers),
-            (false, Operand::Register(numbers)) => {
-                self.three(Code::VEX_Vpermd_ymm_ymm_ymmm256, d, numbers, Operand::Register(x))
-            }
-            (false, _) => unreachable!("numbers of lanes are in a register"),
-        }
-    }
-
-    /// Lanes of two vectors by number: a bit of each says of which.
-    fn permute_two(&mut self, inst: &Inst, d: Register, wide: bool) -> Result<(), IcedError> {
-        let numbers = self.read(inst.srcs[0], SCRATCH[2])?;
-        for (i, to) in [(1, SCRATCH[0]), (2, SCRATCH[1])] {
-            let x = self.read(inst.srcs[i], to)?;
-            self.permute(to, Operand::Register(numbers), x, wide)?;
-        }
-        let shift = if self.is_half(wide) { 29 } else { 28 };
-        self.add(Instruction::with3(Code::VEX_Vpslld_ymm_ymm_imm8, SCRATCH[2], numbers, shift)?)?;
-        self.choose(d, SCRATCH[0], Operand::Register(SCRATCH[1]), SCRATCH[2])
-    }
-
     /// Puts the result of an instruction into `d`, which is no operand's register; a mask that merges is not looked at.
     fn compute(&mut self, inst: &Inst, d: Register) -> Result<(), IcedError> {
         let wide = self.is_wide(inst);
@@ -215,11 +173,7 @@ impl Emit<'_, Avx2> {
                 let x = self.read(inst.srcs[0], SCRATCH[1])?;
                 self.compress(d, x, inst.mask.expect("a mask says which lanes"), wide)
             }
-            Op::Perm => {
-                let numbers = self.read(inst.srcs[0], SCRATCH[1])?;
-                let x = self.read(inst.srcs[1], SCRATCH[2])?;
-                self.permute(d, Operand::Register(numbers), x, wide)
-            }
+            Op::Perm => self.permute(inst, d, wide),
             Op::Perm2 => self.permute_two(inst, d, wide),
             Op::Gather => self.gather(inst, d, wide),
             Op::GatherBytes => self.gather_bytes(inst, d),
@@ -395,6 +349,11 @@ impl Vectors for Emit<'_, Avx2> {
             }
             (_, Some(mask)) if inst.reads_dst() => return self.merged(inst, mask, dst),
             _ => {}
+        }
+        if inst.op == Op::MovV
+            && let (Place::Slot(at), Some(a)) = (self.places[dst.0 as usize], self.physical(inst.srcs[0]))
+        {
+            return self.spill(Class::Vec, memory(Register::RSP, None, at as i32), a);
         }
         let d = if inst.reads_dst() { self.read(dst, SCRATCH[0])? } else { self.target(dst, SCRATCH[0]) };
         self.compute(inst, d)?;

@@ -256,6 +256,12 @@ where
         inst.dst.iter().chain(&inst.srcs).any(|reg| self.f.is_wide(*reg))
     }
 
+    /// What a register holds from the start on.
+    fn constant_of(&self, reg: Reg) -> Option<Place> {
+        let constants = self.f.insts.iter().map_while(|inst| Some((inst.dst, constant(inst)?)));
+        constants.into_iter().find(|(dst, _)| *dst == Some(reg)).map(|(_, place)| place)
+    }
+
     /// Sets a constant, where it has a register.
     fn constant(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
         match (self.physical(dst), constant(inst)) {

@@ -61,9 +61,9 @@ impl Emit<'_, Avx2> {
                 self.spread(d, false)?;
             }
             Op::MaskNot => {
-                self.ones(SCRATCH[2])?;
-                let a = self.operand(inst.srcs[0]);
-                self.three(Code::VEX_Vpxor_ymm_ymm_ymmm256, d, SCRATCH[2], a)?;
+                let a = self.read(inst.srcs[0], SCRATCH[1])?;
+                let ones = self.bits(u32::MAX);
+                self.three(Code::VEX_Vpxor_ymm_ymm_ymmm256, d, a, ones)?;
             }
             Op::MaskAnd | Op::MaskOr | Op::MaskXor => {
                 let a = self.read(inst.srcs[0], SCRATCH[1])?;
@@ -76,8 +76,8 @@ impl Emit<'_, Avx2> {
     }
 
     fn not(&mut self, d: Register) -> Result<(), IcedError> {
-        self.ones(SCRATCH[2])?;
-        self.three(Code::VEX_Vpxor_ymm_ymm_ymmm256, d, d, Operand::Register(SCRATCH[2]))
+        let ones = self.bits(u32::MAX);
+        self.three(Code::VEX_Vpxor_ymm_ymm_ymmm256, d, d, ones)
     }
 
     fn compare_ints(&mut self, pred: Pred, signed: bool, ins: &[Reg], d: Register) -> Result<(), IcedError> {
