@@ -233,6 +233,10 @@ impl Scheduler<'_> {
     /// Places a small kernel that somebody needs now.
     fn place_small(&mut self, step: usize) {
         self.place_waiting(step);
+        self.follow(step);
+        if self.at[step].is_some() {
+            return;
+        }
         let earliest = self.earliest(step, |split| *split == Split::Serial);
         match (earliest..self.groups.len()).find(|at| self.groups[*at].split == Split::Serial) {
             Some(at) => {
