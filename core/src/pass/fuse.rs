@@ -66,7 +66,11 @@ pub fn fuse(program: &Program, must_store: &dyn Fn(Var) -> bool) -> Fusion {
     let mut uses: Vec<Vec<&Eqn>> = vec![vec![]; n];
     for eqn in &program.eqns {
         for var in eqn.ins.iter().filter_map(|atom| atom.var()) {
-            uses[var.index()].push(eqn);
+            // What reads an operand twice needs it once.
+            let uses = &mut uses[var.index()];
+            if uses.last().is_none_or(|last| !std::ptr::eq(*last, eqn)) {
+                uses.push(eqn);
+            }
         }
     }
     let mut is_result = vec![false; n];

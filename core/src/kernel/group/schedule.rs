@@ -7,8 +7,8 @@
 use super::late::waits;
 use super::reach::{Pairing, reach, sorted_pairings};
 use crate::aval::{Aval, Dim, volume};
-use crate::ir::{Program, Var};
-use crate::kernel::{LoopKind, Members, Part, Product, Step};
+use crate::ir::{Index, Program, Var};
+use crate::kernel::{Instr, Kernel, LoopKind, Members, Part, Product, Step};
 use crate::pass::fuse::Fusion;
 
 /// Kernels of no more points are run by one thread.
@@ -71,16 +71,32 @@ fn axis_of(step: &Step) -> Option<Axis> {
     let first = kernel.loops.first().filter(|_| n_row > 0).map(|l| &l.extent);
     let reduced = kernel.loops.get(n_row).filter(|l| l.kind == LoopKind::Reduce).map(|l| &l.extent);
     let results = volume(&kernel.loops[..n_row].iter().map(|l| l.extent.clone()).collect::<Vec<_>>());
-    // Of a long reduction to few elements the reduction is split: rows are fewer, and read what other rows make.
+    // Of a long reduction to few elements the reduction is split: rows are fewer, and read what other rows make. Unless it
+    // goes along its own rows, and these are enough.
     let rows = first.map_or(Some(0), Dim::as_number);
+    let is_split = |rows: i64| rows < MIN_ROWS || !goes_along_rows(kernel);
     match (reduced, rows) {
         (Some(reduced), Some(rows))
-            if is_large(reduced, MIN_ROWS.max(rows + 1)) && results.as_number().is_some_and(|n| n <= MAX_PARTIAL) =>
+            if is_large(reduced, MIN_ROWS.max(rows + 1))
+                && results.as_number().is_some_and(|n| n <= MAX_PARTIAL)
+                && is_split(rows) =>
         {
             Some((reduced.clone(), Some(n_row as u32)))
         }
         _ => first.filter(|extent| is_large(extent, MIN_ROWS)).map(|extent| (extent.clone(), None)),
     }
+}
+
+/// Whether a reduction goes along the rows of an array: the first loop is its first axis.
+fn goes_along_rows(kernel: &Kernel) -> bool {
+    let reduced = kernel.n_row() as u32;
+    let mentions = |index: &Index| matches!(index, Index::Affine { terms, .. } if terms.iter().any(|t| t.0 == reduced));
+    kernel.body.iter().any(|instr| match instr {
+        Instr::Load(_, index) => {
+            index.split_first().is_some_and(|(row, rest)| row.is_loop(0) && rest.iter().any(mentions))
+        }
+        _ => false,
+    })
 }
 
 /// The groups of a program's steps.
@@ -233,6 +249,10 @@ impl Scheduler<'_> {
     /// Places a small kernel that somebody needs now.
     fn place_small(&mut self, step: usize) {
         self.place_waiting(step);
+        self.follow(step);
+        if self.at[step].is_some() {
+            return;
+        }
         let earliest = self.earliest(step, |split| *split == Split::Serial);
         match (earliest..self.groups.len()).find(|at| self.groups[*at].split == Split::Serial) {
             Some(at) => {
