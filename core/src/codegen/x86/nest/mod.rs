@@ -12,6 +12,8 @@ mod results;
 mod stage;
 mod values;
 
+pub(super) use stage::MAX_STAGED;
+
 use super::ARGS;
 use super::layout::{Layout, Place, choose};
 use super::lir::{Class, Function, Label, Op, Reg};
