@@ -10,6 +10,7 @@ use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
 use crate::runtime::cpu::{self, Frame, Lane};
 use crate::runtime::empty::EmptySizes;
+use crate::runtime::large_pages;
 use crate::runtime::machine::Machine;
 use crate::runtime::nans;
 use crate::runtime::plan::{ALIGN, Buffers, Plan};
@@ -304,7 +305,11 @@ impl Executable {
         };
         let lines = (plan.arena_bytes + plan.partial_bytes).div_ceil(ALIGN) + 1;
         if arena.len() < lines {
-            *arena = vec![Line::EMPTY; lines];
+            // What is too small is given back before more is asked for.
+            *arena = vec![];
+            arena.reserve_exact(lines);
+            large_pages::advise(arena.spare_capacity_mut());
+            arena.resize(lines, Line::EMPTY);
         }
         lanes.resize_with(self.threads.get(), Lane::default);
         for lane in lanes.iter() {

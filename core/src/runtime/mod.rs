@@ -6,6 +6,7 @@ mod cpu;
 mod empty;
 mod executable;
 mod interpreted;
+mod large_pages;
 mod machine;
 mod nans;
 mod perf_map;

@@ -4,6 +4,7 @@
 //! says where something is read. Every instruction is placed in the outermost loop that it depends on.
 
 mod address;
+pub(super) mod ahead;
 mod analyse;
 mod known;
 mod loads;
