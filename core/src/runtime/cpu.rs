@@ -7,7 +7,7 @@ use crate::ir::Location;
 use crate::kernel::{Kernel, Step};
 use crate::runtime::executable::Line;
 use crate::runtime::machine::MachineWork;
-use crate::runtime::plan::{Buffers, Plan, Work};
+use crate::runtime::plan::{ALIGN, Buffers, OwnBytes, Plan, Work};
 use crate::runtime::product::{Arrays, ProductWork, Share};
 use crate::runtime::profile::Recorder;
 use crate::runtime::rows::GroupWork;
@@ -59,6 +59,18 @@ pub(super) struct Kept {
     /// Arrays of the chunk of rows at hand.
     pub(super) chunk: Vec<Line>,
     pub(super) recorder: Recorder,
+}
+
+impl Kept {
+    /// Makes room for what a plan says, and notes what is done or not.
+    pub(super) fn prepare(&mut self, own: OwnBytes, is_profiled: bool) {
+        let lines = own.chunk / ALIGN;
+        if self.chunk.len() < lines {
+            self.chunk.reserve_exact(lines - self.chunk.len());
+            self.chunk.resize(lines, Line::EMPTY);
+        }
+        self.recorder.is_on = is_profiled;
+    }
 }
 
 /// What a team of threads shares.

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::ir::Var;
 use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step};
 use crate::runtime::executable::Target;
+use crate::runtime::perf_map::{self, Named};
 use crate::runtime::rows::fill;
 use std::collections::HashSet;
 
@@ -34,11 +35,38 @@ impl Machine {
     pub(super) fn new(lowered: &Lowered, target: Target) -> Result<Machine, Error> {
         let mut codes = vec![];
         let steps = target.isa().map_or(vec![], |isa| compile_steps(lowered, isa, &mut codes));
-        Ok(Machine { pages: Pages::new(codes.iter())?, codes, steps })
+        let machine = Machine { pages: Pages::new(codes.iter())?, codes, steps };
+        if perf_map::is_wanted() {
+            let mut named = vec![];
+            machine.name(lowered, &machine.steps, &mut named);
+            perf_map::write(named.into_iter())?;
+        }
+        Ok(machine)
     }
 }
 
 impl Machine {
+    /// How many functions were not known before.
+    pub(super) fn n_generated(&self) -> usize {
+        self.codes.iter().filter(|code| !code.was_known()).count()
+    }
+
+    /// Every function with a name: its program's and its kernel's.
+    fn name(&self, lowered: &Lowered, codes: &[StepCode], named: &mut Vec<Named>) {
+        for (step, code) in lowered.steps.iter().zip(codes) {
+            match (step, code) {
+                (Step::Kernel(kernel, _), StepCode::Function(i)) => {
+                    let (start, size) = self.pages.function(*i);
+                    named.push((start, size, format!("gavotte::{}::{}", lowered.program.name, kernel.name)));
+                }
+                (Step::Control(step), StepCode::Nested(codes)) => {
+                    step.nested.iter().zip(codes).for_each(|(nested, codes)| self.name(nested, codes, named));
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// The code of all steps as text.
     pub(super) fn listing(&self, lowered: &Lowered) -> String {
         let mut text = String::new();
@@ -56,7 +84,7 @@ impl Machine {
                     let code = &self.codes[*i];
                     let is_product = Product::of(kernel).is_some_and(|product| product.may_be_large());
                     let unless = if is_product { ", unless it is a large product" } else { "" };
-                    let (name, bytes) = (&kernel.name, code.bytes().len());
+                    let (name, bytes) = (&kernel.name, code.n_byte());
                     text.push_str(&format!("@{name}: {bytes} bytes{unless}\n{}\n", code.listing()));
                 }
                 (Step::Kernel(kernel, _), _) => {
@@ -141,6 +169,11 @@ impl MachineWork {
             _ => None,
         });
         MachineWork { function, turns, accumulates, offsets, sizes: code.sizes(sizes), volumes }
+    }
+
+    /// Turns of the loop that is divided; `None` where none is.
+    pub(super) fn turns(&self) -> Option<usize> {
+        self.turns
     }
 
     /// Rows that threads may share; `None` where one thread runs the whole.

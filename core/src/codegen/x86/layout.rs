@@ -7,9 +7,8 @@ use crate::ir::{Index, Scalar, Unsupported};
 use crate::kernel::{Instr, Kernel, Loop, LoopKind};
 use smallvec::SmallVec;
 
-/// Lanes and vectors of one row, at most; what is longer is a loop over packs of lanes.
-const MAX_WIDTH: usize = 64;
-const MAX_VECTORS: usize = 8;
+/// Lanes of one row, at most; what is longer is a loop over packs of lanes.
+pub(super) const MAX_WIDTH: usize = 64;
 
 /// A loop of which one vector holds several turns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +43,7 @@ pub(super) enum Pattern {
 }
 
 /// The shape of a nest's code.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Layout {
     /// Lanes of a vector.
     pub(super) vector: usize,
@@ -210,7 +209,7 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, vector: usize) -
     };
     while rest > 0 && Some(rows[rest - 1]) != partition && !has_segments(rows[rest - 1]) {
         match number(kernel, rows[rest - 1]) {
-            Some(n) if n > 0 && width * n <= MAX_WIDTH.min(MAX_VECTORS * vector) => {
+            Some(n) if n > 0 && width * n <= MAX_WIDTH => {
                 lanes.insert(0, (rows[rest - 1], n));
                 width *= n;
                 rest -= 1;
@@ -285,10 +284,7 @@ fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &
     let n = number(kernel, *l)?;
     let vector = plain.vector;
     let width = plain.width * n;
-    let fits = n.is_power_of_two()
-        && (2..=vector).contains(&n)
-        && width.is_multiple_of(vector)
-        && width <= MAX_WIDTH.min(MAX_VECTORS * vector);
+    let fits = n.is_power_of_two() && (2..=vector).contains(&n) && width.is_multiple_of(vector) && width <= MAX_WIDTH;
     let outer: Vec<usize> = plain.order[..plain.first_reduce].to_vec();
     if !fits || outer.is_empty() {
         return None;

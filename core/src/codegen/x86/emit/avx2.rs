@@ -10,10 +10,13 @@
 mod bytes;
 mod codes;
 mod emulate;
+mod masks;
+mod memory;
+mod permute;
 
 use super::super::allocate::{File, Place};
-use super::super::lir::{Class, Inst, Mem, Op, Pred, Reg};
-use super::{Emit, INT_SCRATCH, Vectors, float, low_half, memory};
+use super::super::lir::{Class, Inst, Op, Reg};
+use super::{Emit, INT_SCRATCH, Vectors, low_half, memory};
 use iced_x86::code_asm::CodeLabel;
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 
@@ -146,140 +149,6 @@ impl Emit<'_, Avx2> {
         })
     }
 
-    /// A mask for lanes of 64 bits where `wide`, else of 32.
-    fn lanes_of(&mut self, mask: Reg, wide: bool, scratch: Register) -> Result<Register, IcedError> {
-        if !self.is_half(wide) {
-            return self.read(mask, scratch);
-        }
-        let numbers = self.lower_halves();
-        self.two(Code::VEX_Vmovups_ymm_ymmm256, scratch, Operand::Memory(numbers))?;
-        let mask = self.operand(mask);
-        self.three(Code::VEX_Vpermd_ymm_ymm_ymmm256, scratch, scratch, mask)?;
-        Ok(scratch)
-    }
-
-    /// One bit for each lane of a mask, in `eax`.
-    fn mask_to_bits(&mut self, mask: Reg, scratch: Register) -> Result<(), IcedError> {
-        let k = self.read(mask, scratch)?;
-        let code = if self.has_wide_masks() { Code::VEX_Vmovmskpd_r32_ymm } else { Code::VEX_Vmovmskps_r32_ymm };
-        self.add(Instruction::with2(code, Register::EAX, k)?)
-    }
-
-    /// The mask of the first `rax` lanes, which are at most all; `rax` is overwritten.
-    fn first_lanes(&mut self, wide: bool, d: Register) -> Result<(), IcedError> {
-        // A window on ones, then zeros.
-        let mut window = [u8::MAX; 2 * BYTES];
-        window[BYTES..].fill(0);
-        let window = self.pooled(&window);
-        self.add(Instruction::with1(Code::Neg_rm64, Register::RAX)?)?;
-        let disp = window.displacement as i32 + BYTES as i32;
-        let at = memory(Register::RSI, Some((Register::RAX, if wide { 8 } else { 4 })), disp);
-        self.two(Code::VEX_Vmovups_ymm_ymmm256, d, Operand::Memory(at))
-    }
-
-    /// The lanes of `mask`, one behind the other.
-    fn compress(&mut self, d: Register, x: Register, mask: Reg, wide: bool) -> Result<(), IcedError> {
-        // For each mask the numbers of its lanes. A lane of 64 bits is two.
-        let numbers = |mask: usize| {
-            let mut lanes = (0..LANES as u8).filter(move |lane| mask >> lane & 1 == 1);
-            (0..LANES).map(move |_| lanes.next().unwrap_or(0))
-        };
-        let table: Vec<u8> = (0..1 << LANES).flat_map(numbers).collect();
-        let table = self.pooled(&table);
-        if wide {
-            let k = self.read(mask, SCRATCH[2])?;
-            self.add(Instruction::with2(Code::VEX_Vmovmskps_r32_ymm, Register::EAX, k)?)?;
-        } else {
-            self.mask_to_bits(mask, SCRATCH[2])?;
-        }
-        let entry = memory(Register::RSI, Some((Register::RAX, 8)), table.displacement as i32);
-        self.two(Code::VEX_Vpmovzxbd_ymm_xmmm64, SCRATCH[2], Operand::Memory(entry))?;
-        self.permute(d, Operand::Register(SCRATCH[2]), x, wide)
-    }
-
-    /// Lanes of `x` by number.
-    fn permute(&mut self, d: Register, numbers: Operand, x: Register, wide: bool) -> Result<(), IcedError> {
-        match (self.is_half(wide), numbers) {
-            (true, _) => self.three(Code::VEX_Vpermilps_ymm_ymm_ymmm256, d, x, numbers),
-            (false, Operand::Register(numbers)) => {
-                self.three(Code::VEX_Vpermd_ymm_ymm_ymmm256, d, numbers, Operand::Register(x))
-            }
-            (false, _) => unreachable!("numbers of lanes are in a register"),
-        }
-    }
-
-    /// Lanes of two vectors by number: a bit of each says of which.
-    fn permute_two(&mut self, inst: &Inst, d: Register, wide: bool) -> Result<(), IcedError> {
-        let numbers = self.read(inst.srcs[0], SCRATCH[2])?;
-        for (i, to) in [(1, SCRATCH[0]), (2, SCRATCH[1])] {
-            let x = self.read(inst.srcs[i], to)?;
-            self.permute(to, Operand::Register(numbers), x, wide)?;
-        }
-        let shift = if self.is_half(wide) { 29 } else { 28 };
-        self.add(Instruction::with3(Code::VEX_Vpslld_ymm_ymm_imm8, SCRATCH[2], numbers, shift)?)?;
-        self.choose(d, SCRATCH[0], Operand::Register(SCRATCH[1]), SCRATCH[2])
-    }
-
-    fn load(&mut self, inst: &Inst, d: Register, wide: bool) -> Result<(), IcedError> {
-        let mask = match inst.mask {
-            Some(mask) => Some(self.lanes_of(mask, wide, SCRATCH[1])?),
-            None => None,
-        };
-        let at = self.mem(inst.mem.expect("a load has a place"))?;
-        let half = self.is_half(wide);
-        match mask {
-            None if half => self.two(Code::VEX_Vmovups_xmm_xmmm128, low(d), Operand::Memory(at)),
-            None => self.two(Code::VEX_Vmovups_ymm_ymmm256, d, Operand::Memory(at)),
-            Some(k) if half => self.three(Code::VEX_Vmaskmovps_xmm_xmm_m128, low(d), low(k), Operand::Memory(at)),
-            Some(k) => {
-                let code = if wide { Code::VEX_Vmaskmovpd_ymm_ymm_m256 } else { Code::VEX_Vmaskmovps_ymm_ymm_m256 };
-                self.three(code, d, k, Operand::Memory(at))
-            }
-        }
-    }
-
-    /// Stores all lanes of a vector, or those of a mask.
-    fn store_lanes(
-        &mut self,
-        x: Register,
-        at: MemoryOperand,
-        mask: Option<Register>,
-        wide: bool,
-    ) -> Result<(), IcedError> {
-        let i = match (mask, self.is_half(wide)) {
-            (None, true) => Instruction::with2(Code::VEX_Vmovups_xmmm128_xmm, at, low(x))?,
-            (None, false) => Instruction::with2(Code::VEX_Vmovups_ymmm256_ymm, at, x)?,
-            (Some(k), true) => Instruction::with3(Code::VEX_Vmaskmovps_m128_xmm_xmm, at, low(k), low(x))?,
-            (Some(k), false) => {
-                let code = if wide { Code::VEX_Vmaskmovpd_m256_ymm_ymm } else { Code::VEX_Vmaskmovps_m256_ymm_ymm };
-                Instruction::with3(code, at, k, x)?
-            }
-        };
-        self.add(i)
-    }
-
-    fn gather(&mut self, inst: &Inst, d: Register, wide: bool) -> Result<(), IcedError> {
-        let at = self.read(inst.srcs[0], SCRATCH[1])?;
-        // The machine clears the mask as it goes; what it skips keeps the old lanes.
-        let k = SCRATCH[2];
-        match inst.mask {
-            Some(mask) => {
-                let lanes = self.lanes_of(mask, wide, k)?;
-                self.move_to(k, lanes)?;
-            }
-            None => self.ones(k)?,
-        }
-        self.zeros(d)?;
-        let Mem { base, disp, .. } = inst.mem.expect("a gather has a place");
-        let base = self.read(base, INT_SCRATCH[1])?;
-        let (d, k, index, scale, code) = match (wide, self.is_half(wide)) {
-            (true, _) => (d, k, low(at), 8, Code::VEX_Vgatherdpd_ymm_vm32x_ymm),
-            (false, true) => (low(d), low(k), low(at), 4, Code::VEX_Vpgatherdd_xmm_vm32x_xmm),
-            (false, false) => (d, k, at, 4, Code::VEX_Vpgatherdd_ymm_vm32y_ymm),
-        };
-        self.add(Instruction::with3(code, d, memory(base, Some((index, scale)), disp), k)?)
-    }
-
     /// Puts the result of an instruction into `d`, which is no operand's register; a mask that merges is not looked at.
     fn compute(&mut self, inst: &Inst, d: Register) -> Result<(), IcedError> {
         let wide = self.is_wide(inst);
@@ -304,11 +173,7 @@ impl Emit<'_, Avx2> {
                 let x = self.read(inst.srcs[0], SCRATCH[1])?;
                 self.compress(d, x, inst.mask.expect("a mask says which lanes"), wide)
             }
-            Op::Perm => {
-                let numbers = self.read(inst.srcs[0], SCRATCH[1])?;
-                let x = self.read(inst.srcs[1], SCRATCH[2])?;
-                self.permute(d, Operand::Register(numbers), x, wide)
-            }
+            Op::Perm => self.permute(inst, d, wide),
             Op::Perm2 => self.permute_two(inst, d, wide),
             Op::Gather => self.gather(inst, d, wide),
             Op::GatherBytes => self.gather_bytes(inst, d),
@@ -370,45 +235,11 @@ impl Emit<'_, Avx2> {
         self.written(dst, d)
     }
 
-    fn not(&mut self, d: Register) -> Result<(), IcedError> {
-        self.ones(SCRATCH[2])?;
-        self.three(Code::VEX_Vpxor_ymm_ymm_ymmm256, d, d, Operand::Register(SCRATCH[2]))
-    }
-
-    fn compare_ints(&mut self, pred: Pred, signed: bool, ins: &[Reg], d: Register) -> Result<(), IcedError> {
-        use Code::{VEX_Vpcmpeqd_ymm_ymm_ymmm256, VEX_Vpcmpgtd_ymm_ymm_ymmm256};
-        use Code::{VEX_Vpmaxud_ymm_ymm_ymmm256, VEX_Vpminud_ymm_ymm_ymmm256};
-        // There is equal, and greater of signed numbers.
-        let swaps = signed && matches!(pred, Pred::Lt | Pred::Ge);
-        let (first, second) = if swaps { (ins[1], ins[0]) } else { (ins[0], ins[1]) };
-        let a = self.read(first, SCRATCH[1])?;
-        let b = self.operand(second);
-        let is_negated = match (pred, signed) {
-            (Pred::Eq | Pred::Ne, _) => {
-                self.three(VEX_Vpcmpeqd_ymm_ymm_ymmm256, d, a, b)?;
-                pred == Pred::Ne
-            }
-            (Pred::Gt | Pred::Le, true) => {
-                self.three(VEX_Vpcmpgtd_ymm_ymm_ymmm256, d, a, b)?;
-                pred == Pred::Le
-            }
-            (Pred::Lt | Pred::Ge, true) => {
-                self.three(VEX_Vpcmpgtd_ymm_ymm_ymmm256, d, a, b)?;
-                pred == Pred::Ge
-            }
-            (Pred::Ge | Pred::Lt, false) => {
-                self.three(VEX_Vpmaxud_ymm_ymm_ymmm256, d, a, b)?;
-                self.three(VEX_Vpcmpeqd_ymm_ymm_ymmm256, d, d, Operand::Register(a))?;
-                pred == Pred::Lt
-            }
-            (Pred::Le | Pred::Gt, false) => {
-                self.three(VEX_Vpminud_ymm_ymm_ymmm256, d, a, b)?;
-                self.three(VEX_Vpcmpeqd_ymm_ymm_ymmm256, d, d, Operand::Register(a))?;
-                pred == Pred::Gt
-            }
-            (Pred::Unordered, _) => unreachable!("integers are ordered"),
-        };
-        if is_negated { self.not(d) } else { Ok(()) }
+    /// A label here.
+    fn place(&mut self, label: &mut CodeLabel) -> Result<(), IcedError> {
+        // Two labels in a row need an instruction between them.
+        self.a.nop()?;
+        self.a.set_label(label)
     }
 }
 
@@ -519,65 +350,23 @@ impl Vectors for Emit<'_, Avx2> {
             (_, Some(mask)) if inst.reads_dst() => return self.merged(inst, mask, dst),
             _ => {}
         }
+        if inst.op == Op::MovV
+            && let (Place::Slot(at), Some(a)) = (self.places[dst.0 as usize], self.physical(inst.srcs[0]))
+        {
+            return self.spill(Class::Vec, memory(Register::RSP, None, at as i32), a);
+        }
         let d = if inst.reads_dst() { self.read(dst, SCRATCH[0])? } else { self.target(dst, SCRATCH[0]) };
         self.compute(inst, d)?;
         self.written(dst, d)
     }
 
     fn mask(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
+        if inst.op == Op::MaskImm {
+            return self.constant(inst, dst);
+        }
         let d = self.target(dst, SCRATCH[0]);
-        match inst.op {
-            Op::MaskImm => return self.constant(inst, dst),
-            Op::CmpF(pred) => {
-                let wide = self.is_wide(inst);
-                let a = self.read(inst.srcs[0], SCRATCH[1])?;
-                let code =
-                    if wide { Code::VEX_Vcmppd_ymm_ymm_ymmm256_imm8 } else { Code::VEX_Vcmpps_ymm_ymm_ymmm256_imm8 };
-                let b = self.operand(inst.srcs[1]);
-                self.three_imm(code, d, a, b, float(pred))?;
-                self.spread(d, wide)?;
-            }
-            Op::CmpS(pred) | Op::CmpU(pred) => {
-                self.compare_ints(pred, matches!(inst.op, Op::CmpS(_)), &inst.srcs, d)?;
-                self.spread(d, false)?;
-            }
-            Op::Test => {
-                self.zeros(SCRATCH[2])?;
-                let a = self.operand(inst.srcs[0]);
-                self.three(Code::VEX_Vpcmpeqd_ymm_ymm_ymmm256, d, SCRATCH[2], a)?;
-                self.not(d)?;
-                self.spread(d, false)?;
-            }
-            Op::MaskNot => {
-                self.ones(SCRATCH[2])?;
-                let a = self.operand(inst.srcs[0]);
-                self.three(Code::VEX_Vpxor_ymm_ymm_ymmm256, d, SCRATCH[2], a)?;
-            }
-            Op::MaskAnd | Op::MaskOr | Op::MaskXor => {
-                let a = self.read(inst.srcs[0], SCRATCH[1])?;
-                let b = self.operand(inst.srcs[1]);
-                self.three(codes::binary(inst.op, false), d, a, b)?;
-            }
-            other => unreachable!("{other:?} gives no mask"),
-        }
+        self.compute_mask(inst, d)?;
         self.written(dst, d)
-    }
-}
-
-impl Emit<'_, Avx2> {
-    /// Makes a mask of what a comparison left.
-    fn spread(&mut self, d: Register, wide: bool) -> Result<(), IcedError> {
-        if !self.is_half(wide) {
-            return Ok(());
-        }
-        self.add(Instruction::with2(Code::VEX_Vpmovsxdq_ymm_xmmm128, d, low(d))?)
-    }
-
-    /// A label here.
-    fn place(&mut self, label: &mut CodeLabel) -> Result<(), IcedError> {
-        // Two labels in a row need an instruction between them.
-        self.a.nop()?;
-        self.a.set_label(label)
     }
 }
 
