@@ -134,7 +134,7 @@ fn check(program: &Program, calls: &[Vec<HostArray>]) -> Result<usize, String> {
         let executable = compile(program, threads)?;
         for arrays in calls {
             let sizes = sizes(program, arrays);
-            n += n_product(&executable.plan_text(&sizes).map_err(|error| error.to_string())?);
+            n += n_product(&executable.plan_text(&sizes, None).map_err(|error| error.to_string())?);
             if let Some(difference) = difference(&call(&executable, arrays, &sizes)?, &run(program, arrays), 0.0) {
                 return Err(format!("{threads} threads: {difference}\n{program}"));
             }
@@ -202,14 +202,14 @@ fn what_is_computed_for_a_product_is_stored() {
     let lowered = jit(f).lower((ones(&[64, 96]), ones(&[96, 128]), ones(&[128]))).expect("it compiles");
     let executable = lowered.executable();
     assert!(executable.fused_text().contains("read by a large product"), "{}", executable.fused_text());
-    let plan = executable.plan_text(&Sizes::new()).expect("it has a plan");
+    let plan = executable.plan_text(&Sizes::new(), None).expect("it has a plan");
     assert!(!is_native() || n_product(&plan) == 1 && plan.contains("product 64 x 128 over 96"), "{plan}");
     assert!(!is_native() || executable.asm_text().contains("through the crate `gemm`"), "{}", executable.asm_text());
     // A thin product stays a kernel, and reads what is computed for it as before.
     let lowered = jit(f).lower((ones(&[4096, 64]), ones(&[64, 8]), ones(&[8]))).expect("it compiles");
     let executable = lowered.executable();
     assert!(!executable.fused_text().contains("read by a large product"), "{}", executable.fused_text());
-    assert_eq!(n_product(&executable.plan_text(&Sizes::new()).expect("it has a plan")), 0);
+    assert_eq!(n_product(&executable.plan_text(&Sizes::new(), None).expect("it has a plan")), 0);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn the_portable_target_runs_kernels() {
     let program = Case::random(1).program(&[]);
     let options = Options { target: Target::Portable, ..Options::default() };
     let executable = Executable::compile(&program, &[], &options).expect("it compiles");
-    assert_eq!(n_product(&executable.plan_text(&Sizes::new()).expect("it has a plan")), 0);
+    assert_eq!(n_product(&executable.plan_text(&Sizes::new(), None).expect("it has a plan")), 0);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn loops_have_products_within() {
     let compiled = |threads: usize| {
         let f = jit_with(last, options(threads));
         let lowered = f.lower((w.clone(), xs.clone())).expect("it compiles");
-        let plan = lowered.executable().plan_text(&Sizes::new()).expect("it has a plan");
+        let plan = lowered.executable().plan_text(&Sizes::new(), None).expect("it has a plan");
         assert!(!is_native() || n_product(&plan) == 1, "{plan}");
         f(w.clone(), xs.clone()).to_vec::<f32>()
     };
