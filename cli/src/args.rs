@@ -28,6 +28,10 @@ const STYLES: Styles = Styles::styled()
   gavotte eval --params runs/cora/seed-0/params.safetensors --data cora.tgz
   gavotte ir --stage optimized | less              read the compiled training step
 
+Environment:
+  GAVOTTE_DATA        where Cora is looked for first
+  GAVOTTE_PERF_MAP=1  write /tmp/perf-PID.map, by which `perf report` names the kernels of the machine code
+
 Exit codes:
   0  it worked
   1  the run failed: it diverged, or the program has a bug
@@ -192,7 +196,8 @@ pub(crate) struct BenchArgs {
   optimized   the step after the passes of `gavotte opt --list`
   fused       what is computed in which kernel, and why
   kernels     the loop nests, in groups that run without a barrier within
-  plan        where each buffer is, from when to when
+  plan        where each buffer is, from when to when, the peak; what each kernel reads, writes and computes, and how near
+              it should come to what this machine can do
   asm         the machine code of every kernel, disassembled
   stablehlo   the optimized step at the data's sizes, as a module that XLA compiles
 
@@ -347,7 +352,7 @@ pub(crate) enum Stage {
     Fused,
     /// The loop nests
     Kernels,
-    /// Where each buffer is
+    /// Where each buffer is, and what each kernel costs
     Plan,
     /// The machine code
     Asm,

@@ -16,6 +16,9 @@ use serde::Serialize;
 use std::io::Write;
 use std::time::Instant;
 
+/// How many plans are timed, at most.
+const PLANS: usize = 15;
+
 #[derive(Serialize)]
 struct Report {
     peer: &'static str,
@@ -24,6 +27,8 @@ struct Report {
     steps: usize,
     trace_ms: f64,
     compile_ms: f64,
+    /// What a graph of other sizes costs before its first step.
+    plan_ms: f64,
     /// Tracing, compiling and the first run.
     first_step_s: f64,
     step_min_s: f64,
@@ -61,6 +66,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         state = bench.step(state)?;
         times.push(start.elapsed().as_secs_f64());
     }
+    let loss = bench.loss;
+    let mut plan_times = vec![];
+    for _ in 0..PLANS.min(*steps) {
+        // A plan is made when a step has filled the caches with other things.
+        state = bench.step(state)?;
+        let start = Instant::now();
+        lowered.executable().new_plan(lowered.sizes())?;
+        plan_times.push(start.elapsed().as_secs_f64());
+    }
     let Cost { flops, transcendentals, bytes_read, bytes_written } = lowered.cost_analysis().total;
     let mut report = Report {
         peer: "gavotte",
@@ -69,6 +83,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         steps: *steps,
         trace_ms: lowered.trace_time().as_secs_f64() * 1e3,
         compile_ms: lowered.executable().compile_time().as_secs_f64() * 1e3,
+        plan_ms: quantile(&plan_times, 0.5) * 1e3,
         first_step_s,
         step_min_s: quantile(&times, 0.0),
         step_median_s: quantile(&times, 0.5),
@@ -80,7 +95,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         transcendentals,
         bytes_read,
         bytes_written,
-        loss: bench.loss,
+        loss,
         profile: None,
     };
     if let Some(file) = &file {
@@ -129,6 +144,7 @@ impl Report {
         writeln!(out, "{}, {} thread{plural}, {} steps", self.data, self.threads, self.steps)?;
         writeln!(out, "  tracing      {:>10.2} ms", self.trace_ms)?;
         writeln!(out, "  compiling    {:>10.2} ms", self.compile_ms)?;
+        writeln!(out, "  planning     {:>10.3} ms, for each graph of other sizes", self.plan_ms)?;
         writeln!(out, "  first step   {:>10.2} ms, with both", self.first_step_s * 1e3)?;
         writeln!(out, "  step, min    {:>10.3} ms", self.step_min_s * 1e3)?;
         writeln!(out, "  step, median {:>10.3} ms", self.step_median_s * 1e3)?;

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::train::Prepared;
 use gavotte::random::Key;
 use gavotte_core::ir::PrintOptions;
+use gavotte_core::runtime::Machine;
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::train::Trainer;
 use std::io::Write;
@@ -33,7 +34,10 @@ fn text_of(args: &IrArgs, trainer: &Trainer, experiment: &Experiment) -> Result<
         Stage::Fused if args.why => Ok(text(gavotte::Stage::Fused)? + "\n" + &lowered.executable().why_text()),
         Stage::Fused => text(gavotte::Stage::Fused),
         Stage::Kernels => text(gavotte::Stage::Kernels),
-        Stage::Plan => text(gavotte::Stage::Plan),
+        Stage::Plan => {
+            let machine = Machine::measure(args.engine.threads())?;
+            Ok(lowered.executable().plan_text(lowered.sizes(), Some(&machine))?)
+        }
         Stage::Asm => text(gavotte::Stage::Asm),
         Stage::Stablehlo => text(gavotte::Stage::Stablehlo),
     }

@@ -27,9 +27,11 @@ use crate::transformed::{jvp_program, linearize_programs, transpose_program, vjp
 use gavotte_core::aval::{Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, parse, verify};
-use gavotte_core::kernel::{Lowered, Space, Step, Why, drop_barriers, group, lower_program, parse_kernel};
+use gavotte_core::kernel::{
+    Lowered, Space, Step, Why, choose_places, drop_barriers, group, lower_program, parse_kernel,
+};
 use gavotte_core::pass;
-use gavotte_core::pass::fuse::{Explained, fuse};
+use gavotte_core::pass::fuse::Explained;
 use std::path::Path;
 
 /// The extent of the axis that file tests of `vmap` add.
@@ -128,7 +130,7 @@ impl FileTest {
             "barriers" => return self.without_barriers(program),
             "fuse" => {
                 self.check_compiled(&program)?;
-                return Ok(Explained(&program, &fuse(&program)).to_string());
+                return Ok(Explained(&program, &choose_places(&program)).to_string());
             }
             "kernels" => {
                 self.check_compiled(&program)?;
@@ -232,7 +234,7 @@ impl FileTest {
 /// The steps of a program; every kernel is checked, and read back from its text.
 fn kernel_text(program: &Program) -> Result<String, String> {
     let mut text = String::new();
-    for step in lower_program(program, &fuse(program)).map_err(|error| error.to_string())? {
+    for step in lower_program(program, &choose_places(program)).map_err(|error| error.to_string())? {
         let shown = step.to_string();
         if let Step::Kernel(kernel, _) = step {
             let back = parse_kernel(&shown).map_err(|error| format!("{error}\n{shown}"))?;
@@ -261,7 +263,7 @@ fn merged_text(program: Program) -> Result<String, String> {
 /// The groups of a program with the names of their steps before merging, and the reasons.
 fn group_text(program: Program) -> Result<String, String> {
     let (program, behind) = drop_barriers(program);
-    let fusion = fuse(&program);
+    let fusion = choose_places(&program);
     let steps = lower_program(&program, &fusion).map_err(|error| error.to_string())?;
     let (steps, groups) = group(&program, &fusion, steps, &behind);
     let lowered = Lowered { program, fusion, steps, groups };

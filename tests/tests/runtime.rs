@@ -51,7 +51,7 @@ fn check_calls(program: &Program, arrays: &[HostArray]) -> Result<(Vec<Value>, b
     for threads in [1, 2] {
         let executable = compile(program, consts, threads)?;
         let call = |args: Vec<Value>| executable.call(args, &sizes).map_err(|error| error.to_string());
-        let plan = executable.plan_text(&sizes).map_err(|error| error.to_string())?;
+        let plan = executable.plan_text(&sizes, None).map_err(|error| error.to_string())?;
         donates |= plan.contains("in the memory of argument");
         let mut calls = vec![("kept", kept.clone()), ("kept, again", kept.clone()), ("given away", values(args))];
         for i in 0..args.len() {

@@ -56,7 +56,12 @@ fn stages_of_the_compiler_print() {
     assert!(why.starts_with(&fused) && why.contains(" -> ") && why.contains(": fused in group "), "{why}");
     let kernels = stage("kernels", "");
     assert!(kernels.contains("kernel @") && kernels.contains("group 0: "), "{kernels}");
-    assert!(stage("plan", "").lines().count() > 3);
+    let plan = stage("plan", "");
+    for part in
+        ["peak ", "the machine with ", "GFLOP/s", " flops, ", "at least ", "should reach ", "steps ", "arena at "]
+    {
+        assert!(plan.contains(part), "{part} is not in: {plan}");
+    }
 }
 
 #[test]
@@ -143,7 +148,7 @@ fn bench_measures_steps() {
     assert_eq!((&report["peer"], &report["data"]), (&"gavotte".into(), &"karate".into()));
     assert_eq!((&report["threads"], &report["steps"]), (&1.into(), &5.into()));
     let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name} is no number: {report}"));
-    for name in ["trace_ms", "compile_ms", "step_min_s", "kernels", "planned_bytes"] {
+    for name in ["trace_ms", "compile_ms", "plan_ms", "step_min_s", "kernels", "planned_bytes"] {
         assert!(number(name) > 0.0, "{name}");
     }
     assert!(number("step_min_s") <= number("step_median_s") && number("step_median_s") <= number("step_p90_s"));
@@ -214,4 +219,51 @@ fn a_profile_shows_every_kernel() {
     let report = json(run(args.chain([as_str(&file)])));
     assert_eq!(report["profile"]["rows"].as_array().map(Vec::len), Some(times.len()));
     assert!(report["profile"]["machine"]["bytes_per_s"].as_f64().is_some_and(|rate| rate > 0.0));
+}
+
+/// `perf` reads a line for each function: address, bytes, name.
+#[test]
+fn perf_is_told_the_names_of_kernels() {
+    assert!(stdout(run(["--help"])).contains("GAVOTTE_PERF_MAP=1"));
+    let is_native = gavotte::Target::native() != gavotte::Target::Portable;
+    for (value, target, is_wanted) in [("1", "avx512", true), ("0", "avx512", false), ("1", "portable", false)]
+        .into_iter()
+        .skip(if is_native { 0 } else { 2 })
+    {
+        let args = words("bench --dataset karate --threads 1 --steps 2 --json --target").chain([target]);
+        let mut command = program();
+        command.args(args).env("GAVOTTE_PERF_MAP", value).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let path = std::path::PathBuf::from(format!("/tmp/perf-{}.map", child.id()));
+        let report = json(child.wait_with_output().unwrap());
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let _ = fs::remove_file(&path);
+        assert!(report["kernels"].as_u64().is_some_and(|n| n > 0));
+        let mut functions: Vec<(u64, u64, &str)> = vec![];
+        for line in text.lines() {
+            let [start, size, name] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let number = |text: &str| u64::from_str_radix(text, 16).unwrap_or_else(|error| panic!("{line}: {error}"));
+            functions.push((number(start), number(size), name));
+        }
+        if !is_wanted {
+            assert!(functions.is_empty(), "{value} on {target}: {text}");
+            continue;
+        }
+        // Every kernel that is disassembled has its name, once.
+        let asm = stage("asm", "--target avx512");
+        let mut kernels: Vec<String> = asm
+            .lines()
+            .filter(|line| line.starts_with('@') && line.ends_with(" bytes"))
+            .filter_map(|line| Some(format!("gavotte::step::{}", line[1..].split_once(':')?.0)))
+            .collect();
+        let mut names: Vec<&str> =
+            functions.iter().map(|(.., name)| *name).filter(|name| name.contains("::step::")).collect();
+        kernels.sort();
+        names.sort();
+        assert!(kernels.len() > 10, "{asm}");
+        assert_eq!(names, kernels);
+        functions.sort();
+        assert!(functions.iter().all(|(start, size, _)| *start >= 4096 && *size > 0), "{text}");
+        assert!(functions.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "functions overlap: {text}");
+    }
 }

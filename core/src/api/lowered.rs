@@ -160,7 +160,7 @@ impl<A, O> Lowered<A, O> {
             Stage::Optimized => self.executable.program().to_text(options),
             Stage::Fused => self.executable.fused_text(),
             Stage::Kernels => self.executable.kernels_text(),
-            Stage::Plan => self.executable.plan_text(&self.sizes)?,
+            Stage::Plan => self.executable.plan_text(&self.sizes, None)?,
             Stage::Asm => self.executable.asm_text(),
             Stage::Stablehlo => self.executable.program().to_stablehlo(&self.sizes)?,
         })

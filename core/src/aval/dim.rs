@@ -104,6 +104,13 @@ impl Dim {
     /// Replaces symbols that have a size by it; others stay.
     pub fn at(&self, sizes: &Sizes) -> Dim {
         let Repr::Polynomial(terms) = &self.0 else { return self.clone() };
+        // Where all have a size it is a number, which needs no sorting of terms.
+        let known = |(monomial, factor): &(Monomial, i64)| {
+            monomial.iter().try_fold(*factor, |product, symbol| Some(product * sizes.get(symbol)? as i64))
+        };
+        if let Some(number) = terms.iter().map(known).sum() {
+            return Dim(Repr::Number(number));
+        }
         let mut sum = BTreeMap::new();
         for (monomial, coefficient) in terms.iter() {
             let mut factor = *coefficient;
@@ -117,6 +124,16 @@ impl Dim {
             *sum.entry(rest).or_insert(0) += factor;
         }
         Dim::from_terms(sum)
+    }
+
+    /// Puts a dimension in the place of each symbol that `of` has one for.
+    pub fn replace(&self, of: impl Fn(&Symbol) -> Option<Dim>) -> Dim {
+        let Repr::Polynomial(terms) = &self.0 else { return self.clone() };
+        let one = |symbol: &Symbol| of(symbol).unwrap_or_else(|| Dim::symbol(symbol.name()));
+        let term = |(monomial, factor): &(Monomial, i64)| {
+            monomial.iter().fold(Dim::from(*factor), |product, symbol| product * one(symbol))
+        };
+        terms.iter().map(term).sum()
     }
 
     /// The quotient, where this dimension is `divisor` times a polynomial that division term by term finds.
@@ -419,6 +436,18 @@ mod tests {
         assert_eq!(sizes.set(Symbol::new("n"), 6), Err(5));
         assert_eq!(dim("2*n*e+1").at(&sizes), dim("10*e+1"));
         assert_eq!(dim("n+1").at(&sizes), Dim::from(6));
+    }
+
+    #[test]
+    fn dimensions_are_put_in() {
+        let of = |symbol: &Symbol| match symbol.name() {
+            "n" => Some(dim("2*e+1")),
+            "m" => Some(Dim::from(7)),
+            _ => None,
+        };
+        assert_eq!(dim("n*n-m*e+3").replace(of), dim("4*e*e-3*e+4"));
+        assert_eq!(dim("m*m").replace(of), Dim::from(49));
+        assert_eq!(dim("5").replace(of), Dim::from(5));
     }
 
     #[test]

@@ -175,9 +175,18 @@ impl Program {
 
     /// The type of every variable, by number. Variables that are not bound have the type `bool[]`.
     pub fn avals(&self) -> Vec<Aval> {
+        self.avals_by(Aval::clone)
+    }
+
+    /// The type of every variable where symbols have these sizes.
+    pub fn avals_at(&self, sizes: &Sizes) -> Vec<Aval> {
+        self.avals_by(|aval| aval.at(sizes))
+    }
+
+    fn avals_by(&self, of: impl Fn(&Aval) -> Aval) -> Vec<Aval> {
         let mut avals = vec![Aval::scalar(crate::aval::DType::Bool); self.n_var()];
         for binder in self.binders() {
-            avals[binder.var.index()] = binder.aval.clone();
+            avals[binder.var.index()] = of(&binder.aval);
         }
         avals
     }

@@ -4,8 +4,8 @@
 //! for each of its turns. The members of all segments together are the points of a segment loop. Of an array a
 //! kernel reads what its loads name, at most the whole of it; what it writes it writes once.
 
-use crate::aval::{Aval, Sizes};
-use crate::ir::{Index, Scalar, ScalarOp};
+use crate::aval::{Aval, DType, Sizes};
+use crate::ir::{Index, ReduceOp, Scalar, ScalarOp};
 use crate::kernel::{Instr, Kernel, LoopKind};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -38,6 +38,16 @@ impl Add for Cost {
 }
 
 impl Cost {
+    /// Bytes of arrays that are read or written.
+    pub fn bytes(&self) -> u64 {
+        self.bytes_read + self.bytes_written
+    }
+
+    /// Operations on floating elements; a transcendental function counts as one.
+    pub fn ops(&self) -> u64 {
+        self.flops + self.transcendentals
+    }
+
     /// The same so many times.
     pub fn times(self, n: u64) -> Cost {
         Cost {
@@ -67,6 +77,11 @@ pub fn bytes_at(aval: &Aval, sizes: &Sizes) -> u64 {
     aval.at(sizes).volume().as_usize().unwrap_or(0) as u64 * aval.dtype.size() as u64
 }
 
+/// How many registers hold the elements that one holds of 32 bits.
+fn registers(dtype: DType) -> u64 {
+    if dtype == DType::F64 { 2 } else { 1 }
+}
+
 /// The loops that something depends on, by number.
 type Loops = BTreeSet<u32>;
 
@@ -74,17 +89,9 @@ impl Kernel {
     /// What a launch costs for these sizes of symbols.
     pub fn cost(&self, sizes: &Sizes) -> Cost {
         let mut cost = Cost::default();
-        let mut depends: Vec<Loops> = Vec::with_capacity(self.body.len());
         let mut read = vec![0u64; self.inputs.len()];
         let dtypes = self.dtypes();
-        for (i, instr) in self.body.iter().enumerate() {
-            let loops = match instr {
-                Instr::Const(_) | Instr::Size(..) => Loops::new(),
-                Instr::Load(_, index) => index.iter().flat_map(|at| loops_of(at, &depends)).collect(),
-                Instr::Position(at) => loops_of(at, &depends),
-                Instr::Op(_, ins) => ins.iter().flat_map(|s| scalar_loops(*s, &depends)).collect(),
-            };
-            let points = self.points(&loops, sizes);
+        for (i, (instr, points)) in self.body.iter().zip(self.points_of_body(sizes)).enumerate() {
             match instr {
                 Instr::Load(input, _) => read[*input as usize] += points * dtypes[i].size() as u64,
                 Instr::Op(op, ins) if ins.last().is_some_and(|s| dtypes[s.0 as usize].is_float()) => match class(*op) {
@@ -94,7 +101,6 @@ impl Kernel {
                 },
                 _ => {}
             }
-            depends.push(loops);
         }
         if let (Some(_), Some(value)) = (self.reduce, self.results.first())
             && dtypes[value.0 as usize].is_float()
@@ -110,6 +116,46 @@ impl Kernel {
         cost.bytes_read = whole.zip(read).map(|(whole, read)| whole.min(read)).sum();
         cost.bytes_written = self.outputs.iter().map(|(_, aval)| bytes_at(aval, sizes)).sum();
         cost
+    }
+
+    /// About how many instructions a launch takes, each on one element: loads, stores, and operations by their
+    /// [`cost`](ScalarOp::cost). A product that is only added is no instruction of its own. Elements of 64 bits count
+    /// twice, as a register holds half as many.
+    pub fn work(&self, sizes: &Sizes) -> u64 {
+        let is_added = |i: usize| {
+            self.reduce == Some(ReduceOp::Sum)
+                && self.results.iter().any(|result| result.0 as usize == i)
+                && matches!(self.body[i], Instr::Op(ScalarOp::Mul, _))
+        };
+        let dtypes = self.dtypes();
+        let of_body = self.body.iter().zip(self.points_of_body(sizes)).enumerate().map(|(i, (instr, points))| {
+            let each = match instr {
+                Instr::Const(_) | Instr::Size(..) => 0,
+                Instr::Load(..) | Instr::Position(_) => 1,
+                Instr::Op(..) if is_added(i) => 0,
+                Instr::Op(op, _) => u64::from(op.cost()),
+            };
+            each * points * registers(dtypes[i])
+        });
+        let points = |n: usize| self.points(&(0..n as u32).collect(), sizes);
+        let reduced = if self.reduce.is_some() { points(self.loops.len()) } else { 0 };
+        let stored = points(self.n_row());
+        let of_outputs = self.outputs.iter().map(|(_, aval)| (reduced + stored) * registers(aval.dtype));
+        of_body.sum::<u64>() + of_outputs.sum::<u64>()
+    }
+
+    /// For each instruction how many points the loops have that it depends on.
+    fn points_of_body(&self, sizes: &Sizes) -> Vec<u64> {
+        let mut depends: Vec<Loops> = Vec::with_capacity(self.body.len());
+        for instr in &self.body {
+            depends.push(match instr {
+                Instr::Const(_) | Instr::Size(..) => Loops::new(),
+                Instr::Load(_, index) => index.iter().flat_map(|at| loops_of(at, &depends)).collect(),
+                Instr::Position(at) => loops_of(at, &depends),
+                Instr::Op(_, ins) => ins.iter().flat_map(|s| scalar_loops(*s, &depends)).collect(),
+            });
+        }
+        depends.iter().map(|loops| self.points(loops, sizes)).collect()
     }
 
     /// How many points these loops have together.
@@ -162,12 +208,20 @@ mod tests {
     use crate::aval::Symbol;
     use crate::kernel::parse_kernel;
 
-    fn cost_of(text: &str, sizes: &[(&str, usize)]) -> Cost {
+    fn sizes_of(sizes: &[(&str, usize)]) -> Sizes {
         let mut all = Sizes::new();
         for (symbol, size) in sizes {
             all.set(Symbol::new(symbol), *size).expect("each symbol once");
         }
-        parse_kernel(text).unwrap_or_else(|error| panic!("{error}")).cost(&all)
+        all
+    }
+
+    fn kernel_of(text: &str) -> Kernel {
+        parse_kernel(text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn cost_of(text: &str, sizes: &[(&str, usize)]) -> Cost {
+        kernel_of(text).cost(&sizes_of(sizes))
     }
 
     #[test]
@@ -186,6 +240,12 @@ kernel @reduce_sum_0(%0: f32[n], %1: f32[n,k]) -> (%2: f32[n]) {
         // exp of 3 rows; a product and a step of the sum at each of 3 · 5 points
         let cost = Cost { flops: 2 * 3 * 5, transcendentals: 3, bytes_read: 4 * (3 + 15), bytes_written: 4 * 3 };
         assert_eq!(cost_of(text, &[("n", 3), ("k", 5)]), cost);
+        // Of a row a load, an exponential and a store; of a point a load and a multiply-add.
+        assert_eq!(kernel_of(text).work(&sizes_of(&[("n", 3), ("k", 5)])), 3 * (1 + 20 + 1) + 3 * 5 * 2);
+        assert_eq!(
+            kernel_of(&text.replace("f32", "f64")).work(&sizes_of(&[("n", 3), ("k", 5)])),
+            2 * (3 * 22 + 3 * 5 * 2)
+        );
     }
 
     #[test]

@@ -126,6 +126,8 @@ pub struct MemoryAnalysis {
     pub results: usize,
     /// What lives within the run: the arena and partial sums.
     pub temporaries: usize,
+    /// What all threads have of their own: rows at hand, tiles. What runs through the interpreter is not counted.
+    pub threads: usize,
     /// All of it together: what is held at most where no argument is given away.
     pub peak: usize,
     /// What giving arguments away saves of `peak`.
@@ -133,11 +135,12 @@ pub struct MemoryAnalysis {
 }
 
 impl MemoryAnalysis {
-    pub(super) fn new(program: &Program, plan: &Plan) -> MemoryAnalysis {
+    pub(super) fn new(program: &Program, plan: &Plan, n_thread: usize) -> MemoryAnalysis {
         let aval = |binder: &crate::ir::Binder| bytes_of(&binder.aval.at(&plan.sizes));
         let arguments = program.args.iter().map(aval).sum();
         let constants = program.consts.iter().map(aval).sum();
         let (results, temporaries) = (plan.out_bytes, plan.arena_bytes + plan.partial_bytes);
+        let threads = (plan.own.chunk + plan.own.scratch) * n_thread;
         let donations = plan.planned.iter().filter_map(|planned| {
             let Buffers::Out(result) = planned.buffer else { return None };
             Some(Donation { argument: plan.donors[result]?, result, bytes: bytes_of(&planned.aval) })
@@ -147,7 +150,8 @@ impl MemoryAnalysis {
             constants,
             results,
             temporaries,
-            peak: arguments + constants + results + temporaries,
+            threads,
+            peak: arguments + constants + results + temporaries + threads,
             donations: donations.collect(),
         }
     }
@@ -160,10 +164,11 @@ impl MemoryAnalysis {
 
 impl fmt::Display for MemoryAnalysis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MemoryAnalysis { arguments, constants, results, temporaries, peak, .. } = self;
+        let MemoryAnalysis { arguments, constants, results, temporaries, threads, peak, .. } = self;
         writeln!(
             f,
-            "arguments {arguments} bytes, constants {constants}, results {results}, temporaries {temporaries}"
+            "arguments {arguments} bytes, constants {constants}, results {results}, temporaries {temporaries}, threads \
+             {threads}"
         )?;
         writeln!(f, "peak {peak} bytes, {} less where arguments are given away", self.donated())
     }

@@ -12,8 +12,10 @@ use crate::runtime::cpu::{self, Frame, Lane};
 use crate::runtime::empty::EmptySizes;
 use crate::runtime::machine::Machine;
 use crate::runtime::nans;
-use crate::runtime::plan::{ALIGN, Buffers, Plan, Shown};
+use crate::runtime::plan::{ALIGN, Buffers, Plan};
 use crate::runtime::profile::{Profile, Recorder};
+use crate::runtime::roofline;
+use crate::runtime::shown::Shown;
 use crate::runtime::team::{Pool, locked};
 use crate::{pass, with_data};
 use std::cell::{Cell, RefCell};
@@ -190,6 +192,11 @@ impl Executable {
         Why(&self.lowered).to_string()
     }
 
+    /// For how many kernels machine code was generated: those of which this process had none of the same form.
+    pub fn n_generated(&self) -> usize {
+        self.machine.n_generated()
+    }
+
     /// What passes, fusion and lowering took.
     pub fn compile_time(&self) -> Duration {
         self.compile_time
@@ -211,8 +218,7 @@ impl Executable {
         if let Some(other) = self.other(sizes)? {
             return other.plan(&Sizes::new());
         }
-        check_facts(self.program(), sizes)?;
-        let plan = Rc::new(Plan::new(&self.lowered, (&self.machine.codes, &self.machine.steps), sizes, &|_, _| true)?);
+        let plan = Rc::new(self.new_plan(sizes)?);
         let mut plans = self.plans.borrow_mut();
         if plans.len() == MAX_PLANS {
             plans.remove(0);
@@ -221,12 +227,24 @@ impl Executable {
         Ok(plan)
     }
 
-    /// The text of the plan for these sizes: steps, buffers, lifetimes, peak.
-    pub fn plan_text(&self, sizes: &Sizes) -> Result<String, Error> {
+    /// A plan for these sizes, made anew: all that a call with other sizes asks for before it runs. Those that leave an
+    /// axis empty have a program of their own, and this is not its plan.
+    ///
+    /// # Errors
+    /// Where a fact that the program assumes does not hold, or a size is too large.
+    pub fn new_plan(&self, sizes: &Sizes) -> Result<Plan, Error> {
+        check_facts(self.program(), sizes)?;
+        Plan::new(&self.lowered, (&self.machine.codes, &self.machine.steps), sizes, &|_, _| true)
+    }
+
+    /// The text of the plan for these sizes: peak, steps with what they cost, buffers with their lives. Where a machine
+    /// is given, it says for each kernel what that needs at least, and the share of its roofline that it should reach.
+    pub fn plan_text(&self, sizes: &Sizes, machine: Option<&roofline::Machine>) -> Result<String, Error> {
         if let Some(other) = self.other(sizes)? {
-            return other.plan_text(&Sizes::new());
+            return other.plan_text(&Sizes::new(), machine);
         }
-        Ok(Shown(&*self.plan(sizes)?, &self.lowered.steps).to_string())
+        let (plan, memory) = (self.plan(sizes)?, self.memory(sizes)?);
+        Ok(Shown { plan: &plan, steps: &self.lowered.steps, memory, machine }.to_string())
     }
 
     /// What each step costs for these sizes.
@@ -236,7 +254,7 @@ impl Executable {
 
     /// The memory of a run for these sizes.
     pub fn memory(&self, sizes: &Sizes) -> Result<MemoryAnalysis, Error> {
-        Ok(MemoryAnalysis::new(&self.lowered.program, &*self.plan(sizes)?))
+        Ok(MemoryAnalysis::new(&self.lowered.program, &*self.plan(sizes)?, self.threads.get()))
     }
 
     /// Whether calls note from now on what each thread does when; results are the same. A call with sizes that leave
@@ -290,7 +308,7 @@ impl Executable {
         }
         lanes.resize_with(self.threads.get(), Lane::default);
         for lane in lanes.iter() {
-            locked(&lane.0).recorder.is_on = self.is_profiled.get();
+            locked(&lane.0).prepare(plan.own, self.is_profiled.get());
         }
         let arena_start = arena.as_mut_ptr().cast::<u8>();
         let out_starts: Vec<*mut u8> =

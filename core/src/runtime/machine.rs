@@ -4,8 +4,9 @@ use crate::aval::Sizes;
 use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gives_masked};
 use crate::error::Error;
 use crate::ir::Var;
-use crate::kernel::{Kernel, LoopKind, Lowered, Space, Step};
+use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step};
 use crate::runtime::executable::Target;
+use crate::runtime::perf_map::{self, Named};
 use crate::runtime::rows::fill;
 use std::collections::HashSet;
 
@@ -15,6 +16,8 @@ pub(super) enum StepCode {
     /// Not as machine code.
     None,
     Function(usize),
+    /// None, as the kernel is a large product for all sizes.
+    Product,
     /// Those of nested programs.
     Nested(Vec<Vec<StepCode>>),
 }
@@ -32,11 +35,38 @@ impl Machine {
     pub(super) fn new(lowered: &Lowered, target: Target) -> Result<Machine, Error> {
         let mut codes = vec![];
         let steps = target.isa().map_or(vec![], |isa| compile_steps(lowered, isa, &mut codes));
-        Ok(Machine { pages: Pages::new(codes.iter())?, codes, steps })
+        let machine = Machine { pages: Pages::new(codes.iter())?, codes, steps };
+        if perf_map::is_wanted() {
+            let mut named = vec![];
+            machine.name(lowered, &machine.steps, &mut named);
+            perf_map::write(named.into_iter())?;
+        }
+        Ok(machine)
     }
 }
 
 impl Machine {
+    /// How many functions were not known before.
+    pub(super) fn n_generated(&self) -> usize {
+        self.codes.iter().filter(|code| !code.was_known()).count()
+    }
+
+    /// Every function with a name: its program's and its kernel's.
+    fn name(&self, lowered: &Lowered, codes: &[StepCode], named: &mut Vec<Named>) {
+        for (step, code) in lowered.steps.iter().zip(codes) {
+            match (step, code) {
+                (Step::Kernel(kernel, _), StepCode::Function(i)) => {
+                    let (start, size) = self.pages.function(*i);
+                    named.push((start, size, format!("gavotte::{}::{}", lowered.program.name, kernel.name)));
+                }
+                (Step::Control(step), StepCode::Nested(codes)) => {
+                    step.nested.iter().zip(codes).for_each(|(nested, codes)| self.name(nested, codes, named));
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// The code of all steps as text.
     pub(super) fn listing(&self, lowered: &Lowered) -> String {
         let mut text = String::new();
@@ -47,9 +77,15 @@ impl Machine {
     fn list(&self, steps: &[Step], codes: &[StepCode], text: &mut String) {
         for (i, step) in steps.iter().enumerate() {
             match (step, codes.get(i)) {
+                (Step::Kernel(kernel, _), Some(StepCode::Product)) => {
+                    text.push_str(&format!("@{}: a large product, through the crate `gemm`\n\n", kernel.name));
+                }
                 (Step::Kernel(kernel, _), Some(StepCode::Function(i))) => {
                     let code = &self.codes[*i];
-                    text.push_str(&format!("@{}: {} bytes\n{}\n", kernel.name, code.bytes().len(), code.listing()));
+                    let is_product = Product::of(kernel).is_some_and(|product| product.may_be_large());
+                    let unless = if is_product { ", unless it is a large product" } else { "" };
+                    let (name, bytes) = (&kernel.name, code.n_byte());
+                    text.push_str(&format!("@{name}: {bytes} bytes{unless}\n{}\n", code.listing()));
                 }
                 (Step::Kernel(kernel, _), _) => {
                     text.push_str(&format!("@{}: no machine code: runs on the portable target\n\n", kernel.name));
@@ -83,6 +119,9 @@ fn partitions(lowered: &Lowered) -> Vec<Option<usize>> {
 fn compile_steps(lowered: &Lowered, isa: Isa, codes: &mut Vec<Code>) -> Vec<StepCode> {
     let mut masked_vars: HashSet<Var> = HashSet::new();
     let compile = |(step, partition): (&Step, Option<usize>)| match step {
+        Step::Kernel(kernel, _) if Product::of(kernel).is_some_and(|product| product.is_large_at(&Sizes::new())) => {
+            StepCode::Product
+        }
         Step::Kernel(kernel, _) => {
             let masked: Vec<bool> = kernel.inputs.iter().map(|(var, _)| masked_vars.contains(var)).collect();
             let outputs = (0..kernel.outputs.len()).filter(|k| gives_masked(kernel, *k, &masked));
@@ -130,6 +169,11 @@ impl MachineWork {
             _ => None,
         });
         MachineWork { function, turns, accumulates, offsets, sizes: code.sizes(sizes), volumes }
+    }
+
+    /// Turns of the loop that is divided; `None` where none is.
+    pub(super) fn turns(&self) -> Option<usize> {
+        self.turns
     }
 
     /// Rows that threads may share; `None` where one thread runs the whole.

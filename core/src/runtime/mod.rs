@@ -8,10 +8,13 @@ mod executable;
 mod interpreted;
 mod machine;
 mod nans;
+mod perf_map;
 mod plan;
+mod product;
 mod profile;
 mod roofline;
 mod rows;
+mod shown;
 mod team;
 
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};

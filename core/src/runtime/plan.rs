@@ -1,16 +1,16 @@
 //! The memory plan: where every stored array is, fixed before the run.
 
 use crate::aval::{Aval, Sizes};
-use crate::codegen::portable::{Mode, TileKernel};
+use crate::codegen::portable::TileKernel;
 use crate::codegen::x86::Code;
 use crate::error::Error;
-use crate::ir::{Atom, Index, Program, Scalar, Var};
-use crate::kernel::{Instr, Kernel, LoopKind, Lowered, Step};
+use crate::ir::{Atom, Index, Program, Scalar, Var, atom_aval};
+use crate::kernel::{Instr, LoopKind, Lowered, Step};
 use crate::pass::fuse::{Fusion, Place};
 use crate::runtime::control::{ControlPlan, carry_operand};
 use crate::runtime::machine::{MachineWork, StepCode};
+use crate::runtime::product::ProductWork;
 use crate::runtime::rows::GroupWork;
-use std::fmt;
 use std::ops::Range;
 
 /// Buffers begin at multiples of this many bytes.
@@ -48,6 +48,8 @@ pub(super) enum Work {
     Tiles(Box<TileKernel>),
     /// A kernel as machine code.
     Machine(Box<MachineWork>),
+    /// A kernel that is a large dense product.
+    Product(Box<ProductWork>),
     /// Nothing is to be made ready for an equation that runs through `eval`.
     Eval,
     /// A loop or a branch; its own memory begins at this byte of the arena.
@@ -56,6 +58,12 @@ pub(super) enum Work {
 
 impl Work {
     fn new(step: &Step, codes: &[Code], code: Option<&StepCode>, sizes: &Sizes) -> Result<Work, Error> {
+        // Without code for any step this is the portable target, which adds every sum in its own order.
+        if let (Step::Kernel(kernel, _), Some(_)) = (step, code)
+            && let Some(product) = ProductWork::new(kernel, sizes)
+        {
+            return Ok(Work::Product(Box::new(product)));
+        }
         Ok(match (step, code) {
             (Step::Kernel(kernel, _), Some(StepCode::Function(i))) => {
                 Work::Machine(Box::new(MachineWork::new(kernel, &codes[*i], *i, sizes)))
@@ -90,6 +98,23 @@ pub struct Plan {
     pub(super) arena_bytes: usize,
     pub(super) partial_bytes: usize,
     pub(super) out_bytes: usize,
+    /// What each thread has of its own.
+    pub(super) own: OwnBytes,
+}
+
+/// The memory that each thread has of its own, in bytes.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct OwnBytes {
+    /// Arrays of the chunk of rows at hand, unless a row is very long.
+    pub(super) chunk: usize,
+    /// Tiles.
+    pub(super) scratch: usize,
+}
+
+impl OwnBytes {
+    fn max(self, other: OwnBytes) -> OwnBytes {
+        OwnBytes { chunk: self.chunk.max(other.chunk), scratch: self.scratch.max(other.scratch) }
+    }
 }
 
 impl Plan {
@@ -101,7 +126,7 @@ impl Plan {
         may_take: &dyn Fn(usize, usize) -> bool,
     ) -> Result<Plan, Error> {
         let Lowered { program, fusion, steps, groups } = lowered;
-        let avals: Vec<Aval> = program.avals().iter().map(|aval| aval.at(sizes)).collect();
+        let avals = program.avals_at(sizes);
         let mut plan = Plan {
             sizes: sizes.clone(),
             work: steps
@@ -113,13 +138,18 @@ impl Plan {
             buffers: vec![None; avals.len()],
             planned: vec![],
             avals: vec![],
-            outs: program.out_avals().iter().map(|aval| aval.at(sizes)).collect(),
+            outs: program.outs.iter().map(|atom| atom_aval(*atom, &avals)).collect(),
             donors: vec![None; program.outs.len()],
             arena_bytes: 0,
             partial_bytes: 0,
             out_bytes: 0,
+            own: OwnBytes::default(),
         };
-        let partial = |work: &Work| if let Work::Tiles(tiles) = work { tiles.partial_bytes() } else { 0 };
+        let partial = |work: &Work| match work {
+            Work::Tiles(tiles) => tiles.partial_bytes(),
+            Work::Product(product) => product.partial_bytes(),
+            Work::Machine(_) | Work::Eval | Work::Control(..) => 0,
+        };
         plan.partial_bytes = plan.work.iter().map(partial).max().unwrap_or(0);
         let new_group = |group| GroupWork::new(group, steps, &plan.work, &avals, sizes);
         plan.groups = groups.iter().map(new_group).collect();
@@ -132,6 +162,7 @@ impl Plan {
         }
         let of_groups = plan.groups.iter().map(GroupWork::partial_bytes).max().unwrap_or(0);
         plan.partial_bytes = plan.partial_bytes.max(of_groups);
+        plan.own = plan.own_bytes();
         plan.place(program, fusion, steps, &avals);
         plan.find_donors(lowered, &avals, may_take);
         plan.avals = avals;
@@ -141,6 +172,19 @@ impl Plan {
     /// Bytes of temporary and of result memory.
     pub fn bytes(&self) -> usize {
         self.arena_bytes + self.partial_bytes + self.out_bytes
+    }
+
+    /// Threads use the same memory for every step.
+    fn own_bytes(&self) -> OwnBytes {
+        let of_work = self.work.iter().map(|work| match work {
+            Work::Tiles(tiles) => OwnBytes { scratch: tiles.scratch_bytes(), chunk: 0 },
+            Work::Control(control, _) => {
+                control.nested.iter().map(|plan| plan.own).fold(OwnBytes::default(), OwnBytes::max)
+            }
+            _ => OwnBytes::default(),
+        });
+        let of_groups = self.groups.iter().map(|group| OwnBytes { chunk: group.chunk_bytes(), scratch: 0 });
+        of_work.chain(of_groups).fold(OwnBytes::default(), OwnBytes::max)
     }
 
     fn place(&mut self, program: &Program, fusion: &Fusion, steps: &[Step], avals: &[Aval]) {
@@ -357,87 +401,4 @@ fn give(free: &mut Vec<(usize, usize)>, mut place: usize, mut bytes: usize) {
         bytes += size;
     }
     free.push((place, bytes));
-}
-
-fn describe(kernel: &TileKernel) -> String {
-    match kernel.mode() {
-        Mode::Map => "map".into(),
-        Mode::Lanes { group } => format!("reduce {group} lanes"),
-        Mode::Rows { chunks: 1 } => "reduce rows".into(),
-        Mode::Rows { chunks } => format!("reduce rows in {chunks} chunks"),
-        Mode::Segments { .. } => "reduce segments".into(),
-    }
-}
-
-/// One line for each step, those of nested programs further in.
-fn write_steps(f: &mut fmt::Formatter<'_>, plan: &Plan, steps: &[Step], indent: usize) -> fmt::Result {
-    let pad = "  ".repeat(indent);
-    for (i, (step, work)) in steps.iter().zip(&plan.work).enumerate() {
-        match (step, work) {
-            (Step::Kernel(kernel @ Kernel { name, .. }, _), Work::Tiles(tiles)) => {
-                let cost = kernel.cost(&plan.sizes);
-                writeln!(f, "{pad}{i:3} @{name}: {}, {} units of work; {cost}", describe(tiles), tiles.n_unit())?;
-            }
-            (Step::Kernel(kernel, _), Work::Machine(work)) => {
-                let cost = kernel.cost(&plan.sizes);
-                let rows = work.rows().map_or("on one thread".into(), |rows| format!("{rows} rows"));
-                writeln!(f, "{pad}{i:3} @{}: machine code, {rows}; {cost}", kernel.name)?;
-            }
-            (Step::Eval(eqn), _) => writeln!(f, "{pad}{i:3} {}: through the interpreter", eqn.prim.name())?,
-            (Step::Control(step), Work::Control(control, at)) => {
-                let bytes = control.bytes;
-                writeln!(f, "{pad}{i:3} {}: {bytes} bytes of its own, arena at {at}", step.eqn.prim.name())?;
-                for (nested, plan) in step.nested.iter().zip(&control.nested) {
-                    writeln!(f, "{pad}    @{}", nested.program.name)?;
-                    write_steps(f, plan, &nested.steps, indent + 2)?;
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The plan with its steps, for people.
-pub(super) struct Shown<'a>(pub(super) &'a Plan, pub(super) &'a [Step]);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shown(plan, steps) = self;
-        let sizes: Vec<String> = plan.sizes.iter().map(|(symbol, size)| format!("{symbol}={size}")).collect();
-        writeln!(f, "plan for {}", if sizes.is_empty() { "fixed sizes".into() } else { sizes.join(" ") })?;
-        writeln!(
-            f,
-            "  {} steps, arena {} bytes, partial sums {}, results {}",
-            steps.len(),
-            plan.arena_bytes,
-            plan.partial_bytes,
-            plan.out_bytes
-        )?;
-        writeln!(f, "steps")?;
-        write_steps(f, plan, steps, 1)?;
-        writeln!(f, "buffers")?;
-        for p in &plan.planned {
-            let place = match p.buffer {
-                Buffers::Arena(at) => format!("arena at {at}"),
-                Buffers::Out(i) => match plan.donors[i] {
-                    Some(arg) => format!("result {i}, in the memory of argument {arg} where that is given away"),
-                    None => format!("result {i}"),
-                },
-                Buffers::Arg(i) => format!("argument {i}"),
-                Buffers::Const(i) => format!("constant {i}"),
-                Buffers::Chunk(_) => "of each thread, a chunk of rows at a time".into(),
-            };
-            writeln!(
-                f,
-                "  {}: {} {} bytes, steps {}-{}, {place}",
-                p.var,
-                p.aval,
-                bytes_of(&p.aval),
-                p.life.0,
-                p.life.1
-            )?;
-        }
-        Ok(())
-    }
 }

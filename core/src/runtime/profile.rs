@@ -2,7 +2,7 @@
 
 use crate::aval::Sizes;
 use crate::ir::Program;
-use crate::kernel::{Cost, Step};
+use crate::kernel::Step;
 use crate::runtime::analysis::{CostAnalysis, StepCost, StepKind};
 use crate::runtime::roofline::Machine;
 use serde::Serialize;
@@ -163,7 +163,7 @@ impl Profile {
             let is_leaf = matches!(step.kind, StepKind::Kernel | StepKind::Interpreted);
             if is_leaf && runs > 0 {
                 let runs = runs as f64 / self.calls.len() as f64;
-                let (bytes, ops) = (bytes(&step.cost) as f64 * runs, ops(&step.cost) as f64 * runs);
+                let (bytes, ops) = (step.cost.bytes() as f64 * runs, step.cost.ops() as f64 * runs);
                 let least_s = machine.least_s(bytes, ops);
                 sums = [sums[0] + bytes, sums[1] + ops, sums[2] + least_s];
                 let location = Some(step.location.to_string());
@@ -185,15 +185,6 @@ fn flatten(program: &Program, steps: &[Step], sizes: &Sizes, all: &mut Vec<(usiz
             control.nested.iter().for_each(|nested| flatten(&nested.program, &nested.steps, sizes, all));
         }
     }
-}
-
-fn bytes(cost: &Cost) -> u64 {
-    cost.bytes_read + cost.bytes_written
-}
-
-/// A transcendental function counts as one.
-fn ops(cost: &Cost) -> u64 {
-    cost.flops + cost.transcendentals
 }
 
 fn median(mut xs: Vec<f64>) -> f64 {

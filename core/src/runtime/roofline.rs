@@ -1,6 +1,7 @@
 //! What the machine can do, measured: how fast its memory is, and how fast it computes.
 
 use crate::error::Error;
+use crate::kernel::Cost;
 use crate::runtime::team::{Pool, locked};
 use serde::Serialize;
 use std::hint::black_box;
@@ -59,6 +60,20 @@ impl Machine {
     /// What it needs at least for so many bytes and operations: the longer of both.
     pub(super) fn least_s(&self, bytes: f64, ops: f64) -> f64 {
         (bytes / self.bytes_per_s).max(ops / self.flop_per_s)
+    }
+
+    /// Whether the bytes need longer.
+    pub(super) fn is_bound_by_memory(&self, bytes: f64, ops: f64) -> bool {
+        bytes / self.bytes_per_s >= ops / self.flop_per_s
+    }
+
+    /// The share of the roofline that a kernel should reach: what it needs at least, of the time in which its memory and
+    /// its instructions are done. Not all instructions count as operations, an exponential is one operation and many
+    /// instructions, and a multiply-add is two and one.
+    pub(super) fn share(&self, cost: &Cost, work: u64) -> f64 {
+        let least = self.least_s(cost.bytes() as f64, cost.ops() as f64);
+        let expected = least.max(2.0 * work as f64 / self.flop_per_s);
+        if expected > 0.0 { least / expected } else { 1.0 }
     }
 }
 

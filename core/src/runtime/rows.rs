@@ -102,6 +102,14 @@ impl GroupWork {
             GroupWork::Each(_) | GroupWork::Serial(_) => 0,
         }
     }
+
+    /// Bytes of the arrays that each thread keeps chunk by chunk, unless one row has more members than a chunk.
+    pub(super) fn chunk_bytes(&self) -> usize {
+        match self {
+            GroupWork::Rows(rows) => rows.locals.iter().map(|local| rows.chunk_bytes(local)).sum(),
+            GroupWork::Each(_) | GroupWork::Serial(_) => 0,
+        }
+    }
 }
 
 impl RowsWork {
@@ -128,6 +136,12 @@ impl RowsWork {
                 self.locals.push(Local { var, by_member: *part == Part::Member, bytes });
             }
         }
+    }
+
+    fn chunk_bytes(&self, local: &Local) -> usize {
+        let members = self.members.map_or(0, |(_, n)| n);
+        let n = if local.by_member { CHUNK_MEMBERS.min(members) } else { CHUNK.min(self.rows) };
+        (n * local.bytes).next_multiple_of(ALIGN)
     }
 
     /// The arrays that threads keep chunk by chunk, by number.

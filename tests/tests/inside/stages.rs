@@ -7,7 +7,7 @@ use gavotte::{
 };
 use gavotte_core::ir::{PrintOptions, parse};
 use gavotte_core::kernel::Cost;
-use gavotte_core::runtime::StepKind;
+use gavotte_core::runtime::{Machine, StepKind};
 use std::cell::Cell;
 
 #[derive(Tree, Clone)]
@@ -120,7 +120,18 @@ fn a_matrix_product_costs_two_flops_for_each_triple() -> Result<(), Error> {
     assert_eq!(cost.steps.len(), 1);
     assert_eq!(lowered.compile()?.cost_analysis().total, by_hand);
     assert_contains(&cost.to_string(), &["@dot_general_0: 240 flops, 0 transcendentals, reads 200 bytes, writes 96"]);
-    assert_contains(&text(&lowered, Stage::Plan), &["; 240 flops, 0 transcendentals, reads 200 bytes, writes 96"]);
+    let cost = "; 240 flops, 0 transcendentals, reads 200 bytes, writes 96";
+    assert_contains(&text(&lowered, Stage::Plan), &[cost]);
+    // On a machine of so many bytes and operations a second: 296 bytes take longer than 240 operations.
+    let plan = |bytes_per_s: f64, flop_per_s: f64| {
+        let machine = Machine { threads: 1, bytes_per_s, flop_per_s };
+        lowered.executable().plan_text(lowered.sizes(), Some(&machine))
+    };
+    let bytes = format!("{cost}; at least 296.00 us for bytes, should reach 100%");
+    assert_contains(&plan(1e6, 1e9)?, &["the machine with 1 thread: 0.0 GB/s, 1.0 GFLOP/s", &bytes]);
+    // 50 loads, 120 multiply-adds and 24 stores take longer than as many multiply-adds as 240 operations.
+    let operations = format!("{cost}; at least 240.00 us for operations, should reach 62%");
+    assert_contains(&plan(1e9, 1e6)?, &[&operations]);
     Ok(())
 }
 
@@ -165,11 +176,13 @@ fn the_peak_is_arguments_constants_arena_and_results() -> Result<(), Error> {
     let memory = lowered.memory_analysis()?;
     let found = (memory.arguments, memory.constants, memory.results, memory.temporaries);
     assert_eq!(found, (bytes, bytes, bytes, bytes), "the product lives in the arena");
-    assert_eq!(memory.peak, 4 * bytes);
+    assert_eq!(memory.peak, 4 * bytes + memory.threads);
     assert_eq!(memory.results + memory.temporaries, lowered.executable().plan(lowered.sizes())?.bytes());
     let [donation] = &memory.donations[..] else { panic!("{memory}") };
     assert_eq!((donation.argument, donation.result, donation.bytes, memory.donated()), (0, 0, bytes, bytes));
-    assert_contains(&memory.to_string(), &["peak 65536 bytes, 16384 less where arguments are given away"]);
+    let peak = format!("peak {} bytes, 16384 less where arguments are given away", memory.peak);
+    assert_contains(&memory.to_string(), &[&peak]);
+    assert_contains(&text(&lowered, Stage::Plan), &[&peak, "steps 0-", "arena at 0"]);
     assert_eq!(lowered.compile()?.memory_analysis()?, memory);
     Ok(())
 }

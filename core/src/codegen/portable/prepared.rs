@@ -252,7 +252,8 @@ impl TileKernel {
 
     /// Bytes of scratch memory that each thread needs.
     pub fn scratch_bytes(&self) -> usize {
-        self.scratch
+        let offsets = self.tile_rows * (1 + self.rows.len() + self.lanes.max(1));
+        self.scratch + offsets * size_of::<i64>()
     }
 
     /// Whether it reads by number along an axis that has no place.

@@ -8,7 +8,7 @@ use crate::kernel::{Instr, Kernel, Loop, LoopKind};
 use smallvec::SmallVec;
 
 /// Lanes of one row, at most; what is longer is a loop over packs of lanes.
-const MAX_WIDTH: usize = 64;
+pub(super) const MAX_WIDTH: usize = 64;
 
 /// A loop of which one vector holds several turns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +43,7 @@ pub(super) enum Pattern {
 }
 
 /// The shape of a nest's code.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Layout {
     /// Lanes of a vector.
     pub(super) vector: usize,

@@ -376,6 +376,27 @@ impl Function {
         reg
     }
 
+    fn constant_of(&self, reg: Reg) -> Option<Constant> {
+        self.consts.iter().find(|(_, r)| *r == reg).map(|(constant, _)| *constant)
+    }
+
+    /// The lanes of a vector of 32 bits that is a constant.
+    pub(super) fn known_numbers(&self, reg: Reg) -> Option<[i32; LANES]> {
+        match self.constant_of(reg)? {
+            Constant::Bits(bits) => Some([bits as i32; LANES]),
+            Constant::Table(at) => Some(self.tables[at]),
+            Constant::Wide(_) | Constant::Mask(_) => None,
+        }
+    }
+
+    /// The lanes of a mask that is a constant.
+    pub(super) fn known_mask(&self, reg: Reg) -> Option<u16> {
+        match self.constant_of(reg)? {
+            Constant::Mask(lanes) => Some(lanes),
+            Constant::Bits(_) | Constant::Wide(_) | Constant::Table(_) => None,
+        }
+    }
+
     pub(super) fn float(&mut self, x: f32) -> Reg {
         self.bits(x.to_bits())
     }

@@ -5,11 +5,15 @@
 //! that threads share a kernel, and kernels over the same rows can take turns. It reads and writes nothing outside its
 //! arrays: the last vector of a row is masked, and computed positions are checked.
 //!
+//! Kernels of one canonical form (`canonical`) share a function, which a process makes once (`cache`).
+//!
 //! Operations without vector code are called (`call`). Elementwise results have the bits of the portable target. Sums are
 //! added in another order, and a product that only a sum reads is not rounded before it is added.
 
 mod allocate;
+mod cache;
 mod call;
+mod canonical;
 mod compact;
 mod emit;
 mod layout;
@@ -22,10 +26,13 @@ mod tests;
 
 pub use pages::Pages;
 
-use crate::aval::{DType, Dim, Sizes};
+use crate::aval::{DType, Dim, Literal, Sizes};
 use crate::ir::{Scalar, Unsupported};
 use crate::kernel::{Instr, Kernel, LoopKind};
+use cache::{Key, Shared};
+use canonical::Canonical;
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
+use std::sync::Arc;
 
 /// Entries of a function's table of arguments: the range it runs; the position and the extent that a failed check leaves;
 /// the address of what it calls; then inputs, outputs, and sizes.
@@ -42,7 +49,7 @@ pub const CALL: usize = 4;
 pub const ARGS: usize = 5;
 
 /// An instruction set that functions are written for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Isa {
     /// AVX2 and FMA: registers of 256 bits.
     Avx2,
@@ -103,25 +110,31 @@ pub fn gives_masked(kernel: &Kernel, output: usize, masked: &[bool]) -> bool {
     kernel.reduce.is_none() && asks(kernel, kernel.results[output], masked)
 }
 
-/// The machine code of a kernel.
+/// The machine code of a kernel: a function that kernels of one canonical form share, and what it works on.
 #[derive(Debug)]
 pub struct Code {
-    bytes: Vec<u8>,
-    /// Where the instructions begin; the constants stand before them.
-    entry: usize,
+    function: Arc<Shared>,
+    /// What the function's pool holds where the canonical kernel has stand-ins, by their numbers.
+    constants: Vec<Literal>,
     /// The sizes behind inputs and outputs in the table of arguments.
     dims: Vec<Dim>,
     /// The loop of which a call runs a range.
     pub partition: Option<usize>,
+    was_known: bool,
 }
 
 impl Code {
-    /// Compiles a kernel that runs ranges of loop `partition`. A range of a loop that is combined is added to what the
-    /// output holds. `masked` says of which inputs many elements are 0, as [`gives_masked`] tells.
+    /// Compiles a kernel that runs ranges of loop `partition`, unless this process has compiled one of the same canonical
+    /// form before. A range of a loop that is combined is added to what the output holds. `masked` says of which inputs
+    /// many elements are 0, as [`gives_masked`] tells.
     pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool], isa: Isa) -> Result<Code, Unsupported> {
-        let (function, signature) = nest::build(kernel, partition, masked, isa.lanes(kernel))?;
-        let (bytes, entry) = emit::emit(&function, isa).map_err(|error| Unsupported(error.to_string()))?;
-        Ok(Code { bytes, entry, dims: signature.dims, partition })
+        let lanes = isa.lanes(kernel);
+        let canonical = Canonical::new(kernel, partition, lanes)?;
+        let key = Key::new(&canonical.kernel, partition, masked, isa);
+        let make = || Shared::new(&canonical, partition, masked, isa);
+        let (function, was_known) = cache::find_or_make(key, make)?;
+        let dims = function.dims.iter().map(|dim| canonical.original(dim)).collect();
+        Ok(Code { function, constants: canonical.constants, dims, partition, was_known })
     }
 
     /// The loop that a kernel is divided by where nothing else is said: its first row loop.
@@ -129,14 +142,36 @@ impl Code {
         kernel.loops.first().filter(|l| l.kind == LoopKind::Row).map(|_| 0)
     }
 
-    /// The machine code, its constants first.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Whether its function had been generated before.
+    pub fn was_known(&self) -> bool {
+        self.was_known
+    }
+
+    /// How many bytes it has.
+    pub fn n_byte(&self) -> usize {
+        self.function.bytes.len()
+    }
+
+    /// Where the instructions begin; the constants stand before them.
+    fn entry(&self) -> usize {
+        self.function.entry
+    }
+
+    /// Writes the machine code behind other bytes.
+    fn write(&self, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        bytes.extend_from_slice(&self.function.bytes);
+        for (i, at) in &self.function.open {
+            let (literal, at) = (self.constants[*i], start + at);
+            let size = literal.dtype().size();
+            bytes[at..at + size].copy_from_slice(&literal.bits().to_le_bytes()[..size]);
+        }
     }
 
     /// The machine code as text, one instruction a line.
     pub fn listing(&self) -> String {
-        let mut decoder = Decoder::with_ip(64, &self.bytes[self.entry..], self.entry as u64, DecoderOptions::NONE);
+        let Shared { bytes, entry, .. } = &*self.function;
+        let mut decoder = Decoder::with_ip(64, &bytes[*entry..], *entry as u64, DecoderOptions::NONE);
         let mut formatter = IntelFormatter::new();
         let mut text = String::new();
         while decoder.can_decode() {

@@ -11,18 +11,20 @@ pub(super) const ALIGN: usize = 64;
 #[derive(Debug)]
 pub struct Pages {
     map: Option<Mmap>,
-    starts: Vec<usize>,
+    /// Where the instructions of each function begin, and how many bytes they are.
+    functions: Vec<(usize, usize)>,
 }
 
 impl Pages {
     /// Copies functions side by side.
     pub fn new<'a>(codes: impl Iterator<Item = &'a Code>) -> Result<Pages, Error> {
         let mut bytes: Vec<u8> = vec![];
-        let mut starts = vec![];
+        let mut functions = vec![];
         for code in codes {
             bytes.resize(bytes.len().next_multiple_of(ALIGN), 0xcc);
-            starts.push(bytes.len() + code.entry);
-            bytes.extend_from_slice(&code.bytes);
+            let entry = bytes.len() + code.entry();
+            code.write(&mut bytes);
+            functions.push((entry, bytes.len() - entry));
         }
         let failed = |error| Error::Device(format!("no memory for machine code: {error}; try `--target portable`"));
         let map = if bytes.is_empty() {
@@ -32,7 +34,13 @@ impl Pages {
             map.copy_from_slice(&bytes);
             Some(map.make_exec().map_err(failed)?)
         };
-        Ok(Pages { map, starts })
+        Ok(Pages { map, functions })
+    }
+
+    /// The address of the first instruction of function `i`, and how many bytes of them there are.
+    pub fn function(&self, i: usize) -> (usize, usize) {
+        let (start, size) = self.functions[i];
+        (self.map.as_ref().map_or(0, |map| map.as_ptr().addr()) + start, size)
     }
 
     /// Calls function `i` with its table of arguments, whose entry [`CALL`] is set here; whether all its checks held.
@@ -44,7 +52,7 @@ impl Pages {
         let Some(map) = &self.map else { return true };
         #[cfg(target_arch = "x86_64")]
         {
-            let start = map.as_ptr().wrapping_add(self.starts[i]);
+            let start = map.as_ptr().wrapping_add(self.functions[i].0);
             // SAFETY: a function that `emit` wrote begins there, and it keeps the System V calling convention.
             let function: extern "sysv64" fn(*mut u64) -> u64 = unsafe { std::mem::transmute(start) };
             args[super::CALL] = super::call::apply as *const () as u64;

@@ -7,8 +7,8 @@
 use super::late::waits;
 use super::reach::{Pairing, reach, sorted_pairings};
 use crate::aval::{Aval, Dim, volume};
-use crate::ir::{Program, Var};
-use crate::kernel::{LoopKind, Members, Part, Step};
+use crate::ir::{Index, Program, Var};
+use crate::kernel::{Instr, Kernel, LoopKind, Members, Part, Product, Step};
 use crate::pass::fuse::Fusion;
 
 /// Kernels of no more points are run by one thread.
@@ -38,6 +38,8 @@ pub(super) enum Split {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Class {
     Alone,
+    /// A large product: a library goes through its rows as it likes.
+    Product,
     Small,
     Large,
 }
@@ -47,6 +49,9 @@ type Axis = (Dim, Option<u32>);
 
 fn class_of(step: &Step, axis: &Option<Axis>) -> Class {
     let Step::Kernel(kernel, _) = step else { return Class::Alone };
+    if Product::of(kernel).is_some_and(|product| product.may_be_large()) {
+        return Class::Product;
+    }
     let points = volume(&kernel.loops.iter().map(|l| l.extent.clone()).collect::<Vec<_>>());
     match points.as_number() {
         Some(n) if n <= SMALL => Class::Small,
@@ -66,16 +71,32 @@ fn axis_of(step: &Step) -> Option<Axis> {
     let first = kernel.loops.first().filter(|_| n_row > 0).map(|l| &l.extent);
     let reduced = kernel.loops.get(n_row).filter(|l| l.kind == LoopKind::Reduce).map(|l| &l.extent);
     let results = volume(&kernel.loops[..n_row].iter().map(|l| l.extent.clone()).collect::<Vec<_>>());
-    // Of a long reduction to few elements the reduction is split: rows are fewer, and read what other rows make.
+    // Of a long reduction to few elements the reduction is split: rows are fewer, and read what other rows make. Unless it
+    // goes along its own rows, and these are enough.
     let rows = first.map_or(Some(0), Dim::as_number);
+    let is_split = |rows: i64| rows < MIN_ROWS || !goes_along_rows(kernel);
     match (reduced, rows) {
         (Some(reduced), Some(rows))
-            if is_large(reduced, MIN_ROWS.max(rows + 1)) && results.as_number().is_some_and(|n| n <= MAX_PARTIAL) =>
+            if is_large(reduced, MIN_ROWS.max(rows + 1))
+                && results.as_number().is_some_and(|n| n <= MAX_PARTIAL)
+                && is_split(rows) =>
         {
             Some((reduced.clone(), Some(n_row as u32)))
         }
         _ => first.filter(|extent| is_large(extent, MIN_ROWS)).map(|extent| (extent.clone(), None)),
     }
+}
+
+/// Whether a reduction goes along the rows of an array: the first loop is its first axis.
+fn goes_along_rows(kernel: &Kernel) -> bool {
+    let reduced = kernel.n_row() as u32;
+    let mentions = |index: &Index| matches!(index, Index::Affine { terms, .. } if terms.iter().any(|t| t.0 == reduced));
+    kernel.body.iter().any(|instr| match instr {
+        Instr::Load(_, index) => {
+            index.split_first().is_some_and(|(row, rest)| row.is_loop(0) && rest.iter().any(mentions))
+        }
+        _ => false,
+    })
 }
 
 /// The groups of a program's steps.
@@ -110,6 +131,7 @@ pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step], behin
     for step in 0..steps.len() {
         match scheduler.classes[step] {
             Class::Alone => scheduler.place_alone(step),
+            Class::Product => scheduler.place_product(step),
             _ if scheduler.reads[step].is_empty() => {}
             Class::Large => scheduler.place(step),
             Class::Small => scheduler.follow(step),
@@ -183,6 +205,7 @@ impl Scheduler<'_> {
         match self.classes[step] {
             _ if self.at[step].is_some() => {}
             Class::Small => self.place_small(step),
+            Class::Product => self.place_product(step),
             Class::Large | Class::Alone => self.place_before(step, self.groups.len()),
         }
     }
@@ -204,6 +227,13 @@ impl Scheduler<'_> {
         }
     }
 
+    /// Places a large product behind all that is there, as the program has it.
+    fn place_product(&mut self, step: usize) {
+        self.place_waiting(step);
+        let at = self.groups.len();
+        self.insert(at, Open { split: Split::Alone, steps: vec![(step, Part::Row)] });
+    }
+
     /// Places a small kernel beside the rows that it reads, where it can be there: it is little work, and whoever reads
     /// it may be there too.
     fn follow(&mut self, step: usize) {
@@ -219,6 +249,10 @@ impl Scheduler<'_> {
     /// Places a small kernel that somebody needs now.
     fn place_small(&mut self, step: usize) {
         self.place_waiting(step);
+        self.follow(step);
+        if self.at[step].is_some() {
+            return;
+        }
         let earliest = self.earliest(step, |split| *split == Split::Serial);
         match (earliest..self.groups.len()).find(|at| self.groups[*at].split == Split::Serial) {
             Some(at) => {

@@ -94,15 +94,24 @@ struct Emit<'a, I> {
     isa: PhantomData<I>,
 }
 
-/// The bytes of a function, and where its instructions begin: the pool of constants stands before them.
-pub(super) fn emit(f: &Function, isa: Isa) -> Result<(Vec<u8>, usize), IcedError> {
+/// The bytes of a function.
+pub(super) struct Emitted {
+    pub(super) bytes: Vec<u8>,
+    /// Where its instructions begin: the pool of constants stands before them.
+    pub(super) entry: usize,
+    /// The constants of the pool, and at which byte of all each is.
+    pub(super) constants: Vec<(Vec<u8>, usize)>,
+}
+
+/// Writes a function.
+pub(super) fn emit(f: &Function, isa: Isa) -> Result<Emitted, IcedError> {
     match isa {
         Isa::Avx2 => emit_for::<avx2::Avx2>(f),
         Isa::Avx512 => emit_for::<avx512::Avx512>(f),
     }
 }
 
-fn emit_for<'a, I>(f: &'a Function) -> Result<(Vec<u8>, usize), IcedError>
+fn emit_for<'a, I>(f: &'a Function) -> Result<Emitted, IcedError>
 where
     Emit<'a, I>: Vectors,
 {
@@ -131,7 +140,8 @@ where
     bytes.resize(bytes.len().next_multiple_of(ALIGN), 0xcc);
     let entry = bytes.len();
     bytes.extend(e.a.assemble(entry as u64)?);
-    Ok((bytes, entry))
+    let constants = e.consts.into_iter().map(|(bytes, at)| (bytes, at as usize)).collect();
+    Ok(Emitted { bytes, entry, constants })
 }
 
 fn memory(base: Register, index: Option<(Register, u32)>, disp: i32) -> MemoryOperand {

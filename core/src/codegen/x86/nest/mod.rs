@@ -5,18 +5,22 @@
 
 mod address;
 mod analyse;
+mod known;
 mod loads;
 mod loops;
 mod results;
 mod stage;
 mod values;
 
+pub(super) use stage::MAX_STAGED;
+
 use super::ARGS;
 use super::layout::{Layout, Place, choose};
 use super::lir::{Class, Function, Label, Op, Reg};
 use crate::aval::{DType, Dim};
-use crate::ir::{Scalar, Unsupported};
+use crate::ir::{Scalar, ScalarOp, Unsupported};
 use crate::kernel::Kernel;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 
 /// What the table of arguments holds behind the first entries: inputs, outputs, then these sizes.
@@ -53,6 +57,8 @@ pub(super) struct Access {
 #[derive(Clone, Default)]
 pub(super) struct Scope {
     vecs: HashMap<(u32, usize), Reg>,
+    /// What operations on these registers gave, with the type of the operands.
+    ops: HashMap<(ScalarOp, DType, SmallVec<[Reg; 4]>), Reg>,
     ints: HashMap<u32, Reg>,
     sums: HashMap<Sum, Reg>,
     /// Small rows that several vectors take their lanes from, by load, first element and how far the last one lies behind.

@@ -6,7 +6,7 @@ use super::{Nest, Scope};
 use crate::ir::Unsupported;
 
 /// Copies of a small operand that many turns read in another order: at most so many vectors.
-const MAX_STAGED: usize = 256;
+pub(in crate::codegen::x86) const MAX_STAGED: usize = 256;
 
 impl Nest<'_> {
     /// Operands that no outer loop changes, and that would be gathered in each turn, are copied once into the function's

@@ -1,0 +1,74 @@
+//! The plan's peak is what is really allocated. This file has one test, as all tests of a file share its allocator.
+
+use gavotte::random::Key;
+use gavotte::{Args, Array, Error, Jit, Options, Target, Tree, jit_with, scan};
+use gavotte_core::device::HostArray;
+use gavotte_core::ir::Value;
+use gavotte_gat::data::{PlantedSpec, Split, planted};
+use gavotte_gat::experiment::Experiment;
+use gavotte_gat::model::GatConfig;
+use gavotte_gat::train::{TrainConfig, Trainer};
+use peak_alloc::PeakAlloc;
+use std::num::NonZeroUsize;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// Arrays that nobody else holds.
+fn copied<T: Tree>(tree: &T) -> T {
+    tree.map(|leaf| {
+        let array = leaf.to_host().expect("it is computed");
+        Value::from(HostArray::clone(&array)).declare(leaf.declared_aval().shape)
+    })
+}
+
+/// Compares what is allocated at most with what the plan says: in a first call, whose arguments are kept, and in another
+/// one, to which they are given away.
+fn check<A: Args, O: Tree>(what: &str, f: &Jit<'_, A, O>, args: &A) -> Result<(), Error> {
+    let compiled = f.lower(copied(args))?.compile()?;
+    let memory = compiled.memory_analysis()?;
+    let held = ALLOCATOR.current_usage();
+    for (is_kept, planned) in [(true, memory.peak), (false, memory.peak - memory.donated())] {
+        let given = copied(args);
+        let kept = is_kept.then(|| given.map(Value::clone));
+        ALLOCATOR.reset_peak_usage();
+        compiled.try_call(given)?;
+        drop(kept);
+        let allocated = memory.constants + ALLOCATOR.peak_usage() - held;
+        let ratio = allocated as f64 / planned as f64;
+        assert!((0.95..1.05).contains(&ratio), "{what}, kept {is_kept}: {allocated} bytes allocated\n{memory}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_peak_is_what_is_allocated() -> Result<(), Error> {
+    let dataset = planted(&mut Key::new(0).rng(), &PlantedSpec::cora()).unwrap_or_else(|error| panic!("{error}"));
+    let (train, rest): (Vec<i32>, Vec<i32>) = (0..dataset.n_node() as i32).partition(|node| node % 20 == 0);
+    let (val, test) = rest.into_iter().partition(|node| node % 4 == 1);
+    let config = GatConfig::new(7);
+    let experiment = Experiment::new(&dataset, &Split { train, val, test }, &config);
+    let experiment = experiment.unwrap_or_else(|error| panic!("{error}"));
+    for target in [Target::Portable, Target::native()] {
+        for threads in [1, 2] {
+            let threads = NonZeroUsize::new(threads).expect("it is not zero");
+            let options = Options { target, threads, ..Options::default() };
+            let what = |what: &str| format!("{what} on {target:?}, {threads} threads");
+
+            let trainer = Trainer::with_options(config, TrainConfig::default(), options.clone());
+            let trainer = trainer.unwrap_or_else(|error| panic!("{error}"));
+            let params = trainer.init(Key::new(1), &experiment).unwrap_or_else(|error| panic!("{error}"));
+            let state = (trainer.optimizer.init_fun)(params);
+            check(&what("a step"), &trainer.step, &(Array::scalar(0), state, experiment.inputs.clone(), Key::new(2)))?;
+
+            // The carry is in two places by turns.
+            let turns = |x: Array, xs: Array| {
+                let turn = |x: Array, y: Array| (x.transpose() * y, x.sum(1));
+                scan(turn, x, xs)
+            };
+            let numbers = |shape: &[usize]| Array::new(shape, vec![0.5f32; shape.iter().product()]);
+            check(&what("a loop"), &jit_with(turns, options), &(numbers(&[700, 700]), numbers(&[20, 700])))?;
+        }
+    }
+    Ok(())
+}
