@@ -60,7 +60,7 @@ impl Target {
         let Some(isa) = self.isa().filter(|isa| !isa.is_available()) else { return Ok(()) };
         let needs = match isa {
             Isa::Avx2 => "AVX2, FMA and POPCNT",
-            Isa::Avx512 => "AVX-512 (F, BW, DQ, VL) and BMI2",
+            Isa::Avx512 => "AVX-512 (F, BW, DQ, VL) and POPCNT",
         };
         let other = Isa::ALL.into_iter().find(|isa| isa.is_available()).map_or("portable", Isa::name);
         Err(Error::Unsupported(format!(

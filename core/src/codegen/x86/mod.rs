@@ -80,7 +80,7 @@ impl Isa {
             match self {
                 Isa::Avx2 => has!("avx2") && has!("fma") && has!("popcnt"),
                 Isa::Avx512 => {
-                    has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("bmi2")
+                    has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("popcnt")
                 }
             }
         }

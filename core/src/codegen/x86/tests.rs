@@ -235,11 +235,13 @@ fn floats() -> Vec<f32> {
     all.chain(middle).chain(small).chain(ends).collect()
 }
 
-/// Functions by name, with their exact values, how far they may be off in units in the last place, and whether the
-/// portable target has the same formula.
+/// A function's exact value, how far results may be off in units in the last place, and whether the portable target has
+/// the same formula.
+type Exact = (ScalarOp, fn(f64) -> f64, f64, bool);
+
 #[test]
 fn functions_stay_within_their_ulp() {
-    let functions: [(ScalarOp, fn(f64) -> f64, f64, bool); 7] = [
+    let functions: [Exact; 7] = [
         (ScalarOp::Exp, f64::exp, 1.0, true),
         (ScalarOp::Expm1, f64::exp_m1, 2.0, true),
         (ScalarOp::Logistic, |x| 1.0 / (1.0 + (-x).exp()), 2.5, true),

@@ -149,7 +149,8 @@ impl Emit<'_, Avx2> {
         })
     }
 
-    /// Puts the result of an instruction into `d`, which is no operand's register; a mask that merges is not looked at.
+    /// Puts the result of an instruction into `d`, which is no operand's register but of one that the machine has; a mask
+    /// that merges is not looked at.
     fn compute(&mut self, inst: &Inst, d: Register) -> Result<(), IcedError> {
         let wide = self.is_wide(inst);
         match inst.op {

@@ -10,7 +10,7 @@ use super::super::lir::{Class, Inst, LANES, Mem, Op, Pred, Reg};
 use super::{Emit, INT_SCRATCH, Vectors, float, low_half, memory};
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, OpKind, Register};
 
-/// The instruction set: F, BW, DQ, VL and BMI2.
+/// The instruction set: F, BW, DQ and VL.
 pub(super) struct Avx512;
 
 const VEC_SCRATCH: [Register; 3] = [Register::ZMM29, Register::ZMM30, Register::ZMM31];

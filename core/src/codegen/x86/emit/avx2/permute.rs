@@ -111,9 +111,9 @@ fn double(numbers: [usize; LANES], half: bool) -> Option<(Code, i32, bool)> {
     if half {
         return shuffle(numbers, 4).map(|imm| (Code::VEX_Vshufps_ymm_ymm_ymmm256_imm8, imm, false));
     }
-    let is_block = |n: &[usize]| n[0] % 4 == 0 && (1..4).all(|i| n[i] == n[0] + i);
+    let is_block = |n: &[usize]| n[0].is_multiple_of(4) && (1..4).all(|i| n[i] == n[0] + i);
     if is_block(&numbers[..4]) && is_block(&numbers[4..]) {
-        let imm = numbers[0] / 4 + (numbers[4] / 4 << 4);
+        let imm = numbers[0] / 4 + numbers[4] / 4 * 16;
         return Some((Code::VEX_Vperm2f128_ymm_ymm_ymmm256_imm8, imm as i32, false));
     }
     let swapped = [0, 1, 4, 5, 2, 3, 6, 7].map(|i| numbers[i]);
