@@ -181,18 +181,30 @@ fn bernoulli_is_true_where_uniform_is_less() {
 
 #[test]
 fn pairs_take_both_words_of_each_block() {
-    let (rows, columns, p) = (3, 8, 0.4f32);
+    let (rows, columns, p) = (3, 70, 0.4f32);
     let found = Key::new(9).bernoulli_pairs(p, [rows, columns]).to_vec::<bool>();
     for (i, found) in found.into_iter().enumerate() {
         let (row, column) = (i / columns, i % columns);
         // Folding in gives both words at a counter.
-        let block = words(Key::new(9).fold_in((row * columns / 2 + column % (columns / 2)) as u32));
-        let uniform = (block[column / (columns / 2)] >> 9) as f32 / (1 << 23) as f32;
+        let block = words(Key::new(9).fold_in((row * columns + column / 32 * 16 + column % 16) as u32));
+        let uniform = (block[column / 16 % 2] >> 9) as f32 / (1 << 23) as f32;
         assert_eq!(found, uniform < p, "row {row}, column {column}");
     }
-    let odd = |key: Key| key.bernoulli_pairs(p, [5, 7]).to_vec::<bool>();
-    assert_eq!(odd(Key::new(9)), Key::new(9).bernoulli(p, [5, 7]).to_vec::<bool>());
+    let one = Key::new(9).bernoulli_pairs(1.0, Vec::<usize>::new());
+    assert!(one.item::<bool>());
     assert!(Key::new(9).bernoulli_pairs(p, [3, 0]).to_vec::<bool>().is_empty());
+}
+
+#[test]
+fn pairs_are_the_same_whether_sizes_are_symbols_or_numbers() {
+    let draw = |x: Array, key: Array| Key::from_array(key).bernoulli_pairs(0.6, x.shape().clone());
+    for shape in [vec![4, 36], vec![50], vec![2, 3, 8]] {
+        let x = gavotte::zeros(shape.clone(), DType::F32);
+        let key = || Key::new(2).into_array();
+        let symbols: Vec<Dim> = ["a", "b", "c"][..shape.len()].iter().map(|name| Dim::symbol(name)).collect();
+        let found = gavotte::jit(draw)(x.clone().declare(symbols), key()).to_vec::<bool>();
+        assert_eq!(found, draw(x, key()).to_vec::<bool>(), "{shape:?}");
+    }
 }
 
 #[test]

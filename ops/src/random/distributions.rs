@@ -101,26 +101,20 @@ impl Key {
         are_less(self.bits(shape), p)
     }
 
-    /// `true` with probability `p`, for about half the work of [`bernoulli`](Self::bernoulli) and with other results.
+    /// `true` with probability `p`, for about half the work of [`bernoulli`](Self::bernoulli) where the last axis is long,
+    /// and with other results.
     ///
-    /// Along a last axis of even length the first half takes the first words of the generator's blocks, and the second
-    /// half their second words. Any other shape is as for `bernoulli`.
+    /// Both words of the generator's blocks are used: along the last axis 16 elements take the first words of 16 blocks,
+    /// and the next 16 elements their second words. An element depends on the key and its position alone.
     #[track_caller]
     pub fn bernoulli_pairs(self, p: f32, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
         let shape = to_shape(shape);
-        let Some(half) = shape.last().and_then(Dim::as_number).filter(|n| n % 2 == 0 && *n > 0).map(|n| n / 2) else {
-            return self.bernoulli(p, shape);
-        };
-        let last = shape.len() - 1;
+        let Some(last) = shape.len().checked_sub(1) else { return self.bernoulli(p, shape) };
         let column = iota(&shape, last, DType::U32);
-        let is_second = column.ge(half as u32);
-        let column = where_(&is_second, &column - half as u32, &column);
-        let mut halves = shape.clone();
-        halves[last] = half.into();
-        let position = |axis| if axis == last { column.clone() } else { iota(&shape, axis, DType::U32) };
-        let block = numbered(&halves, position);
-        let [first, second] = self.blocks(&Array::scalar(0u32), &block);
-        are_less(where_(&is_second, second, first), p)
+        let pair = ((&column >> 5) << 4) | (&column & 15);
+        let position = |axis| if axis == last { pair.clone() } else { iota(&shape, axis, DType::U32) };
+        let [first, second] = self.blocks(&Array::scalar(0u32), &numbered(&shape, position));
+        are_less(where_(&(column & 16).ne(0), second, first), p)
     }
 
     /// Uniform in `low..high`, `i32`; all `low` where that range is empty.

@@ -37,6 +37,12 @@ impl Nest<'_> {
             ScalarOp::Add => numbers(i32::wrapping_add),
             ScalarOp::Sub => numbers(i32::wrapping_sub),
             ScalarOp::Mul => numbers(i32::wrapping_mul),
+            ScalarOp::And => numbers(|a, b| a & b),
+            ScalarOp::Or => numbers(|a, b| a | b),
+            ScalarOp::Xor => numbers(|a, b| a ^ b),
+            // A shift by 32 or more leaves nothing.
+            ScalarOp::Shl => numbers(|a, b| (a as u32).checked_shl(b as u32).unwrap_or(0) as i32),
+            ScalarOp::Shr => numbers(|a, b| (a as u32).checked_shr(b as u32).unwrap_or(0) as i32),
             ScalarOp::Lt => Known::Mask(std::array::from_fn(less)),
             ScalarOp::Ge => Known::Mask(std::array::from_fn(|i| !less(i))),
             ScalarOp::Gt => Known::Mask(std::array::from_fn(greater)),
