@@ -1,5 +1,6 @@
 //! What a training step costs for each edge, from 100 thousand edges to 10 million, and how much of its growth is that
 //! of memory: beside the step stand plain loops over the same graph that do nothing but read and write as its kernels do.
+//! One thread, and where the system tells it the time on the processor, so that other programs disturb little.
 //!
 //! ```sh
 //! cargo bench -p gavotte-tests --bench edges
@@ -8,7 +9,6 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
-use gavotte::Options;
 use gavotte::random::Key;
 use gavotte_core::aval::{Dim, Sizes};
 use gavotte_core::ir::{Index, Var};
@@ -18,28 +18,24 @@ use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
 use gavotte_gat::train::{TrainConfig, Trainer};
 use std::hint::black_box;
-use std::num::NonZeroUsize;
-use std::ops::Range;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 const EDGES: [usize; 3] = [100_000, 1_000_000, 10_000_000];
 const EDGES_PER_NODE: usize = 10;
 const FEATURES: usize = 64;
 const CLASSES: usize = 16;
-const THREADS: usize = 2;
 /// Rows that are read at computed places are of so many floats, about: one cache line or two, or a few.
 const NARROW: usize = 8;
 const WIDE: usize = 64;
-/// At least so many steps and so many seconds; the fastest counts.
-const STEPS: usize = 5;
-const SECONDS: f64 = 3.0;
+/// Each figure is the mean of at least so many rounds, and of so many seconds.
+const ROUNDS: usize = 5;
+const SECONDS: f64 = 2.0;
 
 fn main() {
     let asked: Vec<usize> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
     let edges = if asked.is_empty() { EDGES.to_vec() } else { asked };
-    println!(
-        "graph attention network, {FEATURES} features, {CLASSES} classes, {THREADS} threads; ns and bytes per edge"
-    );
+    println!("graph attention network, {FEATURES} features, {CLASSES} classes, one thread; ns and bytes per edge");
     println!(
         "{:>9} {:>9} {:>11} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10}",
         "edges", "step, ms", "step, ns", "plan, B", "wide, ns", "narrow", "GB/s", "moves, ns", "step/moves"
@@ -55,12 +51,12 @@ fn row(n_edge: usize) {
     let (moved, step_s, planned) = step(&dataset);
     let paths = Paths::new(&dataset);
     let e = dataset.n_edge() as f64;
-    let wide_s = best(|| paths.gather::<WIDE>(&paths.receivers, &paths.senders));
-    let narrow_s = best(|| paths.gather::<NARROW>(&paths.by_sender, &paths.order));
+    let wide_s = mean(|| paths.gather::<WIDE>(&paths.receivers, &paths.senders));
+    let narrow_s = mean(|| paths.gather::<NARROW>(&paths.by_sender, &paths.order));
     // What the step has in memory.
     let n = planned / (2 * size_of::<f32>());
     let mut streamed = [vec![1.0; n], vec![0.0; n]];
-    let stream_s = best(|| stream(&mut streamed)) / (2 * size_of::<f32>() * n) as f64;
+    let stream_s = mean(|| stream(&mut streamed)) / (2 * size_of::<f32>() * n) as f64;
     let moves_s = moved.wide * wide_s + moved.narrow * narrow_s + moved.bytes * e * stream_s;
     println!(
         "{:9} {:9.2} {:11.1} {:10.1} {:9.2} {:9.2} {:9.2} {:9.1} {:10.2}",
@@ -88,27 +84,21 @@ struct Moved {
 /// What a step moves, how long it takes, and the bytes that are planned for it.
 fn step(dataset: &Dataset) -> (Moved, f64, usize) {
     let config = GatConfig::new(CLASSES);
-    let options = Options { threads: NonZeroUsize::new(THREADS).expect("it is not zero"), ..Options::default() };
     let split = dataset.default_split.clone().expect("a generated graph has a split");
-    let trainer = Trainer::with_options(config, TrainConfig::default(), options).expect("the settings are sound");
+    let trainer = Trainer::new(config, TrainConfig::default()).expect("the settings are sound");
     let experiment = Experiment::new(dataset, &split, &config).expect("the data are sound");
     let params = trainer.init(Key::new(0), &experiment).expect("the device works");
-    let mut state = (trainer.optimizer.init_fun)(params);
+    let mut state = Some((trainer.optimizer.init_fun)(params));
     let args = |i, state| trainer.step_args(i, state, &experiment, Key::new(1)).expect("the device works");
-    let lowered = trainer.step.lower(args(0, state.clone())).expect("it compiles");
-    let start = Instant::now();
-    let mut fastest = f64::INFINITY;
+    let lowered = trainer.step.lower(args(0, state.clone().expect("it is there"))).expect("it compiles");
     let mut i = 0;
-    while i <= STEPS as i32 || start.elapsed().as_secs_f64() < SECONDS {
-        let args = args(i, state);
-        let start = Instant::now();
-        let (next, loss) = trainer.step.try_call(args).expect("it runs");
+    let step_s = mean(|| {
+        let state_now = state.take().expect("a step gives the next state");
+        let (next, loss) = trainer.step.try_call(args(i, state_now)).expect("it runs");
         black_box(loss.to_vec::<f32>());
-        // The first step makes everything ready.
-        fastest = if i == 0 { fastest } else { fastest.min(start.elapsed().as_secs_f64()) };
-        state = next;
+        state = Some(next);
         i += 1;
-    }
+    });
     let (executable, sizes) = (lowered.executable(), lowered.sizes());
     let plan = executable.plan_text(sizes, None).expect("there is a plan");
     let is_local = |var: &Var| {
@@ -121,7 +111,7 @@ fn step(dataset: &Dataset) -> (Moved, f64, usize) {
             moved.add(kernel, sizes, dataset.n_edge() as f64, &is_local);
         }
     }
-    (moved, fastest, executable.plan(sizes).expect("there is a plan").bytes())
+    (moved, step_s, executable.plan(sizes).expect("there is a plan").bytes())
 }
 
 impl Moved {
@@ -141,20 +131,17 @@ impl Moved {
     }
 }
 
-/// The least time of some rounds, in seconds, of what runs on all threads.
-fn best(mut work: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    let mut fastest = f64::INFINITY;
-    for round in 0.. {
-        let round_start = Instant::now();
+/// What one round takes, in seconds: the mean of some.
+fn mean(mut work: impl FnMut()) -> f64 {
+    // The first one makes everything ready.
+    work();
+    let (start, start_s) = (Instant::now(), seconds());
+    let mut rounds = 0;
+    while rounds < ROUNDS || start.elapsed().as_secs_f64() < SECONDS {
         work();
-        // The first round brings the memory in.
-        fastest = if round == 0 { fastest } else { fastest.min(round_start.elapsed().as_secs_f64()) };
-        if round >= STEPS && start.elapsed().as_secs_f64() > SECONDS / 3.0 {
-            break;
-        }
+        rounds += 1;
     }
-    fastest
+    (seconds() - start_s) / rounds as f64
 }
 
 /// A graph's edges, by receiver and by sender.
@@ -193,31 +180,27 @@ impl Paths {
 
     /// For each node the sum of rows of `N` floats at the places that its members name.
     fn gather<const N: usize>(&self, offsets: &[usize], places: &[i32]) {
-        let middle = offsets.partition_point(|at| *at < places.len() / THREADS);
-        let sum = |nodes: Range<usize>| {
-            for node in nodes {
-                let mut sum = [0f32; N];
-                for place in &places[offsets[node]..offsets[node + 1]] {
-                    let row = &self.rows[*place as usize * N..][..N];
-                    sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
-                }
-                black_box(sum);
+        for node in 0..self.n_node {
+            let mut sum = [0f32; N];
+            for place in &places[offsets[node]..offsets[node + 1]] {
+                let row = &self.rows[*place as usize * N..][..N];
+                sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
             }
-        };
-        std::thread::scope(|scope| {
-            scope.spawn(|| sum(0..middle));
-            sum(middle..self.n_node);
-        });
+            black_box(sum);
+        }
     }
 }
 
 /// Reads floats in order, and writes as many.
 fn stream([from, to]: &mut [Vec<f32>; 2]) {
-    let share = from.len().div_ceil(THREADS);
-    std::thread::scope(|scope| {
-        for (from, to) in from.chunks(share).zip(to.chunks_mut(share)) {
-            scope.spawn(move || to.iter_mut().zip(from).for_each(|(to, from)| *to = from * 1.5));
-        }
-    });
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from * 1.5);
     black_box(to);
+}
+
+/// How long this thread has been on a processor; where the system does not tell, the time.
+fn seconds() -> f64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = text.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+    nanos.map_or_else(|| START.elapsed().as_secs_f64(), |nanos| nanos * 1e-9)
 }
