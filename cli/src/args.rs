@@ -320,6 +320,8 @@ pub(crate) struct EngineArgs {
 pub(crate) enum TargetName {
     /// Precompiled loops over tiles: runs everywhere
     Portable,
+    /// Machine code for x86-64 with AVX2 and FMA
+    Avx2,
     /// Machine code for x86-64 with AVX-512
     Avx512,
 }

@@ -91,6 +91,7 @@ impl EngineArgs {
         let target = match self.target {
             None => Target::native(),
             Some(TargetName::Portable) => Target::Portable,
+            Some(TargetName::Avx2) => Target::Avx2,
             Some(TargetName::Avx512) => Target::Avx512,
         };
         Options { threads: self.threads(), target, ..Options::default() }

@@ -168,3 +168,50 @@ fn keys_seed_generators_of_the_host() {
     });
     assert!(refused.is_err());
 }
+
+#[test]
+fn bernoulli_is_true_where_uniform_is_less() {
+    let last = 1.0 - f32::EPSILON / 2.0;
+    for p in [f32::NAN, -1.0, 0.0, 1e-9, 0.4, 0.6, 0.999_999, last, 1.0, 7.0] {
+        let found = Key::new(5).bernoulli(p, [4000]).to_vec::<bool>();
+        let uniform = Key::new(5).uniform([4000], DType::F32).to_vec::<f32>();
+        assert_eq!(found, uniform.iter().map(|u| *u < p).collect::<Vec<_>>(), "{p}");
+    }
+}
+
+#[test]
+fn pairs_take_both_words_of_each_block() {
+    let (rows, columns, p) = (3, 70, 0.4f32);
+    let found = Key::new(9).bernoulli_pairs(p, [rows, columns]).to_vec::<bool>();
+    for (i, found) in found.into_iter().enumerate() {
+        let (row, column) = (i / columns, i % columns);
+        // Folding in gives both words at a counter.
+        let block = words(Key::new(9).fold_in((row * columns + column / 32 * 16 + column % 16) as u32));
+        let uniform = (block[column / 16 % 2] >> 9) as f32 / (1 << 23) as f32;
+        assert_eq!(found, uniform < p, "row {row}, column {column}");
+    }
+    let one = Key::new(9).bernoulli_pairs(1.0, Vec::<usize>::new());
+    assert!(one.item::<bool>());
+    assert!(Key::new(9).bernoulli_pairs(p, [3, 0]).to_vec::<bool>().is_empty());
+}
+
+#[test]
+fn pairs_are_the_same_whether_sizes_are_symbols_or_numbers() {
+    let draw = |x: Array, key: Array| Key::from_array(key).bernoulli_pairs(0.6, x.shape().clone());
+    for shape in [vec![4, 36], vec![50], vec![2, 3, 8]] {
+        let x = gavotte::zeros(shape.clone(), DType::F32);
+        let key = || Key::new(2).into_array();
+        let symbols: Vec<Dim> = ["a", "b", "c"][..shape.len()].iter().map(|name| Dim::symbol(name)).collect();
+        let found = gavotte::jit(draw)(x.clone().declare(symbols), key()).to_vec::<bool>();
+        assert_eq!(found, draw(x, key()).to_vec::<bool>(), "{shape:?}");
+    }
+}
+
+#[test]
+fn compiled_pairs_are_those_of_the_interpreter() {
+    for shape in [vec![5, 64], vec![3, 32], vec![2, 8, 8], vec![7, 6], vec![40], vec![9, 130]] {
+        let draw = |key: Array| Key::from_array(key).bernoulli_pairs(0.6, shape.clone());
+        let found = gavotte::jit(draw)(Key::new(2).into_array()).to_vec::<bool>();
+        assert_eq!(found, draw(Key::new(2).into_array()).to_vec::<bool>(), "{shape:?}");
+    }
+}

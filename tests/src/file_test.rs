@@ -27,9 +27,11 @@ use crate::transformed::{jvp_program, linearize_programs, transpose_program, vjp
 use gavotte_core::aval::{Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, parse, verify};
-use gavotte_core::kernel::{Lowered, Space, Step, Why, group, lower_program, parse_kernel};
+use gavotte_core::kernel::{
+    Lowered, Space, Step, Why, choose_places, drop_barriers, group, lower_program, parse_kernel,
+};
 use gavotte_core::pass;
-use gavotte_core::pass::fuse::{Explained, fuse};
+use gavotte_core::pass::fuse::Explained;
 use std::path::Path;
 
 /// The extent of the axis that file tests of `vmap` add.
@@ -125,9 +127,10 @@ impl FileTest {
                 check_vmap(&program, &in_axes, &each, 1e-5)?;
                 vmap_program(&program, &in_axes, &Dim::from(BATCH))
             }
+            "barriers" => return self.without_barriers(program),
             "fuse" => {
                 self.check_compiled(&program)?;
-                return Ok(Explained(&program, &fuse(&program)).to_string());
+                return Ok(Explained(&program, &choose_places(&program)).to_string());
             }
             "kernels" => {
                 self.check_compiled(&program)?;
@@ -144,6 +147,23 @@ impl FileTest {
             _ => self.after_passes(&program)?,
         };
         Ok(shown.to_string())
+    }
+
+    /// A program without barriers, and what should wait for what.
+    fn without_barriers(&self, program: Program) -> Result<String, String> {
+        let (found, behind) = drop_barriers(program.clone());
+        verify(&found).map_err(|error| format!("without barriers: {error}"))?;
+        let inputs = self.inputs(&program)?;
+        if let Some(why) = difference(&run(&found, &inputs), &run(&program, &inputs), 0.0) {
+            return Err(format!("dropping barriers changes what is computed: {why}\n{found}"));
+        }
+        let name = |i: usize| found.eqns[i].outs[0].var;
+        let mut text = found.to_string();
+        for (i, others) in behind.iter().enumerate().filter(|(_, others)| !others.is_empty()) {
+            let others: Vec<String> = others.iter().map(|other| name(*other).to_string()).collect();
+            text.push_str(&format!("{} waits for {}\n", name(i), others.join(", ")));
+        }
+        Ok(text)
     }
 
     /// The compiled program computes what the interpreter does. The compiler optimises first: a program that this
@@ -214,7 +234,7 @@ impl FileTest {
 /// The steps of a program; every kernel is checked, and read back from its text.
 fn kernel_text(program: &Program) -> Result<String, String> {
     let mut text = String::new();
-    for step in lower_program(program, &fuse(program)).map_err(|error| error.to_string())? {
+    for step in lower_program(program, &choose_places(program)).map_err(|error| error.to_string())? {
         let shown = step.to_string();
         if let Step::Kernel(kernel, _) = step {
             let back = parse_kernel(&shown).map_err(|error| format!("{error}\n{shown}"))?;
@@ -242,9 +262,10 @@ fn merged_text(program: Program) -> Result<String, String> {
 
 /// The groups of a program with the names of their steps before merging, and the reasons.
 fn group_text(program: Program) -> Result<String, String> {
-    let fusion = fuse(&program);
+    let (program, behind) = drop_barriers(program);
+    let fusion = choose_places(&program);
     let steps = lower_program(&program, &fusion).map_err(|error| error.to_string())?;
-    let (steps, groups) = group(&program, &fusion, steps);
+    let (steps, groups) = group(&program, &fusion, steps, &behind);
     let lowered = Lowered { program, fusion, steps, groups };
     let mut text = String::new();
     for (i, group) in lowered.groups.iter().enumerate() {

@@ -9,6 +9,7 @@ pub mod kernels;
 pub mod launch;
 pub mod laws;
 pub mod oracle;
+pub mod perceptron;
 pub mod report;
 pub mod rounding;
 pub mod shrink;

@@ -1,24 +1,34 @@
 //! What runs programs beside the reference interpreter.
 
 use crate::compare::{difference, run, sizes};
+use gavotte_core::codegen::x86::Isa;
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, Value};
-use gavotte_core::runtime::{Executable, Options};
+use gavotte_core::runtime::{self as engine, Executable, Options};
 use std::num::NonZeroUsize;
 
 /// Runs a program on its arguments, then its constants.
 pub type Target = fn(&Program, &[HostArray]) -> Vec<HostArray>;
 
-/// Every target by name. A line here puts a target under the whole conformance suite.
+/// Every target that this machine runs, by name. A line here puts a target under the whole conformance suite.
 pub fn targets() -> Vec<(&'static str, Target)> {
-    vec![("portable", portable)]
+    let mut targets: Vec<(&'static str, Target)> =
+        vec![("portable", |p, xs| compiled(engine::Target::Portable, p, xs))];
+    if Isa::Avx2.is_available() {
+        targets.push(("avx2", |p, xs| compiled(engine::Target::Avx2, p, xs)));
+    }
+    if Isa::Avx512.is_available() {
+        targets.push(("avx512", |p, xs| compiled(engine::Target::Avx512, p, xs)));
+    }
+    targets
 }
 
-/// Compiled: optimised, fused, run through the portable kernels.
-fn portable(program: &Program, arrays: &[HostArray]) -> Vec<HostArray> {
+/// Compiled: optimised, fused, run through kernels.
+fn compiled(target: engine::Target, program: &Program, arrays: &[HostArray]) -> Vec<HostArray> {
     let values: Vec<Value> = arrays.iter().cloned().map(Value::from).collect();
     let (args, consts) = values.split_at(program.args.len());
-    let options = Options { threads: NonZeroUsize::new(2).expect("two is not zero"), ..Options::default() };
+    let threads = NonZeroUsize::new(2).expect("two is not zero");
+    let options = Options { threads, target, ..Options::default() };
     let executable = Executable::compile(program, consts, &options).unwrap_or_else(|error| panic!("{error}"));
     let outs = executable.call(args.to_vec(), &sizes(program, arrays)).unwrap_or_else(|error| panic!("{error}"));
     outs.iter().map(|out| HostArray::clone(&out.to_host().expect("results are computed"))).collect()

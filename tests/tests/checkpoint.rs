@@ -19,8 +19,8 @@ type Layer<'f> = Fun<'f, (Array, Array), Array>;
 /// A matrix product, and behind it functions whose derivatives need their results.
 fn layer(x: Array, w: Array) -> Array {
     let h = x.matmul(&w).tanh();
-    // The norm is a reduction, so that both `h` and the quotient have to be stored.
-    let norm = (h.square().sum(-1) + 1.0).sqrt().expand_dims(-1);
+    // The norm is of a column, where all rows meet: both `h` and the quotient have to be stored.
+    let norm = (h.square().sum(0) + 1.0).sqrt();
     (h / norm).sin()
 }
 
@@ -295,7 +295,10 @@ fn a_barrier_is_the_identity_and_costs_nothing() {
     assert_eq!(jit(grad(f))(xs.clone()).to_vec::<f64>(), jit(grad(plain))(xs.clone()).to_vec::<f64>());
     let program = make_program(&f, (xs.clone(),));
     assert_eq!(count(&program, "optimization_barrier"), 1);
-    assert_eq!(count(&optimize(&program), "optimization_barrier"), 0);
+    assert_eq!(
+        count(jit(f).lower((xs.clone(),)).expect("it compiles").executable().program(), "optimization_barrier"),
+        0
+    );
     assert_eq!(jit(f).lower((xs.clone(),)).expect("it compiles").executable().n_kernel(), 1);
     let rows = vmap(grad(f), [Some(0)])(xs.reshape([3, 1]));
     assert_eq!(rows.to_vec::<f64>(), grad(plain)(xs).to_vec::<f64>());

@@ -1,5 +1,6 @@
 //! Groups of steps: laws that hold for every program. What goes together and why is in the file tests.
 
+use gavotte::{Array, DType, checkpoint, grad, make_program, random::Key};
 use gavotte_core::ir::{Program, Var, parse, verify};
 use gavotte_core::kernel::{Lowered, Space, Step};
 use gavotte_core::pass::optimize;
@@ -57,6 +58,25 @@ fn check(lowered: &Lowered) -> Result<(), String> {
         Step::Control(step) => step.nested.iter().try_for_each(check),
         Step::Kernel(..) | Step::Eval(_) => Ok(()),
     })
+}
+
+/// Large products with small kernels between them: what waits for its reader stands behind all that it reads itself.
+#[test]
+fn small_kernels_come_along_behind_what_they_read() {
+    let layer = |x: Array, w: Array| {
+        let h = x.matmul(&w).tanh();
+        let norm = (h.square().sum(0) + 1.0).sqrt();
+        (h / norm).sin()
+    };
+    let again = checkpoint(layer);
+    let plain = grad(move |ws: Vec<Array>, x: Array| ws.into_iter().fold(x, layer).square().sum(()));
+    let less = grad(move |ws: Vec<Array>, x: Array| ws.into_iter().fold(x, &*again).square().sum(()));
+    let ws: Vec<Array> = Key::new(1).split_into(6).into_iter().map(|key| key.normal([16, 16], DType::F32)).collect();
+    let x = Key::new(2).normal([128, 16], DType::F32);
+    for program in [make_program(&plain, (ws.clone(), x.clone())), make_program(&less, (ws, x))] {
+        let lowered = Lowered::new(optimize(&program)).unwrap_or_else(|error| panic!("{error}"));
+        check(&lowered).unwrap_or_else(|error| panic!("{error}"));
+    }
 }
 
 #[test]

@@ -3,8 +3,7 @@
 use gavotte_core::aval::{Aval, Literal, Sizes, Symbol};
 use gavotte_core::error::Error;
 use gavotte_core::ir::{Index, Program, bind, trace};
-use gavotte_core::kernel::{Instr, Kernel, Step, lower_program, parse_kernel, verify_kernel};
-use gavotte_core::pass::fuse::fuse;
+use gavotte_core::kernel::{Instr, Kernel, Step, choose_places, lower_program, parse_kernel, verify_kernel};
 use gavotte_core::pass::optimize;
 use gavotte_tests::generate::random_program;
 use gavotte_tests::report::check_all;
@@ -13,7 +12,7 @@ use std::cell::Cell;
 /// The kernels of a program, as the compiler makes them.
 fn kernels(program: &Program) -> Result<Vec<Kernel>, String> {
     let program = optimize(program);
-    let steps = lower_program(&program, &fuse(&program)).map_err(|error| format!("{error}\n{program}"))?;
+    let steps = lower_program(&program, &choose_places(&program)).map_err(|error| format!("{error}\n{program}"))?;
     let kernel = |step| match step {
         Step::Kernel(kernel, _) => Some(kernel),
         Step::Eval(_) | Step::Control(_) => None,

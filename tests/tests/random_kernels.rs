@@ -110,6 +110,46 @@ fn every_operation_on_every_type() {
     }
 }
 
+/// Without a sum, a kernel gives the same bits on every instruction set, and those of the portable target but for the
+/// functions that machine code has formulas of its own for.
+#[test]
+fn elementwise_results_have_the_same_bits() {
+    let targets = kernel_targets();
+    let random = (0..KERNELS).map(random_kernel).filter(|case| case.kernel.reduce.is_none());
+    let own = |case: &Case| {
+        let dtypes = case.kernel.dtypes();
+        case.kernel.body.iter().zip(dtypes).any(|(instr, dtype)| {
+            let Instr::Op(op, _) = instr else { return false };
+            dtype == DType::F32 && matches!(op, ScalarOp::Log | ScalarOp::Log1p | ScalarOp::Tanh)
+        })
+    };
+    let launch = Launch { side: Side::End, in_place: None, pieces: None };
+    let mut n = 0;
+    for case in random.chain(operations().map(|(op, dtype)| operation(op, dtype))) {
+        note("bits", &case);
+        let run = |target: &&dyn KernelTarget| {
+            let outputs = launch.run(*target, &case.kernel, &case.sizes, &case.bytes());
+            outputs.unwrap_or_else(|why| panic!("{why:?}\n{case}")).unwrap_or_else(|why| panic!("{why}\n{case}"))
+        };
+        let targets = &targets[usize::from(own(&case))..];
+        let Some((first, others)) = targets.split_first().filter(|(_, others)| !others.is_empty()) else { continue };
+        let wanted = run(first);
+        for other in others {
+            for (k, (found, wanted)) in run(other).iter().zip(&wanted).enumerate() {
+                let dtype = case.kernel.outputs[k].1.dtype;
+                let elements = found.chunks_exact(dtype.size()).zip(wanted.chunks_exact(dtype.size()));
+                for (i, (found, wanted)) in elements.enumerate() {
+                    let same = found == wanted || is_nan(dtype, found) && is_nan(dtype, wanted);
+                    let names = (first.name(), other.name());
+                    assert!(same, "output {k}, element {i}, {names:?}: {wanted:?} and {found:?}\n{case}");
+                    n += 1;
+                }
+            }
+        }
+    }
+    assert!(targets.len() < 2 || n > 50_000, "{n} elements are compared");
+}
+
 /// Kernels that a target once got wrong, whatever the seeds make of them.
 #[test]
 fn kernels_that_were_wrong_once() {
@@ -219,6 +259,14 @@ fn targets_stay_within_arrays() {
             }
         }
         assert!(n >= 200 && f64::from(refused) <= target.may_refuse() * f64::from(n), "{n} found, {refused} refused");
+    }
+}
+
+fn is_nan(dtype: DType, bytes: &[u8]) -> bool {
+    match dtype {
+        DType::F32 => f32::from_le_bytes(bytes.try_into().expect("four bytes")).is_nan(),
+        DType::F64 => f64::from_le_bytes(bytes.try_into().expect("eight bytes")).is_nan(),
+        DType::Bool | DType::I32 | DType::U32 => false,
     }
 }
 

@@ -5,12 +5,14 @@ use crate::error::Error;
 use crate::ir::{
     Atom, Control, Eqn, Index, Kind, Location, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var,
 };
+use crate::kernel::barrier::drop_barriers;
 use crate::kernel::group::{Group, group};
 use crate::kernel::merge::merge;
+use crate::kernel::product::operands_to_store;
 use crate::kernel::{Instr, Kernel, Loop, LoopKind};
 use crate::pass::fuse::{Fusion, Place, fuse};
 use smallvec::SmallVec;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One step of a compiled program, in order.
 #[derive(Clone, Debug)]
@@ -48,11 +50,12 @@ pub struct Lowered {
 }
 
 impl Lowered {
-    /// Fuses, lowers and groups a program, and merges kernels within groups.
+    /// Drops barriers, fuses, lowers and groups a program, and merges kernels within groups.
     pub fn new(program: Program) -> Result<Lowered, Error> {
-        let fusion = fuse(&program);
+        let (program, behind) = drop_barriers(program);
+        let fusion = choose_places(&program);
         let steps = lower_program(&program, &fusion)?;
-        let (steps, groups) = group(&program, &fusion, steps);
+        let (steps, groups) = group(&program, &fusion, steps, &behind);
         let (steps, groups) = merge(&program, &fusion, steps, groups);
         Ok(Lowered { program, fusion, steps, groups })
     }
@@ -93,6 +96,21 @@ impl Step {
             Step::Eval(eqn) => eqn.outs.iter().map(|binder| binder.var).collect(),
             Step::Control(step) => step.eqn.outs.iter().map(|binder| binder.var).collect(),
         }
+    }
+}
+
+/// What is stored: as fusion chooses, and what large products read. The program must be free of calls and of dead
+/// equations.
+pub fn choose_places(program: &Program) -> Fusion {
+    let mut stored = HashSet::new();
+    loop {
+        let fusion = fuse(program, &|var| stored.contains(&var));
+        let more = operands_to_store(program, &fusion);
+        // What is stored makes what is computed from it cheaper, so that another operand may come to be computed.
+        if more.is_subset(&stored) {
+            return fusion;
+        }
+        stored.extend(more);
     }
 }
 
@@ -148,9 +166,43 @@ fn makers_of(program: &Program) -> Vec<Option<(usize, usize)>> {
     makers
 }
 
-/// Whether each element of a list that is computed where it is read is its position.
-pub(super) fn counts_up(program: &Program, fusion: &Fusion, list: Var) -> bool {
-    Lowering::new(program, &program.avals(), &makers_of(program), fusion).counts_up(list)
+/// Lowers single equations and operands, to see what becomes of them.
+pub(super) struct Trial<'a> {
+    program: &'a Program,
+    avals: Vec<Aval>,
+    makers: Vec<Option<(usize, usize)>>,
+}
+
+impl<'a> Trial<'a> {
+    pub(super) fn new(program: &'a Program) -> Self {
+        Trial { program, avals: program.avals(), makers: makers_of(program) }
+    }
+
+    fn lowering<'t>(&'t self, fusion: &'t Fusion) -> Lowering<'t> {
+        Lowering::new(self.program, &self.avals, &self.makers, fusion)
+    }
+
+    /// The kernel of an equation, by number.
+    pub(super) fn kernel(&self, fusion: &Fusion, eqn: usize) -> Option<Kernel> {
+        let outs: Vec<usize> = (0..self.program.eqns[eqn].outs.len()).collect();
+        self.lowering(fusion).root(eqn, &outs, eqn).ok()
+    }
+
+    /// Whether each element of a list that is computed where it is read is its position.
+    pub(super) fn counts_up(&self, fusion: &Fusion, list: Var) -> bool {
+        self.lowering(fusion).counts_up(list)
+    }
+
+    /// Whether the elements of an operand are read out of memory as they are, be it in another layout.
+    pub(super) fn is_loaded(&self, fusion: &Fusion, operand: Var) -> bool {
+        let shape = &self.avals[operand.index()].shape;
+        let mut lowering = self.lowering(fusion);
+        lowering.loops = shape.iter().map(|dim| Loop { extent: dim.clone(), kind: LoopKind::Row }).collect();
+        let index: Vec<Index> = (0..shape.len()).map(loop_index).collect();
+        let element = lowering.element(Atom::Var(operand), &index);
+        let is_affine = |index: &Index| matches!(index, Index::Affine { .. });
+        element.is_ok_and(|s| matches!(&lowering.body[s.0 as usize], Instr::Load(_, at) if at.iter().all(is_affine)))
+    }
 }
 
 struct Lowering<'a> {

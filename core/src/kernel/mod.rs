@@ -1,5 +1,6 @@
 //! Kernels: loop nests over scalar work, and the groups in which they run. Every target runs the same kernels.
 
+mod barrier;
 mod cost;
 mod dead;
 mod group;
@@ -8,11 +9,14 @@ mod lower;
 mod merge;
 mod parse;
 mod print;
+mod product;
 mod verify;
 
+pub use barrier::drop_barriers;
 pub use cost::{Cost, bytes_at};
 pub use group::{Group, Members, Part, Space, Why, group};
 pub use ir::{Instr, Kernel, Loop, LoopKind};
-pub use lower::{ControlStep, Lowered, Step, lower_program};
+pub use lower::{ControlStep, Lowered, Step, choose_places, lower_program};
 pub use parse::parse_kernel;
+pub use product::{Axis, Product};
 pub use verify::verify_kernel;

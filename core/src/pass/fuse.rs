@@ -57,15 +57,20 @@ const STORE: u32 = 2;
 /// So few elements are computed once for each kernel that reads them, whatever its size.
 const FEW: i64 = 64;
 
-/// Chooses what is stored. The program must be free of calls and of dead equations.
-pub fn fuse(program: &Program) -> Fusion {
+/// Chooses what is stored; what `must_store` names is, unless it shares memory. The program must be free of calls and of
+/// dead equations.
+pub fn fuse(program: &Program, must_store: &dyn Fn(Var) -> bool) -> Fusion {
     let n = program.n_var();
     let avals = program.avals();
     let mut fusion = Fusion { places: vec![Place::Stored; n], reasons: vec!["an argument"; n] };
     let mut uses: Vec<Vec<&Eqn>> = vec![vec![]; n];
     for eqn in &program.eqns {
         for var in eqn.ins.iter().filter_map(|atom| atom.var()) {
-            uses[var.index()].push(eqn);
+            // What reads an operand twice needs it once.
+            let uses = &mut uses[var.index()];
+            if uses.last().is_none_or(|last| !std::ptr::eq(*last, eqn)) {
+                uses.push(eqn);
+            }
         }
     }
     let mut is_result = vec![false; n];
@@ -81,6 +86,8 @@ pub fn fuse(program: &Program) -> Fusion {
                 {
                     if is_result[at] {
                         (Place::Stored, "a result")
+                    } else if must_store(var) {
+                        (Place::Stored, "read by a large product")
                     } else {
                         choose(var, cost, &uses[at], &avals)
                     }
@@ -101,6 +108,7 @@ pub fn fuse(program: &Program) -> Fusion {
                     _,
                 ) => (Place::Stored, "a reduction or a step of its own"),
                 _ if is_result[at] => (Place::Stored, "a result"),
+                _ if must_store(var) => (Place::Stored, "read by a large product"),
                 _ => choose(var, cost, &uses[at], &avals),
             };
             fusion.places[at] = place;

@@ -5,7 +5,6 @@
 //! that stays keeps its location. The programs of loops and branches get the same passes. A pass asks a primitive for its kind and its rules, never for its name, and takes
 //! time linear in the size of the program.
 
-mod barrier;
 mod cse;
 mod dce;
 mod fold;
@@ -52,13 +51,11 @@ pub static PASSES: &[Pass] = &[
     },
     Pass { name: "fold", about: "computes scalars whose operands are all literals", run: fold::run },
     Pass { name: "cse", about: "computes equal equations once", run: cse::run },
-    Pass { name: "barrier", about: "drops barriers, once nothing is shared any more", run: barrier::run },
     Pass { name: "dce", about: "drops equations that no result needs", run: dce::run },
 ];
 
-/// What [`optimize`] runs, in order. The second round sees what folding and sharing have laid open. Barriers go when
-/// all is shared that may be.
-pub static PIPELINE: &[&str] = &["inline", "simplify", "fold", "cse", "dce", "simplify", "cse", "barrier", "dce"];
+/// What [`optimize`] runs, in order. The second round sees what folding and sharing have laid open.
+pub static PIPELINE: &[&str] = &["inline", "simplify", "fold", "cse", "dce", "simplify", "cse", "dce"];
 
 /// The pass of this name.
 pub fn find(name: &str) -> Option<&'static Pass> {

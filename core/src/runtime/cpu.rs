@@ -8,6 +8,7 @@ use crate::kernel::{Kernel, Step};
 use crate::runtime::executable::Line;
 use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{ALIGN, Buffers, OwnBytes, Plan, Work};
+use crate::runtime::product::{Arrays, ProductWork, Share};
 use crate::runtime::profile::Recorder;
 use crate::runtime::rows::GroupWork;
 use crate::runtime::team::{Barrier, Padded, Pool, locked};
@@ -220,6 +221,10 @@ unsafe fn run_each(steps: &[Step], range: std::ops::Range<usize>, plan: &Plan, f
                 // SAFETY: by this function's contract.
                 unsafe { run_machine(kernel, *location, work, frame, team) }
             }
+            (Step::Kernel(kernel, _), Work::Product(product)) => {
+                // SAFETY: by this function's contract.
+                unsafe { run_product(kernel, product, frame, team) }
+            }
             (Step::Control(step), Work::Control(control, at)) => {
                 // SAFETY: by this function's contract; the plan keeps the step's own memory for it.
                 unsafe { control::run(step, control, frame, frame.arena.wrapping_add(*at), team) }
@@ -259,6 +264,24 @@ unsafe fn run_kernel(kernel: &Kernel, location: Location, tiles: &TileKernel, fr
             // SAFETY: as above; all units have run.
             unsafe { tiles.combine(&access) }
         }
+    }
+}
+
+/// Runs this thread's share of a large product.
+///
+/// # Safety
+/// As [`run_steps`].
+unsafe fn run_product(kernel: &Kernel, product: &ProductWork, frame: &Frame, team: &mut Team<'_, '_>) {
+    let inputs: SmallVec<[*const u8; 2]> =
+        kernel.inputs.iter().map(|(var, _)| frame.pointers[var.index()].cast_const()).collect();
+    let arrays = Arrays { inputs: &inputs, out: frame.pointers[kernel.outputs[0].0.index()], partials: frame.partials };
+    let share = Share { thread: team.thread, threads: team.n_thread() };
+    // SAFETY: the memory is valid by this function's contract, and each thread has a number of its own.
+    unsafe { product.run(&arrays, share) }
+    if product.has_partials() {
+        team.wait();
+        // SAFETY: as above; all threads have run their shares.
+        unsafe { product.combine(&arrays, share) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A compiled program: optimised, fused, lowered to kernels, planned for the sizes it is called with.
 
 use crate::aval::{Aval, Literal, Sizes};
-use crate::codegen::x86;
+use crate::codegen::x86::Isa;
 use crate::device::{Buffer, HostArray};
 use crate::error::Error;
 use crate::ir::{Atom, Binder, Program, Value, check_facts};
@@ -10,6 +10,7 @@ use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
 use crate::runtime::cpu::{self, Frame, Lane};
 use crate::runtime::empty::EmptySizes;
+use crate::runtime::large_pages;
 use crate::runtime::machine::Machine;
 use crate::runtime::nans;
 use crate::runtime::plan::{ALIGN, Buffers, Plan};
@@ -29,26 +30,43 @@ use std::time::{Duration, Instant};
 pub enum Target {
     /// Tiles, interpreted: runs on every machine.
     Portable,
-    /// Machine code for x86-64 with AVX-512; kernels that it does not know run as on [`Target::Portable`].
+    /// Machine code for x86-64 with AVX2 and FMA; kernels that it does not know run as on [`Target::Portable`].
+    Avx2,
+    /// Machine code for x86-64 with AVX-512; otherwise as [`Target::Avx2`].
     Avx512,
 }
 
 impl Target {
     /// The fastest that this machine runs.
     pub fn native() -> Target {
-        if x86::is_available() { Target::Avx512 } else { Target::Portable }
+        match Isa::ALL.into_iter().find(|isa| isa.is_available()) {
+            Some(Isa::Avx512) => Target::Avx512,
+            Some(Isa::Avx2) => Target::Avx2,
+            None => Target::Portable,
+        }
+    }
+
+    /// The instruction set of its machine code.
+    pub(super) fn isa(self) -> Option<Isa> {
+        match self {
+            Target::Portable => None,
+            Target::Avx2 => Some(Isa::Avx2),
+            Target::Avx512 => Some(Isa::Avx512),
+        }
     }
 
     /// Fails where this machine does not run it.
     fn check(self) -> Result<(), Error> {
-        if self == Target::Avx512 && !x86::is_available() {
-            return Err(Error::Unsupported(
-                "the target avx512 needs x86-64 with AVX-512 (F, BW, DQ, VL) on Linux or macOS, and this machine has it \
-                 not: take `portable`"
-                    .into(),
-            ));
-        }
-        Ok(())
+        let Some(isa) = self.isa().filter(|isa| !isa.is_available()) else { return Ok(()) };
+        let needs = match isa {
+            Isa::Avx2 => "AVX2, FMA and POPCNT",
+            Isa::Avx512 => "AVX-512 (F, BW, DQ, VL) and POPCNT",
+        };
+        let other = Isa::ALL.into_iter().find(|isa| isa.is_available()).map_or("portable", Isa::name);
+        Err(Error::Unsupported(format!(
+            "the target {} needs x86-64 with {needs} on Linux or macOS, and this machine has it not: take `{other}`",
+            isa.name()
+        )))
     }
 }
 
@@ -287,7 +305,11 @@ impl Executable {
         };
         let lines = (plan.arena_bytes + plan.partial_bytes).div_ceil(ALIGN) + 1;
         if arena.len() < lines {
-            *arena = vec![Line::EMPTY; lines];
+            // What is too small is given back before more is asked for.
+            *arena = vec![];
+            arena.reserve_exact(lines);
+            large_pages::advise(arena.spare_capacity_mut());
+            arena.resize(lines, Line::EMPTY);
         }
         lanes.resize_with(self.threads.get(), Lane::default);
         for lane in lanes.iter() {

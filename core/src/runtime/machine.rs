@@ -1,10 +1,10 @@
 //! Which steps run as machine code, and how a thread runs its share of one.
 
 use crate::aval::Sizes;
-use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, POSITION, Pages, gives_masked};
+use crate::codegen::x86::{AHEAD, ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gathered, gives_masked};
 use crate::error::Error;
 use crate::ir::Var;
-use crate::kernel::{Kernel, LoopKind, Lowered, Space, Step};
+use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step, bytes_at};
 use crate::runtime::executable::Target;
 use crate::runtime::perf_map::{self, Named};
 use crate::runtime::rows::fill;
@@ -16,6 +16,8 @@ pub(super) enum StepCode {
     /// Not as machine code.
     None,
     Function(usize),
+    /// None, as the kernel is a large product for all sizes.
+    Product,
     /// Those of nested programs.
     Nested(Vec<Vec<StepCode>>),
 }
@@ -32,7 +34,7 @@ impl Machine {
     /// Compiles the kernels that the target can.
     pub(super) fn new(lowered: &Lowered, target: Target) -> Result<Machine, Error> {
         let mut codes = vec![];
-        let steps = if target == Target::Portable { vec![] } else { compile_steps(lowered, &mut codes) };
+        let steps = target.isa().map_or(vec![], |isa| compile_steps(lowered, isa, &mut codes));
         let machine = Machine { pages: Pages::new(codes.iter())?, codes, steps };
         if perf_map::is_wanted() {
             let mut named = vec![];
@@ -75,9 +77,15 @@ impl Machine {
     fn list(&self, steps: &[Step], codes: &[StepCode], text: &mut String) {
         for (i, step) in steps.iter().enumerate() {
             match (step, codes.get(i)) {
+                (Step::Kernel(kernel, _), Some(StepCode::Product)) => {
+                    text.push_str(&format!("@{}: a large product, through the crate `gemm`\n\n", kernel.name));
+                }
                 (Step::Kernel(kernel, _), Some(StepCode::Function(i))) => {
                     let code = &self.codes[*i];
-                    text.push_str(&format!("@{}: {} bytes\n{}\n", kernel.name, code.n_byte(), code.listing()));
+                    let is_product = Product::of(kernel).is_some_and(|product| product.may_be_large());
+                    let unless = if is_product { ", unless it is a large product" } else { "" };
+                    let (name, bytes) = (&kernel.name, code.n_byte());
+                    text.push_str(&format!("@{name}: {bytes} bytes{unless}\n{}\n", code.listing()));
                 }
                 (Step::Kernel(kernel, _), _) => {
                     text.push_str(&format!("@{}: no machine code: runs on the portable target\n\n", kernel.name));
@@ -108,14 +116,17 @@ fn partitions(lowered: &Lowered) -> Vec<Option<usize>> {
     partitions
 }
 
-fn compile_steps(lowered: &Lowered, codes: &mut Vec<Code>) -> Vec<StepCode> {
+fn compile_steps(lowered: &Lowered, isa: Isa, codes: &mut Vec<Code>) -> Vec<StepCode> {
     let mut masked_vars: HashSet<Var> = HashSet::new();
     let compile = |(step, partition): (&Step, Option<usize>)| match step {
+        Step::Kernel(kernel, _) if Product::of(kernel).is_some_and(|product| product.is_large_at(&Sizes::new())) => {
+            StepCode::Product
+        }
         Step::Kernel(kernel, _) => {
             let masked: Vec<bool> = kernel.inputs.iter().map(|(var, _)| masked_vars.contains(var)).collect();
             let outputs = (0..kernel.outputs.len()).filter(|k| gives_masked(kernel, *k, &masked));
             masked_vars.extend(outputs.map(|k| kernel.outputs[k].0));
-            match Code::new(kernel, partition, &masked) {
+            match Code::new(kernel, partition, &masked, isa) {
                 Ok(code) => {
                     codes.push(code);
                     StepCode::Function(codes.len() - 1)
@@ -125,11 +136,16 @@ fn compile_steps(lowered: &Lowered, codes: &mut Vec<Code>) -> Vec<StepCode> {
         }
         Step::Eval(_) => StepCode::None,
         Step::Control(step) => {
-            StepCode::Nested(step.nested.iter().map(|nested| compile_steps(nested, codes)).collect())
+            StepCode::Nested(step.nested.iter().map(|nested| compile_steps(nested, isa, codes)).collect())
         }
     };
     lowered.steps.iter().zip(partitions(lowered)).map(compile).collect()
 }
+
+/// Rows of larger arrays, in bytes, are asked for before they are read: they are beyond a core's own caches.
+const NEAR: u64 = 1 << 20;
+/// How many turns before, then.
+const TURNS_AHEAD: u64 = 12;
 
 /// A step that runs as machine code, for given sizes.
 #[derive(Debug)]
@@ -142,6 +158,10 @@ pub(super) struct MachineWork {
     /// The input that says how much work each row is.
     pub(super) offsets: Option<usize>,
     sizes: Vec<u64>,
+    /// How many turns ahead rows at computed positions are asked for.
+    ahead: u64,
+    /// The inputs that hold such positions.
+    pub(super) positions: Vec<usize>,
     /// Elements of each output.
     volumes: Vec<usize>,
 }
@@ -157,7 +177,11 @@ impl MachineWork {
             }
             _ => None,
         });
-        MachineWork { function, turns, accumulates, offsets, sizes: code.sizes(sizes), volumes }
+        let bytes = |input: usize| bytes_at(&kernel.inputs[input].1, sizes);
+        let gathered = gathered(kernel);
+        let positions = gathered.iter().map(|(_, holder)| *holder).collect();
+        let ahead = if gathered.into_iter().any(|(input, _)| bytes(input) > NEAR) { TURNS_AHEAD } else { 0 };
+        MachineWork { function, turns, accumulates, offsets, sizes: code.sizes(sizes), ahead, positions, volumes }
     }
 
     /// Turns of the loop that is divided; `None` where none is.
@@ -196,6 +220,7 @@ impl MachineWork {
     /// The table of arguments for arrays that begin at these places.
     pub(super) fn table(&self, arrays: impl Iterator<Item = *mut u8>) -> Vec<u64> {
         let mut table = vec![0; ARGS];
+        table[AHEAD] = self.ahead;
         table.extend(arrays.map(|array| array as u64));
         table.extend(&self.sizes);
         table

@@ -9,6 +9,7 @@ use crate::kernel::{Instr, LoopKind, Lowered, Step};
 use crate::pass::fuse::{Fusion, Place};
 use crate::runtime::control::{ControlPlan, carry_operand};
 use crate::runtime::machine::{MachineWork, StepCode};
+use crate::runtime::product::ProductWork;
 use crate::runtime::rows::GroupWork;
 use std::ops::Range;
 
@@ -47,6 +48,8 @@ pub(super) enum Work {
     Tiles(Box<TileKernel>),
     /// A kernel as machine code.
     Machine(Box<MachineWork>),
+    /// A kernel that is a large dense product.
+    Product(Box<ProductWork>),
     /// Nothing is to be made ready for an equation that runs through `eval`.
     Eval,
     /// A loop or a branch; its own memory begins at this byte of the arena.
@@ -55,6 +58,12 @@ pub(super) enum Work {
 
 impl Work {
     fn new(step: &Step, codes: &[Code], code: Option<&StepCode>, sizes: &Sizes) -> Result<Work, Error> {
+        // Without code for any step this is the portable target, which adds every sum in its own order.
+        if let (Step::Kernel(kernel, _), Some(_)) = (step, code)
+            && let Some(product) = ProductWork::new(kernel, sizes)
+        {
+            return Ok(Work::Product(Box::new(product)));
+        }
         Ok(match (step, code) {
             (Step::Kernel(kernel, _), Some(StepCode::Function(i))) => {
                 Work::Machine(Box::new(MachineWork::new(kernel, &codes[*i], *i, sizes)))
@@ -136,7 +145,11 @@ impl Plan {
             out_bytes: 0,
             own: OwnBytes::default(),
         };
-        let partial = |work: &Work| if let Work::Tiles(tiles) = work { tiles.partial_bytes() } else { 0 };
+        let partial = |work: &Work| match work {
+            Work::Tiles(tiles) => tiles.partial_bytes(),
+            Work::Product(product) => product.partial_bytes(),
+            Work::Machine(_) | Work::Eval | Work::Control(..) => 0,
+        };
         plan.partial_bytes = plan.work.iter().map(partial).max().unwrap_or(0);
         let new_group = |group| GroupWork::new(group, steps, &plan.work, &avals, sizes);
         plan.groups = groups.iter().map(new_group).collect();

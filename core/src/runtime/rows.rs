@@ -6,6 +6,7 @@
 //! order. So the number of threads changes no bit.
 
 use crate::aval::{Aval, DType, Literal, Sizes};
+use crate::codegen::x86::{AHEAD, ARGS};
 use crate::device::HostArray;
 use crate::error::Error;
 use crate::ir::{Location, ReduceOp, Var};
@@ -200,6 +201,11 @@ impl RowsWork {
             team.fail(error);
             return;
         }
+        let made: SmallVec<[u64; 32]> = steps[self.steps.clone()]
+            .iter()
+            .flat_map(Step::writes)
+            .map(|var| frame.pointers[var.index()].addr() as u64)
+            .collect();
         let mut launches: Vec<Launch<'_>> = steps[self.steps.clone()]
             .iter()
             .zip(&work[self.steps.clone()])
@@ -212,8 +218,12 @@ impl RowsWork {
                             Some(Buffers::Chunk(k)) => Some((i, k)),
                             _ => None,
                         });
-                    let locals = locals.collect();
-                    let table = work.table(arrays.map(|(var, _)| frame.pointers[var.index()]));
+                    let locals: Vec<(usize, usize)> = locals.collect();
+                    let mut table = work.table(arrays.map(|(var, _)| frame.pointers[var.index()]));
+                    // What this group makes is there for the rows at hand only.
+                    if work.positions.iter().any(|i| made.contains(&table[ARGS + i])) {
+                        table[AHEAD] = 0;
+                    }
                     Some(Launch { step, kernel, location: *location, work, part: *part, table, locals })
                 }
                 _ => None,

@@ -43,6 +43,9 @@ impl Shown<'_> {
                     };
                     writeln!(f, "{pad}{i:3} @{}: machine code, {rows}; {}", kernel.name, self.cost(kernel, plan))?;
                 }
+                (Step::Kernel(kernel, _), Work::Product(product)) => {
+                    writeln!(f, "{pad}{i:3} @{}: {product}; {}", kernel.name, self.cost(kernel, plan))?;
+                }
                 (Step::Eval(eqn), _) => writeln!(f, "{pad}{i:3} {}: through the interpreter", eqn.prim.name())?,
                 (Step::Control(step), Work::Control(control, at)) => {
                     let bytes = control.bytes;

@@ -1,7 +1,7 @@
 //! `dot_general`: products over shared batch axes, summed over contracted axes.
 
 use crate::movement::operands;
-use gavotte_core::aval::{Aval, DType, Dim, Shape};
+use gavotte_core::aval::{Aval, DType, Dim, Shape, volume};
 use gavotte_core::device::{Data, HostArray};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
@@ -18,6 +18,9 @@ struct DotGeneral;
 /// The primitive `dot_general {batch, contract}`: each attribute holds a list of axes for either operand. Output axes
 /// are the batch axes, what is left of the first operand, what is left of the second.
 pub(super) static DOT_GENERAL: &dyn Primitive = &DotGeneral;
+
+/// So many elements along the last axes are no longer few.
+const LONG: i64 = 16;
 
 /// What the axes of both operands are for.
 #[derive(Clone, Debug)]
@@ -77,27 +80,41 @@ impl Roles {
     /// The cotangent of operand `unknown`: what the other operand `known` makes of the output's cotangent.
     ///
     /// With axes named as in `out[b, i, j] = Σₖ x[b, i, k] · y[b, j, k]`: `x̄[b, i, k] = Σⱼ ō[b, i, j] · y[b, j, k]`.
-    fn pull(&self, ct: &Value, known: &Value, unknown: usize, rank: usize) -> Value {
-        let other = 1 - unknown;
+    fn pull(&self, ct: &Value, known: &Value, unknown: usize, aval: &Aval) -> Value {
+        let (other, rank) = (1 - unknown, aval.rank());
         let shared = self.batch[0].len();
         let (own, free) = (self.free(unknown, rank), self.free(other, known.rank()));
         let first = shared + if other == 0 { 0 } else { own.len() };
-        let roles = Roles {
-            batch: [(0..shared).collect(), self.batch[other].clone()],
-            contract: [(first..first + free.len()).collect(), free],
-        };
-        let product = dot_general(ct, known, &roles);
-        // Its axes: batch, own, then the contracted ones in the order in which `known` has them.
+        let batch = [(0..shared).collect(), self.batch[other].clone()];
+        let contract = [(first..first + free.len()).collect(), free];
+        // The contracted axes stand in the order in which `known` has them.
         let mut pairs: Vec<(usize, usize)> =
             self.contract[other].iter().copied().zip(self.contract[unknown].iter().copied()).collect();
         pairs.sort_unstable();
-        let stand: Vec<usize> =
-            self.batch[unknown].iter().copied().chain(own).chain(pairs.into_iter().map(|(_, axis)| axis)).collect();
+        let summed: Vec<usize> = pairs.into_iter().map(|(_, axis)| axis).collect();
+        let is_ordered = |axes: &[usize]| axes.iter().copied().eq(0..rank);
+        // The cotangent's axes come first, unless the operand's own order is the other one: then nothing has to move. But
+        // where what is then last is short, whoever computes along it has little at once.
+        let [behind, before] =
+            [[&own, &summed], [&summed, &own]].map(|[x, y]| [&self.batch[unknown][..], x, y].concat());
+        let length = volume(&aval.shape[rank - own.len()..]).as_number();
+        if is_ordered(&before) && !is_ordered(&behind) && length.is_none_or(|length| length >= LONG) {
+            let roles = Roles { batch, contract }.exchanged();
+            return dot_general(known, ct, &roles);
+        }
+        let product = dot_general(ct, known, &Roles { batch, contract });
         let mut order = vec![0; rank];
-        for (i, axis) in stand.into_iter().enumerate() {
+        for (i, axis) in behind.into_iter().enumerate() {
             order[axis] = i;
         }
         transpose(&product, &order)
+    }
+
+    /// The same with both operands exchanged.
+    fn exchanged(mut self) -> Roles {
+        self.batch.swap(0, 1);
+        self.contract.swap(0, 1);
+        self
     }
 }
 
@@ -183,7 +200,7 @@ impl Primitive for DotGeneral {
         let roles = Roles::known(cx.params);
         let of = |i: usize| {
             let known = cx.ins[1 - i].known()?;
-            cx.ins[i].is_unknown().then(|| roles.pull(cx.cotangent(), known, i, cx.ins[i].aval().rank()))
+            cx.ins[i].is_unknown().then(|| roles.pull(cx.cotangent(), known, i, &cx.ins[i].aval()))
         };
         vec![of(0), of(1)]
     }
@@ -262,6 +279,7 @@ impl Primitive for DotGeneral {
         };
         vec![
             Sample::new("matrices", vec![array(&[2, 3], 0.7), array(&[3, 4], 1.1)], by([&[], &[]], [&[1], &[0]])),
+            Sample::new("long rows", vec![array(&[2, 3], 0.7), array(&[3, 17], 1.1)], by([&[], &[]], [&[1], &[0]])),
             Sample::new("vectors", vec![array(&[3], 0.7), array(&[3], 1.1)], by([&[], &[]], [&[0], &[0]])),
             Sample::new("outer", vec![array(&[2], 0.7), array(&[3], 1.1)], by([&[], &[]], [&[], &[]])),
             Sample::new(

@@ -1,10 +1,12 @@
 //! Samplers.
 
 use super::erf::{erf, erf_inv};
-use super::{Key, counter};
+use super::{Key, counter, numbered};
 use crate::array::Array;
 use crate::elementwise::threefry2x32;
+use crate::generate::iota;
 use crate::movement::reject;
+use crate::operators::where_;
 use gavotte_core::aval::{DType, Dim, Literal, Shape};
 use gavotte_core::error::Error;
 use gavotte_core::ir::refuse;
@@ -20,6 +22,18 @@ fn next(dtype: DType, x: f64, up: bool) -> f64 {
         (DType::F32, false) => (x as f32).next_down().into(),
         (_, true) => x.next_up(),
         (_, false) => x.next_down(),
+    }
+}
+
+/// Whether the uniform number in `[0, 1)` that has the upper 23 bits of a word as its fraction is less than `p`.
+#[track_caller]
+fn are_less(words: Array, p: f32) -> Array {
+    // So many of the 2²³ fractions are less; 2⁹ words have each.
+    let fractions = (f64::from(p) * f64::from(1 << 23)).ceil();
+    match fractions {
+        1.0..8_388_608.0 => words.lt((fractions as u32) << 9),
+        8_388_608.0.. => words.ge(0u32),
+        _ => words.lt(0u32),
     }
 }
 
@@ -81,10 +95,26 @@ impl Key {
         scaled.maximum(low)
     }
 
-    /// `true` with probability `p`.
+    /// `true` with probability `p`: where [`uniform`](Self::uniform) in `f32` is less than it.
     #[track_caller]
     pub fn bernoulli(self, p: f32, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
-        self.uniform(shape, DType::F32).lt(p)
+        are_less(self.bits(shape), p)
+    }
+
+    /// `true` with probability `p`, for about half the work of [`bernoulli`](Self::bernoulli) where the last axis is long,
+    /// and with other results.
+    ///
+    /// Both words of the generator's blocks are used: along the last axis 16 elements take the first words of 16 blocks,
+    /// and the next 16 elements their second words. An element depends on the key and its position alone.
+    #[track_caller]
+    pub fn bernoulli_pairs(self, p: f32, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
+        let shape = to_shape(shape);
+        let Some(last) = shape.len().checked_sub(1) else { return self.bernoulli(p, shape) };
+        let column = iota(&shape, last, DType::U32);
+        let pair = ((&column >> 5) << 4) | (&column & 15);
+        let position = |axis| if axis == last { pair.clone() } else { iota(&shape, axis, DType::U32) };
+        let [first, second] = self.blocks(&Array::scalar(0u32), &numbered(&shape, position));
+        are_less(where_(&(column & 16).ne(0), second, first), p)
     }
 
     /// Uniform in `low..high`, `i32`; all `low` where that range is empty.

@@ -217,12 +217,18 @@ impl FoldIn for Array {
 /// The row-major number of each element of `shape`, as `u32`: elementwise, so that it fuses.
 #[track_caller]
 fn counter(shape: &Shape) -> Array {
+    numbered(shape, |axis| iota(shape, axis, DType::U32))
+}
+
+/// The row-major number, in an array of shape `shape`, of the element at these positions.
+#[track_caller]
+fn numbered(shape: &Shape, position: impl Fn(usize) -> Array) -> Array {
     let n = volume(shape);
     assert!(n.as_number().is_none_or(|n| n <= 1 << 32), "a draw of {n} elements: at most 2³² fit one key");
     let mut sum: Option<Array> = None;
     for axis in 0..shape.len() {
         let stride = volume(&shape[axis + 1..]);
-        let here = iota(shape, axis, DType::U32);
+        let here = position(axis);
         let here = if stride == 1usize { here } else { here * dim_value(&stride, DType::U32) };
         sum = Some(match sum {
             Some(sum) => sum + here,

@@ -110,7 +110,7 @@ pub fn dropout_of(x: &Array, rate: f64, mode: Mode) -> Array {
     expect_rate(rate);
     match mode {
         Mode::Train(key) if rate > 0.0 => {
-            let kept = key.bernoulli((1.0 - rate) as f32, x.shape().clone());
+            let kept = key.bernoulli_pairs((1.0 - rate) as f32, x.shape().clone());
             where_(&kept, x * (1.0 / (1.0 - rate)), 0.0)
         }
         _ => x.clone(),

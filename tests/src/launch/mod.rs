@@ -7,7 +7,7 @@ pub mod guard;
 
 use gavotte_core::aval::{Dim, Sizes};
 use gavotte_core::codegen::portable::{Access, Scratch, TileKernel};
-use gavotte_core::codegen::x86;
+use gavotte_core::codegen::x86::{self, Isa};
 use gavotte_core::device::HostArray;
 use gavotte_core::kernel::{Kernel, LoopKind};
 use gavotte_core::with_data;
@@ -66,18 +66,19 @@ pub trait KernelTarget: Sync {
 /// Every target that runs kernels on the host. A line here puts a target under the whole suite.
 pub fn kernel_targets() -> Vec<&'static dyn KernelTarget> {
     let mut targets: Vec<&'static dyn KernelTarget> = vec![&Portable];
-    if x86::is_available() {
-        targets.push(&Avx512);
-    }
+    static MACHINE: [Machine; 2] = [Machine(Isa::Avx2), Machine(Isa::Avx512)];
+    targets.extend(
+        MACHINE.iter().filter(|machine| machine.0.is_available()).map(|machine| -> &dyn KernelTarget { machine }),
+    );
     targets
 }
 
-/// Machine code with AVX-512.
-struct Avx512;
+/// Machine code for an instruction set.
+struct Machine(Isa);
 
-impl KernelTarget for Avx512 {
+impl KernelTarget for Machine {
     fn name(&self) -> &'static str {
-        "avx512"
+        self.0.name()
     }
     fn may_refuse(&self) -> f64 {
         0.0
@@ -85,10 +86,11 @@ impl KernelTarget for Avx512 {
     unsafe fn run(&self, call: &Call<'_>) -> Result<(), Refused> {
         let kernel = call.kernel;
         let partition = call.pieces.map(|pieces| pieces.axis).or(x86::Code::first_loop(kernel));
-        let code = x86::Code::new(kernel, partition, &vec![false; kernel.inputs.len()])
+        let code = x86::Code::new(kernel, partition, &vec![false; kernel.inputs.len()], self.0)
             .map_err(|why| Refused::Unsupported(why.to_string()))?;
         let pages = x86::Pages::new(std::iter::once(&code)).map_err(|why| Refused::Unsupported(why.to_string()))?;
         let mut table = vec![0; x86::ARGS];
+        table[x86::AHEAD] = 3;
         table.extend(call.inputs.iter().map(|input| *input as u64));
         table.extend(call.outputs.iter().map(|output| *output as u64));
         table.extend(code.sizes(call.sizes));

@@ -4,30 +4,27 @@
 //! lives to the loop's end. Where registers run out, the one that is used least for its length of life, weighted by the loops
 //! around its uses, lives in memory for good. A constant that lives in memory is read from the function's pool, never stored.
 
-use super::lir::{Class, Function, Op, Reg};
+use super::lir::{Class, Function, Inst, Op, Reg};
 
 /// Where a virtual register is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
-    /// A register of its class, by number in the list of those that may be given away.
+    /// A register of its class's file, by number in the list of those that may be given away.
     Register(u8),
     /// Memory, at this byte of the frame.
     Slot(u32),
-    /// The pool's constant with these bits.
+    /// The pool's constant with these bits in every lane.
     Pool(u64),
+    /// The pool's mask of these lanes.
+    Mask(u16),
     /// The pool's table of this number.
     Table(u32),
     /// Never written or read.
     Nowhere,
 }
 
-/// How many registers of each class may be given away.
-#[derive(Clone, Copy)]
-pub(super) struct Available {
-    pub(super) int: u8,
-    pub(super) vec: u8,
-    pub(super) mask: u8,
-}
+/// Registers of one kind: the classes that live in them, and how many may be given away.
+pub(super) type File = (&'static [Class], u8);
 
 /// The places of all registers.
 pub(super) struct Allocation {
@@ -46,19 +43,17 @@ struct Interval {
     weight: f32,
 }
 
-pub(super) fn allocate(f: &Function, available: Available) -> Allocation {
+pub(super) fn allocate(f: &Function, files: &[File]) -> Allocation {
     let intervals = intervals(f);
     let mut places = vec![Place::Nowhere; f.classes.len()];
     let mut frame = f.stack.next_multiple_of(64);
-    for class in [Class::Vec, Class::Int, Class::Mask] {
-        let n = match class {
-            Class::Int => available.int,
-            Class::Vec | Class::Wide => available.vec,
-            Class::Mask => available.mask,
-        };
-        let mut free: Vec<u8> = (0..n).rev().collect();
+    // Constants stand first.
+    let n_constant = f.insts.iter().take_while(|inst| constant(inst).is_some()).count();
+    let writer = |reg: Reg| f.insts[..n_constant].iter().find(|inst| inst.dst == Some(reg));
+    for (classes, n) in files {
+        let mut free: Vec<u8> = (0..*n).rev().collect();
         let mut active: Vec<Interval> = vec![];
-        for interval in intervals.iter().filter(|i| bank(f.classes[i.reg.0 as usize]) == class) {
+        for interval in intervals.iter().filter(|i| classes.contains(&f.classes[i.reg.0 as usize])) {
             active.retain(|a| {
                 let lives = a.end >= interval.start;
                 if let (false, Place::Register(r)) = (lives, places[a.reg.0 as usize]) {
@@ -84,7 +79,7 @@ pub(super) fn allocate(f: &Function, available: Available) -> Allocation {
                     }
                 }
             };
-            places[spilled.0 as usize] = match constant(f, spilled) {
+            places[spilled.0 as usize] = match writer(spilled).and_then(constant) {
                 Some(place) => place,
                 None => {
                     frame += 64;
@@ -99,17 +94,11 @@ pub(super) fn allocate(f: &Function, available: Available) -> Allocation {
     Allocation { places, frame, calls }
 }
 
-/// The class whose registers a class lives in.
-fn bank(class: Class) -> Class {
-    if class == Class::Wide { Class::Vec } else { class }
-}
-
-/// Where a constant is without a register. Constants stand first.
-fn constant(f: &Function, reg: Reg) -> Option<Place> {
-    let mut consts = f.insts.iter().take_while(|inst| matches!(inst.op, Op::Const | Op::Table | Op::MaskImm));
-    let inst = consts.find(|inst| inst.dst == Some(reg))?;
+/// Where the result of an instruction is without a register, if that is a constant.
+pub(super) fn constant(inst: &Inst) -> Option<Place> {
     match inst.op {
         Op::Const => Some(Place::Pool(inst.imm as u64)),
+        Op::MaskImm => Some(Place::Mask(inst.imm as u16)),
         Op::Table => Some(Place::Table(inst.imm as u32)),
         _ => None,
     }

@@ -1,7 +1,7 @@
 //! The functions that a process has made, by the canonical form of their kernels.
 
 use super::canonical::{Canonical, stand_in};
-use super::{allocate, emit, lanes, nest};
+use super::{Isa, emit, nest};
 use crate::aval::Dim;
 use crate::ir::Unsupported;
 use crate::kernel::Kernel;
@@ -18,11 +18,12 @@ pub(super) struct Key {
     text: String,
     partition: Option<usize>,
     masked: Vec<bool>,
+    isa: Isa,
 }
 
 impl Key {
-    pub(super) fn new(canonical: &Kernel, partition: Option<usize>, masked: &[bool]) -> Key {
-        Key { text: canonical.to_string(), partition, masked: masked.to_vec() }
+    pub(super) fn new(canonical: &Kernel, partition: Option<usize>, masked: &[bool], isa: Isa) -> Key {
+        Key { text: canonical.to_string(), partition, masked: masked.to_vec(), isa }
     }
 }
 
@@ -30,25 +31,37 @@ impl Key {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) bytes: Vec<u8>,
-    /// How many of the bytes are instructions; constants stand behind them.
-    pub(super) code_bytes: usize,
+    /// Where the instructions begin; the constants stand before them.
+    pub(super) entry: usize,
     /// The sizes behind inputs and outputs in the table of arguments, in the symbols of the canonical kernel.
     pub(super) dims: Vec<Dim>,
-    /// Stand-ins for constants by number, and at which byte each is.
+    /// Stand-ins for constants by number, and at which bytes each is.
     pub(super) open: Vec<(usize, usize)>,
 }
 
 impl Shared {
-    pub(super) fn new(canonical: &Canonical, partition: Option<usize>, masked: &[bool]) -> Result<Shared, Unsupported> {
+    pub(super) fn new(
+        canonical: &Canonical,
+        partition: Option<usize>,
+        masked: &[bool],
+        isa: Isa,
+    ) -> Result<Shared, Unsupported> {
         let kernel = &canonical.kernel;
-        let (function, signature) = nest::build(kernel, partition, masked, lanes(kernel))?;
-        let allocation = allocate::allocate(&function, emit::AVAILABLE);
-        let emit::Emitted { bytes, code_bytes, constants } =
-            emit::emit(&function, &allocation).map_err(|error| Unsupported(error.to_string()))?;
-        let stand_ins: HashMap<u64, usize> =
-            canonical.constants.iter().enumerate().map(|(i, x)| (stand_in(x.dtype(), i).bits(), i)).collect();
-        let open = constants.iter().filter_map(|(bits, at)| Some((*stand_ins.get(bits)?, *at))).collect();
-        Ok(Shared { bytes, code_bytes, dims: signature.dims, open })
+        let (function, signature) = nest::build(kernel, partition, masked, isa.lanes(kernel))?;
+        let emit::Emitted { bytes, entry, constants } =
+            emit::emit(&function, isa).map_err(|error| Unsupported(error.to_string()))?;
+        let mut open = vec![];
+        for (i, constant) in canonical.constants.iter().enumerate() {
+            let size = constant.dtype().size();
+            let stand_in = &stand_in(constant.dtype(), i).bits().to_le_bytes()[..size];
+            // The pool has an element once, or once for each lane.
+            for (pooled, at) in &constants {
+                if pooled.len().is_multiple_of(size) && pooled.chunks(size).all(|element| element == stand_in) {
+                    open.extend((0..pooled.len()).step_by(size).map(|lane| (i, at + lane)));
+                }
+            }
+        }
+        Ok(Shared { bytes, entry, dims: signature.dims, open })
     }
 }
 

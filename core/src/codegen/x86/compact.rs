@@ -74,7 +74,7 @@ impl Nest<'_> {
         let step = self.f.int(Op::Imm, &[], BLOCK as i64);
         // Blocks of members.
         let mut block = scope.clone();
-        self.turns(i, end, 1, |nest| {
+        self.turns(i, end, (1, 1), |nest| {
             let left = nest.f.int(Op::Sub, &[end, i], 0);
             let n = nest.f.int(Op::Min, &[left, step], 0);
             nest.f.update(stop, Op::Add, &[i, n], None, 0);
@@ -83,16 +83,12 @@ impl Nest<'_> {
             let at = nest.f.int(Op::Mov, &[i], 0);
             let mut listing = block.clone();
             listing.indices[l] = Some(at);
-            nest.turns(at, stop, 1, |nest| {
-                nest.list(weight, l, (at, stop, kept), &lists, &mut listing)?;
-                let rest = nest.f.lanes as i64 - 1;
-                nest.f.update(at, Op::AddImm, &[at], None, rest);
-                Ok(())
-            })?;
+            let lanes = nest.f.lanes;
+            nest.turns(at, stop, (1, lanes), |nest| nest.list(weight, l, (at, stop, kept), &lists, &mut listing))?;
             // Add.
             let k = nest.f.int(Op::Imm, &[], 0);
             let k = nest.f.int(Op::Mov, &[k], 0);
-            nest.turns(k, kept, 1, |nest| {
+            nest.turns(k, kept, (1, 1), |nest| {
                 let entry = |base| Mem { base, index: Some((k, 4)), disp: 0 };
                 let member = nest.f.load(Class::Int, Op::LoadI32, entry(lists[0]), None);
                 let class = class_of(nest.dtypes[weight.0 as usize]);
@@ -122,15 +118,14 @@ impl Nest<'_> {
         scope: &mut Scope,
     ) -> Result<(), Unsupported> {
         let left = self.f.int(Op::Sub, &[stop, at], 0);
-        let mask = self.f.emit(Class::Mask, Op::MaskFirst, &[left], 0);
-        scope.mask = Some(mask);
-        scope.left = Some(left);
+        scope.left = Some(self.f.vec(Op::Splat, &[left]));
         scope.vectors = 1;
         // The weight alone, with members in the lanes.
         let packed = Some(Packed { number: l, turns: self.f.lanes, reduces: true });
         let lanes = Layout { lanes: vec![], width: 1, packed, vectors: 1, ..self.layout.clone() };
         let rows = std::mem::replace(&mut self.layout, lanes);
         self.analyse_lanes();
+        let mask = self.mask_of(0, scope).expect("turns are left");
         let values: Result<Vec<Reg>, Unsupported> =
             std::iter::once(&weight).chain(&self.listed.clone()).map(|s| self.value(*s, 0, scope)).collect();
         self.layout = rows;

@@ -7,9 +7,8 @@ use crate::ir::{Index, Scalar, Unsupported};
 use crate::kernel::{Instr, Kernel, Loop, LoopKind};
 use smallvec::SmallVec;
 
-/// Lanes and vectors of one row, at most; what is longer is a loop over packs of lanes.
+/// Lanes of one row, at most; what is longer is a loop over packs of lanes.
 pub(super) const MAX_WIDTH: usize = 64;
-const MAX_VECTORS: usize = 8;
 
 /// A loop of which one vector holds several turns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -210,7 +209,7 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, vector: usize) -
     };
     while rest > 0 && Some(rows[rest - 1]) != partition && !has_segments(rows[rest - 1]) {
         match number(kernel, rows[rest - 1]) {
-            Some(n) if n > 0 && width * n <= MAX_WIDTH.min(MAX_VECTORS * vector) => {
+            Some(n) if n > 0 && width * n <= MAX_WIDTH => {
                 lanes.insert(0, (rows[rest - 1], n));
                 width *= n;
                 rest -= 1;
@@ -251,19 +250,28 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, vector: usize) -
     let cost = |layout: &Layout| cost(kernel, partition, layout);
     let best = candidates.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
     let mut best = best.ok_or_else(|| Unsupported("no layout".into()))?;
-    if let Some(packed) = best.packed
-        && !matches!(kernel.loops[packed.number].kind, LoopKind::Segment { .. })
-    {
-        let long =
-            number(kernel, packed.number).is_none_or(|n| n >= 8 * packed.turns) || Some(packed.number) == partition;
-        let heavy =
-            kernel.body.iter().map(|instr| if let Instr::Op(op, _) = instr { op.cost() } else { 0 }).sum::<u32>();
-        // Independent work for the processor to overlap, where one turn has little.
-        if long && heavy < 60 {
-            best.vectors = 4;
-        }
+    if let Some(packed) = best.packed {
+        best.vectors = vectors_at_a_time(kernel, partition, packed);
     }
     Ok(best)
+}
+
+/// How many vectors of a packed loop's turns are taken at a time: independent work for the processor to overlap, where one
+/// turn has little.
+fn vectors_at_a_time(kernel: &Kernel, partition: Option<usize>, packed: Packed) -> usize {
+    let cost = |instr: &Instr| if let Instr::Op(op, _) = instr { op.cost() } else { 0 };
+    if kernel.body.iter().map(cost).sum::<u32>() >= 60 {
+        return 1;
+    }
+    if matches!(kernel.loops[packed.number].kind, LoopKind::Segment { .. }) {
+        // Most segments are short: of one pass over all members the processor guesses the end. What reads at computed
+        // positions would pay for the turns that are not there.
+        let computes = |index: &Index| matches!(index, Index::Value(_));
+        let gathers = kernel.body.iter().any(|i| matches!(i, Instr::Load(_, index) if index.iter().any(computes)));
+        return if gathers { 1 } else { SHORT.div_ceil(packed.turns) };
+    }
+    let long = number(kernel, packed.number).is_none_or(|n| n >= 8 * packed.turns) || Some(packed.number) == partition;
+    if long { 4 } else { 1 }
 }
 
 /// The layout in which one reduced axis is the last lane axis, where its elements lie side by side and every result is the
@@ -276,10 +284,7 @@ fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &
     let n = number(kernel, *l)?;
     let vector = plain.vector;
     let width = plain.width * n;
-    let fits = n.is_power_of_two()
-        && (2..=vector).contains(&n)
-        && width.is_multiple_of(vector)
-        && width <= MAX_WIDTH.min(MAX_VECTORS * vector);
+    let fits = n.is_power_of_two() && (2..=vector).contains(&n) && width.is_multiple_of(vector) && width <= MAX_WIDTH;
     let outer: Vec<usize> = plain.order[..plain.first_reduce].to_vec();
     if !fits || outer.is_empty() {
         return None;
@@ -293,6 +298,8 @@ fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &
     (cost(kernel, partition, &layout) < cost(kernel, partition, plain).min(1e9)).then_some(layout)
 }
 
+/// Members of a short segment.
+const SHORT: usize = 8;
 /// Members of a segment, about; turns of a loop of unknown length.
 const MEMBERS: f64 = 12.0;
 const TURNS: f64 = 100.0;

@@ -81,6 +81,8 @@ pub(super) enum Op {
     LaneToInt,
     /// How many lanes a mask has.
     MaskCount,
+    /// Asks for the line of the caches where this is; no address is wrong.
+    Prefetch,
     // flow
     Label,
     /// To the label where the first operand is less than the second.
@@ -102,6 +104,7 @@ pub(super) enum Op {
     Load,
     /// Reads the lanes of the mask; the others stay.
     LoadInto,
+    /// Bytes; a mask has the first lanes, any number of them.
     LoadBytes,
     Bcst,
     BcstByte,
@@ -109,6 +112,7 @@ pub(super) enum Op {
     Gather,
     GatherBytes,
     Store,
+    /// Bytes; a mask has the first lanes, any number of them.
     StoreBytes,
     /// Stores the lanes of the mask one behind the other.
     StoreCompressed,
@@ -165,8 +169,6 @@ pub(super) enum Op {
     /// Lanes that are not zero, of 32 bits.
     Test,
     MaskImm,
-    /// The first so many lanes; all, where the operand is larger.
-    MaskFirst,
     MaskAnd,
     MaskOr,
     MaskXor,
@@ -374,6 +376,27 @@ impl Function {
         let reg = self.reg(class);
         self.consts.push((constant, reg));
         reg
+    }
+
+    fn constant_of(&self, reg: Reg) -> Option<Constant> {
+        self.consts.iter().find(|(_, r)| *r == reg).map(|(constant, _)| *constant)
+    }
+
+    /// The lanes of a vector of 32 bits that is a constant.
+    pub(super) fn known_numbers(&self, reg: Reg) -> Option<[i32; LANES]> {
+        match self.constant_of(reg)? {
+            Constant::Bits(bits) => Some([bits as i32; LANES]),
+            Constant::Table(at) => Some(self.tables[at]),
+            Constant::Wide(_) | Constant::Mask(_) => None,
+        }
+    }
+
+    /// The lanes of a mask that is a constant.
+    pub(super) fn known_mask(&self, reg: Reg) -> Option<u16> {
+        match self.constant_of(reg)? {
+            Constant::Mask(lanes) => Some(lanes),
+            Constant::Bits(_) | Constant::Wide(_) | Constant::Table(_) => None,
+        }
     }
 
     pub(super) fn float(&mut self, x: f32) -> Reg {

@@ -1,4 +1,4 @@
-//! Machine code for x86-64 with AVX-512: one function for each kernel, in tens of microseconds.
+//! Machine code for x86-64 with AVX-512 or AVX2: one function for each kernel, in tens of microseconds.
 //!
 //! `layout` chooses which loops are lanes; `nest` writes the loops over virtual registers (`lir`), with `math` for scalar
 //! operations; `allocate` gives registers away; `emit` writes bytes. A function runs a range of one loop of its kernel, so
@@ -45,20 +45,66 @@ pub const POSITION: usize = 2;
 pub const EXTENT: usize = 3;
 /// The function that it calls for operations without vector code: [`Pages::call`] enters it.
 pub const CALL: usize = 4;
+/// How many turns ahead rows at computed positions are asked for; 0 where they are not, which must be so where an array of
+/// positions does not hold those of all turns.
+pub const AHEAD: usize = 5;
 /// Where the addresses of inputs begin.
-pub const ARGS: usize = 5;
+pub const ARGS: usize = 6;
 
-/// Whether this machine runs the code.
-pub fn is_available() -> bool {
-    #[cfg(all(target_arch = "x86_64", unix))]
-    {
-        use std::arch::is_x86_feature_detected as has;
-        has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("bmi2")
+/// An instruction set that functions are written for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Isa {
+    /// AVX2 and FMA: registers of 256 bits.
+    Avx2,
+    /// AVX-512, with F, BW, DQ and VL: registers of 512 bits.
+    Avx512,
+}
+
+impl Isa {
+    /// All, the fastest first.
+    pub const ALL: [Isa; 2] = [Isa::Avx512, Isa::Avx2];
+
+    /// Its name, as `--target` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+        }
     }
-    #[cfg(not(all(target_arch = "x86_64", unix)))]
-    {
-        false
+
+    /// Whether this machine runs the code.
+    pub fn is_available(self) -> bool {
+        #[cfg(all(target_arch = "x86_64", unix))]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            match self {
+                Isa::Avx2 => has!("avx2") && has!("fma") && has!("popcnt"),
+                Isa::Avx512 => {
+                    has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("popcnt")
+                }
+            }
+        }
+        #[cfg(not(all(target_arch = "x86_64", unix)))]
+        {
+            false
+        }
     }
+
+    /// Lanes of a vector: where a kernel has elements of 64 bits, as many as a register holds of them.
+    fn lanes(self, kernel: &Kernel) -> usize {
+        let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(_, aval)| aval.dtype);
+        let is_wide = arrays.chain(kernel.dtypes()).any(|dtype| dtype == DType::F64);
+        let lanes = match self {
+            Isa::Avx2 => lir::LANES / 2,
+            Isa::Avx512 => lir::LANES,
+        };
+        if is_wide { lanes / 2 } else { lanes }
+    }
+}
+
+/// The inputs that a kernel reads at positions which it reads from memory, with the inputs that hold the positions.
+pub fn gathered(kernel: &Kernel) -> Vec<(usize, usize)> {
+    nest::ahead::gathered(kernel)
 }
 
 /// Whether an output of a kernel is 0 wherever a mask says so; `masked` tells the same of its inputs.
@@ -70,13 +116,6 @@ pub fn gives_masked(kernel: &Kernel, output: usize, masked: &[bool]) -> bool {
         }
     }
     kernel.reduce.is_none() && asks(kernel, kernel.results[output], masked)
-}
-
-/// Lanes of a vector: where there are elements of 64 bits, as many as a register holds of them.
-fn lanes(kernel: &Kernel) -> usize {
-    let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(_, aval)| aval.dtype);
-    let is_wide = arrays.chain(kernel.dtypes()).any(|dtype| dtype == DType::F64);
-    if is_wide { lir::LANES / 2 } else { lir::LANES }
 }
 
 /// The machine code of a kernel: a function that kernels of one canonical form share, and what it works on.
@@ -96,10 +135,12 @@ impl Code {
     /// Compiles a kernel that runs ranges of loop `partition`, unless this process has compiled one of the same canonical
     /// form before. A range of a loop that is combined is added to what the output holds. `masked` says of which inputs
     /// many elements are 0, as [`gives_masked`] tells.
-    pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool]) -> Result<Code, Unsupported> {
-        let canonical = Canonical::new(kernel, partition, lanes(kernel))?;
-        let key = Key::new(&canonical.kernel, partition, masked);
-        let (function, was_known) = cache::find_or_make(key, || Shared::new(&canonical, partition, masked))?;
+    pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool], isa: Isa) -> Result<Code, Unsupported> {
+        let lanes = isa.lanes(kernel);
+        let canonical = Canonical::new(kernel, partition, lanes)?;
+        let key = Key::new(&canonical.kernel, partition, masked, isa);
+        let make = || Shared::new(&canonical, partition, masked, isa);
+        let (function, was_known) = cache::find_or_make(key, make)?;
         let dims = function.dims.iter().map(|dim| canonical.original(dim)).collect();
         Ok(Code { function, constants: canonical.constants, dims, partition, was_known })
     }
@@ -119,6 +160,11 @@ impl Code {
         self.function.bytes.len()
     }
 
+    /// Where the instructions begin; the constants stand before them.
+    fn entry(&self) -> usize {
+        self.function.entry
+    }
+
     /// Writes the machine code behind other bytes.
     fn write(&self, bytes: &mut Vec<u8>) {
         let start = bytes.len();
@@ -132,11 +178,11 @@ impl Code {
 
     /// The machine code as text, one instruction a line.
     pub fn listing(&self) -> String {
-        let Shared { bytes, code_bytes, .. } = &*self.function;
-        let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
+        let Shared { bytes, entry, .. } = &*self.function;
+        let mut decoder = Decoder::with_ip(64, &bytes[*entry..], *entry as u64, DecoderOptions::NONE);
         let mut formatter = IntelFormatter::new();
         let mut text = String::new();
-        while decoder.can_decode() && decoder.position() < *code_bytes {
+        while decoder.can_decode() {
             let instruction = decoder.decode();
             let mut line = String::new();
             formatter.format(&instruction, &mut line);

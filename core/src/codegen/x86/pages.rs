@@ -4,14 +4,14 @@ use super::Code;
 use crate::error::Error;
 use memmap2::{Mmap, MmapMut};
 
-/// Functions begin at multiples of this many bytes.
-const ALIGN: usize = 64;
+/// The constants of functions begin at multiples of this many bytes, and their instructions too.
+pub(super) const ALIGN: usize = 64;
 
 /// The code of several kernels in memory that may be executed.
 #[derive(Debug)]
 pub struct Pages {
     map: Option<Mmap>,
-    /// Where each function begins, and how many bytes it has.
+    /// Where the instructions of each function begin, and how many bytes they are.
     functions: Vec<(usize, usize)>,
 }
 
@@ -22,9 +22,9 @@ impl Pages {
         let mut functions = vec![];
         for code in codes {
             bytes.resize(bytes.len().next_multiple_of(ALIGN), 0xcc);
-            let start = bytes.len();
+            let entry = bytes.len() + code.entry();
             code.write(&mut bytes);
-            functions.push((start, bytes.len() - start));
+            functions.push((entry, bytes.len() - entry));
         }
         let failed = |error| Error::Device(format!("no memory for machine code: {error}; try `--target portable`"));
         let map = if bytes.is_empty() {
@@ -37,7 +37,7 @@ impl Pages {
         Ok(Pages { map, functions })
     }
 
-    /// The address of function `i`, and how many bytes it has.
+    /// The address of the first instruction of function `i`, and how many bytes of them there are.
     pub fn function(&self, i: usize) -> (usize, usize) {
         let (start, size) = self.functions[i];
         (self.map.as_ref().map_or(0, |map| map.as_ptr().addr()) + start, size)
@@ -46,7 +46,7 @@ impl Pages {
     /// Calls function `i` with its table of arguments, whose entry [`CALL`] is set here; whether all its checks held.
     ///
     /// # Safety
-    /// The machine must be one on which [`is_available`](super::is_available) holds. `args` must hold the range, valid
+    /// [`Isa::is_available`](super::Isa::is_available) must hold of the code's instruction set. `args` must hold the range, valid
     /// addresses of all arrays of the kernel for the sizes that follow them, and those sizes.
     pub unsafe fn call(&self, i: usize, args: &mut [u64]) -> bool {
         let Some(map) = &self.map else { return true };

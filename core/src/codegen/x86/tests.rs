@@ -1,9 +1,10 @@
 //! What random kernels do not come to: sums that leave out what a mask dropped, and code in pages.
 
 use super::call::CALLED;
-use super::{ARGS, BEGIN, Code, END, EXTENT, POSITION, Pages, gives_masked, is_available};
-use crate::aval::{Literal, Sizes, Symbol};
+use super::{ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gives_masked};
+use crate::aval::{DType, Literal, Sizes, Symbol};
 use crate::codegen::portable::tile_fn;
+use crate::ir::ScalarOp;
 use crate::kernel::parse_kernel;
 
 const WEIGHTED: &str = "\
@@ -45,22 +46,36 @@ fn arrays() -> Arrays {
     }
 }
 
-/// The sums, or the position and the extent of a failed check.
-fn run(a: &Arrays, masked: bool) -> Result<Vec<f32>, (u64, u64)> {
-    let kernel = parse_kernel(WEIGHTED).unwrap();
-    let code = Code::new(&kernel, Some(0), &[masked; 5]).unwrap();
+/// The instruction sets of this machine.
+fn machines() -> impl Iterator<Item = Isa> {
+    let has = |isa: &Isa| {
+        let has = isa.is_available();
+        if !has {
+            eprintln!("skipped: this machine has no {}", isa.name());
+        }
+        has
+    };
+    Isa::ALL.into_iter().filter(has)
+}
+
+/// The sums, in the type of floats that is asked for, or the position and the extent of a failed check.
+fn run(a: &Arrays, dtype: DType, masked: bool, isa: Isa) -> Result<Vec<f64>, (u64, u64)> {
+    let kernel = parse_kernel(&WEIGHTED.replace("f32", &dtype.to_string())).unwrap();
+    let code = Code::new(&kernel, Some(0), &[masked; 5], isa).unwrap();
     let mut sizes = Sizes::new();
     for (symbol, size) in [("n", a.offsets.len() - 1), ("z", a.weights.len()), ("m", a.rows.len() / 40)] {
         sizes.set(Symbol::new(symbol), size).unwrap();
     }
-    let mut out = vec![f32::NAN; (a.offsets.len() - 1) * 40];
+    let numbers = |xs: &[f32]| bytes(dtype, xs.iter().map(|x| f64::from(*x)));
+    let (weights, rows) = (numbers(&a.weights), numbers(&a.rows));
+    let mut out = bytes(dtype, std::iter::repeat_n(f64::NAN, (a.offsets.len() - 1) * 40));
     let mut table = vec![0; ARGS];
     table[END] = a.offsets.len() as u64 - 1;
     let inputs = [
         a.offsets.as_ptr() as u64,
-        a.weights.as_ptr() as u64,
+        weights.as_ptr() as u64,
         a.columns.as_ptr() as u64,
-        a.rows.as_ptr() as u64,
+        rows.as_ptr() as u64,
         a.order.as_ptr() as u64,
     ];
     table.extend(inputs);
@@ -69,10 +84,25 @@ fn run(a: &Arrays, masked: bool) -> Result<Vec<f32>, (u64, u64)> {
     assert_eq!(table[BEGIN], 0);
     let pages = Pages::new(std::iter::once(&code)).unwrap();
     // SAFETY: the machine has the instructions, and the table names arrays of the kernel's types.
-    if unsafe { pages.call(0, &mut table) } { Ok(out) } else { Err((table[POSITION], table[EXTENT])) }
+    let ran = unsafe { pages.call(0, &mut table) };
+    if ran { Ok(numbers_of(dtype, &out)) } else { Err((table[POSITION], table[EXTENT])) }
 }
 
-fn sums(a: &Arrays) -> Vec<f32> {
+/// The bytes of numbers as a type's.
+fn bytes(dtype: DType, numbers: impl Iterator<Item = f64>) -> Vec<u8> {
+    numbers.flat_map(|x| Literal::from_f64(dtype, x).bits().to_le_bytes()[..dtype.size()].to_vec()).collect()
+}
+
+/// The floats that bytes are.
+fn numbers_of(dtype: DType, bytes: &[u8]) -> Vec<f64> {
+    let number = |x: &[u8]| match dtype {
+        DType::F64 => f64::from_le_bytes(x.try_into().unwrap()),
+        _ => f64::from(f32::from_le_bytes(x.try_into().unwrap())),
+    };
+    bytes.chunks_exact(dtype.size()).map(number).collect()
+}
+
+fn sums(a: &Arrays) -> Vec<f64> {
     let mut sums = vec![0f64; (a.offsets.len() - 1) * 40];
     for (segment, bounds) in a.offsets.windows(2).enumerate() {
         for position in bounds[0]..bounds[1] {
@@ -84,78 +114,168 @@ fn sums(a: &Arrays) -> Vec<f32> {
         }
     }
     // Every sum is a multiple of 1/16 that an f32 holds.
-    sums.into_iter().map(|x| x as f32).collect()
+    sums
 }
 
 #[test]
 fn sums_leave_out_what_a_mask_dropped() {
-    if !is_available() {
-        eprintln!("skipped: this machine has no AVX-512");
-        return;
+    for (isa, dtype) in machines().flat_map(|isa| [(isa, DType::F32), (isa, DType::F64)]) {
+        let mut a = arrays();
+        let wanted = sums(&a);
+        for masked in [false, true] {
+            assert_eq!(run(&a, dtype, masked, isa).as_ref(), Ok(&wanted), "{isa:?}, {dtype}, masked: {masked}");
+        }
+        // A row that is multiplied by 0 alone is not read.
+        let dropped = a.weights.iter().position(|w| *w == 0.0).unwrap();
+        a.rows.extend([f32::INFINITY; 40]);
+        a.columns[dropped] = 29;
+        assert!(run(&a, dtype, false, isa).unwrap().iter().any(|x| x.is_nan()));
+        assert_eq!(run(&a, dtype, true, isa).as_ref(), Ok(&wanted));
+        // One that counts must be there.
+        let kept = a.weights.iter().position(|w| *w != 0.0).unwrap();
+        a.columns[kept] = 31;
+        for masked in [false, true] {
+            assert_eq!(run(&a, dtype, masked, isa), Err((31, 30)), "{isa:?}, {dtype}, masked: {masked}");
+        }
+        a.columns[kept] = -1;
+        assert!(run(&a, dtype, true, isa).is_err());
     }
-    let mut a = arrays();
-    let wanted = sums(&a);
-    for masked in [false, true] {
-        assert_eq!(run(&a, masked).as_ref(), Ok(&wanted), "masked: {masked}");
+}
+
+/// Short rows at positions, several to a vector.
+#[test]
+fn rows_at_positions() {
+    let text = "kernel @gather_0(%0: i32[n], %1: T[m,4]) -> (%2: T[n,4]) {\n  row i0: n\n  row i1: 4\n  $0: i32 = load \
+                %0[i0]\n  $1: T = load %1[$0, i1]\n  store $1 -> %2\n}\n";
+    let (n, m) = (39, 7);
+    for (isa, dtype) in machines().flat_map(|isa| [DType::F32, DType::F64].map(|dtype| (isa, dtype))) {
+        let code = Code::new(&parse_kernel(&text.replace('T', &dtype.to_string())).unwrap(), Some(0), &[false; 2], isa);
+        let code = code.unwrap();
+        let pages = Pages::new(std::iter::once(&code)).unwrap();
+        let mut sizes = Sizes::new();
+        sizes.set(Symbol::new("n"), n).unwrap();
+        sizes.set(Symbol::new("m"), m).unwrap();
+        let rows = bytes(dtype, (0..4 * m).map(|i| i as f64));
+        // The position that is wrong, if one is, is the first or the last.
+        for wrong in [None, Some(0), Some(n - 1)] {
+            let position = |i: usize| if Some(i) == wrong { m as i32 } else { (i * 5 % m) as i32 };
+            let positions: Vec<i32> = (0..n).map(position).collect();
+            let mut out = bytes(dtype, std::iter::repeat_n(f64::NAN, 4 * n));
+            let mut table = vec![0; ARGS];
+            table[END] = n as u64;
+            table.extend([positions.as_ptr() as u64, rows.as_ptr() as u64, out.as_mut_ptr() as u64]);
+            table.extend(code.sizes(&sizes));
+            // SAFETY: the machine has the instructions, and the table names arrays of the kernel's types.
+            let ran = unsafe { pages.call(0, &mut table) };
+            assert_eq!(ran, wrong.is_none(), "{isa:?}, {dtype}");
+            let wanted: Vec<f64> = (0..4 * n).map(|i| f64::from(positions[i / 4] * 4) + (i % 4) as f64).collect();
+            assert!(!ran || numbers_of(dtype, &out) == wanted, "{isa:?}, {dtype}");
+        }
     }
-    // A row that is multiplied by 0 alone is not read.
-    let dropped = a.weights.iter().position(|w| *w == 0.0).unwrap();
-    a.rows.extend([f32::INFINITY; 40]);
-    a.columns[dropped] = 29;
-    assert!(run(&a, false).unwrap().iter().any(|x| x.is_nan()));
-    assert_eq!(run(&a, true).as_ref(), Ok(&wanted));
-    // One that counts must be there.
-    let kept = a.weights.iter().position(|w| *w != 0.0).unwrap();
-    a.columns[kept] = 31;
-    for masked in [false, true] {
-        assert_eq!(run(&a, masked), Err((31, 30)), "masked: {masked}");
-    }
-    a.columns[kept] = -1;
-    assert!(run(&a, true).is_err());
+}
+
+/// An operation on `n` operands of type `dtype`, which are given as bytes, as machine code.
+fn apply(op: ScalarOp, dtype: DType, n: usize, operands: [&[u8]; 2], isa: Isa) -> Vec<u8> {
+    let ins = if op.arity() == 1 { "$0" } else { "$0, $1" };
+    let text = format!(
+        "kernel @applied(%0: {dtype}[n], %1: {dtype}[n]) -> (%2: {dtype}[n]) {{\n  row i0: n\n  $0: {dtype} = load \
+         %0[i0]\n  $1: {dtype} = load %1[i0]\n  $2: {dtype} = {} {ins}\n  store $2 -> %2\n}}\n",
+        op.name()
+    );
+    let kernel = parse_kernel(&text).unwrap_or_else(|error| panic!("{error}"));
+    let code = Code::new(&kernel, Some(0), &[false; 2], isa).unwrap();
+    let mut sizes = Sizes::new();
+    sizes.set(Symbol::new("n"), n).unwrap();
+    let mut out = vec![0xffu8; n * dtype.size()];
+    operands.iter().for_each(|operand| assert!(operand.len() >= out.len()));
+    let mut table = vec![0; ARGS];
+    table[END] = n as u64;
+    table.extend([operands[0].as_ptr() as u64, operands[1].as_ptr() as u64, out.as_mut_ptr() as u64]);
+    table.extend(code.sizes(&sizes));
+    let pages = Pages::new(std::iter::once(&code)).unwrap();
+    // SAFETY: the machine has the instructions, and all arrays have `n` elements of the kernel's type or more.
+    assert!(unsafe { pages.call(0, &mut table) });
+    out
+}
+
+/// The same through the portable target's loop.
+fn apply_portable(op: ScalarOp, dtype: DType, n: usize, operands: [&[u8]; 2]) -> Vec<u8> {
+    let mut out = vec![0xffu8; n * dtype.size()];
+    operands.iter().for_each(|operand| assert!(operand.len() >= out.len()));
+    let [a, b] = operands.map(|operand| operand.as_ptr());
+    // SAFETY: all arrays have `n` elements of the operation's type or more.
+    unsafe { tile_fn(op, dtype).unwrap()(n, &[a, b, a, a], out.as_mut_ptr(), std::ptr::null_mut()) };
+    out
 }
 
 /// Every operation that is called, on every pair of numbers at which operations have something to decide: the bits of the
 /// portable target.
 #[test]
 fn called_operations_are_those_of_the_portable_target() {
-    if !is_available() {
-        eprintln!("skipped: this machine has no AVX-512");
-        return;
-    }
     let numbers = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.25, 7.0, 1e-3, 100.0, 1e10, -3e9, 1e300, f64::INFINITY, f64::NAN];
     let least = f64::from(i32::MIN);
-    for (op, dtype) in CALLED {
+    for ((op, dtype), isa) in CALLED.into_iter().flat_map(|called| machines().map(move |isa| (called, isa))) {
         let values: Vec<Literal> = numbers.iter().chain([&least]).map(|x| Literal::from_f64(dtype, *x)).collect();
         let pairs = || values.iter().flat_map(|x| values.iter().map(move |y| (x, y)));
-        let bytes = |x: &Literal| x.bits().to_le_bytes()[..dtype.size()].to_vec();
-        let a: Vec<u8> = pairs().flat_map(|(x, _)| bytes(x)).collect();
-        let b: Vec<u8> = pairs().flat_map(|(_, y)| bytes(y)).collect();
+        let a = bytes(dtype, pairs().map(|(x, _)| x.as_f64()));
+        let b = bytes(dtype, pairs().map(|(_, y)| y.as_f64()));
         // One more than fits in whole vectors.
         let n = values.len() * values.len() - 7;
-        let ins = if op.arity() == 1 { "$0" } else { "$0, $1" };
-        let text = format!(
-            "kernel @called(%0: {dtype}[n], %1: {dtype}[n]) -> (%2: {dtype}[n]) {{\n  row i0: n\n  $0: {dtype} = load \
-             %0[i0]\n  $1: {dtype} = load %1[i0]\n  $2: {dtype} = {} {ins}\n  store $2 -> %2\n}}\n",
-            op.name()
-        );
-        let kernel = parse_kernel(&text).unwrap_or_else(|error| panic!("{error}"));
-        let code = Code::new(&kernel, Some(0), &[false; 2]).unwrap();
-        let mut sizes = Sizes::new();
-        sizes.set(Symbol::new("n"), n).unwrap();
-        let (mut found, mut wanted) = (vec![0xffu8; a.len()], vec![0xffu8; a.len()]);
-        let mut table = vec![0; ARGS];
-        table[END] = n as u64;
-        table.extend([a.as_ptr() as u64, b.as_ptr() as u64, found.as_mut_ptr() as u64]);
-        table.extend(code.sizes(&sizes));
-        let pages = Pages::new(std::iter::once(&code)).unwrap();
-        let portable = tile_fn(op, dtype).unwrap();
-        let operands = [a.as_ptr(), b.as_ptr(), a.as_ptr(), a.as_ptr()];
-        // SAFETY: the machine has the instructions, and both get arrays of `n` elements of the kernel's types or more.
-        unsafe {
-            assert!(pages.call(0, &mut table));
-            portable(n, &operands, wanted.as_mut_ptr(), std::ptr::null_mut());
+        let found = apply(op, dtype, n, [&a, &b], isa);
+        assert_eq!(found, apply_portable(op, dtype, n, [&a, &b]), "{} of {dtype}, {isa:?}", op.name());
+    }
+}
+
+/// Floats of all sizes, more of those at which functions bend.
+fn floats() -> Vec<f32> {
+    let all = (0..=u32::MAX).step_by(20_011).map(f32::from_bits);
+    let middle = (-110_000..110_000).map(|i| i as f32 * 1e-3);
+    let small = (-50_000..50_000).map(|i| i as f32 * 2e-5);
+    let ends = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE, f32::MAX, -1.0];
+    all.chain(middle).chain(small).chain(ends).collect()
+}
+
+/// A function's exact value, how far results may be off in units in the last place, and whether the portable target has
+/// the same formula.
+type Exact = (ScalarOp, fn(f64) -> f64, f64, bool);
+
+#[test]
+fn functions_stay_within_their_ulp() {
+    let functions: [Exact; 7] = [
+        (ScalarOp::Exp, f64::exp, 1.0, true),
+        (ScalarOp::Expm1, f64::exp_m1, 2.0, true),
+        (ScalarOp::Logistic, |x| 1.0 / (1.0 + (-x).exp()), 2.5, true),
+        (ScalarOp::Sqrt, f64::sqrt, 0.5, true),
+        (ScalarOp::Log, f64::ln, 1.0, false),
+        (ScalarOp::Log1p, f64::ln_1p, 1.0, false),
+        (ScalarOp::Tanh, f64::tanh, 2.5, false),
+    ];
+    let xs = floats();
+    let bytes: Vec<u8> = xs.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let numbers = |bytes: Vec<u8>| -> Vec<f32> { numbers_of(DType::F32, &bytes).iter().map(|x| *x as f32).collect() };
+    for (op, exact, most, is_portable) in functions {
+        let portable = numbers(apply_portable(op, DType::F32, xs.len(), [&bytes, &bytes]));
+        let machines: Vec<(Isa, Vec<f32>)> =
+            machines().map(|isa| (isa, numbers(apply(op, DType::F32, xs.len(), [&bytes, &bytes], isa)))).collect();
+        for (i, x) in xs.iter().enumerate() {
+            let wanted = exact(f64::from(*x));
+            let near = wanted as f32;
+            let ulp = f64::from(f32::from_bits(near.abs().to_bits() + 1)) - f64::from(near.abs());
+            // A logistic below the normal numbers is 0.
+            let ulp = ulp.max(f64::from(f32::MIN_POSITIVE));
+            for (isa, found) in &machines {
+                let y = found[i];
+                let is_right = match near.is_finite() {
+                    true => (f64::from(y) - wanted).abs() <= most * ulp,
+                    false => y == near || y.is_nan() && near.is_nan(),
+                };
+                assert!(is_right, "{} of {x:e}, {isa:?}: {y:e}, not {wanted:e}", op.name());
+                // One formula: the same bits.
+                let other = if is_portable { portable[i] } else { machines[0].1[i] };
+                let same = y.to_bits() == other.to_bits() || y.is_nan() && other.is_nan();
+                assert!(same, "{} of {x:e}, {isa:?}: {y:e}, elsewhere {other:e}", op.name());
+            }
         }
-        assert_eq!(found, wanted, "{} of {dtype}", op.name());
     }
 }
 

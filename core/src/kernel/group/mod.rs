@@ -6,6 +6,7 @@
 //! steps come together, in `schedule`.
 
 mod explain;
+mod late;
 mod reach;
 mod schedule;
 
@@ -91,9 +92,10 @@ impl Part {
 }
 
 /// Groups the steps of a program: the steps in the order in which they run from now on, and the groups. The order is
-/// topological, and steps that are there for their effect keep theirs.
-pub fn group(program: &Program, fusion: &Fusion, steps: Vec<Step>) -> (Vec<Step>, Vec<Group>) {
-    let open = schedule::schedule(program, fusion, &steps);
+/// topological, and steps that are there for their effect keep theirs. `behind` says for each equation before which others
+/// it should not run.
+pub fn group(program: &Program, fusion: &Fusion, steps: Vec<Step>, behind: &[Vec<usize>]) -> (Vec<Step>, Vec<Group>) {
+    let open = schedule::schedule(program, fusion, &steps, behind);
     let mut taken: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     let (mut steps, mut groups) = (Vec::with_capacity(taken.len()), Vec::with_capacity(open.len()));
     for one in open {
@@ -107,8 +109,18 @@ pub fn group(program: &Program, fusion: &Fusion, steps: Vec<Step>) -> (Vec<Step>
         };
         groups.push(Group { steps: start..steps.len(), space });
     }
+    debug_assert!(is_ordered(fusion, &steps), "a step reads what a later one makes");
     find_local(program, fusion, &steps, &mut groups);
     (steps, groups)
+}
+
+/// Whether no step reads what it or a later one makes.
+fn is_ordered(fusion: &Fusion, steps: &[Step]) -> bool {
+    let mut later: HashSet<Var> = HashSet::new();
+    steps.iter().rev().all(|step| {
+        later.extend(step.writes());
+        step.reads().into_iter().all(|var| !later.contains(&fusion.memory(var)))
+    })
 }
 
 /// Finds what lives within each group.

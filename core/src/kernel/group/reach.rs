@@ -6,7 +6,7 @@
 
 use crate::aval::Dim;
 use crate::ir::{Index, Program, Scalar, Var};
-use crate::kernel::lower::counts_up;
+use crate::kernel::lower::Trial;
 use crate::kernel::{Instr, Kernel, LoopKind, Members, Part};
 use crate::pass::fuse::{Fusion, Place};
 
@@ -20,7 +20,7 @@ pub(super) struct Pairing {
 /// The pairings whose members stand row by row, each once.
 pub(super) fn sorted_pairings(program: &Program, fusion: &Fusion) -> Vec<Pairing> {
     let avals = program.avals();
-    let mut found: Vec<Pairing> = vec![];
+    let (trial, mut found): (Trial, Vec<Pairing>) = (Trial::new(program), vec![]);
     for eqn in &program.eqns {
         let Some(operands) = eqn.prim.segments() else { continue };
         let vars = operands.map(|operand| eqn.ins.get(operand).and_then(|atom| atom.var()));
@@ -30,7 +30,7 @@ pub(super) fn sorted_pairings(program: &Program, fusion: &Fusion) -> Vec<Pairing
             continue;
         }
         // Members that are listed from memory may stand anywhere.
-        if fusion.place(order) == Place::Inline && counts_up(program, fusion, order) {
+        if fusion.place(order) == Place::Inline && trial.counts_up(fusion, order) {
             let (rows, extent) = (&avals[offsets.index()].shape[0] - 1, avals[ids.index()].shape[0].clone());
             found.push(Pairing { rows, members: Members { ids, offsets, extent } });
         }

@@ -4,10 +4,11 @@
 //! that it reads is there; else it begins a group. One that reads no other step's result waits for whoever reads it, and
 //! joins there. A small kernel waits as long as it can, so that most end in one group behind all others.
 
+use super::late::waits;
 use super::reach::{Pairing, reach, sorted_pairings};
 use crate::aval::{Aval, Dim, volume};
-use crate::ir::{Program, Var};
-use crate::kernel::{LoopKind, Members, Part, Step};
+use crate::ir::{Index, Program, Var};
+use crate::kernel::{Instr, Kernel, LoopKind, Members, Part, Product, Step};
 use crate::pass::fuse::Fusion;
 
 /// Kernels of no more points are run by one thread.
@@ -37,6 +38,8 @@ pub(super) enum Split {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Class {
     Alone,
+    /// A large product: a library goes through its rows as it likes.
+    Product,
     Small,
     Large,
 }
@@ -46,6 +49,9 @@ type Axis = (Dim, Option<u32>);
 
 fn class_of(step: &Step, axis: &Option<Axis>) -> Class {
     let Step::Kernel(kernel, _) = step else { return Class::Alone };
+    if Product::of(kernel).is_some_and(|product| product.may_be_large()) {
+        return Class::Product;
+    }
     let points = volume(&kernel.loops.iter().map(|l| l.extent.clone()).collect::<Vec<_>>());
     match points.as_number() {
         Some(n) if n <= SMALL => Class::Small,
@@ -65,11 +71,15 @@ fn axis_of(step: &Step) -> Option<Axis> {
     let first = kernel.loops.first().filter(|_| n_row > 0).map(|l| &l.extent);
     let reduced = kernel.loops.get(n_row).filter(|l| l.kind == LoopKind::Reduce).map(|l| &l.extent);
     let results = volume(&kernel.loops[..n_row].iter().map(|l| l.extent.clone()).collect::<Vec<_>>());
-    // Of a long reduction to few elements the reduction is split: rows are fewer, and read what other rows make.
+    // Of a long reduction to few elements the reduction is split: rows are fewer, and read what other rows make. Unless it
+    // goes along its own rows, and these are enough.
     let rows = first.map_or(Some(0), Dim::as_number);
+    let is_split = |rows: i64| rows < MIN_ROWS || !goes_along_rows(kernel);
     match (reduced, rows) {
         (Some(reduced), Some(rows))
-            if is_large(reduced, MIN_ROWS.max(rows + 1)) && results.as_number().is_some_and(|n| n <= MAX_PARTIAL) =>
+            if is_large(reduced, MIN_ROWS.max(rows + 1))
+                && results.as_number().is_some_and(|n| n <= MAX_PARTIAL)
+                && is_split(rows) =>
         {
             Some((reduced.clone(), Some(n_row as u32)))
         }
@@ -77,8 +87,20 @@ fn axis_of(step: &Step) -> Option<Axis> {
     }
 }
 
+/// Whether a reduction goes along the rows of an array: the first loop is its first axis.
+fn goes_along_rows(kernel: &Kernel) -> bool {
+    let reduced = kernel.n_row() as u32;
+    let mentions = |index: &Index| matches!(index, Index::Affine { terms, .. } if terms.iter().any(|t| t.0 == reduced));
+    kernel.body.iter().any(|instr| match instr {
+        Instr::Load(_, index) => {
+            index.split_first().is_some_and(|(row, rest)| row.is_loop(0) && rest.iter().any(mentions))
+        }
+        _ => false,
+    })
+}
+
 /// The groups of a program's steps.
-pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step]) -> Vec<Open> {
+pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step], behind: &[Vec<usize>]) -> Vec<Open> {
     let mut makers = vec![None; program.n_var()];
     for (i, step) in steps.iter().enumerate() {
         step.writes().into_iter().for_each(|var| makers[var.index()] = Some(i));
@@ -101,6 +123,7 @@ pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step]) -> Ve
         classes: steps.iter().zip(&axes).map(|(step, axis)| class_of(step, axis)).collect(),
         axes,
         reads: steps.iter().map(reads).collect(),
+        waits: waits(program, fusion, &makers, behind, steps.len()),
         groups: vec![],
         at: vec![None; steps.len()],
         last_effect: None,
@@ -108,6 +131,7 @@ pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step]) -> Ve
     for step in 0..steps.len() {
         match scheduler.classes[step] {
             Class::Alone => scheduler.place_alone(step),
+            Class::Product => scheduler.place_product(step),
             _ if scheduler.reads[step].is_empty() => {}
             Class::Large => scheduler.place(step),
             Class::Small => scheduler.follow(step),
@@ -126,6 +150,8 @@ struct Scheduler<'a> {
     axes: Vec<Option<Axis>>,
     /// For each step the memory that it reads and other steps make, with these steps.
     reads: Vec<Vec<(Var, usize)>>,
+    /// For each step those before which it should not run.
+    waits: Vec<Vec<usize>>,
     groups: Vec<Open>,
     /// The group of each step that is placed.
     at: Vec<Option<usize>>,
@@ -160,11 +186,12 @@ impl Scheduler<'_> {
         waiting
     }
 
-    /// The first group where a step may be, as far as its placed producers are concerned: their own where it is
-    /// `shared`.
+    /// The first group where a step may be, as far as its placed producers and what it waits for are concerned: their own
+    /// where it is `shared`.
     fn earliest(&self, step: usize, shared: impl Fn(&Split) -> bool) -> usize {
         let behind = |maker: usize| self.at[maker].map(|at| at + usize::from(!shared(&self.groups[at].split)));
-        self.reads[step].iter().filter_map(|(_, maker)| behind(*maker)).max().unwrap_or(0)
+        let makers = self.reads[step].iter().map(|(_, maker)| maker).chain(&self.waits[step]);
+        makers.filter_map(|maker| behind(*maker)).max().unwrap_or(0)
     }
 
     /// Places what a step needs and what waits, in groups before all that comes.
@@ -178,6 +205,7 @@ impl Scheduler<'_> {
         match self.classes[step] {
             _ if self.at[step].is_some() => {}
             Class::Small => self.place_small(step),
+            Class::Product => self.place_product(step),
             Class::Large | Class::Alone => self.place_before(step, self.groups.len()),
         }
     }
@@ -199,6 +227,13 @@ impl Scheduler<'_> {
         }
     }
 
+    /// Places a large product behind all that is there, as the program has it.
+    fn place_product(&mut self, step: usize) {
+        self.place_waiting(step);
+        let at = self.groups.len();
+        self.insert(at, Open { split: Split::Alone, steps: vec![(step, Part::Row)] });
+    }
+
     /// Places a small kernel beside the rows that it reads, where it can be there: it is little work, and whoever reads
     /// it may be there too.
     fn follow(&mut self, step: usize) {
@@ -214,6 +249,10 @@ impl Scheduler<'_> {
     /// Places a small kernel that somebody needs now.
     fn place_small(&mut self, step: usize) {
         self.place_waiting(step);
+        self.follow(step);
+        if self.at[step].is_some() {
+            return;
+        }
         let earliest = self.earliest(step, |split| *split == Split::Serial);
         match (earliest..self.groups.len()).find(|at| self.groups[*at].split == Split::Serial) {
             Some(at) => {
@@ -239,7 +278,7 @@ impl Scheduler<'_> {
     }
 
     fn find_before(&self, step: usize, limit: usize) -> Option<(usize, Open)> {
-        (0..limit).find_map(|at| Some((at, self.join(&self.groups[at], &[step])?)))
+        (self.earliest(step, is_rows)..limit).find_map(|at| Some((at, self.join(&self.groups[at], &[step])?)))
     }
 
     /// Places a kernel that is split, and with it those that wait for it.
@@ -270,7 +309,9 @@ impl Scheduler<'_> {
     /// Places a kernel in a group that is there already, where it can be, with those that wait for it.
     fn place_within(&mut self, step: usize) -> bool {
         let waiting = self.waiting(step);
-        for at in self.earliest(step, is_rows)..self.groups.len() {
+        // Those that come along stand behind what they read, too.
+        let first = waiting.iter().chain([&step]).map(|step| self.earliest(*step, is_rows)).max().unwrap_or(0);
+        for at in first..self.groups.len() {
             let Some((group, rest)) = self.join_with(&self.groups[at], step, &waiting) else { continue };
             let before = |maker: &usize| self.classes[*maker] == Class::Large && self.find_before(*maker, at).is_some();
             if rest.iter().all(before) {

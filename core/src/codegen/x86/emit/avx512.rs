@@ -3,14 +3,31 @@
 //! Instructions are written as those on whole registers. Of eight lanes those of 32 bits are the lower half of a register:
 //! [`Emit::lanes`] makes the instruction the one on half a register.
 
-use super::super::lir::{Inst, LANES, Mem, Op, Pred, Reg};
-use super::{Emit, INT_SCRATCH, MASK_SCRATCH, VEC_SCRATCH, broadcast, codes, low_half, memory};
-use iced_x86::{Code, IcedError, Instruction, OpKind, Register};
+mod codes;
 
-impl Emit<'_> {
-    /// Whether an instruction works on elements of 64 bits.
-    fn is_wide(&self, inst: &Inst) -> bool {
-        inst.dst.iter().chain(&inst.srcs).any(|reg| self.f.is_wide(*reg))
+use super::super::allocate::{File, Place};
+use super::super::lir::{Class, Inst, LANES, Mem, Op, Pred, Reg};
+use super::{Emit, INT_SCRATCH, Vectors, float, low_half, memory};
+use iced_x86::{Code, IcedError, Instruction, MemoryOperand, OpKind, Register};
+
+/// The instruction set: F, BW, DQ and VL.
+pub(super) struct Avx512;
+
+const VEC_SCRATCH: [Register; 3] = [Register::ZMM29, Register::ZMM30, Register::ZMM31];
+const MASK_SCRATCH: [Register; 3] = [Register::K5, Register::K6, Register::K7];
+
+/// One element of memory in all lanes.
+fn broadcast(class: Class) -> Code {
+    if class == Class::Wide { Code::EVEX_Vbroadcastsd_zmm_k1z_xmmm64 } else { Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32 }
+}
+
+impl Emit<'_, Avx512> {
+    fn with_mask(&mut self, mut i: Instruction, mask: Option<Register>, zeroes: bool) -> Result<(), IcedError> {
+        if let Some(k) = mask {
+            i.set_op_mask(k);
+            i.set_zeroing_masking(zeroes);
+        }
+        self.add(i)
     }
 
     /// Adds an instruction on lanes of 32 bits, which is given as that on a whole register.
@@ -22,129 +39,6 @@ impl Emit<'_> {
     /// Likewise, on lanes of 64 bits where `wide`.
     fn lanes_of(&mut self, wide: bool, i: Instruction, mask: Option<Register>, zeroes: bool) -> Result<(), IcedError> {
         if wide { self.with_mask(i, mask, zeroes) } else { self.lanes(i, mask, zeroes) }
-    }
-
-    pub(super) fn check_vec(&mut self, inst: &Inst) -> Result<(), IcedError> {
-        let label = self.a.create_label();
-        let at = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
-        let extent = self.read(inst.srcs[1], VEC_SCRATCH[2])?;
-        let mask = match inst.mask {
-            Some(mask) => Some(self.read(mask, MASK_SCRATCH[1])?),
-            None => None,
-        };
-        let k = MASK_SCRATCH[0];
-        // not less than, as unsigned numbers
-        let cmp = Instruction::with4(Code::EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8, k, at, extent, 5)?;
-        self.lanes(cmp, mask, false)?;
-        self.add(Instruction::with2(Code::VEX_Kortestw_kr_kr, k, k)?)?;
-        let fine = self.a.create_label();
-        self.a.je(fine)?;
-        // The first wrong lane is what the message names.
-        let compress = Instruction::with2(Code::EVEX_Vpcompressd_zmmm512_k1z_zmm, VEC_SCRATCH[0], at)?;
-        self.lanes(compress, Some(k), true)?;
-        self.add(Instruction::with2(Code::EVEX_Vmovd_rm32_xmm, Register::EAX, Register::XMM29)?)?;
-        self.add(Instruction::with2(Code::Movsxd_r64_rm32, Register::RAX, Register::EAX)?)?;
-        self.a.jmp(label)?;
-        let mut fine = fine;
-        self.a.nop()?;
-        self.a.set_label(&mut fine)?;
-        self.failures.push((label, Register::RAX, inst.imm));
-        Ok(())
-    }
-
-    pub(super) fn store(&mut self, inst: &Inst) -> Result<(), IcedError> {
-        let value = self.read(inst.srcs[0], VEC_SCRATCH[0])?;
-        let mask = match inst.mask {
-            Some(mask) => Some(self.read(mask, MASK_SCRATCH[1])?),
-            None => None,
-        };
-        let mem = self.mem(inst.mem.expect("a store has a place"))?;
-        let wide = self.is_wide(inst);
-        let code = match (inst.op, wide) {
-            (Op::Store, false) => Code::EVEX_Vmovups_zmmm512_k1z_zmm,
-            (Op::Store, true) => Code::EVEX_Vmovupd_zmmm512_k1z_zmm,
-            (Op::StoreBytes, false) => Code::EVEX_Vpmovdb_xmmm128_k1z_zmm,
-            (Op::StoreCompressed, false) => Code::EVEX_Vpcompressd_zmmm512_k1z_zmm,
-            (Op::StoreCompressed, true) => Code::EVEX_Vcompresspd_zmmm512_k1z_zmm,
-            (other, _) => unreachable!("{other:?} is no store"),
-        };
-        self.lanes_of(wide, Instruction::with2(code, mem, value)?, mask, false)
-    }
-
-    pub(super) fn vec(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
-        let d = if inst.reads_dst() { self.read(dst, VEC_SCRATCH[0])? } else { self.target(dst, VEC_SCRATCH[0]) };
-        if matches!(inst.op, Op::Const | Op::Table) && self.physical(dst).is_none() {
-            return Ok(());
-        }
-        if inst.op == Op::Const {
-            let i = if inst.imm == 0 {
-                Instruction::with3(Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, d, d, d)?
-            } else {
-                let class = self.f.classes[dst.0 as usize];
-                let at = self.pooled(class, inst.imm as u64);
-                Instruction::with2(broadcast(class), d, at)?
-            };
-            return self.add(i);
-        }
-        let mask = match inst.mask {
-            Some(mask) => Some(self.read(mask, MASK_SCRATCH[1])?),
-            None => None,
-        };
-        let wide = self.f.is_wide(dst);
-        let whole = if wide { Code::EVEX_Vmovupd_zmm_k1z_zmmm512 } else { Code::EVEX_Vmovups_zmm_k1z_zmmm512 };
-        match inst.op {
-            Op::Table => {
-                let at = memory(Register::RSI, None, (inst.imm as usize * LANES * 4) as i32);
-                self.add(Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, d, at)?)?;
-            }
-            Op::Splat => {
-                let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
-                self.lanes(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, low_half(a))?, None, false)?;
-            }
-            Op::LoadInto => {
-                let at = self.mem(inst.mem.expect("a load has a place"))?;
-                self.lanes_of(wide, Instruction::with2(whole, d, at)?, mask, false)?;
-            }
-            Op::Load | Op::LoadBytes | Op::Bcst => {
-                let code = match inst.op {
-                    Op::Load => whole,
-                    Op::LoadBytes => Code::EVEX_Vpmovzxbd_zmm_k1z_xmmm128,
-                    _ => broadcast(self.f.classes[dst.0 as usize]),
-                };
-                let at = self.mem(inst.mem.expect("a load has a place"))?;
-                self.lanes_of(wide, Instruction::with2(code, d, at)?, mask, true)?;
-            }
-            Op::BcstByte => {
-                let at = self.mem(inst.mem.expect("a load has a place"))?;
-                self.add(Instruction::with2(Code::Movzx_r32_rm8, Register::EAX, at)?)?;
-                self.lanes(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, Register::EAX)?, None, false)?;
-            }
-            Op::Compress => {
-                let a = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
-                let code =
-                    if wide { Code::EVEX_Vcompresspd_zmmm512_k1z_zmm } else { Code::EVEX_Vpcompressd_zmmm512_k1z_zmm };
-                self.lanes_of(wide, Instruction::with2(code, d, a)?, mask, true)?;
-            }
-            Op::Perm2 => {
-                // The machine overwrites the numbers.
-                let numbers = self.read(inst.srcs[0], VEC_SCRATCH[0])?;
-                let a = self.read(inst.srcs[1], VEC_SCRATCH[1])?;
-                let b = self.read(inst.srcs[2], VEC_SCRATCH[2])?;
-                let target = if d == a || d == b { VEC_SCRATCH[0] } else { d };
-                if target != numbers {
-                    self.add(Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, target, numbers)?)?;
-                }
-                let i = Instruction::with3(Code::EVEX_Vpermi2d_zmm_k1z_zmm_zmmm512b32, target, a, b)?;
-                self.lanes_of(wide, i, None, false)?;
-                if target != d {
-                    self.add(Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, d, target)?)?;
-                }
-            }
-            Op::Gather => self.gather(inst, wide, d, mask)?,
-            Op::GatherBytes => self.gather_bytes(inst, d, mask)?,
-            _ => self.arithmetic(inst, d, mask)?,
-        }
-        self.written(dst, d)
     }
 
     fn gather(&mut self, inst: &Inst, wide: bool, d: Register, mask: Option<Register>) -> Result<(), IcedError> {
@@ -209,9 +103,175 @@ impl Emit<'_> {
         self.lanes_of(wide, i, mask, false)
     }
 
-    pub(super) fn mask(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
+    fn compare(&mut self, inst: &Inst, d: Register, code: Code, imm: i32) -> Result<(), IcedError> {
+        let a = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
+        let b = self.read(inst.srcs[1], VEC_SCRATCH[2])?;
+        self.lanes_of(self.is_wide(inst), Instruction::with4(code, d, a, b, imm)?, None, false)
+    }
+}
+
+impl Vectors for Emit<'_, Avx512> {
+    const FILES: &'static [File] = &[(&[Class::Vec, Class::Wide], 29), (&[Class::Mask], 4)];
+
+    const SCRATCH: [Register; 3] = VEC_SCRATCH;
+
+    fn register(class: Class, n: u8) -> Register {
+        if class == Class::Mask { Register::K1 + u32::from(n) } else { Register::ZMM0 + u32::from(n) }
+    }
+
+    fn read_constant(&mut self, class: Class, place: Place, to: Register) -> Result<(), IcedError> {
+        let i = match place {
+            Place::Pool(0) => Instruction::with3(Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, to, to, to)?,
+            Place::Pool(bits) => {
+                let size = if class == Class::Wide { 8 } else { 4 };
+                let at = self.pooled(&bits.to_le_bytes()[..size]);
+                Instruction::with2(broadcast(class), to, at)?
+            }
+            Place::Mask(lanes) => {
+                let at = self.pooled(&lanes.to_le_bytes());
+                Instruction::with2(Code::VEX_Kmovw_kr_km16, to, at)?
+            }
+            Place::Table(n) => Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, to, Self::table(n as usize))?,
+            _ => unreachable!("{place:?} is no constant"),
+        };
+        self.add(i)
+    }
+
+    fn reload(&mut self, class: Class, to: Register, at: MemoryOperand) -> Result<(), IcedError> {
+        let code = if class == Class::Mask { Code::VEX_Kmovw_kr_km16 } else { Code::EVEX_Vmovups_zmm_k1z_zmmm512 };
+        self.add(Instruction::with2(code, to, at)?)
+    }
+
+    fn spill(&mut self, class: Class, at: MemoryOperand, from: Register) -> Result<(), IcedError> {
+        let code = if class == Class::Mask { Code::VEX_Kmovw_m16_kr } else { Code::EVEX_Vmovups_zmmm512_k1z_zmm };
+        self.add(Instruction::with2(code, at, from)?)
+    }
+
+    fn lane_to_int(&mut self, from: Reg, to: Register) -> Result<(), IcedError> {
+        let v = self.read(from, VEC_SCRATCH[0])?;
+        let low = Register::XMM0 + (v as u32 - Register::ZMM0 as u32);
+        self.add(Instruction::with2(Code::EVEX_Vmovd_rm32_xmm, to, low)?)
+    }
+
+    fn count(&mut self, mask: Reg) -> Result<(), IcedError> {
+        let k = self.read(mask, MASK_SCRATCH[1])?;
+        self.add(Instruction::with2(Code::VEX_Kmovw_r32_kr, Register::EAX, k)?)?;
+        self.add(Instruction::with2(Code::Popcnt_r32_rm32, Register::EAX, Register::EAX)?)
+    }
+
+    fn check_vec(&mut self, inst: &Inst) -> Result<(), IcedError> {
+        let label = self.a.create_label();
+        let at = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
+        let extent = self.read(inst.srcs[1], VEC_SCRATCH[2])?;
+        let mask = match inst.mask {
+            Some(mask) => Some(self.read(mask, MASK_SCRATCH[1])?),
+            None => None,
+        };
+        let k = MASK_SCRATCH[0];
+        // not less than, as unsigned numbers
+        let cmp = Instruction::with4(Code::EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8, k, at, extent, 5)?;
+        self.lanes(cmp, mask, false)?;
+        self.add(Instruction::with2(Code::VEX_Kortestw_kr_kr, k, k)?)?;
+        let fine = self.a.create_label();
+        self.a.je(fine)?;
+        // The first wrong lane is what the message names.
+        let compress = Instruction::with2(Code::EVEX_Vpcompressd_zmmm512_k1z_zmm, VEC_SCRATCH[0], at)?;
+        self.lanes(compress, Some(k), true)?;
+        self.add(Instruction::with2(Code::EVEX_Vmovd_rm32_xmm, Register::EAX, Register::XMM29)?)?;
+        self.add(Instruction::with2(Code::Movsxd_r64_rm32, Register::RAX, Register::EAX)?)?;
+        self.a.jmp(label)?;
+        let mut fine = fine;
+        self.a.nop()?;
+        self.a.set_label(&mut fine)?;
+        self.failures.push((label, Register::RAX, inst.imm));
+        Ok(())
+    }
+
+    fn store(&mut self, inst: &Inst) -> Result<(), IcedError> {
+        let value = self.read(inst.srcs[0], VEC_SCRATCH[0])?;
+        let mask = match inst.mask {
+            Some(mask) => Some(self.read(mask, MASK_SCRATCH[1])?),
+            None => None,
+        };
+        let mem = self.mem(inst.mem.expect("a store has a place"))?;
+        let wide = self.is_wide(inst);
+        let code = match (inst.op, wide) {
+            (Op::Store, false) => Code::EVEX_Vmovups_zmmm512_k1z_zmm,
+            (Op::Store, true) => Code::EVEX_Vmovupd_zmmm512_k1z_zmm,
+            (Op::StoreBytes, false) => Code::EVEX_Vpmovdb_xmmm128_k1z_zmm,
+            (Op::StoreCompressed, false) => Code::EVEX_Vpcompressd_zmmm512_k1z_zmm,
+            (Op::StoreCompressed, true) => Code::EVEX_Vcompresspd_zmmm512_k1z_zmm,
+            (other, _) => unreachable!("{other:?} is no store"),
+        };
+        self.lanes_of(wide, Instruction::with2(code, mem, value)?, mask, false)
+    }
+
+    fn vec(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
+        let d = if inst.reads_dst() { self.read(dst, VEC_SCRATCH[0])? } else { self.target(dst, VEC_SCRATCH[0]) };
+        if matches!(inst.op, Op::Const | Op::Table) {
+            return self.constant(inst, dst);
+        }
+        let mask = match inst.mask {
+            Some(mask) => Some(self.read(mask, MASK_SCRATCH[1])?),
+            None => None,
+        };
+        let wide = self.f.is_wide(dst);
+        let whole = if wide { Code::EVEX_Vmovupd_zmm_k1z_zmmm512 } else { Code::EVEX_Vmovups_zmm_k1z_zmmm512 };
+        match inst.op {
+            Op::Splat => {
+                let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
+                self.lanes(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, low_half(a))?, None, false)?;
+            }
+            Op::LoadInto => {
+                let at = self.mem(inst.mem.expect("a load has a place"))?;
+                self.lanes_of(wide, Instruction::with2(whole, d, at)?, mask, false)?;
+            }
+            Op::Load | Op::LoadBytes | Op::Bcst => {
+                let code = match inst.op {
+                    Op::Load => whole,
+                    Op::LoadBytes => Code::EVEX_Vpmovzxbd_zmm_k1z_xmmm128,
+                    _ => broadcast(self.f.classes[dst.0 as usize]),
+                };
+                let at = self.mem(inst.mem.expect("a load has a place"))?;
+                self.lanes_of(wide, Instruction::with2(code, d, at)?, mask, true)?;
+            }
+            Op::BcstByte => {
+                let at = self.mem(inst.mem.expect("a load has a place"))?;
+                self.add(Instruction::with2(Code::Movzx_r32_rm8, Register::EAX, at)?)?;
+                self.lanes(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, Register::EAX)?, None, false)?;
+            }
+            Op::Compress => {
+                let a = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
+                let code =
+                    if wide { Code::EVEX_Vcompresspd_zmmm512_k1z_zmm } else { Code::EVEX_Vpcompressd_zmmm512_k1z_zmm };
+                self.lanes_of(wide, Instruction::with2(code, d, a)?, mask, true)?;
+            }
+            Op::Perm2 => {
+                // The machine overwrites the numbers.
+                let numbers = self.read(inst.srcs[0], VEC_SCRATCH[0])?;
+                let a = self.read(inst.srcs[1], VEC_SCRATCH[1])?;
+                let b = self.read(inst.srcs[2], VEC_SCRATCH[2])?;
+                let target = if d == a || d == b { VEC_SCRATCH[0] } else { d };
+                if target != numbers {
+                    self.add(Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, target, numbers)?)?;
+                }
+                let i = Instruction::with3(Code::EVEX_Vpermi2d_zmm_k1z_zmm_zmmm512b32, target, a, b)?;
+                self.lanes_of(wide, i, None, false)?;
+                if target != d {
+                    self.add(Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, d, target)?)?;
+                }
+            }
+            Op::Gather => self.gather(inst, wide, d, mask)?,
+            Op::GatherBytes => self.gather_bytes(inst, d, mask)?,
+            _ => self.arithmetic(inst, d, mask)?,
+        }
+        self.written(dst, d)
+    }
+
+    fn mask(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
         let d = self.target(dst, MASK_SCRATCH[0]);
         match inst.op {
+            Op::MaskImm => return self.constant(inst, dst),
             Op::CmpF(pred) if self.is_wide(inst) => {
                 self.compare(inst, d, Code::EVEX_Vcmppd_kr_k1_zmm_zmmm512b64_imm8_sae, float(pred))?;
             }
@@ -222,25 +282,6 @@ impl Emit<'_> {
                 let a = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
                 let i = Instruction::with3(Code::EVEX_Vptestmd_kr_k1_zmm_zmmm512b32, d, a, a)?;
                 self.lanes(i, None, false)?;
-            }
-            Op::MaskImm => {
-                self.add(Instruction::with2(Code::Mov_r32_imm32, Register::EAX, inst.imm as u32)?)?;
-                self.add(Instruction::with2(Code::VEX_Kmovw_kr_r32, d, Register::EAX)?)?;
-            }
-            Op::MaskFirst => {
-                let n = self.read(inst.srcs[0], INT_SCRATCH[1])?;
-                // More than a byte's number of lanes would count as less.
-                self.add(Instruction::with2(Code::Mov_r32_imm32, Register::EAX, self.f.lanes as u32)?)?;
-                self.add(Instruction::with2(Code::Cmp_r64_rm64, n, Register::RAX)?)?;
-                self.add(Instruction::with2(Code::Cmovl_r64_rm64, Register::RAX, n)?)?;
-                self.add(Instruction::with2(Code::Mov_r32_imm32, Register::EDX, 0xffffu32)?)?;
-                self.add(Instruction::with3(
-                    Code::VEX_Bzhi_r32_rm32_r32,
-                    Register::EAX,
-                    Register::EDX,
-                    Register::EAX,
-                )?)?;
-                self.add(Instruction::with2(Code::VEX_Kmovw_kr_r32, d, Register::EAX)?)?;
             }
             Op::MaskNot => {
                 let a = self.read(inst.srcs[0], MASK_SCRATCH[1])?;
@@ -260,12 +301,6 @@ impl Emit<'_> {
         }
         self.written(dst, d)
     }
-
-    fn compare(&mut self, inst: &Inst, d: Register, code: Code, imm: i32) -> Result<(), IcedError> {
-        let a = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
-        let b = self.read(inst.srcs[1], VEC_SCRATCH[2])?;
-        self.lanes_of(self.is_wide(inst), Instruction::with4(code, d, a, b, imm)?, None, false)
-    }
 }
 
 /// Half of a register of vectors.
@@ -284,19 +319,6 @@ fn halved(mut i: Instruction) -> Result<Instruction, IcedError> {
     }
     i.set_memory_index(half(i.memory_index()));
     Ok(i)
-}
-
-/// The machine's number of a comparison of floats; none signals.
-fn float(pred: Pred) -> i32 {
-    match pred {
-        Pred::Eq => 0x00,
-        Pred::Ne => 0x04,
-        Pred::Lt => 0x11,
-        Pred::Le => 0x12,
-        Pred::Gt => 0x1e,
-        Pred::Ge => 0x1d,
-        Pred::Unordered => 0x03,
-    }
 }
 
 fn int(pred: Pred) -> i32 {

@@ -1,10 +1,13 @@
 //! Integers: addresses, loop variables and what decides where to go.
 
 use super::super::lir::{Inst, Op, Reg};
-use super::{Emit, INT_SCRATCH, MASK_SCRATCH, VEC_SCRATCH, low_half, memory};
+use super::{Emit, INT_SCRATCH, Vectors, low_half, memory};
 use iced_x86::{Code, IcedError, Instruction, Register};
 
-impl Emit<'_> {
+impl<I> Emit<'_, I>
+where
+    Self: Vectors,
+{
     pub(super) fn int(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
         let d = self.target(dst, INT_SCRATCH[0]);
         match inst.op {
@@ -25,16 +28,12 @@ impl Emit<'_> {
                 self.add(Instruction::with2(Code::Movsxd_r64_rm32, d, at)?)?;
             }
             Op::LaneToInt => {
-                let v = self.read(inst.srcs[0], VEC_SCRATCH[0])?;
-                let low = Register::XMM0 + (v as u32 - Register::ZMM0 as u32);
                 let e = low_half(d);
-                self.add(Instruction::with2(Code::EVEX_Vmovd_rm32_xmm, e, low)?)?;
+                self.lane_to_int(inst.srcs[0], e)?;
                 self.add(Instruction::with2(Code::Movsxd_r64_rm32, d, e)?)?;
             }
             Op::MaskCount => {
-                let k = self.read(inst.srcs[0], MASK_SCRATCH[1])?;
-                self.add(Instruction::with2(Code::VEX_Kmovw_r32_kr, Register::EAX, k)?)?;
-                self.add(Instruction::with2(Code::Popcnt_r32_rm32, Register::EAX, Register::EAX)?)?;
+                self.count(inst.srcs[0])?;
                 if d != Register::RAX {
                     self.add(Instruction::with2(Code::Mov_r64_rm64, d, Register::RAX)?)?;
                 }

@@ -1,24 +1,26 @@
-//! Machine code with AVX-512: every instruction of a function becomes one or a few of the machine's.
+//! Every instruction of a function becomes one or a few of the machine's.
 //!
 //! The function takes the address of its table of arguments in `rdi`, which stays there; `rsi` holds the address of the
-//! pool of constants behind the code; `rbp` the frame. It returns 0, or 1 where a check failed, with the position and the
+//! pool of constants before the code; `rbp` the frame. It returns 0, or 1 where a check failed, with the position and the
 //! extent in entries [`POSITION`] and [`EXTENT`] of the table.
+//!
+//! What differs by instruction set, vectors and masks, is the trait [`Vectors`].
 
+mod avx2;
 mod avx512;
 mod call;
-mod codes;
 mod ints;
 
-use super::allocate::{Allocation, Available, Place};
-use super::lir::{Class, Function, Inst, LANES, Mem, Op, Reg};
-use super::{EXTENT, POSITION};
-use iced_x86::code_asm::{CodeAssembler, CodeLabel, ptr, qword_ptr};
-use iced_x86::code_asm::{r12, r13, r14, r15, rax, rbp, rbx, rsi, rsp};
+use super::allocate::{File, Place, allocate, constant};
+use super::lir::{Class, Function, Inst, LANES, Mem, Op, Pred, Reg};
+use super::pages::ALIGN;
+use super::{EXTENT, Isa, POSITION};
+use iced_x86::code_asm::{CodeAssembler, CodeLabel, qword_ptr};
+use iced_x86::code_asm::{r12, r13, r14, r15, rax, rbp, rbx, rsp};
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
+use std::marker::PhantomData;
 
-/// What may be given away; three vectors, four integers and three masks are kept for values that live in memory.
-pub(super) const AVAILABLE: Available = Available { int: 9, vec: 29, mask: 4 };
-
+/// Integers that may be given away; three more are kept, for values that live in memory.
 const INTS: [Register; 9] = [
     Register::R8,
     Register::R9,
@@ -31,48 +33,100 @@ const INTS: [Register; 9] = [
     Register::R15,
 ];
 const INT_SCRATCH: [Register; 3] = [Register::RAX, Register::RCX, Register::RDX];
-const VEC_SCRATCH: [Register; 3] = [Register::ZMM29, Register::ZMM30, Register::ZMM31];
-const MASK_SCRATCH: [Register; 3] = [Register::K5, Register::K6, Register::K7];
 
 /// The registers of the caller that the function keeps, in the frame below `rbp`.
 const SAVED: i32 = 5 * 8;
 
-struct Emit<'a> {
+/// What differs by instruction set: vectors and masks.
+trait Vectors {
+    /// The registers of vectors and masks that may be given away.
+    const FILES: &'static [File];
+
+    /// Three vectors that are kept, for values that live in memory.
+    const SCRATCH: [Register; 3];
+
+    /// Register `n` of those that may be given to vectors or masks.
+    fn register(class: Class, n: u8) -> Register;
+
+    /// Reads a constant from the pool.
+    fn read_constant(&mut self, class: Class, place: Place, to: Register) -> Result<(), IcedError>;
+
+    /// Reads a vector or a mask from the frame.
+    fn reload(&mut self, class: Class, to: Register, at: MemoryOperand) -> Result<(), IcedError>;
+
+    /// Writes a vector or a mask to the frame.
+    fn spill(&mut self, class: Class, at: MemoryOperand, from: Register) -> Result<(), IcedError>;
+
+    /// Lane 0 as 32 bits.
+    fn lane_to_int(&mut self, from: Reg, to: Register) -> Result<(), IcedError>;
+
+    /// How many lanes a mask has, in `eax`.
+    fn count(&mut self, mask: Reg) -> Result<(), IcedError>;
+
+    /// A check of all lanes.
+    fn check_vec(&mut self, inst: &Inst) -> Result<(), IcedError>;
+
+    /// An instruction that writes memory.
+    fn store(&mut self, inst: &Inst) -> Result<(), IcedError>;
+
+    /// An instruction whose result is a vector.
+    fn vec(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError>;
+
+    /// An instruction whose result is a mask.
+    fn mask(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError>;
+}
+
+/// The state of writing a function for instruction set `I`.
+struct Emit<'a, I> {
     a: CodeAssembler,
     f: &'a Function,
-    places: &'a [Place],
+    places: Vec<Place>,
     labels: Vec<CodeLabel>,
     exit: CodeLabel,
-    pool_label: CodeLabel,
     pool: Vec<u8>,
-    consts: Vec<(Class, u64, i32)>,
+    /// Where constants are in the pool.
+    consts: Vec<(Vec<u8>, i32)>,
     /// Where the frame's part for calls begins.
     call_area: usize,
     /// Checks whose failure is told behind the code: label, position, whether the extent is in the table, and its entry
     /// or itself.
     failures: Vec<(CodeLabel, Register, i64)>,
+    isa: PhantomData<I>,
 }
 
 /// The bytes of a function.
 pub(super) struct Emitted {
     pub(super) bytes: Vec<u8>,
-    /// How many of the bytes are instructions: the pool of constants stands behind.
-    pub(super) code_bytes: usize,
-    /// The bits of each of the pool's constants, and at which byte of all it is.
-    pub(super) constants: Vec<(u64, usize)>,
+    /// Where its instructions begin: the pool of constants stands before them.
+    pub(super) entry: usize,
+    /// The constants of the pool, and at which byte of all each is.
+    pub(super) constants: Vec<(Vec<u8>, usize)>,
 }
 
-/// Writes a function, whose registers have these places.
-pub(super) fn emit(f: &Function, allocation: &Allocation) -> Result<Emitted, IcedError> {
+/// Writes a function.
+pub(super) fn emit(f: &Function, isa: Isa) -> Result<Emitted, IcedError> {
+    match isa {
+        Isa::Avx2 => emit_for::<avx2::Avx2>(f),
+        Isa::Avx512 => emit_for::<avx512::Avx512>(f),
+    }
+}
+
+fn emit_for<'a, I>(f: &'a Function) -> Result<Emitted, IcedError>
+where
+    Emit<'a, I>: Vectors,
+{
+    let ints: File = (&[Class::Int], INTS.len() as u8);
+    let files: Vec<File> = Emit::<I>::FILES.iter().copied().chain([ints]).collect();
+    let allocation = allocate(f, &files);
     let mut a = CodeAssembler::new(64)?;
     let labels = (0..f.n_label).map(|_| a.create_label()).collect();
-    let (exit, pool_label) = (a.create_label(), a.create_label());
-    let mut pool = vec![];
-    f.tables.iter().flatten().for_each(|x| pool.extend_from_slice(&x.to_le_bytes()));
-    let places = &allocation.places;
+    let exit = a.create_label();
+    let pool = f.tables.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
     let call_area = allocation.frame;
-    let frame = if allocation.calls.is_empty() { allocation.frame } else { call_area + call::BYTES };
-    let mut e = Emit { a, f, places, labels, exit, pool_label, pool, consts: vec![], call_area, failures: vec![] };
+    let frame = call_area + call::bytes(&allocation.calls);
+    let places = allocation.places;
+    let (consts, failures) = (vec![], vec![]);
+    let mut e: Emit<'a, I> = Emit { a, f, places, labels, exit, pool, consts, call_area, failures, isa: PhantomData };
     e.prologue(frame)?;
     let mut calls = allocation.calls.iter();
     for inst in &f.insts {
@@ -81,16 +135,13 @@ pub(super) fn emit(f: &Function, allocation: &Allocation) -> Result<Emitted, Ice
             _ => e.inst(inst)?,
         }
     }
-    let pool = e.epilogue()?;
-    let bytes = e.a.assemble(0)?;
-    let code_bytes = bytes.len() - pool;
-    let constants = e.consts.iter().map(|(_, bits, at)| (*bits, code_bytes + *at as usize)).collect();
-    Ok(Emitted { bytes, code_bytes, constants })
-}
-
-/// One element of memory in all lanes.
-fn broadcast(class: Class) -> Code {
-    if class == Class::Wide { Code::EVEX_Vbroadcastsd_zmm_k1z_xmmm64 } else { Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32 }
+    e.epilogue()?;
+    let mut bytes = e.pool;
+    bytes.resize(bytes.len().next_multiple_of(ALIGN), 0xcc);
+    let entry = bytes.len();
+    bytes.extend(e.a.assemble(entry as u64)?);
+    let constants = e.consts.into_iter().map(|(bytes, at)| (bytes, at as usize)).collect();
+    Ok(Emitted { bytes, entry, constants })
 }
 
 fn memory(base: Register, index: Option<(Register, u32)>, disp: i32) -> MemoryOperand {
@@ -103,7 +154,23 @@ fn low_half(reg: Register) -> Register {
     Register::EAX + (reg as u32 - Register::RAX as u32)
 }
 
-impl Emit<'_> {
+/// The machine's number of a comparison of floats; none signals.
+fn float(pred: Pred) -> i32 {
+    match pred {
+        Pred::Eq => 0x00,
+        Pred::Ne => 0x04,
+        Pred::Lt => 0x11,
+        Pred::Le => 0x12,
+        Pred::Gt => 0x1e,
+        Pred::Ge => 0x1d,
+        Pred::Unordered => 0x03,
+    }
+}
+
+impl<I> Emit<'_, I>
+where
+    Self: Vectors,
+{
     fn prologue(&mut self, frame: usize) -> Result<(), IcedError> {
         let a = &mut self.a;
         a.push(rbp)?;
@@ -115,11 +182,16 @@ impl Emit<'_> {
             a.sub(rsp, frame as i32)?;
             a.and(rsp, -64)?;
         }
-        a.lea(rsi, ptr(self.pool_label))
+        self.find_pool()
     }
 
-    /// The end of the function, and the pool; its bytes are told.
-    fn epilogue(&mut self) -> Result<usize, IcedError> {
+    /// Points `rsi` at the pool: it begins at the first byte of all.
+    fn find_pool(&mut self) -> Result<(), IcedError> {
+        let pool = MemoryOperand::with_base_displ(Register::RIP, 0);
+        self.add(Instruction::with2(Code::Lea_r64_m, Register::RSI, pool)?)
+    }
+
+    fn epilogue(&mut self) -> Result<(), IcedError> {
         let failures = std::mem::take(&mut self.failures);
         self.a.xor(rax, rax)?;
         self.a.set_label(&mut self.exit)?;
@@ -141,72 +213,71 @@ impl Emit<'_> {
             self.a.mov(rax, 1u64)?;
             self.a.jmp(self.exit)?;
         }
-        self.a.set_label(&mut self.pool_label)?;
-        let pool = std::mem::take(&mut self.pool);
-        // Something must stand behind the label.
-        self.a.db(if pool.is_empty() { &[0] } else { &pool })?;
-        Ok(pool.len().max(1))
+        Ok(())
     }
 
     fn add(&mut self, instruction: Instruction) -> Result<(), IcedError> {
         self.a.add_instruction(instruction)
     }
 
-    fn with_mask(&mut self, mut i: Instruction, mask: Option<Register>, zeroes: bool) -> Result<(), IcedError> {
-        if let Some(k) = mask {
-            i.set_op_mask(k);
-            i.set_zeroing_masking(zeroes);
-        }
-        self.add(i)
-    }
-
-    /// The place of a constant's element.
-    fn pooled(&mut self, class: Class, bits: u64) -> MemoryOperand {
-        let at = match self.consts.iter().find(|(c, b, _)| (*c, *b) == (class, bits)) {
-            Some((.., at)) => *at,
+    /// A place of the pool that holds these bytes.
+    fn pooled(&mut self, bytes: &[u8]) -> MemoryOperand {
+        let at = match self.consts.iter().find(|(known, _)| known == bytes) {
+            Some((_, at)) => *at,
             None => {
-                let size = if class == Class::Wide { 8 } else { 4 };
-                self.pool.resize(self.pool.len().next_multiple_of(size), 0);
+                // No constant lies across two lines of the cache.
+                self.pool.resize(self.pool.len().next_multiple_of(bytes.len().min(ALIGN)), 0);
                 let at = self.pool.len() as i32;
-                self.pool.extend_from_slice(&bits.to_le_bytes()[..size]);
-                self.consts.push((class, bits, at));
+                self.pool.extend_from_slice(bytes);
+                self.consts.push((bytes.to_vec(), at));
                 at
             }
         };
         memory(Register::RSI, None, at)
     }
 
+    /// The place of the function's table `n` in the pool.
+    fn table(n: usize) -> MemoryOperand {
+        memory(Register::RSI, None, (n * LANES * 4) as i32)
+    }
+
     fn physical(&self, reg: Reg) -> Option<Register> {
         let Place::Register(n) = self.places[reg.0 as usize] else { return None };
         Some(match self.f.classes[reg.0 as usize] {
             Class::Int => INTS[n as usize],
-            Class::Vec | Class::Wide => Register::ZMM0 + u32::from(n),
-            Class::Mask => Register::K1 + u32::from(n),
+            class => Self::register(class, n),
         })
     }
 
     /// The register that holds a value, `scratch` where it lives in memory.
     fn read(&mut self, reg: Reg, scratch: Register) -> Result<Register, IcedError> {
-        if let Some(r) = self.physical(reg) {
-            return Ok(r);
+        let class = self.f.classes[reg.0 as usize];
+        match self.places[reg.0 as usize] {
+            Place::Register(_) => return Ok(self.physical(reg).unwrap_or(scratch)),
+            Place::Nowhere => {}
+            Place::Slot(at) => self.load_slot(class, scratch, at as i32)?,
+            place => self.read_constant(class, place, scratch)?,
         }
-        let i = match (self.places[reg.0 as usize], self.f.classes[reg.0 as usize]) {
-            (Place::Pool(bits), class) => {
-                let at = self.pooled(class, bits);
-                Instruction::with2(broadcast(class), scratch, at)?
-            }
-            (Place::Table(at), _) => {
-                let at = memory(Register::RSI, None, at as i32 * 4 * LANES as i32);
-                Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, scratch, at)?
-            }
-            (Place::Slot(at), class) => {
-                self.load_slot(class, scratch, at as i32)?;
-                return Ok(scratch);
-            }
-            _ => return Ok(scratch),
-        };
-        self.add(i)?;
         Ok(scratch)
+    }
+
+    /// Whether an instruction works on elements of 64 bits.
+    fn is_wide(&self, inst: &Inst) -> bool {
+        inst.dst.iter().chain(&inst.srcs).any(|reg| self.f.is_wide(*reg))
+    }
+
+    /// What a register holds from the start on.
+    fn constant_of(&self, reg: Reg) -> Option<Place> {
+        let constants = self.f.insts.iter().map_while(|inst| Some((inst.dst, constant(inst)?)));
+        constants.into_iter().find(|(dst, _)| *dst == Some(reg)).map(|(_, place)| place)
+    }
+
+    /// Sets a constant, where it has a register.
+    fn constant(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
+        match (self.physical(dst), constant(inst)) {
+            (Some(d), Some(place)) => self.read_constant(self.f.classes[dst.0 as usize], place, d),
+            _ => Ok(()),
+        }
     }
 
     /// The register to write a value to; `scratch` where it lives in memory, for [`Self::written`].
@@ -222,22 +293,20 @@ impl Emit<'_> {
 
     /// Reads a register from the frame.
     fn load_slot(&mut self, class: Class, register: Register, at: i32) -> Result<(), IcedError> {
-        let code = match class {
-            Class::Int => Code::Mov_r64_rm64,
-            Class::Vec | Class::Wide => Code::EVEX_Vmovups_zmm_k1z_zmmm512,
-            Class::Mask => Code::VEX_Kmovw_kr_km16,
-        };
-        self.add(Instruction::with2(code, register, memory(Register::RSP, None, at))?)
+        let at = memory(Register::RSP, None, at);
+        match class {
+            Class::Int => self.add(Instruction::with2(Code::Mov_r64_rm64, register, at)?),
+            class => self.reload(class, register, at),
+        }
     }
 
     /// Writes a register to the frame.
     fn store_slot(&mut self, class: Class, register: Register, at: i32) -> Result<(), IcedError> {
-        let code = match class {
-            Class::Int => Code::Mov_rm64_r64,
-            Class::Vec | Class::Wide => Code::EVEX_Vmovups_zmmm512_k1z_zmm,
-            Class::Mask => Code::VEX_Kmovw_m16_kr,
-        };
-        self.add(Instruction::with2(code, memory(Register::RSP, None, at), register)?)
+        let at = memory(Register::RSP, None, at);
+        match class {
+            Class::Int => self.add(Instruction::with2(Code::Mov_rm64_r64, at, register)?),
+            class => self.spill(class, at, register),
+        }
     }
 
     fn mem(&mut self, mem: Mem) -> Result<MemoryOperand, IcedError> {
@@ -268,6 +337,10 @@ impl Emit<'_> {
                 if inst.op == Op::JumpLt { self.a.jl(label) } else { self.a.jge(label) }
             }
             Op::CheckInt | Op::CheckOrder => self.check(inst),
+            Op::Prefetch => {
+                let at = self.mem(inst.mem.expect("it has a place"))?;
+                self.add(Instruction::with1(Code::Prefetcht0_m8, at)?)
+            }
             Op::CheckVec => self.check_vec(inst),
             _ => match inst.dst {
                 None => self.store(inst),

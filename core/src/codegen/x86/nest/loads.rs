@@ -37,7 +37,7 @@ impl Nest<'_> {
                 let most = table.iter().max().copied().unwrap_or(0);
                 let near = match scope.left {
                     // Only the turns that are left may be read.
-                    Some(left) if self.moves_by_turn(&terms) => self.f.emit(Class::Mask, Op::MaskFirst, &[left], 0),
+                    Some(left) if self.moves_by_turn(&terms) => self.lanes_left(v, left, |lane| lane),
                     _ => self.f.first_lanes(most as usize + 1),
                 };
                 let op = if is_bool { Op::LoadBytes } else { Op::Load };

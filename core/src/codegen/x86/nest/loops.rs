@@ -23,6 +23,7 @@ impl Nest<'_> {
                 Some(_) => vec![],
                 None => (0..self.kernel.outputs.len()).map(|k| self.output(k, scope)).collect(),
             };
+            self.read_ahead(scope)?;
             // Vector by vector, so that few values are held at a time; the processor overlaps them by itself.
             for v in 0..scope.vectors {
                 self.hoist(level, scope, Some(v))?;
@@ -87,7 +88,7 @@ impl Nest<'_> {
                 }
                 _ => {
                     let mut inner = scope.clone();
-                    self.turns(i, end, 1, |nest| nest.level(level + 1, &mut inner))?;
+                    self.turns(i, end, (1, 1), |nest| nest.level(level + 1, &mut inner))?;
                 }
             },
         }
@@ -95,16 +96,16 @@ impl Nest<'_> {
         Ok(())
     }
 
-    /// A loop while `step` turns are left.
+    /// A loop while at least so many turns are left, by so many at a time.
     pub(in crate::codegen::x86) fn turns(
         &mut self,
         i: Reg,
         end: Reg,
-        step: usize,
+        (least, step): (usize, usize),
         body: impl FnOnce(&mut Self) -> Result<(), Unsupported>,
     ) -> Result<(), Unsupported> {
         let (top, after) = (self.f.label(), self.f.label());
-        let last = if step == 1 { end } else { self.f.int(Op::AddImm, &[end], 1 - step as i64) };
+        let last = if least == 1 { end } else { self.f.int(Op::AddImm, &[end], 1 - least as i64) };
         self.f.jump(Op::JumpGe, &[i, last], after);
         let start = self.f.insts.len();
         self.f.set_label(top);
@@ -117,7 +118,7 @@ impl Nest<'_> {
         Ok(())
     }
 
-    /// Whole vectors first, several at a time; then single ones; the last may be short.
+    /// Whole vectors first, several at a time; then single ones; the last may be short. Of a segment all may be short.
     pub(super) fn packed_loop(
         &mut self,
         packed: Packed,
@@ -130,23 +131,15 @@ impl Nest<'_> {
         let is_segment = matches!(self.kernel.loops[packed.number].kind, LoopKind::Segment { .. });
         if !is_segment {
             let mut inner = scope.clone();
-            self.turns(i, end, packed.turns * self.layout.vectors, |nest| nest.level(level + 1, &mut inner))?;
+            let step = packed.turns * self.layout.vectors;
+            self.turns(i, end, (step, step), |nest| nest.level(level + 1, &mut inner))?;
         }
         let mut inner = scope.clone();
-        inner.vectors = 1;
-        self.turns(i, end, 1, |nest| {
+        inner.vectors = if is_segment { self.layout.vectors } else { 1 };
+        self.turns(i, end, (1, packed.turns * inner.vectors), |nest| {
             let left = nest.f.int(Op::Sub, &[end, i], 0);
-            let turns = nest.f.int(Op::Imm, &[], packed.turns as i64);
-            let left = nest.f.int(Op::Min, &[left, turns], 0);
-            let lanes =
-                if nest.layout.width == 1 { left } else { nest.f.int(Op::MulImm, &[left], nest.layout.width as i64) };
-            inner.mask = Some(nest.f.emit(Class::Mask, Op::MaskFirst, &[lanes], 0));
-            inner.left = Some(left);
-            nest.level(level + 1, &mut inner)?;
-            // One turn is added behind.
-            let rest = packed.turns as i64 - 1;
-            nest.f.update(i, Op::AddImm, &[i], None, rest);
-            Ok(())
+            inner.left = Some(nest.f.vec(Op::Splat, &[left]));
+            nest.level(level + 1, &mut inner)
         })
     }
 }

@@ -4,7 +4,9 @@
 //! says where something is read. Every instruction is placed in the outermost loop that it depends on.
 
 mod address;
+pub(super) mod ahead;
 mod analyse;
+mod known;
 mod loads;
 mod loops;
 mod results;
@@ -17,8 +19,9 @@ use super::ARGS;
 use super::layout::{Layout, Place, choose};
 use super::lir::{Class, Function, Label, Op, Reg};
 use crate::aval::{DType, Dim};
-use crate::ir::{Scalar, Unsupported};
+use crate::ir::{Scalar, ScalarOp, Unsupported};
 use crate::kernel::Kernel;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 
 /// What the table of arguments holds behind the first entries: inputs, outputs, then these sizes.
@@ -55,6 +58,8 @@ pub(super) struct Access {
 #[derive(Clone, Default)]
 pub(super) struct Scope {
     vecs: HashMap<(u32, usize), Reg>,
+    /// What operations on these registers gave, with the type of the operands.
+    ops: HashMap<(ScalarOp, DType, SmallVec<[Reg; 4]>), Reg>,
     ints: HashMap<u32, Reg>,
     sums: HashMap<Sum, Reg>,
     /// Small rows that several vectors take their lanes from, by load, first element and how far the last one lies behind.
@@ -63,10 +68,12 @@ pub(super) struct Scope {
     turns: HashMap<(u32, i64), Reg>,
     /// Computed positions times a stride in bytes.
     products: HashMap<(u32, i64), Reg>,
+    /// The lanes of each vector whose turns are left.
+    turn_masks: HashMap<usize, Reg>,
     pub(super) indices: Vec<Option<Reg>>,
     /// The lanes that mean something, where these are not all.
     pub(super) mask: Option<Reg>,
-    /// How many turns of the packed loop are left, where they may be less than a vector holds.
+    /// How many turns of the packed loop are left, in all lanes, where they may be less than the vectors hold.
     pub(super) left: Option<Reg>,
     pub(super) vectors: usize,
 }

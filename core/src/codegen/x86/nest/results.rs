@@ -95,7 +95,7 @@ impl Nest<'_> {
     pub(super) fn combine(&mut self, v: usize, scope: &mut Scope) -> Result<(), Unsupported> {
         for (k, result) in self.kernel.results.iter().enumerate() {
             // Lanes beyond a row's end stay what they are; those of a short last vector must not be counted.
-            let mask = if scope.left.is_some() { scope.mask } else { None };
+            let mask = if scope.left.is_some() { self.mask_of(v, scope) } else { None };
             let sum = self.sums[k][v];
             if let Some((a, b)) = self.fused[k] {
                 let (a, b) = (self.value(a, v, scope)?, self.value(b, v, scope)?);
@@ -211,7 +211,7 @@ impl Nest<'_> {
                 let bits = (0..self.f.lanes).step_by(group).fold(0u16, |bits, lane| bits | 1 << lane);
                 Some(self.f.mask_of(bits))
             } else if !reduces && self.layout.packed.is_some() {
-                self.first_mask(scope)
+                self.mask_of(v, scope)
             } else {
                 (lanes < self.f.lanes).then(|| self.f.first_lanes(lanes))
             };

@@ -1,10 +1,11 @@
 //! Scalars on the lanes of a vector.
 
-use super::super::lir::{LANES, Op, Reg};
+use super::super::lir::{LANES, Op, Pred, Reg};
 use super::{Nest, Scope, class_of};
-use crate::aval::Dim;
+use crate::aval::{DType, Dim};
 use crate::ir::{Index, Scalar, ScalarOp, Unsupported};
 use crate::kernel::Instr;
+use smallvec::SmallVec;
 
 impl Nest<'_> {
     /// Makes everything that is known at this level, and the parts of addresses that are; of what differs by vector only
@@ -82,16 +83,12 @@ impl Nest<'_> {
             Instr::Load(..) => self.load_vector(i, v, scope)?,
             Instr::Op(op, ins) => {
                 let (op, ins) = (*op, ins.clone());
-                if matches!(op, ScalarOp::Threefry0 | ScalarOp::Threefry1) {
-                    self.threefry(op, &ins, v, scope)?
-                } else {
-                    let mut operands = [Reg(0); 4];
-                    for (operand, s) in operands.iter_mut().zip(&ins) {
-                        *operand = self.value(*s, v, scope)?;
-                    }
-                    let dtype = self.dtypes[if op == ScalarOp::Select { ins[1] } else { ins[0] }.0 as usize];
-                    self.f.scalar_op(op, dtype, &operands[..ins.len()])?
+                let mut operands: SmallVec<[Reg; 4]> = SmallVec::new();
+                for s in &ins {
+                    operands.push(self.value(*s, v, scope)?);
                 }
+                let dtype = self.dtypes[if op == ScalarOp::Select { ins[1] } else { ins[0] }.0 as usize];
+                self.operation(op, dtype, operands, scope)?
             }
         };
         scope.vecs.insert((scalar.0, v), reg);
@@ -102,31 +99,34 @@ impl Nest<'_> {
         if self.layout.packed.is_some() { self.by_turn[i] } else { self.by_lane[i] }
     }
 
-    /// One block gives both words.
-    pub(super) fn threefry(
+    /// An operation, unless this scope has done it for another vector or another scalar. One block of a generator gives
+    /// both words.
+    fn operation(
         &mut self,
         op: ScalarOp,
-        ins: &[Scalar],
-        v: usize,
+        dtype: DType,
+        ins: SmallVec<[Reg; 4]>,
         scope: &mut Scope,
     ) -> Result<Reg, Unsupported> {
-        let mut operands = [Reg(0); 4];
-        for (operand, s) in operands.iter_mut().zip(ins) {
-            *operand = self.value(*s, v, scope)?;
+        let key = (op, dtype, ins);
+        if let Some(known) = scope.ops.get(&key) {
+            return Ok(*known);
         }
-        let (first, second) = self.f.threefry(&operands);
-        for (i, instr) in self.kernel.body.iter().enumerate() {
-            if let Instr::Op(other, operands) = instr
-                && operands[..] == *ins
-            {
-                match other {
-                    ScalarOp::Threefry0 => scope.vecs.insert((i as u32, v), first),
-                    ScalarOp::Threefry1 => scope.vecs.insert((i as u32, v), second),
-                    _ => None,
-                };
+        let (op, dtype, ins) = key;
+        let found = match op {
+            ScalarOp::Threefry0 | ScalarOp::Threefry1 => {
+                let (first, second) = self.f.threefry(&ins);
+                scope.ops.insert((ScalarOp::Threefry0, dtype, ins.clone()), first);
+                scope.ops.insert((ScalarOp::Threefry1, dtype, ins), second);
+                return Ok(if op == ScalarOp::Threefry0 { first } else { second });
             }
-        }
-        Ok(if op == ScalarOp::Threefry0 { first } else { second })
+            _ => match self.known(op, dtype, &ins) {
+                Some(known) => known,
+                None => self.f.scalar_op(op, dtype, &ins)?,
+            },
+        };
+        scope.ops.insert((op, dtype, ins), found);
+        Ok(found)
     }
 
     /// A position as a vector.
@@ -143,13 +143,17 @@ impl Nest<'_> {
                 at = self.f.int(Op::Add, &[at, term], 0);
             }
         }
-        let splat = self.f.vec(Op::Splat, &[at]);
         let moving: Vec<(usize, Dim)> =
-            terms.into_iter().filter(|(l, _)| self.layout.is_lane(*l) || self.layout.is_packed(*l)).collect();
+            terms.iter().filter(|(l, _)| self.layout.is_lane(*l) || self.layout.is_packed(*l)).cloned().collect();
+        let by_loops = terms.iter().any(|(l, _)| scope.indices[*l].is_some());
         if moving.is_empty() {
-            return Ok(splat);
+            return Ok(self.f.vec(Op::Splat, &[at]));
         }
         let lanes = self.lane_offsets(v, &moving)?;
+        if let Some(known) = constant.as_number().filter(|_| !by_loops).and_then(|n| self.known_position(n, lanes)) {
+            return Ok(known);
+        }
+        let splat = self.f.vec(Op::Splat, &[at]);
         Ok(self.f.vec(Op::AddI, &[splat, lanes]))
     }
 
@@ -194,8 +198,34 @@ impl Nest<'_> {
         Ok(self.f.table(table))
     }
 
-    pub(super) fn mask_of(&mut self, v: usize, scope: &Scope) -> Option<Reg> {
+    /// The lanes of vector `v` that mean something, where these are not all.
+    pub(in crate::codegen::x86) fn mask_of(&mut self, v: usize, scope: &mut Scope) -> Option<Reg> {
+        if let Some(left) = scope.left {
+            return Some(self.turn_mask(v, left, scope));
+        }
         if self.layout.packed.is_none() && v > 0 { self.whole_mask(v) } else { self.first_mask(scope) }
+    }
+
+    /// The lanes of vector `v` whose turns are left.
+    fn turn_mask(&mut self, v: usize, left: Reg, scope: &mut Scope) -> Reg {
+        if let Some(mask) = scope.turn_masks.get(&v) {
+            return *mask;
+        }
+        let width = self.layout.width;
+        let mask = self.lanes_left(v, left, |lane| lane / width);
+        scope.turn_masks.insert(v, mask);
+        mask
+    }
+
+    /// The lanes of vector `v` whose turn, as `turn` counts them within the vector, is left.
+    pub(super) fn lanes_left(&mut self, v: usize, left: Reg, turn: impl Fn(usize) -> usize) -> Reg {
+        let turns = self.layout.packed.map_or(0, |packed| packed.turns);
+        let numbers: [i32; LANES] = std::array::from_fn(|lane| match turn(lane) {
+            turn if turn < turns => (v * turns + turn) as i32,
+            _ => i32::MAX,
+        });
+        let numbers = self.f.table(numbers);
+        self.f.mask(Op::CmpS(Pred::Lt), &[numbers, left])
     }
 
     pub(super) fn first_mask(&self, scope: &Scope) -> Option<Reg> {

@@ -1,6 +1,6 @@
 //! The instructions of AVX-512 on whole registers, for elements of 32 and of 64 bits.
 
-use super::super::lir::Op;
+use super::super::super::lir::Op;
 use iced_x86::Code;
 
 /// Of one operand.

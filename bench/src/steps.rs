@@ -1,0 +1,56 @@
+//! Whole training steps: forward, backward and update, until the loss is there.
+
+use crate::kernels::options;
+use gavotte::random::Key;
+use gavotte::{Array, jit_with};
+use gavotte_gat::data::{PlantedSpec, planted};
+use gavotte_gat::experiment::Experiment;
+use gavotte_gat::model::GatConfig;
+use gavotte_gat::train::{TrainConfig, Trainer};
+use gavotte_tests::perceptron;
+
+/// Inputs, hidden layers, classes.
+pub const WIDTHS: [usize; 4] = [784, 512, 512, 10];
+/// Examples of a step.
+pub const BATCH: usize = 128;
+
+/// A graph attention network with Adam on a generated graph with Cora's numbers.
+///
+/// # Panics
+/// If the graph does not fit the model, which would be a mistake of either.
+pub fn graph_attention(threads: usize) -> impl FnMut() {
+    let dataset = planted(&mut Key::new(0).rng(), &PlantedSpec::cora()).expect("the numbers are valid");
+    let config = GatConfig::new(dataset.n_class());
+    let split = dataset.default_split.clone().expect("it has one");
+    let experiment = Experiment::new(&dataset, &split, &config).expect("it fits");
+    let trainer =
+        Trainer::with_options(config, TrainConfig::default(), options(threads)).expect("the numbers are valid");
+    let params = trainer.init(Key::new(0), &experiment).expect("it fits");
+    let mut state = Some((trainer.optimizer.init_fun)(params));
+    let mut i = 0;
+    move || {
+        let now = state.take().expect("it is there");
+        let args = trainer.step_args(i, now, &experiment, Key::new(1).fold_in(i as u32)).expect("it fits");
+        let (next, loss) = trainer.step.try_call(args).expect("it runs");
+        assert!(loss.item::<f32>().is_finite(), "step {i} diverged");
+        state = Some(next);
+        i += 1;
+    }
+}
+
+/// A multilayer perceptron with Adam on one batch.
+///
+/// # Panics
+/// If the loss is no number.
+pub fn multilayer_perceptron(threads: usize) -> impl FnMut() {
+    let (state, x, y) = perceptron::start(WIDTHS, BATCH);
+    let step = jit_with(perceptron::step(WIDTHS), options(threads));
+    let (mut state, mut i) = (Some(state), 0);
+    move || {
+        let now = state.take().expect("it is there");
+        let (next, loss) = step(Array::scalar(i), now, x.clone(), y.clone());
+        assert!(loss.item::<f32>().is_finite(), "step {i} diverged");
+        state = Some(next);
+        i += 1;
+    }
+}

@@ -1,0 +1,58 @@
+//! Barriers, on the way to kernels: the identity, and so no work; but what is behind one should come late.
+//!
+//! A barrier says that what is computed from its outputs is not to be there before all of its operands are: what a
+//! checkpoint computes again, for instance, not before the cotangent that it is for.
+
+use crate::ir::{Atom, Eqn, Kind, Program, Var};
+use std::collections::HashMap;
+
+/// A program without barriers; and for each equation others, by number, before which it should not run.
+///
+/// An equation that no result needs is dropped; what is needed of a barrier is each output's operand alone.
+pub fn drop_barriers(mut program: Program) -> (Program, Vec<Vec<usize>>) {
+    let mut live = vec![false; program.n_var()];
+    let mark = |atom: &Atom, live: &mut [bool]| atom.var().into_iter().for_each(|var| live[var.index()] = true);
+    program.outs.iter().for_each(|atom| mark(atom, &mut live));
+    for eqn in program.eqns.iter().rev() {
+        let is_live = |k: usize| live[eqn.outs[k].var.index()];
+        let needed: Vec<usize> = match eqn.prim.kind() {
+            Kind::Barrier => (0..eqn.ins.len()).filter(|k| is_live(*k)).collect(),
+            _ if eqn.has_effect() || (0..eqn.outs.len()).any(is_live) => (0..eqn.ins.len()).collect(),
+            _ => continue,
+        };
+        needed.into_iter().for_each(|k| mark(&eqn.ins[k], &mut live));
+    }
+    // What each output of a barrier is, and the equations that make the barrier's operands.
+    let mut outputs: HashMap<Var, (Atom, Vec<usize>)> = HashMap::new();
+    let mut makers: Vec<Option<usize>> = vec![None; program.n_var()];
+    let (mut eqns, mut behind): (Vec<Eqn>, Vec<Vec<usize>>) = (vec![], vec![]);
+    for mut eqn in std::mem::take(&mut program.eqns) {
+        let is_live = eqn.outs.iter().any(|binder| live[binder.var.index()]);
+        let mut late: Vec<usize> = vec![];
+        for atom in &mut eqn.ins {
+            let Some((operand, makers)) = atom.var().and_then(|var| outputs.get(&var)) else { continue };
+            late.extend(makers);
+            *atom = *operand;
+        }
+        if eqn.prim.kind() == Kind::Barrier {
+            let own = eqn.ins.iter().filter_map(|atom| atom.var()).filter_map(|var| makers[var.index()]);
+            late.extend(own);
+            late.sort_unstable();
+            late.dedup();
+            for (binder, atom) in eqn.outs.iter().zip(&eqn.ins) {
+                outputs.insert(binder.var, (*atom, late.clone()));
+            }
+        } else if is_live || eqn.has_effect() {
+            eqn.outs.iter().for_each(|binder| makers[binder.var.index()] = Some(eqns.len()));
+            eqns.push(eqn);
+            behind.push(late);
+        }
+    }
+    for atom in &mut program.outs {
+        if let Some((operand, _)) = atom.var().and_then(|var| outputs.get(&var)) {
+            *atom = *operand;
+        }
+    }
+    program.eqns = eqns;
+    (program.renumbered(), behind)
+}

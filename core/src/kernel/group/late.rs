@@ -1,0 +1,51 @@
+//! From equations that should come late to steps that should.
+
+use crate::ir::{Program, Var};
+use crate::pass::fuse::{Fusion, Place};
+
+/// For each step those before which it should not run. `makers` says which step makes a variable's memory, and `behind` for
+/// each equation before which others it should not run.
+pub(super) fn waits(
+    program: &Program,
+    fusion: &Fusion,
+    makers: &[Option<usize>],
+    behind: &[Vec<usize>],
+    n_step: usize,
+) -> Vec<Vec<usize>> {
+    let mut waits = vec![vec![]; n_step];
+    if behind.iter().all(Vec::is_empty) {
+        return waits;
+    }
+    // What is computed where it is read: the steps that it reads, and those that its reader waits for.
+    let mut sources: Vec<Vec<usize>> = vec![vec![]; program.n_var()];
+    let mut late: Vec<Vec<usize>> = vec![vec![]; program.n_var()];
+    let steps_of = |sources: &[Vec<usize>], var: Var| match fusion.place(var) {
+        Place::Inline => sources[var.index()].clone(),
+        Place::Stored | Place::Alias(_) => makers[fusion.memory(var).index()].into_iter().collect(),
+    };
+    for (eqn, others) in program.eqns.iter().zip(behind) {
+        let ins = || eqn.ins.iter().filter_map(|atom| atom.var());
+        let read = sorted(ins().flat_map(|var| steps_of(&sources, var)).collect());
+        let made = others.iter().flat_map(|other| &program.eqns[*other].outs);
+        let own = made.flat_map(|binder| steps_of(&sources, binder.var));
+        let passed = ins().filter(|var| fusion.place(*var) != Place::Stored).flat_map(|var| late[var.index()].clone());
+        let own = sorted(own.chain(passed).collect());
+        for binder in &eqn.outs {
+            let at = binder.var.index();
+            match makers[at].filter(|_| fusion.place(binder.var) == Place::Stored) {
+                Some(step) => waits[step].extend(own.iter().filter(|other| **other != step)),
+                None => {
+                    sources[at] = read.clone();
+                    late[at] = own.clone();
+                }
+            }
+        }
+    }
+    waits
+}
+
+fn sorted(mut steps: Vec<usize>) -> Vec<usize> {
+    steps.sort_unstable();
+    steps.dedup();
+    steps
+}

@@ -1,0 +1,281 @@
+//! Dense products among kernels: `out[b, i, j] = Σₖ x[b, i, k] · y[b, k, j]`, whatever the layout of the arrays.
+//!
+//! A kernel that is one, and large, runs through a library that keeps blocks of both operands in the caches. So operands
+//! of what may be large are stored: what would be computed where it is read is computed once for every row and column.
+
+use crate::aval::{Aval, DType, Dim, Sizes, volume};
+use crate::ir::{Index, Kind, Program, ReduceOp, Scalar, ScalarOp, Var};
+use crate::kernel::lower::Trial;
+use crate::kernel::{Instr, Kernel, LoopKind};
+use crate::pass::fuse::{Fusion, fuse};
+use std::collections::HashSet;
+
+/// So many rows, columns and terms a large product has at least. On one core with AVX-512, products over 64 and 256 terms
+/// with 7 or 8 columns took as long in the library as by machine code; with 10 they took half as long.
+const MIN_EXTENT: usize = 9;
+/// So many products of two numbers a large product has at least: there the library gains 3 µs, and the step of its own
+/// that it needs costs about one.
+const MIN_WORK: usize = 64 * 64 * 64;
+
+/// A loop, or several that run through every array as one would.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Axis {
+    /// How often it runs.
+    pub extent: Dim,
+    /// By how many elements a turn moves in the first operand, the second, and the result.
+    pub strides: [Dim; 3],
+}
+
+/// A kernel as a dense product.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Product {
+    /// The element type: `f32` or `f64`.
+    pub dtype: DType,
+    /// Both operands: inputs of the kernel by number.
+    pub operands: [usize; 2],
+    /// The element of each operand at which all loops begin.
+    pub starts: [Dim; 2],
+    /// Loops around the product.
+    pub batch: Vec<Axis>,
+    /// Rows of the result: the first operand's.
+    pub rows: Axis,
+    /// Columns of the result: the second operand's.
+    pub columns: Axis,
+    /// The terms of each sum.
+    pub terms: Axis,
+}
+
+impl Product {
+    /// A kernel as a product, where it is one of floating elements and all that it sums over is one loop.
+    pub fn of(kernel: &Kernel) -> Option<Product> {
+        let [(_, out)] = &kernel.outputs[..] else { return None };
+        let is_loop = |kind: LoopKind| matches!(kind, LoopKind::Row | LoopKind::Reduce);
+        if kernel.reduce != Some(ReduceOp::Sum)
+            || !out.dtype.is_float()
+            || !kernel.loops.iter().all(|l| is_loop(l.kind))
+        {
+            return None;
+        }
+        let Instr::Op(ScalarOp::Mul, factors) = &kernel.body[kernel.results[0].0 as usize] else { return None };
+        let [x, y] = [factors[0], factors[1]].map(|factor| load(kernel, factor));
+        let ((x, x_start, x_strides), (y, y_start, y_strides)) = (x?, y?);
+        let n_row = kernel.n_row();
+        let mut out_strides = row_major(out);
+        out_strides.resize(kernel.loops.len(), Dim::from(0));
+        let [mut batch, mut rows, mut columns, mut terms] = [const { vec![] }; 4];
+        let strides = x_strides.into_iter().zip(y_strides).zip(out_strides);
+        for (i, (l, ((x, y), out))) in kernel.loops.iter().zip(strides).enumerate() {
+            if l.extent == 1usize {
+                continue;
+            }
+            let kind = match (i < n_row, x != 0usize, y != 0usize) {
+                (true, true, false) => &mut rows,
+                (true, false, true) => &mut columns,
+                (true, ..) => &mut batch,
+                (false, true, true) => &mut terms,
+                (false, ..) => return None,
+            };
+            kind.push(Axis { extent: l.extent.clone(), strides: [x, y, out] });
+        }
+        [&mut rows, &mut columns, &mut terms].into_iter().for_each(join);
+        let [rows, columns] = [rows, columns].map(|axes| largest(axes, &mut batch));
+        let terms = if terms.len() == 1 { terms.pop() } else { None };
+        let starts = [x_start, y_start];
+        let (rows, columns, terms) = (rows?, columns?, terms?);
+        let product = Product { dtype: out.dtype, operands: [x, y], starts, batch, rows, columns, terms };
+        // The result is to be written along memory.
+        Some(if product.rows.strides[2] == 1usize { product.transposed() } else { product })
+    }
+
+    /// The same with both operands exchanged: `outᵀ = yᵀ · xᵀ`.
+    fn transposed(mut self) -> Product {
+        self.operands.swap(0, 1);
+        self.starts.swap(0, 1);
+        std::mem::swap(&mut self.rows, &mut self.columns);
+        let axes = self.batch.iter_mut().chain([&mut self.rows, &mut self.columns, &mut self.terms]);
+        axes.for_each(|axis| axis.strides.swap(0, 1));
+        self
+    }
+
+    /// Whether it is worth the library for these sizes; without any, whether it is for all.
+    pub fn is_large_at(&self, sizes: &Sizes) -> bool {
+        self.is_large(|dim| dim.at(sizes).as_usize().unwrap_or(0))
+    }
+
+    /// Whether it is for some sizes: a symbol may be larger than any number.
+    pub fn may_be_large(&self) -> bool {
+        self.is_large(|dim| dim.as_usize().unwrap_or(MIN_WORK))
+    }
+
+    fn is_large(&self, number: impl Fn(&Dim) -> usize) -> bool {
+        let extents = [&self.rows, &self.columns, &self.terms].map(|axis| number(&axis.extent));
+        extents.iter().all(|extent| *extent >= MIN_EXTENT) && extents.into_iter().product::<usize>() >= MIN_WORK
+    }
+}
+
+/// The input that a scalar loads, the element of it at which all loops begin, and how far a turn of each loop moves.
+fn load(kernel: &Kernel, scalar: Scalar) -> Option<(usize, Dim, Vec<Dim>)> {
+    let Instr::Load(input, index) = &kernel.body[scalar.0 as usize] else { return None };
+    let input = *input as usize;
+    let (mut start, mut strides) = (Dim::from(0), vec![Dim::from(0); kernel.loops.len()]);
+    for (at, step) in index.iter().zip(row_major(&kernel.inputs[input].1)) {
+        let Index::Affine { constant, terms } = at else { return None };
+        start = &start + &(constant * &step);
+        for (number, stride) in terms {
+            let sum = &mut strides[*number as usize];
+            *sum = &*sum + &(stride * &step);
+        }
+    }
+    Some((input, start, strides))
+}
+
+/// How many elements a step along each axis of an array moves.
+fn row_major(aval: &Aval) -> Vec<Dim> {
+    (1..=aval.rank()).map(|axis| volume(&aval.shape[axis..])).collect()
+}
+
+/// Makes one axis of two wherever one turn of the outer moves as all turns of the inner, in every array.
+fn join(axes: &mut Vec<Axis>) {
+    let meets = |outer: &Axis, inner: &Axis| {
+        outer.strides.iter().zip(&inner.strides).all(|(outer, inner_stride)| *outer == inner_stride * &inner.extent)
+    };
+    while let Some((outer, inner)) = (0..axes.len())
+        .flat_map(|outer| (0..axes.len()).map(move |inner| (outer, inner)))
+        .find(|(outer, inner)| outer != inner && meets(&axes[*outer], &axes[*inner]))
+    {
+        axes[inner].extent = &axes[outer].extent * &axes[inner].extent;
+        axes.remove(outer);
+    }
+}
+
+/// Takes the largest axis, and leaves the others to the loops around the product.
+fn largest(mut axes: Vec<Axis>, batch: &mut Vec<Axis>) -> Option<Axis> {
+    let at = (0..axes.len()).max_by_key(|i| axes[*i].extent.as_usize().unwrap_or(usize::MAX))?;
+    let axis = axes.swap_remove(at);
+    batch.append(&mut axes);
+    Some(axis)
+}
+
+/// The operands of products that may be large, where they would be computed as they are read.
+pub(super) fn operands_to_store(program: &Program, fusion: &Fusion) -> HashSet<Var> {
+    let trial = Trial::new(program);
+    // As if all were stored: then the product shows, whatever its operands are made of.
+    let stored = fuse(program, &|_| true);
+    let contracts = program.eqns.iter().enumerate().filter(|(_, eqn)| eqn.prim.kind() == Kind::Contract);
+    let large = contracts.filter(|(i, _)| {
+        let kernel = trial.kernel(&stored, *i);
+        kernel.and_then(|kernel| Product::of(&kernel)).is_some_and(|product| product.may_be_large())
+    });
+    let operands = large.flat_map(|(_, eqn)| eqn.ins.iter().filter_map(|atom| atom.var()));
+    operands.filter(|var| !trial.is_loaded(fusion, *var)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::parse_kernel;
+
+    fn product(text: &str) -> Option<Product> {
+        Product::of(&parse_kernel(text).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    fn axis(extent: impl Into<Dim>, strides: [i32; 3]) -> Axis {
+        Axis { extent: extent.into(), strides: strides.map(Dim::from) }
+    }
+
+    #[test]
+    fn axes_that_go_on_in_memory_are_one() {
+        // Rows are i0 and i1; columns of %1 stand first, so that it is read across.
+        let text = "\
+kernel @dot_general_0(%0: f32[n,3,20], %1: f32[40,21]) -> (%2: f32[n,3,40]) {
+  row i0: n
+  row i1: 3
+  row i2: 40
+  reduce i3: 20
+  $0: f32 = load %0[i0, i1, i3]
+  $1: f32 = load %1[i2, i3 + 1]
+  $2: f32 = mul $0, $1
+  sum $2 -> %2
+}
+";
+        let found = product(text).expect("it is a product");
+        assert_eq!((found.operands, found.starts.clone()), ([0, 1], [0.into(), 1.into()]));
+        assert_eq!(found.rows, axis(Dim::symbol("n") * 3, [20, 0, 40]));
+        assert_eq!((found.columns, found.terms), (axis(40, [0, 21, 1]), axis(20, [1, 1, 0])));
+        assert_eq!(found.batch, []);
+    }
+
+    #[test]
+    fn the_result_is_written_along_memory_and_short_axes_are_loops_around() {
+        // out[h, j, i] = Σₖ x[i, h, k] · y[k, h, j]: the columns of the result are the first operand's rows.
+        let text = "\
+kernel @dot_general_0(%0: f64[100,2,20], %1: f64[20,2,40]) -> (%2: f64[2,40,100]) {
+  row i0: 2
+  row i1: 40
+  row i2: 100
+  reduce i3: 20
+  $0: f64 = load %0[i2, i0, i3]
+  $1: f64 = load %1[i3, i0, i1]
+  $2: f64 = mul $0, $1
+  sum $2 -> %2
+}
+";
+        let found = product(text).expect("it is a product");
+        assert_eq!((found.dtype, found.operands), (DType::F64, [1, 0]));
+        assert_eq!((found.rows, found.columns), (axis(40, [1, 0, 100]), axis(100, [0, 40, 1])));
+        assert_eq!((found.batch, found.terms), (vec![axis(2, [40, 20, 4000])], axis(20, [80, 1, 0])));
+    }
+
+    #[test]
+    fn sums_of_anything_else_are_kernels() {
+        let with = |dtype: &str, second: &str, product: &str, how: &str| {
+            format!(
+                "\
+kernel @reduce_0(%0: {dtype}[64,64], %1: {dtype}[64,64]) -> (%2: {dtype}[64,64]) {{
+  row i0: 64
+  row i1: 64
+  reduce i2: 64
+  $0: {dtype} = load %0[i0, i2]
+  $1: {dtype} = load %1[{second}]
+  $2: {dtype} = {product}
+  {how} $2 -> %2
+}}
+"
+            )
+        };
+        assert!(product(&with("f32", "i2, i1", "mul $0, $1", "sum")).is_some_and(|product| product.may_be_large()));
+        for text in [
+            with("i32", "i2, i1", "mul $0, $1", "sum"),
+            with("f32", "i2, i1", "add $0, $1", "sum"),
+            with("f32", "i2, i1", "mul $0, $1", "max"),
+            // a sum of rows, weighted; products of a row with itself
+            with("f32", "i1, i0", "mul $0, $1", "sum"),
+            with("f32", "i0, i2", "mul $0, $1", "sum"),
+        ] {
+            assert_eq!(product(&text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_symbol_may_be_large_and_a_size_decides() {
+        let text = "\
+kernel @dot_general_0(%0: f32[n,64], %1: f32[64,32]) -> (%2: f32[n,32]) {
+  row i0: n
+  row i1: 32
+  reduce i2: 64
+  $0: f32 = load %0[i0, i2]
+  $1: f32 = load %1[i2, i1]
+  $2: f32 = mul $0, $1
+  sum $2 -> %2
+}
+";
+        let found = product(text).expect("it is a product");
+        assert!(found.may_be_large() && !found.is_large_at(&Sizes::new()));
+        for (size, is_large) in [(8, false), (127, false), (128, true)] {
+            let mut sizes = Sizes::new();
+            sizes.set(crate::aval::Symbol::new("n"), size).expect("it has one size");
+            assert_eq!(found.is_large_at(&sizes), is_large, "{size} rows");
+        }
+        assert!(!product(&text.replace("32]", "8]").replace(": 32", ": 8")).expect("it is a product").may_be_large());
+    }
+}
