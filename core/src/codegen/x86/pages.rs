@@ -43,7 +43,7 @@ impl Pages {
         (self.map.as_ref().map_or(0, |map| map.as_ptr().addr()) + start, size)
     }
 
-    /// Calls function `i` with its table of arguments, whose entry [`CALL`] is set here; whether all its checks held.
+    /// Calls function `i` with its table of arguments, whose entry [`CALL`](super::CALL) is set here; whether all its checks held.
     ///
     /// # Safety
     /// [`Isa::is_available`](super::Isa::is_available) must hold of the code's instruction set. `args` must hold the range, valid
