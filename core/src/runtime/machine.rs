@@ -1,10 +1,10 @@
 //! Which steps run as machine code, and how a thread runs its share of one.
 
 use crate::aval::Sizes;
-use crate::codegen::x86::{AHEAD, ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gathered, gives_masked};
+use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gives_masked};
 use crate::error::Error;
 use crate::ir::Var;
-use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step, bytes_at};
+use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step};
 use crate::runtime::executable::Target;
 use crate::runtime::perf_map::{self, Named};
 use crate::runtime::rows::fill;
@@ -142,11 +142,6 @@ fn compile_steps(lowered: &Lowered, isa: Isa, codes: &mut Vec<Code>) -> Vec<Step
     lowered.steps.iter().zip(partitions(lowered)).map(compile).collect()
 }
 
-/// Rows of larger arrays, in bytes, are asked for before they are read: they are beyond a core's own caches.
-const NEAR: u64 = 1 << 20;
-/// How many turns before, then.
-const TURNS_AHEAD: u64 = 12;
-
 /// A step that runs as machine code, for given sizes.
 #[derive(Debug)]
 pub(super) struct MachineWork {
@@ -158,10 +153,6 @@ pub(super) struct MachineWork {
     /// The input that says how much work each row is.
     pub(super) offsets: Option<usize>,
     sizes: Vec<u64>,
-    /// How many turns ahead rows at computed positions are asked for.
-    ahead: u64,
-    /// The inputs that hold such positions.
-    pub(super) positions: Vec<usize>,
     /// Elements of each output.
     volumes: Vec<usize>,
 }
@@ -177,11 +168,7 @@ impl MachineWork {
             }
             _ => None,
         });
-        let bytes = |input: usize| bytes_at(&kernel.inputs[input].1, sizes);
-        let gathered = gathered(kernel);
-        let positions = gathered.iter().map(|(_, holder)| *holder).collect();
-        let ahead = if gathered.into_iter().any(|(input, _)| bytes(input) > NEAR) { TURNS_AHEAD } else { 0 };
-        MachineWork { function, turns, accumulates, offsets, sizes: code.sizes(sizes), ahead, positions, volumes }
+        MachineWork { function, turns, accumulates, offsets, sizes: code.sizes(sizes), volumes }
     }
 
     /// Turns of the loop that is divided; `None` where none is.
@@ -220,7 +207,6 @@ impl MachineWork {
     /// The table of arguments for arrays that begin at these places.
     pub(super) fn table(&self, arrays: impl Iterator<Item = *mut u8>) -> Vec<u64> {
         let mut table = vec![0; ARGS];
-        table[AHEAD] = self.ahead;
         table.extend(arrays.map(|array| array as u64));
         table.extend(&self.sizes);
         table

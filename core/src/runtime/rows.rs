@@ -6,7 +6,6 @@
 //! order. So the number of threads changes no bit.
 
 use crate::aval::{Aval, DType, Literal, Sizes};
-use crate::codegen::x86::{AHEAD, ARGS};
 use crate::device::HostArray;
 use crate::error::Error;
 use crate::ir::{Location, ReduceOp, Var};
@@ -23,7 +22,7 @@ const UNITS: usize = 32;
 /// A unit has at least so many rows.
 const MIN_UNIT: usize = 16;
 /// Rows that every kernel runs on before the next ones: their arrays should fit in the nearest caches.
-const CHUNK: usize = 64;
+const CHUNK: usize = 96;
 /// Members of these rows, unless one row has more.
 const CHUNK_MEMBERS: usize = 1024;
 /// What a row costs, in members.
@@ -201,11 +200,6 @@ impl RowsWork {
             team.fail(error);
             return;
         }
-        let made: SmallVec<[u64; 32]> = steps[self.steps.clone()]
-            .iter()
-            .flat_map(Step::writes)
-            .map(|var| frame.pointers[var.index()].addr() as u64)
-            .collect();
         let mut launches: Vec<Launch<'_>> = steps[self.steps.clone()]
             .iter()
             .zip(&work[self.steps.clone()])
@@ -219,11 +213,7 @@ impl RowsWork {
                             _ => None,
                         });
                     let locals: Vec<(usize, usize)> = locals.collect();
-                    let mut table = work.table(arrays.map(|(var, _)| frame.pointers[var.index()]));
-                    // What this group makes is there for the rows at hand only.
-                    if work.positions.iter().any(|i| made.contains(&table[ARGS + i])) {
-                        table[AHEAD] = 0;
-                    }
+                    let table = work.table(arrays.map(|(var, _)| frame.pointers[var.index()]));
                     Some(Launch { step, kernel, location: *location, work, part: *part, table, locals })
                 }
                 _ => None,

@@ -90,7 +90,6 @@ impl KernelTarget for Machine {
             .map_err(|why| Refused::Unsupported(why.to_string()))?;
         let pages = x86::Pages::new(std::iter::once(&code)).map_err(|why| Refused::Unsupported(why.to_string()))?;
         let mut table = vec![0; x86::ARGS];
-        table[x86::AHEAD] = 3;
         table.extend(call.inputs.iter().map(|input| *input as u64));
         table.extend(call.outputs.iter().map(|output| *output as u64));
         table.extend(code.sizes(call.sizes));

@@ -81,8 +81,6 @@ pub(super) enum Op {
     LaneToInt,
     /// How many lanes a mask has.
     MaskCount,
-    /// Asks for the line of the caches where this is; no address is wrong.
-    Prefetch,
     // flow
     Label,
     /// To the label where the first operand is less than the second.

@@ -45,11 +45,8 @@ pub const POSITION: usize = 2;
 pub const EXTENT: usize = 3;
 /// The function that it calls for operations without vector code: [`Pages::call`] enters it.
 pub const CALL: usize = 4;
-/// How many turns ahead rows at computed positions are asked for; 0 where they are not, which must be so where an array of
-/// positions does not hold those of all turns.
-pub const AHEAD: usize = 5;
 /// Where the addresses of inputs begin.
-pub const ARGS: usize = 6;
+pub const ARGS: usize = 5;
 
 /// An instruction set that functions are written for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -100,11 +97,6 @@ impl Isa {
         };
         if is_wide { lanes / 2 } else { lanes }
     }
-}
-
-/// The inputs that a kernel reads at positions which it reads from memory, with the inputs that hold the positions.
-pub fn gathered(kernel: &Kernel) -> Vec<(usize, usize)> {
-    nest::ahead::gathered(kernel)
 }
 
 /// Whether an output of a kernel is 0 wherever a mask says so; `masked` tells the same of its inputs.

@@ -337,10 +337,6 @@ where
                 if inst.op == Op::JumpLt { self.a.jl(label) } else { self.a.jge(label) }
             }
             Op::CheckInt | Op::CheckOrder => self.check(inst),
-            Op::Prefetch => {
-                let at = self.mem(inst.mem.expect("it has a place"))?;
-                self.add(Instruction::with1(Code::Prefetcht0_m8, at)?)
-            }
             Op::CheckVec => self.check_vec(inst),
             _ => match inst.dst {
                 None => self.store(inst),

@@ -23,7 +23,6 @@ impl Nest<'_> {
                 Some(_) => vec![],
                 None => (0..self.kernel.outputs.len()).map(|k| self.output(k, scope)).collect(),
             };
-            self.read_ahead(scope)?;
             // Vector by vector, so that few values are held at a time; the processor overlaps them by itself.
             for v in 0..scope.vectors {
                 self.hoist(level, scope, Some(v))?;

@@ -4,7 +4,6 @@
 //! says where something is read. Every instruction is placed in the outermost loop that it depends on.
 
 mod address;
-pub(super) mod ahead;
 mod analyse;
 mod known;
 mod loads;
