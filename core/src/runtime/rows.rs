@@ -22,7 +22,7 @@ const UNITS: usize = 32;
 /// A unit has at least so many rows.
 const MIN_UNIT: usize = 16;
 /// Rows that every kernel runs on before the next ones: their arrays should fit in the nearest caches.
-const CHUNK: usize = 96;
+const CHUNK: usize = 128;
 /// Members of these rows, unless one row has more.
 const CHUNK_MEMBERS: usize = 1024;
 /// What a row costs, in members.
