@@ -226,11 +226,9 @@ fn a_profile_shows_every_kernel() {
 fn perf_is_told_the_names_of_kernels() {
     assert!(stdout(run(["--help"])).contains("GAVOTTE_PERF_MAP=1"));
     let is_native = gavotte::Target::native() != gavotte::Target::Portable;
-    for (value, target, is_wanted) in [("1", "avx512", true), ("0", "avx512", false), ("1", "portable", false)]
-        .into_iter()
-        .skip(if is_native { 0 } else { 2 })
-    {
-        let args = words("bench --dataset karate --threads 1 --steps 2 --json --target").chain([target]);
+    // Without a target it is the fastest that this machine has.
+    for (value, target, is_wanted) in [("1", "", is_native), ("0", "", false), ("1", "--target portable", false)] {
+        let args = words("bench --dataset karate --threads 1 --steps 2 --json").chain(words(target));
         let mut command = program();
         command.args(args).env("GAVOTTE_PERF_MAP", value).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
@@ -246,11 +244,11 @@ fn perf_is_told_the_names_of_kernels() {
             functions.push((number(start), number(size), name));
         }
         if !is_wanted {
-            assert!(functions.is_empty(), "{value} on {target}: {text}");
+            assert!(functions.is_empty(), "GAVOTTE_PERF_MAP={value} {target}: {text}");
             continue;
         }
         // Every kernel that is disassembled has its name, once.
-        let asm = stage("asm", "--target avx512");
+        let asm = stage("asm", "");
         let mut kernels: Vec<String> = asm
             .lines()
             .filter(|line| line.starts_with('@') && line.ends_with(" bytes"))
