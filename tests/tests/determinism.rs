@@ -1,8 +1,9 @@
-//! The same key gives the same bits: from one run to the next, and for every number of threads.
+//! The same key gives the same bits: from one run to the next, for every number of threads, and on every instruction set.
 
 use gavotte::random::Key;
 use gavotte::{Array, Tree};
-use gavotte_core::runtime::Options;
+use gavotte_core::codegen::x86::Isa;
+use gavotte_core::runtime::{Options, Target};
 use gavotte_gat::Error;
 use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, planted};
 use gavotte_gat::experiment::Experiment;
@@ -12,10 +13,11 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
 /// A training with dropout.
-fn fit(dataset: &Dataset, epochs: usize, threads: usize, key: Key) -> Result<Outcome, Error> {
+fn fit(dataset: &Dataset, epochs: usize, target: Target, threads: usize, key: Key) -> Result<Outcome, Error> {
     let config = GatConfig::new(dataset.n_class());
     let train = TrainConfig { epochs, patience: None, ..TrainConfig::default() };
-    let options = Options { threads: NonZeroUsize::new(threads).expect("at least one thread"), ..Options::default() };
+    let threads = NonZeroUsize::new(threads).expect("at least one thread");
+    let options = Options { threads, target, ..Options::default() };
     // Without validation the parameters are those of the last epoch.
     let split = Split { val: vec![], ..dataset.default_split.clone().unwrap_or_default() };
     let experiment = Experiment::new(dataset, &split, &config)?;
@@ -33,18 +35,22 @@ fn bits(outcome: &Outcome) -> Vec<(String, Vec<u64>)> {
 
 #[track_caller]
 fn assert_same_bits(dataset: &Dataset, epochs: usize) {
-    let run = |threads, seed| {
-        let outcome = fit(dataset, epochs, threads, Key::new(seed)).unwrap_or_else(|error| panic!("{error}"));
+    let run = |target, threads, seed| {
+        let outcome = fit(dataset, epochs, target, threads, Key::new(seed)).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(outcome.history.len(), epochs);
         bits(&outcome)
     };
-    let first = run(1, 0);
-    for threads in [1, 2, 3] {
-        let differ: Vec<_> =
-            run(threads, 0).into_iter().zip(&first).filter(|(a, b)| a != *b).map(|(a, _)| a.0).collect();
-        assert!(differ.is_empty(), "{}: other bits with {threads} threads: {differ:?}", dataset.name);
+    let machine = [(Isa::Avx2, Target::Avx2), (Isa::Avx512, Target::Avx512)];
+    let machine = machine.into_iter().filter(|(isa, _)| isa.is_available()).map(|(_, target)| target).collect();
+    for targets in [vec![Target::Portable], machine] {
+        let Some(first) = targets.first().map(|target| run(*target, 1, 0)) else { continue };
+        for (target, threads) in targets.iter().flat_map(|target| [1, 2, 3].map(|threads| (*target, threads))) {
+            let now = run(target, threads, 0);
+            let differ: Vec<_> = now.into_iter().zip(&first).filter(|(a, b)| a != *b).map(|(a, _)| a.0).collect();
+            assert!(differ.is_empty(), "{}, {target:?}, {threads} threads: other bits in {differ:?}", dataset.name);
+        }
+        assert_ne!(run(targets[0], 1, 1), first, "another key, other bits");
     }
-    assert_ne!(run(1, 1), first, "another key, other bits");
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Shared {
         isa: Isa,
     ) -> Result<Shared, Unsupported> {
         let kernel = &canonical.kernel;
-        let (function, signature) = nest::build(kernel, partition, masked, isa.lanes(kernel))?;
+        let (function, signature) = nest::build(kernel, partition, masked, isa)?;
         let emit::Emitted { bytes, entry, constants } =
             emit::emit(&function, isa).map_err(|error| Unsupported(error.to_string()))?;
         let mut open = vec![];

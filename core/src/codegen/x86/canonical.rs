@@ -1,6 +1,7 @@
 //! What of a kernel its instructions depend on. Kernels that differ in names, in sizes that no layout looks at, or in
 //! constants are one function: such sizes are entries of its table of arguments, such constants are written into its pool.
 
+use super::Isa;
 use super::layout::{Layout, MAX_WIDTH, Pattern, choose, place};
 use super::nest::MAX_STAGED;
 use crate::aval::{Aval, DType, Dim, Literal, Symbol};
@@ -22,11 +23,11 @@ pub(super) struct Canonical {
 
 impl Canonical {
     /// The canonical form of a kernel that is compiled to run ranges of loop `partition`.
-    pub(super) fn new(kernel: &Kernel, partition: Option<usize>, lanes: usize) -> Result<Canonical, Unsupported> {
-        let layout = choose(kernel, partition, lanes)?;
+    pub(super) fn new(kernel: &Kernel, partition: Option<usize>, isa: Isa) -> Result<Canonical, Unsupported> {
+        let layout = choose(kernel, partition, isa)?;
         let canonical = Builder::new(kernel, partition, Some(&layout)).build();
         // Sizes are left open only where that leads to the same code: results must not depend on it.
-        if choose(&canonical.kernel, partition, lanes)? == layout {
+        if choose(&canonical.kernel, partition, isa)? == layout {
             return Ok(canonical);
         }
         Ok(Builder::new(kernel, partition, None).build())
@@ -312,7 +313,7 @@ mod tests {
         };
         let canonical = |n: usize, k: usize| {
             let kernel = parse_kernel(&text(n, k)).unwrap_or_else(|error| panic!("{error}"));
-            Canonical::new(&kernel, Some(0), 16).unwrap_or_else(|why| panic!("{why:?}")).kernel
+            Canonical::new(&kernel, Some(0), Isa::Avx512).unwrap_or_else(|why| panic!("{why:?}")).kernel
         };
         assert_eq!(canonical(10, 48), canonical(3000, 48));
         assert_eq!(canonical(10, 1433), canonical(10, 3000));

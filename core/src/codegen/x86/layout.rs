@@ -1,6 +1,10 @@
 //! Which loops of a nest are lanes of a vector, which one is taken several turns at a time, and in what order the others
 //! stand.
+//!
+//! All is chosen for registers of 512 bits. Where those of the machine hold half as much, two stand for one: sums are added
+//! in the same order.
 
+use super::Isa;
 use super::lir::LANES;
 use crate::aval::Dim;
 use crate::ir::{Index, Scalar, Unsupported};
@@ -14,7 +18,7 @@ pub(super) const MAX_WIDTH: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Packed {
     pub(super) number: usize,
-    /// How many turns a vector holds.
+    /// How many turns a vector holds: a power of two.
     pub(super) turns: usize,
     /// Whether what it makes is combined.
     pub(super) reduces: bool,
@@ -54,6 +58,8 @@ pub(super) struct Layout {
     pub(super) packed: Option<Packed>,
     /// How many vectors the innermost code works on.
     pub(super) vectors: usize,
+    /// How many of them stand for one of 512 bits.
+    pub(super) parts: usize,
     /// The other loops, outermost first.
     pub(super) order: Vec<usize>,
     /// Where in `order` the loops begin whose results are combined.
@@ -69,6 +75,14 @@ impl Layout {
             Some(packed) => packed.turns * self.width,
             None => self.vector.min(self.width - v * self.vector),
         }
+    }
+
+    /// This layout with vectors of half as many lanes, two for one.
+    fn halved(self) -> Layout {
+        let vector = self.vector / 2;
+        let packed = self.packed.map(|packed| Packed { turns: packed.turns / 2, ..packed });
+        let vectors = if packed.is_some() { 2 * self.vectors } else { self.width.div_ceil(vector) };
+        Layout { vector, packed, vectors, parts: 2 * self.parts, ..self }
     }
 
     /// The level of a loop: 0 is the start of the function; `None` for lanes.
@@ -196,7 +210,15 @@ fn number(kernel: &Kernel, l: usize) -> Option<usize> {
 }
 
 /// Chooses the layout of a kernel whose loop `partition` runs over a part of its extent.
-pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, vector: usize) -> Result<Layout, Unsupported> {
+pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, isa: Isa) -> Result<Layout, Unsupported> {
+    let layout = choose_whole(kernel, partition, Isa::Avx512.lanes(kernel))?;
+    Ok(match isa {
+        Isa::Avx512 => layout,
+        Isa::Avx2 => layout.halved(),
+    })
+}
+
+fn choose_whole(kernel: &Kernel, partition: Option<usize>, vector: usize) -> Result<Layout, Unsupported> {
     let n_row = kernel.n_row();
     let loops = |range: std::ops::Range<usize>| range.filter(|l| !runs_once(kernel, partition, *l)).collect();
     let rows: Vec<usize> = loops(0..n_row);
@@ -224,6 +246,7 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, vector: usize) -
         width,
         packed: None,
         vectors: width.div_ceil(vector),
+        parts: 1,
         order: outer.iter().chain(&reduces).copied().collect(),
         first_reduce: outer.len(),
         group: 1,
@@ -231,10 +254,10 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, vector: usize) -
     if let Some(grouped) = grouped(kernel, partition, &plain, &reduces) {
         return Ok(grouped);
     }
-    if width >= vector {
-        return Ok(plain);
-    }
-    let turns = vector / width;
+    let turns = match vector / width {
+        0 | 1 => return Ok(plain),
+        turns => 1 << turns.ilog2(),
+    };
     let mut candidates = vec![Layout { vectors: 1, ..plain.clone() }];
     if let Some(q) = outer.last() {
         let has_segments = kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { .. }));
@@ -293,7 +316,7 @@ fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &
     lanes.push((*l, n));
     let first_reduce = outer.len();
     let vectors = width / vector;
-    let layout = Layout { vector, lanes, width, packed: None, vectors, order: outer, first_reduce, group: n };
+    let layout = Layout { vector, lanes, width, packed: None, vectors, parts: 1, order: outer, first_reduce, group: n };
     // Worth it where it makes gathers contiguous.
     (cost(kernel, partition, &layout) < cost(kernel, partition, plain).min(1e9)).then_some(layout)
 }

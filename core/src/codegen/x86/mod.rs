@@ -8,7 +8,8 @@
 //! Kernels of one canonical form (`canonical`) share a function, which a process makes once (`cache`).
 //!
 //! Operations without vector code are called (`call`). Elementwise results have the bits of the portable target. Sums are
-//! added in another order, and a product that only a sum reads is not rounded before it is added.
+//! added in another order, the same on both instruction sets, and a product that only a sum reads is not rounded before it
+//! is added.
 
 mod allocate;
 mod cache;
@@ -128,8 +129,7 @@ impl Code {
     /// form before. A range of a loop that is combined is added to what the output holds. `masked` says of which inputs
     /// many elements are 0, as [`gives_masked`] tells.
     pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool], isa: Isa) -> Result<Code, Unsupported> {
-        let lanes = isa.lanes(kernel);
-        let canonical = Canonical::new(kernel, partition, lanes)?;
+        let canonical = Canonical::new(kernel, partition, isa)?;
         let key = Key::new(&canonical.kernel, partition, masked, isa);
         let make = || Shared::new(&canonical, partition, masked, isa);
         let (function, was_known) = cache::find_or_make(key, make)?;

@@ -134,7 +134,7 @@ impl Nest<'_> {
             self.turns(i, end, (step, step), |nest| nest.level(level + 1, &mut inner))?;
         }
         let mut inner = scope.clone();
-        inner.vectors = if is_segment { self.layout.vectors } else { 1 };
+        inner.vectors = if is_segment { self.layout.vectors } else { self.layout.parts };
         self.turns(i, end, (1, packed.turns * inner.vectors), |nest| {
             let left = nest.f.int(Op::Sub, &[end, i], 0);
             inner.left = Some(nest.f.vec(Op::Splat, &[left]));

@@ -14,9 +14,9 @@ mod values;
 
 pub(super) use stage::MAX_STAGED;
 
-use super::ARGS;
 use super::layout::{Layout, Place, choose};
 use super::lir::{Class, Function, Label, Op, Reg};
+use super::{ARGS, Isa};
 use crate::aval::{DType, Dim};
 use crate::ir::{Scalar, ScalarOp, Unsupported};
 use crate::kernel::Kernel;
@@ -125,10 +125,10 @@ pub(super) fn build(
     kernel: &Kernel,
     partition: Option<usize>,
     masked: &[bool],
-    lanes: usize,
+    isa: Isa,
 ) -> Result<(Function, Signature), Unsupported> {
-    let layout = choose(kernel, partition, lanes)?;
-    let mut f = Function::new(lanes);
+    let layout = choose(kernel, partition, isa)?;
+    let mut f = Function::new(layout.vector);
     let end_label = f.label();
     let mut nest = Nest {
         kernel,

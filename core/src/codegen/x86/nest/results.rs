@@ -119,34 +119,38 @@ impl Nest<'_> {
             let mut sums = self.sums[k].clone();
             let width = self.layout.width;
             if let Some(Packed { turns, reduces: true, .. }) = self.layout.packed {
+                // Vectors of 512 bits first, then halves of one.
                 let first = sums[0];
-                for other in &sums[1..] {
-                    self.add_to(k, first, *other, None);
+                for (i, other) in sums.iter().enumerate().skip(self.layout.parts) {
+                    self.add_to(k, sums[i % self.layout.parts], *other, None);
                 }
-                if turns.is_power_of_two() {
-                    let mut half = turns / 2;
-                    while half > 0 {
-                        let other = self.moved(first, half * width);
-                        self.add_to(k, first, other, None);
-                        half /= 2;
-                    }
-                } else {
-                    let whole = self.f.vec(Op::MovV, &[first]);
-                    for turn in 1..turns {
-                        let other = self.moved(whole, turn * width);
-                        self.add_to(k, first, other, None);
-                    }
+                for part in &sums[1..self.layout.parts] {
+                    self.add_to(k, first, *part, None);
+                }
+                let mut half = turns / 2;
+                while half > 0 {
+                    let other = self.moved(first, half * width);
+                    self.add_to(k, first, other, None);
+                    half /= 2;
                 }
                 sums.truncate(1);
             }
-            if self.layout.group > 1 && sums.len().is_power_of_two() && sums.len() <= self.layout.group {
-                let dense = self.fold_groups(k, sums);
+            let group = self.layout.group.min(self.f.lanes);
+            if group < self.layout.group {
+                // A group fills two vectors: their elements are its halves.
+                for pair in sums.chunks(2) {
+                    self.add_to(k, pair[0], pair[1], None);
+                }
+                sums = sums.into_iter().step_by(2).collect();
+            }
+            if group > 1 && sums.len().is_power_of_two() && sums.len() <= group {
+                let dense = self.fold_groups(k, group, sums);
                 self.store_dense(k, dense, scope)?;
                 continue;
             }
-            if self.layout.group > 1 {
+            if group > 1 {
                 for sum in &sums {
-                    let mut half = self.layout.group / 2;
+                    let mut half = group / 2;
                     while half > 0 {
                         let other = self.moved(*sum, half);
                         self.add_to(k, *sum, other, None);
@@ -154,14 +158,13 @@ impl Nest<'_> {
                     }
                 }
             }
-            self.store_sum(k, &sums, scope)?;
+            self.store_sum(k, group, &sums, scope)?;
         }
         Ok(())
     }
 
     /// Combines the groups of all vectors, half by half and two vectors at a time: the results stand side by side.
-    pub(super) fn fold_groups(&mut self, k: usize, mut sums: Vec<Reg>) -> Reg {
-        let mut group = self.layout.group;
+    pub(super) fn fold_groups(&mut self, k: usize, mut group: usize, mut sums: Vec<Reg>) -> Reg {
         while group > 1 {
             let half = group / 2;
             // The lower or the upper halves of all groups, one behind the other.
@@ -198,10 +201,15 @@ impl Nest<'_> {
         Ok(())
     }
 
-    pub(super) fn store_sum(&mut self, k: usize, sums: &[Reg], scope: &mut Scope) -> Result<(), Unsupported> {
+    pub(super) fn store_sum(
+        &mut self,
+        k: usize,
+        group: usize,
+        sums: &[Reg],
+        scope: &mut Scope,
+    ) -> Result<(), Unsupported> {
         let mem = self.output(k, scope);
         let size = self.kernel.outputs[k].1.dtype.size();
-        let group = self.layout.group;
         // A range of a loop that is combined adds to what other ranges gave.
         let accumulates = self.partition.is_some_and(|l| self.kernel.loops[l].kind == LoopKind::Reduce);
         for (v, sum) in sums.iter().enumerate() {
