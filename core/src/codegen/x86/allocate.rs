@@ -2,7 +2,8 @@
 //!
 //! A register lives from its first writing to its last reading; what is made before a loop and read or written within it
 //! lives to the loop's end. Where registers run out, the one that is used least for its length of life, weighted by the loops
-//! around its uses, lives in memory for good. A constant that lives in memory is read from the function's pool, never stored.
+//! around its uses, lives in memory for good. A constant that lives in memory is read from the function's pool, an argument
+//! from their table: neither is stored. Addresses of the function's own memory need no register.
 
 use super::lir::{Class, Function, Inst, Op, Reg};
 
@@ -19,6 +20,10 @@ pub(super) enum Place {
     Mask(u16),
     /// The pool's table of this number.
     Table(u32),
+    /// This entry of the table of arguments.
+    Arg(u32),
+    /// The address of this byte of the frame.
+    Frame(u32),
     /// Never written or read.
     Nowhere,
 }
@@ -44,12 +49,13 @@ struct Interval {
 }
 
 pub(super) fn allocate(f: &Function, files: &[File]) -> Allocation {
-    let intervals = intervals(f);
+    let mut intervals = intervals(f);
     let mut places = vec![Place::Nowhere; f.classes.len()];
+    for inst in f.insts.iter().filter(|inst| inst.op == Op::StackAddr) {
+        places[inst.dst.expect("an address has a register").0 as usize] = Place::Frame(inst.imm as u32);
+    }
+    intervals.retain(|interval| places[interval.reg.0 as usize] == Place::Nowhere);
     let mut frame = f.stack.next_multiple_of(64);
-    // Constants stand first.
-    let n_constant = f.insts.iter().take_while(|inst| constant(inst).is_some()).count();
-    let writer = |reg: Reg| f.insts[..n_constant].iter().find(|inst| inst.dst == Some(reg));
     for (classes, n) in files {
         let mut free: Vec<u8> = (0..*n).rev().collect();
         let mut active: Vec<Interval> = vec![];
@@ -79,7 +85,8 @@ pub(super) fn allocate(f: &Function, files: &[File]) -> Allocation {
                     }
                 }
             };
-            places[spilled.0 as usize] = match writer(spilled).and_then(constant) {
+            places[spilled.0 as usize] = match f.insts.iter().find(|inst| inst.dst == Some(spilled)).and_then(elsewhere)
+            {
                 Some(place) => place,
                 None => {
                     frame += 64;
@@ -101,6 +108,14 @@ pub(super) fn constant(inst: &Inst) -> Option<Place> {
         Op::MaskImm => Some(Place::Mask(inst.imm as u16)),
         Op::Table => Some(Place::Table(inst.imm as u32)),
         _ => None,
+    }
+}
+
+/// Where a value that is written once can be read again without having been stored.
+fn elsewhere(inst: &Inst) -> Option<Place> {
+    match inst.op {
+        Op::Arg => Some(Place::Arg(inst.imm as u32)),
+        _ => constant(inst),
     }
 }
 

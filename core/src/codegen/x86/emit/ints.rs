@@ -15,14 +15,10 @@ where
                 self.add(Instruction::with2(Code::Mov_rm64_imm32, d, inst.imm as i32)?)?;
             }
             Op::Imm => self.add(Instruction::with2(Code::Mov_r64_imm64, d, inst.imm as u64)?)?,
-            Op::Arg => {
-                let at = memory(Register::RDI, None, 8 * inst.imm as i32);
-                self.add(Instruction::with2(Code::Mov_r64_rm64, d, at)?)?;
-            }
-            Op::StackAddr => {
-                let at = memory(Register::RSP, None, inst.imm as i32);
-                self.add(Instruction::with2(Code::Lea_r64_m, d, at)?)?;
-            }
+            // What lives where it is read needs no instruction.
+            Op::Arg if self.physical(dst).is_none() => {}
+            Op::Arg => self.read_arg(d, inst.imm as u32)?,
+            Op::StackAddr => {}
             Op::LoadI32 => {
                 let at = self.mem(inst.mem.expect("a load has a place"))?;
                 self.add(Instruction::with2(Code::Movsxd_r64_rm32, d, at)?)?;

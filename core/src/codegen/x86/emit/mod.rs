@@ -256,6 +256,11 @@ where
             Place::Register(_) => return Ok(self.physical(reg).unwrap_or(scratch)),
             Place::Nowhere => {}
             Place::Slot(at) => self.load_slot(class, scratch, at as i32)?,
+            Place::Arg(entry) => self.read_arg(scratch, entry)?,
+            Place::Frame(at) => {
+                let at = memory(Register::RSP, None, at as i32);
+                self.add(Instruction::with2(Code::Lea_r64_m, scratch, at)?)?;
+            }
             place => self.read_constant(class, place, scratch)?,
         }
         Ok(scratch)
@@ -309,13 +314,22 @@ where
         }
     }
 
+    /// Reads an entry of the table of arguments.
+    fn read_arg(&mut self, to: Register, entry: u32) -> Result<(), IcedError> {
+        let at = memory(Register::RDI, None, 8 * entry as i32);
+        self.add(Instruction::with2(Code::Mov_r64_rm64, to, at)?)
+    }
+
     fn mem(&mut self, mem: Mem) -> Result<MemoryOperand, IcedError> {
-        let base = self.read(mem.base, INT_SCRATCH[1])?;
+        let (base, start) = match self.places[mem.base.0 as usize] {
+            Place::Frame(at) => (Register::RSP, at as i32),
+            _ => (self.read(mem.base, INT_SCRATCH[1])?, 0),
+        };
         let index = match mem.index {
             Some((reg, scale)) => Some((self.read(reg, INT_SCRATCH[2])?, scale)),
             None => None,
         };
-        Ok(memory(base, index, mem.disp))
+        Ok(memory(base, index, start + mem.disp))
     }
 
     fn inst(&mut self, inst: &Inst) -> Result<(), IcedError> {
