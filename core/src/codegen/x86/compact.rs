@@ -4,12 +4,21 @@
 
 use super::layout::{Layout, Packed};
 use super::lir::{Class, Mem, Op, Pred, Reg};
-use super::nest::{Nest, Scope, class_of};
-use crate::ir::{ReduceOp, Scalar, ScalarOp, Unsupported};
+use super::nest::{Access, Nest, Scope, class_of};
+use crate::ir::{Index, ReduceOp, Scalar, ScalarOp, Unsupported};
 use crate::kernel::{Instr, LoopKind};
 
 /// Members that are listed at a time.
 const BLOCK: usize = 512;
+
+/// Where the lists begin of what the members that count have.
+struct Lists {
+    /// Their numbers, where anything is read by these.
+    members: Option<Reg>,
+    weights: Reg,
+    /// For each listed scalar.
+    positions: Vec<Reg>,
+}
 
 impl Nest<'_> {
     /// Finds the weight of the only result, where it is a sum of weighted rows over a segment.
@@ -45,6 +54,21 @@ impl Nest<'_> {
         listed
     }
 
+    /// Whether a scalar reads anything by the number of the member, loop `l`, but for positions that are listed.
+    fn needs_member(&self, scalar: Scalar, l: usize) -> bool {
+        let i = scalar.0 as usize;
+        match &self.kernel.body[i] {
+            Instr::Load(..) => self.accesses[i].as_ref().is_none_or(|Access { place, .. }| {
+                let computes = |s: &Scalar| !self.listed.contains(s) && self.needs_member(*s, l);
+                place.terms.iter().any(|(number, _)| *number == l) || place.computed.iter().any(|(s, ..)| computes(s))
+            }),
+            Instr::Position(Index::Affine { terms, .. }) => terms.iter().any(|(number, _)| *number as usize == l),
+            Instr::Position(Index::Value(s)) => self.needs_member(*s, l),
+            Instr::Op(_, ins) => ins.iter().any(|s| self.needs_member(*s, l)),
+            Instr::Const(_) | Instr::Size(..) => false,
+        }
+    }
+
     /// Whether a scalar is 0 where a mask says so.
     fn is_masked(&self, scalar: Scalar, masked: &[bool]) -> bool {
         match &self.kernel.body[scalar.0 as usize] {
@@ -62,16 +86,20 @@ impl Nest<'_> {
         (i, end): (Reg, Reg),
         scope: &mut Scope,
     ) -> Result<(), Unsupported> {
-        // Members, their weights, their rows; a whole vector may be written behind the last of each.
-        let start = self.f.stack.max(64);
         let size = self.dtypes[weight.0 as usize].size();
-        let bytes = (BLOCK + self.f.lanes) * size;
         let listed = self.listed.clone();
-        self.f.stack = start + (2 + listed.len()) * bytes;
-        let lists: Vec<Reg> =
-            (0..2 + listed.len()).map(|i| self.f.int(Op::StackAddr, &[], (start + i * bytes) as i64)).collect();
+        let (a, b) = self.fused[0].expect("a sum of weighted rows");
+        let row = if a == weight { b } else { a };
+        let needs_member = self.needs_member(row, l);
+        let lists = Lists {
+            members: needs_member.then(|| self.new_list(size)),
+            weights: self.new_list(size),
+            positions: listed.iter().map(|_| self.new_list(size)).collect(),
+        };
         let stop = self.f.int(Op::Mov, &[i], 0);
         let step = self.f.int(Op::Imm, &[], BLOCK as i64);
+        // What only the weight needs is not wanted where its members' rows are added.
+        let wanted_for_rows = self.wanted_for([row]);
         // Blocks of members.
         let mut block = scope.clone();
         self.turns(i, end, (1, 1), |nest| {
@@ -90,22 +118,32 @@ impl Nest<'_> {
             let k = nest.f.int(Op::Mov, &[k], 0);
             nest.turns(k, kept, (1, 1), |nest| {
                 let entry = |base| Mem { base, index: Some((k, 4)), disp: 0 };
-                let member = nest.f.load(Class::Int, Op::LoadI32, entry(lists[0]), None);
                 let class = class_of(nest.dtypes[weight.0 as usize]);
-                let weights = Mem { index: Some((k, size as u32)), ..entry(lists[1]) };
+                let weights = Mem { index: Some((k, size as u32)), ..entry(lists.weights) };
                 let value = nest.f.load(class, Op::Bcst, weights, None);
-                for (scalar, list) in listed.iter().zip(&lists[2..]) {
-                    let row = nest.f.load(Class::Int, Op::LoadI32, entry(*list), None);
-                    block.set_checked(*scalar, row);
+                for (scalar, list) in listed.iter().zip(&lists.positions) {
+                    let position = nest.f.load(Class::Int, Op::LoadI32, entry(*list), None);
+                    block.set_checked(*scalar, position);
                 }
-                block.indices[l] = Some(member);
+                block.indices[l] = lists.members.map(|list| nest.f.load(Class::Int, Op::LoadI32, entry(list), None));
                 block.set(weight, value);
-                nest.level(level + 1, &mut block)
+                let all = std::mem::replace(&mut nest.wanted, wanted_for_rows);
+                let added = nest.level(level + 1, &mut block);
+                nest.wanted = all;
+                added
             })?;
             // The loop itself goes on by one.
             nest.f.update(i, Op::AddImm, &[stop], None, -1);
             Ok(())
         })
+    }
+
+    /// Memory for a list of elements of so many bytes.
+    fn new_list(&mut self, size: usize) -> Reg {
+        let start = self.f.stack.max(64);
+        // A whole vector may be written behind the last.
+        self.f.stack = start + (BLOCK + self.f.lanes) * size;
+        self.f.int(Op::StackAddr, &[], start as i64)
     }
 
     /// Writes position and weight of the next members whose weight is not 0 behind those that are listed.
@@ -114,7 +152,7 @@ impl Nest<'_> {
         weight: Scalar,
         l: usize,
         (at, stop, kept): (Reg, Reg, Reg),
-        lists: &[Reg],
+        lists: &Lists,
         scope: &mut Scope,
     ) -> Result<(), Unsupported> {
         let left = self.f.int(Op::Sub, &[stop, at], 0);
@@ -135,14 +173,17 @@ impl Nest<'_> {
         let zero = self.f.real(value, 0.0);
         let differs = self.f.mask(Op::CmpF(Pred::Ne), &[value, zero]);
         let counts = self.f.mask(Op::MaskAnd, &[differs, mask]);
-        let first = self.f.vec(Op::Splat, &[at]);
-        let numbers = self.f.table(std::array::from_fn(|lane| lane as i32));
-        let members = self.f.vec(Op::AddI, &[first, numbers]);
         for (scalar, x) in self.listed.clone().iter().zip(&values[1..]) {
             self.check_listed(*scalar, *x, counts)?;
         }
         // Compressed in a register and stored whole: a compressing store is slow on some machines.
-        for (list, x) in lists.iter().copied().zip(std::iter::once(members).chain(values)) {
+        let members = lists.members.map(|list| {
+            let first = self.f.vec(Op::Splat, &[at]);
+            let numbers = self.f.table(std::array::from_fn(|lane| lane as i32));
+            (list, self.f.vec(Op::AddI, &[first, numbers]))
+        });
+        let positions = lists.positions.iter().copied().zip(values[1..].iter().copied());
+        for (list, x) in members.into_iter().chain([(lists.weights, value)]).chain(positions) {
             let dense = self.f.compress(counts, x);
             let size = if self.f.is_wide(dense) { 8 } else { 4 };
             self.f.store(Op::Store, Mem { base: list, index: Some((kept, size)), disp: 0 }, dense, None);

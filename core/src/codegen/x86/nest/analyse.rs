@@ -4,6 +4,7 @@ use super::super::layout::{Place, place, runs_once};
 use super::{Access, Nest, Stride, class_of};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp};
 use crate::kernel::Instr;
+use smallvec::SmallVec;
 
 impl Nest<'_> {
     pub(super) fn analyse(&mut self) {
@@ -107,29 +108,34 @@ impl Nest<'_> {
 
     /// Which scalars are wanted as vectors or masks: all that results need, but for positions of loads.
     pub(super) fn find_wanted(&mut self) {
-        self.wanted = vec![false; self.kernel.body.len()];
-        for (result, fused) in self.kernel.results.iter().zip(&self.fused) {
-            match fused {
-                Some((a, b)) => [a, b].into_iter().for_each(|s| self.wanted[s.0 as usize] = true),
-                None => self.wanted[result.0 as usize] = true,
-            }
-        }
+        let results = self.kernel.results.iter().zip(&self.fused);
+        let roots = results.flat_map(|(result, fused)| match fused {
+            Some((a, b)) => SmallVec::from_buf([*a, *b]),
+            None => SmallVec::<[Scalar; 2]>::from_slice(&[*result]),
+        });
+        self.wanted = self.wanted_for(roots);
+    }
+
+    /// Which scalars these need as vectors or masks, themselves included.
+    pub(in crate::codegen::x86) fn wanted_for(&self, roots: impl IntoIterator<Item = Scalar>) -> Vec<bool> {
+        let mut wanted = vec![false; self.kernel.body.len()];
+        roots.into_iter().for_each(|s| wanted[s.0 as usize] = true);
         for i in (0..self.kernel.body.len()).rev() {
-            if !self.wanted[i] {
+            if !wanted[i] {
                 continue;
             }
             match &self.kernel.body[i] {
-                Instr::Op(_, ins) => ins.iter().for_each(|s| self.wanted[s.0 as usize] = true),
-                Instr::Position(Index::Value(s)) => self.wanted[s.0 as usize] = true,
+                Instr::Op(_, ins) => ins.iter().for_each(|s| wanted[s.0 as usize] = true),
+                Instr::Position(Index::Value(s)) => wanted[s.0 as usize] = true,
                 Instr::Load(_, index) => {
                     for at in index {
                         if let Index::Value(s) = at {
                             let s = s.0 as usize;
                             let plain = matches!(self.kernel.body[s], Instr::Load(..) | Instr::Position(_));
                             // A load that is the same for all lanes is read as an integer.
-                            self.wanted[s] |= self.varies(s) || !plain;
-                            if !self.wanted[s] {
-                                self.mark_positions(s);
+                            wanted[s] |= self.varies(s) || !plain;
+                            if !wanted[s] {
+                                self.mark_positions(s, &mut wanted);
                             }
                         }
                     }
@@ -137,18 +143,19 @@ impl Nest<'_> {
                 _ => {}
             }
         }
+        wanted
     }
 
     /// What a load that is read as an integer needs itself.
-    pub(super) fn mark_positions(&mut self, s: usize) {
+    fn mark_positions(&self, s: usize, wanted: &mut [bool]) {
         if let Instr::Load(_, index) = &self.kernel.body[s] {
-            for at in index.clone() {
+            for at in index {
                 if let Index::Value(t) = at {
                     let t = t.0 as usize;
                     if matches!(self.kernel.body[t], Instr::Load(..) | Instr::Position(_)) {
-                        self.mark_positions(t);
+                        self.mark_positions(t, wanted);
                     } else {
-                        self.wanted[t] = true;
+                        wanted[t] = true;
                     }
                 }
             }
