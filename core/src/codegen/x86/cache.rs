@@ -1,7 +1,7 @@
 //! The functions that a process has made, by the canonical form of their kernels.
 
 use super::canonical::{Canonical, stand_in};
-use super::{Isa, emit, nest};
+use super::{Isa, emit, nest, schedule};
 use crate::aval::Dim;
 use crate::ir::Unsupported;
 use crate::kernel::Kernel;
@@ -47,7 +47,8 @@ impl Shared {
         isa: Isa,
     ) -> Result<Shared, Unsupported> {
         let kernel = &canonical.kernel;
-        let (function, signature) = nest::build(kernel, partition, masked, isa)?;
+        let (mut function, signature) = nest::build(kernel, partition, masked, isa)?;
+        schedule::schedule(&mut function, &emit::files(isa));
         let emit::Emitted { bytes, entry, constants } =
             emit::emit(&function, isa).map_err(|error| Unsupported(error.to_string()))?;
         let mut open = vec![];

@@ -279,19 +279,16 @@ fn choose_whole(kernel: &Kernel, partition: Option<usize>, vector: usize) -> Res
     Ok(best)
 }
 
-/// How many vectors of a packed loop's turns are taken at a time: independent work for the processor to overlap, where one
-/// turn has little.
+/// How many vectors of a packed loop's turns are taken at a time: independent work for the processor to overlap.
 fn vectors_at_a_time(kernel: &Kernel, partition: Option<usize>, packed: Packed) -> usize {
-    let cost = |instr: &Instr| if let Instr::Op(op, _) = instr { op.cost() } else { 0 };
-    if kernel.body.iter().map(cost).sum::<u32>() >= 60 {
-        return 1;
-    }
     if matches!(kernel.loops[packed.number].kind, LoopKind::Segment { .. }) {
         // Most segments are short: of one pass over all members the processor guesses the end. What reads at computed
-        // positions would pay for the turns that are not there.
+        // positions, or computes much, would pay for the turns that are not there.
         let computes = |index: &Index| matches!(index, Index::Value(_));
         let gathers = kernel.body.iter().any(|i| matches!(i, Instr::Load(_, index) if index.iter().any(computes)));
-        return if gathers { 1 } else { SHORT.div_ceil(packed.turns) };
+        let cost = |instr: &Instr| if let Instr::Op(op, _) = instr { op.cost() } else { 0 };
+        let is_heavy = kernel.body.iter().map(cost).sum::<u32>() >= 60;
+        return if gathers || is_heavy { 1 } else { SHORT.div_ceil(packed.turns) };
     }
     let long = number(kernel, packed.number).is_none_or(|n| n >= 8 * packed.turns) || Some(packed.number) == partition;
     if long { 4 } else { 1 }

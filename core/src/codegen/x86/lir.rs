@@ -225,7 +225,7 @@ impl Inst {
 }
 
 /// The code of one function.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Function {
     /// Lanes of a vector.
     pub(super) lanes: usize,

@@ -22,6 +22,7 @@ mod lir;
 mod math;
 mod nest;
 mod pages;
+mod schedule;
 #[cfg(test)]
 mod tests;
 

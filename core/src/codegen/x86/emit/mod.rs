@@ -106,18 +106,26 @@ pub(super) struct Emitted {
 /// Writes a function.
 pub(super) fn emit(f: &Function, isa: Isa) -> Result<Emitted, IcedError> {
     match isa {
-        Isa::Avx2 => emit_for::<avx2::Avx2>(f),
-        Isa::Avx512 => emit_for::<avx512::Avx512>(f),
+        Isa::Avx2 => emit_for::<avx2::Avx2>(f, &files(isa)),
+        Isa::Avx512 => emit_for::<avx512::Avx512>(f, &files(isa)),
     }
 }
 
-fn emit_for<'a, I>(f: &'a Function) -> Result<Emitted, IcedError>
+/// The registers that an instruction set has to give away.
+pub(super) fn files(isa: Isa) -> Vec<File> {
+    let vectors = match isa {
+        Isa::Avx2 => Emit::<avx2::Avx2>::FILES,
+        Isa::Avx512 => Emit::<avx512::Avx512>::FILES,
+    };
+    let ints: File = (&[Class::Int], INTS.len() as u8);
+    vectors.iter().copied().chain([ints]).collect()
+}
+
+fn emit_for<'a, I>(f: &'a Function, files: &[File]) -> Result<Emitted, IcedError>
 where
     Emit<'a, I>: Vectors,
 {
-    let ints: File = (&[Class::Int], INTS.len() as u8);
-    let files: Vec<File> = Emit::<I>::FILES.iter().copied().chain([ints]).collect();
-    let allocation = allocate(f, &files);
+    let allocation = allocate(f, files);
     let mut a = CodeAssembler::new(64)?;
     let labels = (0..f.n_label).map(|_| a.create_label()).collect();
     let exit = a.create_label();

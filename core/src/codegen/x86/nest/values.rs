@@ -41,8 +41,8 @@ impl Nest<'_> {
         let Instr::Op(ScalarOp::Threefry0 | ScalarOp::Threefry1, ins) = &self.kernel.body[i] else { return Ok(()) };
         let (k0, k1) = (ins[0], ins[1]);
         let known = |s: Scalar| self.levels[s.0 as usize];
-        let varies = self.varies(k0.0 as usize) || self.varies(k1.0 as usize);
-        if varies || self.levels[i] <= level || known(k0).max(known(k1)) != level || !self.wanted[i] {
+        let differ = self.differs_by_vector(k0.0 as usize) || self.differs_by_vector(k1.0 as usize);
+        if differ || self.levels[i] <= level || known(k0).max(known(k1)) != level || !self.wanted[i] {
             return Ok(());
         }
         let keys = (self.value(k0, 0, scope)?, self.value(k1, 0, scope)?);

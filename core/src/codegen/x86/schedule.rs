@@ -1,0 +1,374 @@
+//! The order of instructions between labels and jumps: chains that do not depend on one another take turns.
+//!
+//! A processor looks ahead over some hundred instructions. A block of threefry, or the `exp` of a vector, is a chain nearly
+//! as long, in which each instruction waits for the one before: of chains written one behind the other the processor sees
+//! one at a time. List scheduling (Cooper and Torczon, *Engineering a Compiler*, chapter 12) takes first what has the
+//! longest way to the end of its block, as soon as its operands are there, while registers last.
+
+use super::allocate::{File, constant};
+use super::lir::{Class, Function, Inst, Op, Reg};
+use smallvec::SmallVec;
+use std::collections::HashSet;
+
+/// Blocks of fewer instructions stay as they are.
+const SHORTEST: usize = 12;
+/// Longer ones are cut: what lies further apart no processor sees at once.
+const LONGEST: usize = 1024;
+/// How far an instruction may move ahead of one that stands before it: the first of these for which registers last.
+const WINDOWS: [usize; 4] = [LONGEST, 128, 48, 20];
+/// Instructions that a processor starts in one cycle, about.
+const WIDTH: u32 = 4;
+
+/// Orders the instructions of each block of a function whose registers are of these files.
+pub(super) fn schedule(f: &mut Function, files: &[File]) {
+    let is_edge = |inst: &Inst| matches!(inst.op, Op::Label | Op::JumpLt | Op::JumpGe | Op::Call);
+    let own: HashSet<Reg> =
+        f.insts.iter().filter(|inst| inst.op == Op::StackAddr).filter_map(|inst| inst.dst).collect();
+    let mut registers = vec![Access::default(); f.classes.len()];
+    let mut uses = vec![0; f.classes.len()];
+    f.insts.iter().flat_map(named).for_each(|reg| uses[reg.0 as usize] += 1);
+    // Constants stand first.
+    let mut start = f.insts.iter().take_while(|inst| constant(inst).is_some()).count();
+    while start < f.insts.len() {
+        let rest = &f.insts[start..];
+        let n = rest.iter().take(LONGEST).position(is_edge).unwrap_or(rest.len().min(LONGEST));
+        if n >= SHORTEST {
+            let insts = &f.insts[start..start + n];
+            let nodes = dependences(insts, &own, &mut registers);
+            let mut pressure = Pressure::new(insts, &uses, &f.classes, files);
+            let mut order = |window: &usize| order(nodes.clone(), &mut pressure, *window);
+            if let Some(order) = WINDOWS.iter().find_map(&mut order) {
+                let sorted: Vec<Inst> = order.into_iter().map(|i| insts[i].clone()).collect();
+                f.insts.splice(start..start + n, sorted);
+            }
+        }
+        start += n.max(1);
+    }
+}
+
+/// The registers that an instruction reads or writes.
+fn named(inst: &Inst) -> impl Iterator<Item = Reg> + '_ {
+    inst.reads().chain(inst.dst)
+}
+
+/// Cycles from an instruction's start until its result can be read, about.
+fn latency(op: Op) -> u32 {
+    match op {
+        Op::Gather | Op::GatherBytes => 20,
+        Op::DivF | Op::SqrtF => 12,
+        Op::MulI => 8,
+        Op::Load | Op::LoadBytes | Op::LoadInto | Op::LoadI32 | Op::Bcst | Op::BcstByte => 6,
+        Op::AddF | Op::SubF | Op::MulF | Op::Fma | Op::MaxF | Op::MinF | Op::FloorF | Op::ScaleF => 4,
+        Op::CvtToF | Op::CvtUToF | Op::CvtToI | Op::CvtToU | Op::CvtF => 4,
+        Op::Perm | Op::Perm2 | Op::Compress | Op::CmpF(_) | Op::CmpS(_) | Op::CmpU(_) | Op::Test => 3,
+        Op::LaneToInt | Op::MaskCount | Op::Splat | Op::Mul | Op::MulImm => 3,
+        _ => 1,
+    }
+}
+
+/// An instruction of a block among the others.
+#[derive(Clone, Default)]
+struct Node {
+    /// What waits for it, with the cycles from its start to theirs.
+    after: SmallVec<[(u32, u32); 4]>,
+    /// For how many it waits.
+    waits: u32,
+    /// The first cycle in which it can start, as far as those before it tell.
+    ready: u32,
+    /// Cycles from its start to the end of the block.
+    to_end: u32,
+}
+
+/// Who has written something last, and who has read it since.
+#[derive(Clone, Default)]
+struct Access {
+    writer: Option<usize>,
+    readers: SmallVec<[usize; 4]>,
+}
+
+impl Access {
+    fn read(&mut self, nodes: &mut [Node], i: usize, latency: u32) {
+        edge(nodes, self.writer, i, latency);
+        self.readers.push(i);
+    }
+
+    fn write(&mut self, nodes: &mut [Node], i: usize) {
+        edge(nodes, self.writer, i, 1);
+        self.readers.drain(..).for_each(|reader| edge(nodes, Some(reader), i, 0));
+        self.writer = Some(i);
+    }
+}
+
+fn edge(nodes: &mut [Node], from: Option<usize>, to: usize, latency: u32) {
+    if let Some(from) = from.filter(|from| *from != to) {
+        nodes[from].after.push((to as u32, latency));
+        nodes[to].waits += 1;
+    }
+}
+
+/// What must stand before what in a block. `own` are addresses of the function's own memory; `registers` is empty, and is
+/// left so.
+fn dependences(insts: &[Inst], own: &HashSet<Reg>, registers: &mut [Access]) -> Vec<Node> {
+    let mut nodes = vec![Node::default(); insts.len()];
+    let (mut arrays, mut frame, mut check) = (Access::default(), Access::default(), None);
+    for (i, inst) in insts.iter().enumerate() {
+        for reg in inst.reads() {
+            let access = &mut registers[reg.0 as usize];
+            let latency = access.writer.map_or(0, |writer| latency(insts[writer].op));
+            access.read(&mut nodes, i, latency);
+        }
+        if let Some(dst) = inst.dst {
+            registers[dst.0 as usize].write(&mut nodes, i);
+        }
+        let checks = matches!(inst.op, Op::CheckInt | Op::CheckVec | Op::CheckOrder);
+        if checks || inst.mem.is_some() {
+            // What is read at a computed position has been checked, and of two checks that fail the first is told.
+            edge(&mut nodes, check, i, 0);
+        }
+        if checks {
+            check = Some(i);
+        }
+        match inst.mem {
+            None => {}
+            Some(mem) if own.contains(&mem.base) => match inst.dst {
+                Some(_) => frame.read(&mut nodes, i, latency(Op::Load)),
+                None => frame.write(&mut nodes, i),
+            },
+            // An array that is written in place is read where it is not yet written: a read may pass a write before it.
+            Some(_) if inst.dst.is_some() => arrays.readers.push(i),
+            Some(_) => arrays.write(&mut nodes, i),
+        }
+    }
+    for reg in insts.iter().flat_map(named) {
+        registers[reg.0 as usize] = Access::default();
+    }
+    for i in (0..insts.len()).rev() {
+        let behind = nodes[i].after.iter().map(|(next, latency)| nodes[*next as usize].to_end + latency).max();
+        nodes[i].to_end = behind.unwrap_or(0).max(latency(insts[i].op));
+    }
+    nodes
+}
+
+/// A number for each file of registers: vectors, masks where they have their own, integers.
+type PerFile = [u32; 3];
+
+/// How many registers a block's own values hold at a time.
+#[derive(Clone)]
+struct Pressure {
+    /// For each instruction the values that only this block knows.
+    values: Vec<SmallVec<[u32; 3]>>,
+    /// For each value its file, and how many instructions that name it are to come, in all and still.
+    file: Vec<usize>,
+    named: Vec<u32>,
+    left: Vec<u32>,
+    live: PerFile,
+    /// How many values may live.
+    most: PerFile,
+    /// How many may live before the order that is there goes on: it needs the rest.
+    free: PerFile,
+}
+
+impl Pressure {
+    fn new(insts: &[Inst], uses: &[u32], classes: &[Class], files: &[File]) -> Pressure {
+        let mut here: Vec<Reg> = insts.iter().flat_map(named).collect();
+        here.sort_unstable();
+        let own = here.chunk_by(|a, b| a == b).filter(|same| uses[same[0].0 as usize] == same.len() as u32);
+        let own: Vec<Reg> = own.map(|same| same[0]).collect();
+        let file_of = |reg: &Reg| files.iter().position(|(of, _)| of.contains(&classes[reg.0 as usize]));
+        let file = own.iter().map(|reg| file_of(reg).unwrap_or(0)).collect();
+        let values_of = |inst: &Inst| {
+            let mut values: SmallVec<[u32; 3]> =
+                named(inst).filter_map(|reg| own.binary_search(&reg).ok()).map(|value| value as u32).collect();
+            values.sort_unstable();
+            values.dedup();
+            values
+        };
+        let values: Vec<SmallVec<[u32; 3]>> = insts.iter().map(values_of).collect();
+        let mut named = vec![0; own.len()];
+        values.iter().flatten().for_each(|value| named[*value as usize] += 1);
+        let mut pressure =
+            Pressure { values, file, left: named.clone(), named, live: [0; 3], most: [0; 3], free: [0; 3] };
+        let mut peak = [0; 3];
+        for i in 0..insts.len() {
+            let live = pressure.take(i);
+            (0..3).for_each(|file| peak[file] = live[file].max(peak[file]));
+        }
+        pressure.restart();
+        for (file, (classes, n)) in files.iter().enumerate() {
+            // Constants want registers for vectors, too.
+            let n = u32::from(if classes.contains(&Class::Vec) { n - n / 4 } else { *n });
+            pressure.most[file] = n.max(peak[file]);
+            pressure.free[file] = n.saturating_sub(peak[file]).max(n / 2);
+        }
+        pressure
+    }
+
+    /// Goes back to the start of the block.
+    fn restart(&mut self) {
+        self.left.copy_from_slice(&self.named);
+        self.live = [0; 3];
+    }
+
+    /// How many values begin and end with an instruction.
+    fn changes(&self, i: usize) -> (PerFile, PerFile) {
+        let (mut begins, mut ends) = ([0; 3], [0; 3]);
+        for value in &self.values[i] {
+            let value = *value as usize;
+            begins[self.file[value]] += u32::from(self.left[value] == self.named[value]);
+            ends[self.file[value]] += u32::from(self.left[value] == 1);
+        }
+        (begins, ends)
+    }
+
+    /// Whether registers last for an instruction.
+    fn fits(&self, i: usize) -> bool {
+        let (begins, ends) = self.changes(i);
+        (0..3).all(|file| begins[file] <= ends[file] || self.live[file] + begins[file] <= self.free[file])
+    }
+
+    /// Runs an instruction; tells what lives meanwhile.
+    fn take(&mut self, i: usize) -> PerFile {
+        let (begins, ends) = self.changes(i);
+        let peak = std::array::from_fn(|file| self.live[file] + begins[file]);
+        self.live = std::array::from_fn(|file| peak[file] - ends[file]);
+        for value in &self.values[i] {
+            self.left[*value as usize] -= 1;
+        }
+        peak
+    }
+}
+
+/// An order of a block's instructions, unless it needs more registers than there are and than the one that is there.
+/// None moves ahead of one that stands `window` before it.
+fn order(mut nodes: Vec<Node>, pressure: &mut Pressure, window: usize) -> Option<Vec<usize>> {
+    pressure.restart();
+    let mut order = Vec::with_capacity(nodes.len());
+    // The longest way to the end first.
+    let rank = |nodes: &[Node], i: usize| (std::cmp::Reverse(nodes[i].to_end), i);
+    let mut waiting: Vec<usize> = (0..nodes.len()).filter(|i| nodes[*i].waits == 0).collect();
+    waiting.sort_unstable_by_key(|i| rank(&nodes, *i));
+    let mut taken = vec![false; nodes.len()];
+    let mut oldest = 0;
+    // In parts of a cycle.
+    let mut now = 0;
+    while !waiting.is_empty() {
+        while taken[oldest] {
+            oldest += 1;
+        }
+        // The first that can start now, or else the one that can start next.
+        let mut best: Option<(u32, usize)> = None;
+        for (at, i) in waiting.iter().enumerate() {
+            let start = (nodes[*i].ready * WIDTH).max(now);
+            if best.is_none_or(|(least, _)| start < least) && *i < oldest + window && pressure.fits(*i) {
+                best = Some((start, at));
+                if start == now {
+                    break;
+                }
+            }
+        }
+        // Where none fits, the order that is there knows how to go on.
+        let at = best.map(|(_, at)| at).or_else(|| (0..waiting.len()).min_by_key(|at| waiting[*at]))?;
+        let i = waiting.remove(at);
+        let peak = pressure.take(i);
+        if (0..3).any(|file| peak[file] > pressure.most[file]) {
+            return None;
+        }
+        order.push(i);
+        taken[i] = true;
+        let start = (nodes[i].ready * WIDTH).max(now);
+        now = start + 1;
+        for (next, latency) in std::mem::take(&mut nodes[i].after) {
+            let node = &mut nodes[next as usize];
+            node.ready = node.ready.max(start / WIDTH + latency);
+            node.waits -= 1;
+            if node.waits == 0 {
+                let at = waiting.partition_point(|other| rank(&nodes, *other) < rank(&nodes, next as usize));
+                waiting.insert(at, next as usize);
+            }
+        }
+    }
+    Some(order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lir::Mem;
+    use super::*;
+
+    const FILES: [File; 3] = [(&[Class::Vec, Class::Wide], 29), (&[Class::Mask], 4), (&[Class::Int], 9)];
+
+    /// Two loads, and behind each a chain of additions and a store.
+    fn chains(n: usize) -> (Function, Vec<usize>) {
+        let mut f = Function::new(16);
+        let base = f.int(Op::Arg, &[], 5);
+        let mut owner = vec![2];
+        for chain in 0..2 {
+            let mem = Mem::at(base).plus(64 * chain);
+            let mut x = f.load(Class::Vec, Op::Load, mem, None);
+            for _ in 0..n {
+                x = f.vec(Op::AddF, &[x, x]);
+            }
+            f.store(Op::Store, mem, x, None);
+            owner.extend(vec![chain as usize; n + 2]);
+        }
+        (f, owner)
+    }
+
+    /// Where each instruction of `f` stood in `before`, told by what it writes or stores.
+    fn moved(before: &Function, f: &Function) -> Vec<usize> {
+        let key = |inst: &Inst| (inst.dst, inst.srcs.to_vec());
+        let of = |inst: &Inst| before.insts.iter().position(|old| key(old) == key(inst)).expect("it was there");
+        f.insts.iter().map(of).collect()
+    }
+
+    #[test]
+    fn independent_chains_take_turns() {
+        let (before, owner) = chains(20);
+        let mut f = before.clone();
+        schedule(&mut f, &FILES);
+        let chain: Vec<usize> = moved(&before, &f).into_iter().map(|i| owner[i]).collect();
+        let changes = chain.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        assert!(changes >= 20, "{chain:?}");
+    }
+
+    #[test]
+    fn an_order_that_needs_more_registers_than_there_are_is_not_taken() {
+        let (before, _) = chains(20);
+        for n in 1..=4 {
+            let mut f = before.clone();
+            let files: [File; 3] = [(&[Class::Vec], n), (&[Class::Mask], 4), (&[Class::Int], 9)];
+            schedule(&mut f, &files);
+            let mut uses = vec![0; f.classes.len()];
+            f.insts.iter().flat_map(named).for_each(|reg| uses[reg.0 as usize] += 1);
+            let most = |f: &Function| Pressure::new(&f.insts, &uses, &f.classes, &files).most[0];
+            assert!(most(&f) <= most(&before).max(n.into()), "{n} registers");
+        }
+    }
+
+    #[test]
+    fn what_is_read_stays_behind_its_check_and_before_what_overwrites_it() {
+        let mut f = Function::new(16);
+        let (base, own) = (f.int(Op::Arg, &[], 5), f.int(Op::StackAddr, &[], 64));
+        let mut last = f.load(Class::Vec, Op::Load, Mem::at(own), None);
+        for i in 0..8 {
+            let at = f.load(Class::Int, Op::LoadI32, Mem::at(base).plus(4 * i), None);
+            f.push(Inst { srcs: SmallVec::from_slice(&[at]), imm: 100, ..Inst::new(Op::CheckInt) });
+            let mem = Mem { base, index: Some((at, 4)), disp: 0 };
+            let x = f.load(Class::Vec, Op::Load, mem, None);
+            let sum = f.vec(Op::AddF, &[x, last]);
+            f.store(Op::Store, Mem::at(own), sum, None);
+            last = f.load(Class::Vec, Op::Load, Mem::at(own), None);
+            f.store(Op::Store, Mem::at(base), last, None);
+        }
+        let before = f.clone();
+        schedule(&mut f, &FILES);
+        let place = |i: usize| moved(&before, &f).into_iter().position(|from| from == i).expect("it is there");
+        for i in 0..8 {
+            let first = 3 + 7 * i;
+            let [at, check, x, sum, own_store, own_load, store] = std::array::from_fn(|k| place(first + k));
+            assert!(at < check && check < x && x < sum && sum < own_store && own_store < own_load && own_load < store);
+            assert!((0..i).all(|j| place(3 + 7 * j + 1) < check), "checks in their order");
+            assert!((0..=i).all(|j| place(3 + 7 * j + 2) < store), "arrays are read before they are written");
+        }
+    }
+}
