@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Ir(Box<IrArgs>),
     /// Run passes on a program in text form
     Opt(OptArgs),
+    /// List the devices that are found, and what GPUs need that is missing
+    Devices(DevicesArgs),
 }
 
 #[derive(Args, Debug)]
@@ -245,6 +247,21 @@ pub(crate) struct OptArgs {
     /// List the passes, and the order in which the compiler runs them
     #[arg(long, conflicts_with_all = ["file", "passes"])]
     pub(crate) list: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "GPUs are found through NVIDIA's driver, and their kernels compiled by NVRTC: both are libraries that the
+system's loader is asked for when the program runs, in $LD_LIBRARY_PATH first. Nothing else needs them.
+
+Examples:
+  gavotte devices
+  gavotte devices --json"
+)]
+pub(crate) struct DevicesArgs {
+    /// Print one JSON object and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which graph to learn.

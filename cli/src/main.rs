@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod dataset;
+mod devices;
 mod eval;
 mod failure;
 mod inputs;
@@ -52,6 +53,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(args),
         Command::Ir(args) => ir::run(args),
         Command::Opt(args) => opt::run(args),
+        Command::Devices(args) => devices::run(args),
     }
 }
 

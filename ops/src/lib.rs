@@ -5,6 +5,7 @@ mod contract;
 mod control;
 mod custom;
 mod debug;
+pub mod device;
 mod elementwise;
 mod gather;
 mod generate;

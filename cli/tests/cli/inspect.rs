@@ -42,6 +42,31 @@ fn programs_of_every_stage_read_back() {
 }
 
 #[test]
+fn devices_are_listed_with_what_is_missing() {
+    let text = stdout(run(["devices"]));
+    let value = json(run(["devices", "--json"]));
+    assert!(text.contains(as_str_of(&value["cpu"]["target"])) && value["cpu"]["threads"].as_u64() >= Some(1), "{text}");
+    let libraries = value["libraries"].as_array().expect("a list");
+    assert_eq!(libraries.len(), 3, "driver, NVRTC, cuBLAS");
+    for library in libraries {
+        let name = as_str_of(&library["name"]);
+        let said = text.lines().find(|line| line.trim_start().starts_with(name)).expect("every library has a line");
+        let tried = library["tried"].as_array().expect("a list");
+        match library["found"].as_str() {
+            Some(file) => assert!(said.contains(file) && tried.contains(&file.into()), "{said}"),
+            None => assert!(said.contains("missing") && text.contains(as_str_of(&tried[0])), "{said}"),
+        }
+    }
+    let is_there = !value["gpus"].as_array().expect("a list").is_empty();
+    assert!(is_there || text.contains("  cuda     none: "), "{text}");
+    assert!(libraries[0]["found"].is_string() || as_str_of(&value["why_no_gpu"]).contains("no CUDA driver"), "{value}");
+}
+
+fn as_str_of(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+#[test]
 fn locations_name_source_lines() {
     let text = stage("trace", "--locations");
     assert!(text.lines().any(|line| line.contains("  // ") && line.contains(".rs:")), "{text}");

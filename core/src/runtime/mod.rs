@@ -3,6 +3,7 @@
 mod analysis;
 mod control;
 mod cpu;
+pub mod cuda;
 mod empty;
 mod executable;
 mod interpreted;

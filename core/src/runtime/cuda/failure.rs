@@ -1,0 +1,32 @@
+//! What the driver refuses, in words.
+
+use crate::error::Error;
+use cudarc::driver::DriverError;
+use cudarc::driver::sys::CUresult;
+
+/// The error of a call of the driver: what was tried, the driver's name of the error and its text.
+pub(super) fn driver(what: &str, error: DriverError) -> Error {
+    let text = |c: Result<&std::ffi::CStr, DriverError>| c.ok().map(|c| c.to_string_lossy().into_owned());
+    let name = text(error.error_name()).unwrap_or_else(|| format!("{:?}", error.0));
+    let description = text(error.error_string()).unwrap_or_else(|| "the driver has no text for it".into());
+    Error::Device(format!("{what}: {name}: {description}{}", advice(error.0)))
+}
+
+/// What to do about an error, where that is known.
+fn advice(error: CUresult) -> &'static str {
+    match error {
+        CUresult::CUDA_ERROR_NO_DEVICE => "\n  there is a driver and no GPU: `gavotte devices` lists what is found",
+        CUresult::CUDA_ERROR_INVALID_DEVICE => "\n  `gavotte devices` lists the numbers that there are",
+        CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => {
+            "\n  the driver is older than NVRTC: take a newer driver, or an older nvidia-cuda-nvrtc"
+        }
+        CUresult::CUDA_ERROR_ILLEGAL_ADDRESS | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS => {
+            "\n  this is a mistake in a kernel; the device cannot be used again in this process"
+        }
+        _ => "",
+    }
+}
+
+pub(super) fn is_out_of_memory(error: &DriverError) -> bool {
+    error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY
+}

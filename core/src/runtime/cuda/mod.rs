@@ -1,0 +1,11 @@
+//! NVIDIA GPUs, through the driver's API. What is there is found when the program runs: without a driver nothing but a
+//! clear error comes of asking for a device.
+
+mod device;
+mod failure;
+mod library;
+mod memory;
+mod staging;
+
+pub use device::{DeviceInfo, cuda, devices};
+pub use library::{Library, driver_version, libraries, nvrtc_version};
