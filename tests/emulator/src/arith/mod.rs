@@ -3,6 +3,7 @@
 //! Registers lie as rows of 32 lanes, so that the cost of finding an instruction is spread over a warp, and the loop over
 //! lanes is one that the compiler makes vectors of.
 
+mod atomic;
 mod bits;
 mod compare;
 mod convert;
@@ -10,6 +11,7 @@ mod float;
 mod integer;
 mod rounding;
 
+pub use atomic::{Update, atomic};
 pub use compare::compare;
 pub use convert::{Conversion, Rounding};
 

@@ -7,6 +7,7 @@ mod region;
 mod shadow;
 
 pub use region::Region;
+pub(crate) use shadow::MAX_PC;
 pub use shadow::{Access, Race, Segment, Segments};
 
 /// Where the device's memory begins.

@@ -54,6 +54,8 @@ pub struct Access {
     pub writes: bool,
     /// Whether others may touch the same at the same time: an atomic operation and its like.
     pub is_strong: bool,
+    /// Whether nobody may write this memory during the launch: `ld.global.nc`.
+    pub is_constant: bool,
 }
 
 /// The access that another is in conflict with.
@@ -69,6 +71,8 @@ pub struct Race {
     pub warp: u32,
     /// The lane, or that of one among several.
     pub lane: u32,
+    /// Whether one of the two relies on the memory being constant.
+    pub is_constant: bool,
 }
 
 /// The last access of a kind. Segment 0 stands for none.
@@ -85,7 +89,9 @@ const STRONG: u32 = 1 << 5;
 const LANES: u32 = 1 << 6;
 const WARPS: u32 = 1 << 7;
 const BLOCKS: u32 = 1 << 8;
-const PLACE: u32 = 9;
+/// Nobody may write.
+const CONSTANT: u32 = 1 << 9;
+const PLACE: u32 = 10;
 
 /// The most instructions that marks have room for.
 pub(crate) const MAX_PC: u32 = 1 << (32 - PLACE);
@@ -140,6 +146,8 @@ impl Mark {
     /// The mark with one access more.
     #[inline(always)]
     fn with(self, relation: &Relation, access: &Access) -> Mark {
+        let constant = if *relation == Relation::None { 0 } else { self.place & CONSTANT }
+            | if access.is_constant { CONSTANT } else { 0 };
         let flags = self.place
             & match relation {
                 Relation::None => 0,
@@ -157,13 +165,13 @@ impl Mark {
         // All must be strong for the mark to be: a weak one may be among those that are unordered.
         let was_weak = *relation != Relation::None && self.place & STRONG == 0 && flags | another != 0;
         let strong = if access.is_strong && !was_weak { STRONG } else { 0 };
-        Mark { segment: access.segment, place: access.pc << PLACE | flags | another | strong | access.lane }
+        Mark { segment: access.segment, place: access.pc << PLACE | constant | flags | another | strong | access.lane }
     }
 
-    fn race(self, writes: bool, segments: &Segments) -> Race {
+    fn race(self, writes: bool, is_constant: bool, segments: &Segments) -> Race {
         let segment = segments.get(self.segment);
         let (pc, lane) = (self.place >> PLACE, self.place & LANE);
-        Race { pc, writes, block: segment.block, warp: segment.warp, lane }
+        Race { pc, writes, block: segment.block, warp: segment.warp, lane, is_constant }
     }
 }
 
@@ -180,16 +188,22 @@ impl Cell {
             mark.is_unordered(relation) && !(access.is_strong && mark.place & STRONG != 0)
         };
         let after_write = self.write.relation(access, segments, is_per_block);
+        if access.is_constant && after_write != Relation::None {
+            return Err(self.write.race(true, true, segments));
+        }
         if races(self.write, &after_write) {
-            return Err(self.write.race(true, segments));
+            return Err(self.write.race(true, false, segments));
         }
         let after_read = self.read.relation(access, segments, is_per_block);
         if !access.writes {
             self.read = self.read.with(&after_read, access);
             return Ok(());
         }
+        if self.read.place & CONSTANT != 0 && after_read != Relation::None {
+            return Err(self.read.race(false, true, segments));
+        }
         if races(self.read, &after_read) {
-            return Err(self.read.race(false, segments));
+            return Err(self.read.race(false, false, segments));
         }
         self.write = self.write.with(&after_write, access);
         Ok(())
@@ -245,7 +259,7 @@ mod tests {
         let (segments, numbers) = segments();
         let mut found = false;
         for (i, &(segment, lane, (writes, is_strong))) in accesses.iter().enumerate() {
-            let access = Access { segment: numbers[segment], lane, pc: 3, writes, is_strong };
+            let access = Access { segment: numbers[segment], lane, pc: 3, writes, is_strong, is_constant: false };
             found = shadow.touch(8, 4, &access, &segments).is_err();
             assert!(!found || i + 1 == accesses.len(), "an earlier access races");
         }
@@ -288,6 +302,25 @@ mod tests {
     }
 
     #[test]
+    fn constant_memory_is_not_written() {
+        let (segments, numbers) = segments();
+        let access = |segment: usize, writes: bool| Access {
+            segment: numbers[segment],
+            lane: 0,
+            pc: 0,
+            writes,
+            is_strong: false,
+            is_constant: !writes,
+        };
+        // A barrier does not help: the device may have kept what it read.
+        for order in [[true, false], [false, true]] {
+            let mut shadow = Shadow::new(64, false);
+            shadow.touch(0, 4, &access(0, order[0]), &segments).unwrap();
+            assert!(shadow.touch(0, 4, &access(3, order[1]), &segments).unwrap_err().is_constant);
+        }
+    }
+
+    #[test]
     fn shared_memory_is_another_in_every_block() {
         assert!(!races(true, &[(0, 1, WRITE), (4, 1, WRITE)]));
         assert!(races(true, &[(0, 1, WRITE), (2, 1, WRITE)]));
@@ -297,7 +330,8 @@ mod tests {
     fn bytes_are_told_apart() {
         let (segments, numbers) = segments();
         let mut shadow = Shadow::new(64, false);
-        let access = |lane| Access { segment: numbers[0], lane, pc: 0, writes: true, is_strong: false };
+        let access =
+            |lane| Access { segment: numbers[0], lane, pc: 0, writes: true, is_strong: false, is_constant: false };
         for lane in 0..4 {
             assert!(shadow.touch(lane as usize, 1, &access(lane), &segments).is_ok());
         }

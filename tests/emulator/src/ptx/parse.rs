@@ -485,7 +485,14 @@ impl<'a> Parser<'a> {
             Token::Word(name) => {
                 self.next();
                 let offset = if self.takes('+') || self.is_mark('-') { self.offset()? } else { 0 };
-                Operand::Address(Base::Name(name.into()), offset)
+                let address = Operand::Address(Base::Name(name.into()), offset);
+                // A texture and coordinates: read on, so that the instruction can be named.
+                if self.takes(',') {
+                    let coordinates = self.deeper(|parser| parser.list(Self::operand))?;
+                    Operand::List(std::iter::once(address).chain(coordinates).collect())
+                } else {
+                    address
+                }
             }
             _ => Operand::Address(Base::Absolute, self.offset()?),
         };
