@@ -1,7 +1,9 @@
-//! A stand-in for the CUDA driver.
+#![doc = include_str!("../README.md")]
 
 pub mod arith;
+pub mod control;
 pub mod decode;
+pub mod driver;
 pub mod exec;
 pub mod memory;
 pub mod module;

@@ -160,6 +160,9 @@ impl<'a> Memory<'a> {
         if !touch.writes {
             self.check_written(warp, place, touch)?;
         }
+        if let Place::Heap(index, _) = place {
+            self.heap.allocation_mut(index).region.note(touch.writes);
+        }
         if matches!(place, Place::Local(_) | Place::Param(_)) || !self.checks.finds_races {
             return Ok(());
         }

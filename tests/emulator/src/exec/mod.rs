@@ -58,7 +58,7 @@ pub struct Outcome {
     pub unwritten: u64,
 }
 
-/// Runs a kernel to its end, or to the first thing that is wrong.
+/// Runs a kernel to its end, or to the first thing that is wrong. `Heap::end_launch` then says what it touched.
 pub fn run(kernel: &Kernel, text: &Text<'_>, heap: &mut Heap, launch: &Launch<'_>) -> Result<Outcome, Box<Fault>> {
     let mut block = Block::new(kernel, heap, launch);
     let mut result = Ok(());
@@ -69,9 +69,7 @@ pub fn run(kernel: &Kernel, text: &Text<'_>, heap: &mut Heap, launch: &Launch<'_
         }
     }
     let outcome = block.outcome();
-    let fault = result.map_err(|trouble| block.fault(text, trouble));
-    heap.end_launch();
-    fault.map(|()| outcome)
+    result.map(|()| outcome).map_err(|trouble| block.fault(text, trouble))
 }
 
 /// The numbers of all blocks, shuffled: nobody may rely on an order.

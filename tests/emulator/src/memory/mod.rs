@@ -159,10 +159,25 @@ impl Heap {
         Some(self.allocations[index].region.len() as u64)
     }
 
-    /// Forgets who touched what: a launch has ended.
-    pub fn end_launch(&mut self) {
-        for allocation in &mut self.allocations {
-            allocation.region.forget_accesses();
+    /// Forgets who touched what, as a launch has ended; gives the allocations that it touched, and whether it wrote them.
+    pub fn end_launch(&mut self) -> Vec<(u64, bool)> {
+        let touched = |allocation: &mut Allocation| Some((allocation.base, allocation.region.forget_accesses()?));
+        self.allocations.iter_mut().filter_map(touched).collect()
+    }
+
+    /// Copies bytes from one place, an allocation and an offset, to another.
+    pub fn copy(&mut self, (target, at): (usize, usize), (source, from): (usize, usize), bytes: usize) {
+        match self.allocations.get_disjoint_mut([target, source]) {
+            Ok([target, source]) => target.region.copy_from(at, Some(&source.region), from, bytes),
+            Err(_) => self.allocations[target].region.copy_from(at, None, from, bytes),
+        }
+    }
+
+    /// Frees everything.
+    pub fn clear(&mut self) {
+        let bases: Vec<u64> = self.allocations.iter().map(|allocation| allocation.base).collect();
+        for base in bases {
+            self.free(base);
         }
     }
 

@@ -16,6 +16,8 @@ pub struct Region {
     bytes: Vec<u8>,
     written: Written,
     shadow: Option<Shadow>,
+    /// Whether the launch touches it, and then whether it writes.
+    touched: Option<bool>,
     /// Whether every block has its own: shared memory.
     is_per_block: bool,
 }
@@ -24,7 +26,7 @@ impl Region {
     /// Memory that nothing was written to.
     pub fn new(len: usize) -> Region {
         let written = Written::Some(vec![0; len.div_ceil(64)]);
-        Region { bytes: vec![0xff; len], written, shadow: None, is_per_block: false }
+        Region { bytes: vec![0xff; len], written, shadow: None, touched: None, is_per_block: false }
     }
 
     /// Memory that blocks have one after the other.
@@ -138,16 +140,24 @@ impl Region {
         self.bytes[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
     }
 
+    /// Notes that a launch touches it.
+    #[inline]
+    pub fn note(&mut self, writes: bool) {
+        self.touched = Some(writes || self.touched == Some(true));
+    }
+
     /// Notes an access of a kernel, unless it races with one before.
+    #[inline]
     pub fn touch(&mut self, at: usize, len: usize, access: &Access, segments: &Segments) -> Result<(), Race> {
         let (bytes, is_per_block) = (self.bytes.len(), self.is_per_block);
         let shadow = self.shadow.get_or_insert_with(|| Shadow::new(bytes, is_per_block));
         shadow.touch(at, len, access, segments)
     }
 
-    /// Forgets all accesses.
-    pub fn forget_accesses(&mut self) {
+    /// Forgets all accesses; whether there were any, and then whether one of them wrote.
+    pub fn forget_accesses(&mut self) -> Option<bool> {
         self.shadow = None;
+        self.touched.take()
     }
 }
 

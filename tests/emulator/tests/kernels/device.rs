@@ -66,7 +66,9 @@ impl Device {
         }
         let (grid, block) = ([grid, 1, 1], [block, 1, 1]);
         let launch = Launch { grid, block, dynamic_shared, params: &bytes, checks: self.checks };
-        run(kernel, &module.text(), &mut self.heap, &launch)
+        let result = run(kernel, &module.text(), &mut self.heap, &launch);
+        self.heap.end_launch();
+        result
     }
 }
 
