@@ -22,6 +22,7 @@ struct Functions {
 pub struct Emulator {
     functions: Functions,
     path: PathBuf,
+    folder: OnceLock<PathBuf>,
     /// Its state is the process's: one session at a time.
     turn: Mutex<()>,
     _library: Library,
@@ -39,7 +40,7 @@ impl Emulator {
             let path = find();
             // SAFETY: it is this crate, whose initialisation does nothing.
             let library = unsafe { Library::new(&path) }.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            Emulator { functions: functions(&library), path, turn: Mutex::new(()), _library: library }
+            Emulator { functions: functions(&library), path, folder: OnceLock::new(), turn: Mutex::new(()), _library: library }
         })
     }
 
@@ -58,14 +59,21 @@ impl Emulator {
     }
 
     /// A folder with the library as `libcuda.so.1`, for the `LD_LIBRARY_PATH` of another process.
-    pub fn folder(&self) -> std::io::Result<PathBuf> {
-        let folder = self.path.with_file_name("emulator");
-        std::fs::create_dir_all(&folder)?;
-        // Written beside and moved into place: another test may be using it.
-        let own = folder.join(format!("libcuda.{}", std::process::id()));
-        std::fs::copy(&self.path, &own)?;
-        std::fs::rename(&own, folder.join("libcuda.so.1"))?;
-        Ok(folder)
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be written beside this program.
+    pub fn folder(&self) -> &Path {
+        self.folder.get_or_init(|| {
+            let folder = self.path.with_file_name("emulator");
+            // Written beside and moved into place: another process may be using it.
+            let own = folder.join(format!("libcuda.{}", std::process::id()));
+            let copied = std::fs::create_dir_all(&folder)
+                .and_then(|()| std::fs::copy(&self.path, &own))
+                .and_then(|_| std::fs::rename(&own, folder.join("libcuda.so.1")));
+            copied.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+            folder
+        })
     }
 }
 

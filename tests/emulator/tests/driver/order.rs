@@ -1,0 +1,58 @@
+//! Streams that touch the same memory must wait for one another.
+
+use crate::program::{AXPY, Program};
+use cudarc::driver::sys::CUresult;
+
+/// One stream writes, another reads: whether the program waits in between decides.
+fn read_after_write(waits: impl Fn(&Program, &cudarc::driver::CudaStream, &cudarc::driver::CudaStream)) -> (Program, bool) {
+    let program = Program::new("");
+    let axpy = program.function(AXPY, "axpy");
+    let (first, second) = (program.context.new_stream().unwrap(), program.context.new_stream().unwrap());
+    // SAFETY: that nothing is ordered by itself is what is tested.
+    unsafe { program.context.disable_event_tracking() };
+    let x = first.clone_htod(&[1f32; 4]).unwrap();
+    let mut y = first.clone_htod(&[0f32; 4]).unwrap();
+    let mut z = second.clone_htod(&[0f32; 4]).unwrap();
+    program.axpy(&first, &axpy, 1.0, &x, &mut y, 4).unwrap();
+    waits(&program, &first, &second);
+    program.axpy(&second, &axpy, 1.0, &y, &mut z, 4).unwrap();
+    let is_ordered = match second.synchronize() {
+        Ok(()) => true,
+        Err(error) => {
+            assert_eq!(error.0, CUresult::CUDA_ERROR_LAUNCH_FAILED);
+            false
+        }
+    };
+    (program, is_ordered)
+}
+
+#[test]
+fn what_is_not_waited_for_is_noticed() {
+    let (program, is_ordered) = read_after_write(|_, _, _| {});
+    assert!(!is_ordered);
+    let report = program.session.report();
+    assert!(report.contains("reads memory at") && report.contains("writes, and has not waited for it"), "{report}");
+}
+
+#[test]
+fn events_and_the_host_order_streams() {
+    assert!(read_after_write(|_, first, second| second.join(first).unwrap()).1);
+    assert!(read_after_write(|_, first, _| first.synchronize().unwrap()).1);
+    assert!(read_after_write(|program, _, _| program.context.synchronize().unwrap()).1);
+    // An event of the wrong stream does not.
+    assert!(!read_after_write(|_, first, second| first.join(second).unwrap()).1);
+}
+
+/// What cudarc does by itself with several streams is enough.
+#[test]
+fn tracked_events_order_streams() {
+    let program = Program::new("");
+    let axpy = program.function(AXPY, "axpy");
+    let (first, second) = (program.context.new_stream().unwrap(), program.context.new_stream().unwrap());
+    let x = first.clone_htod(&[1f32; 4]).unwrap();
+    let mut y = first.clone_htod(&[0f32; 4]).unwrap();
+    program.axpy(&first, &axpy, 1.0, &x, &mut y, 4).unwrap();
+    program.axpy(&second, &axpy, 1.0, &x, &mut y, 4).unwrap();
+    program.axpy(&program.stream, &axpy, 1.0, &x, &mut y, 4).unwrap();
+    assert_eq!(first.clone_dtoh(&y).unwrap(), [3.; 4]);
+}
