@@ -1,6 +1,6 @@
 //! Bits: logic, shifts, fields, counts.
 
-use super::{Entry, each_type, lanes, map1, map2, map3, map4};
+use super::{Entry, Scalar, each_type, lanes, map1, map2, map3, map4};
 use crate::ptx::Type;
 
 /// The entry of an operation on bits.
@@ -59,8 +59,8 @@ fn signed(name: &str, ty: Type) -> Option<Entry> {
             Some(match name {
                 // The width or more leaves signs only, as the width less one does.
                 "shr" => lanes!(|a: T, n: u32| a >> n.min(T::BITS - 1)),
-                "bfind" => lanes!(|a: T| found(u64::from((a ^ a >> (T::BITS - 1)).cast_unsigned()))),
-                "bfind.shiftamt" => lanes!(|a: T| shift(u64::from((a ^ a >> (T::BITS - 1)).cast_unsigned()), T::BITS)),
+                "bfind" => lanes!(|a: T| found((a ^ a >> (T::BITS - 1)).bits())),
+                "bfind.shiftamt" => lanes!(|a: T| shift((a ^ a >> (T::BITS - 1)).bits(), T::BITS)),
                 "bfe" => lanes!(|a: T, at: u32, length: u32| signed_field(a as i64, T::BITS, at, length) as T),
                 _ => return None,
             })
@@ -78,11 +78,11 @@ fn words(name: &str, ty: Type) -> Option<Entry> {
             "popc" => lanes!(|a: T| a.count_ones()),
             "clz" => lanes!(|a: T| a.leading_zeros()),
             "brev" => lanes!(|a: T| a.reverse_bits()),
-            "bfind" => lanes!(|a: T| found(u64::from(a))),
-            "bfind.shiftamt" => lanes!(|a: T| shift(u64::from(a), T::BITS)),
-            "bfe" => lanes!(|a: T, at: u32, length: u32| field(u64::from(a), T::BITS, at, length) as T),
+            "bfind" => lanes!(|a: T| found(a.bits())),
+            "bfind.shiftamt" => lanes!(|a: T| shift(a.bits(), T::BITS)),
+            "bfe" => lanes!(|a: T, at: u32, length: u32| field(a.bits(), T::BITS, at, length) as T),
             "bfi" => lanes!(|a: T, b: T, at: u32, length: u32| {
-                insert(u64::from(a), u64::from(b), at, length) as T
+                insert(a.bits(), b.bits(), at, length) as T
             }),
             _ => return None,
         })

@@ -30,7 +30,7 @@ fn whole(name: &str, ty: Type) -> Option<Entry> {
 /// The names that end in `u` hold for NaN, too.
 #[expect(
     clippy::neg_cmp_op_on_partial_ord,
-    clippy::nonminimal_bool,
+    clippy::double_comparisons,
     reason = "what is no number is neither less nor more"
 )]
 fn numbers(name: &str, ty: Type) -> Option<Entry> {

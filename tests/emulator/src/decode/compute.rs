@@ -35,12 +35,12 @@ impl Decoder<'_> {
             {
                 self.carrying(opcode, statement)
             }
-            _ => self.from_table(opcode, statement),
+            _ => self.table_instruction(opcode, statement),
         }
     }
 
     /// An instruction of the table. `.ftz` and `.sat` become steps of their own.
-    fn from_table(&mut self, mut opcode: Opcode<'_>, statement: &Statement) -> Result<(), PtxError> {
+    fn table_instruction(&mut self, mut opcode: Opcode<'_>, statement: &Statement) -> Result<(), PtxError> {
         let ty = self.table_type(&mut opcode, statement)?;
         let flushes = opcode.takes("ftz");
         let saturates = ty == Type::F32 && opcode.takes("sat");

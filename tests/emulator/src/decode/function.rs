@@ -11,7 +11,9 @@ use std::collections::HashMap;
 const MAX_CALLS: usize = 32;
 /// The most rows of registers.
 const MAX_ROWS: u32 = 1 << 18;
-/// The most memory that a text may ask for a thread or a block.
+/// The most memory of a thread that a device has (CUDA C++ Programming Guide, technical specifications).
+const MAX_LOCAL: usize = 512 << 10;
+/// The most that is declared of anything else.
 const MAX_BYTES: usize = 1 << 24;
 
 /// What a name stands for.
@@ -253,6 +255,9 @@ impl Decoder<'_> {
 
     fn reserve_local(&mut self, bytes: usize, align: u32) -> Result<u64, PtxError> {
         let (address, end) = self.placed(self.kernel.local_bytes, bytes, align)?;
+        if end > MAX_LOCAL {
+            return Err(self.error("too much memory for a thread"));
+        }
         self.kernel.local_bytes = end;
         Ok(address)
     }

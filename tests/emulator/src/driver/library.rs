@@ -40,7 +40,13 @@ impl Emulator {
             let path = find();
             // SAFETY: it is this crate, whose initialisation does nothing.
             let library = unsafe { Library::new(&path) }.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            Emulator { functions: functions(&library), path, folder: OnceLock::new(), turn: Mutex::new(()), _library: library }
+            Emulator {
+                functions: functions(&library),
+                path,
+                folder: OnceLock::new(),
+                turn: Mutex::new(()),
+                _library: library,
+            }
         })
     }
 

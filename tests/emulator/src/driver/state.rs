@@ -394,7 +394,7 @@ impl Driver {
     pub(super) fn device_attribute(&self, attribute: u32) -> Result<i32, Code> {
         let (major, minor) = self.settings.compute;
         let value = match attribute {
-            1 | 2 | 3 => 1024,
+            1..=3 => 1024,
             4 => 64,
             5 => i32::MAX,
             6 | 7 => 65535,
@@ -421,7 +421,7 @@ impl Driver {
             111 => 1024,
             // Memory pools, which `cuMemAllocAsync` takes from.
             115 => 1,
-            1..=200 => 0,
+            attribute if attribute <= 200 && attribute > 0 => 0,
             _ => return Err(Code::INVALID_VALUE),
         };
         Ok(value)

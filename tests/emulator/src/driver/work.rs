@@ -146,7 +146,7 @@ impl Driver {
 
     fn set_memory(&mut self, to: u64, value: u32, width: usize, count: usize) -> Result<Touched, Code> {
         let bytes = width.checked_mul(count).ok_or(Code::INVALID_VALUE)?;
-        if to % width as u64 != 0 {
+        if !to.is_multiple_of(width as u64) {
             return Err(Code::INVALID_VALUE);
         }
         if bytes == 0 {

@@ -110,7 +110,7 @@ impl<'a> Memory<'a> {
     /// Finds the memory of an access.
     #[inline]
     fn resolve(&mut self, warp: &Warp, space: Space, address: u64, touch: Touch) -> Result<Place, Box<Trouble>> {
-        if address % touch.bytes as u64 != 0 {
+        if !address.is_multiple_of(touch.bytes as u64) {
             let message = format!("{} {} bytes at {address:#x}, which is not aligned", verb(touch), touch.bytes);
             return Err(trouble(Kind::Misaligned, warp, touch, message));
         }

@@ -225,7 +225,7 @@ impl<'a> Block<'a> {
         Outcome { instructions, unwritten: self.memory.unwritten }
     }
 
-    pub(super) fn fault(&self, text: &Text<'_>, trouble: Box<Trouble>) -> Box<Fault> {
+    pub(super) fn fault(&self, text: &Text<'_>, trouble: &Trouble) -> Box<Fault> {
         trouble.told(self.kernel, text, along_axes(self.memory.block, self.launch.grid), self.launch.block)
     }
 }

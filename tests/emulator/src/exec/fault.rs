@@ -91,12 +91,12 @@ impl Trouble {
     }
 
     /// As it is reported.
-    pub(super) fn told(self, kernel: &Kernel, text: &Text<'_>, block: [u32; 3], extents: [u32; 3]) -> Box<Fault> {
+    pub(super) fn told(&self, kernel: &Kernel, text: &Text<'_>, block: [u32; 3], extents: [u32; 3]) -> Box<Fault> {
         let origin = |pc: u32| kernel.origins.get(pc as usize).copied().unwrap_or_default();
         let others = self.others.iter().map(|(pc, what)| format!("\n  {what} {}", text.describe(origin(*pc))));
         Box::new(Fault {
             kind: self.kind,
-            message: self.message + &others.collect::<String>(),
+            message: self.message.clone() + &others.collect::<String>(),
             kernel: kernel.name.clone(),
             place: text.describe(origin(self.pc)),
             line: origin(self.pc).line,

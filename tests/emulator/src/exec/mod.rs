@@ -69,7 +69,7 @@ pub fn run(kernel: &Kernel, text: &Text<'_>, heap: &mut Heap, launch: &Launch<'_
         }
     }
     let outcome = block.outcome();
-    result.map(|()| outcome).map_err(|trouble| block.fault(text, trouble))
+    result.map(|()| outcome).map_err(|trouble| block.fault(text, &trouble))
 }
 
 /// The numbers of all blocks, shuffled: nobody may rely on an order.

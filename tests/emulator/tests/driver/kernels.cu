@@ -70,6 +70,33 @@ extern "C" __global__ void functions(const float* x, float* y, int n) {
     out[9] = expm1f(a);
 }
 
+extern "C" __global__ void more(const float* x, float* y, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    float a = x[i], b = fabsf(a), c = a / 5.01f;
+    float* out = y + 20 * i;
+    out[0] = cbrtf(a);
+    out[1] = exp2f(a);
+    out[2] = exp10f(a);
+    out[3] = log2f(b);
+    out[4] = log10f(b);
+    out[5] = tanf(a);
+    out[6] = asinf(c);
+    out[7] = acosf(c);
+    out[8] = atanf(a);
+    out[9] = sinhf(a);
+    out[10] = coshf(a);
+    out[11] = asinhf(a);
+    out[12] = atanhf(c);
+    out[13] = hypotf(a, 2.0f);
+    out[14] = atan2f(a, -1.5f);
+    out[15] = fmodf(a, 0.7f);
+    out[16] = roundf(a);
+    out[17] = __fadd_rd(a, 1e-9f);
+    out[18] = __fdiv_ru(a, 3.0f);
+    out[19] = __fsqrt_rz(b);
+}
+
 extern "C" __global__ void doubles(const double* x, double* y, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;

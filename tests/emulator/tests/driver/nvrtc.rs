@@ -175,6 +175,46 @@ fn functions_are_right_to_some_units() {
     });
 }
 
+#[test]
+fn more_functions_are_right_to_some_units() {
+    each_target("more", |program, more| {
+        let x = numbers(500);
+        let dx = program.stream.clone_htod(&x).unwrap();
+        let mut y = zeros::<f32>(program, 20 * x.len());
+        launch!(program, more, blocks(4, 128, 0), &dx, &mut y, &500i32);
+        let y = program.stream.clone_dtoh(&y).unwrap();
+        for (&x, y) in x.iter().zip(y.chunks(20)) {
+            let (a, b, c) = (f64::from(x), f64::from(x.abs()), f64::from(x / 5.01));
+            let expected = [
+                a.cbrt(),
+                a.exp2(),
+                10f64.powf(a),
+                b.log2(),
+                b.log10(),
+                a.tan(),
+                c.asin(),
+                c.acos(),
+                a.atan(),
+                a.sinh(),
+                a.cosh(),
+                a.asinh(),
+                c.atanh(),
+                a.hypot(2.0),
+                a.atan2(-1.5),
+            ];
+            for (index, (expected, &found)) in expected.into_iter().zip(y).enumerate() {
+                assert_near(found.into(), expected, 4.0 * 1.2e-7, &format!("function {index} of {x}"));
+            }
+            let nearest_third = x / 3.0;
+            let third = if f64::from(nearest_third) * 3.0 < a { nearest_third.next_up() } else { nearest_third };
+            let nearest_root = x.abs().sqrt();
+            let root = if f64::from(nearest_root).powi(2) > b { nearest_root.next_down() } else { nearest_root };
+            let sum = if f64::from(x + 1e-9) > a + f64::from(1e-9f32) { (x + 1e-9).next_down() } else { x + 1e-9 };
+            assert_eq!(y[15..], [x % 0.7, x.round(), sum, third, root], "{x}");
+        }
+    });
+}
+
 /// The error function by its series, which converges everywhere and is precise enough below 5.
 fn erf(x: f64) -> f64 {
     let (mut term, mut sum) = (x, x);
@@ -223,7 +263,8 @@ fn segments_are_added() {
         let mut y = zeros::<f32>(program, lengths.len());
         let rows = lengths.len() as i32;
         launch!(program, segments, blocks(3, 96, 0), &ds, &dc, &dx, &mut y, &rows);
-        let sum = |row: usize| columns[starts[row] as usize..starts[row + 1] as usize].iter().map(|&c| x[c as usize]).sum();
+        let sum =
+            |row: usize| columns[starts[row] as usize..starts[row + 1] as usize].iter().map(|&c| x[c as usize]).sum();
         let expected: Vec<f32> = (0..lengths.len()).map(sum).collect();
         assert_eq!(program.stream.clone_dtoh(&y).unwrap(), expected);
     });
@@ -274,7 +315,7 @@ fn whole_numbers_are_exact() {
                 i64::from(x % y),
                 a / b,
                 (a as u64 % u64::from(y as u32)) as i64,
-                (i128::from(a) * i128::from(b << 40) >> 64) as i64,
+                ((i128::from(a) * i128::from(b << 40)) >> 64) as i64,
                 i64::from(bits) + if x.min(y) > 0 { 1_000_000 } else { 0 },
             ];
             assert_eq!(z, expected, "{x} {y}");
@@ -293,7 +334,8 @@ fn kernels_may_call_and_choose() {
     // SAFETY: it is plain numbers, as the kernel's structure is.
     unsafe impl cudarc::driver::DeviceRepr for Point {}
     each_target("mixed", |program, mixed| {
-        let (mut y, mut flags, mut votes) = (zeros::<f32>(program, 96), zeros::<u8>(program, 96), zeros::<u32>(program, 4));
+        let (mut y, mut flags, mut votes) =
+            (zeros::<f32>(program, 96), zeros::<u8>(program, 96), zeros::<u32>(program, 4));
         launch!(program, mixed, blocks(1, 96, 0), &Point { x: 1.5, n: 9 }, &mut y, &mut flags, &mut votes);
         let weights = [1f32, 2., 3., 4.];
         let expected: Vec<f32> = (0..96)
@@ -307,7 +349,7 @@ fn kernels_may_call_and_choose() {
                 _ => 0.0,
             })
             .collect();
-        let is_flag = |i: usize| u8::from(expected[i] > 1.0 && i % 2 == 0);
+        let is_flag = |i: usize| u8::from(expected[i] > 1.0 && i.is_multiple_of(2));
         assert_eq!(program.stream.clone_dtoh(&y).unwrap(), expected);
         assert_eq!(program.stream.clone_dtoh(&flags).unwrap(), (0..96).map(is_flag).collect::<Vec<u8>>());
         let mut ballots = [0u32; 4];

@@ -4,7 +4,9 @@ use crate::program::{AXPY, Program};
 use cudarc::driver::sys::CUresult;
 
 /// One stream writes, another reads: whether the program waits in between decides.
-fn read_after_write(waits: impl Fn(&Program, &cudarc::driver::CudaStream, &cudarc::driver::CudaStream)) -> (Program, bool) {
+fn read_after_write(
+    waits: impl Fn(&Program, &cudarc::driver::CudaStream, &cudarc::driver::CudaStream),
+) -> (Program, bool) {
     let program = Program::new("");
     let axpy = program.function(AXPY, "axpy");
     let (first, second) = (program.context.new_stream().unwrap(), program.context.new_stream().unwrap());

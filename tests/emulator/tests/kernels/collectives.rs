@@ -25,7 +25,7 @@ fn a_warp_reduces_at_once() {
 #[test]
 fn a_barrier_counts() {
     let body = "setp.gt.u32 %p1, %r0, 9;\nbar.red.popc.u32 %r1, 0, %p1;\nbarrier.cta.red.aligned.or.pred %p2, 0, %p1;\nselp.b32 %r2, 1, 0, %p2;\nmov.b64 %rd2, {%r1, %r2};\nst.global.u64 [%rd1], %rd2;";
-    assert_eq!(words(100, &body), [1 << 32 | 90; 100]);
+    assert_eq!(words(100, body), [1 << 32 | 90; 100]);
 }
 
 /// Half a warp shuffles with a mask of its own while the other half goes another way.

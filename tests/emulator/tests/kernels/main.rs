@@ -4,4 +4,5 @@ mod collectives;
 mod device;
 mod faults;
 mod instructions;
+mod malformed;
 mod traps;
