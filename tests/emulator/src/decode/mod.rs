@@ -8,6 +8,7 @@ mod access;
 mod collective;
 mod compute;
 mod function;
+mod names;
 mod opcode;
 
 use crate::arith::{Conversion, Lanewise, Rows};

@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows what an opcode means; that is `decode`'s part.
 
+mod body;
+mod cursor;
 mod lex;
 mod parse;
 

@@ -1,14 +1,12 @@
 //! Declarations and statements.
 
-use super::lex::{Token, lex};
-use super::{Base, Function, Initial, Item, Literal, Module, Operand, PtxError, Space, Statement, Type, Variable};
-
-/// How deep blocks and vectors may stand in one another: what is generated stays below ten.
-const MAX_DEPTH: u32 = 64;
+use super::cursor::Parser;
+use super::lex::Token;
+use super::{Function, Initial, Module, Operand, PtxError, Space, Type, Variable};
 
 /// Reads a text of PTX.
 pub fn parse(source: &str) -> Result<Module, PtxError> {
-    let mut parser = Parser { source, tokens: lex(source)?, at: 0, depth: 0 };
+    let mut parser = Parser::new(source)?;
     let mut module = Module::default();
     while parser.peek() != Token::End {
         parser.declaration(&mut module)?;
@@ -16,115 +14,7 @@ pub fn parse(source: &str) -> Result<Module, PtxError> {
     Ok(module)
 }
 
-struct Parser<'a> {
-    source: &'a str,
-    tokens: Vec<(Token<'a>, u32)>,
-    at: usize,
-    depth: u32,
-}
-
 impl<'a> Parser<'a> {
-    fn peek(&self) -> Token<'a> {
-        self.tokens[self.at].0
-    }
-
-    fn line(&self) -> u32 {
-        self.tokens[self.at].1
-    }
-
-    fn next(&mut self) -> Token<'a> {
-        let token = self.peek();
-        self.at = (self.at + 1).min(self.tokens.len() - 1);
-        token
-    }
-
-    fn error(&self, message: impl Into<String>) -> PtxError {
-        PtxError::at(self.source, self.line(), message)
-    }
-
-    fn is_mark(&self, mark: char) -> bool {
-        self.peek() == Token::Mark(mark)
-    }
-
-    /// Takes a mark if it is next.
-    fn takes(&mut self, mark: char) -> bool {
-        let is_next = self.is_mark(mark);
-        if is_next {
-            self.next();
-        }
-        is_next
-    }
-
-    /// Takes a word if it is next.
-    fn takes_word(&mut self, word: &str) -> bool {
-        let is_next = self.peek() == Token::Word(word);
-        if is_next {
-            self.next();
-        }
-        is_next
-    }
-
-    fn expect(&mut self, mark: char) -> Result<(), PtxError> {
-        if self.takes(mark) { Ok(()) } else { Err(self.error(format!("`{mark}` expected"))) }
-    }
-
-    fn word(&mut self) -> Result<&'a str, PtxError> {
-        match self.peek() {
-            Token::Word(word) => {
-                self.next();
-                Ok(word)
-            }
-            _ => Err(self.error("a name expected")),
-        }
-    }
-
-    fn literal(&mut self) -> Result<Literal, PtxError> {
-        match self.peek() {
-            Token::Number(literal) => {
-                self.next();
-                Ok(literal)
-            }
-            _ => Err(self.error("a number expected")),
-        }
-    }
-
-    fn count(&mut self) -> Result<u32, PtxError> {
-        match self.literal()? {
-            Literal::Int(value) => u32::try_from(value).map_err(|_| self.error(format!("{value} is too large"))),
-            _ => Err(self.error("a whole number expected")),
-        }
-    }
-
-    /// A whole number with its sign.
-    fn offset(&mut self) -> Result<i64, PtxError> {
-        let is_negative = self.takes('-');
-        match self.literal()? {
-            Literal::Int(value) if is_negative => Ok((value as i64).wrapping_neg()),
-            Literal::Int(value) => Ok(value as i64),
-            _ => Err(self.error("a whole number expected")),
-        }
-    }
-
-    /// `item, item`, as long as commas go on.
-    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T, PtxError>) -> Result<Vec<T>, PtxError> {
-        let mut items = vec![item(self)?];
-        while self.takes(',') {
-            items.push(item(self)?);
-        }
-        Ok(items)
-    }
-
-    /// What stands deeper by one.
-    fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T, PtxError>) -> Result<T, PtxError> {
-        if self.depth == MAX_DEPTH {
-            return Err(self.error("nested too deeply"));
-        }
-        self.depth += 1;
-        let result = inner(self);
-        self.depth -= 1;
-        result
-    }
-
     fn declaration(&mut self, module: &mut Module) -> Result<(), PtxError> {
         let mut is_extern = false;
         while let Token::Word(word @ (".visible" | ".extern" | ".weak" | ".common")) = self.peek() {
@@ -195,7 +85,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn skip_pragma(&mut self) -> Result<(), PtxError> {
+    pub(super) fn skip_pragma(&mut self) -> Result<(), PtxError> {
         self.next();
         self.list(|parser| match parser.next() {
             Token::Text(_) => Ok(()),
@@ -252,7 +142,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Variables of one declaration, with its semicolon.
-    fn variables(&mut self, is_extern: bool) -> Result<Vec<Variable>, PtxError> {
+    pub(super) fn variables(&mut self, is_extern: bool) -> Result<Vec<Variable>, PtxError> {
         let head = self.variable_head(is_extern)?;
         let variables = self.list(|parser| parser.variable(head.clone()))?;
         self.expect(';')?;
@@ -360,161 +250,12 @@ impl<'a> Parser<'a> {
         }
         Ok(vec![initial])
     }
-
-    fn block(&mut self) -> Result<Vec<Item>, PtxError> {
-        self.expect('{')?;
-        let mut items = vec![];
-        while !self.takes('}') {
-            self.deeper(|parser| parser.item(&mut items))?;
-        }
-        Ok(items)
-    }
-
-    fn item(&mut self, items: &mut Vec<Item>) -> Result<(), PtxError> {
-        match self.peek() {
-            Token::Mark('{') => items.push(Item::Scope(self.block()?)),
-            Token::Word(".reg") => self.registers(items)?,
-            Token::Word(".loc") => items.push(self.location()?),
-            Token::Word(".pragma") => self.skip_pragma()?,
-            Token::Word(".param" | ".local" | ".shared" | ".global" | ".const") => {
-                items.extend(self.variables(false)?.into_iter().map(Item::Variable));
-            }
-            Token::Word(word) if word.starts_with('.') => return Err(self.error(format!("unknown directive `{word}`"))),
-            Token::Word(name) if self.tokens.get(self.at + 1).map(|next| next.0) == Some(Token::Mark(':')) => {
-                let line = self.line();
-                self.next();
-                self.next();
-                items.push(if self.takes_word(".branchtargets") {
-                    let targets = self.list(|parser| parser.word().map(String::from))?;
-                    self.expect(';')?;
-                    Item::Targets(name.into(), targets, line)
-                } else {
-                    Item::Label(name.into(), line)
-                });
-            }
-            Token::Word(_) | Token::Mark('@') => items.push(Item::Statement(self.statement()?)),
-            _ => return Err(self.error("an instruction expected")),
-        }
-        Ok(())
-    }
-
-    fn registers(&mut self, items: &mut Vec<Item>) -> Result<(), PtxError> {
-        self.next();
-        let word = self.word()?;
-        let ty = Type::named(word.trim_start_matches('.'));
-        let ty = ty.ok_or_else(|| self.error(format!("unknown type `{word}` of a register")))?;
-        let registers = self.list(|parser| {
-            let name = parser.word()?.to_string();
-            let count = if parser.takes('<') { Some(parser.count()?) } else { None };
-            if count.is_some() {
-                parser.expect('>')?;
-            }
-            Ok(Item::Registers(name, count, ty))
-        })?;
-        items.extend(registers);
-        self.expect(';')
-    }
-
-    fn location(&mut self) -> Result<Item, PtxError> {
-        self.next();
-        let (file, line) = (self.count()?, self.count()?);
-        self.count()?;
-        // `, function_name $L__info_string0, inlined_at 1 20 3` may follow: the innermost place is what counts.
-        while self.takes(',') {
-            self.word()?;
-            while matches!(self.peek(), Token::Number(_)) || self.is_label_reference() || self.is_mark('+') {
-                self.next();
-            }
-        }
-        Ok(Item::Location(file, line))
-    }
-
-    /// Whether a name that begins like a label of debug sections is next, and no label itself.
-    fn is_label_reference(&self) -> bool {
-        let is_label = matches!(self.peek(), Token::Word(word) if word.starts_with("$L__info"));
-        is_label && self.tokens.get(self.at + 1).map(|next| next.0) != Some(Token::Mark(':'))
-    }
-
-    fn statement(&mut self) -> Result<Statement, PtxError> {
-        let guard = if self.takes('@') {
-            let is_negated = self.takes('!');
-            Some((self.word()?.to_string(), is_negated))
-        } else {
-            None
-        };
-        let line = self.line();
-        let opcode = self.word()?.to_string();
-        let operands = if self.is_mark(';') { vec![] } else { self.list(Self::operand)? };
-        self.expect(';')?;
-        Ok(Statement { line, guard, opcode, operands })
-    }
-
-    fn operand(&mut self) -> Result<Operand, PtxError> {
-        match self.peek() {
-            Token::Mark('{') => {
-                self.next();
-                let parts = self.deeper(|parser| parser.list(Self::operand))?;
-                self.expect('}')?;
-                Ok(Operand::Vector(parts))
-            }
-            Token::Mark('(') => {
-                self.next();
-                let parts = if self.is_mark(')') { vec![] } else { self.deeper(|parser| parser.list(Self::operand))? };
-                self.expect(')')?;
-                Ok(Operand::List(parts))
-            }
-            Token::Mark('!') => {
-                self.next();
-                Ok(Operand::Not(Box::new(self.deeper(Self::operand)?)))
-            }
-            Token::Mark('[') => self.address(),
-            Token::Word(name) => {
-                self.next();
-                if self.takes('|') {
-                    return Ok(Operand::Pair(name.into(), self.word()?.into()));
-                }
-                Ok(if self.takes('+') { Operand::Sum(name.into(), self.offset()?) } else { Operand::Name(name.into()) })
-            }
-            _ => self.number(),
-        }
-    }
-
-    fn address(&mut self) -> Result<Operand, PtxError> {
-        self.next();
-        let address = match self.peek() {
-            Token::Word(name) => {
-                self.next();
-                let offset = if self.takes('+') || self.is_mark('-') { self.offset()? } else { 0 };
-                let address = Operand::Address(Base::Name(name.into()), offset);
-                // A texture and coordinates: read on, so that the instruction can be named.
-                if self.takes(',') {
-                    let coordinates = self.deeper(|parser| parser.list(Self::operand))?;
-                    Operand::List(std::iter::once(address).chain(coordinates).collect())
-                } else {
-                    address
-                }
-            }
-            _ => Operand::Address(Base::Absolute, self.offset()?),
-        };
-        self.expect(']')?;
-        Ok(address)
-    }
-
-    fn number(&mut self) -> Result<Operand, PtxError> {
-        let is_negative = self.takes('-');
-        let literal = self.literal()?;
-        Ok(Operand::Number(match literal {
-            Literal::Int(value) if is_negative => Literal::Int(value.wrapping_neg()),
-            Literal::F32(bits) if is_negative => Literal::F32(bits ^ 1 << 31),
-            Literal::F64(bits) if is_negative => Literal::F64(bits ^ 1 << 63),
-            literal => literal,
-        }))
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::parse;
+    use crate::ptx::{Base, Initial, Item, Literal, Operand, Space, Type};
 
     const HEAD: &str = ".version 9.5\n.target sm_90a\n.address_size 64\n";
 
