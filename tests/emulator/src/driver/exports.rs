@@ -118,10 +118,17 @@ functions! {
         free.put((driver.heap.capacity() - driver.heap.used().min(driver.heap.capacity())) as usize)?;
         total.put(driver.heap.capacity() as usize)
     };
-    Context cuMemAlloc_v2(address: Out<u64>, bytes: usize) = |driver| address.put(driver.allocate(bytes)?);
+    Context cuMemAlloc_v2(address: Out<u64>, bytes: usize) = |driver| {
+        driver.streams.refuse_global_captures()?;
+        address.put(driver.allocate(bytes)?)
+    };
     Context cuMemAllocAsync(address: Out<u64>, bytes: usize, stream: u64) = |driver| {
         refuse_capture(driver, stream)?;
-        address.put(driver.allocate(bytes)?)
+        let taken = driver.allocate(bytes)?;
+        // Who uses it must be behind the taking of it.
+        driver.streams.advance(stream)?;
+        driver.touch(stream, &[(taken, true)])?;
+        address.put(taken)
     };
     Context cuMemFree_v2(address: u64) = |driver| {
         driver.streams.synchronize_all()?;
@@ -245,9 +252,9 @@ functions! {
     };
 
     // Graphs. What can be launched is a copy of what was captured.
-    Context cuStreamBeginCapture_v2(stream: u64, _mode: u32) = |driver| {
+    Context cuStreamBeginCapture_v2(stream: u64, mode: u32) = |driver| {
         let id = driver.handle();
-        driver.streams.begin_capture(id, stream)
+        driver.streams.begin_capture(id, stream, mode == 0)
     };
     Context cuStreamEndCapture(stream: u64, graph: Out<u64>) = |driver| {
         match driver.streams.end_capture(stream) {

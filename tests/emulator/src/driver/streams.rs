@@ -47,6 +47,8 @@ struct Capture {
     origin: u64,
     works: Vec<Work>,
     is_invalid: bool,
+    /// Whether no memory may be taken meanwhile, on whatever stream.
+    is_global: bool,
 }
 
 /// What an event stands for.
@@ -173,17 +175,26 @@ impl Streams {
 
     /// The host waits for everything.
     pub(super) fn synchronize_all(&mut self) -> Result<(), Code> {
-        let capturing: Vec<u64> = self.captures.keys().copied().collect();
-        for id in &capturing {
-            self.capture(*id)?.is_invalid = true;
-        }
-        if !capturing.is_empty() {
-            return Err(Code::STREAM_CAPTURE_UNSUPPORTED);
-        }
+        self.refuse_captures(|_| true)?;
         for stream in self.streams.values() {
             self.host.join(&stream.clock);
         }
         Ok(())
+    }
+
+    /// Memory is about to be taken.
+    pub(super) fn refuse_global_captures(&mut self) -> Result<(), Code> {
+        self.refuse_captures(|capture| capture.is_global)
+    }
+
+    /// What is about to be done spoils captures of a kind.
+    fn refuse_captures(&mut self, is_spoiled: impl Fn(&Capture) -> bool) -> Result<(), Code> {
+        let mut result = Ok(());
+        for capture in self.captures.values_mut().filter(|capture| is_spoiled(capture)) {
+            capture.is_invalid = true;
+            result = Err(Code::STREAM_CAPTURE_UNSUPPORTED);
+        }
+        result
     }
 
     fn refuse_capture(&mut self, handle: u64) -> Result<(), Code> {
@@ -258,13 +269,13 @@ impl Streams {
     }
 
     /// From here on work of a stream is recorded.
-    pub(super) fn begin_capture(&mut self, id: u64, handle: u64) -> Result<(), Code> {
+    pub(super) fn begin_capture(&mut self, id: u64, handle: u64, is_global: bool) -> Result<(), Code> {
         if handle == LEGACY || self.stream(handle)?.capture.is_some() {
             return Err(Code::STREAM_CAPTURE_UNSUPPORTED);
         }
         let stream = self.stream_mut(handle)?;
         (stream.capture, stream.captured) = (Some(id), 0);
-        self.captures.insert(id, Capture { origin: handle, works: vec![], is_invalid: false });
+        self.captures.insert(id, Capture { origin: handle, works: vec![], is_invalid: false, is_global });
         Ok(())
     }
 

@@ -210,27 +210,50 @@ impl Cell {
     }
 }
 
-/// The cells of a piece of memory.
+/// Bytes of memory whose cells are made at once: large allocations are touched in parts.
+const PAGE: usize = 4096;
+
+/// The cells of a page.
 #[derive(Debug)]
-pub(super) struct Shadow {
+struct Page {
     cells: Vec<Cell>,
     /// A cell is 4 bytes until something less is touched: then it is one byte.
     shift: u32,
+}
+
+impl Page {
+    fn new() -> Page {
+        Page { cells: vec![Cell::default(); PAGE / 4], shift: 2 }
+    }
+
+    /// Gives every byte a cell of its own.
+    fn refine(&mut self) {
+        self.cells = self.cells.iter().flat_map(|&cell| [cell; 4]).collect();
+        self.shift = 0;
+    }
+}
+
+/// The cells of a piece of memory.
+#[derive(Debug)]
+pub(super) struct Shadow {
+    pages: Vec<Option<Page>>,
     is_per_block: bool,
 }
 
 impl Shadow {
     pub(super) fn new(bytes: usize, is_per_block: bool) -> Shadow {
-        Shadow { cells: vec![Cell::default(); bytes.div_ceil(4)], shift: 2, is_per_block }
+        Shadow { pages: (0..bytes.div_ceil(PAGE)).map(|_| None).collect(), is_per_block }
     }
 
+    /// Notes an access of bytes that are aligned, and so within one page.
     #[inline(always)]
     pub(super) fn touch(&mut self, at: usize, len: usize, access: &Access, segments: &Segments) -> Result<(), Race> {
-        if len < 4 && self.shift == 2 {
-            self.cells = self.cells.iter().flat_map(|&cell| [cell; 4]).collect();
-            self.shift = 0;
+        let page = self.pages[at / PAGE].get_or_insert_with(Page::new);
+        let at = at % PAGE;
+        if len < 4 && page.shift == 2 {
+            page.refine();
         }
-        for cell in &mut self.cells[at >> self.shift..(at + len).div_ceil(1 << self.shift)] {
+        for cell in &mut page.cells[at >> page.shift..(at + len).div_ceil(1 << page.shift)] {
             cell.touch(access, segments, self.is_per_block)?;
         }
         Ok(())

@@ -196,6 +196,11 @@ fn what_cannot_be_captured_spoils_the_capture() {
     assert_eq!(code(stream.end_capture(flags).map(|_| ())), CUresult::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
     assert_eq!(code(stream.end_capture(flags).map(|_| ())), CUresult::CUDA_ERROR_STREAM_CAPTURE_UNMATCHED);
     stream.synchronize().unwrap();
+    stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_GLOBAL).unwrap();
+    program.context.bind_to_thread().unwrap();
+    // SAFETY: no memory is taken.
+    assert_eq!(code(unsafe { result::malloc_sync(4) }), CUresult::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    assert_eq!(code(stream.end_capture(flags).map(|_| ())), CUresult::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
     let default = program.context.default_stream();
     let begun = default.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_GLOBAL);
     assert_eq!(code(begun), CUresult::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);

@@ -58,3 +58,33 @@ fn tracked_events_order_streams() {
     program.axpy(&program.stream, &axpy, 1.0, &x, &mut y, 4).unwrap();
     assert_eq!(first.clone_dtoh(&y).unwrap(), [3.; 4]);
 }
+
+/// Two streams are captured as one graph, if the first waits for the second again.
+#[test]
+fn streams_that_join_are_captured_together() {
+    use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
+    let program = Program::new("");
+    let axpy = program.function(AXPY, "axpy");
+    let (first, second) = (program.context.new_stream().unwrap(), program.context.new_stream().unwrap());
+    // SAFETY: the streams wait for one another below.
+    unsafe { program.context.disable_event_tracking() };
+    let x = first.clone_htod(&[1f32; 4]).unwrap();
+    let mut y = first.clone_htod(&[0f32; 4]).unwrap();
+    first.synchronize().unwrap();
+    let capture = |y: &mut cudarc::driver::CudaSlice<f32>, joins: bool| {
+        first.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_GLOBAL).unwrap();
+        program.axpy(&first, &axpy, 1.0, &x, y, 4).unwrap();
+        second.join(&first).unwrap();
+        program.axpy(&second, &axpy, 2.0, &x, y, 4).unwrap();
+        if joins {
+            first.join(&second).unwrap();
+        }
+        first.end_capture(CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH)
+    };
+    assert_eq!(capture(&mut y, false).err().unwrap().0, CUresult::CUDA_ERROR_STREAM_CAPTURE_UNJOINED);
+    let graph = capture(&mut y, true).unwrap().unwrap();
+    assert_eq!(program.session.counts().launches, 0);
+    graph.launch().unwrap();
+    graph.launch().unwrap();
+    assert_eq!(first.clone_dtoh(&y).unwrap(), [6.; 4]);
+}
