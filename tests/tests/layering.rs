@@ -16,8 +16,8 @@ const CRATES: [(&str, &str); 5] = [
     ("cli", "gavotte-cli"),
 ];
 
-/// Where `unsafe` may stand. Of the tests, where kernels are launched on guarded memory, and where the emulator is a driver, whose
-/// callers give it pointers; its interpreter has none.
+/// Where `unsafe` may stand. Of the tests, where kernels are launched on guarded memory, and where the emulator is a
+/// driver, whose callers give it pointers; its interpreter has none.
 const UNSAFE: [&str; 5] = [
     "core/src/runtime",
     "core/src/codegen",

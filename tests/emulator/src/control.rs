@@ -54,6 +54,22 @@ impl Default for Settings {
     }
 }
 
+/// What can be set.
+const KEYS: [&str; 12] = [
+    "devices",
+    "memory",
+    "compute",
+    "driver",
+    "ptx",
+    "multiprocessors",
+    "fail",
+    "seed",
+    "steps",
+    "races",
+    "unwritten",
+    "report",
+];
+
 impl Settings {
     /// Sets what a text such as `devices=1,memory=1G,fail=cuMemAlloc_v2:3:2` says. Nothing is set if it is wrong.
     pub fn apply(&mut self, text: &str) -> Result<(), String> {
@@ -81,8 +97,7 @@ impl Settings {
             "unwritten" => self.checks.refuses_unwritten = choice(value, ["count", "refuse"])?,
             "report" => self.report = Some(PathBuf::from(value)),
             _ => {
-                let keys = "devices, memory, compute, driver, ptx, multiprocessors, fail, seed, steps, races, unwritten, report";
-                return Err(format!("unknown key; there are {keys}"));
+                return Err(format!("unknown key; there are {}", KEYS.join(", ")));
             }
         }
         Ok(())
@@ -215,6 +230,10 @@ mod tests {
             let mut settings = Settings::default();
             assert_eq!(settings.apply(&format!("devices=7,{text}")).unwrap_err(), error);
             assert_eq!(settings, Settings::default());
+        }
+        for key in KEYS {
+            let error = Settings::default().set(key, "?").err().unwrap_or_default();
+            assert!(!error.contains("unknown key"), "{key}");
         }
         assert!(Settings::default().apply("speed=1").unwrap_err().contains("unknown key; there are devices,"));
     }

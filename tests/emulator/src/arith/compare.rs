@@ -10,7 +10,8 @@ pub fn compare(name: &str, ty: Type) -> Option<Entry> {
 
 fn whole(name: &str, ty: Type) -> Option<Entry> {
     let has_sign = ty.is_signed();
-    each_type!(ty; B16 => u16, U16 => u16, S16 => i16, B32 => u32, U32 => u32, S32 => i32, B64 => u64, U64 => u64, S64 => i64; |T| {
+    each_type!(ty; B16 => u16, U16 => u16, S16 => i16, B32 => u32, U32 => u32, S32 => i32, B64 => u64, U64 => u64,
+        S64 => i64; |T| {
         Some(match name {
             "eq" => lanes!(|a: T, b: T| a == b),
             "ne" => lanes!(|a: T, b: T| a != b),

@@ -1,7 +1,7 @@
 //! What instructions compute, without memory and without control: one row of a table for each opcode and type.
 //!
-//! Registers lie as rows of 32 lanes, so that the cost of finding an instruction is spread over a warp, and the loop over
-//! lanes is one that the compiler makes vectors of.
+//! Registers lie as rows of 32 lanes, so that the cost of finding an instruction is spread over a warp, and the loop
+//! over lanes is one that the compiler makes vectors of.
 
 mod atomic;
 mod bits;

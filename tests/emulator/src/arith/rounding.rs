@@ -105,8 +105,8 @@ pub(super) fn sqrt(a: f64, rounding: Rounding) -> f64 {
     root.directed((-root).mul_add(root, a), rounding)
 }
 
-/// Any of the above for `f32`: in `f64` the exact value is `value` up to an error of which `error` has the sign, and what the
-/// nearest `f32` leaves over is larger than that error wherever it is not zero.
+/// Any of the above for `f32`: in `f64` the exact value is `value` up to an error of which `error` has the sign, and
+/// what the nearest `f32` leaves over is larger than that error wherever it is not zero.
 pub(super) fn narrow(value: f64, error: f64, rounding: Rounding) -> f32 {
     let nearest = value as f32;
     let left =

@@ -104,7 +104,8 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// The comparison of an opcode, joined with another predicate, as a new row; and that of its opposite, joined likewise.
+    /// The comparison of an opcode, joined with another predicate, as a new row; and that of its opposite, joined
+    /// likewise.
     fn comparison(
         &mut self,
         opcode: &mut Opcode<'_>,

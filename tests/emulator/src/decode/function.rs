@@ -273,7 +273,8 @@ impl Decoder<'_> {
         self.keep_guard(first)
     }
 
-    /// An instruction that became several must not change the predicate it runs under before its last: they run under a copy.
+    /// An instruction that became several must not change the predicate it runs under before its last: they run under a
+    /// copy.
     fn keep_guard(&mut self, first: usize) -> Result<(), PtxError> {
         let Some(guard) = self.guard.filter(|_| self.kernel.code.len() > first + 1) else { return Ok(()) };
         let copy = self.row()?;
@@ -302,7 +303,8 @@ impl Decoder<'_> {
             },
             "exit" => self.emit(Op::Exit),
             "trap" => self.emit(Op::Trap),
-            // Accesses happen in the order in which they stand, and what one thread may see of another is asked of barriers.
+            // Accesses happen in the order in which they stand, and what one thread may see of another is asked of
+            // barriers.
             "membar" | "fence" | "nanosleep" => Ok(()),
             "ld" | "ldu" | "st" | "atom" | "red" | "cvta" => self.access(opcode, statement),
             "shfl" | "vote" | "redux" | "bar" | "barrier" | "activemask" => self.together(opcode, statement),

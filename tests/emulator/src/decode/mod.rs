@@ -1,8 +1,8 @@
 //! From names to numbers: kernels as arrays of instructions on rows of registers.
 //!
 //! Constants, special registers and addresses of variables have rows of their own, filled before a kernel runs, so that
-//! an operand is always the number of a row. What an opcode's modifiers add (flushing, saturation, a second destination,
-//! a carry) becomes instructions of their own. Functions are put in the place of their calls.
+//! an operand is always the number of a row. What an opcode's modifiers add (flushing, saturation, a second
+//! destination, a carry) becomes instructions of their own. Functions are put in the place of their calls.
 
 mod access;
 mod collective;

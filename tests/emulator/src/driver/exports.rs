@@ -211,7 +211,9 @@ functions! {
 
     // Modules and kernels.
     Context cuModuleLoadData(module: Out<u64>, image: Image) = |driver| module.put(driver.load(image.text()?, None)?);
-    Context cuModuleLoadDataEx(module: Out<u64>, image: Image, count: u32, keys: Out<u32>, values: Out<usize>) = |driver| {
+    Context cuModuleLoadDataEx(
+        module: Out<u64>, image: Image, count: u32, keys: Out<u32>, values: Out<usize>
+    ) = |driver| {
         let options = Options { count, keys: &keys, values: &values };
         module.put(driver.load(image.text()?, Some(&options))?)
     };
@@ -236,7 +238,9 @@ functions! {
     Context cuFuncSetCacheConfig(function: u64, _config: u32) = |driver| {
         driver.functions.get(&function).map(|_| ()).ok_or(Code::INVALID_HANDLE)
     };
-    Context cuOccupancyMaxActiveBlocksPerMultiprocessor(blocks: Out<i32>, function: u64, threads: i32, shared: usize) = |driver| {
+    Context cuOccupancyMaxActiveBlocksPerMultiprocessor(
+        blocks: Out<i32>, function: u64, threads: i32, shared: usize
+    ) = |driver| {
         blocks.put(driver.occupancy(function, threads, shared)?)
     };
     Context cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(

@@ -50,7 +50,8 @@ impl Emulator {
         })
     }
 
-    /// Begins a session on a fresh device, with settings such as `memory=1M,compute=9.0`; other sessions wait for its end.
+    /// Begins a session on a fresh device, with settings such as `memory=1M,compute=9.0`; other sessions wait for its
+    /// end.
     ///
     /// # Panics
     ///

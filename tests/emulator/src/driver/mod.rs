@@ -1,7 +1,8 @@
 //! The driver's interface, as programs find it in `libcuda.so.1`, over the interpreter.
 //!
-//! `unsafe` is in this module only: pointers of callers are read and written in `pointers`, and `library` calls what another
-//! copy of this crate exports. All work is done when it is submitted; what a program must order itself is checked (`streams`).
+//! `unsafe` is in this module only: pointers of callers are read and written in `pointers`, and `library` calls what
+//! another copy of this crate exports. All work is done when it is submitted; what a program must order itself is
+//! checked (`streams`).
 
 mod code;
 mod exports;
@@ -43,7 +44,8 @@ enum Gate {
     Context,
 }
 
-/// Runs a call and gives its code. A mistake of this program's own is an error of the call, too, not the end of the process.
+/// Runs a call and gives its code. A mistake of this program's own is an error of the call, too, not the end of the
+/// process.
 fn enter(function: &'static str, gate: Gate, call: impl FnOnce(&mut Driver) -> Result<(), Code>) -> i32 {
     let mut driver = driver();
     let result = catch_unwind(AssertUnwindSafe(|| {

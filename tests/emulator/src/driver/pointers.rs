@@ -1,7 +1,7 @@
 //! Arguments that are addresses of the host. All that is read or written through them is read or written here.
 //!
-//! What makes this sound is the contract of the driver's own functions: whoever calls them answers for the pointers. So the
-//! types can only be made by such a call. An address of zero is an error, not a fault.
+//! What makes this sound is the contract of the driver's own functions: whoever calls them answers for the pointers. So
+//! the types can only be made by such a call. An address of zero is an error, not a fault.
 
 use super::code::Code;
 use std::ffi::{CStr, c_char, c_void};

@@ -76,7 +76,8 @@ impl Driver {
         }
     }
 
-    /// Makes everything as it was at first. Handles and addresses are not used again: what has outlived its session finds nothing.
+    /// Makes everything as it was at first. Handles and addresses are not used again: what has outlived its session
+    /// finds nothing.
     pub(super) fn reset(&mut self) {
         let mut heap = std::mem::replace(&mut self.heap, Heap::new(0));
         heap.clear();

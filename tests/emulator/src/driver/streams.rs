@@ -1,8 +1,9 @@
 //! Streams and events: what is ordered with what, and what is being captured.
 //!
-//! Work is done when it is submitted, so every order is the order of the calls. That one which a program must ask for is known
-//! by clocks: each stream counts its work, and knows how much of every other's work came before its own (Mattern, "Virtual time and
-//! global states of distributed systems", 1989). Memory that two streams touch and one writes must be touched in an order that is known.
+//! Work is done when it is submitted, so every order is the order of the calls. That one which a program must ask for
+//! is known by clocks: each stream counts its work, and knows how much of every other's work came before its own
+//! (Mattern, "Virtual time and global states of distributed systems", 1989). Memory that two streams touch and one
+//! writes must be touched in an order that is known.
 
 use super::code::Code;
 use super::work::Work;

@@ -45,7 +45,8 @@ impl Warp {
         Ok(())
     }
 
-    /// The lanes that wait with one another: at one instruction, or at any that does nothing but wait, for the same members.
+    /// The lanes that wait with one another: at one instruction, or at any that does nothing but wait, for the same
+    /// members.
     fn group(&self, kernel: &Kernel, pc: u32, named: u32) -> u32 {
         let only_waits = |pc: u32| matches!(kernel.code[pc as usize].op, Op::Collective(Collective::Sync, _));
         Lanes(self.at_collective)

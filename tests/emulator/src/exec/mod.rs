@@ -1,7 +1,8 @@
-//! Runs kernels: block after block, in an order that a seed shuffles; in a block warp after warp, each as far as it can go.
+//! Runs kernels: block after block, in an order that a seed shuffles; in a block warp after warp, each as far as it can
+//! go.
 //!
-//! A warp runs the lanes that are furthest behind, all those at the lowest instruction, until they meet others. So lanes that
-//! went different ways join again where the ways do, as code lies in the order of its ways.
+//! A warp runs the lanes that are furthest behind, all those at the lowest instruction, until they meet others. So
+//! lanes that went different ways join again where the ways do, as code lies in the order of its ways.
 
 mod access;
 mod block;

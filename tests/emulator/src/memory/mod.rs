@@ -1,7 +1,7 @@
 //! Memory of the device, which is memory of the host behind addresses of its own.
 //!
-//! Between allocations nothing is mapped and no address is used twice, so whatever goes beyond an allocation or outlives
-//! it is noticed, wherever it lands.
+//! Between allocations nothing is mapped and no address is used twice, so whatever goes beyond an allocation or
+//! outlives it is noticed, wherever it lands.
 
 mod region;
 mod shadow;
@@ -159,7 +159,8 @@ impl Heap {
         Some(self.allocations[index].region.len() as u64)
     }
 
-    /// Forgets who touched what, as a launch has ended; gives the allocations that it touched, and whether it wrote them.
+    /// Forgets who touched what, as a launch has ended; gives the allocations that it touched, and whether it wrote
+    /// them.
     pub fn end_launch(&mut self) -> Vec<(u64, bool)> {
         let touched = |allocation: &mut Allocation| Some((allocation.base, allocation.region.forget_accesses()?));
         self.allocations.iter_mut().filter_map(touched).collect()

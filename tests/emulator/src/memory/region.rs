@@ -69,7 +69,8 @@ impl Region {
         &mut self.bytes[at..at + len]
     }
 
-    /// Copies within the device, with what was written and what was not; regions are one and the same if `source` is none.
+    /// Copies within the device, with what was written and what was not; regions are one and the same if `source` is
+    /// none.
     pub fn copy_from(&mut self, at: usize, source: Option<&Region>, from: usize, len: usize) {
         match source {
             Some(source) => {

@@ -1,11 +1,12 @@
 //! Which accesses of a launch are not ordered, and touch the same bytes.
 //!
 //! Two accesses are ordered where one thread makes both, where a barrier of the block lies between, or, within a warp,
-//! a collective operation. Blocks are never ordered. What is not ordered must not touch the same bytes, unless both only read or
-//! both are strong: atomic, volatile or relaxed (PTX ISA, memory consistency model, "data race").
+//! a collective operation. Blocks are never ordered. What is not ordered must not touch the same bytes, unless both
+//! only read or both are strong: atomic, volatile or relaxed (PTX ISA, memory consistency model, "data race").
 //!
-//! Every cell has a mark for the last write and one for the last read. Readers may be many; the mark then says how far apart they
-//! are, so that it is known whom a write would race with: the other lanes, the other warps or the other blocks.
+//! Every cell has a mark for the last write and one for the last read. Readers may be many; the mark then says how far
+//! apart they are, so that it is known whom a write would race with: the other lanes, the other warps or the other
+//! blocks.
 
 /// A stretch of a warp's run in which nothing orders its lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -264,7 +265,8 @@ impl Shadow {
 mod tests {
     use super::*;
 
-    /// Two blocks; the first has two warps with one segment before a barrier and one behind, and the first warp has two before it.
+    /// Two blocks; the first has two warps with one segment before a barrier and one behind, and the first warp has two
+    /// before it.
     fn segments() -> (Segments, [u32; 5]) {
         let mut segments = Segments::default();
         let places = [(0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 0)];

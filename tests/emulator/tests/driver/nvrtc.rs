@@ -1,4 +1,5 @@
-//! Kernels that NVRTC compiles. `GAVOTTE_NVRTC` names the folder of `libnvrtc.so.13`; without it these tests say that they are skipped.
+//! Kernels that NVRTC compiles. `GAVOTTE_NVRTC` names the folder of `libnvrtc.so.13`; without it these tests say that
+//! they are skipped.
 
 use crate::program::Program;
 use cudarc::driver::sys::CUresult;
@@ -168,7 +169,8 @@ fn functions_are_right_to_some_units() {
                 ("expm1f", a.exp_m1()),
             ];
             for ((name, expected), &found) in expected.into_iter().zip(y) {
-                // NVIDIA gives up to 4 units (CUDA C++ Programming Guide, mathematical functions); a unit is at most 1.2e-7.
+                // NVIDIA gives up to 4 units (CUDA C++ Programming Guide, mathematical functions); a unit is at most
+                // 1.2e-7.
                 assert_near(found.into(), expected, 4.0 * 1.2e-7, &format!("{name}({x})"));
             }
         }

@@ -9,14 +9,27 @@ pub(crate) const HEAD: &str = ".version 8.0\n.target sm_80\n.address_size 64\n";
 /// A kernel `k` of some parameters, with registers of every kind.
 pub(crate) fn kernel(params: &str, body: &str) -> String {
     format!(
-        "{HEAD}.visible .entry k({params})\n{{\n.reg .pred %p<16>;\n.reg .b16 %rs<16>;\n.reg .b32 %r<32>;\n.reg .f32 %f<32>;\n\
-         .reg .b64 %rd<32>;\n.reg .f64 %fd<16>;\n{body}\n}}\n"
+        "{HEAD}.visible .entry k({params})
+            {{
+            .reg .pred %p<16>;
+            .reg .b16 %rs<16>;
+            .reg .b32 %r<32>;
+            .reg .f32 %f<32>;
+            .reg .b64 %rd<32>;
+            .reg .f64 %fd<16>;
+            {body}
+            }}
+            "
     )
 }
 
-/// A kernel that gets one address, and whose threads have their number in `%r0` and the address of a 64-bit word of their own in `%rd1`.
+/// A kernel that gets one address, and whose threads have their number in `%r0` and the address of a 64-bit word of
+/// their own in `%rd1`.
 pub(crate) fn per_thread(body: &str) -> String {
-    let head = "ld.param.u64 %rd0, [p0];\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %rd1, %r0, 8;\nadd.s64 %rd1, %rd0, %rd1;";
+    let head = "ld.param.u64 %rd0, [p0];
+        mov.u32 %r0, %tid.x;
+        mul.wide.u32 %rd1, %r0, 8;
+        add.s64 %rd1, %rd0, %rd1;";
     kernel(".param .u64 p0", &format!("{head}\n{body}\nret;"))
 }
 

@@ -8,9 +8,23 @@ fn shifted(shift: i64) -> String {
     kernel(
         ".param .u64 x, .param .u64 y, .param .u32 n",
         &format!(
-            "ld.param.u64 %rd1, [x];\nld.param.u64 %rd2, [y];\nld.param.u32 %r2, [n];\nmov.u32 %r3, %ctaid.x;\nmov.u32 %r4, %ntid.x;\n\
-             mov.u32 %r5, %tid.x;\nmad.lo.s32 %r1, %r3, %r4, %r5;\nsetp.ge.s32 %p1, %r1, %r2;\n@%p1 bra $E;\nmul.wide.s32 %rd5, %r1, 4;\n\
-             add.s64 %rd6, %rd1, %rd5;\n.loc 1 7 3\nld.global.f32 %f1, [%rd6+{}];\nadd.s64 %rd8, %rd2, %rd5;\nst.global.f32 [%rd8], %f1;\n$E:\nret;",
+            "ld.param.u64 %rd1, [x];
+                ld.param.u64 %rd2, [y];
+                ld.param.u32 %r2, [n];
+                mov.u32 %r3, %ctaid.x;
+                mov.u32 %r4, %ntid.x;
+                mov.u32 %r5, %tid.x;
+                mad.lo.s32 %r1, %r3, %r4, %r5;
+                setp.ge.s32 %p1, %r1, %r2;
+                @%p1 bra $E;
+                mul.wide.s32 %rd5, %r1, 4;
+                add.s64 %rd6, %rd1, %rd5;
+                .loc 1 7 3
+                ld.global.f32 %f1, [%rd6+{}];
+                add.s64 %rd8, %rd2, %rd5;
+                st.global.f32 [%rd8], %f1;
+                $E:
+                ret;",
             4 * shift
         ),
     ) + ".file 1 \"shift.cu\"\n"
@@ -84,7 +98,11 @@ fn addresses_are_aligned() {
 fn shared_memory_ends() {
     let fault = fault(
         40,
-        ".shared .align 4 .b8 s[128];\nmov.u32 %r1, s;\nshl.b32 %r2, %r0, 2;\nadd.s32 %r1, %r1, %r2;\nst.shared.u32 [%r1], %r0;",
+        ".shared .align 4 .b8 s[128];
+            mov.u32 %r1, s;
+            shl.b32 %r2, %r0, 2;
+            add.s32 %r1, %r1, %r2;
+            st.shared.u32 [%r1], %r0;",
     );
     assert_eq!((fault.kind, fault.thread), (Kind::IllegalAddress, Some([32, 0, 0])), "{fault}");
 }
@@ -94,7 +112,11 @@ fn shared_memory_ends() {
 fn blocks_that_write_the_same_race() {
     let ptx = kernel(
         ".param .u64 p0",
-        "ld.param.u64 %rd0, [p0];\nld.global.f32 %f1, [%rd0];\nadd.f32 %f1, %f1, 0f3F800000;\nst.global.f32 [%rd0], %f1;\nret;",
+        "ld.param.u64 %rd0, [p0];
+            ld.global.f32 %f1, [%rd0];
+            add.f32 %f1, %f1, 0f3F800000;
+            st.global.f32 [%rd0], %f1;
+            ret;",
     );
     for (grid, block, whose) in [(2, 1, "of block"), (1, 2, "of the same block"), (1, 64, "of the same block")] {
         let mut device = Device::default();
@@ -111,7 +133,12 @@ fn blocks_that_write_the_same_race() {
 fn bytes_of_a_word_are_different_memory() {
     let ptx = kernel(
         ".param .u64 p0",
-        "ld.param.u64 %rd0, [p0];\nmov.u32 %r0, %tid.x;\ncvt.u64.u32 %rd1, %r0;\nadd.s64 %rd1, %rd0, %rd1;\nst.global.u8 [%rd1], %r0;\nret;",
+        "ld.param.u64 %rd0, [p0];
+            mov.u32 %r0, %tid.x;
+            cvt.u64.u32 %rd1, %r0;
+            add.s64 %rd1, %rd0, %rd1;
+            st.global.u8 [%rd1], %r0;
+            ret;",
     );
     let mut device = Device::default();
     let out = device.upload(&[0u8; 64]);
@@ -122,7 +149,11 @@ fn bytes_of_a_word_are_different_memory() {
 /// What is read through the read-only path must not be written, not even by the same thread.
 #[test]
 fn constant_reads_are_of_constant_memory() {
-    let fault = fault(1, "st.global.u64 [%rd1], %rd0;\nld.global.nc.u64 %rd2, [%rd1];");
+    let fault = fault(
+        1,
+        "st.global.u64 [%rd1], %rd0;
+        ld.global.nc.u64 %rd2, [%rd1];",
+    );
     assert!(fault.message.contains("reads as constant"), "{fault}");
 }
 
@@ -138,7 +169,12 @@ fn launches_are_ordered() {
 
 #[test]
 fn parameters_are_read_only() {
-    let fault = fault(1, "mov.u64 %rd3, p0;\ncvta.param.u64 %rd3, %rd3;\nst.u64 [%rd3], %rd0;");
+    let fault = fault(
+        1,
+        "mov.u64 %rd3, p0;
+        cvta.param.u64 %rd3, %rd3;
+        st.u64 [%rd3], %rd0;",
+    );
     assert_eq!(fault.kind, Kind::IllegalAddress);
 }
 

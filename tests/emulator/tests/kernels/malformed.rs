@@ -8,17 +8,49 @@ use gavotte_emulator::module::Module;
 fn text() -> String {
     let kernel = kernel(
         ".param .u64 p0, .param .align 8 .b8 p1[16]",
-        ".shared .align 8 .b8 s[64];\n.local .align 4 .b8 depot[8];\nld.param.u64 %rd0, [p0];\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %rd1, %r0, 8;\n\
-         add.s64 %rd1, %rd0, %rd1;\nsetp.lt.and.s32 %p1|%p2, %r0, 4, !%p3;\n@%p1 bra $A;\n@!%p2 st.shared.v2.u32 [s+8], {%r0, %r1};\n\
-         mov.b64 {%r2, %r3}, %rd1;\ncvt.rzi.sat.s32.f32 %r4, 0f40490FDB;\nshfl.sync.down.b32 %r5|%p4, %r4, 1, 31, -1;\n$A:\nbar.sync 0;\n\
-         cvta.local.u64 %rd3, depot;\nst.u32 [%rd3+4], %r5;\nadd.cc.u32 %r6, %r5, %r4;\naddc.u32 %r7, %r6, 1;\nbar.red.popc.u32 %r8, 0, %p1;\n\
-         t: .branchtargets $B, $C;\nbrx.idx 1, t;\n$B:\natom.shared.cas.b32 %r9, [s], 1, 2;\n$C:\n\
-         { .param .b32 a; .param .b32 b; st.param.b32 [a], %r8; call.uni (b), f, (a); ld.param.b32 %r9, [b]; }\n\
-         redux.sync.add.u32 %r10, %r9, -1;\nfma.rm.ftz.f32 %f1, %f2, %f3, 0f3F800000;\nprmt.b32 %r11, %r10, %r9, 0x3210;\n\
-         st.global.v2.u32 [%rd1], {%r10, %r11};\nld.const.u32 %r12, [c+4];\nred.global.add.u32 [g], 1;\nret;",
+        ".shared .align 8 .b8 s[64];
+            .local .align 4 .b8 depot[8];
+            ld.param.u64 %rd0, [p0];
+            mov.u32 %r0, %tid.x;
+            mul.wide.u32 %rd1, %r0, 8;
+            add.s64 %rd1, %rd0, %rd1;
+            setp.lt.and.s32 %p1|%p2, %r0, 4, !%p3;
+            @%p1 bra $A;
+            @!%p2 st.shared.v2.u32 [s+8], {%r0, %r1};
+            mov.b64 {%r2, %r3}, %rd1;
+            cvt.rzi.sat.s32.f32 %r4, 0f40490FDB;
+            shfl.sync.down.b32 %r5|%p4, %r4, 1, 31, -1;
+            $A:
+            bar.sync 0;
+            cvta.local.u64 %rd3, depot;
+            st.u32 [%rd3+4], %r5;
+            add.cc.u32 %r6, %r5, %r4;
+            addc.u32 %r7, %r6, 1;
+            bar.red.popc.u32 %r8, 0, %p1;
+            t: .branchtargets $B, $C;
+            brx.idx 1, t;
+            $B:
+            atom.shared.cas.b32 %r9, [s], 1, 2;
+            $C:
+            { .param .b32 a; .param .b32 b; st.param.b32 [a], %r8; call.uni (b), f, (a); ld.param.b32 %r9, [b]; }
+            redux.sync.add.u32 %r10, %r9, -1;
+            fma.rm.ftz.f32 %f1, %f2, %f3, 0f3F800000;
+            prmt.b32 %r11, %r10, %r9, 0x3210;
+            st.global.v2.u32 [%rd1], {%r10, %r11};
+            ld.const.u32 %r12, [c+4];
+            red.global.add.u32 [g], 1;
+            ret;",
     );
-    let globals = ".const .align 4 .u32 c[2] = {1, 2};\n.global .align 8 .u64 g = generic(c);\n.func (.param .b32 r) f(.param .b32 x)\n\
-                   {\n.reg .b32 %q<2>;\nld.param.u32 %q1, [x];\nst.param.b32 [r], %q1;\nret;\n}\n";
+    let globals = ".const .align 4 .u32 c[2] = {1, 2};
+        .global .align 8 .u64 g = generic(c);
+        .func (.param .b32 r) f(.param .b32 x)
+        {
+        .reg .b32 %q<2>;
+        ld.param.u32 %q1, [x];
+        st.param.b32 [r], %q1;
+        ret;
+        }
+        ";
     kernel.replace(".visible", &format!("{globals}.visible"))
 }
 
