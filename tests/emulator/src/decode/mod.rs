@@ -254,7 +254,7 @@ pub struct Kernel {
     pub shared_bytes: usize,
     /// Bytes of each thread's memory.
     pub local_bytes: usize,
-    /// Bytes of registers that the text declares, by thread: an estimate only.
+    /// The most threads of a block, where the text says so.
     pub max_threads: Option<u32>,
 }
 

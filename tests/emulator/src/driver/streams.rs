@@ -121,16 +121,22 @@ impl Streams {
         Ok(Some(work))
     }
 
-    /// Counts work of a stream.
-    pub(super) fn advance(&mut self, handle: u64) -> Result<(), Code> {
-        let host = self.host.clone();
-        let is_blocking = self.stream(handle)?.is_blocking;
-        let mut before = host;
+    /// What comes before the next work of a stream: the legacy stream and streams that block wait for each other.
+    fn before(&self, handle: u64) -> Result<Clock, Code> {
+        let stream = self.stream(handle)?;
+        let mut before = stream.clock.clone();
         if handle == LEGACY {
             self.streams.values().filter(|other| other.is_blocking).for_each(|other| before.join(&other.clock));
-        } else if is_blocking {
+        } else if stream.is_blocking {
             before.join(&self.stream(LEGACY)?.clock);
         }
+        Ok(before)
+    }
+
+    /// Counts work of a stream.
+    pub(super) fn advance(&mut self, handle: u64) -> Result<(), Code> {
+        let mut before = self.before(handle)?;
+        before.join(&self.host);
         let stream = self.stream_mut(handle)?;
         stream.clock.join(&before);
         *stream.clock.0.entry(handle).or_default() += 1;
@@ -169,8 +175,8 @@ impl Streams {
     /// The host waits for a stream. To wait while it is captured ends the capture.
     pub(super) fn synchronize(&mut self, handle: u64) -> Result<(), Code> {
         self.refuse_capture(handle)?;
-        let clock = self.stream(handle)?.clock.clone();
-        self.host.join(&clock);
+        let before = self.before(handle)?;
+        self.host.join(&before);
         Ok(())
     }
 

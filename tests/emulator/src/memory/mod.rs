@@ -108,13 +108,7 @@ impl Heap {
     pub fn find(&self, address: u64, bytes: u64) -> Result<usize, Outside> {
         let after = self.allocations.partition_point(|allocation| allocation.base <= address);
         let index = after.wrapping_sub(1);
-        match self.allocations.get(index) {
-            Some(allocation) if self.holds(index, address, bytes) => {
-                debug_assert!(allocation.base <= address);
-                Ok(index)
-            }
-            _ => Err(self.outside(after, address)),
-        }
+        if self.holds(index, address, bytes) { Ok(index) } else { Err(self.outside(after, address)) }
     }
 
     /// Whether an allocation holds all of these bytes.
@@ -151,12 +145,6 @@ impl Heap {
     /// An allocation, to be changed.
     pub fn allocation_mut(&mut self, index: usize) -> &mut Allocation {
         &mut self.allocations[index]
-    }
-
-    /// The allocation that begins at an address.
-    pub fn size_of(&self, base: u64) -> Option<u64> {
-        let index = self.allocations.binary_search_by_key(&base, |allocation| allocation.base).ok()?;
-        Some(self.allocations[index].region.len() as u64)
     }
 
     /// Forgets who touched what, as a launch has ended; gives the allocations that it touched, and whether it wrote

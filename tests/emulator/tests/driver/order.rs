@@ -88,3 +88,30 @@ fn streams_that_join_are_captured_together() {
     graph.launch().unwrap();
     assert_eq!(first.clone_dtoh(&y).unwrap(), [6.; 4]);
 }
+
+/// Whatever writes on one stream must be waited for by what reads on another.
+#[test]
+fn copies_are_ordered_as_kernels_are() {
+    type Write = fn(&std::sync::Arc<cudarc::driver::CudaStream>, &mut [cudarc::driver::CudaSlice<f32>; 2]);
+    let writes: [Write; 3] = [
+        |stream, [_, y]| stream.memcpy_htod(&[1f32; 4], y).unwrap(),
+        |stream, [_, y]| stream.memset_zeros(y).unwrap(),
+        |stream, [x, y]| stream.memcpy_dtod(&*x, y).unwrap(),
+    ];
+    for (index, write) in writes.into_iter().enumerate() {
+        for waits in [false, true] {
+            let program = Program::new("");
+            // SAFETY: that nothing is ordered by itself is what is tested.
+            unsafe { program.context.disable_event_tracking() };
+            let (first, second) = (program.context.new_stream().unwrap(), program.context.new_stream().unwrap());
+            let mut arrays = [first.clone_htod(&[1f32; 4]).unwrap(), first.clone_htod(&[1f32; 4]).unwrap()];
+            first.synchronize().unwrap();
+            write(&second, &mut arrays);
+            if waits {
+                second.synchronize().unwrap();
+            }
+            let _ = first.clone_dtoh(&arrays[1]);
+            assert_eq!(first.synchronize().is_ok(), waits, "write {index}");
+        }
+    }
+}

@@ -70,8 +70,8 @@ fn comparisons_are_joined() {
 #[test]
 fn a_guard_is_read_once() {
     let body = "setp.eq.s32 %p1, 0, 0;
-        setp.eq.s32 %p2, 0, 0;
-        @%p1 setp.ne.and.s32 %p1|%p2, 1, 1, %p2;
+        setp.eq.s32 %p2, 0, 1;
+        @%p1 setp.ne.or.s32 %p1|%p2, 1, 1, %p2;
         selp.b32 %r1, 1, 0, %p1;
         selp.b32 %r2, 1, 0, %p2;
         mov.b64 %rd2, {%r1, %r2};";
@@ -151,8 +151,8 @@ fn variables_have_their_contents() {
     let ptx = kernel(
         ".param .u64 p0",
         "ld.param.u64 %rd0, [p0];
-            mov.u64 %rd3, table;
-            ld.const.f32 %f1, [%rd3+4];
+            mov.u64 %rd3, table+8;
+            ld.const.f32 %f1, [%rd3+-4];
             ld.global.u64 %rd4, [pointer];
             ld.f32 %f2, [%rd4+8];
             mov.u64 %rd5, count;
