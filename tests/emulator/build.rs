@@ -1,0 +1,7 @@
+//! Gives the library the name that programs ask the loader for.
+
+fn main() {
+    // Opened by its path, it then answers to `libcuda.so.1` in the whole process.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcuda.so.1");
+    println!("cargo::rerun-if-changed=build.rs");
+}

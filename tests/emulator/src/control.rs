@@ -1,0 +1,247 @@
+//! What a test sets and reads: the device, what fails, what is looked for, and what was done.
+
+use crate::exec::Checks;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A call that shall fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The driver's function, by the name it is called by.
+    pub function: String,
+    /// Which call of it, counted from 1; 0 means every one.
+    pub call: u64,
+    /// The code it returns.
+    pub code: i32,
+}
+
+/// The device, and what it shall do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many devices there are. They share one memory.
+    pub devices: u32,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// The compute capability.
+    pub compute: (u32, u32),
+    /// What `cuDriverGetVersion` says, such as 13000.
+    pub driver: u32,
+    /// The newest PTX that is taken.
+    pub ptx: (u32, u32),
+    /// Multiprocessors.
+    pub multiprocessors: u32,
+    /// Calls that fail.
+    pub failures: Vec<Failure>,
+    /// What is looked for in kernels.
+    pub checks: Checks,
+    /// A file that gets a line at the end of the process.
+    pub report: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            devices: 1,
+            memory: 1 << 30,
+            compute: (8, 0),
+            driver: 13000,
+            ptx: (99, 9),
+            multiprocessors: 8,
+            failures: vec![],
+            checks: Checks::default(),
+            report: None,
+        }
+    }
+}
+
+/// What can be set.
+const KEYS: [&str; 12] = [
+    "devices",
+    "memory",
+    "compute",
+    "driver",
+    "ptx",
+    "multiprocessors",
+    "fail",
+    "seed",
+    "steps",
+    "races",
+    "unwritten",
+    "report",
+];
+
+impl Settings {
+    /// Sets what a text such as `devices=1,memory=1G,fail=cuMemAlloc_v2:3:2` says. Nothing is set if it is wrong.
+    pub fn apply(&mut self, text: &str) -> Result<(), String> {
+        let mut settings = self.clone();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}`: write key=value"))?;
+            settings.set(key.trim(), value.trim()).map_err(|error| format!("`{part}`: {error}"))?;
+        }
+        *self = settings;
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        match key {
+            "devices" => self.devices = number(value)?,
+            "memory" => self.memory = bytes(value)?,
+            "compute" => self.compute = version(value)?,
+            "driver" => self.driver = number(value)?,
+            "ptx" => self.ptx = version(value)?,
+            "multiprocessors" => self.multiprocessors = number(value)?,
+            "fail" => self.failures.push(failure(value)?),
+            "seed" => self.checks.seed = number(value)?,
+            "steps" => self.checks.steps = number(value)?,
+            "races" => self.checks.finds_races = choice(value, ["ignore", "refuse"])?,
+            "unwritten" => self.checks.refuses_unwritten = choice(value, ["count", "refuse"])?,
+            "report" => self.report = Some(PathBuf::from(value)),
+            _ => {
+                return Err(format!("unknown key; there are {}", KEYS.join(", ")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "a whole number expected".into())
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let units = [("K", 10), ("M", 20), ("G", 30)];
+    let unit = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+    let (digits, shift) = unit.unwrap_or((text, &0));
+    let bytes: u64 = number(digits)?;
+    bytes.checked_mul(1 << shift).ok_or_else(|| "too large".into())
+}
+
+fn version(text: &str) -> Result<(u32, u32), String> {
+    let (major, minor) = text.split_once('.').ok_or("two numbers with a dot expected")?;
+    Ok((number(major)?, number(minor)?))
+}
+
+fn failure(text: &str) -> Result<Failure, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [function, call, code] = parts[..] else { return Err("function:call:code expected".into()) };
+    let failure = Failure { function: function.into(), call: number(call)?, code: number(code)? };
+    if failure.code == 0 { Err("0 is no error".into()) } else { Ok(failure) }
+}
+
+/// Whether a text is the second of two.
+fn choice(text: &str, choices: [&str; 2]) -> Result<bool, String> {
+    let at = choices.iter().position(|choice| *choice == text);
+    at.map(|at| at == 1).ok_or_else(|| format!("`{}` or `{}` expected", choices[0], choices[1]))
+}
+
+macro_rules! counts {
+    ($($(#[doc = $doc:literal])* $name:ident),* $(,)?) => {
+        /// What was done since the last reset.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counts {
+            $($(#[doc = $doc])* pub $name: u64,)*
+        }
+
+        impl Counts {
+            /// The counts by name.
+            pub fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+        }
+    };
+}
+
+counts! {
+    /// Allocations that live.
+    live_allocations,
+    /// Allocations that were made.
+    allocations,
+    /// Allocations that lived when the last user of the context released it.
+    leaked_allocations,
+    /// Bytes that are taken, in steps of 512.
+    live_bytes,
+    /// The most bytes that were taken at once.
+    peak_bytes,
+    /// Copies to the device.
+    copies_to_device,
+    /// Bytes copied to the device.
+    bytes_to_device,
+    /// Copies to the host.
+    copies_to_host,
+    /// Bytes copied to the host.
+    bytes_to_host,
+    /// Copies within the device.
+    copies_within,
+    /// Bytes copied within the device.
+    bytes_within,
+    /// Settings of memory.
+    memsets,
+    /// Kernels launched, those of graphs with them.
+    launches,
+    /// Graphs launched.
+    graph_launches,
+    /// Modules loaded.
+    modules,
+    /// Waits for a stream, an event or all.
+    synchronizations,
+    /// Instructions, by thread.
+    instructions,
+    /// Elements that kernels read, and bytes that were copied to the host, which were never written.
+    unwritten_reads,
+}
+
+/// The line that the end of a process leaves: counts, and launches by kernel.
+pub fn summary(counts: &Counts, kernels: &BTreeMap<String, u64>) -> String {
+    let pairs = |pairs: Vec<(&str, u64)>| {
+        pairs.iter().map(|(name, count)| format!("\"{name}\":{count}")).collect::<Vec<_>>().join(",")
+    };
+    let kernels = pairs(kernels.iter().map(|(name, &count)| (name.as_str(), count)).collect());
+    format!("{{{},\"kernels\":{{{kernels}}}}}\n", pairs(counts.named()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_set_what_they_say() {
+        let mut settings = Settings::default();
+        settings
+            .apply("devices=2, memory=3M,compute=9.0,fail=cuInit:1:100,fail=cuMemAlloc_v2:0:2,races=ignore")
+            .unwrap();
+        assert_eq!((settings.devices, settings.memory, settings.compute), (2, 3 << 20, (9, 0)));
+        assert_eq!(settings.failures[1], Failure { function: "cuMemAlloc_v2".into(), call: 0, code: 2 });
+        assert!(!settings.checks.finds_races);
+        settings.apply("").unwrap();
+    }
+
+    #[test]
+    fn wrong_texts_are_explained_and_set_nothing() {
+        for (text, error) in [
+            ("memory", "`memory`: write key=value"),
+            ("memory=1T", "`memory=1T`: a whole number expected"),
+            ("memory=99999999999G", "`memory=99999999999G`: too large"),
+            ("compute=9", "`compute=9`: two numbers with a dot expected"),
+            ("fail=cuInit:1", "`fail=cuInit:1`: function:call:code expected"),
+            ("fail=cuInit:1:0", "`fail=cuInit:1:0`: 0 is no error"),
+            ("races=no", "`races=no`: `ignore` or `refuse` expected"),
+        ] {
+            let mut settings = Settings::default();
+            assert_eq!(settings.apply(&format!("devices=7,{text}")).unwrap_err(), error);
+            assert_eq!(settings, Settings::default());
+        }
+        for key in KEYS {
+            let error = Settings::default().set(key, "?").err().unwrap_or_default();
+            assert!(!error.contains("unknown key"), "{key}");
+        }
+        assert!(Settings::default().apply("speed=1").unwrap_err().contains("unknown key; there are devices,"));
+    }
+
+    #[test]
+    fn a_summary_is_one_line() {
+        let kernels = BTreeMap::from([("k".to_string(), 2)]);
+        let line = summary(&Counts { launches: 2, ..Counts::default() }, &kernels);
+        assert!(line.contains("\"launches\":2,") && line.ends_with(",\"kernels\":{\"k\":2}}\n"), "{line}");
+    }
+}

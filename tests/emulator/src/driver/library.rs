@@ -1,0 +1,161 @@
+//! The library in the hands of a test.
+
+use crate::control::Counts;
+use libloading::Library;
+use std::collections::BTreeMap;
+use std::ffi::{CString, c_char};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+type Text = unsafe extern "C" fn(*mut c_char, usize) -> usize;
+
+/// The functions that set and read the emulator, in the library that stands for the driver.
+struct Functions {
+    reset: unsafe extern "C" fn(),
+    configure: unsafe extern "C" fn(*const c_char) -> i32,
+    counts: unsafe extern "C" fn(*mut Counts),
+    report: Text,
+    kernels: Text,
+}
+
+/// The library, loaded as this process's `libcuda.so.1`.
+pub struct Emulator {
+    functions: Functions,
+    path: PathBuf,
+    folder: OnceLock<PathBuf>,
+    /// Its state is the process's: one session at a time.
+    turn: Mutex<()>,
+    _library: Library,
+}
+
+impl Emulator {
+    /// Loads the library that Cargo has built beside this program. Whoever asks for `libcuda.so.1` afterwards gets it.
+    ///
+    /// # Panics
+    ///
+    /// If it is not there: only a package that depends on this one has it built.
+    pub fn get() -> &'static Emulator {
+        static EMULATOR: OnceLock<Emulator> = OnceLock::new();
+        EMULATOR.get_or_init(|| {
+            let path = find();
+            // SAFETY: it is this crate, whose initialisation does nothing.
+            let library = unsafe { Library::new(&path) }.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            Emulator {
+                functions: functions(&library),
+                path,
+                folder: OnceLock::new(),
+                turn: Mutex::new(()),
+                _library: library,
+            }
+        })
+    }
+
+    /// Begins a session on a fresh device, with settings such as `memory=1M,compute=9.0`; other sessions wait for its
+    /// end.
+    ///
+    /// # Panics
+    ///
+    /// If the settings are wrong.
+    pub fn session(&self, settings: &str) -> Session<'_> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the function has this signature, and takes nothing.
+        unsafe { (self.functions.reset)() };
+        let session = Session { emulator: self, _turn: turn };
+        session.configure(settings);
+        session
+    }
+
+    /// A folder with the library as `libcuda.so.1`, for the `LD_LIBRARY_PATH` of another process.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be written beside this program.
+    pub fn folder(&self) -> &Path {
+        self.folder.get_or_init(|| {
+            let folder = self.path.with_file_name("emulator");
+            // Written beside and moved into place: another process may be using it.
+            let own = folder.join(format!("libcuda.{}", std::process::id()));
+            let copied = std::fs::create_dir_all(&folder)
+                .and_then(|()| std::fs::copy(&self.path, &own))
+                .and_then(|_| std::fs::rename(&own, folder.join("libcuda.so.1")));
+            copied.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+            folder
+        })
+    }
+}
+
+/// A time in which the emulator is one test's own.
+pub struct Session<'a> {
+    emulator: &'a Emulator,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Session<'_> {
+    /// Changes settings.
+    ///
+    /// # Panics
+    ///
+    /// If they are wrong.
+    pub fn configure(&self, settings: &str) {
+        let text = CString::new(settings).expect("settings have no zero");
+        // SAFETY: the function has this signature, and the text ends with a zero.
+        let code = unsafe { (self.emulator.functions.configure)(text.as_ptr()) };
+        assert_eq!(code, 0, "{}", self.report());
+    }
+
+    /// What was done.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        // SAFETY: the function has this signature, and there is room for the counts.
+        unsafe { (self.emulator.functions.counts)(&mut counts) };
+        counts
+    }
+
+    /// What was reported last.
+    pub fn report(&self) -> String {
+        read(self.emulator.functions.report)
+    }
+
+    /// Launches by kernel.
+    pub fn kernels(&self) -> BTreeMap<String, u64> {
+        let lines = read(self.emulator.functions.kernels);
+        let pair =
+            |line: &str| line.rsplit_once(' ').and_then(|(name, count)| Some((name.into(), count.parse().ok()?)));
+        lines.lines().filter_map(pair).collect()
+    }
+}
+
+fn read(function: Text) -> String {
+    // SAFETY: the function has this signature, and writes nothing where there is no room.
+    let length = unsafe { function(std::ptr::null_mut(), 0) };
+    let mut bytes = vec![0u8; length + 1];
+    // SAFETY: the function has this signature, and there is so much room.
+    unsafe { function(bytes.as_mut_ptr().cast(), bytes.len()) };
+    bytes.truncate(length);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Where the library is: beside the tests, or one folder above.
+fn find() -> PathBuf {
+    let program = std::env::current_exe().expect("a program has a path");
+    let folders: Vec<&Path> = program.ancestors().skip(1).take(2).collect();
+    let mut paths = folders
+        .iter()
+        .flat_map(|folder| [folder.join("libgavotte_emulator.so"), folder.join("deps/libgavotte_emulator.so")]);
+    paths.find(|path| path.exists()).unwrap_or_else(|| panic!("libgavotte_emulator.so is in none of {folders:?}"))
+}
+
+fn functions(library: &Library) -> Functions {
+    fn function<T: Copy>(library: &Library, name: &str) -> T {
+        // SAFETY: `Functions` gives each name the signature that `exports` gives it.
+        let symbol = unsafe { library.get::<T>(name) };
+        *symbol.unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+    Functions {
+        reset: function(library, "gavotte_emulator_reset"),
+        configure: function(library, "gavotte_emulator_configure"),
+        counts: function(library, "gavotte_emulator_counts"),
+        report: function(library, "gavotte_emulator_report"),
+        kernels: function(library, "gavotte_emulator_kernels"),
+    }
+}
