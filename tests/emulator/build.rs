@@ -2,6 +2,8 @@
 
 fn main() {
     // Opened by its path, it then answers to `libcuda.so.1` in the whole process.
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcuda.so.1");
+    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcuda.so.1");
+    }
     println!("cargo::rerun-if-changed=build.rs");
 }

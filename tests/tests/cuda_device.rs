@@ -1,0 +1,142 @@
+//! GPUs as devices, on the emulator: arrays go there and come back, and what fails says why.
+#![cfg(target_os = "linux")]
+
+use gavotte::device::{DeviceRef, cpu, cuda, devices};
+use gavotte::{Array, DType, Error, device_put};
+use gavotte_core::device::{Data, HostArray};
+use gavotte_emulator::driver::{Emulator, Session};
+use gavotte_tests::arrays::Random;
+use std::sync::Arc;
+
+/// A fresh machine, with what these settings say.
+fn machine(settings: &str) -> Session<'static> {
+    Emulator::get().session(settings)
+}
+
+fn array(dtype: DType, n: usize, random: &mut Random) -> Arc<HostArray> {
+    let mut bits = || random.below(1 << 30) as u32;
+    let data = match dtype {
+        DType::F32 => Data::F32((0..n).map(|_| f32::from_bits(bits())).collect()),
+        DType::F64 => Data::F64((0..n).map(|_| f64::from(bits()) - 1e8).collect()),
+        DType::I32 => Data::I32((0..n).map(|_| bits() as i32 - (1 << 29)).collect()),
+        DType::U32 => Data::U32((0..n).map(|_| bits() << 2).collect()),
+        DType::Bool => Data::Bool((0..n).map(|_| bits() % 2 == 0).collect()),
+    };
+    Arc::new(HostArray::from_data(&[n], data))
+}
+
+/// There and back.
+fn round_trip(device: &DeviceRef, array: &Arc<HostArray>) -> Result<Arc<HostArray>, Error> {
+    device.put(array.clone())?.to_host()
+}
+
+#[test]
+fn arrays_come_back_as_they_went() {
+    let machine = machine("unwritten=refuse");
+    {
+        let device = cuda(0).expect("the emulator is a GPU");
+        let mut random = Random::new(1);
+        // Nothing, one element, one piece of pinned memory and its neighbours, several pieces.
+        for n in [0, 1, 7, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (5 << 20) + 3] {
+            let array = array(DType::F32, n, &mut random);
+            assert_eq!(round_trip(&device, &array).unwrap().data(), array.data(), "{n} elements");
+        }
+        for dtype in DType::ALL {
+            let array = array(dtype, 1000, &mut random);
+            assert_eq!(round_trip(&device, &array).unwrap().data(), array.data(), "{dtype}");
+        }
+    }
+    assert_eq!(machine.report(), "");
+    let counts = machine.counts();
+    assert_eq!(counts.live_allocations, 0, "memory goes back with the device");
+    assert_eq!(counts.unwritten_reads, 0);
+}
+
+#[test]
+fn trees_are_moved_and_know_where_they_are() {
+    let _machine = machine("");
+    let device = cuda(0).expect("the emulator is a GPU");
+    let pair = (Array::new(&[2, 2], vec![1f32, 2.0, 3.0, 4.0]), Array::new(&[1], vec![7i32]));
+    let there = device_put(pair.clone(), &device).unwrap();
+    assert_eq!(there.0.device().expect("it is computed").name(), "cuda:0");
+    // What is there already stays.
+    let again = device_put(there, &device).unwrap();
+    let back = device_put(again, &cpu()).unwrap();
+    assert_eq!(back.0.device().expect("it is computed").name(), "cpu");
+    assert_eq!((back.0.to_vec::<f32>(), back.1.to_vec::<i32>()), (pair.0.to_vec::<f32>(), pair.1.to_vec::<i32>()));
+}
+
+#[test]
+fn memory_that_is_given_back_is_given_out_again() {
+    let machine = machine("");
+    let device = cuda(0).expect("the emulator is a GPU");
+    let array = array(DType::F32, 5000, &mut Random::new(2));
+    for _ in 0..20 {
+        round_trip(&device, &array).unwrap();
+    }
+    assert_eq!(machine.counts().allocations, 1, "one block serves twenty arrays");
+    let both = [device.put(array.clone()).unwrap(), device.put(array.clone()).unwrap()];
+    assert_eq!(machine.counts().allocations, 2, "two that live have a block each");
+    let last = both.map(|buffer| buffer.to_host().unwrap());
+    assert!(last.iter().all(|back| back.data() == array.data()));
+}
+
+#[test]
+fn what_does_not_fit_says_what_was_asked_for_and_leaves_the_device_usable() {
+    let machine = machine("memory=8M");
+    let device = cuda(0).expect("the emulator is a GPU");
+    let mut random = Random::new(3);
+    let (large, small) = (array(DType::F32, 1 << 20, &mut random), array(DType::F32, 1000, &mut random));
+    let kept = device.put(large.clone()).unwrap();
+    let error = device.put(array(DType::F64, 1 << 20, &mut random)).unwrap_err().to_string();
+    for part in ["cuda:0", "out of memory", "8.4 MB", "4.2 MB in use", "4.2 MB of 8.4 MB are free"] {
+        assert!(error.contains(part), "`{part}` is not in: {error}");
+    }
+    assert_eq!(round_trip(&device, &small).unwrap().data(), small.data());
+    // What nobody uses makes room.
+    drop(kept);
+    let wide = array(DType::F64, 900_000, &mut random);
+    assert_eq!(round_trip(&device, &wide).unwrap().data(), wide.data());
+    assert_eq!(machine.report(), "");
+}
+
+#[test]
+fn every_call_that_fails_is_an_error() {
+    let calls = ["cuInit", "cuDeviceGetCount", "cuDevicePrimaryCtxRetain", "cuStreamCreate", "cuMemAlloc_v2"];
+    let more =
+        ["cuMemHostAlloc", "cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2", "cuEventRecord", "cuEventSynchronize"];
+    for call in calls.into_iter().chain(more) {
+        for nth in 1..=3 {
+            let machine = machine(&format!("fail={call}:{nth}:999"));
+            let array = array(DType::F32, 3 << 20, &mut Random::new(4));
+            let result = cuda(0).and_then(|device| round_trip(&device, &array));
+            match result {
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(text.contains("CUDA_ERROR_UNKNOWN") && text.contains("unknown error"), "{call}: {text}");
+                }
+                Ok(back) => assert!(nth > 1 && back.data() == array.data(), "{call} is not asked for so often"),
+            }
+            assert_eq!(machine.counts().live_allocations, 0, "{call}, {nth}");
+        }
+    }
+}
+
+#[test]
+fn a_driver_without_a_gpu_is_no_device() {
+    let _machine = machine("devices=0");
+    assert_eq!(devices().unwrap(), vec![]);
+    let error = cuda(0).unwrap_err().to_string();
+    assert!(error.contains("no cuda:0") && error.contains("no GPU") && error.contains("gavotte devices"), "{error}");
+}
+
+#[test]
+fn devices_are_described_and_numbers_beyond_them_refused() {
+    let _machine = machine("devices=2,compute=9.0,memory=64M,multiprocessors=4");
+    let found = devices().unwrap();
+    assert_eq!(found.iter().map(|gpu| gpu.name.as_str()).collect::<Vec<_>>(), ["cuda:0", "cuda:1"]);
+    assert_eq!((found[0].compute_capability, found[0].memory, found[0].multiprocessors), ((9, 0), 64 << 20, 4));
+    let error = cuda(2).unwrap_err().to_string();
+    assert!(error.contains("no cuda:2") && error.contains("cuda:0, cuda:1"), "{error}");
+    assert_eq!(cuda(1).unwrap().name(), "cuda:1");
+}
