@@ -25,6 +25,8 @@ pub trait Device: fmt::Debug + Send + Sync {
     fn name(&self) -> &str;
     /// Copies an array to the device; free where it is there already.
     fn put(&self, array: Arc<HostArray>) -> Result<Arc<dyn Buffer>, Error>;
+    /// This device as its own type.
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// A shared device.
@@ -40,6 +42,9 @@ impl Device for Cpu {
     }
     fn put(&self, array: Arc<HostArray>) -> Result<Arc<dyn Buffer>, Error> {
         Ok(array)
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
 

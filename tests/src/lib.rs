@@ -5,6 +5,7 @@ pub mod cases;
 pub mod compare;
 pub mod file_test;
 pub mod generate;
+pub mod gpu;
 pub mod kernels;
 pub mod launch;
 pub mod laws;

@@ -136,7 +136,9 @@ fn find_or_trace<A: Args, F: Function<A>>(
     leaves: &[Value],
     options: &Options,
 ) -> Rc<Staged> {
-    let device = leaves.iter().find_map(Value::device).unwrap_or_else(cpu);
+    // An array in host memory goes where the others are.
+    let devices = || leaves.iter().filter_map(Value::device);
+    let device = devices().find(|device| device.name() != "cpu").unwrap_or_else(cpu);
     let avals = leaves.iter().map(Value::declared_aval).collect();
     // A program that was traced under no facts serves under any.
     let mut key = CacheKey { def: def.clone(), avals, device: device.name().to_string(), facts: Facts::new() };
@@ -157,6 +159,7 @@ fn find_or_trace<A: Args, F: Function<A>>(
         consts: traced.consts,
         in_def: def.clone(),
         out_def,
+        device,
         options: options.clone(),
         trace_time: start.elapsed(),
         executable: OnceCell::new(),

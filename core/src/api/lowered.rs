@@ -4,6 +4,7 @@ use crate::api::function::{Args, Fun, Function};
 use crate::api::jit::match_sizes;
 use crate::api::miss::place;
 use crate::aval::{Aval, Sizes};
+use crate::device::DeviceRef;
 use crate::error::Error;
 use crate::ir::structural::call;
 use crate::ir::{PrintOptions, Program, Value, is_tracing, refuse};
@@ -24,6 +25,7 @@ pub(super) struct Staged {
     /// The structures of arguments and results.
     pub(super) in_def: TreeDef,
     pub(super) out_def: TreeDef,
+    pub(super) device: DeviceRef,
     pub(super) options: Options,
     pub(super) trace_time: Duration,
     pub(super) executable: OnceCell<Rc<Executable>>,
@@ -35,7 +37,7 @@ impl Staged {
         if let Some(executable) = self.executable.get() {
             return Ok(executable.clone());
         }
-        let executable = Rc::new(Executable::compile(&self.program, &self.consts, &self.options)?);
+        let executable = Rc::new(Executable::compile_for(&self.device, &self.program, &self.consts, &self.options)?);
         Ok(self.executable.get_or_init(|| executable).clone())
     }
 

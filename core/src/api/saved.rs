@@ -16,7 +16,7 @@
 use crate::api::function::Args;
 use crate::api::lowered::{Compiled, Lowered, Staged};
 use crate::aval::{Sizes, Symbol};
-use crate::device::{Data, HostArray};
+use crate::device::{Data, HostArray, cpu};
 use crate::error::Error;
 use crate::ir::{Registry, Value, parse};
 use crate::runtime::Options;
@@ -146,6 +146,7 @@ impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
             in_def,
             out_def,
             // Code is made for the machine that loads the file.
+            device: cpu(),
             options: Options { threads, check_nans, explain_misses, ..Options::default() },
             trace_time: Duration::ZERO,
             executable: OnceCell::new(),

@@ -11,7 +11,7 @@ use crate::ir::{Atom, Control, Var};
 use crate::kernel::{ControlStep, Lowered};
 use crate::runtime::cpu::{Frame, Team, run_steps};
 use crate::runtime::machine::StepCode;
-use crate::runtime::plan::{Buffers, Plan, bytes_of};
+use crate::runtime::plan::{Buffers, Codes, Plan, bytes_of};
 use crate::with_data;
 
 /// The operand with which the carry `out` begins, for a result that is the carry of a loop.
@@ -67,7 +67,8 @@ pub(super) struct ControlPlan {
 impl ControlPlan {
     pub(super) fn new(
         step: &ControlStep,
-        (codes, nested_codes): (&[Code], &[Vec<StepCode>]),
+        codes: &[Code],
+        nested_codes: &[Vec<StepCode>],
         sizes: &Sizes,
     ) -> Result<ControlPlan, Error> {
         let mut plan = ControlPlan {
@@ -94,7 +95,7 @@ impl ControlPlan {
             let is_body = i + 1 == step.nested.len();
             let is_carry = |out: usize, arg: usize| is_body && out < n_carry && arg == first + out;
             let step_codes = nested_codes.get(i).map_or(&[][..], Vec::as_slice);
-            let nested = Plan::new(lowered, (codes, step_codes), sizes, &is_carry)?;
+            let nested = Plan::new(lowered, Codes::Here(codes, step_codes), sizes, &is_carry)?;
             plan.arenas.push(plan.bytes);
             plan.bytes += (nested.arena_bytes + nested.partial_bytes).next_multiple_of(64);
             let given: Vec<Given> =

@@ -5,7 +5,7 @@
 //! kernels do not mention what is empty.
 
 use crate::aval::{Dim, Sizes};
-use crate::device::HostArray;
+use crate::device::{DeviceRef, HostArray};
 use crate::error::Error;
 use crate::ir::{Program, Value, check_facts};
 use crate::runtime::{Executable, Options};
@@ -20,15 +20,16 @@ const MAX_PROGRAMS: usize = 16;
 pub(super) struct EmptySizes {
     /// Every extent with symbols, once.
     extents: Vec<Dim>,
+    device: DeviceRef,
     options: Options,
     programs: RefCell<Vec<(Sizes, Rc<Executable>)>>,
 }
 
 impl EmptySizes {
-    pub(super) fn new(program: &Program, options: &Options) -> Self {
+    pub(super) fn new(program: &Program, device: &DeviceRef, options: &Options) -> Self {
         let mut extents = vec![];
         collect(program, &mut extents);
-        EmptySizes { extents, options: options.clone(), programs: RefCell::default() }
+        EmptySizes { extents, device: device.clone(), options: options.clone(), programs: RefCell::default() }
     }
 
     /// The program for these sizes, where they leave an axis empty.
@@ -46,7 +47,7 @@ impl EmptySizes {
         }
         check_facts(program, sizes)?;
         let consts: Vec<Value> = consts.iter().cloned().map(Value::from).collect();
-        let executable = Rc::new(Executable::compile(&program.at(sizes), &consts, &self.options)?);
+        let executable = Rc::new(Executable::compile_for(&self.device, &program.at(sizes), &consts, &self.options)?);
         let mut programs = self.programs.borrow_mut();
         if programs.len() == MAX_PROGRAMS {
             programs.remove(0);

@@ -2,18 +2,19 @@
 
 use crate::aval::{Aval, Literal, Sizes};
 use crate::codegen::x86::Isa;
-use crate::device::{Buffer, HostArray};
+use crate::device::{Buffer, DeviceRef, HostArray, cpu};
 use crate::error::Error;
 use crate::ir::{Atom, Binder, Program, Value, check_facts};
 use crate::kernel::{Lowered, Step, Why};
 use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
-use crate::runtime::cpu::{self, Frame, Lane};
+use crate::runtime::cpu::{Frame, Lane, run};
+use crate::runtime::cuda::GpuProgram;
 use crate::runtime::empty::EmptySizes;
 use crate::runtime::large_pages;
 use crate::runtime::machine::Machine;
 use crate::runtime::nans;
-use crate::runtime::plan::{ALIGN, Buffers, Plan};
+use crate::runtime::plan::{ALIGN, Buffers, Codes, Plan};
 use crate::runtime::profile::{Profile, Recorder};
 use crate::runtime::roofline;
 use crate::runtime::shown::Shown;
@@ -97,6 +98,8 @@ const MAX_PLANS: usize = 16;
 pub struct Executable {
     lowered: Lowered,
     machine: Machine,
+    /// Where it runs, if that is not the processor.
+    gpu: Option<GpuProgram>,
     out_avals: Vec<Aval>,
     consts: Vec<Arc<HostArray>>,
     threads: NonZeroUsize,
@@ -130,22 +133,35 @@ impl Line {
 }
 
 impl Executable {
-    /// Optimises, fuses and lowers a program. `consts` are the values of its captured constants.
+    /// Optimises, fuses and lowers a program for the processor. `consts` are the values of its captured constants.
     pub fn compile(program: &Program, consts: &[Value], options: &Options) -> Result<Executable, Error> {
+        Executable::compile_for(&cpu(), program, consts, options)
+    }
+
+    /// Optimises, fuses and lowers a program for a device.
+    pub fn compile_for(
+        device: &DeviceRef,
+        program: &Program,
+        consts: &[Value],
+        options: &Options,
+    ) -> Result<Executable, Error> {
         let start = Instant::now();
         options.target.check()?;
         let program = pass::optimize(program);
         let consts = consts.iter().map(Value::to_host).collect::<Result<Vec<_>, _>>()?;
-        let empty = EmptySizes::new(&program, options);
+        let empty = EmptySizes::new(&program, device, options);
         let fits = |(binder, array): (&Binder, &Arc<HostArray>)| binder.aval == *array.aval();
         if program.consts.len() != consts.len() || !program.consts.iter().zip(&consts).all(fits) {
             return Err(Error::Call(format!("@{}: the constants are not those that its text names", program.name)));
         }
         let out_avals = program.out_avals();
         let lowered = Lowered::new(program)?;
+        let gpu = GpuProgram::of(device, &lowered, &consts)?;
+        let target = if gpu.is_some() { Target::Portable } else { options.target };
         Ok(Executable {
             out_avals,
-            machine: Machine::new(&lowered, options.target)?,
+            machine: Machine::new(&lowered, target)?,
+            gpu,
             lowered,
             consts,
             threads: options.threads,
@@ -235,7 +251,7 @@ impl Executable {
     /// Where a fact that the program assumes does not hold, or a size is too large.
     pub fn new_plan(&self, sizes: &Sizes) -> Result<Plan, Error> {
         check_facts(self.program(), sizes)?;
-        Plan::new(&self.lowered, (&self.machine.codes, &self.machine.steps), sizes, &|_, _| true)
+        Plan::new(&self.lowered, Codes::Here(&self.machine.codes, &self.machine.steps), sizes, &|_, _| true)
     }
 
     /// The text of the plan for these sizes: peak, steps with what they cost, buffers with their lives. Where a machine
@@ -293,6 +309,9 @@ impl Executable {
             let outs = other.run(args, &Sizes::new())?;
             return Ok(outs.into_iter().zip(&self.out_avals).map(|(x, aval)| x.declare(aval.shape.clone())).collect());
         }
+        if let Some(gpu) = &self.gpu {
+            return gpu.call(args, sizes);
+        }
         let plan = self.plan(sizes)?;
         self.check_args(&plan, &args)?;
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
@@ -337,7 +356,7 @@ impl Executable {
         let start = Instant::now();
         // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
         // was compiled; results and arena were made for this plan just above.
-        unsafe { cpu::run(&plan, &self.lowered.steps, &self.machine.pages, &frame, pool, lanes)? };
+        unsafe { run(&plan, &self.lowered.steps, &self.machine.pages, &frame, pool, lanes)? };
         if self.is_profiled.get() {
             profiled.push((start, Instant::now()));
         }

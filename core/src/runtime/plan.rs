@@ -41,6 +41,15 @@ pub(super) struct Planned {
     pub(super) life: (usize, usize),
 }
 
+/// What a program's steps are compiled to.
+#[derive(Clone, Copy)]
+pub(super) enum Codes<'c> {
+    /// The functions of the processor, and which of them each step is.
+    Here(&'c [Code], &'c [StepCode]),
+    /// Code of another device.
+    Elsewhere,
+}
+
 /// A step made ready for the sizes of a plan.
 #[derive(Debug)]
 pub(super) enum Work {
@@ -50,6 +59,8 @@ pub(super) enum Work {
     Machine(Box<MachineWork>),
     /// A kernel that is a large dense product.
     Product(Box<ProductWork>),
+    /// The step runs on a device that makes it ready itself.
+    Elsewhere,
     /// Nothing is to be made ready for an equation that runs through `eval`.
     Eval,
     /// A loop or a branch; its own memory begins at this byte of the arena.
@@ -57,7 +68,9 @@ pub(super) enum Work {
 }
 
 impl Work {
-    fn new(step: &Step, codes: &[Code], code: Option<&StepCode>, sizes: &Sizes) -> Result<Work, Error> {
+    fn new(step: &Step, codes: Codes<'_>, i: usize, sizes: &Sizes) -> Result<Work, Error> {
+        let Codes::Here(codes, steps) = codes else { return Ok(Work::Elsewhere) };
+        let code = steps.get(i);
         // Without code for any step this is the portable target, which adds every sum in its own order.
         if let (Step::Kernel(kernel, _), Some(_)) = (step, code)
             && let Some(product) = ProductWork::new(kernel, sizes)
@@ -72,7 +85,7 @@ impl Work {
             (Step::Eval(_), _) => Work::Eval,
             (Step::Control(step), code) => {
                 let nested = if let Some(StepCode::Nested(nested)) = code { &nested[..] } else { &[] };
-                Work::Control(ControlPlan::new(step, (codes, nested), sizes)?, 0)
+                Work::Control(ControlPlan::new(step, codes, nested, sizes)?, 0)
             }
         })
     }
@@ -121,7 +134,7 @@ impl Plan {
     /// Plans a run for these sizes. Result `o` may take over the memory of argument `a` where `may_take(o, a)`.
     pub(super) fn new(
         lowered: &Lowered,
-        (codes, step_codes): (&[Code], &[StepCode]),
+        codes: Codes<'_>,
         sizes: &Sizes,
         may_take: &dyn Fn(usize, usize) -> bool,
     ) -> Result<Plan, Error> {
@@ -132,7 +145,7 @@ impl Plan {
             work: steps
                 .iter()
                 .enumerate()
-                .map(|(i, step)| Work::new(step, codes, step_codes.get(i), sizes))
+                .map(|(i, step)| Work::new(step, codes, i, sizes))
                 .collect::<Result<_, _>>()?,
             groups: vec![],
             buffers: vec![None; avals.len()],
@@ -148,7 +161,7 @@ impl Plan {
         let partial = |work: &Work| match work {
             Work::Tiles(tiles) => tiles.partial_bytes(),
             Work::Product(product) => product.partial_bytes(),
-            Work::Machine(_) | Work::Eval | Work::Control(..) => 0,
+            Work::Machine(_) | Work::Elsewhere | Work::Eval | Work::Control(..) => 0,
         };
         plan.partial_bytes = plan.work.iter().map(partial).max().unwrap_or(0);
         let new_group = |group| GroupWork::new(group, steps, &plan.work, &avals, sizes);

@@ -1,17 +1,22 @@
 //! GPUs as devices, and arrays on them.
 
 use crate::aval::{Aval, DType};
+use crate::codegen::cuda::{Launch, RECORD_BYTES};
 use crate::device::{Buffer, Data, Device, DeviceRef, HostArray};
 use crate::error::Error;
+use crate::ir::{Location, Value};
+use crate::runtime::cuda::compiler::Compiler;
 use crate::runtime::cuda::failure;
 use crate::runtime::cuda::library::need_driver;
 use crate::runtime::cuda::memory::{Block, Pool};
 use crate::runtime::cuda::staging::Staging;
 use crate::with_data;
-use cudarc::driver::sys::CUdevice_attribute as Attribute;
-use cudarc::driver::{CudaContext, DriverError, result};
+use cudarc::driver::sys::{CUdevice_attribute as Attribute, CUdeviceptr};
+use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result};
+use cudarc::nvrtc::Ptx;
 use std::any::Any;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::ffi::c_void;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// What the driver says about a GPU.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,20 +35,29 @@ pub struct DeviceInfo {
 
 /// A GPU.
 #[derive(Debug)]
-struct Cuda {
-    name: String,
+pub(super) struct Cuda {
+    pub(super) name: String,
+    capability: (u32, u32),
+    context: Arc<CudaContext>,
+    compute: Arc<CudaStream>,
     pool: Arc<Pool>,
     staging: Mutex<Staging>,
+    /// Made when the first kernel is compiled.
+    compiler: OnceLock<Result<Compiler, Error>>,
+    /// What kernels find wrong: see [`RECORD_BYTES`]. Made with the first kernel.
+    record: OnceLock<Block>,
+    /// The kernels by their numbers in the record, less one.
+    kernels: Mutex<Vec<(String, Location)>>,
     /// The handle that arrays carry.
     this: Weak<Cuda>,
 }
 
-/// An array in a GPU's memory.
+/// An array in a GPU's memory. Arrays of several shapes may share it.
 #[derive(Debug)]
-struct CudaBuffer {
-    device: Arc<Cuda>,
-    aval: Aval,
-    block: Block,
+pub(super) struct CudaBuffer {
+    pub(super) device: Arc<Cuda>,
+    pub(super) aval: Aval,
+    pub(super) block: Arc<Block>,
 }
 
 /// The GPUs that the driver lists.
@@ -110,22 +124,163 @@ pub fn cuda(ordinal: usize) -> Result<DeviceRef, Error> {
         };
         return Err(Error::Device(format!("no {name}: {there}\n  `gavotte devices` lists what is found")));
     }
-    let device = Cuda::new(ordinal).map_err(|error| failure::driver(&format!("opening {name}"), error))?;
+    let device = Cuda::new(ordinal, found[ordinal].compute_capability)
+        .map_err(|error| failure::driver(&format!("opening {name}"), error))?;
     open.push(Arc::downgrade(&device));
     Ok(device)
 }
 
 impl Cuda {
-    fn new(ordinal: usize) -> Result<Arc<Cuda>, DriverError> {
+    fn new(ordinal: usize, capability: (u32, u32)) -> Result<Arc<Cuda>, DriverError> {
         let context = CudaContext::new(ordinal)?;
         let compute = context.new_stream()?;
         let name = name_of(ordinal);
         let pool = Pool::new(context.clone(), &name);
-        let staging = Mutex::new(Staging::new(context, compute)?);
-        Ok(Arc::new_cyclic(|this| Cuda { name, pool, staging, this: this.clone() }))
+        let staging = Mutex::new(Staging::new(context.clone(), compute.clone())?);
+        Ok(Arc::new_cyclic(|this| Cuda {
+            name,
+            capability,
+            context,
+            compute,
+            pool,
+            staging,
+            compiler: OnceLock::new(),
+            record: OnceLock::new(),
+            kernels: Mutex::default(),
+            this: this.clone(),
+        }))
     }
 
-    fn failed(&self, what: &str, error: DriverError) -> Error {
+    pub(super) fn this(&self) -> Arc<Cuda> {
+        self.this.upgrade().expect("who calls has a handle")
+    }
+
+    /// Memory for so many bytes.
+    pub(super) fn take(&self, bytes: usize) -> Result<Block, Error> {
+        self.pool.take(bytes)
+    }
+
+    /// What the driver loads for a text of CUDA C; `name` stands for it in errors.
+    pub(super) fn compile(&self, text: &str, name: &str) -> Result<Vec<u8>, Error> {
+        self.compiler.get_or_init(|| Compiler::new(self.capability)).as_ref().map_err(Error::clone)?.compile(text, name)
+    }
+
+    /// Loads what was compiled.
+    pub(super) fn load(&self, image: Vec<u8>, name: &str) -> Result<Arc<CudaModule>, Error> {
+        let failed = |error| self.failed(&format!("loading the kernels of {name}"), error);
+        if self.record.get().is_none() {
+            let record = self.take(RECORD_BYTES)?;
+            self.context.bind_to_thread().map_err(failed)?;
+            let stream = self.compute.cu_stream();
+            // SAFETY: the block is as large, and nobody else has it.
+            unsafe { result::memset_d8_async(record.address(), 0, RECORD_BYTES, stream) }.map_err(failed)?;
+            // Another thread may have been faster: then this block goes back.
+            let _ = self.record.set(record);
+        }
+        self.context.load_module(Ptx::from_binary(image)).map_err(failed)
+    }
+
+    /// Where kernels record what is wrong.
+    pub(super) fn record(&self) -> CUdeviceptr {
+        self.record.get().map_or(0, Block::address)
+    }
+
+    /// A kernel's number in the record.
+    pub(super) fn number(&self, kernel: &str, location: Location) -> u32 {
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        kernels.push((kernel.into(), location));
+        kernels.len() as u32
+    }
+
+    /// What a kernel has found wrong since it was last asked.
+    fn check_record(&self, staging: &mut Staging) -> Result<(), Error> {
+        let Some(record) = self.record.get() else { return Ok(()) };
+        let mut bytes = [0; RECORD_BYTES];
+        // SAFETY: the record has as many bytes, and was set when it was made.
+        unsafe { staging.download(record.address(), &mut bytes) }.map_err(|error| self.failed("its record", error))?;
+        let (number, rest) = bytes.split_at(4);
+        let number = u32::from_ne_bytes(number.try_into().expect("four bytes"));
+        if number == 0 {
+            return Ok(());
+        }
+        // SAFETY: as above, and kernels that still run come before it.
+        unsafe { staging.upload(&[0; RECORD_BYTES], record.address()) }
+            .map_err(|error| self.failed("its record", error))?;
+        let position = i32::from_ne_bytes(rest[..4].try_into().expect("four bytes"));
+        let extent = i64::from_ne_bytes(rest[4..].try_into().expect("eight bytes"));
+        let kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        let (name, place) = kernels
+            .get(number as usize - 1)
+            .map_or(("?".into(), String::new()), |(name, location)| (name.clone(), format!("\n  at {location}")));
+        Err(Error::Call(format!("@{name}: position {position} is not in 0..{extent}{place}")))
+    }
+
+    /// Starts a function.
+    ///
+    /// # Safety
+    /// `arguments` must point at what the function takes, and what it reads and writes must be valid.
+    pub(super) unsafe fn launch(
+        &self,
+        function: &CudaFunction,
+        launch: &Launch,
+        arguments: &mut [*mut c_void],
+    ) -> Result<(), DriverError> {
+        self.context.bind_to_thread()?;
+        let (grid, block) = ((launch.grid, 1, 1), (launch.block, 1, 1));
+        // SAFETY: by this function's contract.
+        unsafe { result::launch_kernel(function.cu_function(), grid, block, 0, self.compute.cu_stream(), arguments) }
+    }
+
+    /// An array on this device: the value's own, or a copy of one in host memory.
+    pub(super) fn here(&self, value: Value) -> Result<Arc<CudaBuffer>, Error> {
+        let buffer = value.into_buffer()?;
+        let device = buffer.device();
+        if device.name() == "cpu" {
+            return self.upload(&buffer.to_host()?);
+        }
+        let found = buffer.into_any().downcast::<CudaBuffer>().ok();
+        found.filter(|buffer| buffer.device.name == self.name).ok_or_else(|| {
+            Error::Device(format!(
+                "an argument is on {}, and this program runs on {}: move it with device_put",
+                device.name(),
+                self.name
+            ))
+        })
+    }
+
+    /// Copies an array to the device.
+    pub(super) fn upload(&self, array: &Arc<HostArray>) -> Result<Arc<CudaBuffer>, Error> {
+        let block = self.take(bytes_of(array).len())?;
+        // SAFETY: the block is as large, and nobody else has it.
+        unsafe { self.upload_to(array, block.address()) }?;
+        Ok(Arc::new(CudaBuffer { device: self.this(), aval: array.aval().clone(), block: Arc::new(block) }))
+    }
+
+    /// Copies an array to an address.
+    ///
+    /// # Safety
+    /// The memory there must be large enough, and nothing that is not yet started may read what it holds now.
+    pub(super) unsafe fn upload_to(&self, array: &HostArray, to: CUdeviceptr) -> Result<(), Error> {
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: by this function's contract.
+        unsafe { staging.upload(bytes_of(array), to) }.map_err(|error| self.failed("copying to it", error))
+    }
+
+    /// Copies an array of this type from an address.
+    ///
+    /// # Safety
+    /// The memory there must hold the array.
+    pub(super) unsafe fn download(&self, from: CUdeviceptr, aval: &Aval) -> Result<HostArray, Error> {
+        let shape: Vec<usize> = aval.shape.iter().filter_map(|dim| dim.as_usize()).collect();
+        let mut bytes = vec![0u8; shape.iter().product::<usize>() * aval.dtype.size()];
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: by this function's contract.
+        unsafe { staging.download(from, &mut bytes) }.map_err(|error| self.failed("copying from it", error))?;
+        self.check_record(&mut staging)?;
+        Ok(HostArray::from_data(&shape, data(aval.dtype, &bytes)))
+    }
+
+    pub(super) fn failed(&self, what: &str, error: DriverError) -> Error {
         failure::driver(&format!("{}: {what}", self.name), error)
     }
 }
@@ -136,13 +291,11 @@ impl Device for Cuda {
     }
 
     fn put(&self, array: Arc<HostArray>) -> Result<Arc<dyn Buffer>, Error> {
-        let bytes = bytes_of(&array);
-        let block = self.pool.take(bytes.len())?;
-        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the block is as large, and nobody else has it.
-        unsafe { staging.upload(bytes, block.address()) }.map_err(|error| self.failed("copying to it", error))?;
-        let device = self.this.upgrade().expect("who calls has a handle");
-        Ok(Arc::new(CudaBuffer { device, aval: array.aval().clone(), block }))
+        Ok(self.upload(&array)?)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
 
@@ -156,14 +309,8 @@ impl Buffer for CudaBuffer {
     }
 
     fn to_host(self: Arc<Self>) -> Result<Arc<HostArray>, Error> {
-        let shape: Vec<usize> = self.aval.shape.iter().filter_map(|dim| dim.as_usize()).collect();
-        let n: usize = shape.iter().product();
-        let mut bytes = vec![0u8; n * self.aval.dtype.size()];
-        let mut staging = self.device.staging.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the block holds the array.
-        unsafe { staging.download(self.block.address(), &mut bytes) }
-            .map_err(|error| self.device.failed("copying from it", error))?;
-        Ok(Arc::new(HostArray::from_data(&shape, data(self.aval.dtype, &bytes))))
+        unsafe { self.device.download(self.block.address(), &self.aval) }.map(Arc::new)
     }
 
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -52,7 +52,7 @@ pub(super) fn need_driver() -> Result<(), Error> {
 }
 
 /// Fails where NVRTC is not there, likewise.
-fn need_nvrtc() -> Result<(), Error> {
+pub(super) fn need_nvrtc() -> Result<(), Error> {
     need(&libraries()[1])
 }
 
