@@ -7,6 +7,7 @@ mod failure;
 mod library;
 mod memory;
 mod program;
+mod replay;
 mod staging;
 
 pub(super) use program::GpuProgram;

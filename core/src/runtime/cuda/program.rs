@@ -11,6 +11,7 @@ use crate::ir::{Atom, Eqn, Location, Value, Var, check_facts};
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
 use crate::runtime::cuda::device::{Cuda, CudaBuffer};
 use crate::runtime::cuda::memory::Block;
+use crate::runtime::cuda::replay::Replays;
 use crate::runtime::plan::{Buffers, Codes, Plan};
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaFunction, DriverError};
@@ -48,6 +49,7 @@ struct GpuPlan {
     /// Bytes that any one kernel needs for parts of sums.
     scratch: usize,
     arena: RefCell<Option<Arc<Block>>>,
+    replays: RefCell<Replays>,
 }
 
 enum Work {
@@ -147,7 +149,14 @@ impl GpuProgram {
             Work::Launches { number: number - 1, launches: source.launches(sizes, BLOCK), scratch }
         });
         let steps = steps.collect();
-        let plan = Rc::new(GpuPlan { plan, steps, scratch: most, loaded: loaded.clone(), arena: RefCell::default() });
+        let plan = Rc::new(GpuPlan {
+            plan,
+            steps,
+            scratch: most,
+            loaded: loaded.clone(),
+            arena: RefCell::default(),
+            replays: RefCell::default(),
+        });
         let mut plans = self.plans.borrow_mut();
         if plans.len() == MAX_PLANS {
             plans.remove(0);
@@ -176,7 +185,13 @@ impl GpuProgram {
         }
         let arena = self.arena(&plan)?;
         let frame = Frame { args: &starts, consts: &self.consts, outs: &outs, arena: arena.address() };
-        self.run(&plan, &frame)?;
+        let launches = || self.run(&plan, &frame);
+        // What goes through the host cannot be recorded.
+        if self.lowered.steps.iter().all(|step| matches!(step, Step::Kernel(..))) {
+            plan.replays.borrow_mut().run(self.device.stream(), frame.addresses(), &launches)?;
+        } else {
+            launches()?;
+        }
         self.results(&plan, &args, &outs)
     }
 
@@ -299,6 +314,12 @@ struct Frame<'r> {
 }
 
 impl Frame<'_> {
+    /// All addresses that are not the same in every run.
+    fn addresses(&self) -> Vec<CUdeviceptr> {
+        let outs = self.outs.iter().map(|block| block.as_ref().map_or(0, |block| block.address()));
+        self.args.iter().copied().chain(outs).chain([self.arena]).collect()
+    }
+
     fn address(&self, plan: &Plan, var: Var) -> CUdeviceptr {
         match plan.buffers[var.index()] {
             Some(Buffers::Arg(i)) => self.args[i],
