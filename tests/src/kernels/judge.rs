@@ -39,15 +39,30 @@ pub fn judge(
         Err(Refused::Unsupported(why)) => return Ok(Verdict::Unsupported(why)),
         Err(Refused::OutOfBounds) => return Ok(Verdict::OutOfBounds),
     };
+    let (compared, free) =
+        compared(case, &outputs, wanted, &|_| 0.0).map_err(|why| format!("{} {launch:?}: {why}", target.name()))?;
+    Ok(Verdict::Right { compared, free })
+}
+
+/// Compares the bytes of outputs with what a case may compute: how many elements were compared, and how many could have
+/// been anything. `Err` says where they differ.
+/// `relative` says by which share of them floats of a type may be farther apart than the values say.
+pub fn compared(
+    case: &Case,
+    outputs: &[Vec<u8>],
+    wanted: &[Vec<Value>],
+    relative: &dyn Fn(DType) -> f64,
+) -> Result<(usize, usize), String> {
     let (mut compared, mut free) = (0, 0);
     for ((bytes, wanted), (var, aval)) in outputs.iter().zip(wanted).zip(&case.kernel.outputs) {
         let found = bytes.chunks_exact(aval.dtype.size());
         assert_eq!(found.len(), wanted.len(), "elements of {var}");
         for (i, (found, wanted)) in found.zip(wanted).enumerate() {
-            let is_right = literal(aval.dtype, found).is_some_and(|found| wanted.admits(found));
+            let is_right =
+                literal(aval.dtype, found).is_some_and(|found| wanted.admits_within(found, relative(aval.dtype)));
             if !is_right {
                 let found = literal(aval.dtype, found).map_or(format!("{found:?}"), |found| found.to_string());
-                return Err(format!("{} {launch:?}: {var}, element {i} is {found}, not {wanted:?}", target.name()));
+                return Err(format!("{var}, element {i} is {found}, not {wanted:?}"));
             }
             match wanted {
                 Value::Anything => free += 1,
@@ -55,7 +70,7 @@ pub fn judge(
             }
         }
     }
-    Ok(Verdict::Right { compared, free })
+    Ok((compared, free))
 }
 
 /// The element of these bytes; a `bool` is 0 or 1.

@@ -30,12 +30,14 @@ pub struct Case {
 impl Case {
     /// The inputs as they lie in memory.
     pub fn bytes(&self) -> Vec<Vec<u8>> {
-        let bytes = |array: &HostArray| {
-            let size = array.dtype().size();
-            (0..array.len()).flat_map(|i| array.get(i).bits().to_le_bytes()[..size].to_vec()).collect()
-        };
         self.inputs.iter().map(bytes).collect()
     }
+}
+
+/// An array as it lies in memory.
+pub fn bytes(array: &HostArray) -> Vec<u8> {
+    let size = array.dtype().size();
+    (0..array.len()).flat_map(|i| array.get(i).bits().to_le_bytes()[..size].to_vec()).collect()
 }
 
 impl fmt::Display for Case {

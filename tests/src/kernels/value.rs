@@ -33,6 +33,19 @@ impl Value {
         }
     }
 
+    /// Whether it may have, where functions such as `exp` are another library's: floats that are not exact may be farther
+    /// apart by this share of them.
+    pub fn admits_within(self, found: Literal, relative: f64) -> bool {
+        let x = found.as_f64();
+        match self {
+            Between(low, high) if x.is_finite() && !self.admits(found) => {
+                let (low, high) = (low.as_f64(), high.as_f64());
+                low - relative * low.abs() <= x && x <= high + relative * high.abs()
+            }
+            _ => self.admits(found),
+        }
+    }
+
     fn ends(self) -> Option<(Literal, Literal)> {
         match self {
             Exact(x) => Some((x, x)),

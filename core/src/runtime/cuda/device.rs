@@ -47,7 +47,7 @@ pub(super) struct Cuda {
     /// What kernels find wrong: see [`RECORD_BYTES`]. Made with the first kernel.
     record: OnceLock<Block>,
     /// The kernels by their numbers in the record, less one.
-    kernels: Mutex<Vec<(String, Location)>>,
+    kernels: Mutex<Vec<(String, Option<Location>)>>,
     /// The handle that arrays carry.
     this: Weak<Cuda>,
 }
@@ -151,7 +151,12 @@ impl Cuda {
         }))
     }
 
-    pub(super) fn this(&self) -> Arc<Cuda> {
+    /// The GPU that a device is, if it is one.
+    pub(super) fn of(device: &DeviceRef) -> Option<Arc<Cuda>> {
+        device.as_any().downcast_ref::<Cuda>().map(Cuda::this)
+    }
+
+    fn this(&self) -> Arc<Cuda> {
         self.this.upgrade().expect("who calls has a handle")
     }
 
@@ -191,7 +196,7 @@ impl Cuda {
     }
 
     /// A kernel's number in the record.
-    pub(super) fn number(&self, kernel: &str, location: Location) -> u32 {
+    pub(super) fn number(&self, kernel: &str, location: Option<Location>) -> u32 {
         let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
         kernels.push((kernel.into(), location));
         kernels.len() as u32
@@ -214,26 +219,28 @@ impl Cuda {
         let position = i32::from_ne_bytes(rest[..4].try_into().expect("four bytes"));
         let extent = i64::from_ne_bytes(rest[4..].try_into().expect("eight bytes"));
         let kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        let (name, place) = kernels
-            .get(number as usize - 1)
-            .map_or(("?".into(), String::new()), |(name, location)| (name.clone(), format!("\n  at {location}")));
+        let (name, location) = kernels.get(number as usize - 1).cloned().unwrap_or(("?".into(), None));
+        let place = location.map_or_else(String::new, |location| format!("\n  at {location}"));
         Err(Error::Call(format!("@{name}: position {position} is not in 0..{extent}{place}")))
     }
 
     /// Starts a function.
     ///
     /// # Safety
-    /// `arguments` must point at what the function takes, and what it reads and writes must be valid.
+    /// `values` must be what the function takes, and what it reads and writes must be valid.
     pub(super) unsafe fn launch(
         &self,
         function: &CudaFunction,
         launch: &Launch,
-        arguments: &mut [*mut c_void],
+        values: &mut [u64],
     ) -> Result<(), DriverError> {
         self.context.bind_to_thread()?;
+        let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
         let (grid, block) = ((launch.grid, 1, 1), (launch.block, 1, 1));
         // SAFETY: by this function's contract.
-        unsafe { result::launch_kernel(function.cu_function(), grid, block, 0, self.compute.cu_stream(), arguments) }
+        unsafe {
+            result::launch_kernel(function.cu_function(), grid, block, 0, self.compute.cu_stream(), &mut pointers)
+        }
     }
 
     /// An array on this device: the value's own, or a copy of one in host memory.
@@ -241,7 +248,7 @@ impl Cuda {
         let buffer = value.into_buffer()?;
         let device = buffer.device();
         if device.name() == "cpu" {
-            return self.upload(&buffer.to_host()?);
+            return self.upload(&*buffer.to_host()?);
         }
         let found = buffer.into_any().downcast::<CudaBuffer>().ok();
         found.filter(|buffer| buffer.device.name == self.name).ok_or_else(|| {
@@ -253,8 +260,15 @@ impl Cuda {
         })
     }
 
+    /// An array of this type that holds nothing yet.
+    pub(super) fn empty(&self, aval: Aval) -> Result<Arc<CudaBuffer>, Error> {
+        let bytes = aval.volume().as_usize().unwrap_or(0) * aval.dtype.size();
+        let block = Arc::new(self.take(bytes)?);
+        Ok(Arc::new(CudaBuffer { device: self.this(), aval, block }))
+    }
+
     /// Copies an array to the device.
-    pub(super) fn upload(&self, array: &Arc<HostArray>) -> Result<Arc<CudaBuffer>, Error> {
+    pub(super) fn upload(&self, array: &HostArray) -> Result<Arc<CudaBuffer>, Error> {
         let block = self.take(bytes_of(array).len())?;
         // SAFETY: the block is as large, and nobody else has it.
         unsafe { self.upload_to(array, block.address()) }?;

@@ -4,6 +4,8 @@
 mod compiler;
 mod device;
 mod failure;
+mod kernels;
+mod launch;
 mod library;
 mod memory;
 mod program;
@@ -13,4 +15,5 @@ mod staging;
 pub(super) use program::GpuProgram;
 
 pub use device::{DeviceInfo, cuda, devices};
+pub use kernels::{KernelOutputs, KernelRun, run_changed_kernels, run_kernels};
 pub use library::{Library, driver_version, libraries, nvrtc_version};

@@ -4,19 +4,19 @@
 //! record by then, and is told to whoever reads an array next.
 
 use crate::aval::{Aval, Sizes};
-use crate::codegen::cuda::{Argument, BLOCK, Launch, Module, Width};
+use crate::codegen::cuda::{BLOCK, Launch, Module, Width};
 use crate::device::{DeviceRef, HostArray};
 use crate::error::Error;
 use crate::ir::{Atom, Eqn, Location, Value, Var, check_facts};
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
 use crate::runtime::cuda::device::{Cuda, CudaBuffer};
+use crate::runtime::cuda::launch::{Addresses, arguments};
 use crate::runtime::cuda::memory::Block;
 use crate::runtime::cuda::replay::Replays;
 use crate::runtime::plan::{Buffers, Codes, Plan};
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaFunction, DriverError};
 use std::cell::RefCell;
-use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -66,8 +66,7 @@ impl GpuProgram {
         lowered: &Lowered,
         consts: &[Arc<HostArray>],
     ) -> Result<Option<GpuProgram>, Error> {
-        let device = device.as_any().downcast_ref::<Cuda>().map(Cuda::this);
-        device.map(|device| GpuProgram::new(device, lowered, consts)).transpose()
+        Cuda::of(device).map(|device| GpuProgram::new(device, lowered, consts)).transpose()
     }
 
     fn new(device: Arc<Cuda>, lowered: &Lowered, consts: &[Arc<HostArray>]) -> Result<GpuProgram, Error> {
@@ -119,7 +118,7 @@ impl GpuProgram {
             let functions = source.functions.iter().map(|function| on_device.load_function(&function.name));
             let functions: Result<Vec<CudaFunction>, DriverError> = functions.collect();
             let functions = functions.map_err(|error| self.device.failed(&kernel.name, error))?;
-            kernels.push((functions, self.device.number(&kernel.name, location)));
+            kernels.push((functions, self.device.number(&kernel.name, Some(location))));
         }
         let loaded = Rc::new(Loaded { module, kernels });
         self.loaded.borrow_mut().push((widths, loaded.clone()));
@@ -227,26 +226,18 @@ impl GpuProgram {
             match (step, work) {
                 (Step::Kernel(kernel, location), Work::Launches { number, launches, scratch }) => {
                     let (functions, in_record) = &plan.loaded.kernels[*number];
+                    let addresses = Addresses {
+                        inputs: &|i| frame.address(&plan.plan, kernel.inputs[i].0),
+                        outputs: &|i| frame.address(&plan.plan, kernel.outputs[i].0),
+                        scratch: &|i| scratch_start + scratch[i] as CUdeviceptr,
+                        record: self.device.record(),
+                        number: *in_record,
+                    };
                     for launch in launches {
-                        let mut values: Vec<u64> = launch
-                            .arguments
-                            .iter()
-                            .map(|argument| match argument {
-                                Argument::Input(i) => frame.address(&plan.plan, kernel.inputs[*i].0),
-                                Argument::Output(i) => frame.address(&plan.plan, kernel.outputs[*i].0),
-                                Argument::Scratch(i) => scratch_start + scratch[*i] as u64,
-                                Argument::Record => self.device.record(),
-                                Argument::Number => u64::from(*in_record),
-                                Argument::Narrow(x) => u64::from(*x as u32),
-                                Argument::Wide(x) => *x as u64,
-                                Argument::Scalar(literal) => literal.bits(),
-                            })
-                            .collect();
-                        let mut pointers: Vec<*mut c_void> =
-                            values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
+                        let mut values = arguments(launch, &addresses);
                         // SAFETY: the values are those that the function takes, in its order; every address is of memory
                         // that the plan keeps for the variable.
-                        unsafe { self.device.launch(&functions[launch.function], launch, &mut pointers) }.map_err(
+                        unsafe { self.device.launch(&functions[launch.function], launch, &mut values) }.map_err(
                             |error| self.device.failed(&format!("launching @{}\n  at {location}", kernel.name), error),
                         )?;
                     }

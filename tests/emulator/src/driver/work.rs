@@ -126,10 +126,16 @@ impl Driver {
         let (index, at) = self.range(from, bytes)?;
         let allocation = self.heap.allocation(index);
         to.write(&allocation.region.bytes()[at..at + bytes])?;
-        self.counts.unwritten_reads += allocation.region.unwritten(at, bytes) as u64;
+        let unwritten = allocation.region.unwritten(at, bytes);
+        self.counts.unwritten_reads += unwritten as u64;
         self.counts.copies_to_host += 1;
         self.counts.bytes_to_host += bytes as u64;
-        Ok(vec![(allocation.base, false)])
+        let base = allocation.base;
+        if unwritten > 0 && self.settings.checks.refuses_unwritten {
+            let message = format!("a copy of {bytes} bytes to the host, of which {unwritten} were never written");
+            self.fail(Code::LAUNCH_FAILED, &message);
+        }
+        Ok(vec![(base, false)])
     }
 
     fn copy_within(&mut self, to: u64, from: u64, bytes: usize) -> Result<Touched, Code> {
