@@ -11,6 +11,7 @@ use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
 use gavotte_gat::train::{Outcome, TrainConfig, Trainer};
 use gavotte_tests::gpu::machine;
+use gavotte_tests::perceptron;
 use std::ops::ControlFlow;
 
 #[test]
@@ -31,6 +32,34 @@ fn a_gradient_is_the_processors() {
             for (a, b) in numbers(a).into_iter().zip(numbers(b)) {
                 assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{a} and {b}");
             }
+        }
+    }
+    assert_eq!(machine.report(), "");
+    assert_eq!(machine.counts().live_allocations, 0);
+}
+
+/// Five steps of Adam: the products of its layers are tiled through shared memory.
+#[test]
+fn a_perceptron_learns_as_on_the_processor() {
+    let Some(machine) = machine("unwritten=refuse") else { return };
+    {
+        const WIDTHS: [usize; 4] = [70, 64, 48, 10];
+        let step = jit(perceptron::step(WIDTHS));
+        let run = |device: &DeviceRef| {
+            let (mut state, x, y) = device_put(perceptron::start(WIDTHS, 96), device).unwrap();
+            let losses = (0..5).map(|i| {
+                let (next, loss) = step(Array::scalar(i), state.clone(), x.clone(), y.clone());
+                state = next;
+                loss.to_vec::<f32>()[0]
+            });
+            let losses: Vec<f32> = losses.collect();
+            let leaves = state.leaves_with_paths().into_iter().map(|(_, leaf)| Array::from(leaf).to_vec::<f32>());
+            losses.into_iter().chain(leaves.flatten()).collect::<Vec<f32>>()
+        };
+        let (found, wanted) = (run(&cuda(0).expect("the emulator is a GPU")), run(&cpu()));
+        assert_eq!(found.len(), wanted.len());
+        for (a, b) in found.into_iter().zip(wanted) {
+            assert!((a - b).abs() <= 1e-5 * b.abs().max(0.1), "{a} and {b}");
         }
     }
     assert_eq!(machine.report(), "");
