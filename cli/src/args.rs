@@ -33,6 +33,7 @@ const STYLES: Styles = Styles::styled()
 Environment:
   GAVOTTE_DATA        where Cora is looked for first
   GAVOTTE_PERF_MAP=1  write /tmp/perf-PID.map, by which `perf report` names the kernels of the machine code
+  GAVOTTE_CACHE       where kernels compiled for GPUs are kept; empty, nowhere [default: the user's cache folder]
 
 Exit codes:
   0  it worked

@@ -96,6 +96,16 @@ fn what_fails_is_said_in_the_drivers_words() {
         return;
     }
     let line = "train --dataset karate --epochs 3 --device cuda";
+    let folder = TempDir::new().unwrap();
+    let report = folder.path().join("report");
+    let on_emulator = |settings: &str, line: &str| {
+        let output = on_emulator(&format!("{settings},report={}", as_str(&report)), line);
+        // What a failed run has taken it gives back.
+        let text = std::fs::read_to_string(&report).unwrap();
+        let said: Value = serde_json::from_str(text.lines().last().unwrap()).expect("a line of JSON");
+        assert_eq!((&said["live_allocations"], &said["leaked_allocations"]), (&0.into(), &0.into()), "{settings}");
+        output
+    };
     let out_of_memory = ["cuda:0: out of memory", "in use here", "are free"];
     for nth in [1, 2, 10, 30, 50] {
         let settings = format!("{NEW},fail=cuMemAlloc_v2:{nth}:2");
@@ -108,6 +118,10 @@ fn what_fails_is_said_in_the_drivers_words() {
         }
     }
     assert_failed(&on_emulator(&format!("{NEW},memory=64K"), line), 1, &out_of_memory);
+    // The plan's arena is what does not fit.
+    let large = "bench --dataset rmat:200:1000:64:8 --steps 1 --device cuda";
+    let output = on_emulator(&format!("{NEW},memory=400K"), large);
+    assert_failed(&output, 1, &["out of memory", "MB in all", "@step plans"]);
     for nth in [1, 100] {
         let output = on_emulator(&format!("{NEW},fail=cuLaunchKernel:{nth}:701"), line);
         assert_failed(&output, 1, &["CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "launching @", "at "]);

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::ir::{Location, Value};
 use crate::runtime::cuda::compiler::Compiler;
 use crate::runtime::cuda::failure;
+use crate::runtime::cuda::lanes::LANES;
 use crate::runtime::cuda::library::need_driver;
 use crate::runtime::cuda::memory::{Block, Pool};
 use crate::runtime::cuda::staging::Staging;
@@ -40,6 +41,7 @@ pub(super) struct Cuda {
     capability: (u32, u32),
     context: Arc<CudaContext>,
     compute: Arc<CudaStream>,
+    streams: Mutex<Vec<Arc<CudaStream>>>,
     pool: Arc<Pool>,
     staging: Mutex<Staging>,
     /// Made when the first kernel is compiled.
@@ -142,6 +144,7 @@ impl Cuda {
             capability,
             context,
             compute,
+            streams: Mutex::default(),
             pool,
             staging,
             compiler: OnceLock::new(),
@@ -163,6 +166,19 @@ impl Cuda {
     /// The stream that everything that uses arrays is in.
     pub(super) fn stream(&self) -> &Arc<CudaStream> {
         &self.compute
+    }
+
+    /// The same stream, and others for what runs beside it.
+    pub(super) fn streams(&self) -> Result<Vec<Arc<CudaStream>>, Error> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        while streams.len() < LANES {
+            let stream = match streams.is_empty() {
+                true => self.compute.clone(),
+                false => self.context.new_stream().map_err(|error| self.failed("making a stream", error))?,
+            };
+            streams.push(stream);
+        }
+        Ok(streams.clone())
     }
 
     /// Memory for so many bytes.
@@ -233,14 +249,13 @@ impl Cuda {
         function: &CudaFunction,
         launch: &Launch,
         values: &mut [u64],
+        stream: &CudaStream,
     ) -> Result<(), DriverError> {
         self.context.bind_to_thread()?;
         let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
         let (grid, block) = ((launch.grid, 1, 1), (launch.block, 1, 1));
         // SAFETY: by this function's contract.
-        unsafe {
-            result::launch_kernel(function.cu_function(), grid, block, 0, self.compute.cu_stream(), &mut pointers)
-        }
+        unsafe { result::launch_kernel(function.cu_function(), grid, block, 0, stream.cu_stream(), &mut pointers) }
     }
 
     /// An array on this device: the value's own, or a copy of one in host memory.

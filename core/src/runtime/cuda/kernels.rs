@@ -87,7 +87,7 @@ fn one(
     for launch in launches {
         let mut values = arguments(launch, &addresses);
         // SAFETY: the values are those that the function takes, and all memory was made for it just above.
-        unsafe { device.launch(&functions[launch.function], launch, &mut values) }
+        unsafe { device.launch(&functions[launch.function], launch, &mut values, device.stream()) }
             .map_err(|error| device.failed(&format!("launching @{}", kernel.name), error))?;
     }
     outputs.into_iter().map(|buffer| crate::device::Buffer::to_host(buffer)).collect()

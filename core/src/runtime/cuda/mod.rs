@@ -5,6 +5,7 @@ mod compiler;
 mod device;
 mod failure;
 mod kernels;
+mod lanes;
 mod launch;
 mod library;
 mod memory;

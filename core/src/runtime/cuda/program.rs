@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::ir::{Atom, Eqn, Location, Value, Var, check_facts};
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
 use crate::runtime::cuda::device::{Cuda, CudaBuffer};
+use crate::runtime::cuda::lanes::{Lanes, dependences};
 use crate::runtime::cuda::launch::{Addresses, arguments};
 use crate::runtime::cuda::memory::Block;
 use crate::runtime::cuda::replay::Replays;
@@ -46,7 +47,7 @@ struct GpuPlan {
     plan: Plan,
     loaded: Rc<Loaded>,
     steps: Vec<Work>,
-    /// Bytes that any one kernel needs for parts of sums.
+    /// Bytes for parts of sums: each kernel has its own, as kernels may run beside each other.
     scratch: usize,
     arena: RefCell<Option<Arc<Block>>>,
     replays: RefCell<Replays>,
@@ -132,18 +133,16 @@ impl GpuProgram {
         check_facts(&self.lowered.program, sizes)?;
         let plan = Plan::new(&self.lowered, Codes::Elsewhere, sizes, &|_, _| true)?;
         let loaded = self.loaded(self.kernels().map(|(kernel, _)| Width::of(kernel, sizes)).collect())?;
-        let (mut number, mut most) = (0, 0);
+        let (mut number, mut end) = (0, 0);
         let steps = self.lowered.steps.iter().map(|step| {
             let Step::Kernel(..) = step else { return Work::Eval };
             let source = &loaded.module.sources()[number];
-            let mut end = 0;
             let scratch = source.scratch_bytes(sizes).into_iter().map(|bytes| {
                 let start = end;
                 end += bytes.next_multiple_of(256);
                 start
             });
             let scratch = scratch.collect();
-            most = most.max(end);
             number += 1;
             Work::Launches { number: number - 1, launches: source.launches(sizes, BLOCK), scratch }
         });
@@ -151,7 +150,7 @@ impl GpuProgram {
         let plan = Rc::new(GpuPlan {
             plan,
             steps,
-            scratch: most,
+            scratch: end,
             loaded: loaded.clone(),
             arena: RefCell::default(),
             replays: RefCell::default(),
@@ -184,10 +183,12 @@ impl GpuProgram {
         }
         let arena = self.arena(&plan)?;
         let frame = Frame { args: &starts, consts: &self.consts, outs: &outs, arena: arena.address() };
-        let launches = || self.run(&plan, &frame);
+        let launches = || self.run(&plan, &frame, None);
         // What goes through the host cannot be recorded.
         if self.lowered.steps.iter().all(|step| matches!(step, Step::Kernel(..))) {
-            plan.replays.borrow_mut().run(self.device.stream(), frame.addresses(), &launches)?;
+            let recorded = || self.run_beside(&plan, &frame);
+            let streams = self.device.streams()?;
+            plan.replays.borrow_mut().run(&streams[0], frame.addresses(), &launches, &recorded)?;
         } else {
             launches()?;
         }
@@ -216,11 +217,27 @@ impl GpuProgram {
         if let Some(arena) = &*arena {
             return Ok(arena.clone());
         }
-        let block = Arc::new(self.device.take(plan.plan.arena_bytes.next_multiple_of(256) + plan.scratch)?);
-        Ok(arena.insert(block).clone())
+        let bytes = plan.plan.arena_bytes.next_multiple_of(256) + plan.scratch;
+        let block = self.device.take(bytes).map_err(|error| match error {
+            Error::Device(why) => {
+                let planned = (plan.plan.bytes() + plan.scratch) as f64 / 1e6;
+                Error::Device(format!("{why}\n  @{} plans {planned:.1} MB in all", self.lowered.program.name))
+            }
+            other => other,
+        })?;
+        Ok(arena.insert(Arc::new(block)).clone())
     }
 
-    fn run(&self, plan: &GpuPlan, frame: &Frame<'_>) -> Result<(), Error> {
+    /// Runs steps beside each other where they may be.
+    fn run_beside(&self, plan: &GpuPlan, frame: &Frame<'_>) -> Result<(), Error> {
+        let failed = |error| self.device.failed("recording a run", error);
+        let dependences = dependences(&plan.plan, &self.lowered.steps, &self.lowered.fusion);
+        let mut lanes = Lanes::new(self.device.streams()?, &dependences).map_err(failed)?;
+        self.run(plan, frame, Some(&mut lanes))?;
+        lanes.join().map_err(failed)
+    }
+
+    fn run(&self, plan: &GpuPlan, frame: &Frame<'_>, mut lanes: Option<&mut Lanes<'_>>) -> Result<(), Error> {
         let scratch_start = frame.arena + plan.plan.arena_bytes.next_multiple_of(256) as CUdeviceptr;
         for (step, work) in self.lowered.steps.iter().zip(&plan.steps) {
             match (step, work) {
@@ -233,13 +250,21 @@ impl GpuProgram {
                         record: self.device.record(),
                         number: *in_record,
                     };
+                    let failed =
+                        |error| self.device.failed(&format!("launching @{}\n  at {location}", kernel.name), error);
+                    let stream = match &mut lanes {
+                        Some(lanes) => lanes.enter().map_err(failed)?,
+                        None => self.device.stream().clone(),
+                    };
                     for launch in launches {
                         let mut values = arguments(launch, &addresses);
                         // SAFETY: the values are those that the function takes, in its order; every address is of memory
                         // that the plan keeps for the variable.
-                        unsafe { self.device.launch(&functions[launch.function], launch, &mut values) }.map_err(
-                            |error| self.device.failed(&format!("launching @{}\n  at {location}", kernel.name), error),
-                        )?;
+                        unsafe { self.device.launch(&functions[launch.function], launch, &mut values, &stream) }
+                            .map_err(failed)?;
+                    }
+                    if let Some(lanes) = &mut lanes {
+                        lanes.leave().map_err(failed)?;
                     }
                 }
                 (Step::Eval(eqn), _) => self.evaluate(eqn, plan, frame)?,

@@ -25,12 +25,13 @@ pub(super) struct Replays {
 }
 
 impl Replays {
-    /// Runs `launches`, or a recording of it with these addresses.
+    /// Runs `launches`, or a recording with these addresses, which `recorded` makes of the same work.
     pub(super) fn run(
         &mut self,
         stream: &Arc<CudaStream>,
         addresses: Vec<CUdeviceptr>,
         launches: &dyn Fn() -> Result<(), Error>,
+        recorded: &dyn Fn() -> Result<(), Error>,
     ) -> Result<(), Error> {
         if let Some(at) = self.graphs.iter().position(|(known, _)| *known == addresses) {
             let graph = self.graphs.remove(at);
@@ -45,7 +46,7 @@ impl Replays {
             return launches();
         };
         self.seen.remove(at);
-        match record(stream, launches)? {
+        match record(stream, recorded)? {
             Some(graph) => {
                 replay(&graph)?;
                 if self.graphs.len() == MOST {

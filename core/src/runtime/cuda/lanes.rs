@@ -1,0 +1,140 @@
+//! Steps beside each other: what a recorded run may do at the same time.
+//!
+//! Small kernels wait for one another longer than they run. So a recording goes over several streams: a step follows those
+//! that it must follow, and nothing else. Two steps must keep their order where they touch the same memory and one of
+//! them writes it; what the plan gives out twice counts as the same.
+
+use crate::ir::Var;
+use crate::kernel::Step;
+use crate::pass::fuse::Fusion;
+use crate::runtime::plan::{Buffers, Plan, bytes_of};
+use cudarc::driver::{CudaEvent, CudaStream, DriverError};
+use std::sync::Arc;
+
+/// Streams of a recording, at most.
+pub(super) const LANES: usize = 8;
+
+/// A piece of memory: whose, and which bytes of it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Piece {
+    whose: Buffers,
+    start: usize,
+    end: usize,
+}
+
+impl Piece {
+    fn of(plan: &Plan, var: Var) -> Option<Piece> {
+        let whole = |whose| Piece { whose, start: 0, end: usize::MAX };
+        Some(match plan.buffers[var.index()]? {
+            Buffers::Arena(at) => {
+                let end = at + bytes_of(&plan.avals[var.index()]).max(1);
+                Piece { whose: Buffers::Arena(0), start: at, end }
+            }
+            // A result may be where an argument is.
+            Buffers::Out(out) => whole(plan.donors[out].map_or(Buffers::Out(out), Buffers::Arg)),
+            other => whole(other),
+        })
+    }
+
+    fn meets(&self, other: &Piece) -> bool {
+        self.whose == other.whose && self.start < other.end && other.start < self.end
+    }
+}
+
+/// For each step the earlier ones that it must follow, but for those that these follow themselves.
+pub(super) fn dependences(plan: &Plan, steps: &[Step], fusion: &Fusion) -> Vec<Vec<usize>> {
+    let pieces = |vars: Vec<Var>| -> Vec<Piece> {
+        vars.into_iter().filter_map(|var| Piece::of(plan, fusion.memory(var))).collect()
+    };
+    let touched: Vec<(Vec<Piece>, Vec<Piece>)> =
+        steps.iter().map(|step| (pieces(step.reads()), pieces(step.writes()))).collect();
+    let meet = |a: &[Piece], b: &[Piece]| a.iter().any(|x| b.iter().any(|y| x.meets(y)));
+    let conflict = |i: usize, j: usize| {
+        let ((reads, writes), (before, written)) = (&touched[i], &touched[j]);
+        meet(reads, written) || meet(writes, written) || meet(writes, before)
+    };
+    // For each step all that come before it.
+    let mut follows: Vec<Vec<bool>> = vec![];
+    let mut all = vec![];
+    for i in 0..steps.len() {
+        let (mut before, mut direct) = (vec![false; i], vec![]);
+        for j in (0..i).rev() {
+            if !before[j] && conflict(i, j) {
+                direct.push(j);
+                before[j] = true;
+                follows[j].iter().enumerate().for_each(|(k, follows)| before[k] |= follows);
+            }
+        }
+        follows.push(before);
+        all.push(direct);
+    }
+    all
+}
+
+/// The streams of one recording.
+pub(super) struct Lanes<'d> {
+    streams: Vec<Arc<CudaStream>>,
+    dependences: &'d [Vec<usize>],
+    /// When the recording began, and when each step is done.
+    start: CudaEvent,
+    done: Vec<CudaEvent>,
+    /// Which stream each step is in, and the last step of each stream.
+    lane: Vec<usize>,
+    last: Vec<Option<usize>>,
+}
+
+impl<'d> Lanes<'d> {
+    /// Begins at what the first stream has come to.
+    pub(super) fn new(streams: Vec<Arc<CudaStream>>, dependences: &'d [Vec<usize>]) -> Result<Self, DriverError> {
+        let start = streams[0].record_event(None)?;
+        let last = vec![None; streams.len()];
+        Ok(Lanes { streams, dependences, start, done: vec![], lane: vec![], last })
+    }
+
+    /// The stream of the next step, which waits there for what it must follow.
+    pub(super) fn enter(&mut self) -> Result<Arc<CudaStream>, DriverError> {
+        let step = self.done.len();
+        let before = &self.dependences[step];
+        // Behind the last of those, or in a stream of its own, or behind what has stood longest.
+        let behind = before.iter().copied().filter(|j| self.last[self.lane[*j]] == Some(*j)).max();
+        let lane = match behind {
+            Some(j) => self.lane[j],
+            None => (0..self.last.len()).min_by_key(|lane| self.last[*lane].map_or(0, |j| j + 1)).unwrap_or(0),
+        };
+        let stream = self.streams[lane].clone();
+        if self.last[lane].is_none() && lane > 0 {
+            stream.wait(&self.start)?;
+        }
+        for j in before.iter().filter(|j| self.lane[**j] != lane) {
+            stream.wait(&self.done[*j])?;
+        }
+        self.lane.push(lane);
+        self.last[lane] = Some(step);
+        Ok(stream)
+    }
+
+    /// The step that was entered has been launched.
+    pub(super) fn leave(&mut self) -> Result<(), DriverError> {
+        let lane = self.lane[self.done.len()];
+        self.done.push(self.streams[lane].record_event(None)?);
+        Ok(())
+    }
+
+    /// The first stream goes on when all are done.
+    pub(super) fn join(self) -> Result<(), DriverError> {
+        self.last[1..].iter().flatten().try_for_each(|last| self.streams[0].wait(&self.done[*last]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_meet_where_they_share_bytes() {
+        let piece = |start, end| Piece { whose: Buffers::Arena(0), start, end };
+        assert!(piece(0, 64).meets(&piece(63, 64)) && !piece(0, 64).meets(&piece(64, 128)));
+        let arg = |i| Piece { whose: Buffers::Arg(i), start: 0, end: usize::MAX };
+        assert!(arg(1).meets(&arg(1)) && !arg(1).meets(&arg(2)) && !arg(1).meets(&piece(0, 64)));
+    }
+}
