@@ -3,7 +3,7 @@
 use super::code::Code;
 use super::pointers::{Host, Options, Params, Pinned};
 use super::streams::Streams;
-use super::work::{Launched, Work, check_launch};
+use super::work::{Launched, Node, Work, check_launch};
 use crate::control::{Counts, Settings, summary};
 use crate::decode::Kernel;
 use crate::memory::Heap;
@@ -43,7 +43,7 @@ pub(super) struct Driver {
     pub(super) modules: HashMap<u64, Module>,
     pub(super) functions: HashMap<u64, Function>,
     pub(super) streams: Streams,
-    graphs: HashMap<u64, Vec<Work>>,
+    graphs: HashMap<u64, Vec<Node>>,
     pinned: HashMap<usize, Option<Pinned>>,
     /// The error that every call gives once a kernel has failed.
     pub(super) sticky: Option<Code>,
@@ -369,13 +369,13 @@ impl Driver {
     }
 
     /// A graph, or what can be launched of one.
-    pub(super) fn add_graph(&mut self, works: Vec<Work>) -> u64 {
+    pub(super) fn add_graph(&mut self, nodes: Vec<Node>) -> u64 {
         let handle = self.handle();
-        self.graphs.insert(handle, works);
+        self.graphs.insert(handle, nodes);
         handle
     }
 
-    pub(super) fn graph(&self, handle: u64) -> Result<&Vec<Work>, Code> {
+    pub(super) fn graph(&self, handle: u64) -> Result<&Vec<Node>, Code> {
         self.graphs.get(&handle).ok_or(Code::INVALID_HANDLE)
     }
 
@@ -387,8 +387,8 @@ impl Driver {
         if self.streams.capture_status(stream)?.is_some() {
             return Err(Code::STREAM_CAPTURE_UNSUPPORTED);
         }
-        let works = self.graph(handle)?.clone();
-        self.run_graph(stream, &works)
+        let nodes = self.graph(handle)?.clone();
+        self.run_graph(stream, &nodes)
     }
 
     /// An attribute of the device (`CU_DEVICE_ATTRIBUTE_*`).

@@ -6,7 +6,7 @@
 //! writes must be touched in an order that is known.
 
 use super::code::Code;
-use super::work::Work;
+use super::work::{Node, Work};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
@@ -40,13 +40,15 @@ struct Stream {
     /// How much was captured here, and whether nobody has waited for the last of it.
     captured: u64,
     is_unjoined: bool,
+    /// What of the capture comes before the next work here, by number.
+    frontier: Vec<usize>,
 }
 
 /// Work that is recorded.
 #[derive(Debug)]
 struct Capture {
     origin: u64,
-    works: Vec<Work>,
+    nodes: Vec<Node>,
     is_invalid: bool,
     /// Whether no memory may be taken meanwhile, on whatever stream.
     is_global: bool,
@@ -59,6 +61,8 @@ struct Event {
     at: Option<Instant>,
     /// The capture, the stream, and how much had been captured there.
     captured: Option<(u64, u64, u64)>,
+    /// What of the capture came before.
+    frontier: Vec<usize>,
 }
 
 /// Who touched an allocation last.
@@ -114,7 +118,11 @@ impl Streams {
             let stream = self.stream_mut(handle)?;
             stream.captured += 1;
             stream.is_unjoined = true;
-            self.capture(id)?.works.push(work);
+            let after = std::mem::take(&mut stream.frontier);
+            let nodes = &mut self.capture(id)?.nodes;
+            nodes.push(Node { work, after });
+            let last = nodes.len() - 1;
+            self.stream_mut(handle)?.frontier = vec![last];
             return Ok(None);
         }
         self.advance(handle)?;
@@ -231,16 +239,16 @@ impl Streams {
     pub(super) fn record(&mut self, event: u64, handle: u64) -> Result<(), Code> {
         let stream = self.stream(handle)?;
         let captured = stream.capture.map(|id| (id, handle, stream.captured));
-        let clock = stream.clock.clone();
+        let (clock, frontier) = (stream.clock.clone(), stream.frontier.clone());
         let event = self.events.get_mut(&event).ok_or(Code::INVALID_HANDLE)?;
-        *event = Event { clock, at: Some(Instant::now()), captured };
+        *event = Event { clock, at: Some(Instant::now()), captured, frontier };
         Ok(())
     }
 
     /// A stream waits for an event, and is captured with it.
     pub(super) fn wait(&mut self, handle: u64, event: u64) -> Result<(), Code> {
         let event = self.events.get(&event).ok_or(Code::INVALID_HANDLE)?;
-        let (clock, captured) = (event.clock.clone(), event.captured);
+        let (clock, captured, frontier) = (event.clock.clone(), event.captured, event.frontier.clone());
         let Some((id, from, count)) = captured else {
             self.refuse_capture(handle)?;
             self.stream_mut(handle)?.clock.join(&clock);
@@ -251,8 +259,11 @@ impl Streams {
         }
         let stream = self.stream_mut(handle)?;
         if stream.capture.replace(id).is_none() {
-            (stream.captured, stream.is_unjoined) = (0, true);
+            (stream.captured, stream.is_unjoined, stream.frontier) = (0, true, vec![]);
         }
+        let others = frontier.into_iter().filter(|node| !stream.frontier.contains(node));
+        let others: Vec<usize> = others.collect();
+        stream.frontier.extend(others);
         if let Some(stream) = self.streams.get_mut(&from).filter(|stream| stream.captured == count && from != handle) {
             stream.is_unjoined = false;
         }
@@ -281,8 +292,8 @@ impl Streams {
             return Err(Code::STREAM_CAPTURE_UNSUPPORTED);
         }
         let stream = self.stream_mut(handle)?;
-        (stream.capture, stream.captured) = (Some(id), 0);
-        self.captures.insert(id, Capture { origin: handle, works: vec![], is_invalid: false, is_global });
+        (stream.capture, stream.captured, stream.frontier) = (Some(id), 0, vec![]);
+        self.captures.insert(id, Capture { origin: handle, nodes: vec![], is_invalid: false, is_global });
         Ok(())
     }
 
@@ -291,7 +302,7 @@ impl Streams {
     }
 
     /// Ends a capture, with all streams that joined it.
-    pub(super) fn end_capture(&mut self, handle: u64) -> Result<Vec<Work>, Code> {
+    pub(super) fn end_capture(&mut self, handle: u64) -> Result<Vec<Node>, Code> {
         let id = self.stream(handle)?.capture.ok_or(Code::STREAM_CAPTURE_UNMATCHED)?;
         if self.capture(id)?.origin != handle {
             return Err(Code::STREAM_CAPTURE_UNMATCHED);
@@ -305,7 +316,7 @@ impl Streams {
         match () {
             () if capture.is_invalid => Err(Code::STREAM_CAPTURE_INVALIDATED),
             () if is_unjoined => Err(Code::STREAM_CAPTURE_UNJOINED),
-            () => Ok(capture.works),
+            () => Ok(capture.nodes),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::code::Code;
 use super::pointers::Host;
 use super::state::{Driver, Failure};
-use crate::exec::{Launch, run};
+use crate::exec::{Launch, Random, run};
 
 /// A kernel with all that a launch says.
 #[derive(Clone, Debug)]
@@ -23,6 +23,13 @@ pub(super) enum Work {
     ToHost { to: Host, from: u64, bytes: usize },
     Within { to: u64, from: u64, bytes: usize },
     Set { to: u64, value: u32, width: usize, count: usize },
+}
+
+/// Work of a graph, with the numbers of what it must follow.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) work: Work,
+    pub(super) after: Vec<usize>,
 }
 
 /// Allocations that were touched, and whether they were written.
@@ -57,12 +64,23 @@ impl Driver {
         Ok(())
     }
 
-    /// Does all that a graph says, in the order of its capture.
-    pub(super) fn run_graph(&mut self, stream: u64, works: &[Work]) -> Result<(), Code> {
+    /// Does all that a graph says, in any order that its nodes allow: what relies on another shows.
+    pub(super) fn run_graph(&mut self, stream: u64, nodes: &[Node]) -> Result<(), Code> {
         self.counts.graph_launches += 1;
-        for work in works {
+        let mut random = Random(self.settings.checks.seed ^ self.counts.graph_launches);
+        let mut waits: Vec<usize> = nodes.iter().map(|node| node.after.len()).collect();
+        let mut ready: Vec<usize> = (0..nodes.len()).filter(|node| waits[*node] == 0).collect();
+        while !ready.is_empty() {
+            let node = ready.swap_remove(random.next() as usize % ready.len());
             self.streams.advance(stream)?;
-            self.work(stream, work)?;
+            self.work(stream, &nodes[node].work)?;
+            for (next, other) in nodes.iter().enumerate().filter(|(_, other)| other.after.contains(&node)) {
+                waits[next] -= 1;
+                if waits[next] == 0 {
+                    ready.push(next);
+                }
+                debug_assert!(other.after.iter().all(|before| *before < next), "a capture has no circles");
+            }
         }
         Ok(())
     }

@@ -89,6 +89,42 @@ fn streams_that_join_are_captured_together() {
     assert_eq!(first.clone_dtoh(&y).unwrap(), [6.; 4]);
 }
 
+/// What a graph does not order runs in any order.
+#[test]
+fn branches_of_a_graph_run_in_any_order() {
+    use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
+    let program = Program::new("");
+    let axpy = program.function(AXPY, "axpy");
+    let (first, second) = (program.context.new_stream().unwrap(), program.context.new_stream().unwrap());
+    // SAFETY: nothing else uses the arrays.
+    unsafe { program.context.disable_event_tracking() };
+    let x = first.clone_htod(&[1f32; 4]).unwrap();
+    let mut y = first.clone_htod(&[0f32; 4]).unwrap();
+    first.synchronize().unwrap();
+    let mut results = |waits: bool| {
+        first.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_GLOBAL).unwrap();
+        if !waits {
+            second.join(&first).unwrap();
+        }
+        first.memset_zeros(&mut y).unwrap();
+        if waits {
+            second.join(&first).unwrap();
+        }
+        program.axpy(&second, &axpy, 1.0, &x, &mut y, 4).unwrap();
+        first.join(&second).unwrap();
+        let flags = CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+        let graph = first.end_capture(flags).unwrap().expect("a graph");
+        let run = |_| {
+            graph.launch().unwrap();
+            first.clone_dtoh(&y).unwrap()[0]
+        };
+        (0..20).map(run).collect::<Vec<f32>>()
+    };
+    assert_eq!(results(true), [1.0; 20]);
+    let any = results(false);
+    assert!(any.contains(&1.0) && any.contains(&0.0), "{any:?}");
+}
+
 /// Whatever writes on one stream must be waited for by what reads on another.
 #[test]
 fn copies_are_ordered_as_kernels_are() {
