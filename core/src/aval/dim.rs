@@ -46,9 +46,9 @@ impl fmt::Debug for Symbol {
 }
 
 /// A product of symbols, sorted; a power is a repetition.
-pub(super) type Monomial = SmallVec<[Symbol; 2]>;
+pub(crate) type Monomial = SmallVec<[Symbol; 2]>;
 /// Sorted by degree (highest first), then by name; no coefficient is zero; the constant term is last.
-pub(super) type Terms = Vec<(Monomial, i64)>;
+pub(crate) type Terms = Vec<(Monomial, i64)>;
 
 /// The extent of an axis: a number, or a polynomial over [`Symbol`]s such as `8*n+1`.
 ///
@@ -194,7 +194,8 @@ impl Dim {
         (rest % scale == 0 && rest / scale >= 0).then(|| (symbol.clone(), (rest / scale) as usize))
     }
 
-    pub(super) fn terms(&self) -> Terms {
+    /// Its terms: products of symbols, each with its coefficient.
+    pub(crate) fn terms(&self) -> Terms {
         match &self.0 {
             Repr::Number(0) => vec![],
             Repr::Number(x) => vec![(Monomial::new(), *x)],

@@ -1,0 +1,257 @@
+//! How functions are launched: what they take, and how many blocks of threads they need for given sizes.
+
+use crate::aval::{DType, Dim, Literal, Sizes, Symbol};
+use crate::ir::Index;
+use crate::kernel::{Instr, Kernel};
+
+/// Threads of a block where nothing else is said.
+pub const BLOCK: u32 = 256;
+/// Threads of a warp.
+pub(super) const WARP: usize = 32;
+/// What positions of 32 bits may count to: a margin is left for the last part and the last block.
+const NARROW_LIMIT: i64 = 1 << 30;
+
+/// The integers that positions and sizes are computed in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Width {
+    /// 32 bits.
+    Narrow,
+    /// 64 bits.
+    Wide,
+}
+
+impl Width {
+    /// What a kernel needs for these sizes: 64 bits where an array, or the terms of a reduction, are more than 32 bits count.
+    pub fn of(kernel: &Kernel, sizes: &Sizes) -> Width {
+        let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(_, aval)| aval.volume());
+        // Rows count to the volume of an output.
+        let reduced = kernel.loops[kernel.n_row()..].iter().map(|l| l.extent.clone());
+        let terms = reduced.fold(Dim::from(1), |terms, extent| terms * extent);
+        let reads = kernel.body.iter().flat_map(Instr::dims);
+        let all = arrays.chain([terms]).chain(reads);
+        let is_narrow = all.into_iter().all(|dim| magnitude(&dim, sizes) <= NARROW_LIMIT);
+        if is_narrow { Width::Narrow } else { Width::Wide }
+    }
+
+    /// The type's name.
+    pub(super) fn type_name(self) -> &'static str {
+        match self {
+            Width::Narrow => "int",
+            Width::Wide => "long long",
+        }
+    }
+}
+
+impl Instr {
+    /// The constants and strides of its positions.
+    fn dims(&self) -> Vec<Dim> {
+        let of = |index: &Index| match index {
+            Index::Affine { constant, terms } => {
+                std::iter::once(constant).chain(terms.iter().map(|(_, stride)| stride)).cloned().collect()
+            }
+            Index::Value(_) => vec![],
+        };
+        match self {
+            Instr::Load(_, index) => index.iter().flat_map(of).collect(),
+            Instr::Position(index) => of(index),
+            Instr::Const(_) | Instr::Size(..) | Instr::Op(..) => vec![],
+        }
+    }
+}
+
+/// The sum of the sizes of a dimension's terms: no step of computing it comes to more.
+fn magnitude(dim: &Dim, sizes: &Sizes) -> i64 {
+    let size = |symbol: &Symbol| sizes.get(symbol).and_then(|size| i64::try_from(size).ok()).unwrap_or(i64::MAX);
+    let terms = dim.terms().into_iter().map(|(symbols, coefficient)| {
+        symbols.iter().fold(coefficient.saturating_abs(), |product, symbol| product.saturating_mul(size(symbol)))
+    });
+    terms.fold(0, i64::saturating_add)
+}
+
+/// What a function takes at one place of its list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Param {
+    /// The address of an input of the kernel, by number.
+    Input(usize),
+    /// The address of an output, by number.
+    Output(usize),
+    /// The address of scratch memory, by number.
+    Scratch(usize),
+    /// The address of the record of positions that are out of bounds: see [`RECORD_BYTES`].
+    Record,
+    /// The kernel's number in that record, a `u32` that is not 0.
+    Number,
+    /// The size of a symbol, of the function's [`Width`].
+    Symbol(Symbol),
+    /// A size as a scalar of this type.
+    Scalar(Dim, DType),
+    /// How many terms one part of a reduction has, of the function's [`Width`].
+    PartLength,
+    /// How many parts there are, of the function's [`Width`].
+    Parts,
+}
+
+/// Bytes of the record: the kernel's number as `u32`, which is 0 while all is well; the position as `i32`; the extent that
+/// it had to be below, as `i64`. It is aligned to 8 bytes.
+pub const RECORD_BYTES: usize = 16;
+
+/// A parameter's value in one launch. Numbers are passed as they are here.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Argument {
+    /// The address of an input, by number.
+    Input(usize),
+    /// The address of an output, by number.
+    Output(usize),
+    /// The address of scratch memory, by number.
+    Scratch(usize),
+    /// The address of the record.
+    Record,
+    /// The kernel's number, a `u32` that is not 0.
+    Number,
+    /// An `int`.
+    Narrow(i32),
+    /// A `long long`.
+    Wide(i64),
+    /// A scalar.
+    Scalar(Literal),
+}
+
+/// One launch of a function.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Launch {
+    /// The function, by its number among those of the kernel.
+    pub function: usize,
+    /// Blocks, along one axis.
+    pub grid: u32,
+    /// Threads of a block, along one axis. Shared memory is declared by the function; none is added at the launch.
+    pub block: u32,
+    /// One for each parameter.
+    pub arguments: Vec<Argument>,
+}
+
+/// Who works on one unit of a function's work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Team {
+    /// One thread.
+    Thread,
+    /// The threads of a warp.
+    Warp,
+    /// A block of so many threads.
+    Block(u32),
+}
+
+/// A function's work: so many units, for each part if there are parts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Work {
+    pub(super) team: Team,
+    /// Pieces of extents: the units are all combinations.
+    pub(super) units: Vec<Pieces>,
+    /// Whether there are units for each part of the reduction.
+    pub(super) is_parted: bool,
+}
+
+/// An extent in pieces of so many points.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Pieces {
+    pub(super) extent: Dim,
+    pub(super) of: usize,
+}
+
+/// The number of combinations of pieces.
+fn n_unit(units: &[Pieces], sizes: &Sizes) -> usize {
+    units.iter().map(|pieces| number(&pieces.extent, sizes).div_ceil(pieces.of)).product()
+}
+
+/// A size as a number.
+///
+/// # Panics
+/// If a symbol has no size.
+pub(super) fn number(dim: &Dim, sizes: &Sizes) -> usize {
+    dim.at(sizes).as_usize().unwrap_or_else(|| panic!("{dim} has no size: every symbol must have one"))
+}
+
+impl Work {
+    /// The blocks, and the threads of each, where `block` threads are wanted.
+    pub(super) fn grid(&self, sizes: &Sizes, parts: usize, block: u32) -> (usize, u32) {
+        let units = n_unit(&self.units, sizes) * if self.is_parted { parts } else { 1 };
+        match self.team {
+            Team::Thread => (units.div_ceil(block as usize), block),
+            Team::Warp => (units.div_ceil(block as usize / WARP), block),
+            Team::Block(block) => (units, block),
+        }
+    }
+}
+
+/// How a long reduction of few results is cut into parts, by the sizes alone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Parts {
+    /// What is reduced over.
+    pub(super) terms: Dim,
+    /// A part has at least so many terms.
+    pub(super) least: usize,
+    /// The terms of a part are a multiple of this.
+    pub(super) step: usize,
+    /// The units of work for each part.
+    pub(super) units: Vec<Pieces>,
+    /// No more parts than make so many units in all.
+    pub(super) most: usize,
+}
+
+impl Parts {
+    /// The terms of a part.
+    pub(super) fn length(&self, sizes: &Sizes) -> usize {
+        let most = (self.most / n_unit(&self.units, sizes).max(1)).max(1);
+        let length = number(&self.terms, sizes).div_ceil(most).max(self.least);
+        length.next_multiple_of(self.step)
+    }
+
+    /// How many there are: one at least, as there is a result even of nothing.
+    pub(super) fn number(&self, sizes: &Sizes) -> usize {
+        number(&self.terms, sizes).div_ceil(self.length(sizes)).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::parse_kernel;
+
+    fn sizes(n: usize) -> Sizes {
+        let mut sizes = Sizes::new();
+        sizes.set(Symbol::new("n"), n).expect("it has no size yet");
+        sizes
+    }
+
+    #[test]
+    fn positions_are_wide_where_an_array_needs_it() {
+        let text = "kernel @copy_0(%0: f32[n,8]) -> (%1: f32[n,8]) {
+            row i0: n row i1: 8
+            $0: f32 = load %0[i0, i1]
+            store $0 -> %1 }";
+        let kernel = parse_kernel(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(Width::of(&kernel, &sizes(1 << 27)), Width::Narrow);
+        assert_eq!(Width::of(&kernel, &sizes((1 << 27) + 1)), Width::Wide);
+        // No size is known: nothing is promised.
+        assert_eq!(Width::of(&kernel, &Sizes::new()), Width::Wide);
+    }
+
+    #[test]
+    fn parts_depend_on_sizes_alone() {
+        let units = vec![Pieces { extent: Dim::from(3), of: 1 }];
+        let parts = Parts { terms: Dim::symbol("n"), least: 64, step: 32, units, most: 30 };
+        for (n, length, number) in [(0, 64, 1), (1, 64, 1), (64, 64, 1), (65, 64, 2), (640, 64, 10), (641, 96, 7)] {
+            assert_eq!((parts.length(&sizes(n)), parts.number(&sizes(n))), (length, number), "{n} terms");
+        }
+    }
+
+    #[test]
+    fn units_are_spread_over_blocks() {
+        let units = vec![Pieces { extent: Dim::symbol("n"), of: 8 }, Pieces { extent: Dim::from(3), of: 1 }];
+        let work = |team| Work { team, units: units.clone(), is_parted: true };
+        // 13 pieces of 8, 3 times, for each of 2 parts: 78 units.
+        assert_eq!(work(Team::Thread).grid(&sizes(100), 2, 64), (2, 64));
+        assert_eq!(work(Team::Warp).grid(&sizes(100), 2, 64), (39, 64));
+        assert_eq!(work(Team::Block(256)).grid(&sizes(100), 2, 64), (78, 256));
+        assert_eq!(work(Team::Warp).grid(&sizes(0), 2, 64), (0, 64));
+    }
+}

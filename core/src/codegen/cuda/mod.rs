@@ -1,0 +1,38 @@
+//! CUDA C: kernels as text for NVRTC, and how to launch them. Nothing here needs a device or a driver.
+//!
+//! Of each kernel come one or two functions ([`Source`]); those of several kernels share a module, a translation unit
+//! ([`Module`]). `shape` decides how the threads of a warp share a reduction; `map`, `reduce` and `product` write a kind
+//! of kernel each: the threads' places among the loops (`nest`), and the scalar work (`body`, with `scalar` for its
+//! operations and `positions` for what loads read) as lines of a `draft`. `prelude` has the device functions that these
+//! call, `launch` what a function takes and how many blocks it needs for given sizes.
+//!
+//! Nothing is added in an order that a launch decides: there are no atomics but for the record of a position out of
+//! bounds, and the tree of every sum is fixed by its kernel and the sizes, so that no bit depends on the size of blocks.
+//!
+//! Each operation rounds by itself, as on the CPU, but for a product that only a sum reads: for this, compile with
+//! [`COMPILER_OPTIONS`]. Integers wrap, conversions saturate and the maximum of NaN is NaN, as the interpreter has it.
+//! Computed positions, and the offsets of segments, are checked: what is outside is not read, and the first is recorded.
+
+mod body;
+mod draft;
+mod launch;
+mod map;
+mod module;
+mod nest;
+mod positions;
+mod prelude;
+mod product;
+mod reduce;
+mod scalar;
+mod shape;
+mod source;
+mod text;
+
+pub use launch::{Argument, BLOCK, Launch, Param, RECORD_BYTES, Width};
+pub use module::Module;
+pub use source::{Function, Source};
+
+/// What the text is to be compiled with, beside the architecture: C++17, and no product is put together with a sum unless
+/// the text says so. Division and square root round correctly, and subnormal numbers stay: these are the defaults. A
+/// program's constant may be divided by zero, or compared with what it always exceeds: of that the compiler need not warn.
+pub const COMPILER_OPTIONS: [&str; 3] = ["--std=c++17", "--fmad=false", "--diag-suppress=39,186"];

@@ -1,0 +1,205 @@
+//! What is generated for a kernel: text, parameters, and launches.
+
+use super::draft::Draft;
+use super::launch::{Argument, Launch, Param, Parts, Team, WARP, Width, Work, number};
+use super::positions::Place;
+use super::prelude::Helper;
+use super::text::{symbol_name, type_name};
+use super::{map, product, reduce};
+use crate::aval::{DType, Dim, Literal, Sizes, volume};
+use crate::ir::Unsupported;
+use crate::kernel::{Instr, Kernel};
+use std::collections::BTreeSet;
+
+/// The most parameters that a function may have: what all devices take is 4096 bytes of them.
+const MAX_PARAMS: usize = 4096 / 8;
+
+/// One `__global__` function.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Its name in the module.
+    pub name: String,
+    /// What it takes, in order.
+    pub params: Vec<Param>,
+    pub(super) text: String,
+    pub(super) helpers: BTreeSet<Helper>,
+    work: Work,
+}
+
+/// The functions of a kernel, and how its reduction is cut.
+pub(super) struct Written {
+    pub(super) functions: Vec<Function>,
+    pub(super) parts: Option<Parts>,
+}
+
+/// The name that functions get.
+pub(super) struct Name {
+    pub(super) name: String,
+    pub(super) width: Width,
+}
+
+impl Name {
+    /// That of another function of the same kernel.
+    pub(super) fn part(&self, what: &str) -> Name {
+        Name { name: format!("{}_{what}", self.name), width: self.width }
+    }
+
+    /// A draft as a function that takes these arrays, and then what its lines use.
+    pub(super) fn function(&self, draft: &Draft<'_>, arrays: Vec<Param>, work: Work) -> Function {
+        let params: Vec<Param> = arrays.into_iter().chain(draft.params()).collect();
+        let texts: Vec<String> = params.iter().map(|param| declared(draft, &params, param)).collect();
+        let bounds = match work.team {
+            Team::Block(block) => format!("__launch_bounds__({block}) "),
+            Team::Thread | Team::Warp => String::new(),
+        };
+        let text = draft.function(&self.name, &bounds, &texts);
+        Function { name: self.name.clone(), params, text, helpers: draft.helpers().clone(), work }
+    }
+}
+
+/// A parameter as it is declared.
+fn declared(draft: &Draft<'_>, params: &[Param], param: &Param) -> String {
+    let kernel = draft.kernel;
+    let element = |output: usize| type_name(kernel.outputs[output].1.dtype);
+    match param {
+        // Nobody writes what it points at: the compiler may read it through the cache for what never changes.
+        Param::Input(i) if !may_be_written(kernel, *i) => {
+            let (var, aval) = &kernel.inputs[*i];
+            format!("const {}* __restrict__ v{}", type_name(aval.dtype), var.0)
+        }
+        Param::Input(i) => format!("const {}* v{}", type_name(kernel.inputs[*i].1.dtype), kernel.inputs[*i].0.0),
+        Param::Output(i) => format!("{}* v{}", element(*i), kernel.outputs[*i].0.0),
+        Param::Scratch(i) if params.iter().any(|other| matches!(other, Param::Output(_))) => {
+            format!("const {}* __restrict__ parts{i}", element(*i))
+        }
+        Param::Scratch(i) => format!("{}* parts{i}", element(*i)),
+        Param::Record => "Record* record".into(),
+        Param::Number => "unsigned kernel".into(),
+        Param::Symbol(symbol) => format!("{} {}", draft.int(), symbol_name(symbol)),
+        Param::Scalar(_, dtype) => {
+            let before = params.iter().take_while(|other| *other != param);
+            let at = before.filter(|other| matches!(other, Param::Scalar(..))).count();
+            format!("{} size{at}", type_name(*dtype))
+        }
+        Param::PartLength => format!("{} length", draft.int()),
+        Param::Parts => format!("{} parts", draft.int()),
+    }
+}
+
+/// Whether an input's memory may be an output's as well: a memory plan may do so where the element that is written is all
+/// that is read.
+fn may_be_written(kernel: &Kernel, input: usize) -> bool {
+    let is_own = |instr: &Instr| match instr {
+        Instr::Load(read, index) if *read as usize == input => Place::of(kernel, input, index).is_own(kernel),
+        _ => true,
+    };
+    kernel.reduce.is_none() && kernel.body.iter().all(is_own)
+}
+
+/// The CUDA C of a kernel: its functions, which run one after the other.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The kernel as a comment, and the text of the functions.
+    pub text: String,
+    /// In the order in which they run.
+    pub functions: Vec<Function>,
+    width: Width,
+    parts: Option<Parts>,
+    /// For each output, the type of its parts, and how many elements a part has.
+    scratch: Vec<(DType, Dim)>,
+}
+
+impl Source {
+    /// Writes a kernel. `name` is that of its first function; `note` stands in the comment before it.
+    pub(super) fn new(kernel: &Kernel, name: String, width: Width, note: &str) -> Result<Source, Unsupported> {
+        let name = Name { name, width };
+        let written = match (product::recognised(kernel), kernel.reduce) {
+            (Some(product), _) => product::write(kernel, &product, &name),
+            (None, None) => map::write(kernel, &name)?,
+            (None, Some(op)) => reduce::write(kernel, op, &name)?,
+        };
+        if let Some(function) = written.functions.iter().find(|function| function.params.len() > MAX_PARAMS) {
+            return Err(Unsupported(format!("{}: {} parameters are too many", name.name, function.params.len())));
+        }
+        let comment: String = kernel.to_string().lines().map(|line| format!("// {line}\n")).collect();
+        let note: String = note.lines().map(|line| format!("// {line}\n")).collect();
+        let functions: Vec<&str> = written.functions.iter().map(|function| function.text.as_str()).collect();
+        let scratch = kernel.outputs.iter().map(|(_, aval)| (aval.dtype, volume(&aval.shape)));
+        Ok(Source {
+            text: format!("{note}{comment}{}", functions.join("\n")),
+            width,
+            scratch: if written.parts.is_some() { scratch.collect() } else { vec![] },
+            functions: written.functions,
+            parts: written.parts,
+        })
+    }
+
+    /// The integers that its positions are computed in.
+    pub fn width(&self) -> Width {
+        self.width
+    }
+
+    /// Bytes of each scratch memory for these sizes. Scratch of no bytes is not used.
+    ///
+    /// # Panics
+    /// If a symbol has no size.
+    pub fn scratch_bytes(&self, sizes: &Sizes) -> Vec<usize> {
+        let parts = self.n_part(sizes);
+        let bytes = |(dtype, elements): &(DType, _)| {
+            if parts == 1 { 0 } else { parts * number(elements, sizes) * dtype.size() }
+        };
+        self.scratch.iter().map(bytes).collect()
+    }
+
+    /// What to launch for these sizes, in order, with about `block` threads in each block: a multiple of 32, and 1024 at
+    /// most. No bit of a result depends on it. Where an output has no element there is nothing to launch.
+    ///
+    /// # Panics
+    /// If a symbol has no size, if positions of 32 bits are too short ([`Width::of`]), or if `block` is no such number.
+    pub fn launches(&self, sizes: &Sizes, block: u32) -> Vec<Launch> {
+        assert!(block.is_multiple_of(WARP as u32) && (1..=1024).contains(&block), "{block} threads are no block");
+        let parts = self.n_part(sizes);
+        // One part is the result.
+        let functions = if parts == 1 { &self.functions[..1] } else { &self.functions[..] };
+        let launch = |(i, function): (usize, &Function)| {
+            let (grid, block) = function.work.grid(sizes, parts, block);
+            let grid = u32::try_from(grid).ok().filter(|grid| *grid <= i32::MAX as u32);
+            let grid = grid.unwrap_or_else(|| panic!("{}: too many blocks", function.name));
+            let arguments = function.params.iter().map(|param| self.argument(param, sizes, parts)).collect();
+            (grid > 0).then_some(Launch { function: i, grid, block, arguments })
+        };
+        functions.iter().enumerate().filter_map(launch).collect()
+    }
+
+    fn n_part(&self, sizes: &Sizes) -> usize {
+        self.parts.as_ref().map_or(1, |parts| parts.number(sizes))
+    }
+
+    fn argument(&self, param: &Param, sizes: &Sizes, parts: usize) -> Argument {
+        let integer = |x: usize| match self.width {
+            Width::Narrow => {
+                Argument::Narrow(i32::try_from(x).expect("32 bits are enough: the caller has seen to that"))
+            }
+            Width::Wide => Argument::Wide(x as i64),
+        };
+        match param {
+            Param::Input(i) => Argument::Input(*i),
+            Param::Output(i) => Argument::Output(*i),
+            Param::Scratch(i) if parts == 1 => Argument::Output(*i),
+            Param::Scratch(i) => Argument::Scratch(*i),
+            Param::Record => Argument::Record,
+            Param::Number => Argument::Number,
+            Param::Symbol(symbol) => {
+                let size = sizes.get(symbol);
+                integer(size.unwrap_or_else(|| panic!("{symbol} has no size: every symbol must have one")))
+            }
+            Param::Scalar(dim, dtype) => {
+                let number = dim.at(sizes).as_number();
+                let number = number.unwrap_or_else(|| panic!("{dim} has no size: every symbol must have one"));
+                Argument::Scalar(Literal::from_f64(*dtype, number as f64))
+            }
+            Param::PartLength => integer(self.parts.as_ref().map_or(0, |parts| parts.length(sizes))),
+            Param::Parts => integer(parts),
+        }
+    }
+}
