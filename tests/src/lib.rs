@@ -8,6 +8,7 @@ pub mod generate;
 pub mod kernels;
 pub mod launch;
 pub mod laws;
+pub mod nvrtc;
 pub mod oracle;
 pub mod perceptron;
 pub mod report;
