@@ -8,7 +8,7 @@
 //! // run: vmap in_axes=[0,None]
 //! // run: fuse                      what is stored and why; or `kernels`, the kernels in order; or `group`, which of
 //! //                                them run together and why; or `merge`, the kernels of each group
-//! //                                after merging
+//! //                                after merging; or `cuda`, those as CUDA C, with their launches
 //! // run: parse-error               expects the message
 //! // sizes: n=3, e=5                sizes of symbols for the check of what is computed
 //! // input 1: 0, 2, 1               elements of an argument, or of a constant behind the arguments; else random
@@ -25,10 +25,11 @@ use crate::laws::{check_jvp, check_linearize, check_transpose, check_vjp, check_
 use crate::targets::check_targets;
 use crate::transformed::{jvp_program, linearize_programs, transpose_program, vjp_program, vmap_program};
 use gavotte_core::aval::{Dim, Sizes, Symbol};
+use gavotte_core::codegen::cuda::{Argument, BLOCK, Launch, Module, Source, Width};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, parse, verify};
 use gavotte_core::kernel::{
-    Lowered, Space, Step, Why, choose_places, drop_barriers, group, lower_program, parse_kernel,
+    Kernel, Lowered, Space, Step, Why, choose_places, drop_barriers, group, lower_program, parse_kernel,
 };
 use gavotte_core::pass;
 use gavotte_core::pass::fuse::Explained;
@@ -140,6 +141,10 @@ impl FileTest {
                 self.check_compiled(&program)?;
                 return merged_text(program);
             }
+            "cuda" => {
+                self.check_compiled(&program)?;
+                return self.cuda_text(program);
+            }
             "group" => {
                 self.check_compiled(&program)?;
                 return group_text(program);
@@ -191,6 +196,24 @@ impl FileTest {
             Some(why) => Err(format!("{} changes what is computed: {why}\n{result}", self.run)),
             None => Ok(result),
         }
+    }
+
+    /// The kernels of a program as CUDA C, each with its launches for the sizes of the file. What they call is left out.
+    fn cuda_text(&self, program: Program) -> Result<String, String> {
+        let lowered = Lowered::new(program).map_err(|error| error.to_string())?;
+        let (mut module, mut kernels) = (Module::new(), vec![]);
+        for step in &lowered.steps {
+            let Step::Kernel(kernel, _) = step else { continue };
+            module.push(kernel, Width::Narrow, "").map_err(|why| why.to_string())?;
+            kernels.push(kernel);
+        }
+        let mut text = String::new();
+        for (source, kernel) in module.sources().iter().zip(kernels) {
+            let launches = source.launches(&self.sizes, BLOCK);
+            let shown: String = launches.iter().map(|launch| launch_text(source, kernel, launch)).collect();
+            text.push_str(&format!("{}{shown}\n", source.text));
+        }
+        Ok(text)
     }
 
     /// An array for each argument and constant: given in the file, or random.
@@ -279,6 +302,23 @@ fn group_text(program: Program) -> Result<String, String> {
         }
     }
     Ok(format!("{text}\n{}", Why(&lowered)))
+}
+
+/// A launch as it would be written in CUDA C, with numbers for sizes.
+fn launch_text(source: &Source, kernel: &Kernel, launch: &Launch) -> String {
+    let argument = |argument: &Argument| match argument {
+        Argument::Input(i) => format!("v{}", kernel.inputs[*i].0.0),
+        Argument::Output(i) => format!("v{}", kernel.outputs[*i].0.0),
+        Argument::Scratch(i) => format!("parts{i}"),
+        Argument::Record => "record".into(),
+        Argument::Number => "kernel".into(),
+        Argument::Narrow(x) => x.to_string(),
+        Argument::Wide(x) => x.to_string(),
+        Argument::Scalar(x) => x.to_string(),
+    };
+    let arguments: Vec<String> = launch.arguments.iter().map(argument).collect();
+    let name = &source.functions[launch.function].name;
+    format!("// {name}<<<{}, {}>>>({})\n", launch.grid, launch.block, arguments.join(", "))
 }
 
 fn read_in_axes(options: &str) -> Result<Vec<Option<usize>>, String> {

@@ -9,6 +9,7 @@ pub mod gpu;
 pub mod kernels;
 pub mod launch;
 pub mod laws;
+pub mod nvrtc;
 pub mod oracle;
 pub mod perceptron;
 pub mod report;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 const TRANSFORMATIONS: [&str; 5] = ["jvp", "linearize", "transpose", "vjp", "vmap"];
 /// What stands between a program and its machine code.
-const LOWERINGS: [&str; 5] = ["barriers", "fuse", "kernels", "group", "merge"];
+const LOWERINGS: [&str; 6] = ["barriers", "fuse", "kernels", "group", "merge", "cuda"];
 
 fn sorted_entries(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));

@@ -88,6 +88,15 @@ impl<'k> Draft<'k> {
         self.width.type_name()
     }
 
+    /// An expression of numbers and sizes as one of the type of positions: overloaded functions ask for that.
+    pub(super) fn same_type(&self, text: &str) -> String {
+        match self.width {
+            Width::Wide if text.contains(' ') => format!("(long long)({text})"),
+            Width::Wide => format!("(long long){text}"),
+            Width::Narrow => text.into(),
+        }
+    }
+
     /// A dimension as an expression that may stand alone.
     pub(super) fn dim(&mut self, dim: &Dim) -> String {
         self.symbols.extend(dim.symbols());
@@ -120,7 +129,7 @@ impl<'k> Draft<'k> {
         self.helpers.insert(helper);
     }
 
-    /// What a check needs to record what it finds: the last arguments of `inside` and `end_of`.
+    /// What a check needs to record what it finds: the last arguments of `inside` and `members_of`.
     pub(super) fn record(&mut self) -> &'static str {
         self.is_checked = true;
         "record, kernel"

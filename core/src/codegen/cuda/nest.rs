@@ -22,8 +22,8 @@ pub(super) struct Places {
 /// A thread for each row: the number of its row, and an end to threads that have none.
 pub(super) fn declare_row(draft: &mut Draft<'_>) -> Places {
     let (int, row) = (draft.int(), draft.row.clone());
-    let first = if int == "int" { "blockIdx.x" } else { "(long long)blockIdx.x" };
-    draft.line(format!("const {int} {row} = {first} * blockDim.x + threadIdx.x;"));
+    let block = if int == "int" { "blockIdx.x" } else { "(long long)blockIdx.x" };
+    draft.line(format!("const {int} {row} = {block} * blockDim.x + threadIdx.x;"));
     let rows = draft.dim(&rows(draft.kernel));
     draft.line(format!("if ({row} >= {rows}) return;"));
     Places { mark: draft.mark(), slice: String::new(), stores: String::new() }
@@ -31,79 +31,85 @@ pub(super) fn declare_row(draft: &mut Draft<'_>) -> Places {
 
 /// A warp for each `lanes` rows, for each part of the terms if there are parts.
 pub(super) fn declare_warp(draft: &mut Draft<'_>, lanes: usize, is_parted: bool) -> Places {
-    let int = draft.int();
-    let first = if int == "int" { "blockIdx.x" } else { "(long long)blockIdx.x" };
-    draft.line(format!("const {int} warp = {first} * (blockDim.x / {WARP}) + threadIdx.x / {WARP};"));
-    draft.line(format!("const int lane = threadIdx.x % {WARP};"));
-    let rows = rows(draft.kernel);
-    let unit = if is_parted { declare_part(draft, &rows, lanes) } else { Some("warp") };
-    let first = match (unit, lanes) {
-        (None, _) => None,
-        (Some(unit), 1) => Some(unit.to_string()),
-        (Some(unit), _) => Some(format!("{unit} * {lanes}")),
-    };
-    if let (Some(first), false) = (&first, is_parted) {
-        let rows = draft.dim(&rows);
-        draft.line(format!("if ({first} >= {rows}) return;"));
-    }
-    let own = match lanes {
-        1 => None,
-        WARP => Some("lane".to_string()),
-        _ => Some(format!("lane % {lanes}")),
-    };
-    let own = first.into_iter().chain(own).collect::<Vec<_>>().join(" + ");
-    let is_within = declare_own(draft, &rows, lanes, &own);
-    let slice = match lanes {
-        1 => "lane".into(),
-        WARP => String::new(),
-        _ => format!("lane / {lanes}"),
-    };
-    let is_first = match lanes {
-        1 => Some("lane == 0".to_string()),
-        WARP => None,
-        _ => Some(format!("lane < {lanes}")),
+    let own = if is_parted { declare_part(draft, lanes) } else { declare_unit(draft, lanes) };
+    let is_within = own.and_then(|own| declare_own(draft, lanes, &own));
+    let (slice, is_first) = match lanes {
+        1 => ("lane".into(), Some("lane == 0".to_string())),
+        WARP => (String::new(), None),
+        _ => (format!("lane / {lanes}"), Some(format!("lane < {lanes}"))),
     };
     let stores = is_first.into_iter().chain(is_within).collect::<Vec<_>>().join(" && ");
     Places { mark: draft.mark(), slice, stores }
 }
 
-/// The part that a warp works on, and the name of its tile of rows, where there are several.
-fn declare_part(draft: &mut Draft<'_>, rows: &Dim, lanes: usize) -> Option<&'static str> {
+/// Declares the number of a warp under this name, and that of the thread in it.
+fn declare_warp_number(draft: &mut Draft<'_>, name: &str) {
     let int = draft.int();
-    let tiles = rows.as_usize().unwrap_or(0).div_ceil(lanes);
-    if tiles <= 1 {
-        draft.line(format!("const {int} part = warp;"));
-    } else {
+    let block = if int == "int" { "blockIdx.x" } else { "(long long)blockIdx.x" };
+    draft.line(format!("const {int} {name} = {block} * (blockDim.x / {WARP}) + threadIdx.x / {WARP};"));
+    draft.line(format!("const int lane = threadIdx.x % {WARP};"));
+}
+
+/// Declares which rows a warp has: gives the row of a thread as it is, where it is not declared yet.
+fn declare_unit(draft: &mut Draft<'_>, lanes: usize) -> Option<String> {
+    let rows = rows(draft.kernel);
+    let rows = draft.dim(&rows);
+    if lanes == 1 {
+        let row = draft.row.clone();
+        declare_warp_number(draft, &row);
+        draft.line(format!("if ({row} >= {rows}) return;"));
+        return None;
+    }
+    declare_warp_number(draft, "warp");
+    draft.line(format!("if (warp * {lanes} >= {rows}) return;"));
+    Some(format!("warp * {lanes} + {}", among(lanes)))
+}
+
+/// Declares which part a warp works on, and which rows: gives the row of a thread as it is, where it is not declared yet.
+fn declare_part(draft: &mut Draft<'_>, lanes: usize) -> Option<String> {
+    let int = draft.int();
+    let rows = rows(draft.kernel).as_usize().expect("only few rows have parts");
+    let tiles = rows.div_ceil(lanes);
+    let is_one = tiles <= 1;
+    declare_warp_number(draft, if is_one { "part" } else { "warp" });
+    if !is_one {
         draft.line(format!("const {int} part = warp / {tiles};"));
-        draft.line(format!("const {int} tile = warp % {tiles};"));
     }
     let parts = draft.parts();
     draft.line(format!("if (part >= {parts}) return;"));
-    (tiles > 1).then_some("tile")
+    match (is_one, lanes) {
+        (true, 1) => {
+            draft.row = "0".into();
+            None
+        }
+        (true, _) => Some(among(lanes)),
+        (false, 1) => Some(format!("warp % {tiles}")),
+        (false, _) => Some(format!("warp % {tiles} * {lanes} + {}", among(lanes))),
+    }
+}
+
+/// The row of a thread among those of its warp.
+fn among(lanes: usize) -> String {
+    if lanes == WARP { "lane".into() } else { format!("lane % {lanes}") }
 }
 
 /// Declares the row of a thread. Where the last warp has more threads than rows, the others do the last row's work again, as
 /// all threads take part in shuffles: gives what holds for those that have a row of their own.
-fn declare_own(draft: &mut Draft<'_>, rows: &Dim, lanes: usize, own: &str) -> Option<String> {
-    let (int, row) = (draft.int(), draft.row.clone());
-    if *rows == 1usize {
-        draft.row = "0".into();
-        return (lanes > 1).then(|| format!("{own} == 0"));
-    }
-    let is_exact = rows.as_usize().is_some_and(|rows| rows % lanes == 0);
-    if lanes == 1 || is_exact {
+fn declare_own(draft: &mut Draft<'_>, lanes: usize, own: &str) -> Option<String> {
+    let (int, row, rows) = (draft.int(), draft.row.clone(), rows(draft.kernel));
+    if rows.as_usize().is_some_and(|rows| rows % lanes == 0) {
         draft.line(format!("const {int} {row} = {own};"));
         return None;
     }
-    let rows = draft.dim(rows);
+    let rows = draft.dim(&rows);
     if lanes == WARP {
         draft.line(format!("const {int} {row} = {own};"));
         draft.line(format!("if ({row} >= {rows}) return;"));
         return None;
     }
     draft.line(format!("const {int} own = {own};"));
-    let one = if int == "int" { "1" } else { "1ll" };
-    draft.line(format!("const {int} {row} = min(own, {rows} - {one});"));
+    let last = draft.same_type(&format!("{rows} - 1"));
+    draft.line(format!("const {int} {row} = min(own, {last});"));
     Some(format!("own < {rows}"))
 }
 

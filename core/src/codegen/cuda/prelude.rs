@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 pub(super) enum Helper {
     Record,
     Inside,
-    EndOf,
+    MembersOf,
     WrappingAdd,
     WrappingSub,
     WrappingMul,
@@ -32,7 +32,7 @@ impl Helper {
         match self {
             Helper::Record => "Record",
             Helper::Inside => "inside",
-            Helper::EndOf => "end_of",
+            Helper::MembersOf => "members_of",
             Helper::WrappingAdd => "wrapping_add",
             Helper::WrappingSub => "wrapping_sub",
             Helper::WrappingMul => "wrapping_mul",
@@ -56,7 +56,7 @@ impl Helper {
     fn needs(self) -> &'static [Helper] {
         match self {
             Helper::Inside => &[Helper::Record],
-            Helper::EndOf => &[Helper::Record, Helper::Inside],
+            Helper::MembersOf => &[Helper::Record, Helper::Inside],
             Helper::Divide => &[Helper::WrappingNeg],
             _ => &[],
         }
@@ -66,7 +66,7 @@ impl Helper {
         match self {
             Helper::Record => RECORD,
             Helper::Inside => INSIDE,
-            Helper::EndOf => END_OF,
+            Helper::MembersOf => MEMBERS_OF,
             Helper::WrappingAdd => WRAPPING_ADD,
             Helper::WrappingSub => WRAPPING_SUB,
             Helper::WrappingMul => WRAPPING_MUL,
@@ -115,12 +115,12 @@ __device__ __forceinline__ bool inside(int position, long long extent, Record* r
 }
 ";
 
-const END_OF: &str = "\
-// Where the members of a segment end that begin at `begin`: there as well, with a record, where its offsets are out of
-// order or lead outside of the members.
-__device__ __forceinline__ int end_of(int begin, int end, long long members, Record* record, unsigned kernel) {
+const MEMBERS_OF: &str = "\
+// Where the members of a segment begin and end: none, and a record, where its offsets are out of order or lead outside of
+// the members.
+__device__ __forceinline__ int2 members_of(int begin, int end, long long members, Record* record, unsigned kernel) {
     const bool is_right = inside(end, members + 1, record, kernel) && inside(begin, (long long)end + 1, record, kernel);
-    return is_right ? end : begin;
+    return is_right ? make_int2(begin, end) : make_int2(0, 0);
 }
 ";
 
@@ -228,9 +228,9 @@ mod tests {
 
     #[test]
     fn what_a_helper_calls_stands_before_it_once() {
-        let text = prelude(&[Helper::EndOf, Helper::Divide, Helper::Inside].into());
+        let text = prelude(&[Helper::MembersOf, Helper::Divide, Helper::Inside].into());
         let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is not in\n{text}"));
-        assert!(at("struct Record") < at("bool inside") && at("bool inside") < at("int end_of"));
+        assert!(at("struct Record") < at("bool inside") && at("bool inside") < at("int2 members_of"));
         assert!(at("int wrapping_neg") < at("int divide"));
         assert_eq!(text.matches("bool inside(").count(), 1);
         assert!(!text.contains("threefry"));

@@ -168,7 +168,7 @@ impl<'k> Writer<'k> {
             return ("0".into(), terms);
         }
         let length = self.draft.part_length();
-        let terms = if int == "int" { terms } else { format!("({int})({terms})") };
+        let terms = self.draft.same_type(&terms);
         self.draft.line(format!("const {int} begin = part * {length};"));
         self.draft.line(format!("const {int} end = min(begin + {length}, {terms});"));
         ("begin".into(), "end".into())

@@ -151,11 +151,11 @@ impl Reduction<'_, '_> {
             let offsets = self.kernel.inputs[offsets as usize].0.0;
             let members = draft.dim(&terms(self.kernel));
             let record = draft.record();
-            draft.uses(Helper::EndOf);
-            draft.line(format!("const int begin = v{offsets}[{at}];"));
-            draft.line(format!("const int end = end_of(begin, v{offsets}[{at} + 1], {members}, {record});"));
-            self.body.has_terms = Some("begin < end".into());
-            return ("begin".into(), "end".into());
+            draft.uses(Helper::MembersOf);
+            let [begin, end] = ["", " + 1"].map(|next| format!("v{offsets}[{at}{next}]"));
+            draft.line(format!("const int2 range = members_of({begin}, {end}, {members}, {record});"));
+            self.body.has_terms = Some("range.x < range.y".into());
+            return (draft.same_type("range.x"), "range.y".into());
         }
         let terms = terms(self.kernel);
         let end = draft.dim(&terms);
@@ -165,7 +165,7 @@ impl Reduction<'_, '_> {
         if self.shape.parts.is_none() {
             return (String::new(), end);
         }
-        let end = if int == "int" { end } else { format!("({int})({end})") };
+        let end = draft.same_type(&end);
         let length = draft.part_length();
         draft.line(format!("const {int} begin = part * {length};"));
         draft.line(format!("const {int} end = min(begin + {length}, {end});"));

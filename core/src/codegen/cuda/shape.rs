@@ -4,7 +4,7 @@ use super::body::{Body, Level};
 use super::launch::{Parts, Pieces, WARP};
 use super::positions::Place;
 use crate::aval::{Dim, volume};
-use crate::ir::{Index, Scalar};
+use crate::ir::Scalar;
 use crate::kernel::{Instr, Kernel, LoopKind};
 
 /// How many terms a segment is taken to have, and a dense axis of unknown extent.
@@ -12,7 +12,7 @@ const GUESSED: [usize; 2] = [8, 256];
 /// Elements of a sector: what neighbours read together costs as much as one.
 const SECTOR: usize = 8;
 /// Terms of a part for each thread, at least.
-const PART_TERMS: usize = 64;
+const PART_TERMS: usize = 16;
 /// So many warps are enough for a device: more parts are not made.
 const ENOUGH_WARPS: usize = 1024;
 /// More rows than these keep a device busy without parts.
@@ -52,7 +52,7 @@ pub(super) fn rows(kernel: &Kernel) -> Dim {
 }
 
 fn parts(kernel: &Kernel, lanes: usize) -> Option<Parts> {
-    if kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { .. })) {
+    if segment_of(kernel).is_some() {
         return None;
     }
     let (terms, rows) = (terms(kernel), rows(kernel));
@@ -66,30 +66,58 @@ fn parts(kernel: &Kernel, lanes: usize) -> Option<Parts> {
 
 /// How many sectors a warp asks for, for all loads of a term, divided by the share of threads that have work.
 fn cost(kernel: &Kernel, body: &Body<'_>, lanes: usize) -> f64 {
-    let n_row = kernel.n_row();
-    let moving = |range: std::ops::Range<usize>| range.rev().find(|i| kernel.loops[*i].extent != 1usize);
-    let (row, term) = (moving(0..n_row), moving(n_row..kernel.loops.len()));
     let slices = WARP / lanes;
-    let mut sectors = 1;
-    for (i, instr) in kernel.body.iter().enumerate() {
-        let Instr::Load(input, index) = instr else { continue };
-        if body.level(Scalar(i as u32)) == Level::Term {
-            let place = Place::of(kernel, *input as usize, index);
-            let along = |l: Option<usize>, n: usize| {
-                l.map_or(1, |l| sectors_along(n, &place.strides[l], is_scattered(body, index, l)))
-            };
-            sectors += along(row, lanes) * along(term, slices);
-        }
-    }
-    let is_segment = kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { .. }));
-    let n_term = if is_segment { None } else { terms(kernel).as_usize() };
-    let n_term = n_term.unwrap_or(GUESSED[usize::from(!is_segment)]);
-    sectors as f64 / (share(n_term, slices) * rows(kernel).as_usize().map_or(1.0, |rows| share(rows, lanes)))
+    let loads = kernel.body.iter().enumerate().filter(|(i, _)| body.level(Scalar(*i as u32)) == Level::Term);
+    let sectors = loads.map(|(_, instr)| match instr {
+        Instr::Load(input, index) => sectors(kernel, body, &Place::of(kernel, *input as usize, index), lanes),
+        _ => 0,
+    });
+    let n_term = match segment_of(kernel) {
+        Some(_) => GUESSED[0],
+        None => terms(kernel).as_usize().unwrap_or(GUESSED[1]),
+    };
+    let at_work = share(n_term, slices) * rows(kernel).as_usize().map_or(1.0, |rows| share(rows, lanes));
+    (1 + sectors.sum::<usize>()) as f64 / at_work
 }
 
-/// Whether a computed position changes with a loop.
-fn is_scattered(body: &Body<'_>, index: &[Index], number: usize) -> bool {
-    index.iter().any(|at| matches!(at, Index::Value(s) if body.depends(*s, number)))
+/// The row loop that goes over segments.
+fn segment_of(kernel: &Kernel) -> Option<usize> {
+    kernel.loops.iter().find_map(|l| match l.kind {
+        LoopKind::Segment { segment, .. } => Some(segment as usize),
+        LoopKind::Row | LoopKind::Reduce => None,
+    })
+}
+
+/// How many sectors a warp asks for with one load of a term.
+fn sectors(kernel: &Kernel, body: &Body<'_>, place: &Place, lanes: usize) -> usize {
+    let n_row = kernel.n_row();
+    let moves = |l: &usize| kernel.loops[*l].extent != 1usize;
+    let along = |l: usize, n: usize| {
+        let is_scattered = place.computed.iter().any(|(s, _)| body.depends(*s, l));
+        sectors_along(n, &place.strides[l], is_scattered || segment_of(kernel) == Some(l))
+    };
+    let term = (n_row..kernel.loops.len()).rev().find(moves).map_or(1, |l| along(l, WARP / lanes));
+    // Loops that go on in memory are one run of neighbours; others ask for sectors of their own.
+    let (mut sectors, mut rest) = (term, lanes);
+    let mut run: Option<(usize, usize)> = None;
+    for l in (0..n_row).rev().filter(moves) {
+        let extent = kernel.loops[l].extent.as_usize().unwrap_or(WARP).clamp(1, rest);
+        rest = rest.div_ceil(extent);
+        run = match run {
+            Some((last, n)) if goes_on(kernel, place, l, last) => Some((last, n * extent)),
+            _ => {
+                sectors *= run.map_or(1, |(l, n)| along(l, n));
+                Some((l, extent))
+            }
+        };
+    }
+    sectors * run.map_or(1, |(l, n)| along(l, n))
+}
+
+/// Whether a turn of a loop moves as all turns of the loop within do.
+fn goes_on(kernel: &Kernel, place: &Place, outer: usize, inner: usize) -> bool {
+    let within = kernel.loops[outer + 1..=inner].iter().fold(Dim::from(1), |n, l| n * &l.extent);
+    segment_of(kernel) != Some(outer) && place.strides[outer] == &place.strides[inner] * &within
 }
 
 fn sectors_along(n: usize, stride: &Dim, is_scattered: bool) -> usize {
