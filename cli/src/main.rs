@@ -16,7 +16,7 @@ mod progress;
 mod report;
 mod train;
 
-use args::{Cli, Command};
+use args::{Cli, Command, DeviceName};
 use failure::Failure;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -46,7 +46,25 @@ fn guarded(command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure>
     result.unwrap_or_else(|_| Err(Failure::Run(format!("internal error: {}\n{REPORT}", said.join("\n")))))
 }
 
+/// What runs, runs on the processor.
+fn check_device(command: &Command) -> Result<(), Failure> {
+    let engine = match command {
+        Command::Train(args) => &args.engine,
+        Command::Eval(args) => &args.engine,
+        Command::Bench(args) => &args.engine,
+        Command::Ir(_) | Command::Opt(_) | Command::Devices(_) => return Ok(()),
+    };
+    match engine.device {
+        DeviceName::Cpu => Ok(()),
+        DeviceName::Cuda => Err(Failure::input(
+            "--device cuda: models do not run on GPUs yet, take cpu; `gavotte ir --stage plan --device cuda --gpu h100` predicts \
+             what a step would take",
+        )),
+    }
+}
+
 fn run(command: &Command) -> Result<(), Failure> {
+    check_device(command)?;
     match command {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),

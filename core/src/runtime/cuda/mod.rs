@@ -4,12 +4,16 @@
 mod compiler;
 mod device;
 mod failure;
+mod gpus;
 mod library;
 mod memory;
+mod predict;
 mod program;
 mod staging;
 
 pub(super) use program::GpuProgram;
 
 pub use device::{DeviceInfo, cuda, devices};
+pub use gpus::{GPUS, Gpu};
 pub use library::{Library, driver_version, libraries, nvrtc_version};
+pub use predict::{Bound, KernelPrediction, LaunchShape, Path, Prediction, Traffic};
