@@ -4,7 +4,6 @@
 mod compiler;
 mod device;
 mod failure;
-mod gpus;
 mod library;
 mod memory;
 mod predict;
@@ -14,6 +13,5 @@ mod staging;
 pub(super) use program::GpuProgram;
 
 pub use device::{DeviceInfo, cuda, devices};
-pub use gpus::{GPUS, Gpu};
 pub use library::{Library, driver_version, libraries, nvrtc_version};
-pub use predict::{Bound, KernelPrediction, LaunchShape, Path, Prediction, Traffic};
+pub use predict::{Bound, GPUS, Gpu, KernelPrediction, LaunchShape, Path, Prediction, Traffic};
