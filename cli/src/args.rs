@@ -200,7 +200,7 @@ pub(crate) struct BenchArgs {
   fused       what is computed in which kernel, and why
   kernels     the loop nests, in groups that run without a barrier within
   plan        where each buffer is, from when to when, the peak; what each kernel reads, writes and computes, and how near
-              it should come to what this machine can do
+              it should come to what this machine can do; with --device cuda --gpu what each would take on that GPU
   asm         the machine code of every kernel, disassembled
   stablehlo   the optimized step at the data's sizes, as a module that XLA compiles
 

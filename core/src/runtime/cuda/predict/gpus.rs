@@ -27,10 +27,10 @@ pub struct Gpu {
     pub sources: &'static str,
 }
 
-/// What lies between a kernel's end and the start of one behind it in the same stream, in seconds, where the host is ahead.
+/// What lies between a kernel's end and the start of the next in the same stream, in seconds, where the host is ahead.
 ///
-/// NVIDIA's blog "Getting Started with CUDA Graphs" (A. Gray, 2019) measures kernels of 2.9 us one after the other on a V100:
-/// each takes 3.8 us in a stream. The same is taken for every GPU.
+/// NVIDIA's blog "Getting Started with CUDA Graphs" (A. Gray, 2019) measures kernels of 2.9 us one after the other on a
+/// V100: each takes 3.8 us in a stream. The same is taken for every GPU.
 pub(super) const STREAM_GAP_S: f64 = 0.9e-6;
 
 /// The same between two kernels of a captured graph: the blog measures 3.4 us for each.
@@ -38,14 +38,14 @@ pub(super) const GRAPH_GAP_S: f64 = 0.5e-6;
 
 /// What a kernel takes that does nothing: its blocks start and end.
 ///
-/// Zhang, Wahib, Zhang and Matsuoka, "A Study of Single and Multi-device Synchronization Methods in Nvidia GPUs" (IPDPS 2020),
-/// measure 1.08 us for each more empty kernel of a stream, on a V100. [`STREAM_GAP_S`] of them lie between kernels.
+/// Zhang, Wahib, Zhang and Matsuoka, "A Study of Single and Multi-device Synchronization Methods in Nvidia GPUs" (IPDPS
+/// 2020), measure 1.08 us for each more empty kernel of a stream, on a V100. [`STREAM_GAP_S`] of them lie between kernels.
 pub(super) const START_S: f64 = 0.2e-6;
 
 /// What starting a graph takes on the host, in seconds: for the graph, and for each node.
 ///
-/// NVIDIA's blog "Constant Time Launch for Straight-Line CUDA Graphs and Other Performance Enhancements" (2024) gives these
-/// for a graph that was started before, from CUDA 12.6 on.
+/// NVIDIA's blog "Constant Time Launch for Straight-Line CUDA Graphs and Other Performance Enhancements" (2024) gives
+/// these for a graph that was started before, from CUDA 12.6 on.
 pub(super) const GRAPH_LAUNCH_S: (f64, f64) = (2.5e-6, 1e-9);
 
 /// The GPUs that predictions know.
@@ -61,8 +61,8 @@ pub static GPUS: [Gpu; 4] = [
         l2_bytes: 50 << 20,
         l2_bytes_per_s: 5.5e12,
         l2_latency_s: 150e-9,
-        sources: "NVIDIA H100 data sheet and H100 architecture whitepaper; L2 rate by Chips and Cheese, \"Nvidia's H100: Funny \
-                  L2, and Tons of Bandwidth\" (2023, PCIe board); L2 latency by Luo et al., arXiv 2402.13499 (263 cycles)",
+        sources: "NVIDIA H100 data sheet and H100 architecture whitepaper; L2 rate by Chips and Cheese, \"Nvidia's H100: \
+                  Funny L2, and Tons of Bandwidth\" (2023, PCIe board); L2 latency by Luo et al., arXiv 2402.13499 (263 cycles)",
     },
     Gpu {
         name: "a100",
@@ -75,8 +75,8 @@ pub static GPUS: [Gpu; 4] = [
         l2_bytes: 40 << 20,
         l2_bytes_per_s: 5.5e12,
         l2_latency_s: 185e-9,
-        sources: "NVIDIA A100 data sheet and A100 architecture whitepaper; of its L2 peak of 5120 bytes a cycle the share that a \
-                  V100 reaches (76%, Jia et al., arXiv 1804.06826); L2 latency by Luo et al., arXiv 2402.13499 (262 cycles)",
+        sources: "NVIDIA A100 data sheet and A100 architecture whitepaper; of its L2 peak of 5120 bytes a cycle the share that \
+                  a V100 reaches (76%, Jia et al., arXiv 1804.06826); L2 latency by Luo et al., arXiv 2402.13499 (262 cycles)",
     },
     Gpu {
         name: "t4",
@@ -90,8 +90,8 @@ pub static GPUS: [Gpu; 4] = [
         l2_bytes: 4 << 20,
         l2_bytes_per_s: 1.27e12,
         l2_latency_s: 118e-9,
-        sources: "NVIDIA T4 data sheet and Turing architecture whitepaper; L2 rate and latency (188 cycles) by Jia et al., arXiv \
-                  1903.07486",
+        sources: "NVIDIA T4 data sheet and Turing architecture whitepaper; L2 rate and latency (188 cycles) by Jia et al., \
+                  arXiv 1903.07486",
     },
     Gpu {
         name: "k80",
@@ -104,8 +104,8 @@ pub static GPUS: [Gpu; 4] = [
         l2_bytes: 1536 << 10,
         l2_bytes_per_s: 339e9,
         l2_latency_s: 229e-9,
-        sources: "NVIDIA Tesla K80 board specification (half of the board, at its boost clock) and GK110/210 whitepaper; L2 rate \
-                  and latency (200 cycles) by Jia et al., arXiv 1804.06826",
+        sources: "NVIDIA Tesla K80 board specification (half of the board, at its boost clock) and GK110/210 whitepaper; L2 \
+                  rate and latency (200 cycles) by Jia et al., arXiv 1804.06826",
     },
 ];
 
