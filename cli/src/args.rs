@@ -6,6 +6,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gavotte::DType;
 use gavotte::device::{DeviceRef, cpu, cuda};
+use gavotte_core::runtime::cuda::{GPUS, Gpu};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -202,7 +203,7 @@ pub(crate) struct BenchArgs {
   fused       what is computed in which kernel, and why
   kernels     the loop nests, in groups that run without a barrier within
   plan        where each buffer is, from when to when, the peak; what each kernel reads, writes and computes, and how near
-              it should come to what this machine can do
+              it should come to what this machine can do; with --device cuda --gpu what each would take on that GPU
   asm         the machine code of every kernel, disassembled
   stablehlo   the optimized step at the data's sizes, as a module that XLA compiles
 
@@ -211,7 +212,8 @@ The first three can be read back: `gavotte ir --stage grad | gavotte opt - --pas
 Examples:
   gavotte ir --stage trace --locations
   gavotte ir --stage kernels --dataset karate --heads 2
-  gavotte ir --stage fused --why")]
+  gavotte ir --stage fused --why
+  gavotte ir --stage plan --device cuda --gpu h100")]
 pub(crate) struct IrArgs {
     /// How far to compile
     #[arg(long, value_enum, value_name = "STAGE")]
@@ -222,6 +224,10 @@ pub(crate) struct IrArgs {
     /// Behind the stage `fused`, for each stored array and each of its readers why one group holds both, or why not
     #[arg(long)]
     pub(crate) why: bool,
+    /// With `--stage plan --device cuda`: what the step would take on this GPU, predicted from its data sheet. No GPU need be
+    /// there
+    #[arg(long, value_name = "GPU", value_parser = gpu())]
+    pub(crate) gpu: Option<&'static Gpu>,
     #[command(flatten)]
     pub(crate) data: DataArgs,
     #[command(flatten)]
@@ -493,6 +499,12 @@ fn decay(text: &str) -> Result<f64, String> {
 fn dtype() -> impl clap::builder::TypedValueParser<Value = DType> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
     PossibleValuesParser::new(["f32", "f64"]).map(|name| DType::parse(&name).expect("both are element types"))
+}
+
+fn gpu() -> impl clap::builder::TypedValueParser<Value = &'static Gpu> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    let names = PossibleValuesParser::new(GPUS.iter().map(|gpu| gpu.name));
+    names.map(|name| Gpu::find(&name).expect("the names are those of the table"))
 }
 
 fn pass(name: &str) -> Result<String, String> {

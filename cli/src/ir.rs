@@ -1,6 +1,6 @@
 //! `gavotte ir`: the training step at a stage of its compilation.
 
-use crate::args::{IrArgs, Stage};
+use crate::args::{DeviceName, IrArgs, Stage, name_of};
 use crate::failure::Failure;
 use crate::train::Prepared;
 use gavotte::random::Key;
@@ -11,12 +11,28 @@ use gavotte_gat::train::Trainer;
 use std::io::Write;
 
 pub(crate) fn run(args: &IrArgs) -> Result<(), Failure> {
+    check_gpu(args)?;
     let IrArgs { data, model, step, engine, .. } = args;
     let Prepared { trainer, experiment, .. } = Prepared::new(data, model, step, engine)?;
     let text = text_of(args, &trainer, &experiment)?;
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
+}
+
+/// Only a plan is made for a GPU, and only for one that is named.
+fn check_gpu(args: &IrArgs) -> Result<(), Failure> {
+    let is_cuda = args.engine.device != DeviceName::Cpu;
+    match args.gpu {
+        Some(gpu) if !is_cuda => Err(Failure::input(format!("--gpu {}: say --device cuda with it", gpu.name))),
+        Some(gpu) if args.stage != Stage::Plan => Err(Failure::input(format!(
+            "--gpu {}: it changes nothing of --stage {}; what a GPU takes is predicted by --stage plan",
+            gpu.name,
+            name_of(&args.stage)
+        ))),
+        None if is_cuda => Err(Failure::input("--device cuda: say with --stage plan --gpu which GPU, such as h100")),
+        _ => Ok(()),
+    }
 }
 
 fn text_of(args: &IrArgs, trainer: &Trainer, experiment: &Experiment) -> Result<String, Failure> {
@@ -34,10 +50,13 @@ fn text_of(args: &IrArgs, trainer: &Trainer, experiment: &Experiment) -> Result<
         Stage::Fused if args.why => Ok(text(gavotte::Stage::Fused)? + "\n" + &lowered.executable().why_text()),
         Stage::Fused => text(gavotte::Stage::Fused),
         Stage::Kernels => text(gavotte::Stage::Kernels),
-        Stage::Plan => {
-            let machine = Machine::measure(args.engine.threads())?;
-            Ok(lowered.executable().plan_text(lowered.sizes(), Some(&machine))?)
-        }
+        Stage::Plan => match args.gpu {
+            Some(gpu) => Ok(lowered.predict(gpu)?.to_string()),
+            None => {
+                let machine = Machine::measure(args.engine.threads())?;
+                Ok(lowered.executable().plan_text(lowered.sizes(), Some(&machine))?)
+            }
+        },
         Stage::Asm => text(gavotte::Stage::Asm),
         Stage::Stablehlo => text(gavotte::Stage::Stablehlo),
     }

@@ -89,6 +89,58 @@ fn stages_of_the_compiler_print() {
     }
 }
 
+/// The number behind `before` in a line.
+fn number_behind(text: &str, before: &str) -> f64 {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("`{before}` is not in: {text}"));
+    let number: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    number.parse().unwrap_or_else(|error| panic!("no number behind `{before}`: {error}"))
+}
+
+#[test]
+fn what_a_gpu_takes_is_predicted_without_one() {
+    for gpu in &gavotte_core::runtime::cuda::GPUS {
+        let text = stage("plan", &format!("--device cuda --gpu {}", gpu.name));
+        for part in ["predicted for NVIDIA", gpu.product, gpu.sources, "n=34", "nothing was measured", "arena "] {
+            assert!(text.contains(part), "`{part}` is not in: {text}");
+        }
+        let (totals, kernels) = text.split_once("\nkernels\n").expect("a list of kernels is behind the totals");
+        let kernels: Vec<&str> = kernels.lines().collect();
+        let sum = |before: &str| kernels.iter().map(|line| number_behind(line, before)).sum::<f64>();
+        let total = |before: &str| number_behind(totals, before);
+        assert!(kernels.len() > 20 && total("\nstep\n  ") == kernels.len() as f64, "{text}");
+        assert_eq!(sum("reads "), total("  reads "));
+        assert_eq!(sum("bytes, writes "), total("bytes, writes "));
+        let names = kernels.iter().map(|line| line.split(": ").next().unwrap_or(line));
+        let times = names.zip(&kernels).map(|(name, line)| number_behind(line, &format!("{name}: ")));
+        let within = total("within kernels ");
+        // Every time is rounded to hundredths.
+        assert!((times.sum::<f64>() - within).abs() < 0.006 * (kernels.len() + 1) as f64, "{text}");
+        let launches = total(" kernels, ");
+        let listed = kernels.iter().flat_map(|line| line.split(" x ").skip(1)).count();
+        assert_eq!(launches, listed as f64);
+        let (stream, graph) = (total("with plain launches "), total("with graph replay "));
+        assert!(
+            (stream - graph - 0.4 * launches).abs() < 0.02 && (graph - within - 0.5 * launches).abs() < 0.02,
+            "{text}"
+        );
+        let (branches, path) = (total("in the graph at least "), total("longest path has "));
+        assert!(branches < graph && path < launches && path > 10.0, "{text}");
+        assert!(total("sums, at least ") < graph, "{text}");
+    }
+}
+
+#[test]
+fn a_gpu_is_named_for_predictions_only() {
+    for (args, parts) in [
+        ("--stage plan --gpu h100", &["--gpu h100", "--device cuda"][..]),
+        ("--stage kernels --device cuda --gpu t4", &["--gpu t4", "--stage kernels", "--stage plan"]),
+        ("--stage plan --device cuda", &["--device cuda", "--gpu"]),
+        ("--stage plan --device cuda --gpu v100", &["--gpu", "v100", "h100", "a100", "t4", "k80"]),
+    ] {
+        assert_refused(&run(words(&format!("ir --dataset karate {args}"))), parts);
+    }
+}
+
 #[test]
 fn the_step_is_exported_for_the_sizes_of_the_data() {
     let (step, module) = (parse(&stage("optimized", ""), registry()).unwrap(), stage("stablehlo", ""));

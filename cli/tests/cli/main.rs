@@ -82,7 +82,7 @@ fn help_names_every_option() {
         ("train", &[&data[..], &model, &step, &engine, &train][..]),
         ("eval", &[&data, &model, &engine, &["--params", "--seed", "--json"]]),
         ("bench", &[&data, &model, &step, &engine, &["--steps", "--profile", "--json"]]),
-        ("ir", &[&data, &model, &step, &engine, &["--stage", "--locations"]]),
+        ("ir", &[&data, &model, &step, &engine, &["--stage", "--locations", "--gpu"]]),
         ("opt", &[&["--pass", "--list"]]),
     ] {
         let help = stdout(run([command, "--help"]));

@@ -8,6 +8,7 @@ use crate::device::DeviceRef;
 use crate::error::Error;
 use crate::ir::structural::call;
 use crate::ir::{PrintOptions, Program, Value, is_tracing, refuse};
+use crate::runtime::cuda::{Gpu, Prediction};
 use crate::runtime::{CostAnalysis, Executable, MemoryAnalysis, Options};
 use crate::tree::{Tree, TreeDef};
 use std::cell::OnceCell;
@@ -171,6 +172,14 @@ impl<A, O> Lowered<A, O> {
     /// Arithmetic and traffic of every step, counted from the kernels; nothing has to run.
     pub fn cost_analysis(&self) -> CostAnalysis {
         self.executable.cost(&self.sizes)
+    }
+
+    /// What a run on a GPU would take, predicted from the GPU's data sheet; nothing has to run, and no GPU be there.
+    ///
+    /// # Errors
+    /// Where the program has steps that do not run on GPUs.
+    pub fn predict(&self, gpu: &'static Gpu) -> Result<Prediction, Error> {
+        self.executable.predict(&self.sizes, gpu)
     }
 
     /// The memory of a run, from the plan; nothing has to run.

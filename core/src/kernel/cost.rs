@@ -89,11 +89,9 @@ impl Kernel {
     /// What a launch costs for these sizes of symbols.
     pub fn cost(&self, sizes: &Sizes) -> Cost {
         let mut cost = Cost::default();
-        let mut read = vec![0u64; self.inputs.len()];
         let dtypes = self.dtypes();
-        for (i, (instr, points)) in self.body.iter().zip(self.points_of_body(sizes)).enumerate() {
+        for (instr, points) in self.body.iter().zip(self.points_of_body(sizes)) {
             match instr {
-                Instr::Load(input, _) => read[*input as usize] += points * dtypes[i].size() as u64,
                 Instr::Op(op, ins) if ins.last().is_some_and(|s| dtypes[s.0 as usize].is_float()) => match class(*op) {
                     Class::Flop => cost.flops += points,
                     Class::Transcendental => cost.transcendentals += points,
@@ -105,17 +103,35 @@ impl Kernel {
         if let (Some(_), Some(value)) = (self.reduce, self.results.first())
             && dtypes[value.0 as usize].is_float()
         {
-            cost.flops += self.points(&(0..self.loops.len() as u32).collect(), sizes);
+            cost.flops += self.n_point(sizes);
+        }
+        let whole = self.inputs.iter().map(|(_, aval)| bytes_at(aval, sizes));
+        cost.bytes_read = whole.zip(self.named_bytes(sizes)).map(|(whole, named)| whole.min(named)).sum();
+        cost.bytes_written = self.outputs.iter().map(|(_, aval)| bytes_at(aval, sizes)).sum();
+        cost
+    }
+
+    /// The points of all loops together.
+    pub(crate) fn n_point(&self, sizes: &Sizes) -> u64 {
+        self.points(&(0..self.loops.len() as u32).collect(), sizes)
+    }
+
+    /// For each input the bytes that loads name, an element as often as it is named: where rows are gathered this may be
+    /// more than the array has. Offsets of segments are named once beside.
+    pub(crate) fn named_bytes(&self, sizes: &Sizes) -> Vec<u64> {
+        let mut named = vec![0; self.inputs.len()];
+        let dtypes = self.dtypes();
+        for (i, (instr, points)) in self.body.iter().zip(self.points_of_body(sizes)).enumerate() {
+            if let Instr::Load(input, _) = instr {
+                named[*input as usize] += points * dtypes[i].size() as u64;
+            }
         }
         for l in &self.loops {
             if let LoopKind::Segment { offsets, .. } = l.kind {
-                read[offsets as usize] = u64::MAX;
+                named[offsets as usize] += bytes_at(&self.inputs[offsets as usize].1, sizes);
             }
         }
-        let whole = self.inputs.iter().map(|(_, aval)| bytes_at(aval, sizes));
-        cost.bytes_read = whole.zip(read).map(|(whole, read)| whole.min(read)).sum();
-        cost.bytes_written = self.outputs.iter().map(|(_, aval)| bytes_at(aval, sizes)).sum();
-        cost
+        named
     }
 
     /// About how many instructions a launch takes, each on one element: loads, stores, and operations by their

@@ -9,7 +9,7 @@ use crate::kernel::{Lowered, Step, Why};
 use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
 use crate::runtime::cpu::{Frame, Lane, run};
-use crate::runtime::cuda::GpuProgram;
+use crate::runtime::cuda::{Gpu, GpuProgram, Prediction};
 use crate::runtime::empty::EmptySizes;
 use crate::runtime::large_pages;
 use crate::runtime::machine::Machine;
@@ -262,6 +262,19 @@ impl Executable {
         }
         let (plan, memory) = (self.plan(sizes)?, self.memory(sizes)?);
         Ok(Shown { plan: &plan, steps: &self.lowered.steps, memory, machine }.to_string())
+    }
+
+    /// What a run on a GPU would take for these sizes, predicted from the GPU's data sheet: see [`Prediction`]. There need
+    /// be no GPU, and this program may be one for the processor.
+    ///
+    /// # Errors
+    /// Where the program has steps that do not run on GPUs, or a fact that it assumes does not hold.
+    pub fn predict(&self, sizes: &Sizes, gpu: &'static Gpu) -> Result<Prediction, Error> {
+        if let Some(other) = self.other(sizes)? {
+            return other.predict(&Sizes::new(), gpu);
+        }
+        check_facts(self.program(), sizes)?;
+        Prediction::new(&self.lowered, sizes, gpu)
     }
 
     /// What each step costs for these sizes.

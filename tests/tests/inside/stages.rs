@@ -7,6 +7,7 @@ use gavotte::{
 };
 use gavotte_core::ir::{PrintOptions, parse};
 use gavotte_core::kernel::Cost;
+use gavotte_core::runtime::cuda::{GPUS, Gpu};
 use gavotte_core::runtime::{Machine, StepKind};
 use std::cell::Cell;
 
@@ -227,5 +228,43 @@ fn the_module_for_other_compilers_is_a_stage() -> Result<(), Error> {
     let lowered = printing.lower((vector(&[1.0]),))?;
     let message = refusal(lowered.text(Stage::Stablehlo, PrintOptions::default()));
     assert_contains(&message, &["debug_print: StableHLO has no printing on the host", "stages.rs:"]);
+    Ok(())
+}
+
+#[test]
+fn predictions_know_what_waits_for_what() -> Result<(), Error> {
+    let h100 = Gpu::find("h100").expect("it is in the table");
+    let alone = jit(|x: Array| x.sum(0)).lower((rows(4, 3),))?.predict(h100)?;
+    let apart = jit(|x: Array, y: Array| (x.sum(0), y.sum(0))).lower((rows(4, 3), rows(5, 9)))?.predict(h100)?;
+    let chain = jit(|x: Array| (&x * x.sum(0)).sum(0)).lower((rows(4, 3),))?.predict(h100)?;
+    assert_eq!([&alone, &apart, &chain].map(|prediction| prediction.n_launch()), [1, 2, 2]);
+    assert_eq!([&alone, &apart, &chain].map(|prediction| prediction.longest_path.launches), [1, 1, 2]);
+    assert!(apart.branches_s() < apart.graph_s() && apart.branches_s() >= alone.branches_s());
+    assert!(
+        (chain.longest_path.seconds - chain.kernels.iter().map(|kernel| kernel.graph_s()).sum::<f64>()).abs() < 1e-12
+    );
+    assert_eq!(chain.traffic().read, chain.kernels.iter().map(|kernel| kernel.traffic.read).sum());
+    assert_eq!(chain.kernels[1].traffic.from_memory, 0, "what was read and written just before is in the cache");
+    Ok(())
+}
+
+#[test]
+fn predictions_are_for_the_sizes_lowered_for() -> Result<(), Error> {
+    let double = jit(|x: Array| x * 2f32);
+    for gpu in &GPUS {
+        let of = |n: usize| {
+            Ok(double.lower((rows(n, 1).declare([Dim::from("n"), Dim::from(1)]),))?.predict(gpu)?.kernels_s())
+        };
+        let (few, many): (f64, f64) = (of(10)?, of(1 << 22)?);
+        assert!(many > 2.0 * few, "{}: {few} and {many}", gpu.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn loops_are_not_predicted() -> Result<(), Error> {
+    let halve = jit(|x: Array| while_loop(|x: Array| x.gt(1.0), |x: Array| x * 0.5, x));
+    let refused = refusal(halve.lower((Array::scalar(9f32),))?.predict(&GPUS[0]));
+    assert_contains(&refused, &["`while`", "does not run on GPUs yet"]);
     Ok(())
 }

@@ -1,0 +1,192 @@
+//! What a program would take on a GPU, predicted: no device, no driver and no compiler is asked.
+//!
+//! **The model.** Kernels run one after the other, as `GpuProgram` launches them, and each takes the longest of three times.
+//! *Memory*: what it reads and writes passes through the L2 cache at the cache's rate, a gathered element as often as it is
+//! named; of that comes from memory, at memory's rate, what this run did not touch before, or not lately enough. The cache
+//! holds what was touched last, up to half its size. A result that fits is written to the cache, and its way on to memory
+//! costs nothing. *Compute*: the operations at the peak rate of their type, or the instructions ([`Kernel::work`]) at one a
+//! lane and cycle, if that is longer. A kernel of fewer blocks than multiprocessors has that share of the cache's and of
+//! the compute rate. *Latency*: a thread goes through its terms four loads at a time (a large product sixteen terms between
+//! barriers), and waits for the L2 cache each time, once more for each load whose place was itself loaded; threads beyond
+//! those that fit wait for their turn. Between kernels lies a gap, which others measured on a V100. Not counted are chains
+//! of arithmetic, reads that do not lie side by side, conflicts of banks, segments longer than the average, clocks below
+//! their peak, trees of shuffles, and the host where it cannot keep ahead of plain launches. So a prediction is a bound from
+//! below, which has not been compared with a device yet: it says where time goes, and how much of it is launches.
+
+mod gpus;
+mod kernel;
+mod shown;
+mod traffic;
+
+pub use gpus::{GPUS, Gpu};
+pub use kernel::{Bound, KernelPrediction, LaunchShape};
+pub use traffic::Traffic;
+
+use crate::aval::Sizes;
+use crate::codegen::cuda::{Module, Source, Width};
+use crate::error::Error;
+use crate::ir::Var;
+use crate::kernel::{Group, Kernel, Lowered, Space, Step};
+use crate::pass::fuse::Fusion;
+use crate::runtime::plan::{Codes, Plan};
+use gpus::{GRAPH_GAP_S, GRAPH_LAUNCH_S, START_S, STREAM_GAP_S};
+use kernel::scratch_bytes;
+use std::collections::HashMap;
+use traffic::Cache;
+
+/// Kernels each of which reads what the one before wrote.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub struct Path {
+    /// Seconds in a graph.
+    pub seconds: f64,
+    /// Launches.
+    pub launches: usize,
+}
+
+impl Path {
+    fn longer(self, other: Path) -> Path {
+        if other.seconds > self.seconds { other } else { self }
+    }
+}
+
+/// For each array the longest path to it.
+#[derive(Default)]
+struct Paths {
+    ends: HashMap<Var, Path>,
+    longest: Path,
+}
+
+impl Paths {
+    /// Adds a step that takes so long itself.
+    fn add(&mut self, step: &Step, fusion: &Fusion, own: Path) {
+        let reads = step.reads().into_iter().filter_map(|var| self.ends.get(&fusion.memory(var)).copied());
+        let before = reads.fold(Path::default(), Path::longer);
+        let path = Path { seconds: before.seconds + own.seconds, launches: before.launches + own.launches };
+        self.ends.extend(step.writes().into_iter().map(|var| (var, path)));
+        self.longest = self.longest.longer(path);
+    }
+}
+
+/// What a program would take on a GPU, kernel by kernel.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// Which GPU.
+    pub gpu: &'static Gpu,
+    /// The sizes that it is for.
+    pub sizes: Sizes,
+    /// The kernels, in the order in which they run.
+    pub kernels: Vec<KernelPrediction>,
+    /// Equations that run on the host, the device waiting: nothing is predicted of these.
+    pub on_host: Vec<String>,
+    /// Bytes of device memory for all that lives within a run, parts of sums too.
+    pub arena_bytes: usize,
+    /// The kernels that wait for each other longest.
+    pub longest_path: Path,
+    /// Launches where each group that the processor runs without a barrier is one, and one more adds up its parts of sums.
+    pub n_grouped: usize,
+}
+
+impl Prediction {
+    /// Predicts a run. The sizes are such that the program's facts hold.
+    pub(in crate::runtime) fn new(lowered: &Lowered, sizes: &Sizes, gpu: &'static Gpu) -> Result<Prediction, Error> {
+        let apart = apart(lowered)?;
+        let plan = Plan::new(&apart, Codes::Elsewhere, sizes, &|_, _| true)?;
+        let (mut cache, mut paths) = (Cache::new(gpu), Paths::default());
+        let (mut kernels, mut on_host, mut scratch_most) = (vec![], vec![], 0);
+        let mut launches = vec![];
+        for step in &apart.steps {
+            let mut own = Path::default();
+            if let Step::Kernel(kernel, location) = step {
+                let source = source(kernel, sizes)?;
+                let scratch = scratch_bytes(&source, sizes);
+                scratch_most = scratch_most.max(scratch);
+                let traffic = cache.traffic(kernel, &|var| apart.fusion.memory(var), scratch, sizes);
+                let predicted = KernelPrediction::new(kernel, *location, &source, traffic, sizes, gpu);
+                own = Path { seconds: predicted.graph_s(), launches: predicted.launches.len() };
+                kernels.push(predicted);
+            } else {
+                on_host.push(step.name().into());
+            }
+            launches.push(own.launches);
+            paths.add(step, &apart.fusion, own);
+        }
+        Ok(Prediction {
+            gpu,
+            sizes: sizes.clone(),
+            kernels,
+            on_host,
+            arena_bytes: plan.arena_bytes + scratch_most as usize,
+            longest_path: paths.longest,
+            n_grouped: n_grouped(&lowered.groups, &launches),
+        })
+    }
+
+    /// Launches of a run.
+    pub fn n_launch(&self) -> usize {
+        self.kernels.iter().map(|kernel| kernel.launches.len()).sum()
+    }
+
+    /// Bytes that all kernels move.
+    pub fn traffic(&self) -> Traffic {
+        self.kernels.iter().map(|kernel| kernel.traffic).sum()
+    }
+
+    /// Operations on floating elements.
+    pub fn ops(&self) -> u64 {
+        self.kernels.iter().map(|kernel| kernel.ops).sum()
+    }
+
+    /// Seconds within kernels.
+    pub fn kernels_s(&self) -> f64 {
+        self.kernels.iter().map(KernelPrediction::seconds).sum()
+    }
+
+    /// Seconds of a run of plain launches, where the host is ahead of the device.
+    pub fn stream_s(&self) -> f64 {
+        self.kernels_s() + self.n_launch() as f64 * STREAM_GAP_S
+    }
+
+    /// Seconds of a run of one captured graph, in which kernels are in a line. Starting it is hidden behind the run before,
+    /// unless it takes longer.
+    pub fn graph_s(&self) -> f64 {
+        let (graph, node) = GRAPH_LAUNCH_S;
+        let on_device = self.kernels_s() + self.n_launch() as f64 * GRAPH_GAP_S;
+        on_device.max(graph + self.n_launch() as f64 * node)
+    }
+
+    /// Seconds that a graph needs at least in which kernels wait only for what they read: those of its longest path, or all
+    /// bytes and operations if these take longer. No array may then have the memory of another that is still read.
+    pub fn branches_s(&self) -> f64 {
+        let busy: f64 = self.kernels.iter().map(|kernel| kernel.memory_s.max(kernel.compute_s)).sum();
+        self.longest_path.seconds.max(busy)
+    }
+
+    /// Seconds of a graph of [`n_grouped`](Prediction::n_grouped) launches: a kernel then waits for the one before it within its
+    /// block, which counts as nothing here, and bytes are counted as if they went through the cache all the same.
+    pub fn grouped_s(&self) -> f64 {
+        let (n, starts) = (self.n_grouped as f64, (self.n_launch() - self.n_grouped) as f64);
+        self.kernels_s() - starts * START_S + n * GRAPH_GAP_S
+    }
+}
+
+/// The program as it is launched on a GPU: every step by itself, every array in the device's memory.
+fn apart(lowered: &Lowered) -> Result<Lowered, Error> {
+    if let Some(step) = lowered.steps.iter().find(|step| matches!(step, Step::Control(_))) {
+        let (program, name) = (&lowered.program.name, step.name());
+        return Err(Error::Unsupported(format!("@{program}: `{name}` does not run on GPUs yet: nothing is predicted")));
+    }
+    let groups = (0..lowered.steps.len()).map(|step| Group { steps: step..step + 1, space: Space::Alone });
+    Ok(Lowered { groups: groups.collect(), ..lowered.clone() })
+}
+
+/// Launches where each group is one, and one more where a kernel of it has parts of sums. `launches` are those of each step.
+fn n_grouped(groups: &[Group], launches: &[usize]) -> usize {
+    groups.iter().map(|group| launches[group.steps.clone()].iter().copied().max().unwrap_or(0)).sum()
+}
+
+fn source(kernel: &Kernel, sizes: &Sizes) -> Result<Source, Error> {
+    let mut module = Module::new();
+    let number = module.push(kernel, Width::of(kernel, sizes), "");
+    let number = number.map_err(|why| Error::Unsupported(format!("{}: {}", kernel.name, why.0)))?;
+    Ok(module.sources()[number].clone())
+}
