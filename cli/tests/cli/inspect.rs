@@ -118,12 +118,12 @@ fn what_a_gpu_takes_is_predicted_without_one() {
         let launches = total(" kernels, ");
         let listed = kernels.iter().flat_map(|line| line.split(" x ").skip(1)).count();
         assert_eq!(launches, listed as f64);
-        let (stream, graph) = (total("with plain launches "), total("with graph replay "));
+        let (stream, graph) = (total("with plain launches "), total("with a graph of one line "));
         assert!(
             (stream - graph - 0.4 * launches).abs() < 0.02 && (graph - within - 0.5 * launches).abs() < 0.02,
             "{text}"
         );
-        let (branches, path) = (total("in the graph at least "), total("longest path has "));
+        let (branches, path) = (total("predicted with graph replay "), total("longest path has "));
         assert!(branches < graph && path < launches && path > 10.0, "{text}");
         assert!(total("sums, at least ") < graph, "{text}");
     }

@@ -71,6 +71,22 @@ pub(super) fn dependences(plan: &Plan, steps: &[Step], fusion: &Fusion) -> Vec<V
     all
 }
 
+/// The stream of each step, of so many: behind the last of those that it must follow, or in a stream of its own, or behind
+/// what has stood longest.
+pub(super) fn streams_of(dependences: &[Vec<usize>], n: usize) -> Vec<usize> {
+    let (mut streams, mut last) = (vec![], vec![None; n]);
+    for (step, before) in dependences.iter().enumerate() {
+        let behind = before.iter().copied().filter(|j| last[streams[*j]] == Some(*j)).max();
+        let stream = match behind {
+            Some(j) => streams[j],
+            None => (0..n).min_by_key(|stream| last[*stream].map_or(0, |j: usize| j + 1)).unwrap_or(0),
+        };
+        streams.push(stream);
+        last[stream] = Some(step);
+    }
+    streams
+}
+
 /// The streams of one recording.
 pub(super) struct Lanes<'d> {
     streams: Vec<Arc<CudaStream>>,
@@ -78,7 +94,7 @@ pub(super) struct Lanes<'d> {
     /// When the recording began, and when each step is done.
     start: CudaEvent,
     done: Vec<CudaEvent>,
-    /// Which stream each step is in, and the last step of each stream.
+    /// Which stream each step is in, and the last step so far of each stream.
     lane: Vec<usize>,
     last: Vec<Option<usize>>,
 }
@@ -87,20 +103,14 @@ impl<'d> Lanes<'d> {
     /// Begins at what the first stream has come to.
     pub(super) fn new(streams: Vec<Arc<CudaStream>>, dependences: &'d [Vec<usize>]) -> Result<Self, DriverError> {
         let start = streams[0].record_event(None)?;
-        let last = vec![None; streams.len()];
-        Ok(Lanes { streams, dependences, start, done: vec![], lane: vec![], last })
+        let (lane, last) = (streams_of(dependences, streams.len()), vec![None; streams.len()]);
+        Ok(Lanes { streams, dependences, start, done: vec![], lane, last })
     }
 
     /// The stream of the next step, which waits there for what it must follow.
     pub(super) fn enter(&mut self) -> Result<Arc<CudaStream>, DriverError> {
         let step = self.done.len();
-        let before = &self.dependences[step];
-        // Behind the last of those, or in a stream of its own, or behind what has stood longest.
-        let behind = before.iter().copied().filter(|j| self.last[self.lane[*j]] == Some(*j)).max();
-        let lane = match behind {
-            Some(j) => self.lane[j],
-            None => (0..self.last.len()).min_by_key(|lane| self.last[*lane].map_or(0, |j| j + 1)).unwrap_or(0),
-        };
+        let (lane, before) = (self.lane[step], &self.dependences[step]);
         let stream = self.streams[lane].clone();
         if self.last[lane].is_none() && lane > 0 {
             stream.wait(&self.start)?;
@@ -108,7 +118,6 @@ impl<'d> Lanes<'d> {
         for j in before.iter().filter(|j| self.lane[**j] != lane) {
             stream.wait(&self.done[*j])?;
         }
-        self.lane.push(lane);
         self.last[lane] = Some(step);
         Ok(stream)
     }
@@ -129,6 +138,14 @@ impl<'d> Lanes<'d> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_stands_behind_the_last_that_it_follows() {
+        // A chain, a step beside it, one that follows both, and more beginnings than streams.
+        let dependences = [vec![], vec![0], vec![], vec![1, 2], vec![], vec![], vec![3]];
+        assert_eq!(streams_of(&dependences, 3), [0, 0, 1, 1, 2, 0, 1]);
+        assert_eq!(streams_of(&dependences, 1), [0; 7]);
+    }
 
     #[test]
     fn pieces_meet_where_they_share_bytes() {

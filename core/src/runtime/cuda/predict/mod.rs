@@ -25,16 +25,14 @@ pub use traffic::Traffic;
 use crate::aval::Sizes;
 use crate::codegen::cuda::{Module, Source, Width};
 use crate::error::Error;
-use crate::ir::Var;
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
-use crate::pass::fuse::Fusion;
+use crate::runtime::cuda::lanes::{LANES, dependences, streams_of};
 use crate::runtime::plan::{Codes, Plan};
 use gpus::{GRAPH_GAP_S, GRAPH_LAUNCH_S, START_S, STREAM_GAP_S};
 use kernel::scratch_bytes;
-use std::collections::HashMap;
 use traffic::Cache;
 
-/// Kernels each of which reads what the one before wrote.
+/// Kernels each of which must follow the one before.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct Path {
     /// Seconds in a graph.
@@ -49,22 +47,18 @@ impl Path {
     }
 }
 
-/// For each array the longest path to it.
-#[derive(Default)]
-struct Paths {
-    ends: HashMap<Var, Path>,
-    longest: Path,
-}
-
-impl Paths {
-    /// Adds a step that takes so long itself.
-    fn add(&mut self, step: &Step, fusion: &Fusion, own: Path) {
-        let reads = step.reads().into_iter().filter_map(|var| self.ends.get(&fusion.memory(var)).copied());
-        let before = reads.fold(Path::default(), Path::longer);
-        let path = Path { seconds: before.seconds + own.seconds, launches: before.launches + own.launches };
-        self.ends.extend(step.writes().into_iter().map(|var| (var, path)));
-        self.longest = self.longest.longer(path);
+/// The longest path through steps that take so long themselves, where each follows others and what stands before it in its
+/// stream.
+fn longest(own: &[Path], dependences: &[Vec<usize>]) -> Path {
+    let streams = streams_of(dependences, LANES);
+    let mut ends: Vec<Path> = vec![];
+    for (step, own) in own.iter().enumerate() {
+        let in_stream = (0..step).rev().find(|other| streams[*other] == streams[step]);
+        let before = dependences[step].iter().copied().chain(in_stream).map(|other| ends[other]);
+        let before = before.fold(Path::default(), Path::longer);
+        ends.push(Path { seconds: before.seconds + own.seconds, launches: before.launches + own.launches });
     }
+    ends.into_iter().fold(Path::default(), Path::longer)
 }
 
 /// What a program would take on a GPU, kernel by kernel.
@@ -91,9 +85,9 @@ impl Prediction {
     pub(in crate::runtime) fn new(lowered: &Lowered, sizes: &Sizes, gpu: &'static Gpu) -> Result<Prediction, Error> {
         let apart = apart(lowered)?;
         let plan = Plan::new(&apart, Codes::Elsewhere, sizes, &|_, _| true)?;
-        let (mut cache, mut paths) = (Cache::new(gpu), Paths::default());
+        let mut cache = Cache::new(gpu);
         let (mut kernels, mut on_host, mut scratch_most) = (vec![], vec![], 0);
-        let mut launches = vec![];
+        let mut paths = vec![];
         for step in &apart.steps {
             let mut own = Path::default();
             if let Step::Kernel(kernel, location) = step {
@@ -107,8 +101,7 @@ impl Prediction {
             } else {
                 on_host.push(step.name().into());
             }
-            launches.push(own.launches);
-            paths.add(step, &apart.fusion, own);
+            paths.push(own);
         }
         Ok(Prediction {
             gpu,
@@ -116,8 +109,8 @@ impl Prediction {
             kernels,
             on_host,
             arena_bytes: plan.arena_bytes + scratch_most as usize,
-            longest_path: paths.longest,
-            n_grouped: n_grouped(&lowered.groups, &launches),
+            longest_path: longest(&paths, &dependences(&plan, &apart.steps, &apart.fusion)),
+            n_grouped: n_grouped(&lowered.groups, &paths.iter().map(|path| path.launches).collect::<Vec<_>>()),
         })
     }
 
@@ -154,8 +147,8 @@ impl Prediction {
         on_device.max(graph + self.n_launch() as f64 * node)
     }
 
-    /// Seconds that a graph needs at least in which kernels wait only for what they read: those of its longest path, or all
-    /// bytes and operations if these take longer. No array may then have the memory of another that is still read.
+    /// Seconds of a run as it is recorded, in branches beside each other: those of its longest path, or all
+    /// bytes and operations if these take longer.
     pub fn branches_s(&self) -> f64 {
         let busy: f64 = self.kernels.iter().map(|kernel| kernel.memory_s.max(kernel.compute_s)).sum();
         self.longest_path.seconds.max(busy)

@@ -71,10 +71,10 @@ impl Prediction {
         writeln!(f, "  kernels bound by {}", bounds.join(", "))?;
         writeln!(f, "  within kernels {}", us(self.kernels_s()))?;
         writeln!(f, "  predicted with plain launches {}", us(self.stream_s()))?;
-        writeln!(f, "  predicted with graph replay {}", us(self.graph_s()))?;
+        writeln!(f, "  predicted with a graph of one line {}", us(self.graph_s()))?;
         writeln!(
             f,
-            "  with parallel branches in the graph at least {}; the longest path has {} launches",
+            "  predicted with graph replay {}: branches beside each other, the longest path has {} launches",
             us(self.branches_s()),
             self.longest_path.launches
         )?;
