@@ -148,7 +148,8 @@ fn near(op: ScalarOp, ins: &[Literal]) -> Value {
     let binade = if exact == 0.0 { least } else { (exact.abs().log2().floor() as i32).max(least) };
     // `1 / (1 + e^-x)` is 0 where the exponential is too large, though the function has small numbers left.
     let slack = if op == ScalarOp::Logistic { 2f64.powi(least) } else { 0.0 };
-    let room = ulps * 2f64.powi(binade - digits) + slack;
+    // One power would be 0 where the number is tiny.
+    let room = ulps * 2f64.powi(-digits) * 2f64.powi(binade) + slack;
     let low = match op {
         ScalarOp::Exp | ScalarOp::Logistic => (exact - room).max(0.0),
         _ => exact - room,

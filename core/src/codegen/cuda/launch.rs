@@ -148,6 +148,28 @@ pub(super) struct Work {
     pub(super) units: Vec<Pieces>,
     /// Whether there are units for each part of the reduction.
     pub(super) is_parted: bool,
+    pub(super) when: When,
+}
+
+/// For which sizes a function runs at all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum When {
+    Always,
+    /// Where a reduction has several parts.
+    Parts,
+    /// Where this is more than so many.
+    Above(Dim, usize),
+}
+
+impl When {
+    /// Whether it does for these.
+    pub(super) fn holds(&self, sizes: &Sizes, parts: usize) -> bool {
+        match self {
+            When::Always => true,
+            When::Parts => parts > 1,
+            When::Above(dim, least) => number(dim, sizes) > *least,
+        }
+    }
 }
 
 /// An extent in pieces of so many points.
@@ -247,7 +269,7 @@ mod tests {
     #[test]
     fn units_are_spread_over_blocks() {
         let units = vec![Pieces { extent: Dim::symbol("n"), of: 8 }, Pieces { extent: Dim::from(3), of: 1 }];
-        let work = |team| Work { team, units: units.clone(), is_parted: true };
+        let work = |team| Work { team, units: units.clone(), is_parted: true, when: When::Always };
         // 13 pieces of 8, 3 times, for each of 2 parts: 78 units.
         assert_eq!(work(Team::Thread).grid(&sizes(100), 2, 64), (2, 64));
         assert_eq!(work(Team::Warp).grid(&sizes(100), 2, 64), (39, 64));

@@ -1,8 +1,8 @@
 //! CUDA C: kernels as text for NVRTC, and how to launch them. Nothing here needs a device or a driver.
 //!
 //! Of each kernel come one or two functions ([`Source`]); those of several kernels share a module, a translation unit
-//! ([`Module`]). `shape` decides how the threads of a warp share a reduction; `map`, `reduce` and `product` write a kind
-//! of kernel each: the threads' places among the loops (`nest`), and the scalar work (`body`, with `scalar` for its
+//! ([`Module`]). `shape` decides how the threads of a warp share a reduction; `map`, `reduce` (with `long` for long segments)
+//! and `product` write a kind of kernel each: the threads' places among the loops (`nest`), and the scalar work (`body`, with `scalar` for its
 //! operations and `positions` for what loads read) as lines of a `draft`. `prelude` has the device functions that these
 //! call, `launch` what a function takes and how many blocks it needs for given sizes.
 //!
@@ -13,9 +13,11 @@
 //! [`COMPILER_OPTIONS`]. Integers wrap, conversions saturate and the maximum of NaN is NaN, as the interpreter has it.
 //! Computed positions, and the offsets of segments, are checked: what is outside is not read, and the first is recorded.
 
+mod accumulate;
 mod body;
 mod draft;
 mod launch;
+mod long;
 mod map;
 mod module;
 mod nest;

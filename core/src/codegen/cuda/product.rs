@@ -5,7 +5,7 @@
 //! result has few blocks, parts of the terms are units of their own, which a second function adds.
 
 use super::draft::Draft;
-use super::launch::{Param, Parts, Pieces, Team, Work};
+use super::launch::{Param, Parts, Pieces, Team, When, Work};
 use super::reduce::fold;
 use super::source::{Name, Written};
 use super::text::{literal, type_name};
@@ -38,7 +38,12 @@ pub(super) fn write(kernel: &Kernel, product: &Product, name: &Name) -> Written 
     writer.write();
     let results = if parts.is_some() { Param::Scratch(0) } else { Param::Output(0) };
     let arrays = (0..kernel.inputs.len()).map(Param::Input).chain([results]).collect();
-    let work = Work { team: Team::Block(THREADS as u32), units: units(product), is_parted: parts.is_some() };
+    let work = Work {
+        team: Team::Block(THREADS as u32),
+        units: units(product),
+        is_parted: parts.is_some(),
+        when: When::Always,
+    };
     let main = name.function(&writer.draft, arrays, work);
     let fold = parts.is_some().then(|| fold(kernel, ReduceOp::Sum, name));
     Written { functions: [main].into_iter().chain(fold).collect(), parts }

@@ -82,10 +82,32 @@ fn cost(kernel: &Kernel, body: &Body<'_>, lanes: usize) -> f64 {
 
 /// The row loop that goes over segments.
 fn segment_of(kernel: &Kernel) -> Option<usize> {
-    kernel.loops.iter().find_map(|l| match l.kind {
-        LoopKind::Segment { segment, .. } => Some(segment as usize),
-        LoopKind::Row | LoopKind::Reduce => None,
-    })
+    Segments::of(kernel).map(|segments| segments.number)
+}
+
+/// The segments of a kernel whose last loop goes over their members.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Segments {
+    /// The row loop that goes over them.
+    pub(super) number: usize,
+    /// The input with their offsets.
+    pub(super) offsets: usize,
+    /// Members of all of them.
+    pub(super) members: Dim,
+    /// How many there are, for all turns of the loops around them.
+    pub(super) all: Dim,
+    /// The rows of each.
+    pub(super) rows: Dim,
+}
+
+impl Segments {
+    pub(super) fn of(kernel: &Kernel) -> Option<Segments> {
+        let last = kernel.loops.last()?;
+        let LoopKind::Segment { segment, offsets } = last.kind else { return None };
+        let (number, shape) = (segment as usize, &kernel.outputs[0].1.shape);
+        let [all, rows] = [&shape[..number + 1], &shape[number + 1..]].map(volume);
+        Some(Segments { number, offsets: offsets as usize, members: last.extent.clone(), all, rows })
+    }
 }
 
 /// How many sectors a warp asks for with one load of a term.

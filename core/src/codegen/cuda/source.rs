@@ -49,7 +49,8 @@ impl Name {
         let params: Vec<Param> = arrays.into_iter().chain(draft.params()).collect();
         let texts: Vec<String> = params.iter().map(|param| declared(draft, &params, param)).collect();
         let bounds = match work.team {
-            Team::Block(block) => format!("__launch_bounds__({block}) "),
+            // Two blocks at a time are enough: else the compiler would rather spill than use a register more.
+            Team::Block(block) => format!("__launch_bounds__({block}, 2) "),
             Team::Thread | Team::Warp => String::new(),
         };
         let text = draft.function(&self.name, &bounds, &texts);
@@ -159,8 +160,6 @@ impl Source {
     pub fn launches(&self, sizes: &Sizes, block: u32) -> Vec<Launch> {
         assert!(block.is_multiple_of(WARP as u32) && (1..=1024).contains(&block), "{block} threads are no block");
         let parts = self.n_part(sizes);
-        // One part is the result.
-        let functions = if parts == 1 { &self.functions[..1] } else { &self.functions[..] };
         let launch = |(i, function): (usize, &Function)| {
             let (grid, block) = function.work.grid(sizes, parts, block);
             let grid = u32::try_from(grid).ok().filter(|grid| *grid <= i32::MAX as u32);
@@ -168,7 +167,8 @@ impl Source {
             let arguments = function.params.iter().map(|param| self.argument(param, sizes, parts)).collect();
             (grid > 0).then_some(Launch { function: i, grid, block, arguments })
         };
-        functions.iter().enumerate().filter_map(launch).collect()
+        let runs = |(_, function): &(usize, &Function)| function.work.when.holds(sizes, parts);
+        self.functions.iter().enumerate().filter(runs).filter_map(launch).collect()
     }
 
     fn n_part(&self, sizes: &Sizes) -> usize {
@@ -185,6 +185,7 @@ impl Source {
         match param {
             Param::Input(i) => Argument::Input(*i),
             Param::Output(i) => Argument::Output(*i),
+            // One part is the result.
             Param::Scratch(i) if parts == 1 => Argument::Output(*i),
             Param::Scratch(i) => Argument::Scratch(*i),
             Param::Record => Argument::Record,
