@@ -243,7 +243,7 @@ fn predictions_know_what_waits_for_what() -> Result<(), Error> {
     assert!(
         (chain.longest_path.seconds - chain.kernels.iter().map(|kernel| kernel.graph_s()).sum::<f64>()).abs() < 1e-12
     );
-    assert_eq!(chain.traffic().read, chain.kernels.iter().map(|kernel| kernel.traffic.read).sum());
+    assert_eq!(chain.traffic().read, chain.kernels.iter().map(|kernel| kernel.traffic.read).sum::<u64>());
     assert_eq!(chain.kernels[1].traffic.from_memory, 0, "what was read and written just before is in the cache");
     Ok(())
 }
