@@ -127,6 +127,8 @@ pub struct Launch {
     pub block: u32,
     /// One for each parameter.
     pub arguments: Vec<Argument>,
+    /// Whether it may run beside the launches of its kernel before it: it writes other elements.
+    pub is_beside: bool,
 }
 
 /// Who works on one unit of a function's work.

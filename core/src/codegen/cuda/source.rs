@@ -1,7 +1,7 @@
 //! What is generated for a kernel: text, parameters, and launches.
 
 use super::draft::Draft;
-use super::launch::{Argument, Launch, Param, Parts, Team, WARP, Width, Work, number};
+use super::launch::{Argument, Launch, Param, Parts, Team, WARP, When, Width, Work, number};
 use super::positions::Place;
 use super::prelude::Helper;
 use super::text::{symbol_name, type_name};
@@ -165,7 +165,8 @@ impl Source {
             let grid = u32::try_from(grid).ok().filter(|grid| *grid <= i32::MAX as u32);
             let grid = grid.unwrap_or_else(|| panic!("{}: too many blocks", function.name));
             let arguments = function.params.iter().map(|param| self.argument(param, sizes, parts)).collect();
-            (grid > 0).then_some(Launch { function: i, grid, block, arguments })
+            let is_beside = matches!(function.work.when, When::Above(..));
+            (grid > 0).then_some(Launch { function: i, grid, block, arguments, is_beside })
         };
         let runs = |(_, function): &(usize, &Function)| function.work.when.holds(sizes, parts);
         self.functions.iter().enumerate().filter(runs).filter_map(launch).collect()

@@ -2,7 +2,7 @@
 
 use crate::aval::Sizes;
 use crate::codegen::cuda::{Launch, Module, Source, Width};
-use crate::device::{DeviceRef, HostArray};
+use crate::device::{Buffer, DeviceRef, HostArray};
 use crate::error::Error;
 use crate::kernel::Kernel;
 use crate::runtime::cuda::device::{Cuda, CudaBuffer};
@@ -90,5 +90,5 @@ fn one(
         unsafe { device.launch(&functions[launch.function], launch, &mut values, device.stream()) }
             .map_err(|error| device.failed(&format!("launching @{}", kernel.name), error))?;
     }
-    outputs.into_iter().map(|buffer| crate::device::Buffer::to_host(buffer)).collect()
+    outputs.into_iter().map(Buffer::to_host).collect()
 }

@@ -71,6 +71,21 @@ pub(super) fn dependences(plan: &Plan, steps: &[Step], fusion: &Fusion) -> Vec<V
     all
 }
 
+/// The same for launches: those of a step, of which it is said whether they may run beside those before them.
+pub(super) fn of_launches(dependences: &[Vec<usize>], is_beside: &[Vec<bool>]) -> Vec<Vec<usize>> {
+    let mut launches: Vec<Vec<usize>> = vec![];
+    let mut of_step: Vec<std::ops::Range<usize>> = vec![];
+    for (before, is_beside) in dependences.iter().zip(is_beside) {
+        let first = launches.len();
+        let before: Vec<usize> = before.iter().flat_map(|step| of_step[*step].clone()).collect();
+        for (i, is_beside) in is_beside.iter().enumerate() {
+            launches.push(if i == 0 || *is_beside { before.clone() } else { (first..first + i).collect() });
+        }
+        of_step.push(first..launches.len());
+    }
+    launches
+}
+
 /// The stream of each step, of so many: behind the last of those that it must follow, or in a stream of its own, or behind
 /// what has stood longest.
 pub(super) fn streams_of(dependences: &[Vec<usize>], n: usize) -> Vec<usize> {
@@ -91,10 +106,10 @@ pub(super) fn streams_of(dependences: &[Vec<usize>], n: usize) -> Vec<usize> {
 pub(super) struct Lanes<'d> {
     streams: Vec<Arc<CudaStream>>,
     dependences: &'d [Vec<usize>],
-    /// When the recording began, and when each step is done.
+    /// When the recording began, and when each launch is done.
     start: CudaEvent,
     done: Vec<CudaEvent>,
-    /// Which stream each step is in, and the last step so far of each stream.
+    /// Which stream each is in, and the last so far of each stream.
     lane: Vec<usize>,
     last: Vec<Option<usize>>,
 }
@@ -107,7 +122,7 @@ impl<'d> Lanes<'d> {
         Ok(Lanes { streams, dependences, start, done: vec![], lane, last })
     }
 
-    /// The stream of the next step, which waits there for what it must follow.
+    /// The stream of the next launch, which waits there for what it must follow.
     pub(super) fn enter(&mut self) -> Result<Arc<CudaStream>, DriverError> {
         let step = self.done.len();
         let (lane, before) = (self.lane[step], &self.dependences[step]);
@@ -122,7 +137,7 @@ impl<'d> Lanes<'d> {
         Ok(stream)
     }
 
-    /// The step that was entered has been launched.
+    /// What was entered has been launched.
     pub(super) fn leave(&mut self) -> Result<(), DriverError> {
         let lane = self.lane[self.done.len()];
         self.done.push(self.streams[lane].record_event(None)?);
@@ -145,6 +160,14 @@ mod tests {
         let dependences = [vec![], vec![0], vec![], vec![1, 2], vec![], vec![], vec![3]];
         assert_eq!(streams_of(&dependences, 3), [0, 0, 1, 1, 2, 0, 1]);
         assert_eq!(streams_of(&dependences, 1), [0; 7]);
+    }
+
+    #[test]
+    fn launches_of_a_step_follow_one_another_unless_they_are_beside() {
+        let dependences = [vec![], vec![0], vec![1]];
+        let is_beside = [vec![false, true], vec![false, false], vec![false]];
+        let wanted = [vec![], vec![], vec![0, 1], vec![2], vec![2, 3]];
+        assert_eq!(of_launches(&dependences, &is_beside), wanted);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::ir::{Atom, Eqn, Location, Value, Var, check_facts};
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
 use crate::runtime::cuda::device::{Cuda, CudaBuffer};
-use crate::runtime::cuda::lanes::{Lanes, dependences};
+use crate::runtime::cuda::lanes::{Lanes, dependences, of_launches};
 use crate::runtime::cuda::launch::{Addresses, arguments};
 use crate::runtime::cuda::memory::Block;
 use crate::runtime::cuda::replay::Replays;
@@ -58,6 +58,16 @@ enum Work {
     Launches { number: usize, launches: Vec<Launch>, scratch: Vec<usize> },
     /// An equation without a kernel.
     Eval,
+}
+
+impl Work {
+    /// Of each launch whether it may run beside those before it.
+    fn is_beside(&self) -> Vec<bool> {
+        match self {
+            Work::Launches { launches, .. } => launches.iter().map(|launch| launch.is_beside).collect(),
+            Work::Eval => vec![],
+        }
+    }
 }
 
 impl GpuProgram {
@@ -231,7 +241,9 @@ impl GpuProgram {
     /// Runs steps beside each other where they may be.
     fn run_beside(&self, plan: &GpuPlan, frame: &Frame<'_>) -> Result<(), Error> {
         let failed = |error| self.device.failed("recording a run", error);
+        let is_beside: Vec<Vec<bool>> = plan.steps.iter().map(Work::is_beside).collect();
         let dependences = dependences(&plan.plan, &self.lowered.steps, &self.lowered.fusion);
+        let dependences = of_launches(&dependences, &is_beside);
         let mut lanes = Lanes::new(self.device.streams()?, &dependences).map_err(failed)?;
         self.run(plan, frame, Some(&mut lanes))?;
         lanes.join().map_err(failed)
@@ -252,19 +264,19 @@ impl GpuProgram {
                     };
                     let failed =
                         |error| self.device.failed(&format!("launching @{}\n  at {location}", kernel.name), error);
-                    let stream = match &mut lanes {
-                        Some(lanes) => lanes.enter().map_err(failed)?,
-                        None => self.device.stream().clone(),
-                    };
                     for launch in launches {
+                        let stream = match &mut lanes {
+                            Some(lanes) => lanes.enter().map_err(failed)?,
+                            None => self.device.stream().clone(),
+                        };
                         let mut values = arguments(launch, &addresses);
                         // SAFETY: the values are those that the function takes, in its order; every address is of memory
                         // that the plan keeps for the variable.
                         unsafe { self.device.launch(&functions[launch.function], launch, &mut values, &stream) }
                             .map_err(failed)?;
-                    }
-                    if let Some(lanes) = &mut lanes {
-                        lanes.leave().map_err(failed)?;
+                        if let Some(lanes) = &mut lanes {
+                            lanes.leave().map_err(failed)?;
+                        }
                     }
                 }
                 (Step::Eval(eqn), _) => self.evaluate(eqn, plan, frame)?,

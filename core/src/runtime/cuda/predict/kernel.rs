@@ -58,6 +58,8 @@ pub struct KernelPrediction {
     pub ops: u64,
     /// Its launches, in order. An array without elements needs none.
     pub launches: Vec<LaunchShape>,
+    /// Of each whether it may run beside those before it.
+    pub is_beside: Vec<bool>,
     /// Seconds for its bytes.
     pub memory_s: f64,
     /// Seconds for its operations and instructions.
@@ -75,9 +77,9 @@ impl KernelPrediction {
         sizes: &Sizes,
         gpu: &Gpu,
     ) -> Self {
-        let launches = source.launches(sizes, BLOCK).into_iter();
+        let launched = source.launches(sizes, BLOCK);
         let launches: Vec<_> =
-            launches.map(|launch| LaunchShape { blocks: launch.grid, threads: launch.block }).collect();
+            launched.iter().map(|launch| LaunchShape { blocks: launch.grid, threads: launch.block }).collect();
         let cost = kernel.cost(sizes);
         let blocks = launches.iter().map(|launch| launch.blocks).max().unwrap_or(0);
         let share = gpu.share(blocks);
@@ -96,6 +98,7 @@ impl KernelPrediction {
             compute_s,
             latency_s: launches.len() as f64 * START_S + waits as f64 * gpu.l2_latency_s,
             launches,
+            is_beside: launched.iter().map(|launch| launch.is_beside).collect(),
         }
     }
 
@@ -107,6 +110,13 @@ impl KernelPrediction {
     /// Seconds in a graph, with the gaps behind its launches.
     pub fn graph_s(&self) -> f64 {
         self.seconds() + self.launches.len() as f64 * GRAPH_GAP_S
+    }
+
+    /// Seconds of each launch in a graph, with the gap behind it: the work counts as the first one's.
+    pub(super) fn launches_s(&self) -> Vec<f64> {
+        let rest = START_S + GRAPH_GAP_S;
+        let n = self.launches.len();
+        (0..n).map(|i| if i == 0 { self.graph_s() - (n - 1) as f64 * rest } else { rest }).collect()
     }
 
     /// What most of its time in a graph goes to.
@@ -295,13 +305,13 @@ mod tests {
     #[test]
     fn sums_in_parts_wait_for_their_turns() {
         let h100 = gpu("h100");
-        // Below two parts of 2048 terms a warp does all: 64 turns of each thread, four at a time.
-        let whole = predicted(&sum(2048), h100);
+        // Below two parts of 512 terms a warp does all: 16 turns of each thread, four at a time.
+        let whole = predicted(&sum(512), h100);
         assert_eq!(whole.launches.len(), 1);
         let parted = predicted(&sum(1 << 20), h100);
         assert_eq!(parted.launches.len(), 2, "a second function adds up the parts");
-        assert!(parted.latency_s > 2.0 * START_S + 16.0 * h100.l2_latency_s, "{parted}");
-        assert_eq!(parted.traffic.written, 4 * (512 + 1), "512 parts of 2048 terms");
+        assert!(parted.latency_s > 2.0 * START_S + 8.0 * h100.l2_latency_s, "{parted}");
+        assert_eq!(parted.traffic.written, 4 * (1024 + 1), "1024 parts of 1024 terms");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::aval::Sizes;
 use crate::codegen::cuda::{Module, Source, Width};
 use crate::error::Error;
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
-use crate::runtime::cuda::lanes::{LANES, dependences, streams_of};
+use crate::runtime::cuda::lanes::{LANES, dependences, of_launches, streams_of};
 use crate::runtime::plan::{Codes, Plan};
 use gpus::{GRAPH_GAP_S, GRAPH_LAUNCH_S, START_S, STREAM_GAP_S};
 use kernel::scratch_bytes;
@@ -47,16 +47,16 @@ impl Path {
     }
 }
 
-/// The longest path through steps that take so long themselves, where each follows others and what stands before it in its
-/// stream.
-fn longest(own: &[Path], dependences: &[Vec<usize>]) -> Path {
+/// The longest path through launches that take so many seconds each, where each follows others and what stands before it in
+/// its stream.
+fn longest(seconds: &[f64], dependences: &[Vec<usize>]) -> Path {
     let streams = streams_of(dependences, LANES);
     let mut ends: Vec<Path> = vec![];
-    for (step, own) in own.iter().enumerate() {
-        let in_stream = (0..step).rev().find(|other| streams[*other] == streams[step]);
-        let before = dependences[step].iter().copied().chain(in_stream).map(|other| ends[other]);
+    for (launch, own) in seconds.iter().enumerate() {
+        let in_stream = (0..launch).rev().find(|other| streams[*other] == streams[launch]);
+        let before = dependences[launch].iter().copied().chain(in_stream).map(|other| ends[other]);
         let before = before.fold(Path::default(), Path::longer);
-        ends.push(Path { seconds: before.seconds + own.seconds, launches: before.launches + own.launches });
+        ends.push(Path { seconds: before.seconds + own, launches: before.launches + 1 });
     }
     ends.into_iter().fold(Path::default(), Path::longer)
 }
@@ -87,30 +87,32 @@ impl Prediction {
         let plan = Plan::new(&apart, Codes::Elsewhere, sizes, &|_, _| true)?;
         let mut cache = Cache::new(gpu);
         let (mut kernels, mut on_host, mut scratch_most) = (vec![], vec![], 0);
-        let mut paths = vec![];
+        let (mut seconds, mut is_beside) = (vec![], vec![]);
         for step in &apart.steps {
-            let mut own = Path::default();
+            let mut beside = vec![];
             if let Step::Kernel(kernel, location) = step {
                 let source = source(kernel, sizes)?;
                 let scratch = scratch_bytes(&source, sizes);
                 scratch_most = scratch_most.max(scratch);
                 let traffic = cache.traffic(kernel, &|var| apart.fusion.memory(var), scratch, sizes);
                 let predicted = KernelPrediction::new(kernel, *location, &source, traffic, sizes, gpu);
-                own = Path { seconds: predicted.graph_s(), launches: predicted.launches.len() };
+                seconds.extend(predicted.launches_s());
+                beside.clone_from(&predicted.is_beside);
                 kernels.push(predicted);
             } else {
                 on_host.push(step.name().into());
             }
-            paths.push(own);
+            is_beside.push(beside);
         }
+        let follows = of_launches(&dependences(&plan, &apart.steps, &apart.fusion), &is_beside);
         Ok(Prediction {
             gpu,
             sizes: sizes.clone(),
             kernels,
             on_host,
             arena_bytes: plan.arena_bytes + scratch_most as usize,
-            longest_path: longest(&paths, &dependences(&plan, &apart.steps, &apart.fusion)),
-            n_grouped: n_grouped(&lowered.groups, &paths.iter().map(|path| path.launches).collect::<Vec<_>>()),
+            longest_path: longest(&seconds, &follows),
+            n_grouped: n_grouped(&lowered.groups, &is_beside),
         })
     }
 
@@ -172,9 +174,9 @@ fn apart(lowered: &Lowered) -> Result<Lowered, Error> {
     Ok(Lowered { groups: groups.collect(), ..lowered.clone() })
 }
 
-/// Launches where each group is one, and one more where a kernel of it has parts of sums. `launches` are those of each step.
-fn n_grouped(groups: &[Group], launches: &[usize]) -> usize {
-    groups.iter().map(|group| launches[group.steps.clone()].iter().copied().max().unwrap_or(0)).sum()
+/// Launches where each group is one, and one more where a kernel of it has another. `launches` are those of each step.
+fn n_grouped(groups: &[Group], launches: &[Vec<bool>]) -> usize {
+    groups.iter().map(|group| launches[group.steps.clone()].iter().map(Vec::len).max().unwrap_or(0)).sum()
 }
 
 fn source(kernel: &Kernel, sizes: &Sizes) -> Result<Source, Error> {
