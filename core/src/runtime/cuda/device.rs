@@ -1,6 +1,6 @@
 //! GPUs as devices, and arrays on them.
 
-use crate::aval::{Aval, DType};
+use crate::aval::{Aval, DType, Literal};
 use crate::codegen::cuda::{Launch, RECORD_BYTES};
 use crate::device::{Buffer, Data, Device, DeviceRef, HostArray};
 use crate::error::Error;
@@ -11,7 +11,7 @@ use crate::runtime::cuda::library::need_driver;
 use crate::runtime::cuda::memory::{Block, Pool};
 use crate::runtime::cuda::staging::Staging;
 use crate::with_data;
-use cudarc::driver::sys::{CUdevice_attribute as Attribute, CUdeviceptr};
+use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUdeviceptr};
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result};
 use cudarc::nvrtc::Ptx;
 use std::any::Any;
@@ -78,7 +78,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>, Error> {
 }
 
 fn is_no_device(error: &DriverError) -> bool {
-    error.0 == cudarc::driver::sys::CUresult::CUDA_ERROR_NO_DEVICE
+    error.0 == sys::CUresult::CUDA_ERROR_NO_DEVICE
 }
 
 fn info(ordinal: i32) -> Result<DeviceInfo, DriverError> {
@@ -229,6 +229,38 @@ impl Cuda {
         let (grid, block) = ((launch.grid, 1, 1), (launch.block, 1, 1));
         // SAFETY: by this function's contract.
         unsafe { result::launch_kernel(function.cu_function(), grid, block, 0, self.compute.cu_stream(), arguments) }
+    }
+
+    /// Copies bytes within the device's memory.
+    ///
+    /// # Safety
+    /// Both places must be valid for as many bytes, and share none.
+    pub(super) unsafe fn copy(&self, from: CUdeviceptr, to: CUdeviceptr, bytes: usize) -> Result<(), Error> {
+        let failed = |error| self.failed("copying within its memory", error);
+        self.context.bind_to_thread().map_err(failed)?;
+        // SAFETY: by this function's contract.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.compute.cu_stream()) }.map_err(failed)
+    }
+
+    /// Writes a number without a copy from the host, which might have to wait.
+    ///
+    /// # Safety
+    /// `to` must be valid for one element of the literal's type, and aligned for it.
+    pub(super) unsafe fn set(&self, to: CUdeviceptr, literal: Literal) -> Result<(), Error> {
+        let failed = |error| self.failed("setting a number", error);
+        self.context.bind_to_thread().map_err(failed)?;
+        let (bits, stream) = (literal.bits(), self.compute.cu_stream());
+        if literal.dtype().size() == 1 {
+            // SAFETY: by this function's contract.
+            return unsafe { result::memset_d8_async(to, bits as u8, 1, stream) }.map_err(failed);
+        }
+        for half in 0..literal.dtype().size() as CUdeviceptr / 4 {
+            // SAFETY: by this function's contract; words begin with the least, as on the host.
+            unsafe { sys::cuMemsetD32Async(to + 4 * half, (bits >> (32 * half)) as u32, 1, stream) }
+                .result()
+                .map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// An array on this device: the value's own, or a copy of one in host memory.

@@ -2,11 +2,14 @@
 //! clear error comes of asking for a device.
 
 mod compiler;
+mod control;
 mod device;
 mod failure;
+mod launches;
 mod library;
 mod memory;
 mod program;
+mod run;
 mod staging;
 
 pub(super) use program::GpuProgram;

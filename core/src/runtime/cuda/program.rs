@@ -4,18 +4,20 @@
 //! record by then, and is told to whoever reads an array next.
 
 use crate::aval::{Aval, Sizes};
-use crate::codegen::cuda::{Argument, BLOCK, Launch, Module, Width};
+use crate::codegen::cuda::{Module, Width};
 use crate::device::{DeviceRef, HostArray};
 use crate::error::Error;
-use crate::ir::{Atom, Eqn, Location, Value, Var, check_facts};
+use crate::ir::{Atom, Location, Value, check_facts};
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
 use crate::runtime::cuda::device::{Cuda, CudaBuffer};
+use crate::runtime::cuda::launches::{Launches, SCRATCH_ALIGN};
 use crate::runtime::cuda::memory::Block;
+use crate::runtime::cuda::run::{Loaded, Runner};
+use crate::runtime::frame::Frame;
 use crate::runtime::plan::{Buffers, Codes, Plan};
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaFunction, DriverError};
 use std::cell::RefCell;
-use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -33,28 +35,12 @@ pub(in crate::runtime) struct GpuProgram {
     plans: RefCell<Vec<Rc<GpuPlan>>>,
 }
 
-/// The kernels of a program as functions of the device.
-struct Loaded {
-    module: Module,
-    /// For each kernel its functions, and its number in the device's record.
-    kernels: Vec<(Vec<CudaFunction>, u32)>,
-}
-
 /// What is launched for given sizes.
 struct GpuPlan {
     plan: Plan,
     loaded: Rc<Loaded>,
-    steps: Vec<Work>,
-    /// Bytes that any one kernel needs for parts of sums.
-    scratch: usize,
+    launches: Launches,
     arena: RefCell<Option<Arc<Block>>>,
-}
-
-enum Work {
-    /// Kernel `number`, with where each of its parts of sums begins.
-    Launches { number: usize, launches: Vec<Launch>, scratch: Vec<usize> },
-    /// An equation without a kernel.
-    Eval,
 }
 
 impl GpuProgram {
@@ -70,17 +56,7 @@ impl GpuProgram {
 
     fn new(device: Arc<Cuda>, lowered: &Lowered, consts: &[Arc<HostArray>]) -> Result<GpuProgram, Error> {
         let mut lowered = lowered.clone();
-        if let Some(step) = lowered.steps.iter().find(|step| matches!(step, Step::Control(_))) {
-            return Err(Error::Unsupported(format!(
-                "@{}: `{}` does not run on {} yet: compile loops and branches for the processor, or unroll them",
-                lowered.program.name,
-                step.name(),
-                device.name
-            )));
-        }
-        // On the device every array is in its memory, and every step is a launch of its own.
-        lowered.groups =
-            (0..lowered.steps.len()).map(|step| Group { steps: step..step + 1, space: Space::Alone }).collect();
+        ungroup(&mut lowered);
         Ok(GpuProgram {
             out_avals: lowered.program.out_avals(),
             consts: consts.iter().map(|array| device.upload(array)).collect::<Result<_, _>>()?,
@@ -91,13 +67,6 @@ impl GpuProgram {
         })
     }
 
-    fn kernels(&self) -> impl Iterator<Item = (&Kernel, Location)> {
-        self.lowered.steps.iter().filter_map(|step| match step {
-            Step::Kernel(kernel, location) => Some((kernel, *location)),
-            Step::Eval(_) | Step::Control(_) => None,
-        })
-    }
-
     /// The kernels for these widths, compiled when they are first asked for.
     fn loaded(&self, widths: Vec<Width>) -> Result<Rc<Loaded>, Error> {
         if let Some((_, loaded)) = self.loaded.borrow().iter().find(|(known, _)| *known == widths) {
@@ -105,23 +74,31 @@ impl GpuProgram {
         }
         let name = format!("@{}", self.lowered.program.name);
         let mut module = Module::new();
-        for ((kernel, location), width) in self.kernels().zip(&widths) {
+        for ((kernel, location), width) in kernels(&self.lowered).into_iter().zip(&widths) {
             module
                 .push(kernel, *width, &format!("{name} at {location}"))
                 .map_err(|why| Error::Unsupported(format!("{name}: {}: {why:?}", kernel.name)))?;
         }
+        if module.sources().is_empty() {
+            // What has no kernel, or only loops and branches without, needs no compiler.
+            return Ok(self.keep(widths, Loaded { module, kernels: vec![] }));
+        }
         let image = self.device.compile(&module.text(), &name)?;
         let on_device = self.device.load(image, &name)?;
-        let mut kernels = vec![];
-        for (source, (kernel, location)) in module.sources().iter().zip(self.kernels()) {
+        let mut functions_of = vec![];
+        for (source, (kernel, location)) in module.sources().iter().zip(kernels(&self.lowered)) {
             let functions = source.functions.iter().map(|function| on_device.load_function(&function.name));
             let functions: Result<Vec<CudaFunction>, DriverError> = functions.collect();
             let functions = functions.map_err(|error| self.device.failed(&kernel.name, error))?;
-            kernels.push((functions, self.device.number(&kernel.name, location)));
+            functions_of.push((functions, self.device.number(&kernel.name, location)));
         }
-        let loaded = Rc::new(Loaded { module, kernels });
+        Ok(self.keep(widths, Loaded { module, kernels: functions_of }))
+    }
+
+    fn keep(&self, widths: Vec<Width>, loaded: Loaded) -> Rc<Loaded> {
+        let loaded = Rc::new(loaded);
         self.loaded.borrow_mut().push((widths, loaded.clone()));
-        Ok(loaded)
+        loaded
     }
 
     fn plan(&self, sizes: &Sizes) -> Result<Rc<GpuPlan>, Error> {
@@ -130,24 +107,10 @@ impl GpuProgram {
         }
         check_facts(&self.lowered.program, sizes)?;
         let plan = Plan::new(&self.lowered, Codes::Elsewhere, sizes, &|_, _| true)?;
-        let loaded = self.loaded(self.kernels().map(|(kernel, _)| Width::of(kernel, sizes)).collect())?;
-        let (mut number, mut most) = (0, 0);
-        let steps = self.lowered.steps.iter().map(|step| {
-            let Step::Kernel(..) = step else { return Work::Eval };
-            let source = &loaded.module.sources()[number];
-            let mut end = 0;
-            let scratch = source.scratch_bytes(sizes).into_iter().map(|bytes| {
-                let start = end;
-                end += bytes.next_multiple_of(256);
-                start
-            });
-            let scratch = scratch.collect();
-            most = most.max(end);
-            number += 1;
-            Work::Launches { number: number - 1, launches: source.launches(sizes, BLOCK), scratch }
-        });
-        let steps = steps.collect();
-        let plan = Rc::new(GpuPlan { plan, steps, scratch: most, loaded: loaded.clone(), arena: RefCell::default() });
+        let widths = kernels(&self.lowered).into_iter().map(|(kernel, _)| Width::of(kernel, sizes)).collect();
+        let loaded = self.loaded(widths)?;
+        let launches = Launches::new(&self.lowered, loaded.module.sources(), sizes);
+        let plan = Rc::new(GpuPlan { plan, launches, loaded, arena: RefCell::default() });
         let mut plans = self.plans.borrow_mut();
         if plans.len() == MAX_PLANS {
             plans.remove(0);
@@ -175,8 +138,15 @@ impl GpuProgram {
             }
         }
         let arena = self.arena(&plan)?;
-        let frame = Frame { args: &starts, consts: &self.consts, outs: &outs, arena: arena.address() };
-        self.run(&plan, &frame)?;
+        let consts: Vec<CUdeviceptr> = self.consts.iter().map(|buffer| buffer.block.address()).collect();
+        let results: Vec<CUdeviceptr> =
+            outs.iter().map(|block| block.as_ref().map_or(0, |block| block.address())).collect();
+        let frame = Frame::new(&plan.plan, &starts, &consts, &results, arena.address());
+        let scratch = arena.address() + plan.plan.arena_bytes.next_multiple_of(SCRATCH_ALIGN) as CUdeviceptr;
+        let runner = Runner { device: &self.device, loaded: &plan.loaded, scratch };
+        // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
+        // was compiled; results and arena were taken for this plan just above.
+        unsafe { runner.run(&self.lowered.steps, &plan.plan, &plan.launches.steps, &frame)? };
         self.results(&plan, &args, &outs)
     }
 
@@ -202,64 +172,9 @@ impl GpuProgram {
         if let Some(arena) = &*arena {
             return Ok(arena.clone());
         }
-        let block = Arc::new(self.device.take(plan.plan.arena_bytes.next_multiple_of(256) + plan.scratch)?);
+        let bytes = plan.plan.arena_bytes.next_multiple_of(SCRATCH_ALIGN) + plan.launches.scratch_bytes;
+        let block = Arc::new(self.device.take(bytes)?);
         Ok(arena.insert(block).clone())
-    }
-
-    fn run(&self, plan: &GpuPlan, frame: &Frame<'_>) -> Result<(), Error> {
-        let scratch_start = frame.arena + plan.plan.arena_bytes.next_multiple_of(256) as CUdeviceptr;
-        for (step, work) in self.lowered.steps.iter().zip(&plan.steps) {
-            match (step, work) {
-                (Step::Kernel(kernel, location), Work::Launches { number, launches, scratch }) => {
-                    let (functions, in_record) = &plan.loaded.kernels[*number];
-                    for launch in launches {
-                        let mut values: Vec<u64> = launch
-                            .arguments
-                            .iter()
-                            .map(|argument| match argument {
-                                Argument::Input(i) => frame.address(&plan.plan, kernel.inputs[*i].0),
-                                Argument::Output(i) => frame.address(&plan.plan, kernel.outputs[*i].0),
-                                Argument::Scratch(i) => scratch_start + scratch[*i] as u64,
-                                Argument::Record => self.device.record(),
-                                Argument::Number => u64::from(*in_record),
-                                Argument::Narrow(x) => u64::from(*x as u32),
-                                Argument::Wide(x) => *x as u64,
-                                Argument::Scalar(literal) => literal.bits(),
-                            })
-                            .collect();
-                        let mut pointers: Vec<*mut c_void> =
-                            values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
-                        // SAFETY: the values are those that the function takes, in its order; every address is of memory
-                        // that the plan keeps for the variable.
-                        unsafe { self.device.launch(&functions[launch.function], launch, &mut pointers) }.map_err(
-                            |error| self.device.failed(&format!("launching @{}\n  at {location}", kernel.name), error),
-                        )?;
-                    }
-                }
-                (Step::Eval(eqn), _) => self.evaluate(eqn, plan, frame)?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs an equation without a kernel on the host.
-    fn evaluate(&self, eqn: &Eqn, plan: &GpuPlan, frame: &Frame<'_>) -> Result<(), Error> {
-        let read = |atom: &Atom| match atom {
-            Atom::Literal(literal) => Ok(HostArray::scalar(*literal)),
-            Atom::Var(var) => {
-                // SAFETY: the plan keeps memory for the variable, and an earlier step has written it.
-                unsafe { self.device.download(frame.address(&plan.plan, *var), &plan.plan.avals[var.index()]) }
-            }
-        };
-        let ins = eqn.ins.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
-        let refs: Vec<&HostArray> = ins.iter().collect();
-        let outs = eqn.prim.eval(&refs, &eqn.params.at(&plan.plan.sizes));
-        for (binder, out) in eqn.outs.iter().zip(outs) {
-            // SAFETY: the plan keeps memory for the result, which nobody reads yet.
-            unsafe { self.device.upload_to(&out, frame.address(&plan.plan, binder.var)) }?;
-        }
-        Ok(())
     }
 
     fn results(
@@ -290,24 +205,28 @@ impl GpuProgram {
     }
 }
 
-/// Where the arrays of a run are.
-struct Frame<'r> {
-    args: &'r [CUdeviceptr],
-    consts: &'r [Arc<CudaBuffer>],
-    outs: &'r [Option<Arc<Block>>],
-    arena: CUdeviceptr,
-}
-
-impl Frame<'_> {
-    fn address(&self, plan: &Plan, var: Var) -> CUdeviceptr {
-        match plan.buffers[var.index()] {
-            Some(Buffers::Arg(i)) => self.args[i],
-            Some(Buffers::Const(i)) => self.consts[i].block.address(),
-            Some(Buffers::Out(i)) => self.outs[i].as_ref().map_or(0, |block| block.address()),
-            Some(Buffers::Arena(at)) => self.arena + at as CUdeviceptr,
-            Some(Buffers::Chunk(_)) | None => 0,
+/// On the device every array is in its memory, and every step is a launch of its own, or several.
+fn ungroup(lowered: &mut Lowered) {
+    lowered.groups =
+        (0..lowered.steps.len()).map(|step| Group { steps: step..step + 1, space: Space::Alone }).collect();
+    for step in &mut lowered.steps {
+        if let Step::Control(step) = step {
+            step.nested.iter_mut().for_each(ungroup);
         }
     }
+}
+
+/// The kernels of a program and of those within it, in the order of the steps: so they are numbered.
+fn kernels(lowered: &Lowered) -> Vec<(&Kernel, Location)> {
+    let mut found = vec![];
+    for step in &lowered.steps {
+        match step {
+            Step::Kernel(kernel, location) => found.push((kernel, *location)),
+            Step::Control(step) => found.extend(step.nested.iter().flat_map(kernels)),
+            Step::Eval(_) => {}
+        }
+    }
+    found
 }
 
 /// The memory of an argument, where nobody else has a handle of it; the argument is gone then.

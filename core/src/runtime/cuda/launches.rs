@@ -1,0 +1,67 @@
+//! What a program launches for given sizes, as a tree like that of its steps.
+
+use crate::aval::Sizes;
+use crate::codegen::cuda::{BLOCK, Launch, Source};
+use crate::kernel::{Lowered, Step};
+
+/// Parts of sums begin at multiples of this many bytes.
+pub(super) const SCRATCH_ALIGN: usize = 256;
+
+/// The launches of a program.
+pub(super) struct Launches {
+    pub(super) steps: Vec<Work>,
+    /// Bytes that any one kernel needs for parts of sums: as kernels run one after the other, they share them.
+    pub(super) scratch_bytes: usize,
+}
+
+/// A step made ready.
+pub(super) enum Work {
+    /// Kernel `number` of the module, with where each of its parts of sums begins.
+    Kernel { number: usize, launches: Vec<Launch>, scratch: Vec<usize> },
+    /// An equation without a kernel.
+    Eval,
+    /// The steps of each nested program.
+    Nested(Vec<Vec<Work>>),
+}
+
+impl Launches {
+    /// `sources` are those of the kernels, in the order of the steps.
+    pub(super) fn new(lowered: &Lowered, sources: &[Source], sizes: &Sizes) -> Launches {
+        let mut maker = Maker { sources, sizes, number: 0, scratch_bytes: 0 };
+        let steps = maker.steps(lowered);
+        Launches { steps, scratch_bytes: maker.scratch_bytes }
+    }
+}
+
+struct Maker<'s> {
+    sources: &'s [Source],
+    sizes: &'s Sizes,
+    /// That of the next kernel.
+    number: usize,
+    scratch_bytes: usize,
+}
+
+impl Maker<'_> {
+    fn steps(&mut self, lowered: &Lowered) -> Vec<Work> {
+        let work = |step: &Step| match step {
+            Step::Kernel(..) => self.kernel(),
+            Step::Eval(_) => Work::Eval,
+            Step::Control(step) => Work::Nested(step.nested.iter().map(|nested| self.steps(nested)).collect()),
+        };
+        lowered.steps.iter().map(work).collect()
+    }
+
+    fn kernel(&mut self) -> Work {
+        let number = self.number;
+        self.number += 1;
+        let source = &self.sources[number];
+        let mut scratch = vec![];
+        let mut end = 0;
+        for bytes in source.scratch_bytes(self.sizes) {
+            scratch.push(end);
+            end += bytes.next_multiple_of(SCRATCH_ALIGN);
+        }
+        self.scratch_bytes = self.scratch_bytes.max(end);
+        Work::Kernel { number, launches: source.launches(self.sizes, BLOCK), scratch }
+    }
+}
