@@ -1,6 +1,12 @@
 //! The emulator as a GPU, with NVRTC.
 #![cfg(target_os = "linux")]
 
+use crate::compare::{run, sizes};
+use crate::rounding::Allowance;
+use gavotte_core::device::HostArray;
+use gavotte_core::ir::{Program, Value};
+use gavotte_core::runtime::cuda::cuda;
+use gavotte_core::runtime::{Executable, Options};
 use gavotte_emulator::driver::{Emulator, Session};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -35,4 +41,25 @@ fn load(folder: &Path) {
     let library = library.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     // It stays for the whole process.
     std::mem::forget(library);
+}
+
+/// What a program computes on the GPU for arguments, then constants, in host memory.
+pub fn on_gpu(program: &Program, arrays: &[HostArray]) -> Result<Vec<HostArray>, String> {
+    let device = cuda(0).map_err(|error| error.to_string())?;
+    let values: Vec<Value> = arrays.iter().cloned().map(Value::from).collect();
+    let (args, consts) = values.split_at(program.args.len());
+    let executable = Executable::compile_for(&device, program, consts, &Options::default());
+    let outs = executable.and_then(|executable| executable.call(args.to_vec(), &sizes(program, arrays)));
+    let read = |out: &Value| out.to_host().map(|array| HostArray::clone(&array));
+    let outs = outs.and_then(|outs| outs.iter().map(read).collect());
+    outs.map_err(|error| error.to_string())
+}
+
+/// Whether the GPU computes what the interpreter does: integers to the bit, floats but for what rounding does.
+pub fn agrees(program: &Program, arrays: &[HostArray]) -> Result<(), String> {
+    let found = on_gpu(program, arrays).map_err(|why| format!("{why}\n{program}"))?;
+    match Allowance::of(program, arrays).difference(&found, &run(program, arrays)) {
+        Some(why) => Err(format!("{why}\n{program}")),
+        None => Ok(()),
+    }
 }

@@ -1,0 +1,61 @@
+//! What compiled programs compute on a GPU, which the emulator is, against the reference interpreter: every sample of every
+//! primitive, the derivatives of a third of them, random programs.
+#![cfg(target_os = "linux")]
+
+use gavotte_core::device::HostArray;
+use gavotte_core::ir::Program;
+use gavotte_core::pass::optimize;
+use gavotte_tests::arrays::{Random, random_array};
+use gavotte_tests::cases::cases;
+use gavotte_tests::generate::random_program;
+use gavotte_tests::gpu::{agrees, machine};
+use gavotte_tests::report::check_all_in_parallel;
+use gavotte_tests::transformed::{jvp_program, vjp_program};
+
+const SEEDS: std::ops::Range<u64> = 0..60;
+
+/// A program with its inputs, to be run.
+type Check = (String, (Program, Vec<HostArray>));
+
+/// Runs all on a fresh GPU, on which nothing may be left behind.
+#[track_caller]
+fn check(checks: Vec<Check>) {
+    let Some(machine) = machine("memory=256M") else { return };
+    let n = checks.len();
+    check_all_in_parallel(checks, |(program, arrays)| agrees(program, arrays));
+    let kernels = machine.kernels();
+    eprintln!("{n} programs: {} kernels, {} launches", kernels.len(), kernels.values().sum::<u64>());
+    assert_eq!(machine.report(), "");
+    assert_eq!(machine.counts().live_allocations, 0);
+}
+
+/// A program with random tangents or cotangents behind the inputs that it was made of.
+fn with_more(program: Program, ins: &[HostArray], random: &mut Random) -> (Program, Vec<HostArray>) {
+    let more: Vec<HostArray> =
+        program.args[ins.len()..].iter().map(|binder| random_array(&binder.aval, random)).collect();
+    (optimize(&program), [ins, &more].concat())
+}
+
+#[test]
+fn samples_are_the_interpreters() {
+    check(cases().into_iter().map(|(name, case)| (name, (case.program(), case.ins))).collect());
+}
+
+#[test]
+fn derivatives_of_a_third_of_the_samples_are_the_interpreters() {
+    let mut random = Random::new(31);
+    let mut checks = vec![];
+    for (name, case) in cases().into_iter().filter(|_| random.below(3) == 0).collect::<Vec<_>>() {
+        let program = case.program();
+        checks.push((format!("jvp of {name}"), with_more(jvp_program(&program), &case.ins, &mut random)));
+        if case.is_reversed() {
+            checks.push((format!("vjp of {name}"), with_more(vjp_program(&program), &case.ins, &mut random)));
+        }
+    }
+    check(checks);
+}
+
+#[test]
+fn random_programs_are_the_interpreters() {
+    check(SEEDS.map(|seed| (format!("seed {seed}"), random_program(seed))).collect());
+}
