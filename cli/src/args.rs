@@ -1,9 +1,11 @@
 //! The command line: what can be said, and what is refused before anything runs.
 
 use crate::dataset::{DatasetName, DatasetParser};
+use crate::failure::Failure;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gavotte::DType;
+use gavotte::device::{DeviceRef, cpu, cuda};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -328,8 +330,8 @@ pub(crate) struct EngineArgs {
     /// What kernels are compiled to [default: the fastest that this machine runs]
     #[arg(long, value_enum, value_name = "TARGET")]
     pub(crate) target: Option<TargetName>,
-    /// The device to run on
-    #[arg(long, value_enum, value_name = "DEVICE", default_value_t = DeviceName::Cpu)]
+    /// The device to run on: cpu, or cuda or cuda:N for an NVIDIA GPU; `gavotte devices` lists what is found
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceName::Cpu)]
     pub(crate) device: DeviceName,
 }
 
@@ -351,10 +353,47 @@ pub(crate) enum Attention {
     Dense,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+/// Where programs run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DeviceName {
-    /// The processor
     Cpu,
+    /// The GPU of this number.
+    Cuda(usize),
+}
+
+impl DeviceName {
+    /// The device itself.
+    pub(crate) fn open(self) -> Result<DeviceRef, Failure> {
+        match self {
+            DeviceName::Cpu => Ok(cpu()),
+            DeviceName::Cuda(ordinal) => {
+                cuda(ordinal).map_err(|error| Failure::input(format!("--device {self}: {error}")))
+            }
+        }
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ordinal = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+        match (text, ordinal) {
+            ("cpu", _) => Ok(DeviceName::Cpu),
+            ("cuda", _) => Ok(DeviceName::Cuda(0)),
+            (_, Some(ordinal)) => Ok(DeviceName::Cuda(ordinal)),
+            _ => Err("there are cpu, cuda and cuda:N, such as cuda:1; `gavotte devices` lists what is found".into()),
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DeviceName::Cpu => f.write_str("cpu"),
+            DeviceName::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -51,7 +51,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let BenchArgs { data, model, step, engine, steps, .. } = args;
     // What cannot be written is known before the long work.
     let file = args.profile.as_ref().map(|path| OutFile::prepare("--profile", path)).transpose()?;
+    let device = engine.device.open()?;
     let Prepared { dataset, trainer, experiment } = Prepared::new(data, model, step, engine)?;
+    let experiment = experiment.on(&device)?;
     let params = trainer.init(Key::new(step.seed), &experiment)?;
     let mut bench = Bench { trainer: &trainer, experiment: &experiment, seed: step.seed, next: 0, loss: f64::NAN };
 

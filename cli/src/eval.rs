@@ -53,7 +53,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         ..paper
     };
     let trainer = Trainer::with_options(config, TrainConfig::default(), args.engine.options())?;
-    let experiment = Experiment::new(&dataset, &split, &config)?;
+    let experiment = Experiment::new(&dataset, &split, &config)?.on(&args.engine.device.open()?)?;
     let like = trainer.init(Key::new(0), &experiment)?;
     let params = from_named(&like, named).map_err(|error| {
         Failure::input(format!(

@@ -63,7 +63,8 @@ impl From<gavotte_gat::Error> for Failure {
 impl From<gavotte::Error> for Failure {
     fn from(error: gavotte::Error) -> Self {
         match error {
-            gavotte::Error::NotFinite(why) => Failure::Run(why),
+            // What a device refuses is no mistake of the program: no memory is left, or it has failed.
+            gavotte::Error::NotFinite(why) | gavotte::Error::Device(why) => Failure::Run(why),
             error => Failure::Run(format!("{error}\n{}", crate::REPORT)),
         }
     }

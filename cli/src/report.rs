@@ -44,7 +44,7 @@ impl Settings {
             seeds: args.seeds.unwrap_or(1),
             threads: engine.threads().get(),
             dtype: step.dtype.name().into(),
-            device: name_of(&engine.device),
+            device: engine.device.to_string(),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::params::{self, Origin};
 use crate::progress::Live;
 use crate::report::{DataSummary, Report, Run, Settings, metrics_csv, to_json};
 use gavotte::Options;
+use gavotte::device::DeviceRef;
 use gavotte::random::Key;
 use gavotte_gat::data::{Dataset, Split};
 use gavotte_gat::experiment::Experiment;
@@ -85,6 +86,7 @@ struct Session<'a> {
     trainer: Trainer,
     seeds: Vec<u64>,
     splits: Vec<Split>,
+    device: DeviceRef,
     folder: Option<Folder>,
     /// One a run, where there are several.
     folders: Vec<Folder>,
@@ -110,17 +112,18 @@ impl<'a> Session<'a> {
             weight_decay: step.weight_decay,
             patience: Some(args.patience),
         };
+        let device = engine.device.open()?;
         let options = Options { check_nans: args.check_nans, ..engine.options() };
         let trainer = Trainer::with_options(model_config(&dataset, model, step), config, options)?;
         let summary = DataSummary::new(&dataset, data.data.as_deref(), &choice, &splits[0]);
         let (folder, folders) = prepare(args, &seeds)?;
-        Ok(Session { args, dataset, data: summary, trainer, seeds, splits, folder, folders })
+        Ok(Session { args, dataset, data: summary, trainer, seeds, splits, device, folder, folders })
     }
 
     /// Trains the run at this place, and writes its files.
     fn train(&self, at: usize) -> Result<Run, Failure> {
         let (seed, args) = (self.seeds[at], self.args);
-        let experiment = Experiment::new(&self.dataset, &self.splits[at], &self.trainer.model)?;
+        let experiment = Experiment::new(&self.dataset, &self.splits[at], &self.trainer.model)?.on(&self.device)?;
         let prefix = match self.seeds.len() {
             1 => String::new(),
             n => format!("{}/{n} ", at + 1),

@@ -3,7 +3,9 @@
 
 use gavotte::device::{DeviceRef, cpu, cuda};
 use gavotte::random::Key;
-use gavotte::{Array, DType, device_put, jit, value_and_grad};
+use gavotte::{Array, DType, Tree, device_put, jit, value_and_grad};
+use gavotte_emulator::control::Counts;
+use gavotte_emulator::driver::Session;
 use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, planted};
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
@@ -68,4 +70,39 @@ fn the_karate_club_is_learnt() {
 fn a_generated_network_is_learnt() {
     let network = planted(&mut Key::new(4).rng(), &PlantedSpec::cora().scaled(300));
     train(&network.unwrap_or_else(|error| panic!("{error}")), 3);
+}
+
+/// The counts of a training of so many epochs on the karate club, and its parameters' bits.
+fn counted(machine: &Session<'_>, epochs: usize) -> (Counts, Vec<u32>) {
+    let config = GatConfig::new(4);
+    let train = TrainConfig { epochs, patience: None, ..TrainConfig::default() };
+    let dataset = karate();
+    let split = Split { val: vec![], ..dataset.default_split.clone().unwrap_or_default() };
+    let device = cuda(0).expect("the emulator is a GPU");
+    let trainer = Trainer::new(config, train).unwrap_or_else(|error| panic!("{error}"));
+    let experiment = Experiment::new(&dataset, &split, &config).and_then(|experiment| experiment.on(&device));
+    let outcome = experiment.and_then(|x| trainer.fit(Key::new(3), &x, |_| ControlFlow::Continue(())));
+    let outcome = outcome.unwrap_or_else(|error| panic!("{error}\n{}", machine.report()));
+    let bits = outcome.params.leaves_with_paths().into_iter().flat_map(|(_, leaf)| Array::from(leaf).to_vec::<f32>());
+    (machine.counts(), bits.map(f32::to_bits).collect())
+}
+
+#[test]
+fn nothing_is_copied_step_by_step_but_metrics() {
+    let Some(first) = machine("") else { return };
+    let (few, _) = counted(&first, 10);
+    drop(first);
+    let second = machine("").expect("as before");
+    let (many, bits) = counted(&second, 30);
+    drop(second);
+    assert_eq!(many.copies_to_device, few.copies_to_device, "parameters and data go up once");
+    assert_eq!(many.bytes_to_device, few.bytes_to_device);
+    // Five metrics an epoch: loss of the step, losses of three parts, log-probabilities for the accuracies; with each
+    // comes the record of what kernels found wrong.
+    assert_eq!(many.copies_to_host - few.copies_to_host, 20 * 2 * 5);
+    assert_eq!(many.allocations, few.allocations, "memory is taken once");
+    // Steps are recorded and replayed.
+    assert!(many.graph_launches - few.graph_launches >= 20, "{} and {}", many.graph_launches, few.graph_launches);
+    let third = machine("seed=7").expect("as before");
+    assert_eq!(counted(&third, 30).1, bits, "two runs, blocks in another order, the same bits");
 }

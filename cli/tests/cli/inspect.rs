@@ -62,30 +62,6 @@ fn devices_are_listed_with_what_is_missing() {
     assert!(libraries[0]["found"].is_string() || as_str_of(&value["why_no_gpu"]).contains("no CUDA driver"), "{value}");
 }
 
-/// The program beside the emulator, told what machine to be.
-#[cfg(target_os = "linux")]
-fn on_emulator(settings: &str, line: &str) -> std::process::Output {
-    let folder = gavotte_emulator::driver::Emulator::get().folder();
-    let mut program = program();
-    program.env("LD_LIBRARY_PATH", folder).env("GAVOTTE_EMULATOR", settings);
-    program.args(words(line)).output().expect("the program starts")
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn gpus_are_listed() {
-    let text = stdout(on_emulator("devices=2,compute=9.0,memory=64M,multiprocessors=4", "devices"));
-    for part in ["cuda:0   Gavotte emulator, sm_90, 4 multiprocessors, 0.1 GB", "cuda:1 ", "libcuda.so.1, 13.0"] {
-        assert!(text.contains(part), "`{part}` is not in: {text}");
-    }
-    let value = json(on_emulator("", "devices --json"));
-    assert_eq!((value["gpus"].as_array().map(Vec::len), &value["why_no_gpu"]), (Some(1), &Value::Null), "{value}");
-    let text = stdout(on_emulator("devices=0", "devices"));
-    assert!(text.contains("cuda     none: there is a driver, and it lists no GPU"), "{text}");
-    let text = stdout(on_emulator("fail=cuDeviceGetCount:1:999", "devices"));
-    assert!(text.contains("cuda     none: listing the GPUs: CUDA_ERROR_UNKNOWN"), "{text}");
-}
-
 fn as_str_of(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }

@@ -1,6 +1,7 @@
 //! The program `gavotte`, run as a user runs it.
 
 mod bad_input;
+mod gpu;
 mod inspect;
 mod train;
 
@@ -12,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 /// The program, without arguments and without anything of the user's surroundings that it looks at.
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gavotte"));
-    command.env_remove("GAVOTTE_DATA").env_remove("GAVOTTE_PERF_MAP").stdin(Stdio::null());
+    command.env_remove("GAVOTTE_DATA").env_remove("GAVOTTE_PERF_MAP").env_remove("GAVOTTE_CACHE").stdin(Stdio::null());
     command
 }
 

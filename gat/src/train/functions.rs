@@ -16,6 +16,8 @@ use std::rc::Rc;
 /// The compiled step: the next state, and the loss of the training nodes, with dropout and without weight decay, before
 /// the step.
 pub type Step = Jit<'static, StepArgs, (State, Array)>;
+/// From a step's number and a training's key to the next number and the step's own key.
+pub(super) type Turn = Jit<'static, (Array, Array), (Array, Key)>;
 /// The compiled evaluation, without dropout.
 pub type Evaluate = Jit<'static, (GatParams, Inputs), Evaluation>;
 /// Parameters, inputs and key to the loss with weight decay, and without.
@@ -38,6 +40,17 @@ pub(super) fn step(f: Objective, optimizer: &Optimizer<GatParams, State>, option
         (update_fun(&i, grads, state), nll)
     };
     jit_with(step, options)
+}
+
+/// What a step takes beside state and inputs, made where its arrays are: the number of the next step, and the key of this
+/// one.
+pub(super) fn turn(options: Options) -> Turn {
+    let turn = |i: Array, words: Array| {
+        let next = &i + 1i32;
+        let key = Key::from_array(words).fold_in(&next);
+        (next, key)
+    };
+    jit_with(turn, options)
 }
 
 pub(super) fn evaluate(layer: &Layer<GatParams, Nodes>, options: Options) -> Evaluate {

@@ -10,7 +10,7 @@ use crate::experiment::{Experiment, Inputs, Parts};
 use crate::graph::Nodes;
 use crate::metrics::Confusion;
 use crate::model::{GatConfig, GatParams, gat};
-use functions::Objective;
+use functions::{Objective, Turn};
 use gavotte::optimizers::{Adam, Optimizer, adam};
 use gavotte::random::Key;
 use gavotte::stax::Layer;
@@ -136,6 +136,7 @@ pub struct Trainer {
     /// Forward.
     pub evaluate: Evaluate,
     objective: Objective,
+    turn: Turn,
 }
 
 impl Trainer {
@@ -157,8 +158,9 @@ impl Trainer {
         let optimizer = adam::<GatParams>(config.learning_rate);
         let objective = functions::objective(&layer, config.weight_decay);
         let step = functions::step(objective.clone(), &optimizer, options.clone());
+        let turn = functions::turn(options.clone());
         let evaluate = functions::evaluate(&layer, options);
-        Ok(Trainer { model, config, layer, optimizer, step, evaluate, objective })
+        Ok(Trainer { model, config, layer, optimizer, step, evaluate, objective, turn })
     }
 
     /// Fresh parameters for the experiment's number of features, where its arrays are.
@@ -227,7 +229,8 @@ impl Trainer {
         mut observe: impl FnMut(&Epoch) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
         let start = Instant::now();
-        let words = key.into_array();
+        // Numbers and keys of steps are made where the arrays are: nothing is copied there but at the start.
+        let (mut i, words) = put((Array::scalar(0i32), key.into_array()), experiment)?;
         let mut patience = Patience::new(self.config.patience);
         let (mut best, mut best_epoch, mut stop) = (params.clone(), 0, Stop::Done);
         let mut history: Vec<Epoch> = vec![];
@@ -236,9 +239,9 @@ impl Trainer {
         for epoch in 1..=self.config.epochs {
             begun = epoch;
             let before = Instant::now();
-            let key = Key::from_array(words.clone()).fold_in(epoch as u32);
-            let args = self.step_args(epoch as i32 - 1, state, experiment, key)?;
-            let (next, step_loss) = self.step.try_call(args)?;
+            let (following, key) = self.turn.try_call((i.clone(), words.clone()))?;
+            let (next, step_loss) = self.step.try_call((i, state, experiment.inputs.clone(), key))?;
+            i = following;
             let step_loss = number(&step_loss)?;
             let step_ms = before.elapsed().as_secs_f64() * 1e3;
             state = next;

@@ -160,6 +160,9 @@ impl Device for ElsewhereDevice {
     fn put(&self, array: Arc<HostArray>) -> Result<Arc<dyn Buffer>, gavotte::Error> {
         Ok(Arc::new(Elsewhere(HostArray::clone(&array))))
     }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 #[test]

@@ -155,6 +155,11 @@ impl Cuda {
         self.this.upgrade().expect("who calls has a handle")
     }
 
+    /// The stream that everything that uses arrays is in.
+    pub(super) fn stream(&self) -> &Arc<CudaStream> {
+        &self.compute
+    }
+
     /// Memory for so many bytes.
     pub(super) fn take(&self, bytes: usize) -> Result<Block, Error> {
         self.pool.take(bytes)

@@ -2,6 +2,7 @@
 
 use crate::aval::Sizes;
 use crate::codegen::cuda::{BLOCK, Launch, Source};
+use crate::ir::Control;
 use crate::kernel::{Lowered, Step};
 
 /// Parts of sums begin at multiples of this many bytes.
@@ -12,6 +13,9 @@ pub(super) struct Launches {
     pub(super) steps: Vec<Work>,
     /// Bytes that any one kernel needs for parts of sums: as kernels run one after the other, they share them.
     pub(super) scratch_bytes: usize,
+    /// How many there are in a run, copies and numbers of loops not counted; none where the host must wait for something
+    /// in between: then a run cannot be recorded.
+    pub(super) count: Option<usize>,
 }
 
 /// A step made ready.
@@ -29,8 +33,22 @@ impl Launches {
     pub(super) fn new(lowered: &Lowered, sources: &[Source], sizes: &Sizes) -> Launches {
         let mut maker = Maker { sources, sizes, number: 0, scratch_bytes: 0 };
         let steps = maker.steps(lowered);
-        Launches { steps, scratch_bytes: maker.scratch_bytes }
+        Launches { count: count(lowered, &steps, sizes), steps, scratch_bytes: maker.scratch_bytes }
     }
+}
+
+fn count(lowered: &Lowered, works: &[Work], sizes: &Sizes) -> Option<usize> {
+    let of_step = |(step, work): (&Step, &Work)| match (step, work) {
+        (_, Work::Kernel { launches, .. }) => Some(launches.len()),
+        (Step::Control(step), Work::Nested(nested)) => match &step.control {
+            Control::Scan { length, .. } => {
+                count(&step.nested[0], &nested[0], sizes)?.checked_mul(length.at(sizes).as_usize()?)
+            }
+            Control::While { .. } | Control::Switch { .. } => None,
+        },
+        _ => None,
+    };
+    lowered.steps.iter().zip(works).map(of_step).try_fold(0usize, |sum, count| sum.checked_add(count?))
 }
 
 struct Maker<'s> {

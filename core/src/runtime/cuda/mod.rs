@@ -9,6 +9,7 @@ mod launches;
 mod library;
 mod memory;
 mod program;
+mod replay;
 mod run;
 mod staging;
 

@@ -12,6 +12,7 @@ use crate::kernel::{Group, Kernel, Lowered, Space, Step};
 use crate::runtime::cuda::device::{Cuda, CudaBuffer};
 use crate::runtime::cuda::launches::{Launches, SCRATCH_ALIGN};
 use crate::runtime::cuda::memory::Block;
+use crate::runtime::cuda::replay::Replays;
 use crate::runtime::cuda::run::{Loaded, Runner};
 use crate::runtime::frame::Frame;
 use crate::runtime::plan::{Buffers, Codes, Plan};
@@ -23,6 +24,8 @@ use std::sync::Arc;
 
 /// How many plans are kept, for how many different sizes.
 const MAX_PLANS: usize = 16;
+/// How many launches a recorded run has at most: a recording takes memory for each.
+const MOST_RECORDED: usize = 4096;
 
 /// A program for one device.
 pub(in crate::runtime) struct GpuProgram {
@@ -41,6 +44,7 @@ struct GpuPlan {
     loaded: Rc<Loaded>,
     launches: Launches,
     arena: RefCell<Option<Arc<Block>>>,
+    replays: RefCell<Replays>,
 }
 
 impl GpuProgram {
@@ -110,7 +114,7 @@ impl GpuProgram {
         let widths = kernels(&self.lowered).into_iter().map(|(kernel, _)| Width::of(kernel, sizes)).collect();
         let loaded = self.loaded(widths)?;
         let launches = Launches::new(&self.lowered, loaded.module.sources(), sizes);
-        let plan = Rc::new(GpuPlan { plan, launches, loaded, arena: RefCell::default() });
+        let plan = Rc::new(GpuPlan { plan, launches, loaded, arena: RefCell::default(), replays: RefCell::default() });
         let mut plans = self.plans.borrow_mut();
         if plans.len() == MAX_PLANS {
             plans.remove(0);
@@ -146,7 +150,15 @@ impl GpuProgram {
         let runner = Runner { device: &self.device, loaded: &plan.loaded, scratch };
         // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
         // was compiled; results and arena were taken for this plan just above.
-        unsafe { runner.run(&self.lowered.steps, &plan.plan, &plan.launches.steps, &frame)? };
+        let start = || unsafe { runner.run(&self.lowered.steps, &plan.plan, &plan.launches.steps, &frame) };
+        match plan.launches.count {
+            Some(1..=MOST_RECORDED) => {
+                // All addresses that are not the same in every run.
+                let addresses = [&starts[..], &results, &[arena.address()]].concat();
+                plan.replays.borrow_mut().run(self.device.stream(), addresses, &start)?;
+            }
+            _ => start()?,
+        }
         self.results(&plan, &args, &outs)
     }
 

@@ -1,0 +1,169 @@
+//! The program on a GPU, which the emulator is.
+#![cfg(target_os = "linux")]
+
+use crate::{as_str, json, program, run, stderr, stdout, words};
+use gavotte_emulator::driver::Emulator;
+use serde_json::Value;
+use std::process::Output;
+use tempfile::TempDir;
+
+/// The driver of the emulator knows the PTX of every NVRTC.
+const NEW: &str = "driver=99000";
+
+/// The program beside the emulator, told what machine to be, with NVRTC where there is one; compiled kernels are kept in
+/// this folder, or nowhere.
+fn on_emulator_with(settings: &str, cache: &str, line: &str) -> Output {
+    let folder = Emulator::get().folder();
+    let nvrtc = std::env::var("GAVOTTE_NVRTC").unwrap_or_default();
+    let mut program = program();
+    program.env("LD_LIBRARY_PATH", format!("{}:{nvrtc}", folder.display()));
+    program.env("GAVOTTE_EMULATOR", settings).env("GAVOTTE_CACHE", cache);
+    program.args(words(line)).output().expect("the program starts")
+}
+
+fn on_emulator(settings: &str, line: &str) -> Output {
+    on_emulator_with(settings, "", line)
+}
+
+/// Whether there is NVRTC; says that the test is skipped where not.
+fn has_nvrtc() -> bool {
+    let is_there = std::env::var_os("GAVOTTE_NVRTC").is_some();
+    if !is_there {
+        eprintln!("skipped: GAVOTTE_NVRTC names no folder with libnvrtc.so.13");
+    }
+    is_there
+}
+
+/// Holds that a command failed, with this exit code, without a panic and without a request to report a bug.
+#[track_caller]
+fn assert_failed(output: &Output, code: i32, parts: &[&str]) {
+    let message = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+    assert!(!message.contains("panicked") && !message.contains("bug"), "{message}");
+}
+
+#[test]
+fn gpus_are_listed() {
+    let text = stdout(on_emulator("devices=2,compute=9.0,memory=64M,multiprocessors=4", "devices"));
+    for part in ["cuda:0   Gavotte emulator, sm_90, 4 multiprocessors, 0.1 GB", "cuda:1 ", "libcuda.so.1, 13.0"] {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+    let value = json(on_emulator("", "devices --json"));
+    assert_eq!((value["gpus"].as_array().map(Vec::len), &value["why_no_gpu"]), (Some(1), &Value::Null), "{value}");
+    let text = stdout(on_emulator("devices=0", "devices"));
+    assert!(text.contains("cuda     none: there is a driver, and it lists no GPU"), "{text}");
+    let text = stdout(on_emulator("fail=cuDeviceGetCount:1:999", "devices"));
+    assert!(text.contains("cuda     none: listing the GPUs: CUDA_ERROR_UNKNOWN"), "{text}");
+}
+
+#[test]
+fn training_ends_as_on_the_processor() {
+    if !has_nvrtc() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let report = folder.path().join("report");
+    let line = "train --dataset karate --epochs 30 --json";
+    let wanted = json(run(words(line)));
+    let found = json(on_emulator(&format!("{NEW},report={}", as_str(&report)), &format!("{line} --device cuda")));
+    assert_eq!(found["settings"]["device"], "cuda:0");
+    assert_eq!((&found["test_acc"], &found["epochs"]), (&wanted["test_acc"], &wanted["epochs"]));
+    let loss = |value: &Value| value["train_loss"]["mean"].as_f64().expect("a number");
+    assert!((loss(&found) - loss(&wanted)).abs() <= 1e-5 * loss(&wanted).abs());
+    let said: Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).expect("a line of JSON");
+    assert!(said["launches"].as_u64() > Some(1000) && said["live_allocations"] == 0, "{said}");
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    let line = "train --dataset karate --epochs 1 --device cuda";
+    let mut alone = program();
+    alone.env("LD_LIBRARY_PATH", "").args(words(line));
+    let output = alone.output().expect("the program starts");
+    if !output.status.success() {
+        assert_failed(&output, 2, &["--device cuda:0: there is no CUDA driver", "libcuda.so", "gavotte devices"]);
+    }
+    assert_failed(&on_emulator("devices=0", line), 2, &["--device cuda:0", "no GPU"]);
+    assert_failed(&on_emulator("devices=2", &format!("{line}:2")), 2, &["no cuda:2", "cuda:0, cuda:1"]);
+}
+
+#[test]
+fn what_fails_is_said_in_the_drivers_words() {
+    if !has_nvrtc() {
+        return;
+    }
+    let line = "train --dataset karate --epochs 3 --device cuda";
+    let out_of_memory = ["cuda:0: out of memory", "in use here", "are free"];
+    for nth in [1, 2, 10, 30, 50] {
+        let settings = format!("{NEW},fail=cuMemAlloc_v2:{nth}:2");
+        let output = on_emulator(&settings, line);
+        // Where blocks that nobody uses were given back, the second try succeeds.
+        if !output.status.success() {
+            assert_failed(&output, 1, &out_of_memory);
+        } else {
+            assert!(nth > 1, "there is nothing to give back at first");
+        }
+    }
+    assert_failed(&on_emulator(&format!("{NEW},memory=64K"), line), 1, &out_of_memory);
+    for nth in [1, 100] {
+        let output = on_emulator(&format!("{NEW},fail=cuLaunchKernel:{nth}:701"), line);
+        assert_failed(&output, 1, &["CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "launching @", "at "]);
+    }
+    let output = on_emulator(&format!("{NEW},ptx=7.0"), line);
+    assert_failed(&output, 1, &["CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "older than NVRTC"]);
+    let output = on_emulator(&format!("{NEW},fail=cuModuleLoadData:1:200"), line);
+    assert_failed(&output, 1, &["CUDA_ERROR_INVALID_IMAGE", "loading the kernels of @"]);
+}
+
+#[test]
+fn without_nvrtc_nothing_is_compiled() {
+    let line = "train --dataset karate --epochs 1 --device cuda";
+    let mut program = program();
+    program.env("LD_LIBRARY_PATH", Emulator::get().folder()).env("GAVOTTE_CACHE", "").args(words(line));
+    let output = program.output().expect("the program starts");
+    if !output.status.success() {
+        assert_failed(&output, 1, &["there is no CUDA NVRTC", "libnvrtc.so", "nvidia-cuda-nvrtc"]);
+    }
+}
+
+#[test]
+fn compiled_kernels_are_kept_and_verified() {
+    if !has_nvrtc() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let cache = folder.path().join("kernels");
+    let line = "train --dataset karate --epochs 2 --json --device cuda";
+    let train = || {
+        let value = json(on_emulator_with(NEW, as_str(&cache), line));
+        value["train_loss"]["mean"].as_f64().expect("a number")
+    };
+    let files = || {
+        let paths = std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+        files.sort();
+        files
+    };
+    let first = train();
+    let kept = files();
+    assert!(!kept.is_empty());
+    assert_eq!((train(), files()), (first, kept.clone()), "what is kept is used");
+    // What is not what was written is compiled again, and written whole.
+    let spoilt: Vec<u8> = kept[0].1.iter().enumerate().map(|(i, byte)| byte ^ u8::from(i == 100)).collect();
+    for bytes in [vec![], kept[0].1[..kept[0].1.len() / 2].to_vec(), spoilt] {
+        std::fs::write(&kept[0].0, &bytes).unwrap();
+        assert_eq!((train(), files()), (first, kept.clone()));
+    }
+    // A kept kernel that another driver made is not taken.
+    let other = on_emulator_with("driver=99010", as_str(&cache), line);
+    assert_eq!(json(other)["train_loss"]["mean"], first);
+    assert_eq!(files().len(), 2 * kept.len());
+    // A place where nothing can be kept is no obstacle.
+    let file = folder.path().join("file");
+    std::fs::write(&file, "not a folder").unwrap();
+    let value = json(on_emulator_with(NEW, as_str(&file.join("within")), line));
+    assert_eq!(value["train_loss"]["mean"], first);
+}
