@@ -49,12 +49,12 @@ impl Engine for Nested<'_> {
             return Ok(());
         }
         // SAFETY: by this function's contract.
-        unsafe { self.runner.device.copy(from, to, bytes) }
+        unsafe { self.runner.device.copy(self.runner.stream, from, to, bytes) }
     }
 
     unsafe fn write(&mut self, to: CUdeviceptr, literal: Literal) -> Result<(), Error> {
         // SAFETY: by this function's contract.
-        unsafe { self.runner.device.set(to, literal) }
+        unsafe { self.runner.device.set(self.runner.stream, to, literal) }
     }
 
     unsafe fn bool_at(&mut self, from: CUdeviceptr) -> Result<bool, Error> {

@@ -160,6 +160,11 @@ impl Cuda {
         &self.compute
     }
 
+    /// Another stream.
+    pub(super) fn new_stream(&self) -> Result<Arc<CudaStream>, Error> {
+        self.context.new_stream().map_err(|error| self.failed("a stream", error))
+    }
+
     /// Memory for so many bytes.
     pub(super) fn take(&self, bytes: usize) -> Result<Block, Error> {
         self.pool.take(bytes)
@@ -220,12 +225,13 @@ impl Cuda {
         Err(Error::Call(format!("@{name}: position {position} is not in 0..{extent}{place}")))
     }
 
-    /// Starts a function.
+    /// Starts a function on a stream.
     ///
     /// # Safety
     /// `arguments` must point at what the function takes, and what it reads and writes must be valid.
     pub(super) unsafe fn launch(
         &self,
+        stream: &CudaStream,
         function: &CudaFunction,
         launch: &Launch,
         arguments: &mut [*mut c_void],
@@ -233,28 +239,34 @@ impl Cuda {
         self.context.bind_to_thread()?;
         let (grid, block) = ((launch.grid, 1, 1), (launch.block, 1, 1));
         // SAFETY: by this function's contract.
-        unsafe { result::launch_kernel(function.cu_function(), grid, block, 0, self.compute.cu_stream(), arguments) }
+        unsafe { result::launch_kernel(function.cu_function(), grid, block, 0, stream.cu_stream(), arguments) }
     }
 
     /// Copies bytes within the device's memory.
     ///
     /// # Safety
     /// Both places must be valid for as many bytes, and share none.
-    pub(super) unsafe fn copy(&self, from: CUdeviceptr, to: CUdeviceptr, bytes: usize) -> Result<(), Error> {
+    pub(super) unsafe fn copy(
+        &self,
+        stream: &CudaStream,
+        from: CUdeviceptr,
+        to: CUdeviceptr,
+        bytes: usize,
+    ) -> Result<(), Error> {
         let failed = |error| self.failed("copying within its memory", error);
         self.context.bind_to_thread().map_err(failed)?;
         // SAFETY: by this function's contract.
-        unsafe { result::memcpy_dtod_async(to, from, bytes, self.compute.cu_stream()) }.map_err(failed)
+        unsafe { result::memcpy_dtod_async(to, from, bytes, stream.cu_stream()) }.map_err(failed)
     }
 
     /// Writes a number without a copy from the host, which might have to wait.
     ///
     /// # Safety
     /// `to` must be valid for one element of the literal's type, and aligned for it.
-    pub(super) unsafe fn set(&self, to: CUdeviceptr, literal: Literal) -> Result<(), Error> {
+    pub(super) unsafe fn set(&self, stream: &CudaStream, to: CUdeviceptr, literal: Literal) -> Result<(), Error> {
         let failed = |error| self.failed("setting a number", error);
         self.context.bind_to_thread().map_err(failed)?;
-        let (bits, stream) = (literal.bits(), self.compute.cu_stream());
+        let (bits, stream) = (literal.bits(), stream.cu_stream());
         if literal.dtype().size() == 1 {
             // SAFETY: by this function's contract.
             return unsafe { result::memset_d8_async(to, bits as u8, 1, stream) }.map_err(failed);

@@ -17,7 +17,7 @@ use crate::runtime::cuda::run::{Loaded, Runner};
 use crate::runtime::frame::Frame;
 use crate::runtime::plan::{Buffers, Codes, Plan};
 use cudarc::driver::sys::CUdeviceptr;
-use cudarc::driver::{CudaFunction, DriverError};
+use cudarc::driver::{CudaFunction, CudaStream, DriverError};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -147,17 +147,19 @@ impl GpuProgram {
             outs.iter().map(|block| block.as_ref().map_or(0, |block| block.address())).collect();
         let frame = Frame::new(&plan.plan, &starts, &consts, &results, arena.address());
         let scratch = arena.address() + plan.plan.arena_bytes.next_multiple_of(SCRATCH_ALIGN) as CUdeviceptr;
-        let runner = Runner { device: &self.device, loaded: &plan.loaded, scratch };
-        // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
-        // was compiled; results and arena were taken for this plan just above.
-        let start = || unsafe { runner.run(&self.lowered.steps, &plan.plan, &plan.launches.steps, &frame) };
+        let start = |stream: &CudaStream| {
+            let runner = Runner { device: &self.device, stream, loaded: &plan.loaded, scratch };
+            // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
+            // was compiled; results and arena were taken for this plan just above.
+            unsafe { runner.run(&self.lowered.steps, &plan.plan, &plan.launches.steps, &frame) }
+        };
         match plan.launches.count {
             Some(1..=MOST_RECORDED) => {
                 // All addresses that are not the same in every run.
                 let addresses = [&starts[..], &results, &[arena.address()]].concat();
-                plan.replays.borrow_mut().run(self.device.stream(), addresses, &start)?;
+                plan.replays.borrow_mut().run(&self.device, addresses, &start)?;
             }
-            _ => start()?,
+            _ => start(self.device.stream())?,
         }
         self.results(&plan, &args, &outs)
     }

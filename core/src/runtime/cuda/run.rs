@@ -12,8 +12,8 @@ use crate::runtime::cuda::launches::Work;
 use crate::runtime::frame::Frame;
 use crate::runtime::interpreted::evaluate;
 use crate::runtime::plan::{self, Plan};
-use cudarc::driver::CudaFunction;
 use cudarc::driver::sys::CUdeviceptr;
+use cudarc::driver::{CudaFunction, CudaStream};
 use std::ffi::c_void;
 
 /// The kernels of a program as functions of the device.
@@ -26,6 +26,8 @@ pub(super) struct Loaded {
 /// What all steps of a run share.
 pub(super) struct Runner<'r> {
     pub(super) device: &'r Cuda,
+    /// Where kernels are launched: the device's, or one that records.
+    pub(super) stream: &'r CudaStream,
     pub(super) loaded: &'r Loaded,
     /// The memory for parts of sums.
     pub(super) scratch: CUdeviceptr,
@@ -85,9 +87,9 @@ impl Runner<'_> {
         let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
         // SAFETY: the values are those that the function takes, in its order; every address is of memory that the plan
         // keeps for the variable.
-        unsafe { self.device.launch(&functions[launch.function], launch, &mut pointers) }.map_err(|error| {
-            self.device.failed(&format!("launching @{}\n  at {}", ready.kernel.name, ready.location), error)
-        })
+        unsafe { self.device.launch(self.stream, &functions[launch.function], launch, &mut pointers) }.map_err(
+            |error| self.device.failed(&format!("launching @{}\n  at {}", ready.kernel.name, ready.location), error),
+        )
     }
 
     /// Runs an equation without a kernel on the host.
