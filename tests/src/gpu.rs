@@ -1,8 +1,9 @@
 //! The emulator as a GPU, with NVRTC.
 #![cfg(target_os = "linux")]
 
-use crate::compare::{run, sizes};
+use crate::compare::{difference, run, sizes};
 use crate::rounding::Allowance;
+use gavotte::{Tree, device_put, jit};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, Value};
 use gavotte_core::runtime::cuda::cuda;
@@ -62,4 +63,37 @@ pub fn agrees(program: &Program, arrays: &[HostArray]) -> Result<(), String> {
         Some(why) => Err(format!("{why}\n{program}")),
         None => Ok(()),
     }
+}
+
+/// Runs on a fresh GPU, which must be left empty and without complaint; where there is none, nothing.
+pub fn on_machine(test: impl FnOnce()) {
+    let Some(machine) = machine("unwritten=refuse") else { return };
+    test();
+    assert_eq!(machine.report(), "");
+    assert_eq!(machine.counts().live_allocations, 0);
+}
+
+/// Whether a function gives on the GPU what it gives on the processor: when it is called first, and when its launches are
+/// recorded and replayed.
+pub fn agree_on_calls<A: Tree + Clone, O: Tree>(
+    f: impl Fn(A) -> O + Clone + 'static,
+    args: A,
+    tolerance: f64,
+) -> Result<(), String> {
+    let device = cuda(0).map_err(|error| error.to_string())?;
+    let wanted = elements(jit(f.clone())(args.clone()));
+    let f = jit(f);
+    let there = device_put(args, &device).map_err(|error| error.to_string())?;
+    for call in 0..3 {
+        if let Some(why) = difference(&elements(f(there.clone())), &wanted, tolerance) {
+            return Err(format!("call {call}: {why}"));
+        }
+    }
+    Ok(())
+}
+
+/// The leaves' elements.
+pub fn elements(tree: impl Tree) -> Vec<HostArray> {
+    let read = |leaf: Value| HostArray::clone(&leaf.to_host().unwrap_or_else(|error| panic!("{error}")));
+    tree.flatten().1.into_iter().map(read).collect()
 }
