@@ -1,16 +1,17 @@
 //! What compiled programs compute on a GPU, which the emulator is, against the reference interpreter: every sample of every
-//! primitive, derivatives of all of them, random programs.
+//! primitive, their derivatives and their `vmap`, random programs.
 #![cfg(target_os = "linux")]
 
+use gavotte_core::aval::Dim;
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::Program;
 use gavotte_core::pass::optimize;
-use gavotte_tests::arrays::{Random, random_array};
-use gavotte_tests::cases::cases;
+use gavotte_tests::arrays::{Random, random_array, stack};
+use gavotte_tests::cases::{BATCH, cases, not_batched, turn};
 use gavotte_tests::generate::random_program;
 use gavotte_tests::gpu::{agrees, machine};
 use gavotte_tests::report::check_all_in_parallel;
-use gavotte_tests::transformed::{jvp_program, vjp_program};
+use gavotte_tests::transformed::{jvp_program, vjp_program, vmap_program};
 
 const SEEDS: std::ops::Range<u64> = 0..200;
 
@@ -51,6 +52,24 @@ fn derivatives_are_the_interpreters() {
         if case.is_reversed() {
             checks.push((format!("vjp of {name}"), with_more(vjp_program(&program), &case.ins, &mut random)));
         }
+    }
+    check(checks);
+}
+
+/// All operands that may be batched, in front of their axes.
+#[test]
+fn vmap_is_the_interpreters() {
+    let mut checks = vec![];
+    for (name, case) in cases() {
+        let axis = |i: usize| (!not_batched(&case, i)).then_some(0);
+        let in_axes: Vec<Option<usize>> = (0..case.ins.len()).map(axis).collect();
+        let program = vmap_program(&case.program(), &in_axes, &Dim::from(BATCH));
+        let turns: Vec<Vec<HostArray>> = (0..BATCH).map(|i| turn(&case.ins, i)).collect();
+        let operand = |i: usize| match in_axes[i] {
+            Some(_) => stack(&turns.iter().map(|turn| turn[i].clone()).collect::<Vec<_>>(), 0),
+            None => case.ins[i].clone(),
+        };
+        checks.push((format!("vmap of {name}"), (program, (0..case.ins.len()).map(operand).collect())));
     }
     check(checks);
 }

@@ -3,13 +3,14 @@
 
 use gavotte::random::Key;
 use gavotte::{
-    Array, DType, ScanOptions, Tree, cond, debug_print, device_put, fori_loop, jit, scan, scan_with, switch,
+    Array, DType, ScanOptions, Stage, Tree, cond, debug_print, device_put, fori_loop, jit, scan, scan_with, switch,
     value_and_grad, while_loop, with_debug_output,
 };
 use gavotte_core::device::HostArray;
-use gavotte_core::ir::quietly;
+use gavotte_core::ir::{PrintOptions, quietly};
 use gavotte_core::runtime::cuda::cuda;
 use gavotte_emulator::control::Counts;
+use gavotte_tests::compare::difference;
 use gavotte_tests::gpu::{agree_on_calls, elements, machine, on_machine};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -56,6 +57,21 @@ fn scans_carry_in_place_and_by_turns() {
         };
         assert_same("reverse, rows of an odd size", back, (floats(&[4, 5]), floats(&[4, 5])));
         assert_same("no turn", |xs: Array| scan(|h: Array, x: Array| (&h + &x, h), one(), xs), floats(&[0]));
+    });
+}
+
+/// The first value, the result, and what is there by turns.
+#[test]
+fn a_carry_may_begin_where_it_ends() {
+    on_machine(|| {
+        let f = |(x, a): (Array, Array)| scan(|h: Array, _: Array| (a.dot(&h) + 1.0, ()), x, floats(&[5])).0;
+        let (here, there) = (jit(f), jit(f));
+        let args = || (floats(&[3]), floats(&[3, 3]));
+        let text = here.lower((args(),)).and_then(|lowered| lowered.text(Stage::Plan, PrintOptions::default()));
+        assert!(text.as_ref().is_ok_and(|text| text.contains("in the memory of argument 0")), "{text:?}");
+        let found = there(device_put(args(), &cuda(0).expect("the emulator is a GPU")).expect("there is room"));
+        let found = elements(found);
+        assert_eq!(difference(&found, &elements(here(args())), 1e-12), None);
     });
 }
 
