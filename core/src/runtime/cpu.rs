@@ -6,8 +6,9 @@ use crate::error::Error;
 use crate::ir::Location;
 use crate::kernel::{Kernel, Step};
 use crate::runtime::executable::Line;
+use crate::runtime::frame::Frame;
 use crate::runtime::machine::MachineWork;
-use crate::runtime::plan::{ALIGN, Buffers, OwnBytes, Plan, Work};
+use crate::runtime::plan::{ALIGN, OwnBytes, Plan, Work};
 use crate::runtime::product::{Arrays, ProductWork, Share};
 use crate::runtime::profile::Recorder;
 use crate::runtime::rows::GroupWork;
@@ -17,37 +18,6 @@ use smallvec::SmallVec;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-
-/// Where the arrays of a running program are.
-pub(super) struct Frame {
-    /// Where every variable's memory begins; null where it has none.
-    pub(super) pointers: Vec<*mut u8>,
-    arena: *mut u8,
-    pub(super) partials: *mut u8,
-}
-
-// SAFETY: the pointers are shared by the team's threads; which thread writes where is decided by units, which no two
-// threads share, and steps are separated by barriers.
-unsafe impl Sync for Frame {}
-
-impl Frame {
-    /// The plan's arrays for arguments, constants and results that begin at these places.
-    pub(super) fn new(plan: &Plan, args: &[*mut u8], consts: &[*mut u8], outs: &[*mut u8], arena: *mut u8) -> Frame {
-        let place = |buffer: &Option<Buffers>| match buffer {
-            // A thread places the chunk at hand by itself.
-            None | Some(Buffers::Chunk(_)) => std::ptr::null_mut(),
-            Some(Buffers::Arena(at)) => arena.wrapping_add(*at),
-            Some(Buffers::Out(i)) => outs[*i],
-            Some(Buffers::Const(i)) => consts[*i],
-            Some(Buffers::Arg(i)) => args[*i],
-        };
-        Frame {
-            pointers: plan.buffers.iter().map(place).collect(),
-            arena,
-            partials: arena.wrapping_add(plan.arena_bytes),
-        }
-    }
-}
 
 /// What belongs to one thread from call to call.
 pub(super) type Lane = Padded<Mutex<Kept>>;

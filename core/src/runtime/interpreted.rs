@@ -4,7 +4,7 @@ use crate::aval::Literal;
 use crate::device::HostArray;
 use crate::error::Error;
 use crate::ir::{Atom, Eqn};
-use crate::runtime::cpu::Frame;
+use crate::runtime::frame::Frame;
 use crate::runtime::plan::Plan;
 use crate::with_data;
 
@@ -15,10 +15,7 @@ use crate::with_data;
 pub(super) unsafe fn run(eqn: &Eqn, plan: &Plan, frame: &Frame) -> Result<(), Error> {
     // SAFETY: by this function's contract.
     let ins: Vec<HostArray> = eqn.ins.iter().map(|atom| unsafe { load(*atom, plan, frame) }).collect();
-    let refs: Vec<&HostArray> = ins.iter().collect();
-    let run = || eqn.prim.eval(&refs, &eqn.params.at(&plan.sizes));
-    let outs = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).map_err(|payload| failed(eqn, &payload))?;
-    for (binder, out) in eqn.outs.iter().zip(outs) {
+    for (binder, out) in eqn.outs.iter().zip(evaluate(eqn, &ins, plan)?) {
         let into = frame.pointers[binder.var.index()];
         with_data!(out.data(), xs => {
             // SAFETY: the plan gave the variable room for its elements.
@@ -26,6 +23,16 @@ pub(super) unsafe fn run(eqn: &Eqn, plan: &Plan, frame: &Frame) -> Result<(), Er
         });
     }
     Ok(())
+}
+
+/// What an equation computes.
+///
+/// # Errors
+/// Where its primitive does not like what it is given.
+pub(super) fn evaluate(eqn: &Eqn, ins: &[HostArray], plan: &Plan) -> Result<Vec<HostArray>, Error> {
+    let refs: Vec<&HostArray> = ins.iter().collect();
+    let run = || eqn.prim.eval(&refs, &eqn.params.at(&plan.sizes));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).map_err(|payload| failed(eqn, &payload))
 }
 
 /// # Safety

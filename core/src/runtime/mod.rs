@@ -6,6 +6,7 @@ mod cpu;
 pub mod cuda;
 mod empty;
 mod executable;
+mod frame;
 mod interpreted;
 mod large_pages;
 mod machine;

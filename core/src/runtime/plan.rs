@@ -67,9 +67,25 @@ pub(super) enum Work {
     Control(ControlPlan, usize),
 }
 
+impl<'c> Codes<'c> {
+    /// The codes of nested program `i` of step `step`.
+    pub(super) fn nested(self, step: usize, i: usize) -> Codes<'c> {
+        match self {
+            Codes::Elsewhere => Codes::Elsewhere,
+            Codes::Here(codes, steps) => match steps.get(step) {
+                Some(StepCode::Nested(nested)) => Codes::Here(codes, &nested[i]),
+                _ => Codes::Here(codes, &[]),
+            },
+        }
+    }
+}
+
 impl Work {
-    fn new(step: &Step, codes: Codes<'_>, i: usize, sizes: &Sizes) -> Result<Work, Error> {
-        let Codes::Here(codes, steps) = codes else { return Ok(Work::Elsewhere) };
+    fn new(step: &Step, all: Codes<'_>, i: usize, sizes: &Sizes) -> Result<Work, Error> {
+        if let Step::Control(step) = step {
+            return Ok(Work::Control(ControlPlan::new(step, all, i, sizes)?, 0));
+        }
+        let Codes::Here(codes, steps) = all else { return Ok(Work::Elsewhere) };
         let code = steps.get(i);
         // Without code for any step this is the portable target, which adds every sum in its own order.
         if let (Step::Kernel(kernel, _), Some(_)) = (step, code)
@@ -82,11 +98,7 @@ impl Work {
                 Work::Machine(Box::new(MachineWork::new(kernel, &codes[*i], *i, sizes)))
             }
             (Step::Kernel(kernel, _), _) => Work::Tiles(Box::new(TileKernel::new(kernel, sizes)?)),
-            (Step::Eval(_), _) => Work::Eval,
-            (Step::Control(step), code) => {
-                let nested = if let Some(StepCode::Nested(nested)) = code { &nested[..] } else { &[] };
-                Work::Control(ControlPlan::new(step, codes, nested, sizes)?, 0)
-            }
+            (Step::Eval(_) | Step::Control(_), _) => Work::Eval,
         })
     }
 }

@@ -1,18 +1,17 @@
 //! GPUs as devices, and arrays on them.
 
-use crate::aval::{Aval, DType};
+use crate::aval::{Aval, DType, Literal};
 use crate::codegen::cuda::{Launch, RECORD_BYTES};
 use crate::device::{Buffer, Data, Device, DeviceRef, HostArray};
 use crate::error::Error;
 use crate::ir::{Location, Value};
 use crate::runtime::cuda::compiler::Compiler;
 use crate::runtime::cuda::failure;
-use crate::runtime::cuda::lanes::LANES;
 use crate::runtime::cuda::library::need_driver;
 use crate::runtime::cuda::memory::{Block, Pool};
 use crate::runtime::cuda::staging::Staging;
 use crate::with_data;
-use cudarc::driver::sys::{CUdevice_attribute as Attribute, CUdeviceptr};
+use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUdeviceptr};
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result};
 use cudarc::nvrtc::Ptx;
 use std::any::Any;
@@ -41,7 +40,6 @@ pub(super) struct Cuda {
     capability: (u32, u32),
     context: Arc<CudaContext>,
     compute: Arc<CudaStream>,
-    streams: Mutex<Vec<Arc<CudaStream>>>,
     pool: Arc<Pool>,
     staging: Mutex<Staging>,
     /// Made when the first kernel is compiled.
@@ -80,7 +78,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>, Error> {
 }
 
 fn is_no_device(error: &DriverError) -> bool {
-    error.0 == cudarc::driver::sys::CUresult::CUDA_ERROR_NO_DEVICE
+    error.0 == sys::CUresult::CUDA_ERROR_NO_DEVICE
 }
 
 fn info(ordinal: i32) -> Result<DeviceInfo, DriverError> {
@@ -144,7 +142,6 @@ impl Cuda {
             capability,
             context,
             compute,
-            streams: Mutex::default(),
             pool,
             staging,
             compiler: OnceLock::new(),
@@ -168,17 +165,9 @@ impl Cuda {
         &self.compute
     }
 
-    /// The same stream, and others for what runs beside it.
-    pub(super) fn streams(&self) -> Result<Vec<Arc<CudaStream>>, Error> {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        while streams.len() < LANES {
-            let stream = match streams.is_empty() {
-                true => self.compute.clone(),
-                false => self.context.new_stream().map_err(|error| self.failed("making a stream", error))?,
-            };
-            streams.push(stream);
-        }
-        Ok(streams.clone())
+    /// Another stream.
+    pub(super) fn new_stream(&self) -> Result<Arc<CudaStream>, Error> {
+        self.context.new_stream().map_err(|error| self.failed("a stream", error))
     }
 
     /// Memory for so many bytes.
@@ -240,22 +229,60 @@ impl Cuda {
         Err(Error::Call(format!("@{name}: position {position} is not in 0..{extent}{place}")))
     }
 
-    /// Starts a function.
+    /// Starts a function on a stream.
     ///
     /// # Safety
     /// `values` must be what the function takes, and what it reads and writes must be valid.
     pub(super) unsafe fn launch(
         &self,
+        stream: &CudaStream,
         function: &CudaFunction,
         launch: &Launch,
         values: &mut [u64],
-        stream: &CudaStream,
     ) -> Result<(), DriverError> {
         self.context.bind_to_thread()?;
         let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
         let (grid, block) = ((launch.grid, 1, 1), (launch.block, 1, 1));
         // SAFETY: by this function's contract.
         unsafe { result::launch_kernel(function.cu_function(), grid, block, 0, stream.cu_stream(), &mut pointers) }
+    }
+
+    /// Copies bytes within the device's memory.
+    ///
+    /// # Safety
+    /// Both places must be valid for as many bytes, and share none.
+    pub(super) unsafe fn copy(
+        &self,
+        stream: &CudaStream,
+        from: CUdeviceptr,
+        to: CUdeviceptr,
+        bytes: usize,
+    ) -> Result<(), Error> {
+        let failed = |error| self.failed("copying within its memory", error);
+        self.context.bind_to_thread().map_err(failed)?;
+        // SAFETY: by this function's contract.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, stream.cu_stream()) }.map_err(failed)
+    }
+
+    /// Writes a number without a copy from the host, which might have to wait.
+    ///
+    /// # Safety
+    /// `to` must be valid for one element of the literal's type, and aligned for it.
+    pub(super) unsafe fn set(&self, stream: &CudaStream, to: CUdeviceptr, literal: Literal) -> Result<(), Error> {
+        let failed = |error| self.failed("setting a number", error);
+        self.context.bind_to_thread().map_err(failed)?;
+        let (bits, stream) = (literal.bits(), stream.cu_stream());
+        if literal.dtype().size() == 1 {
+            // SAFETY: by this function's contract.
+            return unsafe { result::memset_d8_async(to, bits as u8, 1, stream) }.map_err(failed);
+        }
+        for half in 0..literal.dtype().size() as CUdeviceptr / 4 {
+            // SAFETY: by this function's contract; words begin with the least, as on the host.
+            unsafe { sys::cuMemsetD32Async(to + 4 * half, (bits >> (32 * half)) as u32, 1, stream) }
+                .result()
+                .map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// An array on this device: the value's own, or a copy of one in host memory.

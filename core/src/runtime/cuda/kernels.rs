@@ -87,7 +87,7 @@ fn one(
     for launch in launches {
         let mut values = arguments(launch, &addresses);
         // SAFETY: the values are those that the function takes, and all memory was made for it just above.
-        unsafe { device.launch(&functions[launch.function], launch, &mut values, device.stream()) }
+        unsafe { device.launch(device.stream(), &functions[launch.function], launch, &mut values) }
             .map_err(|error| device.failed(&format!("launching @{}", kernel.name), error))?;
     }
     outputs.into_iter().map(Buffer::to_host).collect()

@@ -2,16 +2,19 @@
 //! clear error comes of asking for a device.
 
 mod compiler;
+mod control;
 mod device;
 mod failure;
 mod kernels;
 mod lanes;
 mod launch;
+mod launches;
 mod library;
 mod memory;
 mod predict;
 mod program;
 mod replay;
+mod run;
 mod staging;
 
 pub(super) use program::GpuProgram;

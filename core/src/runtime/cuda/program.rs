@@ -4,25 +4,29 @@
 //! record by then, and is told to whoever reads an array next.
 
 use crate::aval::{Aval, Sizes};
-use crate::codegen::cuda::{BLOCK, Launch, Module, Width};
+use crate::codegen::cuda::{Module, Width};
 use crate::device::{DeviceRef, HostArray};
 use crate::error::Error;
-use crate::ir::{Atom, Eqn, Location, Value, Var, check_facts};
+use crate::ir::{Atom, Location, Value, check_facts};
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
 use crate::runtime::cuda::device::{Cuda, CudaBuffer};
 use crate::runtime::cuda::lanes::{Lanes, dependences, of_launches};
-use crate::runtime::cuda::launch::{Addresses, arguments};
+use crate::runtime::cuda::launches::{Launches, SCRATCH_ALIGN};
 use crate::runtime::cuda::memory::Block;
 use crate::runtime::cuda::replay::Replays;
+use crate::runtime::cuda::run::{Loaded, Runner};
+use crate::runtime::frame::Frame;
 use crate::runtime::plan::{Buffers, Codes, Plan};
 use cudarc::driver::sys::CUdeviceptr;
-use cudarc::driver::{CudaFunction, DriverError};
+use cudarc::driver::{CudaFunction, CudaStream, DriverError};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// How many plans are kept, for how many different sizes.
 const MAX_PLANS: usize = 16;
+/// How many launches a recorded run has at most: a recording takes memory for each.
+const MOST_RECORDED: usize = 4096;
 
 /// A program for one device.
 pub(in crate::runtime) struct GpuProgram {
@@ -35,39 +39,13 @@ pub(in crate::runtime) struct GpuProgram {
     plans: RefCell<Vec<Rc<GpuPlan>>>,
 }
 
-/// The kernels of a program as functions of the device.
-struct Loaded {
-    module: Module,
-    /// For each kernel its functions, and its number in the device's record.
-    kernels: Vec<(Vec<CudaFunction>, u32)>,
-}
-
 /// What is launched for given sizes.
 struct GpuPlan {
     plan: Plan,
     loaded: Rc<Loaded>,
-    steps: Vec<Work>,
-    /// Bytes for parts of sums: each kernel has its own, as kernels may run beside each other.
-    scratch: usize,
+    launches: Launches,
     arena: RefCell<Option<Arc<Block>>>,
     replays: RefCell<Replays>,
-}
-
-enum Work {
-    /// Kernel `number`, with where each of its parts of sums begins.
-    Launches { number: usize, launches: Vec<Launch>, scratch: Vec<usize> },
-    /// An equation without a kernel.
-    Eval,
-}
-
-impl Work {
-    /// Of each launch whether it may run beside those before it.
-    fn is_beside(&self) -> Vec<bool> {
-        match self {
-            Work::Launches { launches, .. } => launches.iter().map(|launch| launch.is_beside).collect(),
-            Work::Eval => vec![],
-        }
-    }
 }
 
 impl GpuProgram {
@@ -82,17 +60,7 @@ impl GpuProgram {
 
     fn new(device: Arc<Cuda>, lowered: &Lowered, consts: &[Arc<HostArray>]) -> Result<GpuProgram, Error> {
         let mut lowered = lowered.clone();
-        if let Some(step) = lowered.steps.iter().find(|step| matches!(step, Step::Control(_))) {
-            return Err(Error::Unsupported(format!(
-                "@{}: `{}` does not run on {} yet: compile loops and branches for the processor, or unroll them",
-                lowered.program.name,
-                step.name(),
-                device.name
-            )));
-        }
-        // On the device every array is in its memory, and every step is a launch of its own.
-        lowered.groups =
-            (0..lowered.steps.len()).map(|step| Group { steps: step..step + 1, space: Space::Alone }).collect();
+        ungroup(&mut lowered);
         Ok(GpuProgram {
             out_avals: lowered.program.out_avals(),
             consts: consts.iter().map(|array| device.upload(array)).collect::<Result<_, _>>()?,
@@ -103,13 +71,6 @@ impl GpuProgram {
         })
     }
 
-    fn kernels(&self) -> impl Iterator<Item = (&Kernel, Location)> {
-        self.lowered.steps.iter().filter_map(|step| match step {
-            Step::Kernel(kernel, location) => Some((kernel, *location)),
-            Step::Eval(_) | Step::Control(_) => None,
-        })
-    }
-
     /// The kernels for these widths, compiled when they are first asked for.
     fn loaded(&self, widths: Vec<Width>) -> Result<Rc<Loaded>, Error> {
         if let Some((_, loaded)) = self.loaded.borrow().iter().find(|(known, _)| *known == widths) {
@@ -117,23 +78,31 @@ impl GpuProgram {
         }
         let name = format!("@{}", self.lowered.program.name);
         let mut module = Module::new();
-        for ((kernel, location), width) in self.kernels().zip(&widths) {
+        for ((kernel, location), width) in kernels(&self.lowered).into_iter().zip(&widths) {
             module
                 .push(kernel, *width, &format!("{name} at {location}"))
                 .map_err(|why| Error::Unsupported(format!("{name}: {}: {why:?}", kernel.name)))?;
         }
+        if module.sources().is_empty() {
+            // What has no kernel, or only loops and branches without, needs no compiler.
+            return Ok(self.keep(widths, Loaded { module, kernels: vec![] }));
+        }
         let image = self.device.compile(&module.text(), &name)?;
         let on_device = self.device.load(image, &name)?;
-        let mut kernels = vec![];
-        for (source, (kernel, location)) in module.sources().iter().zip(self.kernels()) {
+        let mut functions_of = vec![];
+        for (source, (kernel, location)) in module.sources().iter().zip(kernels(&self.lowered)) {
             let functions = source.functions.iter().map(|function| on_device.load_function(&function.name));
             let functions: Result<Vec<CudaFunction>, DriverError> = functions.collect();
             let functions = functions.map_err(|error| self.device.failed(&kernel.name, error))?;
-            kernels.push((functions, self.device.number(&kernel.name, Some(location))));
+            functions_of.push((functions, self.device.number(&kernel.name, Some(location))));
         }
-        let loaded = Rc::new(Loaded { module, kernels });
+        Ok(self.keep(widths, Loaded { module, kernels: functions_of }))
+    }
+
+    fn keep(&self, widths: Vec<Width>, loaded: Loaded) -> Rc<Loaded> {
+        let loaded = Rc::new(loaded);
         self.loaded.borrow_mut().push((widths, loaded.clone()));
-        Ok(loaded)
+        loaded
     }
 
     fn plan(&self, sizes: &Sizes) -> Result<Rc<GpuPlan>, Error> {
@@ -142,29 +111,10 @@ impl GpuProgram {
         }
         check_facts(&self.lowered.program, sizes)?;
         let plan = Plan::new(&self.lowered, Codes::Elsewhere, sizes, &|_, _| true)?;
-        let loaded = self.loaded(self.kernels().map(|(kernel, _)| Width::of(kernel, sizes)).collect())?;
-        let (mut number, mut end) = (0, 0);
-        let steps = self.lowered.steps.iter().map(|step| {
-            let Step::Kernel(..) = step else { return Work::Eval };
-            let source = &loaded.module.sources()[number];
-            let scratch = source.scratch_bytes(sizes).into_iter().map(|bytes| {
-                let start = end;
-                end += bytes.next_multiple_of(256);
-                start
-            });
-            let scratch = scratch.collect();
-            number += 1;
-            Work::Launches { number: number - 1, launches: source.launches(sizes, BLOCK), scratch }
-        });
-        let steps = steps.collect();
-        let plan = Rc::new(GpuPlan {
-            plan,
-            steps,
-            scratch: end,
-            loaded: loaded.clone(),
-            arena: RefCell::default(),
-            replays: RefCell::default(),
-        });
+        let widths = kernels(&self.lowered).into_iter().map(|(kernel, _)| Width::of(kernel, sizes)).collect();
+        let loaded = self.loaded(widths)?;
+        let launches = Launches::new(&self.lowered, loaded.module.sources(), sizes);
+        let plan = Rc::new(GpuPlan { plan, launches, loaded, arena: RefCell::default(), replays: RefCell::default() });
         let mut plans = self.plans.borrow_mut();
         if plans.len() == MAX_PLANS {
             plans.remove(0);
@@ -192,15 +142,37 @@ impl GpuProgram {
             }
         }
         let arena = self.arena(&plan)?;
-        let frame = Frame { args: &starts, consts: &self.consts, outs: &outs, arena: arena.address() };
-        let launches = || self.run(&plan, &frame, None);
-        // What goes through the host cannot be recorded.
-        if self.lowered.steps.iter().all(|step| matches!(step, Step::Kernel(..))) {
-            let recorded = || self.run_beside(&plan, &frame);
-            let streams = self.device.streams()?;
-            plan.replays.borrow_mut().run(&streams[0], frame.addresses(), &launches, &recorded)?;
-        } else {
-            launches()?;
+        let consts: Vec<CUdeviceptr> = self.consts.iter().map(|buffer| buffer.block.address()).collect();
+        let results: Vec<CUdeviceptr> =
+            outs.iter().map(|block| block.as_ref().map_or(0, |block| block.address())).collect();
+        let frame = Frame::new(&plan.plan, &starts, &consts, &results, arena.address());
+        let scratch = arena.address() + plan.plan.arena_bytes.next_multiple_of(SCRATCH_ALIGN) as CUdeviceptr;
+        let start = |stream: &CudaStream| {
+            let runner = Runner { device: &self.device, stream, loaded: &plan.loaded, scratch };
+            // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
+            // was compiled; results and arena were taken for this plan just above.
+            unsafe { runner.run(&self.lowered.steps, &plan.plan, &plan.launches.steps, &frame) }
+        };
+        match plan.launches.count {
+            Some(1..=MOST_RECORDED) => {
+                // All addresses that are not the same in every run.
+                let addresses = [&starts[..], &results, &[arena.address()]].concat();
+                let recorded = |streams: &[Arc<CudaStream>]| match plan.launches.beside() {
+                    None => start(&streams[0]),
+                    Some(beside) => {
+                        let follows = dependences(&plan.plan, &self.lowered.steps, &self.lowered.fusion);
+                        let follows = of_launches(&follows, &beside);
+                        let lanes = Lanes::new(streams.to_vec(), &follows);
+                        let lanes = lanes.map_err(|error| self.device.failed("recording a run", error))?;
+                        let runner =
+                            Runner { device: &self.device, stream: &streams[0], loaded: &plan.loaded, scratch };
+                        // SAFETY: as above.
+                        unsafe { runner.run_beside(&self.lowered.steps, &plan.launches.steps, &frame, lanes) }
+                    }
+                };
+                plan.replays.borrow_mut().run(&self.device, addresses, &start, &recorded)?;
+            }
+            _ => start(self.device.stream())?,
         }
         self.results(&plan, &args, &outs)
     }
@@ -227,82 +199,15 @@ impl GpuProgram {
         if let Some(arena) = &*arena {
             return Ok(arena.clone());
         }
-        let bytes = plan.plan.arena_bytes.next_multiple_of(256) + plan.scratch;
+        let bytes = plan.plan.arena_bytes.next_multiple_of(SCRATCH_ALIGN) + plan.launches.scratch_bytes;
         let block = self.device.take(bytes).map_err(|error| match error {
             Error::Device(why) => {
-                let planned = (plan.plan.bytes() + plan.scratch) as f64 / 1e6;
+                let planned = (plan.plan.bytes() + plan.launches.scratch_bytes) as f64 / 1e6;
                 Error::Device(format!("{why}\n  @{} plans {planned:.1} MB in all", self.lowered.program.name))
             }
             other => other,
         })?;
         Ok(arena.insert(Arc::new(block)).clone())
-    }
-
-    /// Runs steps beside each other where they may be.
-    fn run_beside(&self, plan: &GpuPlan, frame: &Frame<'_>) -> Result<(), Error> {
-        let failed = |error| self.device.failed("recording a run", error);
-        let is_beside: Vec<Vec<bool>> = plan.steps.iter().map(Work::is_beside).collect();
-        let dependences = dependences(&plan.plan, &self.lowered.steps, &self.lowered.fusion);
-        let dependences = of_launches(&dependences, &is_beside);
-        let mut lanes = Lanes::new(self.device.streams()?, &dependences).map_err(failed)?;
-        self.run(plan, frame, Some(&mut lanes))?;
-        lanes.join().map_err(failed)
-    }
-
-    fn run(&self, plan: &GpuPlan, frame: &Frame<'_>, mut lanes: Option<&mut Lanes<'_>>) -> Result<(), Error> {
-        let scratch_start = frame.arena + plan.plan.arena_bytes.next_multiple_of(256) as CUdeviceptr;
-        for (step, work) in self.lowered.steps.iter().zip(&plan.steps) {
-            match (step, work) {
-                (Step::Kernel(kernel, location), Work::Launches { number, launches, scratch }) => {
-                    let (functions, in_record) = &plan.loaded.kernels[*number];
-                    let addresses = Addresses {
-                        inputs: &|i| frame.address(&plan.plan, kernel.inputs[i].0),
-                        outputs: &|i| frame.address(&plan.plan, kernel.outputs[i].0),
-                        scratch: &|i| scratch_start + scratch[i] as CUdeviceptr,
-                        record: self.device.record(),
-                        number: *in_record,
-                    };
-                    let failed =
-                        |error| self.device.failed(&format!("launching @{}\n  at {location}", kernel.name), error);
-                    for launch in launches {
-                        let stream = match &mut lanes {
-                            Some(lanes) => lanes.enter().map_err(failed)?,
-                            None => self.device.stream().clone(),
-                        };
-                        let mut values = arguments(launch, &addresses);
-                        // SAFETY: the values are those that the function takes, in its order; every address is of memory
-                        // that the plan keeps for the variable.
-                        unsafe { self.device.launch(&functions[launch.function], launch, &mut values, &stream) }
-                            .map_err(failed)?;
-                        if let Some(lanes) = &mut lanes {
-                            lanes.leave().map_err(failed)?;
-                        }
-                    }
-                }
-                (Step::Eval(eqn), _) => self.evaluate(eqn, plan, frame)?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs an equation without a kernel on the host.
-    fn evaluate(&self, eqn: &Eqn, plan: &GpuPlan, frame: &Frame<'_>) -> Result<(), Error> {
-        let read = |atom: &Atom| match atom {
-            Atom::Literal(literal) => Ok(HostArray::scalar(*literal)),
-            Atom::Var(var) => {
-                // SAFETY: the plan keeps memory for the variable, and an earlier step has written it.
-                unsafe { self.device.download(frame.address(&plan.plan, *var), &plan.plan.avals[var.index()]) }
-            }
-        };
-        let ins = eqn.ins.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
-        let refs: Vec<&HostArray> = ins.iter().collect();
-        let outs = eqn.prim.eval(&refs, &eqn.params.at(&plan.plan.sizes));
-        for (binder, out) in eqn.outs.iter().zip(outs) {
-            // SAFETY: the plan keeps memory for the result, which nobody reads yet.
-            unsafe { self.device.upload_to(&out, frame.address(&plan.plan, binder.var)) }?;
-        }
-        Ok(())
     }
 
     fn results(
@@ -317,7 +222,7 @@ impl GpuProgram {
             let buffer = out.var().and_then(|var| plan.plan.buffers[self.lowered.fusion.memory(var).index()]);
             let block = match (out, buffer) {
                 (Atom::Literal(literal), _) => {
-                    let buffer = self.device.upload(&Arc::new(HostArray::scalar(*literal)))?;
+                    let buffer = self.device.upload(&HostArray::scalar(*literal))?;
                     return Ok(Value::from_buffer(buffer));
                 }
                 (_, Some(Buffers::Out(o))) => blocks[o].clone(),
@@ -333,30 +238,28 @@ impl GpuProgram {
     }
 }
 
-/// Where the arrays of a run are.
-struct Frame<'r> {
-    args: &'r [CUdeviceptr],
-    consts: &'r [Arc<CudaBuffer>],
-    outs: &'r [Option<Arc<Block>>],
-    arena: CUdeviceptr,
-}
-
-impl Frame<'_> {
-    /// All addresses that are not the same in every run.
-    fn addresses(&self) -> Vec<CUdeviceptr> {
-        let outs = self.outs.iter().map(|block| block.as_ref().map_or(0, |block| block.address()));
-        self.args.iter().copied().chain(outs).chain([self.arena]).collect()
-    }
-
-    fn address(&self, plan: &Plan, var: Var) -> CUdeviceptr {
-        match plan.buffers[var.index()] {
-            Some(Buffers::Arg(i)) => self.args[i],
-            Some(Buffers::Const(i)) => self.consts[i].block.address(),
-            Some(Buffers::Out(i)) => self.outs[i].as_ref().map_or(0, |block| block.address()),
-            Some(Buffers::Arena(at)) => self.arena + at as CUdeviceptr,
-            Some(Buffers::Chunk(_)) | None => 0,
+/// On the device every array is in its memory, and every step is a launch of its own, or several.
+fn ungroup(lowered: &mut Lowered) {
+    lowered.groups =
+        (0..lowered.steps.len()).map(|step| Group { steps: step..step + 1, space: Space::Alone }).collect();
+    for step in &mut lowered.steps {
+        if let Step::Control(step) = step {
+            step.nested.iter_mut().for_each(ungroup);
         }
     }
+}
+
+/// The kernels of a program and of those within it, in the order of the steps: so they are numbered.
+fn kernels(lowered: &Lowered) -> Vec<(&Kernel, Location)> {
+    let mut found = vec![];
+    for step in &lowered.steps {
+        match step {
+            Step::Kernel(kernel, location) => found.push((kernel, *location)),
+            Step::Control(step) => found.extend(step.nested.iter().flat_map(kernels)),
+            Step::Eval(_) => {}
+        }
+    }
+    found
 }
 
 /// The memory of an argument, where nobody else has a handle of it; the argument is gone then.

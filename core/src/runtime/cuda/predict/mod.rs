@@ -168,7 +168,7 @@ impl Prediction {
 fn apart(lowered: &Lowered) -> Result<Lowered, Error> {
     if let Some(step) = lowered.steps.iter().find(|step| matches!(step, Step::Control(_))) {
         let (program, name) = (&lowered.program.name, step.name());
-        return Err(Error::Unsupported(format!("@{program}: `{name}` does not run on GPUs yet: nothing is predicted")));
+        return Err(Error::Unsupported(format!("@{program}: nothing is predicted of `{name}`")));
     }
     let groups = (0..lowered.steps.len()).map(|step| Group { steps: step..step + 1, space: Space::Alone });
     Ok(Lowered { groups: groups.collect(), ..lowered.clone() })

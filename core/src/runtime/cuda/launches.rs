@@ -1,0 +1,92 @@
+//! What a program launches for given sizes, as a tree like that of its steps.
+
+use crate::aval::Sizes;
+use crate::codegen::cuda::{BLOCK, Launch, Source};
+use crate::ir::Control;
+use crate::kernel::{Lowered, Step};
+
+/// Parts of sums begin at multiples of this many bytes.
+pub(super) const SCRATCH_ALIGN: usize = 256;
+
+/// The launches of a program.
+pub(super) struct Launches {
+    pub(super) steps: Vec<Work>,
+    /// Bytes for parts of sums: each kernel has its own, as kernels may run beside each other.
+    pub(super) scratch_bytes: usize,
+    /// How many there are in a run, copies and numbers of loops not counted; none where the host must wait for something
+    /// in between: then a run cannot be recorded.
+    pub(super) count: Option<usize>,
+}
+
+/// A step made ready.
+pub(super) enum Work {
+    /// Kernel `number` of the module, with where each of its parts of sums begins.
+    Kernel { number: usize, launches: Vec<Launch>, scratch: Vec<usize> },
+    /// An equation without a kernel.
+    Eval,
+    /// The steps of each nested program.
+    Nested(Vec<Vec<Work>>),
+}
+
+impl Launches {
+    /// Of each launch of each step whether it may run beside those before it; none where not all steps are kernels.
+    pub(super) fn beside(&self) -> Option<Vec<Vec<bool>>> {
+        let of_step = |work: &Work| match work {
+            Work::Kernel { launches, .. } => Some(launches.iter().map(|launch| launch.is_beside).collect()),
+            Work::Eval | Work::Nested(_) => None,
+        };
+        self.steps.iter().map(of_step).collect()
+    }
+
+    /// `sources` are those of the kernels, in the order of the steps.
+    pub(super) fn new(lowered: &Lowered, sources: &[Source], sizes: &Sizes) -> Launches {
+        let mut maker = Maker { sources, sizes, number: 0, scratch_bytes: 0 };
+        let steps = maker.steps(lowered);
+        Launches { count: count(lowered, &steps, sizes), steps, scratch_bytes: maker.scratch_bytes }
+    }
+}
+
+fn count(lowered: &Lowered, works: &[Work], sizes: &Sizes) -> Option<usize> {
+    let of_step = |(step, work): (&Step, &Work)| match (step, work) {
+        (_, Work::Kernel { launches, .. }) => Some(launches.len()),
+        (Step::Control(step), Work::Nested(nested)) => match &step.control {
+            Control::Scan { length, .. } => {
+                count(&step.nested[0], &nested[0], sizes)?.checked_mul(length.at(sizes).as_usize()?)
+            }
+            Control::While { .. } | Control::Switch { .. } => None,
+        },
+        _ => None,
+    };
+    lowered.steps.iter().zip(works).map(of_step).try_fold(0usize, |sum, count| sum.checked_add(count?))
+}
+
+struct Maker<'s> {
+    sources: &'s [Source],
+    sizes: &'s Sizes,
+    /// That of the next kernel.
+    number: usize,
+    scratch_bytes: usize,
+}
+
+impl Maker<'_> {
+    fn steps(&mut self, lowered: &Lowered) -> Vec<Work> {
+        let work = |step: &Step| match step {
+            Step::Kernel(..) => self.kernel(),
+            Step::Eval(_) => Work::Eval,
+            Step::Control(step) => Work::Nested(step.nested.iter().map(|nested| self.steps(nested)).collect()),
+        };
+        lowered.steps.iter().map(work).collect()
+    }
+
+    fn kernel(&mut self) -> Work {
+        let number = self.number;
+        self.number += 1;
+        let source = &self.sources[number];
+        let mut scratch = vec![];
+        for bytes in source.scratch_bytes(self.sizes) {
+            scratch.push(self.scratch_bytes);
+            self.scratch_bytes += bytes.next_multiple_of(SCRATCH_ALIGN);
+        }
+        Work::Kernel { number, launches: source.launches(self.sizes, BLOCK), scratch }
+    }
+}

@@ -1,0 +1,150 @@
+//! Running the steps of a program on a GPU: kernels are launched in order on the device's stream.
+
+use crate::codegen::cuda::{Launch, Module};
+use crate::device::HostArray;
+use crate::error::Error;
+use crate::ir::{Atom, Eqn, Location};
+use crate::kernel::{Kernel, Step};
+use crate::runtime::control::drive;
+use crate::runtime::cuda::control::Nested;
+use crate::runtime::cuda::device::Cuda;
+use crate::runtime::cuda::lanes::Lanes;
+use crate::runtime::cuda::launch::{Addresses, arguments};
+use crate::runtime::cuda::launches::Work;
+use crate::runtime::frame::Frame;
+use crate::runtime::interpreted::evaluate;
+use crate::runtime::plan::{self, Plan};
+use cudarc::driver::sys::CUdeviceptr;
+use cudarc::driver::{CudaFunction, CudaStream};
+
+/// The kernels of a program as functions of the device.
+pub(super) struct Loaded {
+    pub(super) module: Module,
+    /// For each kernel its functions, and its number in the device's record.
+    pub(super) kernels: Vec<(Vec<CudaFunction>, u32)>,
+}
+
+/// What all steps of a run share.
+pub(super) struct Runner<'r> {
+    pub(super) device: &'r Cuda,
+    /// Where kernels are launched: the device's, or one that records.
+    pub(super) stream: &'r CudaStream,
+    pub(super) loaded: &'r Loaded,
+    /// The memory for parts of sums.
+    pub(super) scratch: CUdeviceptr,
+}
+
+impl Runner<'_> {
+    /// Starts all steps. Those without a kernel are done when this returns, as is what they need.
+    ///
+    /// # Safety
+    /// `frame` must hold valid memory for every variable that the steps read or write, of the plan's sizes.
+    pub(super) unsafe fn run(
+        &self,
+        steps: &[Step],
+        plan: &Plan,
+        works: &[Work],
+        frame: &Frame<CUdeviceptr>,
+    ) -> Result<(), Error> {
+        for ((step, planned), work) in steps.iter().zip(&plan.work).zip(works) {
+            match (step, planned, work) {
+                (Step::Kernel(kernel, location), _, Work::Kernel { number, launches, scratch }) => {
+                    let kernel = Ready { kernel, location: *location, number: *number, scratch };
+                    for launch in launches {
+                        // SAFETY: by this function's contract.
+                        unsafe { self.launch(&kernel, launch, frame, self.stream)? }
+                    }
+                }
+                (Step::Control(step), plan::Work::Control(control, at), Work::Nested(works)) => {
+                    let memory = frame.arena + *at as CUdeviceptr;
+                    // SAFETY: by this function's contract; the plan keeps the step's own memory for it.
+                    unsafe { drive(step, control, frame, memory, &mut Nested { runner: self, works })? }
+                }
+                (Step::Eval(eqn), ..) => {
+                    // SAFETY: by this function's contract.
+                    unsafe { self.evaluate(eqn, plan, frame)? }
+                }
+                _ => unreachable!("a plan and its launches are made of the steps"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts all kernels, beside each other where the lanes say so.
+    ///
+    /// # Safety
+    /// As [`Self::run`].
+    pub(super) unsafe fn run_beside(
+        &self,
+        steps: &[Step],
+        works: &[Work],
+        frame: &Frame<CUdeviceptr>,
+        mut lanes: Lanes<'_>,
+    ) -> Result<(), Error> {
+        let failed = |error| self.device.failed("recording a run", error);
+        for (step, work) in steps.iter().zip(works) {
+            let (Step::Kernel(kernel, location), Work::Kernel { number, launches, scratch }) = (step, work) else {
+                unreachable!("kernels alone run beside each other");
+            };
+            let kernel = Ready { kernel, location: *location, number: *number, scratch };
+            for launch in launches {
+                let stream = lanes.enter().map_err(failed)?;
+                // SAFETY: by this function's contract.
+                unsafe { self.launch(&kernel, launch, frame, &stream)? }
+                lanes.leave().map_err(failed)?;
+            }
+        }
+        lanes.join().map_err(failed)
+    }
+
+    /// # Safety
+    /// As [`Self::run`].
+    unsafe fn launch(
+        &self,
+        ready: &Ready<'_>,
+        launch: &Launch,
+        frame: &Frame<CUdeviceptr>,
+        stream: &CudaStream,
+    ) -> Result<(), Error> {
+        let (functions, in_record) = &self.loaded.kernels[ready.number];
+        let addresses = Addresses {
+            inputs: &|i| frame.pointers[ready.kernel.inputs[i].0.index()],
+            outputs: &|i| frame.pointers[ready.kernel.outputs[i].0.index()],
+            scratch: &|i| self.scratch + ready.scratch[i] as CUdeviceptr,
+            record: self.device.record(),
+            number: *in_record,
+        };
+        let mut values = arguments(launch, &addresses);
+        // SAFETY: the values are those that the function takes, in its order; every address is of memory that the plan
+        // keeps for the variable.
+        unsafe { self.device.launch(stream, &functions[launch.function], launch, &mut values) }.map_err(|error| {
+            self.device.failed(&format!("launching @{}\n  at {}", ready.kernel.name, ready.location), error)
+        })
+    }
+
+    /// Runs an equation without a kernel on the host.
+    ///
+    /// # Safety
+    /// As [`Self::run`].
+    unsafe fn evaluate(&self, eqn: &Eqn, plan: &Plan, frame: &Frame<CUdeviceptr>) -> Result<(), Error> {
+        let read = |atom: &Atom| match atom {
+            Atom::Literal(literal) => Ok(HostArray::scalar(*literal)),
+            // SAFETY: the plan keeps memory for the variable, and an earlier step has written it.
+            Atom::Var(var) => unsafe { self.device.download(frame.pointers[var.index()], &plan.avals[var.index()]) },
+        };
+        let ins = eqn.ins.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
+        for (binder, out) in eqn.outs.iter().zip(evaluate(eqn, &ins, plan)?) {
+            // SAFETY: the plan keeps memory for the result, and what reads what it holds now has been started.
+            unsafe { self.device.upload_to(&out, frame.pointers[binder.var.index()])? }
+        }
+        Ok(())
+    }
+}
+
+/// A kernel as it is launched.
+struct Ready<'k> {
+    kernel: &'k Kernel,
+    location: Location,
+    number: usize,
+    scratch: &'k [usize],
+}
