@@ -14,18 +14,20 @@ use gavotte_gat::data::{PlantedSpec, Split, planted};
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
 use gavotte_gat::train::{TrainConfig, Trainer};
+use gavotte_tests::cases::cases;
 use gavotte_tests::kernels::generate::random_kernel;
 use gavotte_tests::kernels::operation::{operation, operations};
 use gavotte_tests::nvrtc::Nvrtc;
 use gavotte_tests::perceptron;
+use gavotte_tests::transformed::{jvp_program, vjp_program};
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Kernels of a module: so many compile in about a second.
 const OF_MODULE: usize = 50;
-/// The architectures: of the first, NVRTC makes PTX only.
-const ARCHITECTURES: [&str; 3] = ["compute_75", "sm_80", "sm_90"];
+/// The architectures: NVRTC makes PTX and machine code for each.
+const ARCHITECTURES: [&str; 3] = ["sm_75", "sm_80", "sm_90"];
 
 /// Kernels with names of their own, as texts of modules, and how many functions each module has.
 fn modules(kernels: &[Kernel], width: Width) -> Vec<(String, usize)> {
@@ -134,6 +136,24 @@ fn random_kernels_compile() {
     let kernels: Vec<Kernel> = (0..400).map(|seed| random_kernel(seed).kernel).collect();
     check_kernels(&kernels, Width::Narrow);
     check_kernels(&kernels[..100], Width::Wide);
+}
+
+/// The kernels of every sample of every primitive and of its derivatives, each once, whatever its name.
+#[test]
+fn kernels_of_every_sample_compile() {
+    let mut seen = HashSet::new();
+    let mut kernels = vec![];
+    for (_, case) in cases() {
+        let program = case.program();
+        let reversed = case.is_reversed().then(|| vjp_program(&program));
+        for program in [jvp_program(&program), program].into_iter().chain(reversed) {
+            let mut new = lowered(&program);
+            new.retain(|kernel| seen.insert(Kernel { name: "k".into(), ..kernel.clone() }.to_string()));
+            kernels.extend(new);
+        }
+    }
+    assert!(kernels.len() > 300, "{} kernels", kernels.len());
+    check_kernels(&kernels, Width::Narrow);
 }
 
 /// Without a compiler too: there is a text of each.
