@@ -25,6 +25,10 @@ pub trait Device: fmt::Debug + Send + Sync {
     fn name(&self) -> &str;
     /// Copies an array to the device; free where it is there already.
     fn put(&self, array: Arc<HostArray>) -> Result<Arc<dyn Buffer>, Error>;
+    /// Takes an array that is on another device: through the host, where there is no shorter way.
+    fn bring(&self, buffer: Arc<dyn Buffer>) -> Result<Arc<dyn Buffer>, Error> {
+        self.put(buffer.to_host()?)
+    }
     /// This device as its own type.
     fn as_any(&self) -> &dyn Any;
 }

@@ -67,6 +67,37 @@ fn trees_are_moved_and_know_where_they_are() {
 }
 
 #[test]
+fn arrays_go_from_gpu_to_gpu_without_the_host() {
+    let machine = machine("devices=2,unwritten=refuse");
+    {
+        let (first, second) = (cuda(0).expect("a GPU"), cuda(1).expect("another"));
+        let mut random = Random::new(5);
+        for dtype in DType::ALL {
+            let array = array(dtype, 3000, &mut random);
+            let there = first.put(array.clone()).unwrap();
+            let before = machine.counts();
+            let other = second.bring(there).unwrap();
+            let after = machine.counts();
+            assert_eq!(other.device().name(), "cuda:1");
+            assert_eq!(after.copies_within - before.copies_within, 1);
+            assert_eq!(
+                (after.copies_to_host, after.copies_to_device),
+                (before.copies_to_host, before.copies_to_device)
+            );
+            // The first one's memory is used again at once.
+            let again = first.put(Arc::new(HostArray::from_data(&[3000], array.data().clone()))).unwrap();
+            assert_eq!(other.to_host().unwrap().data(), array.data(), "{dtype}");
+            assert_eq!(again.to_host().unwrap().data(), array.data(), "{dtype}");
+        }
+        let pair = (Array::new(&[0], Vec::<f32>::new()), Array::new(&[2], vec![1f64, 2.0]));
+        let there = device_put(device_put(pair, &first).unwrap(), &second).unwrap();
+        assert_eq!((there.0.to_vec::<f32>(), there.1.to_vec::<f64>()), (vec![], vec![1.0, 2.0]));
+    }
+    assert_eq!(machine.report(), "");
+    assert_eq!(machine.counts().live_allocations, 0);
+}
+
+#[test]
 fn memory_that_is_given_back_is_given_out_again() {
     let machine = machine("");
     let device = cuda(0).expect("the emulator is a GPU");

@@ -17,5 +17,5 @@ fn put(leaf: Value, device: &DeviceRef) -> Result<Value, Error> {
         return Ok(leaf);
     }
     let declared = leaf.declared_aval().shape;
-    Ok(Value::from_buffer(device.put(leaf.to_host()?)?).declare(declared))
+    Ok(Value::from_buffer(device.bring(leaf.into_buffer()?)?).declare(declared))
 }

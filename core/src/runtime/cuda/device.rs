@@ -317,6 +317,28 @@ impl Cuda {
         Ok(Arc::new(CudaBuffer { device: self.this(), aval: array.aval().clone(), block: Arc::new(block) }))
     }
 
+    /// Copies an array from another GPU. What the two have started before comes first, and neither gives the memory to
+    /// something else before.
+    fn from_other(&self, there: &CudaBuffer) -> Result<Arc<CudaBuffer>, Error> {
+        let here = self.empty(there.aval.clone())?;
+        let bytes = there.aval.volume().as_usize().unwrap_or(0) * there.aval.dtype.size();
+        if bytes == 0 {
+            return Ok(here);
+        }
+        let other = &there.device;
+        let copy = || {
+            self.compute.join(&other.compute)?;
+            self.context.bind_to_thread()?;
+            let (to, from) =
+                ((self.context.cu_ctx(), here.block.address()), (other.context.cu_ctx(), there.block.address()));
+            // SAFETY: both blocks hold the array, each in its context.
+            unsafe { result::memcpy_peer_async(to.0, to.1, from.0, from.1, bytes, self.compute.cu_stream()) }?;
+            other.compute.join(&self.compute)
+        };
+        copy().map_err(|error| self.failed(&format!("copying from {}", other.name), error))?;
+        Ok(here)
+    }
+
     /// Copies an array to an address.
     ///
     /// # Safety
@@ -353,6 +375,13 @@ impl Device for Cuda {
 
     fn put(&self, array: Arc<HostArray>) -> Result<Arc<dyn Buffer>, Error> {
         Ok(self.upload(&array)?)
+    }
+
+    fn bring(&self, buffer: Arc<dyn Buffer>) -> Result<Arc<dyn Buffer>, Error> {
+        match buffer.clone().into_any().downcast::<CudaBuffer>() {
+            Ok(there) => Ok(self.from_other(&there)?),
+            Err(_) => self.put(buffer.to_host()?),
+        }
     }
 
     fn as_any(&self) -> &dyn Any {

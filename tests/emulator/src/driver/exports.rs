@@ -155,6 +155,19 @@ functions! {
     Context cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: u64) = |driver| {
         driver.submit(stream, Work::Within { to, from, bytes })
     };
+    // Devices share one memory, so an address says where something is.
+    Context cuMemcpyPeerAsync(
+        to: u64,
+        to_context: usize,
+        from: u64,
+        from_context: usize,
+        bytes: usize,
+        stream: u64
+    ) = |driver| {
+        driver.device(to_context as i32 - 1)?;
+        driver.device(from_context as i32 - 1)?;
+        driver.submit(stream, Work::Within { to, from, bytes })
+    };
     Context cuMemsetD8Async(to: u64, value: u8, count: usize, stream: u64) = |driver| {
         driver.submit(stream, Work::Set { to, value: value.into(), width: 1, count })
     };
