@@ -319,7 +319,7 @@ impl Cuda {
 
     /// Copies an array from another GPU. What the two have started before comes first, and neither gives the memory to
     /// something else before.
-    fn from_other(&self, there: &CudaBuffer) -> Result<Arc<CudaBuffer>, Error> {
+    fn copy_of(&self, there: &CudaBuffer) -> Result<Arc<CudaBuffer>, Error> {
         let here = self.empty(there.aval.clone())?;
         let bytes = there.aval.volume().as_usize().unwrap_or(0) * there.aval.dtype.size();
         if bytes == 0 {
@@ -379,7 +379,7 @@ impl Device for Cuda {
 
     fn bring(&self, buffer: Arc<dyn Buffer>) -> Result<Arc<dyn Buffer>, Error> {
         match buffer.clone().into_any().downcast::<CudaBuffer>() {
-            Ok(there) => Ok(self.from_other(&there)?),
+            Ok(there) => Ok(self.copy_of(&there)?),
             Err(_) => self.put(buffer.to_host()?),
         }
     }

@@ -19,6 +19,11 @@ use std::sync::Arc;
 /// How many recordings are kept, and how many places are remembered that had one run.
 const MOST: usize = 8;
 
+/// Starts a run on a stream.
+pub(super) type Launch<'f> = dyn Fn(&CudaStream) -> Result<(), Error> + 'f;
+/// Starts a run on several streams, from the first of them on.
+pub(super) type Record<'f> = dyn Fn(&[Arc<CudaStream>]) -> Result<(), Error> + 'f;
+
 /// The recordings of a plan, by the addresses that they hold; the last used stands last.
 #[derive(Default)]
 pub(super) struct Replays {
@@ -36,8 +41,8 @@ impl Replays {
         &mut self,
         device: &Cuda,
         addresses: Vec<CUdeviceptr>,
-        launches: &dyn Fn(&CudaStream) -> Result<(), Error>,
-        recorded: &dyn Fn(&[Arc<CudaStream>]) -> Result<(), Error>,
+        launches: &Launch<'_>,
+        recorded: &Record<'_>,
     ) -> Result<(), Error> {
         if let Some(at) = self.graphs.iter().position(|(known, _)| *known == addresses) {
             let graph = self.graphs.remove(at);
@@ -81,10 +86,7 @@ fn replay(device: &Cuda, graph: &CudaGraph) -> Result<(), Error> {
 }
 
 /// Records what is launched, which does not run yet; none where the driver cannot.
-fn record(
-    recorders: &[Arc<CudaStream>],
-    recorded: &dyn Fn(&[Arc<CudaStream>]) -> Result<(), Error>,
-) -> Result<Option<CudaGraph>, Error> {
+fn record(recorders: &[Arc<CudaStream>], recorded: &Record<'_>) -> Result<Option<CudaGraph>, Error> {
     let recorder = &recorders[0];
     // Other threads may call what a recording forbids.
     if recorder.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).is_err() {
