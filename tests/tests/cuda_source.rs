@@ -5,7 +5,7 @@
 
 use gavotte::random::Key;
 use gavotte::{Array, jit};
-use gavotte_core::aval::{Sizes, Symbol};
+use gavotte_core::aval::{Dim, Sizes, Symbol};
 use gavotte_core::codegen::cuda::{Argument, BLOCK, COMPILER_OPTIONS, Module, Width};
 use gavotte_core::ir::Program;
 use gavotte_core::kernel::{Kernel, Lowered, Step, parse_kernel};
@@ -14,12 +14,13 @@ use gavotte_gat::data::{PlantedSpec, Split, planted};
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
 use gavotte_gat::train::{TrainConfig, Trainer};
-use gavotte_tests::cases::cases;
+use gavotte_tests::cases::{BATCH, cases, not_batched};
+use gavotte_tests::generate::random_program;
 use gavotte_tests::kernels::generate::random_kernel;
 use gavotte_tests::kernels::operation::{operation, operations};
 use gavotte_tests::nvrtc::Nvrtc;
 use gavotte_tests::perceptron;
-use gavotte_tests::transformed::{jvp_program, vjp_program};
+use gavotte_tests::transformed::{jvp_program, vjp_program, vmap_program};
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -133,25 +134,26 @@ fn perceptron_step() -> Vec<Kernel> {
 
 #[test]
 fn random_kernels_compile() {
-    let kernels: Vec<Kernel> = (0..400).map(|seed| random_kernel(seed).kernel).collect();
+    let kernels: Vec<Kernel> = (0..2000).map(|seed| random_kernel(seed).kernel).collect();
     check_kernels(&kernels, Width::Narrow);
     check_kernels(&kernels[..100], Width::Wide);
 }
 
-/// The kernels of every sample of every primitive and of its derivatives, each once, whatever its name.
+/// The kernels of every sample of every primitive, of its derivatives and of its `vmap`, and of random programs: each once,
+/// whatever its name.
 #[test]
-fn kernels_of_every_sample_compile() {
-    let mut seen = HashSet::new();
-    let mut kernels = vec![];
-    for (_, case) in cases() {
+fn kernels_of_programs_compile() {
+    let samples = cases().into_iter().flat_map(|(_, case)| {
         let program = case.program();
+        let in_axes: Vec<Option<usize>> = (0..case.ins.len()).map(|i| (!not_batched(&case, i)).then_some(0)).collect();
+        let mapped = vmap_program(&program, &in_axes, &Dim::from(BATCH));
         let reversed = case.is_reversed().then(|| vjp_program(&program));
-        for program in [jvp_program(&program), program].into_iter().chain(reversed) {
-            let mut new = lowered(&program);
-            new.retain(|kernel| seen.insert(Kernel { name: "k".into(), ..kernel.clone() }.to_string()));
-            kernels.extend(new);
-        }
-    }
+        [jvp_program(&program), mapped, program].into_iter().chain(reversed)
+    });
+    let random = (0..300).map(|seed| random_program(seed).0);
+    let mut seen = HashSet::new();
+    let mut kernels: Vec<Kernel> = samples.chain(random).flat_map(|program| lowered(&program)).collect();
+    kernels.retain(|kernel| seen.insert(Kernel { name: "k".into(), ..kernel.clone() }.to_string()));
     assert!(kernels.len() > 300, "{} kernels", kernels.len());
     check_kernels(&kernels, Width::Narrow);
 }
