@@ -239,7 +239,7 @@ impl GpuProgram {
 }
 
 /// On the device every array is in its memory, and every step is a launch of its own, or several.
-fn ungroup(lowered: &mut Lowered) {
+pub(super) fn ungroup(lowered: &mut Lowered) {
     lowered.groups =
         (0..lowered.steps.len()).map(|step| Group { steps: step..step + 1, space: Space::Alone }).collect();
     for step in &mut lowered.steps {

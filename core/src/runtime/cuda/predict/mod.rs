@@ -25,8 +25,9 @@ pub use traffic::Traffic;
 use crate::aval::Sizes;
 use crate::codegen::cuda::{Module, Source, Width};
 use crate::error::Error;
-use crate::kernel::{Group, Kernel, Lowered, Space, Step};
+use crate::kernel::{Group, Kernel, Lowered, Step};
 use crate::runtime::cuda::lanes::{LANES, dependences, of_launches, streams_of};
+use crate::runtime::cuda::program::ungroup;
 use crate::runtime::plan::{Codes, Plan};
 use gpus::{GRAPH_GAP_S, GRAPH_LAUNCH_S, START_S, STREAM_GAP_S};
 use kernel::scratch_bytes;
@@ -170,8 +171,9 @@ fn apart(lowered: &Lowered) -> Result<Lowered, Error> {
         let (program, name) = (&lowered.program.name, step.name());
         return Err(Error::Unsupported(format!("@{program}: nothing is predicted of `{name}`")));
     }
-    let groups = (0..lowered.steps.len()).map(|step| Group { steps: step..step + 1, space: Space::Alone });
-    Ok(Lowered { groups: groups.collect(), ..lowered.clone() })
+    let mut apart = lowered.clone();
+    ungroup(&mut apart);
+    Ok(apart)
 }
 
 /// Launches where each group is one, and one more where a kernel of it has another. `launches` are those of each step.
