@@ -1,5 +1,10 @@
 //! Devices and buffers. An array carries its device; there is no global one.
 
+mod elements;
+
+pub(crate) use elements::ALIGN;
+pub use elements::Elements;
+
 use crate::aval::{Aval, DType, Element, Literal};
 use crate::error::Error;
 use smallvec::SmallVec;
@@ -61,15 +66,15 @@ pub fn cpu() -> DeviceRef {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// `f32` elements.
-    F32(Vec<f32>),
+    F32(Elements<f32>),
     /// `f64` elements.
-    F64(Vec<f64>),
+    F64(Elements<f64>),
     /// `i32` elements.
-    I32(Vec<i32>),
+    I32(Elements<i32>),
     /// `u32` elements.
-    U32(Vec<u32>),
+    U32(Elements<u32>),
     /// `bool` elements.
-    Bool(Vec<bool>),
+    Bool(Elements<bool>),
 }
 
 /// Runs one block for whichever element type a [`Data`] holds: `with_data!(data, xs => xs.len())`.
@@ -92,17 +97,12 @@ pub trait HostElement: Element {
     fn wrap(elements: Vec<Self>) -> Data;
     /// The elements, where the type is right.
     fn view(data: &Data) -> Option<&[Self]>;
-    /// The elements for writing, where the type is right.
-    fn view_mut(data: &mut Data) -> Option<&mut Vec<Self>>;
 }
 
 macro_rules! host_elements {
     ($($t:ident $v:ident),*) => { $(impl HostElement for $t {
-        fn wrap(elements: Vec<Self>) -> Data { Data::$v(elements) }
+        fn wrap(elements: Vec<Self>) -> Data { Data::$v(elements.into()) }
         fn view(data: &Data) -> Option<&[Self]> {
-            match data { Data::$v(xs) => Some(xs), _ => None }
-        }
-        fn view_mut(data: &mut Data) -> Option<&mut Vec<Self>> {
             match data { Data::$v(xs) => Some(xs), _ => None }
         }
     })* };
@@ -150,11 +150,11 @@ impl HostArray {
     pub fn full(shape: &[usize], literal: Literal) -> Self {
         let n = shape.iter().product();
         let data = match literal {
-            Literal::F32(x) => Data::F32(vec![x; n]),
-            Literal::F64(x) => Data::F64(vec![x; n]),
-            Literal::I32(x) => Data::I32(vec![x; n]),
-            Literal::U32(x) => Data::U32(vec![x; n]),
-            Literal::Bool(x) => Data::Bool(vec![x; n]),
+            Literal::F32(x) => Data::F32(Elements::filled(x, n)),
+            Literal::F64(x) => Data::F64(Elements::filled(x, n)),
+            Literal::I32(x) => Data::I32(Elements::filled(x, n)),
+            Literal::U32(x) => Data::U32(Elements::filled(x, n)),
+            Literal::Bool(x) => Data::Bool(Elements::filled(x, n)),
         };
         HostArray { aval: Aval::new(literal.dtype(), shape.iter().copied()), data }
     }

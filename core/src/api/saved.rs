@@ -16,7 +16,7 @@
 use crate::api::function::Args;
 use crate::api::lowered::{Compiled, Lowered, Staged};
 use crate::aval::{Sizes, Symbol};
-use crate::device::{Data, HostArray, cpu};
+use crate::device::{Data, Elements, HostArray, cpu};
 use crate::error::Error;
 use crate::ir::{Registry, Value, parse};
 use crate::runtime::Options;
@@ -240,7 +240,7 @@ fn to_bytes(data: &Data) -> (Dtype, Vec<u8>) {
 }
 
 fn from_bytes(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
-    fn words<const N: usize, T>(bytes: &[u8], word: fn([u8; N]) -> T) -> Vec<T> {
+    fn words<const N: usize, T: Copy>(bytes: &[u8], word: fn([u8; N]) -> T) -> Elements<T> {
         let (words, _) = bytes.as_chunks::<N>();
         words.iter().map(|bytes| word(*bytes)).collect()
     }

@@ -2,13 +2,14 @@
 
 use crate::codegen::portable::{Access, Mode, OutOfBounds, Scratch, TileKernel};
 use crate::codegen::x86::Pages;
+use crate::device::ALIGN;
 use crate::error::Error;
 use crate::ir::Location;
 use crate::kernel::{Kernel, Step};
 use crate::runtime::executable::Line;
 use crate::runtime::frame::Frame;
 use crate::runtime::machine::MachineWork;
-use crate::runtime::plan::{ALIGN, OwnBytes, Plan, Work};
+use crate::runtime::plan::{OwnBytes, Plan, Work};
 use crate::runtime::product::{Arrays, ProductWork, Share};
 use crate::runtime::profile::Recorder;
 use crate::runtime::rows::GroupWork;

@@ -2,7 +2,7 @@
 
 use crate::aval::{Aval, Literal, Sizes};
 use crate::codegen::x86::Isa;
-use crate::device::{Buffer, DeviceRef, HostArray, cpu};
+use crate::device::{ALIGN, Buffer, DeviceRef, HostArray, cpu};
 use crate::error::Error;
 use crate::ir::{Atom, Binder, Program, Value, check_facts};
 use crate::kernel::{Lowered, Step, Why};
@@ -15,7 +15,7 @@ use crate::runtime::frame::Frame;
 use crate::runtime::large_pages;
 use crate::runtime::machine::Machine;
 use crate::runtime::nans;
-use crate::runtime::plan::{ALIGN, Buffers, Codes, Plan};
+use crate::runtime::plan::{Buffers, Codes, Plan};
 use crate::runtime::profile::{Profile, Recorder};
 use crate::runtime::roofline;
 use crate::runtime::shown::Shown;

@@ -3,6 +3,7 @@
 use crate::aval::{Aval, Sizes};
 use crate::codegen::portable::TileKernel;
 use crate::codegen::x86::Code;
+use crate::device::ALIGN;
 use crate::error::Error;
 use crate::ir::{Atom, Index, Program, Scalar, Var, atom_aval};
 use crate::kernel::{Instr, LoopKind, Lowered, Step};
@@ -12,9 +13,6 @@ use crate::runtime::machine::{MachineWork, StepCode};
 use crate::runtime::product::ProductWork;
 use crate::runtime::rows::GroupWork;
 use std::ops::Range;
-
-/// Buffers begin at multiples of this many bytes.
-pub(super) const ALIGN: usize = 64;
 
 /// Where an array's memory comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

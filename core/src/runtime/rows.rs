@@ -6,7 +6,7 @@
 //! order. So the number of threads changes no bit.
 
 use crate::aval::{Aval, DType, Literal, Sizes};
-use crate::device::HostArray;
+use crate::device::{ALIGN, HostArray};
 use crate::error::Error;
 use crate::ir::{Location, ReduceOp, Var};
 use crate::kernel::{Group, Kernel, Part, Space, Step};
@@ -14,7 +14,7 @@ use crate::runtime::cpu::Team;
 use crate::runtime::executable::Line;
 use crate::runtime::frame::Frame;
 use crate::runtime::machine::MachineWork;
-use crate::runtime::plan::{ALIGN, Buffers, Plan, Work, bytes_of};
+use crate::runtime::plan::{Buffers, Plan, Work, bytes_of};
 use smallvec::SmallVec;
 use std::ops::Range;
 

@@ -2,7 +2,7 @@
 
 use crate::movement::operands;
 use gavotte_core::aval::{Aval, DType, Dim, Shape, volume};
-use gavotte_core::device::{Data, HostArray};
+use gavotte_core::device::{Data, Elements, HostArray};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::add_any;
@@ -119,8 +119,13 @@ impl Roles {
 }
 
 /// `out[b, i, j] = Σₖ x[b, i, k] · y[b, k, j]`, by rows, so that the innermost loop runs along memory.
-fn product<T: Copy + Default>(x: &[T], y: &[T], [batch, m, k, n]: [usize; 4], add: impl Fn(T, T, T) -> T) -> Vec<T> {
-    let mut out = vec![T::default(); batch * m * n];
+fn product<T: Copy + Default>(
+    x: &[T],
+    y: &[T],
+    [batch, m, k, n]: [usize; 4],
+    add: impl Fn(T, T, T) -> T,
+) -> Elements<T> {
+    let mut out = Elements::filled(T::default(), batch * m * n);
     for b in 0..batch {
         for i in 0..m {
             let row = &mut out[(b * m + i) * n..][..n];

@@ -1,6 +1,6 @@
 //! What the rules of loops and branches share: nested programs under a transformation.
 
-use gavotte_core::aval::{Aval, Dim, Sizes};
+use gavotte_core::aval::{Aval, DType, Dim, Sizes};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::{place_axis, zeros};
@@ -143,16 +143,15 @@ pub(super) fn row(array: &HostArray, i: usize) -> HostArray {
 pub(super) fn stack(like: &Aval, rows: &[Arc<HostArray>]) -> HostArray {
     let extents = like.shape.iter().map(|dim| dim.as_usize().expect("sizes are numbers when a program runs"));
     let shape: Vec<usize> = std::iter::once(rows.len()).chain(extents).collect();
-    let mut whole = HostArray::full(&[0], gavotte_core::aval::Literal::from_f64(like.dtype, 0.0)).into_data();
-    for row in rows {
-        match (&mut whole, row.data()) {
-            (Data::F32(all), Data::F32(xs)) => all.extend_from_slice(xs),
-            (Data::F64(all), Data::F64(xs)) => all.extend_from_slice(xs),
-            (Data::I32(all), Data::I32(xs)) => all.extend_from_slice(xs),
-            (Data::U32(all), Data::U32(xs)) => all.extend_from_slice(xs),
-            (Data::Bool(all), Data::Bool(xs)) => all.extend_from_slice(xs),
-            _ => unreachable!("rows have the type of the whole"),
-        }
+    fn joined<T: HostElement>(rows: &[Arc<HostArray>]) -> Data {
+        T::wrap(rows.iter().flat_map(|row| row.as_slice::<T>()).copied().collect())
     }
-    HostArray::from_data(&shape, whole)
+    let data = match like.dtype {
+        DType::F32 => joined::<f32>(rows),
+        DType::F64 => joined::<f64>(rows),
+        DType::I32 => joined::<i32>(rows),
+        DType::U32 => joined::<u32>(rows),
+        DType::Bool => joined::<bool>(rows),
+    };
+    HostArray::from_data(&shape, data)
 }

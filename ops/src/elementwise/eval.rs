@@ -2,7 +2,7 @@
 
 use super::threefry2x32;
 use gavotte_core::aval::DType;
-use gavotte_core::device::{Data, HostArray, HostElement};
+use gavotte_core::device::{Data, Elements, HostArray, HostElement};
 use gavotte_core::ir::ScalarOp;
 use gavotte_core::with_data;
 
@@ -154,7 +154,7 @@ fn select<T: HostElement>(which: &[bool], when_false: &[T], when_true: &HostArra
     T::wrap((0..n).map(|i| if at(which, i) { at(when_true, i) } else { at(when_false, i) }).collect())
 }
 
-fn threefry(ins: &[&HostArray], n: usize, word: usize) -> Vec<u32> {
+fn threefry(ins: &[&HostArray], n: usize, word: usize) -> Elements<u32> {
     let [k0, k1, x0, x1] = [0, 1, 2, 3].map(|i| ins[i].as_slice::<u32>());
     (0..n).map(|i| threefry2x32([at(k0, i), at(k1, i)], [at(x0, i), at(x1, i)])[word]).collect()
 }

@@ -1,7 +1,7 @@
 //! Programs and arrays as JSON. Elements travel as their bytes, so that no bit is lost.
 
 use gavotte_core::aval::{Aval, DType, Literal};
-use gavotte_core::device::{Data, HostArray};
+use gavotte_core::device::{Data, Elements, HostArray};
 use gavotte_core::ir::{Atom, Attr, Binder, Eqn, Program};
 use gavotte_core::with_data;
 use serde_json::{Map, Value, json};
@@ -38,7 +38,7 @@ fn array_from_json(value: &Value) -> HostArray {
     let hex = value["hex"].as_str().expect("elements are text").as_bytes();
     let digit = |c: u8| (c as char).to_digit(16).expect("elements are hexadecimal") as u8;
     let bytes: Vec<u8> = hex.chunks(2).map(|pair| 16 * digit(pair[0]) + digit(pair[1])).collect();
-    fn each<const N: usize, T>(bytes: &[u8], from: fn([u8; N]) -> T) -> Vec<T> {
+    fn each<const N: usize, T: Copy>(bytes: &[u8], from: fn([u8; N]) -> T) -> Elements<T> {
         bytes.chunks(N).map(|chunk| from(chunk.try_into().expect("elements are whole"))).collect()
     }
     let data = match dtype {

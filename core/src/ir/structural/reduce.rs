@@ -88,7 +88,7 @@ impl Primitive for ReduceSum {
             ($xs:ident, $variant:ident, $zero:expr, $add:expr) => {{
                 let mut sums = vec![$zero; n];
                 $xs.iter().zip(places).for_each(|(x, at)| sums[at] = $add(sums[at], *x));
-                Data::$variant(sums)
+                Data::$variant(sums.into())
             }};
         }
         let data = match ins[0].data() {

@@ -2,7 +2,7 @@
 
 use crate::aval::{Aval, DType, Literal};
 use crate::codegen::cuda::{Launch, RECORD_BYTES};
-use crate::device::{Buffer, Data, Device, DeviceRef, HostArray};
+use crate::device::{Buffer, Data, Device, DeviceRef, Elements, HostArray};
 use crate::error::Error;
 use crate::ir::{Location, Value};
 use crate::runtime::cuda::compiler::Compiler;
@@ -412,13 +412,13 @@ impl Buffer for CudaBuffer {
 fn bytes_of(array: &HostArray) -> &[u8] {
     with_data!(array.data(), xs => {
         // SAFETY: every byte of the elements' memory is set, and no element type has padding.
-        unsafe { std::slice::from_raw_parts(xs.as_ptr().cast::<u8>(), size_of_val(xs.as_slice())) }
+        unsafe { std::slice::from_raw_parts(xs.as_ptr().cast::<u8>(), size_of_val(&**xs)) }
     })
 }
 
 /// Elements from their bytes, in the machine's order.
 fn data(dtype: DType, bytes: &[u8]) -> Data {
-    fn all<const N: usize, T>(bytes: &[u8], read: fn([u8; N]) -> T) -> Vec<T> {
+    fn all<const N: usize, T: Copy>(bytes: &[u8], read: fn([u8; N]) -> T) -> Elements<T> {
         bytes.chunks_exact(N).map(|chunk| read(chunk.try_into().expect("chunks are as long"))).collect()
     }
     match dtype {
