@@ -29,6 +29,8 @@ pub(super) struct Kept {
     scratch: Scratch,
     /// Arrays of the chunk of rows at hand.
     pub(super) chunk: Vec<Line>,
+    /// Tables of arguments of the group at hand.
+    pub(super) tables: Vec<u64>,
     pub(super) recorder: Recorder,
 }
 

@@ -199,16 +199,22 @@ impl MachineWork {
         unsafe { self.run(pages, table, 0..self.turns.unwrap_or(1)) }
     }
 
-    /// Puts another array in the place of array `i`, inputs and outputs counted together.
-    pub(super) fn set_array(table: &mut [u64], i: usize, place: *mut u8) {
-        table[ARGS + i] = place as u64;
+    /// How many entries the table of arguments has.
+    pub(super) fn table_len(&self, kernel: &Kernel) -> usize {
+        ARGS + kernel.inputs.len() + kernel.outputs.len() + self.sizes.len()
     }
 
-    /// The table of arguments for arrays that begin at these places.
+    /// Writes the table of arguments, for arrays that begin at these places, behind what is there.
+    pub(super) fn write_table(&self, tables: &mut Vec<u64>, arrays: impl Iterator<Item = *mut u8>) {
+        tables.extend([0; ARGS]);
+        tables.extend(arrays.map(|array| array as u64));
+        tables.extend(&self.sizes);
+    }
+
+    /// The table alone.
     pub(super) fn table(&self, arrays: impl Iterator<Item = *mut u8>) -> Vec<u64> {
-        let mut table = vec![0; ARGS];
-        table.extend(arrays.map(|array| array as u64));
-        table.extend(&self.sizes);
+        let mut table = vec![];
+        self.write_table(&mut table, arrays);
         table
     }
 

@@ -187,6 +187,11 @@ impl Plan {
         plan.partial_bytes = plan.partial_bytes.max(of_groups);
         plan.own = plan.own_bytes();
         plan.place(program, fusion, steps, &avals);
+        for group in &mut plan.groups {
+            if let GroupWork::Rows(rows) = group {
+                rows.lay_tables(steps, &plan.work, &plan.buffers);
+            }
+        }
         plan.find_donors(lowered, &avals, may_take);
         plan.avals = avals;
         Ok(plan)

@@ -6,7 +6,8 @@
 //! order. So the number of threads changes no bit.
 
 use crate::aval::{Aval, DType, Literal, Sizes};
-use crate::device::{ALIGN, HostArray};
+use crate::codegen::x86::ARGS;
+use crate::device::ALIGN;
 use crate::error::Error;
 use crate::ir::{Location, ReduceOp, Var};
 use crate::kernel::{Group, Kernel, Part, Space, Step};
@@ -15,7 +16,6 @@ use crate::runtime::executable::Line;
 use crate::runtime::frame::Frame;
 use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{Buffers, Plan, Work, bytes_of};
-use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Into how many units rows are cut, at most.
@@ -47,8 +47,12 @@ struct Partial {
     step: usize,
     output: usize,
     var: Var,
+    /// Where its address is in the steps' tables.
+    entry: usize,
     op: ReduceOp,
-    aval: Aval,
+    dtype: DType,
+    /// Elements of a unit's part.
+    n: usize,
     /// Where the first unit's part begins, in the memory for partial results.
     at: usize,
     /// Bytes of a unit's part.
@@ -65,6 +69,8 @@ pub(super) struct RowsWork {
     parts: Vec<Part>,
     partials: Vec<Partial>,
     locals: Vec<Local>,
+    /// Where each step's table of arguments is in a thread's list of all of them.
+    tables: Vec<Range<usize>>,
 }
 
 /// An array of which each thread keeps the rows, or the members, of the chunk at hand only.
@@ -74,6 +80,8 @@ struct Local {
     by_member: bool,
     /// Bytes of one row, or of one member.
     bytes: usize,
+    /// Where its address is in the steps' tables.
+    entries: Vec<usize>,
 }
 
 impl GroupWork {
@@ -86,8 +94,8 @@ impl GroupWork {
             Space::Rows { extent, members, parts, local } if is_code => {
                 let rows = extent.at(sizes).as_usize().unwrap_or(0);
                 let members = members.as_ref().map(|m| (m.offsets, m.extent.at(sizes).as_usize().unwrap_or(0)));
-                let (partials, locals) = (vec![], vec![]);
-                let mut rows_work = RowsWork { steps: all, rows, members, parts: parts.clone(), partials, locals };
+                let (parts, partials, locals, tables) = (parts.clone(), vec![], vec![], vec![]);
+                let mut rows_work = RowsWork { steps: all, rows, members, parts, partials, locals, tables };
                 rows_work.find_partials(steps, sizes);
                 rows_work.find_locals(steps, local, avals);
                 GroupWork::Rows(Box::new(rows_work))
@@ -121,8 +129,8 @@ impl RowsWork {
             let Some(op) = kernel.reduce.filter(|_| part.is_partial()) else { continue };
             for (output, (var, aval)) in kernel.outputs.iter().enumerate() {
                 let aval = aval.at(sizes);
-                let bytes = bytes_of(&aval);
-                self.partials.push(Partial { step: i, output, var: *var, op, aval, at, bytes });
+                let (dtype, n, bytes) = (aval.dtype, aval.volume().as_usize().unwrap_or(0), bytes_of(&aval));
+                self.partials.push(Partial { step: i, output, var: *var, entry: 0, op, dtype, n, at, bytes });
                 at += bytes * self.n_unit();
             }
         }
@@ -134,8 +142,27 @@ impl RowsWork {
                 let aval = &avals[var.index()];
                 let row: usize = aval.shape[1..].iter().filter_map(|dim| dim.as_usize()).product();
                 let bytes = row * aval.dtype.size();
-                self.locals.push(Local { var, by_member: *part == Part::Member, bytes });
+                self.locals.push(Local { var, by_member: *part == Part::Member, bytes, entries: vec![] });
             }
+        }
+    }
+
+    /// Lays out the steps' tables, once it is known where all arrays are.
+    pub(super) fn lay_tables(&mut self, steps: &[Step], work: &[Work], buffers: &[Option<Buffers>]) {
+        let mut end = 0;
+        for (i, step) in self.steps.clone().enumerate() {
+            let (Step::Kernel(kernel, _), Work::Machine(work)) = (&steps[step], &work[step]) else { continue };
+            for (array, (var, _)) in kernel.inputs.iter().chain(&kernel.outputs).enumerate() {
+                if let Some(Buffers::Chunk(k)) = buffers[var.index()] {
+                    self.locals[k].entries.push(end + ARGS + array);
+                }
+            }
+            for partial in self.partials.iter_mut().filter(|partial| partial.step == i) {
+                partial.entry = end + ARGS + kernel.inputs.len() + partial.output;
+            }
+            let table = end..end + work.table_len(kernel);
+            end = table.end;
+            self.tables.push(table);
         }
     }
 
@@ -201,25 +228,40 @@ impl RowsWork {
             team.fail(error);
             return;
         }
-        let mut launches: Vec<Launch<'_>> = steps[self.steps.clone()]
+        let mut tables = std::mem::take(&mut team.kept.tables);
+        tables.clear();
+        let launches: Vec<Launch<'_>> = steps[self.steps.clone()]
             .iter()
             .zip(&work[self.steps.clone()])
-            .zip(&self.parts)
-            .filter_map(|((step, work), part)| match (step, work) {
+            .zip(self.parts.iter().zip(&self.tables))
+            .filter_map(|((step, work), (part, table))| match (step, work) {
                 (Step::Kernel(kernel, location), Work::Machine(work)) => {
                     let arrays = kernel.inputs.iter().chain(&kernel.outputs);
-                    let locals =
-                        arrays.clone().enumerate().filter_map(|(i, (var, _))| match plan.buffers[var.index()] {
-                            Some(Buffers::Chunk(k)) => Some((i, k)),
-                            _ => None,
-                        });
-                    let locals: Vec<(usize, usize)> = locals.collect();
-                    let table = work.table(arrays.map(|(var, _)| frame.pointers[var.index()]));
-                    Some(Launch { step, kernel, location: *location, work, part: *part, table, locals })
+                    work.write_table(&mut tables, arrays.map(|(var, _)| frame.pointers[var.index()]));
+                    Some(Launch { step, kernel, location: *location, work, part: *part, table: table.clone() })
                 }
                 _ => None,
             })
             .collect();
+        // SAFETY: by this function's contract.
+        if let Err(error) = unsafe { self.run_units(&launches, &mut tables, offsets, frame, team) } {
+            team.fail(error);
+        }
+        team.kept.tables = tables;
+    }
+
+    /// Runs this thread's units with these launches and their tables.
+    ///
+    /// # Safety
+    /// As [`Self::run`].
+    unsafe fn run_units(
+        &self,
+        launches: &[Launch<'_>],
+        tables: &mut [u64],
+        offsets: Option<&[i32]>,
+        frame: &Frame,
+        team: &mut Team<'_, '_>,
+    ) -> Result<(), Error> {
         let n = self.n_unit();
         let (thread, threads) = (team.thread(), team.n_thread());
         let first = n * thread / threads;
@@ -232,64 +274,49 @@ impl RowsWork {
                 let place = frame.partials.wrapping_add(partial.at + unit * partial.bytes);
                 // SAFETY: the plan keeps room for each unit's part.
                 unsafe { partial.clear(place) };
-                launches[partial.step].set_output(partial.output, place);
+                tables[partial.entry] = place as u64;
             }
             let mut start = rows[0];
             while start < rows[1] {
                 let end = self.chunk_end(start, rows[1], offsets);
-                let places = self.place_chunk(start..end, offsets, team);
-                for launch in &mut launches {
-                    for (i, k) in &launch.locals {
-                        MachineWork::set_array(&mut launch.table, *i, places[*k]);
-                    }
+                self.place_chunk(start..end, offsets, tables, team);
+                for launch in launches {
                     let began = team.start();
                     // SAFETY: by this function's contract; units share no rows.
-                    if let Err(error) = unsafe { launch.run(start..end, offsets, team) } {
-                        team.fail(error);
-                        return;
-                    }
+                    unsafe { launch.run(start..end, offsets, tables, team)? };
                     team.record_chunk(launch.step, is_first, began);
                 }
                 start = end;
                 is_first = false;
             }
         }
+        Ok(())
     }
 
-    /// Where the rows of each local array would begin, had its thread all of them: those at hand are in its memory.
-    fn place_chunk(
-        &self,
-        rows: Range<usize>,
-        offsets: Option<&[i32]>,
-        team: &mut Team<'_, '_>,
-    ) -> SmallVec<[*mut u8; 8]> {
+    /// Tells the steps where the rows of each local array would begin, had this thread all of them: those at hand are in
+    /// its memory.
+    fn place_chunk(&self, rows: Range<usize>, offsets: Option<&[i32]>, tables: &mut [u64], team: &mut Team<'_, '_>) {
         let members = offsets.map_or(0..0, |offsets| offsets[rows.start] as usize..offsets[rows.end] as usize);
         let range = |local: &Local| if local.by_member { &members } else { &rows };
-        let mut end = 0;
-        let starts: SmallVec<[usize; 8]> = self
-            .locals
-            .iter()
-            .map(|local| {
-                let start = end;
-                end += (range(local).len() * local.bytes).next_multiple_of(ALIGN);
-                start
-            })
-            .collect();
-        let lines = end / ALIGN;
+        let bytes = |local: &Local| (range(local).len() * local.bytes).next_multiple_of(ALIGN);
+        let lines = self.locals.iter().map(bytes).sum::<usize>() / ALIGN;
         if team.kept.chunk.len() < lines {
             team.kept.chunk.resize(lines, Line::EMPTY);
         }
-        let memory = team.kept.chunk.as_mut_ptr().cast::<u8>();
-        let place =
-            |(local, start): (&Local, usize)| memory.wrapping_add(start).wrapping_sub(range(local).start * local.bytes);
-        self.locals.iter().zip(starts).map(place).collect()
+        let mut memory = team.kept.chunk.as_mut_ptr().cast::<u8>();
+        for local in &self.locals {
+            let start = memory.wrapping_sub(range(local).start * local.bytes);
+            local.entries.iter().for_each(|entry| tables[*entry] = start as u64);
+            memory = memory.wrapping_add(bytes(local));
+        }
     }
 
     /// Members must be all there, row by row.
     fn check_members(&self, offsets: Option<&[i32]>) -> Option<Error> {
         let (offsets, (_, extent)) = (offsets?, self.members?);
         let (first, last) = (offsets[0], offsets[self.rows]);
-        let sorted = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
+        // All pairs are looked at, several at a time.
+        let sorted = offsets.windows(2).fold(true, |sorted, pair| sorted & (pair[0] <= pair[1]));
         if first == 0 && last as i64 == extent as i64 && sorted {
             return None;
         }
@@ -325,19 +352,20 @@ struct Launch<'a> {
     location: Location,
     work: &'a MachineWork,
     part: Part,
-    table: Vec<u64>,
-    /// Arrays by number, inputs and outputs counted together, that are in the chunk: local arrays, by number.
-    locals: Vec<(usize, usize)>,
+    /// Where its table is among those of all steps.
+    table: Range<usize>,
 }
 
 impl Launch<'_> {
-    fn set_output(&mut self, output: usize, place: *mut u8) {
-        MachineWork::set_array(&mut self.table, self.kernel.inputs.len() + output, place);
-    }
-
     /// # Safety
     /// As [`RowsWork::run`].
-    unsafe fn run(&mut self, rows: Range<usize>, offsets: Option<&[i32]>, team: &Team<'_, '_>) -> Result<(), Error> {
+    unsafe fn run(
+        &self,
+        rows: Range<usize>,
+        offsets: Option<&[i32]>,
+        tables: &mut [u64],
+        team: &Team<'_, '_>,
+    ) -> Result<(), Error> {
         let range = match (self.part, offsets) {
             (Part::Member | Part::MemberReduce(_), Some(offsets)) => {
                 offsets[rows.start] as usize..offsets[rows.end] as usize
@@ -348,7 +376,7 @@ impl Launch<'_> {
             return Ok(());
         }
         // SAFETY: by this function's contract.
-        let result = unsafe { self.work.run(team.pages(), &mut self.table, range) };
+        let result = unsafe { self.work.run(team.pages(), &mut tables[self.table.clone()], range) };
         result.map_err(|(position, extent)| {
             let (name, location) = (&self.kernel.name, self.location);
             Error::Call(format!("@{name}: position {position} is not in 0..{extent}\n  at {location}"))
@@ -357,15 +385,11 @@ impl Launch<'_> {
 }
 
 impl Partial {
-    fn n(&self) -> usize {
-        self.aval.volume().as_usize().unwrap_or(0)
-    }
-
     /// # Safety
     /// The place must have room for the output.
     unsafe fn clear(&self, place: *mut u8) {
         // SAFETY: by this function's contract.
-        unsafe { fill(place, self.op.identity(self.aval.dtype), self.n()) }
+        unsafe { fill(place, self.op.identity(self.dtype), self.n) }
     }
 
     /// # Safety
@@ -376,22 +400,22 @@ impl Partial {
             self.clear(into);
             for unit in 0..units {
                 let part = from.wrapping_add(unit * self.bytes);
-                match self.aval.dtype {
-                    DType::F32 => fold::<f32>(into, part, self.n(), |a, b| match self.op {
+                match self.dtype {
+                    DType::F32 => fold::<f32>(into, part, self.n, |a, b| match self.op {
                         ReduceOp::Sum => a + b,
                         ReduceOp::Max if a > b || a.is_nan() => a,
                         ReduceOp::Max => b,
                     }),
-                    DType::I32 => fold::<i32>(into, part, self.n(), |a, b| match self.op {
+                    DType::I32 => fold::<i32>(into, part, self.n, |a, b| match self.op {
                         ReduceOp::Sum => a.wrapping_add(b),
                         ReduceOp::Max => a.max(b),
                     }),
-                    DType::U32 => fold::<u32>(into, part, self.n(), |a, b| match self.op {
+                    DType::U32 => fold::<u32>(into, part, self.n, |a, b| match self.op {
                         ReduceOp::Sum => a.wrapping_add(b),
                         ReduceOp::Max => a.max(b),
                     }),
-                    DType::Bool => fold::<bool>(into, part, self.n(), |a, b| a | b),
-                    DType::F64 => fold::<f64>(into, part, self.n(), |a, b| match self.op {
+                    DType::Bool => fold::<bool>(into, part, self.n, |a, b| a | b),
+                    DType::F64 => fold::<f64>(into, part, self.n, |a, b| match self.op {
                         ReduceOp::Sum => a + b,
                         ReduceOp::Max if a > b || a.is_nan() => a,
                         ReduceOp::Max => b,
@@ -417,9 +441,17 @@ unsafe fn fold<T: Copy>(into: *mut u8, part: *const u8, n: usize, f: impl Fn(T, 
 /// # Safety
 /// The place must have room.
 pub(super) unsafe fn fill(place: *mut u8, literal: Literal, n: usize) {
-    let one = HostArray::scalar(literal);
-    crate::with_data!(one.data(), xs => {
-        // SAFETY: by this function's contract.
-        unsafe { std::slice::from_raw_parts_mut(place.cast(), n) }.fill(xs[0]);
-    });
+    macro_rules! fill {
+        ($x:expr) => {
+            // SAFETY: by this function's contract.
+            unsafe { std::slice::from_raw_parts_mut(place.cast(), n) }.fill($x)
+        };
+    }
+    match literal {
+        Literal::F32(x) => fill!(x),
+        Literal::F64(x) => fill!(x),
+        Literal::I32(x) => fill!(x),
+        Literal::U32(x) => fill!(x),
+        Literal::Bool(x) => fill!(x),
+    }
 }
