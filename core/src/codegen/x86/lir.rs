@@ -89,7 +89,7 @@ pub(super) enum Op {
     JumpGe,
     /// Fails where the operand is not in `0..imm`, or, for a negative `imm`, `0..argument -imm`.
     CheckInt,
-    /// Fails where a lane of the mask is not in `0..second operand`; `imm` as for `CheckInt`.
+    /// As `CheckInt`, for each lane of the mask.
     CheckVec,
     /// Fails where the second operand is less than the first, as offsets that are not sorted.
     CheckOrder,
@@ -99,6 +99,8 @@ pub(super) enum Op {
     /// Entry `imm` of the function's tables.
     Table,
     Splat,
+    /// The lower half of argument `imm`, in all lanes.
+    SplatArg,
     Load,
     /// Reads the lanes of the mask; the others stay.
     LoadInto,

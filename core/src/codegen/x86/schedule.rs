@@ -57,7 +57,7 @@ fn latency(op: Op) -> u32 {
         Op::Gather | Op::GatherBytes => 20,
         Op::DivF | Op::SqrtF => 12,
         Op::MulI => 8,
-        Op::Load | Op::LoadBytes | Op::LoadInto | Op::LoadI32 | Op::Bcst | Op::BcstByte => 6,
+        Op::Load | Op::LoadBytes | Op::LoadInto | Op::LoadI32 | Op::Bcst | Op::BcstByte | Op::SplatArg => 6,
         Op::AddF | Op::SubF | Op::MulF | Op::Fma | Op::MaxF | Op::MinF | Op::FloorF | Op::ScaleF => 4,
         Op::CvtToF | Op::CvtUToF | Op::CvtToI | Op::CvtToU | Op::CvtF => 4,
         Op::Perm | Op::Perm2 | Op::Compress | Op::CmpF(_) | Op::CmpS(_) | Op::CmpU(_) | Op::Test => 3,

@@ -16,7 +16,7 @@ mod permute;
 
 use super::super::allocate::{File, Place};
 use super::super::lir::{Class, Inst, Op, Reg};
-use super::{Emit, INT_SCRATCH, Vectors, low_half, memory};
+use super::{Emit, INT_SCRATCH, Vectors, arg, low_half, memory};
 use iced_x86::code_asm::CodeLabel;
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 
@@ -158,6 +158,7 @@ impl Emit<'_, Avx2> {
                 let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
                 self.splat(d, low_half(a))
             }
+            Op::SplatArg => self.two(Code::VEX_Vpbroadcastd_ymm_xmmm32, d, Operand::Memory(arg(inst.imm))),
             Op::Load | Op::LoadInto => self.load(inst, d, wide),
             Op::LoadBytes => self.load_bytes(inst, d),
             Op::Bcst => {
@@ -281,10 +282,11 @@ impl Vectors for Emit<'_, Avx2> {
 
     fn check_vec(&mut self, inst: &Inst) -> Result<(), IcedError> {
         let at = self.read(inst.srcs[0], SCRATCH[1])?;
-        let extent = self.operand(inst.srcs[1]);
         let wrong = SCRATCH[0];
+        let extent = self.extent(inst.imm);
+        self.two(Code::VEX_Vpbroadcastd_ymm_xmmm32, wrong, Operand::Memory(extent))?;
         // Not less than, as unsigned numbers.
-        self.three(Code::VEX_Vpmaxud_ymm_ymm_ymmm256, wrong, at, extent)?;
+        self.three(Code::VEX_Vpmaxud_ymm_ymm_ymmm256, wrong, at, Operand::Register(wrong))?;
         self.three(Code::VEX_Vpcmpeqd_ymm_ymm_ymmm256, wrong, wrong, Operand::Register(at))?;
         if let Some(mask) = inst.mask {
             let k = self.lanes_of(mask, false, SCRATCH[2])?;

@@ -7,7 +7,7 @@ mod codes;
 
 use super::super::allocate::{File, Place};
 use super::super::lir::{Class, Inst, LANES, Mem, Op, Pred, Reg};
-use super::{Emit, INT_SCRATCH, Vectors, float, low_half, memory};
+use super::{Emit, INT_SCRATCH, Vectors, arg, float, low_half, memory};
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, OpKind, Register};
 
 /// The instruction set: F, BW, DQ and VL.
@@ -162,7 +162,7 @@ impl Vectors for Emit<'_, Avx512> {
     fn check_vec(&mut self, inst: &Inst) -> Result<(), IcedError> {
         let label = self.a.create_label();
         let at = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
-        let extent = self.read(inst.srcs[1], VEC_SCRATCH[2])?;
+        let extent = MemoryOperand { is_broadcast: true, ..self.extent(inst.imm) };
         let mask = match inst.mask {
             Some(mask) => Some(self.read(mask, MASK_SCRATCH[1])?),
             None => None,
@@ -221,6 +221,10 @@ impl Vectors for Emit<'_, Avx512> {
             Op::Splat => {
                 let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
                 self.lanes(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, low_half(a))?, None, false)?;
+            }
+            Op::SplatArg => {
+                let code = Code::EVEX_Vpbroadcastd_zmm_k1z_xmmm32;
+                self.lanes(Instruction::with2(code, d, arg(inst.imm))?, None, false)?;
             }
             Op::LoadInto => {
                 let at = self.mem(inst.mem.expect("a load has a place"))?;

@@ -157,6 +157,11 @@ fn memory(base: Register, index: Option<(Register, u32)>, disp: i32) -> MemoryOp
     MemoryOperand::with_base_index_scale_displ_size(base, index, scale, disp.into(), u32::from(disp != 0))
 }
 
+/// An entry of the table of arguments.
+fn arg(entry: i64) -> MemoryOperand {
+    memory(Register::RDI, None, 8 * entry as i32)
+}
+
 /// The lower 32 bits of an integer register.
 fn low_half(reg: Register) -> Register {
     Register::EAX + (reg as u32 - Register::RAX as u32)
@@ -324,8 +329,15 @@ where
 
     /// Reads an entry of the table of arguments.
     fn read_arg(&mut self, to: Register, entry: u32) -> Result<(), IcedError> {
-        let at = memory(Register::RDI, None, 8 * entry as i32);
-        self.add(Instruction::with2(Code::Mov_r64_rm64, to, at)?)
+        self.add(Instruction::with2(Code::Mov_r64_rm64, to, arg(entry.into()))?)
+    }
+
+    /// Where the 32 bits of the extent of a check are.
+    fn extent(&mut self, imm: i64) -> MemoryOperand {
+        match imm {
+            0.. => self.pooled(&(imm as u32).to_le_bytes()),
+            entry => arg(-entry),
+        }
     }
 
     fn mem(&mut self, mem: Mem) -> Result<MemoryOperand, IcedError> {
@@ -384,8 +396,7 @@ where
         match inst.imm {
             0.. => self.add(Instruction::with2(Code::Cmp_rm64_imm32, a, inst.imm as i32)?)?,
             entry => {
-                let at = memory(Register::RDI, None, -8 * entry as i32);
-                self.add(Instruction::with2(Code::Cmp_r64_rm64, a, at)?)?;
+                self.add(Instruction::with2(Code::Cmp_r64_rm64, a, arg(-entry))?)?;
             }
         }
         self.a.jae(label)?;

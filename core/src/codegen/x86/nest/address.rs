@@ -98,6 +98,19 @@ impl Nest<'_> {
         Ok(Mem { base, index, disp })
     }
 
+    /// The place of a load in one register; those of all vectors share it.
+    pub(super) fn without_index(&mut self, i: usize, mem: Mem, scope: &mut Scope) -> Mem {
+        let Some((index, scale)) = mem.index else { return mem };
+        let computed = self.accesses[i].iter().flat_map(|access| &access.place.computed);
+        let base = if computed.into_iter().all(|(s, ..)| self.varies(s.0 as usize)) {
+            self.address_sum(i, usize::MAX, scope)
+        } else {
+            let scaled = self.f.int(Op::MulImm, &[index], scale.into());
+            self.f.int(Op::Add, &[mem.base, scaled], 0)
+        };
+        Mem { base, index: None, disp: mem.disp }
+    }
+
     /// A computed position as an integer, in bounds.
     pub(super) fn checked_int(&mut self, scalar: Scalar, extent: &Dim, scope: &mut Scope) -> Result<Reg, Unsupported> {
         if let Some(reg) = scope.ints.get(&scalar.0) {
@@ -149,11 +162,36 @@ impl Nest<'_> {
     }
 
     pub(super) fn check_lanes(&mut self, position: Reg, extent: &Dim, mask: Option<Reg>) -> Result<(), Unsupported> {
-        let size = self.size(extent);
-        let splat = self.f.vec(Op::Splat, &[size]);
         let imm = self.check_imm(extent);
-        let srcs = smallvec::smallvec![position, splat];
-        self.f.push(Inst { srcs, mask, imm, ..Inst::new(Op::CheckVec) });
+        self.f.push(Inst { srcs: smallvec::smallvec![position], mask, imm, ..Inst::new(Op::CheckVec) });
         Ok(())
+    }
+
+    /// The lanes of vector `v` of a computed position, in bounds, times a stride in elements.
+    pub(super) fn checked_offset(
+        &mut self,
+        scalar: Scalar,
+        v: usize,
+        (stride, extent): (&Dim, &Dim),
+        scope: &mut Scope,
+    ) -> Result<Reg, Unsupported> {
+        let v = if self.differs_by_vector(scalar.0 as usize) { v } else { 0 };
+        let key = (scalar.0, v, self.stride(stride, 1));
+        // The same scalar may be a position along axes of several extents; the check is for each.
+        let is_one = self.extents_of(scalar) == 1;
+        if let Some(known) = scope.offsets.get(&key).filter(|_| is_one) {
+            return Ok(*known);
+        }
+        let position = self.value(scalar, v, scope)?;
+        let mask = self.mask_of(v, scope);
+        self.check_lanes(position, extent, mask)?;
+        let offset = if *stride == 1usize {
+            position
+        } else {
+            let stride = self.splat_size(stride);
+            self.f.vec(Op::MulI, &[position, stride])
+        };
+        scope.offsets.insert(key, offset);
+        Ok(offset)
     }
 }

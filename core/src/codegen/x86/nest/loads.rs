@@ -16,9 +16,8 @@ impl Nest<'_> {
         let size = access.size as i32;
         let short = scope.left.is_some();
         let terms: Vec<(usize, Dim)> = access.place.terms.to_vec();
-        let computed: Vec<(Scalar, Dim, Dim)> =
-            access.place.computed.iter().filter(|(s, ..)| self.varies(s.0 as usize)).cloned().collect();
-        if !short && !is_bool && self.layout.reads_rows_by_turn(&terms) && self.is_by_turn(&computed) {
+        let computed = self.varying(i);
+        if self.loads_by_turn(i, scope) {
             return self.load_by_turn(i, v, scope);
         }
         let mem = self.address(i, scope)?;
@@ -52,33 +51,14 @@ impl Nest<'_> {
                     terms.into_iter().filter(|(l, _)| self.layout.is_lane(*l) || self.layout.is_packed(*l)).collect();
                 let mut at = if moving.is_empty() { None } else { Some(self.lane_offsets(v, &moving)?) };
                 for (scalar, stride, extent) in computed {
-                    let position = self.value(scalar, v, scope)?;
-                    self.check_lanes(position, &extent, mask)?;
-                    let term = match stride.as_number() {
-                        Some(1) => position,
-                        Some(n) => {
-                            let n = self.f.bits(n as u32);
-                            self.f.vec(Op::MulI, &[position, n])
-                        }
-                        None => {
-                            let size = self.size(&stride);
-                            let splat = self.f.vec(Op::Splat, &[size]);
-                            self.f.vec(Op::MulI, &[position, splat])
-                        }
-                    };
+                    let term = self.checked_offset(scalar, v, (&stride, &extent), scope)?;
                     at = Some(match at {
                         None => term,
                         Some(at) => self.f.vec(Op::AddI, &[at, term]),
                     });
                 }
                 let at = at.ok_or_else(|| Unsupported("a gather without lanes".into()))?;
-                let mem = match mem.index {
-                    None => mem,
-                    Some((index, scale)) => {
-                        let scaled = self.f.int(Op::MulImm, &[index], scale.into());
-                        Mem { base: self.f.int(Op::Add, &[mem.base, scaled], 0), index: None, disp: mem.disp }
-                    }
-                };
+                let mem = self.without_index(i, mem, scope);
                 if is_bool {
                     self.f.stack = self.f.stack.max(64);
                 }
@@ -86,6 +66,25 @@ impl Nest<'_> {
             }
         };
         Ok(if is_bool { self.f.mask(Op::Test, &[value]) } else { value })
+    }
+
+    /// The computed positions of a load that differ by lane, with stride and extent.
+    pub(super) fn varying(&self, i: usize) -> Vec<(Scalar, Dim, Dim)> {
+        let computed = self.accesses[i].iter().flat_map(|access| &access.place.computed);
+        computed.filter(|(s, ..)| self.varies(s.0 as usize)).cloned().collect()
+    }
+
+    /// Whether a load reads whole rows, one for each turn that a vector holds.
+    fn loads_by_turn(&self, i: usize, scope: &Scope) -> bool {
+        let Some(access) = &self.accesses[i] else { return false };
+        let by_turn = self.layout.reads_rows_by_turn(&access.place.terms) && self.is_by_turn(&self.varying(i));
+        by_turn && scope.left.is_none() && access.size > 1
+    }
+
+    /// Whether the lanes of a load are found one by one, at computed positions.
+    pub(super) fn gathers(&self, i: usize, scope: &Scope) -> bool {
+        let staged = self.accesses[i].as_ref().is_some_and(|access| access.staged.is_some());
+        !staged && !self.varying(i).is_empty() && !self.loads_by_turn(i, scope)
     }
 
     /// Whether computed positions differ by turn of the packed loop only, and are read from memory where the next turn's
@@ -104,21 +103,14 @@ impl Nest<'_> {
         let packed = self.layout.packed.expect("a packed loop has turns");
         let access = self.accesses[i].as_ref().expect("a load");
         let (size, class) = (access.size, access.class);
-        let computed: Vec<(Scalar, Dim, Dim)> =
-            access.place.computed.iter().filter(|(s, ..)| self.varies(s.0 as usize)).cloned().collect();
+        let computed = self.varying(i);
         let (scalar, stride, extent) = &computed[0];
         let stride = stride.as_number().unwrap_or(1) * size;
         let source = scalar.0 as usize;
         let terms = &self.accesses[source].as_ref().expect("a load").place.terms;
         let next = self.turn_stride(terms).unwrap_or(0) * 4;
         let base = self.address(i, scope)?;
-        let base = match base.index {
-            None => base,
-            Some((index, scale)) => {
-                let scaled = self.f.int(Op::MulImm, &[index], scale.into());
-                Mem { base: self.f.int(Op::Add, &[base.base, scaled], 0), index: None, disp: base.disp }
-            }
-        };
+        let base = self.without_index(i, base, scope);
         let width = self.layout.width;
         let row = self.f.reg(class);
         for turn in 0..packed.turns {

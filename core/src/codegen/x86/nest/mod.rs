@@ -67,6 +67,8 @@ pub(super) struct Scope {
     turns: HashMap<(u32, i64), Reg>,
     /// Computed positions times a stride in bytes.
     products: HashMap<(u32, i64), Reg>,
+    /// Lanes of computed positions, by scalar and vector, times a stride in elements, in bounds.
+    offsets: HashMap<(u32, usize, Stride), Reg>,
     /// The lanes of each vector whose turns are left.
     turn_masks: HashMap<usize, Reg>,
     pub(super) indices: Vec<Option<Reg>>,
@@ -179,6 +181,17 @@ impl Nest<'_> {
             None => {
                 let entry = self.dim(dim);
                 self.f.int(Op::Arg, &[], entry.into())
+            }
+        }
+    }
+
+    /// A size in all lanes.
+    fn splat_size(&mut self, dim: &Dim) -> Reg {
+        match dim.as_number() {
+            Some(n) => self.f.bits(n as u32),
+            None => {
+                let entry = self.dim(dim);
+                self.f.emit(Class::Vec, Op::SplatArg, &[], entry.into())
             }
         }
     }

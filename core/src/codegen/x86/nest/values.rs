@@ -18,6 +18,9 @@ impl Nest<'_> {
                     self.address_sum(i, level, scope);
                 }
             }
+            if only.is_none() {
+                self.hoist_offsets(i, level, scope)?;
+            }
             if self.levels[i] == level && self.wanted[i] && !self.is_fused_result(i) {
                 match only {
                     Some(v) if self.copies(i, scope) > 1 || v == 0 => {
@@ -32,6 +35,20 @@ impl Nest<'_> {
                 }
             }
             self.hoist_keys(i, level, scope)?;
+        }
+        Ok(())
+    }
+
+    /// Lanes of computed positions that a load of an inner loop takes are checked and scaled once.
+    fn hoist_offsets(&mut self, i: usize, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
+        if self.accesses[i].is_none() || self.levels[i] <= level || !self.wanted[i] || !self.gathers(i, scope) {
+            return Ok(());
+        }
+        for (scalar, stride, extent) in self.varying(i) {
+            let at = scalar.0 as usize;
+            for v in 0..if self.levels[at] == level { self.copies(at, scope) } else { 0 } {
+                self.checked_offset(scalar, v, (&stride, &extent), scope)?;
+            }
         }
         Ok(())
     }
@@ -75,8 +92,7 @@ impl Nest<'_> {
         let reg = match &self.kernel.body[i] {
             Instr::Const(literal) => self.f.literal(*literal),
             Instr::Size(dim, dtype) => {
-                let size = self.size(dim);
-                let splat = self.f.vec(Op::Splat, &[size]);
+                let splat = self.splat_size(dim);
                 if dtype.is_float() { self.f.emit(class_of(*dtype), Op::CvtToF, &[splat], 0) } else { splat }
             }
             Instr::Position(index) => self.position(&index.clone(), v, scope)?,
@@ -179,9 +195,8 @@ impl Nest<'_> {
         for (l, stride) in terms {
             let coordinates = self.layout.offsets(v, &[(*l, Dim::from(1))]).expect("a stride of one is a number");
             let coordinates = self.table(&coordinates)?;
-            let size = self.size(stride);
-            let splat = self.f.vec(Op::Splat, &[size]);
-            let term = self.f.vec(Op::MulI, &[coordinates, splat]);
+            let stride = self.splat_size(stride);
+            let term = self.f.vec(Op::MulI, &[coordinates, stride]);
             sum = Some(match sum {
                 None => term,
                 Some(sum) => self.f.vec(Op::AddI, &[sum, term]),
