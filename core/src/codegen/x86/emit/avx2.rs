@@ -16,7 +16,7 @@ mod permute;
 
 use super::super::allocate::{File, Place};
 use super::super::lir::{Class, Inst, Op, Reg};
-use super::{Emit, INT_SCRATCH, Vectors, arg, low_half, memory};
+use super::{Emit, Failure, INT_SCRATCH, Vectors, arg, low_half, memory};
 use iced_x86::code_asm::CodeLabel;
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 
@@ -299,18 +299,19 @@ impl Vectors for Emit<'_, Avx2> {
         };
         self.add(i)?;
         self.add(Instruction::with2(Code::Test_rm32_r32, Register::EAX, Register::EAX)?)?;
-        let (label, mut fine) = (self.a.create_label(), self.a.create_label());
-        self.a.je(fine)?;
-        // The first wrong lane is what the message names.
+        let label = self.a.create_label();
+        self.a.jne(label)?;
+        self.failures.push(Failure { label, position: at, extent: inst.imm });
+        Ok(())
+    }
+
+    fn wrong_lane(&mut self, at: Register) -> Result<(), IcedError> {
+        let wrong = SCRATCH[0];
         self.add(Instruction::with2(Code::Bsf_r32_rm32, Register::EAX, Register::EAX)?)?;
         self.add(Instruction::with2(Code::VEX_Vmovd_xmm_rm32, low(wrong), Register::EAX)?)?;
         self.three(Code::VEX_Vpermd_ymm_ymm_ymmm256, wrong, wrong, Operand::Register(at))?;
         self.add(Instruction::with2(Code::VEX_Vmovd_rm32_xmm, Register::EAX, low(wrong))?)?;
-        self.add(Instruction::with2(Code::Movsxd_r64_rm32, Register::RAX, Register::EAX)?)?;
-        self.a.jmp(label)?;
-        self.place(&mut fine)?;
-        self.failures.push((label, Register::RAX, inst.imm));
-        Ok(())
+        self.add(Instruction::with2(Code::Movsxd_r64_rm32, Register::RAX, Register::EAX)?)
     }
 
     fn store(&mut self, inst: &Inst) -> Result<(), IcedError> {

@@ -7,7 +7,7 @@ mod codes;
 
 use super::super::allocate::{File, Place};
 use super::super::lir::{Class, Inst, LANES, Mem, Op, Pred, Reg};
-use super::{Emit, INT_SCRATCH, Vectors, arg, float, low_half, memory};
+use super::{Emit, Failure, INT_SCRATCH, Vectors, arg, float, low_half, memory};
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, OpKind, Register};
 
 /// The instruction set: F, BW, DQ and VL.
@@ -172,19 +172,16 @@ impl Vectors for Emit<'_, Avx512> {
         let cmp = Instruction::with4(Code::EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8, k, at, extent, 5)?;
         self.lanes(cmp, mask, false)?;
         self.add(Instruction::with2(Code::VEX_Kortestw_kr_kr, k, k)?)?;
-        let fine = self.a.create_label();
-        self.a.je(fine)?;
-        // The first wrong lane is what the message names.
-        let compress = Instruction::with2(Code::EVEX_Vpcompressd_zmmm512_k1z_zmm, VEC_SCRATCH[0], at)?;
-        self.lanes(compress, Some(k), true)?;
-        self.add(Instruction::with2(Code::EVEX_Vmovd_rm32_xmm, Register::EAX, Register::XMM29)?)?;
-        self.add(Instruction::with2(Code::Movsxd_r64_rm32, Register::RAX, Register::EAX)?)?;
-        self.a.jmp(label)?;
-        let mut fine = fine;
-        self.a.nop()?;
-        self.a.set_label(&mut fine)?;
-        self.failures.push((label, Register::RAX, inst.imm));
+        self.a.jne(label)?;
+        self.failures.push(Failure { label, position: at, extent: inst.imm });
         Ok(())
+    }
+
+    fn wrong_lane(&mut self, at: Register) -> Result<(), IcedError> {
+        let compress = Instruction::with2(Code::EVEX_Vpcompressd_zmmm512_k1z_zmm, VEC_SCRATCH[0], at)?;
+        self.lanes(compress, Some(MASK_SCRATCH[0]), true)?;
+        self.add(Instruction::with2(Code::EVEX_Vmovd_rm32_xmm, Register::EAX, Register::XMM29)?)?;
+        self.add(Instruction::with2(Code::Movsxd_r64_rm32, Register::RAX, Register::EAX)?)
     }
 
     fn store(&mut self, inst: &Inst) -> Result<(), IcedError> {

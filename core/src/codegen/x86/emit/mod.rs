@@ -66,6 +66,9 @@ trait Vectors {
     /// A check of all lanes.
     fn check_vec(&mut self, inst: &Inst) -> Result<(), IcedError>;
 
+    /// The first lane of `at` that the check just made found wrong, in `rax`.
+    fn wrong_lane(&mut self, at: Register) -> Result<(), IcedError>;
+
     /// An instruction that writes memory.
     fn store(&mut self, inst: &Inst) -> Result<(), IcedError>;
 
@@ -88,10 +91,18 @@ struct Emit<'a, I> {
     consts: Vec<(Vec<u8>, i32)>,
     /// Where the frame's part for calls begins.
     call_area: usize,
-    /// Checks whose failure is told behind the code: label, position, whether the extent is in the table, and its entry
-    /// or itself.
-    failures: Vec<(CodeLabel, Register, i64)>,
+    /// Checks whose failure is told behind the code.
+    failures: Vec<Failure>,
     isa: PhantomData<I>,
+}
+
+/// What is told when a check fails.
+struct Failure {
+    label: CodeLabel,
+    /// The register with the position, or with many.
+    position: Register,
+    /// The extent, or where in the table it is, as in [`Inst::imm`].
+    extent: i64,
 }
 
 /// The bytes of a function.
@@ -214,15 +225,20 @@ where
             self.a.pop(reg)?;
         }
         self.a.ret()?;
-        for (mut label, position, extent) in failures {
+        for Failure { mut label, position, extent } in failures {
             self.a.set_label(&mut label)?;
-            let at = |entry: usize| memory(Register::RDI, None, 8 * entry as i32);
-            self.add(Instruction::with2(Code::Mov_rm64_r64, at(POSITION), position)?)?;
+            let position = if position.is_gpr() {
+                position
+            } else {
+                self.wrong_lane(position)?;
+                Register::RAX
+            };
+            self.add(Instruction::with2(Code::Mov_rm64_r64, arg(POSITION as i64), position)?)?;
             match extent {
                 0.. => self.add(Instruction::with2(Code::Mov_r64_imm64, Register::RAX, extent as u64)?)?,
-                _ => self.add(Instruction::with2(Code::Mov_r64_rm64, Register::RAX, at(-extent as usize))?)?,
+                entry => self.add(Instruction::with2(Code::Mov_r64_rm64, Register::RAX, arg(-entry))?)?,
             }
-            self.add(Instruction::with2(Code::Mov_rm64_r64, at(EXTENT), Register::RAX)?)?;
+            self.add(Instruction::with2(Code::Mov_rm64_r64, arg(EXTENT as i64), Register::RAX)?)?;
             self.a.mov(rax, 1u64)?;
             self.a.jmp(self.exit)?;
         }
@@ -390,17 +406,14 @@ where
             let b = self.read(inst.srcs[1], INT_SCRATCH[1])?;
             self.add(Instruction::with2(Code::Cmp_r64_rm64, b, a)?)?;
             self.a.jl(label)?;
-            self.failures.push((label, a, inst.imm));
-            return Ok(());
-        }
-        match inst.imm {
-            0.. => self.add(Instruction::with2(Code::Cmp_rm64_imm32, a, inst.imm as i32)?)?,
-            entry => {
-                self.add(Instruction::with2(Code::Cmp_r64_rm64, a, arg(-entry))?)?;
+        } else {
+            match inst.imm {
+                0.. => self.add(Instruction::with2(Code::Cmp_rm64_imm32, a, inst.imm as i32)?)?,
+                entry => self.add(Instruction::with2(Code::Cmp_r64_rm64, a, arg(-entry))?)?,
             }
+            self.a.jae(label)?;
         }
-        self.a.jae(label)?;
-        self.failures.push((label, a, inst.imm));
+        self.failures.push(Failure { label, position: a, extent: inst.imm });
         Ok(())
     }
 }
