@@ -66,6 +66,8 @@ pub(super) struct Layout {
     pub(super) first_reduce: usize,
     /// Neighbouring lanes, this many, are combined into one result.
     pub(super) group: usize,
+    /// How many lanes of a group mean something; the others read what the last of these reads.
+    pub(super) members: usize,
 }
 
 impl Layout {
@@ -115,6 +117,9 @@ impl Layout {
             })
             .collect();
         coordinates.reverse();
+        if let Some(last) = coordinates.last_mut().filter(|_| self.group > 1) {
+            *last = (*last).min(self.members - 1);
+        }
         (turn, coordinates)
     }
 
@@ -144,7 +149,18 @@ impl Layout {
         let few = packed.turns <= 4 && self.width >= 4;
         let moves = terms.iter().any(|(l, _)| *l == packed.number);
         let lanes = self.offsets(0, terms);
-        few && !moves && lanes.is_some_and(|at| at.iter().enumerate().all(|(i, at)| *at == (i % self.width) as i64))
+        let lane = |i: usize| (i % self.width).min(self.row() - 1) as i64;
+        few && !moves && lanes.is_some_and(|at| at.iter().enumerate().all(|(i, at)| *at == lane(i)))
+    }
+
+    /// How many elements a row has that is read by turn.
+    pub(super) fn row(&self) -> usize {
+        self.width - (self.group - self.members)
+    }
+
+    /// Whether a lane means something, as far as that does not depend on the turns that are left.
+    pub(super) fn is_member(&self, lane: usize) -> bool {
+        lane % self.group < self.members
     }
 
     /// How the lanes of vector `v` lie; `None` where that is known only when the kernel runs.
@@ -250,6 +266,7 @@ fn choose_whole(kernel: &Kernel, partition: Option<usize>, vector: usize) -> Res
         order: outer.iter().chain(&reduces).copied().collect(),
         first_reduce: outer.len(),
         group: 1,
+        members: 1,
     };
     if let Some(grouped) = grouped(kernel, partition, &plain, &reduces) {
         return Ok(grouped);
@@ -270,6 +287,7 @@ fn choose_whole(kernel: &Kernel, partition: Option<usize>, vector: usize) -> Res
         let packed = Some(Packed { number: *q, turns, reduces: true });
         candidates.push(Layout { packed, vectors: 1, ..plain.clone() });
     }
+    candidates.extend(grouped_by_turn(kernel, partition, &plain, &reduces));
     let cost = |layout: &Layout| cost(kernel, partition, layout);
     let best = candidates.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
     let mut best = best.ok_or_else(|| Unsupported("no layout".into()))?;
@@ -313,9 +331,32 @@ fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &
     lanes.push((*l, n));
     let first_reduce = outer.len();
     let vectors = width / vector;
-    let layout = Layout { vector, lanes, width, packed: None, vectors, parts: 1, order: outer, first_reduce, group: n };
+    let (packed, order) = (None, outer);
+    let layout = Layout { vector, lanes, width, packed, vectors, parts: 1, order, first_reduce, group: n, members: n };
     // Worth it where it makes gathers contiguous.
     (cost(kernel, partition, &layout) < cost(kernel, partition, plain).min(1e9)).then_some(layout)
+}
+
+/// The layout in which one short reduced axis is the last lane axis, and a vector holds several rows: every result is the
+/// combination of neighbouring lanes.
+fn grouped_by_turn(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &[usize]) -> Option<Layout> {
+    let [l] = reduces else { return None };
+    if Some(*l) == partition || kernel.loops[*l].kind != LoopKind::Reduce {
+        return None;
+    }
+    let members = number(kernel, *l)?;
+    let q = *plain.order[..plain.first_reduce].last()?;
+    let group = members.next_power_of_two();
+    let width = plain.width * group;
+    // Results stand side by side, and halves of 512 bits hold a row as well.
+    if members < 2 || !width.is_power_of_two() || 2 * width > plain.vector {
+        return None;
+    }
+    let turns = plain.vector / width;
+    let packed = Some(Packed { number: q, turns, reduces: false });
+    let lanes = plain.lanes.iter().copied().chain([(*l, group)]).collect();
+    let order = plain.order[..plain.first_reduce].to_vec();
+    Some(Layout { lanes, width, packed, vectors: 1, order, group, members, ..plain.clone() })
 }
 
 /// Members of a short segment.
@@ -381,6 +422,8 @@ fn cost(kernel: &Kernel, partition: Option<usize>, layout: &Layout) -> f64 {
             let whole = (inner / turns as f64).max(1.0);
             (whole * loads + 8.0) / layout.width as f64
         }
+        // Several vectors are folded together.
+        Some(packed) if layout.group > 1 => (loads + 3.0) / (packed.turns * layout.width / layout.group) as f64,
         Some(packed) => inner * loads / (packed.turns * layout.width) as f64,
         None if layout.group > 1 => (loads + 8.0) * layout.vectors as f64 / (layout.width / layout.group) as f64,
         None => inner * loads * layout.width.div_ceil(layout.vector) as f64 / layout.width as f64,

@@ -131,7 +131,7 @@ impl Nest<'_> {
             };
             let offset = self.f.int(Op::MulImm, &[at], stride);
             let mem = Mem { index: Some((offset, 1)), ..base }.plus(-((turn * width) as i32 * size as i32));
-            let mask = self.f.mask_of((((1u32 << width) - 1) << (turn * width)) as u16);
+            let mask = self.f.mask_of((((1u32 << self.layout.row()) - 1) << (turn * width)) as u16);
             let op = if turn == 0 { Op::Load } else { Op::LoadInto };
             self.f.push(Inst { dst: Some(row), mem: Some(mem), mask: Some(mask), ..Inst::new(op) });
         }

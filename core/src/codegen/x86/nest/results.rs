@@ -1,7 +1,7 @@
 //! Stores, and sums over loops and lanes.
 
 use super::super::ARGS;
-use super::super::layout::Packed;
+use super::super::layout::{Layout, Packed};
 use super::super::lir::{LANES, Mem, Op, Pred, Reg};
 use super::{Nest, Scope, class_of};
 use crate::aval::{DType, Dim, Literal};
@@ -95,7 +95,7 @@ impl Nest<'_> {
     pub(super) fn combine(&mut self, v: usize, scope: &mut Scope) -> Result<(), Unsupported> {
         for (k, result) in self.kernel.results.iter().enumerate() {
             // Lanes beyond a row's end stay what they are; those of a short last vector must not be counted.
-            let mask = if scope.left.is_some() { self.mask_of(v, scope) } else { None };
+            let mask = if scope.left.is_some() { self.mask_of(v, scope) } else { self.members() };
             let sum = self.sums[k][v];
             if let Some((a, b)) = self.fused[k] {
                 let (a, b) = (self.value(a, v, scope)?, self.value(b, v, scope)?);
@@ -134,6 +134,10 @@ impl Nest<'_> {
                     half /= 2;
                 }
                 sums.truncate(1);
+            }
+            if self.layout.group > 1 && self.layout.packed.is_some() {
+                self.store_turns(k, &sums, scope);
+                continue;
             }
             let group = self.layout.group.min(self.f.lanes);
             if group < self.layout.group {
@@ -190,6 +194,35 @@ impl Nest<'_> {
             group = half;
         }
         sums[0]
+    }
+
+    /// The lanes that mean something, where groups have others.
+    fn members(&mut self) -> Option<Reg> {
+        let lanes = (0..self.f.lanes).filter(|lane| self.layout.is_member(*lane));
+        let bits = lanes.fold(0, |bits, lane| bits | 1 << lane);
+        (self.layout.members < self.layout.group).then(|| self.f.mask_of(bits))
+    }
+
+    /// Combines the groups of vectors that hold several turns, and stores what the turns that are left give.
+    fn store_turns(&mut self, k: usize, sums: &[Reg], scope: &mut Scope) {
+        let Layout { group, width, .. } = self.layout;
+        let size = self.kernel.outputs[k].1.dtype.size();
+        let mem = self.output(k, scope);
+        // So many vectors fold into one.
+        let folded = 1 << group.min(sums.len()).ilog2();
+        let n = folded * self.f.lanes / group;
+        for (i, sums) in sums.chunks(folded).enumerate() {
+            let dense = self.fold_groups(k, group, sums.to_vec());
+            let mask = match scope.left {
+                Some(left) => {
+                    let turn = |result: usize| ((i * n + result) / (width / group)) as i32;
+                    let turns = self.f.table(std::array::from_fn(|lane| if lane < n { turn(lane) } else { i32::MAX }));
+                    Some(self.f.mask(Op::CmpS(Pred::Lt), &[turns, left]))
+                }
+                None => (n < self.f.lanes).then(|| self.f.first_lanes(n)),
+            };
+            self.store(size, mem.plus((i * n * size) as i32), dense, mask);
+        }
     }
 
     /// Stores results that stand side by side in one vector.

@@ -226,8 +226,9 @@ impl Nest<'_> {
         if let Some(mask) = scope.turn_masks.get(&v) {
             return *mask;
         }
-        let width = self.layout.width;
-        let mask = self.lanes_left(v, left, |lane| lane / width);
+        let (width, layout) = (self.layout.width, self.layout.clone());
+        let turn = |lane| if layout.is_member(lane) { lane / width } else { usize::MAX };
+        let mask = self.lanes_left(v, left, turn);
         scope.turn_masks.insert(v, mask);
         mask
     }
