@@ -39,19 +39,33 @@ impl Nest<'_> {
 
     /// Positions that each member reads to find its row: they are listed too, a vector at a time.
     fn find_listed(&self, weight: Scalar) -> Vec<Scalar> {
-        let innermost = self.layout.order.len();
         let mut listed: Vec<Scalar> = vec![];
         for (i, access) in self.accesses.iter().enumerate() {
             let Some(access) = access.as_ref().filter(|_| self.wanted[i] && i != weight.0 as usize) else { continue };
             for (s, ..) in &access.place.computed {
-                let at = s.0 as usize;
-                let is_load = matches!(self.kernel.body[at], Instr::Load(..)) && !self.varies(at);
-                if is_load && self.levels[at] == innermost && self.extents_of(*s) == 1 && !listed.contains(s) {
-                    listed.push(*s);
+                let s = self.source(*s);
+                if self.may_be_listed(s) && !listed.contains(&s) {
+                    listed.push(s);
                 }
             }
         }
         listed
+    }
+
+    fn may_be_listed(&self, s: Scalar) -> bool {
+        let at = s.0 as usize;
+        let is_load = matches!(self.kernel.body[at], Instr::Load(..)) && !self.varies(at);
+        is_load && self.levels[at] == self.layout.order.len() && self.extents_of(s) == 1
+    }
+
+    /// What is listed for a position: where that is itself read at a computed position, this one. The members that count
+    /// are few, and to read for these alone costs less than for all, a vector at a time.
+    fn source(&self, s: Scalar) -> Scalar {
+        let computed = self.accesses[s.0 as usize].as_ref().map(|access| &access.place.computed[..]);
+        match computed {
+            Some([(from, ..)]) if self.may_be_listed(*from) => self.source(*from),
+            _ => s,
+        }
     }
 
     /// Whether a scalar reads anything by the number of the member, loop `l`, but for positions that are listed.
