@@ -40,8 +40,8 @@ pub(super) enum Pattern {
     Same,
     /// Side by side, from this element on.
     Contiguous(i64),
-    /// Within one vector's elements of the first number: which of these each lane is.
-    Near(i64, [i32; LANES]),
+    /// Among `n` elements from the first on, no more than a vector holds: which of these each lane is.
+    Near { first: i64, n: usize, table: [i32; LANES] },
     /// Anywhere: offsets from the first number.
     Far(i64, [i32; LANES]),
 }
@@ -171,18 +171,26 @@ impl Layout {
         }
         let offsets = self.offsets(v, terms)?;
         let first = *offsets.iter().min()?;
+        if offsets.iter().enumerate().all(|(lane, at)| *at == first + lane as i64) {
+            return Some(Pattern::Contiguous(first));
+        }
+        let own = (first, (*offsets.iter().max()? - first) as usize + 1);
+        let (first, n) = self.span(terms).unwrap_or(own);
         let mut table = [0i32; LANES];
         for (entry, offset) in table.iter_mut().zip(&offsets) {
             *entry = i32::try_from(offset - first).ok()?;
         }
-        let most = *table.iter().max()?;
-        Some(if offsets.iter().enumerate().all(|(lane, at)| *at == first + lane as i64) {
-            Pattern::Contiguous(first)
-        } else if (most as usize) < self.vector {
-            Pattern::Near(first, table)
-        } else {
-            Pattern::Far(first, table)
-        })
+        Some(if n <= self.vector { Pattern::Near { first, n, table } } else { Pattern::Far(first, table) })
+    }
+
+    /// The first element that the vectors of a row read, and how many there are from the first to the last, where that is
+    /// no more than a vector: then one read is for all of them.
+    fn span(&self, terms: &[(usize, Dim)]) -> Option<(i64, usize)> {
+        let rows = (0..self.vectors).filter(|_| self.packed.is_none());
+        let offsets: Vec<i64> = rows.map(|v| self.offsets(v, terms)).collect::<Option<Vec<_>>>()?.concat();
+        let (first, last) = (*offsets.iter().min()?, *offsets.iter().max()?);
+        let n = (last - first) as usize + 1;
+        (n <= self.vector).then_some((first, n))
     }
 }
 
@@ -413,7 +421,7 @@ fn cost(kernel: &Kernel, partition: Option<usize>, layout: &Layout) -> f64 {
                 _ if scattered && by_turn => 3.0 * layout.packed.map_or(1.0, |packed| packed.turns as f64),
                 _ if scattered => GATHER,
                 Some(Pattern::Same | Pattern::Contiguous(_)) => 1.0 + place.computed.len() as f64,
-                Some(Pattern::Near(..)) => 2.0 + place.computed.len() as f64,
+                Some(Pattern::Near { .. }) => 2.0 + place.computed.len() as f64,
                 Some(Pattern::Far(..)) | None => GATHER,
             };
     }

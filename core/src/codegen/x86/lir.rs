@@ -446,9 +446,11 @@ impl Function {
 
     /// Puts the constants at the start; nothing may be added behind.
     pub(super) fn finish(&mut self) {
+        let is_read = self.remove_dead();
         let consts: Vec<Inst> = self
             .consts
             .iter()
+            .filter(|(_, reg)| is_read[reg.0 as usize])
             .map(|(constant, reg)| {
                 let (op, imm) = match constant {
                     Constant::Bits(bits) => (Op::Const, i64::from(*bits)),

@@ -16,6 +16,7 @@ mod cache;
 mod call;
 mod canonical;
 mod compact;
+mod dead;
 mod emit;
 mod layout;
 mod lir;

@@ -31,19 +31,20 @@ impl Nest<'_> {
                 let mem = mem.plus(first as i32 * size);
                 self.f.load(class, if is_bool { Op::LoadBytes } else { Op::Load }, mem, mask)
             }
-            Some(Pattern::Near(first, table)) if computed.is_empty() && (!short || self.reads_by_turn(&terms)) => {
+            Some(Pattern::Near { first, n, table })
+                if computed.is_empty() && (!short || self.reads_by_turn(&terms)) =>
+            {
                 let mem = mem.plus(first as i32 * size);
-                let most = table.iter().max().copied().unwrap_or(0);
                 let near = match scope.left {
                     // Only the turns that are left may be read.
-                    Some(left) if self.moves_by_turn(&terms) => self.lanes_left(v, left, |lane| lane),
-                    _ => self.f.first_lanes(most as usize + 1),
+                    Some(left) if self.moves_by_turn(&terms) => Some(self.lanes_left(v, left, |lane| lane)),
+                    _ => (n < self.f.lanes).then(|| self.f.first_lanes(n)),
                 };
                 let op = if is_bool { Op::LoadBytes } else { Op::Load };
                 // The vectors of a row often read the same few elements.
-                let known = scope.rows.get(&(i, first, most)).copied().filter(|_| self.layout.packed.is_none());
-                let row = known.unwrap_or_else(|| self.f.load(class, op, mem, Some(near)));
-                scope.rows.insert((i, first, most), row);
+                let known = scope.rows.get(&(i, first, n)).copied().filter(|_| self.layout.packed.is_none());
+                let row = known.unwrap_or_else(|| self.f.load(class, op, mem, near));
+                scope.rows.insert((i, first, n), row);
                 self.f.permute(table, row)
             }
             _ => {

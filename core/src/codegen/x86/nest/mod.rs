@@ -61,8 +61,8 @@ pub(super) struct Scope {
     ops: HashMap<(ScalarOp, DType, SmallVec<[Reg; 4]>), Reg>,
     ints: HashMap<u32, Reg>,
     sums: HashMap<Sum, Reg>,
-    /// Small rows that several vectors take their lanes from, by load, first element and how far the last one lies behind.
-    rows: HashMap<(usize, i64, i32), Reg>,
+    /// Small rows that several vectors take their lanes from, by load, first element and how many there are.
+    rows: HashMap<(usize, i64, usize), Reg>,
     /// Computed positions of single turns of the packed loop.
     turns: HashMap<(u32, i64), Reg>,
     /// Computed positions times a stride in bytes.

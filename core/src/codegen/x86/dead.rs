@@ -1,0 +1,36 @@
+//! What nothing reads is not computed.
+
+use super::lir::{Function, Inst};
+
+impl Function {
+    /// Leaves out what only makes values that nothing reads; says of each register whether anything does.
+    pub(super) fn remove_dead(&mut self) -> Vec<bool> {
+        let mut is_read = vec![false; self.classes.len()];
+        let is_live = |inst: &Inst, is_read: &[bool]| inst.dst.is_none_or(|dst| is_read[dst.0 as usize]);
+        loop {
+            let mut is_stable = true;
+            // A value is mostly read behind where it is made; what a loop reads in its next turn, another walk sees.
+            for inst in self.insts.iter().rev() {
+                if is_live(inst, &is_read) {
+                    inst.reads().for_each(|reg| is_stable &= std::mem::replace(&mut is_read[reg.0 as usize], true));
+                }
+            }
+            if is_stable {
+                break;
+            }
+        }
+        let mut kept = 0;
+        let places: Vec<usize> = self
+            .insts
+            .iter()
+            .map(|inst| {
+                kept += usize::from(is_live(inst, &is_read));
+                kept
+            })
+            .collect();
+        // A loop begins at a label and ends with a jump: both stay.
+        self.loops.iter_mut().for_each(|(start, end)| (*start, *end) = (places[*start] - 1, places[*end] - 1));
+        self.insts.retain(|inst| is_live(inst, &is_read));
+        is_read
+    }
+}
