@@ -10,6 +10,7 @@ use crate::aval::Dim;
 use crate::ir::{Index, Scalar, Unsupported};
 use crate::kernel::{Instr, Kernel, Loop, LoopKind};
 use smallvec::SmallVec;
+use std::ops::Range;
 
 /// Lanes of one row, at most; what is longer is a loop over packs of lanes.
 pub(super) const MAX_WIDTH: usize = 64;
@@ -165,6 +166,19 @@ impl Layout {
 
     /// How the lanes of vector `v` lie; `None` where that is known only when the kernel runs.
     pub(super) fn pattern(&self, v: usize, terms: &[(usize, Dim)]) -> Option<Pattern> {
+        self.pattern_among(v, v..v + 1, terms)
+    }
+
+    /// Likewise; where all vectors read the same few elements, they are said to be among the same.
+    pub(super) fn shared_pattern(&self, v: usize, terms: &[(usize, Dim)]) -> Option<Pattern> {
+        match self.pattern_among(v, 0..self.vectors, terms) {
+            Some(Pattern::Far(..)) => self.pattern(v, terms),
+            pattern => pattern,
+        }
+    }
+
+    /// How the lanes of vector `v` lie among the elements that these vectors read.
+    fn pattern_among(&self, v: usize, vectors: Range<usize>, terms: &[(usize, Dim)]) -> Option<Pattern> {
         let moves = |l: &usize| self.is_lane(*l) || self.is_packed(*l);
         if !terms.iter().any(|(l, _)| moves(l)) {
             return Some(Pattern::Same);
@@ -174,23 +188,14 @@ impl Layout {
         if offsets.iter().enumerate().all(|(lane, at)| *at == first + lane as i64) {
             return Some(Pattern::Contiguous(first));
         }
-        let own = (first, (*offsets.iter().max()? - first) as usize + 1);
-        let (first, n) = self.span(terms).unwrap_or(own);
+        let all: Vec<i64> = vectors.map(|v| self.offsets(v, terms)).collect::<Option<Vec<_>>>()?.concat();
+        let first = *all.iter().min()?;
+        let n = (*all.iter().max()? - first) as usize + 1;
         let mut table = [0i32; LANES];
         for (entry, offset) in table.iter_mut().zip(&offsets) {
             *entry = i32::try_from(offset - first).ok()?;
         }
         Some(if n <= self.vector { Pattern::Near { first, n, table } } else { Pattern::Far(first, table) })
-    }
-
-    /// The first element that the vectors of a row read, and how many there are from the first to the last, where that is
-    /// no more than a vector: then one read is for all of them.
-    fn span(&self, terms: &[(usize, Dim)]) -> Option<(i64, usize)> {
-        let rows = (0..self.vectors).filter(|_| self.packed.is_none());
-        let offsets: Vec<i64> = rows.map(|v| self.offsets(v, terms)).collect::<Option<Vec<_>>>()?.concat();
-        let (first, last) = (*offsets.iter().min()?, *offsets.iter().max()?);
-        let n = (last - first) as usize + 1;
-        (n <= self.vector).then_some((first, n))
     }
 }
 
@@ -244,7 +249,7 @@ pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, isa: Isa) -> Res
 
 fn choose_whole(kernel: &Kernel, partition: Option<usize>, vector: usize) -> Result<Layout, Unsupported> {
     let n_row = kernel.n_row();
-    let loops = |range: std::ops::Range<usize>| range.filter(|l| !runs_once(kernel, partition, *l)).collect();
+    let loops = |range: Range<usize>| range.filter(|l| !runs_once(kernel, partition, *l)).collect();
     let rows: Vec<usize> = loops(0..n_row);
     let reduces: Vec<usize> = loops(n_row..kernel.loops.len());
     let mut lanes: Vec<(usize, usize)> = vec![];

@@ -22,7 +22,9 @@ impl Nest<'_> {
         }
         let mem = self.address(i, scope)?;
         let mask = self.mask_of(v, scope);
-        let pattern = self.layout.pattern(v, &terms);
+        // Turns that are not there must not be read.
+        let is_whole = scope.left.is_none();
+        let pattern = if is_whole { self.layout.shared_pattern(v, &terms) } else { self.layout.pattern(v, &terms) };
         let value = match pattern {
             Some(Pattern::Same) if computed.is_empty() => {
                 self.f.load(class, if is_bool { Op::BcstByte } else { Op::Bcst }, mem, None)
@@ -41,8 +43,8 @@ impl Nest<'_> {
                     _ => (n < self.f.lanes).then(|| self.f.first_lanes(n)),
                 };
                 let op = if is_bool { Op::LoadBytes } else { Op::Load };
-                // The vectors of a row often read the same few elements.
-                let known = scope.rows.get(&(i, first, n)).copied().filter(|_| self.layout.packed.is_none());
+                let known =
+                    scope.rows.get(&(i, first, n)).copied().filter(|_| is_whole || self.layout.packed.is_none());
                 let row = known.unwrap_or_else(|| self.f.load(class, op, mem, near));
                 scope.rows.insert((i, first, n), row);
                 self.f.permute(table, row)
