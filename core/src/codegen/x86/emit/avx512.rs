@@ -228,6 +228,12 @@ impl Vectors for Emit<'_, Avx512> {
                 self.lanes_of(wide, Instruction::with2(whole, d, at)?, mask, false)?;
             }
             Op::Load | Op::LoadBytes | Op::Bcst => {
+                let first = self.first_bytes(inst, wide).filter(|_| inst.op == Op::Load);
+                if let Some((code, register)) = first.and_then(codes::first_bytes) {
+                    let at = self.mem(inst.mem.expect("a load has a place"))?;
+                    self.add(Instruction::with2(code, register + (d as u32 - Register::ZMM0 as u32), at)?)?;
+                    return self.written(dst, d);
+                }
                 let code = match inst.op {
                     Op::Load => whole,
                     Op::LoadBytes => Code::EVEX_Vpmovzxbd_zmm_k1z_xmmm128,

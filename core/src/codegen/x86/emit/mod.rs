@@ -306,6 +306,14 @@ where
         constants.into_iter().find(|(dst, _)| *dst == Some(reg)).map(|(_, place)| place)
     }
 
+    /// How many bytes a load reads whose mask is known to have the first lanes: a plain load of a shorter register costs
+    /// less than a masked one.
+    fn first_bytes(&self, inst: &Inst, wide: bool) -> Option<u32> {
+        let Place::Mask(lanes) = self.constant_of(inst.mask?)? else { return None };
+        let n = lanes.trailing_ones();
+        (u32::from(lanes) == (1 << n) - 1).then_some(if wide { 8 * n } else { 4 * n })
+    }
+
     /// Sets a constant, where it has a register.
     fn constant(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
         match (self.physical(dst), constant(inst)) {

@@ -7,6 +7,16 @@ use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 
 impl Emit<'_, Avx2> {
     pub(super) fn load(&mut self, inst: &Inst, d: Register, wide: bool) -> Result<(), IcedError> {
+        let short = match self.first_bytes(inst, wide) {
+            Some(16) => Some(Code::VEX_Vmovups_xmm_xmmm128),
+            Some(8) => Some(Code::VEX_Vmovq_xmm_xmmm64),
+            Some(4) => Some(Code::VEX_Vmovd_xmm_rm32),
+            _ => None,
+        };
+        if let Some(code) = short {
+            let at = self.mem(inst.mem.expect("a load has a place"))?;
+            return self.two(code, low(d), Operand::Memory(at));
+        }
         let mask = match inst.mask {
             Some(mask) => Some(self.lanes_of(mask, wide, SCRATCH[1])?),
             None => None,
