@@ -320,6 +320,16 @@ impl Vectors for Emit<'_, Avx2> {
         match (inst.op, inst.mask) {
             (Op::Store, mask) => {
                 let x = self.read(inst.srcs[0], SCRATCH[0])?;
+                let short = match self.first_bytes(inst, wide) {
+                    Some(16) => Some(Code::VEX_Vmovups_xmmm128_xmm),
+                    Some(8) => Some(Code::VEX_Vmovq_xmmm64_xmm),
+                    Some(4) => Some(Code::VEX_Vmovd_rm32_xmm),
+                    _ => None,
+                };
+                if let Some(code) = short {
+                    let at = self.mem(mem)?;
+                    return self.add(Instruction::with2(code, at, low(x))?);
+                }
                 let mask = match mask {
                     Some(mask) => Some(self.lanes_of(mask, wide, SCRATCH[1])?),
                     None => None,

@@ -192,6 +192,10 @@ impl Vectors for Emit<'_, Avx512> {
         };
         let mem = self.mem(inst.mem.expect("a store has a place"))?;
         let wide = self.is_wide(inst);
+        let first = self.first_bytes(inst, wide).filter(|_| inst.op == Op::Store);
+        if let Some((code, register)) = first.and_then(codes::store_first) {
+            return self.add(Instruction::with2(code, mem, shorter(value, register))?);
+        }
         let code = match (inst.op, wide) {
             (Op::Store, false) => Code::EVEX_Vmovups_zmmm512_k1z_zmm,
             (Op::Store, true) => Code::EVEX_Vmovupd_zmmm512_k1z_zmm,
@@ -229,9 +233,9 @@ impl Vectors for Emit<'_, Avx512> {
             }
             Op::Load | Op::LoadBytes | Op::Bcst => {
                 let first = self.first_bytes(inst, wide).filter(|_| inst.op == Op::Load);
-                if let Some((code, register)) = first.and_then(codes::first_bytes) {
+                if let Some((code, register)) = first.and_then(codes::load_first) {
                     let at = self.mem(inst.mem.expect("a load has a place"))?;
-                    self.add(Instruction::with2(code, register + (d as u32 - Register::ZMM0 as u32), at)?)?;
+                    self.add(Instruction::with2(code, shorter(d, register), at)?)?;
                     return self.written(dst, d);
                 }
                 let code = match inst.op {
@@ -338,4 +342,9 @@ fn int(pred: Pred) -> i32 {
         Pred::Ge => 5,
         Pred::Unordered => 3,
     }
+}
+
+/// The part of a register that has the same number among those from `first` on.
+fn shorter(register: Register, first: Register) -> Register {
+    first + (register as u32 - Register::ZMM0 as u32)
 }

@@ -306,8 +306,8 @@ where
         constants.into_iter().find(|(dst, _)| *dst == Some(reg)).map(|(_, place)| place)
     }
 
-    /// How many bytes a load reads whose mask is known to have the first lanes: a plain load of a shorter register costs
-    /// less than a masked one.
+    /// How many bytes a load or a store is of whose mask is known to have the first lanes: a plain one of a shorter register
+    /// costs less than a masked one.
     fn first_bytes(&self, inst: &Inst, wide: bool) -> Option<u32> {
         let Place::Mask(lanes) = self.constant_of(inst.mask?)? else { return None };
         let n = lanes.trailing_ones();

@@ -4,12 +4,23 @@ use super::super::super::lir::Op;
 use iced_x86::{Code, Register};
 
 /// Reads so many bytes and sets the others to 0; with the first register of the kind.
-pub(super) fn first_bytes(n: u32) -> Option<(Code, Register)> {
+pub(super) fn load_first(n: u32) -> Option<(Code, Register)> {
     match n {
         32 => Some((Code::EVEX_Vmovups_ymm_k1z_ymmm256, Register::YMM0)),
         16 => Some((Code::EVEX_Vmovups_xmm_k1z_xmmm128, Register::XMM0)),
         8 => Some((Code::EVEX_Vmovq_xmm_xmmm64, Register::XMM0)),
         4 => Some((Code::EVEX_Vmovd_xmm_rm32, Register::XMM0)),
+        _ => None,
+    }
+}
+
+/// Writes so many bytes; with the first register of the kind.
+pub(super) fn store_first(n: u32) -> Option<(Code, Register)> {
+    match n {
+        32 => Some((Code::EVEX_Vmovups_ymmm256_k1z_ymm, Register::YMM0)),
+        16 => Some((Code::EVEX_Vmovups_xmmm128_k1z_xmm, Register::XMM0)),
+        8 => Some((Code::EVEX_Vmovq_xmmm64_xmm, Register::XMM0)),
+        4 => Some((Code::EVEX_Vmovd_rm32_xmm, Register::XMM0)),
         _ => None,
     }
 }
