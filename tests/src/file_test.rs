@@ -209,7 +209,7 @@ impl FileTest {
         }
         let mut text = String::new();
         for (source, kernel) in module.sources().iter().zip(kernels) {
-            let launches = source.launches(&self.sizes, BLOCK);
+            let launches = source.launches(&self.sizes, BLOCK).map_err(|error| error.to_string())?;
             let shown: String = launches.iter().map(|launch| launch_text(source, kernel, launch)).collect();
             text.push_str(&format!("{}{shown}\n", source.text));
         }

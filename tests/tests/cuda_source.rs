@@ -247,7 +247,7 @@ fn long_segments_are_looked_for_where_there_may_be_some() {
         for (symbol, size) in [("n", 1000), ("e", e)] {
             sizes.set(Symbol::new(symbol), size).expect("it has no size yet");
         }
-        let launches = module.sources()[source].launches(&sizes, BLOCK);
+        let launches = module.sources()[source].launches(&sizes, BLOCK).expect("a GPU starts so many blocks");
         launches.iter().map(|launch| (launch.function, launch.grid, launch.block)).collect::<Vec<_>>()
     };
     // Eight warps a block, each with four lanes for rows; the other function has a block for each 256 segments.
@@ -264,23 +264,39 @@ fn short_reductions_are_one_launch() {
     let mut module = Module::new();
     module.push(&kernel, Width::Narrow, "").unwrap_or_else(|why| panic!("{why}"));
     let source = &module.sources()[0];
-    let sizes = |n: usize| {
-        let mut sizes = Sizes::new();
-        sizes.set(Symbol::new("n"), n).expect("it has no size yet");
-        sizes
-    };
+    let launches = |n: usize, block| source.launches(&sizes(n), block).expect("a GPU starts so many blocks");
     for n in [0, 1, 512] {
-        let launches = source.launches(&sizes(n), BLOCK);
+        let launches = launches(n, BLOCK);
         assert_eq!((launches.len(), source.scratch_bytes(&sizes(n))), (1, vec![0]), "{n} terms");
         assert_eq!(launches[0].arguments[..2], [Argument::Input(0), Argument::Output(0)]);
     }
-    let launches = source.launches(&sizes(513), BLOCK);
-    assert_eq!((launches.len(), source.scratch_bytes(&sizes(513))), (2, vec![8]));
-    assert_eq!(launches[0].arguments[..2], [Argument::Input(0), Argument::Scratch(0)]);
-    assert_eq!(launches[1].arguments[..2], [Argument::Scratch(0), Argument::Output(0)]);
+    let two = launches(513, BLOCK);
+    assert_eq!((two.len(), source.scratch_bytes(&sizes(513))), (2, vec![8]));
+    assert_eq!(two[0].arguments[..2], [Argument::Input(0), Argument::Scratch(0)]);
+    assert_eq!(two[1].arguments[..2], [Argument::Scratch(0), Argument::Output(0)]);
     // The parts are those of the sizes: the threads of a block change only how many blocks there are.
-    let other = source.launches(&sizes(1 << 20), 64);
-    for (a, b) in source.launches(&sizes(1 << 20), 1024).iter().zip(&other) {
+    for (a, b) in launches(1 << 20, 1024).iter().zip(&launches(1 << 20, 64)) {
         assert_eq!((&a.arguments, a.function), (&b.arguments, b.function));
     }
+}
+
+/// A launch has fewer than 2^31 blocks: more is an error that says so.
+#[test]
+fn too_many_blocks_are_an_error() {
+    let kernel = parse_kernel(
+        "kernel @neg_0(%0: f32[n]) -> (%1: f32[n]) { row i0: n $0: f32 = load %0[i0] $1: f32 = neg $0 store $1 -> %1 }",
+    );
+    let kernel = kernel.unwrap_or_else(|error| panic!("{error}"));
+    let mut module = Module::new();
+    module.push(&kernel, Width::Wide, "").unwrap_or_else(|why| panic!("{why}"));
+    let most = 32 * i32::MAX as usize;
+    assert!(module.sources()[0].launches(&sizes(most), 32).is_ok());
+    let error = module.sources()[0].launches(&sizes(most + 1), 32).expect_err("there are too many blocks");
+    assert!(error.to_string().contains("2147483648 blocks of 32 threads"), "{error}");
+}
+
+fn sizes(n: usize) -> Sizes {
+    let mut sizes = Sizes::new();
+    sizes.set(Symbol::new("n"), n).expect("it has no size yet");
+    sizes
 }

@@ -7,12 +7,16 @@ use super::prelude::Helper;
 use super::text::{symbol_name, type_name};
 use super::{map, product, reduce};
 use crate::aval::{DType, Dim, Literal, Sizes, volume};
+use crate::error::Error;
 use crate::ir::Unsupported;
 use crate::kernel::{Instr, Kernel};
 use std::collections::BTreeSet;
 
 /// The most parameters that a function may have: what all devices take is 4096 bytes of them.
 const MAX_PARAMS: usize = 4096 / 8;
+
+/// The most blocks that a launch may have.
+const MAX_BLOCKS: u32 = i32::MAX as u32;
 
 /// One `__global__` function.
 #[derive(Clone, Debug)]
@@ -155,21 +159,29 @@ impl Source {
     /// What to launch for these sizes, in order, with about `block` threads in each block: a multiple of 32, and 1024 at
     /// most. No bit of a result depends on it. Where an output has no element there is nothing to launch.
     ///
+    /// # Errors
+    /// Where a launch has more blocks than a GPU starts, 2^31 - 1.
+    ///
     /// # Panics
     /// If a symbol has no size, if positions of 32 bits are too short ([`Width::of`]), or if `block` is no such number.
-    pub fn launches(&self, sizes: &Sizes, block: u32) -> Vec<Launch> {
+    pub fn launches(&self, sizes: &Sizes, block: u32) -> Result<Vec<Launch>, Error> {
         assert!(block.is_multiple_of(WARP as u32) && (1..=1024).contains(&block), "{block} threads are no block");
         let parts = self.n_part(sizes);
         let launch = |(i, function): (usize, &Function)| {
             let (grid, block) = function.work.grid(sizes, parts, block);
-            let grid = u32::try_from(grid).ok().filter(|grid| *grid <= i32::MAX as u32);
-            let grid = grid.unwrap_or_else(|| panic!("{}: too many blocks", function.name));
+            let grid = u32::try_from(grid).ok().filter(|grid| *grid <= MAX_BLOCKS).ok_or_else(|| {
+                let name = &function.name;
+                Error::Call(format!(
+                    "{name}: {grid} blocks of {block} threads, and a GPU starts {MAX_BLOCKS}: take smaller arrays"
+                ))
+            })?;
             let arguments = function.params.iter().map(|param| self.argument(param, sizes, parts)).collect();
             let is_beside = matches!(function.work.when, When::Above(..));
-            (grid > 0).then_some(Launch { function: i, grid, block, arguments, is_beside })
+            Ok(Launch { function: i, grid, block, arguments, is_beside })
         };
         let runs = |(_, function): &(usize, &Function)| function.work.when.holds(sizes, parts);
-        self.functions.iter().enumerate().filter(runs).filter_map(launch).collect()
+        let launches = self.functions.iter().enumerate().filter(runs).map(launch);
+        launches.filter(|launch| !matches!(launch, Ok(launch) if launch.grid == 0)).collect()
     }
 
     fn n_part(&self, sizes: &Sizes) -> usize {

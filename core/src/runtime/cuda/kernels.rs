@@ -57,7 +57,7 @@ pub fn run_changed_kernels(
         let functions = source.functions.iter().map(|function| loaded.load_function(&function.name));
         let functions: Result<Vec<CudaFunction>, DriverError> = functions.collect();
         let functions = functions.map_err(|error| device.failed(&run.kernel.name, error))?;
-        let mut launches = source.launches(run.sizes, block);
+        let mut launches = source.launches(run.sizes, block)?;
         launches.iter_mut().for_each(&change_launch);
         one(&device, run, source, &functions, &launches)
     });

@@ -2,6 +2,7 @@
 
 use crate::aval::Sizes;
 use crate::codegen::cuda::{BLOCK, Launch, Source};
+use crate::error::Error;
 use crate::ir::Control;
 use crate::kernel::{Lowered, Step};
 
@@ -39,10 +40,13 @@ impl Launches {
     }
 
     /// `sources` are those of the kernels, in the order of the steps.
-    pub(super) fn new(lowered: &Lowered, sources: &[Source], sizes: &Sizes) -> Launches {
+    ///
+    /// # Errors
+    /// Where these sizes are too large to launch.
+    pub(super) fn new(lowered: &Lowered, sources: &[Source], sizes: &Sizes) -> Result<Launches, Error> {
         let mut maker = Maker { sources, sizes, number: 0, scratch_bytes: 0 };
-        let steps = maker.steps(lowered);
-        Launches { count: count(lowered, &steps, sizes), steps, scratch_bytes: maker.scratch_bytes }
+        let steps = maker.steps(lowered)?;
+        Ok(Launches { count: count(lowered, &steps, sizes), steps, scratch_bytes: maker.scratch_bytes })
     }
 }
 
@@ -69,16 +73,18 @@ struct Maker<'s> {
 }
 
 impl Maker<'_> {
-    fn steps(&mut self, lowered: &Lowered) -> Vec<Work> {
+    fn steps(&mut self, lowered: &Lowered) -> Result<Vec<Work>, Error> {
         let work = |step: &Step| match step {
             Step::Kernel(..) => self.kernel(),
-            Step::Eval(_) => Work::Eval,
-            Step::Control(step) => Work::Nested(step.nested.iter().map(|nested| self.steps(nested)).collect()),
+            Step::Eval(_) => Ok(Work::Eval),
+            Step::Control(step) => {
+                Ok(Work::Nested(step.nested.iter().map(|nested| self.steps(nested)).collect::<Result<_, _>>()?))
+            }
         };
         lowered.steps.iter().map(work).collect()
     }
 
-    fn kernel(&mut self) -> Work {
+    fn kernel(&mut self) -> Result<Work, Error> {
         let number = self.number;
         self.number += 1;
         let source = &self.sources[number];
@@ -87,6 +93,6 @@ impl Maker<'_> {
             scratch.push(self.scratch_bytes);
             self.scratch_bytes += bytes.next_multiple_of(SCRATCH_ALIGN);
         }
-        Work::Kernel { number, launches: source.launches(self.sizes, BLOCK), scratch }
+        Ok(Work::Kernel { number, launches: source.launches(self.sizes, BLOCK)?, scratch })
     }
 }

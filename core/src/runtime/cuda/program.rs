@@ -113,7 +113,7 @@ impl GpuProgram {
         let plan = Plan::new(&self.lowered, Codes::Elsewhere, sizes, &|_, _| true)?;
         let widths = kernels(&self.lowered).into_iter().map(|(kernel, _)| Width::of(kernel, sizes)).collect();
         let loaded = self.loaded(widths)?;
-        let launches = Launches::new(&self.lowered, loaded.module.sources(), sizes);
+        let launches = Launches::new(&self.lowered, loaded.module.sources(), sizes)?;
         let plan = Rc::new(GpuPlan { plan, launches, loaded, arena: RefCell::default(), replays: RefCell::default() });
         let mut plans = self.plans.borrow_mut();
         if plans.len() == MAX_PLANS {

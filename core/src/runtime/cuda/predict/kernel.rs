@@ -4,6 +4,7 @@ use super::gpus::{GRAPH_GAP_S, Gpu, START_S};
 use super::traffic::Traffic;
 use crate::aval::{DType, Sizes};
 use crate::codegen::cuda::{BLOCK, Source};
+use crate::error::Error;
 use crate::ir::{Index, Location};
 use crate::kernel::{Instr, Kernel, LoopKind, Product, bytes_at};
 
@@ -76,8 +77,8 @@ impl KernelPrediction {
         traffic: Traffic,
         sizes: &Sizes,
         gpu: &Gpu,
-    ) -> Self {
-        let launched = source.launches(sizes, BLOCK);
+    ) -> Result<Self, Error> {
+        let launched = source.launches(sizes, BLOCK)?;
         let launches: Vec<_> =
             launched.iter().map(|launch| LaunchShape { blocks: launch.grid, threads: launch.block }).collect();
         let cost = kernel.cost(sizes);
@@ -89,7 +90,7 @@ impl KernelPrediction {
         } else {
             (gpu.memory_s(&traffic, share), gpu.compute_s(cost.ops(), kernel.work(sizes), is_f64(kernel), share))
         };
-        KernelPrediction {
+        Ok(KernelPrediction {
             name: kernel.name.clone(),
             location,
             traffic,
@@ -99,7 +100,7 @@ impl KernelPrediction {
             latency_s: launches.len() as f64 * START_S + waits as f64 * gpu.l2_latency_s,
             launches,
             is_beside: launched.iter().map(|launch| launch.is_beside).collect(),
-        }
+        })
     }
 
     /// Seconds from its start to its end: the longest of the three times.
@@ -227,7 +228,7 @@ mod tests {
         let number = module.push(&kernel, Width::of(&kernel, &sizes), "").expect("the kernel can be written");
         let source = &module.sources()[number];
         let traffic = Cache::new(gpu).traffic(&kernel, &|var| var, scratch_bytes(source, &sizes), &sizes);
-        KernelPrediction::new(&kernel, Location::default(), source, traffic, &sizes, gpu)
+        KernelPrediction::new(&kernel, Location::default(), source, traffic, &sizes, gpu).expect("it can be launched")
     }
 
     fn copy(elements: usize) -> String {

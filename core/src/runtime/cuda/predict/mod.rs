@@ -96,7 +96,7 @@ impl Prediction {
                 let scratch = scratch_bytes(&source, sizes);
                 scratch_most = scratch_most.max(scratch);
                 let traffic = cache.traffic(kernel, &|var| apart.fusion.memory(var), scratch, sizes);
-                let predicted = KernelPrediction::new(kernel, *location, &source, traffic, sizes, gpu);
+                let predicted = KernelPrediction::new(kernel, *location, &source, traffic, sizes, gpu)?;
                 seconds.extend(predicted.launches_s());
                 beside.clone_from(&predicted.is_beside);
                 kernels.push(predicted);
