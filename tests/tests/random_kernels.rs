@@ -11,6 +11,7 @@ use gavotte_core::kernel::{Instr, LoopKind, parse_kernel, verify_kernel};
 use gavotte_tests::arrays::Random;
 use gavotte_tests::kernels::Case;
 use gavotte_tests::kernels::evaluate::{Outside, evaluate};
+use gavotte_tests::kernels::forms::forms;
 use gavotte_tests::kernels::generate::random_kernel;
 use gavotte_tests::kernels::judge::{Verdict, judge, launches};
 use gavotte_tests::kernels::operation::{operation, operations};
@@ -110,6 +111,17 @@ fn every_operation_on_every_type() {
     }
 }
 
+/// Every form of kernel that machine code has a layout of its own for, in many widths.
+#[test]
+fn every_form_in_every_width() {
+    for target in kernel_targets() {
+        check_all(forms(), |case| {
+            note(&format!("{}_form", target.name()), case);
+            check(target, case, &mut Count::default())
+        });
+    }
+}
+
 /// A kernel gives the same bits on every instruction set: sums too are added in one order. Without a sum these are the
 /// portable target's, but for the functions that machine code has formulas of its own for.
 #[test]
@@ -125,7 +137,8 @@ fn results_have_the_same_bits() {
     };
     let launch = Launch { side: Side::End, in_place: None, pieces: None };
     let mut n = 0;
-    for case in (0..KERNELS).map(random_kernel).chain(operations().map(|(op, dtype)| operation(op, dtype))) {
+    let operations = operations().map(|(op, dtype)| operation(op, dtype));
+    for case in (0..KERNELS).map(random_kernel).chain(operations).chain(forms().map(|(_, case)| case)) {
         note("bits", &case);
         let run = |target: &&dyn KernelTarget| {
             let outputs = launch.run(*target, &case.kernel, &case.sizes, &case.bytes());

@@ -2,6 +2,7 @@
 
 pub mod evaluate;
 pub mod fill;
+pub mod forms;
 pub mod generate;
 pub mod judge;
 pub mod operation;
