@@ -77,7 +77,7 @@ impl Target {
 pub struct Options {
     /// What kernels are compiled to.
     pub target: Target,
-    /// How many threads run a program; results do not depend on it.
+    /// How many threads compile and run a program; results do not depend on it.
     pub threads: NonZeroUsize,
     /// Whether every call looks for a NaN or an infinity in its results, and names the equation that made the first one
     /// out of finite operands. Arguments are then kept, not written in place; results are the same.
@@ -161,7 +161,7 @@ impl Executable {
         let target = if gpu.is_some() { Target::Portable } else { options.target };
         Ok(Executable {
             out_avals,
-            machine: Machine::new(&lowered, target)?,
+            machine: Machine::new(&lowered, target, options.threads.get())?,
             gpu,
             lowered,
             consts,

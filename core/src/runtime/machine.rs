@@ -1,7 +1,7 @@
 //! Which steps run as machine code, and how a thread runs its share of one.
 
 use crate::aval::Sizes;
-use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gives_masked};
+use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Job, POSITION, Pages, gives_masked};
 use crate::error::Error;
 use crate::ir::Var;
 use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step};
@@ -31,10 +31,21 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Compiles the kernels that the target can.
-    pub(super) fn new(lowered: &Lowered, target: Target) -> Result<Machine, Error> {
-        let mut codes = vec![];
-        let steps = target.isa().map_or(vec![], |isa| compile_steps(lowered, isa, &mut codes));
+    /// Compiles the kernels that the target can, on up to so many threads.
+    pub(super) fn new(lowered: &Lowered, target: Target, threads: usize) -> Result<Machine, Error> {
+        let (mut codes, mut steps) = (vec![], vec![]);
+        if let Some(isa) = target.isa() {
+            let mut jobs = vec![];
+            steps = list_jobs(lowered, &mut jobs);
+            let compiled = Code::all(&jobs, isa, threads).into_iter();
+            let numbers: Vec<Option<usize>> = compiled
+                .map(|code| {
+                    codes.push(code.ok()?);
+                    Some(codes.len() - 1)
+                })
+                .collect();
+            number(&mut steps, &numbers);
+        }
         let machine = Machine { pages: Pages::new(codes.iter())?, codes, steps };
         if perf_map::is_wanted() {
             let mut named = vec![];
@@ -116,9 +127,10 @@ fn partitions(lowered: &Lowered) -> Vec<Option<usize>> {
     partitions
 }
 
-fn compile_steps(lowered: &Lowered, isa: Isa, codes: &mut Vec<Code>) -> Vec<StepCode> {
+/// The kernels that may have machine code; a step's function is the number of its job.
+fn list_jobs<'k>(lowered: &'k Lowered, jobs: &mut Vec<Job<'k>>) -> Vec<StepCode> {
     let mut masked_vars: HashSet<Var> = HashSet::new();
-    let compile = |(step, partition): (&Step, Option<usize>)| match step {
+    let job = |(step, partition): (&'k Step, Option<usize>)| match step {
         Step::Kernel(kernel, _) if Product::of(kernel).is_some_and(|product| product.is_large_at(&Sizes::new())) => {
             StepCode::Product
         }
@@ -126,20 +138,24 @@ fn compile_steps(lowered: &Lowered, isa: Isa, codes: &mut Vec<Code>) -> Vec<Step
             let masked: Vec<bool> = kernel.inputs.iter().map(|(var, _)| masked_vars.contains(var)).collect();
             let outputs = (0..kernel.outputs.len()).filter(|k| gives_masked(kernel, *k, &masked));
             masked_vars.extend(outputs.map(|k| kernel.outputs[k].0));
-            match Code::new(kernel, partition, &masked, isa) {
-                Ok(code) => {
-                    codes.push(code);
-                    StepCode::Function(codes.len() - 1)
-                }
-                Err(_) => StepCode::None,
-            }
+            jobs.push(Job { kernel, partition, masked });
+            StepCode::Function(jobs.len() - 1)
         }
         Step::Eval(_) => StepCode::None,
-        Step::Control(step) => {
-            StepCode::Nested(step.nested.iter().map(|nested| compile_steps(nested, isa, codes)).collect())
-        }
+        Step::Control(step) => StepCode::Nested(step.nested.iter().map(|nested| list_jobs(nested, jobs)).collect()),
     };
-    lowered.steps.iter().zip(partitions(lowered)).map(compile).collect()
+    lowered.steps.iter().zip(partitions(lowered)).map(job).collect()
+}
+
+/// Gives each step the number of its job's function, where there is one.
+fn number(steps: &mut [StepCode], numbers: &[Option<usize>]) {
+    for step in steps {
+        match step {
+            StepCode::Function(job) => *step = numbers[*job].map_or(StepCode::None, StepCode::Function),
+            StepCode::Nested(nested) => nested.iter_mut().for_each(|steps| number(steps, numbers)),
+            StepCode::None | StepCode::Product => {}
+        }
+    }
 }
 
 /// A step that runs as machine code, for given sizes.

@@ -32,8 +32,7 @@ pub use pages::Pages;
 use crate::aval::{DType, Dim, Literal, Sizes};
 use crate::ir::{Scalar, Unsupported};
 use crate::kernel::{Instr, Kernel, LoopKind};
-use cache::{Key, Shared};
-use canonical::Canonical;
+use cache::{Form, Shared};
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
 use std::sync::Arc;
 
@@ -113,6 +112,17 @@ pub fn gives_masked(kernel: &Kernel, output: usize, masked: &[bool]) -> bool {
     kernel.reduce.is_none() && asks(kernel, kernel.results[output], masked)
 }
 
+/// A kernel to compile.
+#[derive(Debug)]
+pub struct Job<'k> {
+    /// The kernel.
+    pub kernel: &'k Kernel,
+    /// The loop of which a call runs a range: a range of a loop that is combined is added to what the output holds.
+    pub partition: Option<usize>,
+    /// Of which inputs many elements are 0, as [`gives_masked`] tells.
+    pub masked: Vec<bool>,
+}
+
 /// The machine code of a kernel: a function that kernels of one canonical form share, and what it works on.
 #[derive(Debug)]
 pub struct Code {
@@ -127,16 +137,26 @@ pub struct Code {
 }
 
 impl Code {
-    /// Compiles a kernel that runs ranges of loop `partition`, unless this process has compiled one of the same canonical
-    /// form before. A range of a loop that is combined is added to what the output holds. `masked` says of which inputs
-    /// many elements are 0, as [`gives_masked`] tells.
+    /// Compiles one [`Job`].
+    ///
+    /// # Errors
+    /// Where there is no machine code for it.
     pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool], isa: Isa) -> Result<Code, Unsupported> {
-        let canonical = Canonical::new(kernel, partition, isa)?;
-        let key = Key::new(&canonical.kernel, partition, masked, isa);
-        let make = || Shared::new(&canonical, partition, masked, isa);
-        let (function, was_known) = cache::find_or_make(key, make)?;
-        let dims = function.dims.iter().map(|dim| canonical.original(dim)).collect();
-        Ok(Code { function, constants: canonical.constants, dims, partition, was_known })
+        Code::all(&[Job { kernel, partition, masked: masked.to_vec() }], isa, 1).remove(0)
+    }
+
+    /// Compiles kernels on up to so many threads, but those of a canonical form that this process has compiled before.
+    pub fn all(jobs: &[Job<'_>], isa: Isa, threads: usize) -> Vec<Result<Code, Unsupported>> {
+        let forms: Vec<Result<Form, Unsupported>> = jobs.iter().map(|job| Form::new(job, isa)).collect();
+        let able: Vec<&Form> = forms.iter().flatten().collect();
+        let mut functions = cache::find_or_make(&able, threads).into_iter();
+        let code = |(form, job): (Result<Form, Unsupported>, &Job<'_>)| {
+            let canonical = form?.canonical;
+            let (function, was_known) = functions.next().expect("one for each form")?;
+            let dims = function.dims.iter().map(|dim| canonical.original(dim)).collect();
+            Ok(Code { function, constants: canonical.constants, dims, partition: job.partition, was_known })
+        };
+        forms.into_iter().zip(jobs).map(code).collect()
     }
 
     /// The loop that a kernel is divided by where nothing else is said: its first row loop.
