@@ -9,7 +9,7 @@ use crate::kernel::barrier::drop_barriers;
 use crate::kernel::group::{Group, group};
 use crate::kernel::merge::merge;
 use crate::kernel::product::operands_to_store;
-use crate::kernel::{Instr, Kernel, Loop, LoopKind};
+use crate::kernel::{Composed, Instr, Kernel, Loop, LoopKind};
 use crate::pass::fuse::{Fusion, Place, fuse};
 use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
@@ -47,6 +47,8 @@ pub struct Lowered {
     pub steps: Vec<Step>,
     /// The groups of the steps, in order: each step is in one.
     pub groups: Vec<Group>,
+    /// Index arrays that are put together before the program runs; none unless [`Lowered::compose`] looks for them.
+    pub composed: Vec<Composed>,
 }
 
 impl Lowered {
@@ -57,7 +59,7 @@ impl Lowered {
         let steps = lower_program(&program, &fusion)?;
         let (steps, groups) = group(&program, &fusion, steps, &behind);
         let (steps, groups) = merge(&program, &fusion, steps, groups);
-        Ok(Lowered { program, fusion, steps, groups })
+        Ok(Lowered { program, fusion, steps, groups, composed: vec![] })
     }
 
     /// The number of groups in which something runs; a loop or a branch counts as those within it.

@@ -1,6 +1,7 @@
 //! Kernels: loop nests over scalar work, and the groups in which they run. Every target runs the same kernels.
 
 mod barrier;
+mod compose;
 mod cost;
 mod dead;
 mod group;
@@ -13,6 +14,7 @@ mod product;
 mod verify;
 
 pub use barrier::drop_barriers;
+pub use compose::Composed;
 pub use cost::{Cost, bytes_at};
 pub use group::{Group, Members, Part, Space, Why, group};
 pub use ir::{Instr, Kernel, Loop, LoopKind};

@@ -2,7 +2,7 @@
 
 use crate::aval::Aval;
 use crate::ir::{Index, Var};
-use crate::kernel::{Instr, Kernel, LoopKind, Lowered, Space, Step};
+use crate::kernel::{Composed, Instr, Kernel, LoopKind, Lowered, Space, Step};
 use std::fmt;
 
 /// A position: `i0`, `8*i0 + i2 - 1`, `(n)*i0 + (n-1)`, `$3`. Loops and symbols may have the same names, so what has
@@ -118,6 +118,9 @@ impl fmt::Display for Lowered {
     /// Group by group: `group 3: rows n, members e by %36`, then its steps. Before each kernel of a group that splits
     /// rows a comment says which of its loops goes over them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Composed { var, of, at, aval, .. } in &self.composed {
+            writeln!(f, "// {var}: {aval} is {of}[{at}], once for each graph")?;
+        }
         for (i, group) in self.groups.iter().enumerate() {
             writeln!(f, "group {i}: {}", group.space)?;
             for (k, step) in self.steps[group.steps.clone()].iter().enumerate() {

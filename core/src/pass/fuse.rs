@@ -39,6 +39,12 @@ impl Fusion {
         self.reasons[var.index()]
     }
 
+    /// One more variable, beyond the program's, whose elements are given.
+    pub fn add_given(&mut self) {
+        self.places.push(Place::Stored);
+        self.reasons.push("given");
+    }
+
     /// The variable whose memory holds the elements: the variable itself, but for an alias.
     pub fn memory(&self, var: Var) -> Var {
         match self.place(var) {

@@ -2,7 +2,7 @@
 
 use crate::aval::{Aval, Sizes};
 use crate::ir::{Atom, Control, Location, Program, atom_aval};
-use crate::kernel::{Cost, Step, bytes_at};
+use crate::kernel::{Cost, Lowered, Step, bytes_at};
 use crate::runtime::plan::{Buffers, Plan, bytes_of};
 use std::fmt;
 
@@ -120,7 +120,7 @@ pub struct Donation {
 pub struct MemoryAnalysis {
     /// Arguments.
     pub arguments: usize,
-    /// Captured constants.
+    /// Captured constants, and index arrays that are put together once for each graph.
     pub constants: usize,
     /// Results that the program writes; one that is an argument or a constant takes no memory of its own.
     pub results: usize,
@@ -135,10 +135,12 @@ pub struct MemoryAnalysis {
 }
 
 impl MemoryAnalysis {
-    pub(super) fn new(program: &Program, plan: &Plan, n_thread: usize) -> MemoryAnalysis {
-        let aval = |binder: &crate::ir::Binder| bytes_of(&binder.aval.at(&plan.sizes));
-        let arguments = program.args.iter().map(aval).sum();
-        let constants = program.consts.iter().map(aval).sum();
+    pub(super) fn new(lowered: &Lowered, plan: &Plan, n_thread: usize) -> MemoryAnalysis {
+        let bytes = |aval: &Aval| bytes_of(&aval.at(&plan.sizes));
+        let Lowered { program, composed, .. } = lowered;
+        let arguments = program.args.iter().map(|binder| bytes(&binder.aval)).sum();
+        let composed = composed.iter().map(|composed| bytes(&composed.aval)).sum::<usize>();
+        let constants = program.consts.iter().map(|binder| bytes(&binder.aval)).sum::<usize>() + composed;
         let (results, temporaries) = (plan.out_bytes, plan.arena_bytes + plan.partial_bytes);
         let threads = (plan.own.chunk + plan.own.scratch) * n_thread;
         let donations = plan.planned.iter().filter_map(|planned| {

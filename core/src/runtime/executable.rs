@@ -4,10 +4,11 @@ use crate::aval::{Aval, Literal, Sizes};
 use crate::codegen::x86::Isa;
 use crate::device::{ALIGN, Buffer, DeviceRef, HostArray, cpu};
 use crate::error::Error;
-use crate::ir::{Atom, Binder, Program, Value, check_facts};
+use crate::ir::{Atom, Binder, Program, Value, Var, check_facts};
 use crate::kernel::{Lowered, Step, Why};
 use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
+use crate::runtime::composed::ComposedArrays;
 use crate::runtime::cpu::{Lane, run};
 use crate::runtime::cuda::{Gpu, GpuProgram, Prediction};
 use crate::runtime::empty::EmptySizes;
@@ -103,6 +104,7 @@ pub struct Executable {
     gpu: Option<GpuProgram>,
     out_avals: Vec<Aval>,
     consts: Vec<Arc<HostArray>>,
+    composed: Vec<ComposedArrays>,
     threads: NonZeroUsize,
     check_nans: bool,
     compile_time: Duration,
@@ -156,11 +158,15 @@ impl Executable {
             return Err(Error::Call(format!("@{}: the constants are not those that its text names", program.name)));
         }
         let out_avals = program.out_avals();
-        let lowered = Lowered::new(program)?;
+        let mut lowered = Lowered::new(program)?;
         let gpu = GpuProgram::of(device, &lowered, &consts)?;
+        if gpu.is_none() {
+            lowered.compose();
+        }
         let target = if gpu.is_some() { Target::Portable } else { options.target };
         Ok(Executable {
             out_avals,
+            composed: lowered.composed.iter().map(|_| ComposedArrays::default()).collect(),
             machine: Machine::new(&lowered, target, options.threads.get())?,
             gpu,
             lowered,
@@ -275,7 +281,9 @@ impl Executable {
             return other.predict(&Sizes::new(), gpu);
         }
         check_facts(self.program(), sizes)?;
-        Prediction::new(&self.lowered, sizes, gpu)
+        // On a GPU kernels put index arrays together themselves.
+        let apart = if self.composed.is_empty() { None } else { Some(Lowered::new(self.program().clone())?) };
+        Prediction::new(apart.as_ref().unwrap_or(&self.lowered), sizes, gpu)
     }
 
     /// What each step costs for these sizes.
@@ -285,7 +293,7 @@ impl Executable {
 
     /// The memory of a run for these sizes.
     pub fn memory(&self, sizes: &Sizes) -> Result<MemoryAnalysis, Error> {
-        Ok(MemoryAnalysis::new(&self.lowered.program, &*self.plan(sizes)?, self.threads.get()))
+        Ok(MemoryAnalysis::new(&self.lowered, &*self.plan(sizes)?, self.threads.get()))
     }
 
     /// Whether calls note from now on what each thread does when; results are the same. A call with sizes that leave
@@ -329,6 +337,7 @@ impl Executable {
         let plan = self.plan(sizes)?;
         self.check_args(&plan, &args)?;
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
+        let composed = self.put_together(&args)?;
         let mut outs = self.result_memory(&plan, &mut args);
         let mut state = self.state.borrow_mut();
         let State { arena, lanes, pool, profiled } = &mut *state;
@@ -351,7 +360,7 @@ impl Executable {
         let arena_start = arena.as_mut_ptr().cast::<u8>();
         let out_starts: Vec<*mut u8> =
             outs.iter_mut().map(|out| out.as_mut().map_or(std::ptr::null_mut(), data_pointer)).collect();
-        let const_starts: Vec<*mut u8> = self.consts.iter().map(data_pointer_const).collect();
+        let const_starts: Vec<*mut u8> = self.consts.iter().chain(&composed).map(data_pointer_const).collect();
         let arg_starts: Vec<*mut u8> = args
             .iter()
             .enumerate()
@@ -400,6 +409,21 @@ impl Executable {
             }
         }
         Ok(())
+    }
+
+    /// Index arrays that these arguments and the constants decide.
+    fn put_together(&self, args: &[Option<Arc<HostArray>>]) -> Result<Vec<Arc<HostArray>>, Error> {
+        let program = &self.lowered.program;
+        let given = |var: Var| {
+            let at = |binders: &[Binder]| binders.iter().position(|binder| binder.var == var);
+            let array = match at(&program.args) {
+                Some(arg) => args[arg].as_ref(),
+                None => at(&program.consts).map(|i| &self.consts[i]),
+            };
+            array.ok_or_else(|| Error::Call(format!("{var} has no memory: this is a mistake in the memory plan")))
+        };
+        let composed = self.lowered.composed.iter().zip(&self.composed);
+        composed.map(|(composed, arrays)| arrays.get(composed, given(composed.of)?, given(composed.at)?)).collect()
     }
 
     /// Memory for each result that a step writes: a donated argument's, or new.

@@ -1,6 +1,7 @@
 //! Runs compiled programs: memory plans, the thread team, launches.
 
 mod analysis;
+mod composed;
 mod control;
 mod cpu;
 pub mod cuda;

@@ -19,7 +19,7 @@ use std::ops::Range;
 pub enum Buffers {
     /// An argument, by number.
     Arg(usize),
-    /// A captured constant, by number.
+    /// A captured constant, by number; behind these, an array that is put together once for each graph.
     Const(usize),
     /// The arena, from this byte.
     Arena(usize),
@@ -148,8 +148,9 @@ impl Plan {
         sizes: &Sizes,
         may_take: &dyn Fn(usize, usize) -> bool,
     ) -> Result<Plan, Error> {
-        let Lowered { program, fusion, steps, groups } = lowered;
-        let avals = program.avals_at(sizes);
+        let Lowered { program, fusion, steps, groups, composed } = lowered;
+        let mut avals = program.avals_at(sizes);
+        avals.extend(composed.iter().map(|composed| composed.aval.at(sizes)));
         let mut plan = Plan {
             sizes: sizes.clone(),
             work: steps
@@ -186,6 +187,9 @@ impl Plan {
         let of_groups = plan.groups.iter().map(GroupWork::partial_bytes).max().unwrap_or(0);
         plan.partial_bytes = plan.partial_bytes.max(of_groups);
         plan.own = plan.own_bytes();
+        for (k, composed) in composed.iter().enumerate() {
+            plan.buffers[composed.var.index()] = Some(Buffers::Const(program.consts.len() + k));
+        }
         plan.place(program, fusion, steps, &avals);
         for group in &mut plan.groups {
             if let GroupWork::Rows(rows) = group {

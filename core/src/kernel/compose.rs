@@ -1,0 +1,96 @@
+//! Index arrays that a graph alone decides are put together once for it.
+//!
+//! The transpose of a gather adds up members in another order, and what it adds is often gathered itself: each kernel would
+//! read `index[order[i]]` for each member, in every call anew. Where both are arguments or constants, that is an array of
+//! its own, which whoever runs the program makes when it meets one of the two for the first time.
+
+use crate::aval::{Aval, DType};
+use crate::ir::{Index, Location, Scalar, Var};
+use crate::kernel::{Instr, Kernel, Lowered, Step};
+
+/// An index array read at every position that another holds: `of[at[i]]` for each `i`.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    /// What holds it: a variable beyond the program's.
+    pub var: Var,
+    /// The array that is read: an argument or a constant of the program.
+    pub of: Var,
+    /// The positions: likewise.
+    pub at: Var,
+    /// The type of the positions, and so of what is found there.
+    pub aval: Aval,
+    /// The kernel that reads it first, and its place in the user's code.
+    pub reader: (String, Location),
+}
+
+impl Lowered {
+    /// Lets kernels read index arrays that are put together before the program runs, where they read one index array at
+    /// the positions of another.
+    pub fn compose(&mut self) {
+        let program = &self.program;
+        let is_given = |var: Var| program.args.iter().chain(&program.consts).any(|binder| binder.var == var);
+        let is_index = |(var, aval): &(Var, Aval)| aval.dtype == DType::I32 && aval.shape.len() == 1 && is_given(*var);
+        let n_var = program.n_var();
+        for step in &mut self.steps {
+            let Step::Kernel(kernel, location) = step else { continue };
+            let mut is_changed = false;
+            for i in 0..kernel.body.len() {
+                let Some((of, at, index)) = composition(kernel, i) else { continue };
+                let (of, at) = (kernel.inputs[of as usize].clone(), kernel.inputs[at as usize].clone());
+                if !is_index(&of) || !is_index(&at) {
+                    continue;
+                }
+                let known =
+                    self.composed.iter().find(|known| (known.of, known.at) == (of.0, at.0)).map(|known| known.var);
+                let var = known.unwrap_or_else(|| {
+                    let var = Var((n_var + self.composed.len()) as u32);
+                    let (aval, reader) = (at.1.clone(), (kernel.name.clone(), *location));
+                    self.composed.push(Composed { var, of: of.0, at: at.0, aval, reader });
+                    self.fusion.add_given();
+                    var
+                });
+                let input = kernel.inputs.iter().position(|(input, _)| *input == var).unwrap_or_else(|| {
+                    kernel.inputs.push((var, at.1));
+                    kernel.inputs.len() - 1
+                });
+                kernel.body[i] = Instr::Load(input as u32, index);
+                is_changed = true;
+            }
+            if is_changed {
+                *kernel = kernel.clone().without_dead();
+            }
+        }
+    }
+}
+
+/// Of an instruction that reads an array of one axis at what another such array holds for a loop's turn: both, and the
+/// index of the second.
+fn composition(kernel: &Kernel, i: usize) -> Option<(u32, u32, Vec<Index>)> {
+    let Instr::Load(of, index) = &kernel.body[i] else { return None };
+    let [Index::Value(Scalar(position))] = index[..] else { return None };
+    let Instr::Load(at, index) = &kernel.body[position as usize] else { return None };
+    matches!(index[..], [Index::Affine { .. }]).then(|| (*of, *at, index.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::parse_kernel;
+
+    #[test]
+    fn only_one_array_at_the_positions_of_another() {
+        let text = "kernel @sums(%0: i32[m+1], %1: i32[z], %2: i32[n], %3: f32[k,8], %4: i32[k,8]) -> (%5: f32[m,8]) {
+            row i0: m row i1: 8 segment i2: z of i0 by %0
+            $0: i32 = load %1[i2]
+            $1: i32 = load %2[$0]
+            $2: f32 = load %3[$1, i1]
+            $3: i32 = load %4[$1, i1]
+            $4: f32 = convert $3
+            $5: f32 = mul $2, $4
+            sum $5 -> %5 }";
+        let kernel = parse_kernel(text).unwrap_or_else(|error| panic!("{error}"));
+        let found: Vec<Option<(u32, u32)>> =
+            (0..kernel.body.len()).map(|i| composition(&kernel, i).map(|(of, at, _)| (of, at))).collect();
+        assert_eq!(found, [None, Some((2, 1)), None, None, None, None]);
+    }
+}
