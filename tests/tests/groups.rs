@@ -28,7 +28,7 @@ fn with_symbol(program: &Program, size: char) -> Option<Program> {
 }
 
 fn check(lowered: &Lowered) -> Result<(), String> {
-    let Lowered { program, fusion, steps, groups } = lowered;
+    let Lowered { program, fusion, steps, groups, .. } = lowered;
     let mut there: HashSet<Var> = program.args.iter().chain(&program.consts).map(|binder| binder.var).collect();
     for step in steps {
         if let Some(var) = step.reads().into_iter().find(|var| !there.contains(&fusion.memory(*var))) {

@@ -5,7 +5,7 @@ use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Job, POSITION, Pages, 
 use crate::error::Error;
 use crate::ir::Var;
 use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step};
-use crate::runtime::executable::Target;
+use crate::runtime::options::Target;
 use crate::runtime::perf_map::{self, Named};
 use crate::runtime::rows::fill;
 use std::collections::HashSet;

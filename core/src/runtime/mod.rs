@@ -12,6 +12,7 @@ mod interpreted;
 mod large_pages;
 mod machine;
 mod nans;
+mod options;
 mod perf_map;
 mod plan;
 mod product;
@@ -22,7 +23,8 @@ mod shown;
 mod team;
 
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
-pub use executable::{Executable, Options, Target};
+pub use executable::Executable;
+pub use options::{Options, Target};
 pub use plan::{Buffers, Plan};
 pub use profile::{Event, Profile, ProfileRow, ProfileTable, Span};
 pub use roofline::Machine;

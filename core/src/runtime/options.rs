@@ -1,0 +1,70 @@
+//! What a program is compiled for.
+
+use crate::codegen::x86::Isa;
+use crate::error::Error;
+use std::num::NonZeroUsize;
+
+/// What kernels are compiled to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// Tiles, interpreted: runs on every machine.
+    Portable,
+    /// Machine code for x86-64 with AVX2 and FMA; kernels that it does not know run as on [`Target::Portable`].
+    Avx2,
+    /// Machine code for x86-64 with AVX-512; otherwise as [`Target::Avx2`].
+    Avx512,
+}
+
+impl Target {
+    /// The fastest that this machine runs.
+    pub fn native() -> Target {
+        match Isa::ALL.into_iter().find(|isa| isa.is_available()) {
+            Some(Isa::Avx512) => Target::Avx512,
+            Some(Isa::Avx2) => Target::Avx2,
+            None => Target::Portable,
+        }
+    }
+
+    /// The instruction set of its machine code.
+    pub(super) fn isa(self) -> Option<Isa> {
+        match self {
+            Target::Portable => None,
+            Target::Avx2 => Some(Isa::Avx2),
+            Target::Avx512 => Some(Isa::Avx512),
+        }
+    }
+
+    /// Fails where this machine does not run it.
+    pub(super) fn check(self) -> Result<(), Error> {
+        let Some(isa) = self.isa().filter(|isa| !isa.is_available()) else { return Ok(()) };
+        let needs = match isa {
+            Isa::Avx2 => "AVX2, FMA and POPCNT",
+            Isa::Avx512 => "AVX-512 (F, BW, DQ, VL) and POPCNT",
+        };
+        let other = Isa::ALL.into_iter().find(|isa| isa.is_available()).map_or("portable", Isa::name);
+        Err(Error::Unsupported(format!(
+            "the target {} needs x86-64 with {needs} on Linux or macOS, and this machine has it not: take `{other}`",
+            isa.name()
+        )))
+    }
+}
+
+/// Options of the compiler and the runtime.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What kernels are compiled to.
+    pub target: Target,
+    /// How many threads compile and run a program; results do not depend on it.
+    pub threads: NonZeroUsize,
+    /// Whether every call looks for a NaN or an infinity in its results, and names the equation that made the first one
+    /// out of finite operands. Arguments are then kept, not written in place; results are the same.
+    pub check_nans: bool,
+    /// Whether `jit` prints why a call found no compiled program, on the standard error stream.
+    pub explain_misses: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { target: Target::native(), threads: NonZeroUsize::MIN, check_nans: false, explain_misses: false }
+    }
+}
