@@ -120,8 +120,10 @@ pub struct Donation {
 pub struct MemoryAnalysis {
     /// Arguments.
     pub arguments: usize,
-    /// Captured constants, and index arrays that are put together once for each graph.
+    /// Captured constants.
     pub constants: usize,
+    /// Index arrays that are put together once for each graph.
+    pub composed: usize,
     /// Results that the program writes; one that is an argument or a constant takes no memory of its own.
     pub results: usize,
     /// What lives within the run: the arena and partial sums.
@@ -139,8 +141,8 @@ impl MemoryAnalysis {
         let bytes = |aval: &Aval| bytes_of(&aval.at(&plan.sizes));
         let Lowered { program, composed, .. } = lowered;
         let arguments = program.args.iter().map(|binder| bytes(&binder.aval)).sum();
-        let composed = composed.iter().map(|composed| bytes(&composed.aval)).sum::<usize>();
-        let constants = program.consts.iter().map(|binder| bytes(&binder.aval)).sum::<usize>() + composed;
+        let constants = program.consts.iter().map(|binder| bytes(&binder.aval)).sum();
+        let composed = composed.iter().map(|composed| bytes(&composed.aval)).sum();
         let (results, temporaries) = (plan.out_bytes, plan.arena_bytes + plan.partial_bytes);
         let threads = (plan.own.chunk + plan.own.scratch) * n_thread;
         let donations = plan.planned.iter().filter_map(|planned| {
@@ -150,10 +152,11 @@ impl MemoryAnalysis {
         MemoryAnalysis {
             arguments,
             constants,
+            composed,
             results,
             temporaries,
             threads,
-            peak: arguments + constants + results + temporaries + threads,
+            peak: arguments + constants + composed + results + temporaries + threads,
             donations: donations.collect(),
         }
     }
@@ -166,11 +169,11 @@ impl MemoryAnalysis {
 
 impl fmt::Display for MemoryAnalysis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MemoryAnalysis { arguments, constants, results, temporaries, threads, peak, .. } = self;
+        let MemoryAnalysis { arguments, constants, composed, results, temporaries, threads, peak, .. } = self;
         writeln!(
             f,
-            "arguments {arguments} bytes, constants {constants}, results {results}, temporaries {temporaries}, threads \
-             {threads}"
+            "arguments {arguments} bytes, constants {constants}, index arrays {composed}, results {results}, temporaries \
+             {temporaries}, threads {threads}"
         )?;
         writeln!(f, "peak {peak} bytes, {} less where arguments are given away", self.donated())
     }

@@ -1,6 +1,6 @@
 //! Index arrays that are put together once for each graph, and kept as long as it is.
 
-use crate::device::HostArray;
+use crate::device::{Data, Elements, HostArray};
 use crate::error::Error;
 use crate::kernel::Composed;
 use std::cell::RefCell;
@@ -37,12 +37,12 @@ impl ComposedArrays {
         if let Some(known) = all.iter().find(|kept| is(&kept.of, of) && is(&kept.at, at)) {
             return Ok(known.found.clone());
         }
-        let found = Arc::new(put_together(composed, of.as_slice(), at)?);
-        // What was made for graphs that are gone goes, and then what is oldest.
+        // What was made for graphs that are gone goes first, and then what is oldest.
         all.retain(|kept| kept.of.strong_count() > 0 && kept.at.strong_count() > 0);
         if all.len() == MAX_KEPT {
             all.remove(0);
         }
+        let found = Arc::new(put_together(composed, of.as_slice(), at)?);
         all.push(Kept { of: Arc::downgrade(of), at: Arc::downgrade(at), found: found.clone() });
         Ok(found)
     }
@@ -56,6 +56,9 @@ fn put_together(composed: &Composed, of: &[i32], at: &HostArray) -> Result<HostA
             Error::Call(format!("@{name}: position {position} is not in 0..{}\n  at {location}", of.len()))
         })
     };
-    let found: Result<Vec<i32>, Error> = at.as_slice::<i32>().iter().map(element).collect();
-    Ok(HostArray::new(&at.shape(), found?))
+    let mut found = Elements::filled(0, at.len());
+    for (found, position) in found.iter_mut().zip(at.as_slice()) {
+        *found = element(position)?;
+    }
+    Ok(HostArray::from_data(&at.shape(), Data::I32(found)))
 }
