@@ -17,7 +17,7 @@ impl fmt::Display for Why<'_> {
 }
 
 fn write(f: &mut fmt::Formatter<'_>, lowered: &Lowered, indent: &str) -> fmt::Result {
-    let mut makers = vec![None; lowered.program.n_var()];
+    let mut makers = vec![None; lowered.program.n_var() + lowered.composed.len()];
     for (i, step) in lowered.steps.iter().enumerate() {
         step.writes().into_iter().for_each(|var| makers[var.index()] = Some(i));
     }
