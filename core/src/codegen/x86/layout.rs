@@ -166,19 +166,28 @@ impl Layout {
 
     /// How the lanes of vector `v` lie; `None` where that is known only when the kernel runs.
     pub(super) fn pattern(&self, v: usize, terms: &[(usize, Dim)]) -> Option<Pattern> {
-        self.pattern_among(v, v..v + 1, terms)
+        self.pattern_among(v, None, terms)
     }
 
-    /// Likewise; where all vectors read the same few elements, they are said to be among the same.
-    pub(super) fn shared_pattern(&self, v: usize, terms: &[(usize, Dim)]) -> Option<Pattern> {
-        match self.pattern_among(v, 0..self.vectors, terms) {
-            Some(Pattern::Far(..)) => self.pattern(v, terms),
-            pattern => pattern,
+    /// The first element that all vectors read and how many there are from it to the last, if one vector holds these.
+    pub(super) fn span(&self, terms: &[(usize, Dim)]) -> Option<(i64, usize)> {
+        let (mut first, mut last) = (i64::MAX, i64::MIN);
+        for v in 0..self.vectors {
+            for at in self.offsets(v, terms)? {
+                (first, last) = (first.min(at), last.max(at));
+            }
         }
+        let n = usize::try_from(last - first).ok()? + 1;
+        (n <= self.vector).then_some((first, n))
     }
 
-    /// How the lanes of vector `v` lie among the elements that these vectors read.
-    fn pattern_among(&self, v: usize, vectors: Range<usize>, terms: &[(usize, Dim)]) -> Option<Pattern> {
+    /// How the lanes of vector `v` lie; where all vectors read the same few elements, among these.
+    pub(super) fn pattern_among(
+        &self,
+        v: usize,
+        span: Option<(i64, usize)>,
+        terms: &[(usize, Dim)],
+    ) -> Option<Pattern> {
         let moves = |l: &usize| self.is_lane(*l) || self.is_packed(*l);
         if !terms.iter().any(|(l, _)| moves(l)) {
             return Some(Pattern::Same);
@@ -188,9 +197,8 @@ impl Layout {
         if offsets.iter().enumerate().all(|(lane, at)| *at == first + lane as i64) {
             return Some(Pattern::Contiguous(first));
         }
-        let all: Vec<i64> = vectors.map(|v| self.offsets(v, terms)).collect::<Option<Vec<_>>>()?.concat();
-        let first = *all.iter().min()?;
-        let n = (*all.iter().max()? - first) as usize + 1;
+        let own = (first, (*offsets.iter().max()? - first) as usize + 1);
+        let (first, n) = span.unwrap_or(own);
         let mut table = [0i32; LANES];
         for (entry, offset) in table.iter_mut().zip(&offsets) {
             *entry = i32::try_from(offset - first).ok()?;

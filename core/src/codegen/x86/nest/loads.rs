@@ -24,7 +24,9 @@ impl Nest<'_> {
         let mask = self.mask_of(v, scope);
         // Turns that are not there must not be read.
         let is_whole = scope.left.is_none();
-        let pattern = if is_whole { self.layout.shared_pattern(v, &terms) } else { self.layout.pattern(v, &terms) };
+        let layout = &self.layout;
+        let span = if is_whole { *self.spans.entry(i).or_insert_with(|| layout.span(&terms)) } else { None };
+        let pattern = self.layout.pattern_among(v, span, &terms);
         let value = match pattern {
             Some(Pattern::Same) if computed.is_empty() => {
                 self.f.load(class, if is_bool { Op::BcstByte } else { Op::Bcst }, mem, None)

@@ -106,6 +106,8 @@ pub(super) struct Nest<'a> {
     by_turn: Vec<bool>,
     pub(super) wanted: Vec<bool>,
     pub(super) accesses: Vec<Option<Access>>,
+    /// What [`Layout::span`] says of loads, by number.
+    spans: HashMap<usize, Option<(i64, usize)>>,
     /// Results that are sums of products: the product is not rounded.
     pub(super) fused: Vec<Option<(Scalar, Scalar)>>,
     /// One for each result and vector.
@@ -145,6 +147,7 @@ pub(super) fn build(
         by_turn: vec![],
         wanted: vec![],
         accesses: vec![],
+        spans: HashMap::new(),
         fused: vec![],
         sums: vec![],
         compacted: None,
