@@ -130,3 +130,23 @@ fn a_wrong_order_is_an_error() {
         check(&executable, &sizes, right, &graph);
     }
 }
+
+/// What nobody reads may hold anything: the padding behind a slice.
+#[test]
+fn positions_that_are_not_read_are_not_looked_at() {
+    let text = "program @padded(%0: f32[3], %1: i32[4], %2: i32[5], %3: i32[6]) -> (i32[2]) {
+  %4: i32[2] = slice %3 {limit=[2], start=[0], stride=[1]}
+  %5: i32[2] = gather %1, %4, %2, %4 {axis=0}
+  return %5
+}";
+    let program = parse(text, gavotte::registry()).unwrap_or_else(|error| panic!("{error}"));
+    let list = |xs: &[i32]| Value::from(HostArray::new(&[xs.len()], xs.to_vec()));
+    for target in targets() {
+        let options = Options { target, ..Options::default() };
+        let executable = Executable::compile(&program, &[], &options).unwrap_or_else(|error| panic!("{error}"));
+        let rows = Value::from(HostArray::new(&[3], vec![0f32; 3]));
+        let args = vec![rows, list(&[5, 6, 7, 8]), list(&[0, 1, 1, 2, 2]), list(&[0, 2, -1, -1, 99, -1])];
+        let outs = executable.call(args, &Sizes::new()).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(outs[0].to_host().expect("it is computed").as_slice::<i32>(), [5, 7]);
+    }
+}

@@ -64,12 +64,16 @@ impl Lowered {
 }
 
 /// Of an instruction that reads an array of one axis at what another such array holds for a loop's turn: both, and the
-/// index of the second.
+/// index of the second. The loop goes over the whole of that: what nobody reads may hold anything, such as padding.
 fn composition(kernel: &Kernel, i: usize) -> Option<(u32, u32, Vec<Index>)> {
     let Instr::Load(of, index) = &kernel.body[i] else { return None };
     let [Index::Value(Scalar(position))] = index[..] else { return None };
     let Instr::Load(at, index) = &kernel.body[position as usize] else { return None };
-    matches!(index[..], [Index::Affine { .. }]).then(|| (*of, *at, index.clone()))
+    let [Index::Affine { constant, terms }] = &index[..] else { return None };
+    let [(l, stride)] = &terms[..] else { return None };
+    let is_whole = *constant == 0usize && *stride == 1usize;
+    let extent = kernel.inputs[*at as usize].1.shape.first()?;
+    (is_whole && kernel.loops[*l as usize].extent == *extent).then(|| (*of, *at, index.clone()))
 }
 
 #[cfg(test)]
@@ -78,7 +82,7 @@ mod tests {
     use crate::kernel::parse_kernel;
 
     #[test]
-    fn only_one_array_at_the_positions_of_another() {
+    fn only_one_array_at_all_positions_of_another() {
         let text = "kernel @sums(%0: i32[m+1], %1: i32[z], %2: i32[n], %3: f32[k,8], %4: i32[k,8]) -> (%5: f32[m,8]) {
             row i0: m row i1: 8 segment i2: z of i0 by %0
             $0: i32 = load %1[i2]
@@ -88,9 +92,11 @@ mod tests {
             $4: f32 = convert $3
             $5: f32 = mul $2, $4
             sum $5 -> %5 }";
-        let kernel = parse_kernel(text).unwrap_or_else(|error| panic!("{error}"));
-        let found: Vec<Option<(u32, u32)>> =
-            (0..kernel.body.len()).map(|i| composition(&kernel, i).map(|(of, at, _)| (of, at))).collect();
-        assert_eq!(found, [None, Some((2, 1)), None, None, None, None]);
+        let found = |text: &str| -> Vec<Option<(u32, u32)>> {
+            let kernel = parse_kernel(text).unwrap_or_else(|error| panic!("{error}"));
+            (0..kernel.body.len()).map(|i| composition(&kernel, i).map(|(of, at, _)| (of, at))).collect()
+        };
+        assert_eq!(found(text), [None, Some((2, 1)), None, None, None, None]);
+        assert_eq!(found(&text.replace("%1: i32[z]", "%1: i32[z+1]")), [None; 6]);
     }
 }
