@@ -44,6 +44,19 @@ pub fn difference(found: &[HostArray], wanted: &[HostArray], tolerance: f64) -> 
     })
 }
 
+/// How two lists of arrays of the same types differ in a bit, if they do. All NaN count as one.
+pub fn difference_in_bits(found: &[HostArray], wanted: &[HostArray]) -> Option<String> {
+    let is_nan = |x: Literal| x.as_f64().is_nan();
+    found.iter().zip(wanted).enumerate().find_map(|(i, (found, wanted))| {
+        let differs = |at: &usize| {
+            let (a, b) = (found.get(*at), wanted.get(*at));
+            a != b && !(a.dtype() == b.dtype() && is_nan(a) && is_nan(b))
+        };
+        let at = (0..wanted.len()).find(differs)?;
+        Some(format!("result {i}, element {at}: {}, not {}", found.get(at), wanted.get(at)))
+    })
+}
+
 fn close(a: f64, b: f64, tolerance: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * (1.0 + b.abs())
 }

@@ -3,6 +3,7 @@
 pub mod arrays;
 pub mod cases;
 pub mod compare;
+pub mod exact;
 pub mod file_test;
 pub mod generate;
 pub mod gpu;

@@ -1,11 +1,13 @@
 //! Laws of the IR and of the passes on random programs.
 
+use gavotte_core::device::HostArray;
 use gavotte_core::ir::{parse, verify};
 use gavotte_core::pass::{PASSES, optimize};
-use gavotte_tests::compare::{difference, run};
+use gavotte_tests::compare::{difference, difference_in_bits, run};
+use gavotte_tests::exact::exact_program;
 use gavotte_tests::generate::random_program;
 use gavotte_tests::report::check_all;
-use gavotte_tests::targets::check_targets;
+use gavotte_tests::targets::{check_targets, targets};
 
 const SEEDS: std::ops::Range<u64> = 0..300;
 
@@ -85,5 +87,23 @@ fn targets_agree_with_the_interpreter() {
         let (program, arrays) = random_program(*seed);
         check_targets(&program, &arrays)?;
         check_targets(&optimize(&program), &arrays)
+    });
+}
+
+/// Zeros of both signs, NaN, infinities, subnormal numbers, the least integer: to compile changes no bit.
+#[test]
+fn operations_that_are_exact_have_one_result() {
+    check_all(seeds(), |seed| {
+        let (program, arrays) = exact_program(*seed);
+        verify(&program).map_err(|error| error.to_string())?;
+        let wanted = run(&program, &arrays);
+        let same = |name: &str, found: Vec<HostArray>| match difference_in_bits(&found, &wanted) {
+            Some(why) => Err(format!("{name}: {why}\n{program}")),
+            None => Ok(()),
+        };
+        for pass in PASSES {
+            same(pass.name, run(&pass.apply(&program), &arrays))?;
+        }
+        targets().into_iter().try_for_each(|(name, target)| same(name, target(&program, &arrays)))
     });
 }

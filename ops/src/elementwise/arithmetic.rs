@@ -15,9 +15,9 @@ const POSITIVE: [f64; 4] = [0.5, 1.75, 2.5, 0.25];
 pub(crate) static ADD: Row = Row {
     jvp: Some(|p| p.t.clone()),
     transpose: Some(|p| p.ct.clone()),
-    // x + 0 = x; a + -b = a - b
+    // x + -0 = x, but -0 + 0 = 0; a + -b = a - b
     simplify: |cx| {
-        let zero = [(0, 1), (1, 0)].into_iter().find(|(x, zero)| is(cx, *zero, 0.0) && stands(cx, *x));
+        let zero = [(0, 1), (1, 0)].into_iter().find(|(x, zero)| is(cx, *zero, -0.0) && stands(cx, *x));
         if let Some((x, _)) = zero {
             return Some(Rewrite::Operand(x));
         }
@@ -37,7 +37,7 @@ fn negated(cx: &Simplify<'_>, operand: usize) -> Option<gavotte_core::ir::Atom> 
 pub(crate) static SUB: Row = Row {
     jvp: Some(|p| if p.i == 0 { p.t.clone() } else { NEG.of([p.t]) }),
     transpose: Some(|p| if p.i == 0 { p.ct.clone() } else { NEG.of([p.ct]) }),
-    // x - 0 = x; a - -b = a + b
+    // x - 0 = x, but -0 - -0 = 0; a - -b = a + b
     simplify: |cx| {
         if is(cx, 1, 0.0) && stands(cx, 0) {
             return Some(Rewrite::Operand(0));

@@ -223,7 +223,7 @@ pub(super) fn of_dtype(dtype: DType, shape: &[usize], points: &[f64]) -> HostArr
     }
 }
 
-/// Whether every element of an operand is `x`.
+/// Whether every element of an operand is `x`, bit for bit: the two zeros of floats are different numbers.
 pub(super) fn is(cx: &Simplify<'_>, operand: usize, x: f64) -> bool {
-    cx.uniform(operand).is_some_and(|literal: Literal| literal.as_f64() == x)
+    cx.uniform(operand).is_some_and(|literal: Literal| literal == Literal::from_f64(literal.dtype(), x))
 }

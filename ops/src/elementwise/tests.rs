@@ -113,8 +113,12 @@ fn rewrites() {
     assert_eq!(two(full("1.0f32"), "mul %4, %0").as_deref(), Some("%0"));
     assert_eq!(two(full("1.0f32"), "mul %4, %3"), None, "a scalar does not stand for an array");
     assert_eq!(one("mul %0, 0.0f32"), None);
-    assert_eq!(one("add 0.0f32, %0").as_deref(), Some("%0"));
+    assert_eq!(one("add -0.0f32, %0").as_deref(), Some("%0"));
+    assert_eq!(one("add 0.0f32, %0"), None, "-0 + 0 = 0");
+    assert_eq!(two("%4: f32[3] = zeros {dtype=f32, shape=[3]}\n".into(), "add %0, %4"), None);
+    assert_eq!(two("%4: f32[3] = zeros {dtype=f32, shape=[3]}\n".into(), "add_any %0, %4"), None);
     assert_eq!(one("sub %0, 0.0f32").as_deref(), Some("%0"));
+    assert_eq!(one("sub %0, -0.0f32"), None, "-0 - -0 = 0");
     assert_eq!(one("sub 0.0f32, %0"), None);
     assert_eq!(one("div %0, 1.0f32").as_deref(), Some("%0"));
     assert_eq!(one("div 1.0f32, %0"), None);

@@ -118,9 +118,9 @@ impl Primitive for AddAny {
         let ins = cx.operands();
         Ok(vec![cx.scalar(ScalarOp::Add, &ins)])
     }
-    // a + 0 = a
+    // a + -0 = a, but -0 + 0 = 0
     fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        let zero = |i| cx.uniform(i).is_some_and(|x| x.as_f64() == 0.0);
+        let zero = |i| cx.uniform(i).is_some_and(|x| x == Literal::from_f64(x.dtype(), -0.0));
         [(0, 1), (1, 0)].into_iter().find(|(i, _)| zero(*i)).map(|(_, other)| Rewrite::Operand(other))
     }
     fn samples(&self) -> Vec<Sample> {

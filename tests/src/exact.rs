@@ -1,0 +1,131 @@
+//! Random elementwise programs on numbers that rules stumble over, of operations whose every bit is settled.
+
+use crate::arrays::Random;
+use gavotte_core::aval::{Aval, DType, Facts, Literal};
+use gavotte_core::device::HostArray;
+use gavotte_core::ir::{Atom, Binder, Eqn, Location, Primitive, Program, Var};
+
+/// Elements of an array: two vectors of the widest registers, and some more.
+const ELEMENTS: usize = 37;
+/// Equations of a program.
+const EQUATIONS: usize = 12;
+
+/// What rounds correctly, or not at all.
+const EXACT: [&str; 28] = [
+    "abs",
+    "add",
+    "add_any",
+    "and",
+    "convert_element_type",
+    "div",
+    "eq",
+    "floor",
+    "ge",
+    "gt",
+    "le",
+    "lt",
+    "max",
+    "min",
+    "mul",
+    "ne",
+    "neg",
+    "not",
+    "or",
+    "rem",
+    "select_n",
+    "shift_left",
+    "shift_right_logical",
+    "sign",
+    "sqrt",
+    "stop_gradient",
+    "sub",
+    "xor",
+];
+
+const FLOATS: [f64; 16] = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    f64::NAN,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    1e-40,
+    -1e-45,
+    f32::MAX as f64,
+    -2.5,
+    0.5,
+    3.0,
+    1e30,
+    16_777_216.0,
+    -2_147_483_648.0,
+];
+const INTS: [i32; 10] = [0, 1, -1, 2, i32::MIN, i32::MAX, 31, 32, -7, 5];
+
+/// A number of this type that is special in some way.
+fn special(dtype: DType, random: &mut Random) -> Literal {
+    match dtype {
+        DType::F32 => Literal::F32(*random.pick(&FLOATS) as f32),
+        DType::F64 => Literal::F64(*random.pick(&FLOATS)),
+        DType::I32 => Literal::I32(*random.pick(&INTS)),
+        DType::U32 => Literal::U32(*random.pick(&INTS) as u32),
+        DType::Bool => Literal::Bool(random.below(2) == 1),
+    }
+}
+
+fn array(dtype: DType, random: &mut Random) -> HostArray {
+    let mut bits = || special(dtype, random);
+    match dtype {
+        DType::F32 => HostArray::new(&[ELEMENTS], (0..ELEMENTS).map(|_| bits().as_f64() as f32).collect()),
+        DType::F64 => HostArray::new(&[ELEMENTS], (0..ELEMENTS).map(|_| bits().as_f64()).collect()),
+        DType::I32 => HostArray::new(&[ELEMENTS], (0..ELEMENTS).map(|_| bits().as_f64() as i32).collect()),
+        DType::U32 => HostArray::new(&[ELEMENTS], (0..ELEMENTS).map(|_| bits().as_f64() as u32).collect()),
+        DType::Bool => HostArray::new(&[ELEMENTS], (0..ELEMENTS).map(|_| bits().as_f64() != 0.0).collect()),
+    }
+}
+
+/// A program and its arguments: arrays of every type, and a scalar. The same for the same seed.
+pub fn exact_program(seed: u64) -> (Program, Vec<HostArray>) {
+    let mut random = Random::new(seed);
+    let float = *random.pick(&[DType::F32, DType::F32, DType::F64]);
+    let mut arrays: Vec<HostArray> =
+        [float, float, DType::I32, DType::I32, DType::U32, DType::Bool].map(|dtype| array(dtype, &mut random)).into();
+    arrays.push(HostArray::scalar(special(float, &mut random)));
+    let typed = |i: usize, aval| Binder { var: Var(i as u32), aval };
+    let args: Vec<Binder> =
+        arrays.iter().enumerate().map(|(i, array)| typed(i, Aval::new(array.dtype(), array.shape()))).collect();
+    let mut nodes = args.clone();
+    let mut eqns: Vec<Eqn> = vec![];
+    let prims: Vec<&'static dyn Primitive> =
+        EXACT.iter().map(|name| gavotte::registry().get(name).expect("it is a primitive")).collect();
+    while eqns.len() < EQUATIONS {
+        let prim = *random.pick(&prims);
+        let samples = prim.samples();
+        let sample = random.pick(&samples);
+        let ins: Vec<(Atom, Aval)> = sample
+            .ins
+            .iter()
+            .map(|operand| {
+                let dtype = operand.dtype();
+                let fits: Vec<&Binder> = nodes.iter().filter(|node| node.aval.dtype == dtype).collect();
+                match fits.is_empty() || random.below(3) == 0 {
+                    true => (Atom::Literal(special(dtype, &mut random)), Aval::scalar(dtype)),
+                    false => {
+                        let node = random.pick(&fits);
+                        (Atom::Var(node.var), node.aval.clone())
+                    }
+                }
+            })
+            .collect();
+        let avals: Vec<&Aval> = ins.iter().map(|(_, aval)| aval).collect();
+        let Ok(outs) = prim.abstract_eval(&avals, &sample.params) else { continue };
+        let out = typed(nodes.len(), outs[0].clone());
+        nodes.push(out.clone());
+        let ins = ins.into_iter().map(|(atom, _)| atom).collect();
+        let outs = [out].into_iter().collect();
+        eqns.push(Eqn { prim, params: sample.params.clone(), ins, outs, location: Location::default() });
+    }
+    let outs = eqns.iter().rev().step_by(3).map(|eqn| Atom::Var(eqn.outs[0].var)).collect();
+    let name = format!("exact_{seed}");
+    (Program { name, args, consts: vec![], eqns, outs, facts: Facts::new() }.renumbered(), arrays)
+}
