@@ -23,6 +23,17 @@ pub fn targets() -> Vec<(&'static str, Target)> {
     targets
 }
 
+/// How a function of arrays runs: as it is, and compiled for every target that this machine runs.
+pub fn ways() -> Vec<(&'static str, Option<Options>)> {
+    let all = [engine::Target::Portable, engine::Target::Avx2, engine::Target::Avx512];
+    let names = targets().into_iter().map(|(name, _)| name);
+    let compiled = all.into_iter().zip(names).map(|(target, name)| {
+        let options = Options { target, ..Options::default() };
+        (name, Some(options))
+    });
+    std::iter::once(("eagerly", None)).chain(compiled).collect()
+}
+
 /// Compiled: optimised, fused, run through kernels.
 fn compiled(target: engine::Target, program: &Program, arrays: &[HostArray]) -> Vec<HostArray> {
     let values: Vec<Value> = arrays.iter().cloned().map(Value::from).collect();

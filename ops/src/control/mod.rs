@@ -3,6 +3,7 @@
 //! A nested program has no constants: what it reads from around is among the operation's operands. Every rule makes a
 //! nested program of its own by tracing the transformed one.
 
+mod chosen;
 mod functions;
 mod nested;
 mod samples;

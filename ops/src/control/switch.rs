@@ -1,9 +1,9 @@
 //! `switch`: one of several programs, by number.
 
+use super::chosen::{batched_where, chosen};
 use super::nested::*;
 use super::transposed::{dependent, linear_turn};
-use super::while_loop::choose;
-use crate::elementwise::GE;
+use crate::elementwise::{EQ, GE, LE};
 use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
@@ -165,7 +165,7 @@ impl Primitive for Switch {
         let outs = bind_switch(transposed.collect(), index, &operands);
         std::iter::once(None).chain(spread(outs, &unknown)).collect()
     }
-    /// With a number for each element every branch runs for all of them, and each takes its own.
+    /// With a number for each element every branch runs, for the elements that take it.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let branches = branches(cx.params);
         let (index, operands) = (&cx.ins[0], &cx.ins[1..]);
@@ -200,26 +200,32 @@ fn union(lists: impl Iterator<Item = Vec<bool>>) -> Vec<bool> {
     lists.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| a | b).collect()).unwrap_or_default()
 }
 
-/// Every branch for every element, and for each element its own.
+/// Every branch for the elements that take it.
 fn by_element(
     branches: &[Arc<Program>],
     index: &Value,
     operands: &[(Value, Option<usize>)],
     cx: &Batch<'_>,
 ) -> Batched {
-    let all = |branch: &Arc<Program>| {
-        let outs = batched(branch, operands, cx.size);
-        outs.iter().map(|out| (placed(out, out.1.or(Some(0)), cx.size), out.1.or(Some(0)))).collect::<Batched>()
+    let number = |i: usize| Value::from(Literal::I32(i as i32));
+    // A number below 0 counts as 0, one beyond the last branch as the last.
+    let takes = |i: usize| match i {
+        0 => LE.of([index, &number(0)]),
+        i if i + 1 == branches.len() => GE.of([index, &number(i)]),
+        i => EQ.of([index, &number(i)]),
     };
-    let mut chosen = all(&branches[0]);
+    if let [only] = branches {
+        return batched(only, operands, cx.size);
+    }
+    let mut outs = batched_where(&branches[0], operands, &takes(0), cx.size);
     for (i, branch) in branches.iter().enumerate().skip(1) {
-        // A number beyond the last branch counts as the last.
-        let takes = GE.of([index, &Value::from(Literal::I32(i as i32))]);
-        for ((old, at), out) in chosen.iter_mut().zip(all(branch)) {
-            *old = choose(&takes, old, &placed(&out, *at, cx.size), *at);
+        let which = takes(i);
+        for ((old, at), new) in outs.iter_mut().zip(batched_where(branch, operands, &which, cx.size)) {
+            let axis = at.expect("every result has the new axis");
+            *old = chosen(&which, old, &placed(&new, *at, cx.size), axis);
         }
     }
-    chosen
+    outs
 }
 
 /// Where a residual of a branch is kept.

@@ -1,15 +1,14 @@
 //! `while`: turns for as long as a predicate of what they carry holds.
 
+use super::chosen::{any, chosen, is_elementwise, stood_in};
 use super::nested::*;
-use crate::elementwise::{CONVERT_ELEMENT_TYPE, GT, select_n};
-use crate::reduce::reduce_max;
-use gavotte_core::aval::{Aval, DType};
+use crate::elementwise::GT;
+use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
-use gavotte_core::ir::structural::broadcast_in_dim;
 use gavotte_core::ir::{
     Batch, Batched, Control, Kind, Location, Params, Primitive, Program, Pushed, Sample, Transpose, Value, ValueAndJvp,
-    bind, bind1, refuse,
+    bind, refuse,
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -170,7 +169,8 @@ impl Primitive for While {
             Location::current()
         )))
     }
-    /// With a predicate for each element, turns go on while one holds, and change only the elements whose own does.
+    /// With a predicate for each element, turns go on while one holds, and change only the elements whose own does; the
+    /// others read what one of these reads.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let spec = Spec::known(cx.params);
         let (places, by_element) = spec.places(cx);
@@ -185,7 +185,7 @@ impl Primitive for While {
         };
         let cond_avals = batched_avals(&arg_avals(&spec.cond), &[cond_at, &places].concat(), cx.size);
         let cond = retrace(&spec.cond, "batch", &cond_avals, |values| match holds(values) {
-            (all, Some(_)) => vec![any(&all)],
+            (all, Some(_)) => vec![GT.of([&any(&all), &Value::from(Literal::I32(0))])],
             (one, None) => vec![one],
         });
         let own_at = [body_at, &places].concat();
@@ -195,14 +195,19 @@ impl Primitive for While {
         let body = retrace(&spec.body, "batch", &layout, |values| {
             let (cond_consts, own) = values.split_at(needed);
             let carries = &own[body_at.len()..];
-            let outs = batched(&spec.body, &with_places(own, &own_at), cx.size);
-            let outs = outs.iter().zip(&places).map(|(out, want)| placed(out, *want, cx.size));
+            let turn = |own: &[(Value, Option<usize>)]| -> Vec<Value> {
+                let outs = batched(&spec.body, own, cx.size);
+                outs.iter().zip(&places).map(|(out, want)| placed(out, *want, cx.size)).collect()
+            };
+            let own = with_places(own, &own_at);
             if !by_element {
-                return outs.collect();
+                return turn(&own);
             }
             let which = holds(&[cond_consts, carries].concat()).0;
-            let chosen = outs.zip(carries).zip(&places).map(|((new, old), at)| choose(&which, old, &new, *at));
-            chosen.collect()
+            // A turn runs only while there is an element whose predicate holds.
+            let outs = turn(&if is_elementwise(&spec.body) { own } else { stood_in(&own, &which, cx.size) });
+            let axes = places.iter().map(|at| at.expect("every carry has the new axis"));
+            outs.iter().zip(carries).zip(axes).map(|((new, old), axis)| chosen(&which, old, new, axis)).collect()
         });
         let values: Vec<Value> = cx.ins.iter().map(|(value, _)| value.clone()).collect();
         let [cond_consts, consts, _] = spec.groups(&values);
@@ -225,17 +230,4 @@ impl Primitive for While {
     fn samples(&self) -> Vec<Sample> {
         super::samples::whiles()
     }
-}
-
-/// Whether one of the elements holds.
-fn any(which: &Value) -> Value {
-    let counts = bind1(CONVERT_ELEMENT_TYPE, &[which], Params::new().with("dtype", DType::I32));
-    let most = reduce_max(&counts, &(0..which.rank()).collect::<Vec<_>>());
-    GT.of([&most, &Value::from(gavotte_core::aval::Literal::I32(0))])
-}
-
-/// Elements of `new` where `which` holds along axis `at`, else those of `old`.
-pub(super) fn choose(which: &Value, old: &Value, new: &Value, at: Option<usize>) -> Value {
-    let axis = at.expect("a value that is chosen by element has the new axis");
-    select_n(&broadcast_in_dim(which, old.shape(), &[axis]), old, new)
 }

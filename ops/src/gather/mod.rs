@@ -11,7 +11,7 @@ mod scatter_add;
 mod segment_max;
 mod segment_sum;
 
-pub(crate) use read::gather_segments;
+pub(crate) use read::{gather, gather_segments};
 pub(crate) use segment_max::segment_max;
 pub(crate) use segment_sum::segment_sum;
 
@@ -65,7 +65,7 @@ impl Array {
         if ids.dtype() != DType::I32 {
             reject("take", "numbers must be i32: convert with `astype` first", &[self, ids]);
         }
-        Array(read::gather(&self.0, &ids.0, axis, 0))
+        Array(gather(&self.0, &ids.0, axis, 0))
     }
 }
 

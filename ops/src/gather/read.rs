@@ -25,7 +25,7 @@ pub(super) static GATHER: &dyn Primitive = &Gather;
 
 /// The elements of `x` at the numbers `ids` along `axis`; the first `shared` axes of both are the same axes.
 #[track_caller]
-pub(super) fn gather(x: &Value, ids: &Value, axis: usize, shared: usize) -> Value {
+pub(crate) fn gather(x: &Value, ids: &Value, axis: usize, shared: usize) -> Value {
     bind1(GATHER, &[x, ids], Numbered { axis, shared }.params())
 }
 
