@@ -1,9 +1,9 @@
 //! Differentiation of functions of trees.
 
 use crate::api::function::{Args, Fun, Function, avals, trace_function};
-use crate::aval::Literal;
+use crate::aval::{Aval, Literal};
 use crate::error::Error;
-use crate::ir::{Value, refuse};
+use crate::ir::{Location, Value, refuse};
 use crate::transform::{self, instantiate};
 use crate::tree::{Tree, TreeDef};
 
@@ -96,14 +96,12 @@ fn refuse_output(outs: &[Value]) -> ! {
 #[track_caller]
 pub fn jvp<A: Args, F: Function<A>>(f: &F, primals: A, tangents: A) -> (F::Out, F::Out) {
     let ((def, primals), (other, tangents)) = (primals.into_leaves(), tangents.into_leaves());
-    if let Some(difference) = def.first_difference(&other) {
-        refuse(Error::Type(format!("jvp: primals and tangents differ {difference}")));
-    }
-    for ((path, x), t) in def.paths().iter().zip(&primals).zip(&tangents) {
-        if x.aval() != t.aval() {
-            refuse(Error::Type(format!("jvp: at {path} the primal is {}, the tangent {}", x.aval(), t.aval())));
-        }
-    }
+    require_alike(
+        ["jvp: primals and tangents", "primal", "tangent"],
+        (&def, &avals(&primals)),
+        (&other, &tangents),
+        None,
+    );
     let (traced, out_def) = trace_function::<A, F>(f, &def, &avals(&primals));
     let tangents: Vec<Option<Value>> = tangents.into_iter().map(Some).collect();
     let (outs, moves) = transform::jvp(&traced.program, &traced.consts, &primals, &tangents);
@@ -111,8 +109,33 @@ pub fn jvp<A: Args, F: Function<A>>(f: &F, primals: A, tangents: A) -> (F::Out, 
     (F::Out::unflatten(&out_def, outs), F::Out::unflatten(&out_def, moves))
 }
 
-/// Results of `f` at `args`, and the function that takes cotangents of the results to those of the arguments.
-/// Arguments that are not floating get zeros.
+/// Refuses a tree that differs from another in structure or in a type. `names` are those of both trees, of a leaf of the
+/// first, and of one of the second; `made_at` is where the function was made that takes the second.
+#[track_caller]
+fn require_alike(
+    [both, one, other]: [&str; 3],
+    (def, types): (&TreeDef, &[Aval]),
+    (found, given): (&TreeDef, &[Value]),
+    made_at: Option<Location>,
+) {
+    let place = made_at.map_or(String::new(), |at| format!("\n  at {at}"));
+    if let Some(difference) = def.first_difference(found) {
+        refuse(Error::Type(format!("{both} differ {difference}{place}")));
+    }
+    for ((path, wanted), t) in def.paths().iter().zip(types).zip(given) {
+        if wanted != t.aval() {
+            let at = if path.is_empty() { String::new() } else { format!("at {path} ") };
+            let text = format!("{both} differ: {at}the {one} is {wanted}, the {other} {}{place}", t.aval());
+            refuse(Error::Type(text));
+        }
+    }
+}
+
+/// Results of `f` at `args`, and the function that takes cotangents of the results to those of the arguments: one of the
+/// result's own type for each. Arguments that are not floating get zeros.
+///
+/// # Panics
+/// When the function is called: if the cotangents differ from the results in structure or in a type.
 #[track_caller]
 pub fn vjp<'f, A: Args + 'f, F: Function<A>>(f: &F, args: A) -> (F::Out, Fun<'f, (F::Out,), A>)
 where
@@ -121,15 +144,22 @@ where
     let (def, leaves) = args.into_leaves();
     let (traced, out_def) = trace_function::<A, F>(f, &def, &avals(&leaves));
     let (outs, pull) = transform::vjp(&traced.program, &traced.consts, &leaves, &vec![true; leaves.len()]);
+    let (types, of_result, made_at) = (avals(&outs), out_def.clone(), Location::caller());
     let pull = Fun::new(move |(cotangents,): (F::Out,)| {
-        let cotangents: Vec<Option<Value>> = cotangents.into_leaves().1.into_iter().map(Some).collect();
-        let found = pull(&cotangents);
+        let (found, cotangents) = cotangents.into_leaves();
+        let names = ["vjp: results and cotangents", "result", "cotangent"];
+        require_alike(names, (&of_result, &types), (&found, &cotangents), Some(made_at));
+        let found = pull(&cotangents.into_iter().map(Some).collect::<Vec<_>>());
         A::unflatten(&def, found.into_iter().zip(&leaves).map(|(ct, leaf)| instantiate(ct, leaf.aval())).collect())
     });
     (F::Out::unflatten(&out_def, outs), pull)
 }
 
-/// Results of `f` at `args`, and its derivative there: a linear function of tangents of the arguments.
+/// Results of `f` at `args`, and its derivative there: a linear function of tangents of the arguments, each of its
+/// argument's own type. Tangents of arguments that are not floating count for nothing.
+///
+/// # Panics
+/// When the derivative is called: if the tangents differ from the arguments in structure or in a type.
 #[track_caller]
 pub fn linearize<'f, A: Args + 'f, F: Function<A>>(f: &F, args: A) -> (F::Out, Fun<'f, A, F::Out>)
 where
@@ -139,9 +169,12 @@ where
     let (traced, out_def) = trace_function::<A, F>(f, &def, &avals(&leaves));
     let (outs, linear) = transform::linearize(&traced.program, &traced.consts, &leaves, &vec![true; leaves.len()]);
     let result = F::Out::unflatten(&out_def, outs.clone());
+    let (types, made_at) = (avals(&leaves), Location::caller());
     let derivative = Fun::new(move |tangents: A| {
-        let tangents: Vec<Value> =
-            tangents.into_leaves().1.into_iter().filter(|tangent| tangent.dtype().is_float()).collect();
+        let (found, tangents) = tangents.into_leaves();
+        let names = ["linearize: arguments and tangents", "argument", "tangent"];
+        require_alike(names, (&def, &types), (&found, &tangents), Some(made_at));
+        let tangents: Vec<Value> = tangents.into_iter().filter(|tangent| tangent.dtype().is_float()).collect();
         let found = crate::ir::interpret(&linear.program, &linear.residuals, &tangents);
         let moves = linear
             .outs
