@@ -2,6 +2,7 @@
 
 use crate::array::{Array, apply};
 use crate::elementwise::CONVERT_ELEMENT_TYPE;
+use crate::movement::reject;
 use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
@@ -36,6 +37,21 @@ fn number_type(ins: &[&Aval], params: &Params) -> Result<DType, TypeError> {
     }
 }
 
+/// Demands that a size is one that kernels count to: they count in 32 bits, and convert to floats from there.
+fn check_count(size: &Dim, dtype: DType) -> Result<(), TypeError> {
+    let (least, most) = match dtype {
+        DType::U32 => (0, u32::MAX.into()),
+        _ => (i32::MIN.into(), i32::MAX.into()),
+    };
+    match size.as_number() {
+        Some(n) if !(least..=most).contains(&n) => Err(TypeError::new(format!(
+            "the size {n} lies beyond what sizes are counted in, {}: compute with it as a number of your own",
+            if dtype == DType::U32 { DType::U32 } else { DType::I32 }
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// A count in kernel arithmetic, from `i32`.
 fn converted(cx: &mut dyn Lower, count: Scalar) -> Scalar {
     match cx.output(0).dtype {
@@ -54,6 +70,7 @@ impl Primitive for Iota {
         if axis >= out.rank() {
             return Err(TypeError::new(format!("there is no axis {axis} in {:?}", out.shape)));
         }
+        check_count(&(&out.shape[axis] - 1), DType::I32)?;
         require_extents(&out.shape)?;
         Ok(vec![out])
     }
@@ -104,8 +121,9 @@ impl Primitive for DimValue {
         "dim_value"
     }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
-        params.try_dim("dim")?;
-        Ok(vec![Aval::scalar(number_type(ins, params)?)])
+        let dtype = number_type(ins, params)?;
+        check_count(&params.try_dim("dim")?, dtype)?;
+        Ok(vec![Aval::scalar(dtype)])
     }
     fn eval(&self, _: &[&HostArray], params: &Params) -> Vec<HostArray> {
         vec![HostArray::scalar(Literal::from_f64(params.dtype("dtype"), params.int("dim") as f64))]
@@ -143,7 +161,7 @@ impl Primitive for DimValue {
 /// Each element of an array of `shape` is its position along `axis`.
 ///
 /// # Panics
-/// If there is no such axis, or `dtype` is `bool`.
+/// If there is no such axis, `dtype` is `bool`, or positions go beyond `i32`.
 #[track_caller]
 pub fn iota(shape: impl IntoIterator<Item = impl Into<Dim>>, axis: usize, dtype: DType) -> Array {
     let shape: Shape = shape.into_iter().map(Into::into).collect();
@@ -153,10 +171,14 @@ pub fn iota(shape: impl IntoIterator<Item = impl Into<Dim>>, axis: usize, dtype:
 /// A size as a scalar: a constant, or what a symbol stands for when the program runs.
 ///
 /// # Panics
-/// If `dtype` is `bool`, or the size is a symbol outside `jit`.
+/// If `dtype` is `bool`, the size is a symbol outside `jit`, or it lies beyond `i32` (for `u32`, beyond that). Of a
+/// symbol, the call is refused whose sizes do.
 #[track_caller]
 pub fn dim_value(dim: impl Into<Dim>, dtype: DType) -> Array {
     let dim = dim.into();
+    if let Err(TypeError(why)) = check_count(&dim, dtype) {
+        reject("dim_value", why, &[]);
+    }
     match dim.as_number() {
         Some(size) => Array::scalar(Literal::from_f64(dtype, size as f64)),
         None => apply(DIM_VALUE, &[], Params::new().with("dim", dim).with("dtype", dtype)),

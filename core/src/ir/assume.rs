@@ -230,9 +230,24 @@ fn join(fact: &Fact) {
     });
 }
 
-/// The error for a call whose sizes break a fact of the program, if they do.
+/// The error for a call whose sizes break a fact of the program, or that one of its equations refuses, if there is one.
 pub(crate) fn check_facts(program: &Program, sizes: &Sizes) -> Result<(), Error> {
-    check_facts_with(program, sizes, |_| String::new())
+    check_facts_with(program, sizes, |_| String::new())?;
+    check_made(program, sizes)
+}
+
+/// What has no operands is made of sizes alone: it must be well typed for these numbers, too.
+fn check_made(program: &Program, sizes: &Sizes) -> Result<(), Error> {
+    program.eqns.iter().try_for_each(|eqn| {
+        eqn.params.programs_within().try_for_each(|nested| check_made(nested, sizes))?;
+        if !eqn.ins.is_empty() {
+            return Ok(());
+        }
+        let found = eqn.prim.abstract_eval(&[], &eqn.params.at(sizes));
+        found.map(|_| ()).map_err(|TypeError(why)| {
+            Error::Call(format!("@{}: {}: {why}\n  at {}", program.name, eqn.prim.name(), eqn.location))
+        })
+    })
 }
 
 /// [`check_facts`], where `place` says what to add to a symbol's size: where it comes from.

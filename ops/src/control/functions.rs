@@ -150,10 +150,11 @@ fn length_of(def: &TreeDef, rows: &[Value], options: &ScanOptions) -> Dim {
 /// ```
 ///
 /// # Panics
-/// If `f` changes a type of the carry, or a bound that is an array is not of type `i32[]`.
+/// If `f` changes a type of the carry, a bound that is an array is not of type `i32[]`, or one that is a number lies beyond
+/// `i32`, in which turns are counted. Of a bound that is a symbol, the call is refused whose sizes do.
 #[track_caller]
 pub fn fori_loop<C: Tree>(lower: impl Into<Bound>, upper: impl Into<Bound>, f: impl Fn(Array, C) -> C, init: C) -> C {
-    match (lower.into(), upper.into()) {
+    match (lower.into().checked(), upper.into().checked()) {
         (Bound::Size(lower), Bound::Size(upper)) => {
             let length = match (&upper - &lower).as_number() {
                 Some(n) => Dim::from(n.max(0)),
@@ -181,6 +182,16 @@ pub enum Bound {
 }
 
 impl Bound {
+    #[track_caller]
+    fn checked(self) -> Bound {
+        match &self {
+            Bound::Size(dim) if dim.as_number().is_some_and(|n| i32::try_from(n).is_err()) => {
+                fail(format!("fori_loop: the bound {dim} lies beyond i32, in which turns are counted: count from 0"))
+            }
+            _ => self,
+        }
+    }
+
     #[track_caller]
     fn array(self) -> Array {
         match self {

@@ -13,7 +13,8 @@ use std::ops::{Bound, RangeBounds};
 #[track_caller]
 pub(crate) fn reject(operation: &str, why: impl std::fmt::Display, operands: &[&Array]) -> ! {
     let types: Vec<String> = operands.iter().map(|array| array.0.aval().to_string()).collect();
-    refuse(Error::Type(format!("{operation}: {why}\n  operands: {}\n  at {}", types.join(", "), Location::caller())))
+    let types = if types.is_empty() { String::new() } else { format!("\n  operands: {}", types.join(", ")) };
+    refuse(Error::Type(format!("{operation}: {why}{types}\n  at {}", Location::caller())))
 }
 
 /// An axis of an array of `rank` axes; negative ones count from the end.

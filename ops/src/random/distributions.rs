@@ -161,9 +161,12 @@ impl Key {
     /// The numbers below `n` in random order, `i32`. Computed on the host.
     ///
     /// # Panics
-    /// If the key is being traced.
+    /// If the key is being traced, or `n` is more than an `i32` counts.
     #[track_caller]
     pub fn permutation(self, n: usize) -> Array {
+        if i32::try_from(n).is_err() {
+            reject("permutation", format!("{n} numbers are more than an i32 counts"), &[]);
+        }
         let mut key = match self.to_words() {
             Ok(words) => words,
             Err(error) => refuse(Error::Trace(format!(

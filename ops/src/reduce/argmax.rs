@@ -61,6 +61,9 @@ impl Primitive for Argmax {
             Some(extent) => {
                 let why = || format!("axis {axis} of {x} may have no element, and so no largest one");
                 require_at_least(extent, &1.into(), why)?;
+                if extent.as_number().is_some_and(|n| n - 1 > i32::MAX.into()) {
+                    return Err(TypeError::new(format!("axis {axis} of {x} has places beyond i32: divide the array")));
+                }
             }
         }
         let mut shape = x.shape.clone();

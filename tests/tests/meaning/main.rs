@@ -2,6 +2,7 @@
 //! read, nor checked, nor differentiated.
 
 mod branches;
+mod derivatives;
 
 use gavotte::{Array, jit_with};
 use gavotte_core::error::Error;

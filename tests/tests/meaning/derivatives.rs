@@ -1,0 +1,76 @@
+//! What derivatives are given, and what counts.
+
+use gavotte::{Array, DType, Dim, dim_value, fori_loop, iota, jit, linearize, vjp};
+use gavotte_core::error::Error;
+use gavotte_core::ir::quietly;
+
+#[track_caller]
+fn says<T>(found: Result<T, Error>, wanted: &str) {
+    match found {
+        Err(error) => assert!(error.to_string().contains(wanted), "{error}, not {wanted}"),
+        Ok(_) => panic!("it is not refused: {wanted}"),
+    }
+}
+
+fn pair(x: Array) -> (Array, Array) {
+    (&x * 2.0, x.sum(()))
+}
+
+#[test]
+fn cotangents_are_of_the_results_types() {
+    let x = || Array::new(&[2], vec![1f32, 2.0]);
+    let ((y, _), pull) = vjp(&pair, (x(),));
+    let one = || Array::scalar(1f32);
+    assert_eq!(pull((y.clone(), one())).0.to_vec::<f32>(), [5.0, 9.0]);
+    for (wrong, says_it) in [
+        (Array::new(&[2], vec![1i32, 1]), "at 0 the result is f32[2], the cotangent i32[2]"),
+        (Array::new(&[2], vec![1f64, 1.0]), "at 0 the result is f32[2], the cotangent f64[2]"),
+        (one(), "at 0 the result is f32[2], the cotangent f32[]"),
+        (Array::new(&[1], vec![1f32]), "at 0 the result is f32[2], the cotangent f32[1]"),
+    ] {
+        says(pull.try_call(((wrong, one()),)), says_it);
+    }
+    let wrong = pull.try_call(((y, x()),)).map(|_| ());
+    says(wrong.clone(), "at 1 the result is f32[], the cotangent f32[2]");
+    says(wrong, "derivatives.rs");
+    let (_, pull) = vjp(&|x: Array| vec![x.clone(), x], (x(),));
+    says(pull.try_call((vec![x()],)), "vjp: results and cotangents differ");
+}
+
+#[test]
+fn tangents_are_of_the_arguments_types() {
+    let x = || Array::new(&[2], vec![1f32, 2.0]);
+    let (_, push) = linearize(&|x: Array, i: Array| x * i.astype(DType::F32), (x(), Array::scalar(3)));
+    assert_eq!(push(x(), Array::scalar(0)).to_vec::<f32>(), [3.0, 6.0]);
+    for (dx, di, wanted) in [
+        (Array::scalar(1f32), Array::scalar(0), "at 0 the argument is f32[2], the tangent f32[]"),
+        (Array::new(&[2], vec![1f64, 1.0]), Array::scalar(0), "at 0 the argument is f32[2], the tangent f64[2]"),
+        (Array::new(&[2], vec![1, 1]), Array::scalar(0), "at 0 the argument is f32[2], the tangent i32[2]"),
+        (x(), Array::scalar(0f32), "at 1 the argument is i32[], the tangent f32[]"),
+    ] {
+        says(push.try_call((dx, di)), wanted);
+    }
+    let (_, push) = linearize(&|xs: Vec<Array>| xs[0].clone(), (vec![x()],));
+    says(push.try_call((vec![x(), x()],)), "linearize: arguments and tangents differ");
+}
+
+#[test]
+fn counts_do_not_wrap() {
+    let big = (1usize << 31) + 5;
+    let count = |i: Array, n: Array| n + i;
+    says(quietly(|| fori_loop(big, big + 3, count, Array::scalar(0))), "the bound 2147483653 lies beyond i32");
+    says(quietly(|| fori_loop(0, Dim::from(1usize << 31), count, Array::scalar(0))), "the bound 2147483648");
+    let last = i32::MAX as usize;
+    assert_eq!(fori_loop(last - 2, last, count, Array::scalar(0)).item::<i32>(), (last - 2 + last - 1) as i32);
+    for (size, dtype) in [(1usize << 32, DType::I32), (1 << 31, DType::I32), (1 << 32, DType::U32)] {
+        says(quietly(|| dim_value(size, dtype)), &format!("dim_value: the size {size} lies beyond"));
+    }
+    assert_eq!(dim_value(u32::MAX as usize, DType::U32).item::<u32>(), u32::MAX);
+    says(quietly(|| iota([(1usize << 31) + 1], 0, DType::I32)), "lies beyond what sizes are counted in, i32");
+    // Of a symbol, the call that gives it such a size is refused; a broadcast of nothing has one.
+    let size = jit(|x: Array| dim_value(x.dim(0) * (1 << 20), DType::I32));
+    let of = |n: usize| size.try_call((Array::new(&[n], vec![0f32; n]).declare(["n"]),));
+    assert_eq!(of(2047).expect("it fits").item::<i32>(), 2047 << 20);
+    says(of(2048), "dim_value: the size 2147483648 lies beyond");
+    says(of(4097), "dim_value: the size 4296015872 lies beyond");
+}
