@@ -48,10 +48,12 @@ pub fn tanh(x: &Array) -> Array {
 }
 
 /// `log(1 + eˣ)`, computed without overflow.
-// log(1 + eˣ) = max(x, 0) + log(1 + e^-|x|)
+// log(1 + eˣ) = max(x, 0) + log(1 + e^-|x|), whose parts have kinks at 0 that cancel: the derivative is 1 / (1 + e⁻ˣ)
 #[track_caller]
 pub fn softplus(x: &Array) -> Array {
-    x.maximum(0.0) + (-x.abs()).exp().log1p()
+    let of = |x: Array| x.maximum(0.0) + (-x.abs()).exp().log1p();
+    let rule = move |(x,): (Array,), (dx,): (Array,)| (of(x.clone()), x.logistic() * dx);
+    custom_jvp(of, rule)(x.clone())
 }
 
 /// `x Φ(x)` with the normal distribution function in its approximation by `tanh`.
@@ -60,8 +62,11 @@ pub fn softplus(x: &Array) -> Array {
 #[track_caller]
 pub fn gelu(x: &Array) -> Array {
     let scale = (2.0 / std::f64::consts::PI).sqrt();
-    let inner = (x + x.powi(3) * 0.044715) * scale;
-    x * (inner.tanh() + 1.0) * 0.5
+    // Far out the tangent is 1 or -1 to the last bit, and what is in it overflows.
+    let is_near = x.abs().lt(16.0);
+    let near = where_(&is_near, x, 0.0);
+    let inner = (&near + near.powi(3) * 0.044715) * scale;
+    where_(&is_near, &near * (inner.tanh() + 1.0) * 0.5, relu(x))
 }
 
 /// What is left of `x` without `axis`, repeated along it.

@@ -3,6 +3,7 @@
 
 mod branches;
 mod derivatives;
+mod functions;
 
 use gavotte::{Array, jit_with};
 use gavotte_core::error::Error;
