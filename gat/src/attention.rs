@@ -126,9 +126,10 @@ fn weigh(head: &Head, h: &Array, adjacency: &Adjacency, slope: f64) -> Array {
         }
         Adjacency::Dense(mask) => {
             let logits = nn::leaky_relu(&(sent.expand_dims(0) + received.expand_dims(1)), slope);
-            // Small enough that its exponential is 0 beside any logit, large enough for f32. A row of nothing else
-            // would come out uniform: hence the second mask.
-            let masked = mask.select(&logits, -1e9);
+            // A row of nothing but -∞ has no softmax: where no message comes, zeros stand in, and go at the second mask.
+            let receives = mask.astype(DType::I32).max(-1).gt(0);
+            let fill = receives.select(f64::NEG_INFINITY, zeros(Shape::new(), logits.dtype()));
+            let masked = mask.select(&logits, fill.expand_dims(-1));
             mask.select(nn::softmax(&masked, -1), 0.0)
         }
     }

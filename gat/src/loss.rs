@@ -1,6 +1,6 @@
 //! What training makes small.
 
-use gavotte::{Array, Dim, Tree, nn};
+use gavotte::{Array, DType, Dim, Tree, nn};
 
 /// The mean negative log-likelihood of the true classes over the members of a mask:
 /// `-sum_i mask_i log_probs[i, labels_i] / sum_i mask_i`.
@@ -11,15 +11,16 @@ use gavotte::{Array, Dim, Tree, nn};
 /// | `labels` | `i32[n]` |
 /// | `mask` | `f[n]`, 1 for members, 0 for others |
 ///
-/// NaN for a mask without members. The true class is picked by a sum over a one-hot row, whose derivative is a product:
-/// no scatter appears.
+/// NaN for a mask without members. What stands at other nodes and other classes counts for nothing, be it infinite. The
+/// true class is picked by a sum over a row of which the others are left out: no scatter appears.
 ///
 /// # Panics
 /// If the shapes do not fit, or the number of classes is no number.
 #[track_caller]
 pub fn masked_nll(log_probs: &Array, labels: &Array, mask: &Array) -> Array {
-    let picked = (log_probs * nn::one_hot(labels, n_class(log_probs), log_probs.dtype())).sum(-1);
-    -(picked * mask).sum(()) / mask.sum(())
+    let is_label = nn::one_hot(labels, n_class(log_probs), DType::Bool);
+    let picked = is_label.select(log_probs, 0.0).sum(-1);
+    -mask.ne(0.0).select(picked * mask, 0.0).sum(()) / mask.sum(())
 }
 
 #[track_caller]

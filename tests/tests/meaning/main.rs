@@ -4,6 +4,7 @@
 mod branches;
 mod derivatives;
 mod functions;
+mod graphs;
 
 use gavotte::{Array, jit_with};
 use gavotte_core::error::Error;
