@@ -94,7 +94,8 @@ fn attend(head: &Head, nodes: &Nodes, options: AttentionOptions, mode: Mode) -> 
     let h = nodes.x.dot(&head.w);
     let alpha = dropout_of(&weigh(head, &h, &nodes.adjacency, options.slope), options.rate, mode);
     let mut out = match &nodes.adjacency {
-        Adjacency::Edges(graph) => graph.receivers.sum(&(alpha.expand_dims(-1) * graph.senders.gather(&h))),
+        // What dropout left out is not read.
+        Adjacency::Edges(graph) => graph.receivers.sum(&alpha.expand_dims(-1).weigh(&graph.senders.gather(&h))),
         Adjacency::Dense(_) => alpha.dot(&h),
     };
     if let Some(residual) = &head.residual {

@@ -55,13 +55,14 @@ impl SparseFeatures {
     }
 
     /// The matrix product with `w`, `f[m, d]`: the rows of `w` that an entry's column names, times the entry, summed over
-    /// the entries of each row. Its derivative with respect to `w` is the same sum over the entries of each column.
+    /// the entries of each row. Its derivative with respect to `w` is the same sum over the entries of each column. An entry
+    /// of 0 counts as one that is not stored.
     ///
     /// # Panics
     /// If `w` has another number of rows, or another type.
     #[track_caller]
     pub fn dot(&self, w: &Array) -> Array {
-        self.rows.sum(&(self.values.expand_dims(-1) * self.columns.gather(w)))
+        self.rows.sum(&self.values.expand_dims(-1).weigh(&self.columns.gather(w)))
     }
 
     /// Dropout on the stored entries. What is not stored is 0, and stays so: the distribution is that of dropout on the

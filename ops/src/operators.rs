@@ -302,6 +302,23 @@ impl Array {
         apply(SELECT_N, &[&which, &no, &yes], Params::new())
     }
 
+    /// The product of these weights with `x`, which counts as 0 wherever a weight is 0: what a mask dropped is left out, be
+    /// it infinite. A sum of weighted rows need not read the rows of dropped weights. The two broadcast.
+    ///
+    /// ```
+    /// # use gavotte::Array;
+    /// let (kept, x) = (Array::new(&[2], vec![2.0, 0.0]), Array::new(&[2], vec![3.0, f64::INFINITY]));
+    /// assert_eq!(kept.weigh(&x).to_vec::<f64>(), [6.0, 0.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the two are not of one floating type, or their shapes do not broadcast.
+    #[track_caller]
+    pub fn weigh(&self, x: &Array) -> Array {
+        let [weights, x] = broadcast([self.clone(), x.clone()]);
+        apply(WEIGH, &[&weights, &x], Params::new())
+    }
+
     /// This array repeated to a shape: axes are aligned at the last, and an extent of 1 stretches.
     ///
     /// # Panics

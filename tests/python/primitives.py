@@ -148,6 +148,12 @@ for name, f in {
     elementwise(name, f)
 
 
+@primitive("weigh")
+def weigh(params, w, x):
+    """The product, in which x counts as 0 where the weight is 0. No sample has such a weight, where derivatives differ."""
+    return w * jnp.where(w != 0, x, jnp.zeros_like(x))
+
+
 @primitive("select_n")
 def _(_, which, when_false, when_true):
     assert which.dtype == np.bool_ and when_false.dtype == when_true.dtype

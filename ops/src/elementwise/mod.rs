@@ -11,12 +11,14 @@ mod logic;
 mod row;
 mod select;
 mod threefry;
+mod weigh;
 
 pub(crate) use arithmetic::{ABS, ADD, DIV, FLOOR, MAX, MIN, MUL, NEG, POW, REM, SIGN, SUB};
 pub(crate) use convert::{BITCAST_CONVERT_TYPE, CONVERT_ELEMENT_TYPE, STOP_GRADIENT};
 pub(crate) use logic::{AND, EQ, GE, GT, LE, LT, NE, NOT, OR, SHIFT_LEFT, SHIFT_RIGHT_LOGICAL, XOR};
 pub(crate) use select::{SELECT_N, select_n};
 pub(crate) use threefry::{THREEFRY2X32, threefry2x32};
+pub(crate) use weigh::WEIGH;
 
 use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape};
 use gavotte_core::error::TypeError;
@@ -63,6 +65,7 @@ pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
     &SUB,
     &functions::TANH,
     THREEFRY2X32,
+    WEIGH,
     &XOR,
 ];
 

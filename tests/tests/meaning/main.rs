@@ -5,6 +5,7 @@ mod branches;
 mod derivatives;
 mod functions;
 mod graphs;
+mod masks;
 
 use gavotte::{Array, jit_with};
 use gavotte_core::error::Error;

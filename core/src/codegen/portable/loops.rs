@@ -394,7 +394,7 @@ pub(super) fn groups_fn(op: ReduceOp, dtype: DType) -> Option<GroupsFn> {
 }
 
 /// Adds to an accumulator of `lanes` elements, for each of `rows` rows, the row's elements times its weights: lane `l`
-/// has weight `l / group` of `lanes / group`.
+/// has weight `l / group` of `lanes / group`. Where rows are guarded, elements of weight 0 count as 0.
 pub(super) type WeightedFn = unsafe fn(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, into: *mut u8);
 
 /// Where rows are.
@@ -416,7 +416,7 @@ pub(super) enum RowPlaces<'a> {
 }
 
 macro_rules! weighted_fn {
-    ($t:ty) => {{
+    ($t:ty, $guarded:literal) => {{
         /// `N` lanes from lane `l`, whose weights are neighbours of weight `w`, each for `N / W` lanes.
         #[inline(always)]
         unsafe fn block<const N: usize, const W: usize>(
@@ -431,7 +431,8 @@ macro_rules! weighted_fn {
                 let term = |r: usize| -> [$t; N] {
                     let x = row(r).cast::<[$t; N]>().read_unaligned();
                     let w = weights.add(r * heads).cast::<[$t; W]>().read_unaligned();
-                    std::array::from_fn(|i| w[i / (N / W)] * x[i])
+                    let counts = |i: usize| !$guarded || w[i / (N / W)] != 0.0;
+                    std::array::from_fn(|i| w[i / (N / W)] * if counts(i) { x[i] } else { 0.0 })
                 };
                 let add = |a: [$t; N], b: [$t; N]| -> [$t; N] { std::array::from_fn(|i| a[i] + b[i]) };
                 let mut sum = into.cast::<[$t; N]>().read_unaligned();
@@ -525,11 +526,13 @@ macro_rules! weighted_fn {
     }};
 }
 
-/// The loop that adds weighted rows; floats only.
-pub(super) fn weighted_fn(dtype: DType) -> Option<WeightedFn> {
-    match dtype {
-        DType::F32 => Some(weighted_fn!(f32)),
-        DType::F64 => Some(weighted_fn!(f64)),
+/// The loop that adds weighted rows, guarded or not; floats only.
+pub(super) fn weighted_fn(dtype: DType, guarded: bool) -> Option<WeightedFn> {
+    match (dtype, guarded) {
+        (DType::F32, false) => Some(weighted_fn!(f32, false)),
+        (DType::F32, true) => Some(weighted_fn!(f32, true)),
+        (DType::F64, false) => Some(weighted_fn!(f64, false)),
+        (DType::F64, true) => Some(weighted_fn!(f64, true)),
         _ => None,
     }
 }

@@ -4,13 +4,15 @@ use super::layout::{Prepare, STAGE};
 use super::loops::weighted_fn;
 use super::prepared::{Affine, Gathered, Lanes, Level, Mode, RowLoad, TileOp, Weighted};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp};
-use crate::kernel::Instr;
+use crate::kernel::{Guarded, Instr, guarded};
 
 /// The factors of a weighted sum: scalars of the body.
 #[derive(Clone, Copy)]
 pub(super) struct Factors {
     wide: Scalar,
     weight: Scalar,
+    /// How rows of weight 0 are left out, where they are.
+    guard: Option<(Guarded, Scalar)>,
     group: usize,
     /// Whether the weight is a load with one element for each group, not one for each row.
     narrow: bool,
@@ -27,7 +29,8 @@ impl Factors {
     /// Whether the body's instruction `i` makes no value: the product, and what is read by row.
     pub(super) fn skips(&self, result: Scalar, i: usize) -> bool {
         let i = Scalar(i as u32);
-        i == result || i == self.wide || (self.narrow && i == self.weight)
+        let guards = self.guard.is_some_and(|(guard, factor)| i == guard.counts || i == factor);
+        i == result || i == self.wide || guards || (self.narrow && i == self.weight)
     }
 }
 
@@ -64,22 +67,28 @@ impl Prepare<'_> {
             return None;
         }
         let [result] = self.kernel.results[..] else { return None };
-        weighted_fn(self.dtypes[result.0 as usize])?;
+        weighted_fn(self.dtypes[result.0 as usize], false)?;
         let Instr::Op(ScalarOp::Mul, ins) = &self.kernel.body[result.0 as usize] else { return None };
         let (a, b) = (ins[0], ins[1]);
-        [(a, b), (b, a)].into_iter().find_map(|(wide, weight)| {
+        [(a, b), (b, a)].into_iter().find_map(|(factor, weight)| {
+            // Nothing else asks whether the weight is 0.
+            let guard = guarded(&self.kernel.body, factor, weight)
+                .filter(|guard| self.uses(factor) == 1 && self.uses(guard.counts) == 1);
+            let wide = guard.map_or(factor, |guard| guard.row);
             if wide == weight || self.uses(wide) != 1 {
                 return None;
             }
+            let asked = 1 + usize::from(guard.is_some());
+            let guard = guard.map(|guard| (guard, factor));
             let pattern = self.lanes_of(wide)?;
             let straight = pattern == Lanes::Contiguous || self.can_stage(wide);
             match self.lanes_of(weight) {
-                Some(Lanes::Repeat { group, stride: 1 }) if self.uses(weight) == 1 => {
+                Some(Lanes::Repeat { group, stride: 1 }) if self.uses(weight) == asked => {
                     let cycle = matches!(&pattern, Lanes::Table(table) if is_cycle(table, group));
-                    (straight || cycle).then_some(Factors { wide, weight, group, narrow: true, cycle })
+                    (straight || cycle).then_some(Factors { wide, weight, guard, group, narrow: true, cycle })
                 }
                 _ if straight && !self.changes_by_lane(weight) => {
-                    Some(Factors { wide, weight, group: self.lanes, narrow: false, cycle: false })
+                    Some(Factors { wide, weight, guard, group: self.lanes, narrow: false, cycle: false })
                 }
                 _ => None,
             }
@@ -121,7 +130,7 @@ impl Prepare<'_> {
     }
 
     /// Takes the factors out of the tile's operations: the weights are loaded for each row, the rows are read in place.
-    pub(super) fn weigh(&mut self, Factors { wide, weight, group, narrow, cycle }: Factors) -> Weighted {
+    pub(super) fn weigh(&mut self, Factors { wide, weight, guard, group, narrow, cycle }: Factors) -> Weighted {
         let dtype = self.dtypes[wide.0 as usize];
         let weights = if narrow {
             let rows = self.row_load(weight);
@@ -133,7 +142,7 @@ impl Prepare<'_> {
         } else {
             self.expand(self.scalars[weight.0 as usize], Level::Row)
         };
-        let f = weighted_fn(dtype).expect("asked for before");
+        let f = weighted_fn(dtype, guard.is_some()).expect("asked for before");
         let mut rows = self.row_load(wide);
         let mut staged = None;
         if rows.at.lanes != Lanes::Contiguous && !cycle {

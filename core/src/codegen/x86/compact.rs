@@ -1,12 +1,12 @@
 //! Sums of weighted rows of which a mask made many weights 0: first the members that count are listed, a vector at a time,
 //! then their rows are added. What dropout dropped costs neither a read of its row nor a jump that the processor
-//! guesses wrong.
+//! guesses wrong. The program says that such a row counts as 0 (`weigh`): 0 times an infinity would be NaN.
 
 use super::layout::{Layout, Packed};
 use super::lir::{Class, Mem, Op, Pred, Reg};
 use super::nest::{Access, Nest, Scope, class_of};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp, Unsupported};
-use crate::kernel::{Instr, LoopKind};
+use crate::kernel::{Guarded, Instr, LoopKind, guarded};
 
 /// Members that are listed at a time.
 const BLOCK: usize = 512;
@@ -30,9 +30,10 @@ impl Nest<'_> {
         if !is_segment || !by_rows || self.kernel.reduce != Some(ReduceOp::Sum) {
             return;
         }
-        let is_weight = |s: &Scalar| !self.varies(s.0 as usize) && self.is_masked(*s, masked);
-        self.compacted = [a, b].into_iter().find(is_weight);
-        if let Some(weight) = self.compacted {
+        let is_weight = |s: Scalar| !self.varies(s.0 as usize) && self.is_masked(s, masked);
+        let pairs = [(a, b), (b, a)].into_iter().filter(|(weight, _)| is_weight(*weight));
+        self.compacted = pairs.filter_map(|(weight, row)| guarded(&self.kernel.body, row, weight)).next();
+        if let Some(Guarded { weight, .. }) = self.compacted {
             self.listed = self.find_listed(weight);
         }
     }
@@ -71,6 +72,9 @@ impl Nest<'_> {
     /// Whether a scalar reads anything by the number of the member, loop `l`, but for positions that are listed.
     fn needs_member(&self, scalar: Scalar, l: usize) -> bool {
         let i = scalar.0 as usize;
+        if self.compacted.is_some_and(|Guarded { weight, .. }| weight == scalar) {
+            return false;
+        }
         match &self.kernel.body[i] {
             Instr::Load(..) => self.accesses[i].as_ref().is_none_or(|Access { place, .. }| {
                 let computes = |s: &Scalar| !self.listed.contains(s) && self.needs_member(*s, l);
@@ -94,7 +98,7 @@ impl Nest<'_> {
     /// A loop over members that leaves out those whose weight is 0.
     pub(super) fn compacted_loop(
         &mut self,
-        weight: Scalar,
+        Guarded { weight, counts, row }: Guarded,
         l: usize,
         level: usize,
         (i, end): (Reg, Reg),
@@ -102,8 +106,6 @@ impl Nest<'_> {
     ) -> Result<(), Unsupported> {
         let size = self.dtypes[weight.0 as usize].size();
         let listed = self.listed.clone();
-        let (a, b) = self.fused[0].expect("a sum of weighted rows");
-        let row = if a == weight { b } else { a };
         let needs_member = self.needs_member(row, l);
         let lists = Lists {
             members: needs_member.then(|| self.new_list(size)),
@@ -141,6 +143,9 @@ impl Nest<'_> {
                 }
                 block.indices[l] = lists.members.map(|list| nest.f.load(Class::Int, Op::LoadI32, entry(list), None));
                 block.set(weight, value);
+                // Those that are listed count.
+                let all = nest.f.first_lanes(nest.f.lanes);
+                block.set(counts, all);
                 let all = std::mem::replace(&mut nest.wanted, wanted_for_rows);
                 let added = nest.level(level + 1, &mut block);
                 nest.wanted = all;

@@ -82,8 +82,8 @@ impl Nest<'_> {
         match self.layout.packed {
             Some(packed) if packed.number == l => self.packed_loop(packed, level, i, end, scope)?,
             _ => match self.compacted {
-                Some(weight) if level + 1 == self.layout.order.len() => {
-                    self.compacted_loop(weight, l, level, (i, end), scope)?;
+                Some(guarded) if level + 1 == self.layout.order.len() => {
+                    self.compacted_loop(guarded, l, level, (i, end), scope)?;
                 }
                 _ => {
                     let mut inner = scope.clone();

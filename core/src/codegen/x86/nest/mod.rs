@@ -19,7 +19,7 @@ use super::lir::{Class, Function, Label, Op, Reg};
 use super::{ARGS, Isa};
 use crate::aval::{DType, Dim};
 use crate::ir::{Scalar, ScalarOp, Unsupported};
-use crate::kernel::Kernel;
+use crate::kernel::{Guarded, Kernel};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
@@ -112,8 +112,8 @@ pub(super) struct Nest<'a> {
     pub(super) fused: Vec<Option<(Scalar, Scalar)>>,
     /// One for each result and vector.
     sums: Vec<Vec<Reg>>,
-    /// The factor of a sum of products whose zeros are left out.
-    pub(super) compacted: Option<Scalar>,
+    /// The weight of a sum of weighted rows whose zeros are left out.
+    pub(super) compacted: Option<Guarded>,
     /// Positions that are listed with it.
     pub(super) listed: Vec<Scalar>,
     end_label: Label,
