@@ -20,8 +20,12 @@
 //! assert!((get_params(&state).item::<f32>() - 0.8 * 0.8 * 0.8).abs() < 1e-6);
 //! ```
 //!
-//! Steps follow the type of each leaf: `f64` parameters are updated in `f64` throughout.
+//! Steps follow the type of each leaf: `f64` parameters are updated in `f64` throughout. A leaf that is not floating has no
+//! gradient, and stays as it is.
+//!
+//! Numbers that would make NaN of parameters are refused where an optimizer or a schedule is made.
 
+use crate::movement::reject;
 use crate::{Array, DType, Literal, Tree, zeros_like};
 use std::rc::Rc;
 
@@ -66,22 +70,53 @@ impl Schedule {
     }
 
     /// The same number at every step.
+    ///
+    /// # Panics
+    /// If it is not finite.
+    #[track_caller]
     pub fn constant(x: f64) -> Self {
+        expect("Schedule::constant", "x", x, x.is_finite(), "finite");
         Schedule::new(move |step| constant(x, step.dtype()))
     }
 
     /// `start * factor^(i / every)`.
+    ///
+    /// # Panics
+    /// If `start` is not finite, `factor` is not positive, or `every` is not positive or next to 0.
+    #[track_caller]
     pub fn exponential_decay(start: f64, every: f64, factor: f64) -> Self {
-        Schedule::new(move |step| (step * (factor.ln() / every)).exp() * start)
+        let name = "Schedule::exponential_decay";
+        expect(name, "start", start, start.is_finite(), "finite");
+        expect_positive(name, "factor", factor);
+        let slope = factor.ln() / every;
+        expect_interval(name, every, slope);
+        Schedule::new(move |step| (step * slope).exp() * start)
     }
 
     /// `start / (1 + factor * i / every)`.
+    ///
+    /// # Panics
+    /// If `start` is not finite, `factor` is negative, or `every` is not positive or next to 0.
+    #[track_caller]
     pub fn inverse_time_decay(start: f64, every: f64, factor: f64) -> Self {
-        Schedule::new(move |step| start / (step * (factor / every) + 1.0))
+        let name = "Schedule::inverse_time_decay";
+        expect(name, "start", start, start.is_finite(), "finite");
+        expect(name, "factor", factor, (0.0..f64::INFINITY).contains(&factor), "finite and at least 0");
+        let slope = factor / every;
+        expect_interval(name, every, slope);
+        Schedule::new(move |step| start / (step * slope + 1.0))
     }
 
     /// From `start` at step 0 down half a cosine to `end` at step `n_step`, and `end` from there on.
+    ///
+    /// # Panics
+    /// If `start` or `end` is not finite, or `n_step` is less than 1.
+    #[track_caller]
     pub fn cosine_decay(start: f64, end: f64, n_step: f64) -> Self {
+        let name = "Schedule::cosine_decay";
+        expect(name, "start", start, start.is_finite(), "finite");
+        expect(name, "end", end, end.is_finite(), "finite");
+        expect(name, "n_step", n_step, (1.0..f64::INFINITY).contains(&n_step), "finite and at least 1");
         Schedule::new(move |step| {
             let share = (step * (1.0 / n_step)).minimum(1.0);
             ((share * std::f64::consts::PI).cos() + 1.0) * (0.5 * (start - end)) + end
@@ -121,7 +156,12 @@ pub struct Sgd<P: Tree> {
 }
 
 /// Gradient descent with momentum (Polyak, 1964): `v = mass * v + g`, `x -= rate * v`.
+///
+/// # Panics
+/// If `mass` is not finite.
+#[track_caller]
 pub fn momentum<P: Tree>(rate: impl Into<Schedule>, mass: f64) -> Optimizer<P, Momentum<P>> {
+    expect("momentum", "mass", mass, mass.is_finite(), "finite");
     let rate = rate.into();
     lift(
         |x| [x.clone(), zeros_like(x)],
@@ -167,25 +207,43 @@ pub fn adam<P: Tree>(rate: impl Into<Schedule>) -> Optimizer<P, Adam<P>> {
 }
 
 /// [`adam`] with moments of one's own.
+///
+/// # Panics
+/// If a beta is not in `[0, 1)`, or `epsilon` is not positive.
+#[track_caller]
 pub fn adam_with<P: Tree>(rate: impl Into<Schedule>, moments: Moments) -> Optimizer<P, Adam<P>> {
     adamw_with(rate, 0.0, moments)
 }
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2):
 /// `x -= rate * (what Adam subtracts, without the rate, + decay * x)`.
+///
+/// # Panics
+/// If `decay` is not finite.
+#[track_caller]
 pub fn adamw<P: Tree>(rate: impl Into<Schedule>, decay: f64) -> Optimizer<P, Adam<P>> {
     adamw_with(rate, decay, Moments::default())
 }
 
 /// [`adamw`] with moments of one's own.
+///
+/// # Panics
+/// As [`adam_with`] and [`adamw`].
+#[track_caller]
 pub fn adamw_with<P: Tree>(rate: impl Into<Schedule>, decay: f64, moments: Moments) -> Optimizer<P, Adam<P>> {
     let rate = rate.into();
     let Moments { beta1, beta2, epsilon } = moments;
+    for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
+        expect("adam", name, beta, (0.0..1.0).contains(&beta), "at least 0 and less than 1");
+    }
+    expect_positive("adam", "epsilon", epsilon);
+    expect("adam", "decay", decay, decay.is_finite(), "finite");
     lift(
         |x| [x.clone(), zeros_like(x), zeros_like(x)],
         move |i, g, [x, m, v]| {
             let rate = rate.at(i, x.dtype());
-            let t = (i + 1).astype(x.dtype());
+            // Counted as a float: the integer may be the last.
+            let t = i.astype(x.dtype()) + 1.0;
             let m = m * beta1 + &g * (1.0 - beta1);
             let v = v * beta2 + &g * &g * (1.0 - beta2);
             let root = (&v / bias(beta2, &t)).sqrt() + epsilon;
@@ -214,6 +272,26 @@ pub struct Adam<P: Tree> {
 #[track_caller]
 fn bias(beta: f64, t: &Array) -> Array {
     -(t * beta.ln()).expm1()
+}
+
+/// Refuses a number that an optimizer or a schedule cannot work with.
+#[track_caller]
+fn expect(operation: &str, name: &str, x: f64, fits: bool, wanted: &str) {
+    if !fits {
+        reject(operation, format!("`{name}` is {x}, and must be {wanted}"), &[]);
+    }
+}
+
+#[track_caller]
+fn expect_positive(operation: &str, name: &str, x: f64) {
+    expect(operation, name, x, x > 0.0 && x.is_finite(), "positive and finite");
+}
+
+/// What is divided by `every` must be finite in `f32`, too: it is multiplied by step 0.
+#[track_caller]
+fn expect_interval(operation: &str, every: f64, slope: f64) {
+    let fits = every > 0.0 && every.is_finite() && (slope as f32).is_finite();
+    expect(operation, "every", every, fits, "positive and finite, and not next to 0");
 }
 
 fn constant(x: f64, dtype: DType) -> Array {
@@ -261,8 +339,9 @@ fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
                 leaves.into_iter()
             });
             let columns = transpose(grads.into_iter().map(|g| {
-                let leaf = std::array::from_fn(|k| slots[k].next().expect("as many leaves as gradients").into());
-                update(i, g.into(), leaf)
+                let leaf: [Array; N] =
+                    std::array::from_fn(|k| slots[k].next().expect("as many leaves as gradients").into());
+                if leaf[0].dtype().is_float() { update(i, g.into(), leaf) } else { leaf }
             }));
             S::pack(columns.map(|leaves| P::unflatten(&def, leaves)))
         }),

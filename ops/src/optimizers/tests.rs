@@ -116,3 +116,67 @@ fn gradients_of_another_structure_are_refused() {
     let state = (optimizer.init_fun)(vec![Array::scalar(1f32)]);
     (optimizer.update_fun)(&Array::scalar(0), vec![], state);
 }
+
+#[test]
+fn numbers_that_would_make_nan_are_refused() {
+    let refused = |f: &dyn Fn()| {
+        let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).expect_err("it is refused");
+        payload.downcast_ref::<String>().expect("it says why").clone()
+    };
+    let nan = f64::NAN;
+    let moments = |beta1, beta2, epsilon| move || drop(adam_with::<Array>(0.1, Moments { beta1, beta2, epsilon }));
+    let cases: [(&dyn Fn(), &str); 16] = [
+        (&|| drop(Schedule::cosine_decay(1.0, 0.0, 0.0)), "`n_step` is 0, and must be finite and at least 1"),
+        (&|| drop(Schedule::cosine_decay(1.0, nan, 9.0)), "`end` is NaN"),
+        (&|| drop(Schedule::exponential_decay(1.0, 0.0, 0.5)), "`every` is 0"),
+        (&|| drop(Schedule::exponential_decay(1.0, 1e-300, 0.5)), "and not next to 0"),
+        (&|| drop(Schedule::exponential_decay(1.0, 9.0, 0.0)), "`factor` is 0"),
+        (&|| drop(Schedule::exponential_decay(1.0, 9.0, -0.5)), "`factor` is -0.5"),
+        (&|| drop(Schedule::inverse_time_decay(1.0, 0.0, 0.5)), "`every` is 0"),
+        (&|| drop(Schedule::inverse_time_decay(1.0, 1.0, -1.0)), "`factor` is -1"),
+        (&|| drop(Schedule::constant(f64::INFINITY)), "`x` is inf"),
+        (&|| drop(sgd::<Array>(nan)), "`x` is NaN"),
+        (&|| drop(momentum::<Array>(0.1, nan)), "`mass` is NaN"),
+        (&moments(1.0, 0.9, 1e-8), "`beta1` is 1, and must be at least 0 and less than 1"),
+        (&moments(0.9, -0.1, 1e-8), "`beta2` is -0.1"),
+        (&moments(0.9, 0.999, 0.0), "`epsilon` is 0"),
+        (&moments(0.9, 0.999, nan), "`epsilon` is NaN"),
+        (&|| drop(adamw::<Array>(0.1, nan)), "`decay` is NaN"),
+    ];
+    for (f, says) in cases {
+        let found = refused(f);
+        assert!(found.contains(says) && found.contains("\n  at "), "{found}, not {says}");
+    }
+}
+
+#[test]
+fn the_first_step_and_the_last_are_finite() {
+    let last = Array::scalar(i32::MAX);
+    for schedule in [
+        Schedule::cosine_decay(1.0, 0.5, 1.0),
+        Schedule::exponential_decay(1.0, 1.0, 0.5),
+        Schedule::inverse_time_decay(1.0, 1.0, 0.5),
+    ] {
+        assert_eq!(schedule.at(&Array::scalar(0), DType::F32).item::<f32>(), 1.0);
+        assert!(schedule.at(&last, DType::F32).item::<f32>().is_finite());
+    }
+    let Optimizer { init_fun, update_fun, get_params } = adam(0.1);
+    let state = update_fun(&last, Array::scalar(1f32), init_fun(Array::scalar(2f32)));
+    assert!(get_params(&state).item::<f32>() < 2.0);
+}
+
+#[test]
+fn leaves_that_are_not_floating_stay() {
+    let params = || Pair { a: Array::new(&[2], vec![7i32, -7]), b: Array::scalar(2f32) };
+    fn stepped<S: Tree>(optimizer: Optimizer<Pair, S>, params: Pair) -> Pair {
+        let Optimizer { init_fun, update_fun, get_params } = optimizer;
+        let grads = Pair { a: Array::new(&[2], vec![3i32, 3]), b: Array::scalar(1f32) };
+        get_params(&update_fun(&Array::scalar(0), grads, init_fun(params)))
+    }
+    for found in
+        [stepped(sgd(0.5), params()), stepped(momentum(0.5, 0.9), params()), stepped(adamw(0.5, 0.1), params())]
+    {
+        assert_eq!(found.a.to_vec::<i32>(), [7, -7]);
+        assert!(found.b.item::<f32>() < 2.0);
+    }
+}
