@@ -1,7 +1,7 @@
 //! A data set and a split as arrays.
 
 use crate::Error;
-use crate::data::{Dataset, Matrix, Split};
+use crate::data::{Dataset, Matrix, Split, UNKNOWN_CLASS};
 use crate::features::{Features, SparseFeatures};
 use crate::graph::{Adjacency, Graph, Nodes};
 use crate::metrics::{Confusion, predictions};
@@ -68,8 +68,8 @@ impl Experiment {
     /// The arrays of a data set for a model: `config` says how the graph is stored, and the type of numbers.
     ///
     /// # Errors
-    /// If the data set is no graph, the split names no node to train on or a node that does not exist, or the number of
-    /// classes is not the model's.
+    /// If the data set is no graph, the split names no node to train on, or a node that does not exist or whose class is
+    /// unknown, or the number of classes is not the model's.
     pub fn new(dataset: &Dataset, split: &Split, config: &GatConfig) -> Result<Self, Error> {
         let (n_node, n_class, dtype) = (dataset.n_node(), dataset.n_class(), config.dtype);
         if config.classes != n_class {
@@ -99,7 +99,7 @@ impl Experiment {
             }
         };
         let parts = Parts { train: split.train.clone(), val: split.val.clone(), test: split.test.clone() };
-        let mask = |nodes: &Vec<i32>| mask(nodes, n_node, dtype);
+        let mask = |nodes: &Vec<i32>| mask(nodes, &dataset.labels, dtype);
         let Parts { train, val, test } = parts.as_ref().map(mask);
         let inputs = Inputs {
             nodes: Nodes { x, adjacency },
@@ -127,7 +127,7 @@ impl Experiment {
         Ok(self.parts.as_ref().map(count))
     }
 
-    /// The most likely class of each node.
+    /// The most likely class of each node; [`NO_CLASS`](crate::metrics::NO_CLASS) where all its numbers are NaN.
     ///
     /// # Errors
     /// While the array is being traced.
@@ -138,12 +138,17 @@ impl Experiment {
     }
 }
 
-fn mask(nodes: &[i32], n_node: usize, dtype: DType) -> Result<Array, Error> {
+fn mask(nodes: &[i32], labels: &[i32], dtype: DType) -> Result<Array, Error> {
+    let n_node = labels.len();
     let mut mask = vec![0f32; n_node];
     for node in nodes {
-        let place = usize::try_from(*node).ok().and_then(|node| mask.get_mut(node));
-        *place.ok_or_else(|| Error::Config(format!("the split names node {node}, and there are {n_node} nodes")))? =
-            1.0;
+        let Some(place) = usize::try_from(*node).ok().filter(|place| *place < n_node) else {
+            return Err(Error::Config(format!("the split names node {node}, and there are {n_node} nodes")));
+        };
+        if labels[place] == UNKNOWN_CLASS {
+            return Err(Error::Config(format!("the split names node {node}, whose class is unknown")));
+        }
+        mask[place] = 1.0;
     }
     Ok(Array::new(&[n_node], mask).astype(dtype).declare(["n"]))
 }

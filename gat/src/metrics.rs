@@ -1,7 +1,10 @@
 //! How good predictions are: accuracy, confusion matrix, macro-averaged F1. All on the host.
 
+/// Stands among predictions for a row without a largest entry.
+pub const NO_CLASS: i32 = -1;
+
 /// The place of the largest entry in each row of a row-major matrix; the first one among equals. A NaN is never the
-/// largest.
+/// largest: a row of nothing else has no prediction, which is [`NO_CLASS`].
 ///
 /// # Panics
 /// If the number of entries is no multiple of `n_class`, or `n_class` is 0.
@@ -10,7 +13,8 @@ pub fn predictions(rows: &[f64], n_class: usize) -> Vec<i32> {
     assert!(n_class > 0 && rows.len().is_multiple_of(n_class), "{} entries are no rows of {n_class}", rows.len());
     rows.chunks_exact(n_class)
         .map(|row| {
-            (1..n_class).fold(0, |best, i| if row[i] > row[best] || row[best].is_nan() { i } else { best }) as i32
+            let best = (1..n_class).fold(0, |best, i| if row[i] > row[best] || row[best].is_nan() { i } else { best });
+            if row[best].is_nan() { NO_CLASS } else { best as i32 }
         })
         .collect()
 }
@@ -20,25 +24,31 @@ pub fn predictions(rows: &[f64], n_class: usize) -> Vec<i32> {
 pub struct Confusion {
     n_class: usize,
     counts: Vec<u64>,
+    /// For each class, its nodes without a prediction.
+    unpredicted: Vec<u64>,
 }
 
 impl Confusion {
-    /// Counts over `nodes`, each a place in `labels` and `predicted`.
+    /// Counts over `nodes`, each a place in `labels` and `predicted`. A prediction of [`NO_CLASS`] is wrong for every class.
     ///
     /// # Panics
     /// If a node or a class is out of bounds.
     #[track_caller]
     pub fn new(labels: &[i32], predicted: &[i32], nodes: &[i32], n_class: usize) -> Self {
-        let mut counts = vec![0; n_class * n_class];
+        let (mut counts, mut unpredicted) = (vec![0; n_class * n_class], vec![0; n_class]);
         for &node in nodes {
             let (truth, guess) = (labels[node as usize] as usize, predicted[node as usize] as usize);
+            if truth < n_class && predicted[node as usize] == NO_CLASS {
+                unpredicted[truth] += 1;
+                continue;
+            }
             assert!(
                 truth < n_class && guess < n_class,
                 "node {node}: there are {n_class} classes, not {truth}, {guess}"
             );
             counts[truth * n_class + guess] += 1;
         }
-        Confusion { n_class, counts }
+        Confusion { n_class, counts, unpredicted }
     }
 
     /// Number of classes.
@@ -55,9 +65,14 @@ impl Confusion {
         self.counts[truth * self.n_class + guess]
     }
 
+    /// How many nodes have no prediction.
+    pub fn unpredicted(&self) -> u64 {
+        self.unpredicted.iter().sum()
+    }
+
     /// How many nodes were counted.
     pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.iter().sum::<u64>() + self.unpredicted()
     }
 
     /// The share predicted right; NaN where nothing was counted.
@@ -69,7 +84,7 @@ impl Confusion {
     /// F1 of one class, `2 TP / (2 TP + FP + FN)`; `None` for a class that neither occurs nor is predicted.
     pub fn f1(&self, class: usize) -> Option<f64> {
         let right = self.count(class, class);
-        let occurs: u64 = (0..self.n_class).map(|guess| self.count(class, guess)).sum();
+        let occurs = (0..self.n_class).map(|guess| self.count(class, guess)).sum::<u64>() + self.unpredicted[class];
         let predicted: u64 = (0..self.n_class).map(|truth| self.count(truth, class)).sum();
         (occurs + predicted > 0).then(|| 2.0 * right as f64 / (occurs + predicted) as f64)
     }
@@ -106,5 +121,13 @@ mod tests {
     #[test]
     fn nan_is_never_the_largest() {
         assert_eq!(predictions(&[f64::NAN, f64::NAN, f64::NEG_INFINITY, -1.0, f64::NAN, -2.0], 3), [2, 0]);
+        assert_eq!(predictions(&[f64::NAN, f64::NAN, 1.0, 2.0], 2), [NO_CLASS, 1]);
+    }
+
+    #[test]
+    fn a_node_without_a_prediction_is_wrong() {
+        let confusion = Confusion::new(&[0, 0, 1], &[0, NO_CLASS, NO_CLASS], &[0, 1, 2], 2);
+        assert_eq!((confusion.total(), confusion.unpredicted(), confusion.accuracy()), (3, 2, 1.0 / 3.0));
+        assert_eq!((confusion.f1(0), confusion.f1(1)), (Some(2.0 / 3.0), Some(0.0)));
     }
 }

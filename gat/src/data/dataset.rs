@@ -4,6 +4,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Split, files::hex};
 
+/// Stands among labels for a class that nobody knows. Such a node takes part in the graph, and in no part of a split.
+pub const UNKNOWN_CLASS: i32 = -1;
+
 /// A sparse matrix in compressed sparse rows. Row `i` holds `values[k]` at column `columns[k]` for `k` in
 /// `offsets[i]..offsets[i + 1]`; columns ascend within a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +118,7 @@ pub struct Dataset {
     pub senders: Vec<i32>,
     /// The node each message goes to; ascending.
     pub receivers: Vec<i32>,
-    /// The class of each node, a place in `classes`.
+    /// The class of each node, a place in `classes`; [`UNKNOWN_CLASS`] for a node without a label.
     pub labels: Vec<i32>,
     /// The name of each class.
     pub classes: Vec<String>,
@@ -146,10 +149,19 @@ impl Dataset {
         self.features.n_cols()
     }
 
-    /// The share of edges, self loops left out, whose two ends are of one class; NaN without an edge.
+    /// Whether the class of a node is known.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn is_labelled(&self, node: i32) -> bool {
+        self.labels[node as usize] != UNKNOWN_CLASS
+    }
+
+    /// The share of edges between labelled nodes, self loops left out, whose two ends are of one class; NaN without one.
     pub fn homophily(&self) -> f64 {
         let label = |node: i32| self.labels[node as usize];
         let ends = self.senders.iter().zip(&self.receivers).filter(|(sender, receiver)| sender != receiver);
+        let ends = ends.filter(|(sender, receiver)| self.is_labelled(**sender) && self.is_labelled(**receiver));
         let (inside, all) = ends.fold((0u32, 0u32), |(inside, all), (&sender, &receiver)| {
             (inside + u32::from(label(sender) == label(receiver)), all + 1)
         });

@@ -29,7 +29,7 @@ mod split;
 mod tests;
 
 pub use cora::read_cora;
-pub use dataset::{Dataset, Matrix, SparseMatrix};
+pub use dataset::{Dataset, Matrix, SparseMatrix, UNKNOWN_CLASS};
 pub use error::DataError;
 pub use karate::karate;
 pub use locate::locate_cora;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{
-    DataError, Dataset, SparseMatrix, Split,
+    DataError, Dataset, SparseMatrix, Split, UNKNOWN_CLASS,
     dataset::messages,
     files::{self, hex},
     numpy::{self, Array, Csr},
@@ -33,7 +33,8 @@ const CORA_CLASSES: [&str; 7] = [
 /// matrices and dictionaries is refused.
 ///
 /// Nodes are numbered as in Planetoid, and called by their numbers; classes are the columns of the labels. Test nodes
-/// that `test.index` leaves out, as 15 of CiteSeer's, have no features and class 0. The public split comes along. The
+/// that `test.index` leaves out, as 15 of CiteSeer's, have no features, and their class is
+/// [unknown](super::UNKNOWN_CLASS), as that of a node whose row of labels is all zeros. The public split comes along. The
 /// digest is that of the files in the order above.
 ///
 /// # Errors
@@ -57,8 +58,9 @@ pub fn read_planetoid(dir: &Path, name: &str) -> Result<Dataset, DataError> {
     let val_end = (n_train + N_VAL).min(allx.rows.len()) as i32;
     let split = Split { train: (0..n_train as i32).collect(), val: (n_train as i32..val_end).collect(), test };
 
-    let features = place_rows(allx.rows, tx.rows, &split.test, n_node);
-    let labels = place_rows(ally.nodes, ty.nodes, &split.test, n_node);
+    let features = place_rows(allx.rows, tx.rows, &split.test, n_node, vec![]);
+    let labels = place_rows(ally.nodes, ty.nodes, &split.test, n_node, UNKNOWN_CLASS);
+    let split = split.labelled(&labels);
     let mut normalised = SparseMatrix::empty(allx.n_cols);
     features.iter().for_each(|row| normalised.push_normalised(row));
     let (senders, receivers) = messages(n_node, files.graph(n_node)?);
@@ -80,9 +82,9 @@ pub(super) fn is_in(dir: &Path, name: &str) -> bool {
     dir.join(format!("ind.{name}.graph")).exists()
 }
 
-/// Puts what belongs to the test nodes behind the rest, each at its node; a node without anything gets the default.
-fn place_rows<T: Default + Clone>(mut rows: Vec<T>, test_rows: Vec<T>, test: &[i32], n_node: usize) -> Vec<T> {
-    rows.resize(n_node, T::default());
+/// Puts what belongs to the test nodes after the rest, each at its node; a node without anything gets `none`.
+fn place_rows<T: Clone>(mut rows: Vec<T>, test_rows: Vec<T>, test: &[i32], n_node: usize, none: T) -> Vec<T> {
+    rows.resize(n_node, none);
     test_rows.into_iter().zip(test).for_each(|(row, &node)| rows[node as usize] = row);
     rows
 }
@@ -138,14 +140,14 @@ impl Files {
         numpy::read_csr(&place, bytes)
     }
 
-    /// The class of each row of one-hot labels; a row of zeros is of class 0.
+    /// The class of each row of one-hot labels; that of a row of zeros is unknown.
     fn labels(&self, part: &str) -> Result<Labels, DataError> {
         let (place, bytes) = self.part(part);
         let Array { shape, data } = numpy::read_array(&place, bytes)?;
         let &[n_node @ (1..), n_class @ (1..)] = &shape[..] else {
             return Err(self.fail(part, format!("labels of shape {shape:?} are not one row a node")));
         };
-        let hot = |row: &[f64]| row.iter().position(|&label| label != 0.0).unwrap_or(0) as i32;
+        let hot = |row: &[f64]| row.iter().position(|&label| label != 0.0).map_or(UNKNOWN_CLASS, |class| class as i32);
         let nodes: Vec<_> = data.chunks_exact(n_class).map(hot).collect();
         debug_assert_eq!(nodes.len(), n_node);
         Ok(Labels { n_class, nodes })

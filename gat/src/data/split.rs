@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rand::{Rng, seq::SliceRandom};
 
-use super::{DataError, Dataset, files};
+use super::{DataError, Dataset, UNKNOWN_CLASS, files};
 
 const PER_CLASS: usize = 20;
 const N_VAL: usize = 500;
@@ -28,7 +28,8 @@ impl Split {
     /// does not name are in no part.
     ///
     /// # Errors
-    /// If the file cannot be read, or a line is malformed, names an unknown id or part, or repeats an id.
+    /// If the file cannot be read, or a line is malformed, names an unknown id or part, or a paper of unknown class, or
+    /// repeats an id.
     pub fn read_tsv(path: &Path, dataset: &Dataset) -> Result<Self, DataError> {
         let bytes = files::read_file(path)?;
         let place = path.display().to_string();
@@ -48,6 +49,9 @@ impl Split {
                 let what = format!("paper id `{id}` is not in data set `{}`", dataset.name);
                 return Err(fail(what, "give the split that was made for this data set"));
             };
+            if !dataset.is_labelled(node) {
+                return Err(fail(format!("the class of paper `{id}` is unknown"), "leave out papers without a class"));
+            }
             if let Some(earlier) = part_of[node as usize].replace(part) {
                 let what = format!("paper id `{id}` is to be in `{part}`, and an earlier line puts it in `{earlier}`");
                 return Err(fail(what, "leave one of the two lines"));
@@ -79,13 +83,16 @@ impl Split {
     }
 
     /// Draws 20 nodes of each class for training, then 500 for validation and 1000 for testing from the rest: the
-    /// protocol of Shchur et al. 2018, "Pitfalls of graph neural network evaluation", in the public split's sizes.
+    /// protocol of Shchur et al. 2018, "Pitfalls of graph neural network evaluation", in the public split's sizes. Nodes
+    /// whose class is unknown are in no part.
     ///
     /// # Errors
     /// If the data set, or a class, has too few nodes.
     pub fn random<R: Rng + ?Sized>(dataset: &Dataset, rng: &mut R) -> Result<Self, DataError> {
         let mut counts = vec![0; dataset.n_class()];
-        dataset.labels.iter().for_each(|&label| counts[label as usize] += 1);
+        let known = dataset.labels.iter().filter(|&&label| label != UNKNOWN_CLASS);
+        known.for_each(|&label| counts[label as usize] += 1);
+        let n_known: usize = counts.iter().sum();
         let fail = |what| DataError::Split { dataset: dataset.name.clone(), what, help: OTHER_SPLITS };
         if let Some((name, n)) = dataset.classes.iter().zip(&counts).find(|&(_, &n)| n < PER_CLASS) {
             return Err(fail(format!(
@@ -93,8 +100,8 @@ impl Split {
             )));
         }
         let needed = PER_CLASS * dataset.n_class() + N_VAL + N_TEST;
-        if dataset.n_node() < needed {
-            return Err(fail(format!("it has {} nodes, and a random split takes {needed}", dataset.n_node())));
+        if n_known < needed {
+            return Err(fail(format!("it has {n_known} nodes with a class, and a random split takes {needed}")));
         }
         Ok(Self::draw(&dataset.labels, &vec![PER_CLASS; dataset.n_class()], N_VAL, N_TEST, rng))
     }
@@ -112,10 +119,12 @@ impl Split {
                 help: OTHER_SPLITS,
             });
         }
-        Ok(Self { train: (0..140).collect(), val: (200..500).collect(), test: (500..1500).collect() })
+        let split = Self { train: (0..140).collect(), val: (200..500).collect(), test: (500..1500).collect() };
+        Ok(split.labelled(&dataset.labels))
     }
 
-    /// Draws `per_class[c]` nodes of class `c`, then `n_val` and `n_test` of the rest, or as many as there are.
+    /// Draws `per_class[c]` nodes of class `c`, then `n_val` and `n_test` of the rest, or as many as there are. Nodes of no
+    /// known class are left out.
     pub(super) fn draw<R: Rng + ?Sized>(
         labels: &[i32],
         per_class: &[usize],
@@ -123,7 +132,8 @@ impl Split {
         n_test: usize,
         rng: &mut R,
     ) -> Self {
-        let mut nodes: Vec<_> = (0..labels.len() as i32).collect();
+        let is_known = |node: &i32| labels[*node as usize] != UNKNOWN_CLASS;
+        let mut nodes: Vec<_> = (0..labels.len() as i32).filter(is_known).collect();
         nodes.shuffle(rng);
         let mut wanted = per_class.to_vec();
         let (train, rest): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|&node| {
@@ -135,6 +145,13 @@ impl Split {
         let (val, rest) = rest.split_at(n_val.min(rest.len()));
         let test = &rest[..n_test.min(rest.len())];
         Self { train, val: val.to_vec(), test: test.to_vec() }.sorted()
+    }
+
+    /// The split without the nodes whose class is unknown.
+    pub(super) fn labelled(mut self, labels: &[i32]) -> Self {
+        let parts = [&mut self.train, &mut self.val, &mut self.test];
+        parts.into_iter().for_each(|part| part.retain(|&node| labels[node as usize] != UNKNOWN_CLASS));
+        self
     }
 
     pub(super) fn sorted(mut self) -> Self {

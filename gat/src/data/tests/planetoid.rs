@@ -1,5 +1,6 @@
 use std::fs;
 
+use rand::{SeedableRng, rngs::StdRng};
 use tempfile::TempDir;
 
 use super::*;
@@ -52,7 +53,8 @@ fn csr(shape: [i32; 2], offsets: &[i32], columns: &[i32]) -> Vec<u8> {
     framed(&[&b"cscipy.sparse.csr\ncsr_matrix\n)\x81}("[..], &state.concat(), b"ub"].concat())
 }
 
-fn one_hot(labels: &[usize]) -> Vec<u8> {
+/// Rows of two classes; all zeros for any other label.
+fn one_hot(labels: &[i32]) -> Vec<u8> {
     let data: Vec<_> = labels.iter().flat_map(|&label| [0, 1].map(|class| i32::from(class == label))).collect();
     let bytes: Vec<_> = data.iter().flat_map(|number| number.to_le_bytes()).collect();
     framed(&array("i4", &[labels.len() as i32, 2], &bytes))
@@ -133,12 +135,75 @@ fn test_rows_go_to_their_nodes_and_gaps_are_filled() {
     let dataset = read_planetoid(folder.path(), "cora").unwrap();
     assert_sound(&dataset);
     assert_eq!(dataset.n_node(), 6);
-    assert_eq!(dataset.labels, [1, 0, 1, 0, 0, 1]);
+    assert_eq!(dataset.labels, [1, 0, 1, 0, UNKNOWN_CLASS, 1]);
+    assert!(!dataset.is_labelled(4) && dataset.is_labelled(5));
     assert_eq!(words(&dataset).offsets, [0, 1, 1, 3, 4, 4, 6]);
     assert_eq!(words(&dataset).columns, [2, 1, 2, 1, 0, 3]);
     assert_eq!(dataset.n_edge(), 6 + 4);
     assert_eq!(dataset.default_split, Some(Split { train: vec![0], val: vec![1, 2], test: vec![3, 5] }));
     assert_eq!(read_cora(folder.path()).unwrap(), dataset);
+}
+
+#[test]
+fn nodes_of_unknown_class_are_in_no_part_of_a_split() {
+    let folder = folder();
+    write(&folder, "ally", &one_hot(&[1, 9, 1]));
+    write(&folder, "ty", &one_hot(&[9, 0]));
+    let dataset = read_planetoid(folder.path(), "cora").unwrap();
+    assert_eq!(dataset.labels, [1, UNKNOWN_CLASS, 1, 0, UNKNOWN_CLASS, UNKNOWN_CLASS]);
+    // Of the edges 0-1 and 0-5 neither has two labelled ends.
+    assert!(dataset.homophily().is_nan());
+    assert_eq!(dataset.default_split, Some(Split { train: vec![0], val: vec![2], test: vec![3] }));
+    let path = folder.path().join("split.tsv");
+    fs::write(&path, "id\tpart\n0\ttrain\n4\tval\n").unwrap();
+    assert_fails(Split::read_tsv(&path, &dataset), &["line 3", "the class of paper `4` is unknown"]);
+    let split = Split { train: vec![0, 4], ..Split::default() };
+    let model = crate::model::GatConfig::new(2);
+    let error = crate::experiment::Experiment::new(&dataset, &split, &model).map(|_| ()).expect_err("it is refused");
+    assert!(error.to_string().contains("the split names node 4, whose class is unknown"), "{error}");
+}
+
+/// As CiteSeer, a network whose `test.index` leaves out nodes.
+#[test]
+fn a_random_split_draws_from_labelled_nodes() {
+    const N: usize = 1600;
+    let labels: Vec<i32> = (0..N as i32).map(|node| if node % 100 == 7 { UNKNOWN_CLASS } else { node % 2 }).collect();
+    let spec = planetoid_of(&labels);
+    let mut drawn = 0;
+    for seed in 0..20 {
+        let split = Split::random(&spec, &mut StdRng::seed_from_u64(seed)).unwrap();
+        let all = [&split.train, &split.val, &split.test].map(|part| part.len());
+        assert_eq!(all, [40, 500, 1000]);
+        for part in [&split.train, &split.val, &split.test] {
+            drawn += part.iter().filter(|node| !spec.is_labelled(**node)).count();
+        }
+        let zeros = split.train.iter().filter(|node| labels[**node as usize] == 0).count();
+        assert_eq!(zeros, 20);
+    }
+    assert_eq!(drawn, 0);
+    // 1540 are needed, and the nodes without a class do not count.
+    let few = planetoid_of(&labels[..1550]);
+    assert_fails(Split::random(&few, &mut StdRng::seed_from_u64(0)), &["it has 1534 nodes with a class"]);
+}
+
+/// A data set read from files: all of `allx` and `ally` but the last two nodes, which are for testing.
+fn planetoid_of(labels: &[i32]) -> Dataset {
+    let folder = TempDir::new().unwrap();
+    let (n, before) = (labels.len() as i32, labels.len() - 2);
+    let rows = |n: usize| csr([n as i32, 1], &(0..=n as i32).collect::<Vec<_>>(), &vec![0; n]);
+    for (part, bytes) in [
+        ("x", rows(1)),
+        ("y", one_hot(&labels[..1])),
+        ("tx", rows(2)),
+        ("ty", one_hot(&labels[before..])),
+        ("allx", rows(before)),
+        ("ally", one_hot(&labels[..before])),
+        ("graph", graph(&[(0, &[1])])),
+        ("test.index", format!("{}\n{}\n", n - 2, n - 1).into_bytes()),
+    ] {
+        write(&folder, part, &bytes);
+    }
+    read_planetoid(folder.path(), "cora").unwrap()
 }
 
 #[test]
