@@ -1,6 +1,7 @@
 //! Samplers.
 
 use super::erf::{erf, erf_inv};
+use super::single;
 use super::{Key, counter, numbered};
 use crate::array::Array;
 use crate::elementwise::threefry2x32;
@@ -153,7 +154,10 @@ impl Key {
         high: f64,
         dtype: DType,
     ) -> Array {
-        let [a, b] = [low, high].map(|x| erf(x / 2f64.sqrt()));
+        let [a, b] = [low, high].map(|x| match dtype {
+            DType::F32 => single::erf(x as f32 / std::f32::consts::SQRT_2).into(),
+            _ => erf(x / 2f64.sqrt()),
+        });
         let u = self.uniform_range(shape, a, b, dtype);
         (erf_inv(&u) * 2f64.sqrt()).clip(next(dtype, low, true), next(dtype, high, false))
     }

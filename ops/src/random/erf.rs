@@ -1,5 +1,6 @@
 //! The error function on the host, and its inverse on arrays.
 
+use super::single;
 use crate::array::Array;
 use crate::operators::where_;
 use gavotte_core::aval::DType;
@@ -26,31 +27,9 @@ pub(super) fn erf(x: f64) -> f64 {
 
 /// Coefficients of `p` in `erf⁻¹(x) = x p(w)`, highest power first.
 ///
-/// Source: Giles, *Approximating the erfinv function* (GPU Computing Gems, 2011), tables 5 and 6.
+/// Source: Giles, *Approximating the erfinv function* (GPU Computing Gems, 2011), table 6.
 #[allow(clippy::excessive_precision, reason = "the digits are those of the source")]
 mod giles {
-    pub(super) const F32_CENTRE: [f64; 9] = [
-        2.810_226_36e-08,
-        3.432_739_39e-07,
-        -3.523_387_7e-06,
-        -4.391_506_54e-06,
-        0.000_218_580_87,
-        -0.001_253_725_03,
-        -0.004_177_681_64,
-        0.246_640_727,
-        1.501_409_41,
-    ];
-    pub(super) const F32_TAIL: [f64; 9] = [
-        -0.000_200_214_257,
-        0.000_100_950_558,
-        0.001_349_343_22,
-        -0.003_673_428_44,
-        0.005_739_507_73,
-        -0.007_622_461_3,
-        0.009_438_870_47,
-        1.001_674_06,
-        2.832_976_82,
-    ];
     pub(super) const F64_CENTRE: [f64; 23] = [
         -3.6444120640178196996e-21,
         -1.685059138182016589e-19,
@@ -127,32 +106,17 @@ fn horner(w: &Array, coefficients: &[f64]) -> Array {
     p
 }
 
-/// The inverse of the error function on `(-1, 1)`; infinite at the ends.
+/// The inverse of the error function on `(-1, 1)`; infinite at the ends. In `f32` it has the bits of JAX's.
 #[track_caller]
 pub(super) fn erf_inv(x: &Array) -> Array {
+    if x.dtype() == DType::F32 {
+        return single::erf_inv(x);
+    }
     let w = -(-x.square()).log1p();
-    let p = match x.dtype() {
-        DType::F32 => {
-            // One polynomial whose coefficients are chosen by the interval.
-            let centre = w.lt(5.0);
-            let w = where_(&centre, &w - 2.5, w.sqrt() - 3.0);
-            let pick = |i: usize| centre.select(giles::F32_CENTRE[i] as f32, giles::F32_TAIL[i] as f32);
-            let mut p = pick(0);
-            for i in 1..giles::F32_CENTRE.len() {
-                p = p * &w + pick(i);
-            }
-            p
-        }
-        _ => {
-            let root = w.sqrt();
-            let outer = where_(
-                &w.lt(16.0),
-                horner(&(&root - 3.25), &giles::F64_MIDDLE),
-                horner(&(&root - 5.0), &giles::F64_TAIL),
-            );
-            where_(&w.lt(6.25), horner(&(&w - 3.125), &giles::F64_CENTRE), outer)
-        }
-    };
+    let root = w.sqrt();
+    let outer =
+        where_(&w.lt(16.0), horner(&(&root - 3.25), &giles::F64_MIDDLE), horner(&(&root - 5.0), &giles::F64_TAIL));
+    let p = where_(&w.lt(6.25), horner(&(&w - 3.125), &giles::F64_CENTRE), outer);
     where_(&x.abs().eq(1.0), x * f64::INFINITY, p * x)
 }
 

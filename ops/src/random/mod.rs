@@ -14,6 +14,7 @@
 mod distributions;
 mod erf;
 mod rng;
+mod single;
 
 pub use rng::KeyRng;
 
