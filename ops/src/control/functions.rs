@@ -237,7 +237,8 @@ impl From<&Array> for Bound {
 
 /// Turns of `body` for as long as `cond` of what is carried holds.
 ///
-/// Forward mode and `vmap` work; reverse mode needs a number of turns that is fixed: see [`fori_loop`] and [`scan`].
+/// Forward mode and `vmap` work, and a mapped turn is for the elements that are not done. Reverse mode needs a number of turns
+/// that is fixed: see [`fori_loop`] and [`scan`].
 ///
 /// ```
 /// use gavotte::{Array, while_loop};
@@ -267,7 +268,8 @@ pub fn while_loop<C: Tree>(cond: impl Fn(C) -> Array, body: impl Fn(C) -> C, ini
     C::unflatten(&def, spec.bind(&[holds.consts, turn.consts, carries].concat()).into_vec())
 }
 
-/// `on_true(operand)` where `which` holds, else `on_false(operand)`. Only one of the two runs.
+/// `on_true(operand)` where `which` holds, else `on_false(operand)`. Only one of the two runs. Mapped over `which` both do, each
+/// for the elements that take it: what it would read, refuse or differentiate for others does not count.
 ///
 /// ```
 /// use gavotte::{Array, cond};
@@ -293,7 +295,8 @@ pub fn cond<A: Tree, O: Tree>(
     branch("cond", &Array(index), &[&on_false, &on_true], operand)
 }
 
-/// `branches[index](operand)`. Only one of them runs; a number below zero counts as 0, one beyond the last as the last.
+/// `branches[index](operand)`. Only one of them runs; a number below zero counts as 0, one beyond the last as the last. Mapped
+/// over `index`, each runs for the elements that take it, as [`cond`].
 ///
 /// ```
 /// use gavotte::{Array, switch};
