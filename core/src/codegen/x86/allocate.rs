@@ -16,6 +16,8 @@ pub(super) enum Place {
     Slot(u32),
     /// The pool's constant with these bits in every lane.
     Pool(u64),
+    /// The pool's place of the open constant of this number.
+    Open(u32),
     /// The pool's mask of these lanes.
     Mask(u16),
     /// The pool's table of this number.
@@ -105,6 +107,7 @@ pub(super) fn allocate(f: &Function, files: &[File]) -> Allocation {
 pub(super) fn constant(inst: &Inst) -> Option<Place> {
     match inst.op {
         Op::Const => Some(Place::Pool(inst.imm as u64)),
+        Op::Open => Some(Place::Open(inst.imm as u32)),
         Op::MaskImm => Some(Place::Mask(inst.imm as u16)),
         Op::Table => Some(Place::Table(inst.imm as u32)),
         _ => None,

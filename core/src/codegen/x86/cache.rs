@@ -1,6 +1,6 @@
 //! The functions that a process has made, by the canonical form of their kernels.
 
-use super::canonical::{Canonical, stand_in};
+use super::canonical::Canonical;
 use super::{Isa, Job, emit, nest, schedule};
 use crate::aval::Dim;
 use crate::ir::Unsupported;
@@ -46,28 +46,17 @@ pub(super) struct Shared {
     pub(super) entry: usize,
     /// The sizes behind inputs and outputs in the table of arguments, in the symbols of the canonical kernel.
     pub(super) dims: Vec<Dim>,
-    /// Stand-ins for constants by number, and at which bytes each is.
+    /// Constants of the canonical kernel by number, and at which bytes each is.
     pub(super) open: Vec<(usize, usize)>,
 }
 
 impl Shared {
     fn new(Form { canonical, key }: &Form) -> Result<Shared, Unsupported> {
         let isa = key.isa;
-        let (mut function, signature) = nest::build(&canonical.kernel, key.partition, &key.masked, isa)?;
+        let (mut function, signature) = nest::build(canonical, key.partition, &key.masked, isa)?;
         schedule::schedule(&mut function, &emit::files(isa));
-        let emit::Emitted { bytes, entry, constants } =
+        let emit::Emitted { bytes, entry, open } =
             emit::emit(&function, isa).map_err(|error| Unsupported(error.to_string()))?;
-        let mut open = vec![];
-        for (i, constant) in canonical.constants.iter().enumerate() {
-            let size = constant.dtype().size();
-            let stand_in = &stand_in(constant.dtype(), i).bits().to_le_bytes()[..size];
-            // The pool has an element once, or once for each lane.
-            for (pooled, at) in &constants {
-                if pooled.len().is_multiple_of(size) && pooled.chunks(size).all(|element| element == stand_in) {
-                    open.extend((0..pooled.len()).step_by(size).map(|lane| (i, at + lane)));
-                }
-            }
-        }
         Ok(Shared { bytes, entry, dims: signature.dims, open })
     }
 }

@@ -4,7 +4,7 @@
 use super::Isa;
 use super::layout::{Layout, MAX_WIDTH, Pattern, choose, place};
 use super::nest::MAX_STAGED;
-use crate::aval::{Aval, DType, Dim, Literal, Symbol};
+use crate::aval::{Aval, Dim, Literal, Symbol};
 use crate::ir::{Index, Unsupported, Var};
 use crate::kernel::{Instr, Kernel, LoopKind};
 
@@ -17,8 +17,10 @@ pub(super) struct Canonical {
     pub(super) kernel: Kernel,
     /// What each symbol of `kernel` stands for.
     dims: Vec<(Symbol, Dim)>,
-    /// The constants whose places `kernel` holds stand-ins for, by number.
+    /// The constants that the pool has places for, by number.
     pub(super) constants: Vec<Literal>,
+    /// For each instruction of the body, the number of the constant that it is.
+    pub(super) open: Vec<Option<u32>>,
 }
 
 impl Canonical {
@@ -37,16 +39,6 @@ impl Canonical {
     pub(super) fn original(&self, dim: &Dim) -> Dim {
         let of = |symbol: &Symbol| self.dims.iter().find(|(s, _)| s == symbol).map(|(_, dim)| dim.clone());
         dim.replace(of)
-    }
-}
-
-/// What stands for constant `i` in a canonical kernel: a number of its type that no formula of `math` has.
-pub(super) fn stand_in(dtype: DType, i: usize) -> Literal {
-    let bits = 0x7e5a_5a00 + i as u32;
-    match dtype {
-        DType::F32 => Literal::F32(f32::from_bits(bits)),
-        DType::F64 => Literal::F64(f64::from_bits(u64::from(bits) << 32 | u64::from(bits))),
-        DType::I32 | DType::U32 | DType::Bool => unreachable!("only floats have stand-ins"),
     }
 }
 
@@ -89,14 +81,10 @@ impl<'a> Builder<'a> {
             }
             canonical.body.iter_mut().for_each(|instr| self.sizes_of(instr, layout));
         }
-        for instr in &mut canonical.body {
-            if let Instr::Const(literal) = instr {
-                *literal = self.constant(*literal);
-            }
-        }
+        let open = canonical.body.iter_mut().map(|instr| self.constant(instr)).collect();
         let arrays = canonical.inputs.iter_mut().chain(&mut canonical.outputs);
         arrays.enumerate().for_each(|(i, (var, _))| *var = Var(i as u32));
-        Canonical { kernel: canonical, dims: self.dims, constants: self.constants }
+        Canonical { kernel: canonical, dims: self.dims, constants: self.constants, open }
     }
 
     fn loop_extent(&mut self, i: usize, layout: &Layout) -> Dim {
@@ -203,16 +191,20 @@ impl<'a> Builder<'a> {
         Dim::symbol(&name)
     }
 
-    fn constant(&mut self, literal: Literal) -> Literal {
-        if is_plain(literal) {
-            return literal;
+    /// The number of the constant that an instruction is, unless it stays as it is. In the kernel's text a number that no
+    /// constant that stays has tells it from the others; what the code reads is its place alone.
+    fn constant(&mut self, instr: &mut Instr) -> Option<u32> {
+        let Instr::Const(literal) = instr else { return None };
+        if is_plain(*literal) {
+            return None;
         }
-        let known = self.constants.iter().position(|other| *other == literal);
+        let known = self.constants.iter().position(|other| other == literal);
         let i = known.unwrap_or_else(|| {
-            self.constants.push(literal);
+            self.constants.push(*literal);
             self.constants.len() - 1
         });
-        stand_in(literal.dtype(), i)
+        *literal = Literal::from_f64(literal.dtype(), 3.0 + i as f64);
+        Some(i as u32)
     }
 }
 
@@ -300,6 +292,37 @@ mod tests {
         assert_eq!(run(&equal, &sizes), [35.0, 42.0, 21.0, 28.0, 7.0, 14.0]);
         // The lanes are the row's elements.
         assert!(!Arc::ptr_eq(&first.function, &code(&kernel("a", 0, ["3", "3"], "0.25f32", "-3.5f32")).function));
+    }
+
+    /// A constant may have the bits of any other, of another type, and of what a form shows or a place holds before it is
+    /// written.
+    #[test]
+    fn constants_are_places_whatever_their_bits() {
+        let bits = [0.3f32.to_bits(), 3f32.to_bits(), 4f32.to_bits(), 0, 0x7e5a_5a00, 0x7e5a_5a01, 1];
+        for (isa, c) in Isa::ALL.into_iter().filter(|isa| isa.is_available()).flat_map(|isa| bits.map(|c| (isa, c))) {
+            let text = format!(
+                "kernel @k(%0: u32[n]) -> (%1: u32[n], %2: f32[n], %3: f32[n]) {{\n  row i0: n\n  $0: u32 = load %0[i0]\n  \
+                 $1: u32 = const {c}u32\n  $2: u32 = xor $0, $1\n  $3: f32 = convert $0\n  $4: f32 = const 0.3f32\n  $5: \
+                 f32 = mul $3, $4\n  $6: f32 = const 3.5f32\n  $7: f32 = mul $3, $6\n  store $2 -> %1\n  store $5 -> \
+                 %2\n  store $7 -> %3\n}}\n"
+            );
+            let kernel = parse_kernel(&text).unwrap_or_else(|error| panic!("{error}"));
+            let code = Code::new(&kernel, Some(0), &[false], isa).unwrap_or_else(|why| panic!("{why:?}"));
+            let x: Vec<u32> = (0..21).map(|i| i * 7).collect();
+            let mut out = [0u32; 3 * 21];
+            let starts = [0, 1, 2].map(|k| out[21 * k..].as_mut_ptr() as u64);
+            let mut table = vec![0; ARGS];
+            table[END] = 21;
+            table.push(x.as_ptr() as u64);
+            table.extend(starts);
+            let pages = Pages::new(std::iter::once(&code)).unwrap_or_else(|error| panic!("{error}"));
+            // SAFETY: the machine has the instructions, and the table names arrays of the kernel's types.
+            assert!(unsafe { pages.call(0, &mut table) });
+            for (i, x) in x.iter().enumerate() {
+                let wanted = [x ^ c, (*x as f32 * 0.3).to_bits(), (*x as f32 * 3.5).to_bits()];
+                assert_eq!([0, 1, 2].map(|k| out[21 * k + i]), wanted, "{isa:?}, {c:#x}");
+            }
+        }
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub(super) enum Op {
     // vectors
     /// All lanes the bits `imm`.
     Const,
+    /// All lanes the constant that has place `imm` in the pool: kernels of one form differ in it.
+    Open,
     /// Entry `imm` of the function's tables.
     Table,
     Splat,
@@ -249,6 +251,7 @@ pub(super) struct Function {
 enum Constant {
     Bits(u32),
     Wide(u64),
+    Open(u32),
     Table(usize),
     Mask(u16),
 }
@@ -359,6 +362,11 @@ impl Function {
         self.constant(Constant::Wide(bits), Class::Wide)
     }
 
+    /// The constant of this number among those that the function's form leaves open, likewise.
+    pub(super) fn open(&mut self, number: u32, class: Class) -> Reg {
+        self.constant(Constant::Open(number), class)
+    }
+
     /// The mask of the first `n` lanes, likewise.
     pub(super) fn first_lanes(&mut self, n: usize) -> Reg {
         self.mask_of(((1u32 << n) - 1) as u16)
@@ -387,7 +395,7 @@ impl Function {
         match self.constant_of(reg)? {
             Constant::Bits(bits) => Some([bits as i32; LANES]),
             Constant::Table(at) => Some(self.tables[at]),
-            Constant::Wide(_) | Constant::Mask(_) => None,
+            Constant::Wide(_) | Constant::Open(_) | Constant::Mask(_) => None,
         }
     }
 
@@ -395,7 +403,7 @@ impl Function {
     pub(super) fn known_mask(&self, reg: Reg) -> Option<u16> {
         match self.constant_of(reg)? {
             Constant::Mask(lanes) => Some(lanes),
-            Constant::Bits(_) | Constant::Wide(_) | Constant::Table(_) => None,
+            Constant::Bits(_) | Constant::Wide(_) | Constant::Open(_) | Constant::Table(_) => None,
         }
     }
 
@@ -455,6 +463,7 @@ impl Function {
                 let (op, imm) = match constant {
                     Constant::Bits(bits) => (Op::Const, i64::from(*bits)),
                     Constant::Wide(bits) => (Op::Const, *bits as i64),
+                    Constant::Open(number) => (Op::Open, i64::from(*number)),
                     Constant::Table(at) => (Op::Table, *at as i64),
                     Constant::Mask(lanes) => (Op::MaskImm, i64::from(*lanes)),
                 };

@@ -127,7 +127,7 @@ pub struct Job<'k> {
 #[derive(Debug)]
 pub struct Code {
     function: Arc<Shared>,
-    /// What the function's pool holds where the canonical kernel has stand-ins, by their numbers.
+    /// What the function's pool holds in the places that its form leaves open, by their numbers.
     constants: Vec<Literal>,
     /// The sizes behind inputs and outputs in the table of arguments.
     dims: Vec<Dim>,

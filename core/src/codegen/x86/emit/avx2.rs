@@ -73,6 +73,10 @@ impl Emit<'_, Avx2> {
         match place {
             Place::Pool(bits) if class == Class::Wide => self.pooled_all(&bits.to_le_bytes()),
             Place::Pool(bits) => self.pooled_all(&(bits as u32).to_le_bytes()),
+            Place::Open(number) => {
+                let size = if class == Class::Wide { 8 } else { 4 };
+                self.open(number, size, BYTES / size)
+            }
             Place::Mask(lanes) => {
                 let lane = |i: usize| if lanes >> i & 1 == 1 { u8::MAX } else { 0 };
                 let size = BYTES / self.f.lanes;
@@ -352,7 +356,7 @@ impl Vectors for Emit<'_, Avx2> {
 
     fn vec(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
         match (inst.op, inst.mask) {
-            (Op::Const | Op::Table, _) => return self.constant(inst, dst),
+            (Op::Const | Op::Open | Op::Table, _) => return self.constant(inst, dst),
             (Op::Blend, Some(mask)) => {
                 let a = self.read(inst.srcs[0], SCRATCH[1])?;
                 let b = self.operand(inst.srcs[1]);

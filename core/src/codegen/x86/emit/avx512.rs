@@ -127,6 +127,10 @@ impl Vectors for Emit<'_, Avx512> {
                 let at = self.pooled(&bits.to_le_bytes()[..size]);
                 Instruction::with2(broadcast(class), to, at)?
             }
+            Place::Open(number) => {
+                let at = self.open(number, if class == Class::Wide { 8 } else { 4 }, 1);
+                Instruction::with2(broadcast(class), to, at)?
+            }
             Place::Mask(lanes) => {
                 let at = self.pooled(&lanes.to_le_bytes());
                 Instruction::with2(Code::VEX_Kmovw_kr_km16, to, at)?
@@ -209,7 +213,7 @@ impl Vectors for Emit<'_, Avx512> {
 
     fn vec(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
         let d = if inst.reads_dst() { self.read(dst, VEC_SCRATCH[0])? } else { self.target(dst, VEC_SCRATCH[0]) };
-        if matches!(inst.op, Op::Const | Op::Table) {
+        if matches!(inst.op, Op::Const | Op::Open | Op::Table) {
             return self.constant(inst, dst);
         }
         let mask = match inst.mask {

@@ -19,6 +19,7 @@ use iced_x86::code_asm::{CodeAssembler, CodeLabel, qword_ptr};
 use iced_x86::code_asm::{r12, r13, r14, r15, rax, rbp, rbx, rsp};
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Integers that may be given away; three more are kept, for values that live in memory.
 const INTS: [Register; 9] = [
@@ -89,6 +90,8 @@ struct Emit<'a, I> {
     pool: Vec<u8>,
     /// Where constants are in the pool.
     consts: Vec<(Vec<u8>, i32)>,
+    /// Where open constants are in the pool, by number, and the bytes from one copy to the next.
+    open: Vec<(u32, Range<usize>, usize)>,
     /// Where the frame's part for calls begins.
     call_area: usize,
     /// Checks whose failure is told behind the code.
@@ -110,8 +113,8 @@ pub(super) struct Emitted {
     pub(super) bytes: Vec<u8>,
     /// Where its instructions begin: the pool of constants stands before them.
     pub(super) entry: usize,
-    /// The constants of the pool, and at which byte of all each is.
-    pub(super) constants: Vec<(Vec<u8>, usize)>,
+    /// Open constants by number, and at which byte of all each is, once or once for each lane.
+    pub(super) open: Vec<(usize, usize)>,
 }
 
 /// Writes a function.
@@ -144,8 +147,9 @@ where
     let call_area = allocation.frame;
     let frame = call_area + call::bytes(&allocation.calls);
     let places = allocation.places;
-    let (consts, failures) = (vec![], vec![]);
-    let mut e: Emit<'a, I> = Emit { a, f, places, labels, exit, pool, consts, call_area, failures, isa: PhantomData };
+    let (consts, open, failures) = (vec![], vec![], vec![]);
+    let mut e: Emit<'a, I> =
+        Emit { a, f, places, labels, exit, pool, consts, open, call_area, failures, isa: PhantomData };
     e.prologue(frame)?;
     let mut calls = allocation.calls.iter();
     for inst in &f.insts {
@@ -159,8 +163,8 @@ where
     bytes.resize(bytes.len().next_multiple_of(ALIGN), 0xcc);
     let entry = bytes.len();
     bytes.extend(e.a.assemble(entry as u64)?);
-    let constants = e.consts.into_iter().map(|(bytes, at)| (bytes, at as usize)).collect();
-    Ok(Emitted { bytes, entry, constants })
+    let copies = |(number, at, step): (u32, Range<usize>, usize)| at.step_by(step).map(move |at| (number as usize, at));
+    Ok(Emitted { bytes, entry, open: e.open.into_iter().flat_map(copies).collect() })
 }
 
 fn memory(base: Register, index: Option<(Register, u32)>, disp: i32) -> MemoryOperand {
@@ -254,15 +258,32 @@ where
         let at = match self.consts.iter().find(|(known, _)| known == bytes) {
             Some((_, at)) => *at,
             None => {
-                // No constant lies across two lines of the cache.
-                self.pool.resize(self.pool.len().next_multiple_of(bytes.len().min(ALIGN)), 0);
-                let at = self.pool.len() as i32;
-                self.pool.extend_from_slice(bytes);
+                let at = self.put(bytes) as i32;
                 self.consts.push((bytes.to_vec(), at));
                 at
             }
         };
         memory(Register::RSI, None, at)
+    }
+
+    /// Puts bytes into the pool; tells where.
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        // No constant lies across two lines of the cache.
+        self.pool.resize(self.pool.len().next_multiple_of(bytes.len().min(ALIGN)), 0);
+        self.pool.extend_from_slice(bytes);
+        self.pool.len() - bytes.len()
+    }
+
+    /// The place of the pool for so many copies of an open constant of so many bytes: no other constant shares it,
+    /// whatever their bits are.
+    fn open(&mut self, number: u32, size: usize, copies: usize) -> MemoryOperand {
+        let known = self.open.iter().find(|(other, ..)| *other == number).map(|(_, at, _)| at.start);
+        let at = known.unwrap_or_else(|| {
+            let at = self.put(&vec![0; size * copies]);
+            self.open.push((number, at..at + size * copies, size));
+            at
+        });
+        memory(Register::RSI, None, at as i32)
     }
 
     /// The place of the function's table `n` in the pool.

@@ -14,6 +14,7 @@ mod values;
 
 pub(super) use stage::MAX_STAGED;
 
+use super::canonical::Canonical;
 use super::layout::{Layout, Place, choose};
 use super::lir::{Class, Function, Label, Op, Reg};
 use super::{ARGS, Isa};
@@ -93,6 +94,8 @@ impl Scope {
 
 pub(super) struct Nest<'a> {
     pub(super) kernel: &'a Kernel,
+    /// For each scalar, the number of the constant that it is, where the pool has a place for it.
+    open: &'a [Option<u32>],
     partition: Option<usize>,
     pub(super) layout: Layout,
     pub(super) f: Function,
@@ -124,9 +127,9 @@ pub(super) fn class_of(dtype: DType) -> Class {
     if dtype == DType::F64 { Class::Wide } else { Class::Vec }
 }
 
-/// The instructions of a kernel. `masked` says of which inputs many elements are 0, as a mask made them.
+/// The instructions of a canonical kernel. `masked` says of which inputs many elements are 0, as a mask made them.
 pub(super) fn build(
-    kernel: &Kernel,
+    Canonical { kernel, open, .. }: &Canonical,
     partition: Option<usize>,
     masked: &[bool],
     isa: Isa,
@@ -136,6 +139,7 @@ pub(super) fn build(
     let end_label = f.label();
     let mut nest = Nest {
         kernel,
+        open,
         partition,
         layout,
         f,

@@ -90,7 +90,10 @@ impl Nest<'_> {
             return Ok(*reg);
         }
         let reg = match &self.kernel.body[i] {
-            Instr::Const(literal) => self.f.literal(*literal),
+            Instr::Const(literal) => match self.open[i] {
+                Some(number) => self.f.open(number, class_of(literal.dtype())),
+                None => self.f.literal(*literal),
+            },
             Instr::Size(dim, dtype) => {
                 let splat = self.splat_size(dim);
                 if dtype.is_float() { self.f.emit(class_of(*dtype), Op::CvtToF, &[splat], 0) } else { splat }
