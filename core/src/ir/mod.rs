@@ -2,6 +2,7 @@
 
 mod assume;
 mod bind;
+mod cascade;
 mod control;
 mod cursor;
 mod effect;
@@ -24,6 +25,7 @@ pub use assume::{
 pub(crate) use assume::{adopt, check_facts, check_facts_with, with_facts_of};
 pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
+pub use cascade::{BLOCK, Cascade};
 pub use control::Control;
 pub(crate) use cursor::Cursor;
 pub use effect::{effects_take_place, without_effects};

@@ -8,8 +8,8 @@ use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::add_any;
 use gavotte_core::ir::structural::{row_major, strided, transpose};
 use gavotte_core::ir::{
-    Attr, Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, ReduceOp, Sample, Scalar, ScalarOp, Transpose,
-    Unsupported, Value, bind1, require_equal,
+    Attr, Batch, Batched, Cascade, Index, Jvp, Kind, Lower, Params, Primitive, ReduceOp, Sample, Scalar, ScalarOp,
+    Transpose, Unsupported, Value, bind1, require_equal,
 };
 
 /// A contraction.
@@ -123,18 +123,14 @@ fn product<T: Copy + Default>(
     x: &[T],
     y: &[T],
     [batch, m, k, n]: [usize; 4],
-    add: impl Fn(T, T, T) -> T,
+    plus: impl Fn(T, T) -> T,
+    times: impl Fn(T, T) -> T,
 ) -> Elements<T> {
     let mut out = Elements::filled(T::default(), batch * m * n);
-    for b in 0..batch {
-        for i in 0..m {
-            let row = &mut out[(b * m + i) * n..][..n];
-            for inner in 0..k {
-                let factor = x[(b * m + i) * k + inner];
-                let other = &y[(b * k + inner) * n..][..n];
-                row.iter_mut().zip(other).for_each(|(sum, y)| *sum = add(*sum, factor, *y));
-            }
-        }
+    let mut cascade = Cascade::new(T::default(), plus);
+    for row in 0..batch * m {
+        let (x, y) = (&x[row * k..][..k], &y[row / m * k * n..][..k * n]);
+        cascade.add(k, &mut out[row * n..][..n], |inner, j| times(x[inner], y[inner * n + j]));
     }
     out
 }
@@ -179,14 +175,10 @@ impl Primitive for DotGeneral {
         let (inner, right) = (extents(0, &roles.contract[0]), extents(1, &free[1]));
         let sizes = [&batch, &left, &inner, &right].map(|extents| extents.iter().product());
         let data = match (x.data(), y.data()) {
-            (Data::F32(x), Data::F32(y)) => Data::F32(product(x, y, sizes, |sum, x, y| sum + x * y)),
-            (Data::F64(x), Data::F64(y)) => Data::F64(product(x, y, sizes, |sum, x, y| sum + x * y)),
-            (Data::I32(x), Data::I32(y)) => {
-                Data::I32(product(x, y, sizes, |sum, x, y| sum.wrapping_add(x.wrapping_mul(y))))
-            }
-            (Data::U32(x), Data::U32(y)) => {
-                Data::U32(product(x, y, sizes, |sum, x, y| sum.wrapping_add(x.wrapping_mul(y))))
-            }
+            (Data::F32(x), Data::F32(y)) => Data::F32(product(x, y, sizes, |a, b| a + b, |x, y| x * y)),
+            (Data::F64(x), Data::F64(y)) => Data::F64(product(x, y, sizes, |a, b| a + b, |x, y| x * y)),
+            (Data::I32(x), Data::I32(y)) => Data::I32(product(x, y, sizes, i32::wrapping_add, i32::wrapping_mul)),
+            (Data::U32(x), Data::U32(y)) => Data::U32(product(x, y, sizes, u32::wrapping_add, u32::wrapping_mul)),
             _ => unreachable!("abstract_eval admits numbers of one type only"),
         };
         vec![HostArray::from_data(&[batch, left, right].concat(), data)]

@@ -9,21 +9,61 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{place_axis, zeros};
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Linear, Params, Primitive, ReduceOp, Sample, Transpose, Unsupported, Value, bind1,
-    require_shape,
+    Batch, Batched, Cascade, Jvp, Kind, Linear, Params, Primitive, ReduceOp, Sample, Transpose, Unsupported, Value,
+    bind1, require_shape,
 };
 
 /// Adds by number.
 #[derive(Debug)]
 struct ScatterAdd;
 /// The primitive `scatter_add {axis}` of an array, numbers and updates: the array with every update added where a
-/// `gather` of the same numbers and attributes would have read it. Equal numbers add up, in order.
+/// `gather` of the same numbers and attributes would have read it. The updates of equal numbers add up, in the order of all
+/// sums, and their sum is added to the array.
 pub(super) static SCATTER_ADD: &dyn Primitive = &ScatterAdd;
 
 /// `x` with `updates` added at the numbers `ids` along `axis`; the first `shared` axes of all are the same axes.
 #[track_caller]
 pub(super) fn scatter_add(x: &Value, ids: &Value, updates: &Value, axis: usize, shared: usize) -> Value {
     bind1(SCATTER_ADD, &[x, ids, updates], Numbered { axis, shared }.params())
+}
+
+/// Which updates each row of contiguous elements has.
+struct Updated {
+    /// Elements of a row.
+    width: usize,
+    /// Where the updates of each row begin in the list, and those of the last end.
+    offsets: Vec<usize>,
+    /// Where each update begins, row by row.
+    updates: Vec<usize>,
+}
+
+impl Updated {
+    fn new(numbered: Numbered, x: &[usize], ids: &HostArray) -> Updated {
+        let width: usize = x[numbered.axis + 1..].iter().product();
+        let n_row: usize = x[..numbered.axis + 1].iter().product();
+        let row = |at: usize| at / width.max(1);
+        let mut offsets = vec![0; n_row + 1];
+        numbered.runs("scatter_add", x, ids, |_, at, _| offsets[row(at) + 1] += 1);
+        offsets.iter_mut().fold(0, |before, n| {
+            *n += before;
+            *n
+        });
+        let mut next = offsets.clone();
+        let mut updates = vec![0; offsets[n_row]];
+        numbered.runs("scatter_add", x, ids, |read, at, _| {
+            updates[next[row(at)]] = read;
+            next[row(at)] += 1;
+        });
+        Updated { width, offsets, updates }
+    }
+
+    fn add<T: Copy>(&self, to: &mut [T], from: &[T], zero: T, plus: impl Fn(T, T) -> T) {
+        let mut cascade = Cascade::new(zero, plus);
+        for (row, ends) in self.offsets.windows(2).enumerate().filter(|(_, ends)| ends[0] < ends[1]) {
+            let updates = &self.updates[ends[0]..ends[1]];
+            cascade.add(updates.len(), &mut to[row * self.width..][..self.width], |i, j| from[updates[i] + j]);
+        }
+    }
 }
 
 impl Primitive for ScatterAdd {
@@ -46,25 +86,12 @@ impl Primitive for ScatterAdd {
     fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
         let [x, ids, updates] = ins else { unreachable!("abstract_eval counts operands") };
         let mut out = (*x).clone();
-        fn add<T: Copy>(
-            to: &mut [T],
-            from: &[T],
-            runs: impl FnOnce(&mut dyn FnMut(usize, usize, usize)),
-            sum: fn(T, T) -> T,
-        ) {
-            runs(&mut |read, at, run| {
-                to[at..at + run].iter_mut().zip(&from[read..read + run]).for_each(|(to, from)| *to = sum(*to, *from));
-            });
-        }
-        let shape = x.shape();
-        let runs = |f: &mut dyn FnMut(usize, usize, usize)| {
-            Numbered::known(params).runs("scatter_add", &shape, ids, f);
-        };
+        let updated = Updated::new(Numbered::known(params), &x.shape(), ids);
         match (out.data_mut(), updates.data()) {
-            (Data::F32(to), Data::F32(from)) => add(to, from, runs, |a, b| a + b),
-            (Data::F64(to), Data::F64(from)) => add(to, from, runs, |a, b| a + b),
-            (Data::I32(to), Data::I32(from)) => add(to, from, runs, i32::wrapping_add),
-            (Data::U32(to), Data::U32(from)) => add(to, from, runs, u32::wrapping_add),
+            (Data::F32(to), Data::F32(from)) => updated.add(to, from, 0.0, |a, b| a + b),
+            (Data::F64(to), Data::F64(from)) => updated.add(to, from, 0.0, |a, b| a + b),
+            (Data::I32(to), Data::I32(from)) => updated.add(to, from, 0, i32::wrapping_add),
+            (Data::U32(to), Data::U32(from)) => updated.add(to, from, 0, u32::wrapping_add),
             _ => unreachable!("abstract_eval admits numbers of one type only"),
         }
         vec![out]

@@ -10,8 +10,8 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand, extents};
 use gavotte_core::ir::structural::move_axis;
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, ReduceOp, Sample, Scalar, Transpose, Unsupported,
-    Value, bind1, require_equal,
+    Batch, Batched, Cascade, Jvp, Kind, Linear, Lower, Params, Primitive, ReduceOp, Sample, Scalar, Transpose,
+    Unsupported, Value, bind1, require_equal,
 };
 
 /// Sum by segment.
@@ -45,18 +45,16 @@ pub(super) fn segmented_aval(ins: &[&Aval]) -> Result<Vec<Aval>, TypeError> {
     Ok(vec![data.with_shape(shape)])
 }
 
-/// Combines the members of each segment, in order.
+/// Combines the members of each segment, in the order of all sums.
 pub(super) fn fold<T: HostElement>(xs: &[T], ins: &[&HostArray], first: T, combine: impl Fn(T, T) -> T) -> HostArray {
     let mut shape = ins[0].shape();
     let width: usize = shape[1..].iter().product();
     shape[0] = ins[2].len() - 1;
     let mut out = vec![first; shape[0] * width];
+    let mut cascade = Cascade::new(first, combine);
     for (segment, members) in members(ins[2].as_slice(), ins[3].as_slice()).enumerate() {
         let row = &mut out[segment * width..][..width];
-        for member in members {
-            let from = &xs[*member as usize * width..][..width];
-            row.iter_mut().zip(from).for_each(|(out, x)| *out = combine(*out, *x));
-        }
+        cascade.add(members.len(), row, |i, j| xs[members[i] as usize * width + j]);
     }
     HostArray::new(&shape, out)
 }

@@ -5,11 +5,11 @@ use crate::device::{Data, HostArray};
 use crate::error::TypeError;
 use crate::ir::stablehlo::{Export, Operand};
 use crate::ir::structural::broadcast_in_dim;
-use crate::ir::structural::movement::{places, row_major};
+use crate::ir::structural::movement::{places, row_major, strided};
 use crate::ir::structural::sum::unknown;
 use crate::ir::{
-    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, ReduceOp, Rewrite, Sample, Scalar, Simplify, Transpose,
-    Unsupported, Value, bind1,
+    Batch, Batched, Cascade, Index, Jvp, Kind, Lower, Params, Primitive, ReduceOp, Rewrite, Sample, Scalar, Simplify,
+    Transpose, Unsupported, Value, bind1,
 };
 
 /// Sum over axes.
@@ -70,6 +70,17 @@ pub fn lower_reduction(cx: &mut dyn Lower, op: ReduceOp) -> Result<Vec<Scalar>, 
     Ok(vec![cx.reduce(op, value)?])
 }
 
+/// The sums along the middle of three axes.
+fn sums<T: Copy>(xs: &[T], [outer, n, width]: [usize; 3], zero: T, plus: impl Fn(T, T) -> T) -> Vec<T> {
+    let mut out = vec![zero; outer * width];
+    let mut cascade = Cascade::new(zero, plus);
+    for i in 0..outer {
+        let xs = &xs[i * n * width..][..n * width];
+        cascade.add(n, &mut out[i * width..][..width], |term, j| xs[term * width + j]);
+    }
+    out
+}
+
 impl Primitive for ReduceSum {
     fn name(&self) -> &'static str {
         "reduce_sum"
@@ -82,23 +93,29 @@ impl Primitive for ReduceSum {
         Ok(vec![aval])
     }
     fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
-        let (shape, places) = reduced_places(&ins[0].shape(), &params.axes("axes"));
-        let n = shape.iter().product();
-        macro_rules! sum {
-            ($xs:ident, $variant:ident, $zero:expr, $add:expr) => {{
-                let mut sums = vec![$zero; n];
-                $xs.iter().zip(places).for_each(|(x, at)| sums[at] = $add(sums[at], *x));
-                Data::$variant(sums.into())
-            }};
-        }
-        let data = match ins[0].data() {
-            Data::F32(xs) => sum!(xs, F32, 0.0, |a: f32, b: f32| a + b),
-            Data::F64(xs) => sum!(xs, F64, 0.0, |a: f64, b: f64| a + b),
-            Data::I32(xs) => sum!(xs, I32, 0, i32::wrapping_add),
-            Data::U32(xs) => sum!(xs, U32, 0, u32::wrapping_add),
+        let (shape, axes) = (ins[0].shape(), params.axes("axes"));
+        let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
+        let of = |axes: &[usize]| axes.iter().map(|axis| shape[*axis]).collect::<Vec<usize>>();
+        let product = |extents: &[usize]| extents.iter().product::<usize>();
+        // Where the axes are neighbours, nothing moves; else they move behind the others.
+        let moved;
+        let (x, counts) = if axes.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
+            let (first, end) = (axes.first().copied().unwrap_or(0), axes.last().map_or(0, |last| last + 1));
+            (ins[0], [&shape[..first], &shape[first..end], &shape[end..]].map(product))
+        } else {
+            let (order, steps) = ([&kept[..], &axes].concat(), row_major(&shape));
+            let strides: Vec<isize> = order.iter().map(|axis| steps[*axis]).collect();
+            moved = strided(ins[0], &of(&order), &strides, 0);
+            (&moved, [product(&of(&kept)), product(&of(&axes)), 1])
+        };
+        let data = match x.data() {
+            Data::F32(xs) => Data::F32(sums(xs, counts, 0.0, |a, b| a + b).into()),
+            Data::F64(xs) => Data::F64(sums(xs, counts, 0.0, |a, b| a + b).into()),
+            Data::I32(xs) => Data::I32(sums(xs, counts, 0, i32::wrapping_add).into()),
+            Data::U32(xs) => Data::U32(sums(xs, counts, 0, u32::wrapping_add).into()),
             Data::Bool(_) => unreachable!("abstract_eval refuses bool"),
         };
-        vec![HostArray::from_data(&shape, data)]
+        vec![HostArray::from_data(&of(&kept), data)]
     }
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         vec![cx.tangents[0].as_ref().map(|t| reduce_sum(t, &cx.params.axes("axes")))]
