@@ -1,11 +1,12 @@
 //! From the scalar work of a kernel to tile operations on values, and the values' places in the scratch memory.
 
 use super::layout::{Prepare, TILE};
-use super::loops::{BLOCK, TileFn, groups_fn, rows_fn, tile_fn};
+use super::loops::{TileFn, tile_fn};
 use super::prepared::{Affine, Lanes, Level, Mode, NONE, Output, TileKernel, TileOp, Weighted};
+use super::sums::{groups_fn, n_level, rows_fn};
 use crate::aval::{DType, Literal};
 use crate::error::Error;
-use crate::ir::{Index, Scalar, ScalarOp};
+use crate::ir::{BLOCK, Index, Scalar, ScalarOp};
 use crate::kernel::Instr;
 
 impl Prepare<'_> {
@@ -96,7 +97,18 @@ impl Prepare<'_> {
         };
         let kept = outputs.iter().map(|output| output.value).chain(weighted.iter().flat_map(Weighted::reads));
         let kept: Vec<u32> = kept.filter(|value| *value != NONE).collect();
-        let (places, scratch) = self.allocate(&kept, tile_rows);
+        let (mut places, mut scratch) = self.allocate(&kept, tile_rows);
+        let waiting = places.len();
+        let terms: usize = match self.mode {
+            Mode::Rows { .. } => self.rows.iter().product(),
+            Mode::Segments { .. } => self.rows[1],
+            Mode::Map | Mode::Lanes { .. } => 0,
+        };
+        for (_, aval) in self.kernel.outputs.iter().filter(|_| terms > 0) {
+            places.push(scratch);
+            let n = n_level(terms.div_ceil(BLOCK)) * self.lanes;
+            scratch += (n * aval.dtype.size()).next_multiple_of(64);
+        }
         let linear = match (self.mode, self.rows.len()) {
             (Mode::Segments { .. }, _) => Some(1),
             (_, 1) => Some(0),
@@ -123,6 +135,7 @@ impl Prepare<'_> {
             outputs,
             weighted,
             places,
+            waiting,
             scratch,
         })
     }

@@ -3,7 +3,7 @@
 use super::prepared::{Affine, Lanes, Level, Mode, TileOp};
 use crate::aval::{DType, Sizes};
 use crate::error::Error;
-use crate::ir::{Index, Scalar, ScalarOp};
+use crate::ir::{BLOCK, Index, Scalar, ScalarOp};
 use crate::kernel::{Instr, Kernel, LoopKind};
 
 /// Elements of a tile, at most, unless one row has more lanes.
@@ -148,7 +148,8 @@ impl<'a> Prepare<'a> {
         };
         let n_lane: usize = lanes.iter().map(|axis| axis.extent).product();
         let chunks = if outer.iter().all(|axis| axis.extent == 1) {
-            (points.saturating_mul(n_lane) / CHUNK).clamp(1, MAX_CHUNKS)
+            let most = (points.saturating_mul(n_lane) / CHUNK).clamp(1, MAX_CHUNKS);
+            points.div_ceil(chunk_rows(points, most)).max(1)
         } else {
             1
         };
@@ -317,6 +318,11 @@ impl<'a> Prepare<'a> {
         }
         Lanes::Table(table)
     }
+}
+
+/// How many of all rows are a chunk: what one chunk adds is added up anyway before anything else is added to it.
+pub(super) fn chunk_rows(rows: usize, chunks: usize) -> usize {
+    rows.div_ceil(chunks).next_power_of_two().max(BLOCK)
 }
 
 /// Splits off the longest suffix of loops with at most `limit` points.

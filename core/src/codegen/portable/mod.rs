@@ -10,6 +10,7 @@ mod loads;
 mod loops;
 mod math;
 mod prepared;
+mod sums;
 mod tile;
 mod weighted;
 

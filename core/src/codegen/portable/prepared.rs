@@ -1,7 +1,8 @@
 //! A kernel made ready to run for given sizes: a list of tile operations.
 
 use super::layout::{Prepare, SEGMENT_BLOCK};
-use super::loops::{GroupsFn, RowsFn, TileFn, WeightedFn};
+use super::loops::TileFn;
+use super::sums::{GroupsFn, RowsFn, WeightedFn};
 use crate::aval::{Literal, Sizes};
 use crate::error::Error;
 use crate::kernel::Kernel;
@@ -198,8 +199,10 @@ pub struct TileKernel {
     pub(super) outputs: Vec<Output>,
     /// What replaces the value of the only output, where that is a weighted sum of rows.
     pub(super) weighted: Option<Weighted>,
-    /// Place of each value in the scratch memory, in bytes.
+    /// Place of each value in the scratch memory, in bytes; then, for each output, of what waits in its sums.
     pub(super) places: Vec<usize>,
+    /// The number of the first of these.
+    pub(super) waiting: usize,
     /// Bytes of scratch memory for each thread.
     pub(super) scratch: usize,
 }

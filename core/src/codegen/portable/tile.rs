@@ -1,9 +1,10 @@
 //! Runs prepared kernels: units of work, tile by tile, and how results leave a tile.
 
-use super::layout::SEGMENT_BLOCK;
-use super::loops::{BLOCK, RowPlaces, Rows};
-use super::prepared::{Affine, Mode, Output, RowLoad, TileKernel};
+use super::layout::{SEGMENT_BLOCK, chunk_rows};
+use super::prepared::{Affine, Mode, RowLoad, TileKernel};
+use super::sums::{RowPlaces, Rows, Sum, n_level};
 use crate::aval::Literal;
+use crate::ir::BLOCK;
 use std::ops::Range;
 
 /// The arrays of one launch.
@@ -104,12 +105,15 @@ impl TileKernel {
         if chunks < 2 {
             return;
         }
+        let mut waiting = vec![0u64; n_level(chunks) * self.lanes];
         for (k, (output, out)) in self.outputs.iter().zip(access.outputs).enumerate() {
             if let Some((rows, _, identity)) = output.combine {
+                // Each chunk is a power of two of blocks already.
+                let sum = Sum { before: 0, block: 1, waiting: waiting.as_mut_ptr().cast(), into: *out };
                 // SAFETY: the output holds `lanes` elements, its partials `chunks` times as many.
                 unsafe {
                     fill(*out, identity, self.lanes);
-                    rows(chunks, self.lanes, access.partials.wrapping_add(self.partials_before(k)), *out);
+                    rows(chunks, self.lanes, access.partials.wrapping_add(self.partials_before(k)), &sum);
                 }
             }
         }
@@ -264,7 +268,7 @@ impl Run<'_> {
     unsafe fn reduce_rows(&mut self, units: Range<usize>, chunks: usize) {
         let kernel = self.kernel;
         let n_row = kernel.n_row();
-        let chunk = n_row.div_ceil(chunks).next_multiple_of(BLOCK);
+        let chunk = chunk_rows(n_row, chunks);
         for unit in units {
             let (point, rows) = if chunks > 1 {
                 (0, (unit * chunk).min(n_row)..((unit + 1) * chunk).min(n_row))
@@ -295,19 +299,22 @@ impl Run<'_> {
                     let tile = Tile { rows: kernel.tile_rows.min(rows.end - start), start };
                     self.set_rows(&tile);
                     self.body(&tile);
-                    for (output, into) in kernel.outputs.iter().zip(&into) {
-                        self.combine_rows(output, &tile, 0..tile.rows, *into);
-                    }
+                    let before = (start - rows.start) / BLOCK;
                     start += tile.rows;
+                    for (k, into) in into.iter().enumerate() {
+                        let into = if start < rows.end { std::ptr::null_mut() } else { *into };
+                        self.combine_rows(k, &tile, 0..tile.rows, (before, into));
+                    }
                 }
             }
         }
     }
 
-    /// Combines rows of a tile's result into an accumulator.
-    unsafe fn combine_rows(&self, output: &Output, tile: &Tile, rows: Range<usize>, into: *mut u8) {
-        let lanes = self.kernel.lanes;
-        // SAFETY: the tile holds the rows; the accumulator holds `lanes` elements elsewhere.
+    /// Adds rows of a tile's result to the blocks that are there already; all of them to `into` behind the last row.
+    unsafe fn combine_rows(&self, k: usize, tile: &Tile, rows: Range<usize>, (before, into): (usize, *mut u8)) {
+        let (lanes, output) = (self.kernel.lanes, &self.kernel.outputs[k]);
+        let sum = Sum { before, block: BLOCK, waiting: self.scratch.pointers[self.kernel.waiting + k], into };
+        // SAFETY: the tile holds the rows; `into` holds `lanes` elements elsewhere.
         unsafe {
             if let Some(weighted) = &self.kernel.weighted {
                 let RowLoad { input, at, .. } = &weighted.rows;
@@ -324,9 +331,9 @@ impl Run<'_> {
                 };
                 let from = Rows { from, n: rows.len(), cycle: weighted.cycle, at: places };
                 let skip = rows.start * (lanes / weighted.group) * output.size;
-                (weighted.f)(&from, lanes, weighted.group, self.pointer(weighted.weights).add(skip), into);
+                (weighted.f)(&from, lanes, weighted.group, self.pointer(weighted.weights).add(skip), &sum);
             } else if let Some((combine, _, _)) = output.combine {
-                combine(rows.len(), lanes, self.pointer(output.value).add(rows.start * lanes * output.size), into);
+                combine(rows.len(), lanes, self.pointer(output.value).add(rows.start * lanes * output.size), &sum);
             }
         }
     }
@@ -361,18 +368,18 @@ impl Run<'_> {
             for point in 0..n_outer {
                 self.set_outer(point);
                 let (before, behind) = (point / kernel.n_behind, point % kernel.n_behind);
-                let place = |segment: usize, output: &Output, out: *mut u8| {
+                let place = |segment: usize, size: usize, out: *mut u8| {
                     let row = (before * n_segment + segment) * kernel.n_behind + behind;
-                    out.wrapping_add(row * kernel.lanes * output.size)
+                    out.wrapping_add(row * kernel.lanes * size)
                 };
                 // SAFETY: as for `TileKernel::run`; each unit owns its segments' rows of the outputs.
                 unsafe {
                     for (output, out) in kernel.outputs.iter().zip(self.access.outputs) {
                         let Some((_, _, identity)) = output.combine else { continue };
                         if n_outer == 1 {
-                            fill(place(segments.start, output, *out), identity, kernel.lanes * segments.len());
+                            fill(place(segments.start, output.size, *out), identity, kernel.lanes * segments.len());
                         } else {
-                            segments.clone().for_each(|s| fill(place(s, output, *out), identity, kernel.lanes));
+                            segments.clone().for_each(|s| fill(place(s, output.size, *out), identity, kernel.lanes));
                         }
                     }
                     let mut start = first;
@@ -403,8 +410,12 @@ impl Run<'_> {
                                 segment += 1;
                             }
                             let run = (offset(segment + 1) as usize - start).min(tile.rows) - r;
-                            for (output, out) in kernel.outputs.iter().zip(self.access.outputs) {
-                                self.combine_rows(output, &tile, r..r + run, place(segment, output, *out));
+                            let before = (start + r - offset(segment) as usize) / BLOCK;
+                            let is_last = offset(segment + 1) as usize <= start + r + run;
+                            for (k, (output, out)) in kernel.outputs.iter().zip(self.access.outputs).enumerate() {
+                                let into = place(segment, output.size, *out);
+                                let into = if is_last { into } else { std::ptr::null_mut() };
+                                self.combine_rows(k, &tile, r..r + run, (before, into));
                             }
                             r += run;
                         }

@@ -1,8 +1,8 @@
 //! Sums of weighted rows: recognised, and made without storing a product.
 
 use super::layout::{Prepare, STAGE};
-use super::loops::weighted_fn;
 use super::prepared::{Affine, Gathered, Lanes, Level, Mode, RowLoad, TileOp, Weighted};
+use super::sums::weighted_fn;
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp};
 use crate::kernel::{Guarded, Instr, guarded};
 

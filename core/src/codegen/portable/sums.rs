@@ -1,0 +1,342 @@
+//! The precompiled loops that combine rows, neighbours and weighted rows.
+//!
+//! Every sum of this target is made in the order of [`Cascade`](crate::ir::Cascade), whatever the loops around it, so that no
+//! choice of the compiler (what is stored, which axis is the lanes, where a tile ends) changes a bit of it, and the
+//! interpreter has the same bits.
+
+use super::loops::wide;
+use crate::aval::DType;
+use crate::ir::{BLOCK, ReduceOp};
+
+/// A sum on its way: what was added before the rows at hand, and whether they are the last.
+pub(super) struct Sum {
+    /// Blocks before these rows.
+    pub(super) before: usize,
+    /// Rows of a block.
+    pub(super) block: usize,
+    /// `lanes` elements for each level, where what has no neighbour yet waits for it.
+    pub(super) waiting: *mut u8,
+    /// To which `lanes` elements the whole is added; null where more rows follow.
+    pub(super) into: *mut u8,
+}
+
+/// Levels of what waits in a sum of so many blocks.
+pub(super) fn n_level(blocks: usize) -> usize {
+    blocks.max(1).ilog2() as usize + 1
+}
+
+/// Adds terms for `N` neighbouring lanes from lane `l`, of `lanes`.
+///
+/// # Safety
+/// `sum` must have room for the levels that the blocks need.
+#[inline(always)]
+unsafe fn cascade<T: Copy, const N: usize>(
+    n: usize,
+    sum: &Sum,
+    (l, lanes): (usize, usize),
+    term: impl Fn(usize) -> [T; N],
+    two: impl Fn([T; N], [T; N]) -> [T; N],
+) {
+    let waiting = |level: usize| sum.waiting.cast::<T>().wrapping_add(level * lanes + l).cast::<[T; N]>();
+    let (mut r, mut blocks) = (0, sum.before);
+    // SAFETY: by this function's contract; a level is read after it was written.
+    unsafe {
+        while r < n {
+            let end = n.min(r + sum.block);
+            let mut block = term(r);
+            for r in r + 1..end {
+                block = two(block, term(r));
+            }
+            let pairs = blocks.trailing_ones() as usize;
+            for level in 0..pairs {
+                block = two(waiting(level).read_unaligned(), block);
+            }
+            waiting(pairs).write_unaligned(block);
+            blocks += 1;
+            r = end;
+        }
+        if sum.into.is_null() || blocks == 0 {
+            return;
+        }
+        let mut total = waiting(blocks.trailing_zeros() as usize).read_unaligned();
+        let mut rest = blocks & (blocks - 1);
+        while rest != 0 {
+            total = two(waiting(rest.trailing_zeros() as usize).read_unaligned(), total);
+            rest &= rest - 1;
+        }
+        let into = sum.into.cast::<T>().add(l).cast::<[T; N]>();
+        into.write_unaligned(two(into.read_unaligned(), total));
+    }
+}
+
+/// Adds (or takes the maximum of) `rows` rows of `lanes` elements. The first row begins a block.
+///
+/// # Safety
+/// `from` must be valid for `rows·lanes` elements, the memory of the sum for `lanes` and its levels; they must not overlap.
+pub(super) type RowsFn = unsafe fn(rows: usize, lanes: usize, from: *const u8, sum: &Sum);
+
+/// Runs a block for the next lanes, as many as fit in one, with their number as the constant `N`; gives it.
+macro_rules! in_blocks {
+    ($rest:expr, $N:ident => $body:expr) => {
+        in_blocks!($rest, $N => $body, 16 8 7 6 5 4 3 2)
+    };
+    ($rest:expr, $N:ident => $body:expr, $($n:literal)*) => {
+        match $rest {
+            $($n.. => {
+                const $N: usize = $n;
+                $body;
+                $N
+            })*
+            _ => {
+                const $N: usize = 1;
+                $body;
+                $N
+            }
+        }
+    };
+}
+
+macro_rules! rows_fn {
+    ($t:ty, |$acc:ident, $x:ident| $e:expr) => {{
+        #[inline(always)]
+        unsafe fn columns<const N: usize>(rows: usize, (l, lanes): (usize, usize), from: *const $t, sum: &Sum) {
+            let two = |a: [$t; N], b: [$t; N]| -> [$t; N] {
+                std::array::from_fn(|i| {
+                    let ($acc, $x) = (a[i], b[i]);
+                    $e
+                })
+            };
+            // SAFETY: the caller keeps `RowsFn`'s contract.
+            unsafe {
+                let row = |r: usize| from.add(r * lanes + l).cast::<[$t; N]>().read_unaligned();
+                cascade(rows, sum, (l, lanes), row, two)
+            }
+        }
+        #[inline(always)]
+        unsafe fn body(rows: usize, lanes: usize, from: *const u8, sum: &Sum) {
+            let mut l = 0;
+            while l < lanes {
+                // SAFETY: the caller keeps `RowsFn`'s contract.
+                l += in_blocks!(lanes - l, N => unsafe { columns::<N>(rows, (l, lanes), from.cast(), sum) });
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        unsafe fn avx2(rows: usize, lanes: usize, from: *const u8, sum: &Sum) {
+            // SAFETY: the caller keeps `RowsFn`'s contract.
+            unsafe { body(rows, lanes, from, sum) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        {
+            if wide() { avx2 as RowsFn } else { body as RowsFn }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            body as RowsFn
+        }
+    }};
+}
+
+/// The loop that combines rows into an accumulator.
+pub(super) fn rows_fn(op: ReduceOp, dtype: DType) -> Option<RowsFn> {
+    Some(match (op, dtype) {
+        (ReduceOp::Sum, DType::F32) => rows_fn!(f32, |acc, x| acc + x),
+        (ReduceOp::Sum, DType::F64) => rows_fn!(f64, |acc, x| acc + x),
+        (ReduceOp::Sum, DType::I32) => rows_fn!(i32, |acc, x| acc.wrapping_add(x)),
+        (ReduceOp::Sum, DType::U32) => rows_fn!(u32, |acc, x| acc.wrapping_add(x)),
+        (ReduceOp::Sum, DType::Bool) => return None,
+        (ReduceOp::Max, DType::F32) => rows_fn!(f32, |acc, x| if acc > x || acc.is_nan() { acc } else { x }),
+        (ReduceOp::Max, DType::F64) => rows_fn!(f64, |acc, x| if acc > x || acc.is_nan() { acc } else { x }),
+        (ReduceOp::Max, DType::I32) => rows_fn!(i32, |acc, x| acc.max(x)),
+        (ReduceOp::Max, DType::U32) => rows_fn!(u32, |acc, x| acc.max(x)),
+        (ReduceOp::Max, DType::Bool) => rows_fn!(bool, |acc, x| acc | x),
+    })
+}
+
+/// Combines each group of `group` neighbours into one: `n` results.
+///
+/// # Safety
+/// `from` must be valid for `n·group` elements, `into` for `n`; they must not overlap.
+pub(super) type GroupsFn = unsafe fn(n: usize, group: usize, from: *const u8, into: *mut u8);
+
+macro_rules! groups_fn {
+    ($t:ty, $none:expr, |$acc:ident, $x:ident| $e:expr) => {{
+        unsafe fn groups(n: usize, group: usize, from: *const u8, into: *mut u8) {
+            let (from, into) = (from.cast::<$t>(), into.cast::<$t>());
+            let two = |$acc: $t, $x: $t| -> $t { $e };
+            // SAFETY: the caller keeps `GroupsFn`'s contract.
+            unsafe {
+                let run = |at: *const $t, n: usize| {
+                    let block = (1..n).fold(*at, |block, j| two(block, *at.add(j)));
+                    two($none, block)
+                };
+                if group == BLOCK {
+                    (0..n).for_each(|i| *into.add(i) = run(from.add(BLOCK * i), BLOCK));
+                    return;
+                }
+                if group < BLOCK {
+                    (0..n).for_each(|i| *into.add(i) = run(from.add(group * i), group));
+                    return;
+                }
+                let mut waiting = [$none; usize::BITS as usize];
+                for i in 0..n {
+                    let at = from.add(group * i);
+                    let into = into.add(i);
+                    *into = $none;
+                    let waiting = waiting.as_mut_ptr().cast();
+                    let sum = Sum { before: 0, block: BLOCK, waiting, into: into.cast() };
+                    cascade(group, &sum, (0, 1), |j| [*at.add(j)], |[a], [b]| [two(a, b)]);
+                }
+            }
+        }
+        groups as GroupsFn
+    }};
+}
+
+/// The loop that combines neighbours; groups are not empty.
+pub(super) fn groups_fn(op: ReduceOp, dtype: DType) -> Option<GroupsFn> {
+    Some(match (op, dtype) {
+        (ReduceOp::Sum, DType::F32) => groups_fn!(f32, 0.0, |acc, x| acc + x),
+        (ReduceOp::Sum, DType::F64) => groups_fn!(f64, 0.0, |acc, x| acc + x),
+        (ReduceOp::Sum, DType::I32) => groups_fn!(i32, 0, |acc, x| acc.wrapping_add(x)),
+        (ReduceOp::Sum, DType::U32) => groups_fn!(u32, 0, |acc, x| acc.wrapping_add(x)),
+        (ReduceOp::Sum, DType::Bool) => return None,
+        (ReduceOp::Max, DType::F32) => {
+            groups_fn!(f32, f32::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
+        }
+        (ReduceOp::Max, DType::F64) => {
+            groups_fn!(f64, f64::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
+        }
+        (ReduceOp::Max, DType::I32) => groups_fn!(i32, i32::MIN, |acc, x| acc.max(x)),
+        (ReduceOp::Max, DType::U32) => groups_fn!(u32, 0, |acc, x| acc.max(x)),
+        (ReduceOp::Max, DType::Bool) => groups_fn!(bool, false, |acc, x| acc | x),
+    })
+}
+
+/// Adds for each of `rows` rows of `lanes` elements the row's elements times its weights: lane `l` has weight `l / group` of
+/// `lanes / group`. Where rows are guarded, elements of weight 0 count as 0.
+pub(super) type WeightedFn = unsafe fn(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, sum: &Sum);
+
+/// Where rows are.
+pub(super) struct Rows<'a> {
+    pub(super) from: *const u8,
+    pub(super) n: usize,
+    /// Whether a row holds one group only, which is met again for each weight.
+    pub(super) cycle: bool,
+    pub(super) at: RowPlaces<'a>,
+}
+
+/// The element offset of each row.
+#[derive(Clone, Copy)]
+pub(super) enum RowPlaces<'a> {
+    /// `first + r·stride`.
+    Strided { first: i64, stride: i64 },
+    /// One offset for each.
+    Listed(&'a [i64]),
+}
+
+macro_rules! weighted_fn {
+    ($t:ty, $guarded:literal) => {{
+        /// `N` lanes from lane `l`, whose weights are neighbours of weight `w`, each for `N / W` lanes.
+        #[inline(always)]
+        unsafe fn block<const N: usize, const W: usize>(
+            row: impl Fn(usize) -> *const $t,
+            rows: usize,
+            (weights, heads): (*const $t, usize),
+            (l, lanes): (usize, usize),
+            sum: &Sum,
+        ) {
+            // SAFETY: the caller gives `rows` rows of `N` elements and their weights.
+            unsafe {
+                let term = |r: usize| -> [$t; N] {
+                    let x = row(r).cast::<[$t; N]>().read_unaligned();
+                    let w = weights.add(r * heads).cast::<[$t; W]>().read_unaligned();
+                    let counts = |i: usize| !$guarded || w[i / (N / W)] != 0.0;
+                    std::array::from_fn(|i| w[i / (N / W)] * if counts(i) { x[i] } else { 0.0 })
+                };
+                let add = |a: [$t; N], b: [$t; N]| -> [$t; N] { std::array::from_fn(|i| a[i] + b[i]) };
+                cascade(rows, sum, (l, lanes), term, add)
+            }
+        }
+        #[inline(always)]
+        unsafe fn with_rows(
+            row: impl Fn(usize) -> *const $t + Copy,
+            (n, cycle): (usize, bool),
+            (lanes, group): (usize, usize),
+            weights: *const $t,
+            sum: &Sum,
+        ) {
+            let heads = lanes / group;
+            // SAFETY: the caller keeps `WeightedFn`'s contract.
+            unsafe {
+                let mut l = 0;
+                // Several whole groups, or a part of one.
+                if group == 8 && !cycle {
+                    while l + 32 <= lanes {
+                        block::<32, 4>(|r| row(r).add(l), n, (weights.add(l / 8), heads), (l, lanes), sum);
+                        l += 32;
+                    }
+                    while l + 16 <= lanes {
+                        block::<16, 2>(|r| row(r).add(l), n, (weights.add(l / 8), heads), (l, lanes), sum);
+                        l += 16;
+                    }
+                    while l < lanes {
+                        block::<8, 1>(|r| row(r).add(l), n, (weights.add(l / 8), heads), (l, lanes), sum);
+                        l += 8;
+                    }
+                    return;
+                }
+                while l < lanes {
+                    let (w, rest) = ((weights.add(l / group), heads), group - l % group);
+                    let skip = if cycle { l % group } else { l };
+                    let row = |r| row(r).add(skip);
+                    l += in_blocks!(rest, N => block::<N, 1>(row, n, w, (l, lanes), sum), 32 16 8 7 6 5 4 3 2);
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn body(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, sum: &Sum) {
+            let (from, weights, lanes) = (rows.from.cast::<$t>(), weights.cast::<$t>(), (lanes, group));
+            // SAFETY: the caller keeps `WeightedFn`'s contract.
+            unsafe {
+                match rows.at {
+                    RowPlaces::Strided { first, stride } => {
+                        let from = from.offset(first as isize);
+                        let row = |r: usize| from.offset(r as isize * stride as isize);
+                        with_rows(row, (rows.n, rows.cycle), lanes, weights, sum);
+                    }
+                    RowPlaces::Listed(offsets) => {
+                        let offsets = offsets.as_ptr();
+                        let row = |r: usize| from.offset(*offsets.add(r) as isize);
+                        with_rows(row, (rows.n, rows.cycle), lanes, weights, sum);
+                    }
+                }
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        unsafe fn avx2(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, sum: &Sum) {
+            // SAFETY: the caller keeps `WeightedFn`'s contract.
+            unsafe { body(rows, lanes, group, weights, sum) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        {
+            if wide() { avx2 as WeightedFn } else { body as WeightedFn }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            body as WeightedFn
+        }
+    }};
+}
+
+/// The loop that adds weighted rows, guarded or not; floats only.
+pub(super) fn weighted_fn(dtype: DType, guarded: bool) -> Option<WeightedFn> {
+    match (dtype, guarded) {
+        (DType::F32, false) => Some(weighted_fn!(f32, false)),
+        (DType::F32, true) => Some(weighted_fn!(f32, true)),
+        (DType::F64, false) => Some(weighted_fn!(f64, false)),
+        (DType::F64, true) => Some(weighted_fn!(f64, true)),
+        _ => None,
+    }
+}
