@@ -102,7 +102,7 @@ impl Nest<'_> {
         l: usize,
         level: usize,
         (i, end): (Reg, Reg),
-        scope: &mut Scope,
+        scope: &Scope,
     ) -> Result<(), Unsupported> {
         let size = self.dtypes[weight.0 as usize].size();
         let listed = self.listed.clone();

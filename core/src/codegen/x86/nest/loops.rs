@@ -18,6 +18,10 @@ impl Nest<'_> {
         if starts_reduction {
             self.start_sums(scope)?;
         }
+        let has_totals = starts_reduction && self.rounds.is_some_and(|rounds| rounds.above.is_none());
+        if has_totals {
+            self.start_totals();
+        }
         if is_innermost {
             let outputs: Vec<Mem> = match self.kernel.reduce {
                 Some(_) => vec![],
@@ -34,6 +38,9 @@ impl Nest<'_> {
             }
         } else {
             self.enter(level, scope)?;
+        }
+        if has_totals {
+            self.end_totals();
         }
         if starts_reduction {
             self.store_sums(scope)?;
@@ -79,20 +86,24 @@ impl Nest<'_> {
         let (begin, end) = self.bounds(l, scope)?;
         let i = self.f.int(Op::Mov, &[begin], 0);
         scope.indices[l] = Some(i);
-        match self.layout.packed {
-            Some(packed) if packed.number == l => self.packed_loop(packed, level, i, end, scope)?,
-            _ => match self.compacted {
-                Some(guarded) if level + 1 == self.layout.order.len() => {
-                    self.compacted_loop(guarded, l, level, (i, end), scope)?;
-                }
-                _ => {
-                    let mut inner = scope.clone();
-                    self.turns(i, end, (1, 1), |nest| nest.level(level + 1, &mut inner))?;
-                }
-            },
-        }
+        self.long_loop(level, [i, end], scope)?;
         scope.indices[l] = None;
         Ok(())
+    }
+
+    /// The loop of a level, from `i` on.
+    pub(super) fn run(&mut self, level: usize, [i, end]: [Reg; 2], scope: &Scope) -> Result<(), Unsupported> {
+        let l = self.layout.order[level];
+        match (self.layout.packed, self.compacted) {
+            (Some(packed), _) if packed.number == l => self.packed_loop(packed, level, i, end, scope),
+            (_, Some(guarded)) if level + 1 == self.layout.order.len() => {
+                self.compacted_loop(guarded, l, level, (i, end), scope)
+            }
+            _ => {
+                let mut inner = scope.clone();
+                self.turns(i, end, (1, 1), |nest| nest.level(level + 1, &mut inner))
+            }
+        }
     }
 
     /// A loop while at least so many turns are left, by so many at a time.
@@ -124,7 +135,7 @@ impl Nest<'_> {
         level: usize,
         i: Reg,
         end: Reg,
-        scope: &mut Scope,
+        scope: &Scope,
     ) -> Result<(), Unsupported> {
         // Segments are short: whole vectors would be another loop whose end the processor guesses wrong.
         let is_segment = matches!(self.kernel.loops[packed.number].kind, LoopKind::Segment { .. });

@@ -9,6 +9,7 @@ mod known;
 mod loads;
 mod loops;
 mod results;
+mod rounds;
 mod stage;
 mod values;
 
@@ -115,6 +116,8 @@ pub(super) struct Nest<'a> {
     pub(super) fused: Vec<Option<(Scalar, Scalar)>>,
     /// One for each result and vector.
     sums: Vec<Vec<Reg>>,
+    /// How a long sum goes.
+    rounds: Option<rounds::Rounds>,
     /// The weight of a sum of weighted rows whose zeros are left out.
     pub(super) compacted: Option<Guarded>,
     /// Positions that are listed with it.
@@ -154,6 +157,7 @@ pub(super) fn build(
         spans: HashMap::new(),
         fused: vec![],
         sums: vec![],
+        rounds: None,
         compacted: None,
         listed: vec![],
         end_label,
@@ -161,6 +165,7 @@ pub(super) fn build(
     nest.analyse();
     nest.find_compacted(masked);
     nest.stage_small_operands();
+    nest.find_rounds();
     let scope = Scope { indices: vec![None; kernel.loops.len()], vectors: nest.layout.vectors, ..Scope::default() };
     let mut scope = scope;
     scope.mask = nest.whole_mask(0);

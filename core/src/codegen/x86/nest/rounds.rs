@@ -1,0 +1,178 @@
+//! Long sums go in rounds.
+//!
+//! A chain of additions rounds each time to the size of the sum so far, so its error grows with the number of terms. What the
+//! turns of a round give is therefore added to totals in the function's memory; what that addition rounds off is taken along to
+//! the next, as in `runtime/totals`, and the next round begins at zero. Short sums, of which there are most, are one chain as ever: a segment is asked how
+//! long it is, and code for both stands side by side.
+
+use super::super::layout::{Layout, Packed};
+use super::super::lir::{Mem, Op, Pred, Reg};
+use super::{Nest, Scope, class_of};
+use crate::ir::{ReduceOp, Unsupported};
+use crate::kernel::LoopKind;
+
+/// A sum of more terms goes in rounds.
+const LONG: usize = 2048;
+/// Terms of a round, where each element is a sum of its own.
+const TERMS: usize = 128;
+/// Turns of a round, where the lanes of vectors are parts of one sum: those are folded first, and so cost less.
+const PACKED_TURNS: usize = 16;
+
+/// Which loop goes in rounds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Rounds {
+    /// Its level.
+    pub(super) level: usize,
+    /// Turns of a round.
+    turns: usize,
+    /// It does so only where it has more turns than these; always, where none are said.
+    pub(super) above: Option<usize>,
+    /// Where the totals begin in the function's memory.
+    totals: usize,
+}
+
+/// Whether the lanes of several turns are parts of one sum.
+fn is_packed(layout: &Layout) -> bool {
+    layout.packed.is_some_and(|packed| packed.reduces)
+}
+
+impl Nest<'_> {
+    pub(super) fn find_rounds(&mut self) {
+        let order = &self.layout.order[self.layout.first_reduce..];
+        let is_float = |k: usize| self.kernel.outputs[k].1.dtype.is_float();
+        if self.kernel.reduce != Some(ReduceOp::Sum) || !(0..self.kernel.outputs.len()).any(is_float) {
+            return;
+        }
+        let turns = |l: &usize| {
+            let loop_ = &self.kernel.loops[*l];
+            let is_whole = Some(*l) != self.partition && loop_.kind == LoopKind::Reduce;
+            loop_.extent.as_usize().filter(|_| is_whole)
+        };
+        let all = order.iter().try_fold(1usize, |all, l| Some(all.saturating_mul(turns(l)?)));
+        if order.is_empty() || all.is_some_and(|all| all <= LONG) {
+            return;
+        }
+        let round = match self.layout.packed {
+            Some(Packed { turns, reduces: true, .. }) => PACKED_TURNS * turns * self.layout.vectors,
+            _ => TERMS,
+        };
+        // The outermost loop whose inner loops together are no more than a round.
+        let (mut level, mut inner) = (self.layout.order.len() - 1, 1);
+        for l in order[1..].iter().rev() {
+            match turns(l).map(|n| (n * inner).max(1)) {
+                Some(n) if n <= round => (level, inner) = (level - 1, n),
+                _ => break,
+            }
+        }
+        let above = (all.is_none() && level == self.layout.first_reduce).then_some(LONG / inner);
+        let totals = self.f.stack.max(64);
+        self.f.stack = totals + 2 * 64 * self.n_total() * self.kernel.outputs.len();
+        self.rounds = Some(Rounds { level, turns: (round / inner).max(1), above, totals });
+    }
+
+    /// Vectors of totals of an output.
+    fn n_total(&self) -> usize {
+        if is_packed(&self.layout) { self.layout.parts } else { self.layout.vectors }
+    }
+
+    /// Where a vector of totals is, and where what they lack.
+    fn total(&mut self, k: usize, v: usize) -> [Mem; 2] {
+        let start = self.rounds.map_or(0, |rounds| rounds.totals) + 2 * 64 * (k * self.n_total() + v);
+        let base = self.f.int(Op::StackAddr, &[], start as i64);
+        [Mem::at(base), Mem::at(base).plus(64)]
+    }
+
+    /// Outputs that have totals: whole numbers round nothing off.
+    fn with_totals(&self) -> Vec<usize> {
+        (0..self.kernel.outputs.len()).filter(|k| self.kernel.outputs[*k].1.dtype.is_float()).collect()
+    }
+
+    pub(super) fn start_totals(&mut self) {
+        for k in self.with_totals() {
+            let zero = self.identity(k);
+            for v in 0..self.n_total() {
+                for mem in self.total(k, v) {
+                    self.f.store(Op::Store, mem, zero, None);
+                }
+            }
+        }
+    }
+
+    /// Adds the sums of a round to the totals; they begin anew.
+    fn end_round(&mut self) {
+        for k in self.with_totals() {
+            let class = class_of(self.kernel.outputs[k].1.dtype);
+            let (sums, zero) = (self.sums[k].clone(), self.identity(k));
+            if is_packed(&self.layout) {
+                for (i, other) in sums.iter().enumerate().skip(self.layout.parts) {
+                    self.add_to(k, sums[i % self.layout.parts], *other, None);
+                }
+            }
+            for (v, sum) in sums.iter().take(self.n_total()).enumerate() {
+                let [total, lacks] = self.total(k, v);
+                let lacked = self.f.load(class, Op::Load, lacks, None);
+                let part = self.f.vec(Op::AddF, &[*sum, lacked]);
+                let old = self.f.load(class, Op::Load, total, None);
+                let new = self.f.vec(Op::AddF, &[old, part]);
+                let arrived = self.f.vec(Op::SubF, &[new, old]);
+                let lost = self.f.vec(Op::SubF, &[part, arrived]);
+                // An infinite total lacks nothing.
+                let is_nan = self.f.mask(Op::CmpF(Pred::Unordered), &[lost, lost]);
+                let lost = self.f.blend(is_nan, lost, zero);
+                self.f.store(Op::Store, total, new, None);
+                self.f.store(Op::Store, lacks, lost, None);
+            }
+            sums.iter().for_each(|sum| self.f.update(*sum, Op::MovV, &[zero], None, 0));
+        }
+    }
+
+    /// Makes the totals the sums.
+    pub(super) fn end_totals(&mut self) {
+        for k in self.with_totals() {
+            let class = class_of(self.kernel.outputs[k].1.dtype);
+            for v in 0..self.n_total() {
+                let [total, _] = self.total(k, v);
+                let total = self.f.load(class, Op::Load, total, None);
+                self.f.update(self.sums[k][v], Op::MovV, &[total], None, 0);
+            }
+        }
+    }
+
+    /// The loop of a level, where the turns before `end` may be many.
+    pub(super) fn long_loop(&mut self, level: usize, [i, end]: [Reg; 2], scope: &Scope) -> Result<(), Unsupported> {
+        let Some(rounds) = self.rounds.filter(|rounds| rounds.level == level) else {
+            return self.run(level, [i, end], scope);
+        };
+        let Some(above) = rounds.above else { return self.in_rounds(rounds, [i, end], scope) };
+        let (short, after) = (self.f.label(), self.f.label());
+        let least = self.f.int(Op::AddImm, &[i], above as i64 + 1);
+        self.f.jump(Op::JumpLt, &[end, least], short);
+        // Only one of both runs: they share what memory they need.
+        let memory = self.f.stack;
+        self.start_totals();
+        self.in_rounds(rounds, [i, end], scope)?;
+        self.end_totals();
+        self.f.jump(Op::JumpGe, &[end, end], after);
+        let needed = std::mem::replace(&mut self.f.stack, memory);
+        self.f.set_label(short);
+        self.run(level, [i, end], scope)?;
+        self.f.set_label(after);
+        self.f.stack = self.f.stack.max(needed);
+        Ok(())
+    }
+
+    fn in_rounds(&mut self, rounds: Rounds, [i, end]: [Reg; 2], scope: &Scope) -> Result<(), Unsupported> {
+        let most = self.f.int(Op::Imm, &[], rounds.turns as i64);
+        let stop = self.f.int(Op::Mov, &[i], 0);
+        self.turns(i, end, (1, 1), |nest| {
+            let left = nest.f.int(Op::Sub, &[end, i], 0);
+            let n = nest.f.int(Op::Min, &[left, most], 0);
+            nest.f.update(stop, Op::Add, &[i, n], None, 0);
+            nest.run(rounds.level, [i, stop], scope)?;
+            nest.end_round();
+            // The loop itself goes on by one.
+            nest.f.update(i, Op::AddImm, &[stop], None, -1);
+            Ok(())
+        })
+    }
+}
