@@ -21,6 +21,7 @@ mod roofline;
 mod rows;
 mod shown;
 mod team;
+mod totals;
 
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
 pub use executable::Executable;

@@ -5,6 +5,7 @@
 
 use crate::aval::{DType, Dim, Sizes};
 use crate::kernel::{Axis, Kernel, Product};
+use crate::runtime::totals::{self, Float};
 use gemm::{Parallelism, gemm};
 use std::fmt;
 use std::ops::AddAssign;
@@ -19,6 +20,9 @@ const MIN_BLOCK: [usize; 2] = [256, 128];
 const STEP: [usize; 2] = [8, 16];
 /// So many terms a part of the sums has at least, where blocks are too few.
 const MIN_TERMS: usize = 1024;
+
+/// The terms of sums that are longer are taken in pieces of so many.
+const PIECE: usize = 1 << 15;
 
 /// A loop of known size: how often it runs, and by how many elements a turn moves in both operands and the result.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +94,14 @@ impl ProductWork {
 
     /// Bytes for parts of the sums.
     pub(super) fn partial_bytes(&self) -> usize {
-        (self.n_part - 1) * self.n_element() * self.dtype.size()
+        let pieces = if self.has_pieces() { 2 * self.block[0] * self.block[1] * self.n_unit() } else { 0 };
+        ((self.n_part - 1) * self.n_element() + pieces) * self.dtype.size()
+    }
+
+    /// Whether the terms of a block are taken in pieces. Behind the parts of the sums each unit has then room for two blocks:
+    /// what a piece gives, and what its sums lack.
+    fn has_pieces(&self) -> bool {
+        self.part > 2 * PIECE
     }
 
     /// Whether sums wait to be put together.
@@ -115,7 +126,7 @@ impl ProductWork {
 
     /// # Safety
     /// As [`Self::run`]; `T` must be the element type.
-    unsafe fn run_as<T: Copy + 'static>(&self, arrays: &Arrays<'_>, share: Share, numbers: (T, T)) {
+    unsafe fn run_as<T: Float>(&self, arrays: &Arrays<'_>, share: Share, numbers: (T, T)) {
         let [down, across] = self.n_block;
         let piece = |size: usize, at: usize, extent: usize| size * at..(size * (at + 1)).min(extent);
         for unit in share.of(self.n_unit()) {
@@ -123,6 +134,7 @@ impl ProductWork {
             let (rest, row) = (rest / down, rest % down);
             let (batch, part) = (rest / self.n_part, rest % self.n_part);
             let block = Block {
+                unit,
                 batch,
                 part,
                 rows: piece(self.block[0], row, self.rows.extent),
@@ -136,7 +148,7 @@ impl ProductWork {
 
     /// # Safety
     /// As [`Self::run_as`]; no other thread may have the block.
-    unsafe fn run_block<T: Copy + 'static>(&self, arrays: &Arrays<'_>, block: Block, (zero, one): (T, T)) {
+    unsafe fn run_block<T: Float>(&self, arrays: &Arrays<'_>, block: Block, (zero, one): (T, T)) {
         let mut at = [0; 3];
         let mut go = |turns: &Turns, n: usize| (0..3).for_each(|i| at[i] += turns.strides[i] * n as isize);
         let mut batch = block.batch;
@@ -159,32 +171,57 @@ impl ProductWork {
         let ([x_row, _, out_row], [_, y_column, out_column]) = (self.rows.strides, self.columns.strides);
         let [x_term, y_term, _] = self.terms.strides;
         let (m, n, k) = (block.rows.len(), block.columns.len(), block.terms.len());
-        // SAFETY: every position is one that the kernel's loops come to, within its arrays; a part is as large as the
-        // result.
-        unsafe {
-            gemm(
-                m,
-                n,
-                k,
-                out,
-                out_column,
-                out_row,
-                // Nothing is added to what is there, which is not read.
-                false,
-                operand(0),
-                x_term,
-                x_row,
-                operand(1),
-                y_column,
-                y_term,
-                zero,
-                one,
-                // Nothing is conjugated.
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
+        // The product of the terms from one on.
+        let multiply = |out: *mut T, [out_row, out_column]: [isize; 2], first: usize, k: usize| {
+            let operand = |i: usize, stride: isize| operand(i).wrapping_offset(stride * first as isize);
+            // SAFETY: every position is one that the kernel's loops come to, within its arrays; a part is as large as the
+            // result, and what a piece gives has the room of a block.
+            unsafe {
+                gemm(
+                    m,
+                    n,
+                    k,
+                    out,
+                    out_column,
+                    out_row,
+                    // Nothing is added to what is there, which is not read.
+                    false,
+                    operand(0, x_term),
+                    x_term,
+                    x_row,
+                    operand(1, y_term),
+                    y_column,
+                    y_term,
+                    zero,
+                    one,
+                    // Nothing is conjugated.
+                    false,
+                    false,
+                    false,
+                    Parallelism::None,
+                );
+            }
+        };
+        if !self.has_pieces() {
+            return multiply(out, [out_row, out_column], 0, k);
+        }
+        multiply(out, [out_row, out_column], 0, k.min(PIECE));
+        let room = (self.n_part - 1) * self.n_element() + 2 * self.block[0] * self.block[1] * block.unit;
+        let piece = arrays.partials.cast::<T>().wrapping_add(room);
+        let lacks = piece.wrapping_add(m * n);
+        for first in (0..k).step_by(PIECE) {
+            if first > 0 {
+                multiply(piece, [n as isize, 1], first, PIECE.min(k - first));
+            }
+            for i in 0..m * n {
+                let at = (i / n) as isize * out_row + (i % n) as isize * out_column;
+                // SAFETY: the block's own elements of the result, and the unit's own room.
+                let (sum, lacks, part) = unsafe { (&mut *out.offset(at), &mut *lacks.add(i), *piece.add(i)) };
+                match first {
+                    0 => *lacks = zero,
+                    _ => totals::add(sum, lacks, part),
+                }
+            }
         }
     }
 
@@ -243,6 +280,7 @@ impl Share {
 
 /// A piece of the work.
 struct Block {
+    unit: usize,
     /// The turns of all loops around, counted as one loop.
     batch: usize,
     part: usize,

@@ -16,6 +16,7 @@ use crate::runtime::executable::Line;
 use crate::runtime::frame::Frame;
 use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{Buffers, Plan, Work, bytes_of};
+use crate::runtime::totals::{self, Float};
 use std::ops::Range;
 
 /// Into how many units rows are cut, at most.
@@ -26,6 +27,8 @@ const MIN_UNIT: usize = 16;
 const CHUNK: usize = 128;
 /// Members of these rows, unless one row has more.
 const CHUNK_MEMBERS: usize = 1024;
+/// What so many chunks give of a long sum is added up before it is added to the total.
+const ROUND: usize = 8;
 /// What a row costs, in members.
 const ROW: u64 = 4;
 
@@ -57,6 +60,8 @@ struct Partial {
     at: usize,
     /// Bytes of a unit's part.
     bytes: usize,
+    /// Whether units have many chunks. A part is then three: the total, what it lacks, and the sum of a few chunks.
+    is_long: bool,
 }
 
 /// A group that goes through its rows, for given sizes.
@@ -107,7 +112,7 @@ impl GroupWork {
     /// Bytes for the units' parts of reductions.
     pub(super) fn partial_bytes(&self) -> usize {
         match self {
-            GroupWork::Rows(rows) => rows.partials.iter().map(|p| p.bytes * rows.n_unit()).sum(),
+            GroupWork::Rows(rows) => rows.partials.iter().map(|p| p.unit_bytes() * rows.n_unit()).sum(),
             GroupWork::Each(_) | GroupWork::Serial(_) => 0,
         }
     }
@@ -130,8 +135,10 @@ impl RowsWork {
             for (output, (var, aval)) in kernel.outputs.iter().enumerate() {
                 let aval = aval.at(sizes);
                 let (dtype, n, bytes) = (aval.dtype, aval.volume().as_usize().unwrap_or(0), bytes_of(&aval));
-                self.partials.push(Partial { step: i, output, var: *var, entry: 0, op, dtype, n, at, bytes });
-                at += bytes * self.n_unit();
+                let is_long = self.has_many_chunks() && op == ReduceOp::Sum && dtype.is_float();
+                let partial = Partial { step: i, output, var: *var, entry: 0, op, dtype, n, at, bytes, is_long };
+                at += partial.unit_bytes() * self.n_unit();
+                self.partials.push(partial);
             }
         }
     }
@@ -180,6 +187,11 @@ impl RowsWork {
     /// How a step goes over the rows.
     pub(super) fn part(&self, step: usize) -> Option<Part> {
         self.steps.contains(&step).then(|| self.parts[step - self.steps.start])
+    }
+
+    /// Whether units have several chunks each.
+    fn has_many_chunks(&self) -> bool {
+        self.rows > UNITS * CHUNK || self.members.is_some_and(|(_, n)| n > UNITS * CHUNK_MEMBERS)
     }
 
     fn n_unit(&self) -> usize {
@@ -271,12 +283,13 @@ impl RowsWork {
         for (i, rows) in bounds.windows(2).enumerate() {
             let unit = first + i;
             for partial in &self.partials {
-                let place = frame.partials.wrapping_add(partial.at + unit * partial.bytes);
+                let place = partial.place(frame, unit);
                 // SAFETY: the plan keeps room for each unit's part.
-                unsafe { partial.clear(place) };
-                tables[partial.entry] = place as u64;
+                unsafe { partial.clear(place, partial.unit_bytes() / partial.dtype.size()) };
+                tables[partial.entry] = place.wrapping_add(partial.unit_bytes() - partial.bytes) as u64;
             }
             let mut start = rows[0];
+            let mut n_chunk = 0;
             while start < rows[1] {
                 let end = self.chunk_end(start, rows[1], offsets);
                 self.place_chunk(start..end, offsets, tables, team);
@@ -288,6 +301,15 @@ impl RowsWork {
                 }
                 start = end;
                 is_first = false;
+                n_chunk += 1;
+                if n_chunk % ROUND == 0 || start == rows[1] {
+                    for partial in self.partials.iter().filter(|partial| partial.is_long) {
+                        // SAFETY: as above.
+                        unsafe {
+                            partial.add([0, 1, 2].map(|i| partial.place(frame, unit).wrapping_add(i * partial.bytes)))
+                        }
+                    }
+                }
             }
         }
         Ok(())
@@ -385,11 +407,39 @@ impl Launch<'_> {
 }
 
 impl Partial {
+    /// Bytes of all that a unit has.
+    fn unit_bytes(&self) -> usize {
+        if self.is_long { 3 * self.bytes } else { self.bytes }
+    }
+
+    /// Where a unit's part begins.
+    fn place(&self, frame: &Frame, unit: usize) -> *mut u8 {
+        frame.partials.wrapping_add(self.at + unit * self.unit_bytes())
+    }
+
+    /// Adds a part, which is nothing then, to a total, beside which is what it lacks.
+    ///
     /// # Safety
-    /// The place must have room for the output.
-    unsafe fn clear(&self, place: *mut u8) {
+    /// All places must have room for the output, and lie apart.
+    unsafe fn add(&self, places: [*mut u8; 3]) {
+        fn all<T: Float>([total, lacks, part]: [&mut [T]; 3]) {
+            let places = total.iter_mut().zip(lacks).zip(part);
+            places.for_each(|((total, lacks), part)| totals::add(total, lacks, std::mem::take(part)));
+        }
         // SAFETY: by this function's contract.
-        unsafe { fill(place, self.op.identity(self.dtype), self.n) }
+        unsafe {
+            match self.dtype {
+                DType::F64 => all::<f64>(places.map(|at| std::slice::from_raw_parts_mut(at.cast(), self.n))),
+                _ => all::<f32>(places.map(|at| std::slice::from_raw_parts_mut(at.cast(), self.n))),
+            }
+        }
+    }
+
+    /// # Safety
+    /// The place must have room for `n` elements.
+    unsafe fn clear(&self, place: *mut u8, n: usize) {
+        // SAFETY: by this function's contract.
+        unsafe { fill(place, self.op.identity(self.dtype), n) }
     }
 
     /// # Safety
@@ -397,7 +447,16 @@ impl Partial {
     unsafe fn combine(&self, from: *mut u8, units: usize, into: *mut u8) {
         // SAFETY: by this function's contract.
         unsafe {
-            self.clear(into);
+            self.clear(into, self.n);
+            if self.is_long {
+                // What the result lacks is where the first unit's was.
+                let lacks = from.wrapping_add(self.bytes);
+                self.clear(lacks, self.n);
+                for unit in 0..units {
+                    self.add([into, lacks, from.wrapping_add(unit * self.unit_bytes())]);
+                }
+                return;
+            }
             for unit in 0..units {
                 let part = from.wrapping_add(unit * self.bytes);
                 match self.dtype {
