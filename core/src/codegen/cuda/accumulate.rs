@@ -14,6 +14,8 @@ use std::ops::Range;
 pub(super) struct Accumulators<'k> {
     pub(super) kernel: &'k Kernel,
     pub(super) op: ReduceOp,
+    /// Whether they may have many terms: then what an addition rounds off is taken along to the next.
+    pub(super) is_long: bool,
 }
 
 impl Accumulators<'_> {
@@ -37,7 +39,31 @@ impl Accumulators<'_> {
         for i in self.all() {
             let identity = literal(self.op.identity(self.dtype(i)));
             draft.line(format!("{} {} = {identity};", type_name(self.dtype(i)), self.name(i)));
+            if let Some(lacks) = self.lacks(i) {
+                draft.line(format!("{} {lacks} = {identity};", type_name(self.dtype(i))));
+            }
         }
+    }
+
+    /// The variable of what a sum lacks; whole numbers round nothing off.
+    pub(super) fn lacks(self, output: usize) -> Option<String> {
+        let rounds = self.op == ReduceOp::Sum && self.dtype(output).is_float();
+        (self.is_long && rounds).then(|| format!("lacks{output}"))
+    }
+
+    /// Combines one with a term.
+    pub(super) fn add(self, draft: &mut Draft<'_>, output: usize, term: &str) {
+        match self.lacks(output) {
+            Some(lacks) => self.add_part(draft, output, &format!("{term} + {lacks}")),
+            None => self.combine(draft, output, term),
+        }
+    }
+
+    /// Adds to a sum what a term and what the sum lacks are together.
+    pub(super) fn add_part(self, draft: &mut Draft<'_>, output: usize, part: &str) {
+        let Some(lacks) = self.lacks(output) else { return };
+        draft.uses(Helper::AddPart);
+        draft.line(format!("add_part({}, {lacks}, {part});", self.name(output)));
     }
 
     /// Combines one with a value of its type.

@@ -8,6 +8,7 @@ pub(super) enum Helper {
     Record,
     Inside,
     MembersOf,
+    AddPart,
     WrappingAdd,
     WrappingSub,
     WrappingMul,
@@ -33,6 +34,7 @@ impl Helper {
             Helper::Record => "Record",
             Helper::Inside => "inside",
             Helper::MembersOf => "members_of",
+            Helper::AddPart => "add_part",
             Helper::WrappingAdd => "wrapping_add",
             Helper::WrappingSub => "wrapping_sub",
             Helper::WrappingMul => "wrapping_mul",
@@ -67,6 +69,7 @@ impl Helper {
             Helper::Record => RECORD,
             Helper::Inside => INSIDE,
             Helper::MembersOf => MEMBERS_OF,
+            Helper::AddPart => ADD_PART,
             Helper::WrappingAdd => WRAPPING_ADD,
             Helper::WrappingSub => WRAPPING_SUB,
             Helper::WrappingMul => WRAPPING_MUL,
@@ -166,6 +169,16 @@ const SHIFT_RIGHT: &str = "\
 // Zeros come in; by 32 or more, or by less than nothing, gives 0.
 __device__ __forceinline__ unsigned shift_right(unsigned x, unsigned y) { return y < 32u ? x >> y : 0u; }
 __device__ __forceinline__ int shift_right(int x, int y) { return (unsigned)y < 32u ? (int)((unsigned)x >> y) : 0; }
+";
+
+const ADD_PART: &str = "\
+// What a part adds to a total, and what that rounds off. An infinite total lacks nothing.
+template <typename T> __device__ __forceinline__ void add_part(T& total, T& lacks, T part) {
+    const T sum = total + part;
+    const T lost = part - (sum - total);
+    lacks = lost == lost ? lost : T(0);
+    total = sum;
+}
 ";
 
 const NAN_MAX: &str = "\

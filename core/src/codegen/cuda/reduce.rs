@@ -21,17 +21,27 @@ use crate::kernel::Kernel;
 /// So many results, at least, are folded by a thread each: below, by a warp each.
 const MANY_RESULTS: usize = 1 << 12;
 
+/// So many terms, at most, a thread adds without taking along what is rounded off.
+const CHAIN: usize = 256;
+
 /// Writes a kernel that reduces.
 pub(super) fn write(kernel: &Kernel, op: ReduceOp, name: &Name) -> Result<Written, Unsupported> {
     if op == ReduceOp::Sum && kernel.outputs.iter().any(|(_, aval)| aval.dtype == DType::Bool) {
         return Err(Unsupported(format!("{}: there is no sum of bool", kernel.name)));
     }
     let shape = Shape::new(kernel, &Body::new(kernel));
-    let main = Reduction::new(kernel, op, name).write(&shape, name)?;
+    let main = Reduction::new(kernel, op, name, has_chains(kernel, &shape)).write(&shape, name)?;
     let fold = shape.parts.is_some().then(|| fold(kernel, op, name));
     let segments = Segments::of(kernel).filter(long::may_be_long);
-    let long = segments.map(|segments| long::write(Reduction::new(kernel, op, name), &segments, name)).transpose()?;
+    let long =
+        segments.map(|segments| long::write(Reduction::new(kernel, op, name, true), &segments, name)).transpose()?;
     Ok(Written { functions: [main].into_iter().chain(fold).chain(long).collect(), parts: shape.parts })
+}
+
+/// Whether a thread may add many dense terms one after the other.
+fn has_chains(kernel: &Kernel, shape: &Shape) -> bool {
+    let is_short = |terms: usize| terms <= CHAIN * shape.slices();
+    Segments::of(kernel).is_none() && !terms(kernel).as_usize().is_some_and(is_short)
 }
 
 /// A function of a reduction, while it is written.
@@ -50,8 +60,8 @@ pub(super) struct Turns {
 }
 
 impl<'k> Reduction<'k> {
-    fn new(kernel: &'k Kernel, op: ReduceOp, name: &Name) -> Self {
-        let sums = Accumulators { kernel, op };
+    fn new(kernel: &'k Kernel, op: ReduceOp, name: &Name, is_long: bool) -> Self {
+        let sums = Accumulators { kernel, op, is_long };
         Reduction { draft: Draft::new(kernel, name.width), kernel, sums, body: Body::new(kernel) }
     }
 
@@ -168,11 +178,14 @@ impl<'k> Reduction<'k> {
     fn accumulate(&mut self, output: usize, scalar: Scalar) {
         let Some(factors) = self.body.factors(scalar) else {
             let value = self.body.operand(&mut self.draft, scalar);
-            return self.sums.combine(&mut self.draft, output, &value);
+            return self.sums.add(&mut self.draft, output, &value);
         };
         let [a, b] = factors.map(|factor| self.body.operand(&mut self.draft, factor));
         let name = self.sums.name(output);
         let fma = if self.sums.dtype(output) == DType::F32 { "fmaf" } else { "fma" };
+        if let Some(lacks) = self.sums.lacks(output) {
+            return self.sums.add_part(&mut self.draft, output, &format!("{fma}({a}, {b}, {lacks})"));
+        }
         self.draft.line(format!("{name} = {fma}({a}, {b}, {name});"));
     }
 }
@@ -181,7 +194,7 @@ impl<'k> Reduction<'k> {
 pub(super) fn fold(kernel: &Kernel, op: ReduceOp, name: &Name) -> Function {
     let mut draft = Draft::new(kernel, name.width);
     draft.row = "row".into();
-    let sums = Accumulators { kernel, op };
+    let sums = Accumulators { kernel, op, is_long: true };
     let rows = rows(kernel);
     let is_by_thread = rows.as_usize().is_none_or(|rows| rows >= MANY_RESULTS);
     let lanes = if is_by_thread { WARP } else { 1 };
@@ -194,7 +207,7 @@ pub(super) fn fold(kernel: &Kernel, op: ReduceOp, name: &Name) -> Function {
     draft.open(format!("for ({int} part = {first}; part < {parts}; {turn})"));
     let at = if rows == 1usize { "part".into() } else { format!("{} + {row}", draft.times("part", &rows)) };
     for i in sums.all() {
-        sums.combine(&mut draft, i, &format!("parts{i}[{at}]"));
+        sums.add(&mut draft, i, &format!("parts{i}[{at}]"));
     }
     draft.close();
     sums.fold(&mut draft, lanes);
