@@ -60,6 +60,14 @@ pub enum Error {
     /// A device failed or does not exist.
     #[error("{0}")]
     Device(String),
+    /// The system does not start as many threads as were asked for.
+    #[error("cannot start {wanted} threads: {why}; ask for fewer with `Options::threads`")]
+    Threads {
+        /// How many were asked for.
+        wanted: usize,
+        /// What the system says.
+        why: String,
+    },
     /// A transformation or a target does not know an operation.
     #[error("{0}")]
     Unsupported(String),

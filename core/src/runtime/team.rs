@@ -213,9 +213,7 @@ impl Pool {
             let builder = std::thread::Builder::new().name(format!("gavotte-{thread}"));
             let worker = builder.spawn(move || shared.serve(thread));
             // Those that were started end with the pool.
-            pool.workers.push(worker.map_err(|error| {
-                Error::Call(format!("cannot start {n} threads: {error}; ask for fewer with `Options::threads`"))
-            })?);
+            pool.workers.push(worker.map_err(|error| Error::Threads { wanted: n, why: error.to_string() })?);
         }
         Ok(pool)
     }
