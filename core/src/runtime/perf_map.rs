@@ -3,13 +3,12 @@
 //! `perf` looks for `/tmp/perf-PID.map` where it meets code of no file. Each line is an address and a size in
 //! hexadecimal, then a name. It is written where the environment variable `GAVOTTE_PERF_MAP` is set.
 
-use crate::error::Error;
 use crate::runtime::team::locked;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 /// A function: where it begins, its bytes, and its name.
 pub(super) type Named = (usize, usize, String);
@@ -26,16 +25,23 @@ fn path() -> PathBuf {
     format!("/tmp/perf-{}.map", std::process::id()).into()
 }
 
-/// Adds functions to the process's file.
-pub(super) fn write(functions: impl Iterator<Item = Named>) -> Result<(), Error> {
+/// Adds functions to the process's file. Where that cannot be written, says so once, and goes without: what runs does
+/// not need it.
+pub(super) fn write(functions: impl Iterator<Item = Named>) {
+    static WARNED: Once = Once::new();
     let mut text = String::new();
     for (start, size, name) in functions {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{start:x} {size:x} {name}");
     }
-    append(&text).map_err(|error| {
-        Error::File(format!("{}: {error}: GAVOTTE_PERF_MAP asks for it; unset that to go without", path().display()))
-    })
+    if let Err(error) = append(&text) {
+        WARNED.call_once(|| {
+            eprintln!(
+                "warning: GAVOTTE_PERF_MAP: {}: {error}; `perf` will not know the names of kernels",
+                path().display()
+            );
+        });
+    }
 }
 
 fn append(text: &str) -> io::Result<()> {
