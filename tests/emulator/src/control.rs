@@ -15,6 +15,17 @@ pub struct Failure {
     pub code: i32,
 }
 
+/// A kernel that shall fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LateFault {
+    /// Which launch, counted from 1.
+    pub launch: u64,
+    /// The code of what it does wrong.
+    pub code: i32,
+    /// How many calls later the driver tells, unless somebody waits before.
+    pub calls: u64,
+}
+
 /// The device, and what it shall do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -32,6 +43,8 @@ pub struct Settings {
     pub multiprocessors: u32,
     /// Calls that fail.
     pub failures: Vec<Failure>,
+    /// A kernel that fails.
+    pub fault: Option<LateFault>,
     /// What is looked for in kernels.
     pub checks: Checks,
     /// A file that gets a line at the end of the process.
@@ -48,6 +61,7 @@ impl Default for Settings {
             ptx: (99, 9),
             multiprocessors: 8,
             failures: vec![],
+            fault: None,
             checks: Checks::default(),
             report: None,
         }
@@ -55,7 +69,7 @@ impl Default for Settings {
 }
 
 /// What can be set.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "devices",
     "memory",
     "compute",
@@ -63,6 +77,7 @@ const KEYS: [&str; 12] = [
     "ptx",
     "multiprocessors",
     "fail",
+    "fault",
     "seed",
     "steps",
     "races",
@@ -91,6 +106,7 @@ impl Settings {
             "ptx" => self.ptx = version(value)?,
             "multiprocessors" => self.multiprocessors = number(value)?,
             "fail" => self.failures.push(failure(value)?),
+            "fault" => self.fault = Some(late_fault(value)?),
             "seed" => self.checks.seed = number(value)?,
             "steps" => self.checks.steps = number(value)?,
             "races" => self.checks.finds_races = choice(value, ["ignore", "refuse"])?,
@@ -126,6 +142,12 @@ fn failure(text: &str) -> Result<Failure, String> {
     let [function, call, code] = parts[..] else { return Err("function:call:code expected".into()) };
     let failure = Failure { function: function.into(), call: number(call)?, code: number(code)? };
     if failure.code == 0 { Err("0 is no error".into()) } else { Ok(failure) }
+}
+
+fn late_fault(text: &str) -> Result<LateFault, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [launch, code, calls] = parts[..] else { return Err("launch:code:calls expected".into()) };
+    Ok(LateFault { launch: number(launch)?, code: number(code)?, calls: number(calls)? })
 }
 
 /// Whether a text is the second of two.
@@ -181,8 +203,14 @@ counts! {
     launches,
     /// Graphs launched.
     graph_launches,
+    /// Kernels launched by graphs.
+    graph_kernels,
     /// Modules loaded.
     modules,
+    /// Images of machine code, none of which is taken.
+    binaries,
+    /// Streams made.
+    streams,
     /// Waits for a stream, an event or all.
     synchronizations,
     /// Instructions, by thread.
@@ -191,13 +219,14 @@ counts! {
     unwritten_reads,
 }
 
-/// The line that the end of a process leaves: counts, and launches by kernel.
-pub fn summary(counts: &Counts, kernels: &BTreeMap<String, u64>) -> String {
+/// The line that the end of a process leaves: counts, launches by kernel, and calls by function.
+pub fn summary(counts: &Counts, kernels: &BTreeMap<String, u64>, calls: &BTreeMap<&str, u64>) -> String {
     let pairs = |pairs: Vec<(&str, u64)>| {
         pairs.iter().map(|(name, count)| format!("\"{name}\":{count}")).collect::<Vec<_>>().join(",")
     };
     let kernels = pairs(kernels.iter().map(|(name, &count)| (name.as_str(), count)).collect());
-    format!("{{{},\"kernels\":{{{kernels}}}}}\n", pairs(counts.named()))
+    let calls = pairs(calls.iter().map(|(name, &count)| (*name, count)).collect());
+    format!("{{{},\"kernels\":{{{kernels}}},\"calls\":{{{calls}}}}}\n", pairs(counts.named()))
 }
 
 #[cfg(test)]
@@ -225,6 +254,7 @@ mod tests {
             ("compute=9", "`compute=9`: two numbers with a dot expected"),
             ("fail=cuInit:1", "`fail=cuInit:1`: function:call:code expected"),
             ("fail=cuInit:1:0", "`fail=cuInit:1:0`: 0 is no error"),
+            ("fault=3:700", "`fault=3:700`: launch:code:calls expected"),
             ("races=no", "`races=no`: `ignore` or `refuse` expected"),
         ] {
             let mut settings = Settings::default();
@@ -241,7 +271,8 @@ mod tests {
     #[test]
     fn a_summary_is_one_line() {
         let kernels = BTreeMap::from([("k".to_string(), 2)]);
-        let line = summary(&Counts { launches: 2, ..Counts::default() }, &kernels);
-        assert!(line.contains("\"launches\":2,") && line.ends_with(",\"kernels\":{\"k\":2}}\n"), "{line}");
+        let line = summary(&Counts { launches: 2, ..Counts::default() }, &kernels, &BTreeMap::from([("cuInit", 1)]));
+        let end = ",\"kernels\":{\"k\":2},\"calls\":{\"cuInit\":1}}\n";
+        assert!(line.contains("\"launches\":2,") && line.ends_with(end), "{line}");
     }
 }

@@ -42,6 +42,9 @@ fn signed(name: &str, ty: Type) -> Option<Entry> {
             "neg" => lanes!(|a: T| a.wrapping_neg()),
             "add.sat" if ty == Type::S32 => lanes!(|a: T, b: T| a.saturating_add(b)),
             "sub.sat" if ty == Type::S32 => lanes!(|a: T, b: T| a.saturating_sub(b)),
+            // What is negative becomes 0.
+            "min.relu" if ty == Type::S32 => lanes!(|a: T, b: T| a.min(b).max(0)),
+            "max.relu" if ty == Type::S32 => lanes!(|a: T, b: T| a.max(b).max(0)),
             _ => return None,
         })
     })
@@ -126,6 +129,9 @@ mod tests {
         assert_eq!(eval("rem", S32, &[0xffff_fff9, 2]), 0xffff_ffff);
         assert_eq!(eval("min", S32, &[0xffff_ffff, 1]), 0xffff_ffff);
         assert_eq!(eval("min", U32, &[0xffff_ffff, 1]), 1);
+        assert_eq!(eval("min.relu", S32, &[0xffff_ffff, 1]), 0);
+        assert_eq!(eval("min.relu", S32, &[3, 2]), 2);
+        assert_eq!(eval("max.relu", S32, &[0xffff_ffff, 0xffff_fffe]), 0);
         assert_eq!(eval("add.sat", S32, &[0x7fff_ffff, 1]), 0x7fff_ffff);
         assert_eq!(eval("sad", S32, &[0xffff_ffff, 3, 10]), 14);
         assert_eq!(eval("neg", S16, &[1]), 0xffff);

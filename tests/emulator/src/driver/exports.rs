@@ -223,12 +223,12 @@ functions! {
     };
 
     // Modules and kernels.
-    Context cuModuleLoadData(module: Out<u64>, image: Image) = |driver| module.put(driver.load(image.text()?, None)?);
+    Context cuModuleLoadData(module: Out<u64>, image: Image) = |driver| module.put(load(driver, &image, None)?);
     Context cuModuleLoadDataEx(
         module: Out<u64>, image: Image, count: u32, keys: Out<u32>, values: Out<usize>
     ) = |driver| {
         let options = Options { count, keys: &keys, values: &values };
-        module.put(driver.load(image.text()?, Some(&options))?)
+        module.put(load(driver, &image, Some(&options))?)
     };
     Context cuModuleUnload(module: u64) = |driver| driver.unload(module);
     Context cuModuleGetFunction(function: Out<u64>, module: u64, name: Name) = |driver| {
@@ -339,6 +339,7 @@ fn create_stream(driver: &mut Driver, stream: Out<u64>, flags: u32) -> Result<()
         return Err(Code::INVALID_VALUE);
     }
     let handle = driver.handle();
+    driver.counts.streams += 1;
     driver.streams.create(handle, flags == 0);
     stream.put(handle)
 }
@@ -353,6 +354,17 @@ fn refuse_capture(driver: &mut Driver, stream: u64) -> Result<(), Code> {
     match driver.streams.capture_status(stream)? {
         Some(_) => Err(Code::STREAM_CAPTURE_UNSUPPORTED),
         None => Ok(()),
+    }
+}
+
+/// PTX is run; machine code is not.
+fn load(driver: &mut Driver, image: &Image, options: Option<&Options<'_>>) -> Result<u64, Code> {
+    match image.text()? {
+        Some(text) => driver.load(text, options),
+        None => {
+            driver.counts.binaries += 1;
+            Err(Code::NO_BINARY_FOR_GPU)
+        }
     }
 }
 

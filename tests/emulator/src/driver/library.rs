@@ -84,6 +84,31 @@ impl Emulator {
     }
 }
 
+impl Emulator {
+    /// Writes the library as `libcuda.so.1` into a folder, without one of its functions: a driver that is older.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such function, or the folder cannot be written.
+    pub fn without(&self, function: &str, folder: &Path) {
+        hide(&self.path, function, &folder.join("libcuda.so.1"));
+    }
+}
+
+/// Copies a library so that a function is not found in it by its name.
+///
+/// # Panics
+///
+/// If there is no such function, or a file cannot be read or written.
+pub fn hide(library: &Path, function: &str, copy: &Path) {
+    let mut bytes = std::fs::read(library).unwrap_or_else(|error| panic!("{}: {error}", library.display()));
+    let name = [b"\0", function.as_bytes(), b"\0"].concat();
+    let places: Vec<usize> = (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(&name)).collect();
+    assert!(!places.is_empty(), "{function} is no name in {}", library.display());
+    places.into_iter().for_each(|at| bytes[at + 1] = b'-');
+    std::fs::write(copy, bytes).unwrap_or_else(|error| panic!("{}: {error}", copy.display()));
+}
+
 /// A time in which the emulator is one test's own.
 pub struct Session<'a> {
     emulator: &'a Emulator,

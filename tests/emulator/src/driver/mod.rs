@@ -14,7 +14,7 @@ mod work;
 
 pub use code::Code;
 pub use exports::*;
-pub use library::{Emulator, Session};
+pub use library::{Emulator, Session, hide};
 pub use pointers::{Host, Image, Name, Out, Params};
 
 use state::Driver;
@@ -51,6 +51,9 @@ fn enter(function: &'static str, gate: Gate, call: impl FnOnce(&mut Driver) -> R
     let result = catch_unwind(AssertUnwindSafe(|| {
         if let Some(code) = driver.injected(function) {
             return Err(code);
+        }
+        if gate == Gate::Context {
+            driver.tell(function.contains("Synchronize"));
         }
         check(&driver, gate)?;
         call(&mut driver)

@@ -84,13 +84,13 @@ impl Image {
         Ok(matches!(first, 0x7f | 0x50 | 0xb1))
     }
 
-    /// The text, if it is no binary.
-    pub(super) fn text(&self) -> Result<&str, Code> {
+    /// The text; nothing where it is a binary.
+    pub(super) fn text(&self) -> Result<Option<&str>, Code> {
         if self.is_binary()? {
-            return Err(Code::NO_BINARY_FOR_GPU);
+            return Ok(None);
         }
         // SAFETY: what is not binary is PTX, which ends with a zero.
-        unsafe { CStr::from_ptr(self.0.cast()) }.to_str().map_err(|_| Code::INVALID_IMAGE)
+        unsafe { CStr::from_ptr(self.0.cast()) }.to_str().map(Some).map_err(|_| Code::INVALID_IMAGE)
     }
 }
 
@@ -205,5 +205,9 @@ impl Pinned {
 
     pub(super) fn address(&self) -> usize {
         self.0.as_ptr() as usize
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.0)
     }
 }

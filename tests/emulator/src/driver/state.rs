@@ -47,11 +47,13 @@ pub(super) struct Driver {
     pinned: HashMap<usize, Option<Pinned>>,
     /// The error that every call gives once a kernel has failed.
     pub(super) sticky: Option<Code>,
+    /// What a kernel did wrong that nobody has been told, and after how many more calls the driver tells.
+    pub(super) untold: Option<(Code, u64)>,
     /// What was reported last.
     pub(super) last_report: String,
     pub(super) is_initialized: bool,
     pub(super) retained: u32,
-    calls: HashMap<&'static str, u64>,
+    calls: BTreeMap<&'static str, u64>,
     next: u64,
 }
 
@@ -68,10 +70,11 @@ impl Driver {
             graphs: HashMap::new(),
             pinned: HashMap::new(),
             sticky: None,
+            untold: None,
             last_report: String::new(),
             is_initialized: false,
             retained: 0,
-            calls: HashMap::new(),
+            calls: BTreeMap::new(),
             next: 0x1000,
         }
     }
@@ -106,6 +109,16 @@ impl Driver {
     pub(super) fn fail(&mut self, code: Code, message: &str) {
         self.report(message);
         self.sticky.get_or_insert(code);
+    }
+
+    /// Tells what a kernel did wrong, once it is time or somebody waits for it.
+    pub(super) fn tell(&mut self, is_wait: bool) {
+        if let Some((code, calls)) = self.untold.take() {
+            match calls {
+                1.. if !is_wait => self.untold = Some((code, calls - 1)),
+                _ => self.fail(code, "a kernel has failed, as it was told to"),
+            }
+        }
     }
 
     /// Reports a failure and gives its code.
@@ -185,6 +198,15 @@ impl Driver {
         Ok(())
     }
 
+    /// The pinned memory that an address is in, by where it begins.
+    pub(super) fn pinned_at(&self, host: Host) -> Option<usize> {
+        let holds = |(base, pinned): (&usize, &Option<Pinned>)| {
+            let bytes = pinned.as_ref().map_or(0, Pinned::bytes);
+            (*base..base + bytes).contains(&host.0).then_some(*base)
+        };
+        self.pinned.iter().find_map(holds)
+    }
+
     pub(super) fn current_counts(&self) -> Counts {
         let globals: usize = self.modules.values().map(|module| module.globals.len()).sum();
         let live_allocations = (self.heap.live() - globals) as u64;
@@ -194,7 +216,7 @@ impl Driver {
     /// Leaves a line about this process in a file, if one is set.
     pub(super) fn write_summary(&self) {
         let Some(path) = &self.settings.report else { return };
-        let line = summary(&self.current_counts(), &self.kernels);
+        let line = summary(&self.current_counts(), &self.kernels, &self.calls);
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
         if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
             let _ = writeln!(std::io::stderr(), "emulator: {}: {error}", path.display());

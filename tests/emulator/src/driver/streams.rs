@@ -79,6 +79,8 @@ pub(super) struct Streams {
     events: HashMap<u64, Event>,
     captures: HashMap<u64, Capture>,
     uses: HashMap<u64, Uses>,
+    /// The last copy that uses pinned memory, by where that begins.
+    pinned: HashMap<usize, (u64, u64)>,
     /// What the host has waited for.
     host: Clock,
 }
@@ -178,6 +180,19 @@ impl Streams {
     /// Memory that is free has no uses.
     pub(super) fn forget(&mut self, base: u64) {
         self.uses.remove(&base);
+    }
+
+    /// Notes that the last work of a stream copies from or to pinned memory. The host has written what is sent.
+    pub(super) fn touch_pinned(&mut self, handle: u64, base: usize, is_sent: bool) -> Result<(), String> {
+        let Some(stream) = self.streams.get(&handle) else { return Ok(()) };
+        let now = (handle, stream.clock.0.get(&handle).copied().unwrap_or_default());
+        match self.pinned.insert(base, now) {
+            Some(before) if is_sent && !self.host.knows(before) => Err(format!(
+                "memory of the host at {base:#x} is sent again, and nobody has waited for the copy of stream {:#x}",
+                before.0
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The host waits for a stream. To wait while it is captured ends the capture.

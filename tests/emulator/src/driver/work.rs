@@ -46,6 +46,11 @@ impl Driver {
 
     /// Does some work that the stream has counted.
     fn work(&mut self, stream: u64, work: &Work) -> Result<(), Code> {
+        match *work {
+            Work::ToDevice { from, .. } => self.touch_pinned(stream, from, true),
+            Work::ToHost { to, .. } => self.touch_pinned(stream, to, false),
+            _ => {}
+        }
         let touched = match *work {
             Work::Launch(ref launched) => self.run_kernel(launched)?,
             Work::ToDevice { to, from, bytes } => self.copy_to_device(to, from, bytes)?,
@@ -64,6 +69,15 @@ impl Driver {
         Ok(())
     }
 
+    /// Notes that a copy uses memory of the host. What was pinned is copied later than the call says: to send from it again
+    /// before the host has waited is a fault.
+    fn touch_pinned(&mut self, stream: u64, host: Host, is_sent: bool) {
+        let touched = self.pinned_at(host).map_or(Ok(()), |base| self.streams.touch_pinned(stream, base, is_sent));
+        if let Err(message) = touched {
+            self.fail(Code::LAUNCH_FAILED, &message);
+        }
+    }
+
     /// Does all that a graph says, in any order that its nodes allow: what relies on another shows.
     pub(super) fn run_graph(&mut self, stream: u64, nodes: &[Node]) -> Result<(), Code> {
         self.counts.graph_launches += 1;
@@ -73,6 +87,7 @@ impl Driver {
         while !ready.is_empty() {
             let node = ready.swap_remove(random.next() as usize % ready.len());
             self.streams.advance(stream)?;
+            self.counts.graph_kernels += u64::from(matches!(nodes[node].work, Work::Launch(_)));
             self.work(stream, &nodes[node].work)?;
             for (next, other) in nodes.iter().enumerate().filter(|(_, other)| other.after.contains(&node)) {
                 waits[next] -= 1;
@@ -101,6 +116,9 @@ impl Driver {
             checks: self.settings.checks,
         };
         self.counts.launches += 1;
+        if let Some(fault) = self.settings.fault.filter(|fault| fault.launch == self.counts.launches) {
+            self.untold = Some((Code(fault.code), fault.calls));
+        }
         *self.kernels.entry(kernel.name.clone()).or_default() += 1;
         let result = run(kernel, &module.text(), &mut self.heap, &launch);
         let touched = self.heap.end_launch();
