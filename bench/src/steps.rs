@@ -3,7 +3,7 @@
 use crate::kernels::options;
 use gavotte::random::Key;
 use gavotte::{Array, jit_with};
-use gavotte_gat::data::{PlantedSpec, planted};
+use gavotte_gat::data::{Dataset, PlantedSpec, karate, planted};
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
 use gavotte_gat::train::{TrainConfig, Trainer};
@@ -15,14 +15,21 @@ pub const WIDTHS: [usize; 4] = [784, 512, 512, 10];
 pub const BATCH: usize = 128;
 
 /// A graph attention network with Adam on a generated graph with Cora's numbers.
-///
+pub fn graph_attention(threads: usize) -> impl FnMut() {
+    train_on(&planted(&mut Key::new(0).rng(), &PlantedSpec::cora()).expect("the numbers are valid"), threads)
+}
+
+/// The same on the karate club's 34 members.
+pub fn karate_club(threads: usize) -> impl FnMut() {
+    train_on(&karate(), threads)
+}
+
 /// # Panics
 /// If the graph does not fit the model, which would be a mistake of either.
-pub fn graph_attention(threads: usize) -> impl FnMut() {
-    let dataset = planted(&mut Key::new(0).rng(), &PlantedSpec::cora()).expect("the numbers are valid");
+fn train_on(dataset: &Dataset, threads: usize) -> impl FnMut() + use<> {
     let config = GatConfig::new(dataset.n_class());
     let split = dataset.default_split.clone().expect("it has one");
-    let experiment = Experiment::new(&dataset, &split, &config).expect("it fits");
+    let experiment = Experiment::new(dataset, &split, &config).expect("it fits");
     let trainer =
         Trainer::with_options(config, TrainConfig::default(), options(threads)).expect("the numbers are valid");
     let params = trainer.init(Key::new(0), &experiment).expect("it fits");

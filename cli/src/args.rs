@@ -167,7 +167,7 @@ pub(crate) struct EvalArgs {
 step includes tracing and compiling; the others are timed one by one.
 
 --profile records five steps more. Its file is read by https://ui.perfetto.dev and by chrome://tracing: each kernel on
-each thread, and each wait of a thread for the others, which is called `barrier`. Its table compares each kernel with
+each thread, and for how long a thread has nothing to do, which is called `wait`. Its table compares each kernel with
 what the machine can do, as measured in the same run.
 
 Examples:

@@ -30,7 +30,7 @@ pub(crate) fn record(
 
 /// Prints the table.
 pub(crate) fn print(table: &ProfileTable, file: &OutFile, out: &mut dyn Write) -> io::Result<()> {
-    let ProfileTable { machine, calls, rows, total, barrier_s } = table;
+    let ProfileTable { machine, calls, rows, total, wait_s } = table;
     let plural = if machine.threads == 1 { "" } else { "s" };
     writeln!(out)?;
     writeln!(out, "profile of {calls} steps, medians; events are in {}", file.path().display())?;
@@ -47,5 +47,5 @@ pub(crate) fn print(table: &ProfileTable, file: &OutFile, out: &mut dyn Write) -
         let (micros, percent) = (time_s * 1e6, roofline * 100.0);
         writeln!(out, "  {name:<width$} {micros:>10.1} {gb_per_s:>8.2} {gflop_per_s:>8.2} {percent:>8.1}%")?;
     }
-    writeln!(out, "  of it a thread waits for the others {:.1} us", barrier_s * 1e6)
+    writeln!(out, "  of it a thread has nothing to do for {:.1} us", wait_s * 1e6)
 }

@@ -39,7 +39,7 @@ fn compiled(target: engine::Target, program: &Program, arrays: &[HostArray]) -> 
     let values: Vec<Value> = arrays.iter().cloned().map(Value::from).collect();
     let (args, consts) = values.split_at(program.args.len());
     let threads = NonZeroUsize::new(2).expect("two is not zero");
-    let options = Options { threads, target, ..Options::default() };
+    let options = Options { threads, target, shares_all: true, ..Options::default() };
     let executable = Executable::compile(program, consts, &options).unwrap_or_else(|error| panic!("{error}"));
     let outs = executable.call(args.to_vec(), &sizes(program, arrays)).unwrap_or_else(|error| panic!("{error}"));
     outs.iter().map(|out| HostArray::clone(&out.to_host().expect("results are computed"))).collect()

@@ -45,7 +45,8 @@ fn training_as_one_scan_has_the_bits_of_the_loop() {
     let split = dataset.default_split.clone().expect("the karate club has one");
     let experiment = Experiment::new(&dataset, &split, &config).expect("it fits");
     let trained = |threads: usize| {
-        let options = Options { threads: NonZeroUsize::new(threads).expect("not zero"), ..Options::default() };
+        let threads = NonZeroUsize::new(threads).expect("not zero");
+        let options = Options { threads, shares_all: true, ..Options::default() };
         let trainer = Trainer::with_options(config, TrainConfig::default(), options.clone()).expect("it is valid");
         let start = || {
             let params = trainer.init(Key::new(3), &experiment).expect("it fits");

@@ -17,7 +17,7 @@ fn fit(dataset: &Dataset, epochs: usize, target: Target, threads: usize, key: Ke
     let config = GatConfig::new(dataset.n_class());
     let train = TrainConfig { epochs, patience: None, ..TrainConfig::default() };
     let threads = NonZeroUsize::new(threads).expect("at least one thread");
-    let options = Options { threads, target, ..Options::default() };
+    let options = Options { threads, target, shares_all: true, ..Options::default() };
     // Without validation the parameters are those of the last epoch.
     let split = Split { val: vec![], ..dataset.default_split.clone().unwrap_or_default() };
     let experiment = Experiment::new(dataset, &split, &config)?;
@@ -44,7 +44,7 @@ fn assert_same_bits(dataset: &Dataset, epochs: usize) {
     let machine = machine.into_iter().filter(|(isa, _)| isa.is_available()).map(|(_, target)| target).collect();
     for targets in [vec![Target::Portable], machine] {
         let Some(first) = targets.first().map(|target| run(*target, 1, 0)) else { continue };
-        for (target, threads) in targets.iter().flat_map(|target| [1, 2, 3].map(|threads| (*target, threads))) {
+        for (target, threads) in targets.iter().flat_map(|target| [1, 2, 3, 7].map(|threads| (*target, threads))) {
             let now = run(target, threads, 0);
             let differ: Vec<_> = now.into_iter().zip(&first).filter(|(a, b)| a != *b).map(|(a, _)| a.0).collect();
             assert!(differ.is_empty(), "{}, {target:?}, {threads} threads: other bits in {differ:?}", dataset.name);

@@ -15,7 +15,8 @@ use std::cell::Cell;
 use std::num::NonZeroUsize;
 
 fn options(threads: usize) -> Options {
-    Options { threads: NonZeroUsize::new(threads).expect("a thread at least"), ..Options::default() }
+    let threads = NonZeroUsize::new(threads).expect("a thread at least");
+    Options { threads, shares_all: true, ..Options::default() }
 }
 
 fn compile(program: &Program, threads: usize) -> Result<Executable, String> {
@@ -127,10 +128,10 @@ impl Case {
     }
 }
 
-/// The interpreter's results exactly, on one to three threads; and how many steps were products.
+/// The interpreter's results exactly, on one to seven threads; and how many steps were products.
 fn check(program: &Program, calls: &[Vec<HostArray>]) -> Result<usize, String> {
     let mut n = 0;
-    for threads in [1, 2, 3] {
+    for threads in [1, 2, 3, 7] {
         let executable = compile(program, threads)?;
         for arrays in calls {
             let sizes = sizes(program, arrays);

@@ -21,7 +21,7 @@ fn compile(program: &Program, consts: &[HostArray], threads: usize) -> Result<Ex
 
 fn compile_to(target: Target, program: &Program, consts: &[HostArray], threads: usize) -> Result<Executable, String> {
     let threads = NonZeroUsize::new(threads).expect("a thread at least");
-    let options = Options { target, threads, ..Options::default() };
+    let options = Options { target, threads, shares_all: true, ..Options::default() };
     Executable::compile(program, &values(consts), &options).map_err(|error| format!("{error}\n{program}"))
 }
 
@@ -39,7 +39,7 @@ fn bits(values: &[Value]) -> Vec<(Aval, Vec<u64>)> {
     values.iter().map(one).collect()
 }
 
-/// Runs a program on one thread and on two, twice each, with arguments kept and given away. Gives the results, and
+/// Runs a program on one thread and on more, twice each, with arguments kept and given away. Gives the results, and
 /// whether the plan has an argument's memory for one.
 fn check_calls(program: &Program, arrays: &[HostArray]) -> Result<(Vec<Value>, bool), String> {
     let sizes = sizes(program, arrays);
@@ -48,7 +48,7 @@ fn check_calls(program: &Program, arrays: &[HostArray]) -> Result<(Vec<Value>, b
     let given = bits(&kept);
     let mut wanted: Option<(Vec<Value>, _)> = None;
     let mut donates = false;
-    for threads in [1, 2] {
+    for threads in [1, 2, 7] {
         let executable = compile(program, consts, threads)?;
         let call = |args: Vec<Value>| executable.call(args, &sizes).map_err(|error| error.to_string());
         let plan = executable.plan_text(&sizes, None).map_err(|error| error.to_string())?;
@@ -386,7 +386,8 @@ fn arrays_of_other_types_are_refused() {
 #[test]
 fn broken_segments_are_errors() {
     let sum = |threads: usize, offsets: Vec<i32>, order: Option<Vec<i32>>, n: usize| {
-        let options = Options { threads: NonZeroUsize::new(threads).expect("not zero"), ..Options::default() };
+        let threads = NonZeroUsize::new(threads).expect("not zero");
+        let options = Options { threads, shares_all: true, ..Options::default() };
         let segments = Segments {
             ids: Array::new(&[n], vec![0; n]),
             offsets: Array::new(&[offsets.len()], offsets),
@@ -411,6 +412,54 @@ fn broken_segments_are_errors() {
             assert!(sum(threads, mixed.clone(), order, 200).is_err(), "falling");
         }
     }
+}
+
+/// Of several positions out of bounds an error names the one that a single thread finds first, whoever finds which.
+#[test]
+fn of_several_failures_the_first_is_told() {
+    let program = "program @f(%0: f32[900,3], %1: i32[5000]) -> (f32[5000,3]) {
+           %2: f32[5000,3] = gather %0, %1 {axis=0}
+           %3: f32[5000,3] = exp %2
+           return %3 }";
+    let program = parse(program, gavotte::registry()).unwrap_or_else(|error| panic!("{error}"));
+    let rows = HostArray::new(&[900, 3], vec![0.5f32; 2700]);
+    for wrong in [vec![4999], vec![1700, 1701, 4999], (0..40).map(|i| 130 * i + 2).filter(|i| *i < 5000).collect()] {
+        let ids = (0..5000).map(|i| if wrong.contains(&i) { 1000 + i } else { i % 900 }).collect();
+        let ids = HostArray::new(&[5000], ids);
+        for target in [Target::Portable, Target::native()] {
+            let mut told = None;
+            for threads in [1, 2, 3, 7] {
+                let executable = compile_to(target, &program, &[], threads).unwrap_or_else(|why| panic!("{why}"));
+                for _ in 0..20 {
+                    let args = values(&[rows.clone(), ids.clone()]);
+                    let error = executable.call(args, &Sizes::new()).expect_err("it is out of bounds").to_string();
+                    assert!(error.contains("is not in 0..900"), "{error}");
+                    assert_eq!(*told.get_or_insert_with(|| error.clone()), error, "{target:?}, {threads} threads");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_small_wakes_nobody() {
+    let woken = |n: usize, calls: usize| {
+        let text = format!(
+            "program @f(%0: f32[{n}]) -> (f32[{n}]) {{ %1: f32[{n}] = exp %0 %2: f32[{n}] = tanh %1 return %2 }}"
+        );
+        let program = parse(&text, gavotte::registry()).unwrap_or_else(|error| panic!("{error}"));
+        let options = Options { threads: NonZeroUsize::new(3).expect("not zero"), ..Options::default() };
+        let executable = Executable::compile(&program, &[], &options).unwrap_or_else(|error| panic!("{error}"));
+        let x = HostArray::new(&[n], vec![0.5f32; n]);
+        for _ in 0..calls {
+            executable.call(values(std::slice::from_ref(&x)), &Sizes::new()).unwrap_or_else(|error| panic!("{error}"));
+            // Between runs all sleep.
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        executable.n_woken()
+    };
+    assert_eq!(woken(100, 50), 0);
+    assert!((1..=100).contains(&woken(1_000_000, 50)), "two threads help");
 }
 
 /// A sum whose products are stored runs over other tiles than one whose products are not: the bits are the same on the

@@ -84,6 +84,9 @@ impl<A: Args, O: Tree> Function<A> for &Jit<'_, A, O> {
 ///
 /// A buffer whose last handle is moved into a call may be written in place. Within a trace the compiled function is
 /// recorded as a call.
+///
+/// It runs on all cores where that pays, and on the calling thread alone where the work is small; [`jit_with`] and
+/// [`Options::threads`] say otherwise. The bits of the results are the same for any number of threads.
 pub fn jit<'f, A: Args + 'f, F: Function<A> + 'f>(f: F) -> Jit<'f, A, F::Out>
 where
     F::Out: 'f,

@@ -145,9 +145,14 @@ impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
             consts,
             in_def,
             out_def,
-            // Code is made for the machine that loads the file.
+            // Code is made for the machine that loads the file, and for as many threads as that has cores.
             device: cpu(),
-            options: Options { threads, check_nans, explain_misses, ..Options::default() },
+            options: Options {
+                threads: threads.min(Options::default().threads),
+                check_nans,
+                explain_misses,
+                ..Options::default()
+            },
             trace_time: Duration::ZERO,
             executable: OnceCell::new(),
         };
@@ -191,7 +196,7 @@ fn checksum(bytes: &[u8]) -> String {
 }
 
 fn payload(staged: &Staged, sizes: &Sizes) -> Result<Vec<u8>, String> {
-    let Options { threads, check_nans, explain_misses, target: _ } = staged.options;
+    let Options { threads, check_nans, explain_misses, target: _, shares_all: _ } = staged.options;
     let body = Body {
         program: staged.program.to_string(),
         arguments: staged.in_def.structure(),

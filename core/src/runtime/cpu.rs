@@ -1,4 +1,7 @@
-//! Running a plan on the processor: a team of threads goes through all steps, with a barrier after each.
+//! Running a plan on the processor: the caller's thread goes through all steps, and a team shares what is worth it.
+//!
+//! Loops and branches, small kernels, and what puts partial results together are the caller's alone. All else is a job of
+//! a team: units of work, each of which some thread does; the next step begins when the units are done.
 
 use crate::codegen::portable::{Access, Mode, OutOfBounds, Scratch, TileKernel};
 use crate::codegen::x86::Pages;
@@ -10,14 +13,16 @@ use crate::runtime::executable::Line;
 use crate::runtime::frame::Frame;
 use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{OwnBytes, Plan, Work};
-use crate::runtime::product::{Arrays, ProductWork, Share};
+use crate::runtime::product::{Arrays, ProductWork};
 use crate::runtime::profile::Recorder;
 use crate::runtime::rows::GroupWork;
-use crate::runtime::team::{Barrier, Padded, Pool, locked};
+use crate::runtime::team::{Padded, Pool, locked};
+use crate::runtime::worth::{self, Nanos, Sharing};
 use crate::runtime::{control, interpreted};
 use smallvec::SmallVec;
+use std::cell::Cell;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// What belongs to one thread from call to call.
@@ -35,90 +40,124 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Makes room for what a plan says, and notes what is done or not.
-    pub(super) fn prepare(&mut self, own: OwnBytes, is_profiled: bool) {
+    /// Makes room for what a plan says; what is done is noted where a call that began just now is profiled.
+    pub(super) fn prepare(&mut self, own: OwnBytes, profiled: Option<Instant>) {
         let lines = own.chunk / ALIGN;
         if self.chunk.len() < lines {
             self.chunk.reserve_exact(lines - self.chunk.len());
             self.chunk.resize(lines, Line::EMPTY);
         }
-        self.recorder.is_on = is_profiled;
+        self.recorder.begin(profiled);
     }
 }
 
-/// What a team of threads shares.
-struct Shared<'p> {
-    failure: Mutex<Option<Error>>,
-    has_failed: AtomicBool,
-    pages: &'p Pages,
+/// What went wrong in the units of a job: of the first unit, by number, of those that fail. Who does which unit when changes
+/// nothing about it.
+struct Failure {
+    /// That unit; what comes before it is still done.
+    unit: AtomicUsize,
+    error: Mutex<Option<(usize, Error)>>,
 }
 
-/// One thread of a team.
-pub(super) struct Team<'t, 's> {
-    thread: usize,
-    barrier: &'t Barrier,
-    shared: &'t Shared<'t>,
-    pub(super) kept: &'s mut Kept,
-}
-
-impl Team<'_, '_> {
-    /// Whether this is the thread that does what one thread does.
-    pub(super) fn is_first(&self) -> bool {
-        self.thread == 0
+impl Failure {
+    fn none() -> Failure {
+        Failure { unit: AtomicUsize::new(usize::MAX), error: Mutex::default() }
     }
 
-    /// Its number.
-    pub(super) fn thread(&self) -> usize {
-        self.thread
-    }
-
-    /// How many threads there are.
-    pub(super) fn n_thread(&self) -> usize {
-        self.barrier.n()
-    }
-
-    /// The machine code of the program.
-    pub(super) fn pages(&self) -> &Pages {
-        self.shared.pages
-    }
-
-    /// Waits for all threads.
-    pub(super) fn wait(&mut self) {
-        if self.barrier.n() > 1 {
-            let start = self.start();
-            self.barrier.wait();
-            self.kept.recorder.record(None, true, start);
+    fn set(&self, unit: usize, error: Error) {
+        let mut kept = locked(&self.error);
+        if kept.as_ref().is_none_or(|(first, _)| unit < *first) {
+            *kept = Some((unit, error));
+            self.unit.store(unit, Ordering::Relaxed);
         }
     }
 
+    /// Whether the unit has still to be done.
+    fn allows(&self, unit: usize) -> bool {
+        unit < self.unit.load(Ordering::Relaxed)
+    }
+
+    fn into_result(self) -> Result<(), Error> {
+        let error = self.error.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        error.map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+/// What goes through the steps: the caller's thread, with those that help it.
+pub(super) struct Team<'t> {
+    /// None where the whole run is not worth another thread.
+    pool: Option<&'t mut Pool>,
+    sharing: Sharing,
+    lanes: &'t [Lane],
+    pages: &'t Pages,
+}
+
+/// A thread that does units of a job.
+pub(super) struct Worker<'w> {
+    pub(super) pages: &'w Pages,
+    pub(super) kept: &'w mut Kept,
+    failure: &'w Failure,
+}
+
+/// The units that a thread does, one after the other.
+pub(super) type Units<'u> = &'u mut dyn Iterator<Item = usize>;
+
+impl Worker<'_> {
     /// Now, where a profile is wanted.
     pub(super) fn start(&self) -> Option<Instant> {
         self.kept.recorder.start()
     }
 
-    /// Notes that this thread did its part of a step from `start` until now.
-    fn record(&mut self, step: &Step, start: Option<Instant>) {
-        self.record_chunk(step, true, start);
+    /// Notes that this thread was at a step from `start` until now; `begins` is false of another chunk of its rows.
+    pub(super) fn record(&mut self, step: &Step, begins: bool, start: Option<Instant>) {
+        self.kept.recorder.record(step, begins, start);
     }
 
-    /// Likewise, of a step that runs chunk by chunk: whether it begins with this one.
-    pub(super) fn record_chunk(&mut self, step: &Step, begins: bool, start: Option<Instant>) {
-        self.kept.recorder.record(Some(step), begins, start);
-    }
-
-    /// Whether a step has failed; the same for all threads between two barriers.
-    pub(super) fn has_failed(&self) -> bool {
-        self.shared.has_failed.load(Ordering::Acquire)
-    }
-
-    /// Keeps the first failure.
-    pub(super) fn fail(&self, error: Error) {
-        locked(&self.shared.failure).get_or_insert(error);
-        self.shared.has_failed.store(true, Ordering::Release);
+    /// Says that a unit failed.
+    pub(super) fn fail(&self, unit: usize, error: Error) {
+        self.failure.set(unit, error);
     }
 }
 
-/// Runs all steps on the threads of the pool, each of which has a lane. The first failure is returned at the end.
+impl Team<'_> {
+    /// Has the units `0..n` of some work done that takes about so long on one thread: each once, on whichever thread comes.
+    /// When this returns they are done, or one has failed.
+    pub(super) fn share(
+        &mut self,
+        n: usize,
+        nanos: Nanos,
+        work: &(dyn Fn(&mut Worker<'_>, Units<'_>) + Sync),
+    ) -> Result<(), Error> {
+        let (lanes, pages, failure) = (self.lanes, self.pages, Failure::none());
+        let do_units = |thread: usize, units: Units<'_>| {
+            // Nobody else asks for this lane: the lock is never waited for.
+            let kept = &mut *locked(&lanes[thread].0);
+            if thread > 0 {
+                kept.recorder.waited();
+            }
+            work(&mut Worker { pages, kept, failure: &failure }, &mut units.filter(|unit| failure.allows(*unit)));
+        };
+        let threads = self.sharing.threads(nanos);
+        match &mut self.pool {
+            Some(pool) if n > 1 && threads > 1 => {
+                pool.share(n, threads, &do_units);
+                locked(&lanes[0].0).recorder.waited();
+            }
+            _ => do_units(0, &mut (0..n)),
+        }
+        failure.into_result()
+    }
+
+    /// Does something that is no job, on this thread, as part of a step.
+    fn alone<T>(&mut self, step: &Step, work: impl FnOnce(&mut Self) -> T) -> T {
+        let start = locked(&self.lanes[0].0).recorder.start();
+        let done = work(self);
+        locked(&self.lanes[0].0).recorder.record(step, true, start);
+        done
+    }
+}
+
+/// Runs all steps, with the pool's threads where there is one; each thread has a lane.
 ///
 /// # Safety
 /// `frame` must hold valid memory for every variable that the steps read or write, of the plan's sizes.
@@ -127,228 +166,179 @@ pub(super) unsafe fn run(
     steps: &[Step],
     pages: &Pages,
     frame: &Frame,
-    pool: &mut Pool,
+    (pool, sharing): (Option<&mut Pool>, Sharing),
     lanes: &[Lane],
 ) -> Result<(), Error> {
-    let shared = Shared { failure: Mutex::new(None), has_failed: AtomicBool::new(false), pages };
-    pool.run(&|thread, barrier| {
-        // Nobody else asks for this lane: the lock is never waited for.
-        let kept = &mut *locked(&lanes[thread].0);
-        // SAFETY: by this function's contract; the pool calls this once on each of the barrier's threads.
-        unsafe { run_steps(steps, plan, frame, &mut Team { thread, barrier, shared: &shared, kept }) }
-    });
-    shared.failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
+    let mut team = Team { pool, sharing, lanes, pages };
+    // SAFETY: by this function's contract.
+    unsafe { run_steps(steps, plan, frame, &mut team) }
 }
 
-/// Runs all groups, with a barrier after each.
+/// Runs all groups, one after the other, up to the first that fails.
 ///
 /// # Safety
-/// As [`run`]; every thread of the team must call it.
-pub(super) unsafe fn run_steps(steps: &[Step], plan: &Plan, frame: &Frame, team: &mut Team<'_, '_>) {
+/// As [`run`].
+pub(super) unsafe fn run_steps(steps: &[Step], plan: &Plan, frame: &Frame, team: &mut Team<'_>) -> Result<(), Error> {
     for group in &plan.groups {
         match group {
-            // SAFETY: by this function's contract, here and below.
-            GroupWork::Each(range) => unsafe { run_each(steps, range.clone(), plan, frame, team) },
-            GroupWork::Serial(range) => {
-                if team.is_first() {
-                    for (step, work) in steps[range.clone()].iter().zip(&plan.work[range.clone()]) {
-                        let start = team.start();
-                        if let (Step::Kernel(kernel, location), Work::Machine(work)) = (step, work) {
-                            // SAFETY: as above.
-                            unsafe { run_alone(kernel, *location, work, frame, team) }
-                        }
-                        team.record(step, start);
-                    }
-                }
-                team.wait();
-            }
-            GroupWork::Rows(rows) => {
-                // SAFETY: as above.
-                unsafe { rows.run(steps, plan, frame, team) };
-                team.wait();
-                if rows.has_partials() {
-                    if team.is_first() {
-                        // SAFETY: as above; all threads have come to the barrier.
-                        unsafe { rows.combine(frame) }
-                    }
-                    team.wait();
+            GroupWork::Each(range) => {
+                for i in range.clone() {
+                    // SAFETY: by this function's contract.
+                    unsafe { run_step(&steps[i], i, plan, frame, team)? }
                 }
             }
-        }
-    }
-}
-
-/// Runs steps one after the other, with a barrier after each.
-///
-/// # Safety
-/// As [`run_steps`].
-unsafe fn run_each(steps: &[Step], range: std::ops::Range<usize>, plan: &Plan, frame: &Frame, team: &mut Team<'_, '_>) {
-    for (step, work) in steps[range.clone()].iter().zip(&plan.work[range]) {
-        let start = team.start();
-        match (step, work) {
-            (Step::Kernel(kernel, location), Work::Tiles(tiles)) => {
-                // SAFETY: by this function's contract.
-                unsafe { run_kernel(kernel, *location, tiles, frame, team) }
-            }
-            (Step::Kernel(kernel, location), Work::Machine(work)) => {
-                // SAFETY: by this function's contract.
-                unsafe { run_machine(kernel, *location, work, frame, team) }
-            }
-            (Step::Kernel(kernel, _), Work::Product(product)) => {
-                // SAFETY: by this function's contract.
-                unsafe { run_product(kernel, product, frame, team) }
-            }
-            (Step::Control(step), Work::Control(control, at)) => {
-                // SAFETY: by this function's contract; the plan keeps the step's own memory for it.
-                unsafe { control::run(step, control, frame, frame.arena.wrapping_add(*at), team) }
-            }
-            (Step::Eval(eqn), _) if team.is_first() => {
-                // SAFETY: by this function's contract.
-                if let Err(error) = unsafe { interpreted::run(eqn, plan, frame) } {
-                    team.fail(error);
-                }
-            }
-            _ => {}
-        }
-        team.record(step, start);
-        team.wait();
-    }
-}
-
-/// Runs this thread's share of a kernel.
-///
-/// # Safety
-/// As [`run_steps`].
-unsafe fn run_kernel(kernel: &Kernel, location: Location, tiles: &TileKernel, frame: &Frame, team: &mut Team<'_, '_>) {
-    let inputs: SmallVec<[*const u8; 12]> =
-        kernel.inputs.iter().map(|(var, _)| frame.pointers[var.index()].cast_const()).collect();
-    let outputs: SmallVec<[*mut u8; 2]> = kernel.outputs.iter().map(|(var, _)| frame.pointers[var.index()]).collect();
-    let access = Access { inputs: &inputs, outputs: &outputs, partials: frame.partials };
-    let units = share(tiles, &inputs, team.thread, team.barrier.n());
-    // SAFETY: the memory is valid by this function's contract; shares are disjoint; the plan lets an output overlap an
-    // input only where the kernel reads the written place alone.
-    let result = unsafe { tiles.run(&access, units, &mut team.kept.scratch) };
-    if let Err(OutOfBounds { position, extent }) = result {
-        team.fail(Error::Call(format!("@{}: position {position} is not in 0..{extent}\n  at {location}", kernel.name)));
-    }
-    if matches!(tiles.mode(), Mode::Rows { chunks } if chunks > 1) {
-        team.wait();
-        if team.is_first() {
-            // SAFETY: as above; all units have run.
-            unsafe { tiles.combine(&access) }
-        }
-    }
-}
-
-/// Runs this thread's share of a large product.
-///
-/// # Safety
-/// As [`run_steps`].
-unsafe fn run_product(kernel: &Kernel, product: &ProductWork, frame: &Frame, team: &mut Team<'_, '_>) {
-    let inputs: SmallVec<[*const u8; 2]> =
-        kernel.inputs.iter().map(|(var, _)| frame.pointers[var.index()].cast_const()).collect();
-    let arrays = Arrays { inputs: &inputs, out: frame.pointers[kernel.outputs[0].0.index()], partials: frame.partials };
-    let share = Share { thread: team.thread, threads: team.n_thread() };
-    // SAFETY: the memory is valid by this function's contract, and each thread has a number of its own.
-    unsafe { product.run(&arrays, share) }
-    if product.has_partials() {
-        team.wait();
-        // SAFETY: as above; all threads have run their shares.
-        unsafe { product.combine(&arrays, share) }
-    }
-}
-
-/// Runs this thread's share of a kernel's machine code.
-///
-/// # Safety
-/// As [`run_steps`].
-unsafe fn run_machine(kernel: &Kernel, location: Location, work: &MachineWork, frame: &Frame, team: &Team<'_, '_>) {
-    let Some(rows) = work.rows() else {
-        if team.is_first() {
             // SAFETY: by this function's contract.
-            unsafe { run_alone(kernel, location, work, frame, team) }
+            GroupWork::Rows(rows) => unsafe { rows.run(steps, plan, frame, team)? },
         }
-        return;
-    };
-    let offsets = work.offsets.map(|input| {
-        let from = frame.pointers[kernel.inputs[input].0.index()].cast_const().cast::<i32>();
-        // SAFETY: the offsets of a segment loop hold one `i32` more than there are segments.
-        unsafe { std::slice::from_raw_parts(from, rows + 1) }
-    });
-    let rows = share_rows(rows, offsets, team.thread, team.n_thread());
-    if rows.is_empty() {
-        return;
     }
-    let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(var, _)| frame.pointers[var.index()]);
-    let mut table = work.table(arrays);
-    // SAFETY: the arrays are valid by this function's contract, and threads share no rows.
-    if let Err((position, extent)) = unsafe { work.run(team.shared.pages, &mut table, rows) } {
-        team.fail(Error::Call(format!("@{}: position {position} is not in 0..{extent}\n  at {location}", kernel.name)));
-    }
+    Ok(())
 }
 
-/// Runs a whole kernel's machine code on this thread.
+/// Runs a step by itself.
 ///
 /// # Safety
-/// As [`run_steps`]; no other thread may run it.
-unsafe fn run_alone(kernel: &Kernel, location: Location, work: &MachineWork, frame: &Frame, team: &Team<'_, '_>) {
-    let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(var, _)| frame.pointers[var.index()]);
-    let mut table = work.table(arrays);
-    // SAFETY: by this function's contract.
-    if let Err((position, extent)) = unsafe { work.run_whole(kernel, team.shared.pages, &mut table) } {
-        team.fail(Error::Call(format!("@{}: position {position} is not in 0..{extent}\n  at {location}", kernel.name)));
+/// As [`run_steps`].
+unsafe fn run_step(step: &Step, i: usize, plan: &Plan, frame: &Frame, team: &mut Team<'_>) -> Result<(), Error> {
+    let nanos = plan.nanos[i];
+    match (step, &plan.work[i]) {
+        (Step::Kernel(kernel, location), work) => {
+            let launch = Launch { step, kernel, location: *location, nanos, frame };
+            // SAFETY: by this function's contract.
+            unsafe {
+                match work {
+                    Work::Tiles(tiles) => launch.tiles(tiles, team),
+                    Work::Machine(machine) => launch.machine(machine, team),
+                    Work::Product(product) => launch.product(product, team),
+                    Work::Elsewhere | Work::Eval | Work::Control(..) => Ok(()),
+                }
+            }
+        }
+        (Step::Control(control), Work::Control(plan, at)) => {
+            let memory = frame.arena.wrapping_add(*at);
+            // SAFETY: by this function's contract; the plan keeps the step's own memory for it.
+            team.alone(step, |team| unsafe { control::drive(control, plan, frame, memory, team) })
+        }
+        // SAFETY: by this function's contract.
+        (Step::Eval(eqn), _) => team.alone(step, |_| unsafe { interpreted::run(eqn, plan, frame) }),
+        (Step::Control(_), _) => Ok(()),
     }
 }
 
-/// The rows of one thread, split by work.
-fn share_rows(rows: usize, offsets: Option<&[i32]>, thread: usize, n: usize) -> std::ops::Range<usize> {
-    let at = |thread: usize| match offsets {
-        None => rows * thread / n,
-        Some(_) if thread == n => rows,
-        Some(offsets) => {
-            let before = |row: usize| offsets[row].max(0) as u64 + 4 * row as u64;
-            let want = before(rows) * thread as u64 / n as u64;
-            let (mut low, mut high) = (0, rows);
-            while low < high {
-                let middle = (low + high) / 2;
-                if before(middle) < want { low = middle + 1 } else { high = middle }
-            }
-            low
-        }
-    };
-    // Shares never overlap, also where the offsets are not sorted (the kernel then says so).
-    let border = |thread: usize| (0..=thread).map(&at).max().unwrap_or(0);
-    border(thread)..border(thread + 1)
+/// A kernel that runs by itself.
+struct Launch<'a> {
+    step: &'a Step,
+    kernel: &'a Kernel,
+    location: Location,
+    nanos: Nanos,
+    frame: &'a Frame,
 }
 
-/// The units of one thread: neighbours, split by work.
-fn share(tiles: &TileKernel, inputs: &[*const u8], thread: usize, n: usize) -> std::ops::Range<usize> {
-    let units = tiles.n_unit();
-    if n == 1 {
-        return 0..units;
+impl Launch<'_> {
+    fn inputs(&self) -> SmallVec<[*const u8; 12]> {
+        self.kernel.inputs.iter().map(|(var, _)| self.frame.pointers[var.index()].cast_const()).collect()
     }
-    let offsets = match tiles.mode() {
-        Mode::Segments { offsets } => {
-            // SAFETY: the offsets of a segment loop hold one `i32` more than there are segments.
-            Some(unsafe { std::slice::from_raw_parts(inputs[offsets].cast::<i32>(), tiles.n_segment() + 1) })
-        }
-        _ => None,
-    };
-    let whole = tiles.work_before(units, offsets);
-    let at = |thread: usize| {
-        let want = whole as u128 * thread as u128;
-        let (mut low, mut high) = (0, units);
-        while low < high {
-            let middle = (low + high) / 2;
-            if (tiles.work_before(middle, offsets) as u128 * n as u128) < want {
-                low = middle + 1;
-            } else {
-                high = middle;
+
+    fn outputs(&self) -> SmallVec<[*mut u8; 2]> {
+        self.kernel.outputs.iter().map(|(var, _)| self.frame.pointers[var.index()]).collect()
+    }
+
+    /// The offsets of `n` segments, which are an input.
+    ///
+    /// # Safety
+    /// It must hold one `i32` more than there are segments.
+    unsafe fn offsets(&self, input: usize, n: usize) -> &[i32] {
+        let from = self.frame.pointers[self.kernel.inputs[input].0.index()].cast_const().cast::<i32>();
+        // SAFETY: by this function's contract.
+        unsafe { std::slice::from_raw_parts(from, n + 1) }
+    }
+
+    /// # Safety
+    /// As [`run_steps`].
+    unsafe fn tiles(&self, tiles: &TileKernel, team: &mut Team<'_>) -> Result<(), Error> {
+        let offsets = match tiles.mode() {
+            // SAFETY: the plan's sizes give the offsets of a segment loop this extent.
+            Mode::Segments { offsets } => Some(unsafe { self.offsets(offsets, tiles.n_segment()) }),
+            _ => None,
+        };
+        let before = |unit| tiles.work_before(unit, offsets) as u64;
+        let pieces = worth::cut(tiles.n_unit(), team.sharing.pieces(self.nanos), before);
+        team.share(pieces.len(), self.nanos, &|worker, units| {
+            let start = worker.start();
+            let (inputs, outputs) = (self.inputs(), self.outputs());
+            let access = Access { inputs: &inputs, outputs: &outputs, partials: self.frame.partials };
+            let last = Cell::new(0);
+            let mut units = units.inspect(|piece| last.set(*piece)).map(|piece| pieces[piece].clone());
+            // SAFETY: the memory is valid by this function's contract; pieces are disjoint; the plan lets an output
+            // overlap an input only where the kernel reads the written place alone.
+            while let Err(found) = unsafe { tiles.run(&access, &mut units, &mut worker.kept.scratch) } {
+                let OutOfBounds { position, extent } = found;
+                worker.fail(last.get(), out_of_bounds(self.kernel, self.location, position, extent));
+            }
+            worker.record(self.step, true, start);
+        })?;
+        if matches!(tiles.mode(), Mode::Rows { chunks } if chunks > 1) {
+            let (inputs, outputs) = (self.inputs(), self.outputs());
+            // SAFETY: as above; all units have run.
+            unsafe {
+                tiles.combine(&Access { inputs: &inputs, outputs: &outputs, partials: self.frame.partials });
             }
         }
-        low
-    };
-    // Shares never overlap, also where the offsets are not sorted (the kernel then says so).
-    let border = |thread: usize| (0..=thread).map(&at).max().unwrap_or(0);
-    border(thread)..if thread + 1 == n { units } else { border(thread + 1) }
+        Ok(())
+    }
+
+    /// # Safety
+    /// As [`run_steps`].
+    unsafe fn product(&self, product: &ProductWork, team: &mut Team<'_>) -> Result<(), Error> {
+        let do_units = |combines: bool| {
+            move |worker: &mut Worker<'_>, units: &mut dyn Iterator<Item = usize>| {
+                let start = worker.start();
+                let inputs = self.inputs();
+                let (out, partials) = (self.outputs()[0], self.frame.partials);
+                let arrays = Arrays { inputs: &inputs, out, partials };
+                for unit in units {
+                    // SAFETY: the memory is valid by this function's contract; each unit is done once, and parts are
+                    // combined when all have run.
+                    unsafe { if combines { product.combine(&arrays, unit) } else { product.run(&arrays, unit) } }
+                }
+                worker.record(self.step, !combines, start);
+            }
+        };
+        team.share(product.n_unit(), self.nanos, &do_units(false))?;
+        team.share(product.n_combined(), worth::of_bytes(3 * product.partial_bytes()), &do_units(true))
+    }
+
+    /// # Safety
+    /// As [`run_steps`].
+    unsafe fn machine(&self, work: &MachineWork, team: &mut Team<'_>) -> Result<(), Error> {
+        let pieces = match work.rows() {
+            Some(rows) => {
+                // SAFETY: the plan's sizes give the offsets of a segment loop this extent.
+                let offsets = work.offsets.map(|input| unsafe { self.offsets(input, rows) });
+                worth::cut(rows, team.sharing.pieces(self.nanos), |row| worth::work_before(row, offsets))
+            }
+            // One thread runs the whole.
+            None => vec![0..work.turns().unwrap_or(1)],
+        };
+        team.share(pieces.len(), self.nanos, &|worker, units| {
+            let start = worker.start();
+            let arrays = self.kernel.inputs.iter().chain(&self.kernel.outputs);
+            let mut table = work.table(arrays.map(|(var, _)| self.frame.pointers[var.index()]));
+            for piece in units {
+                // SAFETY: the arrays are valid by this function's contract, and pieces share no rows.
+                let result = unsafe {
+                    work.clear(self.kernel, &table);
+                    work.run(worker.pages, &mut table, pieces[piece].clone())
+                };
+                if let Err((position, extent)) = result {
+                    worker.fail(piece, out_of_bounds(self.kernel, self.location, position, extent));
+                }
+            }
+            worker.record(self.step, true, start);
+        })
+    }
+}
+
+/// A kernel was given a position that no array has.
+pub(super) fn out_of_bounds(kernel: &Kernel, location: Location, position: i64, extent: i64) -> Error {
+    Error::Call(format!("@{}: position {position} is not in 0..{extent}\n  at {location}", kernel.name))
 }

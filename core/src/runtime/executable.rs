@@ -16,11 +16,12 @@ use crate::runtime::large_pages;
 use crate::runtime::machine::Machine;
 use crate::runtime::nans;
 use crate::runtime::options::{Options, Target};
-use crate::runtime::plan::{Buffers, Codes, Plan};
+use crate::runtime::plan::{Buffers, Codes, OwnBytes, Plan};
 use crate::runtime::profile::{Profile, Recorder};
 use crate::runtime::roofline;
 use crate::runtime::shown::Shown;
 use crate::runtime::team::{Pool, locked};
+use crate::runtime::worth::Sharing;
 use crate::{pass, with_data};
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
@@ -41,6 +42,7 @@ pub struct Executable {
     consts: Vec<Arc<HostArray>>,
     composed: Vec<ComposedArrays>,
     threads: NonZeroUsize,
+    sharing: Sharing,
     check_nans: bool,
     compile_time: Duration,
     plans: RefCell<Vec<Rc<Plan>>>,
@@ -54,8 +56,10 @@ pub struct Executable {
 struct State {
     arena: Vec<Line>,
     lanes: Vec<Lane>,
-    /// Started by the first call.
-    pool: Option<Pool>,
+    /// There from the first call on that has work for it.
+    pool: Option<Rc<RefCell<Pool>>>,
+    /// How often calls have woken a thread.
+    n_woken: usize,
     /// When each call ran, while profiling is on.
     profiled: Vec<(Instant, Instant)>,
 }
@@ -107,6 +111,7 @@ impl Executable {
             lowered,
             consts,
             threads: options.threads,
+            sharing: if options.shares_all { Sharing::All } else { Sharing::Worthwhile },
             check_nans: options.check_nans,
             compile_time: start.elapsed(),
             plans: RefCell::default(),
@@ -154,6 +159,11 @@ impl Executable {
     /// For how many kernels machine code was generated: those of which this process had none of the same form.
     pub fn n_generated(&self) -> usize {
         self.machine.n_generated()
+    }
+
+    /// How often its calls have woken another thread: never where all that they do is small.
+    pub fn n_woken(&self) -> usize {
+        self.state.borrow().n_woken
     }
 
     /// What passes, fusion and lowering took.
@@ -228,7 +238,9 @@ impl Executable {
 
     /// The memory of a run for these sizes.
     pub fn memory(&self, sizes: &Sizes) -> Result<MemoryAnalysis, Error> {
-        Ok(MemoryAnalysis::new(&self.lowered, &*self.plan(sizes)?, self.threads.get()))
+        let plan = self.plan(sizes)?;
+        let threads = if self.is_shared(&plan) { self.threads.get() } else { 1 };
+        Ok(MemoryAnalysis::new(&self.lowered, &plan, threads))
     }
 
     /// Whether calls note from now on what each thread does when; results are the same. A call with sizes that leave
@@ -275,11 +287,14 @@ impl Executable {
         let composed = self.put_together(&args)?;
         let mut outs = self.result_memory(&plan, &mut args);
         let mut state = self.state.borrow_mut();
-        let State { arena, lanes, pool, profiled } = &mut *state;
-        let pool = match pool {
-            Some(pool) => pool,
-            None => pool.insert(Pool::new(self.threads)?),
-        };
+        let State { arena, lanes, pool, n_woken, profiled } = &mut *state;
+        // Small programs start no threads, and wake none.
+        let is_shared = self.is_shared(&plan);
+        if pool.is_none() && is_shared {
+            *pool = Some(Pool::of_this_thread(self.threads)?);
+        }
+        // A program that another calls while it runs, through the interpreter, is the calling thread's alone.
+        let mut pool = pool.as_ref().filter(|_| is_shared).and_then(|pool| pool.try_borrow_mut().ok());
         let lines = (plan.arena_bytes + plan.partial_bytes).div_ceil(ALIGN) + 1;
         if arena.len() < lines {
             // What is too small is given back before more is asked for.
@@ -289,8 +304,10 @@ impl Executable {
             arena.resize(lines, Line::EMPTY);
         }
         lanes.resize_with(self.threads.get(), Lane::default);
-        for lane in lanes.iter() {
-            locked(&lane.0).prepare(plan.own, self.is_profiled.get());
+        let start = Instant::now();
+        for (i, lane) in lanes.iter().enumerate() {
+            let own = if i == 0 || pool.is_some() { plan.own } else { OwnBytes::default() };
+            locked(&lane.0).prepare(own, self.is_profiled.get().then_some(start));
         }
         let arena_start = arena.as_mut_ptr().cast::<u8>();
         let out_starts: Vec<*mut u8> =
@@ -311,15 +328,25 @@ impl Executable {
             })
             .collect();
         let frame = Frame::new(&plan, &arg_starts, &const_starts, &out_starts, arena_start);
-        let start = Instant::now();
+        let woken_before = pool.as_ref().map_or(0, |pool| pool.n_woken());
         // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
         // was compiled; results and arena were made for this plan just above.
-        unsafe { run(&plan, &self.lowered.steps, &self.machine.pages, &frame, pool, lanes)? };
+        let done = unsafe {
+            run(&plan, &self.lowered.steps, &self.machine.pages, &frame, (pool.as_deref_mut(), self.sharing), lanes)
+        };
         if self.is_profiled.get() {
+            lanes[1..].iter().for_each(|lane| locked(&lane.0).recorder.waited());
             profiled.push((start, Instant::now()));
         }
+        *n_woken += pool.map_or(0, |pool| pool.n_woken() - woken_before);
+        done?;
         drop(state);
         self.results(&plan, &args, outs)
+    }
+
+    /// Whether a run is worth more threads than one.
+    fn is_shared(&self, plan: &Plan) -> bool {
+        self.threads.get() > 1 && plan.is_shared(self.sharing)
     }
 
     /// Kernels trust the types of their arrays.

@@ -36,7 +36,7 @@ pub(super) struct Frame<P = *mut u8> {
 }
 
 // SAFETY: the pointers are shared by the team's threads; which thread writes where is decided by units, which no two
-// threads share, and steps are separated by barriers.
+// threads share, and a step begins when the units of the one before are done.
 unsafe impl Sync for Frame {}
 
 impl<P: Place> Frame<P> {

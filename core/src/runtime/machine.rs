@@ -197,22 +197,21 @@ impl MachineWork {
         self.turns.filter(|_| !self.accumulates)
     }
 
-    /// Runs the whole, on one thread.
+    /// Fills outputs to which ranges add what they give; such a kernel is run whole.
     ///
     /// # Safety
-    /// As [`Self::run`].
-    pub(super) unsafe fn run_whole(&self, kernel: &Kernel, pages: &Pages, table: &mut [u64]) -> Result<(), (i64, i64)> {
-        if self.accumulates {
-            for (k, (_, aval)) in kernel.outputs.iter().enumerate() {
-                let n = self.volumes[k];
-                let place = table[ARGS + kernel.inputs.len() + k] as *mut u8;
-                let identity = kernel.reduce.map(|op| op.identity(aval.dtype));
-                // SAFETY: the table has the places of the outputs.
-                identity.into_iter().for_each(|identity| unsafe { fill(place, identity, n) });
-            }
+    /// The table must be of this step, with valid addresses of its outputs.
+    pub(super) unsafe fn clear(&self, kernel: &Kernel, table: &[u64]) {
+        if !self.accumulates {
+            return;
         }
-        // SAFETY: by this function's contract.
-        unsafe { self.run(pages, table, 0..self.turns.unwrap_or(1)) }
+        for (k, (_, aval)) in kernel.outputs.iter().enumerate() {
+            let n = self.volumes[k];
+            let place = table[ARGS + kernel.inputs.len() + k] as *mut u8;
+            let identity = kernel.reduce.map(|op| op.identity(aval.dtype));
+            // SAFETY: the table has the places of the outputs.
+            identity.into_iter().for_each(|identity| unsafe { fill(place, identity, n) });
+        }
     }
 
     /// How many entries the table of arguments has.

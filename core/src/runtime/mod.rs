@@ -22,6 +22,7 @@ mod rows;
 mod shown;
 mod team;
 mod totals;
+mod worth;
 
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
 pub use executable::Executable;

@@ -3,6 +3,7 @@
 use crate::codegen::x86::Isa;
 use crate::error::Error;
 use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 
 /// What kernels are compiled to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,8 +55,12 @@ impl Target {
 pub struct Options {
     /// What kernels are compiled to.
     pub target: Target,
-    /// How many threads compile and run a program; results do not depend on it.
+    /// On how many threads a program is compiled and run at most; by default on all cores. Other threads than the caller's
+    /// get only what is worth it: they are neither started nor woken for a run of less than about a tenth of a
+    /// millisecond. No result depends on it.
     pub threads: NonZeroUsize,
+    /// Whether these threads get of all work, however small. That makes programs slower, and tests of them sharper.
+    pub shares_all: bool,
     /// Whether every call looks for a NaN or an infinity in its results, and names the equation that made the first one
     /// out of finite operands. Arguments are then kept, not written in place; results are the same.
     pub check_nans: bool,
@@ -63,8 +68,18 @@ pub struct Options {
     pub explain_misses: bool,
 }
 
+/// How many cores this process may use. To ask takes longer than a small program runs.
+pub(super) static CORES: LazyLock<NonZeroUsize> =
+    LazyLock::new(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+
 impl Default for Options {
     fn default() -> Self {
-        Options { target: Target::native(), threads: NonZeroUsize::MIN, check_nans: false, explain_misses: false }
+        Options {
+            target: Target::native(),
+            threads: *CORES,
+            shares_all: false,
+            check_nans: false,
+            explain_misses: false,
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::runtime::control::{ControlPlan, carry_operand};
 use crate::runtime::machine::{MachineWork, StepCode};
 use crate::runtime::product::ProductWork;
 use crate::runtime::rows::GroupWork;
+use crate::runtime::worth::{self, Nanos, Sharing};
 use std::ops::Range;
 
 /// Where an array's memory comes from.
@@ -107,6 +108,8 @@ pub struct Plan {
     pub(super) sizes: Sizes,
     /// For each step, what it runs.
     pub(super) work: Vec<Work>,
+    /// For each step, what it takes on one thread, about.
+    pub(super) nanos: Vec<Nanos>,
     /// How groups of steps run.
     pub(super) groups: Vec<GroupWork>,
     /// For each variable that has memory, where.
@@ -158,6 +161,7 @@ impl Plan {
                 .enumerate()
                 .map(|(i, step)| Work::new(step, codes, i, sizes))
                 .collect::<Result<_, _>>()?,
+            nanos: vec![],
             groups: vec![],
             buffers: vec![None; avals.len()],
             planned: vec![],
@@ -169,6 +173,7 @@ impl Plan {
             out_bytes: 0,
             own: OwnBytes::default(),
         };
+        plan.nanos = steps.iter().zip(&plan.work).map(|(step, work)| worth::of_step(step, work, sizes)).collect();
         let partial = |work: &Work| match work {
             Work::Tiles(tiles) => tiles.partial_bytes(),
             Work::Product(product) => product.partial_bytes(),
@@ -204,6 +209,34 @@ impl Plan {
     /// Bytes of temporary and of result memory.
     pub fn bytes(&self) -> usize {
         self.arena_bytes + self.partial_bytes + self.out_bytes
+    }
+
+    /// What these steps take on one thread, about.
+    pub(super) fn nanos_of(&self, steps: Range<usize>) -> Nanos {
+        self.nanos[steps].iter().fold(0, |sum, nanos| sum.saturating_add(*nanos))
+    }
+
+    /// What a run takes on one thread, about; of what only that thread can do not all is counted.
+    pub(super) fn whole_nanos(&self) -> Nanos {
+        self.nanos_of(0..self.nanos.len())
+    }
+
+    /// Whether a run has work for another thread.
+    pub(super) fn is_shared(&self, sharing: Sharing) -> bool {
+        sharing.wakes(self.whole_nanos()) && self.has_jobs(sharing)
+    }
+
+    fn has_jobs(&self, sharing: Sharing) -> bool {
+        let is_job = |i: usize| match &self.work[i] {
+            Work::Tiles(_) | Work::Product(_) => sharing.threads(self.nanos[i]) > 1,
+            Work::Machine(machine) => machine.rows().is_some() && sharing.threads(self.nanos[i]) > 1,
+            Work::Control(control, _) => control.nested.iter().any(|plan| plan.has_jobs(sharing)),
+            Work::Elsewhere | Work::Eval => false,
+        };
+        self.groups.iter().any(|group| match group {
+            GroupWork::Rows(rows) => sharing.threads(self.nanos_of(rows.steps.clone())) > 1,
+            GroupWork::Each(steps) => steps.clone().any(is_job),
+        })
     }
 
     /// Threads use the same memory for every step.

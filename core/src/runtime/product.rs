@@ -20,6 +20,8 @@ const MIN_BLOCK: [usize; 2] = [256, 128];
 const STEP: [usize; 2] = [8, 16];
 /// So many terms a part of the sums has at least, where blocks are too few.
 const MIN_TERMS: usize = 1024;
+/// So many elements of a result are put together at a time, where there are parts.
+const COMBINED: usize = 8192;
 
 /// The terms of sums that are longer are taken in pieces of so many.
 const PIECE: usize = 1 << 15;
@@ -82,8 +84,8 @@ impl ProductWork {
         Some(ProductWork { dtype: product.dtype, operands, batch, rows, columns, terms, block, n_block, part, n_part })
     }
 
-    /// How many pieces threads may share.
-    fn n_unit(&self) -> usize {
+    /// How many blocks and parts of them there are.
+    pub(super) fn n_unit(&self) -> usize {
         self.batch.iter().map(|turns| turns.extent).product::<usize>() * self.n_part * self.n_block[0] * self.n_block[1]
     }
 
@@ -104,21 +106,21 @@ impl ProductWork {
         self.part > 2 * PIECE
     }
 
-    /// Whether sums wait to be put together.
-    pub(super) fn has_partials(&self) -> bool {
-        self.n_part > 1
+    /// Into how many pieces the result is cut where sums wait to be put together; none where there are no parts.
+    pub(super) fn n_combined(&self) -> usize {
+        if self.n_part > 1 { self.n_element().div_ceil(COMBINED) } else { 0 }
     }
 
-    /// Runs the share of one thread.
+    /// Runs a unit.
     ///
     /// # Safety
-    /// The arrays must be those of a kernel and sizes that this was made for; no other thread may have the same share.
-    pub(super) unsafe fn run(&self, arrays: &Arrays<'_>, share: Share) {
+    /// The arrays must be those of a kernel and sizes that this was made for; no other thread may run the same unit.
+    pub(super) unsafe fn run(&self, arrays: &Arrays<'_>, unit: usize) {
         // SAFETY: by this function's contract.
         unsafe {
             match self.dtype {
-                DType::F32 => self.run_as::<f32>(arrays, share, (0.0, 1.0)),
-                DType::F64 => self.run_as::<f64>(arrays, share, (0.0, 1.0)),
+                DType::F32 => self.run_as::<f32>(arrays, unit, (0.0, 1.0)),
+                DType::F64 => self.run_as::<f64>(arrays, unit, (0.0, 1.0)),
                 DType::I32 | DType::U32 | DType::Bool => unreachable!("products are of floating elements"),
             }
         }
@@ -126,24 +128,22 @@ impl ProductWork {
 
     /// # Safety
     /// As [`Self::run`]; `T` must be the element type.
-    unsafe fn run_as<T: Float>(&self, arrays: &Arrays<'_>, share: Share, numbers: (T, T)) {
+    unsafe fn run_as<T: Float>(&self, arrays: &Arrays<'_>, unit: usize, numbers: (T, T)) {
         let [down, across] = self.n_block;
         let piece = |size: usize, at: usize, extent: usize| size * at..(size * (at + 1)).min(extent);
-        for unit in share.of(self.n_unit()) {
-            let (rest, column) = (unit / across, unit % across);
-            let (rest, row) = (rest / down, rest % down);
-            let (batch, part) = (rest / self.n_part, rest % self.n_part);
-            let block = Block {
-                unit,
-                batch,
-                part,
-                rows: piece(self.block[0], row, self.rows.extent),
-                columns: piece(self.block[1], column, self.columns.extent),
-                terms: piece(self.part, part, self.terms.extent),
-            };
-            // SAFETY: by this function's contract; units share no element of a result or of a part.
-            unsafe { self.run_block(arrays, block, numbers) }
-        }
+        let (rest, column) = (unit / across, unit % across);
+        let (rest, row) = (rest / down, rest % down);
+        let (batch, part) = (rest / self.n_part, rest % self.n_part);
+        let block = Block {
+            unit,
+            batch,
+            part,
+            rows: piece(self.block[0], row, self.rows.extent),
+            columns: piece(self.block[1], column, self.columns.extent),
+            terms: piece(self.part, part, self.terms.extent),
+        };
+        // SAFETY: by this function's contract; units share no element of a result or of a part.
+        unsafe { self.run_block(arrays, block, numbers) }
     }
 
     /// # Safety
@@ -225,16 +225,16 @@ impl ProductWork {
         }
     }
 
-    /// Puts the sums of one thread's share together, part by part.
+    /// Puts the sums of a piece of the result together, part by part.
     ///
     /// # Safety
-    /// As [`Self::run`]; all threads have run their shares.
-    pub(super) unsafe fn combine(&self, arrays: &Arrays<'_>, share: Share) {
+    /// As [`Self::run`]; all units have run, and no other thread may have the piece.
+    pub(super) unsafe fn combine(&self, arrays: &Arrays<'_>, piece: usize) {
         // SAFETY: by this function's contract.
         unsafe {
             match self.dtype {
-                DType::F32 => self.combine_as::<f32>(arrays, share),
-                DType::F64 => self.combine_as::<f64>(arrays, share),
+                DType::F32 => self.combine_as::<f32>(arrays, piece),
+                DType::F64 => self.combine_as::<f64>(arrays, piece),
                 DType::I32 | DType::U32 | DType::Bool => unreachable!("products are of floating elements"),
             }
         }
@@ -242,15 +242,15 @@ impl ProductWork {
 
     /// # Safety
     /// As [`Self::combine`]; `T` must be the element type.
-    unsafe fn combine_as<T: Copy + AddAssign>(&self, arrays: &Arrays<'_>, share: Share) {
-        let own = share.of(self.n_element());
+    unsafe fn combine_as<T: Copy + AddAssign>(&self, arrays: &Arrays<'_>, piece: usize) {
+        let start = piece * COMBINED;
+        let n = COMBINED.min(self.n_element() - start);
         for part in 0..self.n_part - 1 {
-            let from = arrays.partials.cast_const().cast::<T>().wrapping_add(part * self.n_element() + own.start);
-            let into = arrays.out.cast::<T>().wrapping_add(own.start);
-            // SAFETY: by this function's contract; shares of elements are apart.
-            let (into, from) = unsafe {
-                (std::slice::from_raw_parts_mut(into, own.len()), std::slice::from_raw_parts(from, own.len()))
-            };
+            let from = arrays.partials.cast_const().cast::<T>().wrapping_add(part * self.n_element() + start);
+            let into = arrays.out.cast::<T>().wrapping_add(start);
+            // SAFETY: by this function's contract; pieces of the result are apart.
+            let (into, from) =
+                unsafe { (std::slice::from_raw_parts_mut(into, n), std::slice::from_raw_parts(from, n)) };
             into.iter_mut().zip(from).for_each(|(sum, part)| *sum += *part);
         }
     }
@@ -263,19 +263,6 @@ pub(super) struct Arrays<'a> {
     pub(super) out: *mut u8,
     /// The memory for partial results.
     pub(super) partials: *mut u8,
-}
-
-/// The share of one thread of so many.
-#[derive(Clone, Copy)]
-pub(super) struct Share {
-    pub(super) thread: usize,
-    pub(super) threads: usize,
-}
-
-impl Share {
-    fn of(self, n: usize) -> Range<usize> {
-        n * self.thread / self.threads..n * (self.thread + 1) / self.threads
-    }
 }
 
 /// A piece of the work.

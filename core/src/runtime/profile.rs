@@ -16,24 +16,42 @@ type Times = (Instant, Instant);
 /// What one thread did, while profiling is on.
 #[derive(Default)]
 pub(super) struct Recorder {
-    pub(super) is_on: bool,
-    /// A step by where it is in memory, as its number differs with the program that it is nested in; none for a
-    /// barrier.
+    /// Until when it is known what it did, in a call that is recorded.
+    known: Option<Instant>,
+    /// A step by where it is in memory, as its number differs with the program that it is nested in; none for a wait.
     events: Vec<(Option<usize>, bool, Times)>,
 }
 
 impl Recorder {
-    /// Now, where anything is recorded.
-    pub(super) fn start(&self) -> Option<Instant> {
-        self.is_on.then(Instant::now)
+    /// A call has begun, which is recorded where its time is given.
+    pub(super) fn begin(&mut self, start: Option<Instant>) {
+        self.known = start;
     }
 
-    /// Notes what lasted from `start` until now: a step, or a wait at a barrier. A step that runs chunk by chunk
-    /// `begins` with its first chunk only.
-    pub(super) fn record(&mut self, step: Option<&Step>, begins: bool, start: Option<Instant>) {
+    /// Now, where anything is recorded.
+    pub(super) fn start(&self) -> Option<Instant> {
+        self.known.map(|_| Instant::now())
+    }
+
+    /// Notes that the thread was at a step from `start` until now. A step that runs chunk by chunk `begins` with its
+    /// first chunk only.
+    pub(super) fn record(&mut self, step: &Step, begins: bool, start: Option<Instant>) {
         if let Some(start) = start {
-            self.events.push((step.map(address), begins, (start, Instant::now())));
+            self.note(Some(address(step)), begins, start);
         }
+    }
+
+    /// Notes that from what is known last until now the thread had nothing to do, or was not there.
+    pub(super) fn waited(&mut self) {
+        if let Some(start) = self.known {
+            self.note(None, true, start);
+        }
+    }
+
+    fn note(&mut self, step: Option<usize>, begins: bool, start: Instant) {
+        let now = Instant::now();
+        self.events.push((step, begins, (start, now)));
+        self.known = Some(now);
     }
 
     pub(super) fn clear(&mut self) {
@@ -57,7 +75,8 @@ pub struct Span {
 /// What a thread did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event {
-    /// A step, by its number in [`Profile::steps`]; none is a wait for the other threads.
+    /// A step, by its number in [`Profile::steps`]; none where the thread had nothing to do: the others were at the last
+    /// units, or at work that is not shared.
     pub step: Option<usize>,
     /// Whether the step begins here; else this is another chunk of its rows.
     pub begins: bool,
@@ -112,7 +131,7 @@ impl Profile {
             for Event { step, span, .. } in thread {
                 let dur = micros(span.end.saturating_sub(span.start));
                 let step = step.map(|i| &self.steps[i]);
-                let name = step.map_or("barrier", |step| &step.name);
+                let name = step.map_or("wait", |step| &step.name);
                 let mut event = json!({
                     "name": name, "ph": "X", "pid": pid, "tid": tid, "ts": micros(span.start), "dur": dur,
                 });
@@ -133,7 +152,7 @@ impl Profile {
         let mut runs = vec![0; self.steps.len()];
         // For each call, how long each step took of the thread that was at it longest.
         let mut times = vec![vec![0.0; self.calls.len()]; self.steps.len()];
-        let mut barriers = vec![];
+        let mut waits = vec![];
         for (call, span) in self.calls.iter().enumerate() {
             let within = |event: &&Event| event.span.start >= span.start && event.span.end <= span.end;
             let mut begun = vec![0; self.steps.len()];
@@ -155,7 +174,7 @@ impl Profile {
                 }
             }
             runs.iter_mut().zip(begun).for_each(|(runs, begun)| *runs += begun);
-            barriers.push(waited.as_secs_f64() / self.threads.len() as f64);
+            waits.push(waited.as_secs_f64() / self.threads.len() as f64);
         }
         let mut rows: Vec<ProfileRow> = vec![];
         let mut sums = [0.0; 3];
@@ -173,7 +192,7 @@ impl Profile {
         let calls = self.calls.iter().map(|span| (span.end - span.start).as_secs_f64()).collect();
         let total = ProfileRow::new("total", None, 1.0, median(calls), sums);
         rows.sort_by(|a, b| b.time_s.total_cmp(&a.time_s));
-        ProfileTable { machine: *machine, calls: self.calls.len(), rows, total, barrier_s: median(barriers) }
+        ProfileTable { machine: *machine, calls: self.calls.len(), rows, total, wait_s: median(waits) }
     }
 }
 
@@ -243,6 +262,6 @@ pub struct ProfileTable {
     pub rows: Vec<ProfileRow>,
     /// A whole call.
     pub total: ProfileRow,
-    /// How much of a call a thread waits for others: the mean of the threads, the median of the calls.
-    pub barrier_s: f64,
+    /// For how much of a call a thread has nothing to do: the mean of the threads, the median of the calls.
+    pub wait_s: f64,
 }

@@ -1,22 +1,23 @@
 //! Groups of kernels that go through their rows together: a thread takes some rows, runs every kernel on them, and takes
 //! the next.
 //!
-//! The rows are cut into units, by the work that they are and never by the number of threads; a thread takes neighbouring
-//! units. What a unit gives of a reduction over all rows has a place of its own, and these are combined in the units'
-//! order. So the number of threads changes no bit.
+//! The rows are cut into units, by the work that they are and never by the number of threads. What a unit gives of a
+//! reduction over all rows has a place of its own, and these are combined in the units' order. So it changes no bit which
+//! thread does which unit.
 
 use crate::aval::{Aval, DType, Literal, Sizes};
-use crate::codegen::x86::ARGS;
+use crate::codegen::x86::{ARGS, Pages};
 use crate::device::ALIGN;
 use crate::error::Error;
 use crate::ir::{Location, ReduceOp, Var};
 use crate::kernel::{Group, Kernel, Part, Space, Step};
-use crate::runtime::cpu::Team;
+use crate::runtime::cpu::{Kept, Team, Worker, out_of_bounds};
 use crate::runtime::executable::Line;
 use crate::runtime::frame::Frame;
 use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{Buffers, Plan, Work, bytes_of};
 use crate::runtime::totals::{self, Float};
+use crate::runtime::worth;
 use std::ops::Range;
 
 /// Into how many units rows are cut, at most.
@@ -29,16 +30,12 @@ const CHUNK: usize = 128;
 const CHUNK_MEMBERS: usize = 1024;
 /// What so many chunks give of a long sum is added up before it is added to the total.
 const ROUND: usize = 8;
-/// What a row costs, in members.
-const ROW: u64 = 4;
 
 /// How the steps of a group run.
 #[derive(Debug)]
 pub(super) enum GroupWork {
-    /// One after the other, each by all threads.
+    /// One after the other.
     Each(Range<usize>),
-    /// One after the other, by one thread.
-    Serial(Range<usize>),
     /// Chunk of rows by chunk of rows.
     Rows(Box<RowsWork>),
 }
@@ -95,7 +92,6 @@ impl GroupWork {
         let all = group.steps.clone();
         let is_code = work[all.clone()].iter().all(|work| matches!(work, Work::Machine(_)));
         match &group.space {
-            Space::Serial if all.clone().all(|i| matches!(work[i], Work::Machine(_))) => GroupWork::Serial(all),
             Space::Rows { extent, members, parts, local } if is_code => {
                 let rows = extent.at(sizes).as_usize().unwrap_or(0);
                 let members = members.as_ref().map(|m| (m.offsets, m.extent.at(sizes).as_usize().unwrap_or(0)));
@@ -113,7 +109,7 @@ impl GroupWork {
     pub(super) fn partial_bytes(&self) -> usize {
         match self {
             GroupWork::Rows(rows) => rows.partials.iter().map(|p| p.unit_bytes() * rows.n_unit()).sum(),
-            GroupWork::Each(_) | GroupWork::Serial(_) => 0,
+            GroupWork::Each(_) => 0,
         }
     }
 
@@ -121,7 +117,7 @@ impl GroupWork {
     pub(super) fn chunk_bytes(&self) -> usize {
         match self {
             GroupWork::Rows(rows) => rows.locals.iter().map(|local| rows.chunk_bytes(local)).sum(),
-            GroupWork::Each(_) | GroupWork::Serial(_) => 0,
+            GroupWork::Each(_) => 0,
         }
     }
 }
@@ -198,22 +194,6 @@ impl RowsWork {
         self.rows.div_ceil(MIN_UNIT).clamp(1, UNITS)
     }
 
-    /// The first row of a unit.
-    fn unit_start(&self, unit: usize, offsets: Option<&[i32]>) -> usize {
-        let n = self.n_unit();
-        if unit == n {
-            return self.rows;
-        }
-        let before = |row: usize| offsets.map_or(0, |offsets| offsets[row].max(0) as u64) + ROW * row as u64;
-        let want = before(self.rows) * unit as u64 / n as u64;
-        let (mut low, mut high) = (0, self.rows);
-        while low < high {
-            let middle = (low + high) / 2;
-            if before(middle) < want { low = middle + 1 } else { high = middle }
-        }
-        low
-    }
-
     /// The end of the chunk that begins at a row.
     fn chunk_end(&self, start: usize, end: usize, offsets: Option<&[i32]>) -> usize {
         let mut stop = end.min(start + CHUNK);
@@ -225,90 +205,97 @@ impl RowsWork {
         stop
     }
 
-    /// Runs this thread's units.
+    /// Runs the group.
     ///
     /// # Safety
     /// As [`cpu::run_steps`](super::cpu::run_steps): valid memory for all that the steps read and write.
-    pub(super) unsafe fn run(&self, steps: &[Step], plan: &Plan, frame: &Frame, team: &mut Team<'_, '_>) {
-        let work = &plan.work;
+    pub(super) unsafe fn run(
+        &self,
+        steps: &[Step],
+        plan: &Plan,
+        frame: &Frame,
+        team: &mut Team<'_>,
+    ) -> Result<(), Error> {
         let offsets = self.members.map(|(var, _)| {
             let from = frame.pointers[var.index()].cast_const().cast::<i32>();
             // SAFETY: the group's offsets hold one `i32` more than there are rows.
             unsafe { std::slice::from_raw_parts(from, self.rows + 1) }
         });
-        if let Some(error) = self.check_members(offsets) {
-            team.fail(error);
-            return;
-        }
-        let mut tables = std::mem::take(&mut team.kept.tables);
-        tables.clear();
-        let launches: Vec<Launch<'_>> = steps[self.steps.clone()]
-            .iter()
-            .zip(&work[self.steps.clone()])
-            .zip(self.parts.iter().zip(&self.tables))
+        self.check_members(offsets)?;
+        let rows = worth::cut(self.rows, self.n_unit(), |row| worth::work_before(row, offsets));
+        let nanos = plan.nanos_of(self.steps.clone());
+        team.share(rows.len(), nanos, &|worker, units| {
+            let mut tables = std::mem::take(&mut worker.kept.tables);
+            tables.clear();
+            let launches = self.launches(steps, plan, frame, &mut tables);
+            let mut running = Running { launches: &launches, tables: &mut tables, offsets, frame, is_first: true };
+            for unit in units {
+                // SAFETY: by this function's contract; each unit is done once.
+                if let Err(error) = unsafe { self.run_unit(unit, &rows[unit], &mut running, worker) } {
+                    worker.fail(unit, error);
+                }
+            }
+            worker.kept.tables = tables;
+        })?;
+        // SAFETY: by this function's contract; all units are done.
+        unsafe { self.combine(frame) }
+        Ok(())
+    }
+
+    /// The steps with their tables, laid out one behind the other.
+    fn launches<'a>(
+        &'a self,
+        steps: &'a [Step],
+        plan: &'a Plan,
+        frame: &Frame,
+        tables: &mut Vec<u64>,
+    ) -> Vec<Launch<'a>> {
+        let all = steps[self.steps.clone()].iter().zip(&plan.work[self.steps.clone()]);
+        all.zip(self.parts.iter().zip(&self.tables))
             .filter_map(|((step, work), (part, table))| match (step, work) {
                 (Step::Kernel(kernel, location), Work::Machine(work)) => {
                     let arrays = kernel.inputs.iter().chain(&kernel.outputs);
-                    work.write_table(&mut tables, arrays.map(|(var, _)| frame.pointers[var.index()]));
+                    work.write_table(tables, arrays.map(|(var, _)| frame.pointers[var.index()]));
                     Some(Launch { step, kernel, location: *location, work, part: *part, table: table.clone() })
                 }
                 _ => None,
             })
-            .collect();
-        // SAFETY: by this function's contract.
-        if let Err(error) = unsafe { self.run_units(&launches, &mut tables, offsets, frame, team) } {
-            team.fail(error);
-        }
-        team.kept.tables = tables;
+            .collect()
     }
 
-    /// Runs this thread's units with these launches and their tables.
-    ///
     /// # Safety
-    /// As [`Self::run`].
-    unsafe fn run_units(
+    /// As [`Self::run`]; no other thread may have the unit.
+    unsafe fn run_unit(
         &self,
-        launches: &[Launch<'_>],
-        tables: &mut [u64],
-        offsets: Option<&[i32]>,
-        frame: &Frame,
-        team: &mut Team<'_, '_>,
+        unit: usize,
+        rows: &Range<usize>,
+        running: &mut Running<'_>,
+        worker: &mut Worker<'_>,
     ) -> Result<(), Error> {
-        let n = self.n_unit();
-        let (thread, threads) = (team.thread(), team.n_thread());
-        let first = n * thread / threads;
-        let bounds: Vec<usize> =
-            (first..=n * (thread + 1) / threads).map(|unit| self.unit_start(unit, offsets)).collect();
-        let mut is_first = true;
-        for (i, rows) in bounds.windows(2).enumerate() {
-            let unit = first + i;
-            for partial in &self.partials {
-                let place = partial.place(frame, unit);
-                // SAFETY: the plan keeps room for each unit's part.
-                unsafe { partial.clear(place, partial.unit_bytes() / partial.dtype.size()) };
-                tables[partial.entry] = place.wrapping_add(partial.unit_bytes() - partial.bytes) as u64;
+        for partial in &self.partials {
+            let place = partial.place(running.frame, unit);
+            // SAFETY: the plan keeps room for each unit's part.
+            unsafe { partial.clear(place, partial.unit_bytes() / partial.dtype.size()) };
+            running.tables[partial.entry] = place.wrapping_add(partial.unit_bytes() - partial.bytes) as u64;
+        }
+        let (mut start, mut n_chunk) = (rows.start, 0);
+        while start < rows.end {
+            let end = self.chunk_end(start, rows.end, running.offsets);
+            self.place_chunk(start..end, running, worker.kept);
+            for launch in running.launches {
+                let began = worker.start();
+                // SAFETY: by this function's contract; units share no rows.
+                unsafe { launch.run(start..end, running.offsets, running.tables, worker.pages)? };
+                worker.record(launch.step, running.is_first, began);
             }
-            let mut start = rows[0];
-            let mut n_chunk = 0;
-            while start < rows[1] {
-                let end = self.chunk_end(start, rows[1], offsets);
-                self.place_chunk(start..end, offsets, tables, team);
-                for launch in launches {
-                    let began = team.start();
-                    // SAFETY: by this function's contract; units share no rows.
-                    unsafe { launch.run(start..end, offsets, tables, team)? };
-                    team.record_chunk(launch.step, is_first, began);
-                }
-                start = end;
-                is_first = false;
-                n_chunk += 1;
-                if n_chunk % ROUND == 0 || start == rows[1] {
-                    for partial in self.partials.iter().filter(|partial| partial.is_long) {
-                        // SAFETY: as above.
-                        unsafe {
-                            partial.add([0, 1, 2].map(|i| partial.place(frame, unit).wrapping_add(i * partial.bytes)))
-                        }
-                    }
+            start = end;
+            running.is_first = false;
+            n_chunk += 1;
+            if n_chunk % ROUND == 0 || start == rows.end {
+                for partial in self.partials.iter().filter(|partial| partial.is_long) {
+                    let places = [0, 1, 2].map(|i| partial.place(running.frame, unit).wrapping_add(i * partial.bytes));
+                    // SAFETY: as above.
+                    unsafe { partial.add(places) }
                 }
             }
         }
@@ -317,15 +304,16 @@ impl RowsWork {
 
     /// Tells the steps where the rows of each local array would begin, had this thread all of them: those at hand are in
     /// its memory.
-    fn place_chunk(&self, rows: Range<usize>, offsets: Option<&[i32]>, tables: &mut [u64], team: &mut Team<'_, '_>) {
+    fn place_chunk(&self, rows: Range<usize>, running: &mut Running<'_>, kept: &mut Kept) {
+        let Running { offsets, tables, .. } = running;
         let members = offsets.map_or(0..0, |offsets| offsets[rows.start] as usize..offsets[rows.end] as usize);
         let range = |local: &Local| if local.by_member { &members } else { &rows };
         let bytes = |local: &Local| (range(local).len() * local.bytes).next_multiple_of(ALIGN);
         let lines = self.locals.iter().map(bytes).sum::<usize>() / ALIGN;
-        if team.kept.chunk.len() < lines {
-            team.kept.chunk.resize(lines, Line::EMPTY);
+        if kept.chunk.len() < lines {
+            kept.chunk.resize(lines, Line::EMPTY);
         }
-        let mut memory = team.kept.chunk.as_mut_ptr().cast::<u8>();
+        let mut memory = kept.chunk.as_mut_ptr().cast::<u8>();
         for local in &self.locals {
             let start = memory.wrapping_sub(range(local).start * local.bytes);
             local.entries.iter().for_each(|entry| tables[*entry] = start as u64);
@@ -334,30 +322,25 @@ impl RowsWork {
     }
 
     /// Members must be all there, row by row.
-    fn check_members(&self, offsets: Option<&[i32]>) -> Option<Error> {
-        let (offsets, (_, extent)) = (offsets?, self.members?);
+    fn check_members(&self, offsets: Option<&[i32]>) -> Result<(), Error> {
+        let (Some(offsets), Some((_, extent))) = (offsets, self.members) else { return Ok(()) };
         let (first, last) = (offsets[0], offsets[self.rows]);
         // All pairs are looked at, several at a time.
         let sorted = offsets.windows(2).fold(true, |sorted, pair| sorted & (pair[0] <= pair[1]));
         if first == 0 && last as i64 == extent as i64 && sorted {
-            return None;
+            return Ok(());
         }
-        Some(Error::Call(format!(
+        Err(Error::Call(format!(
             "segments: offsets from {first} to {last} do not list {extent} members in order: build segments with \
              `Segments::new`"
         )))
     }
 
-    /// Whether a reduction over all rows waits to be put together.
-    pub(super) fn has_partials(&self) -> bool {
-        !self.partials.is_empty()
-    }
-
     /// Puts reductions over all rows together.
     ///
     /// # Safety
-    /// As [`Self::run`]; all threads have run their units.
-    pub(super) unsafe fn combine(&self, frame: &Frame) {
+    /// As [`Self::run`]; all units have run.
+    unsafe fn combine(&self, frame: &Frame) {
         for partial in &self.partials {
             let from = frame.partials.wrapping_add(partial.at);
             let into = frame.pointers[partial.var.index()];
@@ -367,7 +350,18 @@ impl RowsWork {
     }
 }
 
-/// One step of the group, on its way through the rows.
+/// A thread on its way through the rows.
+struct Running<'a> {
+    launches: &'a [Launch<'a>],
+    /// Of all launches, one behind the other.
+    tables: &'a mut [u64],
+    offsets: Option<&'a [i32]>,
+    frame: &'a Frame,
+    /// Whether it has not run a chunk yet.
+    is_first: bool,
+}
+
+/// One step of the group.
 struct Launch<'a> {
     step: &'a Step,
     kernel: &'a Kernel,
@@ -386,7 +380,7 @@ impl Launch<'_> {
         rows: Range<usize>,
         offsets: Option<&[i32]>,
         tables: &mut [u64],
-        team: &Team<'_, '_>,
+        pages: &Pages,
     ) -> Result<(), Error> {
         let range = match (self.part, offsets) {
             (Part::Member | Part::MemberReduce(_), Some(offsets)) => {
@@ -398,11 +392,8 @@ impl Launch<'_> {
             return Ok(());
         }
         // SAFETY: by this function's contract.
-        let result = unsafe { self.work.run(team.pages(), &mut tables[self.table.clone()], range) };
-        result.map_err(|(position, extent)| {
-            let (name, location) = (&self.kernel.name, self.location);
-            Error::Call(format!("@{name}: position {position} is not in 0..{extent}\n  at {location}"))
-        })
+        let result = unsafe { self.work.run(pages, &mut tables[self.table.clone()], range) };
+        result.map_err(|(position, extent)| out_of_bounds(self.kernel, self.location, position, extent))
     }
 }
 

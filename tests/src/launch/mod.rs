@@ -144,7 +144,7 @@ impl KernelTarget for Portable {
         for units in units {
             // SAFETY: the pointers are valid by this function's contract, no two ranges share units, and one thread runs
             // them.
-            let ran = unsafe { tiles.run(&access, units, &mut Scratch::default()) };
+            let ran = unsafe { tiles.run(&access, [units], &mut Scratch::default()) };
             ran.map_err(|_| Refused::OutOfBounds)?;
         }
         // SAFETY: as above; all units have run.

@@ -60,7 +60,8 @@ pub(super) struct Run<'a> {
 }
 
 impl TileKernel {
-    /// Runs a range of units. Units may run in any order, on any thread; [`TileKernel::combine`] follows when all have.
+    /// Runs ranges of units, up to the first that reads out of bounds. Units may run in any order, on any thread;
+    /// [`TileKernel::combine`] follows when all have.
     ///
     /// # Safety
     /// `access` must hold the kernel's arrays: inputs valid for reads, outputs and partials for writes, for the sizes
@@ -69,11 +70,12 @@ impl TileKernel {
     pub unsafe fn run(
         &self,
         access: &Access<'_>,
-        units: Range<usize>,
+        units: impl IntoIterator<Item = Range<usize>>,
         scratch: &mut Scratch,
     ) -> Result<(), OutOfBounds> {
+        let mut ranges = units.into_iter().filter(|units| !units.is_empty()).peekable();
         // Without lanes there is nothing to write, and what is the same for all tiles may be of an empty array.
-        if units.is_empty() || self.lanes == 0 {
+        if self.lanes == 0 || ranges.peek().is_none() {
             return Ok(());
         }
         if self.gathers_nothing() && self.n_outer() * self.n_row() > 0 {
@@ -87,10 +89,15 @@ impl TileKernel {
             for op in &self.setup {
                 run.execute(op, &Tile { rows: self.tile_rows, start: 0 });
             }
-            match self.mode {
-                Mode::Map | Mode::Lanes { .. } => run.map(units),
-                Mode::Rows { chunks } => run.reduce_rows(units, chunks),
-                Mode::Segments { offsets } => run.reduce_segments(units, offsets),
+            for units in ranges {
+                match self.mode {
+                    Mode::Map | Mode::Lanes { .. } => run.map(units),
+                    Mode::Rows { chunks } => run.reduce_rows(units, chunks),
+                    Mode::Segments { offsets } => run.reduce_segments(units, offsets),
+                }
+                if run.failed.is_some() {
+                    break;
+                }
             }
         }
         run.failed.map_or(Ok(()), Err)

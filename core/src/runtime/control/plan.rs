@@ -53,7 +53,7 @@ pub(in crate::runtime) struct ControlPlan {
     /// Where the results of a loop's condition are.
     pub(super) predicate: usize,
     /// How many turns, where that is fixed.
-    pub(super) length: usize,
+    pub(in crate::runtime) length: usize,
 }
 
 impl ControlPlan {

@@ -8,8 +8,7 @@ use crate::runtime::control::plan::{Carry, ControlPlan, Given};
 use crate::runtime::frame::{Frame, Place};
 use crate::runtime::plan::Plan;
 
-/// What runs the nested programs of a step: one thread of a team, all of which do the same, or a device. What it is told
-/// happens in order.
+/// What runs the nested programs of a step: a team of threads, or a device. What it is told happens in order.
 pub(in crate::runtime) trait Engine {
     /// Where an array begins.
     type Place: Place;
@@ -44,12 +43,6 @@ pub(in crate::runtime) trait Engine {
     /// # Safety
     /// There must be one.
     unsafe fn i32_at(&mut self, from: Self::Place) -> Result<i32, Error>;
-
-    /// Waits until all threads have come here, so that each sees what the others wrote.
-    fn meet(&mut self);
-
-    /// Whether a step has failed, as far as it is known: then a loop ends.
-    fn has_failed(&self) -> bool;
 }
 
 /// Runs a loop or a branch.
@@ -77,7 +70,6 @@ pub(in crate::runtime) unsafe fn drive<E: Engine>(
         // SAFETY: the plan keeps room for each number.
         unsafe { running.engine.write(running.operands[*i], *literal)? }
     }
-    running.engine.meet();
     // SAFETY: by this function's contract.
     unsafe {
         match &step.control {
@@ -122,7 +114,6 @@ impl<'a, E: Engine> Running<'a, E> {
                 }
             }
         }
-        self.engine.meet();
         Ok(())
     }
 
@@ -153,7 +144,6 @@ impl<'a, E: Engine> Running<'a, E> {
                 }
             });
         }
-        self.engine.meet();
         Ok(Carries(places))
     }
 
@@ -207,12 +197,10 @@ impl<'a, E: Engine> Running<'a, E> {
             let with = |consts: &[E::Place]| [consts, &now].concat();
             let of_cond = with(&self.operands[..n_cond_const]);
             let of_body = with(&self.operands[n_cond_const..n_cond_const + n_body_const]);
-            // SAFETY: as above; the predicate is a `bool`, and no thread writes it before all have read it.
+            // SAFETY: as above; the predicate is a `bool`.
             unsafe {
                 self.once(0, &of_cond, &[predicate])?;
-                let goes_on = self.engine.bool_at(predicate)? && !self.engine.has_failed();
-                self.engine.meet();
-                if !goes_on {
+                if !self.engine.bool_at(predicate)? {
                     break;
                 }
                 self.once(1, &of_body, &carries.next())?;

@@ -68,12 +68,4 @@ impl Engine for Nested<'_> {
         let read = unsafe { self.read(from, DType::I32)? };
         Ok(read.get(0).as_f64() as i32)
     }
-
-    /// There is one stream: what is started later sees what was started before.
-    fn meet(&mut self) {}
-
-    /// What a kernel finds wrong is an error of whatever reads next.
-    fn has_failed(&self) -> bool {
-        false
-    }
 }
