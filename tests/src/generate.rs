@@ -4,7 +4,7 @@ use crate::arrays::{Random, moved, numbers, random_array};
 use gavotte_core::aval::{Aval, DType, Dim, Facts, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::structural::{BROADCAST_IN_DIM, TRANSPOSE};
-use gavotte_core::ir::{Atom, Attr, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var};
+use gavotte_core::ir::{Atom, Attr, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var, parse, verify};
 use std::sync::LazyLock;
 
 /// Extents of random arrays.
@@ -34,6 +34,23 @@ pub fn random_program(seed: u64) -> (Program, Vec<HostArray>) {
         builder.step(&mut random);
     }
     builder.finish(seed, &mut random)
+}
+
+/// A random program with the symbol `n` for each extent `size`, where it is well formed so; symbols count as large.
+pub fn with_symbol(program: &Program, size: char) -> Option<Program> {
+    let text = program.to_string();
+    let mut out = String::with_capacity(text.len());
+    let mut depth = 0;
+    for c in text.chars() {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        let is_extent = c == size && depth > 0 && out.ends_with(['[', ',']);
+        out.push(if is_extent { 'n' } else { c });
+    }
+    let mut program = parse(&out, gavotte::registry()).ok()?;
+    // Constants have no symbols.
+    let consts = std::mem::take(&mut program.consts);
+    program.args.extend(consts);
+    verify(&program).is_ok().then_some(program)
 }
 
 fn random_aval(random: &mut Random) -> Aval {

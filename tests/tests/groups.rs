@@ -1,31 +1,14 @@
 //! Groups of steps: laws that hold for every program. What goes together and why is in the file tests.
 
 use gavotte::{Array, DType, checkpoint, grad, make_program, random::Key};
-use gavotte_core::ir::{Program, Var, parse, verify};
+use gavotte_core::ir::Var;
 use gavotte_core::kernel::{Lowered, Space, Step};
 use gavotte_core::pass::optimize;
-use gavotte_tests::generate::random_program;
+use gavotte_tests::generate::{random_program, with_symbol};
 use gavotte_tests::report::check_all;
 use gavotte_tests::targets::check_targets;
 use std::cell::Cell;
 use std::collections::HashSet;
-
-/// A random program with the symbol `n` for each extent `size`, where it is well formed so; symbols count as large.
-fn with_symbol(program: &Program, size: char) -> Option<Program> {
-    let text = program.to_string();
-    let mut out = String::with_capacity(text.len());
-    let mut depth = 0;
-    for c in text.chars() {
-        depth += i32::from(c == '[') - i32::from(c == ']');
-        let is_extent = c == size && depth > 0 && out.ends_with(['[', ',']);
-        out.push(if is_extent { 'n' } else { c });
-    }
-    let mut program = parse(&out, gavotte::registry()).ok()?;
-    // Constants have no symbols.
-    let consts = std::mem::take(&mut program.consts);
-    program.args.extend(consts);
-    verify(&program).is_ok().then_some(program)
-}
 
 fn check(lowered: &Lowered) -> Result<(), String> {
     let Lowered { program, fusion, steps, groups, .. } = lowered;

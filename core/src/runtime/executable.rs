@@ -7,6 +7,7 @@ use crate::ir::{Atom, Binder, Program, Value, Var, check_facts};
 use crate::kernel::{Lowered, Step, Why};
 use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
+use crate::runtime::check::{PlanFault, check_plan, plant};
 use crate::runtime::composed::ComposedArrays;
 use crate::runtime::cpu::{Lane, run};
 use crate::runtime::cuda::{Gpu, GpuProgram, Prediction};
@@ -203,7 +204,23 @@ impl Executable {
     /// Where a fact that the program assumes does not hold, or a size is too large.
     pub fn new_plan(&self, sizes: &Sizes) -> Result<Plan, Error> {
         check_facts(self.program(), sizes)?;
-        Plan::new(&self.lowered, Codes::Here(&self.machine.codes, &self.machine.steps), sizes, &|_, _| true)
+        let codes = Codes::Here(&self.machine.codes, &self.machine.steps);
+        let plan = Plan::new(&self.lowered, codes, sizes, &|_, _| true)?;
+        if cfg!(debug_assertions) {
+            check_plan(&self.lowered, &plan)?;
+        }
+        Ok(plan)
+    }
+
+    /// Whether a plan for these sizes with a mistake planted in it is found to be wrong: at the `at`th place where the
+    /// mistake could be made, `None` where there are not so many.
+    ///
+    /// # Errors
+    /// As [`Executable::new_plan`].
+    #[doc(hidden)]
+    pub fn finds_fault(&self, sizes: &Sizes, fault: PlanFault, at: usize) -> Result<Option<Result<(), Error>>, Error> {
+        let (mut plan, mut lowered) = (self.new_plan(sizes)?, self.lowered.clone());
+        Ok(plant(fault, at, &mut lowered, &mut plan).then(|| check_plan(&lowered, &plan)))
     }
 
     /// The text of the plan for these sizes: peak, steps with what they cost, buffers with their lives. Where a machine

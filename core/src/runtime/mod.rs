@@ -1,6 +1,7 @@
 //! Runs compiled programs: memory plans, the thread team, launches.
 
 mod analysis;
+mod check;
 mod composed;
 mod control;
 mod cpu;
@@ -25,6 +26,7 @@ mod totals;
 mod worth;
 
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
+pub use check::PlanFault;
 pub use executable::Executable;
 pub use options::{Options, Target};
 pub use plan::{Buffers, Plan};

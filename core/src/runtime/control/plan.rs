@@ -144,3 +144,17 @@ fn given(lowered: &Lowered, plan: &Plan, out: usize, is_carry: &dyn Fn(usize, us
         }
     }
 }
+
+/// Mistakes, planted to see that they are found.
+impl ControlPlan {
+    /// Puts the memory of all nested programs at the end of the step's, where carries and numbers are.
+    pub(in crate::runtime) fn plant_arena(&mut self) {
+        let end = self.bytes - 64;
+        self.arenas.fill(end);
+    }
+
+    /// Changes every carry in place.
+    pub(in crate::runtime) fn plant_in_place(&mut self) {
+        self.carries.fill(Carry::InPlace);
+    }
+}

@@ -9,6 +9,7 @@ use crate::device::{DeviceRef, HostArray};
 use crate::error::Error;
 use crate::ir::{Atom, Location, Value, check_facts};
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
+use crate::runtime::check::check_plan;
 use crate::runtime::cuda::device::{Cuda, CudaBuffer};
 use crate::runtime::cuda::lanes::{Lanes, dependences, of_launches};
 use crate::runtime::cuda::launches::{Launches, SCRATCH_ALIGN};
@@ -111,6 +112,9 @@ impl GpuProgram {
         }
         check_facts(&self.lowered.program, sizes)?;
         let plan = Plan::new(&self.lowered, Codes::Elsewhere, sizes, &|_, _| true)?;
+        if cfg!(debug_assertions) {
+            check_plan(&self.lowered, &plan)?;
+        }
         let widths = kernels(&self.lowered).into_iter().map(|(kernel, _)| Width::of(kernel, sizes)).collect();
         let loaded = self.loaded(widths)?;
         let launches = Launches::new(&self.lowered, loaded.module.sources(), sizes)?;
