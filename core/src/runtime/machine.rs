@@ -1,7 +1,7 @@
 //! Which steps run as machine code, and how a thread runs its share of one.
 
 use crate::aval::Sizes;
-use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Job, POSITION, Pages, gives_masked};
+use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Job, POSITION, Pages, far_inputs, gives_masked};
 use crate::error::Error;
 use crate::ir::Var;
 use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step};
@@ -138,7 +138,7 @@ fn list_jobs<'k>(lowered: &'k Lowered, jobs: &mut Vec<Job<'k>>) -> Vec<StepCode>
             let masked: Vec<bool> = kernel.inputs.iter().map(|(var, _)| masked_vars.contains(var)).collect();
             let outputs = (0..kernel.outputs.len()).filter(|k| gives_masked(kernel, *k, &masked));
             masked_vars.extend(outputs.map(|k| kernel.outputs[k].0));
-            jobs.push(Job { kernel, partition, masked });
+            jobs.push(Job { kernel, partition, masked, far: far_inputs(kernel, &Sizes::new()) });
             StepCode::Function(jobs.len() - 1)
         }
         Step::Eval(_) => StepCode::None,
@@ -161,7 +161,9 @@ fn number(steps: &mut [StepCode], numbers: &[Option<usize>]) {
 /// A step that runs as machine code, for given sizes.
 #[derive(Debug)]
 pub(super) struct MachineWork {
-    pub(super) function: usize,
+    function: usize,
+    /// The function of its own that it runs where arrays are so large that the program's does not reach all of them.
+    far: Option<Pages>,
     /// Turns of the loop that is divided.
     turns: Option<usize>,
     /// Whether what ranges of that loop give is added to what the outputs hold.
@@ -174,7 +176,14 @@ pub(super) struct MachineWork {
 }
 
 impl MachineWork {
-    pub(super) fn new(kernel: &Kernel, code: &Code, function: usize, sizes: &Sizes) -> MachineWork {
+    /// `None` where there is no machine code that reaches all of the kernel's arrays.
+    pub(super) fn new(kernel: &Kernel, code: &Code, function: usize, sizes: &Sizes) -> Option<MachineWork> {
+        let far_code = code.that_reaches(kernel, sizes).ok()?;
+        let far = match &far_code {
+            Some(code) => Some(Pages::new(std::iter::once(code)).ok()?),
+            None => None,
+        };
+        let code = far_code.as_ref().unwrap_or(code);
         let turns = code.partition.map(|l| kernel.loops[l].extent.at(sizes).as_usize().unwrap_or(0));
         let accumulates = code.partition.is_some_and(|l| kernel.loops[l].kind != LoopKind::Row);
         let volumes = kernel.outputs.iter().map(|(_, aval)| aval.at(sizes).volume().as_usize().unwrap_or(0)).collect();
@@ -184,7 +193,7 @@ impl MachineWork {
             }
             _ => None,
         });
-        MachineWork { function, turns, accumulates, offsets, sizes: code.sizes(sizes), volumes }
+        Some(MachineWork { function, far, turns, accumulates, offsets, sizes: code.sizes(sizes), volumes })
     }
 
     /// Turns of the loop that is divided; `None` where none is.
@@ -245,8 +254,9 @@ impl MachineWork {
     ) -> Result<(), (i64, i64)> {
         table[BEGIN] = rows.start as u64;
         table[END] = rows.end as u64;
+        let (pages, function) = self.far.as_ref().map_or((pages, self.function), |pages| (pages, 0));
         // SAFETY: by this function's contract.
-        if unsafe { pages.call(self.function, table) } {
+        if unsafe { pages.call(function, table) } {
             return Ok(());
         }
         Err((table[POSITION] as i64, table[EXTENT] as i64))

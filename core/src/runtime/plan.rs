@@ -92,12 +92,14 @@ impl Work {
         {
             return Ok(Work::Product(Box::new(product)));
         }
-        Ok(match (step, code) {
-            (Step::Kernel(kernel, _), Some(StepCode::Function(i))) => {
-                Work::Machine(Box::new(MachineWork::new(kernel, &codes[*i], *i, sizes)))
-            }
-            (Step::Kernel(kernel, _), _) => Work::Tiles(Box::new(TileKernel::new(kernel, sizes)?)),
-            (Step::Eval(_) | Step::Control(_), _) => Work::Eval,
+        if let (Step::Kernel(kernel, _), Some(StepCode::Function(i))) = (step, code)
+            && let Some(work) = MachineWork::new(kernel, &codes[*i], *i, sizes)
+        {
+            return Ok(Work::Machine(Box::new(work)));
+        }
+        Ok(match step {
+            Step::Kernel(kernel, _) => Work::Tiles(Box::new(TileKernel::new(kernel, sizes)?)),
+            Step::Eval(_) | Step::Control(_) => Work::Eval,
         })
     }
 }

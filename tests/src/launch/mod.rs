@@ -66,19 +66,31 @@ pub trait KernelTarget: Sync {
 /// Every target that runs kernels on the host. A line here puts a target under the whole suite.
 pub fn kernel_targets() -> Vec<&'static dyn KernelTarget> {
     let mut targets: Vec<&'static dyn KernelTarget> = vec![&Portable];
-    static MACHINE: [Machine; 2] = [Machine(Isa::Avx2), Machine(Isa::Avx512)];
+    static MACHINE: [Machine; 4] = [
+        Machine { isa: Isa::Avx2, is_far: false },
+        Machine { isa: Isa::Avx512, is_far: false },
+        Machine { isa: Isa::Avx2, is_far: true },
+        Machine { isa: Isa::Avx512, is_far: true },
+    ];
     targets.extend(
-        MACHINE.iter().filter(|machine| machine.0.is_available()).map(|machine| -> &dyn KernelTarget { machine }),
+        MACHINE.iter().filter(|machine| machine.isa.is_available()).map(|machine| -> &dyn KernelTarget { machine }),
     );
     targets
 }
 
-/// Machine code for an instruction set.
-struct Machine(Isa);
+/// Machine code for an instruction set, as it is or as where lanes of 32 bits do not count to an input's last element.
+struct Machine {
+    isa: Isa,
+    is_far: bool,
+}
 
 impl KernelTarget for Machine {
     fn name(&self) -> &'static str {
-        self.0.name()
+        match (self.isa, self.is_far) {
+            (isa, false) => isa.name(),
+            (Isa::Avx2, true) => "avx2-far",
+            (Isa::Avx512, true) => "avx512-far",
+        }
     }
     fn may_refuse(&self) -> f64 {
         0.0
@@ -86,8 +98,10 @@ impl KernelTarget for Machine {
     unsafe fn run(&self, call: &Call<'_>) -> Result<(), Refused> {
         let kernel = call.kernel;
         let partition = call.pieces.map(|pieces| pieces.axis).or(x86::Code::first_loop(kernel));
-        let code = x86::Code::new(kernel, partition, &vec![false; kernel.inputs.len()], self.0)
-            .map_err(|why| Refused::Unsupported(why.to_string()))?;
+        let n = kernel.inputs.len();
+        let job = x86::Job { kernel, partition, masked: vec![false; n], far: vec![self.is_far; n] };
+        let code = x86::Code::all(&[job], self.isa, 1).remove(0);
+        let code = code.map_err(|why| Refused::Unsupported(why.to_string()))?;
         let pages = x86::Pages::new(std::iter::once(&code)).map_err(|why| Refused::Unsupported(why.to_string()))?;
         let mut table = vec![0; x86::ARGS];
         table.extend(call.inputs.iter().map(|input| *input as u64));

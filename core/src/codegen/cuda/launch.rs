@@ -27,9 +27,9 @@ impl Width {
         // Rows count to the volume of an output.
         let reduced = kernel.loops[kernel.n_row()..].iter().map(|l| l.extent.clone());
         let terms = reduced.fold(Dim::from(1), |terms, extent| terms * extent);
-        let reads = kernel.body.iter().flat_map(Instr::dims);
-        let all = arrays.chain([terms]).chain(reads);
-        let is_narrow = all.into_iter().all(|dim| magnitude(&dim, sizes) <= NARROW_LIMIT);
+        let counts = arrays.chain([terms]).map(|dim| magnitude(&dim, sizes));
+        let positions = kernel.body.iter().flat_map(Instr::positions).map(|at| reach(kernel, at, sizes));
+        let is_narrow = counts.chain(positions).all(|most| most <= NARROW_LIMIT);
         if is_narrow { Width::Narrow } else { Width::Wide }
     }
 
@@ -43,20 +43,21 @@ impl Width {
 }
 
 impl Instr {
-    /// The constants and strides of its positions.
-    fn dims(&self) -> Vec<Dim> {
-        let of = |index: &Index| match index {
-            Index::Affine { constant, terms } => {
-                std::iter::once(constant).chain(terms.iter().map(|(_, stride)| stride)).cloned().collect()
-            }
-            Index::Value(_) => vec![],
-        };
+    fn positions(&self) -> &[Index] {
         match self {
-            Instr::Load(_, index) => index.iter().flat_map(of).collect(),
-            Instr::Position(index) => of(index),
-            Instr::Const(_) | Instr::Size(..) | Instr::Op(..) => vec![],
+            Instr::Load(_, index) => index,
+            Instr::Position(index) => std::slice::from_ref(index),
+            Instr::Const(_) | Instr::Size(..) | Instr::Op(..) => &[],
         }
     }
+}
+
+/// How far a position that loops make may be from 0, on the way to its sum as well.
+fn reach(kernel: &Kernel, at: &Index, sizes: &Sizes) -> i64 {
+    let Index::Affine { constant, terms } = at else { return 0 };
+    let extent = |l: u32| magnitude(&kernel.loops[l as usize].extent, sizes).max(1);
+    let terms = terms.iter().map(|(l, stride)| magnitude(stride, sizes).saturating_mul(extent(*l)));
+    terms.fold(magnitude(constant, sizes), i64::saturating_add)
 }
 
 /// The sum of the sizes of a dimension's terms: no step of computing it comes to more.
@@ -257,6 +258,11 @@ mod tests {
         assert_eq!(Width::of(&kernel, &sizes((1 << 27) + 1)), Width::Wide);
         // No size is known: nothing is promised.
         assert_eq!(Width::of(&kernel, &Sizes::new()), Width::Wide);
+        // A position may be larger than what it counts.
+        let text = "kernel @counted_0() -> (%0: i32[n]) { row i0: n $0: i32 = position 1000*i0 store $0 -> %0 }";
+        let kernel = parse_kernel(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(Width::of(&kernel, &sizes(1 << 20)), Width::Narrow);
+        assert_eq!(Width::of(&kernel, &sizes(1 << 21)), Width::Wide);
     }
 
     #[test]

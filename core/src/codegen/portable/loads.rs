@@ -54,9 +54,11 @@ impl Run<'_> {
                     let into = self.pointer(*out).cast::<i32>();
                     let n = count(*level);
                     if *level == Level::Row && self.is_linear(at) {
-                        let stride = at.rows.iter().map(|(_, coef)| *coef as i32).sum::<i32>();
-                        let first = self.fixed_offset(at) as i32 + stride * tile.start as i32;
-                        (0..n).for_each(|i| *into.add(i) = first + stride * i as i32);
+                        let stride = at.rows.iter().map(|(_, coef)| *coef).sum::<i64>();
+                        let first = (self.fixed_offset(at) + stride * tile.start as i64) as i32;
+                        // A position of the program wraps, as an `i32` does.
+                        let stride = stride as i32;
+                        (0..n).for_each(|i| *into.add(i) = first.wrapping_add(stride.wrapping_mul(i as i32)));
                         return;
                     }
                     self.element_offsets(at, &[], *level, tile);

@@ -1,8 +1,7 @@
 //! The functions that a process has made, by the canonical form of their kernels.
 
 use super::canonical::Canonical;
-use super::{Isa, Job, emit, nest, schedule};
-use crate::aval::Dim;
+use super::{Isa, Job, Size, emit, nest, schedule};
 use crate::ir::Unsupported;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +20,7 @@ struct Key {
     text: String,
     partition: Option<usize>,
     masked: Vec<bool>,
+    far: Vec<bool>,
     isa: Isa,
 }
 
@@ -33,8 +33,8 @@ pub(super) struct Form {
 impl Form {
     pub(super) fn new(job: &Job<'_>, isa: Isa) -> Result<Form, Unsupported> {
         let canonical = Canonical::new(job.kernel, job.partition, isa)?;
-        let (text, masked) = (canonical.kernel.to_string(), job.masked.clone());
-        Ok(Form { canonical, key: Key { text, partition: job.partition, masked, isa } })
+        let (text, masked, far) = (canonical.kernel.to_string(), job.masked.clone(), job.far.clone());
+        Ok(Form { canonical, key: Key { text, partition: job.partition, masked, far, isa } })
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Shared {
     /// Where the instructions begin; the constants stand before them.
     pub(super) entry: usize,
     /// The sizes behind inputs and outputs in the table of arguments, in the symbols of the canonical kernel.
-    pub(super) dims: Vec<Dim>,
+    pub(super) sizes: Vec<Size>,
     /// Constants of the canonical kernel by number, and at which bytes each is.
     pub(super) open: Vec<(usize, usize)>,
 }
@@ -53,11 +53,11 @@ pub(super) struct Shared {
 impl Shared {
     fn new(Form { canonical, key }: &Form) -> Result<Shared, Unsupported> {
         let isa = key.isa;
-        let (mut function, signature) = nest::build(canonical, key.partition, &key.masked, isa)?;
+        let (mut function, signature) = nest::build(canonical, key.partition, [&key.masked, &key.far], isa)?;
         schedule::schedule(&mut function, &emit::files(isa));
         let emit::Emitted { bytes, entry, open } =
             emit::emit(&function, isa).map_err(|error| Unsupported(error.to_string()))?;
-        Ok(Shared { bytes, entry, dims: signature.dims, open })
+        Ok(Shared { bytes, entry, sizes: signature.sizes, open })
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
         for isa in Isa::ALL {
             for threads in [1, 2, 7] {
                 let kernels: Vec<Kernel> = (0..40).map(|i| kernel(30 * threads + i % 30)).collect();
-                let job = |kernel| Job { kernel, partition: Some(0), masked: vec![false] };
+                let job = |kernel| Job { kernel, partition: Some(0), masked: vec![false], far: vec![false] };
                 let jobs: Vec<Job<'_>> = kernels.iter().map(job).collect();
                 for (i, (code, job)) in Code::all(&jobs, isa, threads).into_iter().zip(&jobs).enumerate() {
                     let code = code.unwrap_or_else(|why| panic!("{why}"));

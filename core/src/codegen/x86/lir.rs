@@ -89,7 +89,8 @@ pub(super) enum Op {
     JumpGe,
     /// Fails where the operand is not in `0..imm`, or, for a negative `imm`, `0..argument -imm`.
     CheckInt,
-    /// As `CheckInt`, for each lane of the mask.
+    /// As `CheckInt`, for each lane of the mask; where there is a second operand its lanes are the extent, and `imm` is
+    /// what is told.
     CheckVec,
     /// Fails where the second operand is less than the first, as offsets that are not sorted.
     CheckOrder,
@@ -101,7 +102,7 @@ pub(super) enum Op {
     /// Entry `imm` of the function's tables.
     Table,
     Splat,
-    /// The lower half of argument `imm`, in all lanes.
+    /// Argument `imm` in all lanes; of 32 bits its lower half.
     SplatArg,
     Load,
     /// Reads the lanes of the mask; the others stay.

@@ -29,7 +29,7 @@ mod tests;
 
 pub use pages::Pages;
 
-use crate::aval::{DType, Dim, Literal, Sizes};
+use crate::aval::{Aval, DType, Dim, Literal, Sizes};
 use crate::ir::{Scalar, Unsupported};
 use crate::kernel::{Instr, Kernel, LoopKind};
 use cache::{Form, Shared};
@@ -49,6 +49,9 @@ pub const EXTENT: usize = 3;
 pub const CALL: usize = 4;
 /// Where the addresses of inputs begin.
 pub const ARGS: usize = 5;
+
+/// How many elements, and places of an axis, positions in lanes of 32 bits count.
+const REACH: usize = 1 << 31;
 
 /// An instruction set that functions are written for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -121,6 +124,34 @@ pub struct Job<'k> {
     pub partition: Option<usize>,
     /// Of which inputs many elements are 0, as [`gives_masked`] tells.
     pub masked: Vec<bool>,
+    /// Which inputs are far, as [`far_inputs`] tells: lanes of 32 bits do not count to their last element.
+    pub far: Vec<bool>,
+}
+
+/// Which inputs of a kernel have more elements, or a longer axis, than positions in lanes of 32 bits reach. A symbol
+/// without a size counts as small: who knows the sizes asks again.
+pub fn far_inputs(kernel: &Kernel, sizes: &Sizes) -> Vec<bool> {
+    let is_far = |(_, aval): &(_, Aval)| {
+        let extents = aval.shape.iter().map(|dim| dim.at(sizes).as_usize().unwrap_or(1).max(1));
+        extents.fold(1, usize::saturating_mul) > REACH
+    };
+    kernel.inputs.iter().map(is_far).collect()
+}
+
+/// A size in the table of arguments.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Size {
+    dim: Dim,
+    /// The type of the scalar that it is; without one it is an integer of 64 bits.
+    dtype: Option<DType>,
+}
+
+impl Size {
+    /// The table's entry for these sizes of symbols.
+    fn entry(&self, sizes: &Sizes) -> u64 {
+        let n = self.dim.at(sizes).as_number().unwrap_or(0);
+        self.dtype.map_or(n as u64, |dtype| Literal::from_f64(dtype, n as f64).bits())
+    }
 }
 
 /// The machine code of a kernel: a function that kernels of one canonical form share, and what it works on.
@@ -130,7 +161,10 @@ pub struct Code {
     /// What the function's pool holds in the places that its form leaves open, by their numbers.
     constants: Vec<Literal>,
     /// The sizes behind inputs and outputs in the table of arguments.
-    dims: Vec<Dim>,
+    sizes: Vec<Size>,
+    isa: Isa,
+    masked: Vec<bool>,
+    far: Vec<bool>,
     /// The loop of which a call runs a range.
     pub partition: Option<usize>,
     was_known: bool,
@@ -142,7 +176,21 @@ impl Code {
     /// # Errors
     /// Where there is no machine code for it.
     pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool], isa: Isa) -> Result<Code, Unsupported> {
-        Code::all(&[Job { kernel, partition, masked: masked.to_vec() }], isa, 1).remove(0)
+        let far = far_inputs(kernel, &Sizes::new());
+        Code::all(&[Job { kernel, partition, masked: masked.to_vec(), far }], isa, 1).remove(0)
+    }
+
+    /// The code that reaches all of the kernel's arrays for these sizes, where this one does not.
+    ///
+    /// # Errors
+    /// Where there is no machine code for that.
+    pub fn that_reaches(&self, kernel: &Kernel, sizes: &Sizes) -> Result<Option<Code>, Unsupported> {
+        let far = far_inputs(kernel, sizes);
+        if far == self.far {
+            return Ok(None);
+        }
+        let job = Job { kernel, partition: self.partition, masked: self.masked.clone(), far };
+        Code::all(&[job], self.isa, 1).remove(0).map(Some)
     }
 
     /// Compiles kernels on up to so many threads, but those of a canonical form that this process has compiled before.
@@ -153,8 +201,17 @@ impl Code {
         let code = |(form, job): (Result<Form, Unsupported>, &Job<'_>)| {
             let canonical = form?.canonical;
             let (function, was_known) = functions.next().expect("one for each form")?;
-            let dims = function.dims.iter().map(|dim| canonical.original(dim)).collect();
-            Ok(Code { function, constants: canonical.constants, dims, partition: job.partition, was_known })
+            let original = |size: &Size| Size { dim: canonical.original(&size.dim), ..size.clone() };
+            Ok(Code {
+                sizes: function.sizes.iter().map(original).collect(),
+                function,
+                constants: canonical.constants,
+                isa,
+                masked: job.masked.clone(),
+                far: job.far.clone(),
+                partition: job.partition,
+                was_known,
+            })
         };
         forms.into_iter().zip(jobs).map(code).collect()
     }
@@ -207,6 +264,6 @@ impl Code {
 
     /// The sizes that stand behind the arrays in the table of arguments, for these sizes of symbols.
     pub fn sizes(&self, sizes: &Sizes) -> Vec<u64> {
-        self.dims.iter().map(|dim| dim.at(sizes).as_number().unwrap_or(0) as u64).collect()
+        self.sizes.iter().map(|size| size.entry(sizes)).collect()
     }
 }

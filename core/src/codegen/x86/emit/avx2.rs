@@ -162,7 +162,10 @@ impl Emit<'_, Avx2> {
                 let a = self.read(inst.srcs[0], INT_SCRATCH[1])?;
                 self.splat(d, low_half(a))
             }
-            Op::SplatArg => self.two(Code::VEX_Vpbroadcastd_ymm_xmmm32, d, Operand::Memory(arg(inst.imm))),
+            Op::SplatArg => {
+                let code = if wide { Code::VEX_Vpbroadcastq_ymm_xmmm64 } else { Code::VEX_Vpbroadcastd_ymm_xmmm32 };
+                self.two(code, d, Operand::Memory(arg(inst.imm)))
+            }
             Op::Load | Op::LoadInto => self.load(inst, d, wide),
             Op::LoadBytes => self.load_bytes(inst, d),
             Op::Bcst => {
@@ -287,10 +290,16 @@ impl Vectors for Emit<'_, Avx2> {
     fn check_vec(&mut self, inst: &Inst) -> Result<(), IcedError> {
         let at = self.read(inst.srcs[0], SCRATCH[1])?;
         let wrong = SCRATCH[0];
-        let extent = self.extent(inst.imm);
-        self.two(Code::VEX_Vpbroadcastd_ymm_xmmm32, wrong, Operand::Memory(extent))?;
+        let extent = match inst.srcs.get(1) {
+            Some(extent) => self.operand(*extent),
+            None => {
+                let extent = self.extent(inst.imm);
+                self.two(Code::VEX_Vpbroadcastd_ymm_xmmm32, wrong, Operand::Memory(extent))?;
+                Operand::Register(wrong)
+            }
+        };
         // Not less than, as unsigned numbers.
-        self.three(Code::VEX_Vpmaxud_ymm_ymm_ymmm256, wrong, at, Operand::Register(wrong))?;
+        self.three(Code::VEX_Vpmaxud_ymm_ymm_ymmm256, wrong, at, extent)?;
         self.three(Code::VEX_Vpcmpeqd_ymm_ymm_ymmm256, wrong, wrong, Operand::Register(at))?;
         if let Some(mask) = inst.mask {
             let k = self.lanes_of(mask, false, SCRATCH[2])?;

@@ -166,14 +166,20 @@ impl Vectors for Emit<'_, Avx512> {
     fn check_vec(&mut self, inst: &Inst) -> Result<(), IcedError> {
         let label = self.a.create_label();
         let at = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
-        let extent = MemoryOperand { is_broadcast: true, ..self.extent(inst.imm) };
         let mask = match inst.mask {
             Some(mask) => Some(self.read(mask, MASK_SCRATCH[1])?),
             None => None,
         };
         let k = MASK_SCRATCH[0];
         // not less than, as unsigned numbers
-        let cmp = Instruction::with4(Code::EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8, k, at, extent, 5)?;
+        let code = Code::EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8;
+        let cmp = match inst.srcs.get(1) {
+            Some(extent) => Instruction::with4(code, k, at, self.read(*extent, VEC_SCRATCH[2])?, 5)?,
+            None => {
+                let extent = MemoryOperand { is_broadcast: true, ..self.extent(inst.imm) };
+                Instruction::with4(code, k, at, extent, 5)?
+            }
+        };
         self.lanes(cmp, mask, false)?;
         self.add(Instruction::with2(Code::VEX_Kortestw_kr_kr, k, k)?)?;
         self.a.jne(label)?;
@@ -228,8 +234,9 @@ impl Vectors for Emit<'_, Avx512> {
                 self.lanes(Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, low_half(a))?, None, false)?;
             }
             Op::SplatArg => {
-                let code = Code::EVEX_Vpbroadcastd_zmm_k1z_xmmm32;
-                self.lanes(Instruction::with2(code, d, arg(inst.imm))?, None, false)?;
+                let code =
+                    if wide { Code::EVEX_Vpbroadcastq_zmm_k1z_xmmm64 } else { Code::EVEX_Vpbroadcastd_zmm_k1z_xmmm32 };
+                self.lanes_of(wide, Instruction::with2(code, d, arg(inst.imm))?, None, false)?;
             }
             Op::LoadInto => {
                 let at = self.mem(inst.mem.expect("a load has a place"))?;

@@ -46,8 +46,13 @@ where
                         self.add(Instruction::with2(Code::Mov_r64_rm64, d, a)?)?;
                     }
                     self.add(Instruction::with2(Code::Shl_rm64_imm8, d, imm.trailing_zeros())?)?;
+                } else if let Ok(imm) = i32::try_from(imm) {
+                    self.add(Instruction::with3(Code::Imul_r64_rm64_imm32, d, a, imm)?)?;
                 } else {
-                    self.add(Instruction::with3(Code::Imul_r64_rm64_imm32, d, a, imm as i32)?)?;
+                    let by = INT_SCRATCH[2];
+                    self.add(Instruction::with2(Code::Mov_r64_imm64, by, imm as u64)?)?;
+                    self.add(Instruction::with2(Code::Imul_r64_rm64, by, a)?)?;
+                    self.add(Instruction::with2(Code::Mov_r64_rm64, d, by)?)?;
                 }
             }
             Op::AddImm => {

@@ -436,9 +436,14 @@ where
             self.add(Instruction::with2(Code::Cmp_r64_rm64, b, a)?)?;
             self.a.jl(label)?;
         } else {
-            match inst.imm {
-                0.. => self.add(Instruction::with2(Code::Cmp_rm64_imm32, a, inst.imm as i32)?)?,
-                entry => self.add(Instruction::with2(Code::Cmp_r64_rm64, a, arg(-entry))?)?,
+            match (inst.imm, i32::try_from(inst.imm)) {
+                (0.., Ok(extent)) => self.add(Instruction::with2(Code::Cmp_rm64_imm32, a, extent)?)?,
+                (0.., Err(_)) => {
+                    let extent = INT_SCRATCH[1];
+                    self.add(Instruction::with2(Code::Mov_r64_imm64, extent, inst.imm as u64)?)?;
+                    self.add(Instruction::with2(Code::Cmp_r64_rm64, a, extent)?)?;
+                }
+                (entry, _) => self.add(Instruction::with2(Code::Cmp_r64_rm64, a, arg(-entry))?)?,
             }
             self.a.jae(label)?;
         }

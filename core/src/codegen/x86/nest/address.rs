@@ -94,15 +94,29 @@ impl Nest<'_> {
                 }
             }
         }
-        let disp = i32::try_from(constant).map_err(|_| Unsupported("an offset beyond 32 bits".into()))?;
-        Ok(Mem { base, index, disp })
+        Ok(self.further(Mem { base, index, disp: 0 }, constant))
+    }
+
+    /// A place so many bytes further.
+    pub(super) fn further(&mut self, mem: Mem, bytes: i64) -> Mem {
+        match i32::try_from(i64::from(mem.disp) + bytes) {
+            Ok(disp) => Mem { disp, ..mem },
+            Err(_) => {
+                let bytes = self.f.int(Op::Imm, &[], bytes);
+                Mem { base: self.f.int(Op::Add, &[mem.base, bytes], 0), ..mem }
+            }
+        }
     }
 
     /// The place of a load in one register; those of all vectors share it.
     pub(super) fn without_index(&mut self, i: usize, mem: Mem, scope: &mut Scope) -> Mem {
         let Some((index, scale)) = mem.index else { return mem };
         let computed = self.accesses[i].iter().flat_map(|access| &access.place.computed);
-        let base = if computed.into_iter().all(|(s, ..)| self.varies(s.0 as usize)) {
+        let is_apart = self.accesses[i].as_ref().is_some_and(|access| match access.constant {
+            Stride::Number(constant) => constant == i64::from(mem.disp),
+            Stride::Entry(..) => true,
+        });
+        let base = if is_apart && computed.into_iter().all(|(s, ..)| self.varies(s.0 as usize)) {
             self.address_sum(i, usize::MAX, scope)
         } else {
             let scaled = self.f.int(Op::MulImm, &[index], scale.into());
@@ -158,13 +172,13 @@ impl Nest<'_> {
         let computed = self.accesses.iter().flatten().flat_map(|access| &access.place.computed);
         let extent = computed.filter(|(s, ..)| *s == scalar).map(|(_, _, extent)| extent.clone()).next();
         let extent = extent.ok_or_else(|| Unsupported("a listed position that is not used".into()))?;
-        self.check_lanes(position, &extent, Some(mask))
+        self.check_lanes(position, &extent, Some(mask));
+        Ok(())
     }
 
-    pub(super) fn check_lanes(&mut self, position: Reg, extent: &Dim, mask: Option<Reg>) -> Result<(), Unsupported> {
+    pub(super) fn check_lanes(&mut self, position: Reg, extent: &Dim, mask: Option<Reg>) {
         let imm = self.check_imm(extent);
         self.f.push(Inst { srcs: smallvec::smallvec![position], mask, imm, ..Inst::new(Op::CheckVec) });
-        Ok(())
     }
 
     /// The lanes of vector `v` of a computed position, in bounds, times a stride in elements.
@@ -184,7 +198,7 @@ impl Nest<'_> {
         }
         let position = self.value(scalar, v, scope)?;
         let mask = self.mask_of(v, scope);
-        self.check_lanes(position, extent, mask)?;
+        self.check_lanes(position, extent, mask);
         let offset = if *stride == 1usize {
             position
         } else {

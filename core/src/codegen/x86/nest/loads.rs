@@ -13,7 +13,7 @@ impl Nest<'_> {
         if let Some((at, read)) = access.staged.clone() {
             return Ok(self.load_staged(class, (at, &read), v, scope));
         }
-        let size = access.size as i32;
+        let (size, is_far) = (access.size, self.far[access.input]);
         let short = scope.left.is_some();
         let terms: Vec<(usize, Dim)> = access.place.terms.to_vec();
         let computed = self.varying(i);
@@ -32,13 +32,13 @@ impl Nest<'_> {
                 self.f.load(class, if is_bool { Op::BcstByte } else { Op::Bcst }, mem, None)
             }
             Some(Pattern::Contiguous(first)) if computed.is_empty() => {
-                let mem = mem.plus(first as i32 * size);
+                let mem = self.further(mem, first * size);
                 self.f.load(class, if is_bool { Op::LoadBytes } else { Op::Load }, mem, mask)
             }
             Some(Pattern::Near { first, n, table })
                 if computed.is_empty() && (!short || self.reads_by_turn(&terms)) =>
             {
-                let mem = mem.plus(first as i32 * size);
+                let mem = self.further(mem, first * size);
                 let near = match scope.left {
                     // Only the turns that are left may be read.
                     Some(left) if self.moves_by_turn(&terms) => Some(self.lanes_left(v, left, |lane| lane)),
@@ -54,6 +54,9 @@ impl Nest<'_> {
             _ => {
                 let moving: Vec<(usize, Dim)> =
                     terms.into_iter().filter(|(l, _)| self.layout.is_lane(*l) || self.layout.is_packed(*l)).collect();
+                if is_far {
+                    return self.gather_far(i, v, mem, &moving, scope);
+                }
                 let mut at = if moving.is_empty() { None } else { Some(self.lane_offsets(v, &moving)?) };
                 for (scalar, stride, extent) in computed {
                     let term = self.checked_offset(scalar, v, (&stride, &extent), scope)?;
@@ -124,7 +127,8 @@ impl Nest<'_> {
             let at = match scope.turns.get(&key) {
                 Some(at) => *at,
                 None => {
-                    let mem = self.address(source, scope)?.plus((number * next) as i32);
+                    let mem = self.address(source, scope)?;
+                    let mem = self.further(mem, number * next);
                     let at = self.f.load(Class::Int, Op::LoadI32, mem, None);
                     let imm = self.check_imm(extent);
                     self.f.push(Inst { srcs: smallvec::smallvec![at], imm, ..Inst::new(Op::CheckInt) });
@@ -135,7 +139,7 @@ impl Nest<'_> {
                 }
             };
             let offset = self.f.int(Op::MulImm, &[at], stride);
-            let mem = Mem { index: Some((offset, 1)), ..base }.plus(-((turn * width) as i32 * size as i32));
+            let mem = self.further(Mem { index: Some((offset, 1)), ..base }, -((turn * width) as i64 * size));
             let mask = self.f.mask_of((((1u32 << self.layout.row()) - 1) << (turn * width)) as u16);
             let op = if turn == 0 { Op::Load } else { Op::LoadInto };
             self.f.push(Inst { dst: Some(row), mem: Some(mem), mask: Some(mask), ..Inst::new(op) });

@@ -5,6 +5,7 @@
 
 mod address;
 mod analyse;
+mod far;
 mod known;
 mod loads;
 mod loops;
@@ -18,8 +19,8 @@ pub(super) use stage::MAX_STAGED;
 use super::canonical::Canonical;
 use super::layout::{Layout, Place, choose};
 use super::lir::{Class, Function, Label, Op, Reg};
-use super::{ARGS, Isa};
-use crate::aval::{DType, Dim};
+use super::{ARGS, Isa, Size};
+use crate::aval::{DType, Dim, Literal};
 use crate::ir::{Scalar, ScalarOp, Unsupported};
 use crate::kernel::{Guarded, Kernel};
 use smallvec::SmallVec;
@@ -27,7 +28,7 @@ use std::collections::HashMap;
 
 /// What the table of arguments holds behind the first entries: inputs, outputs, then these sizes.
 pub(super) struct Signature {
-    pub(super) dims: Vec<Dim>,
+    pub(super) sizes: Vec<Size>,
 }
 
 /// A stride in bytes.
@@ -100,7 +101,9 @@ pub(super) struct Nest<'a> {
     partition: Option<usize>,
     pub(super) layout: Layout,
     pub(super) f: Function,
-    dims: Vec<Dim>,
+    sizes: Vec<Size>,
+    /// Which inputs have more elements than lanes of 32 bits count.
+    far: &'a [bool],
     pub(super) dtypes: Vec<DType>,
     /// The loops and the scalars that each scalar depends on.
     depends: Vec<(Vec<usize>, Vec<Scalar>)>,
@@ -130,11 +133,12 @@ pub(super) fn class_of(dtype: DType) -> Class {
     if dtype == DType::F64 { Class::Wide } else { Class::Vec }
 }
 
-/// The instructions of a canonical kernel. `masked` says of which inputs many elements are 0, as a mask made them.
-pub(super) fn build(
-    Canonical { kernel, open, .. }: &Canonical,
+/// The instructions of a canonical kernel. `masked` says of which inputs many elements are 0, as a mask made them;
+/// `far`, which have more elements than lanes of 32 bits count.
+pub(super) fn build<'a>(
+    Canonical { kernel, open, .. }: &'a Canonical,
     partition: Option<usize>,
-    masked: &[bool],
+    [masked, far]: [&'a [bool]; 2],
     isa: Isa,
 ) -> Result<(Function, Signature), Unsupported> {
     let layout = choose(kernel, partition, isa)?;
@@ -146,7 +150,8 @@ pub(super) fn build(
         partition,
         layout,
         f,
-        dims: vec![],
+        sizes: vec![],
+        far,
         dtypes: kernel.dtypes(),
         depends: vec![],
         levels: vec![],
@@ -174,14 +179,19 @@ pub(super) fn build(
     let end = nest.end_label;
     nest.f.set_label(end);
     nest.f.finish();
-    Ok((nest.f, Signature { dims: nest.dims }))
+    Ok((nest.f, Signature { sizes: nest.sizes }))
 }
 
 impl Nest<'_> {
     fn dim(&mut self, dim: &Dim) -> u32 {
-        let at = self.dims.iter().position(|d| d == dim).unwrap_or_else(|| {
-            self.dims.push(dim.clone());
-            self.dims.len() - 1
+        self.entry(Size { dim: dim.clone(), dtype: None })
+    }
+
+    /// The table's entry for a size.
+    fn entry(&mut self, size: Size) -> u32 {
+        let at = self.sizes.iter().position(|known| *known == size).unwrap_or_else(|| {
+            self.sizes.push(size);
+            self.sizes.len() - 1
         });
         (ARGS + self.kernel.inputs.len() + self.kernel.outputs.len() + at) as u32
     }
@@ -204,6 +214,17 @@ impl Nest<'_> {
             None => {
                 let entry = self.dim(dim);
                 self.f.emit(Class::Vec, Op::SplatArg, &[], entry.into())
+            }
+        }
+    }
+
+    /// A size as a scalar of the kernel, in all lanes.
+    fn scalar_size(&mut self, dim: &Dim, dtype: DType) -> Reg {
+        match dim.as_number() {
+            Some(n) => self.f.literal(Literal::from_f64(dtype, n as f64)),
+            None => {
+                let entry = self.entry(Size { dim: dim.clone(), dtype: Some(dtype) });
+                self.f.emit(class_of(dtype), Op::SplatArg, &[], entry.into())
             }
         }
     }

@@ -41,7 +41,8 @@ impl Nest<'_> {
 
     /// Lanes of computed positions that a load of an inner loop takes are checked and scaled once.
     fn hoist_offsets(&mut self, i: usize, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
-        if self.accesses[i].is_none() || self.levels[i] <= level || !self.wanted[i] || !self.gathers(i, scope) {
+        let access = self.accesses[i].as_ref().filter(|access| !self.far[access.input]);
+        if access.is_none() || self.levels[i] <= level || !self.wanted[i] || !self.gathers(i, scope) {
             return Ok(());
         }
         for (scalar, stride, extent) in self.varying(i) {
@@ -94,10 +95,7 @@ impl Nest<'_> {
                 Some(number) => self.f.open(number, class_of(literal.dtype())),
                 None => self.f.literal(*literal),
             },
-            Instr::Size(dim, dtype) => {
-                let splat = self.splat_size(dim);
-                if dtype.is_float() { self.f.emit(class_of(*dtype), Op::CvtToF, &[splat], 0) } else { splat }
-            }
+            Instr::Size(dim, dtype) => self.scalar_size(dim, *dtype),
             Instr::Position(index) => self.position(&index.clone(), v, scope)?,
             Instr::Load(..) => self.load_vector(i, v, scope)?,
             Instr::Op(op, ins) => {
@@ -191,13 +189,13 @@ impl Nest<'_> {
     /// What the lanes of a vector add to a position.
     pub(super) fn lane_offsets(&mut self, v: usize, terms: &[(usize, Dim)]) -> Result<Reg, Unsupported> {
         if let Some(offsets) = self.layout.offsets(v, terms) {
-            return self.table(&offsets);
+            return Ok(self.table(&offsets));
         }
         // Strides that are symbols: the coordinates times the strides.
         let mut sum = None;
         for (l, stride) in terms {
             let coordinates = self.layout.offsets(v, &[(*l, Dim::from(1))]).expect("a stride of one is a number");
-            let coordinates = self.table(&coordinates)?;
+            let coordinates = self.table(&coordinates);
             let stride = self.splat_size(stride);
             let term = self.f.vec(Op::MulI, &[coordinates, stride]);
             sum = Some(match sum {
@@ -208,12 +206,11 @@ impl Nest<'_> {
         sum.ok_or_else(|| Unsupported("a position without lanes".into()))
     }
 
-    pub(super) fn table(&mut self, offsets: &[i64]) -> Result<Reg, Unsupported> {
+    /// Numbers for the lanes. What a load adds fits, or its array is far; a position of the program wraps, as an `i32` does.
+    pub(super) fn table(&mut self, offsets: &[i64]) -> Reg {
         let mut table = [0i32; LANES];
-        for (entry, offset) in table.iter_mut().zip(offsets) {
-            *entry = i32::try_from(*offset).map_err(|_| Unsupported("an offset beyond 32 bits".into()))?;
-        }
-        Ok(self.f.table(table))
+        table.iter_mut().zip(offsets).for_each(|(entry, offset)| *entry = *offset as i32);
+        self.f.table(table)
     }
 
     /// The lanes of vector `v` that mean something, where these are not all.
