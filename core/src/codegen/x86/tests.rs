@@ -5,7 +5,8 @@ use super::{ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gives_masked};
 use crate::aval::{DType, Literal, Sizes, Symbol};
 use crate::codegen::portable::tile_fn;
 use crate::ir::ScalarOp;
-use crate::kernel::parse_kernel;
+use crate::kernel::{Kernel, parse_kernel};
+use iced_x86::{Decoder, DecoderOptions, Mnemonic};
 
 const WEIGHTED: &str = "\
 kernel @segment_sum_0(%0: i32[n+1], %1: f32[z], %2: i32[z], %3: f32[m,40], %4: i32[z]) -> (%5: f32[n,40]) {
@@ -171,6 +172,60 @@ fn rows_at_positions() {
             let wanted: Vec<f64> = (0..4 * n).map(|i| f64::from(positions[i / 4] * 4) + (i % 4) as f64).collect();
             assert!(!ran || numbers_of(dtype, &out) == wanted, "{isa:?}, {dtype}");
         }
+    }
+}
+
+/// Columns that are all read twice, the second time in the other order: few of them find a register in between.
+fn crowded(n: usize) -> Kernel {
+    let loads = (0..n).map(|k| format!("$%{k}: f32 = load %0[i0, {k}] "));
+    let numbers = (0..n).chain((0..n).rev());
+    let steps = numbers.enumerate().map(|(i, k)| {
+        let (before, at) = (if i == 0 { 0 } else { n + i - 1 }, n + i);
+        format!("${at}: f32 = {} ${before}, ${k} ", if i < n { "add" } else { "sub" })
+    });
+    let body: String = loads.map(|load| load.replace("$%", "$")).chain(steps).collect();
+    let text =
+        format!("kernel @crowded(%0: f32[n,{n}]) -> (%1: f32[n]) {{ row i0: n {body}store ${} -> %1 }}", 3 * n - 1);
+    parse_kernel(&text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn frames_of_several_pages_touch_each_of_them() {
+    let (n, rows) = (150, 19);
+    for isa in machines() {
+        let code = Code::new(&crowded(n), Some(0), &[false], isa).unwrap();
+        // What the code takes of the stack before it touches it again.
+        let mut decoder = Decoder::with_ip(64, &code.function.bytes[code.entry()..], 0, DecoderOptions::NONE);
+        let (mut frame, mut untouched) = (0, 0);
+        loop {
+            let i = decoder.decode();
+            match i.mnemonic() {
+                Mnemonic::Sub => untouched += i.immediate(1),
+                Mnemonic::Or => (frame, untouched) = (frame + untouched, 0),
+                Mnemonic::Lea => break,
+                _ => {}
+            }
+            assert!(untouched <= 4096, "{isa:?}: {i}");
+        }
+        assert!(frame > 4 * 4096, "{isa:?}: a frame of {frame} bytes");
+        // And it runs where there is not much more.
+        let run = move || {
+            let x: Vec<f32> = (0..n * rows).map(|i| (i % 251) as f32).collect();
+            let mut out = vec![f32::NAN; rows];
+            let mut table = vec![0; ARGS];
+            table[END] = rows as u64;
+            table.extend([x.as_ptr() as u64, out.as_mut_ptr() as u64]);
+            let mut sizes = Sizes::new();
+            sizes.set(Symbol::new("n"), rows).unwrap();
+            table.extend(code.sizes(&sizes));
+            let pages = Pages::new(std::iter::once(&code)).unwrap();
+            // SAFETY: the machine has the instructions, and the table names arrays of the kernel's types.
+            assert!(unsafe { pages.call(0, &mut table) });
+            // The first is added twice, once as the sum begins; then all are taken away.
+            let wanted: Vec<f32> = x.chunks(n).map(|row| row[0]).collect();
+            assert_eq!(out, wanted);
+        };
+        std::thread::Builder::new().stack_size(256 << 10).spawn(run).unwrap().join().unwrap();
     }
 }
 

@@ -35,6 +35,9 @@ const INTS: [Register; 9] = [
 ];
 const INT_SCRATCH: [Register; 3] = [Register::RAX, Register::RCX, Register::RDX];
 
+/// Bytes of a page of memory, at least.
+const PAGE: usize = 4096;
+
 /// The registers of the caller that the function keeps, in the frame below `rbp`.
 const SAVED: i32 = 5 * 8;
 
@@ -207,10 +210,24 @@ where
             a.push(reg)?;
         }
         if frame > 0 {
-            a.sub(rsp, frame as i32)?;
-            a.and(rsp, -64)?;
+            self.make_room(frame)?;
         }
         self.find_pool()
+    }
+
+    /// Makes room for a frame that begins at a line of the cache. Below a stack lies a page that may not be touched: a frame
+    /// of several pages touches each of them in order, and so never steps over that one.
+    fn make_room(&mut self, frame: usize) -> Result<(), IcedError> {
+        let a = &mut self.a;
+        a.and(rsp, -64)?;
+        if frame >= PAGE {
+            a.or(qword_ptr(rsp), 0)?;
+        }
+        for _ in 0..frame / PAGE {
+            a.sub(rsp, PAGE as i32)?;
+            a.or(qword_ptr(rsp), 0)?;
+        }
+        a.sub(rsp, (frame % PAGE) as i32)
     }
 
     /// Points `rsi` at the pool: it begins at the first byte of all.
