@@ -201,7 +201,7 @@ impl Op {
 }
 
 /// One instruction.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Inst {
     pub(super) op: Op,
     pub(super) dst: Option<Reg>,

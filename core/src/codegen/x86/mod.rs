@@ -15,6 +15,7 @@ mod allocate;
 mod cache;
 mod call;
 mod canonical;
+mod check;
 mod compact;
 mod dead;
 mod emit;

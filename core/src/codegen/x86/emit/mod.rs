@@ -12,6 +12,7 @@ mod call;
 mod ints;
 
 use super::allocate::{File, Place, allocate, constant};
+use super::check::holds_values;
 use super::lir::{Class, Function, Inst, LANES, Mem, Op, Pred, Reg};
 use super::pages::ALIGN;
 use super::{EXTENT, Isa, POSITION};
@@ -22,7 +23,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Integers that may be given away; three more are kept, for values that live in memory.
-const INTS: [Register; 9] = [
+pub(super) const INTS: [Register; 9] = [
     Register::R8,
     Register::R9,
     Register::R10,
@@ -143,6 +144,7 @@ where
     Emit<'a, I>: Vectors,
 {
     let allocation = allocate(f, files);
+    debug_assert_eq!(holds_values(f, &allocation, files), Ok(()));
     let mut a = CodeAssembler::new(64)?;
     let labels = (0..f.n_label).map(|_| a.create_label()).collect();
     let exit = a.create_label();
