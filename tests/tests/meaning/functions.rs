@@ -192,7 +192,7 @@ fn rows_that_a_mask_made_infinite() {
 fn zeros_keep_their_sign() {
     let x = floats(&[-0.0, 0.0, 1.0]);
     super::check(|x: Array| x + 0.0, &x, &[0.0, 0.0, 1.0], 0.0);
-    super::check(|x: Array| x + gavotte::zeros([3], gavotte::DType::F32), &x, &[0.0, 0.0, 1.0], 0.0);
+    super::check(|x: Array| x + gavotte::zeros([3], DType::F32), &x, &[0.0, 0.0, 1.0], 0.0);
     super::check(|x: Array| x - (-0.0), &x, &[0.0, 0.0, 1.0], 0.0);
     super::check(|x: Array| x + (-0.0), &x, &[-0.0, 0.0, 1.0], 0.0);
     super::check(|x: Array| x - 0.0, &x, &[-0.0, 0.0, 1.0], 0.0);
