@@ -101,7 +101,8 @@ impl Split {
         }
         let needed = PER_CLASS * dataset.n_class() + N_VAL + N_TEST;
         if n_known < needed {
-            return Err(fail(format!("it has {n_known} nodes with a class, and a random split takes {needed}")));
+            let known = if n_known < dataset.n_node() { " of known class" } else { "" };
+            return Err(fail(format!("it has {n_known} nodes{known}, and a random split takes {needed}")));
         }
         Ok(Self::draw(&dataset.labels, &vec![PER_CLASS; dataset.n_class()], N_VAL, N_TEST, rng))
     }

@@ -55,7 +55,8 @@ fn assert_sound(dataset: &Dataset) {
         assert!(columns.is_sorted_by(|a, b| a < b) && columns.iter().all(|&c| (c as usize) < dataset.n_feat()));
         assert!(values.is_empty() || (values.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
-    assert!(dataset.labels.iter().all(|&label| (label as usize) < dataset.n_class()));
+    let is_class = |label: i32| label == UNKNOWN_CLASS || (label as usize) < dataset.n_class();
+    assert!(dataset.labels.iter().all(|&label| is_class(label)));
     assert_eq!(dataset.sha256.len(), 64);
     dataset.default_split.iter().for_each(|split| assert_disjoint(split, n));
 }

@@ -183,7 +183,7 @@ fn a_random_split_draws_from_labelled_nodes() {
     assert_eq!(drawn, 0);
     // 1540 are needed, and the nodes without a class do not count.
     let few = planetoid_of(&labels[..1550]);
-    assert_fails(Split::random(&few, &mut StdRng::seed_from_u64(0)), &["it has 1534 nodes with a class"]);
+    assert_fails(Split::random(&few, &mut StdRng::seed_from_u64(0)), &["it has 1534 nodes of known class"]);
 }
 
 /// A data set read from files: all of `allx` and `ally` but the last two nodes, which are for testing.
