@@ -3,10 +3,10 @@
 use gavotte::random::Key;
 use gavotte::segment::Segments;
 use gavotte::{
-    Array, DType, Dim, Error, Lowered, ScanOptions, Stage, Tree, cond, fori_loop, grad, jit, jit_with, jvp, scan,
-    scan_with, switch, vmap, while_loop,
+    Array, DType, Dim, Error, Lowered, ScanOptions, Stage, Tree, cond, fori_loop, grad, jit, jit_with, jvp,
+    make_program, scan, scan_with, switch, vmap, while_loop,
 };
-use gavotte_core::ir::{PrintOptions, quietly};
+use gavotte_core::ir::{PrintOptions, Program, quietly};
 use gavotte_core::runtime::Options;
 use gavotte_gat::data::karate;
 use gavotte_gat::experiment::{Experiment, Inputs};
@@ -299,4 +299,46 @@ fn numbers_that_need_no_operand_are_not_stacked() {
     let lowered = step.lower(args).unwrap_or_else(|error| panic!("{error}"));
     let text = lowered.text(Stage::Traced, PrintOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     assert!(text.contains("f64[5,e]") && !text.contains("i32[5,e]"), "{text}");
+}
+
+/// Every equation, those of nested programs too.
+fn n_eqn(program: &Program) -> usize {
+    let within = |eqn: &gavotte_core::ir::Eqn| eqn.params.programs_within().map(|inner| n_eqn(inner)).sum::<usize>();
+    program.eqns.iter().map(|eqn| 1 + within(eqn)).sum()
+}
+
+/// Rules look at a nested program once, whatever it is nested in: twice would be a million times for twenty loops.
+#[test]
+fn transformed_nests_grow_by_their_depth() {
+    fn scans(depth: usize, y: Array) -> Array {
+        if depth == 0 { (y * 1.1).sin() } else { fori_loop(0usize, 2usize, move |_, y| scans(depth - 1, y), y) }
+    }
+    fn branches(depth: usize, y: Array) -> Array {
+        let which = y.sum(()).lt(&Array::scalar(3.0));
+        if depth == 0 { (y * 1.1).sin() } else { cond(which, move |y| branches(depth - 1, y), |y: Array| y.cos(), y) }
+    }
+    fn whiles(depth: usize, y: Array) -> Array {
+        let goes_on = |y: Array| y.sum(()).lt(&Array::scalar(3.0));
+        if depth == 0 { (y * 1.1).sin() } else { while_loop(goes_on, move |y| whiles(depth - 1, y) + 1.0, y) }
+    }
+    type Nest = fn(usize, Array) -> Array;
+    let x = || floats(2);
+    let reverse = |f: Nest, depth| make_program(&grad(move |y: Array| f(depth, y).sum(())), (x(),));
+    let forward =
+        |f: Nest, depth| make_program(&move |y: Array| jvp(&move |y| f(depth, y), (y.clone(),), (y,)).1, (x(),));
+    let mapped =
+        |f: Nest, depth| make_program(&vmap(move |y: Array| f(depth, y), [Some(0)]), (gavotte::stack(&[x(), x()], 0),));
+    let nests: [(&str, Nest); 3] = [("scan", scans), ("cond", branches), ("while", whiles)];
+    for (name, nest) in nests {
+        for (how, transformed) in
+            [("forward", &forward as &dyn Fn(Nest, usize) -> Program), ("mapped", &mapped), ("reverse", &reverse)]
+        {
+            if (name, how) == ("while", "reverse") {
+                continue;
+            }
+            let [few, more, many] = [5, 10, 20].map(|depth| n_eqn(&transformed(nest, depth)));
+            // Turns back run the turns forth again, those of each loop around.
+            assert!(many - more <= 4 * (more - few) + 8, "{name}, {how}: {few}, {more}, {many} equations");
+        }
+    }
 }

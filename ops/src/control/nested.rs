@@ -6,7 +6,76 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::{place_axis, zeros};
 use gavotte_core::ir::{Program, Value, evaluate, trace};
 use gavotte_core::{transform, with_data};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
+
+/// What was found of nested programs, by the program and what was asked; the program is kept, so that no other comes to be
+/// where it is.
+type Known<K, V> = HashMap<(*const Program, K), (Arc<Program>, V)>;
+
+/// What the rules of loops and branches find out before they transform a program: which results will have tangents, and
+/// where they will have a new axis. While that is looked for, rules give stand-ins instead of going into the programs that
+/// they hold: each program is transformed once, however deep it is nested.
+#[derive(Default)]
+struct Found {
+    active: Known<Vec<bool>, Vec<bool>>,
+    places: Known<(Vec<Option<usize>>, Dim), Vec<Option<usize>>>,
+    /// How many questions are open.
+    asked: usize,
+}
+
+thread_local! {
+    static FOUND: RefCell<Found> = RefCell::default();
+}
+
+/// Ends a question when it is dropped, also while a panic unwinds. Behind the last one nothing is known any more.
+struct Asked;
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        FOUND.with_borrow_mut(|found| {
+            found.asked -= 1;
+            if found.asked == 0 {
+                *found = Found::default();
+            }
+        });
+    }
+}
+
+/// Whether only results' types count now, and whether they have tangents or the new axis.
+pub(super) fn is_asked() -> bool {
+    FOUND.with_borrow(|found| found.asked > 0)
+}
+
+/// An answer that is known of a program, or is looked for.
+fn looked_up<K: Hash + Eq + Clone, V: Clone>(
+    table: fn(&mut Found) -> &mut Known<K, V>,
+    program: &Arc<Program>,
+    question: K,
+    find: impl FnOnce() -> V,
+) -> V {
+    let key = (Arc::as_ptr(program), question);
+    if let Some(answer) = FOUND.with_borrow_mut(|found| table(found).get(&key).map(|(_, answer)| answer.clone())) {
+        return answer;
+    }
+    FOUND.with_borrow_mut(|found| found.asked += 1);
+    let _asked = Asked;
+    let answer = find();
+    FOUND.with_borrow_mut(|found| table(found).insert(key, (program.clone(), answer.clone())));
+    answer
+}
+
+/// Stand-ins for the tangents of these values, where they have one.
+pub(super) fn stand_ins(outs: &[Value], active: &[bool]) -> Vec<Option<Value>> {
+    outs.iter().zip(active).map(|(out, active)| active.then(|| zeros(out.aval()))).collect()
+}
+
+/// Stand-ins for values of these types, over one more axis at these places.
+pub(super) fn batched_stand_ins(avals: &[Aval], at: &[Option<usize>], size: &Dim) -> Vec<(Value, Option<usize>)> {
+    batched_avals(avals, at, size).iter().map(zeros).zip(at.iter().copied()).collect()
+}
 
 /// The types of a program's arguments.
 pub(super) fn arg_avals(program: &Program) -> Vec<Aval> {
@@ -74,14 +143,21 @@ pub(super) fn push(
 }
 
 /// Which results of a program have tangents where these arguments have.
-pub(super) fn active_outs(program: &Program, active: &[bool]) -> Vec<bool> {
-    let mut found = vec![];
-    retrace(program, "activity", &arg_avals(program), |args| {
-        let tangents = spread(marked(args, active), active);
-        found = push(program, args, &tangents).1.iter().map(Option::is_some).collect();
-        vec![]
-    });
-    found
+pub(super) fn active_outs(program: &Arc<Program>, active: &[bool]) -> Vec<bool> {
+    looked_up(
+        |found| &mut found.active,
+        program,
+        active.to_vec(),
+        || {
+            let mut found = vec![];
+            retrace(program, "activity", &arg_avals(program), |args| {
+                let tangents = spread(marked(args, active), active);
+                found = push(program, args, &tangents).1.iter().map(Option::is_some).collect();
+                vec![]
+            });
+            found
+        },
+    )
 }
 
 /// Results of a program without constants over one more axis, each with its place.
@@ -96,14 +172,21 @@ pub(super) fn batched(program: &Program, args: &[(Value, Option<usize>)], size: 
 }
 
 /// Where the results of a program have the new axis, for arguments with theirs at these places.
-pub(super) fn batched_outs(program: &Program, at: &[Option<usize>], size: &Dim) -> Vec<Option<usize>> {
-    let mut found = vec![];
-    retrace(program, "batch", &batched_avals(&arg_avals(program), at, size), |args| {
-        let args: Vec<_> = args.iter().cloned().zip(at.iter().copied()).collect();
-        found = batched(program, &args, size).into_iter().map(|(_, at)| at).collect();
-        vec![]
-    });
-    found
+pub(super) fn batched_outs(program: &Arc<Program>, at: &[Option<usize>], size: &Dim) -> Vec<Option<usize>> {
+    looked_up(
+        |found| &mut found.places,
+        program,
+        (at.to_vec(), size.clone()),
+        || {
+            let mut found = vec![];
+            retrace(program, "batch", &batched_avals(&arg_avals(program), at, size), |args| {
+                let args: Vec<_> = args.iter().cloned().zip(at.iter().copied()).collect();
+                found = batched(program, &args, size).into_iter().map(|(_, at)| at).collect();
+                vec![]
+            });
+            found
+        },
+    )
 }
 
 /// The types with the new axis at these places.

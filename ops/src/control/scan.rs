@@ -178,6 +178,11 @@ impl Primitive for Scan {
         let spec = Spec::known(cx.params);
         let given: Vec<bool> = cx.tangents.iter().map(Option::is_some).collect();
         let (active, active_out) = spec.activity(&given);
+        if is_asked() {
+            let outs = spec.bind(cx.primals);
+            let tangents = stand_ins(&outs, &active_out);
+            return Some((outs, tangents));
+        }
         let moves = tangents_of(cx.primals, cx.tangents, &active);
         let types = arg_avals(&spec.body);
         let lengths = spec.groups(&types).map(<[Aval]>::len);
@@ -199,7 +204,7 @@ impl Primitive for Scan {
     // what a turn's derivative needs of the turn is stacked, but for constants and rows, which are there already
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
         let spec = Spec::known(cx.params);
-        let mut active = cx.active.to_vec();
+        let (mut active, _) = spec.activity(cx.active);
         let n_out = cx.params.program("body").outs.len();
         let (forward, linear) = loop {
             let mut linear = None;
@@ -250,6 +255,14 @@ impl Primitive for Scan {
         };
         let mut places = at[spec.n_const..n].to_vec();
         places.extend_from_slice(&outs[spec.n_carry..]);
+        if is_asked() {
+            let mut avals = spec.body.out_avals();
+            for (aval, place) in avals.iter_mut().zip(&mut places).skip(spec.n_carry) {
+                aval.shape.insert(0, spec.length.clone());
+                *place = place.map(|place| place + 1);
+            }
+            return batched_stand_ins(&avals, &places, cx.size);
+        }
         let avals = batched_avals(&arg_avals(&spec.body), &at, cx.size);
         let body = retrace(&spec.body, "batch", &avals, |args| {
             let args: Vec<_> = args.iter().cloned().zip(at.iter().copied()).collect();

@@ -69,6 +69,11 @@ impl Primitive for Switch {
         let branches = branches(cx.params);
         let active: Vec<bool> = cx.tangents[1..].iter().map(Option::is_some).collect();
         let active_out = union(branches.iter().map(|branch| active_outs(branch, &active)));
+        if is_asked() {
+            let outs = bind_switch(branches, &cx.primals[0], &cx.primals[1..]);
+            let tangents = stand_ins(&outs, &active_out);
+            return Some((outs, tangents));
+        }
         let moves = tangents_of(&cx.primals[1..], &cx.tangents[1..], &active);
         let pushed = branches.iter().map(|branch| {
             let types = arg_avals(branch);
@@ -174,7 +179,11 @@ impl Primitive for Switch {
         }
         let at: Vec<Option<usize>> = operands.iter().map(|(_, at)| *at).collect();
         let outs = branches.iter().map(|branch| batched_outs(branch, &at, cx.size));
-        let places = outs.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| a.or(b)).collect()).unwrap_or_default();
+        let places: Vec<Option<usize>> =
+            outs.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| a.or(b)).collect()).unwrap_or_default();
+        if is_asked() {
+            return batched_stand_ins(&branches[0].out_avals(), &places, cx.size);
+        }
         let mapped = branches.iter().map(|branch| {
             retrace(branch, "batch", &batched_avals(&arg_avals(branch), &at, cx.size), |values| {
                 let args: Vec<_> = values.iter().cloned().zip(at.iter().copied()).collect();

@@ -136,6 +136,11 @@ impl Primitive for While {
         let [_, consts, carries] = spec.groups(&given);
         let n = consts.len();
         let active = spec.activity(consts, carries);
+        if is_asked() {
+            let outs = spec.bind(cx.primals);
+            let tangents = stand_ins(&outs, &active[n..]);
+            return Some((outs, tangents));
+        }
         let moves = tangents_of(&cx.primals[spec.n_cond_const..], &cx.tangents[spec.n_cond_const..], &active);
         let types = arg_avals(&spec.body);
         let (const_moves, carry_moves) = (marked(&types[..n], &active[..n]), marked(&types[n..], &active[n..]));
@@ -174,6 +179,9 @@ impl Primitive for While {
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let spec = Spec::known(cx.params);
         let (places, by_element) = spec.places(cx);
+        if is_asked() {
+            return batched_stand_ins(&spec.body.out_avals(), &places, cx.size);
+        }
         let at: Vec<Option<usize>> = cx.ins.iter().map(|(_, at)| *at).collect();
         let [cond_at, body_at, _] = spec.groups(&at);
         let n_cond = cond_at.len();
