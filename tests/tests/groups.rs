@@ -1,6 +1,6 @@
 //! Groups of steps: laws that hold for every program. What goes together and why is in the file tests.
 
-use gavotte::{Array, DType, checkpoint, grad, make_program, random::Key};
+use gavotte::{Array, DType, checkpoint, grad, make_program, ones, random::Key};
 use gavotte_core::ir::Var;
 use gavotte_core::kernel::{Lowered, Space, Step};
 use gavotte_core::pass::optimize;
@@ -76,4 +76,24 @@ fn steps_stay_in_a_topological_order_and_each_is_in_one_group() {
         })
     });
     assert!(n.get() >= 20, "there were {} groups of several kernels only", n.get());
+}
+
+/// Each block adds as many kernels and groups as the one before it; more than a linear time for hundreds would not end.
+#[test]
+fn blocks_add_kernels_of_their_own_only() {
+    let counts = |n: usize| {
+        let w = Array::new(&[n, 16, 16], vec![0.01f32; n * 256]);
+        let loss = grad(move |w: Array, x: Array| {
+            let block = |y: Array, i| &y + y.dot(&w.slice_axis(0, i..i + 1).reshape([16, 16])).tanh();
+            (0..n).fold(x, block).square().mean(())
+        });
+        let program = make_program(&loss, (w, ones([64usize, 16], DType::F32)));
+        let lowered = Lowered::new(optimize(&program)).unwrap_or_else(|error| panic!("{error}"));
+        check(&lowered).unwrap_or_else(|error| panic!("{error}"));
+        [lowered.program.eqns.len(), lowered.steps.len(), lowered.groups.len()]
+    };
+    let [few, more, many] = [100, 200, 400].map(counts);
+    for i in 0..3 {
+        assert!(many[i] - more[i] <= 2 * (more[i] - few[i]) + 8, "{few:?}, {more:?}, {many:?}");
+    }
 }

@@ -217,7 +217,7 @@ impl ReduceOp {
 pub struct Scalar(pub u32);
 
 /// A position along one axis, inside a kernel.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Index {
     /// `constant + Σ stride · loop`: loops by number, strides may be symbolic.
     Affine {

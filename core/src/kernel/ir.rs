@@ -33,7 +33,7 @@ pub struct Loop {
 }
 
 /// What a loop runs over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LoopKind {
     /// An axis of the output; points are independent.
     Row,
@@ -50,7 +50,7 @@ pub enum LoopKind {
 }
 
 /// One instruction.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Instr {
     /// A constant.
     Const(Literal),

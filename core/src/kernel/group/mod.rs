@@ -63,7 +63,7 @@ pub struct Members {
 }
 
 /// How a kernel goes over the rows of its group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Part {
     /// Row loop 0 runs over the rows. A segment loop over the group's own members may read what the group made.
     Row,

@@ -26,6 +26,18 @@ pub(super) struct Open {
     pub(super) steps: Vec<(usize, Part)>,
 }
 
+/// A group with steps that may come to it.
+#[derive(Clone)]
+struct Trial {
+    /// The group, by number; `None` for a new one.
+    group: Option<usize>,
+    split: Split,
+    /// Whether the rows of the group's steps become the members of others.
+    to_members: bool,
+    /// The steps that come.
+    added: Vec<(usize, Part)>,
+}
+
 /// How the work of a growing group is split.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Split {
@@ -126,6 +138,7 @@ pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step], behin
         waits: waits(program, fusion, &makers, behind, steps.len()),
         groups: vec![],
         at: vec![None; steps.len()],
+        parts: vec![Part::Row; steps.len()],
         last_effect: None,
     };
     for step in 0..steps.len() {
@@ -155,6 +168,8 @@ struct Scheduler<'a> {
     groups: Vec<Open>,
     /// The group of each step that is placed.
     at: Vec<Option<usize>>,
+    /// How it goes over the group's rows.
+    parts: Vec<Part>,
     /// The group of the last step that is there for its effect.
     last_effect: Option<usize>,
 }
@@ -165,18 +180,34 @@ fn is_rows(split: &Split) -> bool {
 
 impl Scheduler<'_> {
     /// Makes room for a group at `at`.
-    fn insert(&mut self, at: usize, group: Open) {
-        let later = self.at.iter_mut().chain([&mut self.last_effect]);
-        later.flatten().filter(|group| **group >= at).for_each(|group| *group += 1);
-        self.groups.insert(at, group);
-        self.note(at);
+    fn insert(&mut self, at: usize, split: Split, steps: Vec<(usize, Part)>) {
+        if at < self.groups.len() {
+            let later = self.at.iter_mut().chain([&mut self.last_effect]);
+            later.flatten().filter(|group| **group >= at).for_each(|group| *group += 1);
+        }
+        self.groups.insert(at, Open { split, steps: vec![] });
+        self.add(at, steps);
     }
 
-    /// Notes that the steps of a group are there.
-    fn note(&mut self, group: usize) {
-        for (step, _) in &self.groups[group].steps {
-            self.at[*step] = Some(group);
+    /// Puts steps behind those of a group.
+    fn add(&mut self, group: usize, steps: Vec<(usize, Part)>) {
+        for (step, part) in &steps {
+            (self.at[*step], self.parts[*step]) = (Some(group), *part);
         }
+        self.groups[group].steps.extend(steps);
+    }
+
+    /// Does what was tried: in its group, or in a new one at `at`.
+    fn accept(&mut self, trial: Trial, at: usize) {
+        let Some(group) = trial.group else { return self.insert(at, trial.split, trial.added) };
+        if trial.to_members {
+            for (step, part) in &mut self.groups[group].steps {
+                *part = as_member(*part);
+                self.parts[*step] = *part;
+            }
+        }
+        self.groups[group].split = trial.split;
+        self.add(group, trial.added);
     }
 
     fn waiting(&self, step: usize) -> Vec<usize> {
@@ -221,7 +252,7 @@ impl Scheduler<'_> {
         if has_effect {
             at = at.max(self.last_effect.map_or(0, |last| last + 1));
         }
-        self.insert(at, Open { split: Split::Alone, steps: vec![(step, Part::Row)] });
+        self.insert(at, Split::Alone, vec![(step, Part::Row)]);
         if has_effect {
             self.last_effect = Some(at);
         }
@@ -231,7 +262,7 @@ impl Scheduler<'_> {
     fn place_product(&mut self, step: usize) {
         self.place_waiting(step);
         let at = self.groups.len();
-        self.insert(at, Open { split: Split::Alone, steps: vec![(step, Part::Row)] });
+        self.insert(at, Split::Alone, vec![(step, Part::Row)]);
     }
 
     /// Places a small kernel beside the rows that it reads, where it can be there: it is little work, and whoever reads
@@ -239,10 +270,10 @@ impl Scheduler<'_> {
     fn follow(&mut self, step: usize) {
         let at = self.earliest(step, is_rows);
         if self.waiting(step).is_empty()
-            && let Some(group) = self.groups.get(at).and_then(|group| self.join(group, &[step]))
+            && at < self.groups.len()
+            && let Some(trial) = self.join(&self.trial(at), &[step])
         {
-            self.groups[at] = group;
-            self.note(at);
+            self.accept(trial, at);
         }
     }
 
@@ -255,30 +286,19 @@ impl Scheduler<'_> {
         }
         let earliest = self.earliest(step, |split| *split == Split::Serial);
         match (earliest..self.groups.len()).find(|at| self.groups[*at].split == Split::Serial) {
-            Some(at) => {
-                self.groups[at].steps.push((step, Part::Row));
-                self.note(at);
-            }
-            None => self.insert(earliest, Open { split: Split::Serial, steps: vec![(step, Part::Row)] }),
+            Some(at) => self.add(at, vec![(step, Part::Row)]),
+            None => self.insert(earliest, Split::Serial, vec![(step, Part::Row)]),
         }
     }
 
     /// Places a kernel that reads no step's result in a group before `limit`.
     fn place_before(&mut self, step: usize, limit: usize) {
-        match self.find_before(step, limit) {
-            Some((at, group)) => {
-                self.groups[at] = group;
-                self.note(at);
-            }
-            None => {
-                let group = self.join(&self.empty(step), &[step]).unwrap_or_else(|| self.empty(step));
-                self.insert(limit, group);
-            }
-        }
+        let found = self.find_before(step, limit).or_else(|| self.join(&self.empty(step), &[step]));
+        self.accept(found.unwrap_or_else(|| self.empty(step)), limit);
     }
 
-    fn find_before(&self, step: usize, limit: usize) -> Option<(usize, Open)> {
-        (self.earliest(step, is_rows)..limit).find_map(|at| Some((at, self.join(&self.groups[at], &[step])?)))
+    fn find_before(&self, step: usize, limit: usize) -> Option<Trial> {
+        (self.earliest(step, is_rows)..limit).find_map(|at| self.join(&self.trial(at), &[step]))
     }
 
     /// Places a kernel that is split, and with it those that wait for it.
@@ -302,7 +322,7 @@ impl Scheduler<'_> {
         }
         if let Some((group, rest)) = self.join_with(&self.empty(step), step, &self.waiting(step)) {
             rest.into_iter().for_each(|maker| self.place_now(maker));
-            self.insert(self.groups.len(), group);
+            self.accept(group, self.groups.len());
         }
     }
 
@@ -312,11 +332,10 @@ impl Scheduler<'_> {
         // Those that come along stand behind what they read, too.
         let first = waiting.iter().chain([&step]).map(|step| self.earliest(*step, is_rows)).max().unwrap_or(0);
         for at in first..self.groups.len() {
-            let Some((group, rest)) = self.join_with(&self.groups[at], step, &waiting) else { continue };
+            let Some((trial, rest)) = self.join_with(&self.trial(at), step, &waiting) else { continue };
             let before = |maker: &usize| self.classes[*maker] == Class::Large && self.find_before(*maker, at).is_some();
             if rest.iter().all(before) {
-                self.groups[at] = group;
-                self.note(at);
+                self.accept(trial, at);
                 rest.into_iter().for_each(|maker| self.place_before(maker, at));
                 return true;
             }
@@ -324,17 +343,22 @@ impl Scheduler<'_> {
         false
     }
 
+    /// A group as it is.
+    fn trial(&self, group: usize) -> Trial {
+        Trial { group: Some(group), split: self.groups[group].split.clone(), to_members: false, added: vec![] }
+    }
+
     /// A group with the rows of a step's split loop.
-    fn empty(&self, step: usize) -> Open {
+    fn empty(&self, step: usize) -> Trial {
         let split = match &self.axes[step] {
             Some((extent, _)) => Split::Rows { extent: extent.clone(), members: None },
             None => Split::Alone,
         };
-        Open { split, steps: vec![] }
+        Trial { group: None, split, to_members: false, added: vec![] }
     }
 
     /// A group with a step and as many of its producers as go with it; and the others.
-    fn join_with(&self, group: &Open, step: usize, makers: &[usize]) -> Option<(Open, Vec<usize>)> {
+    fn join_with(&self, group: &Trial, step: usize, makers: &[usize]) -> Option<(Trial, Vec<usize>)> {
         let (mut found, mut with, mut rest) = (self.join(group, &[step])?, vec![], vec![]);
         for maker in makers {
             let all: Vec<usize> = with.iter().copied().chain([*maker, step]).collect();
@@ -350,46 +374,47 @@ impl Scheduler<'_> {
     }
 
     /// A group with these steps too, where there is a way.
-    fn join(&self, group: &Open, steps: &[usize]) -> Option<Open> {
+    fn join(&self, group: &Trial, steps: &[usize]) -> Option<Trial> {
         let Some((step, rest)) = steps.split_first() else { return Some(group.clone()) };
         let ways = self.ways(group, *step).into_iter();
         ways.filter(|group| self.is_there(group, *step)).find_map(|group| self.join(&group, rest))
     }
 
     /// The ways in which a group may take a step in, whatever it reads.
-    fn ways(&self, group: &Open, step: usize) -> Vec<Open> {
+    fn ways(&self, group: &Trial, step: usize) -> Vec<Trial> {
         let (Split::Rows { extent, members }, Some((axis, reduced))) = (&group.split, &self.axes[step]) else {
             return vec![];
         };
         let row = reduced.map_or(Part::Row, Part::RowReduce);
         let member = reduced.map_or(Part::Member, Part::MemberReduce);
         let mut ways = vec![];
-        let mut way = |extent: &Dim, members: &Option<Members>, old: &dyn Fn(Part) -> Part, part: Part| {
-            let mut steps: Vec<_> = group.steps.iter().map(|(step, part)| (*step, old(*part))).collect();
-            steps.push((step, part));
-            ways.push(Open { split: Split::Rows { extent: extent.clone(), members: members.clone() }, steps });
+        let mut way = |extent: &Dim, members: &Option<Members>, to_members: bool, part: Part| {
+            let old = |part| if to_members { as_member(part) } else { part };
+            let mut added: Vec<_> = group.added.iter().map(|(step, part)| (*step, old(*part))).collect();
+            added.push((step, part));
+            let split = Split::Rows { extent: extent.clone(), members: members.clone() };
+            ways.push(Trial { group: group.group, split, to_members: group.to_members || to_members, added });
         };
-        let same = |part| part;
         if extent == axis {
-            way(extent, members, &same, row);
+            way(extent, members, false, row);
             // A loop over the members of each row may read what the group made only where the group knows them.
             let own = own_members(&self.steps[step], self.fusion);
             let own =
                 self.pairings.iter().filter(|p| members.is_none() && p.rows == *axis && own == Some(p.members.offsets));
-            own.for_each(|p| way(extent, &Some(p.members.clone()), &same, row));
+            own.for_each(|p| way(extent, &Some(p.members.clone()), false, row));
         }
         match members {
-            Some(own) if own.extent == *axis => way(extent, members, &same, member),
+            Some(own) if own.extent == *axis => way(extent, members, false, member),
             Some(_) => {}
             None => {
                 let fit = |p: &&Pairing| is_large(&p.rows, MIN_ROWS);
                 for Pairing { rows, members } in self.pairings.iter().filter(fit) {
                     // What goes over all members in any order may as well go over them row by row.
                     if rows == extent && members.extent == *axis {
-                        way(extent, &Some(members.clone()), &same, member);
+                        way(extent, &Some(members.clone()), false, member);
                     }
                     if rows == axis && members.extent == *extent {
-                        way(rows, &Some(members.clone()), &as_member, row);
+                        way(rows, &Some(members.clone()), true, row);
                     }
                 }
             }
@@ -398,11 +423,16 @@ impl Scheduler<'_> {
     }
 
     /// Whether all that the last step of a group reads of it is there.
-    fn is_there(&self, group: &Open, step: usize) -> bool {
+    fn is_there(&self, group: &Trial, step: usize) -> bool {
         let (Split::Rows { members, .. }, Step::Kernel(kernel, _)) = (&group.split, &self.steps[step]) else {
             return false;
         };
-        let part_of = |step: usize| group.steps.iter().find(|(other, _)| *other == step).map(|(_, part)| *part);
+        let part_of = |step: usize| match group.added.iter().find(|(other, _)| *other == step) {
+            Some((_, part)) => Some(*part),
+            None if self.at[step].is_none() || self.at[step] != group.group => None,
+            None if group.to_members => Some(as_member(self.parts[step])),
+            None => Some(self.parts[step]),
+        };
         let Some(part) = part_of(step) else { return false };
         self.reads[step].iter().all(|(var, maker)| {
             part_of(*maker).is_none_or(|made| {

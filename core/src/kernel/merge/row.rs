@@ -1,0 +1,192 @@
+//! The kernels of a group while they become fewer: where each stands, which of them have the same loops, and which must stay
+//! in their order. Each question takes a few look-ups, however many kernels there are.
+
+use super::Item;
+use crate::aval::{Aval, Dim};
+use crate::ir::{ReduceOp, Var};
+use crate::kernel::group::Part;
+use crate::kernel::{Kernel, LoopKind};
+use crate::pass::fuse::Fusion;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// A kernel is tried with so many of those before it that have its loops.
+const LOOK_BACK: usize = 32;
+
+/// What two kernels must have in common to become one: the loops, with the memory of a segment's offsets, how they are
+/// combined, and how they go over the rows.
+type Form = (Vec<(Dim, Option<LoopKind>, Option<(u32, Var)>)>, Option<ReduceOp>, Option<Part>);
+
+/// A group's kernels in their order, with gaps where a kernel became part of another.
+pub(super) struct Row {
+    pub(super) places: Vec<Option<Placed>>,
+    pub(super) order: Order,
+    /// The places of the kernels of each form, and when two of them became one.
+    forms: Vec<(BTreeSet<usize>, u64)>,
+    /// Pairs of kernels, by number, that never become one.
+    hopeless: HashSet<(u64, u64)>,
+    /// Counts kernels and events.
+    now: u64,
+}
+
+/// A kernel at its place.
+pub(super) struct Placed {
+    item: Item,
+    form: usize,
+    number: u64,
+    /// When it was tried with all before it, in vain.
+    tried: Option<u64>,
+}
+
+impl Row {
+    pub(super) fn new(items: Vec<Item>, fusion: &Fusion) -> Row {
+        let mut row = Row { places: vec![], order: Order::default(), forms: vec![], hopeless: HashSet::new(), now: 0 };
+        let mut numbers: HashMap<Form, usize> = HashMap::new();
+        for (at, item) in items.into_iter().enumerate() {
+            let form = *numbers.entry(form_of(&item, fusion)).or_insert(row.forms.len());
+            if form == row.forms.len() {
+                row.forms.push((BTreeSet::new(), 0));
+            }
+            row.places.push(None);
+            row.put(at, item, form, fusion);
+        }
+        row
+    }
+
+    pub(super) fn item(&self, at: usize) -> Option<&Item> {
+        self.places[at].as_ref().map(|placed| &placed.item)
+    }
+
+    pub(super) fn into_items(self) -> Vec<Item> {
+        self.places.into_iter().flatten().map(|placed| placed.item).collect()
+    }
+
+    fn put(&mut self, at: usize, item: Item, form: usize, fusion: &Fusion) {
+        self.order.insert(at, &item.kernel, fusion);
+        self.forms[form].0.insert(at);
+        self.now += 1;
+        self.places[at] = Some(Placed { item, form, number: self.now, tried: None });
+    }
+
+    fn take(&mut self, at: usize, fusion: &Fusion) -> Option<Placed> {
+        let placed = self.places[at].take()?;
+        self.order.remove(at, &placed.item.kernel, fusion);
+        self.forms[placed.form].0.remove(&at);
+        Some(placed)
+    }
+
+    /// The kernels that one may become one with, from the nearest; none where it was tried with the same before.
+    pub(super) fn candidates(&mut self, second: usize) -> Vec<usize> {
+        let Some(placed) = &mut self.places[second] else { return vec![] };
+        let (places, changed) = &self.forms[placed.form];
+        if placed.tried.is_some_and(|tried| tried >= *changed) {
+            return vec![];
+        }
+        placed.tried = Some(self.now);
+        places.range(..second).rev().take(LOOK_BACK).copied().collect()
+    }
+
+    /// Puts one kernel where one of two stood; gives that place.
+    pub(super) fn merge(
+        &mut self,
+        (first, second): (usize, usize),
+        kernel: Kernel,
+        moves_down: bool,
+        fusion: &Fusion,
+    ) -> usize {
+        let at = if moves_down { second } else { first };
+        if let (Some(earlier), Some(later)) = (self.take(first, fusion), self.take(second, fusion)) {
+            let item = Item { kernel, location: later.item.location, part: earlier.item.part };
+            self.put(at, item, earlier.form, fusion);
+            self.forms[earlier.form].1 = self.now;
+        }
+        at
+    }
+
+    fn numbers(&self, first: usize, second: usize) -> Option<(u64, u64)> {
+        Some((self.places[first].as_ref()?.number, self.places[second].as_ref()?.number))
+    }
+
+    /// Whether two kernels were found to stay two wherever they stand.
+    pub(super) fn is_hopeless(&self, first: usize, second: usize) -> bool {
+        self.numbers(first, second).is_some_and(|pair| self.hopeless.contains(&pair))
+    }
+
+    pub(super) fn give_up(&mut self, first: usize, second: usize) {
+        self.hopeless.extend(self.numbers(first, second));
+    }
+}
+
+fn form_of(item: &Item, fusion: &Fusion) -> Form {
+    let kernel = &item.kernel;
+    let loops = kernel.loops.iter().map(|l| match l.kind {
+        LoopKind::Segment { segment, offsets } => {
+            (l.extent.clone(), None, Some((segment, fusion.memory(kernel.inputs[offsets as usize].0))))
+        }
+        kind => (l.extent.clone(), Some(kind), None),
+    });
+    (loops.collect(), kernel.reduce, item.part)
+}
+
+/// Which kernels must stay in their order: one that reads what another makes, and two that read the same where one of
+/// them may write over it.
+#[derive(Default)]
+pub(super) struct Order {
+    /// Which kernel makes each memory.
+    makers: HashMap<Var, usize>,
+    /// Which read each memory.
+    readers: HashMap<Var, BTreeSet<usize>>,
+    /// Which read each array, and which of them may write over it.
+    shared: HashMap<Var, [BTreeSet<usize>; 2]>,
+}
+
+impl Order {
+    fn insert(&mut self, at: usize, kernel: &Kernel, fusion: &Fusion) {
+        self.makers.extend(kernel.outputs.iter().map(|(var, _)| (*var, at)));
+        for input in &kernel.inputs {
+            self.readers.entry(fusion.memory(input.0)).or_default().insert(at);
+            let [readers, takers] = self.shared.entry(input.0).or_default();
+            readers.insert(at);
+            if may_take(kernel, input) {
+                takers.insert(at);
+            }
+        }
+    }
+
+    fn remove(&mut self, at: usize, kernel: &Kernel, fusion: &Fusion) {
+        kernel.outputs.iter().for_each(|(var, _)| {
+            self.makers.remove(var);
+        });
+        for (var, _) in &kernel.inputs {
+            let sets = self.shared.get_mut(var).into_iter().flatten();
+            sets.chain(self.readers.get_mut(&fusion.memory(*var))).for_each(|set| {
+                set.remove(&at);
+            });
+        }
+    }
+
+    /// Of an array that a kernel reads: the others that must stay on their side of it.
+    fn others(&self, kernel: &Kernel, input: &(Var, Aval)) -> Option<&BTreeSet<usize>> {
+        let [readers, takers] = self.shared.get(&input.0)?;
+        Some(if may_take(kernel, input) { readers } else { takers })
+    }
+
+    /// The first kernel behind a place that must stay behind the one there.
+    pub(super) fn next(&self, at: usize, kernel: &Kernel) -> Option<usize> {
+        let reads = kernel.outputs.iter().filter_map(|(var, _)| self.readers.get(var));
+        let others = kernel.inputs.iter().filter_map(|input| self.others(kernel, input));
+        reads.chain(others).filter_map(|set| set.range(at + 1..).next()).min().copied()
+    }
+
+    /// The last kernel before a place that must stay before the one there.
+    pub(super) fn last(&self, at: usize, kernel: &Kernel, fusion: &Fusion) -> Option<usize> {
+        let made = kernel.inputs.iter().filter_map(|(var, _)| self.makers.get(&fusion.memory(*var)).copied());
+        let others = kernel.inputs.iter().filter_map(|input| self.others(kernel, input));
+        let others = others.filter_map(|set| set.range(..at).next_back().copied());
+        made.filter(|maker| *maker < at).chain(others).max()
+    }
+}
+
+/// Whether a kernel may write over an array that it reads: it makes one of its type.
+fn may_take(kernel: &Kernel, input: &(Var, Aval)) -> bool {
+    kernel.outputs.iter().any(|(_, out)| *out == input.1)
+}
