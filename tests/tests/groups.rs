@@ -1,6 +1,6 @@
 //! Groups of steps: laws that hold for every program. What goes together and why is in the file tests.
 
-use gavotte::{Array, DType, checkpoint, grad, make_program, ones, random::Key};
+use gavotte::{Array, DType, checkpoint, concatenate, grad, make_program, ones, random::Key};
 use gavotte_core::ir::Var;
 use gavotte_core::kernel::{Lowered, Space, Step};
 use gavotte_core::pass::optimize;
@@ -76,6 +76,46 @@ fn steps_stay_in_a_topological_order_and_each_is_in_one_group() {
         })
     });
     assert!(n.get() >= 20, "there were {} groups of several kernels only", n.get());
+}
+
+/// Programs that are small, and whose steps read each other at several places: what kernels compute grows as the program
+/// does, in all and each.
+#[test]
+fn what_is_computed_again_is_bounded_by_the_program() {
+    let elements = |n: usize| ones([n], DType::F32);
+    let order = Array::new(&[8], vec![1i32, 2, 3, 4, 5, 6, 7, 0]);
+    let heat = |y: Array| {
+        let p = y.pad(0f32, &[(1, 1)]);
+        (p.slice_axis(0, 0usize..64) + p.slice_axis(0, 1usize..65) + p.slice_axis(0, 2usize..66)) * 0.25
+    };
+    let turn = |y: Array| concatenate(&[y.slice_axis(0, 1usize..4), y.slice_axis(0, 0usize..1)], 0);
+    let taken = move |y: Array| y.take(&order, 0) + y;
+    let summed = |y: Array| &y * 0.5 + y.sum(());
+    let squared = |y: Array| &y * &y + y;
+    let slid = |y: Array| y.slice_axis(0, 1usize..).pad(1f32, &[(0, 1)]);
+    let chained = |y: Array| (y * 1.01).tanh();
+    let programs: [(&str, &dyn Fn(Array) -> Array, usize); 8] = [
+        ("heat", &heat, 64),
+        ("rotations", &turn, 4),
+        ("gathers", &taken, 8),
+        ("sums", &summed, 8),
+        ("squares", &squared, 8),
+        ("many squares", &squared, 1000),
+        ("views", &slid, 1000),
+        ("a chain", &chained, 1000),
+    ];
+    for (name, step, size) in programs {
+        let program = make_program(&move |x: Array| (0..200).fold(x, |y, _| step(y)), (elements(size),));
+        let lowered = Lowered::new(optimize(&program)).unwrap_or_else(|error| panic!("{error}"));
+        check(&lowered).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let bodies = lowered.steps.iter().map(|step| match step {
+            Step::Kernel(kernel, _) => kernel.body.len(),
+            Step::Eval(_) | Step::Control(_) => panic!("{name}: {} has no kernel", step.name()),
+        });
+        let (total, most) = (bodies.clone().sum::<usize>(), bodies.max().unwrap_or(0));
+        let n_eqn = lowered.program.eqns.len();
+        assert!(total <= 24 * n_eqn && most <= 2048, "{name}: {total} instructions, {most} in one, {n_eqn} equations");
+    }
 }
 
 /// Each block adds as many kernels and groups as the one before it; more than a linear time for hundreds would not end.

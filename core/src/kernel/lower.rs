@@ -215,8 +215,9 @@ struct Lowering<'a> {
     inputs: Vec<(Var, Aval)>,
     loops: Vec<Loop>,
     body: Vec<Instr>,
-    seen: Vec<(Var, Vec<Index>, Scalar)>,
-    unique: HashMap<String, Scalar>,
+    /// What is computed already: an element of a variable, and an instruction.
+    seen: HashMap<(Var, Vec<Index>), Scalar>,
+    unique: HashMap<Instr, Scalar>,
     reduce: Option<(ReduceOp, Scalar)>,
     /// The list of segments of which a loop goes through each segment's members in order, that loop, and the loop over
     /// the segments.
@@ -245,7 +246,7 @@ impl<'a> Lowering<'a> {
             inputs: vec![],
             loops: vec![],
             body: vec![],
-            seen: vec![],
+            seen: HashMap::new(),
             unique: HashMap::new(),
             reduce: None,
             own: None,
@@ -278,13 +279,11 @@ impl<'a> Lowering<'a> {
     }
 
     fn push(&mut self, instr: Instr) -> Scalar {
-        let key = format!("{instr:?}");
-        if let Some(scalar) = self.unique.get(&key) {
-            return *scalar;
+        let next = Scalar(self.body.len() as u32);
+        let scalar = *self.unique.entry(instr.clone()).or_insert(next);
+        if scalar == next {
+            self.body.push(instr);
         }
-        let scalar = Scalar(self.body.len() as u32);
-        self.body.push(instr);
-        self.unique.insert(key, scalar);
         scalar
     }
 
@@ -338,9 +337,11 @@ impl<'a> Lowering<'a> {
             let input = self.input(var);
             return Ok(self.push(Instr::Load(input, index)));
         }
-        if let Some((_, _, scalar)) = self.seen.iter().find(|(v, at, _)| *v == var && *at == index) {
+        let key = (var, index);
+        if let Some(scalar) = self.seen.get(&key) {
             return Ok(*scalar);
         }
+        let (_, index) = key;
         let (i, out) = self.makers[var.index()].ok_or_else(|| Unsupported(format!("{var} is made by no equation")))?;
         let eqn = &self.program.eqns[i];
         let outs = {
@@ -348,7 +349,7 @@ impl<'a> Lowering<'a> {
             eqn.prim.lower(&mut rule)?
         };
         for (binder, scalar) in eqn.outs.iter().zip(&outs) {
-            self.seen.push((binder.var, index.clone(), *scalar));
+            self.seen.insert((binder.var, index.clone()), *scalar);
         }
         Ok(outs[out])
     }

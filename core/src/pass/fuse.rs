@@ -5,9 +5,15 @@
 //! several times, is stored once it costs more to compute again than to load. The result of a reshape shares its
 //! operand's memory. What is stored changes no bit of any result on the portable
 //! target; machine code does not round a product that only a sum reads.
+//!
+//! A few elements cost less to compute again than a kernel of their own costs; but what all kernels compute is bounded by
+//! what the program has, and so is what one computes (`body`).
+
+mod body;
 
 use crate::aval::{Aval, volume};
 use crate::ir::{Atom, Eqn, Kind, Program, Var};
+use body::{Bodies, MAX_BODY};
 use std::fmt;
 
 /// Where a variable's elements are when a kernel reads them.
@@ -62,14 +68,34 @@ const GATHER: u32 = 2;
 const STORE: u32 = 2;
 /// So few elements are computed once for each kernel that reads them, whatever its size.
 const FEW: i64 = 64;
+/// How much of one result may be computed again for its further readers; the first that keeps the whole program within its
+/// bound is taken.
+const LIMITS: [usize; 5] = [MAX_BODY * MAX_BODY, 64, 16, 4, 0];
+/// For each equation of a program so many may be computed in all its kernels together, and a few more.
+const AGAIN: usize = 4;
+/// What small programs may compute beyond that.
+const SMALL_CHANGE: usize = 1024;
 
 /// Chooses what is stored; what `must_store` names is, unless it shares memory. The program must be free of calls and of
 /// dead equations.
 pub fn fuse(program: &Program, must_store: &dyn Fn(Var) -> bool) -> Fusion {
-    let n = program.n_var();
     let avals = program.avals();
-    let mut fusion = Fusion { places: vec![Place::Stored; n], reasons: vec!["an argument"; n] };
-    let mut uses: Vec<Vec<&Eqn>> = vec![vec![]; n];
+    let uses = uses_of(program);
+    let most = AGAIN * program.eqns.len() + SMALL_CHANGE;
+    let within = |limit: &usize| fuse_within(program, must_store, &avals, &uses, *limit);
+    let (mut fusion, mut total) = within(&LIMITS[0]);
+    for limit in &LIMITS[1..] {
+        if total <= most {
+            break;
+        }
+        (fusion, total) = within(limit);
+    }
+    fusion
+}
+
+/// The equations that read each variable.
+fn uses_of(program: &Program) -> Vec<Vec<&Eqn>> {
+    let mut uses: Vec<Vec<&Eqn>> = vec![vec![]; program.n_var()];
     for eqn in &program.eqns {
         for var in eqn.ins.iter().filter_map(|atom| atom.var()) {
             // What reads an operand twice needs it once.
@@ -79,10 +105,30 @@ pub fn fuse(program: &Program, must_store: &dyn Fn(Var) -> bool) -> Fusion {
             }
         }
     }
+    uses
+}
+
+/// The choice where no more than `limit` of a result is computed again for its readers, and how much all kernels compute
+/// then.
+fn fuse_within(
+    program: &Program,
+    must_store: &dyn Fn(Var) -> bool,
+    avals: &[Aval],
+    uses: &[Vec<&Eqn>],
+    limit: usize,
+) -> (Fusion, usize) {
+    let n = program.n_var();
+    let mut fusion = Fusion { places: vec![Place::Stored; n], reasons: vec!["an argument"; n] };
+    let mut bodies = Bodies::new(uses.iter().map(Vec::len).collect());
+    let mut works = vec![0; n];
     let mut is_result = vec![false; n];
     program.outs.iter().filter_map(|atom| atom.var()).for_each(|var| is_result[var.index()] = true);
     let mut costs = vec![LOAD; n];
     for eqn in &program.eqns {
+        let (work, too_much) = bodies.enter(eqn, avals, |var| fusion.place(var) == Place::Inline);
+        for var in too_much {
+            store_operand(&mut fusion, &mut costs, var, "enough for a kernel of its own");
+        }
         let cost = cost_of(eqn, &costs, &fusion);
         for binder in &eqn.outs {
             let (var, at) = (binder.var, binder.var.index());
@@ -95,12 +141,12 @@ pub fn fuse(program: &Program, must_store: &dyn Fn(Var) -> bool) -> Fusion {
                     } else if must_store(var) {
                         (Place::Stored, "read by a large product")
                     } else {
-                        choose(var, cost, &uses[at], &avals)
+                        choose(var, cost, (work, limit), &uses[at], avals)
                     }
                 }
                 (Kind::Reshape, Some(Atom::Var(of))) => {
-                    store_operand(&mut fusion, &mut costs, *of);
-                    (Place::Alias(*of), "a reshape of stored elements")
+                    store_operand(&mut fusion, &mut costs, *of, "read by a reshape");
+                    (Place::Alias(fusion.memory(*of)), "a reshape of stored elements")
                 }
                 (
                     Kind::Reduce
@@ -115,21 +161,27 @@ pub fn fuse(program: &Program, must_store: &dyn Fn(Var) -> bool) -> Fusion {
                 ) => (Place::Stored, "a reduction or a step of its own"),
                 _ if is_result[at] => (Place::Stored, "a result"),
                 _ if must_store(var) => (Place::Stored, "read by a large product"),
-                _ => choose(var, cost, &uses[at], &avals),
+                _ => choose(var, cost, (work, limit), &uses[at], avals),
             };
+            works[at] = work;
             fusion.places[at] = place;
             fusion.reasons[at] = reason;
             costs[at] = if place == Place::Inline && !are_few(&binder.aval) { cost } else { LOAD };
         }
     }
-    fusion
+    let kernels = program
+        .eqns
+        .iter()
+        .filter_map(|eqn| eqn.outs.iter().map(|binder| binder.var).find(|var| fusion.place(*var) == Place::Stored));
+    let total = kernels.map(|var| works[var.index()]).sum();
+    (fusion, total)
 }
 
-/// A reshape reads memory: what it reads must be there.
-fn store_operand(fusion: &mut Fusion, costs: &mut [u32], var: Var) {
+/// Stores what was to be computed where it is read, for a reader that needs it in memory.
+fn store_operand(fusion: &mut Fusion, costs: &mut [u32], var: Var, reason: &'static str) {
     if fusion.places[var.index()] == Place::Inline {
         fusion.places[var.index()] = Place::Stored;
-        fusion.reasons[var.index()] = "read by a reshape";
+        fusion.reasons[var.index()] = reason;
         costs[var.index()] = LOAD;
     }
 }
@@ -152,9 +204,17 @@ fn cost_of(eqn: &Eqn, costs: &[u32], fusion: &Fusion) -> u32 {
     operands.fold(own, u32::saturating_add)
 }
 
-fn choose(var: Var, cost: u32, uses: &[&Eqn], avals: &[Aval]) -> (Place, &'static str) {
+/// Where a variable is whose elements take `cost` additions. Computing one takes `work` equations, of which no more than
+/// the limit may be computed again.
+fn choose(var: Var, cost: u32, (work, limit): (usize, usize), uses: &[&Eqn], avals: &[Aval]) -> (Place, &'static str) {
     if uses.iter().any(|eqn| matches!(eqn.prim.kind(), Kind::Opaque | Kind::Control | Kind::Barrier)) {
         return (Place::Stored, "read by a step that needs memory");
+    }
+    if work >= MAX_BODY {
+        return (Place::Stored, "enough for a kernel of its own");
+    }
+    if uses.len().saturating_sub(1) * work > limit {
+        return (Place::Stored, "too much to compute again for each of its readers");
     }
     let gathered = uses.iter().any(|eqn| is_gathered(eqn, var));
     if are_few(&avals[var.index()]) && !gathered {

@@ -1,0 +1,110 @@
+//! What a kernel comes to compute: each equation once for each place at which its elements are asked for.
+//!
+//! A map asks for its operands at its own place, a view at another. So a scalar, or a chain of maps, is computed once
+//! however many read it; three slices of an array make three places of all that the array is computed from.
+
+use crate::aval::Aval;
+use crate::ir::{Eqn, Kind, Var};
+use smallvec::SmallVec;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// So many equations and places a kernel may compute before some of what it reads is stored. Lowering and code generation
+/// go down so deep.
+pub(super) const MAX_BODY: usize = 256;
+/// Operands that take less than this are never stored for it: there would be as much to load.
+const LEAST: usize = 8;
+
+/// A variable, and the place at which an element of it is asked for.
+type Point = (Var, u64);
+/// The place of the element that is asked for first; the only place of a scalar.
+const HERE: u64 = 0;
+
+/// What one element of each variable takes that is computed where it is read, while equations are to come that read it.
+pub(super) struct Bodies {
+    /// Sorted, each point once.
+    of: Vec<Vec<Point>>,
+    /// How many equations are to come that read each variable.
+    to_come: Vec<usize>,
+}
+
+impl Bodies {
+    /// `n_use` says how many equations read each variable.
+    pub(super) fn new(n_use: Vec<usize>) -> Bodies {
+        Bodies { of: vec![vec![]; n_use.len()], to_come: n_use }
+    }
+
+    /// Enters the next equation: how much one element of it takes, and which operands must be stored as it would be too
+    /// much else. Operands that are not `is_inline` are loaded.
+    pub(super) fn enter(
+        &mut self,
+        eqn: &Eqn,
+        avals: &[Aval],
+        is_inline: impl Fn(Var) -> bool,
+    ) -> (usize, SmallVec<[Var; 2]>) {
+        let mut operands: SmallVec<[(Var, Vec<Point>); 4]> = SmallVec::new();
+        for (i, atom) in eqn.ins.iter().enumerate() {
+            let Some(var) = atom.var() else { continue };
+            let is_last = !eqn.ins[i + 1..].contains(atom);
+            self.to_come[var.index()] -= usize::from(is_last);
+            if is_inline(var) {
+                let body = &mut self.of[var.index()];
+                let body = if is_last && self.to_come[var.index()] == 0 { std::mem::take(body) } else { body.clone() };
+                operands.push((var, moved(body, eqn, i, avals)));
+            }
+        }
+        let mut stored = SmallVec::new();
+        if operands.iter().map(|(_, body)| body.len()).sum::<usize>() >= MAX_BODY {
+            let body = operands.iter().fold(vec![], |all, (_, body)| joined(all, body.clone()));
+            let most = (MAX_BODY / operands.len()).max(LEAST);
+            if body.len() >= MAX_BODY {
+                stored.extend(operands.iter().filter(|(_, body)| body.len() >= most).map(|(var, _)| *var));
+                operands.retain(|(_, body)| body.len() < most);
+            }
+        }
+        let mut body = operands.into_iter().fold(vec![], |all, (_, body)| joined(all, body));
+        // It is read before all that is bound later, and so the last in order.
+        let first = eqn.outs.first().map(|binder| binder.var);
+        body.extend(first.map(|var| (var, HERE)));
+        let len = body.len();
+        for binder in &eqn.outs[1.min(eqn.outs.len())..] {
+            self.of[binder.var.index()].clone_from(&body);
+        }
+        if let Some(var) = first {
+            self.of[var.index()] = body;
+        }
+        (len, stored)
+    }
+}
+
+/// The body of operand `i`, asked for at the places where an equation reads it.
+fn moved(mut body: Vec<Point>, eqn: &Eqn, i: usize, avals: &[Aval]) -> Vec<Point> {
+    let is_scalar = |var: Var| avals[var.index()].rank() == 0;
+    if matches!(eqn.prim.kind(), Kind::Map { .. }) || eqn.ins[i].var().is_some_and(is_scalar) {
+        return body;
+    }
+    let mut hasher = DefaultHasher::new();
+    (eqn.prim.name(), &eqn.params, i, &eqn.ins[1..]).hash(&mut hasher);
+    let step = hasher.finish();
+    for (var, place) in &mut body {
+        if !is_scalar(*var) {
+            let mut hasher = DefaultHasher::new();
+            (step, *place).hash(&mut hasher);
+            *place = hasher.finish();
+        }
+    }
+    body.sort_unstable();
+    body
+}
+
+/// Both, each point once.
+fn joined(a: Vec<Point>, b: Vec<Point>) -> Vec<Point> {
+    if a.is_empty() || b.is_empty() {
+        return if a.is_empty() { b } else { a };
+    }
+    let mut all = a;
+    all.extend(b);
+    // Two sorted runs: what the standard library's stable sort finds out at once.
+    all.sort();
+    all.dedup();
+    all
+}
