@@ -1,6 +1,7 @@
 //! A compiled program: optimised, fused, lowered to kernels, planned for the sizes it is called with.
 
 use crate::aval::{Aval, Literal, Sizes};
+use crate::codegen::x86::alone;
 use crate::device::{ALIGN, Buffer, DeviceRef, HostArray, cpu};
 use crate::error::Error;
 use crate::ir::{Atom, Binder, Program, Value, Var, check_facts};
@@ -22,9 +23,9 @@ use crate::runtime::profile::{Profile, Recorder};
 use crate::runtime::roofline;
 use crate::runtime::shown::Shown;
 use crate::runtime::team::{Pool, locked};
-use crate::runtime::worth::Sharing;
+use crate::runtime::worth::{FUNCTIONS, Sharing};
 use crate::{pass, with_data};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -57,7 +58,7 @@ pub struct Executable {
 struct State {
     arena: Vec<Line>,
     lanes: Vec<Lane>,
-    /// There from the first call on that has work for it.
+    /// There from when on it first has work: functions to generate, or a call.
     pool: Option<Rc<RefCell<Pool>>>,
     /// How often calls have woken a thread.
     n_woken: usize,
@@ -104,10 +105,22 @@ impl Executable {
             lowered.compose();
         }
         let target = if gpu.is_some() { Target::Portable } else { options.target };
+        let pool = OnceCell::new();
+        let spread = |n: usize, work: &(dyn Fn(usize) + Sync)| {
+            let threads = options.threads.get().min(n / FUNCTIONS);
+            if threads > 1
+                && let Ok(team) = Pool::of_this_thread(options.threads)
+                && let Ok(mut free) = pool.get_or_init(|| team).try_borrow_mut()
+            {
+                return free.share(n, threads, &|_, units| units.for_each(work));
+            }
+            // Alone, too, where the system gives no more threads.
+            alone(n, work);
+        };
         Ok(Executable {
             out_avals,
             composed: lowered.composed.iter().map(|_| ComposedArrays::default()).collect(),
-            machine: Machine::new(&lowered, target, options.threads.get())?,
+            machine: Machine::new(&lowered, target, &spread)?,
             gpu,
             lowered,
             consts,
@@ -118,7 +131,7 @@ impl Executable {
             plans: RefCell::default(),
             empty,
             is_profiled: Cell::new(false),
-            state: RefCell::default(),
+            state: RefCell::new(State { pool: pool.into_inner(), ..State::default() }),
         })
     }
 

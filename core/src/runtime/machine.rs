@@ -1,7 +1,7 @@
 //! Which steps run as machine code, and how a thread runs its share of one.
 
 use crate::aval::Sizes;
-use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Job, POSITION, Pages, far_inputs, gives_masked};
+use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Job, POSITION, Pages, Spread, far_inputs, gives_masked};
 use crate::error::Error;
 use crate::ir::Var;
 use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step};
@@ -31,13 +31,13 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Compiles the kernels that the target can, on up to so many threads.
-    pub(super) fn new(lowered: &Lowered, target: Target, threads: usize) -> Result<Machine, Error> {
+    /// Compiles the kernels that the target can, on the threads of `spread`.
+    pub(super) fn new(lowered: &Lowered, target: Target, spread: Spread<'_>) -> Result<Machine, Error> {
         let (mut codes, mut steps) = (vec![], vec![]);
         if let Some(isa) = target.isa() {
             let mut jobs = vec![];
             steps = list_jobs(lowered, &mut jobs);
-            let compiled = Code::all(&jobs, isa, threads).into_iter();
+            let compiled = Code::all(&jobs, isa, spread).into_iter();
             let numbers: Vec<Option<usize>> = compiled
                 .map(|code| {
                     codes.push(code.ok()?);

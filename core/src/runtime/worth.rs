@@ -25,6 +25,9 @@ const MAX_PIECES: u64 = 256;
 /// Into so many a job is cut where even the smallest is shared.
 const SMALL_PIECES: usize = 13;
 
+/// So many functions to generate are worth a thread.
+pub(super) const FUNCTIONS: usize = 4;
+
 /// Instructions on one element that machine code does in a nanosecond, and the interpreter of tiles.
 const MACHINE_RATE: u64 = 20;
 const TILES_RATE: u64 = 2;

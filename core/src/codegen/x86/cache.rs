@@ -1,17 +1,13 @@
 //! The functions that a process has made, by the canonical form of their kernels.
 
 use super::canonical::Canonical;
-use super::{Isa, Job, Size, check, emit, nest, schedule};
+use super::{Isa, Job, Size, Spread, check, emit, nest, schedule};
 use crate::ir::Unsupported;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 /// How many functions are kept that no program has: some tens of megabytes.
 const MAX_UNUSED: usize = 4096;
-
-/// So many functions are worth a thread.
-const WORTH: usize = 4;
 
 /// What a function is generated from.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -67,8 +63,8 @@ impl Shared {
 static FUNCTIONS: LazyLock<Mutex<HashMap<Key, Arc<Shared>>>> = LazyLock::new(Mutex::default);
 
 /// The function of each form, and whether it was there: in the process, or for a form before it. Those that were not are
-/// generated on so many threads.
-pub(super) fn find_or_make(forms: &[&Form], threads: usize) -> Vec<Result<(Arc<Shared>, bool), Unsupported>> {
+/// generated on the threads of `spread`.
+pub(super) fn find_or_make(forms: &[&Form], spread: Spread<'_>) -> Vec<Result<(Arc<Shared>, bool), Unsupported>> {
     // A function is put there whole: another thread's panic leaves nothing half done.
     let functions = || FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     let known: Vec<Option<Arc<Shared>>> = {
@@ -84,7 +80,11 @@ pub(super) fn find_or_make(forms: &[&Form], threads: usize) -> Vec<Result<(Arc<S
         });
     }
     // Others need not wait for these.
-    let made = on_threads(&missing, threads, |form| Shared::new(form).map(Arc::new));
+    let made: Vec<OnceLock<_>> = missing.iter().map(|_| OnceLock::new()).collect();
+    spread(missing.len(), &|i| {
+        made[i].get_or_init(|| Shared::new(missing[i]).map(Arc::new));
+    });
+    let made: Vec<_> = made.into_iter().map(|made| made.into_inner().expect("each is made")).collect();
     let mut kept = functions();
     if kept.len() >= MAX_UNUSED {
         kept.retain(|_, function| Arc::strong_count(function) > 1);
@@ -106,34 +106,10 @@ pub(super) fn find_or_make(forms: &[&Form], threads: usize) -> Vec<Result<(Arc<S
     forms.iter().zip(known).map(of_form).collect()
 }
 
-/// What a function gives for each item, in order, worked out on up to so many threads.
-fn on_threads<T: Sync, R: Send>(items: &[T], threads: usize, f: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mine = std::iter::from_fn(|| {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            items.get(i).map(|item| (i, f(item)))
-        });
-        mine.collect::<Vec<(usize, R)>>()
-    };
-    let mut all = std::thread::scope(|scope| {
-        // A thread that the system does not give leaves more to the others.
-        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
-        let others: Vec<_> = (1..threads.min(items.len() / WORTH)).filter_map(spawn).collect();
-        let mut all = work();
-        for other in others {
-            all.extend(other.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload)));
-        }
-        all
-    });
-    all.sort_unstable_by_key(|(i, _)| *i);
-    all.into_iter().map(|(_, result)| result).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codegen::x86::Code;
+    use crate::codegen::x86::{Code, alone};
     use crate::kernel::{Kernel, parse_kernel};
 
     /// A number, negated so many times: no other test does that, and functions are the process's.
@@ -148,11 +124,15 @@ mod tests {
     #[test]
     fn each_form_is_generated_once_on_any_number_of_threads() {
         for isa in Isa::ALL {
-            for threads in [1, 2, 7] {
+            // In order, and on several threads.
+            let all_at_once = |n: usize, work: &(dyn Fn(usize) + Sync)| {
+                std::thread::scope(|scope| (0..n).for_each(|i| drop(scope.spawn(move || work(i)))));
+            };
+            for (threads, spread) in [(1, &alone as Spread<'_>), (2, &all_at_once)] {
                 let kernels: Vec<Kernel> = (0..40).map(|i| kernel(30 * threads + i % 30)).collect();
                 let job = |kernel| Job { kernel, partition: Some(0), masked: vec![false], far: vec![false] };
                 let jobs: Vec<Job<'_>> = kernels.iter().map(job).collect();
-                for (i, (code, job)) in Code::all(&jobs, isa, threads).into_iter().zip(&jobs).enumerate() {
+                for (i, (code, job)) in Code::all(&jobs, isa, spread).into_iter().zip(&jobs).enumerate() {
                     let code = code.unwrap_or_else(|why| panic!("{why}"));
                     assert_eq!(code.was_known(), i >= 30, "kernel {i}, {threads} threads");
                     let again = Form::new(job, isa).and_then(|form| Shared::new(&form));

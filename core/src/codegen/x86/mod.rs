@@ -116,6 +116,14 @@ pub fn gives_masked(kernel: &Kernel, output: usize, masked: &[bool]) -> bool {
     kernel.reduce.is_none() && asks(kernel, kernel.results[output], masked)
 }
 
+/// What has something done for each number below the first: once each, on any threads, all of them when it returns.
+pub type Spread<'s> = &'s dyn Fn(usize, &(dyn Fn(usize) + Sync));
+
+/// Spreads nothing.
+pub fn alone(n: usize, work: &(dyn Fn(usize) + Sync)) {
+    (0..n).for_each(work);
+}
+
 /// A kernel to compile.
 #[derive(Debug)]
 pub struct Job<'k> {
@@ -178,7 +186,7 @@ impl Code {
     /// Where there is no machine code for it.
     pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool], isa: Isa) -> Result<Code, Unsupported> {
         let far = far_inputs(kernel, &Sizes::new());
-        Code::all(&[Job { kernel, partition, masked: masked.to_vec(), far }], isa, 1).remove(0)
+        Code::all(&[Job { kernel, partition, masked: masked.to_vec(), far }], isa, &alone).remove(0)
     }
 
     /// The code that reaches all of the kernel's arrays for these sizes, where this one does not.
@@ -191,14 +199,15 @@ impl Code {
             return Ok(None);
         }
         let job = Job { kernel, partition: self.partition, masked: self.masked.clone(), far };
-        Code::all(&[job], self.isa, 1).remove(0).map(Some)
+        Code::all(&[job], self.isa, &alone).remove(0).map(Some)
     }
 
-    /// Compiles kernels on up to so many threads, but those of a canonical form that this process has compiled before.
-    pub fn all(jobs: &[Job<'_>], isa: Isa, threads: usize) -> Vec<Result<Code, Unsupported>> {
+    /// Compiles kernels, on whatever threads `spread` has, but those of a canonical form that this process has compiled
+    /// before.
+    pub fn all(jobs: &[Job<'_>], isa: Isa, spread: Spread<'_>) -> Vec<Result<Code, Unsupported>> {
         let forms: Vec<Result<Form, Unsupported>> = jobs.iter().map(|job| Form::new(job, isa)).collect();
         let able: Vec<&Form> = forms.iter().flatten().collect();
-        let mut functions = cache::find_or_make(&able, threads).into_iter();
+        let mut functions = cache::find_or_make(&able, spread).into_iter();
         let code = |(form, job): (Result<Form, Unsupported>, &Job<'_>)| {
             let canonical = form?.canonical;
             let (function, was_known) = functions.next().expect("one for each form")?;
