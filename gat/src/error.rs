@@ -14,6 +14,9 @@ pub enum Error {
     /// Parameters that are not those of the model.
     #[error("{0}")]
     Params(String),
+    /// More memory than there is.
+    #[error("{0}")]
+    Memory(String),
     /// A setting out of its range.
     #[error("{0}")]
     Config(String),

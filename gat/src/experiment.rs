@@ -4,6 +4,7 @@ use crate::Error;
 use crate::data::{Dataset, Matrix, Split, UNKNOWN_CLASS};
 use crate::features::{Features, SparseFeatures};
 use crate::graph::{Adjacency, Graph, Nodes};
+use crate::memory;
 use crate::metrics::{Confusion, predictions};
 use crate::model::{Attention, GatConfig};
 use gavotte::{Array, DType, Dim, Tree, device_put};
@@ -69,7 +70,7 @@ impl Experiment {
     ///
     /// # Errors
     /// If the data set is no graph, the split names no node to train on, or a node that does not exist or whose class is
-    /// unknown, or the number of classes is not the model's.
+    /// unknown, the number of classes is not the model's, or there is not enough memory to train the model on it.
     pub fn new(dataset: &Dataset, split: &Split, config: &GatConfig) -> Result<Self, Error> {
         let (n_node, n_class, dtype) = (dataset.n_node(), dataset.n_class(), config.dtype);
         if config.classes != n_class {
@@ -81,6 +82,7 @@ impl Experiment {
         if split.train.is_empty() {
             return Err(Error::Config(format!("the split of {} names no node to train on", dataset.name)));
         }
+        Experiment::check_memory(dataset, config)?;
         let graph = Graph::new(&dataset.senders, &dataset.receivers, n_node)?;
         let adjacency = match config.attention {
             Attention::Edges => Adjacency::Edges(graph.with_symbols("n", "e")),
@@ -107,6 +109,42 @@ impl Experiment {
             masks: Parts { train: train?, val: val?, test: test? },
         };
         Ok(Experiment { inputs, labels: dataset.labels.clone(), parts, n_class, n_feat: dataset.n_feat() })
+    }
+
+    /// Refuses to train a model on what does not fit the memory with it, by what is stored in any case; what a compiled step
+    /// takes beside that is in its plan.
+    ///
+    /// # Errors
+    /// If more memory is needed than there is; the text says what needs most.
+    pub fn check_memory(dataset: &Dataset, config: &GatConfig) -> Result<(), Error> {
+        let times = |a: u64, b: u64| a.saturating_mul(b);
+        let (n_node, n_feat, n_class) = (dataset.n_node() as u64, dataset.n_feat() as u64, dataset.n_class() as u64);
+        let width = config.dtype.size() as u64;
+        let n_parameter = config.n_parameter(dataset.n_feat());
+        let features = match &dataset.features {
+            Matrix::Dense { .. } => times(times(n_node, n_feat), 4 + width),
+            // Four indices and a value for each entry; where each row and each column begins.
+            Matrix::Sparse(matrix) => times(matrix.n_nonzero() as u64, 16 + width) + times(n_node + n_feat, 4),
+        };
+        let graph = match config.attention {
+            Attention::Edges => times(dataset.n_edge() as u64, 12),
+            Attention::Dense => times(times(n_node, n_node), 2),
+        };
+        let needs = [
+            (times(times(n_parameter, width), COPIES), format!("{n_parameter} parameters, in training")),
+            (features, format!("features, {n_node} nodes by {n_feat}")),
+            (graph, format!("the graph of {} edges", dataset.n_edge())),
+            // One for each part of the split.
+            (times(times(n_class, n_class), 3 * 8), format!("confusion matrices of {n_class} classes")),
+        ];
+        let needed = needs.iter().fold(0u64, |sum, (bytes, _)| sum.saturating_add(*bytes));
+        memory::check(needed).map_err(|shortage| {
+            let largest = needs.iter().max_by_key(|(bytes, _)| *bytes);
+            let largest = largest.map_or_else(String::new, |(bytes, what)| {
+                format!("; {} of it are for {what}", memory::in_words(*bytes))
+            });
+            Error::Memory(format!("training on {}: {shortage}{largest}", dataset.name))
+        })
     }
 
     /// The same experiment with its arrays on `device`.
@@ -137,6 +175,9 @@ impl Experiment {
         Ok(predictions(&rows, self.n_class))
     }
 }
+
+/// Of each parameter: itself, its two moments, its gradient, what it becomes, and the best so far.
+const COPIES: u64 = 6;
 
 fn mask(nodes: &[i32], labels: &[i32], dtype: DType) -> Result<Array, Error> {
     let n_node = labels.len();

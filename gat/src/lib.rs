@@ -9,6 +9,7 @@ pub mod experiment;
 pub mod features;
 pub mod graph;
 pub mod loss;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod params;

@@ -51,6 +51,18 @@ impl GatConfig {
             dtype: DType::F32,
         }
     }
+
+    /// How many numbers the parameters are, for nodes of so many features; what does not fit 64 bits is the largest
+    /// such number.
+    pub fn n_parameter(&self, n_feat: usize) -> u64 {
+        // A head of `width` has a row for each feature, a second one past the attention, and three vectors.
+        let head = |n_feat: u64, width: u64| {
+            let rows = n_feat.saturating_mul(1 + u64::from(self.residual));
+            rows.saturating_add(3).saturating_mul(width)
+        };
+        let hidden = (self.heads as u64).saturating_mul(self.hidden as u64);
+        head(n_feat as u64, hidden).saturating_add(head(hidden, self.classes as u64))
+    }
 }
 
 /// The parameters of [`gat`].

@@ -2,6 +2,8 @@
 
 use std::{io, path::Path};
 
+use crate::memory::Shortage;
+
 /// A data set that cannot be read, found, split or generated. The text says what is wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -52,6 +54,29 @@ pub enum DataError {
         size: Option<u64>,
         /// The limit, in bytes.
         limit: u64,
+    },
+    /// More memory is needed than there is.
+    #[error("{place}: {what}: {shortage}")]
+    Memory {
+        /// The file, or the name of the data set.
+        place: String,
+        /// What needs it.
+        what: String,
+        /// How much, and how much there is.
+        shortage: Shortage,
+    },
+    /// Two data sets, or a data set and parameters, have not the same classes.
+    #[error(
+        "data set `{dataset}` has the classes {}, and those wanted are {}; they must have the same names, in any order",
+        found.join(", "), wanted.join(", ")
+    )]
+    Classes {
+        /// The name of the data set.
+        dataset: String,
+        /// Its classes.
+        found: Vec<String>,
+        /// The classes that it should have.
+        wanted: Vec<String>,
     },
     /// A pickle is damaged, or holds something that a data set has no use for.
     #[error("{place}, byte {offset}: {what}; {help}")]
@@ -118,6 +143,10 @@ impl DataError {
             _ => "check the disk, then try again",
         };
         Self::Io { place: path.display().to_string(), action, source, help }
+    }
+
+    pub(super) fn memory(place: &str, what: impl Into<String>, shortage: Shortage) -> Self {
+        Self::Memory { place: place.into(), what: what.into(), shortage }
     }
 
     pub(super) fn layout(path: &Path, what: impl Into<String>, help: &'static str) -> Self {

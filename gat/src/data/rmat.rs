@@ -7,6 +7,7 @@ use rand::{Rng, RngExt, seq::SliceRandom};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{DataError, Dataset, Matrix, Split, dataset::digest};
+use crate::memory;
 
 /// The odds of the quadrants of the adjacency matrix, 0.57, 0.19, 0.19 and 0.05, each with those before it.
 const QUADRANTS: [f64; 3] = [0.57, 0.76, 0.95];
@@ -27,6 +28,15 @@ pub struct RmatSpec {
 impl RmatSpec {
     /// The form of its text.
     pub const FORM: &str = "rmat:NODES:EDGES:FEATS:CLASSES";
+
+    /// The most bytes that there are at a time while it is drawn.
+    fn needed(&self) -> u64 {
+        let Self { n_node, n_edge, n_feat, n_class } = *self;
+        // Of an edge: what is drawn beyond need, sorted with as much beside it, then the two ends. Of a node: features,
+        // its number and name. Of a class: its name.
+        let of = [(n_edge, 40), (n_node.saturating_mul(n_feat), 4), (n_node, 64), (n_class, 32)];
+        of.iter().fold(0, |sum, &(n, bytes)| sum.saturating_add((n as u64).saturating_mul(bytes)))
+    }
 
     fn check(&self) -> Result<(), DataError> {
         let Self { n_node, n_edge, n_feat, n_class } = *self;
@@ -99,6 +109,7 @@ impl fmt::Display for RmatSpec {
 /// If no graph has these numbers.
 pub fn rmat<R: Rng + ?Sized>(rng: &mut R, spec: &RmatSpec) -> Result<Dataset, DataError> {
     spec.check()?;
+    memory::check(spec.needed()).map_err(|why| DataError::memory(&spec.to_string(), "edges and features", why))?;
     let (senders, receivers) = draw_messages(rng, spec);
     let RmatSpec { n_node, n_feat, n_class, .. } = *spec;
     let values = StandardNormal.sample_iter(&mut *rng).take(n_node * n_feat).collect();

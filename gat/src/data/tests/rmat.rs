@@ -15,6 +15,15 @@ fn edges(dataset: &Dataset) -> Vec<(i32, i32)> {
 }
 
 #[test]
+fn what_does_not_fit_the_memory_is_not_begun() {
+    // More than 200 gigabytes.
+    if crate::memory::available().is_some_and(|bytes| bytes < 190 << 30) {
+        let result = rmat(&mut StdRng::seed_from_u64(0), &"rmat:2000000000:1:1:2147483647".parse().unwrap());
+        assert_fails(result, &["rmat:2000000000:1:1:2147483647: edges and features", "needed, and", "available"]);
+    }
+}
+
+#[test]
 fn it_has_exactly_the_numbers_asked_for() {
     for text in ["rmat:3:0:1:1", "rmat:3:3:2:2", "rmat:33:500:3:4", "rmat:64:2016:1:2", "rmat:1000:20000:8:5"] {
         let (spec, dataset): (RmatSpec, _) = (text.parse().unwrap(), draw(1, text));
