@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use tar::{Archive, Entry};
 
@@ -24,7 +24,7 @@ pub(super) fn read_entries<const N: usize>(path: &Path, names: [&str; N]) -> Res
     let file = File::open(path).map_err(|error| DataError::io(path, "open it", error))?;
     let mut source = BufReader::new(Hashed { inner: file, digest: Sha256::new() });
     check_magic(path, &mut source)?;
-    let mut archive = Archive::new(Limited { inner: GzDecoder::new(source), left: LIMIT });
+    let mut archive = Archive::new(Limited { inner: MultiGzDecoder::new(source), left: LIMIT });
     let mut found = [const { None }; N];
     for entry in archive.entries().map_err(|error| read_error(path, error))? {
         take_entry(path, entry.map_err(|error| read_error(path, error))?, names, &mut found)?;

@@ -123,7 +123,7 @@ fn parse_content<'a>(place: &str, text: &'a str) -> Result<Papers<'a>, DataError
         Papers { ids: Vec::new(), index: HashMap::new(), words: SparseMatrix::empty(n_word), class_names: Vec::new() };
     for (line, row) in files::lines(text) {
         let fail = |what: String| DataError::line(place, line, what, CONTENT_LINE);
-        let fields: Vec<_> = row.split('\t').collect();
+        let fields = files::fields(row);
         let &[id, ref words @ .., class] = &fields[..] else {
             return Err(fail("the line has one field, and at least three are needed".into()));
         };
@@ -136,7 +136,7 @@ fn parse_content<'a>(place: &str, text: &'a str) -> Result<Papers<'a>, DataError
         if id.is_empty() || class.is_empty() {
             return Err(fail(format!("the {} is empty", if id.is_empty() { "paper id" } else { "class name" })));
         }
-        papers.words.push_normalised(&parse_words(words).map_err(fail)?);
+        parse_words(words).and_then(|words| papers.words.push_normalised(&words)).map_err(fail)?;
         if papers.index.insert(id, papers.ids.len() as i32).is_some() {
             return Err(fail(format!("paper id `{id}` stands on an earlier line too")));
         }
@@ -166,7 +166,7 @@ fn parse_words(words: &[&str]) -> Result<Vec<(i32, f64)>, String> {
 fn parse_cites(place: &str, text: &str, index: &HashMap<&str, i32>) -> Result<Vec<(i32, i32)>, DataError> {
     let mut citations = Vec::new();
     for (line, row) in files::lines(text) {
-        let fields: Vec<_> = row.split('\t').collect();
+        let fields = files::fields(row);
         let &[cited, citing] = &fields[..] else {
             return Err(DataError::line(
                 place,

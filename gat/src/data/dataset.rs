@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Split, files::hex};
+use super::{DataError, Split, files::hex};
 
 /// Stands among labels for a class that nobody knows. Such a node takes part in the graph, and in no part of a split.
 pub const UNKNOWN_CLASS: i32 = -1;
@@ -23,21 +23,35 @@ pub struct SparseMatrix {
     pub values: Vec<f64>,
 }
 
+/// A row of 2^31 numbers that are no larger has a sum.
+const LARGE: f64 = 1e298;
+/// A row whose sum is a smaller share of its magnitudes cancels.
+const CANCELLED: f64 = 1e-6;
+
 impl SparseMatrix {
     /// A matrix of no rows yet.
     pub(super) fn empty(n_cols: usize) -> Self {
         Self { n_rows: 0, n_cols, offsets: vec![0], columns: Vec::new(), values: Vec::new() }
     }
 
-    /// Appends a row, divided by its sum; a row that sums to nothing stays without entries. Columns must ascend.
-    pub(super) fn push_normalised(&mut self, row: &[(i32, f64)]) {
-        let sum: f64 = row.iter().map(|&(_, value)| value).sum();
-        if sum != 0.0 {
-            self.columns.extend(row.iter().map(|&(column, _)| column));
-            self.values.extend(row.iter().map(|&(_, value)| value / sum));
+    /// Appends a row, divided by its sum. Columns must ascend, and values be finite and not 0.
+    ///
+    /// # Errors
+    /// If the values cancel, so that what they are divided by is rounding errors; then nothing is appended.
+    pub(super) fn push_normalised(&mut self, row: &[(i32, f64)]) -> Result<(), String> {
+        let largest = row.iter().fold(0.0, |largest: f64, &(_, value)| largest.max(value.abs()));
+        // Sums of the largest numbers overflow.
+        let scale = if largest > LARGE { largest } else { 1.0 };
+        let sum: f64 = row.iter().map(|&(_, value)| value / scale).sum();
+        let size: f64 = row.iter().map(|&(_, value)| value.abs() / scale).sum();
+        if sum.abs() < CANCELLED * size {
+            return Err(format!("its {} values cancel, and features are divided by the sum of their row", row.len()));
         }
+        self.columns.extend(row.iter().map(|&(column, _)| column));
+        self.values.extend(row.iter().map(|&(_, value)| value / scale / sum));
         self.n_rows += 1;
         self.offsets.push(self.columns.len() as i32);
+        Ok(())
     }
 
     /// How many entries are stored.
@@ -155,6 +169,32 @@ impl Dataset {
     /// If there is no such node.
     pub fn is_labelled(&self, node: i32) -> bool {
         self.labels[node as usize] != UNKNOWN_CLASS
+    }
+
+    /// The same data set with its classes in this order.
+    ///
+    /// # Errors
+    /// If these are not the names of its classes.
+    pub fn with_classes(mut self, wanted: &[String]) -> Result<Self, DataError> {
+        let place = |name: &String| wanted.iter().position(|other| other == name).map(|place| place as i32);
+        let places: Option<Vec<i32>> = self.classes.iter().map(place).collect();
+        let mut sorted = places.clone().unwrap_or_default();
+        sorted.sort_unstable();
+        let (Some(places), true) = (places, sorted.into_iter().eq(0..wanted.len() as i32)) else {
+            return Err(DataError::Classes { dataset: self.name, found: self.classes, wanted: wanted.to_vec() });
+        };
+        let known = self.labels.iter_mut().filter(|label| **label != UNKNOWN_CLASS);
+        known.for_each(|label| *label = places[*label as usize]);
+        self.classes = wanted.to_vec();
+        Ok(self)
+    }
+
+    /// The classes of which no node is in `nodes`.
+    pub fn classes_without(&self, nodes: &[i32]) -> Vec<&str> {
+        let mut has = vec![false; self.n_class()];
+        let labels = nodes.iter().map(|&node| self.labels[node as usize]);
+        labels.filter(|label| *label != UNKNOWN_CLASS).for_each(|label| has[label as usize] = true);
+        self.classes.iter().zip(has).filter(|(_, has)| !has).map(|(name, _)| name.as_str()).collect()
     }
 
     /// The share of edges between labelled nodes, self loops left out, whose two ends are of one class; NaN without one.

@@ -20,9 +20,11 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-/// The bytes as text, or an error that names the line where they stop being text.
+/// The bytes as text, without the byte-order mark that some editors put before it, or an error that names the line where
+/// they stop being text.
 pub(super) fn text<'a>(place: &str, bytes: &'a [u8]) -> Result<&'a str, DataError> {
-    str::from_utf8(bytes).map_err(|error| {
+    let text = str::from_utf8(bytes).map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
+    text.map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
         DataError::line(place, line, "the bytes are not UTF-8 text", "get the file again from its source")
     })
@@ -31,6 +33,11 @@ pub(super) fn text<'a>(place: &str, bytes: &'a [u8]) -> Result<&'a str, DataErro
 /// The lines of a text that hold anything, each with its number.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim().is_empty())
+}
+
+/// The fields of a line, between tabs, without the spaces around them.
+pub(super) fn fields(line: &str) -> Vec<&str> {
+    line.split('\t').map(str::trim).collect()
 }
 
 /// A digest in hexadecimal.

@@ -58,11 +58,15 @@ pub fn read_planetoid(dir: &Path, name: &str) -> Result<Dataset, DataError> {
     let val_end = (n_train + N_VAL).min(allx.rows.len()) as i32;
     let split = Split { train: (0..n_train as i32).collect(), val: (n_train as i32..val_end).collect(), test };
 
+    let n_before = allx.rows.len();
     let features = place_rows(allx.rows, tx.rows, &split.test, n_node, vec![]);
     let labels = place_rows(ally.nodes, ty.nodes, &split.test, n_node, UNKNOWN_CLASS);
     let split = split.labelled(&labels);
     let mut normalised = SparseMatrix::empty(allx.n_cols);
-    features.iter().for_each(|row| normalised.push_normalised(row));
+    for (node, row) in features.iter().enumerate() {
+        let part = if node < n_before { "allx" } else { "tx" };
+        normalised.push_normalised(row).map_err(|what| files.fail(part, format!("the row of node {node}: {what}")))?;
+    }
     let (senders, receivers) = messages(n_node, files.graph(n_node)?);
     Ok(Dataset {
         name: name.into(),

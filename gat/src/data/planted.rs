@@ -363,7 +363,8 @@ fn draw_features<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec, leanings: &[i
             row.extend(drawn.or_else(|| (0..n_word as i32).find(|word| !row.contains(word))));
         }
         row.sort_unstable();
-        features.push_normalised(&row.into_iter().map(|word| (word, 1.0)).collect::<Vec<_>>());
+        let row: Vec<_> = row.into_iter().map(|word| (word, 1.0)).collect();
+        features.push_normalised(&row).expect("ones do not cancel");
     }
     features
 }

@@ -41,7 +41,7 @@ impl Split {
         let mut split = Self::default();
         for (line, row) in rows {
             let fail = |what: String, help| DataError::line(&place, line, what, help);
-            let fields: Vec<_> = row.split('\t').collect();
+            let fields = files::fields(row);
             let &[id, part] = &fields[..] else {
                 return Err(fail(format!("the line has {} fields, not two", fields.len()), TSV_LINE));
             };
@@ -164,7 +164,7 @@ impl Split {
 fn check_header(place: &str, first: Option<(usize, &str)>) -> Result<(), DataError> {
     match first {
         None => Err(DataError::line(place, 1, "the file is empty", TSV_LINE)),
-        Some((line, row)) if matches!(row.split('\t').nth(1), Some("train" | "val" | "test")) => {
+        Some((line, row)) if matches!(files::fields(row)[..], [_, "train" | "val" | "test", ..]) => {
             Err(DataError::line(place, line, "the header line is missing", TSV_LINE))
         }
         Some(_) => Ok(()),

@@ -131,6 +131,78 @@ fn what_unpacks_to_more_than_the_limit_is_refused() {
 }
 
 #[test]
+fn what_editors_leave_in_a_text_does_not_matter() {
+    let plain = read_texts(CONTENT, CITES).unwrap();
+    let edited = |text: &str| format!("\u{feff}\r\n{}  \r\n", text.replace('\t', " \t  ").replace('\n', " \r\n"));
+    let found = read_texts(edited(CONTENT), edited(CITES)).unwrap();
+    assert_eq!(Dataset { sha256: plain.sha256.clone(), ..found }, plain);
+    // The line that is wrong is the line of the file.
+    assert_fails(read_texts("\u{feff}\r\n1\t0\tA\r\n2\t7\tA\r\n", CITES), &["line 3", "`7`, not 0 or 1"]);
+}
+
+#[test]
+fn archives_of_other_programs_are_read() {
+    let plain =
+        read_bytes(&archive(&[("cora.cites", CITES.as_bytes()), ("cora.content", CONTENT.as_bytes())])).unwrap();
+    let mut builder = tar::Builder::new(Vec::new());
+    let header = |kind: tar::EntryType, size: usize| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_size(size as u64);
+        header.set_mode(0o755);
+        header
+    };
+    // What git archive and macOS write: a header for all, folders, notes on files that go before them, `./`.
+    let comment = b"21 comment=something\n";
+    builder
+        .append_data(&mut header(tar::EntryType::XGlobalHeader, comment.len()), "pax_global_header", &comment[..])
+        .unwrap();
+    builder.append_data(&mut header(tar::EntryType::Directory, 0), "./cora/", &b""[..]).unwrap();
+    builder
+        .append_data(&mut header(tar::EntryType::Directory, 0), "./cora/cora.content.d/cora.content", &b""[..])
+        .unwrap();
+    builder
+        .append_data(&mut header(tar::EntryType::Regular, 4), "./cora/._cora.content", &b"\0\x05\x16\x07"[..])
+        .unwrap();
+    let times = [("mtime", &b"1700000000.123456789"[..]), ("SCHILY.xattr.com.apple.provenance", b"\x01\x02")];
+    builder.append_pax_extensions(times).unwrap();
+    builder
+        .append_data(&mut header(tar::EntryType::Regular, CONTENT.len()), "./cora/cora.content", CONTENT.as_bytes())
+        .unwrap();
+    // A name that is longer than the header has room for stands in a header of its own.
+    let long = format!("{}/cora.cites", "folder/".repeat(40));
+    builder.append_pax_extensions([("path", long.as_bytes())]).unwrap();
+    builder.append_data(&mut header(tar::EntryType::Regular, CITES.len()), "cora.cit", CITES.as_bytes()).unwrap();
+    let bytes = builder.into_inner().unwrap();
+    // In several members, as pigz packs it.
+    let pack = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        Write::write_all(&mut encoder, bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    for size in [bytes.len(), 512, 700] {
+        let found = read_bytes(&bytes.chunks(size).flat_map(pack).collect::<Vec<_>>()).unwrap();
+        assert_eq!(Dataset { sha256: plain.sha256.clone(), ..found }, plain);
+    }
+}
+
+#[test]
+fn classes_are_known_by_name() {
+    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+    let cora = read_texts(CONTENT, CITES).unwrap();
+    let other = cora.clone().with_classes(&names(&["Theory", "Case_Based"])).unwrap();
+    assert_eq!((&other.labels[..], &other.classes[..]), (&[0, 1, 0][..], &names(&["Theory", "Case_Based"])[..]));
+    assert_eq!(other.classes_without(&[0, 2]), ["Case_Based"]);
+    assert_eq!(other.with_classes(&cora.classes).unwrap(), cora);
+    for wanted in [&["Theory"][..], &["Theory", "Rules"], &["Theory", "Theory"], &["Theory", "Case_Based", "Rules"]] {
+        assert_fails(
+            cora.clone().with_classes(&names(wanted)),
+            &["Case_Based, Theory", &wanted.join(", "), "any order"],
+        );
+    }
+}
+
+#[test]
 fn a_wrong_line_of_content_is_named() {
     for (content, parts) in [
         ("", ["line 1", "empty"]),
