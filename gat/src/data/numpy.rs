@@ -4,6 +4,7 @@ use super::{
     DataError,
     pickle::{Class, Id, Pickle, Value},
 };
+use crate::memory;
 
 /// A dense array in C order. 64-bit floats hold every number that a data set has, whole numbers up to 2^53 exactly.
 #[derive(Debug)]
@@ -25,16 +26,44 @@ pub(super) fn read_array(place: &str, bytes: &[u8]) -> Result<Array, DataError> 
     array(&pickle, pickle.root()).map_err(|what| DataError::content(place, what))
 }
 
-/// Reads a pickled `scipy.sparse.csr_matrix`; `place` is what an error calls it.
-pub(super) fn read_csr(place: &str, bytes: &[u8]) -> Result<Csr, DataError> {
+/// Reads a pickled matrix, one of `scipy.sparse` in compressed sparse rows or an array; `place` is what an error calls
+/// it.
+pub(super) fn read_matrix(place: &str, bytes: &[u8]) -> Result<Csr, DataError> {
     let pickle = Pickle::read(place, bytes)?;
-    csr(&pickle).map_err(|what| DataError::content(place, what))
+    let matrix = match pickle.get(pickle.root()) {
+        &Value::Object { class: Class::Csr, state: Some(state), .. } => csr(&pickle, state),
+        Value::Object { class: Class::NdArray | Class::FromBuffer, .. } => dense(&pickle),
+        _ => Err("the pickle holds no matrix".into()),
+    };
+    matrix.map_err(|what| DataError::content(place, what))
 }
 
-fn csr(pickle: &Pickle<'_>) -> Result<Csr, String> {
-    let &Value::Object { class: Class::CsrMatrix, state: Some(state), .. } = pickle.get(pickle.root()) else {
-        return Err("the pickle holds no sparse matrix".into());
+/// The entries of an array that are not 0.
+fn dense(pickle: &Pickle<'_>) -> Result<Csr, String> {
+    let Array { shape, data } = array(pickle, pickle.root())?;
+    let &[n_rows, n_cols] = &shape[..] else {
+        return Err(format!("the array has shape {shape:?}, not two dimensions"));
     };
+    check_sizes(n_rows, n_cols, data.len())?;
+    let columns: Vec<f64> = (0..n_cols).map(|column| column as f64).collect();
+    let row = |row| {
+        let values = &data[row * n_cols..(row + 1) * n_cols];
+        csr_row(&columns, values, n_cols).map_err(|what| format!("row {row}: {what}"))
+    };
+    Ok(Csr { n_cols, rows: (0..n_rows).map(row).collect::<Result<_, _>>()? })
+}
+
+/// Refuses a matrix whose columns have no numbers, or whose rows do not fit the memory.
+fn check_sizes(n_rows: usize, n_cols: usize, n_entry: usize) -> Result<(), String> {
+    if i32::try_from(n_cols).is_err() || i32::try_from(n_rows).is_err() {
+        return Err(format!("the matrix claims {n_rows} rows and {n_cols} columns"));
+    }
+    // Rows are kept apart, and then put together.
+    let needed = (n_rows as u64).saturating_mul(48).saturating_add((n_entry as u64).saturating_mul(32));
+    memory::check(needed).map_err(|shortage| format!("a matrix of {n_rows} rows and {n_entry} values: {shortage}"))
+}
+
+fn csr(pickle: &Pickle<'_>, state: Id) -> Result<Csr, String> {
     let member = |name: &str| pickle.item(state, name).ok_or_else(|| format!("the sparse matrix lacks `{name}`"));
     let vector = |name: &str| {
         let array = array(pickle, member(name)?).map_err(|what| format!("`{name}`: {what}"))?;
@@ -53,9 +82,7 @@ fn csr(pickle: &Pickle<'_>) -> Result<Csr, String> {
     if offsets.first() != Some(&0.0) || offsets.last() != Some(&(columns.len() as f64)) {
         return Err(format!("`indptr` does not run from 0 to {}", columns.len()));
     }
-    if i32::try_from(n_cols).is_err() {
-        return Err(format!("the sparse matrix claims {n_cols} columns"));
-    }
+    check_sizes(n_rows, n_cols, columns.len())?;
     let mut rows = Vec::with_capacity(n_rows);
     for (row, ends) in offsets.windows(2).enumerate() {
         let range = index(ends[0], columns.len() + 1).zip(index(ends[1], columns.len() + 1));
@@ -86,7 +113,10 @@ fn csr_row(columns: &[f64], values: &[f64], n_cols: usize) -> Result<Vec<(i32, f
         same
     });
     row.retain(|&(_, value)| value != 0.0);
-    Ok(row)
+    match row.iter().find(|(_, value)| !value.is_finite()) {
+        Some((column, value)) => Err(format!("the values in column {column} add up to {value}")),
+        None => Ok(row),
+    }
 }
 
 /// A number as an index below `n`.
@@ -103,14 +133,24 @@ fn sizes(pickle: &Pickle<'_>, tuple: Id) -> Result<Vec<usize>, String> {
     items.iter().map(size).collect()
 }
 
-/// The state of an array is (version, shape, type, whether in Fortran order, bytes).
+/// The state of an array is (version, shape, type, whether in Fortran order, bytes); what one is made from by protocol 5
+/// is (bytes, type, shape, order).
 fn array(pickle: &Pickle<'_>, id: Id) -> Result<Array, String> {
-    let &Value::Object { class: Class::NdArray, state: Some(state), .. } = pickle.get(id) else {
-        return Err("the pickle holds no array where one is expected".into());
+    let parts = match *pickle.get(id) {
+        Value::Object { class: Class::NdArray, state: Some(state), .. } => state,
+        Value::Object { class: Class::FromBuffer, args, .. } => args,
+        _ => return Err("the pickle holds no array where one is expected".into()),
     };
-    let Value::Tuple(state) = pickle.get(state) else { return Err("the array has no state".into()) };
-    let &[_, shape, dtype, fortran, data] = &state[..] else {
-        return Err(format!("the state of the array has {} parts, not five", state.len()));
+    let Value::Tuple(parts) = pickle.get(parts) else { return Err("the array has no state".into()) };
+    let (shape, dtype, order, data) = match parts[..] {
+        [_, shape, dtype, fortran, data] => (shape, dtype, fortran, data),
+        [data, dtype, shape, order] => (shape, dtype, order, data),
+        _ => return Err(format!("the state of the array has {} parts, not four or five", parts.len())),
+    };
+    let is_fortran = match pickle.get(order) {
+        Value::Bool(is_fortran) => *is_fortran,
+        Value::Bytes(name) => **name == *b"F",
+        _ => false,
     };
     let shape = sizes(pickle, shape)?;
     let element = Element::read(pickle, dtype)?;
@@ -119,9 +159,11 @@ fn array(pickle: &Pickle<'_>, id: Id) -> Result<Array, String> {
     if n.and_then(|n| n.checked_mul(element.width)) != Some(bytes.len()) {
         return Err(format!("an array of shape {shape:?} has {} bytes of data", bytes.len()));
     }
+    let needed = (bytes.len() / element.width) as u64 * size_of::<f64>() as u64;
+    memory::check(2 * needed).map_err(|shortage| format!("an array of shape {shape:?}: {shortage}"))?;
     let data: Vec<_> = bytes.chunks_exact(element.width).map(|bytes| element.number(bytes)).collect();
-    match (pickle.get(fortran), &shape[..]) {
-        (Value::Bool(true), &[n_rows, n_cols]) => Ok(Array { data: transpose(&data, n_cols, n_rows), shape }),
+    match (is_fortran, &shape[..]) {
+        (true, &[n_rows, n_cols]) => Ok(Array { data: transpose(&data, n_cols, n_rows), shape }),
         _ => Ok(Array { data, shape }),
     }
 }

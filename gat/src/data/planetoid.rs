@@ -141,7 +141,7 @@ impl Files {
 
     fn csr(&self, part: &str) -> Result<Csr, DataError> {
         let (place, bytes) = self.part(part);
-        numpy::read_csr(&place, bytes)
+        numpy::read_matrix(&place, bytes)
     }
 
     /// The class of each row of one-hot labels; that of a row of zeros is unknown.
@@ -187,7 +187,7 @@ impl Files {
     }
 }
 
-fn edges(pickle: &Pickle<'_>, n_node: usize) -> Result<Vec<(i32, i32)>, String> {
+pub(super) fn edges(pickle: &Pickle<'_>, n_node: usize) -> Result<Vec<(i32, i32)>, String> {
     let node = |id: Id| match *pickle.get(id) {
         Value::Int(node) if (0..n_node as i64).contains(&node) => Ok(node as i32),
         Value::Int(node) => Err(format!("node {node} is out of bounds: there are {n_node} nodes")),

@@ -229,7 +229,7 @@ fn no_pickle_of_noise_panics() {
         for byte in 0..=255 {
             let mut noisy = whole.clone();
             noisy[place] = byte;
-            let _ = numpy::read_csr("noise", &noisy);
+            let _ = numpy::read_matrix("noise", &noisy);
         }
     }
     for byte in 0..=255 {
@@ -261,7 +261,30 @@ fn a_matrix_that_leaves_its_bounds_is_refused() {
     assert_refused("x", &csr([2, 4], &[0, 1], &[0]), &["`indptr` has 2 entries for 2 rows"]);
     assert_refused("x", &csr([1, 4], &[0, 2], &[0]), &["`indptr` does not run from 0 to 1"]);
     assert_refused("allx", &csr([3, 4], &[0, 2, 1, 2], &[0, 1]), &["`indptr` falls", "row 1"]);
-    assert_refused("x", &framed(b"N"), &["no sparse matrix"]);
+    assert_refused("x", &framed(b"N"), &["no matrix"]);
+}
+
+#[test]
+fn rows_that_have_no_sum_to_divide_by_are_refused() {
+    let read = |values: &[f64]| {
+        let data: Vec<_> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let row = framed(&array("f8", &[1, 4], &data));
+        let folder = folder();
+        write(&folder, "x", &row);
+        let zeros = [0.0f64; 8].map(f64::to_le_bytes).concat();
+        write(&folder, "allx", &framed(&array("f8", &[3, 4], &[&data[..], &zeros].concat())));
+        read_planetoid(folder.path(), "cora").map(|dataset| words(&dataset).row(0).1.to_vec())
+    };
+    assert_eq!(read(&[0.0, 3.0, 1.0, 0.0]).unwrap(), [0.75, 0.25]);
+    assert_eq!(read(&[1e308, 1e308, 1e308, 1e308]).unwrap(), [0.25; 4]);
+    assert_eq!(read(&[-1.0, -3.0, 0.0, 0.0]).unwrap(), [0.25, 0.75]);
+    assert_eq!(read(&[0.0; 4]).unwrap(), [0.0; 0]);
+    for cancel in [[1.0, -1.0, 0.0, 0.0], [0.1, 0.2, -0.3, 0.0], [1e308, -1e308, 1.0, 0.0]] {
+        assert_fails(read(&cancel), &["ind.cora.allx", "node 0", "values cancel"]);
+    }
+    for value in [f64::NAN, f64::INFINITY] {
+        assert_fails(read(&[1.0, value, 0.0, 0.0]), &["row 0", "column 1", "is "]);
+    }
 }
 
 #[test]
