@@ -1,8 +1,10 @@
-//! Calls of compiled programs on a GPU, which the emulator is: whose memory results have, and sizes and types at the edge.
+//! Calls of compiled programs on a GPU, which the emulator is: whose memory results have, sizes and types at the edge, and
+//! what is done where the driver fails.
 #![cfg(target_os = "linux")]
 
 use gavotte::{Array, DType, Dim, Tree, concatenate, device_put, jit, scan, where_, zeros};
 use gavotte_core::runtime::cuda::cuda;
+use gavotte_emulator::driver::Session;
 use gavotte_tests::compare::difference;
 use gavotte_tests::gpu::{agree_on_calls, elements, machine, on_machine};
 
@@ -158,4 +160,84 @@ fn one_program_runs_for_all_sizes() {
             }
         }
     });
+}
+
+/// Two kernels, of which the second reads what the first computes.
+fn two_kernels(x: Array) -> Array {
+    let sums = x.sum(0);
+    (x * sums).exp().sum(())
+}
+
+/// Calls a function some times on one array: its kernels are launched one by one, then recorded and replayed.
+fn call_often(machine: &Session<'_>, f: impl Fn(Array) -> Array + Copy + 'static) -> Vec<Vec<f32>> {
+    let f = jit(f);
+    let x = there(floats(&[6, 4]) * 0.1f32);
+    let call = |_| f.try_call((x.clone(),)).and_then(|y| y.to_host().map(|y| y.as_slice::<f32>().to_vec()));
+    (0..5).map(|i| call(i).unwrap_or_else(|error| panic!("call {i}: {error}\n{}", machine.report()))).collect()
+}
+
+#[test]
+fn where_recordings_fail_kernels_are_launched() {
+    let calls = ["cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "cuGraphLaunch"];
+    // The third stream is the first that records; a third launch is the first that is recorded.
+    let failures = calls.map(|call| (call, 1, 999)).into_iter().chain([
+        ("cuGraphLaunch", 3, 999),
+        ("cuGraphInstantiateWithFlags", 1, 2),
+        ("cuStreamCreate", 3, 2),
+        ("cuLaunchKernel", 3, 701),
+    ]);
+    for (call, nth, code) in failures {
+        let Some(machine) = machine(&format!("unwritten=refuse,fail={call}:{nth}:{code}")) else { return };
+        {
+            let wanted = call_often(&machine, two_kernels).swap_remove(0);
+            let again = call_often(&machine, two_kernels);
+            assert!(again.iter().all(|found| *found == wanted), "{call}, {nth}");
+        }
+        assert_eq!(machine.report(), "", "{call}, {nth}");
+        assert_eq!(machine.counts().live_allocations, 0, "{call}, {nth}");
+    }
+}
+
+/// Whatever the driver wants memory for: what nobody uses goes back to it.
+#[test]
+fn blocks_that_nobody_uses_make_room() {
+    let calls = ["cuModuleLoadData", "cuModuleGetFunction", "cuLaunchKernel", "cuGraphLaunch", "cuEventCreate"];
+    for call in calls {
+        let Some(machine) = machine("") else { return };
+        {
+            let wanted = jit(two_kernels)(floats(&[6, 4]) * 0.1f32).to_vec::<f32>();
+            let device = cuda(0).expect("the emulator is a GPU");
+            drop(there(floats(&[1000])));
+            let taken = machine.counts().live_bytes;
+            // Events are made for every copy.
+            let nth = if call == "cuEventCreate" { 4 } else { 1 };
+            machine.configure(&format!("fail={call}:{nth}:2"));
+            for found in call_often(&machine, two_kernels) {
+                assert_eq!(
+                    difference(&elements(Array::new(&[1], found)), &elements(Array::new(&[1], wanted.clone())), 1e-5),
+                    None
+                );
+            }
+            // Without that block there is less than its 4,096 bytes more.
+            assert!(machine.counts().live_bytes < taken + 4096, "{call}");
+            drop(device);
+        }
+        assert_eq!(machine.report(), "", "{call}");
+        assert_eq!(machine.counts().live_allocations, 0, "{call}");
+    }
+}
+
+#[test]
+fn recordings_of_a_device_share_their_streams() {
+    let Some(machine) = machine("") else { return };
+    // Nothing else keeps the device between the calls.
+    let device = cuda(0).expect("the emulator is a GPU");
+    let before = machine.counts();
+    for f in [two_kernels, |x: Array| x.sum(1).sum(()), |x: Array| (x.sum(0) * 2.0f32).sum(())] {
+        call_often(&machine, f);
+    }
+    let after = machine.counts();
+    assert!(after.graph_launches - before.graph_launches >= 9, "{after:?}");
+    assert_eq!(after.streams - before.streams, 8);
+    drop(device);
 }

@@ -97,6 +97,29 @@ fn arrays_go_from_gpu_to_gpu_without_the_host() {
     assert_eq!(machine.counts().live_allocations, 0);
 }
 
+/// Pinned memory is filled again only when the driver has copied what was in it, whatever has failed before.
+#[test]
+fn what_is_being_copied_is_not_overwritten() {
+    for call in ["cuEventRecord", "cuEventCreate", "cuMemcpyHtoDAsync_v2", "cuEventSynchronize", "cuMemHostAlloc"] {
+        for nth in 1..=8 {
+            let machine = machine(&format!("fail={call}:{nth}:999"));
+            {
+                let device = cuda(0).expect("the emulator is a GPU");
+                let mut random = Random::new(nth);
+                for _ in 0..4 {
+                    // Three pieces.
+                    let array = array(DType::F64, (1 << 20) + 7, &mut random);
+                    if let Ok(back) = round_trip(&device, &array) {
+                        assert_eq!(back.data(), array.data(), "{call}, {nth}");
+                    }
+                }
+            }
+            assert_eq!(machine.report(), "", "{call}, {nth}");
+            assert_eq!(machine.counts().live_allocations, 0, "{call}, {nth}");
+        }
+    }
+}
+
 #[test]
 fn memory_that_is_given_back_is_given_out_again() {
     let machine = machine("");

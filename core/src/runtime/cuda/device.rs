@@ -1,7 +1,7 @@
 //! GPUs as devices, and arrays on them.
 
 use crate::aval::{Aval, DType, Literal};
-use crate::codegen::cuda::{Launch, RECORD_BYTES};
+use crate::codegen::cuda::{Function, Launch, RECORD_BYTES};
 use crate::device::{Buffer, Data, Device, DeviceRef, Elements, HostArray};
 use crate::error::Error;
 use crate::ir::{Location, Value};
@@ -12,11 +12,11 @@ use crate::runtime::cuda::memory::{Block, Pool};
 use crate::runtime::cuda::staging::Staging;
 use crate::with_data;
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUdeviceptr};
-use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result};
+use cudarc::driver::{CudaContext, CudaFunction, CudaGraph, CudaModule, CudaStream, DriverError, result};
 use cudarc::nvrtc::Ptx;
 use std::any::Any;
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 /// What the driver says about a GPU.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,8 @@ pub(super) struct Cuda {
     staging: Mutex<Staging>,
     /// Made when the first kernel is compiled.
     compiler: OnceLock<Result<Compiler, Error>>,
+    /// The streams of recordings, made with the first: whoever records holds them.
+    recorders: Mutex<Vec<Arc<CudaStream>>>,
     /// What kernels find wrong: see [`RECORD_BYTES`]. Made with the first kernel.
     record: OnceLock<Block>,
     /// The kernels by their numbers in the record, less one.
@@ -135,8 +137,8 @@ impl Cuda {
         let context = CudaContext::new(ordinal)?;
         let compute = context.new_stream()?;
         let name = name_of(ordinal);
-        let pool = Pool::new(context.clone(), &name);
-        let staging = Mutex::new(Staging::new(context.clone(), compute.clone())?);
+        let pool = Pool::new(context.clone(), compute.clone(), &name);
+        let staging = Mutex::new(Staging::new(context.clone(), compute.clone(), pool.clone())?);
         Ok(Arc::new_cyclic(|this| Cuda {
             name,
             capability,
@@ -145,6 +147,7 @@ impl Cuda {
             pool,
             staging,
             compiler: OnceLock::new(),
+            recorders: Mutex::default(),
             record: OnceLock::new(),
             kernels: Mutex::default(),
             this: this.clone(),
@@ -165,14 +168,23 @@ impl Cuda {
         &self.compute
     }
 
-    /// Another stream.
-    pub(super) fn new_stream(&self) -> Result<Arc<CudaStream>, Error> {
-        self.context.new_stream().map_err(|error| self.failed("a stream", error))
+    /// So many streams of recordings, which are the caller's as long as it holds them.
+    pub(super) fn recorders(&self, n: usize) -> Result<MutexGuard<'_, Vec<Arc<CudaStream>>>, Error> {
+        let mut recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
+        while recorders.len() < n {
+            recorders.push(self.call("a stream", || self.context.new_stream())?);
+        }
+        Ok(recorders)
     }
 
     /// Memory for so many bytes.
     pub(super) fn take(&self, bytes: usize) -> Result<Block, Error> {
         self.pool.take(bytes)
+    }
+
+    /// Calls the driver in this device's context: [`Pool::with_room`].
+    fn call<T>(&self, what: &str, call: impl FnMut() -> Result<T, DriverError>) -> Result<T, Error> {
+        self.pool.with_room(call).map_err(|error| self.failed(what, error))
     }
 
     /// What the driver loads for a text of CUDA C; `name` stands for it in errors.
@@ -182,17 +194,35 @@ impl Cuda {
 
     /// Loads what was compiled.
     pub(super) fn load(&self, image: Vec<u8>, name: &str) -> Result<Arc<CudaModule>, Error> {
-        let failed = |error| self.failed(&format!("loading the kernels of {name}"), error);
         if self.record.get().is_none() {
             let record = self.take(RECORD_BYTES)?;
-            self.context.bind_to_thread().map_err(failed)?;
-            let stream = self.compute.cu_stream();
-            // SAFETY: the block is as large, and nobody else has it.
-            unsafe { result::memset_d8_async(record.address(), 0, RECORD_BYTES, stream) }.map_err(failed)?;
+            self.call("its record", || {
+                // SAFETY: the block is as large, and nobody else has it.
+                unsafe { result::memset_d8_async(record.address(), 0, RECORD_BYTES, self.compute.cu_stream()) }
+            })?;
             // Another thread may have been faster: then this block goes back.
             let _ = self.record.set(record);
         }
-        self.context.load_module(Ptx::from_binary(image)).map_err(failed)
+        let code = Ptx::from_binary(image);
+        self.call(&format!("loading the kernels of {name}"), || self.context.load_module(code.clone()))
+    }
+
+    /// The functions of a kernel.
+    pub(super) fn functions(
+        &self,
+        module: &Arc<CudaModule>,
+        functions: &[Function],
+        kernel: &str,
+    ) -> Result<Vec<CudaFunction>, Error> {
+        functions.iter().map(|function| self.call(kernel, || module.load_function(&function.name))).collect()
+    }
+
+    /// Starts a recording on the compute stream.
+    pub(super) fn replay(&self, graph: &CudaGraph) -> Result<(), DriverError> {
+        self.pool.with_room(|| {
+            // SAFETY: the graph was instantiated, and whoever has recorded it says that its addresses are valid.
+            unsafe { result::graph::launch(graph.cu_graph_exec(), self.compute.cu_stream()) }
+        })
     }
 
     /// Where kernels record what is wrong.
@@ -207,19 +237,15 @@ impl Cuda {
         kernels.len() as u32
     }
 
-    /// What a kernel has found wrong since it was last asked.
-    fn check_record(&self, staging: &mut Staging) -> Result<(), Error> {
-        let Some(record) = self.record.get() else { return Ok(()) };
-        let mut bytes = [0; RECORD_BYTES];
-        // SAFETY: the record has as many bytes, and was set when it was made.
-        unsafe { staging.download(record.address(), &mut bytes) }.map_err(|error| self.failed("its record", error))?;
-        let (number, rest) = bytes.split_at(4);
+    /// What a kernel has found wrong since it was last asked, as the record has it.
+    fn check_record(&self, staging: &mut Staging, record: [u8; RECORD_BYTES]) -> Result<(), Error> {
+        let (number, rest) = record.split_at(4);
         let number = u32::from_ne_bytes(number.try_into().expect("four bytes"));
         if number == 0 {
             return Ok(());
         }
-        // SAFETY: as above, and kernels that still run come before it.
-        unsafe { staging.upload(&[0; RECORD_BYTES], record.address()) }
+        // SAFETY: the record has as many bytes, and kernels that still run come before it.
+        unsafe { staging.upload(&[0; RECORD_BYTES], self.record()) }
             .map_err(|error| self.failed("its record", error))?;
         let position = i32::from_ne_bytes(rest[..4].try_into().expect("four bytes"));
         let extent = i64::from_ne_bytes(rest[4..].try_into().expect("eight bytes"));
@@ -240,11 +266,12 @@ impl Cuda {
         launch: &Launch,
         values: &mut [u64],
     ) -> Result<(), DriverError> {
-        self.context.bind_to_thread()?;
         let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
         let (grid, block) = ((launch.grid, 1, 1), (launch.block, 1, 1));
-        // SAFETY: by this function's contract.
-        unsafe { result::launch_kernel(function.cu_function(), grid, block, 0, stream.cu_stream(), &mut pointers) }
+        self.pool.with_room(|| {
+            // SAFETY: by this function's contract.
+            unsafe { result::launch_kernel(function.cu_function(), grid, block, 0, stream.cu_stream(), &mut pointers) }
+        })
     }
 
     /// Copies bytes within the device's memory.
@@ -258,10 +285,10 @@ impl Cuda {
         to: CUdeviceptr,
         bytes: usize,
     ) -> Result<(), Error> {
-        let failed = |error| self.failed("copying within its memory", error);
-        self.context.bind_to_thread().map_err(failed)?;
-        // SAFETY: by this function's contract.
-        unsafe { result::memcpy_dtod_async(to, from, bytes, stream.cu_stream()) }.map_err(failed)
+        self.call("copying within its memory", || {
+            // SAFETY: by this function's contract.
+            unsafe { result::memcpy_dtod_async(to, from, bytes, stream.cu_stream()) }
+        })
     }
 
     /// Writes a number without a copy from the host, which might have to wait.
@@ -269,20 +296,17 @@ impl Cuda {
     /// # Safety
     /// `to` must be valid for one element of the literal's type, and aligned for it.
     pub(super) unsafe fn set(&self, stream: &CudaStream, to: CUdeviceptr, literal: Literal) -> Result<(), Error> {
-        let failed = |error| self.failed("setting a number", error);
-        self.context.bind_to_thread().map_err(failed)?;
         let (bits, stream) = (literal.bits(), stream.cu_stream());
-        if literal.dtype().size() == 1 {
-            // SAFETY: by this function's contract.
-            return unsafe { result::memset_d8_async(to, bits as u8, 1, stream) }.map_err(failed);
-        }
-        for half in 0..literal.dtype().size() as CUdeviceptr / 4 {
-            // SAFETY: by this function's contract; words begin with the least, as on the host.
-            unsafe { sys::cuMemsetD32Async(to + 4 * half, (bits >> (32 * half)) as u32, 1, stream) }
-                .result()
-                .map_err(failed)?;
-        }
-        Ok(())
+        self.call("setting a number", || {
+            if literal.dtype().size() == 1 {
+                // SAFETY: by this function's contract.
+                return unsafe { result::memset_d8_async(to, bits as u8, 1, stream) };
+            }
+            (0..literal.dtype().size() as CUdeviceptr / 4).try_for_each(|half| {
+                // SAFETY: by this function's contract; words begin with the least, as on the host.
+                unsafe { sys::cuMemsetD32Async(to + 4 * half, (bits >> (32 * half)) as u32, 1, stream) }.result()
+            })
+        })
     }
 
     /// An array on this device: the value's own, or a copy of one in host memory.
@@ -326,7 +350,7 @@ impl Cuda {
             return Ok(here);
         }
         let other = &there.device;
-        let copy = || {
+        self.call(&format!("copying from {}", other.name), || {
             self.compute.join(&other.compute)?;
             self.context.bind_to_thread()?;
             let (to, from) =
@@ -334,8 +358,7 @@ impl Cuda {
             // SAFETY: both blocks hold the array, each in its context.
             unsafe { result::memcpy_peer_async(to.0, to.1, from.0, from.1, bytes, self.compute.cu_stream()) }?;
             other.compute.join(&self.compute)
-        };
-        copy().map_err(|error| self.failed(&format!("copying from {}", other.name), error))?;
+        })?;
         Ok(here)
     }
 
@@ -357,9 +380,15 @@ impl Cuda {
         let shape: Vec<usize> = aval.shape.iter().filter_map(|dim| dim.as_usize()).collect();
         let mut bytes = vec![0u8; shape.iter().product::<usize>() * aval.dtype.size()];
         let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: by this function's contract.
-        unsafe { staging.download(from, &mut bytes) }.map_err(|error| self.failed("copying from it", error))?;
-        self.check_record(&mut staging)?;
+        // What kernels found wrong comes with it: whoever reads waits once.
+        let mut record = [0; RECORD_BYTES];
+        let mut arrays = vec![(from, &mut bytes[..])];
+        if let Some(block) = self.record.get() {
+            arrays.push((block.address(), &mut record));
+        }
+        // SAFETY: by this function's contract; the record has as many bytes, and was set when it was made.
+        unsafe { staging.download(&mut arrays) }.map_err(|error| self.failed("copying from it", error))?;
+        self.check_record(&mut staging, record)?;
         Ok(HostArray::from_data(&shape, data(aval.dtype, &bytes)))
     }
 

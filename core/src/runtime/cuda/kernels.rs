@@ -8,7 +8,7 @@ use crate::kernel::Kernel;
 use crate::runtime::cuda::device::{Cuda, CudaBuffer};
 use crate::runtime::cuda::launch::{Addresses, arguments};
 use crate::runtime::cuda::memory::Block;
-use cudarc::driver::{CudaFunction, DriverError};
+use cudarc::driver::CudaFunction;
 use std::sync::Arc;
 
 /// A kernel with what it runs on.
@@ -54,9 +54,7 @@ pub fn run_changed_kernels(
     let image = device.compile(&change_text(module.text()), "single kernels")?;
     let loaded = device.load(image, "single kernels")?;
     let outputs = runs.iter().zip(module.sources()).map(|(run, source)| {
-        let functions = source.functions.iter().map(|function| loaded.load_function(&function.name));
-        let functions: Result<Vec<CudaFunction>, DriverError> = functions.collect();
-        let functions = functions.map_err(|error| device.failed(&run.kernel.name, error))?;
+        let functions = device.functions(&loaded, &source.functions, &run.kernel.name)?;
         let mut launches = source.launches(run.sizes, block)?;
         launches.iter_mut().for_each(&change_launch);
         one(&device, run, source, &functions, &launches)

@@ -6,7 +6,7 @@
 use crate::error::Error;
 use crate::runtime::cuda::failure;
 use cudarc::driver::sys::CUdeviceptr;
-use cudarc::driver::{CudaContext, result};
+use cudarc::driver::{CudaContext, CudaStream, DriverError, result};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +17,8 @@ const GRAIN: usize = 512;
 #[derive(Debug)]
 pub(super) struct Pool {
     context: Arc<CudaContext>,
+    /// The stream that orders all that uses a block.
+    compute: Arc<CudaStream>,
     /// The device's name, for errors.
     name: String,
     shelf: Mutex<Shelf>,
@@ -56,8 +58,8 @@ impl Drop for Block {
 }
 
 impl Pool {
-    pub(super) fn new(context: Arc<CudaContext>, name: &str) -> Arc<Pool> {
-        Arc::new(Pool { context, name: name.into(), shelf: Mutex::default() })
+    pub(super) fn new(context: Arc<CudaContext>, compute: Arc<CudaStream>, name: &str) -> Arc<Pool> {
+        Arc::new(Pool { context, compute, name: name.into(), shelf: Mutex::default() })
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
@@ -89,36 +91,48 @@ impl Pool {
     }
 
     fn allocate(&self, bytes: usize, shelf: &mut Shelf) -> Result<CUdeviceptr, Error> {
-        self.bind()?;
         // SAFETY: a context is bound, and the size is not 0.
         let allocate = || unsafe { result::malloc_sync(bytes) };
-        match allocate() {
-            Err(error) if failure::is_out_of_memory(&error) && !shelf.free.is_empty() => {
-                self.give_back(shelf)?;
-                allocate().map_err(|error| self.refused(bytes, shelf, error))
-            }
-            result => result.map_err(|error| self.refused(bytes, shelf, error)),
+        self.retry(allocate, |pool| pool.give_back(shelf)).map_err(|error| self.refused(bytes, shelf, error))
+    }
+
+    /// Calls the driver. It takes memory of its own for modules, recordings and streams: where that does not last, blocks
+    /// that nobody uses go back to it, and the call is made again.
+    pub(super) fn with_room<T>(&self, call: impl FnMut() -> Result<T, DriverError>) -> Result<T, DriverError> {
+        self.retry(call, |pool| pool.give_back(&mut pool.shelf()))
+    }
+
+    fn retry<T>(
+        &self,
+        mut call: impl FnMut() -> Result<T, DriverError>,
+        make_room: impl FnOnce(&Pool) -> Result<bool, DriverError>,
+    ) -> Result<T, DriverError> {
+        self.context.bind_to_thread()?;
+        match call() {
+            Err(error) if failure::is_out_of_memory(&error) => match make_room(self) {
+                Ok(true) => call(),
+                _ => Err(error),
+            },
+            result => result,
         }
     }
 
-    fn bind(&self) -> Result<(), Error> {
-        self.context.bind_to_thread().map_err(|error| failure::driver(&self.name, error))
-    }
-
-    /// Gives all blocks that nobody uses back to the driver.
-    fn give_back(&self, shelf: &mut Shelf) -> Result<(), Error> {
-        let failed = |error| failure::driver(&format!("{}: giving memory back", self.name), error);
+    /// Gives all blocks that nobody uses back to the driver; whether there was one.
+    fn give_back(&self, shelf: &mut Shelf) -> Result<bool, DriverError> {
+        if shelf.free.is_empty() {
+            return Ok(false);
+        }
         // What still runs may use them.
-        self.context.synchronize().map_err(failed)?;
+        self.compute.synchronize()?;
         while let Some((_, address)) = shelf.free.pop_first() {
-            // SAFETY: nobody has a handle of the block, and nothing runs.
-            unsafe { result::free_sync(address) }.map_err(failed)?;
+            // SAFETY: nobody has a handle of the block, and nothing runs that uses it.
+            unsafe { result::free_sync(address) }?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Why there is no memory.
-    fn refused(&self, bytes: usize, shelf: &Shelf, error: cudarc::driver::DriverError) -> Error {
+    fn refused(&self, bytes: usize, shelf: &Shelf, error: DriverError) -> Error {
         if !failure::is_out_of_memory(&error) {
             return failure::driver(&format!("{}: allocating {bytes} bytes", self.name), error);
         }
@@ -140,7 +154,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         let mut shelf = std::mem::take(&mut *self.shelf());
-        if self.bind().is_ok() {
+        if self.context.bind_to_thread().is_ok() {
             // A device that has failed takes nothing back: it is lost with the process.
             let _ = self.give_back(&mut shelf);
         }

@@ -19,7 +19,7 @@ use crate::runtime::cuda::run::{Loaded, Runner};
 use crate::runtime::frame::Frame;
 use crate::runtime::plan::{Buffers, Codes, Plan};
 use cudarc::driver::sys::CUdeviceptr;
-use cudarc::driver::{CudaFunction, CudaStream, DriverError};
+use cudarc::driver::CudaStream;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -92,9 +92,7 @@ impl GpuProgram {
         let on_device = self.device.load(image, &name)?;
         let mut functions_of = vec![];
         for (source, (kernel, location)) in module.sources().iter().zip(kernels(&self.lowered)) {
-            let functions = source.functions.iter().map(|function| on_device.load_function(&function.name));
-            let functions: Result<Vec<CudaFunction>, DriverError> = functions.collect();
-            let functions = functions.map_err(|error| self.device.failed(&kernel.name, error))?;
+            let functions = self.device.functions(&on_device, &source.functions, &kernel.name)?;
             functions_of.push((functions, self.device.number(&kernel.name, Some(location))));
         }
         Ok(self.keep(widths, Loaded { module, kernels: functions_of }))

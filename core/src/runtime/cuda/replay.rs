@@ -4,16 +4,16 @@
 //! where they are and the pool gives out again what came back; so a few recordings serve. What is run only once is not
 //! recorded.
 //!
-//! A recording is made on streams of its own: what other threads start meanwhile on the device's stream is not in it.
+//! A recording is made on streams that the device keeps for it, one recording at a time: what other threads start meanwhile
+//! on the device's stream is not in it.
 //!
 //! Source: NVIDIA, *CUDA C++ Programming Guide*, "CUDA Graphs".
 
 use crate::error::Error;
 use crate::runtime::cuda::device::Cuda;
-use crate::runtime::cuda::failure;
 use crate::runtime::cuda::lanes::LANES;
 use cudarc::driver::sys::{CUdeviceptr, CUgraphInstantiate_flags, CUstreamCaptureMode};
-use cudarc::driver::{CudaGraph, CudaStream, result};
+use cudarc::driver::{CudaGraph, CudaStream};
 use std::sync::Arc;
 
 /// How many recordings are kept, and how many places are remembered that had one run.
@@ -29,14 +29,14 @@ pub(super) type Record<'f> = dyn Fn(&[Arc<CudaStream>]) -> Result<(), Error> + '
 pub(super) struct Replays {
     seen: Vec<Vec<CUdeviceptr>>,
     graphs: Vec<(Vec<CUdeviceptr>, CudaGraph)>,
-    recorders: Vec<Arc<CudaStream>>,
-    /// Whether the driver cannot record.
+    /// Whether the driver has failed to record or to replay: launches need less of it.
     is_refused: bool,
 }
 
 impl Replays {
     /// Runs `launches` on the device's stream, or a recording with these addresses, which `recorded` makes of the same work
-    /// from the first of several streams on.
+    /// from the first of several streams on. Where the driver fails to record or to replay, the launches are made, and say
+    /// what is wrong if they fail, too.
     pub(super) fn run(
         &mut self,
         device: &Cuda,
@@ -44,25 +44,28 @@ impl Replays {
         launches: &Launch<'_>,
         recorded: &Record<'_>,
     ) -> Result<(), Error> {
-        if let Some(at) = self.graphs.iter().position(|(known, _)| *known == addresses) {
-            let graph = self.graphs.remove(at);
-            self.graphs.push(graph);
-            return replay(device, &self.graphs[self.graphs.len() - 1].1);
-        }
-        let Some(at) = self.seen.iter().position(|known| *known == addresses).filter(|_| !self.is_refused) else {
-            if self.seen.len() == MOST {
-                self.seen.remove(0);
-            }
-            self.seen.push(addresses);
+        if self.is_refused {
             return launches(device.stream());
-        };
-        self.seen.remove(at);
-        while self.recorders.len() < LANES {
-            self.recorders.push(device.new_stream()?);
         }
-        match record(&self.recorders, recorded)? {
+        let known = self.graphs.iter().position(|(known, _)| *known == addresses);
+        let graph = match known.map(|at| self.graphs.remove(at)) {
+            Some((_, graph)) => Some(graph),
+            None => match self.seen.iter().position(|known| *known == addresses) {
+                Some(at) => {
+                    self.seen.remove(at);
+                    record(device, recorded)
+                }
+                None => {
+                    if self.seen.len() == MOST {
+                        self.seen.remove(0);
+                    }
+                    self.seen.push(addresses);
+                    return launches(device.stream());
+                }
+            },
+        };
+        match graph.filter(|graph| device.replay(graph).is_ok()) {
             Some(graph) => {
-                replay(device, &graph)?;
                 if self.graphs.len() == MOST {
                     self.graphs.remove(0);
                 }
@@ -70,30 +73,21 @@ impl Replays {
                 Ok(())
             }
             None => {
-                self.is_refused = true;
+                (self.is_refused, self.seen, self.graphs) = (true, vec![], vec![]);
                 launches(device.stream())
             }
         }
     }
 }
 
-fn replay(device: &Cuda, graph: &CudaGraph) -> Result<(), Error> {
-    let failed = |error| failure::driver("replaying a recorded run", error);
-    let stream = device.stream();
-    stream.context().bind_to_thread().map_err(failed)?;
-    // SAFETY: the graph was instantiated, and what it was recorded from says that its addresses are valid.
-    unsafe { result::graph::launch(graph.cu_graph_exec(), stream.cu_stream()) }.map_err(failed)
-}
-
-/// Records what is launched, which does not run yet; none where the driver cannot.
-fn record(recorders: &[Arc<CudaStream>], recorded: &Record<'_>) -> Result<Option<CudaGraph>, Error> {
+/// Records what is launched, which does not run yet; none where that fails.
+fn record(device: &Cuda, recorded: &Record<'_>) -> Option<CudaGraph> {
+    let recorders = device.recorders(LANES).ok()?;
     let recorder = &recorders[0];
     // Other threads may call what a recording forbids.
-    if recorder.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).is_err() {
-        return Ok(None);
-    }
-    let launched = recorded(recorders);
+    recorder.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).ok()?;
+    let launched = recorded(&recorders);
     let recording = recorder.end_capture(CUgraphInstantiate_flags(0));
-    launched?;
-    Ok(recording.ok().flatten())
+    launched.ok()?;
+    recording.ok().flatten()
 }

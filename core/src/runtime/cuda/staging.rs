@@ -2,6 +2,7 @@
 //!
 //! Source: NVIDIA, *CUDA C++ Programming Guide*, "Asynchronous Concurrent Execution".
 
+use crate::runtime::cuda::memory::Pool;
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, result};
 use std::sync::Arc;
@@ -15,12 +16,22 @@ const PIECES: usize = 2;
 #[derive(Debug)]
 struct Piece {
     memory: *mut u8,
-    /// When the last copy that uses it is done.
-    done: Option<CudaEvent>,
+    used: Used,
 }
 
 // SAFETY: the memory belongs to the piece alone, and may be used from every thread.
 unsafe impl Send for Piece {}
+
+/// How long a copy uses a piece.
+#[derive(Debug)]
+enum Used {
+    /// None does.
+    Free,
+    /// Until this has come to pass.
+    Until(CudaEvent),
+    /// Until all copies are done: a call has failed, and nobody knows whether one runs.
+    Unknown,
+}
 
 /// The stream of copies, and the memory that they go through.
 #[derive(Debug)]
@@ -29,30 +40,65 @@ pub(super) struct Staging {
     /// What uses arrays.
     compute: Arc<CudaStream>,
     copies: Arc<CudaStream>,
+    pool: Arc<Pool>,
     pieces: Vec<Piece>,
     next: usize,
 }
 
 impl Staging {
-    pub(super) fn new(context: Arc<CudaContext>, compute: Arc<CudaStream>) -> Result<Staging, DriverError> {
+    pub(super) fn new(
+        context: Arc<CudaContext>,
+        compute: Arc<CudaStream>,
+        pool: Arc<Pool>,
+    ) -> Result<Staging, DriverError> {
         let copies = context.new_stream()?;
-        Ok(Staging { context, compute, copies, pieces: vec![], next: 0 })
+        Ok(Staging { context, compute, copies, pool, pieces: vec![], next: 0 })
     }
 
     /// The next piece, once no copy uses it.
     fn piece(&mut self) -> Result<usize, DriverError> {
         if self.pieces.len() < PIECES {
             // SAFETY: a context is bound, and the size is not 0.
-            let memory = unsafe { result::malloc_host(PIECE, 0)? };
-            self.pieces.push(Piece { memory: memory.cast(), done: None });
+            let memory = self.pool.with_room(|| unsafe { result::malloc_host(PIECE, 0) })?;
+            self.pieces.push(Piece { memory: memory.cast(), used: Used::Free });
             return Ok(self.pieces.len() - 1);
         }
         let at = self.next % PIECES;
         self.next += 1;
-        if let Some(done) = self.pieces[at].done.take() {
-            done.synchronize()?;
-        }
+        self.wait_for(at)?;
         Ok(at)
+    }
+
+    /// Waits until no copy uses a piece.
+    fn wait_for(&mut self, at: usize) -> Result<(), DriverError> {
+        match &self.pieces[at].used {
+            Used::Free => return Ok(()),
+            Used::Until(done) => done.synchronize()?,
+            Used::Unknown => self.copies.synchronize()?,
+        }
+        self.pieces[at].used = Used::Free;
+        Ok(())
+    }
+
+    /// Starts copies that use a piece, and notes when they are done.
+    fn start(
+        &mut self,
+        at: usize,
+        copy: impl FnOnce(&CudaStream) -> Result<(), DriverError>,
+    ) -> Result<(), DriverError> {
+        self.pieces[at].used = Used::Unknown;
+        copy(&self.copies)?;
+        self.pieces[at].used = Used::Until(self.pool.with_room(|| self.copies.record_event(None))?);
+        Ok(())
+    }
+
+    /// What has failed may have started copies. Whoever gave the memory of the device may give it to another use.
+    fn settled(&self, result: Result<(), DriverError>) -> Result<(), DriverError> {
+        if result.is_err() {
+            // A device that cannot even wait runs nothing any more.
+            let _ = self.copies.synchronize();
+        }
+        result
     }
 
     /// Copies bytes to the device. What is started on the compute stream from now on finds them there.
@@ -60,60 +106,91 @@ impl Staging {
     /// # Safety
     /// `to` must be valid for as many bytes, and nothing may read it yet.
     pub(super) unsafe fn upload(&mut self, bytes: &[u8], to: CUdeviceptr) -> Result<(), DriverError> {
-        self.context.bind_to_thread()?;
-        // The block may have been used before.
-        self.copies.join(&self.compute)?;
-        for (i, part) in bytes.chunks(PIECE).enumerate() {
-            let at = self.piece()?;
-            let to = to + (i * PIECE) as CUdeviceptr;
-            // SAFETY: the piece is as large, and no copy uses it.
-            let piece = unsafe { std::slice::from_raw_parts_mut(self.pieces[at].memory, part.len()) };
-            piece.copy_from_slice(part);
-            // SAFETY: the piece stays what it is until the event below, and `to` is valid by this function's contract.
-            unsafe { result::memcpy_htod_async(to, piece, self.copies.cu_stream())? };
-            self.pieces[at].done = Some(self.copies.record_event(None)?);
-        }
-        self.compute.join(&self.copies)
+        let mut send = || {
+            self.context.bind_to_thread()?;
+            // The block may have been used before.
+            self.pool.with_room(|| self.copies.join(&self.compute))?;
+            for (i, part) in bytes.chunks(PIECE).enumerate() {
+                let at = self.piece()?;
+                let to = to + (i * PIECE) as CUdeviceptr;
+                // SAFETY: the piece is as large, and no copy uses it.
+                let piece = unsafe { std::slice::from_raw_parts_mut(self.pieces[at].memory, part.len()) };
+                piece.copy_from_slice(part);
+                // SAFETY: the piece stays what it is until the copy is done, and `to` is valid by this function's contract.
+                self.start(at, |copies| unsafe { result::memcpy_htod_async(to, piece, copies.cu_stream()) })?;
+            }
+            self.pool.with_room(|| self.compute.join(&self.copies))
+        };
+        let sent = send();
+        self.settled(sent)
     }
 
-    /// Copies bytes from the device, once all that was started on the compute stream is done.
+    /// Copies arrays from the device, each from an address, once all that was started on the compute stream is done.
+    /// Those that fit into one piece together are waited for once.
     ///
     /// # Safety
-    /// `from` must be valid for as many bytes.
-    pub(super) unsafe fn download(&mut self, from: CUdeviceptr, bytes: &mut [u8]) -> Result<(), DriverError> {
-        self.context.bind_to_thread()?;
-        self.copies.join(&self.compute)?;
-        let mut parts = bytes.chunks_mut(PIECE).enumerate();
-        let mut coming: Option<(usize, &mut [u8])> = None;
-        loop {
-            let next = match parts.next() {
-                None => None,
-                Some((i, part)) => {
-                    let at = self.piece()?;
-                    // SAFETY: the piece is as large, and no copy uses it.
-                    let piece = unsafe { std::slice::from_raw_parts_mut(self.pieces[at].memory, part.len()) };
-                    // SAFETY: the piece is not touched until the event below has come to pass.
-                    unsafe {
-                        let from = from + (i * PIECE) as CUdeviceptr;
-                        result::memcpy_dtoh_async(piece, from, self.copies.cu_stream())?;
-                    }
-                    self.pieces[at].done = Some(self.copies.record_event(None)?);
-                    Some((at, part))
+    /// Each address must be valid for as many bytes.
+    pub(super) unsafe fn download(&mut self, arrays: &mut [(CUdeviceptr, &mut [u8])]) -> Result<(), DriverError> {
+        let mut receive = || {
+            self.context.bind_to_thread()?;
+            self.pool.with_room(|| self.copies.join(&self.compute))?;
+            let mut coming: Option<(usize, Vec<Part<'_>>)> = None;
+            for parts in parts(arrays) {
+                let at = self.piece()?;
+                let memory = self.pieces[at].memory;
+                self.start(at, |copies| {
+                    parts.iter().try_for_each(|(offset, from, part)| {
+                        // SAFETY: the piece is as large, no copy uses it, and it is not touched until the copy is done; the
+                        // address is valid by this function's contract.
+                        unsafe {
+                            let piece = std::slice::from_raw_parts_mut(memory.add(*offset), part.len());
+                            result::memcpy_dtoh_async(piece, *from, copies.cu_stream())
+                        }
+                    })
+                })?;
+                if let Some((at, parts)) = coming.replace((at, parts)) {
+                    self.empty(at, parts)?;
                 }
-            };
-            if let Some((at, part)) = coming.take() {
-                if let Some(done) = self.pieces[at].done.take() {
-                    done.synchronize()?;
-                }
-                // SAFETY: the copy into the piece is done.
-                part.copy_from_slice(unsafe { std::slice::from_raw_parts(self.pieces[at].memory, part.len()) });
             }
-            match next {
-                None => return Ok(()),
-                next => coming = next,
+            coming.map_or(Ok(()), |(at, parts)| self.empty(at, parts))
+        };
+        let received = receive();
+        self.settled(received)
+    }
+
+    /// Waits for a piece, and takes what came.
+    fn empty(&mut self, at: usize, parts: Vec<Part<'_>>) -> Result<(), DriverError> {
+        self.wait_for(at)?;
+        for (offset, _, part) in parts {
+            // SAFETY: the copy into the piece is done, which is as large.
+            let piece = unsafe { std::slice::from_raw_parts(self.pieces[at].memory.add(offset), part.len()) };
+            part.copy_from_slice(piece);
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of an array that go through a piece: where in the piece, from where on the device, and where to.
+type Part<'a> = (usize, CUdeviceptr, &'a mut [u8]);
+
+/// The arrays cut into what goes through each piece.
+fn parts<'a>(arrays: &'a mut [(CUdeviceptr, &mut [u8])]) -> Vec<Vec<Part<'a>>> {
+    let mut pieces: Vec<Vec<Part<'a>>> = vec![];
+    let mut room = 0;
+    for (from, bytes) in arrays {
+        let (mut from, mut rest) = (*from, &mut **bytes);
+        while !rest.is_empty() {
+            if room == 0 {
+                pieces.push(vec![]);
+                room = PIECE;
             }
+            let (part, behind) = rest.split_at_mut(rest.len().min(room));
+            let (offset, n) = (PIECE - room, part.len());
+            pieces.last_mut().expect("one was just begun").push((offset, from, part));
+            (from, rest, room) = (from + n as CUdeviceptr, behind, room - n);
         }
     }
+    pieces
 }
 
 impl Drop for Staging {
@@ -124,5 +201,21 @@ impl Drop for Staging {
                 let _ = unsafe { result::free_host(piece.memory.cast()) };
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_share_pieces_and_go_on_in_the_next() {
+        let (mut large, mut none, mut small) = (vec![0; PIECE + 8], vec![], vec![0; 16]);
+        let mut arrays = [(0x1000, &mut large[..]), (0, &mut none[..]), (0x2000, &mut small[..])];
+        let found: Vec<Vec<(usize, CUdeviceptr, usize)>> = parts(&mut arrays)
+            .into_iter()
+            .map(|piece| piece.into_iter().map(|(offset, from, part)| (offset, from, part.len())).collect())
+            .collect();
+        assert_eq!(found, [vec![(0, 0x1000, PIECE)], vec![(0, 0x1000 + PIECE as u64, 8), (8, 0x2000, 16)]]);
     }
 }
