@@ -3,16 +3,16 @@
 use crate::args::DevicesArgs;
 use crate::failure::Failure;
 use gavotte::Target;
-use gavotte::device::{DeviceInfo, Library, devices, driver_version, libraries, nvrtc_version};
+use gavotte::device::{DeviceInfo, Library, code_for, devices, driver_version, libraries, nvrtc_version};
 use serde_json::{Value, json};
 use std::io::Write;
 
 pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
     let target = format!("{:?}", Target::native()).to_lowercase();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    // What a library is worth: its version, where it is there and works.
-    let versions = [driver_version().ok(), nvrtc_version().ok(), None];
-    let versions = versions.map(|version| version.map(|(major, minor)| format!("{major}.{minor}")));
+    // What a library is worth: its version, or what is wrong with it.
+    let versions = [driver_version(), nvrtc_version()];
+    let versions = versions.map(|version| version.map(dotted).map_err(|error| error.to_string()));
     let gpus = devices();
     let mut out = anstream::stdout().lock();
     if args.json {
@@ -39,6 +39,10 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
                     "  {:<9}{}, sm_{major}{minor}, {} multiprocessors, {memory:.1} GB",
                     gpu.name, gpu.model, gpu.multiprocessors
                 )?;
+                match code_for(gpu.compute_capability) {
+                    Ok(code) => writeln!(out, "{INDENT}runs {code}")?,
+                    Err(error) => writeln!(out, "{INDENT}runs no kernels: {}", indented(&error.to_string()))?,
+                }
             }
         }
         Err(error) => {
@@ -48,37 +52,55 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
     }
     writeln!(out, "\nlibraries that GPUs need")?;
     for (library, version) in libraries().iter().zip(&versions) {
-        match &library.found {
-            Some(file) => {
-                let version = version.as_ref().map_or_else(String::new, |version| format!(", {version}"));
-                writeln!(out, "  {:<9}{file}{version}", library.name)?;
+        let least = dotted(library.least);
+        match (&library.found, version) {
+            (Some(file), Ok(version)) => {
+                writeln!(out, "  {:<9}{file}, {version}; {least} is the least", library.name)?;
             }
-            None => {
-                writeln!(out, "  {:<9}missing: {}", library.name, library.purpose)?;
-                writeln!(out, "           tried {}", library.tried.join(", "))?;
+            (Some(_), Err(why)) => writeln!(out, "  {:<9}unfit: {}", library.name, indented(why))?,
+            (None, _) => {
+                writeln!(out, "  {:<9}missing: {}; {least} is the least", library.name, library.purpose)?;
+                writeln!(out, "{INDENT}tried {}", library.tried.join(", "))?;
             }
         }
     }
     Ok(())
 }
 
+/// What stands below a name.
+const INDENT: &str = "           ";
+
+/// A text of several lines, below a name.
+fn indented(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(&format!("\n{INDENT}"))
+}
+
+fn dotted((major, minor): (u32, u32)) -> String {
+    format!("{major}.{minor}")
+}
+
 fn gpu_json(gpu: &DeviceInfo) -> Value {
     let (major, minor) = gpu.compute_capability;
+    let code = code_for(gpu.compute_capability).map_err(|error| error.to_string());
     json!({
         "name": gpu.name,
         "model": gpu.model,
         "compute_capability": [major, minor],
         "memory_bytes": gpu.memory,
         "multiprocessors": gpu.multiprocessors,
+        "code": code.as_ref().ok(),
+        "why_no_code": code.as_ref().err(),
     })
 }
 
-fn library_json((library, version): (&Library, &Option<String>)) -> Value {
+fn library_json((library, version): (&Library, &Result<String, String>)) -> Value {
     json!({
         "name": library.name,
         "purpose": library.purpose,
         "tried": library.tried,
         "found": library.found,
-        "version": version,
+        "least": dotted(library.least),
+        "version": version.as_ref().ok(),
+        "problem": version.as_ref().err(),
     })
 }

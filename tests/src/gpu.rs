@@ -18,8 +18,8 @@ use gavotte_emulator::driver::{Emulator, Session};
 /// If `GAVOTTE_NVRTC` names a folder without it, or the settings are wrong.
 pub fn machine(settings: &str) -> Option<Session<'static>> {
     Nvrtc::get()?;
-    // A driver that knows the PTX of every NVRTC.
-    Some(Emulator::get().session(&format!("driver=99000,{settings}")))
+    // A driver that knows the PTX of every NVRTC, and a GPU that is newer than all: the emulator runs no machine code.
+    Some(Emulator::get().session(&format!("driver=99000,compute=99.0,{settings}")))
 }
 
 /// What a program computes on the GPU for arguments, then constants, in host memory.

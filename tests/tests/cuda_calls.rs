@@ -241,3 +241,20 @@ fn recordings_of_a_device_share_their_streams() {
     assert_eq!(after.streams - before.streams, 8);
     drop(device);
 }
+
+/// Machine code comes first, where NVRTC knows the GPU. This driver takes none, and is offered none again.
+#[test]
+fn a_driver_that_refuses_machine_code_is_given_ptx() {
+    for (compute, offered) in [("8.0", 1), ("8.9", 1), ("9.0", 1), ("99.0", 0)] {
+        let Some(machine) = machine(&format!("compute={compute}")) else { return };
+        {
+            let device = cuda(0).expect("the emulator is a GPU");
+            call_often(&machine, two_kernels);
+            call_often(&machine, |x: Array| x.sum(0).sum(()));
+            let counts = machine.counts();
+            assert_eq!((counts.binaries, counts.modules), (offered, 2), "{compute}");
+            drop(device);
+        }
+        assert_eq!(machine.report(), "");
+    }
+}

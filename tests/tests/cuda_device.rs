@@ -177,6 +177,18 @@ fn every_call_that_fails_is_an_error() {
 }
 
 #[test]
+fn a_driver_that_is_too_old_is_refused() {
+    let old = machine("driver=11030");
+    let error = cuda(0).unwrap_err().to_string();
+    for part in ["libcuda.so", "knows CUDA 11.3", "11.4 is the least", "newer graphics driver"] {
+        assert!(error.contains(part), "`{part}` is not in: {error}");
+    }
+    assert_eq!(devices().unwrap_err().to_string(), error);
+    old.configure("driver=11040");
+    assert_eq!(cuda(0).expect("it is new enough").name(), "cuda:0");
+}
+
+#[test]
 fn a_driver_without_a_gpu_is_no_device() {
     let _machine = machine("devices=0");
     assert_eq!(devices().unwrap(), vec![]);

@@ -2,13 +2,14 @@
 #![cfg(target_os = "linux")]
 
 use crate::{as_str, json, program, run, stderr, stdout, words};
-use gavotte_emulator::driver::Emulator;
+use gavotte_emulator::driver::{Emulator, hide};
 use serde_json::Value;
+use std::path::PathBuf;
 use std::process::Output;
 use tempfile::TempDir;
 
-/// The driver of the emulator knows the PTX of every NVRTC.
-const NEW: &str = "driver=99000";
+/// A driver that knows the PTX of every NVRTC, and a GPU that is newer than all: the emulator runs no machine code.
+const NEW: &str = "driver=99000,compute=99.0";
 
 /// The program beside the emulator, told what machine to be, with NVRTC where there is one; compiled kernels are kept in
 /// this folder, or nowhere.
@@ -18,6 +19,13 @@ fn on_emulator_with(settings: &str, cache: &str, line: &str) -> Output {
     let mut program = program();
     program.env("LD_LIBRARY_PATH", format!("{}:{nvrtc}", folder.display()));
     program.env("GAVOTTE_EMULATOR", settings).env("GAVOTTE_CACHE", cache);
+    program.args(words(line)).output().expect("the program starts")
+}
+
+/// The program with NVIDIA's libraries in these folders, and nowhere else.
+fn with_libraries(folders: &str, settings: &str, line: &str) -> Output {
+    let mut program = program();
+    program.env("LD_LIBRARY_PATH", folders).env("GAVOTTE_EMULATOR", settings).env("GAVOTTE_CACHE", "");
     program.args(words(line)).output().expect("the program starts")
 }
 
@@ -48,11 +56,16 @@ fn assert_failed(output: &Output, code: i32, parts: &[&str]) {
 #[test]
 fn gpus_are_listed() {
     let text = stdout(on_emulator("devices=2,compute=9.0,memory=64M,multiprocessors=4", "devices"));
-    for part in ["cuda:0   Gavotte emulator, sm_90, 4 multiprocessors, 0.1 GB", "cuda:1 ", "libcuda.so.1, 13.0"] {
+    for part in [
+        "cuda:0   Gavotte emulator, sm_90, 4 multiprocessors, 0.1 GB",
+        "cuda:1 ",
+        "libcuda.so.1, 13.0; 11.4 is the least",
+    ] {
         assert!(text.contains(part), "`{part}` is not in: {text}");
     }
     let value = json(on_emulator("", "devices --json"));
     assert_eq!((value["gpus"].as_array().map(Vec::len), &value["why_no_gpu"]), (Some(1), &Value::Null), "{value}");
+    assert!(!text.contains("cuBLAS"), "nothing uses it: {text}");
     let text = stdout(on_emulator("devices=0", "devices"));
     assert!(text.contains("cuda     none: there is a driver, and it lists no GPU"), "{text}");
     let text = stdout(on_emulator("fail=cuDeviceGetCount:1:999", "devices"));
@@ -172,7 +185,7 @@ fn compiled_kernels_are_kept_and_verified() {
         assert_eq!((train(), files()), (first, kept.clone()));
     }
     // A kept kernel that another driver made is not taken.
-    let other = on_emulator_with("driver=99010", as_str(&cache), line);
+    let other = on_emulator_with("driver=99010,compute=99.0", as_str(&cache), line);
     assert_eq!(json(other)["train_loss"]["mean"], first);
     assert_eq!(files().len(), 2 * kept.len());
     // A place where nothing can be kept is no obstacle.
@@ -180,4 +193,67 @@ fn compiled_kernels_are_kept_and_verified() {
     std::fs::write(&file, "not a folder").unwrap();
     let value = json(on_emulator_with(NEW, as_str(&file.join("within")), line));
     assert_eq!(value["train_loss"]["mean"], first);
+}
+
+/// Every function of the driver that a training calls is looked for before the first is called.
+#[test]
+fn a_driver_without_a_function_is_refused() {
+    if !has_nvrtc() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let report = folder.path().join("report");
+    let line = "train --dataset karate --epochs 4 --json --device cuda";
+    json(on_emulator(&format!("{NEW},report={}", as_str(&report)), line));
+    let said: Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).expect("a line of JSON");
+    let calls = said["calls"].as_object().expect("calls by function");
+    // NVRTC asks for tables of its own, and takes no for an answer.
+    let ours: Vec<&str> = calls.keys().map(String::as_str).filter(|call| *call != "cuGetExportTable").collect();
+    assert!(ours.len() > 30, "{ours:?}");
+    for function in ours {
+        Emulator::get().without(function, folder.path());
+        let output = with_libraries(as_str(folder.path()), NEW, line);
+        assert_failed(&output, 2, &["--device cuda:0", "libcuda.so", &format!("lacks {function}"), "CUDA 11.4"]);
+    }
+    let text = stdout(with_libraries(as_str(folder.path()), NEW, "devices"));
+    assert!(text.contains("driver   unfit: the CUDA driver (libcuda.so.1) lacks cu"), "{text}");
+}
+
+#[test]
+fn an_nvrtc_without_a_function_is_refused() {
+    let Some(nvrtc) = std::env::var_os("GAVOTTE_NVRTC") else { return assert!(!has_nvrtc()) };
+    let folder = TempDir::new().unwrap();
+    hide(&PathBuf::from(nvrtc).join("libnvrtc.so.13"), "nvrtcGetCUBIN", &folder.path().join("libnvrtc.so.13"));
+    let folders = format!("{}:{}", Emulator::get().folder().display(), folder.path().display());
+    let parts = ["NVRTC (libnvrtc.so.13) is too old or not whole", "nvrtcGetCUBIN", "11.2 is the least"];
+    let line = "train --dataset karate --epochs 1 --device cuda";
+    assert_failed(&with_libraries(&folders, NEW, line), 2, &parts);
+    let text = stdout(with_libraries(&folders, NEW, "devices"));
+    assert!(
+        text.contains("NVRTC    unfit: NVRTC (libnvrtc.so.13) is too old") && text.contains("runs no kernels"),
+        "{text}"
+    );
+}
+
+#[test]
+fn libraries_that_do_not_fit_name_those_that_do() {
+    if !has_nvrtc() {
+        return;
+    }
+    let line = "train --dataset karate --epochs 1 --device cuda";
+    assert_failed(&on_emulator("driver=10020", line), 2, &["knows CUDA 10.2, and 11.4 is the least"]);
+    for (settings, parts) in [
+        ("driver=11040,compute=3.7", ["newer major version", "nvidia-cuda-nvrtc-cu11", "libnvrtc.so.11.2"]),
+        ("driver=12040,compute=9.0", ["newer major version", "nvidia-cuda-nvrtc-cu12", "libnvrtc.so.12"]),
+        ("driver=99000,compute=7.0", ["nothing that sm_70 runs", "nvidia-cuda-nvrtc-cu12", "libnvrtc.so.12"]),
+    ] {
+        assert_failed(&on_emulator(settings, line), 2, &[&["--device cuda:0"][..], &parts].concat());
+        let text = stdout(on_emulator(settings, "devices"));
+        assert!(parts.iter().all(|part| text.contains(part)) && text.contains("runs no kernels: NVRTC 13"), "{text}");
+    }
+    let text = stdout(on_emulator("driver=99000,compute=8.0", "devices"));
+    assert!(text.contains("runs machine code for sm_80 by NVRTC 13"), "{text}");
+    let value = json(on_emulator(NEW, "devices --json"));
+    assert!(value["gpus"][0]["code"].as_str().is_some_and(|code| code.starts_with("PTX")), "{value}");
+    assert_eq!((&value["libraries"][1]["least"], &value["libraries"][1]["problem"]), (&"11.2".into(), &Value::Null));
 }

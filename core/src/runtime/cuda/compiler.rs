@@ -1,73 +1,107 @@
 //! From CUDA C to what the driver loads, through NVRTC, and from a folder on disk where it has been compiled before.
+//!
+//! Machine code is made where NVRTC knows the device's generation: the driver loads it as it is. PTX, which the driver compiles
+//! again, is for devices that are newer than NVRTC. A driver takes machine code of its own major version of CUDA, whose
+//! minor versions are compatible, and PTX that is not newer than itself.
+//!
+//! Source: NVIDIA, *CUDA Compatibility*, "Minor Version Compatibility".
 
 use crate::codegen::cuda::COMPILER_OPTIONS;
 use crate::error::Error;
-use crate::runtime::cuda::library::{driver_version, need_nvrtc, nvrtc_version};
-use cudarc::nvrtc::{result, sys};
+use crate::runtime::cuda::library::driver_version;
+use crate::runtime::cuda::nvrtc::{Form, Nvrtc};
 use sha2::{Digest, Sha256};
-use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The variable that names the folder for compiled kernels; empty, there is none.
 const VARIABLE: &str = "GAVOTTE_CACHE";
 /// Bytes of the digest that a file begins with.
 const DIGEST: usize = 32;
+/// NVIDIA's packages of NVRTC on PyPI, the newest first: major version, least architecture, name, and the file in it.
+const PACKAGES: [(u32, Pair, &str, &str); 3] = [
+    (13, (7, 5), "nvidia-cuda-nvrtc", "libnvrtc.so.13"),
+    (12, (5, 0), "nvidia-cuda-nvrtc-cu12", "libnvrtc.so.12"),
+    (11, (3, 5), "nvidia-cuda-nvrtc-cu11", "libnvrtc.so.11.2"),
+];
 
-/// What NVRTC makes.
+/// A version, or a compute capability: 8 and 0 of `sm_80`.
+type Pair = (u32, u32);
+
+/// What is made for a device: of which form, and for which architecture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Form {
-    /// Text, which the driver compiles: of this version, or older.
-    Ptx,
-    /// Machine code, which a driver older than NVRTC takes too.
-    Cubin,
+pub(super) struct Image {
+    form: Form,
+    architecture: Pair,
 }
 
-/// Compiles for one architecture.
+/// Compiles for one device.
 #[derive(Debug)]
 pub(super) struct Compiler {
-    /// As 8 and 0 of `sm_80`.
-    architecture: (u32, u32),
-    form: Form,
-    /// What decides what comes out, beside the text.
+    nvrtc: &'static Nvrtc,
+    /// What the driver may take, the best first.
+    images: Vec<Image>,
+    /// How many of those the driver has refused.
+    refused: AtomicUsize,
+    /// What decides what comes out, beside text and options.
     versions: String,
     folder: Option<PathBuf>,
 }
 
 impl Compiler {
-    /// A compiler for a device of this compute capability.
+    /// A compiler for a device of this compute capability: of the NVRTCs that are there the first that fits.
     ///
     /// # Errors
-    /// Where NVRTC or the driver is not there, or NVRTC knows no architecture that the device runs.
-    pub(super) fn new(capability: (u32, u32)) -> Result<Compiler, Error> {
-        need_nvrtc()?;
-        let (nvrtc, driver) = (nvrtc_version()?, driver_version()?);
-        // PTX has a version, which is NVRTC's and not ours to choose.
-        let form = if nvrtc > driver { Form::Cubin } else { Form::Ptx };
-        let known = architectures()?;
-        // PTX for an older architecture runs on every newer one; machine code on those of one generation.
-        let runs = |known: &&(u32, u32)| **known <= capability && (form == Form::Ptx || known.0 == capability.0);
-        let architecture = known.iter().filter(runs).max().copied().ok_or_else(|| {
-            let (major, minor) = capability;
-            Error::Device(format!(
-                "NVRTC {}.{} compiles for no architecture that sm_{major}{minor} runs\n  take another nvidia-cuda-nvrtc",
-                nvrtc.0, nvrtc.1
-            ))
-        })?;
+    /// Where NVRTC or the driver is not there, or no NVRTC fits the driver and the device.
+    pub(super) fn new(capability: Pair) -> Result<Compiler, Error> {
+        let (all, driver) = (Nvrtc::all()?, driver_version()?);
+        let fit = |nvrtc: &'static Nvrtc| {
+            images_for(nvrtc.version, &nvrtc.architectures, driver, capability).map(|images| (nvrtc, images))
+        };
+        // Where none fits, the first says why.
+        let fits = all.iter().map(fit).reduce(|found, next| found.or_else(|why| next.map_err(|_| why)));
+        let (nvrtc, images) = fits.expect("there is one").map_err(Error::Device)?;
         let folder = match std::env::var_os(VARIABLE) {
             Some(folder) if folder.is_empty() => None,
             Some(folder) => Some(folder.into()),
             None => dirs::cache_dir().map(|folder| folder.join("gavotte")),
         };
-        Ok(Compiler { architecture, form, versions: format!("{nvrtc:?} {driver:?} {form:?}"), folder })
+        let versions = format!("{:?} {driver:?}", nvrtc.version);
+        Ok(Compiler { nvrtc, images, refused: AtomicUsize::new(0), versions, folder })
     }
 
-    /// What the driver loads for a text. `name` stands for it in errors.
+    /// What to make for the driver: what it has not refused.
+    pub(super) fn image(&self) -> Image {
+        self.images[self.refused.load(Ordering::Relaxed)]
+    }
+
+    /// Notes that the driver does not take such an image; whether there is another.
+    pub(super) fn refuse(&self, image: Image) -> bool {
+        let at = self.images.iter().position(|known| *known == image).unwrap_or_default();
+        let is_another = at + 1 < self.images.len();
+        if is_another {
+            self.refused.fetch_max(at + 1, Ordering::Relaxed);
+        }
+        is_another
+    }
+
+    /// What it makes, in words.
+    pub(super) fn described(&self) -> String {
+        let (Image { form, architecture: (major, minor) }, version) = (self.image(), self.nvrtc.version);
+        let what = match form {
+            Form::Cubin => "machine code",
+            Form::Ptx => "PTX, which the driver compiles,",
+        };
+        format!("{what} for sm_{major}{minor} by NVRTC {}.{}", version.0, version.1)
+    }
+
+    /// An image of a text. `name` stands for it in errors.
     ///
     /// # Errors
     /// Where NVRTC refuses the text, with what it says.
-    pub(super) fn compile(&self, text: &str, name: &str) -> Result<Vec<u8>, Error> {
-        let options = self.options();
+    pub(super) fn compile(&self, text: &str, image: Image, name: &str) -> Result<Vec<u8>, Error> {
+        let options = image.options();
         let mut hash = Sha256::new();
         for part in [text, &options.join(" "), &self.versions] {
             hash.update(part.as_bytes());
@@ -78,19 +112,64 @@ impl Compiler {
         if let Some(image) = file.as_deref().and_then(read) {
             return Ok(image);
         }
-        let image = compile(text, &options, self.form, name)?;
+        let image = self.nvrtc.compile(text, &options, image.form, name)?;
         if let Some(file) = &file {
             // What cannot be kept is compiled again.
             let _ = write(file, &image);
         }
         Ok(image)
     }
+}
 
-    fn options(&self) -> Vec<String> {
+impl Image {
+    fn options(self) -> Vec<String> {
         let (major, minor) = self.architecture;
         let kind = if self.form == Form::Ptx { "compute" } else { "sm" };
         let architecture = format!("--gpu-architecture={kind}_{major}{minor}");
         COMPILER_OPTIONS.iter().map(|option| option.to_string()).chain([architecture]).collect()
+    }
+}
+
+/// What an NVRTC makes that a driver may take for a device, the best first; or why nothing, and what to do.
+fn images_for(nvrtc: Pair, known: &[Pair], driver: Pair, capability: Pair) -> Result<Vec<Image>, String> {
+    let told = format!("NVRTC {}.{}", nvrtc.0, nvrtc.1);
+    let knows = format!("the driver, which knows CUDA {}.{}", driver.0, driver.1);
+    let advice = advice(driver, capability);
+    if nvrtc.0 > driver.0 {
+        return Err(format!(
+            "{told} is of a newer major version than {knows}, and makes code that it does not load\n  {advice}"
+        ));
+    }
+    let newest = |runs: &dyn Fn(&Pair) -> bool| known.iter().copied().filter(runs).max();
+    let older = |known: &Pair| *known <= capability;
+    // Machine code runs on later devices of one generation, PTX on all later ones.
+    let cubin = newest(&|known| older(known) && known.0 == capability.0);
+    let ptx = newest(&older).filter(|_| nvrtc <= driver);
+    let image = |form, architecture: Option<Pair>| architecture.map(|architecture| Image { form, architecture });
+    let images: Vec<Image> = [image(Form::Cubin, cubin), image(Form::Ptx, ptx)].into_iter().flatten().collect();
+    match (images.is_empty(), known.iter().any(|known| older(known))) {
+        (false, _) => Ok(images),
+        (true, true) => Err(format!(
+            "{told} makes no machine code for sm_{}{}, and its PTX is newer than {knows}\n  {advice}",
+            capability.0, capability.1
+        )),
+        (true, false) => {
+            Err(format!("{told} compiles for nothing that sm_{}{} runs\n  {advice}", capability.0, capability.1))
+        }
+    }
+}
+
+/// Which NVRTC fits a driver and a device.
+fn advice(driver: Pair, capability: Pair) -> String {
+    let fits = |(_, least, ..): &&(u32, Pair, &str, &str)| *least <= capability;
+    match PACKAGES.iter().filter(fits).find(|(major, ..)| *major <= driver.0) {
+        Some((major, _, package, file)) => {
+            format!("take NVRTC {major}: {package} from PyPI, with the folder of its {file} in LD_LIBRARY_PATH")
+        }
+        None => match PACKAGES.iter().any(|package| fits(&package)) {
+            true => "take a newer graphics driver".into(),
+            false => "no NVRTC that Gavotte can use compiles for this GPU".into(),
+        },
     }
 }
 
@@ -112,58 +191,42 @@ fn write(file: &Path, image: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-fn failed(what: &str, error: impl std::fmt::Debug) -> Error {
-    Error::Device(format!("NVRTC: {what}: {error:?}"))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The architectures that NVRTC knows.
-fn architectures() -> Result<Vec<(u32, u32)>, Error> {
-    let failed = |error| failed("it does not say which architectures it knows", error);
-    let mut n = 0;
-    // SAFETY: the library is there, and the pointer is valid.
-    unsafe { sys::nvrtcGetNumSupportedArchs(&mut n) }.result().map_err(failed)?;
-    let mut known = vec![0; n as usize];
-    // SAFETY: as above, and there is room for all.
-    unsafe { sys::nvrtcGetSupportedArchs(known.as_mut_ptr()) }.result().map_err(failed)?;
-    Ok(known.into_iter().map(|number| (number as u32 / 10, number as u32 % 10)).collect())
-}
+    const OF_13: [Pair; 4] = [(7, 5), (8, 0), (8, 6), (9, 0)];
 
-/// A program of NVRTC's, destroyed with its last use.
-struct Program(sys::nvrtcProgram);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // SAFETY: it is a program, and nobody uses it any more.
-        let _ = unsafe { result::destroy_program(self.0) };
+    fn made(nvrtc: Pair, known: &[Pair], driver: Pair, capability: Pair) -> Vec<(Form, Pair)> {
+        let images = images_for(nvrtc, known, driver, capability).unwrap_or_else(|why| panic!("{why}"));
+        images.into_iter().map(|image| (image.form, image.architecture)).collect()
     }
-}
 
-fn compile(text: &str, options: &[String], form: Form, name: &str) -> Result<Vec<u8>, Error> {
-    let source = CString::new(text).map_err(|error| failed(name, error))?;
-    let program = result::create_program(&source, None).map_err(|error| failed(name, error))?;
-    let program = Program(program);
-    // SAFETY: it is a program that was just made.
-    if let Err(error) = unsafe { result::compile_program(program.0, options) } {
-        // SAFETY: as above.
-        let log = unsafe { result::get_program_log(program.0) }.unwrap_or_default();
-        let log: Vec<u8> = log.into_iter().map(|c| c as u8).collect();
-        let log = CStr::from_bytes_until_nul(&log).map(|log| log.to_string_lossy().into_owned()).unwrap_or_default();
-        return Err(Error::Device(format!("NVRTC refuses the kernels of {name}: {:?}\n{}", error.0, log.trim_end())));
+    #[test]
+    fn machine_code_comes_first_where_it_fits() {
+        // The device's own, an older one of its generation, and none.
+        assert_eq!(made((13, 2), &OF_13, (13, 2), (8, 0)), [(Form::Cubin, (8, 0)), (Form::Ptx, (8, 0))]);
+        assert_eq!(made((13, 2), &OF_13, (13, 2), (8, 9)), [(Form::Cubin, (8, 6)), (Form::Ptx, (8, 6))]);
+        assert_eq!(made((13, 2), &OF_13, (13, 2), (12, 0)), [(Form::Ptx, (9, 0))]);
+        // PTX of a newer minor version is no more than the driver knows; machine code is.
+        assert_eq!(made((13, 2), &OF_13, (13, 0), (8, 0)), [(Form::Cubin, (8, 0))]);
+        assert_eq!(made((11, 8), &[(3, 5), (3, 7)], (11, 4), (3, 7)), [(Form::Cubin, (3, 7))]);
     }
-    let image: Result<Vec<u8>, _> = match form {
-        // SAFETY: it has been compiled. The text ends with a zero, which the driver wants.
-        Form::Ptx => unsafe { result::get_ptx(program.0) }.map(|ptx| ptx.into_iter().map(|c| c as u8).collect()),
-        Form::Cubin => cubin(&program),
-    };
-    image.map_err(|error| failed(name, error))
-}
 
-fn cubin(program: &Program) -> Result<Vec<u8>, result::NvrtcError> {
-    let mut n = 0;
-    // SAFETY: it has been compiled for a real architecture, and the pointer is valid.
-    unsafe { sys::nvrtcGetCUBINSize(program.0, &mut n) }.result()?;
-    let mut image = vec![0u8; n];
-    // SAFETY: as above, and there is room for all.
-    unsafe { sys::nvrtcGetCUBIN(program.0, image.as_mut_ptr().cast()) }.result()?;
-    Ok(image)
+    #[test]
+    fn what_does_not_fit_names_what_does() {
+        for (nvrtc, driver, capability, parts) in [
+            ((13, 2), (11, 4), (3, 7), ["newer major version", "CUDA 11.4", "-cu11", "libnvrtc.so.11.2"]),
+            ((13, 2), (12, 4), (9, 0), ["newer major version", "CUDA 12.4", "-cu12", "libnvrtc.so.12"]),
+            ((13, 2), (13, 0), (7, 0), ["sm_70", "NVRTC 13.2", "-cu12", "libnvrtc.so.12"]),
+            ((12, 9), (12, 9), (3, 7), ["sm_37", "NVRTC 12.9", "-cu11", "libnvrtc.so.11.2"]),
+            ((13, 2), (13, 0), (12, 0), ["sm_120", "PTX is newer", "nvidia-cuda-nvrtc ", "libnvrtc.so.13"]),
+            ((13, 2), (13, 2), (3, 0), ["sm_30", "no NVRTC", "", ""]),
+            ((11, 8), (10, 2), (8, 0), ["newer major version", "CUDA 10.2", "newer graphics driver", ""]),
+        ] {
+            let known = if nvrtc.0 == 12 { &[(5, 0), (7, 0)][..] } else { &OF_13 };
+            let why = images_for(nvrtc, known, driver, capability).unwrap_err();
+            assert!(parts.iter().all(|part| why.contains(part)), "{parts:?} are not all in: {why}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::ir::{Location, Value};
 use crate::runtime::cuda::compiler::Compiler;
 use crate::runtime::cuda::failure;
-use crate::runtime::cuda::library::need_driver;
+use crate::runtime::cuda::library::{absent, driver_version, libraries};
 use crate::runtime::cuda::memory::{Block, Pool};
 use crate::runtime::cuda::staging::Staging;
 use crate::with_data;
@@ -37,13 +37,12 @@ pub struct DeviceInfo {
 #[derive(Debug)]
 pub(super) struct Cuda {
     pub(super) name: String,
-    capability: (u32, u32),
     context: Arc<CudaContext>,
     compute: Arc<CudaStream>,
     pool: Arc<Pool>,
     staging: Mutex<Staging>,
-    /// Made when the first kernel is compiled.
-    compiler: OnceLock<Result<Compiler, Error>>,
+    /// Why there is none, where NVRTC is not there: arrays can be held without it.
+    compiler: Result<Compiler, Error>,
     /// The streams of recordings, made with the first: whoever records holds them.
     recorders: Mutex<Vec<Arc<CudaStream>>>,
     /// What kernels find wrong: see [`RECORD_BYTES`]. Made with the first kernel.
@@ -65,9 +64,9 @@ pub(super) struct CudaBuffer {
 /// The GPUs that the driver lists.
 ///
 /// # Errors
-/// Where there is no driver, or it fails. A driver without a GPU is an empty list.
+/// Where there is no driver, it is too old, or it fails. A driver without a GPU is an empty list.
 pub fn devices() -> Result<Vec<DeviceInfo>, Error> {
-    need_driver()?;
+    driver_version()?;
     let failed = |error| failure::driver("listing the GPUs", error);
     match result::init() {
         Err(error) if is_no_device(&error) => return Ok(vec![]),
@@ -104,10 +103,19 @@ fn name_of(ordinal: usize) -> String {
     format!("cuda:{ordinal}")
 }
 
-/// The GPU with this number: one handle serves a whole process, as long as somebody has it.
+/// What is compiled for a GPU of this compute capability, and by which NVRTC, in words.
 ///
 /// # Errors
-/// Where there is no driver or no such GPU, with what to do about it.
+/// Where NVRTC is not there, or none that fits the driver and the GPU, with what to do about it.
+pub fn code_for(compute_capability: (u32, u32)) -> Result<String, Error> {
+    Ok(Compiler::new(compute_capability)?.described())
+}
+
+/// The GPU with this number: one handle serves a whole process, as long as somebody has it. Without NVRTC it holds arrays,
+/// and runs nothing.
+///
+/// # Errors
+/// Where there is no driver or no such GPU, or driver, NVRTC and GPU do not fit each other, with what to do about it.
 pub fn cuda(ordinal: usize) -> Result<DeviceRef, Error> {
     static OPEN: Mutex<Vec<Weak<Cuda>>> = Mutex::new(vec![]);
     let name = name_of(ordinal);
@@ -126,14 +134,18 @@ pub fn cuda(ordinal: usize) -> Result<DeviceRef, Error> {
         };
         return Err(Error::Device(format!("no {name}: {there}\n  `gavotte devices` lists what is found")));
     }
-    let device = Cuda::new(ordinal, found[ordinal].compute_capability)
-        .map_err(|error| failure::driver(&format!("opening {name}"), error))?;
+    let compiler = match &libraries()[1] {
+        nvrtc if nvrtc.found.is_none() => Err(absent(nvrtc)),
+        _ => Ok(Compiler::new(found[ordinal].compute_capability)
+            .map_err(|error| Error::Device(format!("{name} ({}): {error}", found[ordinal].model)))?),
+    };
+    let device = Cuda::new(ordinal, compiler).map_err(|error| failure::driver(&format!("opening {name}"), error))?;
     open.push(Arc::downgrade(&device));
     Ok(device)
 }
 
 impl Cuda {
-    fn new(ordinal: usize, capability: (u32, u32)) -> Result<Arc<Cuda>, DriverError> {
+    fn new(ordinal: usize, compiler: Result<Compiler, Error>) -> Result<Arc<Cuda>, DriverError> {
         let context = CudaContext::new(ordinal)?;
         let compute = context.new_stream()?;
         let name = name_of(ordinal);
@@ -141,12 +153,11 @@ impl Cuda {
         let staging = Mutex::new(Staging::new(context.clone(), compute.clone(), pool.clone())?);
         Ok(Arc::new_cyclic(|this| Cuda {
             name,
-            capability,
             context,
             compute,
             pool,
             staging,
-            compiler: OnceLock::new(),
+            compiler,
             recorders: Mutex::default(),
             record: OnceLock::new(),
             kernels: Mutex::default(),
@@ -187,13 +198,9 @@ impl Cuda {
         self.pool.with_room(call).map_err(|error| self.failed(what, error))
     }
 
-    /// What the driver loads for a text of CUDA C; `name` stands for it in errors.
-    pub(super) fn compile(&self, text: &str, name: &str) -> Result<Vec<u8>, Error> {
-        self.compiler.get_or_init(|| Compiler::new(self.capability)).as_ref().map_err(Error::clone)?.compile(text, name)
-    }
-
-    /// Loads what was compiled.
-    pub(super) fn load(&self, image: Vec<u8>, name: &str) -> Result<Arc<CudaModule>, Error> {
+    /// Compiles a text of CUDA C and loads it; `name` stands for it in errors. What the driver refuses is compiled to
+    /// another form, if there is one.
+    pub(super) fn load(&self, text: &str, name: &str) -> Result<Arc<CudaModule>, Error> {
         if self.record.get().is_none() {
             let record = self.take(RECORD_BYTES)?;
             self.call("its record", || {
@@ -203,8 +210,15 @@ impl Cuda {
             // Another thread may have been faster: then this block goes back.
             let _ = self.record.set(record);
         }
-        let code = Ptx::from_binary(image);
-        self.call(&format!("loading the kernels of {name}"), || self.context.load_module(code.clone()))
+        let compiler = self.compiler.as_ref().map_err(Error::clone)?;
+        loop {
+            let image = compiler.image();
+            let code = Ptx::from_binary(compiler.compile(text, image, name)?);
+            match self.pool.with_room(|| self.context.load_module(code.clone())) {
+                Err(error) if failure::is_refused_image(&error) && compiler.refuse(image) => {}
+                loaded => return loaded.map_err(|error| self.failed(&format!("loading the kernels of {name}"), error)),
+            }
+        }
     }
 
     /// The functions of a kernel.

@@ -30,3 +30,14 @@ fn advice(error: CUresult) -> &'static str {
 pub(super) fn is_out_of_memory(error: &DriverError) -> bool {
     error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY
 }
+
+/// Whether the driver does not take what was compiled, and may take another form of it.
+pub(super) fn is_refused_image(error: &DriverError) -> bool {
+    matches!(
+        error.0,
+        CUresult::CUDA_ERROR_INVALID_IMAGE
+            | CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
+            | CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+            | CUresult::CUDA_ERROR_INVALID_SOURCE
+    )
+}

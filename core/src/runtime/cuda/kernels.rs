@@ -51,8 +51,7 @@ pub fn run_changed_kernels(
             .push(kernel, Width::of(kernel, sizes), "")
             .map_err(|why| Error::Unsupported(format!("{}: {why:?}", kernel.name)))?;
     }
-    let image = device.compile(&change_text(module.text()), "single kernels")?;
-    let loaded = device.load(image, "single kernels")?;
+    let loaded = device.load(&change_text(module.text()), "single kernels")?;
     let outputs = runs.iter().zip(module.sources()).map(|(run, source)| {
         let functions = device.functions(&loaded, &source.functions, &run.kernel.name)?;
         let mut launches = source.launches(run.sizes, block)?;

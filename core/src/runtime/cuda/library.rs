@@ -1,10 +1,63 @@
-//! Which of NVIDIA's libraries this machine has.
+//! Which of NVIDIA's libraries this machine has, and whether they are new enough.
 
 use crate::error::Error;
 use crate::runtime::cuda::failure;
-use cudarc::{driver, get_lib_name_candidates, nvrtc};
+use crate::runtime::cuda::nvrtc::{FILES, Nvrtc};
+use cudarc::{driver, get_lib_name_candidates};
 use std::collections::HashSet;
 use std::sync::OnceLock;
+
+/// The least version of CUDA that a driver must know: the last that knows a K80.
+pub(super) const LEAST_DRIVER: (u32, u32) = (11, 4);
+/// The least NVRTC: the first that says which architectures it knows.
+pub(super) const LEAST_NVRTC: (u32, u32) = (11, 2);
+
+/// The driver's functions that are called, all of them. A test holds that there are no others.
+const DRIVER_FUNCTIONS: [&str; 43] = [
+    "cuInit",
+    "cuDriverGetVersion",
+    "cuGetErrorName",
+    "cuGetErrorString",
+    "cuDeviceGet",
+    "cuDeviceGetAttribute",
+    "cuDeviceGetCount",
+    "cuDeviceGetName",
+    "cuDeviceTotalMem_v2",
+    "cuDevicePrimaryCtxRetain",
+    "cuDevicePrimaryCtxRelease_v2",
+    "cuCtxGetCurrent",
+    "cuCtxSetCurrent",
+    "cuCtxSynchronize",
+    "cuMemGetInfo_v2",
+    "cuMemAlloc_v2",
+    "cuMemFree_v2",
+    "cuMemHostAlloc",
+    "cuMemFreeHost",
+    "cuMemcpyHtoDAsync_v2",
+    "cuMemcpyDtoHAsync_v2",
+    "cuMemcpyDtoDAsync_v2",
+    "cuMemcpyPeerAsync",
+    "cuMemsetD8Async",
+    "cuMemsetD32Async",
+    "cuStreamCreate",
+    "cuStreamDestroy_v2",
+    "cuStreamSynchronize",
+    "cuStreamWaitEvent",
+    "cuStreamBeginCapture_v2",
+    "cuStreamEndCapture",
+    "cuEventCreate",
+    "cuEventDestroy_v2",
+    "cuEventRecord",
+    "cuEventSynchronize",
+    "cuModuleLoadData",
+    "cuModuleUnload",
+    "cuModuleGetFunction",
+    "cuLaunchKernel",
+    "cuGraphInstantiateWithFlags",
+    "cuGraphLaunch",
+    "cuGraphDestroy",
+    "cuGraphExecDestroy",
+];
 
 /// One of NVIDIA's libraries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,85 +66,110 @@ pub struct Library {
     pub name: &'static str,
     /// What it is for, and where it comes from.
     pub purpose: &'static str,
+    /// The least version that will do, major and minor; of the driver that of CUDA that it knows.
+    pub least: (u32, u32),
     /// The names under which the system's loader was asked for it.
     pub tried: Vec<String>,
-    /// The one that was there.
+    /// The first that was there.
     pub found: Option<String>,
+    /// Functions that are called and that it does not have.
+    missing: Vec<&'static str>,
 }
 
-/// Name, what it is for, and its file names without `lib` and ending.
-type Description = (&'static str, &'static str, &'static [&'static str]);
-
-const DRIVER: Description = ("driver", "runs kernels; comes with the graphics driver", &["cuda", "nvcuda"]);
-const NVRTC: Description = ("NVRTC", "compiles kernels; comes with the CUDA toolkit, or nvidia-cuda-nvrtc", &["nvrtc"]);
-const CUBLAS: Description =
-    ("cuBLAS", "large matrix products; comes with the CUDA toolkit, or nvidia-cublas", &["cublas"]);
-
 impl Library {
-    fn find((name, purpose, stems): Description) -> Library {
-        let mut tried: Vec<String> = stems.iter().flat_map(|stem| get_lib_name_candidates(stem)).collect();
+    fn find(
+        name: &'static str,
+        purpose: &'static str,
+        least: (u32, u32),
+        mut tried: Vec<String>,
+        functions: &[&'static str],
+    ) -> Library {
         let mut seen = HashSet::new();
         tried.retain(|file| seen.insert(file.clone()));
         // SAFETY: NVIDIA's libraries may be loaded at any time; loading runs their initialisers and nothing else.
-        let is_there =
-            |file: &&String| unsafe { libloading::Library::new(file.as_str()) }.map(std::mem::forget).is_ok();
-        let found = tried.iter().find(is_there).cloned();
-        Library { name, purpose, tried, found }
+        let load = |file: &String| Some((file.clone(), unsafe { libloading::Library::new(file.as_str()) }.ok()?));
+        let (mut found, mut missing) = (None, vec![]);
+        if let Some((file, library)) = tried.iter().find_map(load) {
+            // SAFETY: the function is looked for, and not called.
+            let has = |function: &str| unsafe { library.get::<unsafe extern "C" fn()>(function) }.is_ok();
+            missing = functions.iter().copied().filter(|function| !has(function)).collect();
+            found = Some(file);
+            // It stays loaded.
+            std::mem::forget(library);
+        }
+        Library { name, purpose, least, tried, found, missing }
     }
 }
 
-/// The libraries, looked for once: driver, NVRTC, cuBLAS.
-pub fn libraries() -> &'static [Library; 3] {
-    static LIBRARIES: OnceLock<[Library; 3]> = OnceLock::new();
-    LIBRARIES.get_or_init(|| [DRIVER, NVRTC, CUBLAS].map(Library::find))
+/// The libraries, looked for once: driver, NVRTC.
+pub fn libraries() -> &'static [Library; 2] {
+    static LIBRARIES: OnceLock<[Library; 2]> = OnceLock::new();
+    LIBRARIES.get_or_init(|| {
+        // The names, and their order, under which `cudarc` looks for the driver.
+        let driver = ["cuda", "nvcuda"].iter().flat_map(|stem| get_lib_name_candidates(stem)).collect();
+        let nvrtc = FILES.iter().map(|file| file.to_string()).collect();
+        [
+            Library::find(
+                "driver",
+                "runs kernels; comes with the graphics driver",
+                LEAST_DRIVER,
+                driver,
+                &DRIVER_FUNCTIONS,
+            ),
+            Library::find(
+                "NVRTC",
+                "compiles kernels; comes with the CUDA toolkit, or nvidia-cuda-nvrtc",
+                LEAST_NVRTC,
+                nvrtc,
+                &[],
+            ),
+        ]
+    })
 }
 
-/// Fails where the driver's library is not there: its functions may not be called then.
-pub(super) fn need_driver() -> Result<(), Error> {
-    need(&libraries()[0])
-}
-
-/// Fails where NVRTC is not there, likewise.
-pub(super) fn need_nvrtc() -> Result<(), Error> {
-    need(&libraries()[1])
-}
-
-fn need(library: &Library) -> Result<(), Error> {
-    if library.found.is_some() {
-        return Ok(());
-    }
-    Err(Error::Device(format!(
+/// The error of a library that is not there.
+pub(super) fn absent(library: &Library) -> Error {
+    Error::Device(format!(
         "there is no CUDA {} on this machine\n  it {}; tried {}\n  `gavotte devices` lists what is there and what is missing",
         library.name,
         library.purpose,
         library.tried.join(", ")
-    )))
+    ))
 }
 
-/// The newest version of CUDA that the driver knows, major and minor.
+/// The newest version of CUDA that the driver knows, major and minor. Nothing else of it may be called before this has
+/// succeeded.
 ///
 /// # Errors
-/// Where there is no driver, or it fails.
+/// Where there is no driver, it is too old or lacks a function, or it fails.
 pub fn driver_version() -> Result<(u32, u32), Error> {
-    need_driver()?;
-    let mut version = 0;
-    // SAFETY: the library is there, and the pointer is valid.
-    let result = unsafe { driver::sys::cuDriverGetVersion(&mut version) };
+    let library = &libraries()[0];
+    let file = library.found.as_ref().ok_or_else(|| absent(library))?;
+    let ((major, minor), advice) = (LEAST_DRIVER, "take a newer graphics driver");
+    if !library.missing.is_empty() {
+        let missing = library.missing.join(", ");
+        return Err(Error::Device(format!(
+            "the CUDA driver ({file}) lacks {missing}\n  one that knows CUDA {major}.{minor} has it: {advice}"
+        )));
+    }
+    let mut number = 0;
+    // SAFETY: the library is there and has the function, and the pointer is valid.
+    let result = unsafe { driver::sys::cuDriverGetVersion(&mut number) };
     result.result().map_err(|error| failure::driver("cuDriverGetVersion", error))?;
-    Ok((version as u32 / 1000, version as u32 % 1000 / 10))
+    let version = (number as u32 / 1000, number as u32 % 1000 / 10);
+    if version < LEAST_DRIVER {
+        return Err(Error::Device(format!(
+            "the CUDA driver ({file}) knows CUDA {}.{}, and {major}.{minor} is the least\n  {advice}",
+            version.0, version.1
+        )));
+    }
+    Ok(version)
 }
 
-/// The version of NVRTC, major and minor.
+/// The version of NVRTC, major and minor: of the first, where there are several.
 ///
 /// # Errors
-/// Where it is not there, or fails.
+/// Where there is none, it is too old or lacks a function, or it fails.
 pub fn nvrtc_version() -> Result<(u32, u32), Error> {
-    need_nvrtc()?;
-    let (mut major, mut minor) = (0, 0);
-    // SAFETY: the library is there, and the pointers are valid.
-    let result = unsafe { nvrtc::sys::nvrtcVersion(&mut major, &mut minor) };
-    match result {
-        nvrtc::sys::nvrtcResult::NVRTC_SUCCESS => Ok((major as u32, minor as u32)),
-        other => Err(Error::Device(format!("NVRTC does not tell its version: {other:?}"))),
-    }
+    Ok(Nvrtc::all()?[0].version)
 }

@@ -11,6 +11,7 @@ mod launch;
 mod launches;
 mod library;
 mod memory;
+mod nvrtc;
 mod predict;
 mod program;
 mod replay;
@@ -19,7 +20,7 @@ mod staging;
 
 pub(super) use program::GpuProgram;
 
-pub use device::{DeviceInfo, cuda, devices};
+pub use device::{DeviceInfo, code_for, cuda, devices};
 pub use kernels::{KernelOutputs, KernelRun, run_changed_kernels, run_kernels};
 pub use library::{Library, driver_version, libraries, nvrtc_version};
 pub use predict::{Bound, GPUS, Gpu, KernelPrediction, LaunchShape, Path, Prediction, Traffic};

@@ -88,8 +88,7 @@ impl GpuProgram {
             // What has no kernel, or only loops and branches without, needs no compiler.
             return Ok(self.keep(widths, Loaded { module, kernels: vec![] }));
         }
-        let image = self.device.compile(&module.text(), &name)?;
-        let on_device = self.device.load(image, &name)?;
+        let on_device = self.device.load(&module.text(), &name)?;
         let mut functions_of = vec![];
         for (source, (kernel, location)) in module.sources().iter().zip(kernels(&self.lowered)) {
             let functions = self.device.functions(&on_device, &source.functions, &kernel.name)?;
