@@ -119,6 +119,9 @@ pub(crate) struct TrainArgs {
     /// its operands; results are the same, and memory is not reused as often
     #[arg(long, help_heading = "Training")]
     pub(crate) check_nans: bool,
+    /// Wait for each kernel on a GPU, so that one that fails is named and not a later call; slow, results are the same
+    #[arg(long, help_heading = "Training")]
+    pub(crate) launch_blocking: bool,
     /// Folder for parameters, metrics and settings; made if it is not there
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,

@@ -113,7 +113,8 @@ impl<'a> Session<'a> {
             patience: Some(args.patience),
         };
         let device = engine.device.open()?;
-        let options = Options { check_nans: args.check_nans, ..engine.options() };
+        let TrainArgs { check_nans, launch_blocking, .. } = *args;
+        let options = Options { check_nans, launch_blocking, ..engine.options() };
         let trainer = Trainer::with_options(model_config(&dataset, model, step), config, options)?;
         let summary = DataSummary::new(&dataset, data.data.as_deref(), &choice, &splits[0]);
         let (folder, folders) = prepare(args, &seeds)?;

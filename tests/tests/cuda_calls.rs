@@ -2,7 +2,7 @@
 //! what is done where the driver fails.
 #![cfg(target_os = "linux")]
 
-use gavotte::{Array, DType, Dim, Tree, concatenate, device_put, jit, scan, where_, zeros};
+use gavotte::{Array, DType, Dim, Options, Tree, concatenate, device_put, jit, jit_with, scan, where_, zeros};
 use gavotte_core::runtime::cuda::cuda;
 use gavotte_emulator::driver::Session;
 use gavotte_tests::compare::difference;
@@ -240,6 +240,49 @@ fn recordings_of_a_device_share_their_streams() {
     assert!(after.graph_launches - before.graph_launches >= 9, "{after:?}");
     assert_eq!(after.streams - before.streams, 8);
     drop(device);
+}
+
+#[test]
+fn a_fault_is_an_earlier_kernels_or_is_waited_for() {
+    for code in [700, 716, 719] {
+        let settings = format!("fault=1:{code}:2");
+        let Some(late) = machine(&settings) else { return };
+        let error = |options: Options| {
+            let f = jit_with(two_kernels, options);
+            let found = f.try_call((there(floats(&[6, 4])),)).and_then(|y| y.to_host());
+            found.expect_err("a kernel fails").to_string()
+        };
+        let text = error(Options::default());
+        for part in ["CUDA_ERROR_", "an earlier kernel", "launch_blocking", "cannot be used again in this process"] {
+            assert!(text.contains(part), "`{part}` is not in: {text}");
+        }
+        drop(late);
+        let waits = machine(&settings).expect("as before");
+        let text = error(Options { launch_blocking: true, ..Options::default() });
+        assert!(text.contains("a mistake in this kernel") && !text.contains("an earlier kernel"), "{text}");
+        let ran = waits.kernels();
+        assert!(ran.len() == 1 && text.contains("cuda_calls.rs"), "{ran:?}: {text}");
+        assert!(ran.keys().all(|kernel| text.contains(&format!("@{kernel}"))), "{ran:?}: {text}");
+    }
+}
+
+#[test]
+fn kernels_that_are_waited_for_compute_the_same() {
+    let Some(machine) = machine("unwritten=refuse") else { return };
+    {
+        let wanted = call_often(&machine, two_kernels);
+        let f = jit_with(two_kernels, Options { launch_blocking: true, ..Options::default() });
+        let x = there(floats(&[6, 4]) * 0.1f32);
+        for wanted in wanted {
+            let before = machine.counts();
+            let y = f(x.clone());
+            let after = machine.counts();
+            assert_eq!(after.synchronizations - before.synchronizations, after.launches - before.launches);
+            assert_eq!(after.graph_launches, before.graph_launches);
+            assert_eq!(y.to_vec::<f32>(), wanted);
+        }
+    }
+    assert_eq!(machine.report(), "");
 }
 
 /// Machine code comes first, where NVRTC knows the GPU. This driver takes none, and is offered none again.

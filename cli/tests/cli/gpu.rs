@@ -257,3 +257,16 @@ fn libraries_that_do_not_fit_name_those_that_do() {
     assert!(value["gpus"][0]["code"].as_str().is_some_and(|code| code.starts_with("PTX")), "{value}");
     assert_eq!((&value["libraries"][1]["least"], &value["libraries"][1]["problem"]), (&"11.2".into(), &Value::Null));
 }
+
+#[test]
+fn a_kernel_that_fails_is_named_where_it_is_waited_for() {
+    if !has_nvrtc() {
+        return;
+    }
+    let line = "train --dataset karate --epochs 3 --device cuda";
+    let settings = format!("{NEW},fault=20:700:9");
+    let parts = ["CUDA_ERROR_ILLEGAL_ADDRESS", "an earlier kernel did this", "gavotte train --launch-blocking"];
+    assert_failed(&on_emulator(&settings, line), 1, &parts);
+    let waited = on_emulator(&settings, &format!("{line} --launch-blocking"));
+    assert_failed(&waited, 1, &["CUDA_ERROR_ILLEGAL_ADDRESS", "a mistake in this kernel", "cuda:0: @", "\n  at "]);
+}

@@ -196,7 +196,7 @@ fn checksum(bytes: &[u8]) -> String {
 }
 
 fn payload(staged: &Staged, sizes: &Sizes) -> Result<Vec<u8>, String> {
-    let Options { threads, check_nans, explain_misses, target: _, shares_all: _ } = staged.options;
+    let Options { threads, check_nans, explain_misses, target: _, shares_all: _, launch_blocking: _ } = staged.options;
     let body = Body {
         program: staged.program.to_string(),
         arguments: staged.in_def.structure(),

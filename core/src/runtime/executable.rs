@@ -100,7 +100,7 @@ impl Executable {
         }
         let out_avals = program.out_avals();
         let mut lowered = Lowered::new(program)?;
-        let gpu = GpuProgram::of(device, &lowered, &consts)?;
+        let gpu = GpuProgram::of(device, &lowered, &consts, options)?;
         if gpu.is_none() {
             lowered.compose();
         }

@@ -17,9 +17,10 @@ use crate::runtime::cuda::memory::Block;
 use crate::runtime::cuda::replay::Replays;
 use crate::runtime::cuda::run::{Loaded, Runner};
 use crate::runtime::frame::Frame;
+use crate::runtime::options::Options;
 use crate::runtime::plan::{Buffers, Codes, Plan};
-use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::CudaStream;
+use cudarc::driver::sys::CUdeviceptr;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ const MOST_RECORDED: usize = 4096;
 pub(in crate::runtime) struct GpuProgram {
     device: Arc<Cuda>,
     lowered: Lowered,
+    /// Whether each kernel is waited for: [`Options::launch_blocking`].
+    is_blocking: bool,
     out_avals: Vec<Aval>,
     consts: Vec<Arc<CudaBuffer>>,
     /// The kernels compiled for what widths their positions need.
@@ -55,11 +58,17 @@ impl GpuProgram {
         device: &DeviceRef,
         lowered: &Lowered,
         consts: &[Arc<HostArray>],
+        options: &Options,
     ) -> Result<Option<GpuProgram>, Error> {
-        Cuda::of(device).map(|device| GpuProgram::new(device, lowered, consts)).transpose()
+        Cuda::of(device).map(|device| GpuProgram::new(device, lowered, consts, options)).transpose()
     }
 
-    fn new(device: Arc<Cuda>, lowered: &Lowered, consts: &[Arc<HostArray>]) -> Result<GpuProgram, Error> {
+    fn new(
+        device: Arc<Cuda>,
+        lowered: &Lowered,
+        consts: &[Arc<HostArray>],
+        options: &Options,
+    ) -> Result<GpuProgram, Error> {
         let mut lowered = lowered.clone();
         ungroup(&mut lowered);
         Ok(GpuProgram {
@@ -67,6 +76,7 @@ impl GpuProgram {
             consts: consts.iter().map(|array| device.upload(array)).collect::<Result<_, _>>()?,
             device,
             lowered,
+            is_blocking: options.launch_blocking,
             loaded: RefCell::default(),
             plans: RefCell::default(),
         })
@@ -149,13 +159,15 @@ impl GpuProgram {
         let frame = Frame::new(&plan.plan, &starts, &consts, &results, arena.address());
         let scratch = arena.address() + plan.plan.arena_bytes.next_multiple_of(SCRATCH_ALIGN) as CUdeviceptr;
         let start = |stream: &CudaStream| {
-            let runner = Runner { device: &self.device, stream, loaded: &plan.loaded, scratch };
+            let is_blocking = self.is_blocking;
+            let runner = Runner { device: &self.device, stream, loaded: &plan.loaded, scratch, is_blocking };
             // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
             // was compiled; results and arena were taken for this plan just above.
             unsafe { runner.run(&self.lowered.steps, &plan.plan, &plan.launches.steps, &frame) }
         };
         match plan.launches.count {
-            Some(1..=MOST_RECORDED) => {
+            // What is recorded cannot be waited for one by one.
+            Some(1..=MOST_RECORDED) if !self.is_blocking => {
                 // All addresses that are not the same in every run.
                 let addresses = [&starts[..], &results, &[arena.address()]].concat();
                 let recorded = |streams: &[Arc<CudaStream>]| match plan.launches.beside() {
@@ -165,8 +177,9 @@ impl GpuProgram {
                         let follows = of_launches(&follows, &beside);
                         let lanes = Lanes::new(streams.to_vec(), &follows);
                         let lanes = lanes.map_err(|error| self.device.failed("recording a run", error))?;
+                        let stream = &streams[0];
                         let runner =
-                            Runner { device: &self.device, stream: &streams[0], loaded: &plan.loaded, scratch };
+                            Runner { device: &self.device, stream, loaded: &plan.loaded, scratch, is_blocking: false };
                         // SAFETY: as above.
                         unsafe { runner.run_beside(&self.lowered.steps, &plan.launches.steps, &frame, lanes) }
                     }

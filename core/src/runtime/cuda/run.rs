@@ -8,6 +8,7 @@ use crate::kernel::{Kernel, Step};
 use crate::runtime::control::drive;
 use crate::runtime::cuda::control::Nested;
 use crate::runtime::cuda::device::Cuda;
+use crate::runtime::cuda::failure;
 use crate::runtime::cuda::lanes::Lanes;
 use crate::runtime::cuda::launch::{Addresses, arguments};
 use crate::runtime::cuda::launches::Work;
@@ -32,6 +33,8 @@ pub(super) struct Runner<'r> {
     pub(super) loaded: &'r Loaded,
     /// The memory for parts of sums.
     pub(super) scratch: CUdeviceptr,
+    /// Whether each kernel is waited for.
+    pub(super) is_blocking: bool,
 }
 
 impl Runner<'_> {
@@ -117,9 +120,13 @@ impl Runner<'_> {
         let mut values = arguments(launch, &addresses);
         // SAFETY: the values are those that the function takes, in its order; every address is of memory that the plan
         // keeps for the variable.
-        unsafe { self.device.launch(stream, &functions[launch.function], launch, &mut values) }.map_err(|error| {
-            self.device.failed(&format!("launching @{}\n  at {}", ready.kernel.name, ready.location), error)
-        })
+        let launched = unsafe { self.device.launch(stream, &functions[launch.function], launch, &mut values) };
+        let named = format!("@{}\n  at {}", ready.kernel.name, ready.location);
+        launched.map_err(|error| self.device.failed(&format!("launching {named}"), error))?;
+        if self.is_blocking {
+            stream.synchronize().map_err(|error| failure::kernel(&format!("{}: {named}", self.device.name), error))?;
+        }
+        Ok(())
     }
 
     /// Runs an equation without a kernel on the host.
