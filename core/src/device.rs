@@ -34,6 +34,10 @@ pub trait Device: fmt::Debug + Send + Sync {
     fn bring(&self, buffer: Arc<dyn Buffer>) -> Result<Arc<dyn Buffer>, Error> {
         self.put(buffer.to_host()?)
     }
+    /// A copy of an array of this device, in memory of its own.
+    fn copy(&self, buffer: Arc<dyn Buffer>) -> Result<Arc<dyn Buffer>, Error> {
+        self.put(Arc::new(HostArray::clone(&*buffer.to_host()?)))
+    }
     /// This device as its own type.
     fn as_any(&self) -> &dyn Any;
 }

@@ -24,7 +24,7 @@ pub fn masked_nll(log_probs: &Array, labels: &Array, mask: &Array) -> Array {
 }
 
 #[track_caller]
-fn n_class(log_probs: &Array) -> usize {
+pub(crate) fn n_class(log_probs: &Array) -> usize {
     let classes: Dim = log_probs.dim(log_probs.ndim() - 1);
     classes.as_usize().expect("the number of classes is a number, not a symbol")
 }

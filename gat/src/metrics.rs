@@ -1,4 +1,30 @@
-//! How good predictions are: accuracy, confusion matrix, macro-averaged F1. All on the host.
+//! How good predictions are: accuracy, confusion matrix, macro-averaged F1. All on the host, but for what training counts in
+//! every epoch.
+
+use crate::loss::n_class;
+use gavotte::{Array, DType, arange};
+
+/// How many members of a mask have their label as the most likely class, as [`predictions`] finds it: `i32`.
+///
+/// | argument | shape |
+/// | --- | --- |
+/// | `log_probs` | `f[n, classes]` |
+/// | `labels` | `i32[n]` |
+/// | `mask` | `f[n]`, 1 for members, 0 for others |
+///
+/// # Panics
+/// If the shapes do not fit, or the number of classes is no number.
+#[track_caller]
+pub fn hits(log_probs: &Array, labels: &Array, mask: &Array) -> Array {
+    let (classes, labels) = (arange(n_class(log_probs), DType::I32), labels.expand_dims(-1));
+    let own = classes.eq(&labels).select(log_probs, 0.0).sum(-1).expand_dims(-1);
+    let is_nan = |x: &Array| x.ne(x);
+    let beats = log_probs.gt(&own) | (log_probs.eq(&own) & classes.lt(&labels));
+    // Every number beats a NaN; of a row without a number the last class is taken.
+    let beats = beats | (is_nan(&own) & (!is_nan(log_probs) | classes.gt(&labels)));
+    let is_best = beats.astype(DType::I32).sum(-1).eq(0);
+    (is_best & mask.ne(0.0)).astype(DType::I32).sum(())
+}
 
 /// Stands among predictions for a row without a largest entry.
 pub const NO_CLASS: i32 = -1;
@@ -99,6 +125,7 @@ impl Confusion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gavotte::jit;
 
     #[test]
     fn counts_and_scores() {
@@ -116,6 +143,26 @@ mod tests {
     fn only_the_nodes_given_count() {
         let confusion = Confusion::new(&[0, 1, 2], &[0, 0, 0], &[0], 3);
         assert_eq!((confusion.accuracy(), confusion.macro_f1(), confusion.f1(2)), (1.0, 1.0, None));
+    }
+
+    /// Rows of few different entries, so that many are equal, infinite or no number.
+    #[test]
+    fn hits_are_counted_as_on_the_host() {
+        let entries = [f32::NEG_INFINITY, -1.0, -1.0, -0.0, 0.0, 2.0, f32::INFINITY, f32::NAN, f32::NAN];
+        let (n, n_class) = (900, 3);
+        let at = |i: usize| entries[(i * i + 7 * i / 3) % entries.len()];
+        let rows: Vec<f32> = (0..n * n_class).map(|i| if i < 9 { f32::NAN } else { at(i) }).collect();
+        let labels: Vec<i32> = (0..n).map(|i| (i % n_class) as i32).collect();
+        let members: Vec<i32> = (0..n as i32).filter(|node| node % 4 != 3).collect();
+        let mask = (0..n).map(|node| f32::from(node % 4 != 3)).collect();
+        let predicted = predictions(&rows.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>(), n_class);
+        let wanted = Confusion::new(&labels, &predicted, &members, n_class);
+        let wanted: u64 = (0..n_class).map(|class| wanted.count(class, class)).sum();
+        let arrays = (Array::new(&[n, n_class], rows), Array::new(&[n], labels), Array::new(&[n], mask));
+        let count = |(rows, labels, mask): (Array, Array, Array)| hits(&rows, &labels, &mask);
+        assert_eq!(count(arrays.clone()).item::<i32>() as u64, wanted);
+        assert_eq!(jit(count)(arrays).item::<i32>() as u64, wanted);
+        assert!(wanted > 100 && wanted < 500, "{wanted}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use gavotte::device::{DeviceRef, cpu, cuda, devices};
-use gavotte::{Array, DType, Error, device_put};
+use gavotte::{Array, DType, Dim, Error, device_copy, device_put};
 use gavotte_core::device::{Data, HostArray};
 use gavotte_emulator::driver::{Emulator, Session};
 use gavotte_tests::arrays::Random;
@@ -92,6 +92,28 @@ fn arrays_go_from_gpu_to_gpu_without_the_host() {
         let pair = (Array::new(&[0], Vec::<f32>::new()), Array::new(&[2], vec![1f64, 2.0]));
         let there = device_put(device_put(pair, &first).unwrap(), &second).unwrap();
         assert_eq!((there.0.to_vec::<f32>(), there.1.to_vec::<f64>()), (vec![], vec![1.0, 2.0]));
+    }
+    assert_eq!(machine.report(), "");
+    assert_eq!(machine.counts().live_allocations, 0);
+}
+
+#[test]
+fn copies_are_made_where_arrays_are() {
+    let machine = machine("unwritten=refuse");
+    {
+        let device = cuda(0).expect("the emulator is a GPU");
+        let (here, rows) =
+            (Array::scalar(3i32), Array::new(&[4], vec![1f32, 2.0, 3.0, 4.0]).declare([Dim::symbol("n")]));
+        let there = device_put((rows, Array::new(&[0], Vec::<f32>::new())), &device).unwrap();
+        let before = machine.counts();
+        let copied = device_copy(&(here, there.clone())).unwrap();
+        let after = machine.counts();
+        assert_eq!(after.copies_within - before.copies_within, 1, "what is empty is not copied");
+        assert_eq!(after.allocations - before.allocations, 1);
+        assert_eq!((after.copies_to_host, after.copies_to_device), (before.copies_to_host, before.copies_to_device));
+        let (number, (rows, none)) = copied;
+        assert_eq!(rows.value().declared_aval(), there.0.value().declared_aval());
+        assert_eq!((number.item::<i32>(), rows.to_vec::<f32>(), none.ndim()), (3, there.0.to_vec::<f32>(), 1));
     }
     assert_eq!(machine.report(), "");
     assert_eq!(machine.counts().live_allocations, 0);

@@ -1,4 +1,4 @@
-//! Moving trees between devices.
+//! Moving trees between devices, and copying them where they are.
 
 use crate::device::DeviceRef;
 use crate::error::Error;
@@ -18,4 +18,21 @@ fn put(leaf: Value, device: &DeviceRef) -> Result<Value, Error> {
     }
     let declared = leaf.declared_aval().shape;
     Ok(Value::from_buffer(device.bring(leaf.into_buffer()?)?).declare(declared))
+}
+
+/// The same tree in memory of its own, each leaf where it is. A compiled function writes in place what it is given for good,
+/// so whoever wants to keep what such a function goes on with keeps a copy. Leaves that are being traced stay.
+///
+/// # Errors
+/// If a device fails.
+pub fn device_copy<T: Tree>(tree: &T) -> Result<T, Error> {
+    let (def, leaves) = tree.flatten();
+    let copied = leaves.into_iter().map(copy).collect::<Result<Vec<Value>, Error>>()?;
+    Ok(T::unflatten(&def, copied))
+}
+
+fn copy(leaf: Value) -> Result<Value, Error> {
+    let Some(device) = leaf.device() else { return Ok(leaf) };
+    let declared = leaf.declared_aval().shape;
+    Ok(Value::from_buffer(device.copy(leaf.into_buffer()?)?).declare(declared))
 }

@@ -11,7 +11,7 @@ mod saved;
 mod vmap;
 
 pub use axes::MapAxes;
-pub use device_put::device_put;
+pub use device_put::{device_copy, device_put};
 pub use function::{Args, Fun, Function, avals, trace_function};
 pub use grad::{grad, jvp, linearize, value_and_grad, value_and_grad_aux, vjp};
 pub use jit::{Jit, jit, jit_with, make_program};

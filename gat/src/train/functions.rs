@@ -4,11 +4,12 @@ use super::{Evaluation, State, StepArgs};
 use crate::experiment::Inputs;
 use crate::graph::Nodes;
 use crate::loss::{masked_nll, weight_decay};
+use crate::metrics::hits;
 use crate::model::GatParams;
 use gavotte::optimizers::Optimizer;
 use gavotte::random::Key;
 use gavotte::stax::{Layer, Mode};
-use gavotte::{Array, Jit, jit_with, make_program, value_and_grad_aux};
+use gavotte::{Array, DType, Jit, jit_with, make_program, stack, value_and_grad_aux};
 use gavotte_core::ir::Program;
 use gavotte_core::runtime::Options;
 use std::rc::Rc;
@@ -20,6 +21,10 @@ pub type Step = Jit<'static, StepArgs, (State, Array)>;
 pub(super) type Turn = Jit<'static, (Array, Array), (Array, Key)>;
 /// The compiled evaluation, without dropout.
 pub type Evaluate = Jit<'static, (GatParams, Inputs), Evaluation>;
+/// Parameters, inputs and the loss of an epoch's step to what the epoch tells, and the log-probabilities, `f[n, classes]`.
+/// What is told is one array, so that whoever reads it waits once, `f64[7]`: the loss of the step, the loss of each part
+/// without dropout, and how many nodes of each are predicted right.
+pub(super) type Watch = Jit<'static, (GatParams, Inputs, Array), (Array, Array)>;
 /// Parameters, inputs and key to the loss with weight decay, and without.
 pub(super) type Objective = Rc<dyn Fn(GatParams, Inputs, Key) -> (Array, Array)>;
 
@@ -61,6 +66,18 @@ pub(super) fn evaluate(layer: &Layer<GatParams, Nodes>, options: Options) -> Eva
         Evaluation { log_probs, losses }
     };
     jit_with(evaluate, options)
+}
+
+pub(super) fn watch(layer: &Layer<GatParams, Nodes>, options: Options) -> Watch {
+    let apply = layer.apply_fun.clone();
+    let watch = move |params: GatParams, inputs: Inputs, step_loss: Array| {
+        let log_probs = apply(&params, &inputs.nodes, Mode::Eval);
+        let losses = inputs.masks.as_ref().map(|mask| masked_nll(&log_probs, &inputs.labels, mask));
+        let hits = inputs.masks.as_ref().map(|mask| hits(&log_probs, &inputs.labels, mask));
+        let all = [step_loss, losses.train, losses.val, losses.test, hits.train, hits.val, hits.test];
+        (stack(&all.map(|figure| figure.astype(DType::F64)), 0), log_probs)
+    };
+    jit_with(watch, options)
 }
 
 /// The loss with weight decay as a program.

@@ -10,11 +10,11 @@ use crate::experiment::{Experiment, Inputs, Parts};
 use crate::graph::Nodes;
 use crate::metrics::Confusion;
 use crate::model::{GatConfig, GatParams, gat};
-use functions::{Objective, Turn};
+use functions::{Objective, Turn, Watch};
 use gavotte::optimizers::{Adam, Optimizer, adam};
 use gavotte::random::Key;
 use gavotte::stax::Layer;
-use gavotte::{Array, Tree, device_put, shape};
+use gavotte::{Array, Tree, device_copy, device_put, shape};
 use gavotte_core::device::DeviceRef;
 use gavotte_core::ir::Program;
 use gavotte_core::runtime::Options;
@@ -66,7 +66,8 @@ pub struct Epoch {
     pub losses: Parts<f64>,
     /// The shares of nodes predicted right after the step; NaN of an empty part.
     pub accuracies: Parts<f64>,
-    /// What the step took, in milliseconds; the first one is compiled, too.
+    /// What the step took, in milliseconds; on a GPU, whose work is waited for once an epoch, with the evaluation behind it.
+    /// The first one is compiled, too.
     pub step_ms: f64,
     /// Whether these are the best parameters so far.
     pub best: bool,
@@ -137,6 +138,7 @@ pub struct Trainer {
     pub evaluate: Evaluate,
     objective: Objective,
     turn: Turn,
+    watch: Watch,
 }
 
 impl Trainer {
@@ -159,8 +161,9 @@ impl Trainer {
         let objective = functions::objective(&layer, config.weight_decay);
         let step = functions::step(objective.clone(), &optimizer, options.clone());
         let turn = functions::turn(options.clone());
+        let watch = functions::watch(&layer, options.clone());
         let evaluate = functions::evaluate(&layer, options);
-        Ok(Trainer { model, config, layer, optimizer, step, evaluate, objective, turn })
+        Ok(Trainer { model, config, layer, optimizer, step, evaluate, objective, turn, watch })
     }
 
     /// Fresh parameters for the experiment's number of features, where its arrays are.
@@ -232,22 +235,22 @@ impl Trainer {
         // Numbers and keys of steps are made where the arrays are: nothing is copied there but at the start.
         let (mut i, words) = put((Array::scalar(0i32), key.into_array()), experiment)?;
         let mut patience = Patience::new(self.config.patience);
-        let (mut best, mut best_epoch, mut stop) = (params.clone(), 0, Stop::Done);
+        // A copy, as the step writes its state in place: the handles of the state are the step's alone.
+        let (mut best, mut best_epoch, mut stop) = (Some(device_copy(&params)?), 0, Stop::Done);
         let mut history: Vec<Epoch> = vec![];
         let mut state = put((self.optimizer.init_fun)(params), experiment)?;
+        let is_on_host = experiment.inputs.labels.device().is_none_or(|device| device.name() == "cpu");
         let mut begun = 0;
         for epoch in 1..=self.config.epochs {
             begun = epoch;
             let before = Instant::now();
             let (following, key) = self.turn.try_call((i.clone(), words.clone()))?;
             let (next, step_loss) = self.step.try_call((i, state, experiment.inputs.clone(), key))?;
-            i = following;
-            let step_loss = number(&step_loss)?;
-            let step_ms = before.elapsed().as_secs_f64() * 1e3;
-            state = next;
+            (i, state) = (following, next);
+            let called = before.elapsed();
             let params = (self.optimizer.get_params)(&state);
-            let (losses, confusion) = self.look(params.clone(), experiment)?;
-            let accuracies = confusion.as_ref().map(Confusion::accuracy);
+            let (Figures { step_loss, losses, accuracies }, _) = self.figures(params, step_loss, experiment)?;
+            let step_ms = if is_on_host { called } else { before.elapsed() }.as_secs_f64() * 1e3;
             let watched = if experiment.parts.val.is_empty() { losses.train } else { losses.val };
             if !(step_loss.is_finite() && watched.is_finite()) {
                 stop = Stop::Diverged(epoch);
@@ -258,7 +261,9 @@ impl Trainer {
                 false => patience.judge(accuracies.val, losses.val),
             };
             if verdict == Verdict::Best {
-                (best, best_epoch) = (params, epoch);
+                // The old ones go first: the new ones then lie where they lay, and so does all that comes later.
+                drop(best.take());
+                (best, best_epoch) = (Some(device_copy(&(self.optimizer.get_params)(&state))?), epoch);
             }
             let row = Epoch { epoch, step_loss, losses, accuracies, step_ms, best: verdict == Verdict::Best };
             history.push(row);
@@ -272,11 +277,13 @@ impl Trainer {
             }
         }
         let seconds = start.elapsed().as_secs_f64();
-        let found = self.evaluate.try_call((best.clone(), experiment.inputs.clone()))?;
+        let best = best.expect("there are parameters from the start on");
+        let no_step = put(Array::scalar(0.0).astype(self.model.dtype), experiment)?;
+        let (Figures { losses, .. }, log_probs) = self.figures(best.clone(), no_step, experiment)?;
         Ok(Outcome {
-            losses: numbers(&found.losses)?,
-            confusion: experiment.score(&found.log_probs)?,
-            predictions: experiment.predict(&found.log_probs)?,
+            losses,
+            confusion: experiment.score(&log_probs)?,
+            predictions: experiment.predict(&log_probs)?,
             params: best,
             best_epoch,
             epochs: begun,
@@ -286,11 +293,24 @@ impl Trainer {
         })
     }
 
-    /// Losses and hits of these parameters.
-    fn look(&self, params: GatParams, experiment: &Experiment) -> Result<(Parts<f64>, Parts<Confusion>), Error> {
-        let found = self.evaluate.try_call((params, experiment.inputs.clone()))?;
-        Ok((numbers(&found.losses)?, experiment.score(&found.log_probs)?))
+    /// What an epoch tells, after its step, which is all that the host waits for; and the log-probabilities.
+    fn figures(&self, params: GatParams, step_loss: Array, experiment: &Experiment) -> Result<(Figures, Array), Error> {
+        let (told, log_probs) = self.watch.try_call((params, experiment.inputs.clone(), step_loss))?;
+        let read = told.to_host()?;
+        let &[step_loss, train, val, test, ref hits @ ..] = read.as_slice::<f64>() else {
+            unreachable!("there are seven figures")
+        };
+        let mut hits = hits.iter();
+        let accuracies = experiment.parts.as_ref().map(|nodes| hits.next().unwrap_or(&0.0) / nodes.len() as f64);
+        Ok((Figures { step_loss, losses: Parts { train, val, test }, accuracies }, log_probs))
     }
+}
+
+/// What an epoch tells: [`Epoch`] has the same fields.
+struct Figures {
+    step_loss: f64,
+    losses: Parts<f64>,
+    accuracies: Parts<f64>,
 }
 
 fn check(model: &GatConfig, config: &TrainConfig) -> Result<(), Error> {
@@ -319,15 +339,6 @@ fn put<T: Tree>(tree: T, experiment: &Experiment) -> Result<T, Error> {
         Some(device) => Ok(device_put(tree, &device)?),
         None => Ok(tree),
     }
-}
-
-fn number(scalar: &Array) -> Result<f64, Error> {
-    Ok(scalar.to_host()?.get(0).as_f64())
-}
-
-fn numbers(scalars: &Parts<Array>) -> Result<Parts<f64>, Error> {
-    let Parts { train, val, test } = scalars.as_ref().map(number);
-    Ok(Parts { train: train?, val: val?, test: test? })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::device::HostArray;
 use crate::error::Error;
 use crate::kernel::Lowered;
 use crate::runtime::control::Engine;
+use crate::runtime::cuda::device::bytes_of_type;
 use crate::runtime::cuda::launches::Work;
 use crate::runtime::cuda::run::Runner;
 use crate::runtime::frame::Frame;
@@ -44,12 +45,12 @@ impl Engine for Nested<'_> {
     }
 
     unsafe fn copy(&mut self, from: CUdeviceptr, to: CUdeviceptr, aval: &Aval) -> Result<(), Error> {
-        let bytes = aval.volume().as_usize().unwrap_or(0) * aval.dtype.size();
+        let bytes = bytes_of_type(aval);
         if from == to || bytes == 0 {
             return Ok(());
         }
         // SAFETY: by this function's contract.
-        unsafe { self.runner.device.copy(self.runner.stream, from, to, bytes) }
+        unsafe { self.runner.device.copy_within(self.runner.stream, from, to, bytes) }
     }
 
     unsafe fn write(&mut self, to: CUdeviceptr, literal: Literal) -> Result<(), Error> {

@@ -292,7 +292,7 @@ impl Cuda {
     ///
     /// # Safety
     /// Both places must be valid for as many bytes, and share none.
-    pub(super) unsafe fn copy(
+    pub(super) unsafe fn copy_within(
         &self,
         stream: &CudaStream,
         from: CUdeviceptr,
@@ -342,7 +342,7 @@ impl Cuda {
 
     /// An array of this type that holds nothing yet.
     pub(super) fn empty(&self, aval: Aval) -> Result<Arc<CudaBuffer>, Error> {
-        let bytes = aval.volume().as_usize().unwrap_or(0) * aval.dtype.size();
+        let bytes = bytes_of_type(&aval);
         let block = Arc::new(self.take(bytes)?);
         Ok(Arc::new(CudaBuffer { device: self.this(), aval, block }))
     }
@@ -359,7 +359,7 @@ impl Cuda {
     /// something else before.
     fn copy_of(&self, there: &CudaBuffer) -> Result<Arc<CudaBuffer>, Error> {
         let here = self.empty(there.aval.clone())?;
-        let bytes = there.aval.volume().as_usize().unwrap_or(0) * there.aval.dtype.size();
+        let bytes = bytes_of_type(&there.aval);
         if bytes == 0 {
             return Ok(here);
         }
@@ -427,6 +427,17 @@ impl Device for Cuda {
         }
     }
 
+    fn copy(&self, buffer: Arc<dyn Buffer>) -> Result<Arc<dyn Buffer>, Error> {
+        let there = self.here(Value::from_buffer(buffer))?;
+        let here = self.empty(there.aval.clone())?;
+        let bytes = bytes_of_type(&there.aval);
+        if bytes > 0 {
+            // SAFETY: both blocks hold the array.
+            unsafe { self.copy_within(&self.compute, there.block.address(), here.block.address(), bytes) }?;
+        }
+        Ok(here)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -449,6 +460,11 @@ impl Buffer for CudaBuffer {
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
+}
+
+/// The bytes that an array of this type has.
+pub(super) fn bytes_of_type(aval: &Aval) -> usize {
+    aval.volume().as_usize().unwrap_or(0) * aval.dtype.size()
 }
 
 /// The memory of an array.

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::ir::{Atom, Location, Value, check_facts};
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
 use crate::runtime::check::check_plan;
-use crate::runtime::cuda::device::{Cuda, CudaBuffer};
+use crate::runtime::cuda::device::{Cuda, CudaBuffer, bytes_of_type};
 use crate::runtime::cuda::lanes::{Lanes, dependences, of_launches};
 use crate::runtime::cuda::launches::{Launches, SCRATCH_ALIGN};
 use crate::runtime::cuda::memory::Block;
@@ -148,7 +148,7 @@ impl GpuProgram {
                 let donated = plan.plan.donors[i].and_then(|arg| donated(&mut args[arg]));
                 outs[i] = Some(match donated {
                     Some(block) => block,
-                    None => Arc::new(self.device.take(bytes_of(&planned.aval))?),
+                    None => Arc::new(self.device.take(bytes_of_type(&planned.aval))?),
                 });
             }
         }
@@ -281,8 +281,4 @@ fn donated(arg: &mut Option<Arc<CudaBuffer>>) -> Option<Arc<Block>> {
     let buffer = arg.as_mut().and_then(Arc::get_mut)?;
     Arc::get_mut(&mut buffer.block)?;
     arg.take().map(|buffer| buffer.block.clone())
-}
-
-fn bytes_of(aval: &Aval) -> usize {
-    aval.volume().as_usize().unwrap_or(0) * aval.dtype.size()
 }
