@@ -100,7 +100,7 @@ impl KernelTarget for Machine {
         let partition = call.pieces.map(|pieces| pieces.axis).or(x86::Code::first_loop(kernel));
         let n = kernel.inputs.len();
         let job = x86::Job { kernel, partition, masked: vec![false; n], far: vec![self.is_far; n] };
-        let code = x86::Code::all(&[job], self.isa, 1).remove(0);
+        let code = x86::Code::all(&[job], self.isa, &x86::alone).remove(0);
         let code = code.map_err(|why| Refused::Unsupported(why.to_string()))?;
         let pages = x86::Pages::new(std::iter::once(&code)).map_err(|why| Refused::Unsupported(why.to_string()))?;
         let mut table = vec![0; x86::ARGS];
