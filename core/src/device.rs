@@ -81,17 +81,45 @@ pub enum Data {
     Bool(Elements<bool>),
 }
 
-/// Runs one block for whichever element type a [`Data`] holds: `with_data!(data, xs => xs.len())`.
+/// The elements of a [`HostArray`] for writing. Their number and their type stay.
+///
+/// ```compile_fail
+/// # use gavotte_core::{aval::Literal, device::{Data, HostArray}};
+/// let mut array = HostArray::full(&[1 << 24], Literal::F32(1.0));
+/// *array.data_mut() = Data::F32(vec![1.0; 16].into());
+/// ```
+#[derive(Debug)]
+pub enum DataMut<'a> {
+    /// `f32` elements.
+    F32(&'a mut [f32]),
+    /// `f64` elements.
+    F64(&'a mut [f64]),
+    /// `i32` elements.
+    I32(&'a mut [i32]),
+    /// `u32` elements.
+    U32(&'a mut [u32]),
+    /// `bool` elements.
+    Bool(&'a mut [bool]),
+}
+
+/// Runs one block for whichever element type a [`Data`] holds, `with_data!(data, xs => xs.len())`, or a [`DataMut`],
+/// `with_data!(mut data, xs => xs.reverse())`.
 #[macro_export]
 macro_rules! with_data {
-    ($data:expr, $xs:ident => $body:expr) => {
+    (@$type:ident $data:expr, $xs:ident => $body:expr) => {
         match $data {
-            $crate::device::Data::F32($xs) => $body,
-            $crate::device::Data::F64($xs) => $body,
-            $crate::device::Data::I32($xs) => $body,
-            $crate::device::Data::U32($xs) => $body,
-            $crate::device::Data::Bool($xs) => $body,
+            $crate::device::$type::F32($xs) => $body,
+            $crate::device::$type::F64($xs) => $body,
+            $crate::device::$type::I32($xs) => $body,
+            $crate::device::$type::U32($xs) => $body,
+            $crate::device::$type::Bool($xs) => $body,
         }
+    };
+    (mut $data:expr, $xs:ident => $body:expr) => {
+        $crate::with_data!(@DataMut $data, $xs => $body)
+    };
+    ($data:expr, $xs:ident => $body:expr) => {
+        $crate::with_data!(@Data $data, $xs => $body)
     };
 }
 
@@ -188,9 +216,15 @@ impl HostArray {
         &self.data
     }
 
-    /// The elements for writing; their number must stay.
-    pub fn data_mut(&mut self) -> &mut Data {
-        &mut self.data
+    /// The elements for writing.
+    pub fn data_mut(&mut self) -> DataMut<'_> {
+        match &mut self.data {
+            Data::F32(xs) => DataMut::F32(xs),
+            Data::F64(xs) => DataMut::F64(xs),
+            Data::I32(xs) => DataMut::I32(xs),
+            Data::U32(xs) => DataMut::U32(xs),
+            Data::Bool(xs) => DataMut::Bool(xs),
+        }
     }
 
     /// The elements, moved out.

@@ -67,7 +67,7 @@ pub fn numbers(array: &HostArray) -> Vec<f64> {
 /// An array of `dtype` with these numbers.
 pub fn from_numbers(shape: &[usize], dtype: DType, numbers: &[f64]) -> HostArray {
     let mut array = HostArray::full(shape, Literal::from_f64(dtype, 0.0));
-    with_data!(array.data_mut(), xs => put(xs, numbers));
+    with_data!(mut array.data_mut(), xs => put(xs, numbers));
     array
 }
 

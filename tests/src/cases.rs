@@ -173,7 +173,7 @@ pub fn turn(ins: &[HostArray], i: usize) -> Vec<HostArray> {
     let change = |array: &HostArray| {
         let mut array = nearby(array, &mut random);
         if !array.dtype().is_float() {
-            with_data!(array.data_mut(), xs => if !xs.is_empty() { let n = i % xs.len(); xs.rotate_left(n); });
+            with_data!(mut array.data_mut(), xs => if !xs.is_empty() { let n = i % xs.len(); xs.rotate_left(n); });
         }
         array
     };

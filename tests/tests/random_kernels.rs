@@ -5,7 +5,7 @@
 //! `GAVOTTE_KERNEL_SEEDS=7..8` runs that one alone, `0..100000` runs many.
 
 use gavotte_core::aval::{Aval, DType, Literal, Sizes};
-use gavotte_core::device::{Data, HostArray};
+use gavotte_core::device::{DataMut, HostArray};
 use gavotte_core::ir::ScalarOp;
 use gavotte_core::kernel::{Instr, LoopKind, parse_kernel, verify_kernel};
 use gavotte_tests::arrays::Random;
@@ -249,7 +249,7 @@ fn targets_stay_within_arrays() {
             let input = *random.pick(&ints);
             let at = random.below(case.inputs[input].len());
             let wrong = *random.pick(&[-1, i32::MIN, i32::MAX, 1000, 100_000, 1 << 30]);
-            if let Data::I32(xs) = case.inputs[input].data_mut() {
+            if let DataMut::I32(xs) = case.inputs[input].data_mut() {
                 xs[at] = wrong;
             }
             if evaluate(&case) != Err(Outside) {

@@ -494,7 +494,7 @@ fn into_host(value: Value) -> Result<Option<Arc<HostArray>>, Error> {
 }
 
 fn data_pointer(array: &mut HostArray) -> *mut u8 {
-    with_data!(array.data_mut(), xs => xs.as_mut_ptr().cast())
+    with_data!(mut array.data_mut(), xs => xs.as_mut_ptr().cast())
 }
 
 fn data_pointer_const(array: &Arc<HostArray>) -> *mut u8 {

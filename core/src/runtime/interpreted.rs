@@ -46,7 +46,7 @@ unsafe fn load(atom: Atom, plan: &Plan, frame: &Frame) -> HostArray {
     let shape: Vec<usize> = aval.shape.iter().filter_map(|dim| dim.as_usize()).collect();
     let mut array = HostArray::full(&shape, Literal::from_f64(aval.dtype, 0.0));
     let from = frame.pointers[var.index()];
-    with_data!(array.data_mut(), xs => {
+    with_data!(mut array.data_mut(), xs => {
         // SAFETY: the variable's memory holds its elements, written by an earlier step.
         unsafe { std::ptr::copy_nonoverlapping(from.cast_const().cast(), xs.as_mut_ptr(), xs.len()) }
     });

@@ -4,7 +4,7 @@ use super::batched::Numbered;
 use super::read::gather;
 use crate::movement::operands;
 use gavotte_core::aval::{Aval, DType};
-use gavotte_core::device::{Data, HostArray};
+use gavotte_core::device::{Data, DataMut, HostArray};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{place_axis, zeros};
@@ -88,10 +88,10 @@ impl Primitive for ScatterAdd {
         let mut out = (*x).clone();
         let updated = Updated::new(Numbered::known(params), &x.shape(), ids);
         match (out.data_mut(), updates.data()) {
-            (Data::F32(to), Data::F32(from)) => updated.add(to, from, 0.0, |a, b| a + b),
-            (Data::F64(to), Data::F64(from)) => updated.add(to, from, 0.0, |a, b| a + b),
-            (Data::I32(to), Data::I32(from)) => updated.add(to, from, 0, i32::wrapping_add),
-            (Data::U32(to), Data::U32(from)) => updated.add(to, from, 0, u32::wrapping_add),
+            (DataMut::F32(to), Data::F32(from)) => updated.add(to, from, 0.0, |a, b| a + b),
+            (DataMut::F64(to), Data::F64(from)) => updated.add(to, from, 0.0, |a, b| a + b),
+            (DataMut::I32(to), Data::I32(from)) => updated.add(to, from, 0, i32::wrapping_add),
+            (DataMut::U32(to), Data::U32(from)) => updated.add(to, from, 0, u32::wrapping_add),
             _ => unreachable!("abstract_eval admits numbers of one type only"),
         }
         vec![out]

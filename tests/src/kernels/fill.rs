@@ -89,7 +89,7 @@ impl Filler<'_> {
 /// A vector of numbers of this type.
 pub(super) fn filled(dtype: DType, numbers: &[Literal]) -> HostArray {
     let mut array = HostArray::full(&[numbers.len()], Literal::from_f64(dtype, 0.0));
-    with_data!(array.data_mut(), xs => xs.iter_mut().zip(numbers).for_each(|(x, number)| x.put(*number)));
+    with_data!(mut array.data_mut(), xs => xs.iter_mut().zip(numbers).for_each(|(x, number)| x.put(*number)));
     array
 }
 
