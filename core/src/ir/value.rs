@@ -43,9 +43,16 @@ impl From<Literal> for Value {
 }
 
 impl Value {
-    /// The array in a buffer.
+    /// The array in a buffer. Its type is what the buffer says here; whoever reads the contents checks them against it.
+    ///
+    /// # Panics
+    /// If an extent of the buffer's type is no number.
+    #[track_caller]
     pub fn from_buffer(buffer: Arc<dyn Buffer>) -> Self {
-        Value { aval: buffer.aval().clone(), repr: Repr::Concrete { buffer, declared: None } }
+        let aval = buffer.aval().clone();
+        let is_there = aval.shape.iter().all(|dim| dim.as_usize().is_some());
+        assert!(is_there, "a buffer cannot be {aval}: every extent of an array that is there is a number");
+        Value { aval, repr: Repr::Concrete { buffer, declared: None } }
     }
 
     pub(crate) fn traced(aval: Aval, scope: Rc<Scope>, var: Var, made_at: Location) -> Self {
@@ -119,9 +126,17 @@ impl Value {
         }
     }
 
-    /// The contents on the host; an error for a traced value, which has none yet.
+    /// The contents on the host; an error for a traced value, which has none yet, and for a buffer that gives an array
+    /// of another type than it said.
     pub fn to_host(&self) -> Result<Arc<HostArray>, Error> {
-        self.buffer()?.clone().to_host()
+        let array = self.buffer()?.clone().to_host()?;
+        match array.aval() {
+            found if *found == self.aval => Ok(array),
+            found => Err(Error::Device(format!(
+                "a buffer says that it holds {}, and gives {found}: its `aval` and its `to_host` must agree",
+                self.aval
+            ))),
+        }
     }
 
     /// The device that holds it; `None` while it is being traced.

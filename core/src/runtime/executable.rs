@@ -312,8 +312,8 @@ impl Executable {
             return gpu.call(args, sizes);
         }
         let plan = self.plan(sizes)?;
-        self.check_args(&plan, &args)?;
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
+        self.check_args(&plan, &args)?;
         let composed = self.put_together(&args)?;
         let mut outs = self.result_memory(&plan, &mut args);
         let mut state = self.state.borrow_mut();
@@ -379,8 +379,8 @@ impl Executable {
         self.threads.get() > 1 && plan.is_shared(self.sharing)
     }
 
-    /// Kernels trust the types of their arrays.
-    fn check_args(&self, plan: &Plan, args: &[Value]) -> Result<(), Error> {
+    /// Kernels trust the types of their arrays, so each array is asked for its own: a value knows what its buffer said.
+    fn check_args(&self, plan: &Plan, args: &[Option<Arc<HostArray>>]) -> Result<(), Error> {
         let binders = &self.lowered.program.args;
         if binders.len() != args.len() {
             return Err(Error::Call(format!(
@@ -391,13 +391,10 @@ impl Executable {
             )));
         }
         for (i, (binder, arg)) in binders.iter().zip(args).enumerate() {
-            let wanted = &plan.avals[binder.var.index()];
-            if wanted != arg.aval() {
-                return Err(Error::Call(format!(
-                    "@{}: array {i} is {}, and must be {wanted}",
-                    self.lowered.program.name,
-                    arg.aval()
-                )));
+            let (wanted, found) = (&plan.avals[binder.var.index()], arg.as_deref().map(Buffer::aval));
+            if let Some(found) = found.filter(|found| *found != wanted) {
+                let name = &self.lowered.program.name;
+                return Err(Error::Call(format!("@{name}: array {i} is {found}, and must be {wanted}")));
             }
         }
         Ok(())
