@@ -175,7 +175,7 @@ pub fn try_bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) ->
     let outs =
         prim.abstract_eval(&avals, &params).map_err(|why| Error::Type(type_message(prim, &why, &avals, location)))?;
     let Some(scope) = SCOPES.with(|scopes| scopes.borrow().last().cloned()) else {
-        return eval_concrete(prim, ins, &params);
+        return eval_concrete(prim, ins, &params, &outs, location);
     };
     if matches!(prim.kind(), Kind::Call | Kind::Custom | Kind::Control) {
         params.programs_within().for_each(|program| adopt(&program.facts));

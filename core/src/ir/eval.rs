@@ -1,11 +1,11 @@
 //! The reference interpreter: each equation by its primitive's `eval`. Slow and obvious; the oracle of everything
 //! below it.
 
-use crate::aval::Sizes;
-use crate::device::{HostArray, cpu};
+use crate::aval::{Aval, Sizes};
+use crate::device::{Buffer, HostArray, cpu};
 use crate::error::Error;
 use crate::ir::program::Atom;
-use crate::ir::{Params, Primitive, Program, Value};
+use crate::ir::{Location, Params, Primitive, Program, Value, refuse};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -32,17 +32,62 @@ pub(crate) fn observed<R>(observer: impl FnMut(&Program, &Values) + 'static, f: 
     f()
 }
 
-/// Computes one primitive on computed values, on the device of its operands.
-pub fn eval_concrete(prim: &dyn Primitive, ins: &[&Value], params: &Params) -> Result<SmallVec<[Value; 1]>, Error> {
+/// Computes one primitive on computed values, on the device of its operands. `outs` are the types that it must give,
+/// `location` the user's line.
+pub(crate) fn eval_concrete(
+    prim: &dyn Primitive,
+    ins: &[&Value],
+    params: &Params,
+    outs: &[Aval],
+    location: Location,
+) -> Result<SmallVec<[Value; 1]>, Error> {
     let arrays = ins.iter().map(|value| value.to_host()).collect::<Result<SmallVec<[_; 4]>, _>>()?;
     let refs: SmallVec<[&HostArray; 4]> = arrays.iter().map(|array| array.as_ref()).collect();
     let device = ins.iter().find(|value| value.rank() > 0).and_then(|value| value.device()).unwrap_or_else(cpu);
-    prim.eval(&refs, params).into_iter().map(|array| Ok(Value::from_buffer(device.put(Arc::new(array))?))).collect()
+    let made = eval_checked(prim, &refs, params, outs.iter(), location)?;
+    let values = made.into_iter().map(|array| Ok(Value::from_buffer(device.put(Arc::new(array))?)));
+    let values: SmallVec<[Value; 1]> = values.collect::<Result<_, Error>>()?;
+    check_made(prim, "the device's `put`", values.iter().map(Value::aval), outs.iter(), location)?;
+    Ok(values)
+}
+
+/// The outputs of a primitive for these operands. A primitive is not believed: what it gives must be of the types `outs`,
+/// for which there is room where it goes.
+pub(crate) fn eval_checked<'a>(
+    prim: &dyn Primitive,
+    ins: &[&HostArray],
+    params: &Params,
+    outs: impl Iterator<Item = &'a Aval> + Clone,
+    location: Location,
+) -> Result<Vec<HostArray>, Error> {
+    let made = prim.eval(ins, params);
+    check_made(prim, "its `eval`", made.iter().map(Buffer::aval), outs, location)?;
+    Ok(made)
+}
+
+fn check_made<'m, 'a>(
+    prim: &dyn Primitive,
+    by: &str,
+    made: impl Iterator<Item = &'m Aval> + Clone,
+    wanted: impl Iterator<Item = &'a Aval> + Clone,
+    location: Location,
+) -> Result<(), Error> {
+    if made.clone().eq(wanted.clone()) {
+        return Ok(());
+    }
+    let (made, wanted): (Vec<_>, Vec<_>) = (made.collect(), wanted.collect());
+    let name = prim.name();
+    Err(Error::Call(format!(
+        "{name}: {by} gives {made:?}, where its `abstract_eval` says {wanted:?}: correct the primitive\n  at {location}"
+    )))
 }
 
 /// Runs a program on host arrays: arguments first, then constants, as in the program's text.
 ///
 /// `sizes` holds the size of every symbol.
+///
+/// # Panics
+/// Where a primitive does, or gives something else than its `abstract_eval` says.
 pub fn evaluate(
     program: &Program,
     args: &[Arc<HostArray>],
@@ -72,9 +117,10 @@ pub(crate) fn evaluate_values(
     for eqn in &program.eqns {
         let ins: SmallVec<[Arc<HostArray>; 4]> = eqn.ins.iter().map(|atom| read(*atom, &env)).collect();
         let refs: SmallVec<[&HostArray; 4]> = ins.iter().map(|array| array.as_ref()).collect();
-        let outs = eqn.prim.eval(&refs, &eqn.params.at(sizes)).into_iter().map(Arc::new);
-        for (binder, array) in eqn.outs.iter().zip(outs) {
-            env[binder.var.index()] = Some(array);
+        let avals: SmallVec<[Aval; 1]> = eqn.outs.iter().map(|binder| binder.aval.at(sizes)).collect();
+        let outs = eval_checked(eqn.prim, &refs, &eqn.params.at(sizes), avals.iter(), eqn.location);
+        for (binder, array) in eqn.outs.iter().zip(outs.unwrap_or_else(|error| refuse(error))) {
+            env[binder.var.index()] = Some(Arc::new(array));
         }
     }
     env

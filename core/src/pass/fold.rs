@@ -7,7 +7,7 @@
 
 use crate::aval::Literal;
 use crate::device::HostArray;
-use crate::ir::{Atom, Attr, Eqn, Kind, Program};
+use crate::ir::{Atom, Attr, Eqn, Kind, Program, eval_checked};
 use crate::pass::names::Names;
 use smallvec::SmallVec;
 
@@ -47,7 +47,9 @@ fn literals(eqn: &Eqn) -> Option<SmallVec<[Literal; 1]>> {
         .collect();
     let ins = ins?;
     let refs: SmallVec<[&HostArray; 4]> = ins.iter().collect();
-    let outs: SmallVec<[Literal; 1]> = eqn.prim.eval(&refs, &eqn.params).iter().map(|array| array.get(0)).collect();
+    let avals = eqn.outs.iter().map(|binder| &binder.aval);
+    let outs = eval_checked(eqn.prim, &refs, &eqn.params, avals, eqn.location).ok()?;
+    let outs: SmallVec<[Literal; 1]> = outs.iter().map(|array| array.get(0)).collect();
     let explained = ins.iter().any(|array| array.get(0).as_f64().is_infinite());
     let is_plain = |x: f64| x.is_finite() || (x.is_infinite() && explained);
     outs.iter().all(|literal| is_plain(literal.as_f64())).then_some(outs)

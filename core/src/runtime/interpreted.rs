@@ -3,7 +3,7 @@
 use crate::aval::Literal;
 use crate::device::HostArray;
 use crate::error::Error;
-use crate::ir::{Atom, Eqn};
+use crate::ir::{Atom, Eqn, eval_checked};
 use crate::runtime::frame::Frame;
 use crate::runtime::plan::Plan;
 use crate::with_data;
@@ -18,21 +18,22 @@ pub(super) unsafe fn run(eqn: &Eqn, plan: &Plan, frame: &Frame) -> Result<(), Er
     for (binder, out) in eqn.outs.iter().zip(evaluate(eqn, &ins, plan)?) {
         let into = frame.pointers[binder.var.index()];
         with_data!(out.data(), xs => {
-            // SAFETY: the plan gave the variable room for its elements.
+            // SAFETY: the plan gave the variable room for the elements of its type, and this is of that type.
             unsafe { std::ptr::copy_nonoverlapping(xs.as_ptr(), into.cast(), xs.len()) }
         });
     }
     Ok(())
 }
 
-/// What an equation computes.
+/// What an equation computes, of the types that the plan has for its outputs.
 ///
 /// # Errors
-/// Where its primitive does not like what it is given.
+/// Where its primitive does not like what it is given, or gives something of another type.
 pub(super) fn evaluate(eqn: &Eqn, ins: &[HostArray], plan: &Plan) -> Result<Vec<HostArray>, Error> {
     let refs: Vec<&HostArray> = ins.iter().collect();
-    let run = || eqn.prim.eval(&refs, &eqn.params.at(&plan.sizes));
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).map_err(|payload| failed(eqn, &payload))
+    let outs = eqn.outs.iter().map(|binder| &plan.avals[binder.var.index()]);
+    let run = || eval_checked(eqn.prim, &refs, &eqn.params.at(&plan.sizes), outs, eqn.location);
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|payload| Err(failed(eqn, &*payload)))
 }
 
 /// # Safety
@@ -53,8 +54,9 @@ unsafe fn load(atom: Atom, plan: &Plan, frame: &Frame) -> HostArray {
     array
 }
 
-fn failed(eqn: &Eqn, payload: &Box<dyn std::any::Any + Send>) -> Error {
-    let why = payload.downcast_ref::<String>().cloned();
+fn failed(eqn: &Eqn, payload: &(dyn std::any::Any + Send)) -> Error {
+    let why = payload.downcast_ref::<Error>().map(Error::to_string);
+    let why = why.or_else(|| payload.downcast_ref::<String>().cloned());
     let why = why.or_else(|| payload.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default();
     Error::Call(format!("{}: {why}\n  at {}", eqn.prim.name(), eqn.location))
 }

@@ -2,6 +2,7 @@
 //! be ends in an error.
 
 mod arrays;
+mod primitives;
 
 use gavotte::Error;
 use gavotte_core::ir::quietly;
