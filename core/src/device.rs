@@ -1,6 +1,7 @@
 //! Devices and buffers. An array carries its device; there is no global one.
 
 mod elements;
+pub(crate) mod memory;
 
 pub(crate) use elements::ALIGN;
 pub use elements::Elements;
@@ -164,13 +165,18 @@ impl HostArray {
     /// If the number of elements is not the product of the extents.
     #[track_caller]
     pub fn from_data(shape: &[usize], data: Data) -> Self {
+        HostArray::try_from_data(shape, data).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// An array of this data, or why it is none.
+    pub(crate) fn try_from_data(shape: &[usize], data: Data) -> Result<Self, Error> {
         let (len, dtype) = with_data!(&data, xs => (xs.len(), dtype_of(xs)));
-        assert_eq!(
-            shape.iter().product::<usize>(),
-            len,
-            "shape {shape:?} does not hold the {len} elements given for it"
-        );
-        HostArray { aval: Aval::new(dtype, shape.iter().copied()), data }
+        let aval = Aval::new(dtype, shape.iter().copied());
+        match aval.impossible() {
+            None if aval.volume() == len => Ok(HostArray { aval, data }),
+            None => Err(Error::Type(format!("shape {shape:?} does not hold the {len} elements given for it"))),
+            Some(why) => Err(Error::TooLarge(why)),
+        }
     }
 
     /// A scalar.
@@ -179,8 +185,27 @@ impl HostArray {
     }
 
     /// An array whose elements are all the same.
+    ///
+    /// # Panics
+    /// If there is no room for it.
+    #[track_caller]
     pub fn full(shape: &[usize], literal: Literal) -> Self {
-        let n = shape.iter().product();
+        HostArray::try_full(shape, literal).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// An array whose elements are all the same, or why there is no room for it.
+    pub(crate) fn try_full(shape: &[usize], literal: Literal) -> Result<Self, Error> {
+        let aval = Aval::new(literal.dtype(), shape.iter().copied());
+        let Some(bytes) = aval.bytes() else {
+            return Err(Error::TooLarge(aval.impossible().unwrap_or_else(|| format!("{aval} is no size"))));
+        };
+        memory::require(bytes).map_err(|why| Error::TooLarge(format!("{aval} is too large: {why}")))?;
+        Ok(HostArray::filled(aval, bytes, literal))
+    }
+
+    /// An array of this type and so many bytes, for which there is room.
+    pub(crate) fn filled(aval: Aval, bytes: usize, literal: Literal) -> Self {
+        let n = bytes / aval.dtype.size();
         let data = match literal {
             Literal::F32(x) => Data::F32(Elements::filled(x, n)),
             Literal::F64(x) => Data::F64(Elements::filled(x, n)),
@@ -188,7 +213,7 @@ impl HostArray {
             Literal::U32(x) => Data::U32(Elements::filled(x, n)),
             Literal::Bool(x) => Data::Bool(Elements::filled(x, n)),
         };
-        HostArray { aval: Aval::new(literal.dtype(), shape.iter().copied()), data }
+        HostArray { aval, data }
     }
 
     /// Element type.

@@ -51,6 +51,9 @@ pub enum Error {
     /// Arguments that do not fit a compiled function.
     #[error("{0}")]
     Call(String),
+    /// A size beyond what numbers count, or what memory there is: operation, sizes, the user's line.
+    #[error("{0}")]
+    TooLarge(String),
     /// A number that is not finite was made out of finite ones: equation, line, place, operands.
     #[error("{0}")]
     NotFinite(String),

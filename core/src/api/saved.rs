@@ -228,7 +228,7 @@ fn read_payload(payload: &[u8]) -> Result<(Body, Vec<Value>), String> {
     let constant = |i: usize| {
         let view = tensors.tensor(&i.to_string()).map_err(|error| error.to_string())?;
         let data = from_bytes(view.dtype(), view.data()).ok_or(format!("constant {i} is {:?}", view.dtype()))?;
-        Ok(HostArray::from_data(view.shape(), data).into())
+        Ok(HostArray::try_from_data(view.shape(), data).map_err(|error| format!("constant {i}: {error}"))?.into())
     };
     let consts = (0..tensors.len()).map(constant).collect::<Result<Vec<Value>, String>>()?;
     Ok((body, consts))

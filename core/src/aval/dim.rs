@@ -1,9 +1,9 @@
 //! Dimensions: integers, or polynomials over symbols with integer coefficients in normal form.
 
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::iter::Sum;
+use std::num::IntErrorKind;
 use std::ops::{Add, Mul, Sub};
 use std::sync::Arc;
 
@@ -52,7 +52,10 @@ pub(crate) type Terms = Vec<(Monomial, i64)>;
 
 /// The extent of an axis: a number, or a polynomial over [`Symbol`]s such as `8*n+1`.
 ///
-/// Equality is equality of polynomials: both sides are kept in one normal form.
+/// Equality is equality of polynomials: both sides are kept in one normal form. A symbol stands for any natural number,
+/// and arithmetic is that of integers without bound. A number or a coefficient that an `i64` does not hold makes a
+/// dimension [too large](Dim::is_too_large), and so is all that is computed from it: it never wraps. No program has an
+/// array with such an extent, nor one of so many elements.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Dim(Repr);
 
@@ -60,9 +63,55 @@ pub struct Dim(Repr);
 enum Repr {
     Number(i64),
     Polynomial(Arc<Terms>),
+    TooLarge,
+}
+
+/// Terms while they are added up, in numbers beyond those of any dimension.
+#[derive(Default)]
+struct Summed {
+    terms: SmallVec<[(Monomial, i128); 4]>,
+    is_too_large: bool,
+}
+
+impl Summed {
+    /// Adds a term; none is one beyond these numbers, too.
+    fn add(&mut self, monomial: Monomial, coefficient: Option<i128>) {
+        let Some(coefficient) = coefficient else {
+            self.is_too_large = true;
+            return;
+        };
+        match self.terms.iter_mut().find(|(known, _)| *known == monomial) {
+            None => self.terms.push((monomial, coefficient)),
+            Some((_, sum)) => match sum.checked_add(coefficient) {
+                Some(more) => *sum = more,
+                None => self.is_too_large = true,
+            },
+        }
+    }
+
+    fn dim(self) -> Dim {
+        // Where all symbols have a size there is one term, and no need for lists.
+        if let ([(monomial, x)], false) = (&self.terms[..], self.is_too_large)
+            && monomial.is_empty()
+        {
+            return Dim::number((*x).try_into().ok());
+        }
+        let small = |(monomial, x): (Monomial, i128)| Some((monomial, i64::try_from(x).ok()?));
+        match self.terms.into_iter().map(small).collect::<Option<Terms>>() {
+            Some(terms) if !self.is_too_large => Dim::from_terms(terms),
+            _ => Dim::TOO_LARGE,
+        }
+    }
 }
 
 impl Dim {
+    pub(super) const TOO_LARGE: Dim = Dim(Repr::TooLarge);
+
+    /// Whether it, or something that it was computed from, is beyond an `i64`. It has no number, no symbols and no terms.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.0, Repr::TooLarge)
+    }
+
     /// The extent named by a symbol.
     #[track_caller]
     pub fn symbol(name: &str) -> Self {
@@ -73,7 +122,7 @@ impl Dim {
     pub fn as_number(&self) -> Option<i64> {
         match self.0 {
             Repr::Number(x) => Some(x),
-            Repr::Polynomial(_) => None,
+            Repr::Polynomial(_) | Repr::TooLarge => None,
         }
     }
 
@@ -89,7 +138,7 @@ impl Dim {
                 [(monomial, 1)] if monomial.len() == 1 => Some(&monomial[0]),
                 _ => None,
             },
-            Repr::Number(_) => None,
+            Repr::Number(_) | Repr::TooLarge => None,
         }
     }
 
@@ -104,26 +153,19 @@ impl Dim {
     /// Replaces symbols that have a size by it; others stay.
     pub fn at(&self, sizes: &Sizes) -> Dim {
         let Repr::Polynomial(terms) = &self.0 else { return self.clone() };
-        // Where all have a size it is a number, which needs no sorting of terms.
-        let known = |(monomial, factor): &(Monomial, i64)| {
-            monomial.iter().try_fold(*factor, |product, symbol| Some(product * sizes.get(symbol)? as i64))
-        };
-        if let Some(number) = terms.iter().map(known).sum() {
-            return Dim(Repr::Number(number));
-        }
-        let mut sum = BTreeMap::new();
+        let mut sum = Summed::default();
         for (monomial, coefficient) in terms.iter() {
-            let mut factor = *coefficient;
+            let mut factor = Some(i128::from(*coefficient));
             let mut rest = Monomial::new();
             for symbol in monomial {
                 match sizes.get(symbol) {
-                    Some(size) => factor *= size as i64,
+                    Some(size) => factor = factor.and_then(|factor| factor.checked_mul(size as i128)),
                     None => rest.push(symbol.clone()),
                 }
             }
-            *sum.entry(rest).or_insert(0) += factor;
+            sum.add(rest, factor);
         }
-        Dim::from_terms(sum)
+        sum.dim()
     }
 
     /// Puts a dimension in the place of each symbol that `of` has one for.
@@ -138,21 +180,24 @@ impl Dim {
 
     /// The quotient, where this dimension is `divisor` times a polynomial that division term by term finds.
     pub fn div_exact(&self, divisor: &Dim) -> Option<Dim> {
+        if self.is_too_large() || divisor.is_too_large() {
+            return None;
+        }
         let divisor = divisor.terms();
         let [(by, scale)] = &divisor[..] else {
             return (self.terms() == divisor).then(|| Dim::from(1));
         };
-        let mut quotient = BTreeMap::new();
+        let mut quotient = Terms::new();
         for (monomial, coefficient) in self.terms() {
             let mut rest = monomial;
             for symbol in by {
                 let at = rest.iter().position(|s| s == symbol)?;
                 rest.remove(at);
             }
-            if coefficient % scale != 0 {
+            if coefficient.checked_rem(*scale)? != 0 {
                 return None;
             }
-            quotient.insert(rest, coefficient / scale);
+            quotient.push((rest, coefficient / scale));
         }
         Some(Dim::from_terms(quotient))
     }
@@ -160,16 +205,16 @@ impl Dim {
     /// How many steps of `step` cover it, where that is a polynomial: where every symbol stands in multiples of `step`.
     /// The dimension must not be negative.
     pub fn div_ceil(&self, step: usize) -> Option<Dim> {
-        let step = i64::try_from(step).ok().filter(|step| *step > 0)?;
-        let mut quotient = BTreeMap::new();
+        let step = i64::try_from(step).ok().filter(|step| *step > 0 && !self.is_too_large())?;
+        let mut quotient = Terms::new();
         for (monomial, coefficient) in self.terms() {
             let part = if monomial.is_empty() {
                 // ⌈(s·q + c) / s⌉ = q + ⌈c / s⌉ for integer q.
-                -(-coefficient).div_euclid(step)
+                -coefficient.checked_neg()?.div_euclid(step)
             } else {
                 (coefficient % step == 0).then_some(coefficient / step)?
             };
-            quotient.insert(monomial, part);
+            quotient.push((monomial, part));
         }
         Some(Dim::from_terms(quotient))
     }
@@ -179,6 +224,7 @@ impl Dim {
         match &self.0 {
             Repr::Number(x) => *x >= 0,
             Repr::Polynomial(terms) => terms.iter().all(|(_, coefficient)| *coefficient > 0),
+            Repr::TooLarge => false,
         }
     }
 
@@ -190,8 +236,9 @@ impl Dim {
             [(m, a), (one, b)] if m.len() == 1 && one.is_empty() => (&m[0], *a, *b),
             _ => return None,
         };
-        let rest = extent as i64 - constant;
-        (rest % scale == 0 && rest / scale >= 0).then(|| (symbol.clone(), (rest / scale) as usize))
+        let (rest, scale) = (extent as i128 - i128::from(constant), i128::from(scale));
+        let size = usize::try_from(rest / scale).ok()?;
+        (rest % scale == 0).then(|| (symbol.clone(), size))
     }
 
     /// Its terms: products of symbols, each with its coefficient.
@@ -200,11 +247,13 @@ impl Dim {
             Repr::Number(0) => vec![],
             Repr::Number(x) => vec![(Monomial::new(), *x)],
             Repr::Polynomial(terms) => terms.as_ref().clone(),
+            Repr::TooLarge => vec![],
         }
     }
 
-    pub(super) fn from_terms(sum: BTreeMap<Monomial, i64>) -> Dim {
-        let mut terms: Terms = sum.into_iter().filter(|(_, coefficient)| *coefficient != 0).collect();
+    /// The dimension of these terms, each product of symbols once.
+    pub(super) fn from_terms(terms: impl IntoIterator<Item = (Monomial, i64)>) -> Dim {
+        let mut terms: Terms = terms.into_iter().filter(|(_, coefficient)| *coefficient != 0).collect();
         terms.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         match &terms[..] {
             [] => Dim::from(0),
@@ -213,39 +262,51 @@ impl Dim {
         }
     }
 
+    /// The number, or too large.
+    fn number(x: Option<i64>) -> Dim {
+        x.map_or(Dim::TOO_LARGE, |x| Dim(Repr::Number(x)))
+    }
+
     fn combine(&self, other: &Dim, sign: i64) -> Dim {
-        if let (Some(a), Some(b)) = (self.as_number(), other.as_number()) {
-            return Dim(Repr::Number(a + sign * b));
+        match (&self.0, &other.0) {
+            (Repr::TooLarge, _) | (_, Repr::TooLarge) => return Dim::TOO_LARGE,
+            (Repr::Number(a), Repr::Number(b)) => {
+                return Dim::number(if sign < 0 { a.checked_sub(*b) } else { a.checked_add(*b) });
+            }
+            _ => {}
         }
-        let mut sum: BTreeMap<Monomial, i64> = self.terms().into_iter().collect();
-        for (monomial, coefficient) in other.terms() {
-            *sum.entry(monomial).or_insert(0) += sign * coefficient;
+        let mut sum = Summed::default();
+        for (terms, sign) in [(self.terms(), 1), (other.terms(), sign)] {
+            for (monomial, coefficient) in terms {
+                sum.add(monomial, Some(i128::from(coefficient) * i128::from(sign)));
+            }
         }
-        Dim::from_terms(sum)
+        sum.dim()
     }
 
     fn product(&self, other: &Dim) -> Dim {
-        match (self.as_number(), other.as_number()) {
-            (Some(a), Some(b)) => return Dim(Repr::Number(a * b)),
-            (Some(1), _) => return other.clone(),
-            (_, Some(1)) => return self.clone(),
+        match (&self.0, &other.0) {
+            (Repr::TooLarge, _) | (_, Repr::TooLarge) => return Dim::TOO_LARGE,
+            (Repr::Number(a), Repr::Number(b)) => return Dim::number(a.checked_mul(*b)),
+            (Repr::Number(1), _) => return other.clone(),
+            (_, Repr::Number(1)) => return self.clone(),
             _ => {}
         }
-        let mut sum = BTreeMap::new();
+        let mut sum = Summed::default();
         for (a, x) in self.terms() {
             for (b, y) in other.terms() {
                 let mut monomial: Monomial = a.iter().chain(&b).cloned().collect();
                 monomial.sort();
-                *sum.entry(monomial).or_insert(0) += x * y;
+                sum.add(monomial, Some(i128::from(x) * i128::from(y)));
             }
         }
-        Dim::from_terms(sum)
+        sum.dim()
     }
 }
 
 impl From<usize> for Dim {
     fn from(x: usize) -> Self {
-        Dim(Repr::Number(x as i64))
+        Dim::number(x.try_into().ok())
     }
 }
 impl From<i64> for Dim {
@@ -302,7 +363,11 @@ impl PartialEq<usize> for Dim {
 
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Repr::Polynomial(terms) = &self.0 else { return write!(f, "{}", self.as_number().unwrap_or(0)) };
+        let terms = match &self.0 {
+            Repr::Number(x) => return write!(f, "{x}"),
+            Repr::Polynomial(terms) => terms,
+            Repr::TooLarge => return f.write_str("too large"),
+        };
         for (i, (monomial, coefficient)) in terms.iter().enumerate() {
             let sign = if *coefficient < 0 { "-" } else { "+" };
             if i > 0 || *coefficient < 0 {
@@ -350,13 +415,17 @@ impl std::str::FromStr for Dim {
             for factor in rest[..end].split('*') {
                 let factor = factor.trim();
                 term = match factor.parse::<i64>() {
-                    Ok(x) if !factor.starts_with('+') => term * x,
+                    Ok(x) => term * x,
+                    Err(error) if *error.kind() == IntErrorKind::PosOverflow => Dim::TOO_LARGE,
                     _ if is_name(factor) => term * Dim::symbol(factor),
                     _ => return Err(wrong()),
                 };
             }
             sum = sum + term;
             rest = &rest[end..];
+        }
+        if sum.is_too_large() {
+            return Err(format!("`{text}` is too large: sizes and their coefficients are less than 2^63"));
         }
         Ok(sum)
     }
@@ -428,6 +497,63 @@ mod tests {
         for text in ["", "n+", "8n", "n**2", "1.5", "é"] {
             assert!(text.parse::<Dim>().is_err(), "{text}");
         }
+    }
+
+    /// Products at and beyond the border, by 128-bit arithmetic.
+    #[test]
+    fn what_an_i64_does_not_hold_is_too_large() {
+        let wanted = |x: i128| i64::try_from(x).map_or(Dim::TOO_LARGE, Dim::from);
+        let numbers = [0, 1, -1, 3, 1 << 31, (1 << 32) - 1, 1 << 32, -(1 << 32), 1 << 62, i64::MAX, i64::MIN];
+        for a in numbers {
+            for b in numbers {
+                let (x, y) = (Dim::from(a), i128::from(a));
+                assert_eq!(&x * b, wanted(y * i128::from(b)), "{a} * {b}");
+                assert_eq!(&x + b, wanted(y + i128::from(b)), "{a} + {b}");
+                assert_eq!(&x - b, wanted(y - i128::from(b)), "{a} - {b}");
+            }
+        }
+        assert!(Dim::from(usize::MAX).is_too_large());
+        assert_eq!(Dim::from(i64::MAX as usize).as_number(), Some(i64::MAX));
+        let n = Dim::symbol("n");
+        let large = &n * (1i64 << 62);
+        assert!((&large * 2).is_too_large() && (&large + &large).is_too_large() && (&large * &large).is_too_large());
+        assert_eq!(&large + &large - &large - &large, Dim::TOO_LARGE, "it stays");
+        for text in ["9223372036854775808", "n*9223372036854775807*2", "4611686018427387904*n+4611686018427387904*n"] {
+            assert!(text.parse::<Dim>().expect_err(text).contains("too large"), "{text}");
+        }
+    }
+
+    /// A symbol is any natural number: where the value of a polynomial is no `i64`, it has none.
+    #[test]
+    fn sizes_that_make_it_too_large_are_found() {
+        for (text, n, wanted) in [
+            ("8*n", 1 << 60, None),
+            ("8*n", 1 << 59, Some(1 << 62)),
+            ("8*n", usize::MAX, None),
+            ("n*n", 1 << 32, None),
+            ("n*n-n*n+n", 1 << 32, Some(1 << 32)),
+            // What is added up may be beyond an `i64` where the sum is not.
+            ("n*n-4294967295*n", 1 << 32, Some(1 << 32)),
+            ("n*n*n*n*n", 1 << 32, None),
+            ("n*n*n*n-n*n*n*n*n", 1 << 32, None),
+            ("n*m", 1 << 40, None),
+        ] {
+            let mut sizes = Sizes::new();
+            assert_eq!(sizes.set(Symbol::new("n"), n), Ok(()));
+            assert_eq!(sizes.set(Symbol::new("m"), 1 << 40), Ok(()));
+            let found = dim(text).at(&sizes);
+            assert_eq!((found.as_number(), found.is_too_large()), (wanted, wanted.is_none()), "{text} at {n}");
+        }
+        let one = Symbol::new("n");
+        let large = dim("4611686018427387904*n").replace(|symbol| (*symbol == one).then(|| dim("2*k")));
+        assert!(large.is_too_large());
+        assert_eq!(Dim::TOO_LARGE.replace(|_| Some(dim("1"))), Dim::TOO_LARGE);
+        assert_eq!(dim("n-9223372036854775807").solve(usize::MAX), None);
+        assert_eq!(dim("2*n").div_exact(&Dim::TOO_LARGE), None);
+        assert_eq!(
+            (Dim::TOO_LARGE.div_ceil(2), Dim::TOO_LARGE.solve(0), Dim::TOO_LARGE.is_natural()),
+            (None, None, false)
+        );
     }
 
     #[test]

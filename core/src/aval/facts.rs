@@ -1,4 +1,8 @@
 //! Facts about sizes, such as `n >= 1`, and what follows from them.
+//!
+//! A symbol is any natural number, and proofs are about integers without bound. So what is proved holds for every size:
+//! where a number that a program computes with would be beyond an `i64`, it is [too large](Dim::is_too_large), and no call
+//! comes to use it.
 
 use super::dim::{Monomial, Terms};
 use super::{Dim, Shape, Sizes, Symbol};
@@ -62,10 +66,10 @@ impl Fact {
             // Sizes are integers: 2·n - 3 >= 0 says n - 2 >= 0.
             terms.iter_mut().for_each(|(_, x)| *x = x.div_euclid(common));
         }
-        if relation == Relation::Equal && terms[0].1 < 0 {
-            terms.iter_mut().for_each(|(_, x)| *x = -*x);
-        }
-        Fact { difference: Dim::from_terms(terms.into_iter().collect()), relation }
+        let is_negative = terms[0].1 < 0;
+        let difference = Dim::from_terms(terms);
+        let flipped = relation == Relation::Equal && is_negative;
+        Fact { difference: if flipped { Dim::from(0) - difference } else { difference }, relation }
     }
 
     /// Every symbol in it, sorted.
@@ -76,6 +80,11 @@ impl Fact {
     /// The fact with every symbol that has a size replaced by it.
     pub fn at(&self, sizes: &Sizes) -> Fact {
         Fact::new(self.difference.at(sizes), self.relation)
+    }
+
+    /// Whether it is about a size that is [too large](Dim::is_too_large): then nothing is known of it, and no sizes keep it.
+    pub fn is_too_large(&self) -> bool {
+        self.difference.is_too_large()
     }
 
     /// Whether it holds where no symbol is left.
@@ -95,8 +104,10 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (more, less): (Terms, Terms) = self.difference.terms().into_iter().partition(|(_, x)| *x > 0);
         let flipped = self.difference.terms().first().is_some_and(|(_, x)| *x < 0);
-        let more = Dim::from_terms(more.into_iter().collect());
-        let less = Dim::from_terms(less.into_iter().map(|(m, x)| (m, -x)).collect());
+        if self.is_too_large() {
+            return f.write_str("a relation of sizes that are too large");
+        }
+        let (more, less) = (Dim::from_terms(more), Dim::from(0) - Dim::from_terms(less));
         match (self.relation, flipped) {
             (Relation::Equal, _) => write!(f, "{more} == {less}"),
             (Relation::AtLeast, false) => write!(f, "{more} >= {less}"),
@@ -181,9 +192,10 @@ impl Facts {
         facts
     }
 
-    /// The first fact that does not hold for these sizes.
+    /// The first fact that does not hold for these sizes, or is about sizes that are too large.
     pub fn broken_at(&self, sizes: &Sizes) -> Option<&Fact> {
-        self.0.iter().find(|fact| fact.at(sizes).as_bool() == Some(false))
+        let is_broken = |fact: Fact| fact.is_too_large() || fact.as_bool() == Some(false);
+        self.0.iter().find(|fact| is_broken(fact.at(sizes)))
     }
 
     /// What these facts say of a relation. `Holds` and `Fails` are proved; `Open` may also be a proof not found.
@@ -219,8 +231,8 @@ impl Facts {
 
     /// Whether `p >= 0` follows.
     fn is_natural(&self, p: &Dim) -> bool {
-        if p.is_natural() {
-            return true;
+        if p.is_natural() || p.is_too_large() {
+            return p.is_natural();
         }
         let mut known: Vec<Terms> = vec![];
         for fact in &self.0 {
@@ -229,7 +241,8 @@ impl Facts {
                 known.push((Dim::from(0) - &fact.difference).terms());
             }
         }
-        Proof { known, steps: MAX_STEPS }.finds(p.terms(), MAX_DEPTH)
+        known.retain(are_small);
+        are_small(&p.terms()) && Proof { known, steps: MAX_STEPS }.finds(p.terms(), MAX_DEPTH)
     }
 }
 
@@ -273,7 +286,7 @@ const MAX_DEPTH: usize = 8;
 /// How many polynomials one proof may look at.
 const MAX_STEPS: usize = 64;
 /// Coefficients beyond this end a proof before they could overflow.
-const MAX_COEFFICIENT: i64 = 1 << 40;
+const MAX_COEFFICIENT: u64 = 1 << 40;
 
 /// A search for nonnegative multiples of known facts that, taken from a polynomial, leave no negative coefficient.
 ///
@@ -364,8 +377,12 @@ fn less(p: &Terms, y: i64, f: &Terms, x: i64) -> Option<Terms> {
         let entry: &mut i64 = sum.entry(monomial.clone()).or_insert(0);
         *entry = entry.checked_add(coefficient.checked_mul(scale)?)?;
     }
-    let fits = sum.values().all(|x| x.abs() <= MAX_COEFFICIENT);
-    fits.then(|| Dim::from_terms(sum).terms())
+    let rest = Dim::from_terms(sum).terms();
+    are_small(&rest).then_some(rest)
+}
+
+fn are_small(terms: &Terms) -> bool {
+    terms.iter().all(|(_, x)| x.unsigned_abs() <= MAX_COEFFICIENT)
 }
 
 #[cfg(test)]
@@ -373,6 +390,10 @@ mod tests {
     use super::*;
 
     fn fact(text: &str) -> Fact {
+        text.parse().unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    fn dim(text: &str) -> Dim {
         text.parse().unwrap_or_else(|why| panic!("{why}"))
     }
 
@@ -476,12 +497,34 @@ mod tests {
         assert!(decided > 40, "{decided} of 400 decided");
     }
 
+    /// Where arithmetic would wrap nothing is proved, and no sizes keep a fact.
+    #[test]
+    fn nothing_follows_from_what_is_too_large() {
+        let n = Dim::symbol("n");
+        let large = &n * (1i64 << 62);
+        let known = facts(&["n >= 1"]);
+        for wanted in
+            [(&large * 4).at_least(1), n.at_least(&large * -2 - &large), Dim::from(i64::MAX).at_most(&large * 2)]
+        {
+            assert_eq!(known.decide(&wanted), Verdict::Open, "{wanted}");
+            assert!([wanted].into_iter().collect::<Facts>().broken_at(&Sizes::new()).is_some());
+        }
+        // `8*n >= 8` holds for every `n` from 1 on; where `8*n` is beyond an `i64`, the number is refused.
+        assert_eq!(known.decide(&fact("8*n >= 8")), Verdict::Holds);
+        let mut sizes = Sizes::new();
+        assert_eq!(sizes.set(Symbol::new("n"), 1 << 61), Ok(()));
+        assert!(dim("8*n").at(&sizes).is_too_large());
+        assert_eq!(facts(&["8*n >= m"]).broken_at(&sizes).map(Fact::to_string), Some("8*n >= m".into()));
+        // The least coefficient has no opposite.
+        let least = Dim::from(i64::MIN) * &n;
+        for relation in [least.at_least(0), least.equal_to(0), least.at_most(0), least.equal_to(Dim::symbol("m"))] {
+            let _ = (known.decide(&relation), relation.to_string(), relation.at(&sizes));
+        }
+    }
+
     #[test]
     fn sizes_compare() {
-        let compare = |known: &[&str], a: &str, b: &str| {
-            let dim = |text: &str| text.parse::<Dim>().unwrap_or_else(|why| panic!("{why}"));
-            facts(known).compare(&dim(a), &dim(b))
-        };
+        let compare = |known: &[&str], a: &str, b: &str| facts(known).compare(&dim(a), &dim(b));
         assert_eq!(compare(&[], "n+1", "n"), Some(Ordering::Greater));
         assert_eq!(compare(&["n == m"], "n", "m"), Some(Ordering::Equal));
         assert_eq!(compare(&["n < m"], "n", "m"), Some(Ordering::Less));

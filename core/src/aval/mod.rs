@@ -59,6 +59,29 @@ impl Aval {
         volume(&self.shape)
     }
 
+    /// Bytes of all elements; `None` where an extent is no natural number, or there are too many.
+    pub fn bytes(&self) -> Option<usize> {
+        let is_number = self.shape.iter().all(|dim| dim.as_usize().is_some());
+        let bytes = || self.volume().as_usize()?.checked_mul(self.dtype.size());
+        (is_number && !self.is_too_large()).then(bytes).flatten()
+    }
+
+    /// Whether the bytes of its elements are beyond an `i64`, whatever sizes its symbols have. An empty axis does not make
+    /// the others less long.
+    pub fn is_too_large(&self) -> bool {
+        let filled = self.shape.iter().filter(|dim| **dim != 0usize);
+        filled.fold(Dim::from(self.dtype.size()), |bytes, dim| bytes * dim).is_too_large()
+    }
+
+    /// Why no array can be of this type, whatever sizes its symbols have.
+    pub(crate) fn impossible(&self) -> Option<String> {
+        if self.is_too_large() {
+            return Some(format!("{self} is too large: the elements of an array are less than 2^63 bytes"));
+        }
+        let is_negative = |dim: &Dim| dim.as_number().is_some_and(|n| n < 0);
+        self.shape.iter().any(is_negative).then(|| format!("{self} has a negative extent"))
+    }
+
     /// The same shape with another element type.
     pub fn with_dtype(&self, dtype: DType) -> Self {
         Aval { dtype, shape: self.shape.clone() }
@@ -97,5 +120,41 @@ impl fmt::Display for Aval {
 impl fmt::Debug for Aval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_beyond_all_memory_are_too_large() {
+        let (n, huge) = (Dim::symbol("n"), Dim::from(1i64 << 32));
+        let aval = |dtype, dims: &[&Dim]| Aval::new(dtype, dims.iter().copied());
+        let (none, two) = (Dim::from(0), Dim::from(2));
+        for (aval, wanted) in [
+            (aval(DType::Bool, &[&huge, &Dim::from(1i64 << 30)]), Some(1 << 62)),
+            (aval(DType::Bool, &[&huge, &Dim::from(1i64 << 31)]), None),
+            (aval(DType::F64, &[&huge, &Dim::from(1i64 << 28)]), None),
+            (aval(DType::F32, &[&huge, &huge]), None),
+            (aval(DType::F32, &[&huge, &huge, &none]), None),
+            (aval(DType::F32, &[&none, &huge, &huge]), None),
+            (aval(DType::F32, &[&none, &two]), Some(0)),
+        ] {
+            assert_eq!(
+                (aval.bytes(), aval.is_too_large(), aval.impossible().is_some()),
+                (wanted, wanted.is_none(), wanted.is_none()),
+                "{aval}"
+            );
+        }
+        // Where a symbol is 0 there are no elements, but no other size helps.
+        assert!(aval(DType::F32, &[&n, &huge, &huge]).is_too_large());
+        let symbolic = aval(DType::F32, &[&n, &n, &n]);
+        assert_eq!((symbolic.bytes(), symbolic.impossible()), (None, None));
+        let mut sizes = Sizes::new();
+        assert_eq!(sizes.set(Symbol::new("n"), 1 << 21), Ok(()));
+        assert!(symbolic.at(&sizes).is_too_large());
+        let short = aval(DType::F32, &[&(&two - 3)]);
+        assert_eq!((short.bytes(), short.impossible().is_some()), (None, true));
     }
 }

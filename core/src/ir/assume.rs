@@ -195,6 +195,9 @@ impl IntoFact for String {
 #[track_caller]
 pub fn assume(fact: impl IntoFact) {
     match fact.into_fact() {
+        Ok(fact) if fact.is_too_large() => {
+            refuse(Error::TooLarge(format!("assume: {fact}\n  at {}", crate::ir::Location::caller())))
+        }
         Ok(fact) => {
             if decide(&fact) == Verdict::Fails {
                 let known = facts_in_force();

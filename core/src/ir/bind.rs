@@ -174,6 +174,9 @@ pub fn try_bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) ->
     let avals: SmallVec<[&Aval; 4]> = ins.iter().map(|value| value.aval()).collect();
     let outs =
         prim.abstract_eval(&avals, &params).map_err(|why| Error::Type(type_message(prim, &why, &avals, location)))?;
+    if let Some(why) = params.too_large().or_else(|| outs.iter().find_map(Aval::impossible)) {
+        return Err(Error::TooLarge(type_message(prim, &TypeError(why), &avals, location)));
+    }
     let Some(scope) = SCOPES.with(|scopes| scopes.borrow().last().cloned()) else {
         return eval_concrete(prim, ins, &params, &outs, location);
     };

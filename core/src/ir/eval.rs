@@ -2,7 +2,7 @@
 //! below it.
 
 use crate::aval::{Aval, Sizes};
-use crate::device::{Buffer, HostArray, cpu};
+use crate::device::{Buffer, HostArray, cpu, memory};
 use crate::error::Error;
 use crate::ir::program::Atom;
 use crate::ir::{Location, Params, Primitive, Program, Value, refuse};
@@ -51,7 +51,7 @@ pub(crate) fn eval_concrete(
     Ok(values)
 }
 
-/// The outputs of a primitive for these operands. A primitive is not believed: what it gives must be of the types `outs`,
+/// The outputs of a primitive for these operands, for which there must be room. A primitive is not believed: what it gives must be of the types `outs`,
 /// for which there is room where it goes.
 pub(crate) fn eval_checked<'a>(
     prim: &dyn Primitive,
@@ -60,6 +60,11 @@ pub(crate) fn eval_checked<'a>(
     outs: impl Iterator<Item = &'a Aval> + Clone,
     location: Location,
 ) -> Result<Vec<HostArray>, Error> {
+    let bytes = outs.clone().map(|aval| aval.bytes().unwrap_or(usize::MAX)).fold(0, usize::saturating_add);
+    memory::require(bytes).map_err(|why| {
+        let outs: Vec<_> = outs.clone().collect();
+        Error::TooLarge(format!("{}: its result {outs:?} is too large: {why}\n  at {location}", prim.name()))
+    })?;
     let made = prim.eval(ins, params);
     check_made(prim, "its `eval`", made.iter().map(Buffer::aval), outs, location)?;
     Ok(made)

@@ -152,6 +152,24 @@ impl Params {
         self.0.values().flat_map(within)
     }
 
+    /// Every size with the name of its attribute, but for those of nested programs, until `f` gives something.
+    pub(crate) fn find_dim<T>(&self, mut f: impl FnMut(&str, &Dim) -> Option<T>) -> Option<T> {
+        fn within<T>(attr: &Attr, f: &mut dyn FnMut(&Dim) -> Option<T>) -> Option<T> {
+            match attr {
+                Attr::Dim(dim) => f(dim),
+                Attr::List(attrs) => attrs.iter().find_map(|attr| within(attr, f)),
+                Attr::Literal(_) | Attr::DType(_) | Attr::Word(_) | Attr::Program(_) => None,
+            }
+        }
+        self.0.iter().find_map(|(name, attr)| within(attr, &mut |dim| f(name, dim)))
+    }
+
+    /// What to say of an attribute that is a size beyond all numbers.
+    pub(crate) fn too_large(&self) -> Option<String> {
+        let why = |name: &str| format!("attribute `{name}` is too large: sizes are less than 2^63");
+        self.find_dim(|name, dim| dim.is_too_large().then(|| why(name)))
+    }
+
     /// Every attribute through `f`; names stay.
     pub fn map(&self, f: &mut dyn FnMut(&Attr) -> Attr) -> Params {
         Params(self.0.iter().map(|(name, attr)| (name.clone(), f(attr))).collect())

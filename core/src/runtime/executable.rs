@@ -2,7 +2,7 @@
 
 use crate::aval::{Aval, Literal, Sizes};
 use crate::codegen::x86::alone;
-use crate::device::{ALIGN, Buffer, DeviceRef, HostArray, cpu};
+use crate::device::{ALIGN, Buffer, DeviceRef, HostArray, cpu, memory};
 use crate::error::Error;
 use crate::ir::{Atom, Binder, Program, Value, Var, check_facts};
 use crate::kernel::{Lowered, Step, Why};
@@ -315,7 +315,6 @@ impl Executable {
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
         self.check_args(&plan, &args)?;
         let composed = self.put_together(&args)?;
-        let mut outs = self.result_memory(&plan, &mut args);
         let mut state = self.state.borrow_mut();
         let State { arena, lanes, pool, n_woken, profiled } = &mut *state;
         // Small programs start no threads, and wake none.
@@ -326,9 +325,13 @@ impl Executable {
         // A program that another calls while it runs, through the interpreter, is the calling thread's alone.
         let mut pool = pool.as_ref().filter(|_| is_shared).and_then(|pool| pool.try_borrow_mut().ok());
         let lines = (plan.arena_bytes + plan.partial_bytes).div_ceil(ALIGN) + 1;
-        if arena.len() < lines {
+        let is_small = arena.len() < lines;
+        if is_small {
             // What is too small is given back before more is asked for.
             *arena = vec![];
+        }
+        let mut outs = self.result_memory(&plan, &mut args, if is_small { lines * ALIGN } else { 0 })?;
+        if is_small {
             arena.reserve_exact(lines);
             large_pages::advise(arena.spare_capacity_mut());
             arena.resize(lines, Line::EMPTY);
@@ -415,21 +418,40 @@ impl Executable {
         composed.map(|(composed, arrays)| arrays.get(composed, given(composed.of)?, given(composed.at)?)).collect()
     }
 
-    /// Memory for each result that a step writes: a donated argument's, or new.
-    fn result_memory(&self, plan: &Plan, args: &mut [Option<Arc<HostArray>>]) -> Vec<Option<HostArray>> {
+    /// Memory for each result that a step writes: a donated argument's, or new, for which there must be room beside
+    /// the temporary memory that is to be taken.
+    fn result_memory(
+        &self,
+        plan: &Plan,
+        args: &mut [Option<Arc<HostArray>>],
+        temporary: usize,
+    ) -> Result<Vec<Option<HostArray>>, Error> {
         let mut outs: Vec<Option<HostArray>> = plan.outs.iter().map(|_| None).collect();
+        let mut new = vec![];
         for p in &plan.planned {
             let Buffers::Out(i) = p.buffer else { continue };
-            let donated = plan.donors[i].and_then(|arg| {
+            outs[i] = plan.donors[i].and_then(|arg| {
                 let array = args[arg].take()?;
                 Arc::try_unwrap(array).map_err(|shared| args[arg] = Some(shared)).ok()
             });
-            outs[i] = Some(donated.unwrap_or_else(|| {
-                let shape: Vec<usize> = p.aval.shape.iter().filter_map(|dim| dim.as_usize()).collect();
-                HostArray::full(&shape, Literal::from_f64(p.aval.dtype, 0.0))
-            }));
+            if outs[i].is_none() {
+                new.push((i, &p.aval, p.aval.bytes().unwrap_or(0)));
+            }
         }
-        outs
+        let needed = new.iter().map(|(_, _, bytes)| *bytes).fold(temporary, usize::saturating_add);
+        memory::require(needed).map_err(|why| {
+            let of_results = memory::shown((needed - temporary) as u64);
+            Error::TooLarge(format!(
+                "@{} is too large for this machine: {why}\n  {of_results} are for results, {} for what lies between: \
+                 take smaller sizes, or split the work",
+                self.lowered.program.name,
+                memory::shown(temporary as u64)
+            ))
+        })?;
+        for (i, aval, bytes) in new {
+            outs[i] = Some(HostArray::filled(aval.clone(), bytes, Literal::from_f64(aval.dtype, 0.0)));
+        }
+        Ok(outs)
     }
 
     fn results(

@@ -14,7 +14,7 @@ use crate::with_data;
 /// `frame` must hold valid memory for what the equation reads and writes, of the plan's sizes.
 pub(super) unsafe fn run(eqn: &Eqn, plan: &Plan, frame: &Frame) -> Result<(), Error> {
     // SAFETY: by this function's contract.
-    let ins: Vec<HostArray> = eqn.ins.iter().map(|atom| unsafe { load(*atom, plan, frame) }).collect();
+    let ins = eqn.ins.iter().map(|atom| unsafe { load(*atom, plan, frame) }).collect::<Result<Vec<_>, _>>()?;
     for (binder, out) in eqn.outs.iter().zip(evaluate(eqn, &ins, plan)?) {
         let into = frame.pointers[binder.var.index()];
         with_data!(out.data(), xs => {
@@ -38,20 +38,20 @@ pub(super) fn evaluate(eqn: &Eqn, ins: &[HostArray], plan: &Plan) -> Result<Vec<
 
 /// # Safety
 /// As [`run`].
-unsafe fn load(atom: Atom, plan: &Plan, frame: &Frame) -> HostArray {
+unsafe fn load(atom: Atom, plan: &Plan, frame: &Frame) -> Result<HostArray, Error> {
     let var = match atom {
-        Atom::Literal(literal) => return HostArray::scalar(literal),
+        Atom::Literal(literal) => return Ok(HostArray::scalar(literal)),
         Atom::Var(var) => var,
     };
     let aval = &plan.avals[var.index()];
     let shape: Vec<usize> = aval.shape.iter().filter_map(|dim| dim.as_usize()).collect();
-    let mut array = HostArray::full(&shape, Literal::from_f64(aval.dtype, 0.0));
+    let mut array = HostArray::try_full(&shape, Literal::from_f64(aval.dtype, 0.0))?;
     let from = frame.pointers[var.index()];
     with_data!(mut array.data_mut(), xs => {
         // SAFETY: the variable's memory holds its elements, written by an earlier step.
         unsafe { std::ptr::copy_nonoverlapping(from.cast_const().cast(), xs.as_mut_ptr(), xs.len()) }
     });
-    array
+    Ok(array)
 }
 
 fn failed(eqn: &Eqn, payload: &(dyn std::any::Any + Send)) -> Error {

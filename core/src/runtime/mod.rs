@@ -21,6 +21,7 @@ mod profile;
 mod roofline;
 mod rows;
 mod shown;
+mod sizes;
 mod team;
 mod totals;
 mod worth;

@@ -12,6 +12,7 @@ use crate::runtime::control::{ControlPlan, carry_operand};
 use crate::runtime::machine::{MachineWork, StepCode};
 use crate::runtime::product::ProductWork;
 use crate::runtime::rows::GroupWork;
+use crate::runtime::sizes;
 use crate::runtime::worth::{self, Nanos, Sharing};
 use std::ops::Range;
 
@@ -155,6 +156,7 @@ impl Plan {
     ) -> Result<Plan, Error> {
         let Lowered { program, fusion, steps, groups, composed } = lowered;
         let mut avals = program.avals_at(sizes);
+        sizes::check(lowered, &avals, sizes)?;
         avals.extend(composed.iter().map(|composed| composed.aval.at(sizes)));
         let mut plan = Plan {
             sizes: sizes.clone(),
@@ -176,6 +178,10 @@ impl Plan {
             own: OwnBytes::default(),
         };
         plan.nanos = steps.iter().zip(&plan.work).map(|(step, work)| worth::of_step(step, work, sizes)).collect();
+        let of_control =
+            plan.work.iter().map(|work| if let Work::Control(control, _) = work { control.bytes } else { 0 });
+        let written = steps.iter().flat_map(Step::writes).map(|var| bytes_of(&avals[var.index()]));
+        sizes::sum(program, written.chain(of_control))?;
         let partial = |work: &Work| match work {
             Work::Tiles(tiles) => tiles.partial_bytes(),
             Work::Product(product) => product.partial_bytes(),
@@ -455,9 +461,9 @@ fn last_reads(fusion: &Fusion, steps: &[Step], n: usize) -> Vec<Option<usize>> {
     last
 }
 
-/// Bytes of an array of numeric extents, to the next multiple of [`ALIGN`].
+/// Bytes of an array of a plan, to the next multiple of [`ALIGN`]: [`sizes::check`] has looked at its extents.
 pub(super) fn bytes_of(aval: &Aval) -> usize {
-    (aval.volume().as_usize().unwrap_or(0) * aval.dtype.size()).next_multiple_of(ALIGN)
+    aval.bytes().unwrap_or(0).next_multiple_of(ALIGN)
 }
 
 fn give(free: &mut Vec<(usize, usize)>, mut place: usize, mut bytes: usize) {

@@ -3,6 +3,7 @@
 
 mod arrays;
 mod primitives;
+mod sizes;
 
 use gavotte::Error;
 use gavotte_core::ir::quietly;

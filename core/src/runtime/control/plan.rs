@@ -1,10 +1,11 @@
 //! The memory of loops and branches, for every device.
 
-use crate::aval::{Aval, DType, Literal, Sizes};
+use crate::aval::{Aval, Literal, Sizes};
 use crate::error::Error;
 use crate::ir::{Atom, Control, Var};
 use crate::kernel::{ControlStep, Lowered};
 use crate::runtime::plan::{Buffers, Codes, Plan, bytes_of};
+use crate::runtime::sizes::sum;
 
 /// The operand with which the carry `out` begins, for a result that is the carry of a loop.
 pub(in crate::runtime) fn carry_operand(control: &Control, out: usize) -> Option<usize> {
@@ -89,7 +90,8 @@ impl ControlPlan {
             let is_carry = |out: usize, arg: usize| is_body && out < n_carry && arg == first + out;
             let nested = Plan::new(lowered, codes.nested(at, i), sizes, &is_carry)?;
             plan.arenas.push(plan.bytes);
-            plan.bytes += (nested.arena_bytes + nested.partial_bytes).next_multiple_of(64);
+            let bytes = (nested.arena_bytes + nested.partial_bytes).next_multiple_of(64);
+            plan.bytes = sum(&lowered.program, [plan.bytes, bytes])?;
             let given: Vec<Given> =
                 (0..lowered.program.outs.len()).map(|out| given(lowered, &nested, out, &is_carry)).collect();
             if is_body {
@@ -97,7 +99,8 @@ impl ControlPlan {
                     let taken = nested.donors[out] == Some(first + out);
                     let stays = is_argument(lowered, &nested, out, first + out);
                     let in_place = matches!(given, Given::Written) && (taken || stays);
-                    let carry = if in_place { Carry::InPlace } else { Carry::ByTurns(plan.take(&nested.outs[out])) };
+                    let carry =
+                        if in_place { Carry::InPlace } else { Carry::ByTurns(plan.take(lowered, &nested.outs[out])?) };
                     plan.carries.push(carry);
                 }
             }
@@ -106,17 +109,20 @@ impl ControlPlan {
         }
         for (i, atom) in step.eqn.ins.iter().enumerate() {
             if let Atom::Literal(literal) = atom {
-                let at = plan.take(&Aval::scalar(literal.dtype()));
-                plan.literals.push((i, at, *literal));
+                plan.literals.push((i, plan.bytes, *literal));
+                plan.bytes += 64;
             }
         }
-        plan.predicate = plan.take(&Aval::scalar(DType::Bool));
+        plan.predicate = plan.bytes;
+        plan.bytes += 64;
         Ok(plan)
     }
 
-    fn take(&mut self, aval: &Aval) -> usize {
-        self.bytes += bytes_of(aval).max(64);
-        self.bytes - bytes_of(aval).max(64)
+    /// Memory for a carry of a loop's body.
+    fn take(&mut self, body: &Lowered, aval: &Aval) -> Result<usize, Error> {
+        let at = self.bytes;
+        self.bytes = sum(&body.program, [at, bytes_of(aval).max(64)])?;
+        Ok(at)
     }
 }
 

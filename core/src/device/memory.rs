@@ -1,0 +1,111 @@
+//! How much memory this process may still take, as far as the system says. It is asked before much is taken: a process that
+//! is given less than it asked for is ended, and cannot say why.
+
+use std::fs::read_to_string;
+use std::path::Path;
+
+/// So little is taken without asking: to ask costs about as much as to fill it for the first time.
+const LITTLE: u64 = 16 << 20;
+
+/// Demands that so many bytes more can be taken. The error says how many there are.
+pub(crate) fn require(bytes: usize) -> Result<(), String> {
+    let bytes = bytes as u64;
+    match available() {
+        _ if bytes < LITTLE => Ok(()),
+        Some(there) if there < bytes => {
+            Err(format!("{} of memory are needed, and {} are there", shown(bytes), shown(there)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that this process may still take; `None` where the system does not say.
+#[cfg(target_os = "linux")]
+fn available() -> Option<u64> {
+    let [machine, own, limits] = ["/proc/meminfo", "/proc/self/status", "/proc/self/limits"]
+        .map(|file| read_to_string(file).unwrap_or_default());
+    let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
+    [of_machine(&machine), of_limits(&own, &limits), of_groups(&groups)].into_iter().flatten().min()
+}
+
+/// Bytes that this process may still take; `None` where the system does not say.
+#[cfg(not(target_os = "linux"))]
+fn available() -> Option<u64> {
+    None
+}
+
+/// The number behind a name, in bytes where it is in kB.
+fn number(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let mut words = rest.split_whitespace();
+    let number: u64 = words.next()?.parse().ok()?;
+    Some(if words.next() == Some("kB") { number.saturating_mul(1024) } else { number })
+}
+
+/// What the machine can give without taking it from other programs.
+fn of_machine(meminfo: &str) -> Option<u64> {
+    Some(number(meminfo, "MemAvailable:")? + number(meminfo, "SwapFree:").unwrap_or(0))
+}
+
+/// What the limits of the process leave; `None` where it has none.
+fn of_limits(status: &str, limits: &str) -> Option<u64> {
+    let left = |limit: &str, taken: &str| Some(number(limits, limit)?.saturating_sub(number(status, taken)?));
+    let left = [left("Max address space", "VmSize:"), left("Max data size", "VmData:")];
+    left.into_iter().flatten().min()
+}
+
+/// What the limits of the groups that the process is in leave, from its own to the outermost.
+///
+/// Source: *Control Group v2*, "Memory Interface Files". Files that are kept in memory give it back when it is needed.
+fn of_groups(cgroup: &str) -> Option<u64> {
+    let own = cgroup.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let left = |folder: &Path| {
+        let read = |file: &str| read_to_string(folder.join(file)).ok();
+        let limit: u64 = read("memory.max")?.trim().parse().ok()?;
+        let taken: u64 = read("memory.current")?.trim().parse().ok()?;
+        let files = number(&read("memory.stat")?, "inactive_file").unwrap_or(0);
+        Some(limit.saturating_sub(taken.saturating_sub(files)))
+    };
+    let root = Path::new("/sys/fs/cgroup");
+    root.join(own).ancestors().take_while(|folder| folder.starts_with(root)).filter_map(left).min()
+}
+
+/// Bytes as users read them.
+pub(crate) fn shown(bytes: u64) -> String {
+    let units = [("EB", 1e18), ("PB", 1e15), ("TB", 1e12), ("GB", 1e9)];
+    let (unit, size) = units.into_iter().find(|(_, size)| bytes as f64 >= *size).unwrap_or(("MB", 1e6));
+    format!("{:.1} {unit}", bytes as f64 / size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_the_least_of_all_limits() {
+        let meminfo =
+            "MemTotal:       24596608 kB\nMemFree:        20000000 kB\nMemAvailable:   1000 kB\nSwapFree: 24 kB\n";
+        assert_eq!(of_machine(meminfo), Some(1024 * 1024));
+        let status = "VmPeak:\t    9999 kB\nVmSize:\t    1000 kB\nVmData:\t     500 kB\n";
+        let limits = |space: &str, data: &str| {
+            format!(
+                "Limit Soft Limit Hard Limit Units\nMax data size     {data}    unlimited   bytes\nMax address space   {space}  unlimited bytes\n"
+            )
+        };
+        assert_eq!(of_limits(status, &limits("unlimited", "unlimited")), None);
+        assert_eq!(of_limits(status, &limits("2048000", "unlimited")), Some(1_024_000));
+        assert_eq!(of_limits(status, &limits("2048000", "512001")), Some(1));
+        assert_eq!(of_limits(status, &limits("1000", "unlimited")), Some(0));
+        assert_eq!(of_groups("8:memory:/of/old\n"), None);
+    }
+
+    #[test]
+    fn too_much_is_refused_with_both_numbers() {
+        assert_eq!(require(1 << 10), Ok(()));
+        if available().is_some() {
+            let why = require(usize::MAX / 2).expect_err("no machine has as much");
+            assert!(why.contains("9.2 EB of memory are needed, and ") && why.ends_with(" are there"), "{why}");
+        }
+        assert_eq!([1_500_000, 20_000_000_000, 3 << 40].map(shown), ["1.5 MB", "20.0 GB", "3.3 TB"]);
+    }
+}

@@ -1,0 +1,152 @@
+//! Sizes multiply without wrapping: what numbers do not count, or memory does not hold, is an error.
+
+use crate::{assert_has, refused};
+use gavotte::{Array, DType, Dim, assume, concatenate, full, grad, iota, jit, scan, vmap};
+use gavotte_core::aval::Literal;
+use gavotte_core::device::HostArray;
+
+const HUGE: usize = 1 << 32;
+
+/// A function that asks for more than there can be.
+type Asks = fn(Array) -> Array;
+
+/// Each with the operation that is named.
+const ASKS: [(&str, Asks); 8] = [
+    ("broadcast_in_dim", |x| x.broadcast_to([HUGE, HUGE]).argmax(1)),
+    ("broadcast_in_dim", |x| x.broadcast_to([1usize << 31, 1 << 31, 1 << 31]).sum(())),
+    // Too many bytes of few enough elements.
+    ("broadcast_in_dim", |x| x.broadcast_to([1usize << 61]).max(())),
+    // Nothing is in it, but no number counts the rows.
+    ("broadcast_in_dim", |x| x.broadcast_to([0, HUGE, HUGE]).sum(())),
+    ("broadcast_in_dim", |_| full([1usize << 40, 1 << 30], 1.0f32)),
+    ("iota", |_| iota([HUGE, HUGE], 1, DType::U32)),
+    ("iota", |_| iota([usize::MAX], 0, DType::U32)),
+    ("reshape", |x| x.reshape([HUGE, HUGE])),
+];
+
+fn flags(x: &Array) -> Array {
+    x.gt(&Array::scalar(0.0f32)).broadcast_to([1usize << 62])
+}
+
+/// Of arrays that can be, and that no compiled program has to store.
+const ASKS_OF_LARGE: [(&str, Asks); 6] = [
+    ("reshape", |x| x.broadcast_to([HUGE]).reshape([-1i64, 1 << 62, 1 << 62])),
+    ("pad", |x| x.broadcast_to([HUGE, 1]).pad(0.0f32, &[(0, 0), (0, HUGE)])),
+    ("concatenate", |x| concatenate(&[flags(&x), flags(&x)], 0)),
+    ("dot_general", |x| x.broadcast_to([HUGE, 1]).dot(&x.broadcast_to([1, HUGE])).argmax(0)),
+    ("convert_element_type", |x| flags(&x).astype(DType::F32).sum(())),
+    ("scan", |x| scan(|total: Array, row: Array| (total.clone(), row.astype(DType::F64)), x.clone(), flags(&x)).1),
+];
+
+#[test]
+fn numbers_that_wrap_are_refused_where_they_are_made() {
+    let one = || Array::scalar(1.0f32);
+    for (i, (name, f)) in ASKS.into_iter().chain(ASKS_OF_LARGE).enumerate() {
+        let rows = Array::new(&[1], vec![1.0f32]);
+        let mut errors =
+            vec![refused(|| jit(f).try_call((one(),))), refused(|| jit(vmap(f, [Some(0)])).try_call((rows,)))];
+        if i < ASKS.len() {
+            errors.push(refused(|| Ok(f(one()))));
+        }
+        for error in errors {
+            assert_has(&error, &["too large", "sizes.rs"]);
+            assert!(error.contains(name), "{i}: {error}");
+        }
+    }
+    let slope = grad(|x: Array| x.broadcast_to([HUGE, HUGE]).sum(()));
+    assert_has(&refused(|| slope.try_call((one(),))), &["too large"]);
+}
+
+#[test]
+fn arrays_are_not_made_of_sizes_that_wrap() {
+    for make in [
+        || HostArray::new(&[HUGE, HUGE], Vec::<f32>::new()),
+        || HostArray::new(&[0, HUGE, HUGE], Vec::<f32>::new()),
+        || HostArray::full(&[HUGE, HUGE], Literal::F32(1.0)),
+        || HostArray::full(&[usize::MAX], Literal::Bool(true)),
+        || HostArray::full(&[1 << 62], Literal::F64(1.0)),
+        || HostArray::new(&[2], vec![1.0f32, 2.0]).reshaped(&[1 << 63, 2, 2]),
+    ] {
+        let payload = std::panic::catch_unwind(make).expect_err("it is no size");
+        let why = payload.downcast_ref::<String>().expect("it says why");
+        assert!(why.contains("too large"), "{why}");
+    }
+}
+
+/// A vector whose extent is the symbol `n`.
+fn symbolic(n: usize) -> Array {
+    Array::new(&[n], vec![1.0f32; n]).declare(["n"])
+}
+
+#[test]
+fn symbols_whose_sizes_wrap_are_refused_when_they_come() {
+    let n = |x: &Array| x.dim(0);
+    let four = jit(move |x: Array| {
+        assume("n >= 1");
+        let shape = [n(&x), n(&x), n(&x), n(&x)];
+        x.sum(()).broadcast_to(shape).argmax(-1).astype(DType::F32).sum(())
+    });
+    assert_eq!(four.try_call((symbolic(2),)).map(|y| y.item::<f32>()), Ok(0.0));
+    for size in [1 << 16, 1 << 20] {
+        assert_has(&refused(|| four.try_call((symbolic(size),))), &["too large", "[n,n,n,n]", "sizes.rs"]);
+    }
+    // The elements are few enough, the bytes are not; and none of it is stored.
+    let summed = jit(move |x: Array| x.broadcast_to([Dim::from(1i64 << 42), n(&x)]).max(()));
+    assert_has(&refused(|| summed.try_call((symbolic(1 << 20),))), &["too large", "broadcast_in_dim"]);
+    // A proof about `n` holds for what the numbers are.
+    let rows = jit(move |x: Array| {
+        assume("n >= 1");
+        let many = x.sum(()).broadcast_to([n(&x) * (1i64 << 40)]);
+        many.slice_axis(0, 0..8).sum(())
+    });
+    assert_eq!(rows.try_call((symbolic(2),)).map(|y| y.item::<f32>()), Ok(16.0));
+    assert_has(&refused(|| rows.try_call((symbolic(1 << 21),))), &["too large"]);
+    assert_has(&refused(|| Ok(assume(n(&symbolic(2)).at_least(Dim::symbol("n") * i64::MAX * 2)))), &["too large"]);
+}
+
+#[test]
+fn symbols_in_nested_programs_are_looked_at() {
+    let looped = jit(|x: Array| {
+        assume("n >= 1");
+        let shape = [x.dim(0), x.dim(0), x.dim(0), x.dim(0)];
+        let turn = move |total: Array, row: Array| {
+            let all = row.broadcast_to(shape.clone()).argmax(0).astype(DType::F32).sum(());
+            (&total + all, row)
+        };
+        scan(turn, Array::scalar(0.0f32), x).0
+    });
+    assert!(looped.try_call((symbolic(2),)).is_ok());
+    assert_has(&refused(|| looped.try_call((symbolic(1 << 16),))), &["too large", "sizes.rs"]);
+}
+
+/// What no machine has room for is refused before it is taken, with both numbers.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_is_known_before_it_is_taken() {
+    let both = ["are needed, and ", " are there", "too large"];
+    // 4 TiB, 16 TiB and 1 EiB.
+    let asks: [(&str, Asks); 5] = [
+        ("result", |x| x.broadcast_to([1usize << 40])),
+        ("between", |x| x.broadcast_to([1usize << 21, 1 << 21]).argmax(1)),
+        ("many results", |x| (x.broadcast_to([1usize << 30, 1 << 28]) * 2.0).reshape([1usize << 58])),
+        ("a loop", |x| scan(|c: Array, r: Array| (c, r * 2.0), x.clone(), x.broadcast_to([1usize << 40])).1),
+        ("generated", |_| iota([1usize << 40], 0, DType::F32)),
+    ];
+    for (what, f) in asks {
+        let one = || Array::scalar(1.0f32);
+        assert_has(&refused(|| Ok(f(one()))), &both);
+        assert_has(&refused(|| jit(f).try_call((one(),))), &both);
+        println!("{what}: {}", refused(|| jit(f).try_call((one(),))));
+    }
+    assert_has(&refused(|| Ok(full([1usize << 40], 1.0f32))), &both);
+    let payload =
+        std::panic::catch_unwind(|| HostArray::full(&[1 << 40], Literal::F32(1.0))).expect_err("it is too large");
+    assert_has(payload.downcast_ref::<String>().expect("it says why"), &both);
+    // The same program with a size for which there is room goes on.
+    let by_size = jit(|x: Array| {
+        assume("n >= 1");
+        x.sum(()).broadcast_to([x.dim(0) * (1i64 << 20), x.dim(0)]).argmax(1).max(())
+    });
+    assert_eq!(by_size.try_call((symbolic(2),)).map(|at| at.item::<i32>()), Ok(0));
+    assert_has(&refused(|| by_size.try_call((symbolic(1 << 12),))), &both);
+}
