@@ -27,6 +27,7 @@ pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
 pub use cascade::{BLOCK, Cascade};
 pub use control::Control;
+pub(crate) use control::check_nested;
 pub(crate) use cursor::Cursor;
 pub use effect::{effects_take_place, without_effects};
 pub use eval::evaluate;

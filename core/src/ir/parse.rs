@@ -15,6 +15,7 @@
 use crate::aval::{Aval, DType, Fact, Literal};
 use crate::error::Error;
 use crate::ir::cursor::{Cursor, is_literal_char};
+use crate::ir::verify::beyond_tables;
 use crate::ir::{Atom, Attr, Binder, Eqn, Location, Params, Program, Registry, Var, verify};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -65,7 +66,7 @@ fn program(c: &mut Cursor<'_>, registry: &Registry) -> Result<Program, Error> {
     let outs = c.list(&["}"], atom)?;
     c.expect("}")?;
     let program = Program { name, args, consts, eqns, outs, facts: facts.into_iter().collect() };
-    if let Some(var) = beyond_tables(&program) {
+    if let Some(var) = unbound(&program).or_else(|| beyond_tables(&program)) {
         let why = format!("{var} is larger than the number of variables: number them from %0");
         return Err(c.error_at(types_at, why));
     }
@@ -78,13 +79,11 @@ fn program(c: &mut Cursor<'_>, registry: &Registry) -> Result<Program, Error> {
     Ok(program)
 }
 
-/// A variable that no table indexed by variables would hold.
-fn beyond_tables(program: &Program) -> Option<Var> {
+/// The largest variable that is read, where it is larger than all that are bound.
+fn unbound(program: &Program) -> Option<Var> {
     let n = program.n_var();
-    let limit = 4 * (program.binders().count() + 64);
     let read = program.eqns.iter().flat_map(|eqn| &eqn.ins).chain(&program.outs).filter_map(|atom| atom.var());
-    let unbound = read.filter(|var| var.index() >= n).max();
-    unbound.or_else(|| (n > limit).then(|| Var(n as u32 - 1)))
+    read.filter(|var| var.index() >= n).max()
 }
 
 fn fact(c: &mut Cursor<'_>) -> Result<Fact, Error> {

@@ -3,16 +3,21 @@
 //! 1. Every variable is bound once, by an argument, a constant or an equation.
 //! 2. An equation reads only variables that are bound before it; so do the results.
 //! 3. The types that an equation binds are those its primitive's `abstract_eval` gives for its operands.
-//! 4. Every symbol in an equation's types occurs in the type of an argument or a constant.
-//! 5. A nested program is well formed; its symbols may be those of the program around it.
+//! 4. Every symbol in an equation's types and attributes occurs in the type of an argument or a constant.
+//! 5. A nested program is well formed; its symbols may be those of the program around it. It takes the operands of its
+//!    equation and gives its results, in the way of the primitive's kind.
 //! 6. Every symbol in a program's facts is one of its types or of the program around it. A fact of a nested program
 //!    follows from the facts around it: whoever keeps those keeps this one.
+//! 7. No type and no attribute is [too large](crate::aval::Dim::is_too_large), and no extent is negative.
+//!
+//! Whatever is compiled is checked first, in every build: code trusts what stands here, and the fields of a program are
+//! anybody's. It takes time linear in the program, a small part of what compiling takes.
 
-use crate::aval::{Aval, Symbol, Verdict};
+use crate::aval::{Aval, Dim, Symbol, Verdict};
 use crate::error::Error;
 use crate::ir::assume::{decide, with_facts_of, within_facts_of};
 use crate::ir::program::{Atom, atom_aval};
-use crate::ir::{Eqn, Program};
+use crate::ir::{Eqn, Program, Var, check_nested};
 
 /// Checks a program. The error shows the program with the message under the offending line.
 pub fn verify(program: &Program) -> Result<(), Error> {
@@ -20,6 +25,13 @@ pub fn verify(program: &Program) -> Result<(), Error> {
 }
 
 fn verify_within(program: &Program, outer: &[Symbol]) -> Result<(), Error> {
+    if let Some(var) = beyond_tables(program) {
+        // Not even its text can be made.
+        return Err(Error::Verify(format!(
+            "the program is not well formed\n@{}: {var} is larger than the number of variables: number them from %0",
+            program.name
+        )));
+    }
     let mut symbols = program.symbols();
     symbols.extend_from_slice(outer);
     for fact in program.facts.iter() {
@@ -35,6 +47,9 @@ fn verify_within(program: &Program, outer: &[Symbol]) -> Result<(), Error> {
     for (i, binder) in program.args.iter().chain(&program.consts).enumerate() {
         if std::mem::replace(&mut bound[binder.var.index()], true) {
             return Err(show(program, 0, &format!("{} is bound twice (binder {i})", binder.var)));
+        }
+        if let Some(why) = binder.aval.impossible() {
+            return Err(show(program, 0, &format!("{}: {why}", binder.var)));
         }
     }
     for (i, eqn) in program.eqns.iter().enumerate() {
@@ -55,6 +70,13 @@ fn check_reads(atoms: &[Atom], bound: &[bool]) -> Result<(), String> {
 
 fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) -> Result<(), String> {
     check_reads(&eqn.ins, bound)?;
+    // The primitive is asked about programs that are well formed.
+    eqn.params.programs_within().try_for_each(|inner| {
+        if let Some(fact) = inner.facts.iter().find(|fact| decide(fact) != Verdict::Holds) {
+            return Err(format!("`{fact}`, a fact of @{}, does not follow from the facts around it", inner.name));
+        }
+        within_facts_of(inner, || verify_within(inner, symbols)).map_err(|error| error.to_string())
+    })?;
     let ins: Vec<Aval> = eqn.ins.iter().map(|atom| atom_aval(*atom, avals)).collect();
     let refs: Vec<&Aval> = ins.iter().collect();
     let expected = eqn.prim.abstract_eval(&refs, &eqn.params).map_err(|why| format!("{}: {why}", eqn.prim.name()))?;
@@ -62,22 +84,30 @@ fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) 
     if expected != found {
         return Err(format!("{} gives {expected:?}, not {found:?}", eqn.prim.name()));
     }
-    for symbol in found.iter().flat_map(|aval| &aval.shape).flat_map(|dim| dim.symbols()) {
-        if !symbols.contains(&symbol) {
-            return Err(format!("the size `{symbol}` is that of no argument"));
-        }
+    if let Some(why) = eqn.params.too_large().or_else(|| found.iter().find_map(Aval::impossible)) {
+        return Err(format!("{}: {why}", eqn.prim.name()));
     }
+    let unknown = |dim: &Dim| match dim.as_number() {
+        Some(_) => None,
+        None => dim.symbols().into_iter().find(|symbol| !symbols.contains(symbol)),
+    };
+    let of_types = || found.iter().flat_map(|aval| &aval.shape).find_map(unknown);
+    if let Some(symbol) = eqn.params.find_dim(|_, dim| unknown(dim)).or_else(of_types) {
+        return Err(format!("the size `{symbol}` is that of no argument"));
+    }
+    check_nested(eqn, &ins).map_err(|why| format!("{}: {why}", eqn.prim.name()))?;
     for binder in &eqn.outs {
         if std::mem::replace(&mut bound[binder.var.index()], true) {
             return Err(format!("{} is bound twice", binder.var));
         }
     }
-    eqn.params.programs_within().try_for_each(|inner| {
-        if let Some(fact) = inner.facts.iter().find(|fact| decide(fact) != Verdict::Holds) {
-            return Err(format!("`{fact}`, a fact of @{}, does not follow from the facts around it", inner.name));
-        }
-        within_facts_of(inner, || verify_within(inner, symbols)).map_err(|error| error.to_string())
-    })
+    Ok(())
+}
+
+/// A variable that no table indexed by variables would hold, if one is bound.
+pub(super) fn beyond_tables(program: &Program) -> Option<Var> {
+    let (n, limit) = (program.n_var(), 4 * (program.binders().count() + 64));
+    (n > limit).then(|| Var((n - 1) as u32))
 }
 
 /// The program with `why` under line `line` (0 is the head; nested programs make an equation take more lines).

@@ -9,7 +9,7 @@ use crate::kernel::barrier::drop_barriers;
 use crate::kernel::group::{Group, group};
 use crate::kernel::merge::merge;
 use crate::kernel::product::operands_to_store;
-use crate::kernel::{Composed, Instr, Kernel, Loop, LoopKind};
+use crate::kernel::{Composed, Instr, Kernel, Loop, LoopKind, verify_kernel};
 use crate::pass::fuse::{Fusion, Place, fuse};
 use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
@@ -60,6 +60,15 @@ impl Lowered {
         let (steps, groups) = group(&program, &fusion, steps, &behind);
         let (steps, groups) = merge(&program, &fusion, steps, groups);
         Ok(Lowered { program, fusion, steps, groups, composed: vec![] })
+    }
+
+    /// Checks every kernel, those of loops and branches too, as [`verify_kernel`] does.
+    pub fn verify(&self) -> Result<(), Error> {
+        self.steps.iter().try_for_each(|step| match step {
+            Step::Kernel(kernel, _) => verify_kernel(kernel),
+            Step::Control(step) => step.nested.iter().try_for_each(Lowered::verify),
+            Step::Eval(_) => Ok(()),
+        })
     }
 
     /// The number of groups in which something runs; a loop or a branch counts as those within it.
@@ -274,7 +283,7 @@ impl<'a> Lowering<'a> {
             results,
         };
         let kernel = kernel.without_dead();
-        debug_assert_eq!(crate::kernel::verify_kernel(&kernel), Ok(()));
+        debug_assert_eq!(verify_kernel(&kernel), Ok(()));
         Ok(kernel)
     }
 

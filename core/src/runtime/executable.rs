@@ -4,7 +4,7 @@ use crate::aval::{Aval, Literal, Sizes};
 use crate::codegen::x86::alone;
 use crate::device::{ALIGN, Buffer, DeviceRef, HostArray, cpu, memory};
 use crate::error::Error;
-use crate::ir::{Atom, Binder, Program, Value, Var, check_facts};
+use crate::ir::{Atom, Binder, Program, Value, Var, check_facts, verify};
 use crate::kernel::{Lowered, Step, Why};
 use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
@@ -91,6 +91,8 @@ impl Executable {
     ) -> Result<Executable, Error> {
         let start = Instant::now();
         options.target.check()?;
+        // Anybody may have changed its fields: from here on it is believed.
+        verify(program)?;
         let program = pass::optimize(program);
         let consts = consts.iter().map(Value::to_host).collect::<Result<Vec<_>, _>>()?;
         let empty = EmptySizes::new(&program, device, options);
@@ -104,6 +106,7 @@ impl Executable {
         if gpu.is_none() {
             lowered.compose();
         }
+        lowered.verify()?;
         let target = if gpu.is_some() { Target::Portable } else { options.target };
         let pool = OnceCell::new();
         let spread = |n: usize, work: &(dyn Fn(usize) + Sync)| {

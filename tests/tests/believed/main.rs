@@ -3,6 +3,7 @@
 
 mod arrays;
 mod primitives;
+mod programs;
 mod sizes;
 
 use gavotte::Error;

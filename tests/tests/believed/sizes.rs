@@ -1,9 +1,10 @@
 //! Sizes multiply without wrapping: what numbers do not count, or memory does not hold, is an error.
 
 use crate::{assert_has, refused};
-use gavotte::{Array, DType, Dim, assume, concatenate, full, grad, iota, jit, scan, vmap};
-use gavotte_core::aval::Literal;
+use gavotte::{Array, DType, Dim, assume, concatenate, full, grad, iota, jit, registry, scan, vmap};
+use gavotte_core::aval::{Aval, Literal};
 use gavotte_core::device::HostArray;
+use gavotte_core::ir::{parse, trace};
 
 const HUGE: usize = 1 << 32;
 
@@ -117,6 +118,39 @@ fn symbols_in_nested_programs_are_looked_at() {
     });
     assert!(looped.try_call((symbolic(2),)).is_ok());
     assert_has(&refused(|| looped.try_call((symbolic(1 << 16),))), &["too large", "sizes.rs"]);
+}
+
+#[test]
+fn program_text_has_sizes_that_are_counted() {
+    for text in [
+        "program @f(%0: f32[4294967296,4294967296]) -> (f32[4294967296,4294967296]) { return %0 }",
+        "program @f(%0: f32[9223372036854775808]) -> (f32[9223372036854775808]) { return %0 }",
+        "program @f(%0: f32[18446744073709551617]) -> (f32[18446744073709551617]) { return %0 }",
+        "program @f(%0: f32[4611686018427387904*n]) -> (f32[4611686018427387904*n]) { return %0 }",
+        "program @f(%0: f32[n]) -> (f32[]) where n >= 9223372036854775808 { return 1f32 }",
+        "program @f() -> (u32[4294967296,4294967296]) {
+           %0: u32[4294967296,4294967296] = iota {axis=0, dtype=u32, shape=[4294967296,4294967296]}
+           return %0 }",
+        "program @f() -> (i32[]) { %0: i32[] = dim_value {dim=9223372036854775808, dtype=i32} return %0 }",
+        "program @f() -> (f32[]) {
+           %0: f32[] = call {program=program @g() -> (f32[]) {
+             %0: f32[4294967296,4294967296] = iota {axis=0, dtype=f32, shape=[4294967296,4294967296]}
+             return 1f32 }}
+           return %0 }",
+    ] {
+        let error = refused(|| parse(text, registry()));
+        assert!(error.contains("too large"), "{text}: {error}");
+    }
+    let negative = "program @f(%0: f32[-2]) -> (f32[-2]) { return %0 }";
+    assert_has(&refused(|| parse(negative, registry())), &["negative extent"]);
+}
+
+/// Types by hand meet the same check when they are compiled.
+#[test]
+fn traced_types_are_counted() {
+    let traced = trace("f", &[Aval::new(DType::F32, [HUGE, HUGE])], |args| args);
+    let compiled = gavotte_core::runtime::Executable::compile(&traced.program, &[], &Default::default());
+    assert_has(&refused(|| compiled.map(drop)), &["too large"]);
 }
 
 /// What no machine has room for is refused before it is taken, with both numbers.
