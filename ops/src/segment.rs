@@ -26,6 +26,9 @@ use gavotte_core::tree::Tree;
 /// assert_eq!(receivers.sum(&messages).to_vec::<f32>(), [10.0, 101.0]);
 /// # Ok::<(), gavotte::Error>(())
 /// ```
+///
+/// The fields are anybody's to fill. Operations refuse arrays that do not say the same; a compiled function looks once at
+/// those that are given to it, and reads those that it computes as they are.
 #[derive(Tree, Clone, Debug)]
 pub struct Segments {
     /// The segment of each member: `i32[e]`.

@@ -289,7 +289,7 @@ fn group_text(program: Program) -> Result<String, String> {
     let fusion = choose_places(&program);
     let steps = lower_program(&program, &fusion).map_err(|error| error.to_string())?;
     let (steps, groups) = group(&program, &fusion, steps, &behind);
-    let lowered = Lowered { program, fusion, steps, groups, composed: vec![] };
+    let lowered = Lowered { program, fusion, steps, groups, composed: vec![], segments: vec![] };
     let mut text = String::new();
     for (i, group) in lowered.groups.iter().enumerate() {
         text.push_str(&format!("group {i}: {}\n", group.space));

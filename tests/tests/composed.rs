@@ -125,9 +125,36 @@ fn a_wrong_order_is_an_error() {
             let mut args = right.clone();
             args[6] = HostArray::new(&[Z], order).into();
             let error = executable.call(args, &sizes).expect_err("a position is outside").to_string();
-            assert!(error.contains(&format!("position {wrong} is not in 0..{Z}")), "{error}");
+            assert!(error.contains(&format!("the order has {wrong} at position 3")), "{error}");
         }
         check(&executable, &sizes, right, &graph);
+    }
+}
+
+/// Positions that belong to no segments are looked at when they are put together.
+#[test]
+fn a_position_outside_is_an_error() {
+    let text = "program @taken(%0: f32[5], %1: i32[40], %2: i32[30]) -> (f32[30]) {
+  %3: i32[30] = gather %1, %2 {axis=0}
+  %4: f32[30] = gather %0, %3 {axis=0}
+  return %4
+}";
+    let program = parse(text, gavotte::registry()).unwrap_or_else(|error| panic!("{error}"));
+    for target in targets() {
+        let options = Options { target, ..Options::default() };
+        let executable = Executable::compile(&program, &[], &options).unwrap_or_else(|error| panic!("{error}"));
+        let call = |at: i32| {
+            let list = |xs: Vec<i32>| Value::from(HostArray::new(&[xs.len()], xs));
+            let rows = Value::from(HostArray::new(&[5], vec![1f32; 5]));
+            let mut positions = vec![0; 30];
+            positions[3] = at;
+            executable.call(vec![rows, list(vec![4; 40]), list(positions)], &Sizes::new()).map(drop)
+        };
+        assert_eq!(call(39), Ok(()));
+        for wrong in [-1, 40] {
+            let error = call(wrong).expect_err("a position is outside").to_string();
+            assert!(error.contains(&format!("position {wrong} is not in 0..40")), "{error}");
+        }
     }
 }
 

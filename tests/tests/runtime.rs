@@ -454,7 +454,7 @@ fn broken_segments_are_errors() {
         let threads = NonZeroUsize::new(threads).expect("not zero");
         let options = Options { threads, shares_all: true, ..Options::default() };
         let segments = Segments {
-            ids: Array::new(&[n], vec![0; n]),
+            ids: Array::new(&[n], (0..n).map(|member| (member / 2) as i32).collect()),
             offsets: Array::new(&[offsets.len()], offsets),
             order: order.clone().map(|order| Array::new(&[order.len()], order)),
         };

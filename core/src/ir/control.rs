@@ -50,6 +50,18 @@ impl Control {
         }
     }
 
+    /// The operand that argument `arg` of nested program `i` is, where it is one and the same as long as it runs.
+    pub(crate) fn constant_operand(&self, i: usize, arg: usize) -> Option<usize> {
+        match (self, i) {
+            (Control::Scan { n_const, .. }, _) => (arg < *n_const).then_some(arg),
+            (Control::While { n_cond_const, .. }, 0) => (arg < *n_cond_const).then_some(arg),
+            (Control::While { n_cond_const, n_body_const, .. }, _) => {
+                (arg < *n_body_const).then_some(n_cond_const + arg)
+            }
+            (Control::Switch { .. }, _) => Some(arg + 1),
+        }
+    }
+
     /// Demands that the nested programs take these operands, and give these results.
     fn check(&self, ins: &[&Aval], outs: &[&Aval]) -> Result<(), String> {
         let check = |program: &Program, takes: &[&Aval], gives: &[&Aval]| {

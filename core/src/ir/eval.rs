@@ -5,6 +5,7 @@ use crate::aval::{Aval, Sizes};
 use crate::device::{Buffer, HostArray, cpu, memory};
 use crate::error::Error;
 use crate::ir::program::Atom;
+use crate::ir::segments::check_operands;
 use crate::ir::{Location, Params, Primitive, Program, Value, refuse};
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -65,6 +66,9 @@ pub(crate) fn eval_checked<'a>(
         let outs: Vec<_> = outs.clone().collect();
         Error::TooLarge(format!("{}: its result {outs:?} is too large: {why}\n  at {location}", prim.name()))
     })?;
+    if let Some(operands) = prim.segments() {
+        check_operands(operands, ins).map_err(|why| Error::Call(format!("{}: {why}\n  at {location}", prim.name())))?;
+    }
     let made = prim.eval(ins, params);
     check_made(prim, "its `eval`", made.iter().map(Buffer::aval), outs, location)?;
     Ok(made)

@@ -13,6 +13,7 @@ mod parse;
 mod primitive;
 mod print;
 mod program;
+mod segments;
 pub mod stablehlo;
 pub mod structural;
 mod value;
@@ -42,5 +43,6 @@ pub use primitive::{
 pub use print::PrintOptions;
 pub(crate) use program::atom_aval;
 pub use program::{Atom, Binder, Eqn, Location, Program, Var};
+pub use segments::check_segments;
 pub use value::Value;
 pub use verify::verify;

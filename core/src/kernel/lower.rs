@@ -9,7 +9,7 @@ use crate::kernel::barrier::drop_barriers;
 use crate::kernel::group::{Group, group};
 use crate::kernel::merge::merge;
 use crate::kernel::product::operands_to_store;
-use crate::kernel::{Composed, Instr, Kernel, Loop, LoopKind, verify_kernel};
+use crate::kernel::{Composed, Instr, Kernel, Loop, LoopKind, Segmented, segments, verify_kernel};
 use crate::pass::fuse::{Fusion, Place, fuse};
 use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
@@ -49,17 +49,27 @@ pub struct Lowered {
     pub groups: Vec<Group>,
     /// Index arrays that are put together before the program runs; none unless [`Lowered::compose`] looks for them.
     pub composed: Vec<Composed>,
+    /// Segments that must be checked before the program runs.
+    pub segments: Vec<Segmented>,
 }
 
 impl Lowered {
     /// Drops barriers, fuses, lowers and groups a program, and merges kernels within groups.
     pub fn new(program: Program) -> Result<Lowered, Error> {
+        Lowered::within(program, &|_| true)
+    }
+
+    /// [`Lowered::new`] of a program within another one. The argument of each number may be given to the whole program, so
+    /// that it is the same whenever this one runs.
+    fn within(program: Program, is_given: &dyn Fn(usize) -> bool) -> Result<Lowered, Error> {
         let (program, behind) = drop_barriers(program);
-        let fusion = choose_places(&program);
+        let fusion = choose_places_within(&program, is_given);
         let steps = lower_program(&program, &fusion)?;
         let (steps, groups) = group(&program, &fusion, steps, &behind);
         let (steps, groups) = merge(&program, &fusion, steps, groups);
-        Ok(Lowered { program, fusion, steps, groups, composed: vec![] })
+        let mut lowered = Lowered { program, fusion, steps, groups, composed: vec![], segments: vec![] };
+        lowered.find_segments();
+        Ok(lowered)
     }
 
     /// Checks every kernel, those of loops and branches too, as [`verify_kernel`] does.
@@ -113,12 +123,20 @@ impl Step {
 /// What is stored: as fusion chooses, and what large products read. The program must be free of calls and of dead
 /// equations.
 pub fn choose_places(program: &Program) -> Fusion {
+    choose_places_within(program, &|_| true)
+}
+
+fn choose_places_within(program: &Program, is_given: &dyn Fn(usize) -> bool) -> Fusion {
     let mut stored = HashSet::new();
     loop {
-        let fusion = fuse(program, &|var| stored.contains(&var));
+        let mut fusion = fuse(program, &|var| stored.contains(&var));
         let more = operands_to_store(program, &fusion);
         // What is stored makes what is computed from it cheaper, so that another operand may come to be computed.
         if more.is_subset(&stored) {
+            let number = |var: Var| program.args.iter().position(|binder| binder.var == var);
+            fusion.restrict_given(&|var| number(var).is_none_or(is_given));
+            let counted = segments::find(program, &fusion).into_iter().filter(|segments| segments.order.is_none());
+            fusion.set_paired(counted.map(|segments| (segments.ids, segments.offsets)).collect());
             return fusion;
         }
         stored.extend(more);
@@ -137,7 +155,10 @@ pub fn lower_program(program: &Program, fusion: &Fusion) -> Result<Vec<Step>, Er
             continue;
         }
         if let Some(control) = eqn.prim.control(&eqn.params) {
-            let nested = control.programs().into_iter().map(|program| Lowered::new(Program::clone(program)));
+            let nested = control.programs().into_iter().enumerate().map(|(i, program)| {
+                let is_given = |arg| segments::given_operand(fusion, eqn, &control, (i, arg)).is_some();
+                Lowered::within(Program::clone(program), &is_given)
+            });
             let nested = nested.collect::<Result<_, _>>()?;
             steps.push(Step::Control(Box::new(ControlStep { eqn: eqn.clone(), control, nested })));
             continue;
@@ -488,16 +509,19 @@ impl Lower for Rule<'_, '_> {
             _ => return Err(Unsupported("offsets of segments must be stored".into())),
         };
         let extent = self.operand(order).shape[0].clone();
+        let offsets_memory = self.lowering.fusion.memory(offsets);
         let offsets = self.lowering.input(offsets);
         self.lowering.loops.push(Loop { extent: extent.clone(), kind: LoopKind::Segment { segment: row, offsets } });
         let position = loop_index(self.lowering.loops.len() - 1);
         let member = Index::Value(self.read(order, &[position])?);
         // An order that counts is computed here, and leads back to the loop.
         let member = self.lowering.in_loops(&member, &extent);
-        let ids = self.eqn.prim.segments().and_then(|[ids, ..]| self.eqn.ins[ids].var());
-        if let (Index::Affine { .. }, Some(ids)) = (&member, ids) {
-            let loops = (self.lowering.loops.len() - 1, row as usize);
-            self.lowering.own = Some((self.lowering.fusion.memory(ids), loops.0, loops.1));
+        let ids = self.eqn.prim.segments().and_then(|[ids, ..]| self.eqn.ins.get(ids)?.var());
+        let ids = ids.map(|ids| self.lowering.fusion.memory(ids));
+        if let (Index::Affine { .. }, Some(ids)) = (&member, ids)
+            && self.lowering.fusion.is_paired(ids, offsets_memory)
+        {
+            self.lowering.own = Some((ids, self.lowering.loops.len() - 1, row as usize));
         }
         Ok(member)
     }

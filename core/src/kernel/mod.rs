@@ -12,6 +12,7 @@ mod merge;
 mod parse;
 mod print;
 mod product;
+mod segments;
 mod verify;
 
 pub use barrier::drop_barriers;
@@ -23,4 +24,5 @@ pub use ir::{Instr, Kernel, Loop, LoopKind};
 pub use lower::{ControlStep, Lowered, Step, choose_places, lower_program};
 pub use parse::parse_kernel;
 pub use product::{Axis, Product};
+pub use segments::Segmented;
 pub use verify::verify_kernel;

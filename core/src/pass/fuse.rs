@@ -32,6 +32,10 @@ pub enum Place {
 pub struct Fusion {
     places: Vec<Place>,
     reasons: Vec<&'static str>,
+    /// Whether each variable is an array that is there before the whole program runs.
+    given: Vec<bool>,
+    /// Ids and offsets of segments that say the same.
+    paired: Vec<(Var, Var)>,
 }
 
 impl Fusion {
@@ -45,8 +49,31 @@ impl Fusion {
         self.reasons[var.index()]
     }
 
+    /// Whether a variable is there before the whole program runs: one of its arguments or constants. What a loop changes
+    /// is not.
+    pub fn is_given(&self, var: Var) -> bool {
+        self.given.get(var.index()).copied().unwrap_or(false)
+    }
+
+    /// Of the arguments, only these are there before the program runs that this one is a part of.
+    pub fn restrict_given(&mut self, is_given: &dyn Fn(Var) -> bool) {
+        (0..).map(Var).zip(&mut self.given).for_each(|(var, given)| *given &= is_given(var));
+    }
+
+    /// Whether the ids and the offsets of segments, named by their memory, are known to say the same of members that count
+    /// up.
+    pub fn is_paired(&self, ids: Var, offsets: Var) -> bool {
+        self.paired.contains(&(ids, offsets))
+    }
+
+    /// Says which ids and offsets say the same.
+    pub fn set_paired(&mut self, paired: Vec<(Var, Var)>) {
+        self.paired = paired;
+    }
+
     /// One more variable, beyond the program's, whose elements are given.
     pub fn add_given(&mut self) {
+        self.given.push(true);
         self.places.push(Place::Stored);
         self.reasons.push("given");
     }
@@ -118,7 +145,9 @@ fn fuse_within(
     limit: usize,
 ) -> (Fusion, usize) {
     let n = program.n_var();
-    let mut fusion = Fusion { places: vec![Place::Stored; n], reasons: vec!["an argument"; n] };
+    let mut given = vec![false; n];
+    program.args.iter().chain(&program.consts).for_each(|binder| given[binder.var.index()] = true);
+    let mut fusion = Fusion { places: vec![Place::Stored; n], reasons: vec!["an argument"; n], given, paired: vec![] };
     let mut bodies = Bodies::new(uses.iter().map(Vec::len).collect());
     let mut works = vec![0; n];
     let mut is_result = vec![false; n];

@@ -4,16 +4,17 @@ use crate::aval::{Aval, Literal, Sizes};
 use crate::codegen::x86::alone;
 use crate::device::{ALIGN, Buffer, DeviceRef, HostArray, cpu, memory};
 use crate::error::Error;
-use crate::ir::{Atom, Binder, Program, Value, Var, check_facts, verify};
-use crate::kernel::{Lowered, Step, Why};
+use crate::ir::{Atom, Binder, Program, Value, Var, check_facts, check_segments, verify};
+use crate::kernel::{Composed, Lowered, Step, Why};
 use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
 use crate::runtime::check::{PlanFault, check_plan, plant};
-use crate::runtime::composed::ComposedArrays;
+use crate::runtime::composed::put_together;
 use crate::runtime::cpu::{Lane, run};
 use crate::runtime::cuda::{Gpu, GpuProgram, Prediction};
 use crate::runtime::empty::EmptySizes;
 use crate::runtime::frame::Frame;
+use crate::runtime::identity::ByIdentity;
 use crate::runtime::large_pages;
 use crate::runtime::machine::Machine;
 use crate::runtime::nans;
@@ -25,6 +26,7 @@ use crate::runtime::shown::Shown;
 use crate::runtime::team::{Pool, locked};
 use crate::runtime::worth::{FUNCTIONS, Sharing};
 use crate::{pass, with_data};
+use smallvec::SmallVec;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -42,7 +44,9 @@ pub struct Executable {
     gpu: Option<GpuProgram>,
     out_avals: Vec<Aval>,
     consts: Vec<Arc<HostArray>>,
-    composed: Vec<ComposedArrays>,
+    composed: Vec<ByIdentity<Arc<HostArray>>>,
+    /// Whether segments of each of the program's are known to be right.
+    segments: Vec<ByIdentity<()>>,
     threads: NonZeroUsize,
     sharing: Sharing,
     check_nans: bool,
@@ -122,7 +126,8 @@ impl Executable {
         };
         Ok(Executable {
             out_avals,
-            composed: lowered.composed.iter().map(|_| ComposedArrays::default()).collect(),
+            composed: lowered.composed.iter().map(|_| ByIdentity::default()).collect(),
+            segments: lowered.segments.iter().map(|_| ByIdentity::default()).collect(),
             machine: Machine::new(&lowered, target, &spread)?,
             gpu,
             lowered,
@@ -317,6 +322,7 @@ impl Executable {
         let plan = self.plan(sizes)?;
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
         self.check_args(&plan, &args)?;
+        self.check_segments(&args)?;
         let composed = self.put_together(&args)?;
         let mut state = self.state.borrow_mut();
         let State { arena, lanes, pool, n_woken, profiled } = &mut *state;
@@ -406,19 +412,41 @@ impl Executable {
         Ok(())
     }
 
+    /// The array of an argument or a constant.
+    fn given<'a>(&'a self, args: &'a [Option<Arc<HostArray>>], var: Var) -> Result<&'a Arc<HostArray>, Error> {
+        let program = &self.lowered.program;
+        let at = |binders: &[Binder]| binders.iter().position(|binder| binder.var == var);
+        let array = match at(&program.args) {
+            Some(arg) => args[arg].as_ref(),
+            None => at(&program.consts).map(|i| &self.consts[i]),
+        };
+        array.ok_or_else(|| Error::Call(format!("{var} has no memory: this is a mistake in the memory plan")))
+    }
+
     /// Index arrays that these arguments and the constants decide.
     fn put_together(&self, args: &[Option<Arc<HostArray>>]) -> Result<Vec<Arc<HostArray>>, Error> {
-        let program = &self.lowered.program;
-        let given = |var: Var| {
-            let at = |binders: &[Binder]| binders.iter().position(|binder| binder.var == var);
-            let array = match at(&program.args) {
-                Some(arg) => args[arg].as_ref(),
-                None => at(&program.consts).map(|i| &self.consts[i]),
-            };
-            array.ok_or_else(|| Error::Call(format!("{var} has no memory: this is a mistake in the memory plan")))
-        };
         let composed = self.lowered.composed.iter().zip(&self.composed);
-        composed.map(|(composed, arrays)| arrays.get(composed, given(composed.of)?, given(composed.at)?)).collect()
+        let array = |(composed, known): (&Composed, &ByIdentity<Arc<HostArray>>)| {
+            let (of, at) = (self.given(args, composed.of)?, self.given(args, composed.at)?);
+            known.get(&[of, at], || put_together(composed, of, at).map(Arc::new))
+        };
+        composed.map(array).collect()
+    }
+
+    /// Kernels trust that the arrays of segments say the same.
+    fn check_segments(&self, args: &[Option<Arc<HostArray>>]) -> Result<(), Error> {
+        self.lowered.segments.iter().zip(&self.segments).try_for_each(|(segments, known)| {
+            let (ids, offsets) = (self.given(args, segments.ids)?, self.given(args, segments.offsets)?);
+            let order = segments.order.map(|order| self.given(args, order)).transpose()?;
+            let arrays: SmallVec<[_; 3]> = [ids, offsets].into_iter().chain(order).collect();
+            known.get(&arrays, || {
+                let order = order.map(|order| order.as_slice());
+                check_segments(ids.as_slice(), offsets.as_slice(), order).map_err(|why| {
+                    let (name, location) = segments.reader;
+                    Error::Call(format!("@{}: {name}: {why}\n  at {location}", self.lowered.program.name))
+                })
+            })
+        })
     }
 
     /// Memory for each result that a step writes: a donated argument's, or new, for which there must be room beside

@@ -9,6 +9,7 @@ pub mod cuda;
 mod empty;
 mod executable;
 mod frame;
+mod identity;
 mod interpreted;
 mod large_pages;
 mod machine;

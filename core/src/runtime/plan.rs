@@ -154,7 +154,7 @@ impl Plan {
         sizes: &Sizes,
         may_take: &dyn Fn(usize, usize) -> bool,
     ) -> Result<Plan, Error> {
-        let Lowered { program, fusion, steps, groups, composed } = lowered;
+        let Lowered { program, fusion, steps, groups, composed, .. } = lowered;
         let mut avals = program.avals_at(sizes);
         sizes::check(lowered, &avals, sizes)?;
         avals.extend(composed.iter().map(|composed| composed.aval.at(sizes)));

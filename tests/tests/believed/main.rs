@@ -4,6 +4,7 @@
 mod arrays;
 mod primitives;
 mod programs;
+mod segments;
 mod sizes;
 
 use gavotte::Error;

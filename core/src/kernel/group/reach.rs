@@ -6,9 +6,8 @@
 
 use crate::aval::Dim;
 use crate::ir::{Index, Program, Scalar, Var};
-use crate::kernel::lower::Trial;
 use crate::kernel::{Instr, Kernel, LoopKind, Members, Part};
-use crate::pass::fuse::{Fusion, Place};
+use crate::pass::fuse::Fusion;
 
 /// A map from members to rows that the program's equations name.
 #[derive(Clone, Debug)]
@@ -17,20 +16,17 @@ pub(super) struct Pairing {
     pub(super) members: Members,
 }
 
-/// The pairings whose members stand row by row, each once.
+/// The pairings whose members stand row by row, each once: what is known to say the same.
 pub(super) fn sorted_pairings(program: &Program, fusion: &Fusion) -> Vec<Pairing> {
     let avals = program.avals();
-    let (trial, mut found): (Trial, Vec<Pairing>) = (Trial::new(program), vec![]);
+    let mut found: Vec<Pairing> = vec![];
     for eqn in &program.eqns {
         let Some(operands) = eqn.prim.segments() else { continue };
         let vars = operands.map(|operand| eqn.ins.get(operand).and_then(|atom| atom.var()));
-        let [Some(ids), Some(offsets), Some(order)] = vars else { continue };
+        let [Some(ids), Some(offsets), _] = vars else { continue };
         let (ids, offsets) = (fusion.memory(ids), fusion.memory(offsets));
-        if found.iter().any(|p| p.members.ids == ids && p.members.offsets == offsets) {
-            continue;
-        }
-        // Members that are listed from memory may stand anywhere.
-        if fusion.place(order) == Place::Inline && trial.counts_up(fusion, order) {
+        let is_found = found.iter().any(|p| p.members.ids == ids && p.members.offsets == offsets);
+        if !is_found && fusion.is_paired(ids, offsets) {
             let (rows, extent) = (&avals[offsets.index()].shape[0] - 1, avals[ids.index()].shape[0].clone());
             found.push(Pairing { rows, members: Members { ids, offsets, extent } });
         }

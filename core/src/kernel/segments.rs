@@ -1,0 +1,91 @@
+//! Segments that are checked before a program runs.
+//!
+//! Kernels take a shorter way where the ids of members and the offsets of segments say the same: the segment of a member
+//! is that of the loop at hand, and what a range of rows makes is read at the rows of its own members. Nobody checks that
+//! on the way. So it is done only for arrays that are there before the program runs, arguments and constants, and whoever
+//! runs it checks these once for each graph. What a program computes itself is read as it is.
+
+use crate::aval::DType;
+use crate::ir::{Control, Eqn, Location, Program, Var};
+use crate::kernel::lower::Trial;
+use crate::kernel::{Lowered, Step};
+use crate::pass::fuse::{Fusion, Place};
+
+/// Three arrays that must describe the same segments: arguments or constants of a program.
+#[derive(Clone, Debug)]
+pub struct Segmented {
+    /// The segment of each member.
+    pub ids: Var,
+    /// Where the members of each segment begin.
+    pub offsets: Var,
+    /// The members, segment by segment; `None` where they count up.
+    pub order: Option<Var>,
+    /// The primitive that reads them first, and its place in the user's code.
+    pub reader: (&'static str, Location),
+}
+
+impl Segmented {
+    fn is_of(&self, other: &Segmented) -> bool {
+        (self.ids, self.offsets, self.order) == (other.ids, other.offsets, other.order)
+    }
+}
+
+/// The segments that equations of a program read and that are given to it, each once.
+pub(super) fn find(program: &Program, fusion: &Fusion) -> Vec<Segmented> {
+    let (avals, trial) = (program.avals(), Trial::new(program));
+    let mut found: Vec<(Var, Segmented)> = vec![];
+    for eqn in &program.eqns {
+        let Some(operands) = eqn.prim.segments() else { continue };
+        let vars = operands.map(|operand| eqn.ins.get(operand).and_then(|atom| atom.var()));
+        let [Some(ids), Some(offsets), Some(listed)] = vars else { continue };
+        let is_list = |var: Var| avals[var.index()].dtype == DType::I32 && avals[var.index()].rank() == 1;
+        let are_lists =
+            [ids, offsets, listed].into_iter().all(is_list) && avals[ids.index()].shape == avals[listed.index()].shape;
+        let (ids, offsets) = (fusion.memory(ids), fusion.memory(offsets));
+        let is_known =
+            |(order, known): &(Var, Segmented)| *order == listed && (known.ids, known.offsets) == (ids, offsets);
+        if !are_lists || !fusion.is_given(ids) || !fusion.is_given(offsets) || found.iter().any(is_known) {
+            continue;
+        }
+        let order = match fusion.memory(listed) {
+            memory if fusion.is_given(memory) => Some(memory),
+            _ if fusion.place(listed) == Place::Inline && trial.counts_up(fusion, listed) => None,
+            _ => continue,
+        };
+        found.push((listed, Segmented { ids, offsets, order, reader: (eqn.prim.name(), eqn.location) }));
+    }
+    found.into_iter().map(|(_, segments)| segments).collect()
+}
+
+impl Lowered {
+    /// Adds the segments that nested programs read, where each nested argument is one of the program's own.
+    pub(super) fn find_segments(&mut self) {
+        let mut all = find(&self.program, &self.fusion);
+        for step in &self.steps {
+            let Step::Control(step) = step else { continue };
+            for (i, nested) in step.nested.iter().enumerate() {
+                let outer = |var: Var| {
+                    let arg = nested.program.args.iter().position(|binder| binder.var == var)?;
+                    given_operand(&self.fusion, &step.eqn, &step.control, (i, arg))
+                };
+                for segments in &nested.segments {
+                    let (Some(ids), Some(offsets)) = (outer(segments.ids), outer(segments.offsets)) else { continue };
+                    all.push(Segmented { ids, offsets, order: segments.order.and_then(outer), ..segments.clone() });
+                }
+            }
+        }
+        for segments in all {
+            if !self.segments.iter().any(|known| known.is_of(&segments)) {
+                self.segments.push(segments);
+            }
+        }
+    }
+}
+
+/// The variable of which nested program `i` of an equation has the memory as its argument `arg`, in every turn, where that
+/// is given to the program around.
+pub(super) fn given_operand(fusion: &Fusion, eqn: &Eqn, control: &Control, (i, arg): (usize, usize)) -> Option<Var> {
+    let operand = control.constant_operand(i, arg)?;
+    let memory = fusion.memory(eqn.ins.get(operand)?.var()?);
+    fusion.is_given(memory).then_some(memory)
+}
