@@ -18,6 +18,7 @@ use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{Buffers, Plan, Work, bytes_of};
 use crate::runtime::totals::{self, Float};
 use crate::runtime::worth;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Into how many units rows are cut, at most.
@@ -493,8 +494,9 @@ unsafe fn fold<T: Copy>(into: *mut u8, part: *const u8, n: usize, f: impl Fn(T, 
 pub(super) unsafe fn fill(place: *mut u8, literal: Literal, n: usize) {
     macro_rules! fill {
         ($x:expr) => {
+            // What is there may be no number of this type yet.
             // SAFETY: by this function's contract.
-            unsafe { std::slice::from_raw_parts_mut(place.cast(), n) }.fill($x)
+            unsafe { std::slice::from_raw_parts_mut(place.cast(), n) }.fill(MaybeUninit::new($x))
         };
     }
     match literal {
