@@ -1,14 +1,17 @@
 //! The command line: what can be said, and what is refused before anything runs.
 
+mod values;
+
+pub(crate) use values::{Attention, DeviceName, HEADS, HIDDEN, SplitChoice, Stage, TargetName, name_of};
+
 use crate::dataset::{DatasetName, DatasetParser};
-use crate::failure::Failure;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use gavotte::DType;
-use gavotte::device::{DeviceRef, cpu, cuda};
-use gavotte_core::runtime::cuda::{GPUS, Gpu};
+use gavotte_core::runtime::cuda::Gpu;
 use std::path::PathBuf;
 use std::str::FromStr;
+use values::{count, decay, dtype, gpu, pass, probability, rate, seed};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -33,13 +36,16 @@ const STYLES: Styles = Styles::styled()
 
 Environment:
   GAVOTTE_DATA        where Cora is looked for first
-  GAVOTTE_PERF_MAP=1  write /tmp/perf-PID.map, by which `perf report` names the kernels of the machine code
-  GAVOTTE_CACHE       where kernels compiled for GPUs are kept; empty, nowhere [default: the user's cache folder]
+  GAVOTTE_PERF_MAP=1  write /tmp/perf-PID.map, by which `perf report` names the
+                      kernels of the machine code
+  GAVOTTE_CACHE       where kernels compiled for GPUs are kept; empty, nowhere
+                      [default: the user's cache folder]
 
 Exit codes:
-  0  it worked
-  1  the run failed: it diverged, or the program has a bug
-  2  bad input: an argument, a file or its contents; nothing was written"
+  0    it worked
+  1    the run failed: it diverged, or the program has a bug
+  2    bad input: an argument, a file or its contents; nothing was written
+  130  Ctrl-C ended it; 143, SIGTERM did"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -80,18 +86,23 @@ pub(crate) enum Command {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Training stops early once neither validation loss nor validation accuracy has got better for
---patience epochs; the figures are those of the best parameters. The same seed gives the same bits, whatever the
+#[command(after_help = "Training stops early once neither validation loss nor validation accuracy has got better \
+for --patience epochs; the figures are those of the best parameters. The same seed gives the same bits, whatever the \
 number of threads.
 
-Files in --out, each written whole or not at all:
+Files in --out, which belong together:
   params.safetensors   the best parameters, named by their place in the model
   metrics.csv          losses and accuracies of every epoch
   run.json             settings, versions, seed, hash of the data, results
-With --seeds these are in the folders seed-0, seed-1 and so on, beside a run.json of them all.
 
-A run whose loss is no longer a number stops, says at which epoch, keeps the last good parameters, and ends with
-exit code 1.
+With --seeds these are in the folders seed-0, seed-1 and so on, beside a run.json of them all. A folder that holds \
+something is refused; --overwrite replaces the run in it.
+
+Ctrl-C and SIGTERM end the training behind its epoch: what is best so far is printed and written. A second one ends \
+the program at once.
+
+A run whose loss is no longer a number stops, says at which epoch, keeps the last good parameters, and ends with exit \
+code 1.
 
 Examples:
   gavotte train
@@ -107,13 +118,13 @@ pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
     /// The most epochs to train for
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count(1, 100_000_000), help_heading = "Training")]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count(1..=100_000_000), help_heading = "Training")]
     pub(crate) epochs: usize,
     /// Epochs without progress on the validation nodes before training stops
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1, 100_000_000), help_heading = "Training")]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1..=100_000_000), help_heading = "Training")]
     pub(crate) patience: usize,
     /// Train this many runs, from --seed upwards, and report their mean and standard deviation
-    #[arg(long, value_name = "N", value_parser = count(1, 100_000), help_heading = "Training")]
+    #[arg(long, value_name = "N", value_parser = count(1..=100_000), help_heading = "Training")]
     pub(crate) seeds: Option<usize>,
     /// Stop at the first NaN or infinity that is made of finite numbers, and name the operation, its source line, and
     /// its operands; results are the same, and memory is not reused as often
@@ -125,6 +136,9 @@ pub(crate) struct TrainArgs {
     /// Folder for parameters, metrics and settings; made if it is not there
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
+    /// Replace the run that is in --out, as a whole, once this one has ended
+    #[arg(long, requires = "out", help_heading = "Output")]
+    pub(crate) overwrite: bool,
     /// Print one JSON object and nothing else
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
@@ -134,8 +148,9 @@ pub(crate) struct TrainArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "The parameters know the model, the data set, the split and the seed that they were trained
-with; what you say here goes first. Cora is looked for again unless --data names it.
+#[command(after_help = "The parameters know the model, the data set, its classes, the split and the seed that they \
+were trained with; what you say here goes first. Classes are compared by name. Cora is looked for again unless --data \
+names it.
 
 Examples:
   gavotte eval --params runs/karate/params.safetensors
@@ -150,13 +165,13 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_enum, value_name = "FORM", help_heading = "Model")]
     pub(crate) attention: Option<Attention>,
     /// Attention heads of the first layer [default: as trained]
-    #[arg(long, value_name = "N", value_parser = count(1, 1024), help_heading = "Model")]
+    #[arg(long, value_name = "N", value_parser = count(HEADS), help_heading = "Model")]
     pub(crate) heads: Option<usize>,
     /// Features of each head [default: as trained]
-    #[arg(long, value_name = "N", value_parser = count(1, 4096), help_heading = "Model")]
+    #[arg(long, value_name = "N", value_parser = count(HIDDEN), help_heading = "Model")]
     pub(crate) hidden: Option<usize>,
     /// The seed of a random split [default: as trained]
-    #[arg(long, value_name = "SEED", help_heading = "Data")]
+    #[arg(long, value_name = "SEED", value_parser = seed, help_heading = "Data")]
     pub(crate) seed: Option<u64>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
@@ -166,12 +181,12 @@ pub(crate) struct EvalArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "A step is forward, backward and optimizer, with dropout, until the result is there. The first
-step includes tracing and compiling; the others are timed one by one.
+#[command(after_help = "A step is forward, backward and optimizer, with dropout, until the result is there. The \
+first step includes tracing and compiling; the others are timed one by one.
 
---profile records five steps more. Its file is read by https://ui.perfetto.dev and by chrome://tracing: each kernel on
-each thread, and for how long a thread has nothing to do, which is called `wait`. Its table compares each kernel with
-what the machine can do, as measured in the same run.
+--profile records five steps more. Its file is read by https://ui.perfetto.dev and by chrome://tracing: each kernel \
+on each thread, and for how long a thread has nothing to do, which is called `wait`. Its table compares each kernel \
+with what the machine can do, as measured in the same run.
 
 Examples:
   gavotte bench --data cora.tgz --threads 1 --steps 200 --json
@@ -188,7 +203,7 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
     /// Steps to time behind the first one
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1, 100_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1..=100_000_000))]
     pub(crate) steps: usize,
     /// Write what each thread does when to this file, and print how fast each kernel is
     #[arg(long, value_name = "FILE")]
@@ -205,8 +220,10 @@ pub(crate) struct BenchArgs {
   optimized   the step after the passes of `gavotte opt --list`
   fused       what is computed in which kernel, and why
   kernels     the loop nests, in groups that run without a barrier within
-  plan        where each buffer is, from when to when, the peak; what each kernel reads, writes and computes, and how near
-              it should come to what this machine can do; with --device cuda --gpu what each would take on that GPU
+  plan        where each buffer is, from when to when, the peak; what each
+              kernel reads, writes and computes, and how near it should come to
+              what this machine can do; with --device cuda --gpu what each would
+              take on that GPU
   asm         the machine code of every kernel, disassembled
   stablehlo   the optimized step at the data's sizes, as a module that XLA compiles
 
@@ -227,8 +244,8 @@ pub(crate) struct IrArgs {
     /// Behind the stage `fused`, for each stored array and each of its readers why one group holds both, or why not
     #[arg(long)]
     pub(crate) why: bool,
-    /// With `--stage plan --device cuda`: what the step would take on this GPU, predicted from its data sheet. No GPU need be
-    /// there
+    /// With `--stage plan --device cuda`: what the step would take on this GPU, predicted from its data sheet. No GPU
+    /// need be there
     #[arg(long, value_name = "GPU", value_parser = gpu())]
     pub(crate) gpu: Option<&'static Gpu>,
     #[command(flatten)]
@@ -242,8 +259,8 @@ pub(crate) struct IrArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "FILE holds one or more programs, as `gavotte ir` prints them. Every program is checked when it
-is read, and again behind each pass.
+#[command(after_help = "FILE holds one or more programs, as `gavotte ir` prints them. Every program is checked when \
+it is read, and again behind each pass.
 
 Examples:
   gavotte opt --list
@@ -263,8 +280,8 @@ pub(crate) struct OptArgs {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "GPUs are found through NVIDIA's driver, and their kernels compiled by NVRTC: both are libraries that the
-system's loader is asked for when the program runs, in $LD_LIBRARY_PATH first. Nothing else needs them.
+    after_help = "GPUs are found through NVIDIA's driver, and their kernels compiled by NVRTC: both are libraries that \
+the system's loader is asked for when the program runs, in $LD_LIBRARY_PATH first. Nothing else needs them.
 
 Examples:
   gavotte devices
@@ -302,10 +319,10 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Attention::Edges)]
     pub(crate) attention: Attention,
     /// Attention heads of the first layer
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count(1, 1024))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count(HEADS))]
     pub(crate) heads: usize,
     /// Features of each head
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count(1, 4096))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count(HIDDEN))]
     pub(crate) hidden: usize,
     /// Probability to drop an input or an attention coefficient
     #[arg(long, value_name = "P", default_value_t = 0.6, value_parser = probability, allow_hyphen_values = true)]
@@ -323,7 +340,7 @@ pub(crate) struct StepArgs {
     #[arg(long, value_name = "DECAY", default_value_t = 5e-4, value_parser = decay, allow_hyphen_values = true)]
     pub(crate) weight_decay: f64,
     /// What parameters, dropout and a random split are drawn from
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    #[arg(long, value_name = "SEED", default_value_t = 0, value_parser = seed)]
     pub(crate) seed: u64,
     /// Floating type of everything that is learned
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype())]
@@ -335,7 +352,7 @@ pub(crate) struct StepArgs {
 #[command(next_help_heading = "Engine")]
 pub(crate) struct EngineArgs {
     /// Threads to run on; results do not depend on it [default: the number of cores, at most 4]
-    #[arg(long, value_name = "N", value_parser = count(1, 1024))]
+    #[arg(long, value_name = "N", value_parser = count(1..=1024))]
     pub(crate) threads: Option<usize>,
     /// What kernels are compiled to [default: the fastest that this machine runs]
     #[arg(long, value_enum, value_name = "TARGET")]
@@ -345,181 +362,6 @@ pub(crate) struct EngineArgs {
     pub(crate) device: DeviceName,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum TargetName {
-    /// Precompiled loops over tiles: runs everywhere
-    Portable,
-    /// Machine code for x86-64 with AVX2 and FMA
-    Avx2,
-    /// Machine code for x86-64 with AVX-512
-    Avx512,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum Attention {
-    /// One coefficient an edge
-    Edges,
-    /// One coefficient a pair of nodes, masked
-    Dense,
-}
-
-/// Where programs run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum DeviceName {
-    Cpu,
-    /// The GPU of this number.
-    Cuda(usize),
-}
-
-impl DeviceName {
-    /// The device itself.
-    pub(crate) fn open(self) -> Result<DeviceRef, Failure> {
-        match self {
-            DeviceName::Cpu => Ok(cpu()),
-            DeviceName::Cuda(ordinal) => {
-                cuda(ordinal).map_err(|error| Failure::input(format!("--device {self}: {error}")))
-            }
-        }
-    }
-}
-
-impl FromStr for DeviceName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let ordinal = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
-        match (text, ordinal) {
-            ("cpu", _) => Ok(DeviceName::Cpu),
-            ("cuda", _) => Ok(DeviceName::Cuda(0)),
-            (_, Some(ordinal)) => Ok(DeviceName::Cuda(ordinal)),
-            _ => Err("there are cpu, cuda and cuda:N, such as cuda:1; `gavotte devices` lists what is found".into()),
-        }
-    }
-}
-
-impl std::fmt::Display for DeviceName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            DeviceName::Cpu => f.write_str("cpu"),
-            DeviceName::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum Stage {
-    /// The loss as recorded
-    Trace,
-    /// The whole training step
-    Grad,
-    /// The step after the passes
-    Optimized,
-    /// What is computed where, and why
-    Fused,
-    /// The loop nests
-    Kernels,
-    /// Where each buffer is, and what each kernel costs
-    Plan,
-    /// The machine code
-    Asm,
-    /// The optimized step as a module for XLA
-    Stablehlo,
-}
-
-impl Attention {
-    /// The same form as the model calls it.
-    pub(crate) fn form(self) -> gavotte_gat::model::Attention {
-        match self {
-            Attention::Edges => gavotte_gat::model::Attention::Edges,
-            Attention::Dense => gavotte_gat::model::Attention::Dense,
-        }
-    }
-}
-
-/// What the command line calls a value of an option.
-pub(crate) fn name_of(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
-}
-
-/// Which nodes train, choose and judge.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum SplitChoice {
-    Public,
-    Random,
-    Pygcn,
-    File(PathBuf),
-}
-
-impl FromStr for SplitChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "public" => Ok(SplitChoice::Public),
-            "random" => Ok(SplitChoice::Random),
-            "pygcn" => Ok(SplitChoice::Pygcn),
-            path if PathBuf::from(path).exists() => Ok(SplitChoice::File(path.into())),
-            _ => Err("there is no such file, and the splits with a name are public, random and pygcn".into()),
-        }
-    }
-}
-
-impl std::fmt::Display for SplitChoice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            SplitChoice::Public => f.write_str("public"),
-            SplitChoice::Random => f.write_str("random"),
-            SplitChoice::Pygcn => f.write_str("pygcn"),
-            SplitChoice::File(path) => path.display().fmt(f),
-        }
-    }
-}
-
-/// A parser of whole numbers in a range.
-fn count(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
-    move |text| match text.parse() {
-        Ok(n) if (least..=most).contains(&n) => Ok(n),
-        _ => Err(format!("give a whole number from {least} to {most}")),
-    }
-}
-
-fn number(text: &str, is: impl Fn(f64) -> bool, wanted: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|x| is(*x)).ok_or_else(|| format!("give {wanted}"))
-}
-
-fn probability(text: &str) -> Result<f64, String> {
-    number(text, |p| (0.0..1.0).contains(&p), "the probability to drop: at least 0 and below 1")
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    number(text, |rate| rate.is_finite() && rate > 0.0, "a finite number above 0, such as 0.005")
-}
-
-fn decay(text: &str) -> Result<f64, String> {
-    number(text, |decay| decay.is_finite() && decay >= 0.0, "a finite number of at least 0, such as 5e-4")
-}
-
-fn dtype() -> impl clap::builder::TypedValueParser<Value = DType> {
-    use clap::builder::{PossibleValuesParser, TypedValueParser};
-    PossibleValuesParser::new(["f32", "f64"]).map(|name| DType::parse(&name).expect("both are element types"))
-}
-
-fn gpu() -> impl clap::builder::TypedValueParser<Value = &'static Gpu> {
-    use clap::builder::{PossibleValuesParser, TypedValueParser};
-    let names = PossibleValuesParser::new(GPUS.iter().map(|gpu| gpu.name));
-    names.map(|name| Gpu::find(&name).expect("the names are those of the table"))
-}
-
-fn pass(name: &str) -> Result<String, String> {
-    match gavotte_core::pass::find(name) {
-        Some(pass) => Ok(pass.name.into()),
-        None => {
-            let names: Vec<&str> = gavotte_core::pass::PASSES.iter().map(|pass| pass.name).collect();
-            Err(format!("there is no such pass; there are {}", names.join(", ")))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -527,29 +369,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         whole().debug_assert();
-    }
-
-    #[test]
-    fn numbers_out_of_range_are_refused() {
-        assert_eq!((probability("0"), probability("0.6")), (Ok(0.0), Ok(0.6)));
-        for text in ["1", "1.5", "-0.1", "nan", "inf", "x", ""] {
-            assert!(probability(text).is_err(), "{text}");
-        }
-        for text in ["0", "-1", "nan", "inf", "1e999"] {
-            assert!(rate(text).is_err(), "{text}");
-        }
-        assert_eq!(decay("0"), Ok(0.0));
-        assert!(decay("-1e-9").is_err() && decay("NaN").is_err());
-        assert_eq!(count(1, 9)("9"), Ok(9));
-        for text in ["0", "10", "-1", "1.0", "99999999999999999999"] {
-            assert!(count(1, 9)(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_split_says_what_is() {
-        assert_eq!("pygcn".parse(), Ok(SplitChoice::Pygcn));
-        let error = SplitChoice::from_str("pubic").unwrap_err();
-        assert!(error.contains("public") && error.contains("no such file"));
     }
 }

@@ -155,7 +155,7 @@ impl Report {
             writeln!(out, "  peak memory  {mb:>10.1} MB")?;
         }
         writeln!(out, "  planned      {:>10.1} MB", self.planned_bytes as f64 / 1e6)?;
-        writeln!(out, "  kernels      {:>7}", self.kernels)?;
+        writeln!(out, "  kernels      {:>10}", self.kernels)?;
         let (work, bytes) = (self.flops + self.transcendentals, self.bytes_read + self.bytes_written);
         writeln!(out, "  work         {:>10.2} million operations", work as f64 / 1e6)?;
         writeln!(out, "  traffic      {:>10.2} MB", bytes as f64 / 1e6)?;

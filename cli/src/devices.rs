@@ -2,6 +2,7 @@
 
 use crate::args::DevicesArgs;
 use crate::failure::Failure;
+use crate::layout::{indented, width, wrap};
 use gavotte::Target;
 use gavotte::device::{DeviceInfo, Library, code_for, devices, driver_version, libraries, nvrtc_version};
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
                 )?;
                 match code_for(gpu.compute_capability) {
                     Ok(code) => writeln!(out, "{INDENT}runs {code}")?,
-                    Err(error) => writeln!(out, "{INDENT}runs no kernels: {}", indented(&error.to_string()))?,
+                    Err(error) => writeln!(out, "{INDENT}runs no kernels: {}", lines_below(&error.to_string()))?,
                 }
             }
         }
@@ -57,10 +58,14 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
             (Some(file), Ok(version)) => {
                 writeln!(out, "  {:<9}{file}, {version}; {least} is the least", library.name)?;
             }
-            (Some(_), Err(why)) => writeln!(out, "  {:<9}unfit: {}", library.name, indented(why))?,
+            (Some(_), Err(why)) => {
+                let text = format!("  {:<9}unfit: {}", library.name, lines_below(why));
+                writeln!(out, "{}", wrap(&text, width(), 9))?;
+            }
             (None, _) => {
-                writeln!(out, "  {:<9}missing: {}; {least} is the least", library.name, library.purpose)?;
-                writeln!(out, "{INDENT}tried {}", library.tried.join(", "))?;
+                let text = format!("  {:<9}missing: {}; {least} is the least", library.name, library.purpose);
+                writeln!(out, "{}", wrap(&text, width(), 9))?;
+                writeln!(out, "{}", indented(&format!("tried {}", library.tried.join(", ")), width(), INDENT.len()))?;
             }
         }
     }
@@ -71,7 +76,7 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
 const INDENT: &str = "           ";
 
 /// A text of several lines, below a name.
-fn indented(text: &str) -> String {
+fn lines_below(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join(&format!("\n{INDENT}"))
 }
 

@@ -2,9 +2,10 @@
 
 use crate::args::{Attention, DataArgs, EvalArgs, SplitChoice};
 use crate::failure::{Failure, note};
-use crate::inputs::read_file;
+use crate::layout::{width, wrap};
 use crate::params::{self, Origin, Saved};
 use crate::report::{DataSummary, to_json};
+use crate::table::decimals;
 use clap::ValueEnum;
 use gavotte::Array;
 use gavotte::random::Key;
@@ -30,16 +31,11 @@ struct Report {
 }
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
-    let bytes = read_file("--params", &args.params)?;
+    args.engine.check()?;
+    let bytes = params::read(&args.params)?;
     let Saved { named, origin } = params::from_bytes(&args.params, &bytes)?;
     let data = data_args(args, origin.as_ref());
-    let dataset = data.load()?;
-    if let Some(origin) = origin.as_ref().filter(|origin| origin.sha256 != dataset.sha256) {
-        note(&format!(
-            "these parameters were trained on other data: their {} has SHA-256 {}, this {} has {}",
-            origin.dataset, origin.sha256, dataset.name, dataset.sha256
-        ));
-    }
+    let dataset = with_trained_classes(data.load()?, args, origin.as_ref())?;
     let seed = args.seed.or(origin.as_ref().map(|origin| origin.seed)).unwrap_or(0);
     let choice = split_choice(&data, &dataset, origin.as_ref())?;
     let split = choice.of(&dataset, seed)?;
@@ -85,7 +81,28 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     } else {
         report.print(&mut out)?;
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    let Report { train_loss, val_loss, test_loss, .. } = report;
+    match [train_loss, val_loss, test_loss].iter().all(|loss| loss.is_finite()) {
+        true => Ok(()),
+        false => Err(Failure::Run("a loss is not a finite number: with these parameters numbers overflow".into())),
+    }
+}
+
+/// The data set with its classes in the order in which the parameters know them.
+fn with_trained_classes(dataset: Dataset, args: &EvalArgs, origin: Option<&Origin>) -> Result<Dataset, Failure> {
+    let Some(origin) = origin else { return Ok(dataset) };
+    if origin.sha256 != dataset.sha256 {
+        note(&format!(
+            "these parameters were trained on other data: their {} has SHA-256 {}, this {} has {}",
+            origin.dataset, origin.sha256, dataset.name, dataset.sha256
+        ));
+    }
+    if origin.classes.is_empty() {
+        return Ok(dataset);
+    }
+    let classes = dataset.with_classes(&origin.classes);
+    classes.map_err(|error| Failure::input(format!("--params {}: {error}", args.params.display())))
 }
 
 /// The data set that the command line names, or else that of the training.
@@ -112,14 +129,14 @@ fn split_choice(data: &DataArgs, dataset: &Dataset, origin: Option<&Origin>) -> 
 
 impl Report {
     fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        writeln!(out, "{}\n", self.data.line())?;
-        writeln!(out, "{:>6}{:>10}{:>12}", "part", "loss", "accuracy")?;
+        writeln!(out, "{}\n", wrap(&self.data.line(), width(), 2))?;
+        writeln!(out, "{:>6}  {:>10}  {:>10}", "part", "loss", "accuracy")?;
         for (part, loss, accuracy) in [
             ("train", self.train_loss, self.train_acc),
             ("val", self.val_loss, self.val_acc),
             ("test", self.test_loss, self.test_acc),
         ] {
-            writeln!(out, "{part:>6}{loss:>10.4}{:>10.2} %", 100.0 * accuracy)?;
+            writeln!(out, "{part:>6}  {:>10}  {:>8.2} %", decimals(loss), 100.0 * accuracy)?;
         }
         writeln!(out, "\nmacro F1 of the test nodes: {:.4}", self.test_macro_f1)
     }

@@ -1,5 +1,8 @@
 //! How a command ends when it does not work.
 
+use crate::interrupt::Signal;
+use crate::layout::{columns, wrap};
+use clap::builder::styling::AnsiColor;
 use gavotte_gat::data::DataError;
 use std::io;
 use std::process::ExitCode;
@@ -11,6 +14,8 @@ pub(crate) enum Failure {
     Input(String),
     /// A run that did not end as it should.
     Run(String),
+    /// A signal ended it early.
+    Stopped(Signal, String),
     /// Whoever read standard output has gone: nothing is wrong.
     Unread,
 }
@@ -25,23 +30,38 @@ impl Failure {
         let (message, code) = match self {
             Failure::Input(message) => (message, 2),
             Failure::Run(message) => (message, 1),
+            Failure::Stopped(signal, message) => (message, signal.exit_code()),
             Failure::Unread => return ExitCode::SUCCESS,
         };
-        say("error", clap::builder::styling::AnsiColor::Red, &message);
+        say("error", AnsiColor::Red, &message);
         ExitCode::from(code)
     }
 }
 
-/// Tells the user something that does not stop the command.
-pub(crate) fn note(message: &str) {
-    say("note", clap::builder::styling::AnsiColor::Cyan, message);
+/// Tells the user of all failures; that which comes last decides the exit code.
+pub(crate) fn all(failures: Vec<Failure>) -> Result<(), Failure> {
+    let mut failures = failures.into_iter();
+    let Some(last) = failures.next_back() else { return Ok(()) };
+    for failure in failures {
+        failure.report();
+    }
+    Err(last)
 }
 
-fn say(word: &str, color: clap::builder::styling::AnsiColor, message: &str) {
+/// Tells the user something that does not stop the command.
+pub(crate) fn note(message: &str) {
+    say("note", AnsiColor::Cyan, message);
+}
+
+fn say(word: &str, color: AnsiColor, message: &str) {
     use std::io::Write;
     let style = color.on_default().bold();
+    let text = format!("{word}: {message}");
+    // Who reads messages from a file looks for whole lines.
+    let text = columns().map_or(text.clone(), |columns| wrap(&text, columns, 2));
+    let text = text.strip_prefix(word).unwrap_or(&text);
     // Nobody is left to be told that this failed.
-    let _ = writeln!(anstream::stderr(), "{style}{word}:{style:#} {message}");
+    let _ = writeln!(anstream::stderr(), "{style}{word}{style:#}{text}");
 }
 
 impl From<DataError> for Failure {
@@ -65,6 +85,9 @@ impl From<gavotte::Error> for Failure {
         match error {
             // What a device refuses is no mistake of the program: no memory is left, or it has failed.
             gavotte::Error::NotFinite(why) | gavotte::Error::Device(why) => Failure::Run(why),
+            gavotte::Error::Threads { wanted, why } => {
+                Failure::Input(format!("--threads {wanted}: the system does not start so many: {why}; ask for fewer"))
+            }
             error => Failure::Run(format!("{error}\n{}", crate::REPORT)),
         }
     }

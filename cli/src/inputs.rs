@@ -5,8 +5,11 @@ use crate::dataset::DatasetName;
 use crate::failure::{Failure, note};
 use gavotte::random::Key;
 use gavotte_core::runtime::{Options, Target};
-use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, locate_cora, planted, read_cora, rmat};
+use gavotte_gat::data::{DataError, Dataset, PlantedSpec, Split, karate, locate_cora, planted, read_cora, rmat};
+use gavotte_gat::memory::{self, Shortage};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::fs::File;
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -63,10 +66,14 @@ impl SplitChoice {
             SplitChoice::Pygcn => Split::pygcn(dataset),
             SplitChoice::File(path) => Split::read_tsv(path, dataset),
         };
-        let split = split.map_err(|error| match self {
+        let split = split.map_err(|error| match (self, error) {
             // The error names the file.
-            SplitChoice::File(_) => Failure::input(format!("--split: {error}")),
-            _ => Failure::input(format!("--split {self}: {error}")),
+            (SplitChoice::File(_), error) => Failure::input(format!("--split: {error}")),
+            (_, DataError::Split { dataset, what, .. }) => Failure::input(format!(
+                "--split {self}: data set `{dataset}`: {what}; say --split FILE for one from a file, or another of \
+                 public, random and pygcn; Planetoid's files bring Cora's public split"
+            )),
+            (_, error) => Failure::input(format!("--split {self}: {error}")),
         })?;
         for (part, nodes) in [("val", &split.val), ("test", &split.test)] {
             if nodes.is_empty() {
@@ -80,12 +87,37 @@ impl SplitChoice {
     }
 }
 
+/// Tells of classes that cannot be learned, as no node of theirs is among those for training.
+pub(crate) fn note_unlearned(dataset: &Dataset, split: &Split) {
+    let classes = dataset.classes_without(&split.train);
+    if !classes.is_empty() {
+        note(&format!("no node for training is of class {}: what is not seen is not learned", classes.join(", ")));
+    }
+}
+
 /// A stream of its own, so that a run draws the same parameters whatever its split.
 fn split_key(seed: u64) -> Key {
     Key::new(seed).fold_in(u32::from_be_bytes(*b"splt"))
 }
 
+/// What a thread takes of addresses at least: its stack, of 2 MiB, and what the system puts beside it.
+const THREAD_BYTES: u64 = 3 << 20;
+
 impl EngineArgs {
+    /// Refuses more threads than have room within the limits of the process: where the system begins a thread and has no
+    /// room for the rest of it, the program ends.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let threads = self.threads();
+        let shortage = memory::address_space().and_then(|available| {
+            let needed = threads.get() as u64 * THREAD_BYTES;
+            (needed > available).then_some(Shortage { needed, available })
+        });
+        match shortage {
+            Some(shortage) => Err(Failure::input(format!("--threads {threads}: {shortage}; ask for fewer"))),
+            None => Ok(()),
+        }
+    }
+
     /// What the engine is told.
     pub(crate) fn options(&self) -> Options {
         let target = match self.target {
@@ -118,9 +150,29 @@ fn locate() -> Result<PathBuf, Failure> {
     Ok(found?)
 }
 
-/// What `--params`, or another argument that names a file, holds.
-pub(crate) fn read_file(argument: &str, path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
+/// All of a text that may come from anywhere; `place` is what an error calls it.
+pub(crate) fn read_text(place: &str, source: impl Read) -> Result<String, Failure> {
+    /// More than any program is long.
+    const LIMIT: u64 = 64 << 20;
+    let mut bytes = vec![];
+    source
+        .take(LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::input(format!("{place}: cannot read it: {error}")))?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(Failure::input(format!("{place}: it is longer than {LIMIT} bytes; give a program's text")));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        Failure::input(format!("{place}, line {}: this is not UTF-8; give a program's text", line + 1))
+    })?;
+    // Some editors put a mark before the first line.
+    Ok(text.strip_prefix('\u{feff}').map(String::from).unwrap_or(text))
+}
+
+/// Opens what an argument names.
+pub(crate) fn open(argument: &str, path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| {
         Failure::input(format!("{argument} {}: cannot read it: {error}; check the path", path.display()))
     })
 }

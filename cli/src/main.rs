@@ -7,13 +7,18 @@ mod devices;
 mod eval;
 mod failure;
 mod inputs;
+mod interrupt;
 mod ir;
+mod layout;
 mod opt;
 mod output;
 mod params;
 mod profile;
 mod progress;
 mod report;
+mod run_folder;
+mod table;
+mod temporary;
 mod train;
 
 use args::{Cli, Command};

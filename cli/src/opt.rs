@@ -2,24 +2,28 @@
 
 use crate::args::OptArgs;
 use crate::failure::Failure;
-use crate::inputs::read_file;
+use crate::inputs::{open, read_text};
+use crate::layout::{width, wrap};
 use gavotte_core::ir::{Program, parse_many, verify};
 use gavotte_core::pass::{PASSES, PIPELINE, find};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 pub(crate) fn run(args: &OptArgs) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
     let Some(file) = args.file.as_deref().filter(|_| !args.list) else {
         for pass in PASSES {
-            writeln!(out, "{:<10} {}", pass.name, pass.about)?;
+            writeln!(out, "{}", wrap(&format!("{:<10} {}", pass.name, pass.about), width(), 11))?;
         }
-        writeln!(out, "\nthe compiler runs: {}", PIPELINE.join(", "))?;
+        writeln!(out, "\n{}", wrap(&format!("the compiler runs: {}", PIPELINE.join(", ")), width(), 2))?;
         return Ok(());
     };
-    let place = if file == Path::new("-") { "standard input".into() } else { file.display().to_string() };
-    let programs = parse_many(&read_text(file, &place)?, gavotte::registry())
-        .map_err(|error| Failure::input(format!("{place}: {error}")))?;
+    let (place, text) = match file == Path::new("-") {
+        true => ("standard input".into(), read_text("standard input", std::io::stdin())?),
+        false => (file.display().to_string(), read_text(&file.display().to_string(), open("FILE", file)?)?),
+    };
+    let programs =
+        parse_many(&text, gavotte::registry()).map_err(|error| Failure::input(format!("{place}: {error}")))?;
     if programs.is_empty() {
         return Err(Failure::input(format!(
             "{place}: there is no program in it; `gavotte ir --stage grad` prints one"
@@ -40,21 +44,5 @@ fn run_passes(program: Program, names: &[&str]) -> Result<Program, Failure> {
             Ok(()) => Ok(result),
             Err(error) => Err(Failure::Run(format!("the pass `{}` broke the program: {error}", pass.name))),
         }
-    })
-}
-
-fn read_text(file: &Path, place: &str) -> Result<String, Failure> {
-    let bytes = if file == Path::new("-") {
-        let mut bytes = vec![];
-        std::io::stdin()
-            .read_to_end(&mut bytes)
-            .map_err(|error| Failure::input(format!("{place}: cannot read it: {error}")))?;
-        bytes
-    } else {
-        read_file("FILE", file)?
-    };
-    String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        Failure::input(format!("{place}, line {}: this is not UTF-8; give a program's text", line + 1))
     })
 }

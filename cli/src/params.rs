@@ -1,11 +1,17 @@
 //! Parameters as a safetensors file: the names are the paths of the leaves.
 
+use crate::args::{Attention, HEADS, HIDDEN};
+use crate::dataset::DatasetName;
 use crate::failure::Failure;
+use crate::inputs;
+use clap::ValueEnum;
 use gavotte::{Array, DType};
 use gavotte_core::device::{Data, HostArray};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use gavotte_gat::memory;
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 
 /// The one entry of the file's metadata. More than one would come in an order that changes from run to run.
@@ -23,6 +29,24 @@ pub(crate) struct Origin {
     pub(crate) heads: usize,
     pub(crate) hidden: usize,
     pub(crate) epoch: usize,
+    /// What each class is called; nothing in files of older versions.
+    #[serde(default)]
+    pub(crate) classes: Vec<String>,
+}
+
+impl Origin {
+    /// Refuses what no command line could have asked for.
+    fn check(&self) -> Result<(), String> {
+        for (name, n, range) in [("heads", self.heads, HEADS), ("hidden", self.hidden, HIDDEN)] {
+            if !range.contains(&n) {
+                return Err(format!("`{name}` is {n}, and must be from {} to {}", range.start(), range.end()));
+            }
+        }
+        self.dataset.parse::<DatasetName>().map_err(|why| format!("`dataset` is `{}`: {why}", self.dataset))?;
+        Attention::from_str(&self.attention, false)
+            .map(drop)
+            .map_err(|_| format!("`attention` is `{}`, and must be edges or dense", self.attention))
+    }
 }
 
 /// A file of parameters.
@@ -52,17 +76,49 @@ pub(crate) fn to_bytes(named: &[(String, Array)], origin: &Origin) -> Result<Vec
     serialize(views, Some(HashMap::from([(METADATA.into(), origin)]))).map_err(|error| internal(&error))
 }
 
+fn fail(path: &Path, why: &str) -> Failure {
+    Failure::input(format!("--params {}: {why}; give a file that `gavotte train --out` wrote", path.display()))
+}
+
+/// The bytes of a file of parameters: no more than its header says, and none where there is no memory for them.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    /// More than any header is long.
+    const HEADER_LIMIT: u64 = 16 << 20;
+    let mut file = inputs::open("--params", path)?;
+    let mut bytes = vec![];
+    let mut read = |n: u64, bytes: &mut Vec<u8>| {
+        let read = file.by_ref().take(n).read_to_end(bytes);
+        read.map_err(|error| fail(path, &format!("cannot read it: {error}")))
+    };
+    read(8, &mut bytes)?;
+    let Ok(length) = <[u8; 8]>::try_from(&bytes[..]) else { return Ok(bytes) };
+    let length = u64::from_le_bytes(length);
+    if length > HEADER_LIMIT {
+        let why =
+            format!("this is no safetensors file: its header claims {length} bytes, and {HEADER_LIMIT} are the limit");
+        return Err(fail(path, &why));
+    }
+    read(length, &mut bytes)?;
+    // What is no header is refused by whoever reads the bytes.
+    let Ok(header) = serde_json::from_slice::<Metadata>(&bytes[8..]) else { return Ok(bytes) };
+    let claimed = header.data_len() as u64;
+    // The bytes, the arrays, and the arrays of the model that they are compared with.
+    memory::check(claimed.saturating_mul(3)).map_err(|shortage| fail(path, &shortage.to_string()))?;
+    // One byte more, so that what goes on is noticed.
+    read(claimed.saturating_add(1), &mut bytes)?;
+    Ok(bytes)
+}
+
 /// Reads a file of parameters. `path` is for errors.
 pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Saved, Failure> {
-    let fail = |why: String| {
-        Failure::input(format!("--params {}: {why}; give a file that `gavotte train --out` wrote", path.display()))
-    };
+    let fail = |why: String| fail(path, &why);
     let damaged = |error: safetensors::SafeTensorError| fail(format!("this is no whole safetensors file: {error}"));
     let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let origin = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
     let origin = origin.map(|text| serde_json::from_str(text)).transpose();
-    let origin = origin.map_err(|error| fail(format!("its metadata is not gavotte's: {error}")))?;
+    let origin: Option<Origin> = origin.map_err(|error| fail(format!("its metadata is not gavotte's: {error}")))?;
+    origin.iter().try_for_each(Origin::check).map_err(|why| fail(format!("its metadata is not gavotte's: {why}")))?;
     let mut named = vec![];
     for (name, view) in tensors.tensors() {
         let data = match view.dtype() {
@@ -70,6 +126,14 @@ pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Saved, Failure> {
             Dtype::F64 => Data::F64(words(view.data()).map(f64::from_le_bytes).collect()),
             other => return Err(fail(format!("`{name}` is {other:?}, and parameters are f32 or f64"))),
         };
+        let is_finite = match &data {
+            Data::F32(xs) => xs.iter().all(|x| x.is_finite()),
+            Data::F64(xs) => xs.iter().all(|x| x.is_finite()),
+            _ => true,
+        };
+        if !is_finite {
+            return Err(fail(format!("`{name}` holds NaN or infinity: nothing can be computed with that")));
+        }
         named.push((name, HostArray::from_data(view.shape(), data).into()));
     }
     Ok(Saved { named, origin })
@@ -99,6 +163,7 @@ mod tests {
             heads: 8,
             hidden: 8,
             epoch: 7,
+            classes: vec!["one".into(), "two".into()],
         }
     }
 
@@ -123,6 +188,48 @@ mod tests {
             assert_eq!(bits(array), bits(found));
         }
         assert_eq!(bytes, to_bytes(&parameters(), &origin()).unwrap());
+    }
+
+    #[test]
+    fn what_no_command_line_says_is_refused() {
+        let huge = Origin { heads: 1 << 63, ..origin() };
+        let wide = Origin { hidden: 1 << 40, ..origin() };
+        let unknown = Origin { dataset: "citeseer".into(), ..origin() };
+        let attention = Origin { attention: "sparse".into(), ..origin() };
+        let graph = Origin { dataset: "rmat:5:99:3:2".into(), ..origin() };
+        for (origin, part) in [
+            (huge, "`heads` is 9223372036854775808, and must be from 1 to 1024"),
+            (wide, "`hidden` is 1099511627776"),
+            (unknown, "`dataset` is `citeseer`"),
+            (attention, "`attention` is `sparse`"),
+            (graph, "not for 99"),
+        ] {
+            let bytes = to_bytes(&parameters(), &origin).unwrap();
+            let Err(Failure::Input(message)) = from_bytes(Path::new("p"), &bytes) else { panic!("{origin:?}") };
+            assert!(message.contains(part) && message.contains("gavotte train"), "{message}");
+        }
+    }
+
+    /// Every byte is every other once, and the numbers of the metadata are others.
+    #[test]
+    fn no_noise_in_a_file_panics() {
+        let bytes = to_bytes(&parameters(), &origin()).unwrap();
+        for place in 0..bytes.len() {
+            for step in 1..=255u8 {
+                let mut noisy = bytes.clone();
+                noisy[place] = noisy[place].wrapping_add(step);
+                let _ = from_bytes(Path::new("p"), &noisy);
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        for number in ["-1", "1e400", "null", "18446744073709551615", "18446744073709551616", "\"8\"", "[]"] {
+            for name in ["heads", "hidden", "seed", "epoch"] {
+                let noisy =
+                    text.replacen(&format!("\\\"{name}\\\":"), &format!("\\\"{name}\\\":{number},\\\"_\\\":"), 1);
+                assert_ne!(noisy, text);
+                let _ = from_bytes(Path::new("p"), noisy.as_bytes());
+            }
+        }
     }
 
     #[test]

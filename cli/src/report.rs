@@ -2,12 +2,10 @@
 
 use crate::args::{SplitChoice, TrainArgs, name_of};
 use crate::failure::Failure;
-use clap::builder::styling::{AnsiColor, Style};
 use gavotte_gat::data::{Dataset, Split};
 use gavotte_gat::statistics::{mean, standard_deviation};
 use gavotte_gat::train::{Outcome, Stop};
 use serde::Serialize;
-use std::io::{self, Write};
 use std::path::Path;
 
 /// What was asked for.
@@ -46,6 +44,22 @@ impl Settings {
             dtype: step.dtype.name().into(),
             device: engine.device.to_string(),
         }
+    }
+
+    /// The model, in a line.
+    pub(crate) fn model(&self) -> String {
+        let Settings { attention, heads, hidden, dropout, dtype, .. } = self;
+        format!("{heads} heads of {hidden} ({attention}), dropout {dropout}, {dtype}")
+    }
+
+    /// How it is trained, in a line.
+    pub(crate) fn training(&self) -> String {
+        let Settings { lr, weight_decay, epochs, patience, threads, device, .. } = self;
+        let plural = if *threads == 1 { "" } else { "s" };
+        format!(
+            "Adam {lr:?}, weight decay {weight_decay:?}, at most {epochs} epochs, patience {patience}; {threads} \
+             thread{plural} on {device}"
+        )
     }
 }
 
@@ -121,6 +135,8 @@ pub(crate) struct Run {
     pub(crate) best_epoch: usize,
     pub(crate) seconds: f64,
     pub(crate) diverged_at: Option<usize>,
+    /// The epoch behind which a signal ended it.
+    pub(crate) stopped_at: Option<usize>,
     /// Of the test nodes: rows are the true classes, columns the predicted ones.
     pub(crate) confusion: Vec<Vec<u64>>,
 }
@@ -146,18 +162,31 @@ impl Run {
                 Stop::Diverged(epoch) => Some(epoch),
                 _ => None,
             },
+            stopped_at: match outcome.stop {
+                Stop::Observer => Some(outcome.epochs),
+                _ => None,
+            },
             confusion: (0..test.n_class()).map(row).collect(),
         }
     }
+
+    /// What the table shows from the training loss on.
+    pub(crate) fn columns(&self) -> [f64; 6] {
+        [self.train_loss, self.val_loss, self.val_acc, self.test_acc, self.test_macro_f1, self.seconds]
+    }
+
+    fn has_ended(&self) -> bool {
+        self.diverged_at.is_none() && self.stopped_at.is_none()
+    }
 }
 
-/// One figure of all runs. The mean and the sample standard deviation are of the runs that did not diverge; where there
+/// One figure of all runs. The mean and the sample standard deviation are of the runs that came to their end; where there
 /// are too few of them, they are no numbers, which JSON writes as null.
 #[derive(Serialize)]
-struct Figure {
-    mean: f64,
-    std: f64,
-    per_seed: Vec<f64>,
+pub(crate) struct Figure {
+    pub(crate) mean: f64,
+    pub(crate) std: f64,
+    pub(crate) per_seed: Vec<f64>,
 }
 
 /// Everything that is known of a training command.
@@ -167,24 +196,25 @@ pub(crate) struct Report {
     settings: Settings,
     data: DataSummary,
     seeds: Vec<u64>,
-    test_acc: Figure,
+    pub(crate) test_acc: Figure,
     val_acc: Figure,
     train_acc: Figure,
     test_macro_f1: Figure,
     train_loss: Figure,
     val_loss: Figure,
     test_loss: Figure,
-    epochs: Figure,
-    best_epoch: Figure,
+    pub(crate) epochs: Figure,
+    pub(crate) best_epoch: Figure,
     seconds: Figure,
     diverged_at: Vec<Option<usize>>,
+    stopped_at: Vec<Option<usize>>,
     test_confusion: Vec<Vec<Vec<u64>>>,
 }
 
 impl Report {
     pub(crate) fn new(settings: Settings, data: DataSummary, runs: &[Run]) -> Report {
         let figure = |of: fn(&Run) -> f64| {
-            let sound: Vec<f64> = runs.iter().filter(|run| run.diverged_at.is_none()).map(of).collect();
+            let sound: Vec<f64> = runs.iter().filter(|run| run.has_ended()).map(of).collect();
             Figure { mean: mean(&sound), std: standard_deviation(&sound), per_seed: runs.iter().map(of).collect() }
         };
         Report {
@@ -207,59 +237,15 @@ impl Report {
             best_epoch: figure(|run| run.best_epoch as f64),
             seconds: figure(|run| run.seconds),
             diverged_at: runs.iter().map(|run| run.diverged_at).collect(),
+            stopped_at: runs.iter().map(|run| run.stopped_at).collect(),
             test_confusion: runs.iter().map(|run| run.confusion.clone()).collect(),
         }
     }
 
-    /// The table to read.
-    pub(crate) fn print(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Settings { attention, heads, hidden, dropout, lr, weight_decay, epochs, patience, .. } = &self.settings;
-        let Settings { threads, dtype, device, .. } = &self.settings;
-        let label = AnsiColor::Green.on_default().bold();
-        let plural = if *threads == 1 { "" } else { "s" };
-        writeln!(out, "{label}data{label:#}      {}", self.data.line())?;
-        writeln!(out, "{label}model{label:#}     {heads} heads of {hidden} ({attention}), dropout {dropout}, {dtype}")?;
-        writeln!(
-            out,
-            "{label}training{label:#}  Adam {lr:?}, weight decay {weight_decay:?}, at most {epochs} epochs, patience \
-             {patience}; {threads} thread{plural} on {device}\n"
-        )?;
-        let header = ["seed", "epochs", "best", "train loss", "val loss", "val acc", "test acc", "macro F1", "time"];
-        row(out, label, header.map(String::from))?;
-        for (i, seed) in self.seeds.iter().enumerate() {
-            row(out, Style::new(), self.cells(seed.to_string(), |figure| figure.per_seed[i], 0))?;
-        }
-        if self.seeds.len() > 1 {
-            row(out, label, self.cells("mean".into(), |figure| figure.mean, 1))?;
-            row(out, label, self.cells("std".into(), |figure| figure.std, 1))?;
-        }
-        let spread =
-            if self.test_acc.std.is_nan() { String::new() } else { format!(" ± {:.2}", 100.0 * self.test_acc.std) };
-        let percent = if self.test_acc.mean.is_nan() { self.test_acc.per_seed[0] } else { self.test_acc.mean };
-        let bold = Style::new().bold();
-        writeln!(out, "\n{label}test accuracy{label:#}  {bold}{:.2}{spread} %{bold:#}", 100.0 * percent)
+    /// What the table shows of a run from the training loss on.
+    pub(crate) fn columns(&self) -> [&Figure; 6] {
+        [&self.train_loss, &self.val_loss, &self.val_acc, &self.test_acc, &self.test_macro_f1, &self.seconds]
     }
-
-    fn cells(&self, name: String, of: impl Fn(&Figure) -> f64, digits: usize) -> [String; 9] {
-        let percent = |figure| format!("{:.2} %", 100.0 * of(figure));
-        [
-            name,
-            format!("{:.digits$}", of(&self.epochs)),
-            format!("{:.digits$}", of(&self.best_epoch)),
-            format!("{:.4}", of(&self.train_loss)),
-            format!("{:.4}", of(&self.val_loss)),
-            percent(&self.val_acc),
-            percent(&self.test_acc),
-            format!("{:.4}", of(&self.test_macro_f1)),
-            format!("{:.2} s", of(&self.seconds)),
-        ]
-    }
-}
-
-fn row(out: &mut dyn Write, style: Style, cells: [String; 9]) -> io::Result<()> {
-    const WIDTHS: [usize; 9] = [6, 8, 8, 12, 10, 10, 10, 10, 10];
-    let line: String = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:>width$}")).collect();
-    writeln!(out, "{style}{line}{style:#}")
 }
 
 /// A document as JSON text that ends with a line break.

@@ -1,11 +1,14 @@
 //! `gavotte train`: trains one run a seed.
 
 use crate::args::{DataArgs, EngineArgs, ModelArgs, StepArgs, TrainArgs, name_of};
-use crate::failure::Failure;
-use crate::output::Folder;
+use crate::failure::{self, Failure};
+use crate::inputs::note_unlearned;
+use crate::interrupt::{Interrupt, Signal};
 use crate::params::{self, Origin};
 use crate::progress::Live;
 use crate::report::{DataSummary, Report, Run, Settings, metrics_csv, to_json};
+use crate::run_folder::{self, METRICS, PARAMS, RunFolder, SUMMARY};
+use crate::table::Table;
 use gavotte::Options;
 use gavotte::device::DeviceRef;
 use gavotte::random::Key;
@@ -17,30 +20,59 @@ use gavotte_gat::train::{Outcome, TrainConfig, Trainer};
 use std::io::Write;
 use std::ops::ControlFlow;
 
-const FILES: [&str; 3] = ["params.safetensors", "metrics.csv", "run.json"];
-
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
-    let session = Session::new(args)?;
-    let mut runs: Vec<Run> = vec![];
+    let mut session = Session::new(args)?;
+    let interrupt = Interrupt::watch()
+        .map_err(|error| Failure::Run(format!("cannot watch for Ctrl-C and SIGTERM: {error}\n{}", crate::REPORT)))?;
+    let mut table = match (args.json, session.seeds.last()) {
+        (false, Some(last)) => Some(Table::new(&session.settings(), &session.data, *last)),
+        _ => None,
+    };
+    let (mut runs, mut failures): (Vec<Run>, Vec<Failure>) = (vec![], vec![]);
+    // Figures that cannot be written are printed all the same, and one file that cannot be written is told of once.
+    let mut unwritten = None;
     for at in 0..session.seeds.len() {
-        runs.push(session.train(at)?);
-    }
-    let report = session.report(&session.seeds, &runs);
-    let mut out = anstream::stdout().lock();
-    // Files first: whoever reads the table may have gone by now.
-    if let (Some(folder), Some(_)) = (&session.folder, args.seeds) {
-        folder.write("run.json", to_json(&report)?.as_bytes())?;
-    }
-    if args.json {
-        write!(out, "{}", to_json(&report)?)?;
-    } else {
-        report.print(&mut out)?;
-        if let Some(folder) = &session.folder {
-            writeln!(out, "written to     {}", folder.path().display())?;
+        match session.train(at, &interrupt) {
+            Ok((run, written)) => {
+                table.iter_mut().for_each(|table| table.run(&run));
+                unwritten = unwritten.or(written.err());
+                runs.push(run);
+            }
+            Err(failure) => {
+                failures.push(failure);
+                break;
+            }
+        }
+        if interrupt.signal().is_some() {
+            break;
         }
     }
-    out.flush()?;
-    diverged(&runs)
+    if !runs.is_empty() {
+        let report = session.report(&session.seeds, &runs);
+        unwritten = session.end(&report, unwritten)?.err();
+        let printed = match &mut table {
+            Some(table) => {
+                table.close(&report);
+                if let (Some(path), None) = (&args.out, &unwritten) {
+                    table.line(&format!("written to     {}", path.display()));
+                }
+                Ok(())
+            }
+            None => print_json(&report),
+        };
+        failures.extend(printed.err());
+    }
+    failures.extend(table.and_then(|table| table.end().err()));
+    failures.extend(unwritten);
+    failures.extend(diverged(&runs));
+    failures.extend(interrupt.signal().map(|signal| stopped(signal, &runs)));
+    failure::all(failures)
+}
+
+fn print_json(report: &Report) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    write!(out, "{}", to_json(report)?)?;
+    Ok(out.flush()?)
 }
 
 /// The model that the command line asks for.
@@ -69,6 +101,7 @@ impl Prepared {
         step: &StepArgs,
         engine: &EngineArgs,
     ) -> Result<Self, Failure> {
+        engine.check()?;
         let dataset = data.load()?;
         let split = data.split_choice(&dataset).of(&dataset, step.seed)?;
         let config = TrainConfig { learning_rate: step.lr, weight_decay: step.weight_decay, ..TrainConfig::default() };
@@ -87,15 +120,14 @@ struct Session<'a> {
     seeds: Vec<u64>,
     splits: Vec<Split>,
     device: DeviceRef,
-    folder: Option<Folder>,
-    /// One a run, where there are several.
-    folders: Vec<Folder>,
+    folder: Option<RunFolder>,
 }
 
 impl<'a> Session<'a> {
     /// Reads everything and checks everything; only then makes folders.
     fn new(args: &'a TrainArgs) -> Result<Self, Failure> {
         let TrainArgs { data, model, step, engine, .. } = args;
+        engine.check()?;
         let first = step.seed;
         let Some(last) = first.checked_add(args.seeds.unwrap_or(1) as u64 - 1) else {
             return Err(Failure::input(format!(
@@ -112,38 +144,66 @@ impl<'a> Session<'a> {
             weight_decay: step.weight_decay,
             patience: Some(args.patience),
         };
+        note_unlearned(&dataset, &splits[0]);
         let device = engine.device.open()?;
         let TrainArgs { check_nans, launch_blocking, .. } = *args;
         let options = Options { check_nans, launch_blocking, ..engine.options() };
         let trainer = Trainer::with_options(model_config(&dataset, model, step), config, options)?;
+        Experiment::check_memory(&dataset, &trainer.model)?;
         let summary = DataSummary::new(&dataset, data.data.as_deref(), &choice, &splits[0]);
-        let (folder, folders) = prepare(args, &seeds)?;
-        Ok(Session { args, dataset, data: summary, trainer, seeds, splits, device, folder, folders })
+        let folder = args.out.as_ref().map(|path| RunFolder::prepare(path, args.overwrite)).transpose()?;
+        Ok(Session { args, dataset, data: summary, trainer, seeds, splits, device, folder })
     }
 
-    /// Trains the run at this place, and writes its files.
-    fn train(&self, at: usize) -> Result<Run, Failure> {
+    /// Trains the run at this place until its end or a signal, and writes its files; says how that went.
+    fn train(&self, at: usize, interrupt: &Interrupt) -> Result<(Run, Result<(), Failure>), Failure> {
         let (seed, args) = (self.seeds[at], self.args);
         let experiment = Experiment::new(&self.dataset, &self.splits[at], &self.trainer.model)?.on(&self.device)?;
         let prefix = match self.seeds.len() {
             1 => String::new(),
             n => format!("{}/{n} ", at + 1),
         };
-        let live = Live::new(!args.json && !args.quiet, args.epochs, prefix);
+        let mut live = Live::new(!args.json && !args.quiet, args.epochs, seed, prefix);
         let outcome = self.trainer.fit(Key::new(seed), &experiment, |epoch| {
             live.show(epoch);
-            ControlFlow::Continue(())
+            match interrupt.signal() {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
+            }
         })?;
         drop(live);
         let run = Run::new(seed, &outcome);
-        if let Some(folder) = self.folders.get(at).or(self.folder.as_ref()) {
-            let report = self.report(&self.seeds[at..=at], std::slice::from_ref(&run));
-            let [params_file, metrics_file, run_file] = FILES;
-            folder.write(params_file, &params::to_bytes(&to_named(&outcome.params), &self.origin(seed, &outcome))?)?;
-            folder.write(metrics_file, metrics_csv(&outcome).as_bytes())?;
-            folder.write(run_file, to_json(&report)?.as_bytes())?;
+        let written = self.write(at, &run, &outcome);
+        Ok((run, written))
+    }
+
+    fn write(&self, at: usize, run: &Run, outcome: &Outcome) -> Result<(), Failure> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let seed = run.seed;
+        let report = self.report(&self.seeds[at..=at], std::slice::from_ref(run));
+        let params = params::to_bytes(&to_named(&outcome.params), &self.origin(seed, outcome))?;
+        let (metrics, summary) = (metrics_csv(outcome), to_json(&report)?);
+        let below = self.args.seeds.map_or_else(String::new, |_| run_folder::below(seed));
+        folder.write(&below, &[(PARAMS, &params), (METRICS, metrics.as_bytes()), (SUMMARY, summary.as_bytes())])
+    }
+
+    /// Writes what all runs have in common, and puts everything in its place; says how that went, or what could not be
+    /// written before. Then the run that is to be replaced stays.
+    fn end(&mut self, report: &Report, unwritten: Option<Failure>) -> Result<Result<(), Failure>, Failure> {
+        let Some(folder) = self.folder.take() else { return Ok(Ok(())) };
+        if let Some(failure) = unwritten {
+            return Ok(Err(failure));
         }
-        Ok(run)
+        let summary = to_json(report)?;
+        let written = match self.args.seeds {
+            Some(_) => folder.write("", &[(SUMMARY, summary.as_bytes())]),
+            None => Ok(()),
+        };
+        Ok(written.and_then(|()| folder.publish()))
+    }
+
+    fn settings(&self) -> Settings {
+        Settings::new(self.args)
     }
 
     fn report(&self, seeds: &[u64], runs: &[Run]) -> Report {
@@ -163,24 +223,13 @@ impl<'a> Session<'a> {
             heads: model.heads,
             hidden: model.hidden,
             epoch: outcome.best_epoch,
+            classes: self.dataset.classes.clone(),
         }
     }
 }
 
-/// The folder of `--out`, and those of the runs below it.
-fn prepare(args: &TrainArgs, seeds: &[u64]) -> Result<(Option<Folder>, Vec<Folder>), Failure> {
-    let Some(path) = &args.out else { return Ok((None, vec![])) };
-    if args.seeds.is_none() {
-        return Ok((Some(Folder::prepare(path, &FILES)?), vec![]));
-    }
-    let folder = Folder::prepare(path, &["run.json"])?;
-    let below = seeds.iter().map(|seed| Folder::prepare(&path.join(format!("seed-{seed}")), &FILES));
-    let below = below.collect::<Result<Vec<_>, _>>()?;
-    Ok((Some(folder), below))
-}
-
 /// A failure that names the runs that diverged.
-fn diverged(runs: &[Run]) -> Result<(), Failure> {
+fn diverged(runs: &[Run]) -> Option<Failure> {
     let told: Vec<String> = runs
         .iter()
         .filter_map(|run| {
@@ -197,7 +246,21 @@ fn diverged(runs: &[Run]) -> Result<(), Failure> {
         })
         .collect();
     match told.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::Run(format!("{}\nTry a smaller --lr.", told.join("\n")))),
+        true => None,
+        false => Some(Failure::Run(format!("{}\nTry a smaller --lr.", told.join("\n")))),
     }
+}
+
+/// A failure that says where a signal ended the training.
+fn stopped(signal: Signal, runs: &[Run]) -> Failure {
+    let name = signal.name();
+    let text = match runs.last() {
+        None => format!("{name} came before anything was trained"),
+        Some(Run { seed, stopped_at: None, .. }) => format!("{name} ended the training behind the run of seed {seed}"),
+        Some(Run { seed, best_epoch, stopped_at: Some(epoch), .. }) => format!(
+            "{name} ended the training of seed {seed} in epoch {epoch}; its figures and parameters are the best until \
+             then, of epoch {best_epoch}"
+        ),
+    };
+    Failure::Stopped(signal, text)
 }

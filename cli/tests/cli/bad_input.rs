@@ -110,7 +110,11 @@ fn a_split_with_an_unknown_paper() {
     fs::write(&split, "paper_id\tsplit\n31\ttrain\n7\tval\n").unwrap();
     assert_data_refused(folder.path(), &more, &["split.tsv", "no node is in `test`"]);
     assert_data_refused(folder.path(), &["--split", "pubic"], &["--split", "pubic", "public, random and pygcn"]);
-    assert_data_refused(folder.path(), &["--split", "public"], &["--split public", "no split of its own"]);
+    assert_data_refused(
+        folder.path(),
+        &["--split", "public"],
+        &["--split public", "no split of its own", "--split FILE"],
+    );
     assert_data_refused(folder.path(), &["--split", "pygcn"], &["--split pygcn", "3 nodes"]);
 }
 
@@ -143,7 +147,7 @@ fn arguments_out_of_range() {
         ("--epochs 0", &["--epochs", "from 1"]),
         ("--patience 0", &["--patience", "from 1"]),
         ("--seeds 0", &["--seeds", "from 1"]),
-        ("--seed -1", &["--seed"]),
+        ("--seed -1", &["--seed", "-1", "from 0 to 18446744073709551615"]),
         ("--seed 18446744073709551615 --seeds 2", &["--seed 18446744073709551615"]),
         ("--threads 0", &["--threads", "from 1"]),
         (
@@ -221,10 +225,17 @@ fn parameters_of_another_shape() {
     let eval = |more: &str| run(["eval", "--params", as_str(&params)].into_iter().chain(words(more)));
     assert_refused(&eval("--heads 4"), &["params.safetensors", "hidden.", "f32[34,2,8]", "f32[34,4,8]"]);
     assert_refused(&eval("--hidden 5"), &["params.safetensors", "hidden.", "f32[34,2,8]", "f32[34,2,5]"]);
-    assert_refused(&eval("--dataset planted"), &["hidden.", "f32[34,2,8]", "f32[1433,2,8]"]);
+    // The classes of another data set are others, and so are those of a graph without names for them.
+    assert_refused(&eval("--dataset planted"), &["`planted` has the classes Case_Based", "wanted are 0, 1, 2, 3"]);
+    assert_refused(&eval("--dataset rmat:60:300:5:4"), &["hidden.", "f32[34,2,8]", "f32[5,2,8]"]);
     let bytes = fs::read(&params).unwrap();
     fs::write(&params, &bytes[..bytes.len() - 1]).unwrap();
     assert_refused(&eval(""), &["params.safetensors", "no whole safetensors file"]);
+    let mut spoilt = bytes.clone();
+    let end = bytes.len() - 4;
+    spoilt[end..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&params, &spoilt).unwrap();
+    assert_refused(&eval(""), &["params.safetensors", "`out.w` holds NaN or infinity"]);
     fs::write(&params, "weights").unwrap();
     assert_refused(&eval(""), &["params.safetensors", "gavotte train"]);
 }

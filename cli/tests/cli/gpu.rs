@@ -1,7 +1,7 @@
 //! The program on a GPU, which the emulator is.
 #![cfg(target_os = "linux")]
 
-use crate::{as_str, json, program, run, stderr, stdout, words};
+use crate::{as_str, json, program, run, skip, stderr, stdout, words};
 use gavotte_emulator::driver::{Emulator, hide};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ fn on_emulator(settings: &str, line: &str) -> Output {
 fn has_nvrtc() -> bool {
     let is_there = std::env::var_os("GAVOTTE_NVRTC").is_some();
     if !is_there {
-        eprintln!("skipped: GAVOTTE_NVRTC names no folder with libnvrtc.so.13");
+        skip("GAVOTTE_NVRTC names no folder with libnvrtc.so.13");
     }
     is_there
 }

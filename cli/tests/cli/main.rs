@@ -3,10 +3,14 @@
 mod bad_input;
 mod gpu;
 mod inspect;
+mod limits;
+mod run_files;
+mod text;
 mod train;
 
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -60,12 +64,18 @@ fn as_str(path: &Path) -> &str {
     path.to_str().expect("test paths are UTF-8")
 }
 
+/// Says why a test does nothing, past what the harness captures.
+fn skip(why: &str) {
+    let thread = std::thread::current();
+    let _ = writeln!(std::io::stderr(), "skipped: {}: {why}", thread.name().unwrap_or("a test"));
+}
+
 /// The folder with real data, or `None` after saying that the test is skipped.
 fn test_data() -> Option<PathBuf> {
     let folder = std::env::var_os("GAVOTTE_TEST_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     if !folder.is_dir() {
-        eprintln!("skipped: no test data at {}; set GAVOTTE_TEST_DATA", folder.display());
+        skip(&format!("no test data at {}; set GAVOTTE_TEST_DATA", folder.display()));
         return None;
     }
     Some(folder)
@@ -77,7 +87,7 @@ fn help_names_every_option() {
     let model = ["--attention", "--heads", "--hidden"];
     let step = ["--dropout", "--lr", "--weight-decay", "--seed", "--dtype"];
     let engine = ["--threads", "--device"];
-    let train = ["--epochs", "--patience", "--seeds", "--out", "--json", "--quiet"];
+    let train = ["--epochs", "--patience", "--seeds", "--out", "--overwrite", "--json", "--quiet"];
     for (command, groups) in [
         ("train", &[&data[..], &model, &step, &engine, &train][..]),
         ("eval", &[&data, &model, &engine, &["--params", "--seed", "--json"]]),

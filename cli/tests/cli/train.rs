@@ -212,5 +212,12 @@ fn eval_on_other_files_of_the_same_network() {
     // Planetoid's files hold the same network in another order, with the same split.
     let output = run(["eval", "--params", as_str(&params), "--data", as_str(&data.join("planetoid")), "--json"]);
     assert!(stderr(&output).contains("trained on other data"), "{}", stderr(&output));
-    assert_eq!(json(output)["data"]["split"], "public");
+    let other = json(output);
+    assert_eq!(other["data"]["split"], "public");
+    // Their classes are in another order, too; by their names the figures are those of the same network.
+    assert_eq!(other["data"]["classes"], trained["data"]["classes"]);
+    for figure in ["test_acc", "train_acc"] {
+        let [found, wanted] = [&other[figure], &trained[figure]["mean"]].map(|x| x.as_f64().unwrap());
+        assert!((found - wanted).abs() < 0.005, "{figure}: {found} and {wanted}");
+    }
 }

@@ -1,0 +1,98 @@
+//! Inputs that would take more than there is: memory is known before it is taken.
+#![cfg(target_os = "linux")]
+
+use crate::{as_str, assert_refused, run, words};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// The program where so many gigabytes of addresses are all there is.
+fn within(gigabytes: u64, args: &[&str]) -> Output {
+    let script = format!("ulimit -v {}; exec \"$0\" \"$@\"", gigabytes << 20);
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_gavotte")]).args(args).output().expect("there is a shell")
+}
+
+fn within_line(gigabytes: u64, line: &str) -> Output {
+    within(gigabytes, &words(line).collect::<Vec<_>>())
+}
+
+const BOTH_NUMBERS: [&str; 2] = [" of memory are needed, and ", " are available"];
+
+#[test]
+fn a_model_that_does_not_fit() {
+    for (line, parts) in [
+        ("train --heads 1024 --hidden 4096", ["6052380693 parameters", "training on planted"]),
+        ("bench --heads 1024 --hidden 4096", ["6052380693 parameters", "training on planted"]),
+        ("train --dataset rmat:5:2:3:100000", ["confusion matrices of 100000 classes", "240.0 GB"]),
+        ("train --dataset rmat:1000000:10:2000:2", ["edges and features", "rmat:1000000:10:2000:2"]),
+        ("train --attention dense --dataset rmat:90000:10:2:2", ["the graph of 90010 edges", "16.2 GB"]),
+    ] {
+        assert_refused(&within_line(4, line), &[&parts[..], &BOTH_NUMBERS].concat());
+    }
+}
+
+#[test]
+fn more_threads_than_have_room() {
+    let output = within_line(2, "train --dataset karate --epochs 1 --threads 1000");
+    assert_refused(&output, &[&["--threads 1000", "ask for fewer"][..], &BOTH_NUMBERS].concat());
+}
+
+/// A folder of Planetoid's files, of a matrix of three rows, whose number of columns is another's.
+fn planetoid(folder: &Path, columns: &str) {
+    let pickles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gat/src/data/tests/pickles");
+    let read = |name: &str| fs::read(pickles.join(name)).unwrap();
+    let (pickle, shape) = (read("csr_matrix.0.pickle"), b"(I3\nI4\nt");
+    let at = pickle.windows(shape.len()).position(|bytes| bytes == shape).expect("the shape of the matrix");
+    let claimed = format!("(I3\nI{columns}\nt");
+    let matrix = [&pickle[..at], claimed.as_bytes(), &pickle[at + shape.len()..]].concat();
+    for (parts, bytes) in [
+        (&["x", "tx", "allx"][..], &matrix[..]),
+        (&["y", "ty", "ally"], &read("labels.5.pickle")),
+        (&["graph"], &read("graph.4.pickle")),
+        (&["test.index"], b"3\n4\n5\n"),
+    ] {
+        parts.iter().for_each(|part| fs::write(folder.join(format!("ind.cora.{part}")), bytes).unwrap());
+    }
+    fs::write(folder.join("split.tsv"), "\u{feff}id\tpart\r\n0\ttrain \r\n1\tval\r\n 2\ttest\r\n").unwrap();
+}
+
+#[test]
+fn a_small_file_that_claims_much() {
+    let folder = TempDir::new().unwrap();
+    let split = folder.path().join("split.tsv");
+    let args = ["train", "--epochs", "1", "--data", as_str(folder.path()), "--split", as_str(&split)];
+    planetoid(folder.path(), "4");
+    let output = within(4, &args);
+    assert!(output.status.success(), "{}", crate::stderr(&output));
+    planetoid(folder.path(), "2147483647");
+    assert_refused(&within(4, &args), &[&["parameters"][..], &BOTH_NUMBERS].concat());
+    planetoid(folder.path(), "2147483648");
+    assert_refused(&within(4, &args), &["ind.cora.x", "2147483648 columns"]);
+}
+
+#[test]
+fn a_pickle_of_many_objects() {
+    let folder = TempDir::new().unwrap();
+    planetoid(folder.path(), "4");
+    fs::write(folder.path().join("ind.cora.x"), b")".repeat(200 << 20)).unwrap();
+    let args = ["train", "--data", as_str(folder.path())];
+    assert_refused(&within(4, &args), &["ind.cora.x", "the objects up to here take", "1.1 GB are the limit"]);
+    assert_refused(&within(1, &args), &["ind.cora.x"]);
+}
+
+#[test]
+fn files_without_an_end() {
+    assert_refused(&within_line(1, "eval --params /dev/zero"), &["--params /dev/zero", "gavotte train"]);
+    assert_refused(&within_line(1, "opt /dev/zero"), &["/dev/zero", "longer than 67108864 bytes"]);
+    assert_refused(&within_line(1, "eval --params /dev/urandom"), &["--params /dev/urandom", "gavotte train"]);
+    // A header that is well formed, and claims a terabyte.
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("p.safetensors");
+    let header = r#"{"w":{"dtype":"F32","shape":[250000000000],"data_offsets":[0,1000000000000]}}"#;
+    fs::write(&file, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()).unwrap();
+    assert_refused(&within(1, &["eval", "--params", as_str(&file)]), &[&["3.0 TB"][..], &BOTH_NUMBERS].concat());
+    fs::write(&file, u64::MAX.to_le_bytes()).unwrap();
+    assert_refused(&run(["eval", "--params", as_str(&file)]), &["18446744073709551615 bytes"]);
+}
