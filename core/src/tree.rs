@@ -3,8 +3,10 @@
 mod structure;
 
 use crate::aval::Aval;
-use crate::ir::Value;
+use crate::error::Error;
+use crate::ir::{Value, refuse};
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt::{self, Debug};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
@@ -34,12 +36,23 @@ pub enum Segment {
     Key(Rc<str>),
 }
 
+impl Segment {
+    /// What it is called, whatever characters that has.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self {
+            Segment::Field(name) => Cow::Borrowed(name),
+            Segment::Item(i) => Cow::Owned(i.to_string()),
+            Segment::Key(key) => Cow::Borrowed(key),
+        }
+    }
+}
+
+/// As paths have it. A key that could be taken for a path stands in quotes: no two leaves of a tree have one path.
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Segment::Field(name) => f.write_str(name),
-            Segment::Item(i) => write!(f, "{i}"),
-            Segment::Key(key) => f.write_str(key),
+            Segment::Key(key) if key.is_empty() || key.contains(['.', '"']) => write!(f, "{key:?}"),
+            other => f.write_str(&other.name()),
         }
     }
 }
@@ -278,7 +291,7 @@ pub trait Tree: Sized {
     fn zip_map(&self, other: &Self, mut f: impl FnMut(&Value, &Value) -> Value) -> Self {
         let ((def, a), (other, b)) = (self.flatten(), other.flatten());
         if let Some(difference) = def.first_difference(&other) {
-            panic!("two trees differ {difference}");
+            refuse(Error::Type(format!("two trees differ {difference}")));
         }
         Self::unflatten(&def, a.iter().zip(&b).map(|(a, b)| f(a, b)).collect())
     }
@@ -372,7 +385,7 @@ impl<T: Tree> Tree for indexmap::IndexMap<String, T> {
         TreeDef::Node("IndexMap", children)
     }
     fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
-        def.children().iter().map(|(key, child)| (key.to_string(), T::assemble(child, leaves))).collect()
+        def.children().iter().map(|(key, child)| (key.name().into_owned(), T::assemble(child, leaves))).collect()
     }
     fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
         let children = saved.node("IndexMap")?;

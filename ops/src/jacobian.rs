@@ -94,7 +94,7 @@ impl<T> Tree for Jacobian<T> {
     fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
         let rows = def.children();
         Jacobian {
-            outs: rows.iter().map(|(out, _)| out.to_string()).collect(),
+            outs: rows.iter().map(|(out, _)| out.name().into_owned()).collect(),
             // A result without leaves has no row, and no block to find.
             ins: rows.first().map_or(TreeDef::Node("tuple", vec![]), |(_, ins)| ins.clone()),
             blocks: (0..def.n_leaf()).map(|_| next_leaf(leaves)).collect(),

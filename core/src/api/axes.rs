@@ -69,12 +69,12 @@ impl MapAxes {
                 }
             }
             MapAxes::Fields(fields) => {
-                let is_child = |name: &str| children.iter().any(|(segment, _)| segment.to_string() == name);
+                let is_child = |name: &str| children.iter().any(|(segment, _)| segment.name() == *name);
                 if let Some((name, _)) = fields.iter().find(|(name, _)| !is_child(name)) {
                     return Err(format!("{what}{at} has no child `{name}`: there are {}", names()));
                 }
                 for (segment, child) in &children {
-                    let name = segment.to_string();
+                    let name = segment.name();
                     let axes = fields.iter().find(|(field, _)| *field == name).map(|(_, axes)| axes);
                     axes.unwrap_or(&MapAxes::Unmapped).walk(child, &below(segment), what, found)?;
                 }

@@ -47,7 +47,7 @@ impl TreeDef {
             TreeDef::Static(value) => Structure::Static(format!("{value:?}")),
             TreeDef::Node(name, children) => Structure::Node(
                 name.to_string(),
-                children.iter().map(|(segment, child)| (segment.to_string(), child.structure())).collect(),
+                children.iter().map(|(segment, child)| (segment.name().into_owned(), child.structure())).collect(),
             ),
         }
     }
