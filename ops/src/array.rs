@@ -3,7 +3,7 @@
 use gavotte_core::aval::{DType, Dim, Literal, Shape};
 use gavotte_core::device::{DeviceRef, HostArray, HostElement};
 use gavotte_core::error::Error;
-use gavotte_core::ir::{Params, Primitive, Value, bind, bind1};
+use gavotte_core::ir::{Params, Primitive, Value, bind, bind1, demand, refuse};
 use gavotte_core::tree::{Misfit, StaticValue, Structure, Tree, TreeDef, next_leaf};
 use std::fmt;
 
@@ -20,6 +20,9 @@ impl Array {
     /// If the number of elements is not the product of the extents.
     #[track_caller]
     pub fn new<T: HostElement>(shape: &[usize], elements: Vec<T>) -> Self {
+        demand(shape.iter().try_fold(1usize, |n, extent| n.checked_mul(*extent)) == Some(elements.len()), || {
+            format!("shape {shape:?} does not hold the {} elements given for it", elements.len())
+        });
         Array(HostArray::new(shape, elements).into())
     }
 
@@ -46,7 +49,7 @@ impl Array {
     pub fn dim(&self, axis: usize) -> Dim {
         match self.shape().get(axis) {
             Some(dim) => dim.clone(),
-            None => panic!("there is no axis {axis}: the array is {}", self.0.aval()),
+            None => refuse(Error::Type(format!("there is no axis {axis}: the array is {}", self.0.aval()))),
         }
     }
 
@@ -71,7 +74,7 @@ impl Array {
     /// If the array is being traced, or its elements are not `T`.
     #[track_caller]
     pub fn to_vec<T: HostElement>(&self) -> Vec<T> {
-        self.host().as_slice::<T>().to_vec()
+        self.host::<T>().as_slice::<T>().to_vec()
     }
 
     /// The one element of an array that has one.
@@ -80,21 +83,31 @@ impl Array {
     /// If the array is being traced, has another number of elements, or its element is not `T`.
     #[track_caller]
     pub fn item<T: HostElement>(&self) -> T {
-        let host = self.host();
+        let host = self.host::<T>();
         match host.as_slice::<T>() {
             [x] => *x,
-            other => panic!("item: the array has {} elements, not one", other.len()),
+            other => refuse(Error::Type(format!("item: the array has {} elements, not one", other.len()))),
         }
     }
 
     /// The elements on the host; an error while the array is being traced.
+    #[track_caller]
     pub fn to_host(&self) -> Result<std::sync::Arc<HostArray>, Error> {
         self.0.to_host()
     }
 
+    /// The elements, which are `T`, on the host.
     #[track_caller]
-    fn host(&self) -> std::sync::Arc<HostArray> {
-        self.to_host().unwrap_or_else(|error| panic!("{error}"))
+    fn host<T: HostElement>(&self) -> std::sync::Arc<HostArray> {
+        let wanted = T::DTYPE;
+        demand(self.dtype() == wanted, || {
+            format!("elements are {}, not {wanted}: convert with astype first", self.dtype())
+        });
+        // A closure would be the place of the panic.
+        match self.to_host() {
+            Ok(host) => host,
+            Err(error) => refuse(error),
+        }
     }
 
     /// Declares symbolic extents: `jit` then traces the array once for every size. A dimension is a number, a symbol's

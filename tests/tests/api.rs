@@ -1,7 +1,8 @@
 //! The user's surface: transformations compose in any order, tracing scopes, errors, the cache, donation.
 
 use approx::assert_relative_eq;
-use gavotte::{Array, Error, Tree, grad, jit, jvp, linearize, value_and_grad, vjp, vmap};
+use gavotte::random::Key;
+use gavotte::{Array, Error, Tree, grad, jit, jvp, linearize, stax, value_and_grad, vjp, vmap};
 use std::cell::RefCell;
 
 fn scalar(x: f64) -> Array {
@@ -164,6 +165,62 @@ fn an_escaped_value_is_named() {
     let used = jit(|x: Array| x + &escaped).try_call((scalar(1.0),));
     let Err(Error::Trace(message)) = used else { panic!("an ended trace's value cannot be captured") };
     assert!(message.contains("that trace has ended"), "{message}");
+}
+
+/// Every mistake that a call can meet is an error of `try_call`, and names the line of this file where it is made.
+#[test]
+fn mistakes_within_a_call_are_errors() {
+    fn message(f: impl Fn(Array) -> Array) -> String {
+        let x = Array::new(&[2], vec![1f32, 2.0]);
+        jit(f).try_call((x,)).map(drop).expect_err("a mistake").to_string()
+    }
+    let two = || Array::new(&[2], vec![0f32; 2]);
+    let (argument, argument_line) = (message(|x: Array| Array::new(&[2], x.to_vec::<f32>())), line!());
+    let (made, made_line) = (message(|x: Array| Array::scalar((x * 2.0).item::<f32>())), line!());
+    for (said, line) in [(&argument, argument_line), (&made, made_line)] {
+        assert!(said.contains(&format!("\n  at {}:{line}:", file!())), "{said}");
+    }
+    assert!(argument.contains("in @mistakes_within_a_call_are_errors, as an argument"), "{argument}");
+    assert!(made.contains(&format!("made at {}:{made_line}:", file!())), "{made}");
+    for (said, part) in [
+        (message(|_| Array::new(&[3], vec![0f32; 2])), "shape [3] does not hold the 2 elements"),
+        (message(|_| Array::new(&[1 << 33, 1 << 33], vec![0f32; 0])), "does not hold the 0 elements"),
+        (message(|x| Array::scalar(two().to_vec::<i32>().len() as f32) + x), "elements are f32, not i32"),
+        (message(|x| Array::scalar(two().item::<f32>()) + x), "item: the array has 2 elements"),
+        (message(|x| x.sum(()) * x.dim(1).as_usize().unwrap_or(0) as f32), "there is no axis 1: the array is f32[2]"),
+        (message(|x| two().declare(["n", "m"]) + x), "declare: f32[2] has another number of axes"),
+        (
+            message(|x| {
+                let _ = stax::dropout(1.5);
+                x
+            }),
+            "dropout: the rate is 1.5",
+        ),
+        (
+            message(|x| {
+                let _ = (stax::flatten().init_fun)(Key::new(0), gavotte::shape([0; 0]));
+                x
+            }),
+            "flatten: the input",
+        ),
+    ] {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+}
+
+#[test]
+fn no_two_leaves_have_one_path() {
+    type Keys = indexmap::IndexMap<String, indexmap::IndexMap<String, Array>>;
+    let words = ["", "a", "a.b", "b", ".", "\"", "\"a\"", "a\\", "0"];
+    let inner = || words.iter().map(|word| (word.to_string(), scalar(0.0))).collect();
+    let tree: Keys = words.iter().map(|word| (word.to_string(), inner())).collect();
+    let paths: Vec<String> = tree.leaves_with_paths().into_iter().map(|(path, _)| path).collect();
+    let distinct: std::collections::HashSet<&String> = paths.iter().collect();
+    assert_eq!(distinct.len(), words.len() * words.len(), "{paths:?}");
+    assert!(paths.contains(&"a.b".into()) && paths.contains(&"\"a.b\".a".into()), "{paths:?}");
+    // What it is called stays what it is.
+    let (def, leaves) = tree.flatten();
+    assert!(Keys::unflatten(&def, leaves).keys().eq(&words));
 }
 
 #[test]

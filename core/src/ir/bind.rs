@@ -92,6 +92,14 @@ pub fn refuse(error: Error) -> ! {
     panic!("{error}")
 }
 
+/// Demands what whoever calls must keep to; else stops as [`refuse`] does, with what `why` says.
+#[track_caller]
+pub fn demand(holds: bool, why: impl FnOnce() -> String) {
+    if !holds {
+        refuse(Error::Type(why()));
+    }
+}
+
 /// The line to which equations are ascribed now, where a transformation binds them.
 pub(super) fn location() -> Option<Location> {
     LOCATION.get()
@@ -119,21 +127,25 @@ impl Scope {
         SCOPES.with(|scopes| scopes.borrow().iter().any(|scope| scope.id == self.id))
     }
 
-    /// The error for reading a traced value: names the variable, the function, the line, and the repair.
+    /// The error for reading a traced value: names the variable, the function, the lines, and the repair.
+    #[track_caller]
     pub(crate) fn read_error(&self, var: Var, aval: &Aval, made_at: Location) -> Error {
         let state = if self.is_open() { "is being traced" } else { "was traced" };
         Error::Trace(format!(
-            "{var}: {aval} has no contents to read: it {state} in @{}, made at {made_at}\n  \
+            "{var}: {aval} has no contents to read: it {state} in @{}, {}\n  at {}\n  \
              return it from the traced function and read the result, or compute it outside",
-            self.name
+            self.name,
+            made(made_at),
+            Location::current()
         ))
     }
 
     fn escape_error(&self, var: Var, aval: &Aval, made_at: Location) -> Error {
         Error::Trace(format!(
-            "{var}: {aval} was traced in @{}, made at {made_at}, and that trace has ended\n  \
+            "{var}: {aval} was traced in @{}, {}, and that trace has ended\n  \
              return it from the traced function instead of keeping it in a variable outside",
-            self.name
+            self.name,
+            made(made_at)
         ))
     }
 
@@ -165,6 +177,12 @@ impl Scope {
         builder.const_values.push(value.clone());
         Ok(Atom::Var(var))
     }
+}
+
+/// Where a traced value comes from.
+fn made(at: Location) -> String {
+    // Nobody's line makes an argument.
+    if at.is_known() { format!("made at {at}") } else { "as an argument".into() }
 }
 
 /// Applies a primitive, or says why it refuses: outside a trace computes, inside one records.
@@ -232,7 +250,6 @@ pub struct Traced {
 /// Where `f` does, or returns a value of a trace that has ended.
 #[track_caller]
 pub fn trace(name: &str, avals: &[Aval], f: impl FnOnce(Vec<Value>) -> Vec<Value>) -> Traced {
-    let made_at = Location::caller();
     let id = NEXT_SCOPE.get();
     NEXT_SCOPE.set(id + 1);
     let scope = Rc::new(Scope { id, name: name.to_string(), builder: RefCell::default() });
@@ -241,7 +258,8 @@ pub fn trace(name: &str, avals: &[Aval], f: impl FnOnce(Vec<Value>) -> Vec<Value
         avals.iter().map(|aval| builder.fresh(aval)).collect()
     };
     scope.builder.borrow_mut().args = args.clone();
-    let values = args.iter().map(|b| Value::traced(b.aval.clone(), scope.clone(), b.var, made_at)).collect();
+    let values =
+        args.iter().map(|b| Value::traced(b.aval.clone(), scope.clone(), b.var, Location::default())).collect();
     SCOPES.with(|scopes| scopes.borrow_mut().push(scope.clone()));
     let guard = ScopeGuard;
     let fact_scope = FactScope::open(avals.iter(), Facts::new());

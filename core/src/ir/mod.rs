@@ -25,7 +25,7 @@ pub use assume::{
 };
 pub(crate) use assume::{adopt, check_facts, check_facts_with, with_facts_of};
 pub(crate) use bind::read as interpret_read;
-pub use bind::{Traced, bind, bind1, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
+pub use bind::{Traced, bind, bind1, demand, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
 pub use cascade::{BLOCK, Cascade};
 pub use control::Control;
 pub(crate) use control::check_nested;

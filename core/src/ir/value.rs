@@ -4,7 +4,7 @@ use crate::aval::{Aval, DType, Dim, Literal, Shape};
 use crate::device::{Buffer, DeviceRef, HostArray};
 use crate::error::Error;
 use crate::ir::bind::Scope;
-use crate::ir::{Location, Var};
+use crate::ir::{Location, Var, demand};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -103,7 +103,9 @@ impl Value {
     #[track_caller]
     pub fn declare(mut self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Self {
         let shape: Shape = shape.into_iter().map(Into::into).collect();
-        assert_eq!(shape.len(), self.rank(), "declare: {} has another number of axes than {shape:?}", self.aval);
+        demand(shape.len() == self.rank(), || {
+            format!("declare: {} has another number of axes than {shape:?}", self.aval)
+        });
         if let Repr::Concrete { declared, .. } = &mut self.repr {
             *declared = shape.iter().any(|dim| dim.as_number().is_none()).then_some(shape);
         }
@@ -111,6 +113,7 @@ impl Value {
     }
 
     /// The buffer of a computed array; an error for a traced one.
+    #[track_caller]
     pub fn buffer(&self) -> Result<&Arc<dyn Buffer>, Error> {
         match &self.repr {
             Repr::Concrete { buffer, .. } => Ok(buffer),
@@ -119,6 +122,7 @@ impl Value {
     }
 
     /// The buffer, moved out, for donation.
+    #[track_caller]
     pub fn into_buffer(self) -> Result<Arc<dyn Buffer>, Error> {
         match self.repr {
             Repr::Concrete { buffer, .. } => Ok(buffer),
@@ -128,6 +132,7 @@ impl Value {
 
     /// The contents on the host; an error for a traced value, which has none yet, and for a buffer that gives an array
     /// of another type than it said.
+    #[track_caller]
     pub fn to_host(&self) -> Result<Arc<HostArray>, Error> {
         let array = self.buffer()?.clone().to_host()?;
         match array.aval() {

@@ -19,7 +19,7 @@ use crate::movement::{axis_of, reject};
 use crate::{Array, DType};
 use gavotte_core::aval::Aval;
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::{Batch, Primitive, Value, require_at_least, require_shape};
+use gavotte_core::ir::{Batch, Primitive, Value, demand, require_at_least, require_shape};
 
 /// The primitives of this family.
 pub(crate) static PRIMITIVES: &[&dyn Primitive] =
@@ -42,7 +42,7 @@ fn segments(ids: &Aval, offsets: &Aval, order: &Aval) -> Result<gavotte_core::av
 #[track_caller]
 fn refuse_batched_segments(name: &str, cx: &Batch<'_>) {
     let batched = cx.ins[1..].iter().any(|(_, at)| at.is_some());
-    assert!(!batched, "{name}: vmap over the graph itself is not supported: batch graphs by joining them");
+    demand(!batched, || format!("{name}: vmap over the graph itself is not supported: batch graphs by joining them"));
 }
 
 /// The members of each segment, in order.

@@ -27,6 +27,8 @@
 
 use crate::movement::reject;
 use crate::{Array, DType, Literal, Tree, zeros_like};
+use gavotte_core::error::Error;
+use gavotte_core::ir::refuse;
 use std::rc::Rc;
 
 /// Makes a state of parameters.
@@ -334,7 +336,7 @@ fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
             let mut slots = state.unpack().map(|slot| {
                 let (slot, leaves) = slot.into_leaves();
                 if let Some(difference) = slot.first_difference(&def) {
-                    panic!("update_fun: state and gradients differ {difference}");
+                    refuse(Error::Type(format!("update_fun: state and gradients differ {difference}")));
                 }
                 leaves.into_iter()
             });

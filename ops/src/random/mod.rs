@@ -25,7 +25,7 @@ use crate::movement::{reject, reshape, slice, stack};
 use crate::operators::where_;
 use gavotte_core::aval::{DType, Dim, Shape, volume};
 use gavotte_core::error::Error;
-use gavotte_core::ir::{Params, refuse};
+use gavotte_core::ir::{Params, demand, refuse};
 use gavotte_core::tree::Tree;
 
 /// A key: `u32[2]`. Use it once, or [`split`](Key::split) it.
@@ -225,7 +225,7 @@ fn counter(shape: &Shape) -> Array {
 #[track_caller]
 fn numbered(shape: &Shape, position: impl Fn(usize) -> Array) -> Array {
     let n = volume(shape);
-    assert!(n.as_number().is_none_or(|n| n <= 1 << 32), "a draw of {n} elements: at most 2³² fit one key");
+    demand(n.as_number().is_none_or(|n| n <= 1 << 32), || format!("a draw of {n} elements: at most 2³² fit one key"));
     let mut sum: Option<Array> = None;
     for axis in 0..shape.len() {
         let stride = volume(&shape[axis + 1..]);

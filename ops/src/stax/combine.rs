@@ -3,6 +3,8 @@
 use super::{Layer, Mode, Signal};
 use crate::random::Key;
 use crate::{Array, Dim, Shape, Tree};
+use gavotte_core::error::Error;
+use gavotte_core::ir::{demand, refuse};
 
 /// A tuple of one to eight layers, each taking what the one before gives.
 pub trait Serial {
@@ -39,7 +41,7 @@ pub fn parallel<X: Signal, Y: Signal, L: Parallel<X, Y>>(layers: L) -> Layer<L::
 
 #[track_caller]
 fn expect_inputs(found: usize, wanted: usize) {
-    assert_eq!(found, wanted, "parallel: {wanted} layers need {wanted} inputs, not {found}: see fan_out");
+    demand(found == wanted, || format!("parallel: {wanted} layers need {wanted} inputs, not {found}: see fan_out"));
 }
 
 macro_rules! tuples {
@@ -118,9 +120,9 @@ pub fn fan_out(n: usize) -> Layer<(), Array, Vec<Array>> {
 pub fn fan_in_sum() -> Layer<(), Vec<Array>, Array> {
     Layer::new(
         |_, shapes: Vec<Shape>| {
-            let Some(first) = shapes.first() else { panic!("fan_in_sum: there is nothing to sum") };
+            let Some(first) = shapes.first() else { refuse(Error::Type("fan_in_sum: there is nothing to sum".into())) };
             for shape in &shapes {
-                assert_eq!(shape, first, "fan_in_sum: the inputs' shapes differ");
+                demand(shape == first, || format!("fan_in_sum: the inputs' shapes differ: {first:?} and {shape:?}"));
             }
             (first.clone(), ())
         },
@@ -138,7 +140,9 @@ pub fn fan_in_sum() -> Layer<(), Vec<Array>, Array> {
 pub fn fan_in_concat(axis: isize) -> Layer<(), Vec<Array>, Array> {
     Layer::new(
         move |_, shapes: Vec<Shape>| {
-            let Some(first) = shapes.first() else { panic!("fan_in_concat: there is nothing to join") };
+            let Some(first) = shapes.first() else {
+                refuse(Error::Type("fan_in_concat: there is nothing to join".into()))
+            };
             let at = place(axis, first.len());
             let mut shape = first.clone();
             shape[at] = shapes.iter().map(|shape| shape[at].clone()).sum::<Dim>();
@@ -151,7 +155,7 @@ pub fn fan_in_concat(axis: isize) -> Layer<(), Vec<Array>, Array> {
 #[track_caller]
 fn place(axis: isize, rank: usize) -> usize {
     let at = if axis < 0 { axis + rank as isize } else { axis };
-    assert!((0..rank as isize).contains(&at), "there is no axis {axis}: the input has {rank} axes");
+    demand((0..rank as isize).contains(&at), || format!("there is no axis {axis}: the input has {rank} axes"));
     at as usize
 }
 

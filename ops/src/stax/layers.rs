@@ -5,6 +5,8 @@ use crate::array::Array;
 use crate::random::Key;
 use crate::{DType, Dim, Shape, Tree, init, nn, where_};
 use gavotte_core::aval::volume;
+use gavotte_core::error::Error;
+use gavotte_core::ir::{demand, refuse};
 
 /// The parameters of [`dense`].
 #[derive(Tree, Clone, Debug)]
@@ -34,9 +36,13 @@ pub fn dense_with(
 ) -> Layer<Affine> {
     Layer::new(
         move |key, mut shape: Shape| {
-            let Some(last) = shape.last_mut() else { panic!("dense: the input is a scalar, and needs an axis") };
+            let Some(last) = shape.last_mut() else {
+                refuse(Error::Type("dense: the input is a scalar, and needs an axis".into()))
+            };
             let takes = std::mem::replace(last, out.into());
-            assert!(takes.as_usize().is_some(), "dense: the last axis has extent {takes}, and needs a number");
+            demand(takes.as_usize().is_some(), || {
+                format!("dense: the last axis has extent {takes}, and needs a number")
+            });
             let w = initialiser(key, [takes, out.into()].into_iter().collect(), dtype);
             (shape, Affine { w, b: crate::zeros([out], dtype) })
         },
@@ -84,7 +90,9 @@ pub fn identity() -> Layer<()> {
 /// When used, if the input is a scalar.
 pub fn flatten() -> Layer<()> {
     fn flat(shape: &[Dim]) -> Shape {
-        let Some((rows, rest)) = shape.split_first() else { panic!("flatten: the input is a scalar") };
+        let Some((rows, rest)) = shape.split_first() else {
+            refuse(Error::Type("flatten: the input is a scalar".into()))
+        };
         [rows.clone(), volume(rest)].into_iter().collect()
     }
     Layer::new(|_, shape: Shape| (flat(&shape), ()), |(), x: &Array, _| x.reshape(flat(x.shape())))
@@ -119,5 +127,7 @@ pub fn dropout_of(x: &Array, rate: f64, mode: Mode) -> Array {
 
 #[track_caller]
 fn expect_rate(rate: f64) {
-    assert!((0.0..1.0).contains(&rate), "dropout: the rate is {rate}; it is the probability to drop, in [0, 1)");
+    demand((0.0..1.0).contains(&rate), || {
+        format!("dropout: the rate is {rate}; it is the probability to drop, in [0, 1)")
+    });
 }
