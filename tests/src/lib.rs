@@ -19,6 +19,7 @@ pub mod shrink;
 pub mod targets;
 pub mod transformed;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The folder `tests`.
@@ -29,6 +30,13 @@ pub fn tests_dir() -> &'static Path {
 /// The workspace.
 pub fn workspace_dir() -> &'static Path {
     tests_dir().parent().expect("the tests are a folder of the workspace")
+}
+
+/// Says that the test of this thread, or a part of it, does nothing, and why. It is written past what the harness
+/// captures, so that it is read, and `.ci/run` counts it.
+pub fn skip(why: &str) {
+    let thread = std::thread::current();
+    let _ = writeln!(std::io::stderr(), "skipped: {}: {why}", thread.name().unwrap_or("a test"));
 }
 
 /// Where the data sets are: `GAVOTTE_TEST_DATA`, else `../shared/data` beside the workspace. A test that needs them

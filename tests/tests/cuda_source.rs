@@ -72,7 +72,7 @@ fn check_module(nvrtc: &Nvrtc, text: &str, n_function: usize, architecture: &str
 fn check_kernels(kernels: &[Kernel], width: Width) {
     let modules = modules(kernels, width);
     let Some(nvrtc) = Nvrtc::get() else {
-        eprintln!("skipped: {} kernels, as GAVOTTE_NVRTC names no folder with NVRTC", kernels.len());
+        gavotte_tests::skip(&format!("{} kernels, as GAVOTTE_NVRTC names no folder with NVRTC", kernels.len()));
         return;
     };
     let work: Vec<(&(String, usize), &str)> =
@@ -187,7 +187,7 @@ fn training_steps_compile() {
 #[test]
 fn what_the_compiler_says_is_noticed() {
     let Some(nvrtc) = Nvrtc::get() else {
-        eprintln!("skipped: GAVOTTE_NVRTC names no folder with NVRTC");
+        gavotte_tests::skip("GAVOTTE_NVRTC names no folder with NVRTC");
         return;
     };
     let check = |text: &str, n| check_module(nvrtc, text, n, "sm_80");

@@ -27,7 +27,7 @@ impl Golden {
     /// The archive, where the golden values are.
     fn open() -> Option<Golden> {
         let Some(folder) = gavotte_tests::golden_dir() else {
-            eprintln!("skipped: no golden values; set GAVOTTE_TEST_DATA to the folder beside them");
+            gavotte_tests::skip("no golden values; set GAVOTTE_TEST_DATA to the folder beside them");
             return None;
         };
         let path = folder.join("gat_cora_f64.npz");

@@ -12,7 +12,7 @@ use gavotte_gat::train::{TrainConfig, Trainer};
 fn has_machine_code() -> bool {
     let is_native = Target::native() != Target::Portable;
     if !is_native {
-        eprintln!("skipped: this machine runs no machine code");
+        gavotte_tests::skip("this machine runs no machine code");
     }
     is_native
 }

@@ -83,9 +83,7 @@ static WORKERS: LazyLock<Option<Vec<Mutex<Worker>>>> = LazyLock::new(|| {
 pub fn workers() -> usize {
     let n = WORKERS.as_ref().map_or(0, Vec::len);
     if n == 0 {
-        eprintln!(
-            "skipped: python3 has no jax; set GAVOTTE_PYTHON to an interpreter with tests/python/requirements.txt"
-        );
+        crate::skip("python3 has no jax; set GAVOTTE_PYTHON to an interpreter with tests/python/requirements.txt");
     }
     n
 }

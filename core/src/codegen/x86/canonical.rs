@@ -218,6 +218,7 @@ mod tests {
     use super::*;
     use crate::aval::Sizes;
     use crate::kernel::parse_kernel;
+    use std::io::Write;
     use std::sync::Arc;
 
     /// Row `k` of a matrix, times a number, plus another.
@@ -255,7 +256,7 @@ mod tests {
             if isa.is_available() {
                 share(isa);
             } else {
-                eprintln!("skipped: this machine has no {}", isa.name());
+                let _ = writeln!(std::io::stderr(), "skipped: this machine has no {}", isa.name());
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::codegen::portable::tile_fn;
 use crate::ir::ScalarOp;
 use crate::kernel::{Kernel, parse_kernel};
 use iced_x86::{Decoder, DecoderOptions, Mnemonic};
+use std::io::Write;
 
 const WEIGHTED: &str = "\
 kernel @segment_sum_0(%0: i32[n+1], %1: f32[z], %2: i32[z], %3: f32[m,40], %4: i32[z]) -> (%5: f32[n,40]) {
@@ -52,7 +53,7 @@ fn machines() -> impl Iterator<Item = Isa> {
     let has = |isa: &Isa| {
         let has = isa.is_available();
         if !has {
-            eprintln!("skipped: this machine has no {}", isa.name());
+            let _ = writeln!(std::io::stderr(), "skipped: this machine has no {}", isa.name());
         }
         has
     };

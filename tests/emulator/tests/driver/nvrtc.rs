@@ -6,6 +6,7 @@ use cudarc::driver::sys::CUresult;
 use cudarc::driver::{CudaFunction, CudaSlice, LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
 use gavotte_emulator::driver::Emulator;
+use std::io::Write;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -33,7 +34,7 @@ fn compile(options: &[&str]) -> Ptx {
 /// A program with a kernel for each of some targets, or nothing where NVRTC is not there.
 fn each_target(name: &str, check: impl Fn(&Program, &CudaFunction)) {
     if !has_nvrtc() {
-        eprintln!("skipped: GAVOTTE_NVRTC names no folder with libnvrtc.so.13");
+        let _ = writeln!(std::io::stderr(), "skipped: GAVOTTE_NVRTC names no folder with libnvrtc.so.13");
         return;
     }
     for target in ["compute_75", "compute_80", "compute_90"] {
@@ -112,7 +113,7 @@ fn rows_become_distributions() {
 #[test]
 fn a_missing_barrier_is_a_race() {
     if !has_nvrtc() {
-        eprintln!("skipped: GAVOTTE_NVRTC names no folder with libnvrtc.so.13");
+        let _ = writeln!(std::io::stderr(), "skipped: GAVOTTE_NVRTC names no folder with libnvrtc.so.13");
         return;
     }
     let program = Program::new("");
@@ -367,7 +368,7 @@ fn kernels_may_call_and_choose() {
 #[test]
 fn fast_mathematics_is_known() {
     if !has_nvrtc() {
-        eprintln!("skipped: GAVOTTE_NVRTC names no folder with libnvrtc.so.13");
+        let _ = writeln!(std::io::stderr(), "skipped: GAVOTTE_NVRTC names no folder with libnvrtc.so.13");
         return;
     }
     let program = Program::new("");
