@@ -101,10 +101,12 @@ fn a_generated_network_is_learnt() {
     train(&network.unwrap_or_else(|error| panic!("{error}")), 3);
 }
 
-/// Trains for so many epochs on the karate club; `observe` sees each. Without nodes for validation every epoch is the best.
+/// Trains for so many epochs on the karate club; `observe` sees each. Without nodes for validation every epoch is the best;
+/// with them the steps are so large that some are not.
 fn train_karate(machine: &Session<'_>, epochs: usize, validates: bool, mut observe: impl FnMut(&Epoch)) -> Outcome {
     let config = GatConfig::new(4);
-    let train = TrainConfig { epochs, patience: None, ..TrainConfig::default() };
+    let learning_rate = if validates { 0.05 } else { 0.005 };
+    let train = TrainConfig { epochs, learning_rate, patience: None, ..TrainConfig::default() };
     let dataset = karate();
     let mut split = dataset.default_split.clone().unwrap_or_default();
     if !validates {
@@ -132,10 +134,10 @@ fn counted(machine: &Session<'_>, epochs: usize) -> (Counts, Vec<u32>) {
 /// What an epoch adds to the counts: steps, evaluations and the keeping of the best parameters.
 #[test]
 fn epochs_are_replayed_and_waited_for_once() {
-    for validates in [false, true] {
+    for (epochs, validates) in [(40, false), (100, true)] {
         let Some(machine) = machine("") else { return };
         let (mut before, mut one_by_one, mut best) = (machine.counts(), vec![], 0);
-        let outcome = train_karate(&machine, 300, validates, |epoch| {
+        let outcome = train_karate(&machine, epochs, validates, |epoch| {
             let now = machine.counts();
             if now.launches - before.launches > now.graph_kernels - before.graph_kernels {
                 one_by_one.push(epoch.epoch);
@@ -153,8 +155,9 @@ fn epochs_are_replayed_and_waited_for_once() {
             }
             (before, best) = (now, best + usize::from(epoch.best));
         });
-        assert!(one_by_one.len() <= 6, "epochs {one_by_one:?}, of which {best} were the best");
-        assert!(if validates { (20..300).contains(&best) } else { best == 300 }, "{best} epochs were the best");
+        // Until every array has found its place.
+        assert!(one_by_one.len() <= 10, "epochs {one_by_one:?}, of which {best} were the best");
+        assert!(best > 4 && (best < epochs) == validates, "{best} epochs were the best");
         // What was counted on the device is what the host counts.
         let last = &outcome.history[outcome.best_epoch - 1];
         let same = |a: Parts<f64>, b: Parts<f64>| {
