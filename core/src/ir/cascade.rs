@@ -1,11 +1,11 @@
 //! The order in which the interpreter and the portable target add.
 //!
-//! The terms of a sum make blocks of eight, each added up one term after the other. Two neighbouring blocks make a pair, two
+//! The terms of a sum make blocks of four, each added up one term after the other. Two neighbouring blocks make a pair, two
 //! neighbouring pairs one of four blocks, and so on; what has no neighbour at the end is added from the last on. So an
 //! error grows with the logarithm of the number of terms, and the number of terms alone decides what is added to what.
 
 /// So many terms are added one after the other.
-pub const BLOCK: usize = 8;
+pub const BLOCK: usize = 4;
 
 /// Adds up rows of numbers in this order; its memory serves one sum after the other.
 ///

@@ -30,7 +30,7 @@ const CHUNK: usize = 128;
 /// Members of these rows, unless one row has more.
 const CHUNK_MEMBERS: usize = 1024;
 /// What so many chunks give of a long sum is added up before it is added to the total.
-const ROUND: usize = 8;
+const ROUND: usize = 4;
 
 /// How the steps of a group run.
 #[derive(Debug)]

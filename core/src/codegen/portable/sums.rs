@@ -42,13 +42,20 @@ unsafe fn cascade<T: Copy, const N: usize>(
     // SAFETY: by this function's contract; a level is read after it was written.
     unsafe {
         while r < n {
-            let end = n.min(r + sum.block);
-            let mut block = term(r);
-            for r in r + 1..end {
-                block = two(block, term(r));
+            let mut end = n.min(r + sum.block);
+            let chain = |from: usize, to: usize| (from + 1..to).fold(term(from), |block, r| two(block, term(r)));
+            let mut block = chain(r, end);
+            // Two neighbours need not wait for each other.
+            let mut level = 0;
+            if blocks % 2 == 0 && end < n {
+                r = end;
+                end = n.min(r + sum.block);
+                block = two(block, chain(r, end));
+                blocks += 1;
+                level = 1;
             }
             let pairs = blocks.trailing_ones() as usize;
-            for level in 0..pairs {
+            for level in level..pairs {
                 block = two(waiting(level).read_unaligned(), block);
             }
             waiting(pairs).write_unaligned(block);
@@ -166,17 +173,22 @@ macro_rules! groups_fn {
             let two = |$acc: $t, $x: $t| -> $t { $e };
             // SAFETY: the caller keeps `GroupsFn`'s contract.
             unsafe {
-                let run = |at: *const $t, n: usize| {
-                    let block = (1..n).fold(*at, |block, j| two(block, *at.add(j)));
-                    two($none, block)
+                let chain = |at: *const $t, n: usize| (1..n).fold(*at, |block, j| two(block, *at.add(j)));
+                let short = |group: usize| {
+                    for i in 0..n {
+                        let at = from.add(group * i);
+                        let mut sum = chain(at, group.min(BLOCK));
+                        if group > BLOCK {
+                            sum = two(sum, chain(at.add(BLOCK), group - BLOCK));
+                        }
+                        *into.add(i) = two($none, sum);
+                    }
                 };
-                if group == BLOCK {
-                    (0..n).for_each(|i| *into.add(i) = run(from.add(BLOCK * i), BLOCK));
-                    return;
-                }
-                if group < BLOCK {
-                    (0..n).for_each(|i| *into.add(i) = run(from.add(group * i), group));
-                    return;
+                match group {
+                    // The usual number of heads, in a loop of its own.
+                    8 => return short(8),
+                    _ if group <= 2 * BLOCK => return short(group),
+                    _ => {}
                 }
                 let mut waiting = [$none; usize::BITS as usize];
                 for i in 0..n {
