@@ -5,7 +5,7 @@ use gavotte::segment::Segments;
 use gavotte::{Array, DType, arange, jit_with};
 use gavotte_core::aval::{Aval, Dim, Literal, Sizes, Symbol};
 use gavotte_core::codegen::x86::Isa;
-use gavotte_core::device::{Data, HostArray};
+use gavotte_core::device::{DataMut, HostArray};
 use gavotte_core::ir::{Program, Traced, Value, parse, trace};
 use gavotte_core::runtime::{Executable, Options, Target};
 use gavotte_tests::arrays::{Random, random_array};
@@ -235,7 +235,7 @@ fn every_element_of_a_large_array_is_reached() {
     if has_room(5 * ROW) {
         let is_set = |row: usize, column: usize| (row + column).is_multiple_of(3);
         let mut x = HostArray::full(&[5, ROW], Literal::Bool(false));
-        if let Data::Bool(xs) = x.data_mut() {
+        if let DataMut::Bool(xs) = x.data_mut() {
             let places =
                 [7, ROW - 3, ROW - 2, ROW - 1].into_iter().flat_map(|column| (0..5).map(move |row| (row, column)));
             places.for_each(|(row, column)| xs[row * ROW + column] = is_set(row, column));
@@ -247,7 +247,7 @@ fn every_element_of_a_large_array_is_reached() {
     if has_room(8 * ROW) {
         let is_set = |row: usize, column: usize| row == 1 && column >= 7;
         let mut x = HostArray::full(&[2, ROW], Literal::F32(0.0));
-        if let Data::F32(xs) = x.data_mut() {
+        if let DataMut::F32(xs) = x.data_mut() {
             [7, ROW - 3, ROW - 2, ROW - 1].into_iter().for_each(|column| xs[ROW + column] = 1.0);
         }
         check(&Array::from(Value::from(x)), &is_set, 2);
