@@ -1,7 +1,7 @@
 //! What a primitive of the kind [`Control`](crate::ir::Kind::Control) runs, as far as a runtime must know.
 
 use crate::aval::{Aval, DType, Dim};
-use crate::ir::{Eqn, Kind, Program};
+use crate::ir::{Eqn, Kind, Program, same};
 use std::sync::Arc;
 
 /// Nested programs and how they run. They have no constants: what they read is among the operands.
@@ -77,7 +77,7 @@ impl Control {
                 let (once, sequences) = ins.split_at_checked(n_const.saturating_add(*n_carry)).ok_or_else(too_few)?;
                 let (carries, stacked) = outs.split_at_checked(*n_carry).ok_or_else(too_few)?;
                 let row = |all: &&Aval| match all.shape.split_first() {
-                    Some((first, rest)) if first == length => Ok(all.with_shape(rest.into())),
+                    Some((first, rest)) if same(first, length) => Ok(all.with_shape(rest.into())),
                     _ => Err(format!("{all} has not the {length} rows of the turns")),
                 };
                 let rows = |all: &[&Aval]| all.iter().map(row).collect::<Result<Vec<Aval>, String>>();
@@ -122,7 +122,7 @@ pub(crate) fn check_nested(eqn: &Eqn, ins: &[Aval]) -> Result<(), String> {
         }
         (Kind::Barrier, None) if ins != outs => Err(format!("a barrier gives its operands {ins:?}, not {outs:?}")),
         (Kind::Reshape, None) => match (&ins[..], &outs[..]) {
-            ([x, ..], [out]) if x.dtype == out.dtype && x.volume() == out.volume() => Ok(()),
+            ([x, ..], [out]) if x.dtype == out.dtype && same(&x.volume(), &out.volume()) => Ok(()),
             _ => Err(format!("a reshape gives the elements of its operand, not {outs:?} of {ins:?}")),
         },
         _ => Ok(()),
