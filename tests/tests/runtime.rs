@@ -6,7 +6,11 @@ use gavotte::{Array, DType, arange, jit_with};
 use gavotte_core::aval::{Aval, Dim, Literal, Sizes, Symbol};
 use gavotte_core::codegen::x86::Isa;
 use gavotte_core::device::{DataMut, HostArray};
-use gavotte_core::ir::{Program, Traced, Value, parse, trace};
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::{
+    Batch, Batched, Index, Kind, Lower, Params, Primitive, Program, Sample, Scalar, Traced, Unsupported, Value, bind1,
+    parse, trace,
+};
 use gavotte_core::runtime::{Executable, Options, Target};
 use gavotte_tests::arrays::{Random, random_array};
 use gavotte_tests::compare::{difference, run, sizes};
@@ -251,6 +255,91 @@ fn every_element_of_a_large_array_is_reached() {
             [7, ROW - 3, ROW - 2, ROW - 1].into_iter().for_each(|column| xs[ROW + column] = 1.0);
         }
         check(&Array::from(Value::from(x)), &is_set, 2);
+    }
+}
+
+/// An operation that gives its operand, but for what its rule makes of it.
+struct Ruled(fn(&mut dyn Lower) -> Result<Scalar, Unsupported>);
+
+impl std::fmt::Debug for Ruled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ruled")
+    }
+}
+
+impl Primitive for Ruled {
+    fn name(&self) -> &'static str {
+        "ruled"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], _: &Params) -> Result<Vec<Aval>, TypeError> {
+        Ok(vec![ins[0].clone()])
+    }
+    fn eval(&self, ins: &[&HostArray], _: &Params) -> Vec<HostArray> {
+        vec![ins[0].clone()]
+    }
+    fn batch(&self, _: &Batch<'_>) -> Batched {
+        vec![]
+    }
+    fn kind(&self) -> Kind {
+        Kind::View
+    }
+    fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
+        Ok(vec![self.0(cx)?])
+    }
+    fn samples(&self) -> Vec<Sample> {
+        vec![]
+    }
+}
+
+/// The element at `by` times the position and `more`.
+fn elsewhere(cx: &mut dyn Lower, by: i64, more: i64) -> Result<Scalar, Unsupported> {
+    let at = cx.index();
+    let at = cx.affine(&at[0], &by.into(), &more.into());
+    cx.read(0, &[at])
+}
+
+/// Rules that read what is not there, or make no kernel, and what is said of it.
+static RULES: [(&str, Ruled); 9] = [
+    ("is not in 0..40", Ruled(|cx| elsewhere(cx, 1, 1))),
+    ("is not in 0..40", Ruled(|cx| elsewhere(cx, 1, -1))),
+    ("is not in 0..40", Ruled(|cx| elsewhere(cx, 2, 0))),
+    ("is not in 0..40", Ruled(|cx| elsewhere(cx, -1, 0))),
+    ("is not in 0..40", Ruled(|cx| elsewhere(cx, 1, 1 << 30))),
+    ("is not in 0..40", Ruled(|cx| elsewhere(cx, 0, 40))),
+    ("must be a scalar of the body", Ruled(|_| Ok(Scalar(7)))),
+    (
+        "there is no loop i9",
+        Ruled(|cx| cx.read(0, &[Index::Affine { constant: 0.into(), terms: vec![(9, 1.into())] }])),
+    ),
+    (
+        "is no position",
+        Ruled(|cx| {
+            let x = elsewhere(cx, 1, 0)?;
+            cx.read(0, &[Index::Value(x)])
+        }),
+    ),
+];
+
+#[test]
+fn rules_are_not_believed_about_what_they_read() {
+    let x = HostArray::new(&[40], (0..40).map(|i| i as f32).collect());
+    let mut sizes = Sizes::new();
+    sizes.set(Symbol::new("n"), 40).expect("it has no size yet");
+    for (target, extent) in targets().into_iter().flat_map(|t| [(t, Dim::from(40)), (t, Dim::symbol("n"))]) {
+        let run = |rule: &'static Ruled| {
+            let f = |args: Vec<Value>| vec![bind1(rule, &[&args[0]], Params::new())];
+            let program = trace("ruled", &[Aval::new(DType::F32, [extent.clone()])], f).program;
+            let outs = compile_to(target, &program, &[], 2)?.call(values(std::slice::from_ref(&x)), &sizes);
+            let outs = outs.map_err(|error| error.to_string())?;
+            Ok::<_, String>(outs[0].to_host().map_err(|error| error.to_string())?.as_slice::<f32>().to_vec())
+        };
+        for (tells, rule) in &RULES {
+            let found = run(rule);
+            assert!(found.as_ref().is_err_and(|why| why.contains(tells)), "{target:?}, {extent}: {tells}, {found:?}");
+        }
+        // What is there is read, and where there is no kernel the operation itself is asked.
+        static RIGHT: [Ruled; 2] = [Ruled(|cx| elsewhere(cx, 1, 0)), Ruled(|cx| cx.read(0, &[]))];
+        RIGHT.iter().for_each(|rule| assert_eq!(run(rule).as_deref(), Ok(x.as_slice::<f32>()), "{target:?}, {extent}"));
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn with_facts_of<R>(program: &Program, f: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `f` with the facts of a nested program in force beside those around it.
-pub(super) fn within_facts_of<R>(program: &Program, f: impl FnOnce() -> R) -> R {
+pub(crate) fn within_facts_of<R>(program: &Program, f: impl FnOnce() -> R) -> R {
     let binders = program.args.iter().chain(&program.consts).map(|binder| &binder.aval);
     let _scope = FactScope::open(binders, program.facts.clone());
     f()

@@ -23,7 +23,7 @@ pub use assume::{
     IntoFact, assume, compare, decide, facts_in_force, require_at_least, require_equal, require_extents, require_shape,
     same, undecided,
 };
-pub(crate) use assume::{adopt, check_facts, check_facts_with, with_facts_of};
+pub(crate) use assume::{adopt, check_facts, check_facts_with, with_facts_of, within_facts_of};
 pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, demand, interpret, is_tracing, quietly, refuse, trace, try_bind, with_location};
 pub use cascade::{BLOCK, Cascade};

@@ -52,7 +52,7 @@ impl Kernel {
 
 impl Instr {
     /// The scalars that it uses.
-    fn scalars_mut(&mut self) -> impl Iterator<Item = &mut Scalar> {
+    pub(super) fn scalars_mut(&mut self) -> impl Iterator<Item = &mut Scalar> {
         let (index, ins) = match self {
             Instr::Const(_) | Instr::Size(..) => (&mut [][..], &mut [][..]),
             Instr::Load(_, index) => (&mut index[..], &mut [][..]),

@@ -4,6 +4,7 @@ use crate::aval::{Aval, DType, Dim, Literal};
 use crate::error::Error;
 use crate::ir::{
     Atom, Control, Eqn, Index, Kind, Location, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var,
+    with_facts_of, within_facts_of,
 };
 use crate::kernel::barrier::drop_barriers;
 use crate::kernel::group::{Group, group};
@@ -54,19 +55,27 @@ pub struct Lowered {
 }
 
 impl Lowered {
-    /// Drops barriers, fuses, lowers and groups a program, and merges kernels within groups.
+    /// Drops barriers, fuses, lowers and groups a program, and merges kernels within groups. Kernels read within their
+    /// arrays, or check that they do.
+    ///
+    /// # Errors
+    /// Where a primitive's rule makes no well-formed kernel, or an operation can't be lowered.
     pub fn new(program: Program) -> Result<Lowered, Error> {
-        Lowered::within(program, &|_| true)
+        let Program { name, args, consts, facts, .. } = &program;
+        let (name, args, consts, facts) = (name.clone(), args.clone(), consts.clone(), facts.clone());
+        let head = Program { name, args, consts, eqns: vec![], outs: vec![], facts };
+        with_facts_of(&head, || Lowered::within(program, &|_| true))
     }
 
-    /// [`Lowered::new`] of a program within another one. The argument of each number may be given to the whole program, so
-    /// that it is the same whenever this one runs.
+    /// [`Lowered::new`] of a program whose facts are in force, maybe one within another one. The argument of each number may be
+    /// given to the whole program, so that it is the same whenever this one runs.
     fn within(program: Program, is_given: &dyn Fn(usize) -> bool) -> Result<Lowered, Error> {
         let (program, behind) = drop_barriers(program);
         let fusion = choose_places_within(&program, is_given);
         let steps = lower_program(&program, &fusion)?;
         let (steps, groups) = group(&program, &fusion, steps, &behind);
         let (steps, groups) = merge(&program, &fusion, steps, groups);
+        let steps = steps.into_iter().map(Step::with_checks).collect();
         let mut lowered = Lowered { program, fusion, steps, groups, composed: vec![], segments: vec![] };
         lowered.find_segments();
         Ok(lowered)
@@ -92,6 +101,14 @@ impl Lowered {
 }
 
 impl Step {
+    /// The step with a check of each position that its kernel may read outside of an array.
+    fn with_checks(self) -> Step {
+        match self {
+            Step::Kernel(kernel, location) => Step::Kernel(kernel.with_checks(), location),
+            other => other,
+        }
+    }
+
     /// The kernel's name, or the primitive's.
     pub fn name(&self) -> &str {
         match self {
@@ -157,7 +174,7 @@ pub fn lower_program(program: &Program, fusion: &Fusion) -> Result<Vec<Step>, Er
         if let Some(control) = eqn.prim.control(&eqn.params) {
             let nested = control.programs().into_iter().enumerate().map(|(i, program)| {
                 let is_given = |arg| segments::given_operand(fusion, eqn, &control, (i, arg)).is_some();
-                Lowered::within(Program::clone(program), &is_given)
+                within_facts_of(program, || Lowered::within(Program::clone(program), &is_given))
             });
             let nested = nested.collect::<Result<_, _>>()?;
             steps.push(Step::Control(Box::new(ControlStep { eqn: eqn.clone(), control, nested })));
@@ -167,7 +184,10 @@ pub fn lower_program(program: &Program, fusion: &Fusion) -> Result<Vec<Step>, Er
             None
         } else {
             let mut lowering = Lowering::new(program, &avals, &makers, fusion);
-            lowering.root(i, &stored, steps.len()).ok()
+            match lowering.kernel(i, &stored, steps.len()) {
+                Ok(kernel) => Some(verified(kernel, eqn)?),
+                Err(_) => None,
+            }
         };
         match lowered {
             Some(kernel) => steps.push(Step::Kernel(kernel, eqn.location)),
@@ -185,6 +205,14 @@ pub fn lower_program(program: &Program, fusion: &Fusion) -> Result<Vec<Step>, Er
         }
     }
     Ok(steps)
+}
+
+/// A kernel that an equation's rule made, if it is well formed.
+fn verified(kernel: Kernel, eqn: &Eqn) -> Result<Kernel, Error> {
+    let wrong =
+        |error| Error::Verify(format!("{error}\n  by the rule `lower` of {}\n  at {}", eqn.prim.name(), eqn.location));
+    verify_kernel(&kernel).map_err(wrong)?;
+    Ok(kernel.without_dead())
 }
 
 /// For each variable the equation that makes it, and as which output.
@@ -217,7 +245,8 @@ impl<'a> Trial<'a> {
     /// The kernel of an equation, by number.
     pub(super) fn kernel(&self, fusion: &Fusion, eqn: usize) -> Option<Kernel> {
         let outs: Vec<usize> = (0..self.program.eqns[eqn].outs.len()).collect();
-        self.lowering(fusion).root(eqn, &outs, eqn).ok()
+        let kernel = self.lowering(fusion).kernel(eqn, &outs, eqn).ok()?;
+        verify_kernel(&kernel).is_ok().then(|| kernel.without_dead())
     }
 
     /// Whether each element of a list that is computed where it is read is its position.
@@ -283,8 +312,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The kernel of equation `i` that stores its outputs `stored`.
-    fn root(&mut self, i: usize, stored: &[usize], number: usize) -> Result<Kernel, Unsupported> {
+    /// The kernel of equation `i` that stores its outputs `stored`, as its rule makes it.
+    fn kernel(&mut self, i: usize, stored: &[usize], number: usize) -> Result<Kernel, Unsupported> {
         let eqn = &self.program.eqns[i];
         let shape = &eqn.outs[stored[0]].aval.shape;
         self.loops = shape.iter().map(|dim| Loop { extent: dim.clone(), kind: LoopKind::Row }).collect();
@@ -303,8 +332,6 @@ impl<'a> Lowering<'a> {
             reduce: self.reduce.map(|(op, _)| op),
             results,
         };
-        let kernel = kernel.without_dead();
-        debug_assert_eq!(verify_kernel(&kernel), Ok(()));
         Ok(kernel)
     }
 
@@ -354,7 +381,13 @@ impl<'a> Lowering<'a> {
             Atom::Var(var) => var,
         };
         let shape = &self.avals[var.index()].shape;
-        debug_assert_eq!(shape.len(), index.len(), "a position for each axis of {var}");
+        if shape.len() != index.len() {
+            return Err(Unsupported(format!(
+                "{var} has {} axes, and is read at {} positions",
+                shape.len(),
+                index.len()
+            )));
+        }
         let index: Vec<Index> = index.iter().zip(shape).map(|(at, extent)| self.in_loops(at, extent)).collect();
         if let Some((ids, member, segment)) = self.own
             && self.fusion.memory(var) == ids

@@ -1,6 +1,7 @@
 //! Kernels: loop nests over scalar work, and the groups in which they run. Every target runs the same kernels.
 
 mod barrier;
+mod bounds;
 mod compose;
 mod cost;
 mod dead;
