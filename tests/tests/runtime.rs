@@ -11,6 +11,7 @@ use gavotte_core::ir::{
     Batch, Batched, Index, Kind, Lower, Params, Primitive, Program, Sample, Scalar, Traced, Unsupported, Value, bind1,
     parse, trace,
 };
+use gavotte_core::kernel::{Lowered, Step};
 use gavotte_core::runtime::{Executable, Options, Target};
 use gavotte_tests::arrays::{Random, random_array};
 use gavotte_tests::compare::{difference, run, sizes};
@@ -255,6 +256,23 @@ fn every_element_of_a_large_array_is_reached() {
             [7, ROW - 3, ROW - 2, ROW - 1].into_iter().for_each(|column| xs[ROW + column] = 1.0);
         }
         check(&Array::from(Value::from(x)), &is_set, 2);
+    }
+}
+
+/// Places along an axis that is joined or bordered are computed as `i32` by kernels.
+#[test]
+fn axes_longer_than_an_i32_counts_are_made_without_a_kernel() {
+    let most = i32::MAX as usize;
+    for (n, is_kernel) in [(most, true), (most + 1, false)] {
+        for text in [
+            format!("%2: f32[{n}] = concatenate %0, %1 {{axis=0}}"),
+            format!("%2: f32[{n}] = pad %0, 1.5f32 {{high=[5], interior=[0], low=[0]}}"),
+        ] {
+            let text = format!("program @long(%0: f32[{}], %1: f32[5]) -> (f32[{n}]) {{ {text} return %2 }}", n - 5);
+            let program = parse(&text, gavotte::registry()).unwrap_or_else(|error| panic!("{error}"));
+            let steps = Lowered::new(program).unwrap_or_else(|error| panic!("{error}")).steps;
+            assert_eq!(matches!(steps.last(), Some(Step::Kernel(..))), is_kernel, "{text}");
+        }
     }
 }
 

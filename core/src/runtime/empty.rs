@@ -1,8 +1,8 @@
-//! Calls with sizes that leave an axis without elements.
+//! Calls with sizes that leave an axis without elements, or make it longer than an `i32` counts.
 //!
 //! A kernel that joins or borders arrays reads every operand at the place nearest to the wanted one, and selects. An
-//! axis that turns out to be empty has no such place. Then the program is compiled once more, for these numbers: its
-//! kernels do not mention what is empty.
+//! axis that turns out to be empty has no such place, and the place along a very long one is no `i32`. Then the program is
+//! compiled once more, for these numbers: its kernels do not mention what is empty, and do not join what is that long.
 
 use crate::aval::{Dim, Sizes};
 use crate::device::{DeviceRef, HostArray};
@@ -39,7 +39,8 @@ impl EmptySizes {
         consts: &[Arc<HostArray>],
         sizes: &Sizes,
     ) -> Result<Option<Rc<Executable>>, Error> {
-        if !self.extents.iter().any(|dim| dim.at(sizes) == 0usize) {
+        let is_usual = |n: i64| (1..=i64::from(i32::MAX)).contains(&n);
+        if !self.extents.iter().any(|dim| dim.at(sizes).as_number().is_some_and(|n| !is_usual(n))) {
             return Ok(None);
         }
         if let Some((_, found)) = self.programs.borrow().iter().find(|(known, _)| known == sizes) {

@@ -1,6 +1,6 @@
 //! `concatenate`: arrays one behind the other along an axis.
 
-use super::{behind, nearest, slice};
+use super::{behind, counted, nearest, slice};
 use gavotte_core::aval::{Aval, Dim, Literal};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
@@ -112,6 +112,7 @@ impl Primitive for Concatenate {
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let (index, axis) = (cx.index(), cx.params().axis("axis"));
         let ins: Vec<Aval> = (0..cx.arity()).map(|i| cx.operand(i)).collect();
+        counted(&cx.output(0).shape[axis])?;
         let mut found = None;
         for (i, (start, _)) in ranges(ins.clone(), axis).iter().enumerate() {
             let extent = &ins[i].shape[axis];

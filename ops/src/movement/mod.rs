@@ -13,7 +13,7 @@ pub(crate) use slice::slice;
 
 use gavotte_core::aval::{Aval, DType, Dim, Literal};
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::{Index, Lower, Primitive, Scalar, ScalarOp};
+use gavotte_core::ir::{Index, Lower, Primitive, Scalar, ScalarOp, Unsupported};
 
 /// The primitives of this family.
 pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[reshape::RESHAPE, concatenate::CONCATENATE, slice::SLICE, pad::PAD];
@@ -30,6 +30,15 @@ fn nearest(cx: &mut dyn Lower, at: Scalar, extent: &Dim) -> Scalar {
     let (first, last) = (cx.constant(Literal::I32(0)), cx.size(&(extent - 1), DType::I32));
     let below = cx.op(ScalarOp::Min, &[at, last]);
     cx.op(ScalarOp::Max, &[below, first])
+}
+
+/// Whether positions along an axis of a kernel's output fit the `i32` that they are computed as; a longer one is made without
+/// a kernel. For sizes that make an axis as long, a program is compiled for these numbers.
+fn counted(extent: &Dim) -> Result<(), Unsupported> {
+    match extent.as_number() {
+        Some(n) if n > i64::from(i32::MAX) => Err(Unsupported(format!("positions along an axis of {n} are no i32"))),
+        _ => Ok(()),
+    }
 }
 
 /// How far `index` lies behind `start`, as an `i32` that may be negative.

@@ -1,12 +1,12 @@
 //! `pad`: an array with a border, and with gaps between its elements.
 
-use super::{behind, nearest, operands, slice};
+use super::{behind, counted, nearest, operands, slice};
 use crate::elementwise::select_n;
 use gavotte_core::aval::{Aval, Dim, Literal, Shape, Verdict};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{self, Export, Operand};
-use gavotte_core::ir::structural::{broadcast_in_dim, place_axis, reduce_sum, row_major, strided, zeros};
+use gavotte_core::ir::structural::{broadcast_in_dim, place_axis, places, reduce_sum, row_major, zeros};
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose,
     Unsupported, Value, bind1, decide, require_at_least,
@@ -61,9 +61,9 @@ fn inside(x: &Shape, params: &Params) -> Value {
     pad(&everywhere, &Literal::Bool(false).into(), &low, &high, &interior)
 }
 
-fn place<T: HostElement>(xs: &[T], around: T, n: usize, places: &[u32]) -> Data {
+fn place<T: HostElement>(xs: &[T], around: T, n: usize, places: impl Iterator<Item = usize>) -> Data {
     let mut out = vec![around; n];
-    xs.iter().zip(places).for_each(|(x, at)| out[*at as usize] = *x);
+    xs.iter().zip(places).for_each(|(x, at)| out[at] = *x);
     T::wrap(out)
 }
 
@@ -104,13 +104,12 @@ impl Primitive for Pad {
         let shape: Vec<usize> = (0..from.len())
             .map(|axis| low[axis] + from[axis] + from[axis].saturating_sub(1) * interior[axis] + high[axis])
             .collect();
-        // Where each element goes: a strided read of the places' own numbers.
         let n: usize = shape.iter().product();
         let steps = row_major(&shape);
         let offset = low.iter().zip(&steps).map(|(low, step)| low * *step as usize).sum();
         let steps: Vec<isize> = steps.iter().zip(&interior).map(|(step, gap)| step * (1 + *gap as isize)).collect();
-        let places = strided(&HostArray::new(&[n], (0..n as u32).collect()), &from, &steps, offset);
-        let data = with_data!(ins[0].data(), xs => place(xs, ins[1].as_slice()[0], n, places.as_slice()));
+        let places = places(&from, &steps, offset);
+        let data = with_data!(ins[0].data(), xs => place(xs, ins[1].as_slice()[0], n, places));
         vec![HostArray::from_data(&shape, data)]
     }
     // pad(x + dx, v + dv) = pad(x, v) + pad(dx, dv)
@@ -173,6 +172,7 @@ impl Primitive for Pad {
             if from[axis] == 0 {
                 return Ok(vec![value]);
             }
+            counted(&cx.output(0).shape[axis])?;
             let local = behind(cx, &at[axis], &low[axis]);
             let step = cx.constant(Literal::I32(interior[axis] as i32 + 1));
             let number = cx.op(ScalarOp::Div, &[local, step]);

@@ -8,7 +8,7 @@ mod sum;
 
 pub use call::{CALL, call};
 pub use movement::{BROADCAST_IN_DIM, TRANSPOSE, broadcast_in_dim, move_axis, place_axis, renamed, transpose};
-pub use movement::{row_major, strided};
+pub use movement::{places, row_major, strided};
 pub use reduce::{REDUCE_SUM, reduce_sum};
 pub use reduce::{lower_reduction, reduced_aval, reduced_batch, reduced_places};
 pub use sum::{ADD_ANY, ZEROS, add_any, zeros};

@@ -71,7 +71,7 @@ pub fn place_axis((x, at): &(Value, Option<usize>), axis: usize, size: &Dim) -> 
 }
 
 /// For every element of an array of `shape`, in order, a place that moves by `strides[i]` along axis `i` from `offset`.
-pub(super) fn places(shape: &[usize], strides: &[isize], offset: usize) -> impl Iterator<Item = usize> + use<> {
+pub fn places(shape: &[usize], strides: &[isize], offset: usize) -> impl Iterator<Item = usize> + use<> {
     let (shape, strides) = (shape.to_vec(), strides.to_vec());
     let mut index = vec![0usize; shape.len()];
     let mut at = offset as isize;
