@@ -2,7 +2,7 @@
 
 use gavotte::nn::softmax;
 use gavotte::segment::Segments;
-use gavotte::{Array, DType, arange, jit_with};
+use gavotte::{Array, DType, arange, grad, jit, jit_with};
 use gavotte_core::aval::{Aval, Dim, Literal, Sizes, Symbol};
 use gavotte_core::codegen::x86::Isa;
 use gavotte_core::device::{DataMut, HostArray};
@@ -664,10 +664,31 @@ fn what_is_stored_changes_no_bit_of_a_sum() {
 /// Not even the first place of an array without places is read.
 #[test]
 fn numbers_of_an_axis_without_places_are_refused() {
-    let take = gavotte::jit(|x: Array, ids: Array| x.take(&ids, 0).sin());
+    let take = jit(|x: Array, ids: Array| x.take(&ids, 0).sin());
     let x = Array::new(&[0, 3], Vec::<f32>::new()).declare([Dim::symbol("n"), Dim::from(3)]);
     let error = take.try_call((x.clone(), Array::new(&[2], vec![0, 0]))).expect_err("there is no place 0");
     assert!(error.to_string().contains("position 0 is not in 0..0"), "{error}");
     let none = take(x, Array::new(&[0], Vec::<i32>::new()));
     assert_eq!(none.to_vec::<f32>(), Vec::<f32>::new());
+}
+
+/// A hundred thousand operations, one behind the other, on a thread with as much stack as tests have.
+#[test]
+fn long_chains_need_no_stack() {
+    const N: usize = 50_000;
+    let run = || {
+        let chain = |x: Array| (0..N).fold(x, |y, _| (y * 1.0001).tanh());
+        let found = jit(chain)(Array::scalar(0.5f32)).item::<f32>();
+        let wanted = (0..N).fold(0.5f32, |y, _| (y * 1.0001).tanh());
+        assert!((found - wanted).abs() < 1e-4, "{found}, not {wanted}");
+        let eager = chain(Array::scalar(0.5f32)).item::<f32>();
+        assert!((eager - wanted).abs() < 1e-4, "{eager}, not {wanted}");
+        let slope = jit(grad(move |x: Array| (0..N / 10).fold(x, |y, _| (y * 1.0001).sin())))(Array::scalar(0.5f32));
+        assert!(slope.item::<f32>().is_finite());
+        // The same elements under other shapes.
+        let shapes = |x: Array| (0..N).fold(x, |y, i| y.reshape([[2, 8], [4, 4]][i % 2]));
+        assert_eq!(jit(shapes)(Array::new(&[4, 4], vec![3f32; 16])).to_vec::<f32>(), [3f32; 16]);
+    };
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(run).expect("a thread starts");
+    thread.join().expect("it comes to its end");
 }

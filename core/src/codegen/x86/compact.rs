@@ -6,7 +6,7 @@ use super::layout::{Layout, Packed};
 use super::lir::{Class, Mem, Op, Pred, Reg};
 use super::nest::{Access, Nest, Scope, class_of};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp, Unsupported};
-use crate::kernel::{Guarded, Instr, LoopKind, guarded};
+use crate::kernel::{Guarded, Instr, Kernel, LoopKind, guarded};
 
 /// Members that are listed at a time.
 const BLOCK: usize = 512;
@@ -30,7 +30,8 @@ impl Nest<'_> {
         if !is_segment || !by_rows || self.kernel.reduce != Some(ReduceOp::Sum) {
             return;
         }
-        let is_weight = |s: Scalar| !self.varies(s.0 as usize) && self.is_masked(s, masked);
+        let is_masked = self::masked(self.kernel, masked);
+        let is_weight = |s: Scalar| !self.varies(s.0 as usize) && is_masked[s.0 as usize];
         let pairs = [(a, b), (b, a)].into_iter().filter(|(weight, _)| is_weight(*weight));
         self.compacted = pairs.filter_map(|(weight, row)| guarded(&self.kernel.body, row, weight)).next();
         if let Some(Guarded { weight, .. }) = self.compacted {
@@ -69,30 +70,26 @@ impl Nest<'_> {
         }
     }
 
-    /// Whether a scalar reads anything by the number of the member, loop `l`, but for positions that are listed.
-    fn needs_member(&self, scalar: Scalar, l: usize) -> bool {
-        let i = scalar.0 as usize;
-        if self.compacted.is_some_and(|Guarded { weight, .. }| weight == scalar) {
-            return false;
+    /// For each scalar whether it reads anything by the number of the member, loop `l`, but for positions that are listed.
+    fn need_member(&self, l: usize) -> Vec<bool> {
+        let mut needs: Vec<bool> = Vec::with_capacity(self.kernel.body.len());
+        for (i, instr) in self.kernel.body.iter().enumerate() {
+            let needs_it = |s: &Scalar| needs[s.0 as usize];
+            let is_weight = self.compacted.is_some_and(|Guarded { weight, .. }| weight.0 as usize == i);
+            needs.push(match instr {
+                _ if is_weight => false,
+                Instr::Load(..) => self.accesses[i].as_ref().is_none_or(|Access { place, .. }| {
+                    let computes = |s: &Scalar| !self.listed.contains(s) && needs_it(s);
+                    place.terms.iter().any(|(number, _)| *number == l)
+                        || place.computed.iter().any(|(s, ..)| computes(s))
+                }),
+                Instr::Position(Index::Affine { terms, .. }) => terms.iter().any(|(number, _)| *number as usize == l),
+                Instr::Position(Index::Value(s)) => needs_it(s),
+                Instr::Op(_, ins) => ins.iter().any(needs_it),
+                Instr::Const(_) | Instr::Size(..) => false,
+            });
         }
-        match &self.kernel.body[i] {
-            Instr::Load(..) => self.accesses[i].as_ref().is_none_or(|Access { place, .. }| {
-                let computes = |s: &Scalar| !self.listed.contains(s) && self.needs_member(*s, l);
-                place.terms.iter().any(|(number, _)| *number == l) || place.computed.iter().any(|(s, ..)| computes(s))
-            }),
-            Instr::Position(Index::Affine { terms, .. }) => terms.iter().any(|(number, _)| *number as usize == l),
-            Instr::Position(Index::Value(s)) => self.needs_member(*s, l),
-            Instr::Op(_, ins) => ins.iter().any(|s| self.needs_member(*s, l)),
-            Instr::Const(_) | Instr::Size(..) => false,
-        }
-    }
-
-    /// Whether a scalar is 0 where a mask says so.
-    fn is_masked(&self, scalar: Scalar, masked: &[bool]) -> bool {
-        match &self.kernel.body[scalar.0 as usize] {
-            Instr::Load(input, _) => masked.get(*input as usize).copied().unwrap_or(false),
-            instr => masks(instr, &self.kernel.body, &|s| self.is_masked(s, masked)),
-        }
+        needs
     }
 
     /// A loop over members that leaves out those whose weight is 0.
@@ -106,7 +103,7 @@ impl Nest<'_> {
     ) -> Result<(), Unsupported> {
         let size = self.dtypes[weight.0 as usize].size();
         let listed = self.listed.clone();
-        let needs_member = self.needs_member(row, l);
+        let needs_member = self.need_member(l)[row.0 as usize];
         let lists = Lists {
             members: needs_member.then(|| self.new_list(size)),
             weights: self.new_list(size),
@@ -213,13 +210,18 @@ impl Nest<'_> {
     }
 }
 
-/// Whether an instruction gives 0 where a mask says so; `is_masked` asks the same of a scalar before it.
-pub(crate) fn masks(instr: &Instr, body: &[Instr], is_masked: &dyn Fn(Scalar) -> bool) -> bool {
-    let is_zero = |s: &Scalar| matches!(&body[s.0 as usize], Instr::Const(x) if x.as_f64() == 0.0);
-    match instr {
-        Instr::Op(ScalarOp::Select, ins) => is_zero(&ins[1]) || is_zero(&ins[2]),
-        Instr::Op(ScalarOp::Mul, ins) => ins.iter().any(|s| is_masked(*s)),
-        Instr::Op(ScalarOp::Div | ScalarOp::Neg, ins) => is_masked(ins[0]),
-        _ => false,
+/// For each scalar of a kernel whether it is 0 where a mask says so; `inputs` tells the same of what the kernel reads.
+pub(crate) fn masked(kernel: &Kernel, inputs: &[bool]) -> Vec<bool> {
+    let is_zero = |s: &Scalar| matches!(&kernel.body[s.0 as usize], Instr::Const(x) if x.as_f64() == 0.0);
+    let mut masked: Vec<bool> = Vec::with_capacity(kernel.body.len());
+    for instr in &kernel.body {
+        masked.push(match instr {
+            Instr::Load(input, _) => inputs.get(*input as usize).copied().unwrap_or(false),
+            Instr::Op(ScalarOp::Select, ins) => is_zero(&ins[1]) || is_zero(&ins[2]),
+            Instr::Op(ScalarOp::Mul, ins) => ins.iter().any(|s| masked[s.0 as usize]),
+            Instr::Op(ScalarOp::Div | ScalarOp::Neg, ins) => masked[ins[0].0 as usize],
+            _ => false,
+        });
     }
+    masked
 }

@@ -31,8 +31,8 @@ mod tests;
 pub use pages::Pages;
 
 use crate::aval::{Aval, DType, Dim, Literal, Sizes};
-use crate::ir::{Scalar, Unsupported};
-use crate::kernel::{Instr, Kernel, LoopKind};
+use crate::ir::Unsupported;
+use crate::kernel::{Kernel, LoopKind};
 use cache::{Form, Shared};
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
 use std::sync::Arc;
@@ -107,13 +107,7 @@ impl Isa {
 
 /// Whether an output of a kernel is 0 wherever a mask says so; `masked` tells the same of its inputs.
 pub fn gives_masked(kernel: &Kernel, output: usize, masked: &[bool]) -> bool {
-    fn asks(kernel: &Kernel, s: Scalar, masked: &[bool]) -> bool {
-        match &kernel.body[s.0 as usize] {
-            Instr::Load(input, _) => masked[*input as usize],
-            instr => compact::masks(instr, &kernel.body, &|s| asks(kernel, s, masked)),
-        }
-    }
-    kernel.reduce.is_none() && asks(kernel, kernel.results[output], masked)
+    kernel.reduce.is_none() && compact::masked(kernel, masked)[kernel.results[output].0 as usize]
 }
 
 /// What has something done for each number below the first: once each, on any threads, all of them when it returns.
