@@ -1,6 +1,7 @@
 //! Runs compiled programs: memory plans, the thread team, launches.
 
 mod analysis;
+mod arena;
 mod check;
 mod composed;
 mod control;

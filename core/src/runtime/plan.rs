@@ -6,14 +6,16 @@ use crate::codegen::x86::Code;
 use crate::device::ALIGN;
 use crate::error::Error;
 use crate::ir::{Atom, Index, Program, Scalar, Var, atom_aval};
-use crate::kernel::{Instr, LoopKind, Lowered, Step};
+use crate::kernel::{Instr, LoopKind, Lowered, Part, Step};
 use crate::pass::fuse::{Fusion, Place};
+use crate::runtime::arena::Arena;
 use crate::runtime::control::{ControlPlan, carry_operand};
 use crate::runtime::machine::{MachineWork, StepCode};
 use crate::runtime::product::ProductWork;
 use crate::runtime::rows::GroupWork;
 use crate::runtime::sizes;
 use crate::runtime::worth::{self, Nanos, Sharing};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Where an array's memory comes from.
@@ -275,16 +277,13 @@ impl Plan {
             }
         }
         let together = self.together(steps.len());
-        let mut free: Vec<(usize, usize)> = vec![]; // place, bytes
-        let mut live: Vec<(usize, usize, usize)> = vec![]; // last step, place, bytes
+        let mut arena = Arena::default();
+        // For each step the pieces that are free behind it: place and bytes.
+        let mut ends: Vec<Vec<(usize, usize)>> = vec![vec![]; steps.len()];
         for (step, written) in steps.iter().map(Step::writes).enumerate() {
-            if let Work::Control(control, _) = &self.work[step] {
-                let bytes = control.bytes;
-                let place = self.take(&mut free, bytes);
-                live.push((step, place, bytes));
-                if let Work::Control(_, at) = &mut self.work[step] {
-                    *at = place;
-                }
+            if let Work::Control(control, at) = &mut self.work[step] {
+                *at = arena.take(control.bytes);
+                ends[step].push((*at, control.bytes));
             }
             for var in written {
                 let aval = avals[var.index()].clone();
@@ -298,21 +297,17 @@ impl Plan {
                         Buffers::Out(out)
                     }
                     (None, None) => {
-                        let place = self.take(&mut free, bytes);
-                        live.push((last, place, bytes));
+                        let place = arena.take(bytes);
+                        ends[last].push((place, bytes));
                         Buffers::Arena(place)
                     }
                 };
                 self.buffers[var.index()] = Some(buffer);
                 self.planned.push(Planned { var, aval, buffer, life: (together[step].start, last) });
             }
-            live.retain(|(last, place, bytes)| {
-                if *last <= step {
-                    give(&mut free, *place, *bytes);
-                }
-                *last > step
-            });
+            std::mem::take(&mut ends[step]).into_iter().for_each(|(place, bytes)| arena.give(place, bytes));
         }
+        self.arena_bytes = arena.bytes;
         for binder in program.eqns.iter().flat_map(|eqn| &eqn.outs) {
             if let Place::Alias(_) = fusion.place(binder.var) {
                 self.buffers[binder.var.index()] = self.buffers[fusion.memory(binder.var).index()];
@@ -332,34 +327,6 @@ impl Plan {
         together
     }
 
-    /// Whether two steps of a group go over its rows in the same way.
-    fn goes_alike(&self, a: usize, b: usize) -> bool {
-        self.groups.iter().any(|group| match group {
-            GroupWork::Rows(rows) if rows.steps.contains(&a) => rows.part(a) == rows.part(b),
-            _ => false,
-        })
-    }
-
-    /// The smallest free piece that is large enough, or new memory.
-    fn take(&mut self, free: &mut Vec<(usize, usize)>, bytes: usize) -> usize {
-        let best =
-            free.iter().enumerate().filter(|(_, (_, size))| *size >= bytes).min_by_key(|(_, (at, size))| (*size, *at));
-        if let Some((i, (place, size))) = best.map(|(i, piece)| (i, *piece)) {
-            free.swap_remove(i);
-            if size > bytes {
-                give(free, place + bytes, size - bytes);
-            }
-            return place;
-        }
-        // A free piece at the end grows.
-        let place = match free.iter().position(|(place, size)| place + size == self.arena_bytes) {
-            Some(i) => free.swap_remove(i).0,
-            None => self.arena_bytes,
-        };
-        self.arena_bytes = place + bytes;
-        place
-    }
-
     /// A result may be written into an argument of its type that nothing reads any more.
     fn find_donors(&mut self, lowered: &Lowered, avals: &[Aval], may_take: &dyn Fn(usize, usize) -> bool) {
         let Lowered { program, fusion, steps, .. } = lowered;
@@ -372,8 +339,15 @@ impl Plan {
         }
         let together = self.together(steps.len());
         let mut made = vec![0; avals.len()];
+        let mut readers: Vec<Vec<usize>> = vec![vec![]; avals.len()];
         for (i, step) in steps.iter().enumerate() {
             step.writes().into_iter().for_each(|var| made[var.index()] = i);
+            step.reads().into_iter().for_each(|var| readers[fusion.memory(var).index()].push(i));
+        }
+        let parts = self.parts(steps.len());
+        let mut of_type: HashMap<&Aval, Vec<usize>> = HashMap::new();
+        for (i, arg) in program.args.iter().enumerate() {
+            of_type.entry(&avals[arg.var.index()]).or_default().push(i);
         }
         let planned: Vec<(Var, Buffers, usize)> =
             self.planned.iter().map(|p| (p.var, p.buffer, made[p.var.index()])).collect();
@@ -381,28 +355,42 @@ impl Plan {
             let Buffers::Out(out) = buffer else { continue };
             let fits = |i: &usize| {
                 let arg = program.args[*i].var;
-                !given[*i]
-                    && may_take(out, *i)
-                    && avals[arg.index()] == avals[var.index()]
+                let within = || readers[arg.index()].iter().filter(|i| (together[step].start..step).contains(i));
+                may_take(out, *i)
                     && match last_reads[arg.index()] {
                         None => true,
                         Some(last) if last < together[step].start => true,
                         // Within a group only rows are read that are written later, or the very element.
                         Some(last) => {
                             last <= step
-                                && (together[step].start..step).all(|i| {
-                                    !steps[i].reads().iter().any(|read| fusion.memory(*read) == arg)
-                                        || self.goes_alike(i, step) && reads_own_rows(&steps[i], arg, fusion)
+                                && within().all(|i| {
+                                    parts[*i].is_some()
+                                        && parts[*i] == parts[step]
+                                        && reads_own_rows(&steps[*i], arg, fusion)
                                 })
                                 && (last < step || reads_in_place(&steps[step], arg, var, fusion))
                         }
                     }
             };
-            if let Some(i) = (0..program.args.len()).find(fits) {
+            let free = of_type.get_mut(&avals[var.index()]);
+            let Some(free) = free else { continue };
+            free.retain(|i| !given[*i]);
+            if let Some(i) = free.iter().copied().find(fits) {
                 given[i] = true;
                 self.donors[out] = Some(i);
             }
         }
+    }
+
+    /// How each step of a group that goes through its rows goes over them.
+    fn parts(&self, n: usize) -> Vec<Option<Part>> {
+        let mut parts = vec![None; n];
+        for group in &self.groups {
+            if let GroupWork::Rows(rows) = group {
+                rows.steps.clone().for_each(|step| parts[step] = rows.part(step));
+            }
+        }
+        parts
     }
 }
 
@@ -464,14 +452,4 @@ fn last_reads(fusion: &Fusion, steps: &[Step], n: usize) -> Vec<Option<usize>> {
 /// Bytes of an array of a plan, to the next multiple of [`ALIGN`]: [`sizes::check`] has looked at its extents.
 pub(super) fn bytes_of(aval: &Aval) -> usize {
     aval.bytes().unwrap_or(0).next_multiple_of(ALIGN)
-}
-
-fn give(free: &mut Vec<(usize, usize)>, mut place: usize, mut bytes: usize) {
-    // Neighbours join, so that large arrays find room again.
-    while let Some(i) = free.iter().position(|(at, size)| at + size == place || place + bytes == *at) {
-        let (at, size) = free.swap_remove(i);
-        place = place.min(at);
-        bytes += size;
-    }
-    free.push((place, bytes));
 }

@@ -18,6 +18,7 @@ use crate::runtime::machine::MachineWork;
 use crate::runtime::plan::{Buffers, Plan, Work, bytes_of};
 use crate::runtime::totals::{self, Float};
 use crate::runtime::worth;
+use std::collections::HashSet;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -141,6 +142,7 @@ impl RowsWork {
     }
 
     fn find_locals(&mut self, steps: &[Step], local: &[Var], avals: &[Aval]) {
+        let local: HashSet<&Var> = local.iter().collect();
         for (step, part) in steps[self.steps.clone()].iter().zip(&self.parts) {
             for var in step.writes().into_iter().filter(|var| local.contains(var)) {
                 let aval = &avals[var.index()];
