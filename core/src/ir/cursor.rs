@@ -4,15 +4,19 @@ use crate::aval::{Aval, DType, Dim, Literal, Shape};
 use crate::error::Error;
 use crate::ir::{Binder, Var};
 
+/// So deep lists and programs may stand within each other: all that goes into them goes down as deep.
+const MAX_DEPTH: usize = 64;
+
 /// Reads a text from front to back. White space and comments, from `//` to the end of the line, count for nothing.
 pub(crate) struct Cursor<'a> {
     text: &'a str,
     at: usize,
+    depth: usize,
 }
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Cursor { text, at: 0 }
+        Cursor { text, at: 0, depth: 0 }
     }
 
     /// An error at the cursor.
@@ -164,6 +168,17 @@ impl<'a> Cursor<'a> {
     pub(crate) fn literal(&mut self, what: &str) -> Result<Literal, Error> {
         let word = self.word(what, is_literal_char)?;
         word.parse().map_err(|why: String| self.error(why))
+    }
+
+    /// Reads what stands within something of its own kind.
+    pub(crate) fn within<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        if self.depth == MAX_DEPTH {
+            return Err(self.error(format!("lists and programs stand at most {MAX_DEPTH} deep within each other")));
+        }
+        self.depth += 1;
+        let found = read(self);
+        self.depth -= 1;
+        found
     }
 
     /// Items between commas until one of `close`, which is left.

@@ -10,7 +10,8 @@
 //! atom    = "%" number | literal         attr = dim | literal | dtype | "\"" word "\"" | "[" attrs "]" | program
 //! ```
 //! `//` starts a comment that ends with the line. In a word `\"`, `\\` and `\n` are a quote, a backslash and the end of a
-//! line; an equation without binders has no outputs and runs for its effect.
+//! line; an equation without binders has no outputs and runs for its effect. Lists and programs stand at most 64 deep within
+//! each other.
 
 use crate::aval::{Aval, DType, Fact, Literal};
 use crate::error::Error;
@@ -126,7 +127,7 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry) -> Result<Eqn, Error> {
 
 fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {
     if c.eat("[") {
-        let attrs = c.list(&["]"], |c| attr(c, registry))?;
+        let attrs = c.within(|c| c.list(&["]"], |c| attr(c, registry)))?;
         c.expect("]")?;
         return Ok(Attr::List(attrs));
     }
@@ -134,7 +135,7 @@ fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {
         return Ok(Attr::Word(c.quoted()?.into()));
     }
     if c.sees("program ") {
-        return Ok(Attr::Program(Arc::new(program(c, registry)?.renumbered())));
+        return Ok(Attr::Program(Arc::new(c.within(|c| program(c, registry))?.renumbered())));
     }
     let word = c.word("an attribute", |x| is_literal_char(x) || "_*".contains(x))?;
     if let Some(dtype) = DType::parse(word) {
@@ -144,4 +145,34 @@ fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {
         return Ok(Attr::Literal(literal));
     }
     word.parse().map(Attr::Dim).map_err(|why: String| c.error(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_is_nested_too_deep_is_an_error_with_its_line() {
+        let registry = Registry::new(&[]);
+        let lists = |depth: usize| format!("shape = {}1{}", "[".repeat(depth), "]".repeat(depth));
+        let programs = |depth: usize| {
+            let head = "program @f() -> () { transpose { program = ".repeat(depth);
+            format!("program = {head} program @g() -> () {{ return }} {}", "} return }".repeat(depth))
+        };
+        let error = |attr: String| {
+            let text = format!(
+                "program @f(%0: f32[1]) -> (f32[1]) {{\n  %1: f32[1] = transpose %0 {{{attr}}}\n  return %1\n}}"
+            );
+            parse(&text, &registry).map(|_| ()).map_err(|error| error.to_string())
+        };
+        for depth in [65, 20_000] {
+            for attr in [lists(depth), programs(depth)] {
+                let why = error(attr).expect_err("it is too deep");
+                assert!(why.contains("line 2") && why.contains("64 deep"), "{why}");
+            }
+        }
+        for attr in [lists(64), programs(63)] {
+            assert!(error(attr).is_err_and(|why| !why.contains("deep")));
+        }
+    }
 }
