@@ -1,4 +1,5 @@
-//! What the benchmarks time: kernels, each as a compiled function and as a loop in Rust, and whole training steps.
+//! What the benchmarks time: kernels, each as a compiled function and as a loop in Rust, whole training steps, and what the
+//! first call of deep programs takes.
 //!
 //! ```sh
 //! RUSTFLAGS="-C target-cpu=native" cargo bench -p gavotte-bench
@@ -6,6 +7,7 @@
 //!
 //! The flag lets rustc use this machine's vectors for the loops of [`native`]. What Gavotte compiles does not depend on it.
 
+pub mod growth;
 pub mod kernels;
 pub mod native;
 pub mod steps;

@@ -1,0 +1,27 @@
+//! What the first call of a program takes, for sizes each twice the one before it: trace, differentiate, lower, generate, run.
+//!
+//! ```sh
+//! cargo bench -p gavotte-bench --bench growth            # all
+//! cargo bench -p gavotte-bench --bench growth -- gpt     # one
+//! ```
+
+#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use gavotte_bench::growth::PROGRAMS;
+use std::time::Instant;
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    println!("{:>10} {:>8} {:>12} {:>8}", "program", "size", "first call", "ratio");
+    for program in PROGRAMS.iter().filter(|p| wanted.is_empty() || wanted.iter().any(|name| name == p.name)) {
+        let mut before: Option<f64> = None;
+        for n in program.sizes {
+            let start = Instant::now();
+            assert!((program.first_call)(*n).is_finite(), "{} {n}", program.name);
+            let took = start.elapsed().as_secs_f64();
+            let ratio = before.map_or(String::new(), |before| format!("{:.2}", took / before));
+            println!("{:>10} {n:>8} {:9.1} ms {ratio:>8}", program.name, 1e3 * took);
+            before = Some(took);
+        }
+    }
+}
