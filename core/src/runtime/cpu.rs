@@ -304,7 +304,7 @@ impl Launch<'_> {
             }
         };
         team.share(product.n_unit(), self.nanos, &do_units(false))?;
-        team.share(product.n_combined(), worth::of_bytes(3 * product.partial_bytes()), &do_units(true))
+        team.share(product.n_combined(), worth::of_bytes(3 * product.parts_bytes()), &do_units(true))
     }
 
     /// # Safety

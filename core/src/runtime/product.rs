@@ -97,7 +97,12 @@ impl ProductWork {
     /// Bytes for parts of the sums.
     pub(super) fn partial_bytes(&self) -> usize {
         let pieces = if self.has_pieces() { 2 * self.block[0] * self.block[1] * self.n_unit() } else { 0 };
-        ((self.n_part - 1) * self.n_element() + pieces) * self.dtype.size()
+        self.parts_bytes() + pieces * self.dtype.size()
+    }
+
+    /// Bytes of all parts of the sums but the first.
+    pub(super) fn parts_bytes(&self) -> usize {
+        (self.n_part - 1) * self.n_element() * self.dtype.size()
     }
 
     /// Whether the terms of a block are taken in pieces. Behind the parts of the sums each unit has then room for two blocks:
