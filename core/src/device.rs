@@ -1,7 +1,7 @@
 //! Devices and buffers. An array carries its device; there is no global one.
 
 mod elements;
-pub(crate) mod memory;
+pub mod memory;
 
 pub(crate) use elements::ALIGN;
 pub use elements::Elements;

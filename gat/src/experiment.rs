@@ -140,9 +140,8 @@ impl Experiment {
         let needed = needs.iter().fold(0u64, |sum, (bytes, _)| sum.saturating_add(*bytes));
         memory::check(needed).map_err(|shortage| {
             let largest = needs.iter().max_by_key(|(bytes, _)| *bytes);
-            let largest = largest.map_or_else(String::new, |(bytes, what)| {
-                format!("; {} of it are for {what}", memory::in_words(*bytes))
-            });
+            let largest = largest
+                .map_or_else(String::new, |(bytes, what)| format!("; {} of it are for {what}", memory::shown(*bytes)));
             Error::Memory(format!("training on {}: {shortage}{largest}", dataset.name))
         })
     }

@@ -21,7 +21,7 @@ pub(crate) fn require(bytes: usize) -> Result<(), String> {
 
 /// Bytes that this process may still take; `None` where the system does not say.
 #[cfg(target_os = "linux")]
-fn available() -> Option<u64> {
+pub fn available() -> Option<u64> {
     let [machine, own, limits] = ["/proc/meminfo", "/proc/self/status", "/proc/self/limits"]
         .map(|file| read_to_string(file).unwrap_or_default());
     let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -30,8 +30,14 @@ fn available() -> Option<u64> {
 
 /// Bytes that this process may still take; `None` where the system does not say.
 #[cfg(not(target_os = "linux"))]
-fn available() -> Option<u64> {
+pub fn available() -> Option<u64> {
     None
+}
+
+/// Bytes of addresses that the limits of this process leave; `None` where it has none.
+pub fn address_space() -> Option<u64> {
+    let [own, limits] = ["/proc/self/status", "/proc/self/limits"].map(|file| read_to_string(file).unwrap_or_default());
+    of_limits(&own, &limits)
 }
 
 /// The number behind a name, in bytes where it is in kB.
@@ -54,24 +60,38 @@ fn of_limits(status: &str, limits: &str) -> Option<u64> {
     left.into_iter().flatten().min()
 }
 
-/// What the limits of the groups that the process is in leave, from its own to the outermost.
+/// What the limits of the groups that the process is in leave, of either version, from its own to the outermost.
 ///
-/// Source: *Control Group v2*, "Memory Interface Files". Files that are kept in memory give it back when it is needed.
+/// Source: *Control Group v2*, "Memory Interface Files"; *Memory Resource Controller* for the first version.
 fn of_groups(cgroup: &str) -> Option<u64> {
-    let own = cgroup.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let left = |folder: &Path| {
-        let read = |file: &str| read_to_string(folder.join(file)).ok();
-        let limit: u64 = read("memory.max")?.trim().parse().ok()?;
-        let taken: u64 = read("memory.current")?.trim().parse().ok()?;
-        let files = number(&read("memory.stat")?, "inactive_file").unwrap_or(0);
-        Some(limit.saturating_sub(taken.saturating_sub(files)))
-    };
-    let root = Path::new("/sys/fs/cgroup");
-    root.join(own).ancestors().take_while(|folder| folder.starts_with(root)).filter_map(left).min()
+    let rooms = cgroup.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, group) = (fields.next()?, fields.next()?);
+        let (root, files) = match controllers {
+            "" => ("/sys/fs/cgroup", V2),
+            _ if controllers.split(',').any(|name| name == "memory") => ("/sys/fs/cgroup/memory", V1),
+            _ => return None,
+        };
+        // Within a container only the part of the path below its own group is there.
+        let folders = Path::new(group.trim_start_matches('/')).ancestors().map(|group| Path::new(root).join(group));
+        folders.filter_map(|folder| of_group(&|file| read_to_string(folder.join(file)).ok(), files)).min()
+    });
+    rooms.min()
+}
+
+/// The files of a group's limit and of what it has taken, and what `memory.stat` calls files that are kept in memory.
+const V2: [&str; 3] = ["memory.max", "memory.current", "inactive_file"];
+const V1: [&str; 3] = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"];
+
+/// What the limit of one group leaves, given its files. Files that are kept in memory give it back when it is needed.
+fn of_group(read: &dyn Fn(&str) -> Option<String>, [limit, taken, kept]: [&str; 3]) -> Option<u64> {
+    let bytes = |file: &str| read(file)?.trim().parse::<u64>().ok();
+    let kept = number(&read("memory.stat").unwrap_or_default(), kept).unwrap_or(0);
+    Some(bytes(limit)?.saturating_sub(bytes(taken)?.saturating_sub(kept)))
 }
 
 /// Bytes as users read them.
-pub(crate) fn shown(bytes: u64) -> String {
+pub fn shown(bytes: u64) -> String {
     let units = [("EB", 1e18), ("PB", 1e15), ("TB", 1e12), ("GB", 1e9)];
     let (unit, size) = units.into_iter().find(|(_, size)| bytes as f64 >= *size).unwrap_or(("MB", 1e6));
     format!("{:.1} {unit}", bytes as f64 / size)
@@ -96,7 +116,24 @@ mod tests {
         assert_eq!(of_limits(status, &limits("2048000", "unlimited")), Some(1_024_000));
         assert_eq!(of_limits(status, &limits("2048000", "512001")), Some(1));
         assert_eq!(of_limits(status, &limits("1000", "unlimited")), Some(0));
-        assert_eq!(of_groups("8:memory:/of/old\n"), None);
+        let group = |limit: &'static str, names: [&'static str; 3]| {
+            let read = move |file: &str| {
+                let text = match file {
+                    "memory.stat" => format!("anon 5\n{} 600\n", names[2]),
+                    file if file == names[0] => limit.into(),
+                    _ => "700\n".into(),
+                };
+                Some(text)
+            };
+            of_group(&read, names)
+        };
+        for names in [V1, V2] {
+            assert_eq!(
+                [group("1000\n", names), group("max\n", names), group("50\n", names)],
+                [Some(900), None, Some(0)]
+            );
+        }
+        assert_eq!((of_groups(""), of_groups("4:cpu:/of/others\n")), (None, None));
     }
 
     #[test]

@@ -182,7 +182,7 @@ impl<'a> Machine<'a> {
             + self.n_text + self.n_encoded;
         let needed = 3 * bytes as u64;
         if needed > LIMIT {
-            let [needed, limit] = [needed, LIMIT].map(memory::in_words);
+            let [needed, limit] = [needed, LIMIT].map(memory::shown);
             let what = format!("the objects up to here take {needed} of memory, and {limit} are the limit");
             return Err(damaged(what));
         }
