@@ -79,12 +79,14 @@ impl From<gavotte_gat::Error> for Failure {
     }
 }
 
-/// The engine refuses only what the program itself has put together, but for numbers that are not finite.
+/// The engine refuses only what the program itself has put together, but for numbers that are not finite, and for sizes.
 impl From<gavotte::Error> for Failure {
     fn from(error: gavotte::Error) -> Self {
         match error {
             // What a device refuses is no mistake of the program: no memory is left, or it has failed.
             gavotte::Error::NotFinite(why) | gavotte::Error::Device(why) => Failure::Run(why),
+            // The sizes are the user's.
+            gavotte::Error::TooLarge(why) => Failure::Input(why),
             gavotte::Error::Threads { wanted, why } => {
                 Failure::Input(format!("--threads {wanted}: the system does not start so many: {why}; ask for fewer"))
             }
