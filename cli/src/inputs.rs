@@ -3,6 +3,7 @@
 use crate::args::{DataArgs, EngineArgs, SplitChoice, TargetName};
 use crate::dataset::DatasetName;
 use crate::failure::{Failure, note};
+use crate::layout::listed;
 use gavotte::random::Key;
 use gavotte_core::runtime::{Options, Target};
 use gavotte_gat::data::{DataError, Dataset, PlantedSpec, Split, karate, locate_cora, planted, read_cora, rmat};
@@ -91,7 +92,8 @@ impl SplitChoice {
 pub(crate) fn note_unlearned(dataset: &Dataset, split: &Split) {
     let classes = dataset.classes_without(&split.train);
     if !classes.is_empty() {
-        note(&format!("no node for training is of class {}: what is not seen is not learned", classes.join(", ")));
+        let classes = listed(classes.iter().map(|class| class.to_string()), 10);
+        note(&format!("no node for training is of class {classes}: what is not seen is not learned"));
     }
 }
 

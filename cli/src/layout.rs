@@ -36,6 +36,13 @@ pub(crate) fn indented(text: &str, width: usize, indent: usize) -> String {
     " ".repeat(indent) + &wrap_words(text, indent, width, indent)
 }
 
+/// The first few of many names, and how many are not said.
+pub(crate) fn listed(names: impl ExactSizeIterator<Item = String>, shown: usize) -> String {
+    let more = names.len().saturating_sub(shown);
+    let first = names.take(shown).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{first} and {more} more") } else { first }
+}
+
 /// The line, which begins in column `column`.
 fn wrap_words(line: &str, column: usize, width: usize, indent: usize) -> String {
     let length = |text: &str| text.chars().count();
@@ -61,6 +68,12 @@ fn wrap_words(line: &str, column: usize, width: usize, indent: usize) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_names_the_first_are_listed() {
+        let names = |n: usize| listed((0..n).map(|i| i.to_string()), 3);
+        assert_eq!([names(1), names(3), names(100_000)], ["0", "0, 1, 2", "0, 1, 2 and 99997 more"]);
+    }
 
     #[test]
     fn long_lines_are_broken_between_words() {

@@ -1,6 +1,7 @@
 //! The folder that a training is written to. Its files belong together: they are all of one command.
 
 use crate::failure::Failure;
+use crate::layout::listed;
 use crate::output::{cannot_write, write_whole};
 use crate::temporary::{self, TempFolder};
 use std::fs;
@@ -61,7 +62,7 @@ impl RunFolder {
         }
         let refuse = |why: String| Failure::input(format!("--out {}: {why}", path.display()));
         if !overwrite {
-            let names = listed(&names);
+            let names = listed(names.iter().map(|name| format!("`{name}`")), 3);
             return Err(refuse(format!(
                 "there is something in it: {names}; name another folder, or say --overwrite to replace the run in it"
             )));
@@ -150,14 +151,6 @@ fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     names.retain(|name| !temporary::is_temporary(name));
     names.sort();
     Ok(names)
-}
-
-/// The first few names.
-fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 3;
-    let first: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    let more = names.len().saturating_sub(SHOWN);
-    first.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 /// Whether this is a file that a training writes, or a folder of nothing else.

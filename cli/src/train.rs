@@ -144,12 +144,12 @@ impl<'a> Session<'a> {
             weight_decay: step.weight_decay,
             patience: Some(args.patience),
         };
-        note_unlearned(&dataset, &splits[0]);
         let device = engine.device.open()?;
         let TrainArgs { check_nans, launch_blocking, .. } = *args;
         let options = Options { check_nans, launch_blocking, ..engine.options() };
         let trainer = Trainer::with_options(model_config(&dataset, model, step), config, options)?;
         Experiment::check_memory(&dataset, &trainer.model)?;
+        note_unlearned(&dataset, &splits[0]);
         let summary = DataSummary::new(&dataset, data.data.as_deref(), &choice, &splits[0]);
         let folder = args.out.as_ref().map(|path| RunFolder::prepare(path, args.overwrite)).transpose()?;
         Ok(Session { args, dataset, data: summary, trainer, seeds, splits, device, folder })

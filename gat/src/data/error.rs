@@ -68,7 +68,8 @@ pub enum DataError {
     /// Two data sets, or a data set and parameters, have not the same classes.
     #[error(
         "data set `{dataset}` has the classes {}, and those wanted are {}; they must have the same names, in any order",
-        found.join(", "), wanted.join(", ")
+        listed(found),
+        listed(wanted)
     )]
     Classes {
         /// The name of the data set.
@@ -133,6 +134,14 @@ pub enum DataError {
         /// What was tried, and how it failed.
         what: String,
     },
+}
+
+/// Names of classes; of very many, the first.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 50;
+    let more = names.len().saturating_sub(SHOWN);
+    let first = names[..names.len() - more].join(", ");
+    if more > 0 { format!("{first} and {more} more") } else { first }
 }
 
 impl DataError {
