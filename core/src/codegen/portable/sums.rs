@@ -263,8 +263,13 @@ macro_rules! weighted_fn {
                 let term = |r: usize| -> [$t; N] {
                     let x = row(r).cast::<[$t; N]>().read_unaligned();
                     let w = weights.add(r * heads).cast::<[$t; W]>().read_unaligned();
-                    let counts = |i: usize| !$guarded || w[i / (N / W)] != 0.0;
-                    std::array::from_fn(|i| w[i / (N / W)] * if counts(i) { x[i] } else { 0.0 })
+                    let product: [$t; N] = std::array::from_fn(|i| w[i / (N / W)] * x[i]);
+                    // A row that counts as 0 and one times 0 differ where the product is NaN alone, which is rare. All are
+                    // asked, as a search that may end early takes them one by one.
+                    if !$guarded || !product.iter().fold(false, |any, x| any | x.is_nan()) {
+                        return product;
+                    }
+                    std::array::from_fn(|i| if w[i / (N / W)] == 0.0 { 0.0 } else { product[i] })
                 };
                 let add = |a: [$t; N], b: [$t; N]| -> [$t; N] { std::array::from_fn(|i| a[i] + b[i]) };
                 cascade(rows, sum, (l, lanes), term, add)
