@@ -317,7 +317,7 @@ impl Launch<'_> {
                 worth::cut(rows, team.sharing.pieces(self.nanos), |row| worth::work_before(row, offsets))
             }
             // One thread runs the whole.
-            None => vec![0..work.turns().unwrap_or(1)],
+            None => std::iter::once(0..work.turns().unwrap_or(1)).collect(),
         };
         team.share(pieces.len(), self.nanos, &|worker, units| {
             let start = worker.start();

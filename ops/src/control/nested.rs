@@ -15,13 +15,16 @@ use std::sync::Arc;
 /// where it is.
 type Known<K, V> = HashMap<(*const Program, K), (Arc<Program>, V)>;
 
+/// Where values have a new axis; `None` where they have none.
+type Places = Vec<Option<usize>>;
+
 /// What the rules of loops and branches find out before they transform a program: which results will have tangents, and
 /// where they will have a new axis. While that is looked for, rules give stand-ins instead of going into the programs that
 /// they hold: each program is transformed once, however deep it is nested.
 #[derive(Default)]
 struct Found {
     active: Known<Vec<bool>, Vec<bool>>,
-    places: Known<(Vec<Option<usize>>, Dim), Vec<Option<usize>>>,
+    places: Known<(Places, Dim), Places>,
     /// How many questions are open.
     asked: usize,
 }

@@ -172,11 +172,11 @@ __device__ __forceinline__ int shift_right(int x, int y) { return (unsigned)y < 
 ";
 
 const ADD_PART: &str = "\
-// What a part adds to a total, and what that rounds off. An infinite total lacks nothing.
+// What a part adds to a total, and what that rounds off. An infinite total lacks nothing, also where finite parts made it.
 template <typename T> __device__ __forceinline__ void add_part(T& total, T& lacks, T part) {
     const T sum = total + part;
     const T lost = part - (sum - total);
-    lacks = lost == lost ? lost : T(0);
+    lacks = lost - lost == T(0) ? lost : T(0);
     total = sum;
 }
 ";

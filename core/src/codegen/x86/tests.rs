@@ -23,6 +23,13 @@ kernel @segment_sum_0(%0: i32[n+1], %1: f32[z], %2: i32[z], %3: f32[m,40], %4: i
 }
 ";
 
+/// The same where a weight of 0 says that its row counts as 0.
+fn guarded() -> String {
+    let guard =
+        "  $4: f32 = const 0f32\n  $5: bool = ne $1, $4\n  $6: f32 = select $5, $4, $3\n  $7: f32 = mul $1, $6\n";
+    WEIGHTED.replace("  $4: f32 = mul $1, $3\n", guard).replace("sum $4", "sum $7")
+}
+
 struct Arrays {
     offsets: Vec<i32>,
     weights: Vec<f32>,
@@ -61,8 +68,8 @@ fn machines() -> impl Iterator<Item = Isa> {
 }
 
 /// The sums, in the type of floats that is asked for, or the position and the extent of a failed check.
-fn run(a: &Arrays, dtype: DType, masked: bool, isa: Isa) -> Result<Vec<f64>, (u64, u64)> {
-    let kernel = parse_kernel(&WEIGHTED.replace("f32", &dtype.to_string())).unwrap();
+fn run(text: &str, a: &Arrays, dtype: DType, masked: bool, isa: Isa) -> Result<Vec<f64>, (u64, u64)> {
+    let kernel = parse_kernel(&text.replace("f32", &dtype.to_string())).unwrap();
     let code = Code::new(&kernel, Some(0), &[masked; 5], isa).unwrap();
     let mut sizes = Sizes::new();
     for (symbol, size) in [("n", a.offsets.len() - 1), ("z", a.weights.len()), ("m", a.rows.len() / 40)] {
@@ -121,26 +128,31 @@ fn sums(a: &Arrays) -> Vec<f64> {
 
 #[test]
 fn sums_leave_out_what_a_mask_dropped() {
+    let guarded = guarded();
     for (isa, dtype) in machines().flat_map(|isa| [(isa, DType::F32), (isa, DType::F64)]) {
         let mut a = arrays();
         let wanted = sums(&a);
-        for masked in [false, true] {
-            assert_eq!(run(&a, dtype, masked, isa).as_ref(), Ok(&wanted), "{isa:?}, {dtype}, masked: {masked}");
+        let run = |text: &str, a: &Arrays, masked| run(text, a, dtype, masked, isa);
+        let ways = [(WEIGHTED, false), (WEIGHTED, true), (&guarded, false), (&guarded, true)];
+        for (text, masked) in ways {
+            assert_eq!(run(text, &a, masked).as_ref(), Ok(&wanted), "{isa:?}, {dtype}, masked: {masked}\n{text}");
         }
-        // A row that is multiplied by 0 alone is not read.
+        // A row of which a weight of 0 says that it counts for nothing does; one that is multiplied by 0 does not.
         let dropped = a.weights.iter().position(|w| *w == 0.0).unwrap();
         a.rows.extend([f32::INFINITY; 40]);
         a.columns[dropped] = 29;
-        assert!(run(&a, dtype, false, isa).unwrap().iter().any(|x| x.is_nan()));
-        assert_eq!(run(&a, dtype, true, isa).as_ref(), Ok(&wanted));
+        for masked in [false, true] {
+            assert!(run(WEIGHTED, &a, masked).unwrap().iter().any(|x| x.is_nan()));
+            assert_eq!(run(&guarded, &a, masked).as_ref(), Ok(&wanted));
+        }
         // One that counts must be there.
         let kept = a.weights.iter().position(|w| *w != 0.0).unwrap();
         a.columns[kept] = 31;
-        for masked in [false, true] {
-            assert_eq!(run(&a, dtype, masked, isa), Err((31, 30)), "{isa:?}, {dtype}, masked: {masked}");
+        for (text, masked) in ways {
+            assert_eq!(run(text, &a, masked), Err((31, 30)), "{isa:?}, {dtype}, masked: {masked}\n{text}");
         }
         a.columns[kept] = -1;
-        assert!(run(&a, dtype, true, isa).is_err());
+        assert!(run(&guarded, &a, true).is_err());
     }
 }
 

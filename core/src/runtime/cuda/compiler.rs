@@ -147,7 +147,7 @@ fn images_for(nvrtc: Pair, known: &[Pair], driver: Pair, capability: Pair) -> Re
     let ptx = newest(&older).filter(|_| nvrtc <= driver);
     let image = |form, architecture: Option<Pair>| architecture.map(|architecture| Image { form, architecture });
     let images: Vec<Image> = [image(Form::Cubin, cubin), image(Form::Ptx, ptx)].into_iter().flatten().collect();
-    match (images.is_empty(), known.iter().any(|known| older(known))) {
+    match (images.is_empty(), known.iter().any(older)) {
         (false, _) => Ok(images),
         (true, true) => Err(format!(
             "{told} makes no machine code for sm_{}{}, and its PTX is newer than {knows}\n  {advice}",

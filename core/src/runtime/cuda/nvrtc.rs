@@ -139,8 +139,8 @@ impl Nvrtc {
         let mut numbers = vec![0; n.max(0) as usize];
         // SAFETY: as above, and there is room for all.
         let listed = unsafe { (functions.architectures.1)(numbers.as_mut_ptr()) };
-        let statuses = told.into_iter().chain([listed]);
-        statuses.map(|status| functions.check("it does not tell what it is", status)).collect::<Result<(), Error>>()?;
+        let mut statuses = told.into_iter().chain([listed]);
+        statuses.try_for_each(|status| functions.check("it does not tell what it is", status))?;
         let version = (major as u32, minor as u32);
         if version < LEAST_NVRTC {
             return Err(lacks(&format!("it is {major}.{minor}")));

@@ -116,9 +116,10 @@ impl Nest<'_> {
                 let new = self.f.vec(Op::AddF, &[old, part]);
                 let arrived = self.f.vec(Op::SubF, &[new, old]);
                 let lost = self.f.vec(Op::SubF, &[part, arrived]);
-                // An infinite total lacks nothing.
-                let is_nan = self.f.mask(Op::CmpF(Pred::Unordered), &[lost, lost]);
-                let lost = self.f.blend(is_nan, lost, zero);
+                // An infinite total lacks nothing, also where finite parts made it: an infinity less itself is NaN.
+                let finite = self.f.vec(Op::SubF, &[lost, lost]);
+                let is_infinite = self.f.mask(Op::CmpF(Pred::Unordered), &[finite, finite]);
+                let lost = self.f.blend(is_infinite, lost, zero);
                 self.f.store(Op::Store, total, new, None);
                 self.f.store(Op::Store, lacks, lost, None);
             }
