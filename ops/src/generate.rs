@@ -45,7 +45,7 @@ fn check_count(size: &Dim, dtype: DType) -> Result<(), TypeError> {
     };
     match size.as_number() {
         Some(n) if !(least..=most).contains(&n) => Err(TypeError::new(format!(
-            "the size {n} lies beyond what sizes are counted in, {}: compute with it as a number of your own",
+            "the size {n} is too large for what sizes are counted in, {}: compute with it as a number of your own",
             if dtype == DType::U32 { DType::U32 } else { DType::I32 }
         ))),
         _ => Ok(()),

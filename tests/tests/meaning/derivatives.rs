@@ -63,14 +63,14 @@ fn counts_do_not_wrap() {
     let last = i32::MAX as usize;
     assert_eq!(fori_loop(last - 2, last, count, Array::scalar(0)).item::<i32>(), (last - 2 + last - 1) as i32);
     for (size, dtype) in [(1usize << 32, DType::I32), (1 << 31, DType::I32), (1 << 32, DType::U32)] {
-        says(quietly(|| dim_value(size, dtype)), &format!("dim_value: the size {size} lies beyond"));
+        says(quietly(|| dim_value(size, dtype)), &format!("dim_value: the size {size} is too large"));
     }
     assert_eq!(dim_value(u32::MAX as usize, DType::U32).item::<u32>(), u32::MAX);
-    says(quietly(|| iota([(1usize << 31) + 1], 0, DType::I32)), "lies beyond what sizes are counted in, i32");
+    says(quietly(|| iota([(1usize << 31) + 1], 0, DType::I32)), "is too large for what sizes are counted in, i32");
     // Of a symbol, the call that gives it such a size is refused; a broadcast of nothing has one.
     let size = jit(|x: Array| dim_value(x.dim(0) * (1 << 20), DType::I32));
     let of = |n: usize| size.try_call((Array::new(&[n], vec![0f32; n]).declare(["n"]),));
     assert_eq!(of(2047).expect("it fits").item::<i32>(), 2047 << 20);
-    says(of(2048), "dim_value: the size 2147483648 lies beyond");
-    says(of(4097), "dim_value: the size 4296015872 lies beyond");
+    says(of(2048), "dim_value: the size 2147483648 is too large");
+    says(of(4097), "dim_value: the size 4296015872 is too large");
 }

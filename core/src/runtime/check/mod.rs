@@ -10,7 +10,7 @@
 //! ([`program`]). Loops and branches go through the code that drives them when they run, turn by turn ([`nested`]).
 //!
 //! The lattice is small: a byte holds nothing, or one tag. Branches meet: where they leave different tags, nothing is
-//! left. After three turns of a scan the others are taken to be alike, and only write.
+//! left. After three turns of a scan the others are taken to be alike, and only write; a long one is left then.
 
 mod faults;
 mod memory;

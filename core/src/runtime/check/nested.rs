@@ -13,6 +13,8 @@ use crate::runtime::plan::{Buffers, Plan};
 
 /// So many turns of a loop are looked at.
 const TURNS: usize = 3;
+/// A scan of more turns is left after those that are looked at.
+const MANY: usize = 1000;
 
 /// A loop or a branch on its way.
 struct Turning<'w, 'a> {
@@ -30,6 +32,8 @@ struct Turning<'w, 'a> {
     last: Option<Vec<Content>>,
     /// What turns of a scan gave.
     turns: Vec<(usize, Vec<Content>)>,
+    /// Whether the scan was left before its end.
+    is_left: bool,
 }
 
 impl Walk {
@@ -58,18 +62,31 @@ impl Walk {
         let mut left = None;
         for branch in 0..n_run {
             self.memory = before.clone();
-            let (operands, turns) = (operands.clone(), vec![]);
-            let mut turning = Turning { walk: self, step, length, operands, turn: 0, branch, last: None, turns };
+            let mut turning = Turning {
+                walk: self,
+                step,
+                length,
+                operands: operands.clone(),
+                turn: 0,
+                branch,
+                last: None,
+                turns: vec![],
+                is_left: false,
+            };
             // SAFETY: a place is a number here, and nothing is read or written but tags.
-            unsafe { drive(step, plan, running.frame, base, &mut turning) }.map_err(|error| error.to_string())?;
-            let results = turning.wanted();
+            let driven = unsafe { drive(step, plan, running.frame, base, &mut turning) };
+            driven.or_else(|error| if turning.is_left { Ok(()) } else { Err(error.to_string()) })?;
+            let (results, is_left) = (turning.wanted(), turning.is_left);
             for (number, wanted, from) in results {
-                let range = running.range(step.eqn.outs[number].var);
-                let found = self.memory.read(range).map_err(|why| format!("result {number} {why}"))?;
-                let part = from..from + wanted.bytes();
-                if found.part(part) != wanted {
+                let start = running.range(step.eqn.outs[number].var).start + from;
+                let found = self.memory.read(start..start + wanted.bytes());
+                if found.map_err(|why| format!("result {number} {why}"))? != wanted {
                     return Err(format!("result {number} does not hold what a turn gave"));
                 }
+            }
+            for binder in step.eqn.outs.iter().filter(|_| is_left) {
+                let (range, tag) = (running.range(binder.var), self.memory.tag());
+                self.memory.write(range, Some(tag))?;
             }
             if let Some(other) = left.replace(self.memory.clone()) {
                 self.memory.meet(&other);
@@ -101,8 +118,9 @@ impl Turning<'_, '_> {
             Control::Switch { .. } => (self.step.eqn.outs.len(), 0),
         };
         let carries = self.last.clone().unwrap_or_else(|| self.operands[first..first + n_carry].to_vec());
+        let there = if self.is_left { 0 } else { n_carry };
         let mut wanted: Vec<_> =
-            carries.into_iter().take(n_carry).enumerate().map(|(number, content)| (number, content, 0)).collect();
+            carries.into_iter().take(there).enumerate().map(|(number, content)| (number, content, 0)).collect();
         for (row, results) in &self.turns {
             for (number, content) in results.iter().enumerate().skip(n_carry) {
                 wanted.push((number, content.clone(), *row as u64 * content.bytes()));
@@ -171,6 +189,10 @@ impl Engine for Turning<'_, '_> {
     unsafe fn run(&mut self, i: usize, lowered: &Lowered, plan: &Plan, frame: &Frame<u64>) -> Result<(), Error> {
         let is_turn = i + 1 == self.step.nested.len() || matches!(self.step.control, Control::Switch { .. });
         let is_scan = matches!(self.step.control, Control::Scan { .. });
+        if is_scan && self.turn >= TURNS && self.length > MANY {
+            self.is_left = true;
+            return Err(wrong("the other turns are like those before"));
+        }
         let results = if is_scan && self.turn >= TURNS {
             self.like_before(lowered, plan, frame).map_err(wrong)?
         } else {

@@ -56,22 +56,34 @@ struct Functions {
     _library: Library,
 }
 
+/// A function of a library.
+///
+/// # Safety
+/// It must have this type.
+unsafe fn function<T: Copy>(library: &Library, name: &str) -> Result<T, String> {
+    // SAFETY: by this function's contract.
+    unsafe { library.get::<T>(name) }.map(|found| *found).map_err(|_| format!("it lacks {name}"))
+}
+
 impl Functions {
-    fn find(file: &str) -> Result<Functions, libloading::Error> {
+    fn find(file: &str) -> Result<Functions, String> {
         // SAFETY: to load NVRTC runs its initialisers, which ask nothing of the caller; each function has the type that
         // `nvrtc.h` gives it.
         unsafe {
-            let library = Library::new(file)?;
+            let library = Library::new(file).map_err(|error| error.to_string())?;
             Ok(Functions {
-                version: *library.get("nvrtcVersion")?,
-                architectures: (*library.get("nvrtcGetNumSupportedArchs")?, *library.get("nvrtcGetSupportedArchs")?),
-                create: *library.get("nvrtcCreateProgram")?,
-                compile: *library.get("nvrtcCompileProgram")?,
-                destroy: *library.get("nvrtcDestroyProgram")?,
-                message: *library.get("nvrtcGetErrorString")?,
-                log: (*library.get("nvrtcGetProgramLogSize")?, *library.get("nvrtcGetProgramLog")?),
-                ptx: (*library.get("nvrtcGetPTXSize")?, *library.get("nvrtcGetPTX")?),
-                cubin: (*library.get("nvrtcGetCUBINSize")?, *library.get("nvrtcGetCUBIN")?),
+                version: function(&library, "nvrtcVersion")?,
+                architectures: (
+                    function(&library, "nvrtcGetNumSupportedArchs")?,
+                    function(&library, "nvrtcGetSupportedArchs")?,
+                ),
+                create: function(&library, "nvrtcCreateProgram")?,
+                compile: function(&library, "nvrtcCompileProgram")?,
+                destroy: function(&library, "nvrtcDestroyProgram")?,
+                message: function(&library, "nvrtcGetErrorString")?,
+                log: (function(&library, "nvrtcGetProgramLogSize")?, function(&library, "nvrtcGetProgramLog")?),
+                ptx: (function(&library, "nvrtcGetPTXSize")?, function(&library, "nvrtcGetPTX")?),
+                cubin: (function(&library, "nvrtcGetCUBINSize")?, function(&library, "nvrtcGetCUBIN")?),
                 _library: library,
             })
         }

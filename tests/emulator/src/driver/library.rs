@@ -95,17 +95,30 @@ impl Emulator {
     }
 }
 
-/// Copies a library so that a function is not found in it by its name.
+/// Copies a library so that a function is not found in it by its name: its symbol is hidden, so that the library itself
+/// still has it.
 ///
 /// # Panics
 ///
 /// If there is no such function, or a file cannot be read or written.
 pub fn hide(library: &Path, function: &str, copy: &Path) {
+    /// The type of a section that holds the symbols for the loader.
+    const DYNAMIC_SYMBOLS: u64 = 11;
+    const SYMBOL_BYTES: usize = 24;
+    /// The visibility of symbols that a library keeps to itself.
+    const HIDDEN: u8 = 2;
     let mut bytes = std::fs::read(library).unwrap_or_else(|error| panic!("{}: {error}", library.display()));
-    let name = [b"\0", function.as_bytes(), b"\0"].concat();
-    let places: Vec<usize> = (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(&name)).collect();
-    assert!(!places.is_empty(), "{function} is no name in {}", library.display());
-    places.into_iter().for_each(|at| bytes[at + 1] = b'-');
+    let number = |at: usize, n: usize| bytes[at..at + n].iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte));
+    let (sections, size, n) = (number(0x28, 8) as usize, number(0x3a, 2) as usize, number(0x3c, 2) as usize);
+    let section = |i: usize| sections + i * size;
+    let symbols = (0..n).map(section).find(|at| number(at + 4, 4) == DYNAMIC_SYMBOLS).expect("a library has symbols");
+    let names = number(section(number(symbols + 0x28, 4) as usize) + 0x18, 8) as usize;
+    let first = number(symbols + 0x18, 8) as usize;
+    let name = [function.as_bytes(), b"\0"].concat();
+    let all = (first..first + number(symbols + 0x20, 8) as usize).step_by(SYMBOL_BYTES);
+    let found: Vec<usize> = all.filter(|at| bytes[names + number(*at, 4) as usize..].starts_with(&name)).collect();
+    assert!(!found.is_empty(), "{function} is no name in {}", library.display());
+    found.into_iter().for_each(|at| bytes[at + 5] |= HIDDEN);
     std::fs::write(copy, bytes).unwrap_or_else(|error| panic!("{}: {error}", copy.display()));
 }
 

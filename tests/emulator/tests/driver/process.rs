@@ -40,7 +40,7 @@ fn a_process_leaves_a_line() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), lines);
-        assert!(text.contains("\"launches\":1,") && text.contains("\"kernels\":{\"axpy\":1}}"), "{text}");
+        assert!(text.contains("\"launches\":1,") && text.contains("\"kernels\":{\"axpy\":1}"), "{text}");
         assert!(text.contains("\"live_allocations\":0,") && text.contains("\"leaked_allocations\":0,"), "{text}");
     }
 }

@@ -70,9 +70,14 @@ impl Nest<'_> {
         self.rounds = Some(Rounds { level, turns: (round / inner).max(1), above, totals });
     }
 
-    /// Vectors of totals of an output.
+    /// Vectors of totals that an output has room for.
     fn n_total(&self) -> usize {
         if is_packed(&self.layout) { self.layout.parts } else { self.layout.vectors }
+    }
+
+    /// Vectors of totals of an output: the last vectors of a row are fewer.
+    fn totals(&self, k: usize) -> std::ops::Range<usize> {
+        0..self.n_total().min(self.sums[k].len())
     }
 
     /// Where a vector of totals is, and where what they lack.
@@ -90,7 +95,7 @@ impl Nest<'_> {
     pub(super) fn start_totals(&mut self) {
         for k in self.with_totals() {
             let zero = self.identity(k);
-            for v in 0..self.n_total() {
+            for v in self.totals(k) {
                 for mem in self.total(k, v) {
                     self.f.store(Op::Store, mem, zero, None);
                 }
@@ -131,7 +136,7 @@ impl Nest<'_> {
     pub(super) fn end_totals(&mut self) {
         for k in self.with_totals() {
             let class = class_of(self.kernel.outputs[k].1.dtype);
-            for v in 0..self.n_total() {
+            for v in self.totals(k) {
                 let [total, _] = self.total(k, v);
                 let total = self.f.load(class, Op::Load, total, None);
                 self.f.update(self.sums[k][v], Op::MovV, &[total], None, 0);
