@@ -73,6 +73,9 @@ fn median(list: &[f64]) -> f64 {
     list[list.len() / 2]
 }
 
+/// Makes a step for so many threads.
+type Make = fn(usize) -> Box<dyn FnMut()>;
+
 fn main() {
     if std::env::args().any(|arg| arg == BUSY) {
         loop {
@@ -82,7 +85,7 @@ fn main() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("{cores} cores, load before: {}", load.split(' ').next().unwrap_or("not known"));
-    let all: [(&str, fn(usize) -> Box<dyn FnMut()>); 3] = [
+    let all: [(&str, Make); 3] = [
         ("graph attention, Cora's size", |threads| Box::new(graph_attention(threads))),
         ("graph attention, karate club", |threads| Box::new(karate_club(threads))),
         ("perceptron", |threads| Box::new(multilayer_perceptron(threads))),
