@@ -314,11 +314,11 @@ fn transformed_nests_grow_by_their_depth() {
         if depth == 0 { (y * 1.1).sin() } else { fori_loop(0usize, 2usize, move |_, y| scans(depth - 1, y), y) }
     }
     fn branches(depth: usize, y: Array) -> Array {
-        let which = y.sum(()).lt(&Array::scalar(3.0));
+        let which = y.sum(()).lt(Array::scalar(3.0));
         if depth == 0 { (y * 1.1).sin() } else { cond(which, move |y| branches(depth - 1, y), |y: Array| y.cos(), y) }
     }
     fn whiles(depth: usize, y: Array) -> Array {
-        let goes_on = |y: Array| y.sum(()).lt(&Array::scalar(3.0));
+        let goes_on = |y: Array| y.sum(()).lt(Array::scalar(3.0));
         if depth == 0 { (y * 1.1).sin() } else { while_loop(goes_on, move |y| whiles(depth - 1, y) + 1.0, y) }
     }
     type Nest = fn(usize, Array) -> Array;

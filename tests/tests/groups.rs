@@ -78,6 +78,9 @@ fn steps_stay_in_a_topological_order_and_each_is_in_one_group() {
     assert!(n.get() >= 20, "there were {} groups of several kernels only", n.get());
 }
 
+/// A program of a size.
+type Function<'f> = &'f dyn Fn(Array) -> Array;
+
 /// Programs that are small, and whose steps read each other at several places: what kernels compute grows as the program
 /// does, in all and each.
 #[test]
@@ -94,7 +97,7 @@ fn what_is_computed_again_is_bounded_by_the_program() {
     let squared = |y: Array| &y * &y + y;
     let slid = |y: Array| y.slice_axis(0, 1usize..).pad(1f32, &[(0, 1)]);
     let chained = |y: Array| (y * 1.01).tanh();
-    let programs: [(&str, &dyn Fn(Array) -> Array, usize); 8] = [
+    let programs: [(&str, Function<'_>, usize); 8] = [
         ("heat", &heat, 64),
         ("rotations", &turn, 4),
         ("gathers", &taken, 8),

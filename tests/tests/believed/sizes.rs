@@ -26,7 +26,7 @@ const ASKS: [(&str, Asks); 8] = [
 ];
 
 fn flags(x: &Array) -> Array {
-    x.gt(&Array::scalar(0.0f32)).broadcast_to([1usize << 62])
+    x.gt(Array::scalar(0.0f32)).broadcast_to([1usize << 62])
 }
 
 /// Of arrays that can be, and that no compiled program has to store.
@@ -102,7 +102,13 @@ fn symbols_whose_sizes_wrap_are_refused_when_they_come() {
     });
     assert_eq!(rows.try_call((symbolic(2),)).map(|y| y.item::<f32>()), Ok(16.0));
     assert_has(&refused(|| rows.try_call((symbolic(1 << 21),))), &["too large"]);
-    assert_has(&refused(|| Ok(assume(n(&symbolic(2)).at_least(Dim::symbol("n") * i64::MAX * 2)))), &["too large"]);
+    assert_has(
+        &refused(|| {
+            assume(n(&symbolic(2)).at_least(Dim::symbol("n") * i64::MAX * 2));
+            Ok(())
+        }),
+        &["too large"],
+    );
 }
 
 #[test]
@@ -166,11 +172,10 @@ fn memory_is_known_before_it_is_taken() {
         ("a loop", |x| scan(|c: Array, r: Array| (c, r * 2.0), x.clone(), x.broadcast_to([1usize << 40])).1),
         ("generated", |_| iota([1usize << 20, 1 << 20], 0, DType::F32)),
     ];
-    for (what, f) in asks {
+    for (_, f) in asks {
         let one = || Array::scalar(1.0f32);
         assert_has(&refused(|| Ok(f(one()))), &both);
         assert_has(&refused(|| jit(f).try_call((one(),))), &both);
-        println!("{what}: {}", refused(|| jit(f).try_call((one(),))));
     }
     assert_has(&refused(|| Ok(full([1usize << 40], 1.0f32))), &both);
     let payload =

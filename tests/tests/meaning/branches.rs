@@ -1,7 +1,7 @@
 //! Mapped branches and loops: for an element that does not run a program, it is as if there were none.
 
 use super::{check, check_refused, floats, ints};
-use gavotte::{Array, DType, cond, fori_loop, grad, jvp, nn, scan, switch, vmap, while_loop};
+use gavotte::{Array, DType, cond, fori_loop, grad, jvp, nn, scan, switch, vmap, while_loop, zeros_like};
 
 fn safe_root(x: Array) -> Array {
     cond(x.gt(0.0), |x: Array| x.sqrt(), |x: Array| x * 0.0, x)
@@ -85,7 +85,7 @@ fn branches_and_loops_in_branches() {
 #[test]
 fn a_branch_reads_for_those_that_take_it() {
     let x = || ints(&[10, 20, 30]);
-    let before = move |i: Array| cond(i.gt(0), |i: Array| x().take(&(i - 1), 0), |i: Array| i * 0, i);
+    let before = move |i: Array| cond(i.gt(0), |i: Array| x().take(&(i - 1), 0), |i: Array| zeros_like(&i), i);
     check(mapped(before), &ints(&[0, 1, 2]), &[0.0, 10.0, 20.0], 0.0);
     check(mapped(before), &ints(&[0, -7]), &[0.0, 0.0], 0.0);
     check(mapped(before), &Array::new(&[0], Vec::<i32>::new()), &[], 0.0);

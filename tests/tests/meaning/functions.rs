@@ -11,8 +11,11 @@ const INF: f64 = f64::INFINITY;
 /// function says which counts.
 type Table = &'static [[f64; 4]];
 
+/// A function by its name, with what it must be.
+type Case = (&'static str, fn(&Array) -> Array, Table);
+
 /// Computed with 40 digits.
-const TABLES: [(&str, fn(&Array) -> Array, Table); 7] = [
+const TABLES: [Case; 7] = [
     (
         "relu",
         nn::relu,

@@ -3,7 +3,7 @@
 use super::{check, floats, numbers};
 use gavotte::random::Key;
 use gavotte::stax::Mode;
-use gavotte::{Array, grad};
+use gavotte::{Array, grad, ones_like};
 use gavotte_gat::attention::{AttentionOptions, coefficients, graph_attention};
 use gavotte_gat::features::Features;
 use gavotte_gat::graph::{Adjacency, Graph, Nodes};
@@ -20,7 +20,7 @@ fn a_loss_is_over_its_mask() {
     let slope = |x: Array| grad(loss)(x);
     check(|x: Array| slope(x) + 0.0, &log_probs(), &[-0.5, 0.0, 0.0, 0.0, 0.0, -0.5, 0.0, 0.0], 1e-6);
     // A member whose own class has probability 0 has an infinite loss.
-    assert_eq!(masked_nll(&log_probs(), &(labels * 0 + 1), &mask).item::<f32>(), INF);
+    assert_eq!(masked_nll(&log_probs(), &ones_like(&labels), &mask).item::<f32>(), INF);
 }
 
 /// Six edges into four nodes.
