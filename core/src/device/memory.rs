@@ -10,8 +10,10 @@ const LITTLE: u64 = 16 << 20;
 /// Demands that so many bytes more can be taken. The error says how many there are.
 pub(crate) fn require(bytes: usize) -> Result<(), String> {
     let bytes = bytes as u64;
+    if bytes < LITTLE {
+        return Ok(());
+    }
     match available() {
-        _ if bytes < LITTLE => Ok(()),
         Some(there) if there < bytes => {
             Err(format!("{} of memory are needed, and {} are there", shown(bytes), shown(there)))
         }
