@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench -p gavotte-bench --bench growth            # all
 //! cargo bench -p gavotte-bench --bench growth -- gpt     # one
+//! cargo bench -p gavotte-bench --bench growth -- gpt 96  # at a size of one's own
 //! ```
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -12,10 +13,12 @@ use std::time::Instant;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let (sizes, wanted): (Vec<&String>, Vec<&String>) = wanted.iter().partition(|arg| arg.parse::<usize>().is_ok());
+    let sizes: Vec<usize> = sizes.iter().filter_map(|size| size.parse().ok()).collect();
     println!("{:>10} {:>8} {:>12} {:>8}", "program", "size", "first call", "ratio");
-    for program in PROGRAMS.iter().filter(|p| wanted.is_empty() || wanted.iter().any(|name| name == p.name)) {
+    for program in PROGRAMS.iter().filter(|p| wanted.is_empty() || wanted.iter().any(|name| *name == p.name)) {
         let mut before: Option<f64> = None;
-        for n in program.sizes {
+        for n in if sizes.is_empty() { program.sizes } else { &sizes } {
             let start = Instant::now();
             assert!((program.first_call)(*n).is_finite(), "{} {n}", program.name);
             let took = start.elapsed().as_secs_f64();
