@@ -2,7 +2,7 @@
 //!
 //! A register lives from its first writing to its last reading; what is made before a loop and read or written within it
 //! lives to the loop's end. Where registers run out, the one that is used least for its length of life, weighted by the loops
-//! around its uses, lives in memory for good. A constant that lives in memory is read from the function's pool, an argument
+//! around its uses and by how seldom these run, lives in memory for good. A constant that lives in memory is read from the function's pool, an argument
 //! from their table: neither is stored. Addresses of the function's own memory need no register.
 
 use super::lir::{Class, Function, Inst, Op, Reg};
@@ -129,8 +129,11 @@ fn intervals(f: &Function) -> Vec<Interval> {
     for (start, end) in &f.loops {
         depth[*start..=*end].iter_mut().for_each(|d| *d += 1);
     }
+    let mut is_rare = vec![false; f.insts.len()];
+    f.rare.iter().for_each(|(start, end)| is_rare[*start..=*end].fill(true));
     for (at, inst) in f.insts.iter().enumerate() {
-        let weight = 8f32.powi(depth[at].into());
+        // What seldom runs is as if two loops fewer were around it.
+        let weight = 8f32.powi(i32::from(depth[at]) - if is_rare[at] { 2 } else { 0 });
         for reg in inst.reads().chain(inst.dst) {
             let interval = found[reg.0 as usize].get_or_insert(Interval { reg, start: at, end: at, weight: 0.0 });
             interval.end = at;

@@ -4,9 +4,9 @@
 
 use super::layout::{Layout, Packed};
 use super::lir::{Class, Mem, Op, Pred, Reg};
-use super::nest::{Access, Nest, Scope, class_of};
+use super::nest::{Access, Fused, Nest, Scope, class_of};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp, Unsupported};
-use crate::kernel::{Guarded, Instr, Kernel, LoopKind, guarded};
+use crate::kernel::{Guarded, Instr, Kernel, LoopKind};
 
 /// Members that are listed at a time.
 const BLOCK: usize = 512;
@@ -23,7 +23,7 @@ struct Lists {
 impl Nest<'_> {
     /// Finds the weight of the only result, where it is a sum of weighted rows over a segment.
     pub(super) fn find_compacted(&mut self, masked: &[bool]) {
-        let [Some((a, b))] = self.fused[..] else { return };
+        let [Some(Fused { guard: Some(guard), .. })] = self.fused[..] else { return };
         let Some(last) = self.layout.order.last() else { return };
         let is_segment = matches!(self.kernel.loops[*last].kind, LoopKind::Segment { .. });
         let by_rows = self.layout.packed.is_none() && self.layout.width >= self.layout.vector;
@@ -31,11 +31,10 @@ impl Nest<'_> {
             return;
         }
         let is_masked = self::masked(self.kernel, masked);
-        let is_weight = |s: Scalar| !self.varies(s.0 as usize) && is_masked[s.0 as usize];
-        let pairs = [(a, b), (b, a)].into_iter().filter(|(weight, _)| is_weight(*weight));
-        self.compacted = pairs.filter_map(|(weight, row)| guarded(&self.kernel.body, row, weight)).next();
-        if let Some(Guarded { weight, .. }) = self.compacted {
-            self.listed = self.find_listed(weight);
+        let weight = guard.weight.0 as usize;
+        if !self.varies(weight) && is_masked[weight] {
+            self.compacted = Some(guard);
+            self.listed = self.find_listed(guard.weight);
         }
     }
 

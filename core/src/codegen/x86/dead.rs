@@ -28,8 +28,11 @@ impl Function {
                 kept
             })
             .collect();
-        // A loop begins at a label and ends with a jump: both stay.
-        self.loops.iter_mut().for_each(|(start, end)| (*start, *end) = (places[*start] - 1, places[*end] - 1));
+        // Labels and jumps stay, and all begin and end with one.
+        self.loops
+            .iter_mut()
+            .chain(&mut self.rare)
+            .for_each(|(start, end)| (*start, *end) = (places[*start] - 1, places[*end] - 1));
         self.insts.retain(|inst| is_live(inst, &is_read));
         is_read
     }

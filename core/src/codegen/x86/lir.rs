@@ -238,6 +238,8 @@ pub(super) struct Function {
     pub(super) classes: Vec<Class>,
     /// First and last instruction of each loop.
     pub(super) loops: Vec<(usize, usize)>,
+    /// First and last instruction, a jump and its label, of what seldom runs.
+    pub(super) rare: Vec<(usize, usize)>,
     pub(super) n_label: u32,
     pub(super) tables: Vec<[i32; LANES]>,
     /// Bytes of memory for the function's own use.
@@ -473,7 +475,7 @@ impl Function {
             .collect();
         let n = consts.len();
         self.insts.splice(0..0, consts);
-        self.loops.iter_mut().for_each(|(start, end)| {
+        self.loops.iter_mut().chain(&mut self.rare).for_each(|(start, end)| {
             *start += n;
             *end += n;
         });

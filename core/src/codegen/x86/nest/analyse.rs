@@ -1,9 +1,9 @@
 //! What is known of a kernel before any code is made.
 
 use super::super::layout::{Place, place, runs_once};
-use super::{Access, Nest, Stride, class_of};
+use super::{Access, Fused, Nest, Stride, class_of};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp};
-use crate::kernel::Instr;
+use crate::kernel::{Instr, guarded};
 use smallvec::SmallVec;
 
 impl Nest<'_> {
@@ -99,7 +99,10 @@ impl Nest<'_> {
                         && self.dtypes[r.0 as usize].is_float()
                         && uses(*r) == 1 =>
                 {
-                    Some((ins[0], ins[1]))
+                    let guard = |factor: usize| guarded(&self.kernel.body, ins[factor], ins[1 - factor]);
+                    let guard = guard(0).or_else(|| guard(1));
+                    let factors = guard.map_or([ins[0], ins[1]], |guard| [guard.weight, guard.row]);
+                    Some(Fused { factors, guard })
                 }
                 _ => None,
             })
@@ -110,8 +113,8 @@ impl Nest<'_> {
     pub(super) fn find_wanted(&mut self) {
         let results = self.kernel.results.iter().zip(&self.fused);
         let roots = results.flat_map(|(result, fused)| match fused {
-            Some((a, b)) => SmallVec::from_buf([*a, *b]),
-            None => SmallVec::<[Scalar; 2]>::from_slice(&[*result]),
+            Some(Fused { factors, guard }) => factors.iter().copied().chain(guard.map(|guard| guard.counts)).collect(),
+            None => SmallVec::<[Scalar; 3]>::from_slice(&[*result]),
         });
         self.wanted = self.wanted_for(roots);
     }

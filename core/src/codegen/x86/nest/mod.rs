@@ -115,8 +115,8 @@ pub(super) struct Nest<'a> {
     pub(super) accesses: Vec<Option<Access>>,
     /// What [`Layout::span`] says of loads, by number.
     spans: HashMap<usize, Option<(i64, usize)>>,
-    /// Results that are sums of products: the product is not rounded.
-    pub(super) fused: Vec<Option<(Scalar, Scalar)>>,
+    /// Results that are sums of products.
+    pub(super) fused: Vec<Option<Fused>>,
     /// One for each result and vector.
     sums: Vec<Vec<Reg>>,
     /// How a long sum goes.
@@ -126,6 +126,13 @@ pub(super) struct Nest<'a> {
     /// Positions that are listed with it.
     pub(super) listed: Vec<Scalar>,
     end_label: Label,
+}
+
+/// A product that is added without being rounded, and only where its guard says that it counts.
+#[derive(Clone, Copy)]
+pub(super) struct Fused {
+    factors: [Scalar; 2],
+    pub(super) guard: Option<Guarded>,
 }
 
 /// The registers that hold the elements of an array as lanes.

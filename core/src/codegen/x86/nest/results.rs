@@ -3,7 +3,7 @@
 use super::super::ARGS;
 use super::super::layout::{Layout, Packed};
 use super::super::lir::{LANES, Mem, Op, Pred, Reg};
-use super::{Nest, Scope, class_of};
+use super::{Fused, Nest, Scope, class_of};
 use crate::aval::{DType, Dim, Literal};
 use crate::ir::{ReduceOp, Scalar, Unsupported};
 use crate::kernel::LoopKind;
@@ -97,8 +97,14 @@ impl Nest<'_> {
             // Lanes beyond a row's end stay what they are; those of a short last vector must not be counted.
             let mask = if scope.left.is_some() { self.mask_of(v, scope) } else { self.members() };
             let sum = self.sums[k][v];
-            if let Some((a, b)) = self.fused[k] {
+            if let Some(Fused { factors: [a, b], guard }) = self.fused[k] {
                 let (a, b) = (self.value(a, v, scope)?, self.value(b, v, scope)?);
+                // Of members that are listed all count.
+                let counts = guard.filter(|_| self.compacted.is_none()).map(|guard| self.value(guard.counts, v, scope));
+                let mask = match (mask, counts.transpose()?) {
+                    (Some(mask), Some(counts)) => Some(self.f.mask(Op::MaskAnd, &[mask, counts])),
+                    (mask, counts) => mask.or(counts),
+                };
                 self.f.update(sum, Op::Fma, &[a, b], mask, 0);
             } else {
                 let x = self.result(*result, v, scope)?;

@@ -153,6 +153,7 @@ impl Nest<'_> {
         let (short, after) = (self.f.label(), self.f.label());
         let least = self.f.int(Op::AddImm, &[i], above as i64 + 1);
         self.f.jump(Op::JumpLt, &[end, least], short);
+        let start = self.f.insts.len() - 1;
         // Only one of both runs: they share what memory they need.
         let memory = self.f.stack;
         self.start_totals();
@@ -161,6 +162,7 @@ impl Nest<'_> {
         self.f.jump(Op::JumpGe, &[end, end], after);
         let needed = std::mem::replace(&mut self.f.stack, memory);
         self.f.set_label(short);
+        self.f.rare.push((start, self.f.insts.len() - 1));
         self.run(level, [i, end], scope)?;
         self.f.set_label(after);
         self.f.stack = self.f.stack.max(needed);
