@@ -3,8 +3,8 @@
 use crate::aval::{Aval, DType, Dim, Literal};
 use crate::error::Error;
 use crate::ir::{
-    Atom, Control, Eqn, Index, Kind, Location, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var,
-    with_facts_of, within_facts_of,
+    Atom, Binder, Control, Eqn, Index, Kind, Location, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported,
+    Var, with_facts_of, within_facts_of,
 };
 use crate::kernel::barrier::drop_barriers;
 use crate::kernel::group::{Group, group};
@@ -150,8 +150,9 @@ fn choose_places_within(program: &Program, is_given: &dyn Fn(usize) -> bool) -> 
         let more = operands_to_store(program, &fusion);
         // What is stored makes what is computed from it cheaper, so that another operand may come to be computed.
         if more.is_subset(&stored) {
-            let number = |var: Var| program.args.iter().position(|binder| binder.var == var);
-            fusion.restrict_given(&|var| number(var).is_none_or(is_given));
+            let number = |(arg, binder): (usize, &Binder)| (binder.var, arg);
+            let numbers: HashMap<Var, usize> = program.args.iter().enumerate().map(number).collect();
+            fusion.restrict_given(&|var| numbers.get(&var).is_none_or(|arg| is_given(*arg)));
             let counted = segments::find(program, &fusion).into_iter().filter(|segments| segments.order.is_none());
             fusion.set_paired(counted.map(|segments| (segments.ids, segments.offsets)).collect());
             return fusion;

@@ -3,7 +3,7 @@
 use crate::aval::Aval;
 use crate::ir::{Index, Scalar, Var};
 use crate::kernel::{Instr, Kernel, LoopKind};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A kernel while it grows out of two.
@@ -123,18 +123,42 @@ fn mark(instr: &Instr, live: &mut [bool]) {
     }
 }
 
-/// How many instructions two kernels have as one, beside constants: what both do counts once, and what the second loads of
-/// what the first makes is at hand.
-pub(super) fn work_together(a: &Kernel, b: &Kernel) -> usize {
-    let of_a = names(a, &HashMap::new());
-    let made = a.outputs.iter().zip(&a.results).map(|((var, _), s)| (*var, of_a[s.0 as usize])).collect();
-    let of_b = names(b, &made);
-    let work = |(instr, name): (&Instr, &u64)| (!matches!(instr, Instr::Const(_))).then_some(*name);
-    let all: HashSet<u64> = a.body.iter().zip(&of_a).chain(b.body.iter().zip(&of_b)).filter_map(work).collect();
-    all.len()
+/// What a kernel's instructions compute.
+pub(super) struct Work {
+    /// For each instruction a number that says what it computes, whatever the kernel.
+    names: Vec<u64>,
+    /// Those of all but constants, each once, in order.
+    distinct: Vec<u64>,
 }
 
-/// For each instruction a number that says what it computes, whatever the kernel. Loads of `made` are what made it.
+impl Work {
+    pub(super) fn of(kernel: &Kernel) -> Work {
+        Work::beside(kernel, &HashMap::new())
+    }
+
+    /// Loads of `made` are what made it.
+    fn beside(kernel: &Kernel, made: &HashMap<Var, u64>) -> Work {
+        let names = names(kernel, made);
+        let work = |(instr, name): (&Instr, &u64)| (!matches!(instr, Instr::Const(_))).then_some(*name);
+        let mut distinct: Vec<u64> = kernel.body.iter().zip(&names).filter_map(work).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        Work { names, distinct }
+    }
+}
+
+/// How many instructions two kernels have as one, beside constants: what both do counts once, and what the second loads of
+/// what the first makes is at hand.
+pub(super) fn work_together([a, b]: [&Kernel; 2], [of_a, of_b]: [&Work; 2]) -> usize {
+    let outputs = a.outputs.iter().zip(&a.results);
+    let made: HashMap<Var, u64> = outputs.map(|((var, _), s)| (*var, of_a.names[s.0 as usize])).collect();
+    let reads_made = b.inputs.iter().any(|(var, _)| made.contains_key(var));
+    let beside = reads_made.then(|| Work::beside(b, &made));
+    let of_b = beside.as_ref().unwrap_or(of_b);
+    let shared = of_b.distinct.iter().filter(|name| of_a.distinct.binary_search(name).is_ok()).count();
+    of_a.distinct.len() + of_b.distinct.len() - shared
+}
+
 fn names(kernel: &Kernel, made: &HashMap<Var, u64>) -> Vec<u64> {
     let mut names: Vec<u64> = Vec::with_capacity(kernel.body.len());
     for instr in &kernel.body {

@@ -79,7 +79,9 @@ impl Merger<'_> {
         let mut second = 0;
         while second < row.places.len() {
             let candidates = row.candidates(second);
-            let merged = candidates.into_iter().find_map(|first| Some((first, self.pair(&mut row, first, second)?)));
+            let last = row.item(second).and_then(|item| row.order.last(second, &item.kernel, self.fusion));
+            let pair = |first: usize| Some((first, self.pair(&mut row, [first, second], last)?));
+            let merged = candidates.into_iter().find_map(pair);
             let Some((first, (kernel, moves_down))) = merged else {
                 second += 1;
                 continue;
@@ -93,28 +95,34 @@ impl Merger<'_> {
         row.into_items()
     }
 
-    /// Both kernels as one, and whether it stands where the second stood; `None` where they stay two.
-    fn pair(&self, row: &mut Row, first: usize, second: usize) -> Option<(Kernel, bool)> {
-        let (a, b) = (&row.item(first)?.kernel, &row.item(second)?.kernel);
-        // A kernel that moves must stay behind what it reads and before what reads it; and where one may write over
-        // what another still reads, both stay in their order.
-        let down = row.order.next(first, a).is_none_or(|next| next >= second);
-        let up = row.order.last(second, b, self.fusion).is_none_or(|last| last <= first);
-        // Where one thread runs all, each kernel less is a gain. In a range of rows what is made at hand is, and what is
-        // read once instead of twice; but nothing is made long before it is read, as what a checkpoint computes again.
-        let is_gain = match row.item(first)?.part {
-            None => down || up,
-            Some(_) if self.reads_of(b, a) => down,
-            Some(_) => down && up && a.inputs.iter().any(|input| b.inputs.contains(input)),
-        };
-        if !is_gain || row.is_hopeless(first, second) {
+    /// Both kernels as one, and whether it stands where the second stood; `None` where they stay two. The second must stay
+    /// after the one at `last`.
+    fn pair(&self, row: &mut Row, [first, second]: [usize; 2], last: Option<usize>) -> Option<(Kernel, bool)> {
+        if row.is_hopeless(first, second) {
             return None;
         }
-        let joint = if self.fit(a, b) && work_together(a, b) <= MAX_BODY { Some(self.join(a, b)) } else { None };
-        if joint.is_none() {
-            row.give_up(first, second);
+        let [placed_a, placed_b] = [first, second].map(|at| row.places[at].as_ref());
+        let (placed_a, placed_b) = (placed_a?, placed_b?);
+        let (a, b) = (&placed_a.item.kernel, &placed_b.item.kernel);
+        // A kernel that moves must stay after what it reads and before what reads it; and where one may write over
+        // what another still reads, both stay in their order.
+        let up = last.is_none_or(|last| last <= first);
+        let down = || row.order.next(first, a).is_none_or(|next| next >= second);
+        // Where one thread runs all, each kernel less is a gain. In a range of rows what is made at hand is, and what is
+        // read once instead of twice; but nothing is made long before it is read, as what a checkpoint computes again.
+        let is_gain = match placed_a.item.part {
+            None => up || down(),
+            Some(_) if self.reads_of(b, a) => down(),
+            Some(_) => up && a.inputs.iter().any(|input| b.inputs.contains(input)) && down(),
+        };
+        if !is_gain {
+            return None;
         }
-        joint.map(|kernel| (kernel, down))
+        if self.fit(a, b) && work_together([a, b], [&placed_a.work, &placed_b.work]) <= MAX_BODY {
+            return Some((self.join(a, b), down()));
+        }
+        row.give_up(first, second);
+        None
     }
 
     /// Whether a kernel reads what another writes.

@@ -2,6 +2,7 @@
 //! in their order. Each question takes a few look-ups, however many kernels there are.
 
 use super::Item;
+use super::join::Work;
 use crate::aval::{Aval, Dim};
 use crate::ir::{ReduceOp, Var};
 use crate::kernel::group::Part;
@@ -30,7 +31,8 @@ pub(super) struct Row {
 
 /// A kernel at its place.
 pub(super) struct Placed {
-    item: Item,
+    pub(super) item: Item,
+    pub(super) work: Work,
     form: usize,
     number: u64,
     /// When it was tried with all before it, in vain.
@@ -64,7 +66,8 @@ impl Row {
         self.order.insert(at, &item.kernel, fusion);
         self.forms[form].0.insert(at);
         self.now += 1;
-        self.places[at] = Some(Placed { item, form, number: self.now, tried: None });
+        let work = Work::of(&item.kernel);
+        self.places[at] = Some(Placed { item, work, form, number: self.now, tried: None });
     }
 
     fn take(&mut self, at: usize, fusion: &Fusion) -> Option<Placed> {
