@@ -23,11 +23,17 @@ pub fn targets() -> Vec<(&'static str, Target)> {
     targets
 }
 
+/// The engine's name of each of them.
+pub fn engines() -> Vec<engine::Target> {
+    let machine = [(Isa::Avx2, engine::Target::Avx2), (Isa::Avx512, engine::Target::Avx512)];
+    let machine = machine.into_iter().filter(|(isa, _)| isa.is_available()).map(|(_, target)| target);
+    std::iter::once(engine::Target::Portable).chain(machine).collect()
+}
+
 /// How a function of arrays runs: as it is, and compiled for every target that this machine runs.
 pub fn ways() -> Vec<(&'static str, Option<Options>)> {
-    let all = [engine::Target::Portable, engine::Target::Avx2, engine::Target::Avx512];
     let names = targets().into_iter().map(|(name, _)| name);
-    let compiled = all.into_iter().zip(names).map(|(target, name)| {
+    let compiled = engines().into_iter().zip(names).map(|(target, name)| {
         let options = Options { target, ..Options::default() };
         (name, Some(options))
     });

@@ -13,7 +13,7 @@ use crate::kernel::product::operands_to_store;
 use crate::kernel::{Composed, Instr, Kernel, Loop, LoopKind, Segmented, segments, verify_kernel};
 use crate::pass::fuse::{Fusion, Place, fuse};
 use smallvec::SmallVec;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// One step of a compiled program, in order.
 #[derive(Clone, Debug)]
@@ -144,12 +144,13 @@ pub fn choose_places(program: &Program) -> Fusion {
 }
 
 fn choose_places_within(program: &Program, is_given: &dyn Fn(usize) -> bool) -> Fusion {
-    let mut stored = HashSet::new();
+    let mut stored: HashMap<Var, &'static str> = HashMap::new();
     loop {
-        let mut fusion = fuse(program, &|var| stored.contains(&var));
-        let more = operands_to_store(program, &fusion);
+        let mut fusion = fuse(program, &|var| stored.get(&var).copied());
+        let mut more = operands_to_store(program, &fusion);
+        more.extend(operands_to_check(program, &fusion));
         // What is stored makes what is computed from it cheaper, so that another operand may come to be computed.
-        if more.is_subset(&stored) {
+        if more.keys().all(|var| stored.contains_key(var)) {
             let number = |(arg, binder): (usize, &Binder)| (binder.var, arg);
             let numbers: HashMap<Var, usize> = program.args.iter().enumerate().map(number).collect();
             fusion.restrict_given(&|var| numbers.get(&var).is_none_or(|arg| is_given(*arg)));
@@ -159,6 +160,24 @@ fn choose_places_within(program: &Program, is_given: &dyn Fn(usize) -> bool) -> 
         }
         stored.extend(more);
     }
+}
+
+/// Arrays that are read at computed positions and whose elements would be computed there from what holds more: only in
+/// memory of its own is one read at a position checked against its own extent.
+fn operands_to_check(program: &Program, fusion: &Fusion) -> HashMap<Var, &'static str> {
+    let gathers = |eqn: &Eqn| is_gather(eqn) && eqn.ins[0].var().is_some_and(|var| fusion.place(var) == Place::Inline);
+    let gathers: Vec<usize> = (0..program.eqns.len()).filter(|i| gathers(&program.eqns[*i])).collect();
+    if gathers.is_empty() {
+        return HashMap::new();
+    }
+    let trial = Trial::new(program);
+    let unchecked = gathers.into_iter().flat_map(|i| trial.unchecked(fusion, i));
+    unchecked.map(|var| (var, "read at positions that must be checked")).collect()
+}
+
+/// Whether an equation reads its first operand where the others say.
+fn is_gather(eqn: &Eqn) -> bool {
+    eqn.prim.kind() == Kind::View && eqn.ins.len() > 1
 }
 
 /// Lowers a program: each equation whose result is stored becomes a step.
@@ -250,6 +269,14 @@ impl<'a> Trial<'a> {
         verify_kernel(&kernel).is_ok().then(|| kernel.without_dead())
     }
 
+    /// The arrays that an equation, by number, reads at positions that nothing checks.
+    fn unchecked(&self, fusion: &Fusion, eqn: usize) -> Vec<Var> {
+        let mut lowering = self.lowering(fusion);
+        // What has no kernel is evaluated, and that checks.
+        let _ = lowering.kernel(eqn, &[0], eqn);
+        lowering.unchecked
+    }
+
     /// Whether each element of a list that is computed where it is read is its position.
     pub(super) fn counts_up(&self, fusion: &Fusion, list: Var) -> bool {
         self.lowering(fusion).counts_up(list)
@@ -282,6 +309,8 @@ struct Lowering<'a> {
     /// The list of segments of which a loop goes through each segment's members in order, that loop, and the loop over
     /// the segments.
     own: Option<(Var, usize, usize)>,
+    /// Arrays read at positions that no load checks against their extents.
+    unchecked: Vec<Var>,
 }
 
 /// What one equation's rule sees: the shared state, its equation, and the element that is wanted.
@@ -310,6 +339,7 @@ impl<'a> Lowering<'a> {
             unique: HashMap::new(),
             reduce: None,
             own: None,
+            unchecked: vec![],
         }
     }
 
@@ -366,6 +396,25 @@ impl<'a> Lowering<'a> {
             return loop_index(*number as usize);
         }
         index.clone()
+    }
+
+    /// Whether some load checks each computed position of an element of an array that is not in memory against the array's
+    /// extents.
+    fn is_checked(&self, var: Var, index: &[Index]) -> bool {
+        let checks = |at: &Index, extent: &Dim| {
+            self.body.iter().any(|instr| match instr {
+                Instr::Load(input, places) => {
+                    let shape = &self.inputs[*input as usize].1.shape;
+                    places.iter().zip(shape).any(|(place, n)| place == at && n == extent)
+                }
+                _ => false,
+            })
+        };
+        let mut axes = index.iter().zip(&self.avals[var.index()].shape);
+        axes.all(|(at, extent)| match self.in_loops(at, extent) {
+            at @ Index::Value(_) => checks(&at, extent),
+            Index::Affine { .. } => true,
+        })
     }
 
     /// Whether each element of a list that is computed where it is read is its position: as its rule says.
@@ -460,7 +509,16 @@ impl Lower for Rule<'_, '_> {
         let atom = self.eqn.ins[operand];
         // A scalar operand counts for every place.
         let index = if self.aval(atom).rank() == 0 { &[] } else { index };
-        self.lowering.element(atom, index)
+        let element = self.lowering.element(atom, index)?;
+        if operand == 0
+            && is_gather(self.eqn)
+            && let Atom::Var(var) = atom
+            && self.lowering.fusion.place(var) == Place::Inline
+            && !self.lowering.is_checked(var, index)
+        {
+            self.lowering.unchecked.push(var);
+        }
+        Ok(element)
     }
 
     fn op(&mut self, op: ScalarOp, ins: &[Scalar]) -> Scalar {

@@ -8,7 +8,7 @@ use crate::ir::{Index, Kind, Program, ReduceOp, Scalar, ScalarOp, Var};
 use crate::kernel::lower::Trial;
 use crate::kernel::{Instr, Kernel, LoopKind};
 use crate::pass::fuse::{Fusion, fuse};
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// So many rows, columns and terms a large product has at least. On one core with AVX-512, products over 64 and 256 terms
 /// with 7 or 8 columns took as long in the library as by machine code; with 10 they took half as long.
@@ -156,18 +156,21 @@ fn largest(mut axes: Vec<Axis>, batch: &mut Vec<Axis>) -> Option<Axis> {
     Some(axis)
 }
 
+/// Why an operand is stored.
+const READ_BY_PRODUCT: &str = "read by a large product";
+
 /// The operands of products that may be large, where they would be computed as they are read.
-pub(super) fn operands_to_store(program: &Program, fusion: &Fusion) -> HashSet<Var> {
+pub(super) fn operands_to_store(program: &Program, fusion: &Fusion) -> HashMap<Var, &'static str> {
     let trial = Trial::new(program);
     // As if all were stored: then the product shows, whatever its operands are made of.
-    let stored = fuse(program, &|_| true);
+    let stored = fuse(program, &|_| Some(READ_BY_PRODUCT));
     let contracts = program.eqns.iter().enumerate().filter(|(_, eqn)| eqn.prim.kind() == Kind::Contract);
     let large = contracts.filter(|(i, _)| {
         let kernel = trial.kernel(&stored, *i);
         kernel.and_then(|kernel| Product::of(&kernel)).is_some_and(|product| product.may_be_large())
     });
     let operands = large.flat_map(|(_, eqn)| eqn.ins.iter().filter_map(|atom| atom.var()));
-    operands.filter(|var| !trial.is_loaded(fusion, *var)).collect()
+    operands.filter(|var| !trial.is_loaded(fusion, *var)).map(|var| (var, READ_BY_PRODUCT)).collect()
 }
 
 #[cfg(test)]

@@ -103,9 +103,9 @@ const AGAIN: usize = 4;
 /// What small programs may compute beyond that.
 const SMALL_CHANGE: usize = 1024;
 
-/// Chooses what is stored; what `must_store` names is, unless it shares memory. The program must be free of calls and of
+/// Chooses what is stored; what `must_store` has a reason for is, unless it shares memory. The program must be free of calls and of
 /// dead equations.
-pub fn fuse(program: &Program, must_store: &dyn Fn(Var) -> bool) -> Fusion {
+pub fn fuse(program: &Program, must_store: &dyn Fn(Var) -> Option<&'static str>) -> Fusion {
     let avals = program.avals();
     let uses = uses_of(program);
     let most = AGAIN * program.eqns.len() + SMALL_CHANGE;
@@ -139,7 +139,7 @@ fn uses_of(program: &Program) -> Vec<Vec<&Eqn>> {
 /// then.
 fn fuse_within(
     program: &Program,
-    must_store: &dyn Fn(Var) -> bool,
+    must_store: &dyn Fn(Var) -> Option<&'static str>,
     avals: &[Aval],
     uses: &[Vec<&Eqn>],
     limit: usize,
@@ -167,8 +167,8 @@ fn fuse_within(
                 {
                     if is_result[at] {
                         (Place::Stored, "a result")
-                    } else if must_store(var) {
-                        (Place::Stored, "read by a large product")
+                    } else if let Some(reason) = must_store(var) {
+                        (Place::Stored, reason)
                     } else {
                         choose(var, cost, (work, limit), &uses[at], avals)
                     }
@@ -189,8 +189,10 @@ fn fuse_within(
                     _,
                 ) => (Place::Stored, "a reduction or a step of its own"),
                 _ if is_result[at] => (Place::Stored, "a result"),
-                _ if must_store(var) => (Place::Stored, "read by a large product"),
-                _ => choose(var, cost, (work, limit), &uses[at], avals),
+                _ => match must_store(var) {
+                    Some(reason) => (Place::Stored, reason),
+                    None => choose(var, cost, (work, limit), &uses[at], avals),
+                },
             };
             works[at] = work;
             fusion.places[at] = place;

@@ -4,6 +4,7 @@
 mod arrays;
 mod primitives;
 mod programs;
+mod rules;
 mod segments;
 mod sizes;
 

@@ -6,6 +6,7 @@ mod derivatives;
 mod functions;
 mod graphs;
 mod masks;
+mod positions;
 
 use gavotte::{Array, jit_with};
 use gavotte_core::error::Error;

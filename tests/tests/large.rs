@@ -1,0 +1,84 @@
+//! Arrays of more elements than 32 bits count.
+
+use gavotte::{Array, DType, jit_with};
+use gavotte_core::aval::{Dim, Literal};
+use gavotte_core::device::{DataMut, HostArray};
+use gavotte_core::ir::{Value, parse};
+use gavotte_core::kernel::{Lowered, Step};
+use gavotte_core::runtime::Options;
+use gavotte_tests::skip;
+use gavotte_tests::targets::engines;
+
+/// Whether the system has the addresses for an array of so many bytes. Few pages of it are touched.
+fn has_room(bytes: usize) -> bool {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
+    let has_room = total.is_some_and(|total: usize| total << 10 > bytes + bytes / 4);
+    if !has_room {
+        skip(&format!("arrays of {} GiB need a machine with more memory", bytes >> 30));
+    }
+    has_room
+}
+
+/// Elements beyond those that 32 bits count, at positions that loops and lists give, for sizes that are numbers and symbols.
+#[test]
+fn every_element_of_a_large_array_is_reached() {
+    const ROW: usize = (1 << 30) + 16;
+    type Taken = fn(Array, Array) -> Array;
+    let taken: [(&str, Taken, &[usize]); 4] = [
+        ("a column", |x, ids| x.slice_axis::<usize>(1, 7..8).flatten().take(&ids, 0), &[7]),
+        ("the last column", |x, ids| x.slice_axis::<usize>(1, ROW - 1..ROW).flatten().take(&ids, 0), &[ROW - 1]),
+        ("columns", |x, ids| x.take(&ids, 0).slice_axis::<usize>(1, ROW - 3..ROW), &[ROW - 3, ROW - 2, ROW - 1]),
+        ("a column's sum", |x, ids| x.slice_axis::<usize>(1, 7..8).take(&ids, 0).astype(DType::F32).sum(1), &[7]),
+    ];
+    let check = |x: &Array, is_set: &dyn Fn(usize, usize) -> bool, n: usize| {
+        let ids: Vec<i32> = (0..37).map(|i| (i * i) % n as i32).collect();
+        for (target, (name, f, columns)) in engines().into_iter().flat_map(|t| taken.iter().map(move |case| (t, case)))
+        {
+            let found =
+                jit_with(*f, Options { target, ..Options::default() })(x.clone(), Array::new(&[37], ids.clone()));
+            let found = found.astype(DType::F32).to_vec::<f32>();
+            let element = |(id, column): (i32, usize)| f32::from(u8::from(is_set(id as usize, column)));
+            let places = ids.iter().flat_map(|id| columns.iter().map(move |column| (*id, *column)));
+            let wanted: Vec<f32> = places.map(element).collect();
+            assert_eq!(found, wanted, "{name} of {:?}, {target:?}", x.shape());
+        }
+    };
+    if has_room(5 * ROW) {
+        let is_set = |row: usize, column: usize| (row + column).is_multiple_of(3);
+        let mut x = HostArray::full(&[5, ROW], Literal::Bool(false));
+        if let DataMut::Bool(xs) = x.data_mut() {
+            let places =
+                [7, ROW - 3, ROW - 2, ROW - 1].into_iter().flat_map(|column| (0..5).map(move |row| (row, column)));
+            places.for_each(|(row, column)| xs[row * ROW + column] = is_set(row, column));
+        }
+        let x = Array::from(Value::from(x));
+        check(&x, &is_set, 5);
+        check(&x.declare([Dim::symbol("n"), Dim::from(ROW)]), &is_set, 5);
+    }
+    if has_room(8 * ROW) {
+        let is_set = |row: usize, column: usize| row == 1 && column >= 7;
+        let mut x = HostArray::full(&[2, ROW], Literal::F32(0.0));
+        if let DataMut::F32(xs) = x.data_mut() {
+            [7, ROW - 3, ROW - 2, ROW - 1].into_iter().for_each(|column| xs[ROW + column] = 1.0);
+        }
+        check(&Array::from(Value::from(x)), &is_set, 2);
+    }
+}
+
+/// Places along an axis that is joined or bordered are computed as `i32` by kernels.
+#[test]
+fn axes_longer_than_an_i32_counts_are_made_without_a_kernel() {
+    let most = i32::MAX as usize;
+    for (n, is_kernel) in [(most, true), (most + 1, false)] {
+        for text in [
+            format!("%2: f32[{n}] = concatenate %0, %1 {{axis=0}}"),
+            format!("%2: f32[{n}] = pad %0, 1.5f32 {{high=[5], interior=[0], low=[0]}}"),
+        ] {
+            let text = format!("program @long(%0: f32[{}], %1: f32[5]) -> (f32[{n}]) {{ {text} return %2 }}", n - 5);
+            let program = parse(&text, gavotte::registry()).unwrap_or_else(|error| panic!("{error}"));
+            let steps = Lowered::new(program).unwrap_or_else(|error| panic!("{error}")).steps;
+            assert_eq!(matches!(steps.last(), Some(Step::Kernel(..))), is_kernel, "{text}");
+        }
+    }
+}
