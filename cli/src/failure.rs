@@ -64,6 +64,22 @@ fn say(word: &str, color: AnsiColor, message: &str) {
     let _ = writeln!(anstream::stderr(), "{style}{word}{style:#}{text}");
 }
 
+/// Ends the program where the system gives no memory, before the language aborts it. Takes no memory itself.
+pub(crate) fn out_of_memory(bytes: usize) {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static IS_SAID: AtomicBool = AtomicBool::new(false);
+    // Another thread may be short of memory, too, while this one says so.
+    if !IS_SAID.swap(true, Ordering::SeqCst) {
+        let _ = writeln!(
+            io::stderr(),
+            "error: out of memory: the system refused {bytes} bytes more; take a smaller model or data set, or raise \
+             the limit (`ulimit -v`, or the container's)"
+        );
+    }
+    std::process::exit(2)
+}
+
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
         Failure::Input(error.to_string())

@@ -23,12 +23,17 @@ mod train;
 
 use args::{Cli, Command};
 use failure::Failure;
+use gavotte_core::ir::quietly;
+use gavotte_core::runtime::Allocator;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
 const REPORT: &str = "This is a bug in gavotte, not in what you did. Please report this text together with the command \
                       you ran and the output of `gavotte --version`.";
+
+#[global_allocator]
+static MEMORY: Allocator = Allocator { refused: failure::out_of_memory };
 
 /// Where and why there were panics: those of threads come before that of whoever waited for them.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -45,7 +50,9 @@ fn main() -> ExitCode {
 fn guarded(command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     let panics = || PANICS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     panic::set_hook(Box::new(move |info| panics().push(info.to_string())));
-    let result = panic::catch_unwind(AssertUnwindSafe(command));
+    // What the engine refuses has an error of its own: a size that is too large is the user's.
+    let refused = |error: gavotte::Error| Err(error.into());
+    let result = panic::catch_unwind(AssertUnwindSafe(|| quietly(command).unwrap_or_else(refused)));
     drop(panic::take_hook());
     let said = std::mem::take(&mut *panics());
     result.unwrap_or_else(|_| Err(Failure::Run(format!("internal error: {}\n{REPORT}", said.join("\n")))))

@@ -171,12 +171,13 @@ pub fn iota(shape: impl IntoIterator<Item = impl Into<Dim>>, axis: usize, dtype:
 /// A size as a scalar: a constant, or what a symbol stands for when the program runs.
 ///
 /// # Panics
-/// If `dtype` is `bool`, the size is a symbol outside `jit`, or it lies beyond `i32` (for `u32`, beyond that). Of a
-/// symbol, the call is refused whose sizes do.
+/// If `dtype` is `bool`, the size is a symbol outside `jit`, or it is an integer beyond `i32` (for `u32`, beyond that). Of a
+/// symbol, the call is refused whose sizes lie beyond `i32`.
 #[track_caller]
 pub fn dim_value(dim: impl Into<Dim>, dtype: DType) -> Array {
     let dim = dim.into();
-    if let Err(TypeError(why)) = check_count(&dim, dtype) {
+    let is_counted = dim.as_number().is_none() || !dtype.is_float();
+    if let (true, Err(TypeError(why))) = (is_counted, check_count(&dim, dtype)) {
         reject("dim_value", why, &[]);
     }
     match dim.as_number() {

@@ -63,10 +63,10 @@ pub fn softplus(x: &Array) -> Array {
 pub fn gelu(x: &Array) -> Array {
     let scale = (2.0 / std::f64::consts::PI).sqrt();
     // Far out the tangent is 1 or -1 to the last bit, and what is in it overflows.
-    let is_near = x.abs().lt(16.0);
-    let near = where_(&is_near, x, 0.0);
+    let is_far = x.abs().ge(16.0);
+    let near = where_(&is_far, 0.0, x);
     let inner = (&near + near.powi(3) * 0.044715) * scale;
-    where_(&is_near, &near * (inner.tanh() + 1.0) * 0.5, relu(x))
+    where_(&is_far, relu(x), &near * (inner.tanh() + 1.0) * 0.5)
 }
 
 /// What is left of `x` without `axis`, repeated along it.

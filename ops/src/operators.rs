@@ -5,6 +5,7 @@
 //! operator it is an `f64` or `i32`, as literals are; right of one it may be of any element type.
 
 use crate::array::{Array, apply};
+use crate::custom_jvp;
 use crate::elementwise::*;
 use crate::movement::{reject, reshape};
 use gavotte_core::aval::{DType, Dim, Literal, Shape};
@@ -250,7 +251,25 @@ impl Array {
         if self.dtype() == DType::Bool || (n < 0 && !self.dtype().is_float()) {
             reject("powi", format!("{} has no power {n}: convert with `astype` first", self.dtype()), &[self]);
         }
-        let mut rest = n.unsigned_abs();
+        if n < 0 {
+            // The quotient's rule would divide by the square of a power, which overflows long before the power does.
+            let rule = move |(x,): (Array,), (dx,): (Array,)| {
+                (x.one_over_power(n), x.powi(n.saturating_sub(1)) * f64::from(n) * dx)
+            };
+            return custom_jvp(move |x: Array| x.one_over_power(n), rule)(self.clone());
+        }
+        self.power(n.unsigned_abs())
+    }
+
+    #[track_caller]
+    fn one_over_power(&self, n: i32) -> Array {
+        binary(&DIV, Array::scalar(Literal::from_f64(self.dtype(), 1.0)), &self.power(n.unsigned_abs()))
+    }
+
+    /// By repeated squaring.
+    #[track_caller]
+    fn power(&self, n: u32) -> Array {
+        let mut rest = n;
         let (mut power, mut square) = (None, self.clone());
         while rest > 0 {
             if rest & 1 == 1 {
@@ -264,12 +283,8 @@ impl Array {
                 square = square.square();
             }
         }
-        let one = Literal::from_f64(self.dtype(), 1.0);
-        match power {
-            None => crate::generate::full(self.shape().clone(), one),
-            Some(power) if n < 0 => binary(&DIV, Array::scalar(one), &power),
-            Some(power) => power,
-        }
+        let one = || crate::generate::full(self.shape().clone(), Literal::from_f64(self.dtype(), 1.0));
+        power.unwrap_or_else(one)
     }
 
     /// Each element, no less than `low` and no more than `high`.

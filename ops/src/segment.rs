@@ -96,16 +96,25 @@ impl Segments {
     }
 
     /// The number of segments: a number outside `jit`; inside it may be a symbol.
+    ///
+    /// # Panics
+    /// If the offsets have no axis.
+    #[track_caller]
     pub fn n_segment(&self) -> Dim {
-        &self.offsets.shape()[0] - 1
+        &first_axis(&self.offsets, "offsets") - 1
     }
 
     /// The number of members: a number outside `jit`; inside it may be a symbol.
+    ///
+    /// # Panics
+    /// If the ids have no axis.
+    #[track_caller]
     pub fn n_member(&self) -> Dim {
-        self.ids.shape()[0].clone()
+        first_axis(&self.ids, "ids")
     }
 
     /// What the primitives take: ids, offsets and order, which counts where it is not held.
+    #[track_caller]
     fn arrays(&self) -> [Value; 3] {
         let order = match &self.order {
             Some(order) => order.clone(),
@@ -207,6 +216,15 @@ fn grouped(ids: &[i32], offsets: &[i32]) -> Vec<i32> {
         *place += 1;
     }
     order
+}
+
+/// The first extent of an array of segments.
+#[track_caller]
+fn first_axis(array: &Array, name: &str) -> Dim {
+    match array.shape().first() {
+        Some(extent) => extent.clone(),
+        None => reject("segments", format!("the {name} must have an axis"), &[array]),
+    }
 }
 
 /// `x` with its first extent under this name, where facts say that they are equal; else as it is, to be refused.

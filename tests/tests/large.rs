@@ -1,6 +1,6 @@
 //! Arrays of more elements than 32 bits count.
 
-use gavotte::{Array, DType, jit_with};
+use gavotte::{Array, DType, jit, jit_with};
 use gavotte_core::aval::{Dim, Literal};
 use gavotte_core::device::{DataMut, HostArray};
 use gavotte_core::ir::{Value, parse};
@@ -81,4 +81,21 @@ fn axes_longer_than_an_i32_counts_are_made_without_a_kernel() {
             assert_eq!(matches!(steps.last(), Some(Step::Kernel(..))), is_kernel, "{text}");
         }
     }
+}
+
+/// What is made without a kernel is made before what reads it.
+#[test]
+fn what_reads_a_long_axis_reads_it_in_memory() {
+    let n = i32::MAX as usize;
+    if has_room(4 * n) {
+        let bordered = jit(|x: Array| x.broadcast_to([n]).pad(true, &[(3, 0)]).slice_axis(0, 1usize..5));
+        assert_eq!(bordered(Array::scalar(false)).astype(DType::I32).to_vec::<i32>(), [1, 1, 0, 0]);
+    }
+}
+
+/// The number of elements may be more than an integer of an array counts.
+#[test]
+fn a_mean_of_many_is_one() {
+    let mean = jit(|x: Array| x.broadcast_to([32768usize, 65537]).astype(DType::F32).mean(()));
+    assert_eq!(mean(Array::new(&[1, 1], vec![3i32])).item::<f32>(), 3.0);
 }

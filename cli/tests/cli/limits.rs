@@ -96,3 +96,41 @@ fn files_without_an_end() {
     fs::write(&file, u64::MAX.to_le_bytes()).unwrap();
     assert_refused(&run(["eval", "--params", as_str(&file)]), &["18446744073709551615 bytes"]);
 }
+
+/// Where the system has no memory left, whatever asked for it: the user's limit, and never an abort.
+#[test]
+fn any_limit_is_an_error_or_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("long");
+    let line = |i: usize| format!("  %{}: f32[] = add %{i}, 1f32\n", i + 1);
+    let lines: String = (0..60_000).map(line).collect();
+    fs::write(&program, format!("program @f(%0: f32[]) -> (f32[]) {{\n{lines}  return %60000\n}}\n")).unwrap();
+    let mut refused = 0;
+    for megabytes in [16, 24, 40, 60, 90, 140, 200, 300] {
+        for line in [
+            "train --epochs 1 --threads 1 --heads 64 --hidden 16",
+            "train --epochs 1 --attention dense --dataset karate",
+            &format!("opt {}", as_str(&program)),
+        ] {
+            let script = format!("ulimit -v {}; exec \"$0\" \"$@\"", megabytes << 10);
+            let mut command = Command::new("sh");
+            command.args(["-c", &script, env!("CARGO_BIN_EXE_gavotte")]).args(words(line));
+            let output = command.output().expect("there is a shell");
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            match output.status.code() {
+                Some(0) => {}
+                Some(2) => {
+                    refused += 1;
+                    assert!(
+                        message.contains("memory") || message.contains("--threads"),
+                        "{megabytes} MB, {line}: {message}"
+                    );
+                }
+                // Below this the system cannot start the program.
+                Some(126 | 127) => assert!(megabytes < 24, "{megabytes} MB, {line}: {message}"),
+                code => panic!("{megabytes} MB, {line}: {code:?}: {message}"),
+            }
+        }
+    }
+    assert!(refused > 3, "some limit is too tight");
+}

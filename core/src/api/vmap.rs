@@ -136,7 +136,17 @@ where
         let ins: Vec<(Value, Option<usize>)> = leaves.into_iter().zip(axes).collect();
         let outs = transform::vmap(&traced.program, &traced.consts, &ins, &size);
         let same: Vec<bool> = outs.iter().map(|(_, axis)| axis.is_none()).collect();
-        let axes = out_axes(&out_def, &traced.program.out_avals(), &same);
+        let types = traced.program.out_avals();
+        let axes = out_axes(&out_def, &types, &same);
+        for ((path, axis), aval) in out_def.paths().iter().zip(&axes).zip(&types) {
+            if axis.is_some_and(|axis| axis > aval.rank()) {
+                let axis = axis.unwrap_or_default();
+                let result = if path.is_empty() { "the result".into() } else { format!("result {path}") };
+                refuse(Error::Type(format!(
+                    "vmap: {result} is {aval} in every turn, and can have no new axis {axis}\n  at {made_at}"
+                )));
+            }
+        }
         let place = |(out, axis): (&(Value, Option<usize>), Option<usize>)| match axis {
             Some(axis) => place_axis(out, axis, &size),
             None => out.0.clone(),

@@ -153,6 +153,10 @@ pub fn undecided(fact: &Fact, a: &Dim, b: &Dim) -> String {
     if decide(fact) != Verdict::Open {
         return String::new();
     }
+    if fact.is_too_large() {
+        let large = if a.is_too_large() { "the first of them is" } else { "their difference is" };
+        return format!("\n  {large} too large to be counted in 64 bits");
+    }
     let symbols: Vec<String> = fact.symbols().iter().map(|symbol| format!("`{symbol}`")).collect();
     let plural = if symbols.len() > 1 { "s" } else { "" };
     format!(

@@ -6,7 +6,7 @@ use crate::device::{Buffer, HostArray, cpu, memory};
 use crate::error::Error;
 use crate::ir::program::Atom;
 use crate::ir::segments::check_operands;
-use crate::ir::{Location, Params, Primitive, Program, Value, refuse};
+use crate::ir::{Location, Params, Primitive, Program, Value, refuse, with_location};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -69,7 +69,8 @@ pub(crate) fn eval_checked<'a>(
     if let Some(operands) = prim.segments() {
         check_operands(operands, ins).map_err(|why| Error::Call(format!("{}: {why}\n  at {location}", prim.name())))?;
     }
-    let made = prim.eval(ins, params);
+    // What it refuses names the user's line.
+    let made = with_location(location, || prim.eval(ins, params));
     check_made(prim, "its `eval`", made.iter().map(Buffer::aval), outs, location)?;
     Ok(made)
 }

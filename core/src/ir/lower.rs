@@ -265,6 +265,10 @@ pub trait Lower {
     fn index(&self) -> Vec<Index>;
     /// The operand's element at `index`.
     fn read(&mut self, operand: usize, index: &[Index]) -> Result<Scalar, Unsupported>;
+    /// As [`read`](Lower::read), at positions that may lie outside of the operand: there the call is refused.
+    fn read_checked(&mut self, operand: usize, index: &[Index]) -> Result<Scalar, Unsupported> {
+        self.read(operand, index)
+    }
     /// Applies a scalar operation.
     fn op(&mut self, op: ScalarOp, ins: &[Scalar]) -> Scalar;
     /// A constant.

@@ -5,7 +5,7 @@
 
 use crate::aval::{Aval, DType, Dim, Sizes, volume};
 use crate::ir::{Index, Kind, Program, ReduceOp, Scalar, ScalarOp, Var};
-use crate::kernel::lower::Trial;
+use crate::kernel::rules::Trial;
 use crate::kernel::{Instr, Kernel, LoopKind};
 use crate::pass::fuse::{Fusion, fuse};
 use std::collections::HashMap;

@@ -7,7 +7,7 @@
 
 use crate::aval::DType;
 use crate::ir::{Control, Eqn, Location, Program, Var};
-use crate::kernel::lower::Trial;
+use crate::kernel::rules::Trial;
 use crate::kernel::{Lowered, Step};
 use crate::pass::fuse::{Fusion, Place};
 

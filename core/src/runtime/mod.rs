@@ -1,5 +1,6 @@
 //! Runs compiled programs: memory plans, the thread team, launches.
 
+mod allocator;
 mod analysis;
 mod arena;
 mod check;
@@ -28,6 +29,7 @@ mod team;
 mod totals;
 mod worth;
 
+pub use allocator::Allocator;
 pub use analysis::{CostAnalysis, Donation, MemoryAnalysis, StepCost, StepKind};
 pub use check::PlanFault;
 pub use executable::Executable;

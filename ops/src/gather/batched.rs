@@ -2,9 +2,9 @@
 
 use gavotte_core::aval::{Aval, DType, Literal, Shape};
 use gavotte_core::device::HostArray;
-use gavotte_core::error::TypeError;
+use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::stablehlo::{Export, Operand, axes, extents};
-use gavotte_core::ir::{Params, ReduceOp, require_shape};
+use gavotte_core::ir::{Location, Params, ReduceOp, refuse, require_shape};
 
 /// Which axis is numbered. The first `shared` axes of array and numbers are the same axes: each place along them has
 /// numbers of its own. The attribute `shared` is left out where it is 0.
@@ -128,7 +128,10 @@ impl Numbered {
                 let position = block / between * count + i;
                 let id = ids[position];
                 let Some(at) = usize::try_from(id).ok().filter(|id| *id < extent) else {
-                    panic!("{name}: id {id} at position {position} is not in 0..{extent}");
+                    let at = Location::current();
+                    refuse(Error::Call(format!(
+                        "{name}: id {id} at position {position} is not in 0..{extent}\n  at {at}"
+                    )));
                 };
                 f((block * count + i) * run, (block * extent + at) * run, run);
             }

@@ -130,7 +130,7 @@ impl Primitive for Gather {
         let index = cx.index();
         let id = cx.read(1, &[&index[..shared], &index[axis..axis + own]].concat())?;
         let at = [&index[..axis], &[Index::Value(id)], &index[axis + own..]].concat();
-        Ok(vec![cx.read(0, &at)?])
+        Ok(vec![cx.read_checked(0, &at)?])
     }
     fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
         let (x, ids) = (cx.operand(0), cx.operand(1));

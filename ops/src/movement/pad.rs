@@ -47,7 +47,7 @@ pub(super) fn span(extent: &Dim, gap: usize) -> Option<Dim> {
     match gap {
         0 => Some(extent.clone()),
         _ => match extent.as_usize() {
-            Some(extent) => Some((extent + extent.saturating_sub(1) * gap).into()),
+            Some(extent) => Some(Dim::from(extent.saturating_sub(1)) * gap + extent),
             // No element spans no place, but any other number n of them (n - 1)·(gap + 1) + 1.
             None => has_element(extent).then(|| (extent - 1) * (gap + 1) + 1),
         },

@@ -26,9 +26,9 @@
 //! Numbers that would make NaN of parameters are refused where an optimizer or a schedule is made.
 
 use crate::movement::reject;
-use crate::{Array, DType, Literal, Tree, zeros_like};
+use crate::{Array, Aval, DType, Literal, Tree, zeros_like};
 use gavotte_core::error::Error;
-use gavotte_core::ir::refuse;
+use gavotte_core::ir::{refuse, same};
 use std::rc::Rc;
 
 /// Makes a state of parameters.
@@ -340,9 +340,17 @@ fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
                 }
                 leaves.into_iter()
             });
-            let columns = transpose(grads.into_iter().map(|g| {
+            let paths = def.paths();
+            let columns = transpose(grads.into_iter().zip(&paths).map(|(g, path)| {
                 let leaf: [Array; N] =
                     std::array::from_fn(|k| slots[k].next().expect("as many leaves as gradients").into());
+                let (is, wanted) = (g.aval(), leaf[0].value().aval());
+                if wanted.dtype.is_float() && !is_alike(is, wanted) {
+                    let of = if path.is_empty() { String::new() } else { format!(" of {path}") };
+                    refuse(Error::Type(format!(
+                        "update_fun: the gradient{of} is {is}, and what it changes is {wanted}"
+                    )));
+                }
                 if leaf[0].dtype().is_float() { update(i, g.into(), leaf) } else { leaf }
             }));
             S::pack(columns.map(|leaves| P::unflatten(&def, leaves)))
@@ -352,6 +360,11 @@ fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
             P::unflatten(&def, leaves)
         }),
     }
+}
+
+/// Whether two types are one, by the facts in force.
+fn is_alike(a: &Aval, b: &Aval) -> bool {
+    a.dtype == b.dtype && a.rank() == b.rank() && a.shape.iter().zip(&b.shape).all(|(a, b)| same(a, b))
 }
 
 /// Rows of `N` arrays as `N` columns of leaves.

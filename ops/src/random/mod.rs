@@ -25,7 +25,7 @@ use crate::movement::{reject, reshape, slice, stack};
 use crate::operators::where_;
 use gavotte_core::aval::{DType, Dim, Shape, volume};
 use gavotte_core::error::Error;
-use gavotte_core::ir::{Params, demand, refuse};
+use gavotte_core::ir::{Params, assume, demand, refuse};
 use gavotte_core::tree::Tree;
 
 /// A key: `u32[2]`. Use it once, or [`split`](Key::split) it.
@@ -221,11 +221,18 @@ fn counter(shape: &Shape) -> Array {
     numbered(shape, |axis| iota(shape, axis, DType::U32))
 }
 
+/// So many elements may be drawn with one key: their numbers are words.
+const MOST: i64 = 1 << 32;
+
 /// The row-major number, in an array of shape `shape`, of the element at these positions.
 #[track_caller]
 fn numbered(shape: &Shape, position: impl Fn(usize) -> Array) -> Array {
     let n = volume(shape);
-    demand(n.as_number().is_none_or(|n| n <= 1 << 32), || format!("a draw of {n} elements: at most 2³² fit one key"));
+    demand(n.as_number().is_none_or(|n| n <= MOST), || format!("a draw of {n} elements: at most 2³² fit one key"));
+    if n.as_number().is_none() {
+        // Their product may be more than one size counts to; calls whose sizes it is for are refused.
+        assume(Dim::from(MOST).at_least(&n));
+    }
     let mut sum: Option<Array> = None;
     for axis in 0..shape.len() {
         let stride = volume(&shape[axis + 1..]);

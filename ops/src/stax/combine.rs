@@ -127,8 +127,14 @@ pub fn fan_in_sum() -> Layer<(), Vec<Array>, Array> {
             (first.clone(), ())
         },
         |(), xs: &Vec<Array>, _| {
-            let (first, rest) = xs.split_first().expect("init_fun has seen an input");
-            rest.iter().fold(first.clone(), |sum, x| &sum + x)
+            let Some((first, rest)) = xs.split_first() else {
+                refuse(Error::Type("fan_in_sum: there is nothing to sum".into()))
+            };
+            rest.iter().fold(first.clone(), |sum, x| {
+                let why = || format!("fan_in_sum: the inputs' shapes differ: {:?} and {:?}", sum.shape(), x.shape());
+                demand(sum.shape() == x.shape(), why);
+                &sum + x
+            })
         },
     )
 }
@@ -144,6 +150,10 @@ pub fn fan_in_concat(axis: isize) -> Layer<(), Vec<Array>, Array> {
                 refuse(Error::Type("fan_in_concat: there is nothing to join".into()))
             };
             let at = place(axis, first.len());
+            for shape in &shapes {
+                let why = || format!("fan_in_concat: {first:?} and {shape:?} do not have as many axes");
+                demand(shape.len() == first.len(), why);
+            }
             let mut shape = first.clone();
             shape[at] = shapes.iter().map(|shape| shape[at].clone()).sum::<Dim>();
             (shape, ())

@@ -260,3 +260,16 @@ fn program_text_is_no_witness() {
         assert_has(&error, &["@f: segment_sum: segments: "]);
     }
 }
+
+#[test]
+fn what_has_no_axis_is_no_list() {
+    let none = || Array::scalar(0i32);
+    let list = || Array::new(&[2], vec![0, 1]);
+    for (ids, offsets, says) in
+        [(none(), list(), "the ids must have an axis"), (list(), none(), "ids i32[e], offsets i32[n+1]")]
+    {
+        let sum = jit(|ids: Array, offsets: Array| Segments { ids, offsets, order: None }.sum(&Array::scalar(1.0f32)));
+        let error = refused(|| sum.try_call((ids, offsets)));
+        assert_has(&error, &[says]);
+    }
+}

@@ -1,7 +1,8 @@
 //! Sizes multiply without wrapping: what numbers do not count, or memory does not hold, is an error.
 
 use crate::{assert_has, refused};
-use gavotte::{Array, DType, Dim, assume, concatenate, full, grad, iota, jit, registry, scan, vmap};
+use gavotte::random::Key;
+use gavotte::{Array, DType, Dim, assume, concatenate, full, grad, iota, jit, registry, scan, vmap, vmap_axes};
 use gavotte_core::aval::{Aval, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{parse, trace};
@@ -188,4 +189,27 @@ fn memory_is_known_before_it_is_taken() {
     });
     assert_eq!(by_size.try_call((symbolic(2),)).map(|at| at.item::<i32>()), Ok(0));
     assert_has(&refused(|| by_size.try_call((symbolic(1 << 12),))), &both);
+}
+
+/// One key has words for so many elements; of sizes that are symbols, each call says how many there are.
+#[test]
+fn a_draw_is_no_larger_than_one_key_has_words_for() {
+    let draw = |x: Array| {
+        let n = x.shape()[0].clone();
+        Key::new(0).bits([n.clone(), n]).max(())
+    };
+    let rows = |n: usize| Array::new(&[n], vec![0f32; n]).declare(["n"]);
+    let drawn = jit(draw);
+    assert!(drawn.try_call((rows(64),)).is_ok());
+    let error = refused(|| drawn.try_call((rows(70_000),)));
+    assert_has(&error, &["n*n", "4294967296"]);
+    let error = refused(|| jit(|_: Array| Key::new(0).bits([70_000usize, 70_000]).max(())).try_call((rows(1),)));
+    assert_has(&error, &["at most 2³² fit one key"]);
+}
+
+#[test]
+fn new_axes_are_within_the_result() {
+    let mapped = vmap_axes(|x: Array| x, |_, _| Some(0), |_| 9);
+    let error = refused(|| mapped.try_call((Array::new(&[2, 3], vec![0f32; 6]),)));
+    assert_has(&error, &["vmap: ", "f32[3] in every turn", "axis 9"]);
 }

@@ -1,6 +1,8 @@
 //! What derivatives are given, and what counts.
 
-use gavotte::{Array, DType, Dim, dim_value, fori_loop, iota, jit, linearize, vjp};
+use super::floats;
+use gavotte::optimizers::adam;
+use gavotte::{Array, DType, Dim, dim_value, fori_loop, grad, iota, jit, linearize, vjp};
 use gavotte_core::error::Error;
 use gavotte_core::ir::quietly;
 
@@ -73,4 +75,41 @@ fn counts_do_not_wrap() {
     assert_eq!(of(2047).expect("it fits").item::<i32>(), 2047 << 20);
     says(of(2048), "dim_value: the size 2147483648 is too large");
     says(of(4097), "dim_value: the size 4296015872 is too large");
+}
+
+/// A derivative is large only where the function is steep.
+#[test]
+fn powers_below_zero_have_the_slope_of_a_power() {
+    let f = |n: i32| move |x: Array| x.powi(n).sum(());
+    let slope = |n: i32, x: f32| grad(f(n))(floats(&[x])).item::<f32>();
+    let bend = |n: i32, x: f32| grad(move |x: Array| grad(f(n))(x).sum(()))(floats(&[x])).item::<f32>();
+    let close = |a: f32, b: f32| a == b || (a - b).abs() <= 1e-6 * b.abs();
+    for (n, x, wanted, second) in [
+        (-2, 0.0, f32::NEG_INFINITY, f32::INFINITY),
+        (-2, f32::INFINITY, -0.0, 0.0),
+        (-2, 1e-10, -2e30, f32::INFINITY),
+        (-2, 1e-8, -2e24, 6e32),
+        (-3, 1e-8, -3e32, f32::INFINITY),
+        (-1, 2.0, -0.25, 0.25),
+        (3, 2.0, 12.0, 12.0),
+    ] {
+        assert!(close(slope(n, x), wanted), "{n}, {x}: {}", slope(n, x));
+        assert!(close(bend(n, x), second), "{n}, {x}: {}", bend(n, x));
+    }
+    assert!(grad(|x: Array| gavotte::nn::gelu(&x).sum(()))(floats(&[f32::NAN])).item::<f32>().is_nan());
+}
+
+/// Of another shape, a gradient would make parameters of another shape.
+#[test]
+fn gradients_are_of_the_parameters_types() {
+    let optimizer = adam::<Array>(0.1);
+    let state = || (optimizer.init_fun)(floats(&[1.0, 2.0]));
+    for (wrong, text) in [
+        (Array::new(&[2, 1], vec![1f32, 2.0]), "f32[2,1]"),
+        (floats(&[1.0]), "f32[1]"),
+        (Array::new(&[2], vec![1f64, 2.0]), "f64[2]"),
+    ] {
+        let wanted = format!("is {text}, and what it changes is f32[2]");
+        says(quietly(|| (optimizer.update_fun)(&Array::scalar(0), wrong, state())), &wanted);
+    }
 }

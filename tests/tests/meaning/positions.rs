@@ -1,7 +1,8 @@
 //! A position outside of what is read is refused, also where that is never stored and what it is computed from holds more.
 
 use crate::{check, check_refused, floats};
-use gavotte::{Array, DType, arange, concatenate};
+use gavotte::segment::Segments;
+use gavotte::{Array, DType, arange, concatenate, grad};
 
 /// The elements at one position, of an array that `f` makes of eight.
 fn at(i: i32, f: impl Fn(Array) -> Array + Copy) -> impl Fn(Array) -> Array + Copy {
@@ -28,4 +29,18 @@ fn positions_are_those_of_what_is_read() {
     check_both(|x| x.pad(0f32, &[(1, 1)]), 10, [0.0, 0.0]);
     check_both(|x| x.slice_axis(0, 0usize..1).sum(()) + arange(6usize, DType::F32), 6, [1.0, 6.0]);
     check_both(|x| x.slice_axis(0, 0usize..4).reshape([4, 1]).reshape([4]), 4, [1.0, 4.0]);
+}
+
+/// What a step needs in memory is stored for it, whatever it is computed from.
+#[test]
+fn operands_without_a_kernel_are_stored() {
+    let x = floats(&[1.0, 2.0, 3.0]);
+    let segments = |x: &Array| Segments {
+        ids: Array::new(&[3], vec![0, 0, 1]),
+        offsets: Array::new(&[3], vec![0, 2, 3]) + (x.sum(()) * 0.0).astype(DType::I32),
+        order: None,
+    };
+    check(|x| segments(&x).sum(&x), &x, &[3.0, 3.0], 0.0);
+    check(|x| segments(&x).max(&x), &x, &[2.0, 3.0], 0.0);
+    check(|x| grad(|x: Array| segments(&x).mean(&x).square().sum(()))(x), &x, &[1.5, 1.5, 6.0], 1e-6);
 }

@@ -57,7 +57,7 @@ impl Prepare<'_> {
                 _ if skipped(i) => NONE,
                 Instr::Const(literal) => self.literal(*literal),
                 Instr::Size(dim, dtype) => {
-                    let size = self.size_of(dim)?;
+                    let size = self.number_of(dim)?;
                     self.literal(Literal::from_f64(*dtype, size as f64))
                 }
                 Instr::Position(index) => self.position(index),

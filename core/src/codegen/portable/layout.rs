@@ -1,7 +1,7 @@
 //! Which loops of a kernel are lanes, rows of a tile, or outside, and where its loads are in memory then.
 
 use super::prepared::{Affine, Lanes, Level, Mode, TileOp};
-use crate::aval::{DType, Sizes};
+use crate::aval::{DType, Dim, Sizes};
 use crate::error::Error;
 use crate::ir::{BLOCK, Index, Scalar, ScalarOp};
 use crate::kernel::{Instr, Kernel, LoopKind};
@@ -87,11 +87,17 @@ impl<'a> Prepare<'a> {
         Ok(prepare)
     }
 
-    pub(super) fn size_of(&self, dim: &crate::aval::Dim) -> Result<usize, Error> {
-        let size = dim.at(self.sizes).as_usize();
-        size.ok_or_else(|| {
-            Error::Call(format!("@{}: the size {dim} is not known for {:?}", self.kernel.name, self.sizes))
-        })
+    pub(super) fn size_of(&self, dim: &Dim) -> Result<usize, Error> {
+        dim.at(self.sizes).as_usize().ok_or_else(|| self.not_known(dim))
+    }
+
+    /// A size that a kernel computes with: a difference of sizes may be negative.
+    pub(super) fn number_of(&self, dim: &Dim) -> Result<i64, Error> {
+        dim.at(self.sizes).as_number().ok_or_else(|| self.not_known(dim))
+    }
+
+    fn not_known(&self, dim: &Dim) -> Error {
+        Error::Call(format!("@{}: the size {dim} is not known for {:?}", self.kernel.name, self.sizes))
     }
 
     /// Decides what each loop is. Row loops stay in order: outside, then rows, then lanes, so that the output is
@@ -243,7 +249,7 @@ impl<'a> Prepare<'a> {
         match index {
             Index::Value(_) => (0, vec![]),
             Index::Affine { constant, terms } => {
-                let number = |dim: &crate::aval::Dim| dim.at(self.sizes).as_number().unwrap_or(0);
+                let number = |dim: &Dim| dim.at(self.sizes).as_number().unwrap_or(0);
                 (number(constant), terms.iter().map(|(l, stride)| (*l as usize, number(stride))).collect())
             }
         }

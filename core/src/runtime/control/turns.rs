@@ -66,12 +66,11 @@ pub(in crate::runtime) unsafe fn drive<E: Engine>(
     let operands = step.eqn.ins.iter().enumerate().map(operand).collect();
     let results = step.eqn.outs.iter().map(|binder| outer.pointers[binder.var.index()]).collect();
     let mut running = Running { step, plan, memory, operands, results, engine };
-    for (i, _, literal) in &plan.literals {
-        // SAFETY: the plan keeps room for each number.
-        unsafe { running.engine.write(running.operands[*i], *literal)? }
-    }
-    // SAFETY: by this function's contract.
+    // SAFETY: the plan keeps room for each number; the rest is by this function's contract.
     unsafe {
+        for (i, _, literal) in &plan.literals {
+            running.engine.write(running.operands[*i], *literal)?;
+        }
         match &step.control {
             Control::Scan { n_const, reverse, .. } => running.scan(*n_const, *reverse),
             Control::While { n_cond_const, n_body_const, .. } => running.turns(*n_cond_const, *n_body_const),
@@ -99,14 +98,11 @@ impl<'a, E: Engine> Running<'a, E> {
     unsafe fn once(&mut self, i: usize, args: &[E::Place], outs: &[E::Place]) -> Result<(), Error> {
         let (lowered, plan) = (&self.step.nested[i], &self.plan.nested[i]);
         let frame = Frame::new(plan, args, &[], outs, self.memory.further(self.plan.arenas[i]));
-        // SAFETY: by this function's contract; the nested arena is within the step's memory.
-        unsafe { self.engine.run(i, lowered, plan, &frame)? }
-        if self.plan.given[i].iter().all(|given| matches!(given, Given::Written)) {
-            return Ok(());
-        }
-        for ((given, out), aval) in self.plan.given[i].iter().zip(outs).zip(&plan.outs) {
-            // SAFETY: a result's memory holds its elements, and is no other array's.
-            unsafe {
+        // SAFETY: by this function's contract; the nested arena is within the step's memory, and a result's memory holds
+        // its elements and is no other array's.
+        unsafe {
+            self.engine.run(i, lowered, plan, &frame)?;
+            for ((given, out), aval) in self.plan.given[i].iter().zip(outs).zip(&plan.outs) {
                 match given {
                     Given::Written => {}
                     Given::Copied(var) => self.engine.copy(frame.pointers[var.index()], *out, aval)?,
@@ -214,12 +210,13 @@ impl<'a, E: Engine> Running<'a, E> {
     /// # Safety
     /// As [`drive`].
     unsafe fn branch(&mut self) -> Result<(), Error> {
-        // SAFETY: the number of a branch is an `i32`.
-        let which = unsafe { self.engine.i32_at(self.operands[0])? };
-        let which = which.clamp(0, self.step.nested.len() as i32 - 1) as usize;
         let (args, outs) = (self.operands[1..].to_vec(), self.results.clone());
-        // SAFETY: as of this function.
-        unsafe { self.once(which, &args, &outs) }
+        // SAFETY: the number of a branch is an `i32`; the rest as of this function.
+        unsafe {
+            let which = self.engine.i32_at(self.operands[0])?;
+            let which = which.clamp(0, self.step.nested.len() as i32 - 1) as usize;
+            self.once(which, &args, &outs)
+        }
     }
 }
 

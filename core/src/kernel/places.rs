@@ -1,0 +1,52 @@
+//! What is stored: as fusion chooses, and what kernels need in memory beside.
+
+use crate::ir::{Atom, Binder, Eqn, Kind, Program, Var};
+use crate::kernel::product::operands_to_store;
+use crate::kernel::rules::Trial;
+use crate::kernel::segments;
+use crate::pass::fuse::{Fusion, Place, fuse};
+use std::collections::HashMap;
+
+/// What is stored: as fusion chooses, and what large products read. The program must be free of calls and of dead
+/// equations.
+pub fn choose_places(program: &Program) -> Fusion {
+    choose_places_within(program, &|_| true, &mut HashMap::new())
+}
+
+/// The choice where `stored` is in memory, each variable for its reason; what the program needs there beside comes to it.
+pub(super) fn choose_places_within(
+    program: &Program,
+    is_given: &dyn Fn(usize) -> bool,
+    stored: &mut HashMap<Var, &'static str>,
+) -> Fusion {
+    loop {
+        let mut fusion = fuse(program, &|var| stored.get(&var).copied());
+        let mut more = operands_to_store(program, &fusion);
+        more.extend(operands_to_check(program, &fusion));
+        // What is stored makes what is computed from it cheaper, so that another operand may come to be computed.
+        if more.keys().all(|var| stored.contains_key(var)) {
+            let number = |(arg, binder): (usize, &Binder)| (binder.var, arg);
+            let numbers: HashMap<Var, usize> = program.args.iter().enumerate().map(number).collect();
+            fusion.restrict_given(&|var| numbers.get(&var).is_none_or(|arg| is_given(*arg)));
+            let counted = segments::find(program, &fusion).into_iter().filter(|segments| segments.order.is_none());
+            fusion.set_paired(counted.map(|segments| (segments.ids, segments.offsets)).collect());
+            return fusion;
+        }
+        stored.extend(more);
+    }
+}
+
+/// Arrays that are read at computed positions and whose elements would be computed there from what holds more: only in
+/// memory of its own is one read at a position checked against its own extent.
+fn operands_to_check(program: &Program, fusion: &Fusion) -> HashMap<Var, &'static str> {
+    let is_inline = |atom: &Atom| atom.var().is_some_and(|var| fusion.place(var) == Place::Inline);
+    // Of several operands one may say where another is read.
+    let may_gather = |eqn: &Eqn| eqn.prim.kind() == Kind::View && eqn.ins.len() > 1 && eqn.ins.iter().any(is_inline);
+    let gathers: Vec<usize> = (0..program.eqns.len()).filter(|i| may_gather(&program.eqns[*i])).collect();
+    if gathers.is_empty() {
+        return HashMap::new();
+    }
+    let trial = Trial::new(program);
+    let unchecked = gathers.into_iter().flat_map(|i| trial.unchecked(fusion, i));
+    unchecked.map(|var| (var, "read at positions that must be checked")).collect()
+}
