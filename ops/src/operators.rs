@@ -5,7 +5,6 @@
 //! operator it is an `f64` or `i32`, as literals are; right of one it may be of any element type.
 
 use crate::array::{Array, apply};
-use crate::custom_jvp;
 use crate::elementwise::*;
 use crate::movement::{reject, reshape};
 use gavotte_core::aval::{DType, Dim, Literal, Shape};
@@ -251,19 +250,12 @@ impl Array {
         if self.dtype() == DType::Bool || (n < 0 && !self.dtype().is_float()) {
             reject("powi", format!("{} has no power {n}: convert with `astype` first", self.dtype()), &[self]);
         }
-        if n < 0 {
-            // The quotient's rule would divide by the square of a power, which overflows long before the power does.
-            let rule = move |(x,): (Array,), (dx,): (Array,)| {
-                (x.one_over_power(n), x.powi(n.saturating_sub(1)) * f64::from(n) * dx)
-            };
-            return custom_jvp(move |x: Array| x.one_over_power(n), rule)(self.clone());
+        if n >= 0 {
+            return self.power(n.unsigned_abs());
         }
-        self.power(n.unsigned_abs())
-    }
-
-    #[track_caller]
-    fn one_over_power(&self, n: i32) -> Array {
-        binary(&DIV, Array::scalar(Literal::from_f64(self.dtype(), 1.0)), &self.power(n.unsigned_abs()))
+        // The reciprocal first: the derivative of one over a power would divide by its square, which overflows long before.
+        let one = Array::scalar(Literal::from_f64(self.dtype(), 1.0));
+        binary(&DIV, one, self).power(n.unsigned_abs())
     }
 
     /// By repeated squaring.

@@ -57,6 +57,12 @@ pub(super) fn allocate(f: &Function, files: &[File]) -> Allocation {
         places[inst.dst.expect("an address has a register").0 as usize] = Place::Frame(inst.imm as u32);
     }
     intervals.retain(|interval| places[interval.reg.0 as usize] == Place::Nowhere);
+    let mut makers: Vec<Option<&Inst>> = vec![None; f.classes.len()];
+    for inst in f.insts.iter().rev() {
+        if let Some(dst) = inst.dst {
+            makers[dst.0 as usize] = Some(inst);
+        }
+    }
     let mut frame = f.stack.next_multiple_of(64);
     for (classes, n) in files {
         let mut free: Vec<u8> = (0..*n).rev().collect();
@@ -87,8 +93,7 @@ pub(super) fn allocate(f: &Function, files: &[File]) -> Allocation {
                     }
                 }
             };
-            places[spilled.0 as usize] = match f.insts.iter().find(|inst| inst.dst == Some(spilled)).and_then(elsewhere)
-            {
+            places[spilled.0 as usize] = match makers[spilled.0 as usize].and_then(elsewhere) {
                 Some(place) => place,
                 None => {
                     frame += 64;

@@ -142,7 +142,7 @@ pub fn far_inputs(kernel: &Kernel, sizes: &Sizes) -> Vec<bool> {
 }
 
 /// A size in the table of arguments.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Size {
     dim: Dim,
     /// The type of the scalar that it is; without one it is an integer of 64 bits.

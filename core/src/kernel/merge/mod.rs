@@ -118,7 +118,7 @@ impl Merger<'_> {
         if !is_gain {
             return None;
         }
-        if self.fit(a, b) && work_together([a, b], [&placed_a.work, &placed_b.work]) <= MAX_BODY {
+        if work_together([a, b], [&placed_a.work, &placed_b.work]) <= MAX_BODY && self.fit(a, b) {
             return Some((self.join(a, b), down()));
         }
         row.give_up(first, second);

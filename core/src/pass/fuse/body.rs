@@ -42,6 +42,7 @@ impl Bodies {
         is_inline: impl Fn(Var) -> bool,
     ) -> (usize, SmallVec<[Var; 2]>) {
         let mut operands: SmallVec<[(Var, Vec<Point>); 4]> = SmallVec::new();
+        let asks = hashed(&(eqn.prim.name(), &eqn.params, &eqn.ins[1.min(eqn.ins.len())..]));
         for (i, atom) in eqn.ins.iter().enumerate() {
             let Some(var) = atom.var() else { continue };
             let is_last = !eqn.ins[i + 1..].contains(atom);
@@ -49,19 +50,19 @@ impl Bodies {
             if is_inline(var) {
                 let body = &mut self.of[var.index()];
                 let body = if is_last && self.to_come[var.index()] == 0 { std::mem::take(body) } else { body.clone() };
-                operands.push((var, moved(body, eqn, i, avals)));
+                operands.push((var, moved(body, eqn, (asks, i), avals)));
             }
         }
         let mut stored = SmallVec::new();
         if operands.iter().map(|(_, body)| body.len()).sum::<usize>() >= MAX_BODY {
-            let body = operands.iter().fold(vec![], |all, (_, body)| joined(all, body.clone()));
+            let body = joined(operands.iter().map(|(_, body)| body.clone()));
             let most = (MAX_BODY / operands.len()).max(LEAST);
             if body.len() >= MAX_BODY {
                 stored.extend(operands.iter().filter(|(_, body)| body.len() >= most).map(|(var, _)| *var));
                 operands.retain(|(_, body)| body.len() < most);
             }
         }
-        let mut body = operands.into_iter().fold(vec![], |all, (_, body)| joined(all, body));
+        let mut body = joined(operands.into_iter().map(|(_, body)| body));
         // It is read before all that is bound later, and so the last in order.
         let first = eqn.outs.first().map(|binder| binder.var);
         body.extend(first.map(|var| (var, HERE)));
@@ -76,35 +77,38 @@ impl Bodies {
     }
 }
 
-/// The body of operand `i`, asked for at the places where an equation reads it.
-fn moved(mut body: Vec<Point>, eqn: &Eqn, i: usize, avals: &[Aval]) -> Vec<Point> {
+/// The body of operand `i`, asked for at the places where an equation reads it. `asks` says what equation it is, but for
+/// its first operand.
+fn moved(mut body: Vec<Point>, eqn: &Eqn, (asks, i): (u64, usize), avals: &[Aval]) -> Vec<Point> {
     let is_scalar = |var: Var| avals[var.index()].rank() == 0;
     if matches!(eqn.prim.kind(), Kind::Map { .. }) || eqn.ins[i].var().is_some_and(is_scalar) {
         return body;
     }
-    let mut hasher = DefaultHasher::new();
-    (eqn.prim.name(), &eqn.params, i, &eqn.ins[1..]).hash(&mut hasher);
-    let step = hasher.finish();
+    let step = hashed(&(asks, i));
     for (var, place) in &mut body {
         if !is_scalar(*var) {
-            let mut hasher = DefaultHasher::new();
-            (step, *place).hash(&mut hasher);
-            *place = hasher.finish();
+            *place = hashed(&(step, *place));
         }
     }
     body.sort_unstable();
     body
 }
 
-/// Both, each point once.
-fn joined(a: Vec<Point>, b: Vec<Point>) -> Vec<Point> {
-    if a.is_empty() || b.is_empty() {
-        return if a.is_empty() { b } else { a };
+fn hashed(x: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    x.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// All of them, each point once.
+fn joined(mut bodies: impl Iterator<Item = Vec<Point>>) -> Vec<Point> {
+    let mut all = bodies.next().unwrap_or_default();
+    let n = all.len();
+    bodies.for_each(|body| all.extend(body));
+    if all.len() > n {
+        // Sorted runs: what the standard library's stable sort finds out at once.
+        all.sort();
+        all.dedup();
     }
-    let mut all = a;
-    all.extend(b);
-    // Two sorted runs: what the standard library's stable sort finds out at once.
-    all.sort();
-    all.dedup();
     all
 }

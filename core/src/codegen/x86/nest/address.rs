@@ -150,16 +150,9 @@ impl Nest<'_> {
         Ok(reg)
     }
 
+    /// For how many extents a position is used.
     pub(in crate::codegen::x86) fn extents_of(&self, scalar: Scalar) -> usize {
-        let mut extents: Vec<&Dim> = vec![];
-        for access in self.accesses.iter().flatten() {
-            for (s, _, extent) in &access.place.computed {
-                if *s == scalar && !extents.contains(&extent) {
-                    extents.push(extent);
-                }
-            }
-        }
-        extents.len()
+        self.extents.get(&scalar).map_or(0, Vec::len)
     }
 
     /// Checks a listed position, in the lanes of a mask, against the one axis that it is used for.
@@ -169,8 +162,7 @@ impl Nest<'_> {
         position: Reg,
         mask: Reg,
     ) -> Result<(), Unsupported> {
-        let computed = self.accesses.iter().flatten().flat_map(|access| &access.place.computed);
-        let extent = computed.filter(|(s, ..)| *s == scalar).map(|(_, _, extent)| extent.clone()).next();
+        let extent = self.extents.get(&scalar).and_then(|extents| extents.first().cloned());
         let extent = extent.ok_or_else(|| Unsupported("a listed position that is not used".into()))?;
         self.check_lanes(position, &extent, Some(mask));
         Ok(())

@@ -20,7 +20,13 @@ impl Nest<'_> {
                 Instr::Load(input, index) => {
                     let place = place(kernel, self.partition, *input as usize, index);
                     loops.extend(place.terms.iter().map(|(l, _)| *l));
-                    scalars.extend(place.computed.iter().map(|(s, ..)| *s));
+                    for (s, _, extent) in &place.computed {
+                        scalars.push(*s);
+                        let extents = self.extents.entry(*s).or_default();
+                        if !extents.contains(extent) {
+                            extents.push(extent.clone());
+                        }
+                    }
                     access = Some(self.access(*input as usize, place));
                 }
             }

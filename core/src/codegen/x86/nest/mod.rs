@@ -102,6 +102,8 @@ pub(super) struct Nest<'a> {
     pub(super) layout: Layout,
     pub(super) f: Function,
     sizes: Vec<Size>,
+    /// The number of each of them.
+    numbers: HashMap<Size, usize>,
     /// Which inputs have more elements than lanes of 32 bits count.
     far: &'a [bool],
     pub(super) dtypes: Vec<DType>,
@@ -113,6 +115,8 @@ pub(super) struct Nest<'a> {
     by_turn: Vec<bool>,
     pub(super) wanted: Vec<bool>,
     pub(super) accesses: Vec<Option<Access>>,
+    /// The extents that each computed position is checked against.
+    extents: HashMap<Scalar, Vec<Dim>>,
     /// What [`Layout::span`] says of loads, by number.
     spans: HashMap<usize, Option<(i64, usize)>>,
     /// Results that are sums of products.
@@ -158,6 +162,7 @@ pub(super) fn build<'a>(
         layout,
         f,
         sizes: vec![],
+        numbers: HashMap::new(),
         far,
         dtypes: kernel.dtypes(),
         depends: vec![],
@@ -166,6 +171,7 @@ pub(super) fn build<'a>(
         by_turn: vec![],
         wanted: vec![],
         accesses: vec![],
+        extents: HashMap::new(),
         spans: HashMap::new(),
         fused: vec![],
         sums: vec![],
@@ -196,10 +202,11 @@ impl Nest<'_> {
 
     /// The table's entry for a size.
     fn entry(&mut self, size: Size) -> u32 {
-        let at = self.sizes.iter().position(|known| *known == size).unwrap_or_else(|| {
+        let next = self.sizes.len();
+        let at = *self.numbers.entry(size.clone()).or_insert(next);
+        if at == next {
             self.sizes.push(size);
-            self.sizes.len() - 1
-        });
+        }
         (ARGS + self.kernel.inputs.len() + self.kernel.outputs.len() + at) as u32
     }
 
