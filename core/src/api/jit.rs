@@ -197,13 +197,14 @@ pub(super) fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) ->
             })?;
         }
     }
-    for (i, dim) in
-        program.args.iter().enumerate().flat_map(|(i, binder)| binder.aval.shape.iter().map(move |d| (i, d)))
-    {
+    let axes = program.args.iter().zip(leaves).enumerate().flat_map(|(i, (binder, leaf))| {
+        binder.aval.shape.iter().zip(leaf.shape()).map(move |(dim, extent)| (i, dim, extent))
+    });
+    for (i, dim, extent) in axes {
         if let Some(symbol) = dim.symbols().into_iter().find(|symbol| sizes.get(symbol).is_none()) {
             return Err(Error::Call(format!(
-                "@{}: no argument tells the size of `{symbol}`: argument {} has an axis of {dim}\n  declare that axis as \
-                 one symbol, or pass an array with an axis of {symbol}",
+                "@{}: no argument tells the size of `{symbol}`: argument {} has an axis of {dim}, which is \
+                 {extent} here\n  declare that axis as one symbol, or pass an array with an axis of {symbol}",
                 program.name,
                 path(i)
             )));

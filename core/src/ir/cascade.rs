@@ -28,6 +28,9 @@ impl<T: Copy, F: Fn(T, T) -> T> Cascade<T, F> {
     /// Adds `n` rows to `sums`, which has their width. `term` gives element `j` of row `i`.
     pub fn add(&mut self, n: usize, sums: &mut [T], term: impl Fn(usize, usize) -> T) {
         let (zero, plus, width) = (self.zero, &self.plus, sums.len());
+        if width == 0 {
+            return;
+        }
         let n_block = n.div_ceil(BLOCK);
         let levels = (usize::BITS - n_block.leading_zeros()) as usize;
         self.block.resize(width, zero);

@@ -534,13 +534,14 @@ fn same_or_reshaped(array: &Arc<HostArray>, shape: &[usize]) -> Arc<HostArray> {
 fn into_host(value: Value) -> Result<Option<Arc<HostArray>>, Error> {
     let buffer = value.into_buffer()?;
     let device = buffer.device();
-    match buffer.into_any().downcast::<HostArray>() {
-        Ok(array) => Ok(Some(array)),
-        Err(_) => Err(Error::Device(format!(
-            "an argument is on {}, and this program runs on cpu: move it with device_put",
-            device.name()
-        ))),
-    }
+    buffer.into_any().downcast::<HostArray>().map(Some).map_err(|_| {
+        Error::Device(match device.name() {
+            name if name == cpu().name() => {
+                format!("an argument is a buffer of another kind than programs on {name} read: pass its elements")
+            }
+            name => format!("an argument is on {name}, and this program runs on cpu: move it with device_put"),
+        })
+    })
 }
 
 fn data_pointer(array: &mut HostArray) -> *mut u8 {

@@ -84,7 +84,8 @@ impl Schedule {
     /// `start * factor^(i / every)`.
     ///
     /// # Panics
-    /// If `start` is not finite, `factor` is not positive, or `every` is not positive or next to 0.
+    /// If `start` is not finite, `factor` is not positive, `every` is not positive, or the change in a step is not finite in
+    /// `f32`.
     #[track_caller]
     pub fn exponential_decay(start: f64, every: f64, factor: f64) -> Self {
         let name = "Schedule::exponential_decay";
@@ -98,7 +99,8 @@ impl Schedule {
     /// `start / (1 + factor * i / every)`.
     ///
     /// # Panics
-    /// If `start` is not finite, `factor` is negative, or `every` is not positive or next to 0.
+    /// If `start` is not finite, `factor` is negative, `every` is not positive, or the change in a step is not finite in
+    /// `f32`.
     #[track_caller]
     pub fn inverse_time_decay(start: f64, every: f64, factor: f64) -> Self {
         let name = "Schedule::inverse_time_decay";
@@ -292,8 +294,9 @@ fn expect_positive(operation: &str, name: &str, x: f64) {
 /// What is divided by `every` must be finite in `f32`, too: it is multiplied by step 0.
 #[track_caller]
 fn expect_interval(operation: &str, every: f64, slope: f64) {
-    let fits = every > 0.0 && every.is_finite() && (slope as f32).is_finite();
-    expect(operation, "every", every, fits, "positive and finite, and not next to 0");
+    expect_positive(operation, "every", every);
+    let advice = "finite: take a `factor` nearer to 1, or a longer `every`";
+    expect(operation, "change in a step", slope, (slope as f32).is_finite(), advice);
 }
 
 fn constant(x: f64, dtype: DType) -> Array {

@@ -129,7 +129,7 @@ fn numbers_that_would_make_nan_are_refused() {
         (&|| drop(Schedule::cosine_decay(1.0, 0.0, 0.0)), "`n_step` is 0, and must be finite and at least 1"),
         (&|| drop(Schedule::cosine_decay(1.0, nan, 9.0)), "`end` is NaN"),
         (&|| drop(Schedule::exponential_decay(1.0, 0.0, 0.5)), "`every` is 0"),
-        (&|| drop(Schedule::exponential_decay(1.0, 1e-300, 0.5)), "and not next to 0"),
+        (&|| drop(Schedule::exponential_decay(1.0, 1e-300, 0.5)), "`change in a step` is"),
         (&|| drop(Schedule::exponential_decay(1.0, 9.0, 0.0)), "`factor` is 0"),
         (&|| drop(Schedule::exponential_decay(1.0, 9.0, -0.5)), "`factor` is -0.5"),
         (&|| drop(Schedule::inverse_time_decay(1.0, 0.0, 0.5)), "`every` is 0"),
