@@ -26,10 +26,16 @@ impl<'a> Cursor<'a> {
 
     /// An error at a place that [`Cursor::place`] gave.
     pub(crate) fn error_at(&self, place: usize, why: impl Into<String>) -> Error {
+        let (line, column) = self.position(place);
+        Error::Parse { line, column, why: why.into() }
+    }
+
+    /// The line and the column of a place, from 1.
+    pub(crate) fn position(&self, place: usize) -> (usize, usize) {
         let before = &self.text[..place];
         let line = before.matches('\n').count() + 1;
         let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
-        Error::Parse { line, column, why: why.into() }
+        (line, column)
     }
 
     /// Where the next word begins.
@@ -149,7 +155,9 @@ impl<'a> Cursor<'a> {
 
     pub(crate) fn dtype(&mut self) -> Result<DType, Error> {
         let name = self.name("an element type")?;
-        DType::parse(name).ok_or_else(|| self.error(format!("`{name}` is no element type: f32, f64, i32, u32 or bool")))
+        DType::parse(name).ok_or_else(|| {
+            self.error(format!("there is no element type `{name}`; there are f32, f64, i32, u32 and bool"))
+        })
     }
 
     pub(crate) fn aval(&mut self) -> Result<Aval, Error> {

@@ -16,20 +16,19 @@
 use crate::aval::{Aval, DType, Fact, Literal};
 use crate::error::Error;
 use crate::ir::cursor::{Cursor, is_literal_char};
-use crate::ir::verify::beyond_tables;
-use crate::ir::{Atom, Attr, Binder, Eqn, Location, Params, Program, Registry, Var, verify};
+use crate::ir::verify::{beyond_tables, verify_with_place};
+use crate::ir::{Atom, Attr, Binder, Eqn, Location, Params, Program, Registry, Var};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// Reads one program and verifies it.
 pub fn parse(text: &str, registry: &Registry) -> Result<Program, Error> {
     let mut c = Cursor::new(text);
-    let program = program(&mut c, registry)?;
+    let program = Written::read(&mut c, registry)?;
     if !c.is_at_end() {
         return Err(c.error("one program ends here; nothing may follow it"));
     }
-    verify(&program)?;
-    Ok(program.renumbered())
+    program.verified(&c)
 }
 
 /// Reads programs that stand one after the other and verifies each.
@@ -37,47 +36,82 @@ pub fn parse_many(text: &str, registry: &Registry) -> Result<Vec<Program>, Error
     let mut c = Cursor::new(text);
     let mut programs = vec![];
     while !c.is_at_end() {
-        let program = program(&mut c, registry)?;
-        verify(&program)?;
-        programs.push(program.renumbered());
+        programs.push(Written::read(&mut c, registry)?.verified(&c)?);
     }
     Ok(programs)
 }
 
-/// A program with the numbers of its text: those that an error must show.
-fn program(c: &mut Cursor<'_>, registry: &Registry) -> Result<Program, Error> {
-    c.expect("program")?;
-    c.expect("@")?;
-    let name = c.name("the program's name")?.to_string();
-    c.expect("(")?;
-    let args = c.list(&[")", ";"], Cursor::binder)?;
-    let consts = if c.eat(";") { c.list(&[")"], Cursor::binder)? } else { vec![] };
-    c.expect(")")?;
-    c.expect("->")?;
-    c.expect("(")?;
-    let types_at = c.place();
-    let types = c.list(&[")"], Cursor::aval)?;
-    c.expect(")")?;
-    let facts = if c.eat("where ") { c.list(&["{"], fact)? } else { vec![] };
-    c.expect("{")?;
-    let mut eqns = vec![];
-    while !c.eat("return") {
-        eqns.push(eqn(c, registry)?);
+/// A program with the numbers of its text, those that an error must show, and where its parts stand in it.
+struct Written {
+    program: Program,
+    /// The types that its head gives the results.
+    types: Vec<Aval>,
+    types_at: usize,
+    /// Of the head, of each equation, and of the results.
+    places: Vec<usize>,
+}
+
+/// Variables, and where each is written.
+type Vars = Vec<(Var, usize)>;
+
+impl Written {
+    fn read(c: &mut Cursor<'_>, registry: &Registry) -> Result<Written, Error> {
+        let mut vars = vec![];
+        let mut places = vec![c.place()];
+        c.expect("program")?;
+        c.expect("@")?;
+        let name = c.name("the program's name")?.to_string();
+        c.expect("(")?;
+        let args = c.list(&[")", ";"], |c| binder(c, &mut vars))?;
+        let consts = if c.eat(";") { c.list(&[")"], |c| binder(c, &mut vars))? } else { vec![] };
+        c.expect(")")?;
+        c.expect("->")?;
+        c.expect("(")?;
+        let types_at = c.place();
+        let types = c.list(&[")"], Cursor::aval)?;
+        c.expect(")")?;
+        let facts = if c.eat("where ") { c.list(&["{"], fact)? } else { vec![] };
+        c.expect("{")?;
+        let mut eqns = vec![];
+        while !c.sees("return") {
+            places.push(c.place());
+            eqns.push(eqn(c, registry, &mut vars)?);
+        }
+        places.push(c.place());
+        c.expect("return")?;
+        let outs = c.list(&["}"], |c| atom(c, &mut vars))?;
+        c.expect("}")?;
+        let program = Program { name, args, consts, eqns, outs, facts: facts.into_iter().collect() };
+        let at = |var: Var| vars.iter().find(|(other, _)| *other == var).map_or(types_at, |(_, at)| *at);
+        if let Some(var) = unbound(&program) {
+            return Err(c.error_at(at(var), format!("{var} is read here, and nothing binds it")));
+        }
+        if let Some(var) = beyond_tables(&program) {
+            let why = format!("{var} is larger than the number of variables: number them from %0");
+            return Err(c.error_at(at(var), why));
+        }
+        Ok(Written { program, types, types_at, places })
     }
-    let outs = c.list(&["}"], atom)?;
-    c.expect("}")?;
-    let program = Program { name, args, consts, eqns, outs, facts: facts.into_iter().collect() };
-    if let Some(var) = unbound(&program).or_else(|| beyond_tables(&program)) {
-        let why = format!("{var} is larger than the number of variables: number them from %0");
-        return Err(c.error_at(types_at, why));
+
+    /// The program where it is well formed. What is wrong with a part comes before what is wrong with its results.
+    fn verified(self, c: &Cursor<'_>) -> Result<Program, Error> {
+        verify_with_place(&self.program).map_err(|(part, error)| {
+            let at = self.places.get(part).copied().unwrap_or(self.types_at);
+            Error::Verify(format!("line {}: {error}", c.position(at).0))
+        })?;
+        self.typed(c)
     }
-    let found = program.out_avals();
-    if found != types {
-        let show = |avals: &[Aval]| avals.iter().map(|a| a.to_string()).collect::<Vec<_>>().join(", ");
-        let why = format!("the program returns ({}), not ({})", show(&found), show(&types));
-        return Err(c.error_at(types_at, why));
+
+    /// The program where its results have the types that its head gives them.
+    fn typed(self, c: &Cursor<'_>) -> Result<Program, Error> {
+        let found = self.program.out_avals();
+        if found != self.types {
+            let show = |avals: &[Aval]| avals.iter().map(|a| a.to_string()).collect::<Vec<_>>().join(", ");
+            let why = format!("the program returns ({}), not ({})", show(&found), show(&self.types));
+            return Err(c.error_at(self.types_at, why));
+        }
+        Ok(self.program.renumbered())
     }
-    Ok(program)
 }
 
 /// The largest variable that is read, where it is larger than all that are bound.
@@ -87,29 +121,42 @@ fn unbound(program: &Program) -> Option<Var> {
     read.filter(|var| var.index() >= n).max()
 }
 
+fn binder(c: &mut Cursor<'_>, vars: &mut Vars) -> Result<Binder, Error> {
+    let at = c.place();
+    let binder = c.binder()?;
+    vars.push((binder.var, at));
+    Ok(binder)
+}
+
 fn fact(c: &mut Cursor<'_>) -> Result<Fact, Error> {
     let word = c.word("a fact", |x| x.is_ascii_alphanumeric() || "_+-*<>= ".contains(x))?;
     word.parse().map_err(|why: String| c.error(why))
 }
 
-fn atom(c: &mut Cursor<'_>) -> Result<Atom, Error> {
-    if c.sees("%") { c.var().map(Atom::Var) } else { c.literal("an operand").map(Atom::Literal) }
+fn atom(c: &mut Cursor<'_>, vars: &mut Vars) -> Result<Atom, Error> {
+    if !c.sees("%") {
+        return c.literal("an operand").map(Atom::Literal);
+    }
+    let at = c.place();
+    let var = c.var()?;
+    vars.push((var, at));
+    Ok(Atom::Var(var))
 }
 
-fn eqn(c: &mut Cursor<'_>, registry: &Registry) -> Result<Eqn, Error> {
+fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, Error> {
     let mut outs: SmallVec<[Binder; 1]> = SmallVec::new();
     if c.sees("%") || c.sees("=") {
-        outs.extend(c.list(&["="], Cursor::binder)?);
+        outs.extend(c.list(&["="], |c| binder(c, vars))?);
         c.expect("=")?;
     }
     let name_at = c.place();
     let name = c.name(if outs.is_empty() { "an equation or `return`" } else { "a primitive" })?;
     let Some(prim) = registry.get(name) else {
-        return Err(c.error_at(name_at, format!("`{name}` is no primitive")));
+        return Err(c.error_at(name_at, format!("there is no primitive `{name}`")));
     };
     // Operands stand on the primitive's line; a brace, a binder or `return` on the next line ends them.
     let operands_follow = c.rest_of_line().starts_with(|x: char| x == '%' || is_literal_char(x));
-    let ins = if operands_follow { c.list(&["{"], atom)? } else { vec![] };
+    let ins = if operands_follow { c.list(&["{"], |c| atom(c, vars))? } else { vec![] };
     let mut params = Params::new();
     if c.rest_of_line().starts_with('{') {
         c.expect("{")?;
@@ -135,7 +182,8 @@ fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {
         return Ok(Attr::Word(c.quoted()?.into()));
     }
     if c.sees("program ") {
-        return Ok(Attr::Program(Arc::new(c.within(|c| program(c, registry))?.renumbered())));
+        let program = c.within(|c| Written::read(c, registry)?.typed(c))?;
+        return Ok(Attr::Program(Arc::new(program)));
     }
     let word = c.word("an attribute", |x| is_literal_char(x) || "_*".contains(x))?;
     if let Some(dtype) = DType::parse(word) {
@@ -150,6 +198,24 @@ fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_of_the_line_where_it_stands() {
+        let registry = Registry::new(&[]);
+        for (body, says) in [
+            ("  %1: f32[3] = add_any %0, %9\n  return %1", "line 4, column 28: %9 is read here"),
+            ("  %1: f32[3] = add_any %0, %0\n  return %7", "line 5, column 10: %7 is read here"),
+            ("  %90000: f32[3] = add_any %0, %0\n  return %0", "line 4, column 3: %90000 is larger than"),
+            // What is wrong with an equation comes before what is then wrong with the results.
+            ("  %1: f32[4] = add_any %0, %0\n  return %1", "line 4: the program is not well formed"),
+            ("  %1: f32[3] = add_any %0, %2\n\n  %2: f32[3] = add_any %0, %0\n  return %2", "line 4: the program"),
+            ("\n  return %0, %0", "line 3, column 28: the program returns"),
+        ] {
+            let text = format!("// A remark.\n\nprogram @f(%0: f32[3]) -> (f32[3]) {{\n{body}\n}}\n");
+            let why = parse(&text, &registry).expect_err(body).to_string();
+            assert!(why.starts_with(says), "{body}: {why}");
+        }
+    }
 
     #[test]
     fn text_that_is_nested_too_deep_is_an_error_with_its_line() {

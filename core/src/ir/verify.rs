@@ -21,16 +21,22 @@ use crate::ir::{Eqn, Program, Var, check_nested};
 
 /// Checks a program. The error shows the program with the message under the offending line.
 pub fn verify(program: &Program) -> Result<(), Error> {
+    verify_with_place(program).map_err(|(_, error)| error)
+}
+
+/// [`verify`]; an error comes with the part that it is about: 0 is the head, then come the equations, then the results.
+pub(super) fn verify_with_place(program: &Program) -> Result<(), (usize, Error)> {
     with_facts_of(program, || verify_within(program, &[]))
 }
 
-fn verify_within(program: &Program, outer: &[Symbol]) -> Result<(), Error> {
+fn verify_within(program: &Program, outer: &[Symbol]) -> Result<(), (usize, Error)> {
     if let Some(var) = beyond_tables(program) {
         // Not even its text can be made.
-        return Err(Error::Verify(format!(
+        let why = format!(
             "the program is not well formed\n@{}: {var} is larger than the number of variables: number them from %0",
             program.name
-        )));
+        );
+        return Err((0, Error::Verify(why)));
     }
     let mut symbols = program.symbols();
     symbols.extend_from_slice(outer);
@@ -75,7 +81,7 @@ fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) 
         if let Some(fact) = inner.facts.iter().find(|fact| decide(fact) != Verdict::Holds) {
             return Err(format!("`{fact}`, a fact of @{}, does not follow from the facts around it", inner.name));
         }
-        within_facts_of(inner, || verify_within(inner, symbols)).map_err(|error| error.to_string())
+        within_facts_of(inner, || verify_within(inner, symbols)).map_err(|(_, error)| error.to_string())
     })?;
     let ins: Vec<Aval> = eqn.ins.iter().map(|atom| atom_aval(*atom, avals)).collect();
     let refs: Vec<&Aval> = ins.iter().collect();
@@ -110,8 +116,8 @@ pub(super) fn beyond_tables(program: &Program) -> Option<Var> {
     (n > limit).then(|| Var((n - 1) as u32))
 }
 
-/// The program with `why` under line `line` (0 is the head; nested programs make an equation take more lines).
-fn show(program: &Program, line: usize, why: &str) -> Error {
+/// The program with `why` under the part `line` (0 is the head; nested programs make an equation take more lines).
+fn show(program: &Program, line: usize, why: &str) -> (usize, Error) {
     let mut text = String::from("the program is not well formed\n");
     let head = program.to_string();
     let mut lines = vec![head.lines().next().unwrap_or("").to_string()];
@@ -129,5 +135,5 @@ fn show(program: &Program, line: usize, why: &str) -> Error {
         }
     }
     text.push('}');
-    Error::Verify(text)
+    (line, Error::Verify(text))
 }
