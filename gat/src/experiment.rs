@@ -7,6 +7,7 @@ use crate::graph::{Adjacency, Graph, Nodes};
 use crate::memory;
 use crate::metrics::{Confusion, predictions};
 use crate::model::{Attention, GatConfig};
+use crate::plural::counted;
 use gavotte::{Array, DType, Dim, Tree, device_put};
 use gavotte_core::device::DeviceRef;
 
@@ -75,8 +76,9 @@ impl Experiment {
         let (n_node, n_class, dtype) = (dataset.n_node(), dataset.n_class(), config.dtype);
         if config.classes != n_class {
             return Err(Error::Config(format!(
-                "the model has {} classes, and {} has {n_class}",
-                config.classes, dataset.name
+                "the model has {}, and {} has {n_class}",
+                counted(config.classes, "class"),
+                dataset.name
             )));
         }
         if split.train.is_empty() {
@@ -131,17 +133,35 @@ impl Experiment {
             Attention::Dense => times(times(n_node, n_node), 2),
         };
         let needs = [
-            (times(times(n_parameter, width), COPIES), format!("{n_parameter} parameters, in training")),
-            (features, format!("features, {n_node} nodes by {n_feat}")),
-            (graph, format!("the graph of {} edges", dataset.n_edge())),
+            (
+                times(times(n_parameter, width), COPIES),
+                format!("{n_parameter} parameters, in training"),
+                "take fewer heads or fewer features of each (--heads, --hidden), or a data set of fewer features",
+            ),
+            (features, format!("features, {n_node} nodes by {n_feat}"), "take a smaller data set"),
+            (
+                graph,
+                format!("the graph of {} edges", dataset.n_edge()),
+                match config.attention {
+                    Attention::Edges => "take a smaller data set",
+                    Attention::Dense => {
+                        "compute attention over the edges (--attention edges), or take a smaller data set"
+                    }
+                },
+            ),
             // One for each part of the split.
-            (times(times(n_class, n_class), 3 * 8), format!("confusion matrices of {n_class} classes")),
+            (
+                times(times(n_class, n_class), 3 * 8),
+                format!("confusion matrices of {n_class} classes"),
+                "take a data set of fewer classes",
+            ),
         ];
-        let needed = needs.iter().fold(0u64, |sum, (bytes, _)| sum.saturating_add(*bytes));
+        let needed = needs.iter().fold(0u64, |sum, (bytes, ..)| sum.saturating_add(*bytes));
         memory::check(needed).map_err(|shortage| {
-            let largest = needs.iter().max_by_key(|(bytes, _)| *bytes);
-            let largest = largest
-                .map_or_else(String::new, |(bytes, what)| format!("; {} of it are for {what}", memory::shown(*bytes)));
+            let largest = needs.iter().max_by_key(|(bytes, ..)| *bytes);
+            let largest = largest.map_or_else(String::new, |(bytes, what, advice)| {
+                format!("; {} of it are for {what}: {advice}", memory::shown(*bytes))
+            });
             Error::Memory(format!("training on {}: {shortage}{largest}", dataset.name))
         })
     }

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod params;
+pub mod plural;
 pub mod statistics;
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ pub const NO_CLASS: i32 = -1;
 /// If the number of entries is no multiple of `n_class`, or `n_class` is 0.
 #[track_caller]
 pub fn predictions(rows: &[f64], n_class: usize) -> Vec<i32> {
-    assert!(n_class > 0 && rows.len().is_multiple_of(n_class), "{} entries are no rows of {n_class}", rows.len());
+    assert!(n_class > 0 && rows.len().is_multiple_of(n_class), "{} entries are not rows of {n_class}", rows.len());
     rows.chunks_exact(n_class)
         .map(|row| {
             let best = (1..n_class).fold(0, |best, i| if row[i] > row[best] || row[best].is_nan() { i } else { best });

@@ -16,6 +16,7 @@ use super::{
     files::{self, hex},
     planetoid::{self, read_planetoid},
 };
+use crate::plural::counted;
 
 const CONTENT: &str = "cora.content";
 const CITES: &str = "cora.cites";
@@ -131,14 +132,14 @@ fn parse_content<'a>(place: &str, text: &'a str) -> Result<Papers<'a>, DataError
             return Err(fail("the line has two fields, and at least three are needed".into()));
         }
         if fields.len() != n_field {
-            return Err(fail(format!("the line has {} fields where the first has {n_field}", fields.len())));
+            return Err(fail(format!("the line has {} where the first has {n_field}", counted(fields.len(), "field"))));
         }
         if id.is_empty() || class.is_empty() {
             return Err(fail(format!("the {} is empty", if id.is_empty() { "paper id" } else { "class name" })));
         }
         parse_words(words).and_then(|words| papers.words.push_normalised(&words)).map_err(fail)?;
         if papers.index.insert(id, papers.ids.len() as i32).is_some() {
-            return Err(fail(format!("paper id `{id}` stands on an earlier line too")));
+            return Err(fail(format!("paper id `{id}` is on an earlier line too")));
         }
         papers.ids.push(id);
         papers.class_names.push(class);
@@ -171,7 +172,7 @@ fn parse_cites(place: &str, text: &str, index: &HashMap<&str, i32>) -> Result<Ve
             return Err(DataError::line(
                 place,
                 line,
-                format!("the line has {} fields, not two", fields.len()),
+                format!("the line has {}, not two", counted(fields.len(), "field")),
                 CITES_LINE,
             ));
         };

@@ -44,7 +44,8 @@ pub enum DataError {
     },
     /// A file is, or claims to be, larger than any data set that is read here.
     #[error(
-        "{place}: {}larger than the limit of {limit} bytes; nothing of it is used: get the file again from its source",
+        "{place}: {}larger than the limit of {limit} bytes; nothing of it is used: name another file, or get this one again \
+         from its source",
         size.map_or_else(String::new, |size| format!("claims {size} bytes, which is "))
     )]
     TooLarge {
@@ -56,7 +57,7 @@ pub enum DataError {
         limit: u64,
     },
     /// More memory is needed than there is.
-    #[error("{place}: {what}: {shortage}")]
+    #[error("{place}: {what}: {shortage}; ask for less, or give the program more memory")]
     Memory {
         /// The file, or the name of the data set.
         place: String,
@@ -65,7 +66,7 @@ pub enum DataError {
         /// How much, and how much there is.
         shortage: Shortage,
     },
-    /// Two data sets, or a data set and parameters, have not the same classes.
+    /// Two data sets, or a data set and parameters, do not have the same classes.
     #[error(
         "data set `{dataset}` has the classes {}, and those wanted are {}; they must have the same names, in any order",
         listed(found),
@@ -125,7 +126,7 @@ pub enum DataError {
     },
     /// Cora is nowhere to be found, nor to be had.
     #[error(
-        "cannot find the Cora data set: {what}\nways on:\n  \
+        "cannot find the Cora data set: {what}\nwhat you can do:\n  \
          --data PATH        read cora.tgz, or a folder with its files, from PATH\n  \
          GAVOTTE_DATA=PATH  the same, as an environment variable\n  \
          --dataset planted  train on an embedded network with Cora's numbers; it needs no file"
@@ -149,6 +150,7 @@ impl DataError {
         let help = match source.kind() {
             io::ErrorKind::NotFound => "check the path",
             io::ErrorKind::PermissionDenied => "check who may use it",
+            io::ErrorKind::OutOfMemory => "give the program more memory, or a smaller file",
             _ => "check the disk, then try again",
         };
         Self::Io { place: path.display().to_string(), action, source, help }

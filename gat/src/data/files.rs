@@ -11,11 +11,16 @@ pub(super) const LIMIT: u64 = 256 << 20;
 
 /// The whole of a file, if it is within [`LIMIT`].
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
+    read_within(path, LIMIT)
+}
+
+/// The whole of a file, if it has at most `limit` bytes.
+pub(super) fn read_within(path: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
     let file = File::open(path).map_err(|error| DataError::io(path, "open it", error))?;
     let mut bytes = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| DataError::io(path, "read it", error))?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(DataError::TooLarge { place: path.display().to_string(), size: None, limit: LIMIT });
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| DataError::io(path, "read it", error))?;
+    if bytes.len() as u64 > limit {
+        return Err(DataError::TooLarge { place: path.display().to_string(), size: None, limit });
     }
     Ok(bytes)
 }

@@ -28,7 +28,7 @@ const DOWNLOAD_LIMIT: u64 = 16 << 20;
 /// bytes of a download are done, and of how many, where the server says so.
 ///
 /// # Errors
-/// If there is no such file and it cannot be downloaded, or what comes is not Cora; the error names the ways on.
+/// If there is no such file and it cannot be downloaded, or what comes is not Cora; the error says what can be done.
 pub fn locate_cora(progress: &mut dyn FnMut(u64, Option<u64>)) -> Result<PathBuf, DataError> {
     let given = env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
     Source { given, cache: dirs::cache_dir(), url: URL, sha256: SHA256 }.locate(progress)

@@ -70,7 +70,7 @@ fn csr(pickle: &Pickle<'_>, state: Id) -> Result<Csr, String> {
         if array.shape.len() == 1 { Ok(array.data) } else { Err(format!("`{name}` is not a vector")) }
     };
     let [n_rows, n_cols] = member("_shape").and_then(|id| sizes(pickle, id))?[..] else {
-        return Err("the sparse matrix has not two dimensions".into());
+        return Err("the sparse matrix does not have two dimensions".into());
     };
     let (offsets, columns, values) = (vector("indptr")?, vector("indices")?, vector("data")?);
     if offsets.len().checked_sub(1) != Some(n_rows) {
@@ -125,10 +125,10 @@ pub(super) fn index(number: f64, n: usize) -> Option<usize> {
 }
 
 fn sizes(pickle: &Pickle<'_>, tuple: Id) -> Result<Vec<usize>, String> {
-    let Value::Tuple(items) = pickle.get(tuple) else { return Err("a shape is no tuple".into()) };
+    let Value::Tuple(items) = pickle.get(tuple) else { return Err("a shape is not a tuple".into()) };
     let size = |&id: &Id| match pickle.get(id) {
         &Value::Int(size) => usize::try_from(size).map_err(|_| format!("a dimension is {size}")),
-        _ => Err("a dimension is no whole number".into()),
+        _ => Err("a dimension is not a whole number".into()),
     };
     items.iter().map(size).collect()
 }
@@ -200,7 +200,7 @@ impl Element {
             b"b1" | b"i1" | b"i2" | b"i4" | b"i8" | b"u1" | b"u2" | b"u4" | b"u8" | b"f4" | b"f8" => {
                 Ok(Self { kind: name[0], width: usize::from(name[1] - b'0'), big_endian })
             }
-            _ => Err(format!("elements of type `{}` are no plain numbers", String::from_utf8_lossy(name))),
+            _ => Err(format!("elements of type `{}` are not plain numbers", String::from_utf8_lossy(name))),
         }
     }
 

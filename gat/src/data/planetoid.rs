@@ -15,6 +15,7 @@ use super::{
     numpy::{self, Array, Csr},
     pickle::{Id, Pickle, Value},
 };
+use crate::plural::counted;
 
 const N_VAL: usize = 500;
 /// What the seven columns of Cora's labels stand for, told by the sizes of the classes.
@@ -34,7 +35,8 @@ const CORA_CLASSES: [&str; 7] = [
 ///
 /// Nodes are numbered as in Planetoid, and called by their numbers; classes are the columns of the labels. Test nodes
 /// that `test.index` leaves out, as 15 of CiteSeer's, have no features, and their class is
-/// [unknown](super::UNKNOWN_CLASS), as that of a node whose row of labels is all zeros. The public split comes along. The
+/// [unknown](super::UNKNOWN_CLASS), as that of a node whose row of labels is all zeros; of a node for training that is an
+/// error. The public split comes along. The
 /// digest is that of the files in the order above.
 ///
 /// # Errors
@@ -47,11 +49,19 @@ pub fn read_planetoid(dir: &Path, name: &str) -> Result<Dataset, DataError> {
     files.same_rows("tx", tx.rows.len(), "ty", ty.nodes.len())?;
     files.same_rows("allx", allx.rows.len(), "ally", ally.nodes.len())?;
     if [x.n_cols, tx.n_cols] != [allx.n_cols; 2] || [y.n_class, ty.n_class] != [ally.n_class; 2] {
-        return Err(files.fail("allx", "x, tx and allx, or y, ty and ally, have not the same number of columns"));
+        return Err(files.fail("allx", "x, tx and allx, or y, ty and ally, differ in their number of columns"));
     }
     let n_train = y.nodes.len();
+    for (part, labels) in [("y", &y), ("ally", &ally)] {
+        // Of test nodes some have none in the real files; nodes for training are there for their classes.
+        if let Some(row) = labels.nodes.iter().take(n_train).position(|label| *label == UNKNOWN_CLASS) {
+            return Err(files.fail(part, format!("row {row}, of a node for training, has no label: all of it is 0")));
+        }
+    }
     if n_train > allx.rows.len() {
-        return Err(files.fail("x", format!("it has {n_train} rows, more than the {} of allx", allx.rows.len())));
+        return Err(
+            files.fail("x", format!("it has {}, more than the {} of allx", counted(n_train, "row"), allx.rows.len()))
+        );
     }
     let test = files.test_index(allx.rows.len(), tx.rows.len())?;
     let n_node = test.iter().map(|&node| node as usize + 1).max().unwrap_or(allx.rows.len());
@@ -136,7 +146,11 @@ impl Files {
     }
 
     fn same_rows(&self, part: &str, n: usize, other: &str, n_other: usize) -> Result<(), DataError> {
-        if n == n_other { Ok(()) } else { Err(self.fail(part, format!("it has {n} rows, and {other} has {n_other}"))) }
+        if n == n_other {
+            Ok(())
+        } else {
+            Err(self.fail(part, format!("it has {}, and {other} has {n_other}", counted(n, "row"))))
+        }
     }
 
     fn csr(&self, part: &str) -> Result<Csr, DataError> {
@@ -151,8 +165,19 @@ impl Files {
         let &[n_node @ (1..), n_class @ (1..)] = &shape[..] else {
             return Err(self.fail(part, format!("labels of shape {shape:?} are not one row a node")));
         };
-        let hot = |row: &[f64]| row.iter().position(|&label| label != 0.0).map_or(UNKNOWN_CLASS, |class| class as i32);
-        let nodes: Vec<_> = data.chunks_exact(n_class).map(hot).collect();
+        let class = |(number, row): (usize, &[f64])| {
+            let mut hot = (0..n_class).filter(|&class| row[class] != 0.0);
+            match (hot.next(), hot.next()) {
+                (Some(one), Some(other)) => Err(self.fail(
+                    part,
+                    format!(
+                        "row {number} has a label in column {one} and in column {other}, and a node is of one class"
+                    ),
+                )),
+                (class, _) => Ok(class.map_or(UNKNOWN_CLASS, |class| class as i32)),
+            }
+        };
+        let nodes = data.chunks_exact(n_class).enumerate().map(class).collect::<Result<Vec<_>, _>>()?;
         debug_assert_eq!(nodes.len(), n_node);
         Ok(Labels { n_class, nodes })
     }
@@ -165,13 +190,13 @@ impl Files {
         let mut seen = std::collections::HashSet::new();
         for (line, text) in files::lines(files::text(&place, bytes)?) {
             let fail = |what| DataError::line(&place, line, what, help);
-            let node: usize = text.trim().parse().map_err(|_| fail(format!("`{text}` is no node")))?;
+            let node: usize = text.trim().parse().map_err(|_| fail(format!("`{text}` is not a node")))?;
             // CiteSeer leaves out 15 of 1015; a file that leaves out most of them is another's.
             if node < n_before || node >= n_before + 2 * n_test {
                 return Err(fail(format!("node {node} is out of bounds: test nodes follow the {n_before} of allx")));
             }
             if !seen.insert(node) {
-                return Err(fail(format!("node {node} stands on an earlier line too")));
+                return Err(fail(format!("node {node} is on an earlier line too")));
             }
             nodes.push(node as i32);
         }
@@ -191,7 +216,7 @@ pub(super) fn edges(pickle: &Pickle<'_>, n_node: usize) -> Result<Vec<(i32, i32)
     let node = |id: Id| match *pickle.get(id) {
         Value::Int(node) if (0..n_node as i64).contains(&node) => Ok(node as i32),
         Value::Int(node) => Err(format!("node {node} is out of bounds: there are {n_node} nodes")),
-        _ => Err("a node is no whole number".into()),
+        _ => Err("a node is not a whole number".into()),
     };
     let Value::Dict(items) = pickle.get(pickle.root()) else {
         return Err("the pickle holds no dictionary".into());
@@ -200,7 +225,7 @@ pub(super) fn edges(pickle: &Pickle<'_>, n_node: usize) -> Result<Vec<(i32, i32)
     for &(from, neighbours) in items {
         let from = node(from)?;
         let Value::List(neighbours) = pickle.get(neighbours) else {
-            return Err(format!("the neighbours of node {from} are no list"));
+            return Err(format!("the neighbours of node {from} are not a list"));
         };
         // One list under many nodes would make far more edges than the file has bytes.
         if edges.len() + neighbours.len() > pickle.n_values() {

@@ -8,6 +8,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::{DataError, Dataset, Matrix, Split, dataset::digest};
 use crate::memory;
+use crate::plural::counted;
 
 /// The odds of the quadrants of the adjacency matrix, 0.57, 0.19, 0.19 and 0.05, each with those before it.
 const QUADRANTS: [f64; 3] = [0.57, 0.76, 0.95];
@@ -42,8 +43,13 @@ impl RmatSpec {
         let Self { n_node, n_edge, n_feat, n_class } = *self;
         let max = i32::MAX as usize;
         let fail = |what: String| Err(DataError::Rmat { what });
+        let named = [("NODES", n_node), ("EDGES", n_edge), ("FEATS", n_feat), ("CLASSES", n_class)];
+        if let Some((name, n)) = named.into_iter().find(|(_, n)| *n > max) {
+            return fail(format!("{name} is {n}, and must be at most {max}"));
+        }
         if n_node < 3 {
-            return fail(format!("{n_node} nodes are too few for a split into three parts: give at least 3"));
+            let nodes = counted(n_node, "node");
+            return fail(format!("a graph of {nodes} cannot be split into three parts: give at least 3"));
         }
         if n_feat == 0 || n_class == 0 {
             return fail("a node has at least one feature and one class".into());
@@ -51,12 +57,17 @@ impl RmatSpec {
         // Rare places fill up slowly: beyond one half of all pairs the draws would hardly end.
         let room = n_node.saturating_mul(n_node - 1) / 2;
         if n_edge > room {
-            return fail(format!("{n_node} nodes have room for {room} edges, half of all pairs, not for {n_edge}"));
-        }
-        if n_edge.saturating_add(n_node) > max || n_node.saturating_mul(n_feat) > max || n_class > max {
             return fail(format!(
-                "edges with a loop for each node, features of all nodes, and classes are at most {max}"
+                "{n_node} nodes have room for {}, half of all pairs, not for {n_edge}",
+                counted(room, "edge")
             ));
+        }
+        let (messages, features) = (n_edge.saturating_add(n_node), n_node.saturating_mul(n_feat));
+        if messages > max {
+            return fail(format!("EDGES and a loop for each of NODES are {messages}, and must be at most {max}"));
+        }
+        if features > max {
+            return fail(format!("NODES times FEATS is {features}, and must be at most {max}"));
         }
         Ok(())
     }
@@ -72,11 +83,16 @@ impl FromStr for RmatSpec {
             return Err(fail(format!("`{text}` does not begin with `rmat:`")));
         };
         let &[nodes, edges, feats, classes] = numbers else {
-            return Err(fail(format!("`{text}` has {} numbers, not four", numbers.len())));
+            return Err(fail(format!("`{text}` has {}, not four", counted(numbers.len(), "number"))));
         };
         let number = |name: &str, text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse().ok().filter(|_| digits).ok_or_else(|| fail(format!("{name} is `{text}`, not a whole number")))
+            match (digits, text.parse()) {
+                (true, Ok(number)) => Ok(number),
+                // What has digits alone is too large to be counted.
+                (true, Err(_)) => Err(fail(format!("{name} is `{text}`, which is too large"))),
+                (false, _) => Err(fail(format!("{name} is `{text}`, not a whole number"))),
+            }
         };
         let spec = Self {
             n_node: number("NODES", nodes)?,

@@ -5,12 +5,16 @@ use std::path::Path;
 use rand::{Rng, seq::SliceRandom};
 
 use super::{DataError, Dataset, UNKNOWN_CLASS, files};
+use crate::plural::counted;
 
+/// More bytes than any split holds.
+const LIMIT: u64 = 64 << 20;
 const PER_CLASS: usize = 20;
 const N_VAL: usize = 500;
 const N_TEST: usize = 1000;
 const OTHER_SPLITS: &str = "read a split from a file with `Split::read_tsv`, or take a data set that brings its own";
-const TSV_LINE: &str = "after one header line, a line is `paper id TAB train, val or test`";
+const TSV_LINE: &str =
+    "the first line is a header of any words; each line after it is `paper id TAB train, val or test`";
 
 /// The nodes for training, validation and testing; each list ascends, and no node is in two of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +35,7 @@ impl Split {
     /// If the file cannot be read, or a line is malformed, names an unknown id or part, or a paper of unknown class, or
     /// repeats an id.
     pub fn read_tsv(path: &Path, dataset: &Dataset) -> Result<Self, DataError> {
-        let bytes = files::read_file(path)?;
+        let bytes = files::read_within(path, LIMIT)?;
         let place = path.display().to_string();
         let index: std::collections::HashMap<_, _> =
             dataset.ids.iter().zip(0i32..).map(|(id, node)| (id.as_str(), node)).collect();
@@ -43,7 +47,7 @@ impl Split {
             let fail = |what: String, help| DataError::line(&place, line, what, help);
             let fields = files::fields(row);
             let &[id, part] = &fields[..] else {
-                return Err(fail(format!("the line has {} fields, not two", fields.len()), TSV_LINE));
+                return Err(fail(format!("the line has {}, not two", counted(fields.len(), "field")), TSV_LINE));
             };
             let Some(&node) = index.get(id) else {
                 let what = format!("paper id `{id}` is not in data set `{}`", dataset.name);
@@ -96,13 +100,14 @@ impl Split {
         let fail = |what| DataError::Split { dataset: dataset.name.clone(), what, help: OTHER_SPLITS };
         if let Some((name, n)) = dataset.classes.iter().zip(&counts).find(|&(_, &n)| n < PER_CLASS) {
             return Err(fail(format!(
-                "class `{name}` has {n} nodes, and a random split takes {PER_CLASS} of each class"
+                "class `{name}` has {}, and a random split takes {PER_CLASS} of each class",
+                counted(*n, "node")
             )));
         }
         let needed = PER_CLASS * dataset.n_class() + N_VAL + N_TEST;
         if n_known < needed {
             let known = if n_known < dataset.n_node() { " of known class" } else { "" };
-            return Err(fail(format!("it has {n_known} nodes{known}, and a random split takes {needed}")));
+            return Err(fail(format!("it has {}{known}, and a random split takes {needed}", counted(n_known, "node"))));
         }
         Ok(Self::draw(&dataset.labels, &vec![PER_CLASS; dataset.n_class()], N_VAL, N_TEST, rng))
     }
@@ -116,7 +121,7 @@ impl Split {
         if dataset.n_node() < 1500 {
             return Err(DataError::Split {
                 dataset: dataset.name.clone(),
-                what: format!("it has {} nodes, and the pygcn split takes rows 0 to 1499", dataset.n_node()),
+                what: format!("it has {}, and the pygcn split takes rows 0 to 1499", counted(dataset.n_node(), "node")),
                 help: OTHER_SPLITS,
             });
         }

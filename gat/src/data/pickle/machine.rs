@@ -167,7 +167,7 @@ impl<'a> Machine<'a> {
     /// A number that is the rest of a line.
     fn decimal<T: std::str::FromStr>(&mut self) -> Result<T, Fault> {
         let line = self.line()?;
-        line.trim().parse().map_err(|_| damaged(format!("`{line}` is no number")))
+        line.trim().parse().map_err(|_| damaged(format!("`{line}` is not a number")))
     }
 
     /// Refuses what grows beyond all data sets, or would not find room: vectors double, and the old one is there while
@@ -259,7 +259,7 @@ impl<'a> Machine<'a> {
     fn text_long(&mut self) -> Result<(), Fault> {
         let line = self.line()?;
         let number = line.trim_end_matches('L').parse();
-        let number = number.map_err(|_| damaged(format!("`{line}` is no whole number of 64 bits")))?;
+        let number = number.map_err(|_| damaged(format!("`{line}` is not a whole number of 64 bits")))?;
         self.push(Value::Int(number));
         Ok(())
     }
@@ -302,7 +302,7 @@ impl<'a> Machine<'a> {
         self.n_item += items.len();
         match self.top()? {
             Value::List(list) => list.append(&mut items),
-            _ => return Err(damaged("items are appended to what is no list")),
+            _ => return Err(damaged("items are appended to something that is not a list")),
         }
         Ok(())
     }
@@ -312,7 +312,7 @@ impl<'a> Machine<'a> {
         self.n_item += items.len();
         match self.top()? {
             Value::Dict(dict) if odd.is_empty() => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
-            _ => return Err(damaged("items are set in what is no dictionary")),
+            _ => return Err(damaged("items are set in something that is not a dictionary")),
         }
         Ok(())
     }
@@ -360,7 +360,7 @@ impl<'a> Machine<'a> {
     fn make(&mut self) -> Result<(), Fault> {
         let (args_id, class) = (self.pop()?, self.pop()?);
         let (&Value::Class(class), Value::Tuple(args)) = (&self.values[class], &self.values[args_id]) else {
-            return Err(damaged("what is called is no class, or its arguments are no tuple"));
+            return Err(damaged("what is called is not a class, or its arguments are not a tuple"));
         };
         let made = match class {
             Class::DefaultDict => Value::Dict(Vec::new()),
@@ -373,7 +373,7 @@ impl<'a> Machine<'a> {
             // It is called with a class, the bare base, and what the base is made from.
             Class::Reconstructor => match args.first().map(|&id| &self.values[id]) {
                 Some(&Value::Class(class)) => Value::Object { class, args: args_id, state: None },
-                _ => return Err(damaged("an object is made from no class")),
+                _ => return Err(damaged("an object is made from something that is not a class")),
             },
             Class::Reconstruct => Value::Object { class: Class::NdArray, args: args_id, state: None },
             class => Value::Object { class, args: args_id, state: None },
@@ -400,7 +400,7 @@ impl<'a> Machine<'a> {
         let given = self.pop()?;
         match self.top()? {
             Value::Object { state, .. } => *state = Some(given),
-            _ => return Err(damaged("state is given to what is no object")),
+            _ => return Err(damaged("state is set on something that is not an object")),
         }
         Ok(())
     }

@@ -225,7 +225,7 @@ fn a_wrong_line_of_content_is_named() {
 #[test]
 fn a_wrong_line_of_cites_is_named() {
     for (cites, parts) in [
-        ("7\t31\n7\n", ["line 2", "1 fields, not two"]),
+        ("7\t31\n7\n", ["line 2", "1 field, not two"]),
         ("7\t31\t12\n", ["line 1", "3 fields, not two"]),
         ("7 31\n", ["line 1", "cited paper id TAB citing paper id"]),
         ("7\t31\n7\t99\n", ["line 2", "paper id `99` is not in cora.content"]),

@@ -67,7 +67,7 @@ fn what_is_in_other_files_or_of_other_kinds_is_refused() {
     refused(b"\x80\x05\x97.", &["byte 2", "another file"]);
     refused(b"\x80\x06N.", &["protocol 6"]);
     refused(b"cnumpy\nmatrix\n.", &["byte 0", "`numpy.matrix`"]);
-    refused(b"I1x\n.", &["byte 0", "`1x` is no number"]);
+    refused(b"I1x\n.", &["byte 0", "`1x` is not a number"]);
     refused(b"L99999999999999999999L\n.", &["`99999999999999999999L`", "64 bits"]);
     refused(b"S'a\n.", &["byte 0", "as Python writes it"]);
 }

@@ -288,14 +288,24 @@ fn rows_that_have_no_sum_to_divide_by_are_refused() {
 }
 
 #[test]
+fn labels_that_say_too_much_or_too_little_are_refused() {
+    let two = |rows: &[[u8; 2]]| framed(&array("u1", &[rows.len() as i32, 2], &rows.concat()));
+    assert_refused("ally", &two(&[[0, 1], [1, 0], [1, 1]]), &["row 2 has a label in column 0 and in column 1"]);
+    assert_refused("ty", &two(&[[1, 1], [1, 0]]), &["row 0 has a label in column 0"]);
+    // The only node for training.
+    assert_refused("y", &one_hot(&[9]), &["row 0, of a node for training, has no label"]);
+    assert_refused("ally", &one_hot(&[9, 0, 1]), &["row 0, of a node for training, has no label"]);
+}
+
+#[test]
 fn parts_that_do_not_fit_are_refused() {
     assert_refused("graph", &graph(&[(0, &[6])]), &["node 6 is out of bounds: there are 6 nodes"]);
     assert_refused("graph", &graph(&[(-1, &[0])]), &["node -1 is out of bounds"]);
     assert_refused("graph", &framed(b"N"), &["no dictionary"]);
     assert_refused("test.index", b"5\n2\n", &["line 2", "node 2 is out of bounds"]);
-    assert_refused("test.index", b"5\n5\n", &["line 2", "stands on an earlier line"]);
-    assert_refused("test.index", b"5\nx\n", &["line 2", "`x` is no node"]);
-    assert_refused("test.index", b"5\n", &["it has 1 rows, and tx has 2"]);
+    assert_refused("test.index", b"5\n5\n", &["line 2", "is on an earlier line"]);
+    assert_refused("test.index", b"5\nx\n", &["line 2", "`x` is not a node"]);
+    assert_refused("test.index", b"5\n", &["it has 1 row, and tx has 2"]);
     assert_refused("x", &csr([2, 4], &[0, 1, 1], &[2]), &["it has 2 rows, and y has 1"]);
     let folder = folder();
     fs::remove_file(folder.path().join("ind.cora.ty")).unwrap();

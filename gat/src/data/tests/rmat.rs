@@ -95,13 +95,20 @@ fn what_is_no_graph_says_why_and_what_is() {
         ("rmat:10:20::2", "FEATS is ``"),
         ("rmat:10:20:3:-2", "CLASSES is `-2`"),
         ("rmat:10:20:3:99999999999999999999", "CLASSES is `99999999999999999999`"),
-        ("rmat:2:1:3:2", "2 nodes are too few"),
+        ("rmat:2:1:3:2", "a graph of 2 nodes cannot be split"),
         ("rmat:10:46:3:2", "10 nodes have room for 45 edges, half of all pairs, not for 46"),
         ("rmat:10:20:0:2", "at least one feature and one class"),
         ("rmat:10:20:3:0", "at least one feature and one class"),
-        ("rmat:3000000000:20:3:2", "at most 2147483647"),
-        ("rmat:100000:2147483647:3:2", "at most 2147483647"),
-        ("rmat:1000000:20:3000:2", "at most 2147483647"),
+        ("rmat:3000000000:20:3:2", "NODES is 3000000000, and must be at most 2147483647"),
+        ("rmat:10:20:3:99999999999", "CLASSES is 99999999999"),
+        ("rmat:99999999999999999999:20:3:2", "NODES is `99999999999999999999`, which is too large"),
+        ("rmat:1:0:3:2", "a graph of 1 node cannot"),
+        ("rmat:7", "has 1 number, not four"),
+        (
+            "rmat:100000:2147483647:3:2",
+            "EDGES and a loop for each of NODES are 2147583647, and must be at most 2147483647",
+        ),
+        ("rmat:1000000:20:3000:2", "NODES times FEATS is 3000000000, and must be at most 2147483647"),
     ] {
         let message = text.parse::<RmatSpec>().unwrap_err().to_string();
         assert!(message.contains(part) && message.contains("NODES:EDGES:FEATS:CLASSES"), "{text}: {message}");

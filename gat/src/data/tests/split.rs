@@ -27,13 +27,21 @@ fn a_wrong_line_is_named() {
         ("id\tsplit\n1\ttrain\n99\tval\n", ["line 3", "paper id `99` is not in data set `karate`"]),
         ("id\tsplit\n1\tdev\n", ["line 2", "there is no part `dev`"]),
         ("id\tsplit\n1\ttrain\n1\ttest\n", ["line 3", "in `test`, and an earlier line puts it in `train`"]),
-        ("id\tsplit\n1\n", ["line 2", "1 fields, not two"]),
+        ("id\tsplit\n1\n", ["line 2", "1 field, not two"]),
         ("id\tsplit\n1\tval\n", ["split.tsv", "no node is in `train`"]),
     ] {
         assert_fails(read(text), &parts);
     }
     assert_fails(read(b"id\tsplit\n\xff\ttrain\n"), &["line 2", "UTF-8"]);
     assert_fails(Split::read_tsv(Path::new("no/such.tsv"), &karate()), &["such.tsv", "check the path"]);
+}
+
+#[test]
+fn a_file_without_an_end_is_refused() {
+    if cfg!(target_os = "linux") {
+        let endless = Split::read_tsv(Path::new("/dev/zero"), &karate());
+        assert_fails(endless, &["/dev/zero", "limit of 67108864 bytes", "name another file"]);
+    }
 }
 
 #[test]
