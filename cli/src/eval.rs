@@ -14,6 +14,7 @@ use gavotte_gat::experiment::Experiment;
 use gavotte_gat::metrics::Confusion;
 use gavotte_gat::model::GatConfig;
 use gavotte_gat::params::from_named;
+use gavotte_gat::plural::counted;
 use gavotte_gat::train::{TrainConfig, Trainer};
 use serde::Serialize;
 use std::io::Write;
@@ -34,6 +35,13 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     args.engine.check()?;
     let bytes = params::read(&args.params)?;
     let Saved { named, origin } = params::from_bytes(&args.params, &bytes)?;
+    if origin.is_none() {
+        note(&format!(
+            "--params {}: the file does not say how its parameters were trained: data set, split and model are those of \
+             the command line, or else the defaults",
+            args.params.display()
+        ));
+    }
     let data = data_args(args, origin.as_ref());
     let dataset = with_trained_classes(data.load()?, args, origin.as_ref())?;
     let seed = args.seed.or(origin.as_ref().map(|origin| origin.seed)).unwrap_or(0);
@@ -53,12 +61,12 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let like = trainer.init(Key::new(0), &experiment)?;
     let params = from_named(&like, named).map_err(|error| {
         Failure::input(format!(
-            "--params {}: {error}\n(the model for this data has --heads {} and --hidden {}, {} features and {} classes)",
+            "--params {}: {error}\n(the model for this data has --heads {} and --hidden {}, {} and {})",
             args.params.display(),
             config.heads,
             config.hidden,
-            dataset.n_feat(),
-            dataset.n_class()
+            counted(dataset.n_feat(), "feature"),
+            counted(dataset.n_class(), "class")
         ))
     })?;
     let found = trainer.evaluate.try_call((params, experiment.inputs.clone()))?;
@@ -94,7 +102,7 @@ fn with_trained_classes(dataset: Dataset, args: &EvalArgs, origin: Option<&Origi
     let Some(origin) = origin else { return Ok(dataset) };
     if origin.sha256 != dataset.sha256 {
         note(&format!(
-            "these parameters were trained on other data: their {} has SHA-256 {}, this {} has {}",
+            "these parameters were trained on other data: on {} with SHA-256 {}, and this is {} with SHA-256 {}",
             origin.dataset, origin.sha256, dataset.name, dataset.sha256
         ));
     }

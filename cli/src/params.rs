@@ -8,8 +8,9 @@ use clap::ValueEnum;
 use gavotte::{Array, DType};
 use gavotte_core::device::{Data, HostArray};
 use gavotte_gat::memory;
-use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView, serialize};
-use serde::{Deserialize, Serialize};
+use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorView, serialize};
+use serde::Serialize;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
@@ -18,7 +19,7 @@ use std::path::Path;
 const METADATA: &str = "gavotte";
 
 /// What a file of parameters says of their training. Nothing in it depends on the machine or on the clock.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Serialize, Clone, Debug, PartialEq)]
 pub(crate) struct Origin {
     pub(crate) version: String,
     pub(crate) dataset: String,
@@ -30,11 +31,47 @@ pub(crate) struct Origin {
     pub(crate) hidden: usize,
     pub(crate) epoch: usize,
     /// What each class is called; nothing in files of older versions.
-    #[serde(default)]
     pub(crate) classes: Vec<String>,
 }
 
 impl Origin {
+    /// Reads what a file says of its parameters. The error says in which entry it is wrong.
+    fn read(text: &str) -> Result<Origin, String> {
+        let Ok(Value::Object(entries)) = serde_json::from_str(text) else {
+            return Err("it is not a JSON object".into());
+        };
+        let entry = |name: &str| entries.get(name).ok_or_else(|| format!("it has no entry `{name}`"));
+        let wrong = |name: &str, wanted: &str| format!("`{name}` must be {wanted}");
+        let word = |name: &str| match entry(name)? {
+            Value::String(word) => Ok(word.clone()),
+            _ => Err(wrong(name, "a text")),
+        };
+        let number = |name: &str| entry(name)?.as_u64().ok_or_else(|| wrong(name, "a whole number of at least 0"));
+        let size = |name: &str| usize::try_from(number(name)?).map_err(|_| wrong(name, "smaller"));
+        let names = |name: &str| match entries.get(name) {
+            None => Ok(vec![]),
+            Some(Value::Array(names)) => {
+                let names = names.iter().map(|name| name.as_str().map(String::from)).collect::<Option<_>>();
+                names.ok_or_else(|| wrong(name, "a list of texts"))
+            }
+            Some(_) => Err(wrong(name, "a list of texts")),
+        };
+        let origin = Origin {
+            version: word("version")?,
+            dataset: word("dataset")?,
+            sha256: word("sha256")?,
+            split: word("split")?,
+            seed: number("seed")?,
+            attention: word("attention")?,
+            heads: size("heads")?,
+            hidden: size("hidden")?,
+            epoch: size("epoch")?,
+            classes: names("classes")?,
+        };
+        origin.check()?;
+        Ok(origin)
+    }
+
     /// Refuses what no command line could have asked for.
     fn check(&self) -> Result<(), String> {
         for (name, n, range) in [("heads", self.heads, HEADS), ("hidden", self.hidden, HIDDEN)] {
@@ -71,7 +108,7 @@ pub(crate) fn to_bytes(named: &[(String, Array)], origin: &Origin) -> Result<Vec
     }
     let views =
         tensors.iter().map(|(path, dtype, shape, bytes)| Ok((path, TensorView::new(*dtype, shape.clone(), bytes)?)));
-    let views: Vec<_> = views.collect::<Result<_, safetensors::SafeTensorError>>().map_err(|error| internal(&error))?;
+    let views: Vec<_> = views.collect::<Result<_, SafeTensorError>>().map_err(|error| internal(&error))?;
     let origin = serde_json::to_string(origin).map_err(|error| internal(&error))?;
     serialize(views, Some(HashMap::from([(METADATA.into(), origin)]))).map_err(|error| internal(&error))
 }
@@ -94,8 +131,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let Ok(length) = <[u8; 8]>::try_from(&bytes[..]) else { return Ok(bytes) };
     let length = u64::from_le_bytes(length);
     if length > HEADER_LIMIT {
-        let why =
-            format!("this is no safetensors file: its header claims {length} bytes, and {HEADER_LIMIT} are the limit");
+        let why = format!(
+            "this is not a safetensors file: its header claims {length} bytes, and {HEADER_LIMIT} are the limit"
+        );
         return Err(fail(path, &why));
     }
     read(length, &mut bytes)?;
@@ -109,16 +147,35 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// What is wrong with the frame of a file.
+fn explained(error: SafeTensorError) -> String {
+    use SafeTensorError::*;
+    match error {
+        InvalidHeader(_) => "its header is not UTF-8 text".into(),
+        InvalidHeaderDeserialization(error) | JsonError(error) => match error.is_data() {
+            // What the library expects is said in words of its own.
+            true => "its header is JSON, and does not describe arrays".into(),
+            false => format!("its header is not JSON from byte {} on", 8 + error.column()),
+        },
+        HeaderTooSmall => "it ends before its header does".into(),
+        HeaderTooLarge | InvalidHeaderLength => "it ends before its header does, or its header is too long".into(),
+        InvalidOffset(name) => format!("the place of `{name}` overlaps another's, or lies beyond the file"),
+        TensorInvalidInfo => "an array's place does not fit its shape and its type".into(),
+        MetadataIncompleteBuffer => "what follows its header is not as long as its arrays are".into(),
+        ValidationOverflow => "an array's size is too large to be counted".into(),
+        other => other.to_string(),
+    }
+}
+
 /// Reads a file of parameters. `path` is for errors.
 pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Saved, Failure> {
     let fail = |why: String| fail(path, &why);
-    let damaged = |error: safetensors::SafeTensorError| fail(format!("this is no whole safetensors file: {error}"));
+    let damaged = |error| fail(format!("this is not a whole safetensors file: {}", explained(error)));
     let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let origin = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
-    let origin = origin.map(|text| serde_json::from_str(text)).transpose();
-    let origin: Option<Origin> = origin.map_err(|error| fail(format!("its metadata is not gavotte's: {error}")))?;
-    origin.iter().try_for_each(Origin::check).map_err(|why| fail(format!("its metadata is not gavotte's: {why}")))?;
+    let origin = origin.map(|text| Origin::read(text)).transpose();
+    let origin = origin.map_err(|why| fail(format!("its metadata is not gavotte's: {why}")))?;
     let mut named = vec![];
     for (name, view) in tensors.tensors() {
         let data = match view.dtype() {
