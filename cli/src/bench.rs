@@ -2,6 +2,7 @@
 
 use crate::args::BenchArgs;
 use crate::failure::Failure;
+use crate::layout::readable;
 use crate::output::OutFile;
 use crate::profile;
 use crate::report::to_json;
@@ -10,6 +11,7 @@ use gavotte::random::Key;
 use gavotte_core::kernel::Cost;
 use gavotte_core::runtime::ProfileTable;
 use gavotte_gat::experiment::Experiment;
+use gavotte_gat::plural::counted;
 use gavotte_gat::statistics::quantile;
 use gavotte_gat::train::{State, Trainer};
 use serde::Serialize;
@@ -100,21 +102,34 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         loss,
         profile: None,
     };
-    if let Some(file) = &file {
-        let steps = || (0..profile::STEPS).try_fold(state, |state, _| bench.step(state)).map(drop);
-        let (executable, sizes) = (lowered.executable(), lowered.sizes());
-        report.profile = Some(profile::record(file, executable, sizes, engine.threads(), steps)?);
-    }
     let mut out = anstream::stdout().lock();
-    if args.json {
-        write!(out, "{}", to_json(&report)?)?;
-    } else {
+    if !args.json {
         report.print(&mut out)?;
-        if let (Some(table), Some(file)) = (&report.profile, &file) {
-            profile::print(table, file, &mut out)?;
+        out.flush()?;
+    }
+    // Figures are there before anything is written that could fail.
+    let mut failed = None;
+    let mut events = None;
+    if file.is_some() {
+        let steps = || (0..profile::STEPS).try_fold(state, |state, _| bench.step(state)).map(drop);
+        match profile::record(lowered.executable(), lowered.sizes(), engine.threads(), steps) {
+            Ok((table, text)) => (report.profile, events) = (Some(table), Some(text)),
+            Err(failure) => failed = Some(failure),
         }
     }
-    Ok(out.flush()?)
+    match &report.profile {
+        _ if args.json => write!(out, "{}", to_json(&report)?)?,
+        Some(table) => profile::print(table, &mut out)?,
+        None => {}
+    }
+    out.flush()?;
+    if let (Some(file), Some(text)) = (&file, &events) {
+        file.write(text.as_bytes())?;
+        if !args.json {
+            writeln!(out, "  events are in {}", readable(&file.path().display().to_string()))?;
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 struct Bench<'a> {
@@ -142,8 +157,7 @@ impl Bench<'_> {
 
 impl Report {
     fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        let plural = if self.threads == 1 { "" } else { "s" };
-        writeln!(out, "{}, {} thread{plural}, {} steps", self.data, self.threads, self.steps)?;
+        writeln!(out, "{}, {}, {}", self.data, counted(self.threads, "thread"), counted(self.steps, "step"))?;
         writeln!(out, "  tracing      {:>10.2} ms", self.trace_ms)?;
         writeln!(out, "  compiling    {:>10.2} ms", self.compile_ms)?;
         writeln!(out, "  planning     {:>10.3} ms, for each graph of other sizes", self.plan_ms)?;

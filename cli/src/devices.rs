@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::layout::{indented, width, wrap};
 use gavotte::Target;
 use gavotte::device::{DeviceInfo, Library, code_for, devices, driver_version, libraries, nvrtc_version};
+use gavotte_gat::plural::counted;
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
         return Ok(());
     }
     writeln!(out, "devices")?;
-    writeln!(out, "  {:<9}{target}, {threads} threads", "cpu")?;
+    writeln!(out, "  {:<9}{target}, {}", "cpu", counted(threads, "thread"))?;
     match gpus {
         Ok(gpus) if gpus.is_empty() => writeln!(out, "  {:<9}none: there is a driver, and it lists no GPU", "cuda")?,
         Ok(gpus) => {
@@ -37,8 +38,10 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
                 let memory = gpu.memory as f64 / 1e9;
                 writeln!(
                     out,
-                    "  {:<9}{}, sm_{major}{minor}, {} multiprocessors, {memory:.1} GB",
-                    gpu.name, gpu.model, gpu.multiprocessors
+                    "  {:<9}{}, sm_{major}{minor}, {}, {memory:.1} GB",
+                    gpu.name,
+                    gpu.model,
+                    counted(gpu.multiprocessors as usize, "multiprocessor")
                 )?;
                 match code_for(gpu.compute_capability) {
                     Ok(code) => writeln!(out, "{INDENT}runs {code}")?,

@@ -43,6 +43,70 @@ pub(crate) fn listed(names: impl ExactSizeIterator<Item = String>, shown: usize)
     if more > 0 { format!("{first} and {more} more") } else { first }
 }
 
+/// A number with as many digits as it needs, and no more.
+pub(crate) fn number(x: f64) -> String {
+    let text = format!("{x:?}");
+    text.strip_suffix(".0").map(String::from).unwrap_or(text)
+}
+
+/// The longest word, and the longest text between backticks, that is shown whole.
+const WORD: usize = 200;
+/// What a line of a message has room for.
+const LINE: usize = 1200;
+/// More lines than these are not read.
+const LINES: usize = 60;
+
+/// A text that may hold anything, as a terminal may show it and somebody may read it: characters that control a terminal
+/// are written as Rust writes them, and of what is very long the middle is left out.
+pub(crate) fn readable(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(readable_line).collect();
+    if lines.len() <= LINES {
+        return lines.join("\n");
+    }
+    // Of a program, what stands around the mark under a line.
+    let marks: Vec<usize> = (0..lines.len()).filter(|i| lines[*i].trim_start().starts_with('^')).take(3).collect();
+    let is_near = |i: usize| marks.iter().any(|mark| i.abs_diff(*mark) <= 4);
+    let is_shown = |i: usize| i < 12 || i + 12 >= lines.len() || is_near(i);
+    let mut shown: Vec<&str> = vec![];
+    for (i, line) in lines.iter().enumerate() {
+        match is_shown(i) {
+            true => shown.push(line),
+            false if is_shown(i - 1) => shown.push("  …"),
+            false => {}
+        }
+    }
+    shown.join("\n")
+}
+
+fn readable_line(line: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let line: String = line.chars().map(escaped).collect();
+    // What is quoted may hold spaces.
+    let quoted: Vec<String> = line.split('`').map(shortened_words).collect();
+    let last = quoted.len() - 1;
+    let parts = quoted.iter().enumerate().map(|(i, part)| match i % 2 == 1 && i < last {
+        true => shortened(part, WORD),
+        false => part.clone(),
+    });
+    shortened(&parts.collect::<Vec<_>>().join("`"), LINE)
+}
+
+fn shortened_words(text: &str) -> String {
+    text.split(' ').map(|word| shortened(word, WORD)).collect::<Vec<_>>().join(" ")
+}
+
+/// The text without its middle where it is longer than `most` characters.
+fn shortened(text: &str, most: usize) -> String {
+    let n = text.chars().count();
+    if n <= most {
+        return text.into();
+    }
+    let (head, tail) = (most * 3 / 4, most / 4);
+    let head: String = text.chars().take(head).collect();
+    let tail: String = text.chars().skip(n - tail).collect();
+    format!("{head}…{tail}")
+}
+
 /// The line, which begins in column `column`.
 fn wrap_words(line: &str, column: usize, width: usize, indent: usize) -> String {
     let length = |text: &str| text.chars().count();
@@ -73,6 +137,35 @@ mod tests {
     fn of_many_names_the_first_are_listed() {
         let names = |n: usize| listed((0..n).map(|i| i.to_string()), 3);
         assert_eq!([names(1), names(3), names(100_000)], ["0", "0, 1, 2", "0, 1, 2 and 99997 more"]);
+    }
+
+    #[test]
+    fn numbers_are_as_long_as_they_must_be() {
+        assert_eq!(
+            [0.0, 0.6, 5e-4, 1e-320, 1e300, 100.0].map(number),
+            ["0", "0.6", "0.0005", "1e-320", "1e300", "100"]
+        );
+    }
+
+    #[test]
+    fn what_comes_from_anywhere_can_be_read() {
+        assert_eq!(readable("a `\u{1b}[31mred\u{7}`\r\n  é … ✓\t"), "a `\\u{1b}[31mred\\u{7}`\\r\n  é … ✓\\t");
+        let long = "x".repeat(100_000);
+        let text = readable(&format!("line 3: `{long}` is no word: see {long}/a.tsv"));
+        assert!(text.starts_with("line 3: `xxx") && text.ends_with("x/a.tsv") && text.chars().count() < 500, "{text}");
+        let words = readable(&format!("`{}` is no name", "x ".repeat(1000)));
+        assert!(words.ends_with("` is no name") && words.chars().count() < 250, "{words}");
+        assert!(readable(&"word ".repeat(9999)).chars().count() <= LINE + 1);
+        let lines = |n: usize| (0..n).map(|i| format!("line {i}")).collect::<Vec<_>>();
+        assert_eq!(readable(&lines(60).join("\n")), lines(60).join("\n"));
+        let mut program = lines(9000);
+        program[4000] = "  ^ this is wrong".into();
+        let text = readable(&program.join("\n"));
+        for part in ["line 0\n", "line 11\n  …\nline 3996", "line 3999\n  ^ this is wrong\nline 4001", "\nline 8999"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(text.lines().count() < 40);
     }
 
     #[test]

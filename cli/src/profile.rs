@@ -1,40 +1,37 @@
 //! `gavotte bench --profile`: what each thread does when, in a file, and how fast each kernel is, in a table.
 
 use crate::failure::Failure;
-use crate::output::OutFile;
 use gavotte_core::aval::Sizes;
 use gavotte_core::runtime::{Executable, Machine, ProfileRow, ProfileTable};
+use gavotte_gat::plural::counted;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 
 /// How many steps are recorded.
 pub(crate) const STEPS: usize = 5;
 
-/// Records what `steps` does with a program that has run before, and writes it to `file`.
+/// Records what `steps` does with a program that has run before: a table, and the text of all events.
 pub(crate) fn record(
-    file: &OutFile,
     executable: &Executable,
     sizes: &Sizes,
     threads: NonZeroUsize,
     steps: impl FnOnce() -> Result<(), Failure>,
-) -> Result<ProfileTable, Failure> {
+) -> Result<(ProfileTable, String), Failure> {
     let machine = Machine::measure(threads)?;
     executable.set_profiling(true);
     let done = steps();
     executable.set_profiling(false);
     done?;
     let profile = executable.take_profile(sizes);
-    file.write(profile.to_trace().as_bytes())?;
-    Ok(profile.table(&machine))
+    Ok((profile.table(&machine), profile.to_trace()))
 }
 
 /// Prints the table.
-pub(crate) fn print(table: &ProfileTable, file: &OutFile, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn print(table: &ProfileTable, out: &mut dyn Write) -> io::Result<()> {
     let ProfileTable { machine, calls, rows, total, wait_s } = table;
-    let plural = if machine.threads == 1 { "" } else { "s" };
     writeln!(out)?;
-    writeln!(out, "profile of {calls} steps, medians; events are in {}", file.path().display())?;
-    writeln!(out, "  the machine, as measured just now with {} thread{plural}:", machine.threads)?;
+    writeln!(out, "profile of {}, medians", counted(*calls as usize, "step"))?;
+    writeln!(out, "  the machine, as measured just now with {}:", counted(machine.threads, "thread"))?;
     writeln!(out, "    {:>8.1} GB/s, by a triad over large arrays of f32", machine.bytes_per_s / 1e9)?;
     writeln!(out, "    {:>8.1} GFLOP/s, by multiply-adds of f32", machine.flop_per_s / 1e9)?;
     writeln!(out, "  roofline: what it needs at least for these bytes or operations, as a share of the time taken;")?;
