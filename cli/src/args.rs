@@ -5,10 +5,12 @@ mod values;
 pub(crate) use values::{Attention, DeviceName, HEADS, HIDDEN, SplitChoice, Stage, TargetName, name_of};
 
 use crate::dataset::{DatasetName, DatasetParser};
+use crate::layout::readable;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use gavotte::DType;
 use gavotte_core::runtime::cuda::Gpu;
+use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
 use values::{count, decay, dtype, gpu, pass, probability, rate, seed};
@@ -26,7 +28,6 @@ const STYLES: Styles = Styles::styled()
     version,
     styles = STYLES,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     after_help = "Examples:
   gavotte train                                    train on a network that needs no file
   gavotte train --dataset cora                     train on Cora, downloading it once
@@ -45,7 +46,7 @@ Exit codes:
   0    it worked
   1    the run failed: it diverged, or the program has a bug
   2    bad input: an argument, a file or its contents; nothing was written
-  130  Ctrl-C ended it; 143, SIGTERM did"
+  130  Ctrl-C ended it; 143: SIGTERM; 129: SIGHUP; 152: SIGXCPU"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -55,8 +56,20 @@ pub(crate) struct Cli {
 impl Cli {
     /// What the user said; where that cannot be understood, says so and ends the program.
     pub(crate) fn read() -> Cli {
-        Cli::from_arg_matches(&whole().get_matches()).unwrap_or_else(|error| error.exit())
+        let matches = whole().try_get_matches();
+        matches.and_then(|matches| Cli::from_arg_matches(&matches)).unwrap_or_else(|error| refuse(&error))
     }
+}
+
+/// Says what cannot be understood, and ends the program. Arguments that a terminal could not show are shown as text.
+fn refuse(error: &clap::Error) -> ! {
+    let is_plain = |arg: std::ffi::OsString| arg.to_str().is_some_and(|arg| readable(arg) == arg);
+    if std::env::args_os().all(is_plain) {
+        error.exit();
+    }
+    // Nobody is left to be told that this failed.
+    let _ = writeln!(std::io::stderr(), "{}", readable(error.render().to_string().trim_end()));
+    std::process::exit(error.exit_code())
 }
 
 /// The command line, in which a number below zero is a value: its option refuses it by name.
@@ -95,11 +108,12 @@ Files in --out, which belong together:
   metrics.csv          losses and accuracies of every epoch
   run.json             settings, versions, seed, hash of the data, results
 
-With --seeds these are in the folders seed-0, seed-1 and so on, beside a run.json of them all. A folder that holds \
-something is refused; --overwrite replaces the run in it.
+With --seeds these are in the folders seed-0, seed-1 and so on, next to a run.json of them all. A folder that holds \
+something is refused, and so is one that another run is writing to; --overwrite replaces the run in it. A run that \
+diverges or is ended within its first epoch replaces nothing.
 
-Ctrl-C and SIGTERM end the training behind its epoch: what is best so far is printed and written. A second one ends \
-the program at once.
+Ctrl-C, SIGTERM, SIGHUP and SIGXCPU end the training after its epoch: what is best so far is printed and written. A \
+second Ctrl-C or SIGTERM ends the program at once.
 
 A run whose loss is no longer a number stops, says at which epoch, keeps the last good parameters, and ends with exit \
 code 1.
@@ -149,7 +163,7 @@ pub(crate) struct TrainArgs {
 
 #[derive(Args, Debug)]
 #[command(after_help = "The parameters know the model, the data set, its classes, the split and the seed that they \
-were trained with; what you say here goes first. Classes are compared by name. Cora is looked for again unless --data \
+were trained with; what you say here takes precedence. Classes are compared by name. Cora is looked for again unless --data \
 names it.
 
 Examples:
@@ -202,7 +216,7 @@ pub(crate) struct BenchArgs {
     pub(crate) step: StepArgs,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
-    /// Steps to time behind the first one
+    /// Steps to time after the first one
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1..=100_000_000))]
     pub(crate) steps: usize,
     /// Write what each thread does when to this file, and print how fast each kernel is
@@ -238,10 +252,10 @@ pub(crate) struct IrArgs {
     /// How far to compile
     #[arg(long, value_enum, value_name = "STAGE")]
     pub(crate) stage: Stage,
-    /// Behind each equation of the first three stages, the source line that made it
+    /// After each equation of the first three stages, the source line that made it
     #[arg(long)]
     pub(crate) locations: bool,
-    /// Behind the stage `fused`, for each stored array and each of its readers why one group holds both, or why not
+    /// After the stage `fused`, for each stored array and each of its readers why one group holds both, or why not
     #[arg(long)]
     pub(crate) why: bool,
     /// With `--stage plan --device cuda`: what the step would take on this GPU, predicted from its data sheet. No GPU
@@ -260,7 +274,7 @@ pub(crate) struct IrArgs {
 
 #[derive(Args, Debug)]
 #[command(after_help = "FILE holds one or more programs, as `gavotte ir` prints them. Every program is checked when \
-it is read, and again behind each pass.
+it is read, and again after each pass.
 
 Examples:
   gavotte opt --list
@@ -305,8 +319,8 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
     /// The nodes to train, choose and judge by: `public` is the data set's own, `random` draws 20 nodes of each class,
-    /// 500 and 1000 from the seed, `pygcn` takes fixed rows of cora.content, a file has lines `paper id TAB train, val
-    /// or test` [default: public; random for cora.tgz, which brings no split]
+    /// 500 and 1000 from the seed, `pygcn` takes fixed rows of cora.content, a file has a header line of any two words,
+    /// then lines `paper id TAB train, val or test` [default: public; random for cora.tgz, which brings no split]
     #[arg(long, value_name = "FILE|public|random|pygcn", value_parser = SplitChoice::from_str)]
     pub(crate) split: Option<SplitChoice>,
 }

@@ -70,10 +70,16 @@ impl SplitChoice {
         let split = split.map_err(|error| match (self, error) {
             // The error names the file.
             (SplitChoice::File(_), error) => Failure::input(format!("--split: {error}")),
-            (_, DataError::Split { dataset, what, .. }) => Failure::input(format!(
-                "--split {self}: data set `{dataset}`: {what}; say --split FILE for one from a file, or another of \
-                 public, random and pygcn; Planetoid's files bring Cora's public split"
-            )),
+            (_, DataError::Split { dataset, what, .. }) => {
+                let others = [SplitChoice::Public, SplitChoice::Random, SplitChoice::Pygcn];
+                let others: Vec<String> =
+                    others.iter().filter(|other| *other != self).map(SplitChoice::to_string).collect();
+                Failure::input(format!(
+                    "--split {self}: data set `{dataset}`: {what}; say --split FILE for one from a file, or try {}; \
+                     Planetoid's files bring Cora's public split",
+                    others.join(" or ")
+                ))
+            }
             (_, error) => Failure::input(format!("--split {self}: {error}")),
         })?;
         for (part, nodes) in [("val", &split.val), ("test", &split.test)] {

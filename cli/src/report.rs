@@ -2,7 +2,9 @@
 
 use crate::args::{SplitChoice, TrainArgs, name_of};
 use crate::failure::Failure;
+use crate::layout::{number, readable};
 use gavotte_gat::data::{Dataset, Split};
+use gavotte_gat::plural::counted;
 use gavotte_gat::statistics::{mean, standard_deviation};
 use gavotte_gat::train::{Outcome, Stop};
 use serde::Serialize;
@@ -49,17 +51,16 @@ impl Settings {
     /// The model, in a line.
     pub(crate) fn model(&self) -> String {
         let Settings { attention, heads, hidden, dropout, dtype, .. } = self;
-        format!("{heads} heads of {hidden} ({attention}), dropout {dropout}, {dtype}")
+        let (heads, dropout) = (counted(*heads, "head"), number(*dropout));
+        format!("{heads} of {hidden} ({attention}), dropout {dropout}, {dtype}")
     }
 
     /// How it is trained, in a line.
     pub(crate) fn training(&self) -> String {
         let Settings { lr, weight_decay, epochs, patience, threads, device, .. } = self;
-        let plural = if *threads == 1 { "" } else { "s" };
-        format!(
-            "Adam {lr:?}, weight decay {weight_decay:?}, at most {epochs} epochs, patience {patience}; {threads} \
-             thread{plural} on {device}"
-        )
+        let (lr, weight_decay) = (number(*lr), number(*weight_decay));
+        let (epochs, threads) = (counted(*epochs, "epoch"), counted(*threads, "thread"));
+        format!("Adam {lr}, weight decay {weight_decay}, at most {epochs}, patience {patience}; {threads} on {device}")
     }
 }
 
@@ -98,18 +99,18 @@ impl DataSummary {
 
     /// In a line.
     pub(crate) fn line(&self) -> String {
-        format!(
-            "{}: {} nodes, {} edges with loops, {} features, {} classes; split {}: {} train, {} val, {} test",
+        readable(&format!(
+            "{}: {}, {} with loops, {}, {}; split {}: {} train, {} val, {} test",
             self.name,
-            self.nodes,
-            self.edges,
-            self.features,
-            self.classes.len(),
+            counted(self.nodes, "node"),
+            counted(self.edges, "edge"),
+            counted(self.features, "feature"),
+            counted(self.classes.len(), "class"),
             self.split,
             self.train_nodes,
             self.val_nodes,
             self.test_nodes
-        )
+        ))
     }
 }
 
@@ -135,7 +136,7 @@ pub(crate) struct Run {
     pub(crate) best_epoch: usize,
     pub(crate) seconds: f64,
     pub(crate) diverged_at: Option<usize>,
-    /// The epoch behind which a signal ended it.
+    /// The epoch after which a signal ended it.
     pub(crate) stopped_at: Option<usize>,
     /// Of the test nodes: rows are the true classes, columns the predicted ones.
     pub(crate) confusion: Vec<Vec<u64>>,
@@ -175,7 +176,8 @@ impl Run {
         [self.train_loss, self.val_loss, self.val_acc, self.test_acc, self.test_macro_f1, self.seconds]
     }
 
-    fn has_ended(&self) -> bool {
+    /// Whether it came to its end, of itself.
+    pub(crate) fn has_ended(&self) -> bool {
         self.diverged_at.is_none() && self.stopped_at.is_none()
     }
 }
@@ -209,6 +211,15 @@ pub(crate) struct Report {
     diverged_at: Vec<Option<usize>>,
     stopped_at: Vec<Option<usize>>,
     test_confusion: Vec<Vec<Vec<u64>>>,
+    /// How many runs were asked for.
+    #[serde(skip)]
+    pub(crate) n_asked: usize,
+    /// How many runs came to their end: the means are theirs.
+    #[serde(skip)]
+    pub(crate) n_ended: usize,
+    /// Of each run, whether its parameters are other than those of the start.
+    #[serde(skip)]
+    pub(crate) is_trained: Vec<bool>,
 }
 
 impl Report {
@@ -223,6 +234,9 @@ impl Report {
                 os: std::env::consts::OS,
                 arch: std::env::consts::ARCH,
             },
+            n_asked: settings.seeds,
+            n_ended: runs.iter().filter(|run| run.has_ended()).count(),
+            is_trained: runs.iter().map(|run| run.best_epoch > 0).collect(),
             settings,
             data,
             seeds: runs.iter().map(|run| run.seed).collect(),

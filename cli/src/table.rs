@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::layout::{width, wrap};
 use crate::report::{DataSummary, Figure, Report, Run, Settings};
 use clap::builder::styling::{AnsiColor, Style};
+use gavotte_gat::plural::counted;
 use std::io::{self, Write};
 
 /// Names and widths of the columns, of 80 characters with two between each.
@@ -20,7 +21,7 @@ const COLUMNS: [(&str, usize); 9] = [
 ];
 const LABEL: Style = AnsiColor::Green.on_default().bold();
 
-/// Prints to standard output while a training goes on. That nobody reads it does not stop the training.
+/// Prints to standard output while a training goes on. That nobody reads this does not stop the training.
 pub(crate) struct Table {
     /// As wide as the longest seed.
     seed_width: usize,
@@ -56,20 +57,16 @@ impl Table {
             let [epochs, best] = [&report.epochs, &report.best_epoch].map(|of| format!("{:.1}", figure(of)));
             (epochs, best, report.columns().map(figure))
         };
-        if report.test_acc.per_seed.len() > 1 {
-            for (name, figure) in [("mean", (|figure| figure.mean) as fn(&Figure) -> f64), ("std", |figure| figure.std)]
-            {
+        let several = [("mean", 1, (|figure| figure.mean) as fn(&Figure) -> f64), ("std", 2, |figure| figure.std)];
+        for (name, least, figure) in several {
+            if report.test_acc.per_seed.len() > 1 && report.n_ended >= least {
                 let (epochs, best, columns) = of(figure);
                 self.row(LABEL, cells(name.into(), epochs, best, columns));
             }
         }
-        let accuracy = &report.test_acc;
-        let spread = if accuracy.std.is_nan() { String::new() } else { format!(" ± {:.2}", 100.0 * accuracy.std) };
-        let percent = if accuracy.mean.is_nan() { accuracy.per_seed[0] } else { accuracy.mean };
+        let (accuracy, remark) = accuracy(report);
         let bold = Style::new().bold();
-        self.print(|out| {
-            writeln!(out, "\n{LABEL}test accuracy{LABEL:#}  {bold}{:.2}{spread} %{bold:#}", 100.0 * percent)
-        });
+        self.print(|out| writeln!(out, "\n{LABEL}test accuracy{LABEL:#}  {bold}{accuracy}{bold:#}{remark}"));
     }
 
     /// Prints a line below the table.
@@ -94,6 +91,24 @@ impl Table {
         if self.trouble.is_none() {
             let mut out = anstream::stdout().lock();
             self.trouble = write(&mut out).and_then(|()| out.flush()).err();
+        }
+    }
+}
+
+/// How good the runs that came to their end are, and how many of those asked for they are. Without one, how good the
+/// only run is, where it has learned anything.
+fn accuracy(report: &Report) -> (String, String) {
+    let Report { test_acc, n_asked, n_ended, .. } = report;
+    let spread = if test_acc.std.is_nan() { String::new() } else { format!(" ± {:.2}", 100.0 * test_acc.std) };
+    match (n_ended, &test_acc.per_seed[..], &report.is_trained[..]) {
+        (0, [only], [true]) if *n_asked == 1 => {
+            (format!("{:.2} %", 100.0 * only), ", of a run that did not come to its end".into())
+        }
+        (0, ..) if *n_asked == 1 => ("none".into(), ": the run learned nothing".into()),
+        (0, ..) => ("none".into(), format!(": none of {} came to its end", counted(*n_asked, "run"))),
+        _ => {
+            let remark = if n_ended < n_asked { format!(", over {n_ended} of {n_asked} seeds") } else { String::new() };
+            (format!("{:.2}{spread} %", 100.0 * test_acc.mean), remark)
         }
     }
 }

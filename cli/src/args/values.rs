@@ -128,7 +128,7 @@ impl FromStr for SplitChoice {
             "random" => Ok(SplitChoice::Random),
             "pygcn" => Ok(SplitChoice::Pygcn),
             path if PathBuf::from(path).exists() => Ok(SplitChoice::File(path.into())),
-            _ => Err("there is no such file, and the splits with a name are public, random and pygcn".into()),
+            _ => Err("there is no such file; the splits with a name are public, random and pygcn".into()),
         }
     }
 }
