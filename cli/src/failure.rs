@@ -1,7 +1,8 @@
 //! How a command ends when it does not work.
 
 use crate::interrupt::Signal;
-use crate::layout::{columns, wrap};
+use crate::layout::{columns, readable, wrap};
+use crate::progress;
 use clap::builder::styling::AnsiColor;
 use gavotte_gat::data::DataError;
 use std::io;
@@ -56,12 +57,12 @@ pub(crate) fn note(message: &str) {
 fn say(word: &str, color: AnsiColor, message: &str) {
     use std::io::Write;
     let style = color.on_default().bold();
-    let text = format!("{word}: {message}");
+    let text = format!("{word}: {}", readable(message));
     // Who reads messages from a file looks for whole lines.
     let text = columns().map_or(text.clone(), |columns| wrap(&text, columns, 2));
     let text = text.strip_prefix(word).unwrap_or(&text);
     // Nobody is left to be told that this failed.
-    let _ = writeln!(anstream::stderr(), "{style}{word}{style:#}{text}");
+    progress::aside(|| drop(writeln!(anstream::stderr(), "{style}{word}{style:#}{text}")));
 }
 
 /// Ends the program where the system gives no memory, before the language aborts it. Takes no memory itself.

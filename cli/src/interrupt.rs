@@ -1,7 +1,5 @@
-//! Ctrl-C and SIGTERM: the first one ends the training after its epoch, the second one ends the program.
+//! Signals that end a program: the first one ends the training after its epoch, a second Ctrl-C or SIGTERM the program.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,43 +9,138 @@ const SHELL: i32 = 128;
 
 /// The signals that have come since it was made.
 pub(crate) struct Interrupt {
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The number of the first signal; 0 before.
     first: Arc<AtomicUsize>,
+    is_training: AtomicBool,
+    /// Set once the program is about to end: what comes then does not wait for that.
+    is_ending: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// Takes the two signals from here on.
+    /// Takes the signals from here on. Before [`training_begins`](Self::training_begins) they end the program.
     pub(crate) fn watch() -> io::Result<Interrupt> {
-        let (first, has_come) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: what ends the program looks before the flag is set.
-            flag::register_conditional_shutdown(signal, SHELL + signal, has_come.clone())?;
-            flag::register(signal, has_come.clone())?;
-            flag::register_usize(signal, first.clone(), signal as usize)?;
-        }
-        Ok(Interrupt { first })
+        let state = Arc::new(State::default());
+        system::watch(state.clone())?;
+        Ok(Interrupt { state })
+    }
+
+    /// From here on there are epochs that the first signal waits for.
+    pub(crate) fn training_begins(&self) {
+        self.state.is_training.store(true, Ordering::SeqCst);
     }
 
     /// The signal that has come, if one has.
     pub(crate) fn signal(&self) -> Option<Signal> {
-        match self.first.load(Ordering::SeqCst) as i32 {
+        match self.state.first.load(Ordering::SeqCst) {
             0 => None,
-            number => Some(Signal(number)),
+            number => Some(Signal(number as i32)),
         }
     }
 }
 
-/// One of the two signals.
+/// One of the signals that end a training.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Signal(i32);
 
 impl Signal {
     /// What users call it.
     pub(crate) fn name(self) -> &'static str {
-        if self.0 == SIGINT { "Ctrl-C" } else { "SIGTERM" }
+        match system::NAMES.iter().find(|(number, _)| *number == self.0) {
+            Some((_, name)) => name,
+            None => "a signal",
+        }
     }
 
     /// The exit code of a program that it ended.
     pub(crate) fn exit_code(self) -> u8 {
         (SHELL + self.0) as u8
+    }
+}
+
+/// Makes a write beyond the limit on the size of files fail as any write may, where it would end the program.
+pub(crate) fn let_large_writes_fail() {
+    // Where that cannot be done, the signal does what it always does.
+    let _ = system::let_large_writes_fail();
+}
+
+#[cfg(unix)]
+mod system {
+    use super::{Arc, AtomicBool, Ordering, SHELL, Signal, State, io};
+    use crate::failure::note;
+    use crate::{progress, temporary};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXCPU, SIGXFSZ};
+    use signal_hook::flag;
+    use signal_hook::iterator::Signals;
+    use signal_hook::low_level;
+
+    pub(super) const NAMES: [(i32, &str); 4] =
+        [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP"), (SIGXCPU, "SIGXCPU")];
+
+    pub(super) fn watch(state: Arc<State>) -> io::Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(signal, SHELL + signal, state.is_ending.clone())?;
+        }
+        let numbers = NAMES.iter().map(|(number, _)| *number);
+        // `nohup` ignores it, and so does the program then.
+        let mut signals = Signals::new(numbers.filter(|number| *number != SIGHUP || !is_ignored(SIGHUP)))?;
+        let listen = move || signals.forever().for_each(|signal| take(signal, &state));
+        std::thread::Builder::new().name("signals".into()).stack_size(256 << 10).spawn(listen).map(drop)
+    }
+
+    fn take(signal: i32, state: &State) {
+        let is_first = state.first.compare_exchange(0, signal as usize, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        // A closed terminal sends SIGHUP more than once, and a limit on time SIGXCPU every second.
+        let is_urgent = [SIGINT, SIGTERM].contains(&signal);
+        if is_first && state.is_training.load(Ordering::SeqCst) {
+            let again = if is_urgent { "a second one" } else { "Ctrl-C or SIGTERM" };
+            let name = Signal(signal).name();
+            note(&format!("{name}: the training ends after this epoch; {again} ends the program at once"));
+        } else if is_first || is_urgent {
+            state.is_ending.store(true, Ordering::SeqCst);
+            progress::clear();
+            let _nothing_is_made_now = temporary::remove_all();
+            low_level::exit(SHELL + signal);
+        }
+    }
+
+    /// Whether the signal was ignored when the program began.
+    fn is_ignored(signal: i32) -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        // Where the system does not say, it stays as it is.
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask >> (signal - 1) & 1 == 1)
+    }
+
+    pub(super) fn let_large_writes_fail() -> io::Result<()> {
+        flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
+    }
+}
+
+/// Without a thread that waits for signals: the second one ends the program, and leaves what it was writing.
+#[cfg(not(unix))]
+mod system {
+    use super::{Arc, SHELL, State, io};
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+
+    pub(super) const NAMES: [(i32, &str); 2] = [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM")];
+
+    pub(super) fn watch(state: Arc<State>) -> io::Result<()> {
+        for (signal, _) in NAMES {
+            // In this order: what ends the program looks before the flag is set.
+            flag::register_conditional_shutdown(signal, SHELL + signal, state.is_ending.clone())?;
+            flag::register(signal, state.is_ending.clone())?;
+            flag::register_usize(signal, state.first.clone(), signal as usize)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn let_large_writes_fail() -> io::Result<()> {
+        Ok(())
     }
 }

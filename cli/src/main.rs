@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod claim;
 mod dataset;
 mod devices;
 mod eval;
@@ -15,6 +16,7 @@ mod output;
 mod params;
 mod profile;
 mod progress;
+mod replace;
 mod report;
 mod run_folder;
 mod table;
@@ -39,6 +41,7 @@ static MEMORY: Allocator = Allocator { refused: failure::out_of_memory };
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn main() -> ExitCode {
+    interrupt::let_large_writes_fail();
     let cli = Cli::read();
     match guarded(|| run(&cli.command)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,8 @@
 //! Files: each is written whole or not at all.
 
 use crate::failure::Failure;
-use crate::temporary;
-use std::fs::{self, File, OpenOptions};
+use crate::temporary::{self, TempFile};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub(crate) struct OutFile {
 enum Target {
     /// A file, there or to be made: it is replaced as a whole. Where the path is a link, this is where it leads.
     File { folder: PathBuf, path: PathBuf },
-    /// A device, a pipe or a socket: it is written to, as it is no file that could be replaced.
+    /// A device, a pipe or a socket: it is written to, as it is not a file that could be replaced.
     Special,
 }
 
@@ -35,7 +35,7 @@ impl OutFile {
         };
         let Some(folder) = found.file_name().and(found.parent()) else { return Err(fail("it has no name".into())) };
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        temporary::file_in(folder).map_err(|error| fail(format!("cannot write to its folder: {error}")))?;
+        TempFile::within(folder).map_err(|error| fail(format!("cannot write to its folder: {error}")))?;
         temporary::clean(folder);
         Ok(path_of(Target::File { folder: folder.into(), path: found }))
     }
@@ -47,7 +47,10 @@ impl OutFile {
     /// Writes the file; one that is there is replaced.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let written = match &self.target {
-            Target::File { folder, path } => write_whole(folder, path, bytes),
+            Target::File { folder, path } => TempFile::within(folder).and_then(|mut file| {
+                file.write(bytes)?;
+                file.replace(path)
+            }),
             Target::Special => OpenOptions::new().write(true).open(&self.path).and_then(|mut file| {
                 file.write_all(bytes)?;
                 file.flush()
@@ -59,14 +62,6 @@ impl OutFile {
 
 pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::Run(format!("cannot write {}: {error}", path.display()))
-}
-
-/// Writes a file in `folder`; one that is there is replaced.
-pub(crate) fn write_whole(folder: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = temporary::file_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(target).map(drop::<File>).map_err(|error| error.error)
 }
 
 #[cfg(test)]

@@ -1,31 +1,62 @@
 //! How far a training is, on standard error: a live bar where that is a terminal, else a line now and then.
 
+use crate::layout::width;
 use gavotte_gat::train::Epoch;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-const TEMPLATE: &str = "{prefix}{bar:16.cyan} {pos}/{len}  {wide_msg}";
+/// How many columns the bar itself takes.
+const BAR: usize = 12;
+const TEMPLATE: &str = "{prefix}{bar:12.cyan} {pos}/{len}  {wide_msg}";
 /// How long nothing is said where there is no terminal.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// The bar that is on the terminal: messages are printed above it.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn shown() -> MutexGuard<'static, Option<ProgressBar>> {
+    SHOWN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Prints to the terminal while no bar is there.
+pub(crate) fn aside(print: impl FnOnce()) {
+    let bar = shown().clone();
+    match bar {
+        Some(bar) => bar.suspend(print),
+        None => print(),
+    }
+}
+
+/// Takes the bar away.
+pub(crate) fn clear() {
+    if let Some(bar) = shown().take() {
+        bar.finish_and_clear();
+    }
+}
 
 /// How far a run is.
 pub(crate) struct Live {
     bar: ProgressBar,
+    /// What the message of the bar has room for.
+    room: usize,
     lines: Option<Lines>,
 }
 
 impl Live {
-    pub(crate) fn new(shown: bool, epochs: usize, seed: u64, prefix: String) -> Live {
+    pub(crate) fn new(is_shown: bool, epochs: usize, seed: u64, prefix: String) -> Live {
         let is_terminal = io::stderr().is_terminal();
-        let lines = (shown && !is_terminal).then(|| Lines { seed, epochs, next: Instant::now() + SILENCE });
-        if !shown || !is_terminal {
-            return Live { bar: ProgressBar::hidden(), lines };
+        let lines = (is_shown && !is_terminal).then(|| Lines { seed, epochs, next: Instant::now() + SILENCE });
+        if !is_shown || !is_terminal {
+            return Live { bar: ProgressBar::hidden(), room: 0, lines };
         }
         let style = ProgressStyle::with_template(TEMPLATE).expect("the template is well formed");
+        let room = room(width(), &prefix, epochs);
         let bar = ProgressBar::new(epochs as u64).with_style(style).with_prefix(prefix).with_message("compiling");
         bar.enable_steady_tick(Duration::from_millis(200));
-        Live { bar, lines }
+        *shown() = Some(bar.clone());
+        Live { bar, room, lines }
     }
 
     pub(crate) fn show(&mut self, epoch: &Epoch) {
@@ -35,20 +66,34 @@ impl Live {
         }
         if !self.bar.is_hidden() {
             self.bar.set_position(epoch.epoch as u64);
-            self.bar.set_message(message(epoch));
+            self.bar.set_message(message(epoch, self.room));
         }
     }
 }
 
-fn message(epoch: &Epoch) -> String {
+/// What is left of a line next to the prefix, the bar and the numbers of epochs.
+fn room(width: usize, prefix: &str, epochs: usize) -> usize {
+    width.saturating_sub(prefix.chars().count() + BAR + 2 * epochs.to_string().len() + "  /  ".len())
+}
+
+/// What an epoch tells, in full or only the most important where there is no room for more.
+fn message(epoch: &Epoch, room: usize) -> String {
     let Epoch { losses, accuracies, step_ms, .. } = epoch;
-    format!(
-        "train/val loss {:.3}/{:.3}, accuracy {:.1}/{:.1} %, {step_ms:.2} ms a step",
-        losses.train,
-        losses.val,
-        100.0 * accuracies.train,
-        100.0 * accuracies.val,
-    )
+    let losses = format!("{}/{}", short(losses.train), short(losses.val));
+    let accuracies = format!("{:.1}/{:.1} %", 100.0 * accuracies.train, 100.0 * accuracies.val);
+    let forms = [
+        format!("train/val loss {losses}, accuracy {accuracies}, {step_ms:.2} ms a step"),
+        format!("loss {losses}, accuracy {accuracies}, {step_ms:.2} ms"),
+        format!("loss {losses}, {accuracies}"),
+        accuracies,
+    ];
+    let fits = |form: &&String| form.chars().count() <= room;
+    forms.iter().find(fits).or(forms.last()).cloned().unwrap_or_default()
+}
+
+/// Three decimals, and of a large number its magnitude.
+fn short(x: f64) -> String {
+    if x.abs() < 1e4 || !x.is_finite() { format!("{x:.3}") } else { format!("{x:.1e}") }
 }
 
 /// Lines that tell how far a run is.
@@ -65,12 +110,13 @@ impl Lines {
             return None;
         }
         self.next = now + SILENCE;
-        Some(format!("seed {}: epoch {} of {}, {}", self.seed, epoch.epoch, self.epochs, message(epoch)))
+        Some(format!("seed {}: epoch {} of {}, {}", self.seed, epoch.epoch, self.epochs, message(epoch, usize::MAX)))
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
+        drop(shown().take());
         self.bar.finish_and_clear();
     }
 }
@@ -80,12 +126,31 @@ mod tests {
     use super::*;
     use gavotte_gat::experiment::Parts;
 
+    fn epoch(losses: Parts<f64>) -> Epoch {
+        let accuracies = Parts { train: 0.5, val: 0.5, test: 0.5 };
+        Epoch { epoch: 12, step_loss: 0.5, losses, accuracies, step_ms: 2.0, best: false }
+    }
+
+    #[test]
+    fn a_bar_has_its_accuracies_whatever_the_terminal() {
+        let large = Parts { train: 3.7e30, val: 123456.0, test: 0.0 };
+        for (columns, epochs, prefix) in [(200, 1000, ""), (80, 1000, ""), (80, 100_000_000, "100/100 "), (40, 200, "")]
+        {
+            let room = room(columns, prefix, epochs);
+            for losses in [Parts { train: 0.5, val: 0.5, test: 0.5 }, large] {
+                let text = message(&epoch(losses), room);
+                assert!(text.chars().count() <= room && text.contains("50.0/50.0 %"), "{room}: {text}");
+            }
+        }
+        assert!(message(&epoch(large), room(80, "", 1000)).contains(" ms"));
+    }
+
     #[test]
     fn a_line_comes_now_and_then() {
         let start = Instant::now();
         let mut lines = Lines { seed: 7, epochs: 300, next: start + SILENCE };
         let parts = Parts { train: 0.5, val: 0.5, test: 0.5 };
-        let epoch = Epoch { epoch: 12, step_loss: 0.5, losses: parts, accuracies: parts, step_ms: 2.0, best: false };
+        let epoch = epoch(parts);
         let mut said = |seconds: u64| lines.of(&epoch, start + Duration::from_secs(seconds));
         assert_eq!(said(9), None);
         let line = said(11).expect("a line is due");

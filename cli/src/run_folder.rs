@@ -1,12 +1,15 @@
 //! The folder that a training is written to. Its files belong together: they are all of one command.
 
+use crate::claim::Claim;
 use crate::failure::Failure;
 use crate::layout::listed;
-use crate::output::{cannot_write, write_whole};
-use crate::temporary::{self, TempFolder};
+use crate::output::cannot_write;
+use crate::replace::{can_be_renamed, replace};
+use crate::temporary::{self, Made, TempFile, TempFolder, together};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The files of a run.
 pub(crate) const PARAMS: &str = "params.safetensors";
@@ -22,45 +25,57 @@ pub(crate) fn below(seed: u64) -> String {
 
 const SEED: &str = "seed-";
 
-/// A folder that is there and can be written to.
+/// A folder that is there, can be written to, and is no other run's.
 pub(crate) struct RunFolder {
     path: PathBuf,
     /// What was made for it, outermost first.
-    made: Vec<PathBuf>,
+    made: Vec<Made>,
     /// Where files are until they take the place of the run that is there.
-    stage: Option<TempFolder>,
+    stage: Option<Stage>,
+    claim: Option<Claim>,
+}
+
+/// What is to take the place of a run.
+struct Stage {
+    folder: TempFolder,
+    /// What is in the folder that it replaces.
+    old: Vec<Entry>,
+    /// Whether the folder is replaced; otherwise what is in it is.
+    by_name: bool,
 }
 
 impl RunFolder {
-    /// Makes the folder where it is not there, and tries whether files can be written to it. One that holds a run is
-    /// refused, or, with `overwrite`, replaced by [`publish`](Self::publish).
+    /// Makes the folder where it is not there, claims it, and tries whether files can be written to it. One that holds a
+    /// run is refused, or, with `overwrite`, replaced by [`publish`](Self::publish).
     pub(crate) fn prepare(path: &Path, overwrite: bool) -> Result<RunFolder, Failure> {
-        let fail = |why: String| {
-            Failure::input(format!(
-                "--out {}: {why}; name a folder that you may write to, or one that can be made",
-                path.display()
-            ))
-        };
-        let mut folder = RunFolder { path: path.into(), made: vec![], stage: None };
+        let refuse = |why: String| Failure::input(format!("--out {}: {why}", path.display()));
+        let fail = |why: String| refuse(format!("{why}; name a folder that you may write to, or one that can be made"));
+        let mut folder = RunFolder { path: path.into(), made: vec![], stage: None, claim: None };
         let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         for missing in missing.map(PathBuf::from).collect::<Vec<_>>().into_iter().rev() {
             match fs::create_dir(&missing) {
-                Ok(()) => folder.made.push(missing),
+                Ok(()) => folder.made.push(Made::folder(missing)),
                 // Another program was faster.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(fail(format!("cannot make the folder: {error}"))),
             }
         }
         if !path.is_dir() {
-            return Err(fail("it is no folder".into()));
+            return Err(fail("this is not a folder".into()));
         }
-        temporary::clean(path);
+        folder.path = fs::canonicalize(path).map_err(|error| fail(format!("cannot find it: {error}")))?;
+        folder.path.parent().into_iter().chain([folder.path.as_path()]).for_each(temporary::clean);
+        folder.claim = Claim::of(&folder.path).map_err(|error| fail(format!("cannot write to it: {error}")))?;
+        if folder.claim.is_none() {
+            return Err(refuse(
+                "another run is writing to it; wait until that has ended, or name another folder".into(),
+            ));
+        }
         let names = names_in(path).map_err(|error| fail(format!("cannot look into it: {error}")))?;
         if names.is_empty() {
-            temporary::file_in(path).map_err(|error| fail(format!("cannot write to it: {error}")))?;
+            TempFile::within(path).map_err(|error| fail(format!("cannot write to it: {error}")))?;
             return Ok(folder);
         }
-        let refuse = |why: String| Failure::input(format!("--out {}: {why}", path.display()));
         if !overwrite {
             let names = listed(names.iter().map(|name| format!("`{name}`")), 3);
             return Err(refuse(format!(
@@ -72,27 +87,51 @@ impl RunFolder {
                 "--overwrite replaces a run with all its files, and `{name}` is none of them; name another folder"
             )));
         }
-        folder.path = fs::canonicalize(path).map_err(|error| fail(format!("cannot find it: {error}")))?;
-        let beside = folder.path.parent().ok_or_else(|| refuse("it cannot be replaced".into()))?;
-        temporary::clean(beside);
-        let stage = TempFolder::within(beside)
-            .map_err(|error| refuse(format!("cannot make the folder that is to replace it beside it: {error}")))?;
-        folder.stage = Some(stage);
+        let old = entries(&folder.path).map_err(|error| fail(format!("cannot look into it: {error}")))?;
+        folder.stage = Some(Stage::new(&folder.path, old).map_err(|error| {
+            refuse(format!("cannot make the folder that is to replace it, neither next to it nor within it: {error}"))
+        })?);
         Ok(folder)
     }
 
-    /// Writes files to the folder `below` in it, or, where that is empty, to itself: all of them, or none.
+    /// Whether a run is there that this one is to replace.
+    pub(crate) fn is_replacing(&self) -> bool {
+        self.stage.is_some()
+    }
+
+    /// Writes files to the folder `below` in it, or, where that is empty, to itself: all of them, or none. What has
+    /// appeared there stays.
     pub(crate) fn write(&self, below: &str, files: &[(&str, &[u8])]) -> Result<(), Failure> {
-        let root = self.stage.as_ref().map_or(self.path.as_path(), |stage| stage.dir.path());
+        let root = self.stage.as_ref().map_or(self.path.as_path(), |stage| stage.folder.path());
         let folder = if below.is_empty() { root.to_path_buf() } else { root.join(below) };
         let shown = |name: &str| self.path.join(below).join(name);
+        let is_made = !folder.exists();
         fs::create_dir_all(&folder).map_err(|error| cannot_write(&shown(""), &error))?;
-        for (i, (name, bytes)) in files.iter().enumerate() {
-            if let Err(error) = write_whole(&folder, &folder.join(name), bytes) {
-                files[..i].iter().for_each(|(name, _)| drop(fs::remove_file(folder.join(name))));
-                let _ = if below.is_empty() { Ok(()) } else { fs::remove_dir(&folder) };
+        // A signal that comes until the end finds an empty folder, or all files.
+        let made = (is_made && !below.is_empty()).then(|| Made::folder(folder.clone()));
+        let clear = || made.iter().for_each(|made| drop(fs::remove_dir(made.path())));
+        let mut written = vec![];
+        for (name, bytes) in files {
+            let file = TempFile::within(&folder).and_then(|mut file| file.write(bytes).map(|()| file));
+            match file {
+                Ok(file) => written.push((*name, file)),
+                Err(error) => {
+                    written.clear();
+                    clear();
+                    return Err(cannot_write(&shown(name), &error));
+                }
+            }
+        }
+        let _together = together();
+        let mut named = vec![];
+        while let Some((name, file)) = written.pop() {
+            if let Err(error) = file.name(&folder.join(name)) {
+                written.clear();
+                named.iter().for_each(|name| drop(fs::remove_file(folder.join(name))));
+                clear();
                 return Err(cannot_write(&shown(name), &error));
             }
+            named.push(name);
         }
         Ok(())
     }
@@ -100,52 +139,104 @@ impl RunFolder {
     /// Puts what was written in the place of the run that was there.
     pub(crate) fn publish(mut self) -> Result<(), Failure> {
         let Some(stage) = self.stage.take() else { return Ok(()) };
-        if names_in(stage.dir.path()).is_ok_and(|names| names.is_empty()) {
+        if names_in(stage.folder.path()).is_ok_and(|names| names.is_empty()) {
             return Ok(());
         }
-        match exchange(stage.dir.path(), &self.path) {
-            // The old run is in the temporary folder now, and goes with it.
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let new = stage.dir.keep();
-                Err(Failure::Run(format!(
-                    "cannot replace {}: {error}; the new run is in {}",
-                    self.path.display(),
-                    new.display()
-                )))
+        let _together = together();
+        let replaced = match entries(&self.path) {
+            Ok(found) if found == stage.old => replace(&self.path, stage.folder.path(), stage.by_name),
+            Ok(_) => Err(io::Error::other("what is in it is no longer what was there at the start")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let named = stage.folder.name(&self.path);
+                return match named == self.path {
+                    true => Ok(()),
+                    false => Err(Failure::Run(format!("cannot make {}; {}", self.path.display(), kept(&named)))),
+                };
             }
-        }
+            Err(error) => Err(error),
+        };
+        // From here on the folder may be another run's.
+        self.claim = None;
+        replaced.map_err(|error| {
+            let new = stage.folder.name(&free_name(&self.path));
+            Failure::Run(format!("cannot replace {}: {error}; {}", self.path.display(), kept(&new)))
+        })
+    }
+
+    /// Leaves the run that is there, and keeps the new one next to it where that `is_worth` it. Says so, where there is
+    /// a run.
+    pub(crate) fn leave(mut self, is_worth: bool) -> Option<String> {
+        let stage = self.stage.take()?;
+        let _together = together();
+        let text = format!("the run that was in {} is kept", self.path.display());
+        let is_empty = names_in(stage.folder.path()).is_ok_and(|names| names.is_empty());
+        Some(match is_worth && !is_empty {
+            true => format!("{text}; {}", kept(&stage.folder.name(&free_name(&self.path)))),
+            false => text,
+        })
     }
 }
 
 impl Drop for RunFolder {
     /// A folder that was made for files that were never written goes again.
     fn drop(&mut self) {
+        self.stage = None;
+        self.claim = None;
         // Only empty folders can be removed so.
-        self.made.iter().rev().for_each(|folder| drop(fs::remove_dir(folder)));
+        self.made.iter().rev().for_each(|folder| drop(fs::remove_dir(folder.path())));
     }
 }
 
-/// Gives each of two folders the other's name, in one step where the system can.
-fn exchange(one: &Path, other: &Path) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        if renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok() {
-            return Ok(());
+impl Stage {
+    /// Next to the folder where that can be replaced, otherwise within it.
+    fn new(path: &Path, old: Vec<Entry>) -> io::Result<Stage> {
+        let beside = path.parent().filter(|_| can_be_renamed(path)).and_then(|parent| TempFolder::within(parent).ok());
+        let by_name = beside.is_some();
+        let folder = beside.map_or_else(|| TempFolder::within(path), Ok)?;
+        Ok(Stage { folder, old, by_name })
+    }
+}
+
+fn kept(new: &Path) -> String {
+    format!("the new run is in {}", new.display())
+}
+
+/// A name like that of `path` that nothing has.
+fn free_name(path: &Path) -> PathBuf {
+    let name = |n: usize| {
+        let end = if n == 1 { ".new".into() } else { format!(".new-{n}") };
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    (1..).map(name).find(|path| fs::symlink_metadata(path).is_err()).expect("not every name is taken")
+}
+
+/// A file of a run, as far as a change shows.
+#[derive(PartialEq, Debug)]
+struct Entry {
+    path: PathBuf,
+    length: u64,
+    changed: Option<SystemTime>,
+}
+
+/// What is in a folder and in the folders within it.
+fn entries(folder: &Path) -> io::Result<Vec<Entry>> {
+    let mut found = vec![];
+    for name in names_in(folder)? {
+        let path = folder.join(name);
+        let metadata = fs::symlink_metadata(&path)?;
+        if metadata.is_dir() {
+            found.extend(entries(&path)?);
+        } else {
+            found.push(Entry { path, length: metadata.len(), changed: metadata.modified().ok() });
         }
     }
-    let aside = other.with_extension(format!("replaced-{}", std::process::id()));
-    fs::rename(other, &aside)?;
-    if let Err(error) = fs::rename(one, other) {
-        fs::rename(&aside, other)?;
-        return Err(error);
-    }
-    fs::rename(&aside, one)
+    Ok(found)
 }
 
 /// The names of what is in a folder, in order; without what other programs are writing.
-fn names_in(folder: &Path) -> io::Result<Vec<String>> {
+pub(crate) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     let mut names = names.collect::<io::Result<Vec<String>>>()?;
     names.retain(|name| !temporary::is_temporary(name));
@@ -192,7 +283,7 @@ mod tests {
     fn what_cannot_be_written_is_known_before() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("file"), "").unwrap();
-        assert_refused(&root.path().join("file"), false, &["no folder"]);
+        assert_refused(&root.path().join("file"), false, &["not a folder"]);
         assert_refused(&root.path().join("file/below"), false, &["cannot make the folder"]);
         assert_refused(root.path(), false, &["`file`", "--overwrite"]);
         assert_refused(root.path(), true, &["`file` is none of them"]);
@@ -233,15 +324,62 @@ mod tests {
     }
 
     #[test]
-    fn folders_made_by_several_at_once_are_no_error() {
+    fn what_has_appeared_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("out");
+        let folder = RunFolder::prepare(&out, false).unwrap();
+        fs::write(out.join(METRICS), "another's").unwrap();
+        assert!(folder.write("", &[(PARAMS, b"1"), (METRICS, b"2")]).is_err());
+        drop(folder);
+        assert_eq!(fs::read(out.join(METRICS)).unwrap(), b"another's");
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+        // The same where a run is to be replaced; then the new one gets another name.
+        let folder = RunFolder::prepare(&out, true).unwrap();
+        folder.write("", &[(METRICS, b"2")]).unwrap();
+        fs::write(out.join(METRICS), "another's run").unwrap();
+        let Err(Failure::Run(message)) = folder.publish() else { panic!("it was replaced") };
+        assert!(message.contains("no longer what was there") && message.contains("out.new"), "{message}");
+        assert_eq!(fs::read(out.join(METRICS)).unwrap(), b"another's run");
+        assert_eq!(fs::read(root.path().join("out.new").join(METRICS)).unwrap(), b"2");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+        // One that has gone is no obstacle.
+        let folder = RunFolder::prepare(&out, true).unwrap();
+        folder.write("", &[(METRICS, b"3")]).unwrap();
+        fs::remove_dir_all(&out).unwrap();
+        folder.publish().unwrap();
+        assert_eq!(fs::read(out.join(METRICS)).unwrap(), b"3");
+    }
+
+    #[test]
+    fn a_run_that_is_left_stays_and_the_new_one_where_it_is_worth_it() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("out");
+        RunFolder::prepare(&out, false).unwrap().write("", &[(SUMMARY, b"old")]).unwrap();
+        for (is_worth, n_folder) in [(false, 1), (true, 2), (true, 3)] {
+            let folder = RunFolder::prepare(&out, true).unwrap();
+            folder.write("", &[(SUMMARY, b"new")]).unwrap();
+            assert!(folder.leave(is_worth).is_some_and(|text| text.contains("is kept")));
+            assert_eq!(fs::read(out.join(SUMMARY)).unwrap(), b"old");
+            assert_eq!(fs::read_dir(root.path()).unwrap().count(), n_folder);
+        }
+        assert_eq!(fs::read(root.path().join("out.new-2").join(SUMMARY)).unwrap(), b"new");
+    }
+
+    #[test]
+    fn of_several_at_once_one_has_the_folder() {
         let root = tempfile::tempdir().unwrap();
         let out = root.path().join("a/b/c");
         std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| RunFolder::prepare(&out, false).expect("it can be made"))).collect();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| RunFolder::prepare(&out, false))).collect();
             // None is dropped, and so none removed, before all are there.
             let folders: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-            assert!(folders.iter().all(|folder| folder.write("", &[(SUMMARY, b"1")]).is_ok()));
+            let had: Vec<&RunFolder> = folders.iter().flatten().collect();
+            assert_eq!(had.len(), 1);
+            for failure in folders.iter().filter_map(|folder| folder.as_ref().err()) {
+                assert!(matches!(failure, Failure::Input(why) if why.contains("another run")), "{failure:?}");
+            }
+            had[0].write("", &[(SUMMARY, b"1")]).unwrap();
         });
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
     }
 }

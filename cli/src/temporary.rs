@@ -1,35 +1,146 @@
-//! Files and folders that are gone unless they get a name, and what killed programs have left of such.
+//! Files and folders that are gone unless they get a name: what a signal ends takes them away, and what killed programs
+//! have left of such goes with the next program.
 
 use std::fs::{self, File};
-use std::io;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 const PREFIX: &str = ".gavotte-";
 
-/// A file in `folder` that is gone unless it gets a name. It is locked while it is used.
-pub(crate) fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
-    undisturbed(folder, || {
-        let file = builder(0o666).tempfile_in(folder)?;
-        hold(file.as_file());
-        Ok(file)
-    })
+/// What this process has made and what is to go where a signal ends it, in the order in which it was made.
+static MADE: Mutex<Vec<Entry>> = Mutex::new(vec![]);
+/// Held while several steps belong together; no signal ends the program between them.
+static TOGETHER: Mutex<()> = Mutex::new(());
+
+#[derive(PartialEq)]
+struct Entry {
+    path: PathBuf,
+    /// Whether a folder goes with all that is in it; otherwise it goes only where it is empty.
+    whole: bool,
 }
 
-/// A folder in `folder` that is gone unless it gets a name. It is locked while it is used.
+/// Something that goes where a signal ends the program; no longer once this is dropped.
+pub(crate) struct Made(PathBuf);
+
+impl Made {
+    /// A folder that goes where it is empty.
+    pub(crate) fn folder(path: PathBuf) -> Made {
+        enter(&mut made(), path, false)
+    }
+
+    /// A file, or a folder with all that is in it.
+    pub(crate) fn whole(path: PathBuf) -> Made {
+        enter(&mut made(), path, true)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let mut made = made();
+        if let Some(at) = made.iter().rposition(|entry| entry.path == self.0) {
+            made.remove(at);
+        }
+    }
+}
+
+fn enter(made: &mut Vec<Entry>, path: PathBuf, whole: bool) -> Made {
+    made.push(Entry { path: path.clone(), whole });
+    Made(path)
+}
+
+fn made() -> MutexGuard<'static, Vec<Entry>> {
+    MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Steps that belong together: until the guard is dropped, no signal ends the program.
+pub(crate) fn together() -> MutexGuard<'static, ()> {
+    TOGETHER.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Removes what this process has made, the last first. Nothing is made as long as the guards are held.
+pub(crate) fn remove_all() -> impl Sized {
+    let together = together();
+    let mut made = made();
+    while let Some(Entry { path, whole }) = made.pop() {
+        let is_folder = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+        // What cannot be removed stays.
+        let _ = match (is_folder, whole) {
+            (true, true) => fs::remove_dir_all(&path),
+            (true, false) => fs::remove_dir(&path),
+            _ => fs::remove_file(&path),
+        };
+    }
+    (together, made)
+}
+
+/// A file that is gone unless it gets a name. It is locked while it is used.
+pub(crate) struct TempFile {
+    file: NamedTempFile,
+    _made: Made,
+}
+
+impl TempFile {
+    /// Makes one in `folder`.
+    pub(crate) fn within(folder: &Path) -> io::Result<TempFile> {
+        undisturbed(folder, |made| {
+            let file = builder(0o666).tempfile_in(folder)?;
+            hold(file.as_file());
+            Ok(TempFile { _made: enter(made, file.path().into(), true), file })
+        })
+    }
+
+    /// Writes all that it is to hold.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.file.as_file().sync_all()
+    }
+
+    /// Names it; a file of that name is replaced.
+    pub(crate) fn replace(self, path: &Path) -> io::Result<()> {
+        self.file.persist(path).map(drop::<File>).map_err(|error| error.error)
+    }
+
+    /// Names it where nothing has that name.
+    pub(crate) fn name(self, path: &Path) -> io::Result<()> {
+        self.file.persist_noclobber(path).map(drop::<File>).map_err(|error| error.error)
+    }
+}
+
+/// A folder that is gone unless it gets a name. It is locked while it is used.
 pub(crate) struct TempFolder {
-    pub(crate) dir: TempDir,
+    dir: TempDir,
     _held: Option<File>,
+    _made: Made,
 }
 
 impl TempFolder {
+    /// Makes one in `folder`.
     pub(crate) fn within(folder: &Path) -> io::Result<TempFolder> {
-        undisturbed(folder, || {
+        undisturbed(folder, |made| {
             let dir = builder(0o777).tempdir_in(folder)?;
             let held = File::open(dir.path()).ok();
             held.iter().for_each(hold);
-            Ok(TempFolder { dir, _held: held })
+            Ok(TempFolder { _made: enter(made, dir.path().into(), true), dir, _held: held })
         })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Names it; where that fails, it keeps the name that it has. Returns its name.
+    pub(crate) fn name(self, path: &Path) -> PathBuf {
+        let own = self.dir.keep();
+        match fs::rename(&own, path) {
+            Ok(()) => path.into(),
+            Err(_) => own,
+        }
     }
 }
 
@@ -64,12 +175,18 @@ fn remove_leftover(path: &Path) {
     }
 }
 
-/// Makes something in `folder` while nobody cleans it.
-fn undisturbed<T>(folder: &Path, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+/// Makes something in `folder` while nobody cleans it and no signal ends the program.
+fn undisturbed<T>(folder: &Path, make: impl FnOnce(&mut Vec<Entry>) -> io::Result<T>) -> io::Result<T> {
+    let _shared = shared(folder);
+    make(&mut made())
+}
+
+/// As long as this is held, nobody cleans the folder.
+pub(crate) fn shared(folder: &Path) -> Option<File> {
     // Where folders cannot be locked, they are not cleaned either.
     let whole = File::open(folder).ok();
     whole.iter().for_each(|whole| drop(whole.lock_shared()));
-    make()
+    whole
 }
 
 /// Locks what was just made until it is closed, as it is when the program is killed. Others may lock it so, too: making
@@ -100,12 +217,12 @@ mod tests {
     #[test]
     fn only_what_nobody_uses_is_removed() {
         let root = tempfile::tempdir().unwrap();
-        let (file, folder) = (file_in(root.path()).unwrap(), TempFolder::within(root.path()).unwrap());
+        let (file, folder) = (TempFile::within(root.path()).unwrap(), TempFolder::within(root.path()).unwrap());
         fs::write(root.path().join(".gavotte-left"), "half").unwrap();
         fs::create_dir_all(root.path().join(".gavotte-left-folder/seed-0")).unwrap();
         fs::write(root.path().join("mine"), "").unwrap();
         clean(root.path());
-        assert!(file.path().exists() && folder.dir.path().exists() && root.path().join("mine").exists());
+        assert!(file.file.path().exists() && folder.path().exists() && root.path().join("mine").exists());
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
         drop((file, folder));
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);

@@ -1,9 +1,10 @@
 //! `gavotte train`: trains one run a seed.
 
 use crate::args::{DataArgs, EngineArgs, ModelArgs, StepArgs, TrainArgs, name_of};
-use crate::failure::{self, Failure};
+use crate::failure::{self, Failure, note};
 use crate::inputs::note_unlearned;
 use crate::interrupt::{Interrupt, Signal};
+use crate::layout::readable;
 use crate::params::{self, Origin};
 use crate::progress::Live;
 use crate::report::{DataSummary, Report, Run, Settings, metrics_csv, to_json};
@@ -19,18 +20,20 @@ use gavotte_gat::params::to_named;
 use gavotte_gat::train::{Outcome, TrainConfig, Trainer};
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
-    let mut session = Session::new(args)?;
     let interrupt = Interrupt::watch()
         .map_err(|error| Failure::Run(format!("cannot watch for Ctrl-C and SIGTERM: {error}\n{}", crate::REPORT)))?;
+    let mut session = Session::new(args)?;
+    interrupt.training_begins();
     let mut table = match (args.json, session.seeds.last()) {
         (false, Some(last)) => Some(Table::new(&session.settings(), &session.data, *last)),
         _ => None,
     };
     let (mut runs, mut failures): (Vec<Run>, Vec<Failure>) = (vec![], vec![]);
     // Figures that cannot be written are printed all the same, and one file that cannot be written is told of once.
-    let mut unwritten = None;
+    let mut unwritten: Option<Failure> = None;
     for at in 0..session.seeds.len() {
         match session.train(at, &interrupt) {
             Ok((run, written)) => {
@@ -49,22 +52,27 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     if !runs.is_empty() {
         let report = session.report(&session.seeds, &runs);
-        unwritten = session.end(&report, unwritten)?.err();
+        let written = match unwritten {
+            Some(failure) => Err(failure),
+            None => session.end(&report, &runs, failures.is_empty()),
+        };
         let printed = match &mut table {
             Some(table) => {
                 table.close(&report);
-                if let (Some(path), None) = (&args.out, &unwritten) {
-                    table.line(&format!("written to     {}", path.display()));
+                if let Ok(Some(path)) = &written {
+                    table.line(&format!("written to     {}", readable(&path.display().to_string())));
                 }
                 Ok(())
             }
             None => print_json(&report),
         };
         failures.extend(printed.err());
+        unwritten = written.err();
     }
+    session.leave(&runs);
     failures.extend(table.and_then(|table| table.end().err()));
     failures.extend(unwritten);
-    failures.extend(diverged(&runs));
+    failures.extend(diverged(&runs, args.step.weight_decay));
     failures.extend(interrupt.signal().map(|signal| stopped(signal, &runs)));
     failure::all(failures)
 }
@@ -131,7 +139,7 @@ impl<'a> Session<'a> {
         let first = step.seed;
         let Some(last) = first.checked_add(args.seeds.unwrap_or(1) as u64 - 1) else {
             return Err(Failure::input(format!(
-                "--seed {first}: there are not --seeds seeds from there on; give a smaller one"
+                "--seed {first}: there are fewer than --seeds seeds from there on; give a smaller one"
             )));
         };
         let dataset = data.load()?;
@@ -187,19 +195,26 @@ impl<'a> Session<'a> {
         folder.write(&below, &[(PARAMS, &params), (METRICS, metrics.as_bytes()), (SUMMARY, summary.as_bytes())])
     }
 
-    /// Writes what all runs have in common, and puts everything in its place; says how that went, or what could not be
-    /// written before. Then the run that is to be replaced stays.
-    fn end(&mut self, report: &Report, unwritten: Option<Failure>) -> Result<Result<(), Failure>, Failure> {
-        let Some(folder) = self.folder.take() else { return Ok(Ok(())) };
-        if let Some(failure) = unwritten {
-            return Ok(Err(failure));
+    /// Writes what all runs have in common, and puts everything in its place, which it returns. A run that is there stays
+    /// where this one went wrong, or was ended within its first epoch.
+    fn end(&mut self, report: &Report, runs: &[Run], all_went_well: bool) -> Result<Option<&'a Path>, Failure> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        if self.args.seeds.is_some() {
+            folder.write("", &[(SUMMARY, to_json(report)?.as_bytes())])?;
         }
-        let summary = to_json(report)?;
-        let written = match self.args.seeds {
-            Some(_) => folder.write("", &[(SUMMARY, summary.as_bytes())]),
-            None => Ok(()),
-        };
-        Ok(written.and_then(|()| folder.publish()))
+        let is_begun = !matches!(runs, [Run { stopped_at: Some(..=1), .. }]);
+        let may_replace = all_went_well && is_begun && runs.iter().all(|run| run.diverged_at.is_none());
+        if folder.is_replacing() && !may_replace {
+            return Ok(None);
+        }
+        self.folder.take().map_or(Ok(()), RunFolder::publish)?;
+        Ok(self.args.out.as_deref())
+    }
+
+    /// Leaves a run that is there and was not replaced, and says so. Runs that came to their end are kept all the same.
+    fn leave(&mut self, runs: &[Run]) {
+        let left = self.folder.take().and_then(|folder| folder.leave(runs.iter().any(Run::has_ended)));
+        left.iter().for_each(|text| note(text));
     }
 
     fn settings(&self) -> Settings {
@@ -229,7 +244,10 @@ impl<'a> Session<'a> {
 }
 
 /// A failure that names the runs that diverged.
-fn diverged(runs: &[Run]) -> Option<Failure> {
+fn diverged(runs: &[Run], weight_decay: f64) -> Option<Failure> {
+    /// Above this the penalty alone may be what diverges.
+    const LARGE: f64 = 0.1;
+
     let told: Vec<String> = runs
         .iter()
         .filter_map(|run| {
@@ -239,15 +257,16 @@ fn diverged(runs: &[Run]) -> Option<Failure> {
                 best => format!("those of epoch {best}"),
             };
             Some(format!(
-                "seed {}: training diverged in epoch {epoch}: a loss is not a finite number any more. The parameters \
+                "seed {}: training diverged in epoch {epoch}: a loss is no longer a finite number. The parameters \
                  kept are the last good ones, {kept}",
                 run.seed
             ))
         })
         .collect();
+    let advice = if weight_decay > LARGE { "--lr, or a smaller --weight-decay" } else { "--lr" };
     match told.is_empty() {
         true => None,
-        false => Some(Failure::Run(format!("{}\nTry a smaller --lr.", told.join("\n")))),
+        false => Some(Failure::Run(format!("{}\nTry a smaller {advice}.", told.join("\n")))),
     }
 }
 
@@ -256,10 +275,10 @@ fn stopped(signal: Signal, runs: &[Run]) -> Failure {
     let name = signal.name();
     let text = match runs.last() {
         None => format!("{name} came before anything was trained"),
-        Some(Run { seed, stopped_at: None, .. }) => format!("{name} ended the training behind the run of seed {seed}"),
+        Some(Run { seed, stopped_at: None, .. }) => format!("{name} ended the training after the run of seed {seed}"),
         Some(Run { seed, best_epoch, stopped_at: Some(epoch), .. }) => format!(
             "{name} ended the training of seed {seed} in epoch {epoch}; its figures and parameters are the best until \
-             then, of epoch {best_epoch}"
+             then, those of epoch {best_epoch}"
         ),
     };
     Failure::Stopped(signal, text)

@@ -62,7 +62,7 @@ fn cora_that_is_nowhere() {
         .env("GAVOTTE_DATA", folder.path().join("gone"))
         .output()
         .unwrap();
-    assert_refused(&output, &["GAVOTTE_DATA", "gone", "ways on", "--data PATH", "--dataset planted"]);
+    assert_refused(&output, &["GAVOTTE_DATA", "gone", "what you can do", "--data PATH", "--dataset planted"]);
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn parameters_of_another_shape() {
     assert_refused(&eval("--dataset rmat:60:300:5:4"), &["hidden.", "f32[34,2,8]", "f32[5,2,8]"]);
     let bytes = fs::read(&params).unwrap();
     fs::write(&params, &bytes[..bytes.len() - 1]).unwrap();
-    assert_refused(&eval(""), &["params.safetensors", "no whole safetensors file"]);
+    assert_refused(&eval(""), &["params.safetensors", "not a whole safetensors file"]);
     let mut spoilt = bytes.clone();
     let end = bytes.len() - 4;
     spoilt[end..].copy_from_slice(&f32::NAN.to_le_bytes());

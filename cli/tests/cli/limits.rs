@@ -23,11 +23,14 @@ const BOTH_NUMBERS: [&str; 2] = [" of memory are needed, and ", " are available"
 #[test]
 fn a_model_that_does_not_fit() {
     for (line, parts) in [
-        ("train --heads 1024 --hidden 4096", ["6052380693 parameters", "training on planted"]),
-        ("bench --heads 1024 --hidden 4096", ["6052380693 parameters", "training on planted"]),
-        ("train --dataset rmat:5:2:3:100000", ["confusion matrices of 100000 classes", "240.0 GB"]),
-        ("train --dataset rmat:1000000:10:2000:2", ["edges and features", "rmat:1000000:10:2000:2"]),
-        ("train --attention dense --dataset rmat:90000:10:2:2", ["the graph of 90010 edges", "16.2 GB"]),
+        ("train --heads 1024 --hidden 4096", ["6052380693 parameters", "training on planted", "fewer heads"]),
+        ("bench --heads 1024 --hidden 4096", ["6052380693 parameters", "training on planted", "--hidden"]),
+        ("train --dataset rmat:5:2:3:100000", ["confusion matrices of 100000 classes", "240.0 GB", "fewer classes"]),
+        ("train --dataset rmat:1000000:10:2000:2", ["edges and features", "rmat:1000000:10:2000:2", "ask for less"]),
+        (
+            "train --attention dense --dataset rmat:90000:10:2:2",
+            ["the graph of 90010 edges", "16.2 GB", "--attention edges"],
+        ),
     ] {
         assert_refused(&within_line(4, line), &[&parts[..], &BOTH_NUMBERS].concat());
     }
@@ -85,6 +88,10 @@ fn a_pickle_of_many_objects() {
 #[test]
 fn files_without_an_end() {
     assert_refused(&within_line(1, "eval --params /dev/zero"), &["--params /dev/zero", "gavotte train"]);
+    assert_refused(
+        &within_line(1, "train --dataset karate --split /dev/zero"),
+        &["--split", "/dev/zero", "limit of 67108864 bytes", "name another file"],
+    );
     assert_refused(&within_line(1, "opt /dev/zero"), &["/dev/zero", "longer than 67108864 bytes"]);
     assert_refused(&within_line(1, "eval --params /dev/urandom"), &["--params /dev/urandom", "gavotte train"]);
     // A header that is well formed, and claims a terabyte.

@@ -4,6 +4,8 @@ mod bad_input;
 mod gpu;
 mod inspect;
 mod limits;
+mod messages;
+mod overwrite;
 mod run_files;
 mod text;
 mod train;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 const FOREVER: &str = "train --dataset karate --quiet --epochs 100000000 --patience 100000000 --out";
 
 /// What is in a folder, in order.
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = entries.collect();
     names.sort();
@@ -19,13 +19,13 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// A training without end, of which standard output has shown the first line.
-struct Training {
+pub(crate) struct Training {
     child: Child,
     out: BufReader<std::process::ChildStdout>,
 }
 
 impl Training {
-    fn start(out: &Path, more: &str) -> Training {
+    pub(crate) fn start(out: &Path, more: &str) -> Training {
         let args = words(FOREVER).chain([as_str(out)]).chain(words(more));
         let mut child = program().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -35,7 +35,7 @@ impl Training {
         Training { child, out }
     }
 
-    fn send(&self, signals: &[&str]) {
+    pub(crate) fn send(&self, signals: &[&str]) {
         for signal in signals {
             let sent = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status();
             assert!(sent.unwrap().success());
@@ -43,7 +43,7 @@ impl Training {
     }
 
     /// The exit code, the rest of standard output, and the messages.
-    fn end(mut self) -> (Option<i32>, String, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String, String) {
         let (mut text, mut messages) = (String::new(), String::new());
         self.out.read_to_string(&mut text).unwrap();
         self.child.stderr.take().unwrap().read_to_string(&mut messages).unwrap();
@@ -54,7 +54,13 @@ impl Training {
 #[test]
 fn a_signal_ends_a_run_with_what_is_best_so_far() {
     let root = TempDir::new().unwrap();
-    for (signal, code, said) in [("INT", 130, "Ctrl-C"), ("TERM", 143, "SIGTERM")] {
+    for (signal, code, said) in
+        [("INT", 130, "Ctrl-C"), ("TERM", 143, "SIGTERM"), ("HUP", 129, "SIGHUP"), ("XCPU", 152, "SIGXCPU")]
+    {
+        // Under `nohup` nobody is told of it.
+        if signal == "HUP" && is_ignored(1) {
+            continue;
+        }
         let out = root.path().join(signal);
         let training = Training::start(&out, "");
         training.send(&[signal]);
@@ -62,6 +68,7 @@ fn a_signal_ends_a_run_with_what_is_best_so_far() {
         assert_eq!(found, Some(code), "{messages}");
         assert!(text.contains("test accuracy") && text.contains("written to"), "{text}");
         assert!(messages.contains(said) && messages.contains("best until then"), "{messages}");
+        assert!(messages.contains("the training ends after this epoch"), "{messages}");
         assert_eq!(names(&out), ["metrics.csv", "params.safetensors", "run.json"]);
         let found = json(run(["eval", "--params", as_str(&out.join("params.safetensors")), "--json"]));
         let report: serde_json::Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
@@ -75,6 +82,36 @@ fn a_signal_ends_a_run_with_what_is_best_so_far() {
     assert_eq!(names(&out), ["run.json", "seed-0"], "seeds that were not begun have no files");
 }
 
+/// Whether this process, and so those that it starts, ignore a signal.
+fn is_ignored(signal: u32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_none_or(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// The first message comes at once, while the epoch goes on.
+#[test]
+fn the_first_signal_is_answered_at_once() {
+    let root = TempDir::new().unwrap();
+    let line = "train --dataset rmat:20000:400000:64:8 --quiet --threads 1 --epochs 1000 --patience 1000 --out";
+    let mut command = program();
+    command.args(words(line)).arg(root.path().join("out")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let mut text = String::new();
+    out.read_line(&mut text).unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut first = String::new();
+    errors.read_line(&mut first).unwrap();
+    assert!(first.contains("Ctrl-C: the training ends after this epoch; a second one ends"), "{first}");
+    assert!(child.try_wait().unwrap().is_none(), "the epoch goes on");
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    errors.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+}
+
 #[test]
 fn a_second_signal_ends_the_program_at_once() {
     let root = TempDir::new().unwrap();
@@ -84,7 +121,7 @@ fn a_second_signal_ends_the_program_at_once() {
     training.send(&["STOP", "INT", "TERM", "CONT"]);
     let (code, text, _) = training.end();
     assert!(matches!(code, Some(130 | 143)), "{code:?}");
-    assert!(!text.contains("test accuracy") && names(&out).is_empty(), "{text}");
+    assert!(!text.contains("test accuracy") && names(root.path()).is_empty(), "{text}");
 }
 
 #[test]
@@ -113,7 +150,10 @@ fn until_a_run_has_ended_the_old_one_is_whole() {
     let root = TempDir::new().unwrap();
     let out = root.path().join("out");
     stdout(run(words("train --dataset karate --epochs 2 --out").chain([as_str(&out)])));
-    let files = || names(&out).iter().map(|name| fs::read(out.join(name)).unwrap()).collect::<Vec<_>>();
+    let files = || {
+        let names = names(&out).into_iter().filter(|name| name != ".gavotte-lock");
+        names.map(|name| fs::read(out.join(name)).unwrap()).collect::<Vec<_>>()
+    };
     let before = files();
     let training = Training::start(&out, "--overwrite --seeds 2");
     assert_eq!(files(), before);

@@ -1,0 +1,97 @@
+//! Who writes to a folder: one run at a time.
+
+use crate::temporary::{self, Made};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Its lock is held by the run that writes to the folder. A file without a lock is what a killed program has left.
+const LOCK: &str = ".gavotte-lock";
+
+/// A folder that no other run may claim before this is dropped.
+pub(crate) struct Claim {
+    path: PathBuf,
+    held: File,
+    _made: Made,
+}
+
+impl Claim {
+    /// Claims the folder; `None` where another run has.
+    pub(crate) fn of(folder: &Path) -> io::Result<Option<Claim>> {
+        let path = folder.join(LOCK);
+        // Nobody takes the file for a leftover before it is locked.
+        let _shared = temporary::shared(folder);
+        loop {
+            let held = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+            match held.try_lock() {
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                // Where files cannot be locked, runs are on their own.
+                Ok(()) | Err(TryLockError::Error(_)) => {}
+            }
+            // Whoever held the lock may have removed the file before this one was locked.
+            if is_at(&held, &path) {
+                return Ok(Some(Claim { held, _made: Made::whole(path.clone()), path }));
+            }
+        }
+    }
+}
+
+impl Drop for Claim {
+    /// The file goes, unless it is another's: the folder may have been replaced.
+    fn drop(&mut self) {
+        if is_at(&self.held, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether it is this file that has this name.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let (held, there) = (file.metadata().map(identity), fs::symlink_metadata(path).map(identity));
+    matches!((held, there), (Ok(held), Ok(there)) if held == there)
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_claims_a_folder_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        // What a killed program has left.
+        fs::write(root.path().join(LOCK), "").unwrap();
+        let first = Claim::of(root.path()).unwrap().expect("nobody holds it");
+        temporary::clean(root.path());
+        assert!(Claim::of(root.path()).unwrap().is_none());
+        drop(first);
+        assert!(!root.path().join(LOCK).exists());
+        assert!(Claim::of(root.path()).unwrap().is_some());
+    }
+
+    /// However many ask at once, one is told that it has the folder, also while another gives it up.
+    #[test]
+    fn of_many_at_once_one_has_it() {
+        let root = tempfile::tempdir().unwrap();
+        let holders = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let Some(claim) = Claim::of(root.path()).unwrap() else { continue };
+                        assert_eq!(holders.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                        holders.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                        drop(claim);
+                    }
+                });
+            }
+        });
+    }
+}

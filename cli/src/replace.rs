@@ -1,0 +1,151 @@
+//! Putting a folder in the place of another.
+
+use crate::temporary::TempFolder;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Puts what is in `new` in the place of what is in `old`; what was in `old` is then in `new`, or gone. Where that fails,
+/// both are as they were. The folder keeps its mode and its group.
+pub(crate) fn replace(old: &Path, new: &Path, by_name: bool) -> io::Result<()> {
+    if by_name {
+        inherit(old, new);
+        if exchange(new, old).is_ok() {
+            return Ok(());
+        }
+    }
+    replace_inside(old, new)
+}
+
+/// Whether the folder can get another name: one where something is mounted cannot, and one that somebody stands in is
+/// better left where it is.
+pub(crate) fn can_be_renamed(folder: &Path) -> bool {
+    let is_stood_in = fs::canonicalize(".").is_ok_and(|here| here.starts_with(folder));
+    folder.parent().is_some_and(|parent| !is_stood_in && !is_mounted(folder, parent))
+}
+
+#[cfg(unix)]
+fn is_mounted(folder: &Path, parent: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
+    device(folder) != device(parent) || is_root_of_mount(folder)
+}
+
+#[cfg(not(unix))]
+fn is_mounted(_: &Path, _: &Path) -> bool {
+    false
+}
+
+/// A folder may be mounted on one of the same device.
+#[cfg(target_os = "linux")]
+fn is_root_of_mount(folder: &Path) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    statx(CWD, folder, AtFlags::empty(), StatxFlags::empty())
+        .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn is_root_of_mount(_: &Path) -> bool {
+    false
+}
+
+/// Gives `new` the mode and the group of `old`, as far as this user may.
+fn inherit(old: &Path, new: &Path) {
+    let Ok(metadata) = fs::metadata(old) else { return };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let _ = std::os::unix::fs::chown(new, None, Some(metadata.gid()));
+    }
+    let _ = fs::set_permissions(new, metadata.permissions());
+}
+
+/// Gives each of two folders the other's name, in one step where the system can.
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        if renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok() {
+            return Ok(());
+        }
+    }
+    let aside = other.with_extension(format!("replaced-{}", std::process::id()));
+    fs::rename(other, &aside)?;
+    if let Err(error) = fs::rename(one, other) {
+        fs::rename(&aside, other)?;
+        return Err(error);
+    }
+    fs::rename(&aside, one)
+}
+
+/// Replaces what is in a folder that stays where it is.
+fn replace_inside(old: &Path, new: &Path) -> io::Result<()> {
+    let aside = TempFolder::within(old)?;
+    move_all(old, aside.path())?;
+    move_all(new, old).inspect_err(|_| drop(move_all(aside.path(), old)))
+}
+
+/// Moves everything that is no temporary file from one folder to another, or nothing.
+fn move_all(from: &Path, to: &Path) -> io::Result<()> {
+    let names = crate::run_folder::names_in(from)?;
+    for (i, name) in names.iter().enumerate() {
+        if let Err(error) = fs::rename(from.join(name), to.join(name)) {
+            names[..i].iter().for_each(|name| drop(fs::rename(to.join(name), from.join(name))));
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_replaced_by_name_and_inside() {
+        for by_name in [true, false] {
+            let root = tempfile::tempdir().unwrap();
+            let [old, new] = ["old", "new"].map(|name| root.path().join(name));
+            fs::create_dir_all(old.join("seed-0")).unwrap();
+            fs::create_dir(&new).unwrap();
+            fs::write(new.join("run.json"), "new").unwrap();
+            replace(&old, &new, by_name).unwrap();
+            assert_eq!(crate::run_folder::names_in(&old).unwrap(), ["run.json"]);
+        }
+    }
+
+    #[test]
+    fn where_it_cannot_be_replaced_it_is_as_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        let [old, new] = ["old", "new"].map(|name| root.path().join(name));
+        fs::create_dir_all(old.join("seed-0")).unwrap();
+        assert!(replace(&old, &new, true).is_err() && replace(&old, &new, false).is_err());
+        assert_eq!(crate::run_folder::names_in(&old).unwrap(), ["seed-0"]);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_mode_is_kept() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let [old, new] = ["old", "new"].map(|name| root.path().join(name));
+        [&old, &new].iter().for_each(|folder| fs::create_dir(folder).unwrap());
+        for mode in [0o700, 0o2775, 0o1777] {
+            fs::set_permissions(&old, fs::Permissions::from_mode(mode)).unwrap();
+            replace(&old, &new, true).unwrap();
+            assert_eq!(fs::metadata(&old).unwrap().permissions().mode() & 0o7777, mode);
+        }
+    }
+
+    #[test]
+    fn where_one_stands_the_name_stays() {
+        let here = fs::canonicalize(".").unwrap();
+        assert!(!can_be_renamed(&here) && !can_be_renamed(Path::new("/")));
+        #[cfg(target_os = "linux")]
+        assert!(!can_be_renamed(Path::new("/proc")));
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("out")).unwrap();
+        assert!(can_be_renamed(&root.path().join("out")));
+    }
+}
