@@ -320,7 +320,7 @@ pub(crate) struct DataArgs {
     pub(crate) data: Option<PathBuf>,
     /// The nodes to train, choose and judge by: `public` is the data set's own, `random` draws 20 nodes of each class,
     /// 500 and 1000 from the seed, `pygcn` takes fixed rows of cora.content, a file has a header line of any two words,
-    /// then lines `paper id TAB train, val or test` [default: public; random for cora.tgz, which brings no split]
+    /// then lines `paper id TAB train, val or test` [default: public; random for cora.tgz, which has none]
     #[arg(long, value_name = "FILE|public|random|pygcn", value_parser = SplitChoice::from_str)]
     pub(crate) split: Option<SplitChoice>,
 }

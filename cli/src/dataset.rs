@@ -33,13 +33,22 @@ impl DatasetName {
     }
 }
 
+/// Whether a text is meant to be the numbers of a generated graph.
+fn is_rmat(text: &str) -> bool {
+    text == "rmat" || text.starts_with("rmat:")
+}
+
 impl FromStr for DatasetName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match DatasetName::word(text) {
             Some(name) => Ok(name),
-            None => text.parse().map(DatasetName::Rmat).map_err(|error| format!("{error}")),
+            None if is_rmat(text) => text.parse().map(DatasetName::Rmat).map_err(|error| format!("{error}")),
+            None => {
+                let words = WORDS.map(|(word, ..)| word).join(", ");
+                Err(format!("there is no such data set; there are {words} and {}", RmatSpec::FORM))
+            }
         }
     }
 }
@@ -61,9 +70,8 @@ impl TypedValueParser for DatasetParser {
     type Value = DatasetName;
 
     fn parse_ref(&self, command: &Command, arg: Option<&Arg>, text: &OsStr) -> Result<DatasetName, Error> {
-        let is_rmat = text.to_str().is_some_and(|text| text == "rmat" || text.starts_with("rmat:"));
         let may_be = |text: &str| text.parse::<DatasetName>();
-        if !is_rmat {
+        if !text.to_str().is_some_and(is_rmat) {
             // Refuses what is no word.
             PossibleValuesParser::new(possible_values()).parse_ref(command, arg, text)?;
         }
@@ -89,6 +97,7 @@ mod tests {
         for text in ["planted", "karate", "cora", "rmat:100:200:8:4"] {
             assert_eq!(text.parse::<DatasetName>().map(|name| name.to_string()), Ok(text.into()));
         }
-        assert!("citeseer".parse::<DatasetName>().is_err());
+        let why = "citeseer".parse::<DatasetName>().unwrap_err();
+        assert!(why.contains("planted, karate, cora and rmat:NODES"), "{why}");
     }
 }

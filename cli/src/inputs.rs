@@ -43,13 +43,13 @@ impl DataArgs {
         }
     }
 
-    /// The split asked for; by default the data set's own, or a random one for a data set that brings none.
+    /// The split asked for; by default the data set's own, or a random one for a data set that has none.
     pub(crate) fn split_choice(&self, dataset: &Dataset) -> SplitChoice {
         self.split.clone().unwrap_or_else(|| match dataset.default_split {
             Some(_) => SplitChoice::Public,
             None => {
                 note(
-                    "this data set brings no split of its own: one is drawn at random from the seed (as with --split \
+                    "this data set has no split of its own: one is drawn at random from the seed (as with --split \
                      random); --split FILE reads one",
                 );
                 SplitChoice::Random
@@ -76,7 +76,7 @@ impl SplitChoice {
                     others.iter().filter(|other| *other != self).map(SplitChoice::to_string).collect();
                 Failure::input(format!(
                     "--split {self}: data set `{dataset}`: {what}; say --split FILE for one from a file, or try {}; \
-                     Planetoid's files bring Cora's public split",
+                     Planetoid's files have Cora's public split",
                     others.join(" or ")
                 ))
             }

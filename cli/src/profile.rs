@@ -30,7 +30,7 @@ pub(crate) fn record(
 pub(crate) fn print(table: &ProfileTable, out: &mut dyn Write) -> io::Result<()> {
     let ProfileTable { machine, calls, rows, total, wait_s } = table;
     writeln!(out)?;
-    writeln!(out, "profile of {}, medians", counted(*calls as usize, "step"))?;
+    writeln!(out, "profile of {}, medians", counted(*calls, "step"))?;
     writeln!(out, "  the machine, as measured just now with {}:", counted(machine.threads, "thread"))?;
     writeln!(out, "    {:>8.1} GB/s, by a triad over large arrays of f32", machine.bytes_per_s / 1e9)?;
     writeln!(out, "    {:>8.1} GFLOP/s, by multiply-adds of f32", machine.flop_per_s / 1e9)?;

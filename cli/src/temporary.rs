@@ -97,7 +97,8 @@ impl TempFile {
 
     /// Writes all that it is to hold.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+        // By the file itself: its wrapper names, in errors, a file that nobody knows.
+        self.file.as_file_mut().write_all(bytes)?;
         self.file.as_file().sync_all()
     }
 
@@ -178,7 +179,14 @@ fn remove_leftover(path: &Path) {
 /// Makes something in `folder` while nobody cleans it and no signal ends the program.
 fn undisturbed<T>(folder: &Path, make: impl FnOnce(&mut Vec<Entry>) -> io::Result<T>) -> io::Result<T> {
     let _shared = shared(folder);
-    make(&mut made())
+    make(&mut made()).map_err(without_path)
+}
+
+/// The system's error alone, without the name of a file that nobody knows.
+fn without_path(error: io::Error) -> io::Error {
+    let inner =
+        error.get_ref().and_then(|wrapper| wrapper.source()).and_then(|inner| inner.downcast_ref::<io::Error>());
+    inner.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
 }
 
 /// As long as this is held, nobody cleans the folder.

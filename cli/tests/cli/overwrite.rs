@@ -149,6 +149,7 @@ fn a_file_beyond_the_limit_fails_like_any_other() {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{:?}: {}", output.status, stderr(&output));
     assert!(stderr(&output).contains("cannot write") && stderr(&output).contains("params.safetensors"));
+    assert!(!stderr(&output).contains(".gavotte"), "{}", stderr(&output));
     assert!(String::from_utf8_lossy(&output.stdout).contains("test accuracy"));
     assert!(names(root.path()).is_empty(), "{:?}", names(root.path()));
 }

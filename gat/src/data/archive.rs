@@ -79,6 +79,8 @@ fn read_error(path: &Path, source: io::Error) -> DataError {
     let place = path.display().to_string();
     match source.kind() {
         ErrorKind::FileTooLarge => DataError::TooLarge { place, size: None, limit: LIMIT },
+        // The reader of archives says what it finds in bytes that may be anything.
+        ErrorKind::Other => DataError::layout(path, "what it unpacks to is not a tar archive", DAMAGED),
         _ => DataError::Io { place, action: "read the archive to its end", source, help: DAMAGED },
     }
 }

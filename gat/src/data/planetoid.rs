@@ -163,7 +163,7 @@ impl Files {
         let (place, bytes) = self.part(part);
         let Array { shape, data } = numpy::read_array(&place, bytes)?;
         let &[n_node @ (1..), n_class @ (1..)] = &shape[..] else {
-            return Err(self.fail(part, format!("labels of shape {shape:?} are not one row a node")));
+            return Err(self.fail(part, format!("labels of shape {shape:?} are not one row for each node")));
         };
         let class = |(number, row): (usize, &[f64])| {
             let mut hot = (0..n_class).filter(|&class| row[class] != 0.0);

@@ -12,7 +12,8 @@ const LIMIT: u64 = 64 << 20;
 const PER_CLASS: usize = 20;
 const N_VAL: usize = 500;
 const N_TEST: usize = 1000;
-const OTHER_SPLITS: &str = "read a split from a file with `Split::read_tsv`, or take a data set that brings its own";
+const OTHER_SPLITS: &str =
+    "read a split from a file with `Split::read_tsv`, or take a data set that has one of its own";
 const TSV_LINE: &str =
     "the first line is a header of any words; each line after it is `paper id TAB train, val or test`";
 
@@ -73,15 +74,15 @@ impl Split {
         Ok(split.sorted())
     }
 
-    /// The split that the data set brings along.
+    /// The split that comes with the data set.
     ///
     /// # Errors
-    /// If it brings none, as Cora from LINQS does; the error says how to get one.
+    /// If it has none, as Cora from LINQS; the error says how to get one.
     pub fn public(dataset: &Dataset) -> Result<Self, DataError> {
         dataset.default_split.clone().ok_or_else(|| DataError::Split {
             dataset: dataset.name.clone(),
-            what: "it brings no split of its own".into(),
-            help: "read Cora from Planetoid's ind.cora.* files, which bring the public split, read a split from a file \
+            what: "it has no split of its own".into(),
+            help: "read Cora from Planetoid's ind.cora.* files, which have the public split, read a split from a file \
                    with `Split::read_tsv`, or take `Split::random` or `Split::pygcn`",
         })
     }

@@ -89,6 +89,10 @@ fn a_damaged_archive_is_refused() {
     assert_fails(read_bytes(b""), &["cora.tgz", "the file is empty"]);
     assert_fails(read_bytes(b"paper"), &["cora.tgz", "not a gzip-compressed file"]);
     let whole = archive(&[("cora.cites", CITES.as_bytes()), ("cora.content", CONTENT.as_bytes())]);
+    let mut twice_compressed = GzEncoder::new(Vec::new(), Compression::none());
+    twice_compressed.write_all(&[&whole[..], &[0xff; 1024]].concat()).unwrap();
+    let twice_compressed = twice_compressed.finish().unwrap();
+    assert_fails(read_bytes(&twice_compressed), &["cora.tgz", "not a tar archive", "get it again"]);
     for end in 2..whole.len() {
         assert_fails(read_bytes(&whole[..end]), &["cora.tgz", "get it again"]);
     }

@@ -53,7 +53,7 @@ fn the_public_split_of_cora_is_the_planetoid_one() {
     assert_eq!((split.train.len(), split.val.len(), split.test.len()), (140, 500, 1000));
     let in_train = |class| split.train.iter().filter(|&&node| cora.labels[node as usize] == class).count();
     assert!((0..7).all(|class| in_train(class) == 20));
-    assert_fails(Split::public(&cora), &["data set `cora`", "brings no split", "`Split::read_tsv`"]);
+    assert_fails(Split::public(&cora), &["data set `cora`", "has no split", "`Split::read_tsv`"]);
 }
 
 #[test]
