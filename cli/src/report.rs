@@ -176,7 +176,7 @@ impl Run {
         [self.train_loss, self.val_loss, self.val_acc, self.test_acc, self.test_macro_f1, self.seconds]
     }
 
-    /// Whether it came to its end, of itself.
+    /// Whether neither a signal nor divergence ended it.
     pub(crate) fn has_ended(&self) -> bool {
         self.diverged_at.is_none() && self.stopped_at.is_none()
     }

@@ -6,6 +6,7 @@ use crate::layout::listed;
 use crate::output::cannot_write;
 use crate::replace::{can_be_renamed, replace};
 use crate::temporary::{self, Made, TempFile, TempFolder, together};
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,11 +29,15 @@ const SEED: &str = "seed-";
 /// A folder that is there, can be written to, and is no other run's.
 pub(crate) struct RunFolder {
     path: PathBuf,
+    /// What the user calls it.
+    shown: PathBuf,
     /// What was made for it, outermost first.
     made: Vec<Made>,
     /// Where files are until they take the place of the run that is there.
     stage: Option<Stage>,
     claim: Option<Claim>,
+    /// The names of what was written.
+    ours: RefCell<Vec<String>>,
 }
 
 /// What is to take the place of a run.
@@ -50,7 +55,14 @@ impl RunFolder {
     pub(crate) fn prepare(path: &Path, overwrite: bool) -> Result<RunFolder, Failure> {
         let refuse = |why: String| Failure::input(format!("--out {}: {why}", path.display()));
         let fail = |why: String| refuse(format!("{why}; name a folder that you may write to, or one that can be made"));
-        let mut folder = RunFolder { path: path.into(), made: vec![], stage: None, claim: None };
+        let mut folder = RunFolder {
+            path: path.into(),
+            shown: path.into(),
+            made: vec![],
+            stage: None,
+            claim: None,
+            ours: RefCell::default(),
+        };
         let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         for missing in missing.map(PathBuf::from).collect::<Vec<_>>().into_iter().rev() {
             match fs::create_dir(&missing) {
@@ -104,7 +116,11 @@ impl RunFolder {
     pub(crate) fn write(&self, below: &str, files: &[(&str, &[u8])]) -> Result<(), Failure> {
         let root = self.stage.as_ref().map_or(self.path.as_path(), |stage| stage.folder.path());
         let folder = if below.is_empty() { root.to_path_buf() } else { root.join(below) };
-        let shown = |name: &str| self.path.join(below).join(name);
+        let shown = |name: &str| self.shown.join(below).join(name);
+        let is_anothers = |name: &String| is_of_a_run(root, name) && !self.ours.borrow().contains(name);
+        if let Some(name) = names_in(root).ok().and_then(|names| names.into_iter().find(is_anothers)) {
+            return Err(cannot_write(&self.shown, &io::Error::other(format!("`{name}` has appeared in it"))));
+        }
         let is_made = !folder.exists();
         fs::create_dir_all(&folder).map_err(|error| cannot_write(&shown(""), &error))?;
         // A signal that comes until the end finds an empty folder, or all files.
@@ -133,6 +149,8 @@ impl RunFolder {
             }
             named.push(name);
         }
+        let top = if below.is_empty() { named } else { vec![below] };
+        self.ours.borrow_mut().extend(top.into_iter().map(String::from));
         Ok(())
     }
 
@@ -147,10 +165,10 @@ impl RunFolder {
             Ok(found) if found == stage.old => replace(&self.path, stage.folder.path(), stage.by_name),
             Ok(_) => Err(io::Error::other("what is in it is no longer what was there at the start")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let named = stage.folder.name(&self.path);
+                let named = stage.folder.name(std::slice::from_ref(&self.path));
                 return match named == self.path {
                     true => Ok(()),
-                    false => Err(Failure::Run(format!("cannot make {}; {}", self.path.display(), kept(&named)))),
+                    false => Err(Failure::Run(format!("cannot make {}; {}", self.shown.display(), kept(&named)))),
                 };
             }
             Err(error) => Err(error),
@@ -158,8 +176,8 @@ impl RunFolder {
         // From here on the folder may be another run's.
         self.claim = None;
         replaced.map_err(|error| {
-            let new = stage.folder.name(&free_name(&self.path));
-            Failure::Run(format!("cannot replace {}: {error}; {}", self.path.display(), kept(&new)))
+            let kept = kept(&stage.keep(&self.path));
+            Failure::Run(format!("cannot replace {}: {error}; {kept}", self.shown.display()))
         })
     }
 
@@ -168,10 +186,10 @@ impl RunFolder {
     pub(crate) fn leave(mut self, is_worth: bool) -> Option<String> {
         let stage = self.stage.take()?;
         let _together = together();
-        let text = format!("the run that was in {} is kept", self.path.display());
+        let text = format!("the run that was in {} is kept", self.shown.display());
         let is_empty = names_in(stage.folder.path()).is_ok_and(|names| names.is_empty());
         Some(match is_worth && !is_empty {
-            true => format!("{text}; {}", kept(&stage.folder.name(&free_name(&self.path)))),
+            true => format!("{text}; {}", kept(&stage.keep(&self.path))),
             false => text,
         })
     }
@@ -194,6 +212,13 @@ impl Stage {
         let by_name = beside.is_some();
         let folder = beside.map_or_else(|| TempFolder::within(path), Ok)?;
         Ok(Stage { folder, old, by_name })
+    }
+
+    /// Keeps what was written next to the folder `path`, or, where that is another device, where it is: under a name that
+    /// no other run takes for a leftover.
+    fn keep(self, path: &Path) -> PathBuf {
+        let here = self.folder.path().with_file_name("run");
+        self.folder.name(&[free_name(path), free_name(&here)])
     }
 }
 
@@ -330,6 +355,8 @@ mod tests {
         let folder = RunFolder::prepare(&out, false).unwrap();
         fs::write(out.join(METRICS), "another's").unwrap();
         assert!(folder.write("", &[(PARAMS, b"1"), (METRICS, b"2")]).is_err());
+        // Runs are not mixed either.
+        assert!(folder.write("seed-0", &[(PARAMS, b"1"), (METRICS, b"2")]).is_err());
         drop(folder);
         assert_eq!(fs::read(out.join(METRICS)).unwrap(), b"another's");
         assert_eq!(fs::read_dir(&out).unwrap().count(), 1);

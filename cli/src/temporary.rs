@@ -135,13 +135,11 @@ impl TempFolder {
         self.dir.path()
     }
 
-    /// Names it; where that fails, it keeps the name that it has. Returns its name.
-    pub(crate) fn name(self, path: &Path) -> PathBuf {
+    /// Gives it the first of these names that it can have, and keeps it. Returns its name.
+    pub(crate) fn name(self, choices: &[PathBuf]) -> PathBuf {
         let own = self.dir.keep();
-        match fs::rename(&own, path) {
-            Ok(()) => path.into(),
-            Err(_) => own,
-        }
+        let name = choices.iter().find(|path| fs::rename(&own, path).is_ok());
+        name.cloned().unwrap_or(own)
     }
 }
 

@@ -23,8 +23,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
-    let interrupt = Interrupt::watch()
-        .map_err(|error| Failure::Run(format!("cannot watch for Ctrl-C and SIGTERM: {error}\n{}", crate::REPORT)))?;
+    let interrupt = Interrupt::watch().map_err(|error| {
+        Failure::Run(format!("cannot watch for Ctrl-C and SIGTERM: {error}; allow more open files and threads"))
+    })?;
     let mut session = Session::new(args)?;
     interrupt.training_begins();
     let mut table = match (args.json, session.seeds.last()) {

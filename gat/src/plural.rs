@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_is_no_plural() {
+    fn one_is_not_a_plural() {
         assert_eq!(
             [counted(1, "class"), counted(0, "class"), counted(2, "epoch")],
             ["1 class", "0 classes", "2 epochs"]

@@ -174,7 +174,7 @@ fn parameters_that_say_nothing_of_their_training() {
 }
 
 #[test]
-fn one_is_no_plural_and_numbers_are_written_one_way() {
+fn one_is_not_a_plural_and_numbers_are_written_one_way() {
     let line = "train --dataset rmat:3:0:1:1 --epochs 1 --heads 1 --threads 1 --weight-decay 0 --dropout";
     let text = stdout(run(words(line).chain(["1e-320"])));
     for part in ["3 edges", "1 feature,", "1 class;", "1 head of 8", "dropout 1e-320,", "decay 0,", "most 1 epoch,"] {

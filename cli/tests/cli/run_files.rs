@@ -57,7 +57,7 @@ fn a_signal_ends_a_run_with_what_is_best_so_far() {
     for (signal, code, said) in
         [("INT", 130, "Ctrl-C"), ("TERM", 143, "SIGTERM"), ("HUP", 129, "SIGHUP"), ("XCPU", 152, "SIGXCPU")]
     {
-        // Under `nohup` nobody is told of it.
+        // What runs under `nohup` ignores it.
         if signal == "HUP" && is_ignored(1) {
             continue;
         }
