@@ -19,20 +19,22 @@ impl Claim {
     /// Claims the folder; `None` where another run has.
     pub(crate) fn of(folder: &Path) -> io::Result<Option<Claim>> {
         let path = folder.join(LOCK);
-        // Nobody takes the file for a leftover before it is locked.
-        let _shared = temporary::shared(folder);
-        loop {
-            let held = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
-            match held.try_lock() {
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                // Where files cannot be locked, runs are on their own.
-                Ok(()) | Err(TryLockError::Error(_)) => {}
+        // Nobody takes the file for a leftover before it is locked, and no signal leaves it.
+        temporary::undisturbed(folder, |made| {
+            loop {
+                let held = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+                match held.try_lock() {
+                    Err(TryLockError::WouldBlock) => return Ok(None),
+                    // Where files cannot be locked, runs are on their own.
+                    Ok(()) | Err(TryLockError::Error(_)) => {}
+                }
+                // Whoever held the lock may have removed the file before this one was locked.
+                if is_at(&held, &path) {
+                    let _made = temporary::enter(made, path.clone(), true);
+                    return Ok(Some(Claim { held, path, _made }));
+                }
             }
-            // Whoever held the lock may have removed the file before this one was locked.
-            if is_at(&held, &path) {
-                return Ok(Some(Claim { held, _made: Made::whole(path.clone()), path }));
-            }
-        }
+        })
     }
 }
 

@@ -82,12 +82,13 @@ mod system {
         [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP"), (SIGXCPU, "SIGXCPU")];
 
     pub(super) fn watch(state: Arc<State>) -> io::Result<()> {
-        for signal in [SIGINT, SIGTERM] {
-            flag::register_conditional_shutdown(signal, SHELL + signal, state.is_ending.clone())?;
-        }
         let numbers = NAMES.iter().map(|(number, _)| *number);
         // `nohup` ignores it, and so does the program then.
         let mut signals = Signals::new(numbers.filter(|number| *number != SIGHUP || !is_ignored(SIGHUP)))?;
+        // Only now: a signal that came while nobody listened would be lost.
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(signal, SHELL + signal, state.is_ending.clone())?;
+        }
         let listen = move || signals.forever().for_each(|signal| take(signal, &state));
         std::thread::Builder::new().name("signals".into()).stack_size(256 << 10).spawn(listen).map(drop)
     }

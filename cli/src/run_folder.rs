@@ -65,8 +65,8 @@ impl RunFolder {
         };
         let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         for missing in missing.map(PathBuf::from).collect::<Vec<_>>().into_iter().rev() {
-            match fs::create_dir(&missing) {
-                Ok(()) => folder.made.push(Made::folder(missing)),
+            match Made::folder(missing) {
+                Ok(made) => folder.made.push(made),
                 // Another program was faster.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(fail(format!("cannot make the folder: {error}"))),
@@ -121,10 +121,14 @@ impl RunFolder {
         if let Some(name) = names_in(root).ok().and_then(|names| names.into_iter().find(is_anothers)) {
             return Err(cannot_write(&self.shown, &io::Error::other(format!("`{name}` has appeared in it"))));
         }
-        let is_made = !folder.exists();
-        fs::create_dir_all(&folder).map_err(|error| cannot_write(&shown(""), &error))?;
+        // Whoever has removed it meanwhile does not lose the run.
+        fs::create_dir_all(root).map_err(|error| cannot_write(&self.shown, &error))?;
         // A signal that comes until the end finds an empty folder, or all files.
-        let made = (is_made && !below.is_empty()).then(|| Made::folder(folder.clone()));
+        let made = match Made::folder(folder.clone()) {
+            Ok(made) => Some(made),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => None,
+            Err(error) => return Err(cannot_write(&shown(""), &error)),
+        };
         let clear = || made.iter().for_each(|made| drop(fs::remove_dir(made.path())));
         let mut written = vec![];
         for (name, bytes) in files {

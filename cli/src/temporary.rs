@@ -14,8 +14,9 @@ static MADE: Mutex<Vec<Entry>> = Mutex::new(vec![]);
 /// Held while several steps belong together; no signal ends the program between them.
 static TOGETHER: Mutex<()> = Mutex::new(());
 
+/// Something that has been made.
 #[derive(PartialEq)]
-struct Entry {
+pub(crate) struct Entry {
     path: PathBuf,
     /// Whether a folder goes with all that is in it; otherwise it goes only where it is empty.
     whole: bool,
@@ -25,14 +26,11 @@ struct Entry {
 pub(crate) struct Made(PathBuf);
 
 impl Made {
-    /// A folder that goes where it is empty.
-    pub(crate) fn folder(path: PathBuf) -> Made {
-        enter(&mut made(), path, false)
-    }
-
-    /// A file, or a folder with all that is in it.
-    pub(crate) fn whole(path: PathBuf) -> Made {
-        enter(&mut made(), path, true)
+    /// Makes a folder; it goes where it is empty.
+    pub(crate) fn folder(path: PathBuf) -> io::Result<Made> {
+        let mut made = made();
+        fs::create_dir(&path)?;
+        Ok(enter(&mut made, path, false))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -49,7 +47,8 @@ impl Drop for Made {
     }
 }
 
-fn enter(made: &mut Vec<Entry>, path: PathBuf, whole: bool) -> Made {
+/// Enters what was just made: a file, a folder that goes as a `whole`, or one that goes where it is empty.
+pub(crate) fn enter(made: &mut Vec<Entry>, path: PathBuf, whole: bool) -> Made {
     made.push(Entry { path: path.clone(), whole });
     Made(path)
 }
@@ -175,8 +174,10 @@ fn remove_leftover(path: &Path) {
 }
 
 /// Makes something in `folder` while nobody cleans it and no signal ends the program.
-fn undisturbed<T>(folder: &Path, make: impl FnOnce(&mut Vec<Entry>) -> io::Result<T>) -> io::Result<T> {
-    let _shared = shared(folder);
+pub(crate) fn undisturbed<T>(folder: &Path, make: impl FnOnce(&mut Vec<Entry>) -> io::Result<T>) -> io::Result<T> {
+    // Where folders cannot be locked, they are not cleaned either.
+    let whole = File::open(folder).ok();
+    whole.iter().for_each(|whole| drop(whole.lock_shared()));
     make(&mut made()).map_err(without_path)
 }
 
@@ -185,14 +186,6 @@ fn without_path(error: io::Error) -> io::Error {
     let inner =
         error.get_ref().and_then(|wrapper| wrapper.source()).and_then(|inner| inner.downcast_ref::<io::Error>());
     inner.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
-}
-
-/// As long as this is held, nobody cleans the folder.
-pub(crate) fn shared(folder: &Path) -> Option<File> {
-    // Where folders cannot be locked, they are not cleaned either.
-    let whole = File::open(folder).ok();
-    whole.iter().for_each(|whole| drop(whole.lock_shared()));
-    whole
 }
 
 /// Locks what was just made until it is closed, as it is when the program is killed. Others may lock it so, too: making

@@ -153,3 +153,28 @@ fn a_file_beyond_the_limit_fails_like_any_other() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("test accuracy"));
     assert!(names(root.path()).is_empty(), "{:?}", names(root.path()));
 }
+
+/// Whenever two signals come: the program ends, and leaves a whole run or nothing.
+#[test]
+fn no_moment_is_wrong_for_a_signal() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("out");
+    for wait in (0..60).step_by(3) {
+        let line = "train --dataset karate --quiet --epochs 100000000 --patience 100000000 --out";
+        let mut command = program();
+        command.args(words(line)).arg(&out).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        for signal in ["-INT", "-TERM"] {
+            // It may have ended by the first one.
+            let sent = Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
+            sent.unwrap();
+        }
+        child.wait().unwrap();
+        if out.exists() {
+            assert_eq!(names(&out), FILES, "{wait} ms");
+            fs::remove_dir_all(&out).unwrap();
+        }
+        assert!(names(root.path()).is_empty(), "{wait} ms: {:?}", names(root.path()));
+    }
+}
