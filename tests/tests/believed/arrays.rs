@@ -126,7 +126,10 @@ fn other_doors_ask_as_well() {
 #[test]
 fn a_buffer_that_is_no_array_is_refused() {
     let strange = liar(vec![floats(16)], ones(16), Arc::new("sixteen".to_string()));
-    assert_has(&refused(|| jit(|x: Array| x * 2.0).try_call((strange,))), &["a buffer of another kind than programs on cpu read"]);
+    assert_has(
+        &refused(|| jit(|x: Array| x * 2.0).try_call((strange,))),
+        &["a buffer of another kind than programs on cpu read"],
+    );
 }
 
 #[test]
