@@ -181,3 +181,25 @@ fn nothing_is_copied_step_by_step_but_metrics() {
     let third = machine("seed=7").expect("as before");
     assert_eq!(counted(&third, 30).1, bits, "two runs, blocks in another order, the same bits");
 }
+
+/// The error of a long sum within a product does not grow with its terms, as that of one chain of additions does.
+#[test]
+fn long_sums_of_products_go_in_rounds() {
+    const TERMS: usize = 10_000;
+    let Some(machine) = machine("unwritten=refuse") else { return };
+    {
+        let device = cuda(0).expect("the emulator is a GPU");
+        let x = gavotte::full([16usize, 9, TERMS], 0.1f32);
+        let y = gavotte::full([16usize, TERMS, 9], 0.1f32);
+        let product = jit(|x: Array, y: Array| x.matmul(&y));
+        let there = device_put((x, y), &device).unwrap();
+        let found = product(there.0, there.1).to_vec::<f32>();
+        let term = f64::from(0.1f32) * f64::from(0.1f32);
+        let error = |found: f32, terms: usize| (f64::from(found) / (term * terms as f64) - 1.0).abs();
+        // Of so many blocks each has a part of the terms that is as long as this chain at least.
+        let chain = (0..576).fold(0.0f32, |sum, _| 0.1f32.mul_add(0.1, sum));
+        assert!(error(chain, 576) > 4e-6, "{}", error(chain, 576));
+        assert!(found.len() == 16 * 81 && found.iter().all(|x| error(*x, TERMS) < 1e-6), "{}", error(found[0], TERMS));
+    }
+    assert_eq!(machine.report(), "");
+}

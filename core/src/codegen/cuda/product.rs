@@ -1,11 +1,13 @@
 //! Large dense products: blocks of both operands go through shared memory, and each thread makes a small block of the
 //! result in registers.
 //!
-//! Every sum adds its terms in their order, one after the other, so that the size of blocks changes no bit. Where the
-//! result has few blocks, parts of the terms are units of their own, which a second function adds.
+//! Every sum adds its terms in their order, one after the other, so that the size of blocks changes no bit. A long one goes
+//! in rounds: what they add to the totals rounds off is taken along to the next. Where the result has few blocks, parts of
+//! the terms are units of their own, which a second function adds.
 
 use super::draft::Draft;
 use super::launch::{Param, Parts, Pieces, Team, When, Work};
+use super::prelude::Helper;
 use super::reduce::fold;
 use super::source::{Name, Written};
 use super::text::{literal, type_name};
@@ -21,6 +23,10 @@ const SIDE: usize = 16;
 const MICRO: usize = 4;
 /// Terms that are in shared memory at a time.
 const DEPTH: usize = 16;
+/// A sum of more terms goes in rounds.
+const LONG: usize = 2048;
+/// Terms of a round.
+const ROUND: usize = 8 * DEPTH;
 /// Terms of a part, at least.
 const PART_TERMS: usize = 256;
 /// So many blocks are enough for a device: more parts are not made.
@@ -100,7 +106,11 @@ impl<'k> Writer<'k> {
         }
         self.declare_block();
         let sums = [micro(&product.rows), micro(&product.columns)];
-        self.draft.line(format!("{element} sums[{}][{}] = {{}};", sums[0], sums[1]));
+        let is_long = product.terms.extent.as_usize().is_none_or(|terms| terms > LONG);
+        let names = if is_long { &["sums", "totals", "lacks"][..] } else { &["sums"] };
+        for name in names {
+            self.draft.line(format!("{element} {name}[{}][{}] = {{}};", sums[0], sums[1]));
+        }
         let (begin, end) = self.term_range();
         self.draft.open(format!("for ({} first = {begin}; first < {end}; first += {DEPTH})", self.draft.int()));
         self.fill(&x, &end);
@@ -108,8 +118,29 @@ impl<'k> Writer<'k> {
         self.draft.line("__syncthreads();");
         self.multiply(sums);
         self.draft.line("__syncthreads();");
+        if is_long {
+            self.draft.open(format!("if ((first - {begin}) % {ROUND} == {})", ROUND - DEPTH));
+            self.end_round(sums);
+            self.draft.close();
+        }
         self.draft.close();
-        self.store(sums);
+        if is_long {
+            self.end_round(sums);
+        }
+        self.store(sums, if is_long { "totals" } else { "sums" });
+    }
+
+    /// Adds the sums of a round to the totals; they begin anew.
+    fn end_round(&mut self, [rows, columns]: [usize; 2]) {
+        let draft = &mut self.draft;
+        draft.uses(Helper::AddPart);
+        draft.line("#pragma unroll");
+        draft.open(format!("for (int i = 0; i < {rows}; ++i)"));
+        draft.line("#pragma unroll");
+        draft.open(format!("for (int j = 0; j < {columns}; ++j)"));
+        draft.line("add_part(totals[i][j], lacks[i][j], sums[i][j] + lacks[i][j]);");
+        draft.line("sums[i][j] = 0;");
+        (0..2).for_each(|_| draft.close());
     }
 
     /// Declares which block of the result is at hand, and where its operands and its elements begin.
@@ -224,8 +255,8 @@ impl<'k> Writer<'k> {
         (0..3).for_each(|_| draft.close());
     }
 
-    /// Stores the sums of each thread that are within the result.
-    fn store(&mut self, [rows, columns]: [usize; 2]) {
+    /// Stores the sums of each thread, which have this name, that are within the result.
+    fn store(&mut self, [rows, columns]: [usize; 2], sums: &str) {
         let product = self.product;
         let mut start = self.start(2, &Dim::from(0));
         let array = if self.is_parted {
@@ -248,7 +279,7 @@ impl<'k> Writer<'k> {
         let row = draft.times("row", &product.rows.strides[2]);
         let column = draft.times("column", &product.columns.strides[2]);
         draft.line(format!("if (row < {extent_row} && column < {extent_column}) {{"));
-        draft.line(format!("    {array}[{row} + {column}{start}] = sums[i][j];"));
+        draft.line(format!("    {array}[{row} + {column}{start}] = {sums}[i][j];"));
         draft.line("}");
         (0..2).for_each(|_| draft.close());
     }
