@@ -2,7 +2,7 @@
 //! be proportional to their equations.
 
 use gavotte::optimizers::{Optimizer, adam};
-use gavotte::{Array, DType, Tree, concatenate, grad, jit, nn, ones, value_and_grad};
+use gavotte::{Array, DType, Tree, concatenate, grad, jit, nn, ones, stack, value_and_grad};
 
 /// A program by name: it is traced, compiled and run for a size, and gives a number.
 pub struct Growing {
@@ -23,6 +23,9 @@ pub static PROGRAMS: &[Growing] = &[
     Growing { name: "take", sizes: &[150, 300, 600], first_call: take },
     Growing { name: "sum", sizes: &[750, 1500, 3000], first_call: sum },
     Growing { name: "chain", sizes: &[25_000, 50_000, 100_000], first_call: chain },
+    Growing { name: "parts", sizes: &[500, 1000, 2000], first_call: parts },
+    Growing { name: "totals", sizes: &[1000, 2000, 4000], first_call: totals },
+    Growing { name: "results", sizes: &[1000, 2000, 4000], first_call: results },
 ];
 
 /// Residual blocks of 16 features on 64 rows, with the gradient.
@@ -68,6 +71,33 @@ fn sum(n: usize) -> f32 {
 /// One elementwise operation after the other.
 fn chain(n: usize) -> f32 {
     first(&jit(move |x: Array| (0..n / 2).fold(x, |y, _| (y * 1.01).tanh()))(Array::scalar(0.5f32)))
+}
+
+/// An array cut into its elements, each changed, and put together again.
+fn parts(n: usize) -> f32 {
+    let changed = move |x: Array| {
+        let parts: Vec<Array> = (0..n).map(|i| x.slice_axis(0, i..i + 1).sin() * (i as f64)).collect();
+        concatenate(&parts, 0)
+    };
+    first(&jit(changed)(ones([n], DType::F32)))
+}
+
+/// The sums of all elements up to each, one after the other.
+fn totals(n: usize) -> f32 {
+    let totals = move |x: Array| {
+        let step = |total: &mut Array, i: usize| {
+            *total = &*total + x.index(i);
+            Some(total.clone())
+        };
+        stack(&(0..n).scan(Array::scalar(0f32), step).collect::<Vec<_>>(), 0)
+    };
+    first(&jit(totals)(ones([n], DType::F32)))
+}
+
+/// As many arguments as results.
+fn results(n: usize) -> f32 {
+    let all = |xs: Vec<Array>| xs.iter().map(Array::sin).collect::<Vec<_>>();
+    first(&jit(all)(vec![ones([8usize], DType::F32); n])[0])
 }
 
 fn first(array: &Array) -> f32 {

@@ -103,8 +103,15 @@ pub(super) fn allocate(f: &Function, files: &[File]) -> Allocation {
         }
     }
     let calls = f.insts.iter().enumerate().filter(|(_, inst)| inst.op == Op::Call);
-    let lives = |at: usize| move |i: &&Interval| i.start < at && i.end > at;
-    let calls = calls.map(|(at, _)| intervals.iter().filter(lives(at)).map(|i| i.reg).collect()).collect();
+    let (mut begun, mut live) = (0, vec![]);
+    let live_at = |(at, _): (usize, &Inst)| {
+        let new = intervals[begun..].iter().take_while(|interval| interval.start < at).count();
+        live.extend_from_slice(&intervals[begun..begun + new]);
+        begun += new;
+        live.retain(|interval| interval.end > at);
+        live.iter().map(|interval| interval.reg).collect()
+    };
+    let calls = calls.map(live_at).collect();
     Allocation { places, frame, calls }
 }
 
