@@ -22,7 +22,7 @@ impl Claim {
         // Nobody takes the file for a leftover before it is locked, and no signal leaves it.
         temporary::undisturbed(folder, |made| {
             loop {
-                let held = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+                let held = opened(&path)?;
                 match held.try_lock() {
                     Err(TryLockError::WouldBlock) => return Ok(None),
                     // Where files cannot be locked, runs are on their own.
@@ -45,6 +45,19 @@ impl Drop for Claim {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// The file that is locked, made where it is not there. What is no file, as a link or a pipe, is not waited for.
+fn opened(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
+    }
+    options.open(path)
 }
 
 /// Whether it is this file that has this name.
@@ -76,6 +89,19 @@ mod tests {
         drop(first);
         assert!(!root.path().join(LOCK).exists());
         assert!(Claim::of(root.path()).unwrap().is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("mine"), "kept").unwrap();
+        std::os::unix::fs::symlink("mine", root.path().join(LOCK)).unwrap();
+        assert!(Claim::of(root.path()).is_err());
+        assert_eq!(fs::read(root.path().join("mine")).unwrap(), b"kept");
+        fs::remove_file(root.path().join(LOCK)).unwrap();
+        fs::create_dir(root.path().join(LOCK)).unwrap();
+        assert!(Claim::of(root.path()).is_err());
     }
 
     /// However many ask at once, one is told that it has the folder, also while another gives it up.
