@@ -17,7 +17,7 @@ struct State {
     /// The number of the first signal; 0 before.
     first: Arc<AtomicUsize>,
     is_training: AtomicBool,
-    /// Set once the program is about to end: what comes then does not wait for that.
+    /// Set once the program should have ended: what comes then does not wait for that.
     is_ending: Arc<AtomicBool>,
 }
 
@@ -78,6 +78,9 @@ mod system {
     use signal_hook::iterator::Signals;
     use signal_hook::low_level;
 
+    /// To clean up takes less, unless a file system hangs.
+    const CLEANING: std::time::Duration = std::time::Duration::from_secs(3);
+
     pub(super) const NAMES: [(i32, &str); 4] =
         [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP"), (SIGXCPU, "SIGXCPU")];
 
@@ -102,7 +105,15 @@ mod system {
             let name = Signal(signal).name();
             note(&format!("{name}: the training ends after this epoch; {again} ends the program at once"));
         } else if is_first || is_urgent {
-            state.is_ending.store(true, Ordering::SeqCst);
+            // Another signal soon after must not end the program before it has cleaned up; one much later may.
+            let is_ending = state.is_ending.clone();
+            let wait = move || {
+                std::thread::sleep(CLEANING);
+                is_ending.store(true, Ordering::SeqCst);
+            };
+            if std::thread::Builder::new().spawn(wait).is_err() {
+                state.is_ending.store(true, Ordering::SeqCst);
+            }
             progress::clear();
             let _nothing_is_made_now = temporary::remove_all();
             low_level::exit(SHELL + signal);
