@@ -153,6 +153,12 @@ impl Path {
         Path { is_one_order: false, ..self }
     }
 
+    /// Machine code adds up to so many terms one after the other.
+    fn chain(&self) -> usize {
+        let has_segments = ["segment", "scatter"].iter().any(|word| self.text.contains(word));
+        if has_segments { 1152 } else { 256 }
+    }
+
     fn program(&self, dtype: &str, n: Option<usize>) -> Program {
         let text = self.text.replace("f32", dtype);
         let text = match n {
@@ -222,13 +228,12 @@ impl Kind {
         }
     }
 
-    /// How far a sum may be off, in units of the sum of all sizes. Chains of additions of up to this many terms are left as
-    /// they are; where all terms are equal, each addition may round to the same side.
-    fn tolerance(self, n: usize, is_machine_code: bool) -> f64 {
-        const CHAIN: usize = 2048;
+    /// How far a sum may be off, in units of the sum of all sizes. Where all terms are equal, each addition of a `chain`
+    /// may round to the same side.
+    fn tolerance(self, n: usize, chain: usize) -> f64 {
         let chain = match self {
             Kind::Ones => return 0.0,
-            Kind::Tenths if is_machine_code => n.min(CHAIN) as f64 / 8.0,
+            Kind::Tenths => n.min(chain) as f64 / 8.0,
             _ => 0.0,
         };
         f64::from(f32::EPSILON) * (2.0 + ((n + 2) as f64).log2() + chain)
@@ -295,14 +300,16 @@ fn check(path: &Path, n: usize, kind: Kind) -> Result<(), String> {
     // Other formulas for the terms are a few roundings each.
     let more = if path.is_one_order { 0.0 } else { 4.0 * f64::from(f32::EPSILON) };
     let eager = run(&programs[1], &arrays);
-    exact.check(&eager, kind.tolerance(n, false) + more).map_err(|why| format!("interpreter: {why}"))?;
+    exact.check(&eager, kind.tolerance(n, 0) + more).map_err(|why| format!("interpreter: {why}"))?;
     for program in &programs {
         let mut native: Option<Vec<HostArray>> = None;
         for target in targets() {
             let is_machine_code = target != Target::Portable;
             let found = compiled(target, 1, program, &arrays);
             let context = |why: String| format!("{target:?}: {why}\n{program}");
-            exact.check(&found, kind.tolerance(n, is_machine_code) + more).map_err(context)?;
+            exact
+                .check(&found, kind.tolerance(n, if is_machine_code { path.chain() } else { 0 }) + more)
+                .map_err(context)?;
             for threads in [2, 3] {
                 if let Some(why) = difference(&compiled(target, threads, program, &arrays), &found, 0.0) {
                     return Err(context(format!("{threads} threads: {why}")));

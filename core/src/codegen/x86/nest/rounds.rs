@@ -1,9 +1,9 @@
 //! Long sums go in rounds.
 //!
-//! A chain of additions rounds each time to the size of the sum so far, so its error grows with the number of terms. What the
-//! turns of a round give is therefore added to totals in the function's memory; what that addition rounds off is taken along to
-//! the next, as in `runtime/totals`, and the next round begins at zero. Short sums, of which there are most, are one chain as ever: a segment is asked how
-//! long it is, and code for both stands side by side.
+//! A chain of additions rounds each time to the size of the sum so far, so its error grows with the number of terms. What
+//! the turns of a round give is therefore added to totals in the function's memory; what that addition rounds off is taken
+//! along to the next, as in `runtime/totals`, and the next round begins at zero. Short sums, of which there are most, are
+//! one chain as ever: a segment is asked how long it is, and code for both stands side by side.
 
 use super::super::layout::{Layout, Packed};
 use super::super::lir::{Mem, Op, Pred, Reg};
@@ -12,7 +12,9 @@ use crate::ir::{ReduceOp, Unsupported};
 use crate::kernel::LoopKind;
 
 /// A sum of more terms goes in rounds.
-const LONG: usize = 2048;
+const LONG: usize = 256;
+/// A sum of so many members of a segment. No column of Cora's features has more: its training keeps its bits.
+const LONG_SEGMENT: usize = 1152;
 /// Terms of a round, where each element is a sum of its own.
 const TERMS: usize = 128;
 /// Turns of a round, where the lanes of vectors are parts of one sum: those are folded first, and so cost less.
@@ -64,7 +66,9 @@ impl Nest<'_> {
                 _ => break,
             }
         }
-        let above = (all.is_none() && level == self.layout.first_reduce).then_some(LONG / inner);
+        let is_segment = matches!(self.kernel.loops[order[0]].kind, LoopKind::Segment { .. });
+        let long = if is_segment { LONG_SEGMENT } else { LONG };
+        let above = (all.is_none() && level == self.layout.first_reduce).then_some(long / inner);
         let totals = self.f.stack.max(64);
         self.f.stack = totals + 2 * 64 * self.n_total() * self.kernel.outputs.len();
         self.rounds = Some(Rounds { level, turns: (round / inner).max(1), above, totals });
