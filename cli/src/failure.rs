@@ -2,11 +2,15 @@
 
 use crate::interrupt::Signal;
 use crate::layout::{columns, readable, wrap};
-use crate::progress;
+use crate::{progress, temporary};
 use clap::builder::styling::AnsiColor;
 use gavotte_gat::data::DataError;
+use std::cell::Cell;
 use std::io;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Why a command failed; decides the exit code.
 #[derive(Debug)]
@@ -65,19 +69,44 @@ fn say(word: &str, color: AnsiColor, message: &str) {
     progress::aside(|| drop(writeln!(anstream::stderr(), "{style}{word}{style:#}{text}")));
 }
 
-/// Ends the program where the system gives no memory, before the language aborts it. Takes no memory itself.
+/// Memory that is given back where the system has no more: to remove files takes some.
+static RESERVE: Mutex<Vec<u8>> = Mutex::new(vec![]);
+const RESERVED: usize = 64 << 10;
+
+/// Sets memory aside for the end of a program that runs out of it.
+pub(crate) fn reserve_memory() {
+    if let Ok(mut reserve) = RESERVE.lock() {
+        *reserve = Vec::with_capacity(RESERVED);
+    }
+}
+
+/// Ends the program where the system gives no memory, before the language aborts it: says so, and removes what the
+/// program has made and not named yet. Takes no memory itself until it has given some back.
 pub(crate) fn out_of_memory(bytes: usize) {
     use std::io::Write;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    static IS_SAID: AtomicBool = AtomicBool::new(false);
-    // Another thread may be short of memory, too, while this one says so.
-    if !IS_SAID.swap(true, Ordering::SeqCst) {
-        let _ = writeln!(
-            io::stderr(),
-            "error: out of memory: the system refused {bytes} bytes more; take a smaller model or data set, or raise \
-             the limit (`ulimit -v`, or the container's)"
-        );
+    /// Longer than to remove a run takes, and short for whoever waits.
+    const PATIENCE: Duration = Duration::from_secs(2);
+    static IS_ENDING: AtomicBool = AtomicBool::new(false);
+    thread_local! {
+        static ENDS_IT: Cell<bool> = const { Cell::new(false) };
     }
+    if ENDS_IT.get() {
+        // Even the reserve was not enough.
+        std::process::exit(2);
+    }
+    if IS_ENDING.swap(true, Ordering::SeqCst) {
+        // Another thread ends the program.
+        std::thread::sleep(2 * PATIENCE);
+        std::process::exit(2);
+    }
+    ENDS_IT.set(true);
+    let _ = writeln!(
+        io::stderr(),
+        "error: out of memory: the system refused {bytes} bytes more; take a smaller model or data set, or raise \
+         the limit (`ulimit -v`, or the container's)"
+    );
+    drop(RESERVE.try_lock().map(|mut reserve| std::mem::take(&mut *reserve)));
+    let _nothing_is_made_now = temporary::try_remove_all(PATIENCE);
     std::process::exit(2)
 }
 

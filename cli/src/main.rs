@@ -41,6 +41,7 @@ static MEMORY: Allocator = Allocator { refused: failure::out_of_memory };
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn main() -> ExitCode {
+    failure::reserve_memory();
     interrupt::let_large_writes_fail();
     let cli = Cli::read();
     match guarded(|| run(&cli.command)) {

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 const PREFIX: &str = ".gavotte-";
@@ -66,6 +67,26 @@ pub(crate) fn together() -> MutexGuard<'static, ()> {
 pub(crate) fn remove_all() -> impl Sized {
     let together = together();
     let mut made = made();
+    remove(&mut made);
+    (together, made)
+}
+
+/// As [`remove_all`], for a thread that may itself hold what others wait for: after so long without, all stays.
+pub(crate) fn try_remove_all(patience: Duration) -> Option<impl Sized> {
+    let start = Instant::now();
+    loop {
+        if let (Ok(together), Ok(mut made)) = (TOGETHER.try_lock(), MADE.try_lock()) {
+            remove(&mut made);
+            return Some((together, made));
+        }
+        if start.elapsed() > patience {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn remove(made: &mut Vec<Entry>) {
     while let Some(Entry { path, whole }) = made.pop() {
         let is_folder = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
         // What cannot be removed stays.
@@ -75,7 +96,6 @@ pub(crate) fn remove_all() -> impl Sized {
             _ => fs::remove_file(&path),
         };
     }
-    (together, made)
 }
 
 /// A file that is gone unless it gets a name. It is locked while it is used.

@@ -141,3 +141,22 @@ fn any_limit_is_an_error_or_enough() {
     }
     assert!(refused > 3, "some limit is too tight");
 }
+
+/// Wherever in a run the memory ends, nothing of the run is left.
+#[test]
+fn what_a_run_has_made_goes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut without_memory = 0;
+    for megabytes in (60..150).step_by(3) {
+        let script = format!("ulimit -v {}; exec \"$0\" \"$@\"", megabytes << 10);
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_gavotte")]).current_dir(&folder);
+        let line = "train --epochs 1 --threads 1 --heads 64 --hidden 16 --out run";
+        let output = command.args(words(line)).output().expect("there is a shell");
+        assert_eq!(output.status.code(), Some(2), "{megabytes} MB: {output:?}");
+        let left: Vec<_> = fs::read_dir(&folder).unwrap().flatten().collect();
+        assert!(left.is_empty(), "{megabytes} MB: {left:?}");
+        without_memory += usize::from(String::from_utf8_lossy(&output.stderr).contains("out of memory"));
+    }
+    assert!(without_memory > 3, "some limit is too tight");
+}
