@@ -4,7 +4,7 @@ use crate::aval::{Aval, Literal, Sizes};
 use crate::codegen::x86::alone;
 use crate::device::{ALIGN, Buffer, DeviceRef, HostArray, cpu, memory};
 use crate::error::Error;
-use crate::ir::{Atom, Binder, Program, Value, Var, check_facts, check_segments, verify};
+use crate::ir::{Atom, Binder, Program, Value, Var, check_facts, verify};
 use crate::kernel::{Composed, Lowered, Step, Why};
 use crate::pass::fuse::Explained;
 use crate::runtime::analysis::{CostAnalysis, MemoryAnalysis};
@@ -13,6 +13,7 @@ use crate::runtime::composed::put_together;
 use crate::runtime::cpu::{Lane, run};
 use crate::runtime::cuda::{Gpu, GpuProgram, Prediction};
 use crate::runtime::empty::EmptySizes;
+use crate::runtime::experience::Experience;
 use crate::runtime::frame::Frame;
 use crate::runtime::identity::ByIdentity;
 use crate::runtime::large_pages;
@@ -22,11 +23,11 @@ use crate::runtime::options::{Options, Target};
 use crate::runtime::plan::{Buffers, Codes, OwnBytes, Plan};
 use crate::runtime::profile::{Profile, Recorder};
 use crate::runtime::roofline;
+use crate::runtime::segments::GivenSegments;
 use crate::runtime::shown::Shown;
 use crate::runtime::team::{Pool, locked};
 use crate::runtime::worth::{FUNCTIONS, Sharing};
 use crate::{pass, with_data};
-use smallvec::SmallVec;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -44,9 +45,8 @@ pub struct Executable {
     gpu: Option<GpuProgram>,
     out_avals: Vec<Aval>,
     consts: Vec<Arc<HostArray>>,
-    composed: Vec<ByIdentity<Arc<HostArray>>>,
-    /// Whether segments of each of the program's are known to be right.
-    segments: Vec<ByIdentity<()>>,
+    composed: Vec<ByIdentity<HostArray, Arc<HostArray>>>,
+    segments: GivenSegments,
     threads: NonZeroUsize,
     sharing: Sharing,
     check_nans: bool,
@@ -54,6 +54,8 @@ pub struct Executable {
     plans: RefCell<Vec<Rc<Plan>>>,
     empty: EmptySizes,
     is_profiled: Cell<bool>,
+    /// What calls have taken that other threads may share.
+    experience: RefCell<Experience>,
     state: RefCell<State>,
 }
 
@@ -127,7 +129,7 @@ impl Executable {
         Ok(Executable {
             out_avals,
             composed: lowered.composed.iter().map(|_| ByIdentity::default()).collect(),
-            segments: lowered.segments.iter().map(|_| ByIdentity::default()).collect(),
+            segments: GivenSegments::of(&lowered),
             machine: Machine::new(&lowered, target, &spread)?,
             gpu,
             lowered,
@@ -139,6 +141,7 @@ impl Executable {
             plans: RefCell::default(),
             empty,
             is_profiled: Cell::new(false),
+            experience: RefCell::new(Experience::new(options.threads)),
             state: RefCell::new(State { pool: pool.into_inner(), ..State::default() }),
         })
     }
@@ -322,12 +325,15 @@ impl Executable {
         let plan = self.plan(sizes)?;
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
         self.check_args(&plan, &args)?;
-        self.check_segments(&args)?;
+        self.segments.check(&self.lowered.program.name, |var| Ok(self.given(&args, var)?.clone()))?;
         let composed = self.put_together(&args)?;
         let mut state = self.state.borrow_mut();
         let State { arena, lanes, pool, n_woken, profiled } = &mut *state;
         // Small programs start no threads, and wake none.
-        let is_shared = self.is_shared(&plan);
+        let may_share = self.is_shared(&plan);
+        // A profile shows how work is shared.
+        let learns = may_share && self.sharing == Sharing::Worthwhile && !self.is_profiled.get();
+        let is_shared = may_share && (!learns || self.experience.borrow().says_team());
         if pool.is_none() && is_shared {
             *pool = Some(Pool::of_this_thread(self.threads)?);
         }
@@ -370,6 +376,7 @@ impl Executable {
             })
             .collect();
         let frame = Frame::new(&plan, &arg_starts, &const_starts, &out_starts, arena_start);
+        let begun = Instant::now();
         let woken_before = pool.as_ref().map_or(0, |pool| pool.n_woken());
         // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
         // was compiled; results and arena were made for this plan just above.
@@ -379,6 +386,10 @@ impl Executable {
         if self.is_profiled.get() {
             lanes[1..].iter().for_each(|lane| locked(&lane.0).recorder.waited());
             profiled.push((start, Instant::now()));
+        }
+        // A team that was busy elsewhere says nothing.
+        if learns && pool.is_some() == is_shared && done.is_ok() {
+            self.experience.borrow_mut().learn(begun.elapsed(), plan.whole_nanos());
         }
         *n_woken += pool.map_or(0, |pool| pool.n_woken() - woken_before);
         done?;
@@ -426,27 +437,11 @@ impl Executable {
     /// Index arrays that these arguments and the constants decide.
     fn put_together(&self, args: &[Option<Arc<HostArray>>]) -> Result<Vec<Arc<HostArray>>, Error> {
         let composed = self.lowered.composed.iter().zip(&self.composed);
-        let array = |(composed, known): (&Composed, &ByIdentity<Arc<HostArray>>)| {
+        let array = |(composed, known): (&Composed, &ByIdentity<HostArray, Arc<HostArray>>)| {
             let (of, at) = (self.given(args, composed.of)?, self.given(args, composed.at)?);
-            known.get(&[of, at], || put_together(composed, of, at).map(Arc::new))
+            known.get(&[of.clone(), at.clone()], || put_together(composed, of, at).map(Arc::new))
         };
         composed.map(array).collect()
-    }
-
-    /// Kernels trust that the arrays of segments say the same.
-    fn check_segments(&self, args: &[Option<Arc<HostArray>>]) -> Result<(), Error> {
-        self.lowered.segments.iter().zip(&self.segments).try_for_each(|(segments, known)| {
-            let (ids, offsets) = (self.given(args, segments.ids)?, self.given(args, segments.offsets)?);
-            let order = segments.order.map(|order| self.given(args, order)).transpose()?;
-            let arrays: SmallVec<[_; 3]> = [ids, offsets].into_iter().chain(order).collect();
-            known.get(&arrays, || {
-                let order = order.map(|order| order.as_slice());
-                check_segments(ids.as_slice(), offsets.as_slice(), order).map_err(|why| {
-                    let (name, location) = segments.reader;
-                    Error::Call(format!("@{}: {name}: {why}\n  at {location}", self.lowered.program.name))
-                })
-            })
-        })
     }
 
     /// Memory for each result that a step writes: a donated argument's, or new, for which there must be room beside

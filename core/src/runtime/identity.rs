@@ -1,6 +1,5 @@
 //! What is known of arrays, for as long as they live.
 
-use crate::device::HostArray;
 use crate::error::Error;
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -11,27 +10,23 @@ const MAX_KEPT: usize = 16;
 
 /// What was found out about lists of arrays. An array behind an `Arc` with weak handles never changes, and no other takes
 /// its place: the same handles are the same elements.
-pub(super) struct ByIdentity<T>(RefCell<Vec<Kept<T>>>);
+pub(super) struct ByIdentity<A: ?Sized, T>(RefCell<Vec<Kept<A, T>>>);
 
-struct Kept<T> {
-    arrays: SmallVec<[Weak<HostArray>; 3]>,
+struct Kept<A: ?Sized, T> {
+    arrays: SmallVec<[Weak<A>; 3]>,
     found: T,
 }
 
-impl<T> Default for ByIdentity<T> {
+impl<A: ?Sized, T> Default for ByIdentity<A, T> {
     fn default() -> Self {
         ByIdentity(RefCell::default())
     }
 }
 
-impl<T: Clone> ByIdentity<T> {
+impl<A: ?Sized, T: Clone> ByIdentity<A, T> {
     /// What is known of these arrays, found out unless it is.
-    pub(super) fn get(
-        &self,
-        arrays: &[&Arc<HostArray>],
-        find_out: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let is = |(kept, array): (&Weak<HostArray>, &&Arc<HostArray>)| std::ptr::eq(kept.as_ptr(), Arc::as_ptr(array));
+    pub(super) fn get(&self, arrays: &[Arc<A>], find_out: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let is = |(kept, array): (&Weak<A>, &Arc<A>)| std::ptr::addr_eq(kept.as_ptr(), Arc::as_ptr(array));
         let mut all = self.0.borrow_mut();
         if let Some(known) = all.iter().find(|kept| kept.arrays.iter().zip(arrays).all(is)) {
             return Ok(known.found.clone());
@@ -42,7 +37,7 @@ impl<T: Clone> ByIdentity<T> {
             all.remove(0);
         }
         let found = find_out()?;
-        all.push(Kept { arrays: arrays.iter().map(|array| Arc::downgrade(array)).collect(), found: found.clone() });
+        all.push(Kept { arrays: arrays.iter().map(Arc::downgrade).collect(), found: found.clone() });
         Ok(found)
     }
 }

@@ -4,7 +4,7 @@ use crate::aval::{Aval, DType, Literal};
 use crate::codegen::cuda::{Function, Launch, RECORD_BYTES};
 use crate::device::{Buffer, Data, Device, DeviceRef, Elements, HostArray};
 use crate::error::Error;
-use crate::ir::{Location, Value};
+use crate::ir::Location;
 use crate::runtime::cuda::compiler::Compiler;
 use crate::runtime::cuda::failure;
 use crate::runtime::cuda::library::{absent, driver_version, libraries};
@@ -323,9 +323,8 @@ impl Cuda {
         })
     }
 
-    /// An array on this device: the value's own, or a copy of one in host memory.
-    pub(super) fn here(&self, value: Value) -> Result<Arc<CudaBuffer>, Error> {
-        let buffer = value.into_buffer()?;
+    /// An array on this device: the buffer itself, or a copy of one in host memory.
+    pub(super) fn here(&self, buffer: Arc<dyn Buffer>) -> Result<Arc<CudaBuffer>, Error> {
         let device = buffer.device();
         if device.name() == "cpu" {
             return self.upload(&*buffer.to_host()?);
@@ -428,7 +427,7 @@ impl Device for Cuda {
     }
 
     fn copy(&self, buffer: Arc<dyn Buffer>) -> Result<Arc<dyn Buffer>, Error> {
-        let there = self.here(Value::from_buffer(buffer))?;
+        let there = self.here(buffer)?;
         let here = self.empty(there.aval.clone())?;
         let bytes = bytes_of_type(&there.aval);
         if bytes > 0 {

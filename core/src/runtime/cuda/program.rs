@@ -5,9 +5,9 @@
 
 use crate::aval::{Aval, Sizes};
 use crate::codegen::cuda::{Module, Width};
-use crate::device::{DeviceRef, HostArray};
+use crate::device::{Buffer, DeviceRef, HostArray, cpu};
 use crate::error::Error;
-use crate::ir::{Atom, Location, Value, check_facts};
+use crate::ir::{Atom, Binder, Location, Value, Var, check_facts};
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
 use crate::runtime::check::check_plan;
 use crate::runtime::cuda::device::{Cuda, CudaBuffer, bytes_of_type};
@@ -19,6 +19,7 @@ use crate::runtime::cuda::run::{Loaded, Runner};
 use crate::runtime::frame::Frame;
 use crate::runtime::options::Options;
 use crate::runtime::plan::{Buffers, Codes, Plan};
+use crate::runtime::segments::GivenSegments;
 use cudarc::driver::CudaStream;
 use cudarc::driver::sys::CUdeviceptr;
 use std::cell::RefCell;
@@ -38,6 +39,9 @@ pub(in crate::runtime) struct GpuProgram {
     is_blocking: bool,
     out_avals: Vec<Aval>,
     consts: Vec<Arc<CudaBuffer>>,
+    /// The same in host memory.
+    host_consts: Vec<Arc<HostArray>>,
+    segments: GivenSegments,
     /// The kernels compiled for what widths their positions need.
     loaded: RefCell<Vec<(Vec<Width>, Rc<Loaded>)>>,
     plans: RefCell<Vec<Rc<GpuPlan>>>,
@@ -74,7 +78,9 @@ impl GpuProgram {
         Ok(GpuProgram {
             out_avals: lowered.program.out_avals(),
             consts: consts.iter().map(|array| device.upload(array)).collect::<Result<_, _>>()?,
+            host_consts: consts.to_vec(),
             device,
+            segments: GivenSegments::of(&lowered),
             lowered,
             is_blocking: options.launch_blocking,
             loaded: RefCell::default(),
@@ -138,8 +144,13 @@ impl GpuProgram {
     /// memory is copied to the device first.
     pub(in crate::runtime) fn call(&self, args: Vec<Value>, sizes: &Sizes) -> Result<Vec<Value>, Error> {
         let plan = self.plan(sizes)?;
-        let mut args = args.into_iter().map(|arg| self.device.here(arg).map(Some)).collect::<Result<Vec<_>, _>>()?;
+        let given = args.into_iter().map(host_or_device).collect::<Result<Vec<_>, _>>()?;
+        let here = given.iter().map(|buffer| self.device.here(buffer.clone()).map(Some));
+        let mut args = here.collect::<Result<Vec<_>, _>>()?;
         self.check(&plan, &args)?;
+        self.segments.check(&self.lowered.program.name, |var| self.given(&given, var))?;
+        // An argument whose last handle this program has may be written in place.
+        drop(given);
         let starts: Vec<CUdeviceptr> =
             args.iter().map(|arg| arg.as_ref().map_or(0, |arg| arg.block.address())).collect();
         let mut outs: Vec<Option<Arc<Block>>> = vec![None; plan.plan.outs.len()];
@@ -205,6 +216,17 @@ impl GpuProgram {
             }
         }
         Ok(())
+    }
+
+    /// The array of an argument or a constant, in host memory where it came from there.
+    fn given(&self, args: &[Arc<dyn Buffer>], var: Var) -> Result<Arc<dyn Buffer>, Error> {
+        let program = &self.lowered.program;
+        let at = |binders: &[Binder]| binders.iter().position(|binder| binder.var == var);
+        match (at(&program.args), at(&program.consts)) {
+            (Some(arg), _) => Ok(args[arg].clone()),
+            (None, Some(i)) => Ok(self.host_consts[i].clone()),
+            _ => Err(Error::Call(format!("{var} is not given: this is a mistake in the lowered program"))),
+        }
     }
 
     /// The plan's memory; behind the arena are parts of sums.
@@ -274,6 +296,13 @@ fn kernels(lowered: &Lowered) -> Vec<(&Kernel, Location)> {
         }
     }
     found
+}
+
+/// The buffer of an argument. What is said to be in host memory is asked for its elements once, so that those that are
+/// checked are those that are used.
+fn host_or_device(arg: Value) -> Result<Arc<dyn Buffer>, Error> {
+    let buffer = arg.into_buffer()?;
+    if buffer.device().name() == cpu().name() { Ok(buffer.to_host()?) } else { Ok(buffer) }
 }
 
 /// The memory of an argument, where nobody else has a handle of it; the argument is gone then.
