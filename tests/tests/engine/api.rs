@@ -1,0 +1,272 @@
+//! The user's surface: transformations compose in any order, tracing scopes, errors, the cache, donation.
+
+use approx::assert_relative_eq;
+use gavotte::random::Key;
+use gavotte::{Array, Error, Tree, grad, jit, jvp, linearize, stax, value_and_grad, vjp, vmap};
+use std::cell::RefCell;
+
+fn scalar(x: f64) -> Array {
+    Array::scalar(x)
+}
+
+fn vector(xs: &[f64]) -> Array {
+    Array::new(&[xs.len()], xs.to_vec())
+}
+
+/// `sin(x²)` and its derivatives, by hand.
+fn f(x: Array) -> Array {
+    (&x * &x).sin()
+}
+fn df(x: f64) -> f64 {
+    2.0 * x * (x * x).cos()
+}
+fn ddf(x: f64) -> f64 {
+    2.0 * (x * x).cos() - 4.0 * x * x * (x * x).sin()
+}
+
+#[test]
+fn derivatives_of_derivatives() {
+    let x = 0.7;
+    assert_relative_eq!(grad(f)(scalar(x)).item::<f64>(), df(x), epsilon = 1e-12);
+    assert_relative_eq!(grad(grad(f))(scalar(x)).item::<f64>(), ddf(x), epsilon = 1e-12);
+    let third = (ddf(x + 1e-5) - ddf(x - 1e-5)) / 2e-5;
+    assert_relative_eq!(grad(grad(grad(f)))(scalar(x)).item::<f64>(), third, epsilon = 1e-6);
+}
+
+#[test]
+fn transformations_compose_in_any_order() {
+    let xs = [0.3, -1.1, 0.7];
+    let expected: Vec<f64> = xs.iter().map(|x| df(*x)).collect();
+    let check = |name: &str, found: Vec<f64>| {
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-12, "{name}: {found} is not {expected}");
+        }
+    };
+    check("vmap(grad)", vmap(grad(f), [Some(0)])(vector(&xs)).to_vec());
+    check("jit(vmap(grad))", jit(vmap(grad(f), [Some(0)]))(vector(&xs)).to_vec());
+    check("vmap(jit(grad))", vmap(jit(grad(f)), [Some(0)])(vector(&xs)).to_vec());
+    check("vmap(grad(jit))", vmap(grad(jit(f)), [Some(0)])(vector(&xs)).to_vec());
+    check("jit(jit)", jit(jit(vmap(grad(f), [Some(0)])))(vector(&xs)).to_vec());
+    check("grad(sum(vmap))", grad(|x: Array| vmap(f, [Some(0)])(x).sum(()))(vector(&xs)).to_vec());
+    let by_jit = jit(grad(|x: Array| vmap(jit(f), [Some(0)])(x).sum(())));
+    check("jit(grad(sum(vmap(jit))))", by_jit(vector(&xs)).to_vec());
+}
+
+#[test]
+fn second_order_through_jit_and_vmap() {
+    let hessian_diagonal = jit(vmap(grad(jit(grad(f))), [Some(0)]));
+    for (found, x) in hessian_diagonal(vector(&[0.3, 0.9])).to_vec::<f64>().iter().zip([0.3, 0.9]) {
+        assert_relative_eq!(*found, ddf(x), epsilon = 1e-12);
+    }
+}
+
+#[test]
+fn forward_and_reverse_agree() {
+    let g = |x: Array, y: Array| (&x * &y).exp() + x.tanh();
+    let (x, y) = (vector(&[0.2, -0.4]), vector(&[1.5, 0.3]));
+    let (dx, dy) = (vector(&[1.0, -2.0]), vector(&[0.5, 0.25]));
+    let (out, moved) = jvp(&g, (x.clone(), y.clone()), (dx.clone(), dy.clone()));
+    let (same, derivative) = linearize(&g, (x.clone(), y.clone()));
+    assert_eq!(out.to_vec::<f64>(), same.to_vec::<f64>());
+    for (a, b) in derivative(dx.clone(), dy.clone()).to_vec::<f64>().iter().zip(moved.to_vec::<f64>()) {
+        assert_relative_eq!(*a, b, epsilon = 1e-12);
+    }
+    let (_, pull) = vjp(&g, (x, y));
+    let weights = vector(&[0.7, -1.3]);
+    let (gx, gy) = pull(weights.clone());
+    let left = (moved * weights).sum(()).item::<f64>();
+    let right = ((gx * dx).sum(()) + (gy * dy).sum(())).item::<f64>();
+    assert_relative_eq!(left, right, epsilon = 1e-12);
+}
+
+#[derive(Tree, Clone)]
+struct Model {
+    w: Array,
+    b: Array,
+    #[tree(static)]
+    power: i32,
+}
+
+#[test]
+fn structs_are_trees_with_static_fields() {
+    let loss = |m: Model, x: Array| ((&m.w * x + &m.b).powi(m.power)).sum(());
+    let model = |power| Model { w: scalar(2.0), b: scalar(1.0), power };
+    let step = jit(value_and_grad(loss));
+    let (value, grads) = step(model(2), scalar(3.0));
+    assert_eq!((value.item::<f64>(), grads.w.item::<f64>(), grads.b.item::<f64>()), (49.0, 42.0, 14.0));
+    assert_eq!(grads.power, 2);
+    assert_eq!(step.n_entry(), 1);
+    step(model(3), scalar(3.0));
+    assert_eq!(step.n_entry(), 2, "a static field joins the key");
+    let miss = step.misses().pop().expect("the last call traced").to_string();
+    assert!(miss.contains("`0.power`: the static value was 2 and is 3"), "{miss}");
+}
+
+#[test]
+fn symbols_share_one_program() {
+    let mean = jit(|x: Array| x.mean(()));
+    for n in [3usize, 7, 1000] {
+        let xs: Vec<f64> = (0..n).map(|i| i as f64).collect();
+        let found = mean(vector(&xs).declare(["n"])).item::<f64>();
+        assert_relative_eq!(found, (n as f64 - 1.0) / 2.0, epsilon = 1e-9);
+    }
+    assert_eq!(mean.n_entry(), 1);
+    let add = jit(|x: Array, y: Array| x + y);
+    let (two, three) = (vector(&[1.0, 2.0]).declare(["n"]), vector(&[1.0, 2.0, 3.0]).declare(["n"]));
+    let error = add.try_call((two, three)).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(error.contains("`n` is 2 at argument 0 and 3 at argument 1"), "{error}");
+}
+
+#[test]
+fn type_errors_name_operation_operands_and_line() {
+    let product = jit(|x: Array, w: Array| x.matmul(&w));
+    let (x, w) = (Array::new(&[2, 3], vec![0f32; 6]), Array::new(&[4, 5], vec![0f32; 20]));
+    let Err(Error::Type(message)) = product.try_call((x, w)) else { panic!("must be refused") };
+    for part in ["f32[2,3]", "f32[4,5]", "3 and 4", "tests/tests/engine/api.rs"] {
+        assert!(message.contains(part), "`{part}` is missing in: {message}");
+    }
+    let Err(Error::Type(message)) = grad(|x: Array| x * 2.0).try_call((vector(&[1.0, 2.0]),)) else {
+        panic!("must be refused")
+    };
+    assert!(message.contains("one floating scalar"), "{message}");
+    let Err(Error::Type(message)) = grad(|x: Array| x.sum(())).try_call((Array::new(&[2], vec![1, 2]),)) else {
+        panic!("must be refused")
+    };
+    assert!(message.contains("i32[2]"), "{message}");
+}
+
+#[test]
+fn a_panic_inside_a_trace_closes_its_scope() {
+    let bad = jit(|x: Array, w: Array| x.matmul(&w));
+    let args = || (Array::new(&[2, 3], vec![0f32; 6]), Array::new(&[4, 5], vec![0f32; 20]));
+    assert!(bad.try_call(args()).is_err());
+    let user = std::panic::catch_unwind(|| {
+        jit(|x: Array| -> Array {
+            if x.ndim() == 0 { std::panic::resume_unwind(Box::new(())) } else { x }
+        })(scalar(1.0))
+    });
+    assert!(user.is_err());
+    assert_eq!(scalar(1.0).exp().item::<f64>(), 1f64.exp(), "outside a trace values are computed");
+}
+
+#[test]
+fn an_escaped_value_is_named() {
+    let kept: RefCell<Option<Array>> = RefCell::default();
+    jit(|x: Array| {
+        let y = x * 2.0;
+        *kept.borrow_mut() = Some(y.clone());
+        y
+    })(scalar(1.0));
+    let escaped = kept.take().expect("the closure has run");
+    let error = escaped.to_host().expect_err("it has no contents").to_string();
+    for part in ["%", "f64[]", "tests/tests/engine/api.rs", "return it"] {
+        assert!(error.contains(part), "`{part}` is missing in: {error}");
+    }
+    let used = jit(|x: Array| x + &escaped).try_call((scalar(1.0),));
+    let Err(Error::Trace(message)) = used else { panic!("an ended trace's value cannot be captured") };
+    assert!(message.contains("that trace has ended"), "{message}");
+}
+
+/// Every mistake that a call can meet is an error of `try_call`, and names the line of this file where it is made.
+#[test]
+fn mistakes_within_a_call_are_errors() {
+    fn message(f: impl Fn(Array) -> Array) -> String {
+        let x = Array::new(&[2], vec![1f32, 2.0]);
+        jit(f).try_call((x,)).map(drop).expect_err("a mistake").to_string()
+    }
+    let two = || Array::new(&[2], vec![0f32; 2]);
+    let (argument, argument_line) = (message(|x: Array| Array::new(&[2], x.to_vec::<f32>())), line!());
+    let (made, made_line) = (message(|x: Array| Array::scalar((x * 2.0).item::<f32>())), line!());
+    for (said, line) in [(&argument, argument_line), (&made, made_line)] {
+        assert!(said.contains(&format!("\n  at {}:{line}:", file!())), "{said}");
+    }
+    assert!(argument.contains("in @mistakes_within_a_call_are_errors, as an argument"), "{argument}");
+    assert!(made.contains(&format!("made at {}:{made_line}:", file!())), "{made}");
+    for (said, part) in [
+        (message(|_| Array::new(&[3], vec![0f32; 2])), "shape [3] does not hold the 2 elements"),
+        (message(|_| Array::new(&[1 << 33, 1 << 33], vec![0f32; 0])), "does not hold the 0 elements"),
+        (message(|x| Array::scalar(two().to_vec::<i32>().len() as f32) + x), "elements are f32, not i32"),
+        (message(|x| Array::scalar(two().item::<f32>()) + x), "item: the array has 2 elements"),
+        (message(|x| x.sum(()) * x.dim(1).as_usize().unwrap_or(0) as f32), "there is no axis 1: the array is f32[2]"),
+        (message(|x| two().declare(["n", "m"]) + x), "declare: f32[2] has another number of axes"),
+        (
+            message(|x| {
+                let _ = stax::dropout(1.5);
+                x
+            }),
+            "dropout: the rate is 1.5",
+        ),
+        (
+            message(|x| {
+                let _ = (stax::flatten().init_fun)(Key::new(0), gavotte::shape([0; 0]));
+                x
+            }),
+            "flatten: the input",
+        ),
+    ] {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+}
+
+#[test]
+fn no_two_leaves_have_one_path() {
+    type Keys = indexmap::IndexMap<String, indexmap::IndexMap<String, Array>>;
+    let words = ["", "a", "a.b", "b", ".", "\"", "\"a\"", "a\\", "0"];
+    let inner = || words.iter().map(|word| (word.to_string(), scalar(0.0))).collect();
+    let tree: Keys = words.iter().map(|word| (word.to_string(), inner())).collect();
+    let paths: Vec<String> = tree.leaves_with_paths().into_iter().map(|(path, _)| path).collect();
+    let distinct: std::collections::HashSet<&String> = paths.iter().collect();
+    assert_eq!(distinct.len(), words.len() * words.len(), "{paths:?}");
+    assert!(paths.contains(&"a.b".into()) && paths.contains(&"\"a.b\".a".into()), "{paths:?}");
+    // What it is called stays what it is.
+    let (def, leaves) = tree.flatten();
+    assert!(Keys::unflatten(&def, leaves).keys().eq(&words));
+}
+
+#[test]
+fn reading_a_traced_value_is_an_error() {
+    let read = jit(|x: Array| {
+        assert!(x.to_host().is_err());
+        x
+    });
+    read(scalar(1.0));
+}
+
+#[test]
+fn moved_arguments_are_donated() {
+    let add_one = jit(|x: Array| x + 1.0);
+    let x = Array::new(&[4096], vec![1f32; 4096]);
+    let pointer = |x: &Array| x.to_host().expect("computed").as_slice::<f32>().as_ptr();
+    let kept = add_one(x.clone());
+    assert_eq!(x.to_vec::<f32>(), vec![1f32; 4096], "a kept argument is not written");
+    assert_ne!(pointer(&kept), pointer(&x));
+    let before = pointer(&x);
+    let moved = add_one(x);
+    assert_eq!(pointer(&moved), before, "a moved argument's memory is the result's");
+    assert_eq!(moved.to_vec::<f32>(), vec![2f32; 4096]);
+}
+
+#[test]
+fn results_may_be_arguments_constants_or_repeated() {
+    let captured = vector(&[5.0, 6.0]);
+    let all = jit(move |x: Array| {
+        let y = &x * 2.0;
+        (x.clone(), y.clone(), y.reshape([2, 1]), (y, captured.clone(), x))
+    });
+    let (a, b, c, (d, e, g)) = all(vector(&[1.0, 2.0]));
+    assert_eq!(a.to_vec::<f64>(), [1.0, 2.0]);
+    assert_eq!(b.to_vec::<f64>(), [2.0, 4.0]);
+    assert_eq!(c.to_vec::<f64>(), [2.0, 4.0]);
+    assert_eq!(d.to_vec::<f64>(), [2.0, 4.0]);
+    assert_eq!(e.to_vec::<f64>(), [5.0, 6.0]);
+    assert_eq!(g.to_vec::<f64>(), [1.0, 2.0]);
+}
+
+#[test]
+fn out_of_range_positions_are_errors() {
+    let take = jit(|x: Array, ids: Array| x.take(&ids, 0));
+    let x = vector(&[1.0, 2.0, 3.0]);
+    assert_eq!(take(x.clone(), Array::new(&[2], vec![2, 0])).to_vec::<f64>(), [3.0, 1.0]);
+    let error = take.try_call((x, Array::new(&[2], vec![1, 7]))).err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(error.contains("7 is not in 0..3"), "{error}");
+}

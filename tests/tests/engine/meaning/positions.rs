@@ -1,0 +1,46 @@
+//! A position outside of what is read is refused, also where that is never stored and what it is computed from holds more.
+
+use super::{check, check_refused, floats};
+use gavotte::segment::Segments;
+use gavotte::{Array, DType, arange, concatenate, grad};
+
+/// The elements at one position, of an array that `f` makes of eight.
+fn at(i: i32, f: impl Fn(Array) -> Array + Copy) -> impl Fn(Array) -> Array + Copy {
+    move |x| f(x).take(&Array::new(&[2], vec![0, i]), 0) * 2.0
+}
+
+fn eight() -> Array {
+    floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+}
+
+#[test]
+fn positions_are_those_of_what_is_read() {
+    let check_both = |f: fn(Array) -> Array, n: i32, wanted: [f64; 2]| {
+        check(at(n - 1, f), &eight(), &wanted.map(|x| 2.0 * x), 0.0);
+        for outside in [n, n + 1, -1, i32::MAX, i32::MIN] {
+            check_refused(at(outside, f), &eight(), &format!("is not in 0..{n}"));
+        }
+    };
+    check_both(|x| x.slice_axis(0, 0usize..4), 4, [1.0, 4.0]);
+    check_both(|x| x.slice_axis(0, 3usize..6), 3, [4.0, 6.0]);
+    check_both(|x| x.slice_axis(0, 2usize..8) + 1.0, 6, [4.0, 9.0]);
+    check_both(|x| x.slice_axis(0, 1usize..2).broadcast_to([5usize]), 5, [2.0, 2.0]);
+    check_both(|x| concatenate(&[x.slice_axis(0, 0usize..2), x.slice_axis(0, 5usize..8)], 0), 5, [1.0, 8.0]);
+    check_both(|x| x.pad(0f32, &[(1, 1)]), 10, [0.0, 0.0]);
+    check_both(|x| x.slice_axis(0, 0usize..1).sum(()) + arange(6usize, DType::F32), 6, [1.0, 6.0]);
+    check_both(|x| x.slice_axis(0, 0usize..4).reshape([4, 1]).reshape([4]), 4, [1.0, 4.0]);
+}
+
+/// What a step needs in memory is stored for it, whatever it is computed from.
+#[test]
+fn operands_without_a_kernel_are_stored() {
+    let x = floats(&[1.0, 2.0, 3.0]);
+    let segments = |x: &Array| Segments {
+        ids: Array::new(&[3], vec![0, 0, 1]),
+        offsets: Array::new(&[3], vec![0, 2, 3]) + (x.sum(()) * 0.0).astype(DType::I32),
+        order: None,
+    };
+    check(|x| segments(&x).sum(&x), &x, &[3.0, 3.0], 0.0);
+    check(|x| segments(&x).max(&x), &x, &[2.0, 3.0], 0.0);
+    check(|x| grad(|x: Array| segments(&x).mean(&x).square().sum(()))(x), &x, &[1.5, 1.5, 6.0], 1e-6);
+}
