@@ -242,10 +242,7 @@ impl Tree for Plain {
 fn a_type_that_cannot_be_restored_says_so() -> Result<(), Error> {
     let (_folder, path) = place();
     jit(|x: Plain| x.0 * 2f32).lower((Plain(Array::scalar(1f32)),))?.compile()?.save(&path)?;
-    assert_has(
-        &refusal(load::<(Plain,), Array>(&path)),
-        &["Plain does not say how it is restored", "Tree::restore"],
-    );
+    assert_has(&refusal(load::<(Plain,), Array>(&path)), &["Plain does not say how it is restored", "Tree::restore"]);
     assert!(load::<(Array,), Array>(&path).is_ok(), "the trees themselves are the same");
     Ok(())
 }

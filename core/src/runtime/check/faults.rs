@@ -2,8 +2,10 @@
 
 use crate::kernel::{Group, Lowered, Space, Step};
 use crate::runtime::check::program::memory_of;
-use crate::runtime::plan::{Buffers, Plan, Work};
-use crate::runtime::rows::GroupWork;
+use crate::runtime::plan::Plan;
+use crate::runtime::plan::groups::GroupWork;
+use crate::runtime::plan::placed::Buffers;
+use crate::runtime::plan::work::Work;
 
 /// A mistake that a planner could make.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -24,8 +24,9 @@ use crate::error::Error;
 use crate::kernel::Lowered;
 use crate::runtime::check::memory::Memory;
 use crate::runtime::check::program::Walk;
-use crate::runtime::frame::Frame;
-use crate::runtime::plan::{Buffers, Plan};
+use crate::runtime::plan::Plan;
+use crate::runtime::plan::frame::Frame;
+use crate::runtime::plan::placed::Buffers;
 
 /// Whether a plan is sound, where arguments are given away and where they are not.
 ///

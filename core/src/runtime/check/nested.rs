@@ -7,9 +7,11 @@ use crate::kernel::{ControlStep, Lowered};
 use crate::runtime::check::element_bytes;
 use crate::runtime::check::memory::{Content, Tag};
 use crate::runtime::check::program::{Running, Walk};
-use crate::runtime::control::{ControlPlan, Engine, drive};
-use crate::runtime::frame::Frame;
-use crate::runtime::plan::{Buffers, Plan};
+use crate::runtime::loops::{Engine, drive};
+use crate::runtime::plan::Plan;
+use crate::runtime::plan::control::ControlPlan;
+use crate::runtime::plan::frame::Frame;
+use crate::runtime::plan::placed::Buffers;
 
 /// So many turns of a loop are looked at.
 const TURNS: usize = 3;

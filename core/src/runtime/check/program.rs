@@ -5,9 +5,11 @@ use crate::kernel::{Instr, Kernel, LoopKind, Lowered, Members, Part, Space, Step
 use crate::pass::fuse::Place;
 use crate::runtime::check::element_bytes;
 use crate::runtime::check::memory::{Content, Fault, Memory};
-use crate::runtime::frame::Frame;
-use crate::runtime::plan::{Buffers, Plan, Work};
-use crate::runtime::rows::GroupWork;
+use crate::runtime::plan::Plan;
+use crate::runtime::plan::frame::Frame;
+use crate::runtime::plan::groups::GroupWork;
+use crate::runtime::plan::placed::Buffers;
+use crate::runtime::plan::work::Work;
 use std::ops::Range;
 
 /// The memory of a run, and what is done to it.

@@ -7,12 +7,12 @@ use crate::aval::{Aval, DType, Literal};
 use crate::device::HostArray;
 use crate::error::Error;
 use crate::kernel::Lowered;
-use crate::runtime::control::Engine;
 use crate::runtime::cuda::device::bytes_of_type;
 use crate::runtime::cuda::launches::Work;
 use crate::runtime::cuda::run::Runner;
-use crate::runtime::frame::Frame;
+use crate::runtime::loops::Engine;
 use crate::runtime::plan::Plan;
+use crate::runtime::plan::frame::Frame;
 use cudarc::driver::sys::CUdeviceptr;
 
 /// A loop or a branch, with what its nested programs launch.

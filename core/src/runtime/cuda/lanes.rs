@@ -7,7 +7,8 @@
 use crate::ir::Var;
 use crate::kernel::Step;
 use crate::pass::fuse::Fusion;
-use crate::runtime::plan::{Buffers, Plan, bytes_of};
+use crate::runtime::plan::Plan;
+use crate::runtime::plan::placed::{Buffers, bytes_of};
 use cudarc::driver::{CudaEvent, CudaStream, DriverError};
 use std::sync::Arc;
 

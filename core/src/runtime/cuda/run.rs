@@ -5,15 +5,15 @@ use crate::device::HostArray;
 use crate::error::Error;
 use crate::ir::{Atom, Eqn, Location};
 use crate::kernel::{Kernel, Step};
-use crate::runtime::control::drive;
+use crate::runtime::cpu::eval::evaluate;
 use crate::runtime::cuda::control::Nested;
 use crate::runtime::cuda::device::Cuda;
 use crate::runtime::cuda::failure;
 use crate::runtime::cuda::lanes::Lanes;
 use crate::runtime::cuda::launch::{Addresses, arguments};
 use crate::runtime::cuda::launches::Work;
-use crate::runtime::frame::Frame;
-use crate::runtime::interpreted::evaluate;
+use crate::runtime::loops::drive;
+use crate::runtime::plan::frame::Frame;
 use crate::runtime::plan::{self, Plan};
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaFunction, CudaStream};
@@ -58,7 +58,7 @@ impl Runner<'_> {
                         unsafe { self.launch(&kernel, launch, frame, self.stream)? }
                     }
                 }
-                (Step::Control(step), plan::Work::Control(control, at), Work::Nested(works)) => {
+                (Step::Control(step), plan::work::Work::Control(control, at), Work::Nested(works)) => {
                     let memory = frame.arena + *at as CUdeviceptr;
                     // SAFETY: by this function's contract; the plan keeps the step's own memory for it.
                     unsafe { drive(step, control, frame, memory, &mut Nested { runner: self, works })? }

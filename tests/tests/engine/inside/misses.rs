@@ -5,9 +5,9 @@ use gavotte::{Array, Change, ChangeKind, DType, Jit, Miss, Options, Tree, assume
 use gavotte_core::aval::Aval;
 use gavotte_core::device::{Buffer, Device, DeviceRef, HostArray};
 use gavotte_core::ir::Value;
+use gavotte_tests::refused::assert_has;
 use std::any::Any;
 use std::process::Command;
-use gavotte_tests::refused::assert_has;
 use std::sync::Arc;
 
 #[derive(Tree, Clone)]

@@ -6,8 +6,8 @@ use gavotte::{
     Array, Error, Function, Jit, Options, Tree, debug_print, grad, jit_with, scan, where_, with_debug_output,
     zeros_like,
 };
-use std::cell::RefCell;
 use gavotte_tests::refused::assert_has;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 fn checked<'f, T: Tree + 'f>(f: impl Function<(T,), Out = Array> + 'f) -> Jit<'f, (T,), Array> {
@@ -37,10 +37,7 @@ fn an_infinity_of_finite_operands_counts_too() {
     let message = refusal(f.try_call((Array::new(&[2, 2], vec![1f32, 2.0, 0.0, 4.0]),)));
     assert_has(&message, &["div makes an infinity of finite operands", "is inf at [1, 0]", "; 0.0 at [1, 0]"]);
     let f = checked(|x: Array| x.exp());
-    assert_has(
-        &refusal(f.try_call((vector(&[1000.0]),))),
-        &["exp makes an infinity", "operand %0: f32[1] 1000.0"],
-    );
+    assert_has(&refusal(f.try_call((vector(&[1000.0]),))), &["exp makes an infinity", "operand %0: f32[1] 1000.0"]);
 }
 
 #[test]

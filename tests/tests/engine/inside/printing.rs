@@ -7,9 +7,9 @@ use gavotte::{
 };
 use gavotte_core::ir::parse;
 use gavotte_core::pass;
+use gavotte_tests::refused::assert_has;
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
-use gavotte_tests::refused::assert_has;
 use std::rc::Rc;
 
 /// What `f` prints.
@@ -135,10 +135,7 @@ fn wrong_formats_are_refused_at_the_users_line() {
         x
     });
     let message = refusal(f.try_call((vector(&[1.0]),)));
-    assert_has(
-        &message,
-        &["debug_print: the format \"{} and {}\" has 2 places, and there are 1 arrays", "f32[1]"],
-    );
+    assert_has(&message, &["debug_print: the format \"{} and {}\" has 2 places, and there are 1 arrays", "f32[1]"]);
     assert_has(&message, &[&format!("printing.rs:{line}:")]);
 }
 

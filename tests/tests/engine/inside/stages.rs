@@ -90,10 +90,7 @@ fn symbols_take_any_size() -> Result<(), Error> {
     let compiled: Compiled<'_, _, _> = scale.lower((named(rows(4, 3)), named(rows(4, 3))))?.compile()?;
     assert_eq!(compiled(named(rows(7, 3)), named(rows(7, 3))).to_vec::<f32>().len(), 21);
     assert_eq!(compiled(rows(2, 3), rows(2, 3)).to_vec::<f32>().len(), 6, "what is not declared fits by its size");
-    assert_has(
-        &refusal(compiled.try_call((rows(2, 3), rows(5, 3)))),
-        &["`n` is 2 at argument 0 and 5 at argument 1"],
-    );
+    assert_has(&refusal(compiled.try_call((rows(2, 3), rows(5, 3)))), &["`n` is 2 at argument 0 and 5 at argument 1"]);
     assert_has(&refusal(compiled.try_call((rows(2, 4), rows(2, 4)))), &["argument 0: axis 1 is 4, and must be 3"]);
     Ok(())
 }

@@ -1,0 +1,25 @@
+//! Filling memory with a number.
+
+use crate::aval::Literal;
+use std::mem::MaybeUninit;
+
+/// Writes a number so many times.
+///
+/// # Safety
+/// The place must have room.
+pub(in crate::runtime) unsafe fn fill(place: *mut u8, literal: Literal, n: usize) {
+    macro_rules! fill {
+        ($x:expr) => {
+            // What is there may be no number of this type yet.
+            // SAFETY: by this function's contract.
+            unsafe { std::slice::from_raw_parts_mut(place.cast(), n) }.fill(MaybeUninit::new($x))
+        };
+    }
+    match literal {
+        Literal::F32(x) => fill!(x),
+        Literal::F64(x) => fill!(x),
+        Literal::I32(x) => fill!(x),
+        Literal::U32(x) => fill!(x),
+        Literal::Bool(x) => fill!(x),
+    }
+}

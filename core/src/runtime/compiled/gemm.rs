@@ -1,0 +1,289 @@
+//! Large dense products, through the crate `gemm`.
+//!
+//! The work is cut into blocks of the result, and where these are few into parts of the sums: by the sizes, never by the
+//! number of threads. Parts are added in their order. So the number of threads changes no bit.
+
+use crate::aval::{DType, Dim, Sizes};
+use crate::kernel::{Axis, Kernel, Product};
+use crate::runtime::compiled::totals::{self, Float};
+use gemm::{Parallelism, gemm};
+use std::fmt;
+use std::ops::AddAssign;
+use std::ops::Range;
+
+/// Into about so many pieces the work is cut, where they are large enough.
+const UNITS: usize = 16;
+/// So many rows and columns a block has at least, about: both operands are packed for each block, and packing columns costs
+/// more.
+const MIN_BLOCK: [usize; 2] = [256, 128];
+/// A block's rows and columns are multiples of these, where there are several: those of the register blocks of `gemm`.
+const STEP: [usize; 2] = [8, 16];
+/// So many terms a part of the sums has at least, where blocks are too few.
+const MIN_TERMS: usize = 1024;
+/// So many elements of a result are put together at a time, where there are parts.
+const COMBINED: usize = 8192;
+
+/// The terms of sums that are longer are taken in pieces of so many.
+const PIECE: usize = 1 << 15;
+
+/// A loop of known size: how often it runs, and by how many elements a turn moves in both operands and the result.
+#[derive(Clone, Copy, Debug)]
+struct Turns {
+    extent: usize,
+    strides: [isize; 3],
+}
+
+impl Turns {
+    fn new(axis: &Axis, sizes: &Sizes) -> Option<Turns> {
+        let number = |dim: &Dim| dim.at(sizes).as_number();
+        let [x, y, out] = axis.strides.each_ref().map(|stride| number(stride).map(|stride| stride as isize));
+        Some(Turns { extent: axis.extent.at(sizes).as_usize()?, strides: [x?, y?, out?] })
+    }
+}
+
+/// A step that runs as a product, for given sizes.
+#[derive(Debug)]
+pub(in crate::runtime) struct ProductWork {
+    dtype: DType,
+    /// Inputs of the kernel by number, and the element of each at which all loops begin.
+    operands: [(usize, usize); 2],
+    batch: Vec<Turns>,
+    rows: Turns,
+    columns: Turns,
+    terms: Turns,
+    /// Rows and columns of a block.
+    block: [usize; 2],
+    /// How many blocks there are down and across.
+    n_block: [usize; 2],
+    /// The terms of a part of the sums, and how many parts there are: the first where the result is, the others in the
+    /// memory for partial results. Only a product without loops around it is cut so.
+    part: usize,
+    n_part: usize,
+}
+
+impl ProductWork {
+    /// A kernel that is a large product for these sizes.
+    pub(in crate::runtime) fn new(kernel: &Kernel, sizes: &Sizes) -> Option<ProductWork> {
+        let product = Product::of(kernel).filter(|product| product.is_large_at(sizes))?;
+        let turns = |axis| Turns::new(axis, sizes);
+        let (rows, columns, terms) = (turns(&product.rows)?, turns(&product.columns)?, turns(&product.terms)?);
+        let batch = product.batch.iter().map(turns).collect::<Option<Vec<_>>>()?;
+        let [x, y] = product.starts.map(|start| start.at(sizes).as_usize());
+        let n_batch: usize = batch.iter().map(|turns| turns.extent).product();
+        let across = (columns.extent / MIN_BLOCK[1]).clamp(1, UNITS);
+        let down = (rows.extent / MIN_BLOCK[0]).clamp(1, UNITS.div_ceil(across * n_batch));
+        let cut = |extent: usize, pieces: usize, step: usize| extent.div_ceil(pieces).next_multiple_of(step);
+        let block = [cut(rows.extent, down, STEP[0]), cut(columns.extent, across, STEP[1])];
+        let n_block = [rows.extent.div_ceil(block[0]), columns.extent.div_ceil(block[1])];
+        // Long sums of few elements are cut, too.
+        let n = n_block[0] * n_block[1];
+        let parts = if batch.is_empty() && n < UNITS / 2 { (terms.extent / MIN_TERMS).clamp(1, UNITS / n) } else { 1 };
+        let part = cut(terms.extent, parts, STEP[1]);
+        let n_part = terms.extent.div_ceil(part);
+        let operands = [(product.operands[0], x?), (product.operands[1], y?)];
+        Some(ProductWork { dtype: product.dtype, operands, batch, rows, columns, terms, block, n_block, part, n_part })
+    }
+
+    /// How many blocks and parts of them there are.
+    pub(in crate::runtime) fn n_unit(&self) -> usize {
+        self.batch.iter().map(|turns| turns.extent).product::<usize>() * self.n_part * self.n_block[0] * self.n_block[1]
+    }
+
+    /// Elements of the result, where there are no loops around the product.
+    fn n_element(&self) -> usize {
+        self.rows.extent * self.columns.extent
+    }
+
+    /// Bytes for parts of the sums.
+    pub(in crate::runtime) fn partial_bytes(&self) -> usize {
+        let pieces = if self.has_pieces() { 2 * self.block[0] * self.block[1] * self.n_unit() } else { 0 };
+        self.parts_bytes() + pieces * self.dtype.size()
+    }
+
+    /// Bytes of all parts of the sums but the first.
+    pub(in crate::runtime) fn parts_bytes(&self) -> usize {
+        (self.n_part - 1) * self.n_element() * self.dtype.size()
+    }
+
+    /// Whether the terms of a block are taken in pieces. Behind the parts of the sums each unit has then room for two blocks:
+    /// what a piece gives, and what its sums lack.
+    fn has_pieces(&self) -> bool {
+        self.part > 2 * PIECE
+    }
+
+    /// Into how many pieces the result is cut where sums wait to be put together; none where there are no parts.
+    pub(in crate::runtime) fn n_combined(&self) -> usize {
+        if self.n_part > 1 { self.n_element().div_ceil(COMBINED) } else { 0 }
+    }
+
+    /// Runs a unit.
+    ///
+    /// # Safety
+    /// The arrays must be those of a kernel and sizes that this was made for; no other thread may run the same unit.
+    pub(in crate::runtime) unsafe fn run(&self, arrays: &Arrays<'_>, unit: usize) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            match self.dtype {
+                DType::F32 => self.run_as::<f32>(arrays, unit, (0.0, 1.0)),
+                DType::F64 => self.run_as::<f64>(arrays, unit, (0.0, 1.0)),
+                DType::I32 | DType::U32 | DType::Bool => unreachable!("products are of floating elements"),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Self::run`]; `T` must be the element type.
+    unsafe fn run_as<T: Float>(&self, arrays: &Arrays<'_>, unit: usize, numbers: (T, T)) {
+        let [down, across] = self.n_block;
+        let piece = |size: usize, at: usize, extent: usize| size * at..(size * (at + 1)).min(extent);
+        let (rest, column) = (unit / across, unit % across);
+        let (rest, row) = (rest / down, rest % down);
+        let (batch, part) = (rest / self.n_part, rest % self.n_part);
+        let block = Block {
+            unit,
+            batch,
+            part,
+            rows: piece(self.block[0], row, self.rows.extent),
+            columns: piece(self.block[1], column, self.columns.extent),
+            terms: piece(self.part, part, self.terms.extent),
+        };
+        // SAFETY: by this function's contract; units share no element of a result or of a part.
+        unsafe { self.run_block(arrays, block, numbers) }
+    }
+
+    /// # Safety
+    /// As [`Self::run_as`]; no other thread may have the block.
+    unsafe fn run_block<T: Float>(&self, arrays: &Arrays<'_>, block: Block, (zero, one): (T, T)) {
+        let mut at = [0; 3];
+        let mut go = |turns: &Turns, n: usize| (0..3).for_each(|i| at[i] += turns.strides[i] * n as isize);
+        let mut batch = block.batch;
+        for turns in self.batch.iter().rev() {
+            go(turns, batch % turns.extent);
+            batch /= turns.extent;
+        }
+        go(&self.rows, block.rows.start);
+        go(&self.columns, block.columns.start);
+        go(&self.terms, block.terms.start);
+        let operand = |i: usize| {
+            let (input, start) = self.operands[i];
+            arrays.inputs[input].cast::<T>().wrapping_add(start).wrapping_offset(at[i])
+        };
+        let out = match block.part.checked_sub(1) {
+            None => arrays.out.cast::<T>(),
+            Some(part) => arrays.partials.cast::<T>().wrapping_add(part * self.n_element()),
+        };
+        let out = out.wrapping_offset(at[2]);
+        let ([x_row, _, out_row], [_, y_column, out_column]) = (self.rows.strides, self.columns.strides);
+        let [x_term, y_term, _] = self.terms.strides;
+        let (m, n, k) = (block.rows.len(), block.columns.len(), block.terms.len());
+        // The product of the terms from one on.
+        let multiply = |out: *mut T, [out_row, out_column]: [isize; 2], first: usize, k: usize| {
+            let operand = |i: usize, stride: isize| operand(i).wrapping_offset(stride * first as isize);
+            // SAFETY: every position is one that the kernel's loops come to, within its arrays; a part is as large as the
+            // result, and what a piece gives has the room of a block.
+            unsafe {
+                gemm(
+                    m,
+                    n,
+                    k,
+                    out,
+                    out_column,
+                    out_row,
+                    // Nothing is added to what is there, which is not read.
+                    false,
+                    operand(0, x_term),
+                    x_term,
+                    x_row,
+                    operand(1, y_term),
+                    y_column,
+                    y_term,
+                    zero,
+                    one,
+                    // Nothing is conjugated.
+                    false,
+                    false,
+                    false,
+                    Parallelism::None,
+                );
+            }
+        };
+        if !self.has_pieces() {
+            return multiply(out, [out_row, out_column], 0, k);
+        }
+        multiply(out, [out_row, out_column], 0, k.min(PIECE));
+        let room = (self.n_part - 1) * self.n_element() + 2 * self.block[0] * self.block[1] * block.unit;
+        let piece = arrays.partials.cast::<T>().wrapping_add(room);
+        let lacks = piece.wrapping_add(m * n);
+        for first in (0..k).step_by(PIECE) {
+            if first > 0 {
+                multiply(piece, [n as isize, 1], first, PIECE.min(k - first));
+            }
+            for i in 0..m * n {
+                let at = (i / n) as isize * out_row + (i % n) as isize * out_column;
+                // SAFETY: the block's own elements of the result, and the unit's own room.
+                let (sum, lacks, part) = unsafe { (&mut *out.offset(at), &mut *lacks.add(i), *piece.add(i)) };
+                match first {
+                    0 => *lacks = zero,
+                    _ => totals::add(sum, lacks, part),
+                }
+            }
+        }
+    }
+
+    /// Puts the sums of a piece of the result together, part by part.
+    ///
+    /// # Safety
+    /// As [`Self::run`]; all units have run, and no other thread may have the piece.
+    pub(in crate::runtime) unsafe fn combine(&self, arrays: &Arrays<'_>, piece: usize) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            match self.dtype {
+                DType::F32 => self.combine_as::<f32>(arrays, piece),
+                DType::F64 => self.combine_as::<f64>(arrays, piece),
+                DType::I32 | DType::U32 | DType::Bool => unreachable!("products are of floating elements"),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Self::combine`]; `T` must be the element type.
+    unsafe fn combine_as<T: Copy + AddAssign>(&self, arrays: &Arrays<'_>, piece: usize) {
+        let start = piece * COMBINED;
+        let n = COMBINED.min(self.n_element() - start);
+        for part in 0..self.n_part - 1 {
+            let from = arrays.partials.cast_const().cast::<T>().wrapping_add(part * self.n_element() + start);
+            let into = arrays.out.cast::<T>().wrapping_add(start);
+            // SAFETY: by this function's contract; pieces of the result are apart.
+            let (into, from) =
+                unsafe { (std::slice::from_raw_parts_mut(into, n), std::slice::from_raw_parts(from, n)) };
+            into.iter_mut().zip(from).for_each(|(sum, part)| *sum += *part);
+        }
+    }
+}
+
+/// Where the arrays of a product are.
+pub(in crate::runtime) struct Arrays<'a> {
+    /// The kernel's inputs.
+    pub(in crate::runtime) inputs: &'a [*const u8],
+    pub(in crate::runtime) out: *mut u8,
+    /// The memory for partial results.
+    pub(in crate::runtime) partials: *mut u8,
+}
+
+/// A piece of the work.
+struct Block {
+    unit: usize,
+    /// The turns of all loops around, counted as one loop.
+    batch: usize,
+    part: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    terms: Range<usize>,
+}
+
+impl fmt::Display for ProductWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [rows, columns, terms] = [&self.rows, &self.columns, &self.terms].map(|turns| turns.extent);
+        write!(f, "product {rows} x {columns} over {terms}, {} units of work", self.n_unit())
+    }
+}

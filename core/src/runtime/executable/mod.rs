@@ -1,0 +1,552 @@
+//! A compiled program: optimised, fused, lowered to kernels, planned for the sizes it is called with.
+
+mod check_nans;
+mod composed_indices;
+mod empty_sizes;
+
+use crate::aval::{Aval, Literal, Sizes};
+use crate::codegen::x86::alone;
+use crate::device::{ALIGN, Buffer, DeviceRef, HostArray, cpu, memory};
+use crate::error::Error;
+use crate::ir::{Atom, Binder, Program, Value, Var, check_facts, verify};
+use crate::kernel::{Composed, Lowered, Step, Why};
+use crate::pass::fuse::Explained;
+use crate::runtime::check::{PlanFault, check_plan, plant};
+use crate::runtime::compiled::machine_code::Machine;
+use crate::runtime::cpu::memory::{self as run_memory, Line};
+use crate::runtime::cpu::recorder::Recorder;
+use crate::runtime::cpu::run;
+use crate::runtime::cpu::worker::WorkerSlot;
+use crate::runtime::cuda::{Gpu, GpuProgram, Prediction};
+use crate::runtime::executable::composed_indices::put_together;
+use crate::runtime::executable::empty_sizes::EmptySizes;
+use crate::runtime::identity::ByIdentity;
+use crate::runtime::options::{Options, Target};
+use crate::runtime::plan::Plan;
+use crate::runtime::plan::frame::Frame;
+use crate::runtime::plan::placed::{Buffers, OwnBytes};
+use crate::runtime::plan::work::Codes;
+use crate::runtime::report::cost::{CostAnalysis, MemoryAnalysis};
+use crate::runtime::report::plan_text::Shown;
+use crate::runtime::report::profile::Profile;
+use crate::runtime::report::roofline;
+use crate::runtime::segments::GivenSegments;
+use crate::runtime::threads::experience::Experience;
+use crate::runtime::threads::team::{ThreadPool, locked};
+use crate::runtime::threads::worth::{FUNCTIONS, Sharing};
+use crate::{pass, with_data};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many plans are kept, for how many different sizes.
+const MAX_PLANS: usize = 16;
+
+/// A compiled program: call it with arguments as often as you like.
+pub struct Executable {
+    lowered: Lowered,
+    machine: Machine,
+    /// Where it runs, if that is not the processor.
+    gpu: Option<GpuProgram>,
+    out_avals: Vec<Aval>,
+    consts: Vec<Arc<HostArray>>,
+    composed: Vec<ByIdentity<HostArray, Arc<HostArray>>>,
+    segments: GivenSegments,
+    threads: NonZeroUsize,
+    sharing: Sharing,
+    check_nans: bool,
+    compile_time: Duration,
+    plans: RefCell<Vec<Rc<Plan>>>,
+    empty: EmptySizes,
+    is_profiled: Cell<bool>,
+    /// What calls have taken that other threads may share.
+    experience: RefCell<Experience>,
+    state: RefCell<State>,
+}
+
+/// What stays from call to call.
+#[derive(Default)]
+struct State {
+    arena: Vec<Line>,
+    slots: Vec<WorkerSlot>,
+    /// There from when on it first has work: functions to generate, or a call.
+    pool: Option<Rc<RefCell<ThreadPool>>>,
+    /// How often calls have woken a thread.
+    n_woken: usize,
+    /// When each call ran, while profiling is on.
+    profiled: Vec<(Instant, Instant)>,
+}
+
+impl Executable {
+    /// Optimises, fuses and lowers a program for the processor. `consts` are the values of its captured constants.
+    pub fn compile(program: &Program, consts: &[Value], options: &Options) -> Result<Executable, Error> {
+        Executable::compile_for(&cpu(), program, consts, options)
+    }
+
+    /// Optimises, fuses and lowers a program for a device.
+    pub fn compile_for(
+        device: &DeviceRef,
+        program: &Program,
+        consts: &[Value],
+        options: &Options,
+    ) -> Result<Executable, Error> {
+        let start = Instant::now();
+        options.target.check()?;
+        // Anybody may have changed its fields: from here on it is believed.
+        verify(program)?;
+        let program = pass::optimize(program);
+        let consts = consts.iter().map(Value::to_host).collect::<Result<Vec<_>, _>>()?;
+        let empty = EmptySizes::new(&program, device, options);
+        let fits = |(binder, array): (&Binder, &Arc<HostArray>)| binder.aval == *array.aval();
+        if program.consts.len() != consts.len() || !program.consts.iter().zip(&consts).all(fits) {
+            return Err(Error::Call(format!("@{}: the constants are not those that its text names", program.name)));
+        }
+        let out_avals = program.out_avals();
+        let mut lowered = Lowered::new(program)?;
+        let gpu = GpuProgram::of(device, &lowered, &consts, options)?;
+        if gpu.is_none() {
+            lowered.compose();
+        }
+        lowered.verify()?;
+        let target = if gpu.is_some() { Target::Portable } else { options.target };
+        let pool = OnceCell::new();
+        let spread = |n: usize, work: &(dyn Fn(usize) + Sync)| {
+            let threads = options.threads.get().min(n / FUNCTIONS);
+            if threads > 1
+                && let Ok(team) = ThreadPool::of_this_thread(options.threads)
+                && let Ok(mut free) = pool.get_or_init(|| team).try_borrow_mut()
+            {
+                return free.share(n, threads, &|_, units| units.for_each(work));
+            }
+            // Alone, too, where the system gives no more threads.
+            alone(n, work);
+        };
+        Ok(Executable {
+            out_avals,
+            composed: lowered.composed.iter().map(|_| ByIdentity::default()).collect(),
+            segments: GivenSegments::of(&lowered),
+            machine: Machine::new(&lowered, target, &spread)?,
+            gpu,
+            lowered,
+            consts,
+            threads: options.threads,
+            sharing: if options.shares_all { Sharing::All } else { Sharing::Worthwhile },
+            check_nans: options.check_nans,
+            compile_time: start.elapsed(),
+            plans: RefCell::default(),
+            empty,
+            is_profiled: Cell::new(false),
+            experience: RefCell::new(Experience::new(options.threads)),
+            state: RefCell::new(State { pool: pool.into_inner(), ..State::default() }),
+        })
+    }
+
+    /// The program after all passes.
+    pub fn program(&self) -> &Program {
+        &self.lowered.program
+    }
+
+    /// What is stored, what is computed where it is read, and why: one line for each equation.
+    pub fn fused_text(&self) -> String {
+        Explained(&self.lowered.program, &self.lowered.fusion).to_string()
+    }
+
+    /// The steps in order: kernels, and equations that run through the interpreter.
+    pub fn steps(&self) -> &[Step] {
+        &self.lowered.steps
+    }
+
+    /// The machine code of every kernel; a kernel that has none says so.
+    pub fn asm_text(&self) -> String {
+        self.machine.listing(&self.lowered)
+    }
+
+    /// The number of groups in which something runs: each is one launch.
+    pub fn n_kernel(&self) -> usize {
+        self.lowered.n_group()
+    }
+
+    /// The steps as [`steps`](Executable::steps), group by group, with how each goes over its group's rows.
+    pub fn kernels_text(&self) -> String {
+        self.lowered.to_string()
+    }
+
+    /// For every stored array and step that reads it, whether one group holds maker and reader, and why: one line each.
+    pub fn why_text(&self) -> String {
+        Why(&self.lowered).to_string()
+    }
+
+    /// For how many kernels machine code was generated: those of which this process had none of the same form.
+    pub fn n_generated(&self) -> usize {
+        self.machine.n_generated()
+    }
+
+    /// How often its calls have woken another thread: never where all that they do is small.
+    pub fn n_woken(&self) -> usize {
+        self.state.borrow().n_woken
+    }
+
+    /// What passes, fusion and lowering took.
+    pub fn compile_time(&self) -> Duration {
+        self.compile_time
+    }
+
+    /// The program that runs for these sizes in place of this one: where they leave an axis empty.
+    fn other(&self, sizes: &Sizes) -> Result<Option<Rc<Executable>>, Error> {
+        if self.plans.borrow().iter().any(|plan| plan.sizes == *sizes) {
+            return Ok(None);
+        }
+        self.empty.executable(self.program(), &self.consts, sizes)
+    }
+
+    /// The plan for these sizes.
+    pub fn plan(&self, sizes: &Sizes) -> Result<Rc<Plan>, Error> {
+        if let Some(plan) = self.plans.borrow().iter().find(|plan| plan.sizes == *sizes) {
+            return Ok(plan.clone());
+        }
+        if let Some(other) = self.other(sizes)? {
+            return other.plan(&Sizes::new());
+        }
+        let plan = Rc::new(self.new_plan(sizes)?);
+        let mut plans = self.plans.borrow_mut();
+        if plans.len() == MAX_PLANS {
+            plans.remove(0);
+        }
+        plans.push(plan.clone());
+        Ok(plan)
+    }
+
+    /// A plan for these sizes, made anew: all that a call with other sizes asks for before it runs. Those that leave an
+    /// axis empty have a program of their own, and this is not its plan.
+    ///
+    /// # Errors
+    /// Where a fact that the program assumes does not hold, or a size is too large.
+    pub fn new_plan(&self, sizes: &Sizes) -> Result<Plan, Error> {
+        check_facts(self.program(), sizes)?;
+        let codes = Codes::Here(&self.machine.codes, &self.machine.steps);
+        let plan = Plan::new(&self.lowered, codes, sizes, &|_, _| true)?;
+        if cfg!(debug_assertions) {
+            check_plan(&self.lowered, &plan)?;
+        }
+        Ok(plan)
+    }
+
+    /// Whether a plan for these sizes with a mistake planted in it is found to be wrong: at the `at`th place where the
+    /// mistake could be made, `None` where there are not so many.
+    ///
+    /// # Errors
+    /// As [`Executable::new_plan`].
+    #[doc(hidden)]
+    pub fn finds_fault(&self, sizes: &Sizes, fault: PlanFault, at: usize) -> Result<Option<Result<(), Error>>, Error> {
+        let (mut plan, mut lowered) = (self.new_plan(sizes)?, self.lowered.clone());
+        Ok(plant(fault, at, &mut lowered, &mut plan).then(|| check_plan(&lowered, &plan)))
+    }
+
+    /// The text of the plan for these sizes: peak, steps with what they cost, buffers with their lives. Where a machine
+    /// is given, it says for each kernel what that needs at least, and the share of its roofline that it should reach.
+    pub fn plan_text(&self, sizes: &Sizes, machine: Option<&roofline::Machine>) -> Result<String, Error> {
+        if let Some(other) = self.other(sizes)? {
+            return other.plan_text(&Sizes::new(), machine);
+        }
+        let (plan, memory) = (self.plan(sizes)?, self.memory(sizes)?);
+        Ok(Shown { plan: &plan, steps: &self.lowered.steps, memory, machine }.to_string())
+    }
+
+    /// What a run on a GPU would take for these sizes, predicted from the GPU's data sheet: see [`Prediction`]. There need
+    /// be no GPU, and this program may be one for the processor.
+    ///
+    /// # Errors
+    /// Where the program has steps that do not run on GPUs, or a fact that it assumes does not hold.
+    pub fn predict(&self, sizes: &Sizes, gpu: &'static Gpu) -> Result<Prediction, Error> {
+        if let Some(other) = self.other(sizes)? {
+            return other.predict(&Sizes::new(), gpu);
+        }
+        check_facts(self.program(), sizes)?;
+        // On a GPU kernels put index arrays together themselves.
+        let apart = if self.composed.is_empty() { None } else { Some(Lowered::new(self.program().clone())?) };
+        Prediction::new(apart.as_ref().unwrap_or(&self.lowered), sizes, gpu)
+    }
+
+    /// What each step costs for these sizes.
+    pub fn cost(&self, sizes: &Sizes) -> CostAnalysis {
+        CostAnalysis::new(&self.lowered.program, &self.lowered.steps, sizes)
+    }
+
+    /// The memory of a run for these sizes.
+    pub fn memory(&self, sizes: &Sizes) -> Result<MemoryAnalysis, Error> {
+        let plan = self.plan(sizes)?;
+        let threads = if self.is_shared(&plan) { self.threads.get() } else { 1 };
+        Ok(MemoryAnalysis::new(&self.lowered, &plan, threads))
+    }
+
+    /// Whether calls note from now on what each thread does when; results are the same. A call with sizes that leave
+    /// an axis empty runs another program, and notes nothing.
+    pub fn set_profiling(&self, on: bool) {
+        self.is_profiled.set(on);
+    }
+
+    /// What was noted since the last time; costs are those for these sizes.
+    pub fn take_profile(&self, sizes: &Sizes) -> Profile {
+        let mut state = self.state.borrow_mut();
+        let mut slots: Vec<_> = state.slots.iter().map(|slot| locked(&slot.0)).collect();
+        let recorders: Vec<&Recorder> = slots.iter().map(|slot| &slot.recorder).collect();
+        let profile = Profile::new((&self.lowered.program, &self.lowered.steps), sizes, &state.profiled, &recorders);
+        slots.iter_mut().for_each(|slot| slot.recorder.clear());
+        drop(slots);
+        state.profiled.clear();
+        profile
+    }
+
+    /// Runs the program. An argument that holds the last handle of its buffer may be written in place.
+    pub fn call(&self, args: Vec<Value>, sizes: &Sizes) -> Result<Vec<Value>, Error> {
+        if !self.check_nans {
+            return self.run(args, sizes);
+        }
+        // An argument with another handle is not written in place.
+        let kept = args.iter().map(Value::to_host).collect::<Result<Vec<_>, _>>()?;
+        let outs = self.run(args, sizes)?;
+        check_nans::check(&self.lowered.program, &kept, &self.consts, sizes, &outs)?;
+        Ok(outs)
+    }
+
+    fn run(&self, args: Vec<Value>, sizes: &Sizes) -> Result<Vec<Value>, Error> {
+        if let Some(other) = self.other(sizes)? {
+            let outs = other.run(args, &Sizes::new())?;
+            return Ok(outs.into_iter().zip(&self.out_avals).map(|(x, aval)| x.declare(aval.shape.clone())).collect());
+        }
+        if let Some(gpu) = &self.gpu {
+            return gpu.call(args, sizes);
+        }
+        let plan = self.plan(sizes)?;
+        let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
+        self.check_args(&plan, &args)?;
+        self.segments.check(&self.lowered.program.name, |var| Ok(self.given(&args, var)?.clone()))?;
+        let composed = self.put_together(&args)?;
+        let mut state = self.state.borrow_mut();
+        let State { arena, slots, pool, n_woken, profiled } = &mut *state;
+        // Small programs start no threads, and wake none.
+        let may_share = self.is_shared(&plan);
+        // A profile shows how work is shared.
+        let learns = may_share && self.sharing == Sharing::Worthwhile && !self.is_profiled.get();
+        let is_shared = may_share && (!learns || self.experience.borrow().says_team());
+        if pool.is_none() && is_shared {
+            *pool = Some(ThreadPool::of_this_thread(self.threads)?);
+        }
+        // A program that another calls while it runs, through the interpreter, is the calling thread's alone.
+        let mut pool = pool.as_ref().filter(|_| is_shared).and_then(|pool| pool.try_borrow_mut().ok());
+        let lines = (plan.arena_bytes + plan.partial_bytes).div_ceil(ALIGN) + 1;
+        let is_small = arena.len() < lines;
+        if is_small {
+            // What is too small is given back before more is asked for.
+            *arena = vec![];
+        }
+        let mut outs = self.result_memory(&plan, &mut args, if is_small { lines * ALIGN } else { 0 })?;
+        if is_small {
+            arena.reserve_exact(lines);
+            run_memory::advise(arena.spare_capacity_mut());
+            arena.resize(lines, Line::EMPTY);
+        }
+        slots.resize_with(self.threads.get(), WorkerSlot::default);
+        let start = Instant::now();
+        for (i, slot) in slots.iter().enumerate() {
+            let own = if i == 0 || pool.is_some() { plan.own } else { OwnBytes::default() };
+            locked(&slot.0).prepare(own, self.is_profiled.get().then_some(start));
+        }
+        let arena_start = arena.as_mut_ptr().cast::<u8>();
+        let out_starts: Vec<*mut u8> =
+            outs.iter_mut().map(|out| out.as_mut().map_or(std::ptr::null_mut(), data_pointer)).collect();
+        let const_starts: Vec<*mut u8> = self.consts.iter().chain(&composed).map(data_pointer_const).collect();
+        let arg_starts: Vec<*mut u8> = args
+            .iter()
+            .enumerate()
+            .map(|(i, arg)| match arg {
+                // Read only: the plan gives no step an argument or a constant to write.
+                Some(array) => data_pointer_const(array),
+                // An argument that was taken over is where its result is.
+                None => plan
+                    .donors
+                    .iter()
+                    .position(|donor| *donor == Some(i))
+                    .map_or(std::ptr::null_mut(), |out| out_starts[out]),
+            })
+            .collect();
+        let frame = Frame::new(&plan, &arg_starts, &const_starts, &out_starts, arena_start);
+        let begun = Instant::now();
+        let woken_before = pool.as_ref().map_or(0, |pool| pool.n_woken());
+        // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
+        // was compiled; results and arena were made for this plan just above.
+        let done = unsafe {
+            run::run(
+                &plan,
+                &self.lowered.steps,
+                &self.machine.pages,
+                &frame,
+                (pool.as_deref_mut(), self.sharing),
+                slots,
+            )
+        };
+        if self.is_profiled.get() {
+            slots[1..].iter().for_each(|slot| locked(&slot.0).recorder.waited());
+            profiled.push((start, Instant::now()));
+        }
+        // A team that was busy elsewhere says nothing.
+        if learns && pool.is_some() == is_shared && done.is_ok() {
+            self.experience.borrow_mut().learn(begun.elapsed(), plan.whole_nanos());
+        }
+        *n_woken += pool.map_or(0, |pool| pool.n_woken() - woken_before);
+        done?;
+        drop(state);
+        self.results(&plan, &args, outs)
+    }
+
+    /// Whether a run is worth more threads than one.
+    fn is_shared(&self, plan: &Plan) -> bool {
+        self.threads.get() > 1 && plan.is_shared(self.sharing)
+    }
+
+    /// Kernels trust the types of their arrays, so each array is asked for its own: a value knows what its buffer said.
+    fn check_args(&self, plan: &Plan, args: &[Option<Arc<HostArray>>]) -> Result<(), Error> {
+        let binders = &self.lowered.program.args;
+        if binders.len() != args.len() {
+            return Err(Error::Call(format!(
+                "@{}: takes {} arrays, not {}",
+                self.lowered.program.name,
+                binders.len(),
+                args.len()
+            )));
+        }
+        for (i, (binder, arg)) in binders.iter().zip(args).enumerate() {
+            let (wanted, found) = (&plan.avals[binder.var.index()], arg.as_deref().map(Buffer::aval));
+            if let Some(found) = found.filter(|found| *found != wanted) {
+                let name = &self.lowered.program.name;
+                return Err(Error::Call(format!("@{name}: array {i} is {found}, and must be {wanted}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The array of an argument or a constant.
+    fn given<'a>(&'a self, args: &'a [Option<Arc<HostArray>>], var: Var) -> Result<&'a Arc<HostArray>, Error> {
+        let program = &self.lowered.program;
+        let at = |binders: &[Binder]| binders.iter().position(|binder| binder.var == var);
+        let array = match at(&program.args) {
+            Some(arg) => args[arg].as_ref(),
+            None => at(&program.consts).map(|i| &self.consts[i]),
+        };
+        array.ok_or_else(|| Error::Call(format!("{var} has no memory: this is a mistake in the memory plan")))
+    }
+
+    /// Index arrays that these arguments and the constants decide.
+    fn put_together(&self, args: &[Option<Arc<HostArray>>]) -> Result<Vec<Arc<HostArray>>, Error> {
+        let composed = self.lowered.composed.iter().zip(&self.composed);
+        let array = |(composed, known): (&Composed, &ByIdentity<HostArray, Arc<HostArray>>)| {
+            let (of, at) = (self.given(args, composed.of)?, self.given(args, composed.at)?);
+            known.get(&[of.clone(), at.clone()], || put_together(composed, of, at).map(Arc::new))
+        };
+        composed.map(array).collect()
+    }
+
+    /// Memory for each result that a step writes: a donated argument's, or new, for which there must be room beside
+    /// the temporary memory that is to be taken.
+    fn result_memory(
+        &self,
+        plan: &Plan,
+        args: &mut [Option<Arc<HostArray>>],
+        temporary: usize,
+    ) -> Result<Vec<Option<HostArray>>, Error> {
+        let mut outs: Vec<Option<HostArray>> = plan.outs.iter().map(|_| None).collect();
+        let mut new = vec![];
+        for p in &plan.planned {
+            let Buffers::Out(i) = p.buffer else { continue };
+            outs[i] = plan.donors[i].and_then(|arg| {
+                let array = args[arg].take()?;
+                Arc::try_unwrap(array).map_err(|shared| args[arg] = Some(shared)).ok()
+            });
+            if outs[i].is_none() {
+                new.push((i, &p.aval, p.aval.bytes().unwrap_or(0)));
+            }
+        }
+        let needed = new.iter().map(|(_, _, bytes)| *bytes).fold(temporary, usize::saturating_add);
+        memory::require(needed).map_err(|why| {
+            let of_results = memory::shown((needed - temporary) as u64);
+            Error::TooLarge(format!(
+                "@{} is too large for this machine: {why}\n  {of_results} are for results, {} for what lies between: \
+                 take smaller sizes, or split the work",
+                self.lowered.program.name,
+                memory::shown(temporary as u64)
+            ))
+        })?;
+        for (i, aval, bytes) in new {
+            outs[i] = Some(HostArray::filled(aval.clone(), bytes, Literal::from_f64(aval.dtype, 0.0)));
+        }
+        Ok(outs)
+    }
+
+    fn results(
+        &self,
+        plan: &Plan,
+        args: &[Option<Arc<HostArray>>],
+        mut owned: Vec<Option<HostArray>>,
+    ) -> Result<Vec<Value>, Error> {
+        let declared = &self.out_avals;
+        let mut values: Vec<Option<Value>> = vec![None; owned.len()];
+        // Results that share memory with one that owns it are copies: make them first.
+        for first_owners in [false, true] {
+            for (i, out) in self.lowered.program.outs.iter().enumerate() {
+                let shape: Vec<usize> = plan.outs[i].shape.iter().filter_map(|dim| dim.as_usize()).collect();
+                let buffer = out.var().and_then(|var| plan.buffers[self.lowered.fusion.memory(var).index()]);
+                let owns = buffer == Some(Buffers::Out(i));
+                if owns != first_owners {
+                    continue;
+                }
+                let array = match (out, buffer) {
+                    (Atom::Literal(literal), _) => Arc::new(HostArray::scalar(*literal)),
+                    (_, Some(Buffers::Out(o))) if owns => {
+                        let array = owned[o].take().ok_or_else(|| missing(i))?;
+                        Arc::new(HostArray::from_data(&shape, array.into_data()))
+                    }
+                    (_, Some(Buffers::Out(o))) => {
+                        Arc::new(owned[o].as_ref().ok_or_else(|| missing(i))?.reshaped(&shape))
+                    }
+                    (_, Some(Buffers::Arg(a))) => same_or_reshaped(args[a].as_ref().ok_or_else(|| missing(i))?, &shape),
+                    (_, Some(Buffers::Const(c))) => same_or_reshaped(&self.consts[c], &shape),
+                    _ => return Err(missing(i)),
+                };
+                values[i] = Some(Value::from(array).declare(declared[i].shape.clone()));
+            }
+        }
+        values.into_iter().enumerate().map(|(i, value)| value.ok_or_else(|| missing(i))).collect()
+    }
+}
+
+fn missing(i: usize) -> Error {
+    Error::Call(format!("result {i} has no memory: this is a mistake in the memory plan"))
+}
+
+fn same_or_reshaped(array: &Arc<HostArray>, shape: &[usize]) -> Arc<HostArray> {
+    if array.shape().as_slice() == shape { array.clone() } else { Arc::new(array.reshaped(shape)) }
+}
+
+/// The host array behind a value; the last handle stays the last.
+fn into_host(value: Value) -> Result<Option<Arc<HostArray>>, Error> {
+    let buffer = value.into_buffer()?;
+    let device = buffer.device();
+    buffer.into_any().downcast::<HostArray>().map(Some).map_err(|_| {
+        Error::Device(match device.name() {
+            name if name == cpu().name() => {
+                format!("an argument is a buffer of another kind than programs on {name} read: pass its elements")
+            }
+            name => format!("an argument is on {name}, and this program runs on cpu: move it with device_put"),
+        })
+    })
+}
+
+fn data_pointer(array: &mut HostArray) -> *mut u8 {
+    with_data!(mut array.data_mut(), xs => xs.as_mut_ptr().cast())
+}
+
+fn data_pointer_const(array: &Arc<HostArray>) -> *mut u8 {
+    with_data!(array.data(), xs => xs.as_ptr().cast_mut().cast())
+}

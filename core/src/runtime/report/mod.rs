@@ -1,0 +1,6 @@
+//! What a program costs, and where the time of its runs goes.
+
+pub(super) mod cost;
+pub(super) mod plan_text;
+pub(super) mod profile;
+pub(super) mod roofline;
