@@ -28,11 +28,11 @@ use gavotte_core::aval::{Dim, Sizes, Symbol};
 use gavotte_core::codegen::cuda::{Argument, BLOCK, Launch, Module, Source, Width};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, parse, verify};
+use gavotte_core::kernel::fuse::Explained;
 use gavotte_core::kernel::{
     Kernel, Lowered, Space, Step, Why, choose_places, drop_barriers, group, lower_program, parse_kernel,
 };
 use gavotte_core::pass;
-use gavotte_core::pass::fuse::Explained;
 use std::path::Path;
 
 /// The extent of the axis that file tests of `vmap` add.

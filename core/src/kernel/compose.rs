@@ -5,23 +5,8 @@
 //! its own, which whoever runs the program makes when it meets one of the two for the first time.
 
 use crate::aval::{Aval, DType};
-use crate::ir::{Index, Location, Scalar, Var};
-use crate::kernel::{Instr, Kernel, Lowered, Step};
-
-/// An index array read at every position that another holds: `of[at[i]]` for each `i`.
-#[derive(Clone, Debug)]
-pub struct Composed {
-    /// What holds it: a variable beyond the program's.
-    pub var: Var,
-    /// The array that is read: an argument or a constant of the program.
-    pub of: Var,
-    /// The positions: likewise.
-    pub at: Var,
-    /// The type of the positions, and so of what is found there.
-    pub aval: Aval,
-    /// The kernel that reads it first, and its place in the user's code.
-    pub reader: (String, Location),
-}
+use crate::ir::{Index, Scalar, Var};
+use crate::kernel::{Composed, Instr, Kernel, Lowered, Step};
 
 impl Lowered {
     /// Lets kernels read index arrays that are put together before the program runs, where they read one index array at

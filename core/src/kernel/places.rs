@@ -1,10 +1,10 @@
 //! What is stored: as fusion chooses, and what kernels need in memory beside.
 
 use crate::ir::{Atom, Binder, Eqn, Kind, Program, Var};
+use crate::kernel::fuse::{Fusion, Place, fuse};
 use crate::kernel::product::operands_to_store;
 use crate::kernel::rules::Trial;
 use crate::kernel::segments;
-use crate::pass::fuse::{Fusion, Place, fuse};
 use std::collections::HashMap;
 
 /// What is stored: as fusion chooses, and what large products read. The program must be free of calls and of dead

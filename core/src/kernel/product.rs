@@ -5,9 +5,9 @@
 
 use crate::aval::{Aval, DType, Dim, Sizes, volume};
 use crate::ir::{Index, Kind, Program, ReduceOp, Scalar, ScalarOp, Var};
+use crate::kernel::fuse::{Fusion, fuse};
 use crate::kernel::rules::Trial;
 use crate::kernel::{Instr, Kernel, LoopKind};
-use crate::pass::fuse::{Fusion, fuse};
 use std::collections::HashMap;
 
 /// So many rows, columns and terms a large product has at least. On one core with AVX-512, products over 64 and 256 terms

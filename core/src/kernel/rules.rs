@@ -3,8 +3,8 @@
 
 use crate::aval::{Aval, DType, Dim, Literal};
 use crate::ir::{Atom, Eqn, Index, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var};
+use crate::kernel::fuse::{Fusion, Place};
 use crate::kernel::{Instr, Kernel, Loop, LoopKind, verify_kernel};
-use crate::pass::fuse::{Fusion, Place};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 

@@ -6,29 +6,10 @@
 //! runs it checks these once for each graph. What a program computes itself is read as it is.
 
 use crate::aval::DType;
-use crate::ir::{Control, Eqn, Location, Program, Var};
+use crate::ir::{Control, Eqn, Program, Var};
+use crate::kernel::fuse::{Fusion, Place};
 use crate::kernel::rules::Trial;
-use crate::kernel::{Lowered, Step};
-use crate::pass::fuse::{Fusion, Place};
-
-/// Three arrays that must describe the same segments: arguments or constants of a program.
-#[derive(Clone, Debug)]
-pub struct Segmented {
-    /// The segment of each member.
-    pub ids: Var,
-    /// Where the members of each segment begin.
-    pub offsets: Var,
-    /// The members, segment by segment; `None` where they count up.
-    pub order: Option<Var>,
-    /// The primitive that reads them first, and its place in the user's code.
-    pub reader: (&'static str, Location),
-}
-
-impl Segmented {
-    fn is_of(&self, other: &Segmented) -> bool {
-        (self.ids, self.offsets, self.order) == (other.ids, other.offsets, other.order)
-    }
-}
+use crate::kernel::{Lowered, Segmented, Step};
 
 /// The segments that equations of a program read and that are given to it, each once.
 pub(super) fn find(program: &Program, fusion: &Fusion) -> Vec<Segmented> {

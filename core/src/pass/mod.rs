@@ -8,7 +8,6 @@
 mod cse;
 mod dce;
 mod fold;
-pub mod fuse;
 mod inline;
 mod names;
 mod simplify;

@@ -147,6 +147,70 @@ fn core_modules_use_only_those_above_them() {
     assert_none("a module of the core may use only those above it", &found);
 }
 
+/// The order of a folder's modules, from the table in ARCHITECTURE.md under the line that names the folder.
+fn order_of(folder: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(workspace_dir().join("ARCHITECTURE.md")).expect("the page is there");
+    let from = page.find(&format!("Within `{folder}`, each module")).unwrap_or_else(|| panic!("no table of {folder}"));
+    let rows = page[from..].lines().skip(1).skip_while(|line| !line.starts_with('|')).skip(2);
+    let names = rows.take_while(|line| line.starts_with('|')).map(|line| line.split('|').nth(1).unwrap_or(""));
+    names.flat_map(|names| words(names).map(str::to_string).collect::<Vec<_>>()).collect()
+}
+
+/// A file without its unit tests, in one line.
+fn whole_code(path: &Path) -> String {
+    let lines = code(path).into_iter().map(|(_, line)| line);
+    lines.take_while(|line| !line.starts_with("mod tests")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn rooms_use_only_those_above_them() {
+    let mut found = vec![];
+    for folder in ["core/src/kernel", "core/src/runtime"] {
+        let (dir, order) = (workspace_dir().join(folder), order_of(folder));
+        let root = format!("crate::{}", folder.rsplit('/').next().unwrap_or(folder));
+        // What the folder's own file names again, and where it stands.
+        let own = whole_code(&dir.join("mod.rs"));
+        let exported: Vec<(String, String)> = own
+            .split("pub use ")
+            .skip(1)
+            .filter_map(|rest| {
+                let path = rest.split(';').next()?.replace(' ', "");
+                let module = path.split("::").next()?.to_string();
+                Some(words(&path).map(|name| (name.to_string(), module.clone())).collect::<Vec<_>>())
+            })
+            .flatten()
+            .collect();
+        let module_of = |name: &str| {
+            let exported = exported.iter().find(|(known, module)| known == name && known != module);
+            let module = exported.map_or(name, |(_, module)| module);
+            order.iter().position(|known| known == module)
+        };
+        let mut seen = vec![false; order.len()];
+        for path in sources(&dir) {
+            let inside = path.strip_prefix(&dir).expect("it is in there");
+            let first = inside.components().next().expect("a file has a name").as_os_str().to_string_lossy();
+            let module = first.trim_end_matches(".rs");
+            if module == "mod" {
+                continue;
+            }
+            let Some(place) = order.iter().position(|name| name == module) else {
+                found.push(format!("{}: `{module}` has no place in the table of {folder}", shown(&path)));
+                continue;
+            };
+            seen[place] = true;
+            for name in names_behind(&whole_code(&path), &root) {
+                if let Some(other) = module_of(name).filter(|other| *other > place) {
+                    found.push(format!("{}: `{module}` stands above `{}` ({name})", shown(&path), order[other]));
+                }
+            }
+        }
+        let missing = order.iter().zip(&seen).filter(|(_, seen)| !**seen);
+        found.extend(missing.map(|(name, _)| format!("{folder}: the table names `{name}`, and there is none")));
+        assert!(seen.len() > 10, "the table of {folder} is not read: {order:?}");
+    }
+    assert_none("a module may use only those above it", &found);
+}
+
 /// The lines of a manifest that name a dependency, with the package they name.
 fn dependencies(manifest: &Path) -> Vec<(usize, String)> {
     let text = std::fs::read_to_string(manifest).unwrap_or_else(|error| panic!("{}: {error}", manifest.display()));

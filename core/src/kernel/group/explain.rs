@@ -2,9 +2,8 @@
 
 use super::reach::reach;
 use super::schedule::same_rows;
-use super::{Members, Part, Space};
 use crate::ir::Var;
-use crate::kernel::{Kernel, Lowered, Step};
+use crate::kernel::{Kernel, Lowered, Members, Part, Space, Step};
 use std::fmt;
 
 /// For every stored array and step that reads it, one line: whether one group holds maker and reader, and why.

@@ -1,7 +1,7 @@
 //! From equations that should come late to steps that should.
 
 use crate::ir::{Program, Var};
-use crate::pass::fuse::{Fusion, Place};
+use crate::kernel::fuse::{Fusion, Place};
 
 /// For each step those before which it should not run. `makers` says which step makes a variable's memory, and `behind` for
 /// each equation before which others it should not run.

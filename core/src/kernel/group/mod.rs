@@ -12,84 +12,10 @@ mod schedule;
 
 pub use explain::Why;
 
-use crate::aval::Dim;
 use crate::ir::{Program, Var};
-use crate::kernel::Step;
-use crate::pass::fuse::Fusion;
+use crate::kernel::fuse::Fusion;
+use crate::kernel::{Group, Space, Step};
 use std::collections::HashSet;
-use std::fmt;
-use std::ops::Range;
-
-/// Steps that run together, with a barrier behind them only.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Group {
-    /// Which steps, in the order in which they run.
-    pub steps: Range<usize>,
-    /// How the work is split.
-    pub space: Space,
-}
-
-/// How the work of a group is split.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Space {
-    /// One step that the team or one thread runs by itself: an equation without a kernel, a loop, a branch, a kernel
-    /// that fits nowhere.
-    Alone,
-    /// Small kernels: one thread runs them one after the other.
-    Serial,
-    /// Each thread takes ranges of the rows, and runs all steps on one range before the next.
-    Rows {
-        /// How many rows there are.
-        extent: Dim,
-        /// What belongs to each row, where a step runs over it.
-        members: Option<Members>,
-        /// How each step goes over the rows.
-        parts: Vec<Part>,
-        /// Arrays that only this group's steps read, each at the rows that made them: they need no memory beyond
-        /// that of the range at hand. The last step alone may have made what nobody reads.
-        local: Vec<Var>,
-    },
-}
-
-/// What belongs to each row: members `offsets[r] .. offsets[r+1]` to row `r`, in order and without gaps.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Members {
-    /// The row of each member: `i32[extent]`.
-    pub ids: Var,
-    /// Where the members of each row begin: `i32[rows+1]`.
-    pub offsets: Var,
-    /// How many there are.
-    pub extent: Dim,
-}
-
-/// How a kernel goes over the rows of its group.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Part {
-    /// Row loop 0 runs over the rows. A segment loop over the group's own members may read what the group made.
-    Row,
-    /// Row loop 0 runs over the members of the rows: positions `offsets[r0] .. offsets[r1]`.
-    Member,
-    /// This loop, its first reduction, runs over the rows. A range gives a part of the result; the parts are combined
-    /// behind the group, and only later groups read the result.
-    RowReduce(u32),
-    /// The same over the members of the rows.
-    MemberReduce(u32),
-}
-
-impl Part {
-    /// The loop that is split.
-    pub fn split_loop(self) -> u32 {
-        match self {
-            Part::Row | Part::Member => 0,
-            Part::RowReduce(number) | Part::MemberReduce(number) => number,
-        }
-    }
-
-    /// Whether a range of rows gives a part of the result only.
-    pub fn is_partial(self) -> bool {
-        matches!(self, Part::RowReduce(_) | Part::MemberReduce(_))
-    }
-}
 
 /// Groups the steps of a program: the steps in the order in which they run from now on, and the groups. The order is
 /// topological, and steps that are there for their effect keep theirs. `behind` says for each equation before which others
@@ -142,33 +68,5 @@ pub(super) fn find_local(program: &Program, fusion: &Fusion, steps: &[Step], gro
             let within = |(first, last): (usize, usize)| group.steps.contains(&first) && group.steps.contains(&last);
             !results.contains(var) && readers[var.index()].is_none_or(within)
         });
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Part::Row => f.write_str("rows"),
-            Part::Member => f.write_str("members"),
-            Part::RowReduce(number) => write!(f, "rows, reduced by i{number}"),
-            Part::MemberReduce(number) => write!(f, "members, reduced by i{number}"),
-        }
-    }
-}
-
-impl fmt::Display for Space {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Space::Alone => f.write_str("alone"),
-            Space::Serial => f.write_str("one thread"),
-            Space::Rows { extent, members, local, .. } => {
-                write!(f, "rows {extent}")?;
-                if let Some(Members { offsets, extent, .. }) = members {
-                    write!(f, ", members {extent} by {offsets}")?;
-                }
-                let names: Vec<String> = local.iter().map(Var::to_string).collect();
-                if names.is_empty() { Ok(()) } else { write!(f, ", local {}", names.join(" ")) }
-            }
-        }
     }
 }

@@ -6,8 +6,8 @@
 
 use crate::aval::Dim;
 use crate::ir::{Index, Program, Scalar, Var};
+use crate::kernel::fuse::Fusion;
 use crate::kernel::{Instr, Kernel, LoopKind, Members, Part};
-use crate::pass::fuse::Fusion;
 
 /// A map from members to rows that the program's equations name.
 #[derive(Clone, Debug)]

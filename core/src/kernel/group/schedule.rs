@@ -8,8 +8,8 @@ use super::late::waits;
 use super::reach::{Pairing, reach, sorted_pairings};
 use crate::aval::{Aval, Dim, volume};
 use crate::ir::{Index, Program, Var};
+use crate::kernel::fuse::Fusion;
 use crate::kernel::{Instr, Kernel, LoopKind, Members, Part, Product, Step};
-use crate::pass::fuse::Fusion;
 
 /// Kernels of no more points are run by one thread.
 const SMALL: i64 = 4096;

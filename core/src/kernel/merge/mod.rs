@@ -10,9 +10,9 @@ mod row;
 
 use crate::aval::Aval;
 use crate::ir::{Index, Location, Program, Scalar, Var};
-use crate::kernel::group::{Group, Part, Space, find_local};
-use crate::kernel::{Instr, Kernel, LoopKind, Step};
-use crate::pass::fuse::Fusion;
+use crate::kernel::fuse::Fusion;
+use crate::kernel::group::find_local;
+use crate::kernel::{Group, Instr, Kernel, LoopKind, Part, Space, Step};
 use join::{Joint, without_dead, work_together};
 use row::Row;
 use std::collections::{HashMap, HashSet};

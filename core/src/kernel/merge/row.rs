@@ -5,9 +5,8 @@ use super::Item;
 use super::join::Work;
 use crate::aval::{Aval, Dim};
 use crate::ir::{ReduceOp, Var};
-use crate::kernel::group::Part;
-use crate::kernel::{Kernel, LoopKind};
-use crate::pass::fuse::Fusion;
+use crate::kernel::fuse::Fusion;
+use crate::kernel::{Kernel, LoopKind, Part};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A kernel is tried with so many of those before it that have its loops.

@@ -1,8 +1,8 @@
 //! Going through the steps of a program and of its groups.
 
 use crate::ir::{Atom, Index, Scalar, Var};
+use crate::kernel::fuse::Place;
 use crate::kernel::{Instr, Kernel, LoopKind, Lowered, Members, Part, Space, Step};
-use crate::pass::fuse::Place;
 use crate::runtime::check::element_bytes;
 use crate::runtime::check::memory::{Content, Fault, Memory};
 use crate::runtime::plan::Plan;

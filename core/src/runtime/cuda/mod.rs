@@ -6,7 +6,6 @@ mod control;
 mod device;
 mod failure;
 mod kernels;
-mod lanes;
 mod launch;
 mod launches;
 mod library;
@@ -17,6 +16,7 @@ mod program;
 mod replay;
 mod run;
 mod staging;
+mod streams;
 
 pub(super) use program::GpuProgram;
 

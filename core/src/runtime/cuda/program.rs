@@ -11,11 +11,11 @@ use crate::ir::{Atom, Binder, Location, Value, Var, check_facts};
 use crate::kernel::{Group, Kernel, Lowered, Space, Step};
 use crate::runtime::check::check_plan;
 use crate::runtime::cuda::device::{Cuda, CudaBuffer, bytes_of_type};
-use crate::runtime::cuda::lanes::{Lanes, dependences, of_launches};
 use crate::runtime::cuda::launches::{Launches, SCRATCH_ALIGN};
 use crate::runtime::cuda::memory::Block;
 use crate::runtime::cuda::replay::Replays;
 use crate::runtime::cuda::run::{Loaded, Runner};
+use crate::runtime::cuda::streams::{Streams, dependences, of_launches};
 use crate::runtime::options::Options;
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::frame::Frame;
@@ -183,18 +183,18 @@ impl GpuProgram {
             Some(1..=MOST_RECORDED) if !self.is_blocking => {
                 // All addresses that are not the same in every run.
                 let addresses = [&starts[..], &results, &[arena.address()]].concat();
-                let recorded = |streams: &[Arc<CudaStream>]| match plan.launches.beside() {
-                    None => start(&streams[0]),
+                let recorded = |given: &[Arc<CudaStream>]| match plan.launches.beside() {
+                    None => start(&given[0]),
                     Some(beside) => {
                         let follows = dependences(&plan.plan, &self.lowered.steps, &self.lowered.fusion);
                         let follows = of_launches(&follows, &beside);
-                        let lanes = Lanes::new(streams.to_vec(), &follows);
-                        let lanes = lanes.map_err(|error| self.device.failed("recording a run", error))?;
-                        let stream = &streams[0];
+                        let streams = Streams::new(given.to_vec(), &follows);
+                        let streams = streams.map_err(|error| self.device.failed("recording a run", error))?;
+                        let stream = &given[0];
                         let runner =
                             Runner { device: &self.device, stream, loaded: &plan.loaded, scratch, is_blocking: false };
                         // SAFETY: as above.
-                        unsafe { runner.run_beside(&self.lowered.steps, &plan.launches.steps, &frame, lanes) }
+                        unsafe { runner.run_beside(&self.lowered.steps, &plan.launches.steps, &frame, streams) }
                     }
                 };
                 plan.replays.borrow_mut().run(&self.device, addresses, &start, &recorded)?;

@@ -11,7 +11,7 @@
 
 use crate::error::Error;
 use crate::runtime::cuda::device::Cuda;
-use crate::runtime::cuda::lanes::LANES;
+use crate::runtime::cuda::streams::MAX_STREAMS;
 use cudarc::driver::sys::{CUdeviceptr, CUgraphInstantiate_flags, CUstreamCaptureMode};
 use cudarc::driver::{CudaGraph, CudaStream};
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl Replays {
 
 /// Records what is launched, which does not run yet; none where that fails.
 fn record(device: &Cuda, recorded: &Record<'_>) -> Option<CudaGraph> {
-    let recorders = device.recorders(LANES).ok()?;
+    let recorders = device.recorders(MAX_STREAMS).ok()?;
     let recorder = &recorders[0];
     // Other threads may call what a recording forbids.
     recorder.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).ok()?;

@@ -9,9 +9,9 @@ use crate::runtime::cpu::eval::evaluate;
 use crate::runtime::cuda::control::Nested;
 use crate::runtime::cuda::device::Cuda;
 use crate::runtime::cuda::failure;
-use crate::runtime::cuda::lanes::Lanes;
 use crate::runtime::cuda::launch::{Addresses, arguments};
 use crate::runtime::cuda::launches::Work;
+use crate::runtime::cuda::streams::Streams;
 use crate::runtime::loops::drive;
 use crate::runtime::plan::frame::Frame;
 use crate::runtime::plan::{self, Plan};
@@ -73,7 +73,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Starts all kernels, beside each other where the lanes say so.
+    /// Starts all kernels, beside each other where the order allows.
     ///
     /// # Safety
     /// As [`Self::run`].
@@ -82,7 +82,7 @@ impl Runner<'_> {
         steps: &[Step],
         works: &[Work],
         frame: &Frame<CUdeviceptr>,
-        mut lanes: Lanes<'_>,
+        mut streams: Streams<'_>,
     ) -> Result<(), Error> {
         let failed = |error| self.device.failed("recording a run", error);
         for (step, work) in steps.iter().zip(works) {
@@ -91,13 +91,13 @@ impl Runner<'_> {
             };
             let kernel = Ready { kernel, location: *location, number: *number, scratch };
             for launch in launches {
-                let stream = lanes.enter().map_err(failed)?;
+                let stream = streams.enter().map_err(failed)?;
                 // SAFETY: by this function's contract.
                 unsafe { self.launch(&kernel, launch, frame, &stream)? }
-                lanes.leave().map_err(failed)?;
+                streams.leave().map_err(failed)?;
             }
         }
-        lanes.join().map_err(failed)
+        streams.join().map_err(failed)
     }
 
     /// # Safety

@@ -9,8 +9,8 @@ use crate::codegen::x86::alone;
 use crate::device::{ALIGN, Buffer, DeviceRef, HostArray, cpu, memory};
 use crate::error::Error;
 use crate::ir::{Atom, Binder, Program, Value, Var, check_facts, verify};
+use crate::kernel::fuse::Explained;
 use crate::kernel::{Composed, Lowered, Step, Why};
-use crate::pass::fuse::Explained;
 use crate::runtime::check::{PlanFault, check_plan, plant};
 use crate::runtime::compiled::machine_code::Machine;
 use crate::runtime::cpu::memory::{self as run_memory, Line};
@@ -27,7 +27,7 @@ use crate::runtime::plan::frame::Frame;
 use crate::runtime::plan::placed::{Buffers, OwnBytes};
 use crate::runtime::plan::work::Codes;
 use crate::runtime::report::cost::{CostAnalysis, MemoryAnalysis};
-use crate::runtime::report::plan_text::Shown;
+use crate::runtime::report::plan_text::PlanText;
 use crate::runtime::report::profile::Profile;
 use crate::runtime::report::roofline;
 use crate::runtime::segments::GivenSegments;
@@ -251,7 +251,7 @@ impl Executable {
             return other.plan_text(&Sizes::new(), machine);
         }
         let (plan, memory) = (self.plan(sizes)?, self.memory(sizes)?);
-        Ok(Shown { plan: &plan, steps: &self.lowered.steps, memory, machine }.to_string())
+        Ok(PlanText { plan: &plan, steps: &self.lowered.steps, memory, machine }.to_string())
     }
 
     /// What a run on a GPU would take for these sizes, predicted from the GPU's data sheet: see [`Prediction`]. There need

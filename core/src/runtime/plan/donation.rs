@@ -2,8 +2,8 @@
 
 use crate::aval::Aval;
 use crate::ir::{Atom, Index, Scalar, Var};
+use crate::kernel::fuse::Fusion;
 use crate::kernel::{Instr, LoopKind, Lowered, Part, Step};
-use crate::pass::fuse::Fusion;
 use crate::runtime::plan::control::carry_operand;
 use crate::runtime::plan::groups::GroupWork;
 use crate::runtime::plan::placed::Buffers;

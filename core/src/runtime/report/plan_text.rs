@@ -20,14 +20,14 @@ fn describe(kernel: &TileKernel) -> String {
 }
 
 /// The plan with its steps, for people.
-pub(in crate::runtime) struct Shown<'a> {
+pub(in crate::runtime) struct PlanText<'a> {
     pub(in crate::runtime) plan: &'a Plan,
     pub(in crate::runtime) steps: &'a [Step],
     pub(in crate::runtime) memory: MemoryAnalysis,
     pub(in crate::runtime) machine: Option<&'a Machine>,
 }
 
-impl Shown<'_> {
+impl PlanText<'_> {
     /// One line for each step, those of nested programs further in.
     fn write_steps(&self, f: &mut fmt::Formatter<'_>, plan: &Plan, steps: &[Step], indent: usize) -> fmt::Result {
         let pad = "  ".repeat(indent);
@@ -75,9 +75,9 @@ impl Shown<'_> {
     }
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for PlanText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shown { plan, steps, memory, machine } = self;
+        let PlanText { plan, steps, memory, machine } = self;
         let sizes: Vec<String> = plan.sizes.iter().map(|(symbol, size)| format!("{symbol}={size}")).collect();
         writeln!(f, "plan for {}", if sizes.is_empty() { "fixed sizes".into() } else { sizes.join(" ") })?;
         writeln!(

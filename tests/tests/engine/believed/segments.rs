@@ -7,7 +7,7 @@ use gavotte_core::aval::Sizes;
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Value, parse};
 use gavotte_core::runtime::Executable;
-use gavotte_tests::segments::{ADVICE, MEMBERS, data, ids, ints, made, offsets, share, wrong};
+use gavotte_tests::segments::{ADVICE, MEMBERS, ROWS, data, ids, ints, made, offsets, share, wrong};
 use std::num::NonZeroUsize;
 
 fn options() -> Vec<Options> {

@@ -2,7 +2,7 @@
 //!
 //! A chain of additions rounds each time to the size of the sum so far, so its error grows with the number of terms. What
 //! the turns of a round give is therefore added to totals in the function's memory; what that addition rounds off is taken
-//! along to the next, as in `runtime/totals`, and the next round begins at zero. Short sums, of which there are most, are
+//! along to the next, as in `runtime/compiled/totals`, and the next round begins at zero. Short sums, of which there are most, are
 //! one chain as ever: a segment is asked how long it is, and code for both stands side by side.
 
 use super::super::layout::{Layout, Packed};

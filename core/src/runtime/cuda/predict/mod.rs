@@ -26,8 +26,8 @@ use crate::aval::Sizes;
 use crate::codegen::cuda::{Module, Source, Width};
 use crate::error::Error;
 use crate::kernel::{Group, Kernel, Lowered, Step};
-use crate::runtime::cuda::lanes::{LANES, dependences, of_launches, streams_of};
 use crate::runtime::cuda::program::ungroup;
+use crate::runtime::cuda::streams::{MAX_STREAMS, dependences, of_launches, streams_of};
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::work::Codes;
 use gpus::{GRAPH_GAP_S, GRAPH_LAUNCH_S, START_S, STREAM_GAP_S};
@@ -52,7 +52,7 @@ impl Path {
 /// The longest path through launches that take so many seconds each, where each follows others and what stands before it in
 /// its stream.
 fn longest(seconds: &[f64], dependences: &[Vec<usize>]) -> Path {
-    let streams = streams_of(dependences, LANES);
+    let streams = streams_of(dependences, MAX_STREAMS);
     let mut ends: Vec<Path> = vec![];
     for (launch, own) in seconds.iter().enumerate() {
         let in_stream = (0..launch).rev().find(|other| streams[*other] == streams[launch]);

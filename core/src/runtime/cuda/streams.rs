@@ -6,14 +6,14 @@
 
 use crate::ir::Var;
 use crate::kernel::Step;
-use crate::pass::fuse::Fusion;
+use crate::kernel::fuse::Fusion;
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::placed::{Buffers, bytes_of};
 use cudarc::driver::{CudaEvent, CudaStream, DriverError};
 use std::sync::Arc;
 
 /// Streams of a recording, at most.
-pub(super) const LANES: usize = 8;
+pub(super) const MAX_STREAMS: usize = 8;
 
 /// A piece of memory: whose, and which bytes of it.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -104,44 +104,44 @@ pub(super) fn streams_of(dependences: &[Vec<usize>], n: usize) -> Vec<usize> {
 }
 
 /// The streams of one recording.
-pub(super) struct Lanes<'d> {
+pub(super) struct Streams<'d> {
     streams: Vec<Arc<CudaStream>>,
     dependences: &'d [Vec<usize>],
     /// When the recording began, and when each launch is done.
     start: CudaEvent,
     done: Vec<CudaEvent>,
     /// Which stream each is in, and the last so far of each stream.
-    lane: Vec<usize>,
+    number: Vec<usize>,
     last: Vec<Option<usize>>,
 }
 
-impl<'d> Lanes<'d> {
+impl<'d> Streams<'d> {
     /// Begins at what the first stream has come to.
     pub(super) fn new(streams: Vec<Arc<CudaStream>>, dependences: &'d [Vec<usize>]) -> Result<Self, DriverError> {
         let start = streams[0].record_event(None)?;
-        let (lane, last) = (streams_of(dependences, streams.len()), vec![None; streams.len()]);
-        Ok(Lanes { streams, dependences, start, done: vec![], lane, last })
+        let (number, last) = (streams_of(dependences, streams.len()), vec![None; streams.len()]);
+        Ok(Streams { streams, dependences, start, done: vec![], number, last })
     }
 
     /// The stream of the next launch, which waits there for what it must follow.
     pub(super) fn enter(&mut self) -> Result<Arc<CudaStream>, DriverError> {
         let step = self.done.len();
-        let (lane, before) = (self.lane[step], &self.dependences[step]);
-        let stream = self.streams[lane].clone();
-        if self.last[lane].is_none() && lane > 0 {
+        let (number, before) = (self.number[step], &self.dependences[step]);
+        let stream = self.streams[number].clone();
+        if self.last[number].is_none() && number > 0 {
             stream.wait(&self.start)?;
         }
-        for j in before.iter().filter(|j| self.lane[**j] != lane) {
+        for j in before.iter().filter(|j| self.number[**j] != number) {
             stream.wait(&self.done[*j])?;
         }
-        self.last[lane] = Some(step);
+        self.last[number] = Some(step);
         Ok(stream)
     }
 
     /// What was entered has been launched.
     pub(super) fn leave(&mut self) -> Result<(), DriverError> {
-        let lane = self.lane[self.done.len()];
-        self.done.push(self.streams[lane].record_event(None)?);
+        let number = self.number[self.done.len()];
+        self.done.push(self.streams[number].record_event(None)?);
         Ok(())
     }
 

@@ -48,7 +48,7 @@ impl Kernel {
     }
 
     /// The lines of the text: the head, the loops, the body, the results, the closing brace.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(in crate::kernel) fn lines(&self) -> Vec<String> {
         let binders = |binders: &[(Var, Aval)]| list(binders, |(var, aval)| format!("{var}: {aval}"));
         let head = format!("kernel @{}({}) -> ({}) {{", self.name, binders(&self.inputs), binders(&self.outputs));
         let mut lines = vec![head];
