@@ -30,7 +30,7 @@ impl Failure {
         Failure::Input(message.into())
     }
 
-    /// Tells the user, and gives the exit code.
+    /// Tells the user, and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
         let (message, code) = match self {
             Failure::Input(message) => (message, 2),
@@ -69,9 +69,10 @@ fn say(word: &str, color: AnsiColor, message: &str) {
     progress::aside(|| drop(writeln!(anstream::stderr(), "{style}{word}{style:#}{text}")));
 }
 
-/// Memory that is given back where the system has no more: to remove files takes some.
+/// Memory that is given back where the system has no more: to remove files takes some. It is so much that the system has
+/// it back, and any thread may have it; nobody writes to it, so it is no more than addresses.
 static RESERVE: Mutex<Vec<u8>> = Mutex::new(vec![]);
-const RESERVED: usize = 64 << 10;
+const RESERVED: usize = 4 << 20;
 
 /// Sets memory aside for the end of a program that runs out of it.
 pub(crate) fn reserve_memory() {
@@ -100,11 +101,16 @@ pub(crate) fn out_of_memory(bytes: usize) {
         std::process::exit(2);
     }
     ENDS_IT.set(true);
+    // At once, as other threads may have something to say, too.
+    let mut text = [0; 256];
+    let mut rest = &mut text[..];
     let _ = writeln!(
-        io::stderr(),
-        "error: out of memory: the system refused {bytes} bytes more; take a smaller model or data set, or raise \
-         the limit (`ulimit -v`, or the container's)"
+        rest,
+        "error: out of memory: the system refused {bytes} bytes more; take a smaller model or data set, or raise the limit \
+         (`ulimit -v`, or the container's)"
     );
+    let left = rest.len();
+    let _ = io::stderr().write_all(&text[..text.len() - left]);
     drop(RESERVE.try_lock().map(|mut reserve| std::mem::take(&mut *reserve)));
     let _nothing_is_made_now = temporary::try_remove_all(PATIENCE);
     std::process::exit(2)

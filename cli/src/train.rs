@@ -24,7 +24,10 @@ use std::path::Path;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::watch().map_err(|error| {
-        Failure::Run(format!("cannot watch for Ctrl-C and SIGTERM: {error}; allow more open files and threads"))
+        let why = format!("cannot watch for Ctrl-C and SIGTERM: {error}");
+        Failure::Input(format!(
+            "{why}; allow more memory, open files and threads (`ulimit -a` says how many there are)"
+        ))
     })?;
     let mut session = Session::new(args)?;
     interrupt.training_begins();

@@ -1,7 +1,7 @@
 //! Graph attention (Velickovic, Cucurull, Casanova, Romero, Lio and Bengio: Graph Attention Networks, ICLR 2018,
 //! arXiv:1710.10903).
 //!
-//! A layer takes features `x` of nodes and gives new ones. For one head, with `h = x W`:
+//! A layer takes features `x` of nodes and returns new ones. For one head, with `h = x W`:
 //!
 //! | here | in the paper |
 //! | --- | --- |

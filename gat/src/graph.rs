@@ -78,7 +78,7 @@ impl Graph {
     }
 }
 
-/// Who sends to whom, in one of two forms. Both give the same results to rounding.
+/// Who sends to whom, in one of two forms. Both compute the same results, up to rounding.
 #[allow(
     clippy::large_enum_variant,
     reason = "there is one a model, passed by reference; a box would show in every match"

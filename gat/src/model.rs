@@ -82,7 +82,7 @@ pub struct GatParams {
 /// log_probs = log_softmax(one head of attention of dropout(z))
 /// ```
 ///
-/// Dropout on the input of a layer is drawn once for all its heads. Each layer adds its bias behind the sum of messages.
+/// Dropout on the input of a layer is drawn once for all its heads. Each layer adds its bias after the sum of messages.
 pub fn gat(config: GatConfig) -> Layer<GatParams, Nodes> {
     let GatConfig { classes, heads, hidden, dropout: rate, slope, residual, dtype, .. } = config;
     let options = AttentionOptions { rate, slope, bias: true, residual, dtype };

@@ -20,7 +20,7 @@ fn cotangents(program: &Program, arrays: &[HostArray], random: &mut Random) -> V
     random_like(&floating(&run(program, arrays)), random)
 }
 
-/// Runs a transformed program after verifying it; gives its results behind the first `skip`.
+/// Runs a transformed program after verifying it; returns its results after the first `skip`.
 fn tail(program: &Program, arrays: &[HostArray], more: &[HostArray], skip: usize) -> Result<Vec<HostArray>, String> {
     verify(program).map_err(|error| error.to_string())?;
     let all: Vec<HostArray> = arrays.iter().chain(more).cloned().collect();

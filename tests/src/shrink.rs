@@ -171,7 +171,7 @@ mod tests {
             eqns.any(|eqn| eqn.prim.name() == "cos" || eqn.params.programs_within().any(|nested| has_cosine(nested)))
         }
         for (program, inputs) in programs_with("sin", 600).filter(|(program, _)| !has_cosine(program)) {
-            // The sine of a forward pass is right: only what stands behind it is wrong.
+            // The sine of a forward pass is right: only what follows it is wrong.
             let mut fails = |program: &Program, inputs: &[HostArray]| {
                 let derivative = jvp_program(program);
                 let ones = derivative.args[inputs.len()..].iter().map(|binder| {

@@ -142,21 +142,38 @@ fn any_limit_is_an_error_or_enough() {
     assert!(refused > 3, "some limit is too tight");
 }
 
-/// Wherever in a run the memory ends, nothing of the run is left.
+/// Wherever in a run the memory ends, nothing of the run is left, and what it was to replace is as it was.
 #[test]
 fn what_a_run_has_made_goes_with_it() {
     let folder = tempfile::tempdir().unwrap();
-    let mut without_memory = 0;
-    for megabytes in (60..150).step_by(3) {
+    let run = |megabytes: usize, line: &str| {
         let script = format!("ulimit -v {}; exec \"$0\" \"$@\"", megabytes << 10);
         let mut command = Command::new("sh");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_gavotte")]).current_dir(&folder);
-        let line = "train --epochs 1 --threads 1 --heads 64 --hidden 16 --out run";
-        let output = command.args(words(line)).output().expect("there is a shell");
-        assert_eq!(output.status.code(), Some(2), "{megabytes} MB: {output:?}");
-        let left: Vec<_> = fs::read_dir(&folder).unwrap().flatten().collect();
-        assert!(left.is_empty(), "{megabytes} MB: {left:?}");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_gavotte")]).current_dir(&folder).args(words(line));
+        command.output().expect("there is a shell")
+    };
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        names.sort();
+        names
+    };
+    let output = run(100_000, "train --dataset karate --epochs 1 --quiet --out old");
+    assert!(output.status.success(), "{output:?}");
+    let parameters = || fs::read(folder.path().join("old/params.safetensors")).unwrap();
+    let mut old = parameters();
+    let mut without_memory = 0;
+    for (megabytes, line) in (60..150)
+        .step_by(3)
+        .map(|megabytes| (megabytes, "train --epochs 1 --threads 1 --heads 64 --hidden 16 --out run"))
+        .chain((30..60).map(|megabytes| (megabytes, "train --epochs 1 --threads 3 --quiet --out old --overwrite")))
+    {
+        let output = run(megabytes, line);
+        let has_failed = !output.status.success();
+        assert!(!has_failed || output.status.code() == Some(2), "{megabytes} MB: {output:?}");
+        assert_eq!(names(), ["old"], "{megabytes} MB: {output:?}");
+        assert!(!has_failed || parameters() == old, "{megabytes} MB: {output:?}");
         without_memory += usize::from(String::from_utf8_lossy(&output.stderr).contains("out of memory"));
+        old = parameters();
     }
     assert!(without_memory > 3, "some limit is too tight");
 }

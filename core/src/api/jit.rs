@@ -214,7 +214,7 @@ pub(super) fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) ->
         let fits = |(dim, extent): (&Dim, &Dim)| dim == extent || dim.at(&sizes) == *extent;
         if !binder.aval.shape.iter().zip(leaf.shape()).all(fits) {
             return Err(Error::Call(format!(
-                "@{}: argument {} is {}, which is not {} for {sizes:?}",
+                "@{}: argument {} is {}, which is not {} for {sizes}",
                 program.name,
                 path(i),
                 leaf.aval(),

@@ -435,6 +435,15 @@ impl std::str::FromStr for Dim {
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 pub struct Sizes(SmallVec<[(Symbol, usize); 4]>);
 
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (symbol, size)) in self.0.iter().enumerate() {
+            write!(f, "{}{symbol} = {size}", if i > 0 { ", " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
 impl Sizes {
     /// No symbol has a size.
     pub fn new() -> Self {

@@ -42,7 +42,7 @@ pub fn address_space() -> Option<u64> {
     of_limits(&own, &limits)
 }
 
-/// The number behind a name, in bytes where it is in kB.
+/// The number after a name, in bytes where it is in kB.
 fn number(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     let mut words = rest.split_whitespace();

@@ -1,4 +1,4 @@
-//! Barriers, on the way to kernels: the identity, and so no work; but what is behind one should come late.
+//! Barriers, on the way to kernels: the identity, and so no work; but what follows one should come late.
 //!
 //! A barrier says that what is computed from its outputs is not to be there before all of its operands are: what a
 //! checkpoint computes again, for instance, not before the cotangent that it is for.

@@ -104,7 +104,7 @@ impl Step {
     }
 }
 
-/// Steps that run together, with a barrier behind them only.
+/// Steps that run together, with a barrier after them only.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Group {
     /// Which steps, in the order in which they run.
@@ -153,8 +153,8 @@ pub enum Part {
     Row,
     /// Row loop 0 runs over the members of the rows: positions `offsets[r0] .. offsets[r1]`.
     Member,
-    /// This loop, its first reduction, runs over the rows. A range gives a part of the result; the parts are combined
-    /// behind the group, and only later groups read the result.
+    /// This loop, its first reduction, runs over the rows. A range computes a part of the result; the parts are combined
+    /// after the group, and only later groups read the result.
     RowReduce(u32),
     /// The same over the members of the rows.
     MemberReduce(u32),
@@ -169,7 +169,7 @@ impl Part {
         }
     }
 
-    /// Whether a range of rows gives a part of the result only.
+    /// Whether a range of rows computes a part of the result only.
     pub fn is_partial(self) -> bool {
         matches!(self, Part::RowReduce(_) | Part::MemberReduce(_))
     }

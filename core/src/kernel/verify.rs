@@ -1,7 +1,7 @@
 //! The definition of a well-formed kernel.
 //!
 //! 1. A kernel writes at least one array, and no array is named twice.
-//! 2. Row loops come first and are the shape of every output. A segment loop is the only loop behind them; it runs over
+//! 2. Row loops come first and are the shape of every output. A segment loop is the only loop after them; it runs over
 //!    the segments of a row loop, by an input of type `i32[segments+1]`.
 //! 3. A scalar is made before it is used, operations have as many operands as they take, of one type (but the
 //!    predicate of `select`, which is `bool`).
@@ -80,12 +80,12 @@ fn check_names(kernel: &Kernel) -> Result<(), String> {
 fn check_loop(kernel: &Kernel, i: usize, l: &Loop, n_row: usize) -> Result<(), String> {
     let (segment, offsets) = match l.kind {
         LoopKind::Row if i < n_row => return Ok(()),
-        LoopKind::Row => return Err("a row loop stands behind another loop".into()),
+        LoopKind::Row => return Err("a row loop comes after another loop".into()),
         LoopKind::Reduce => return Ok(()),
         LoopKind::Segment { segment, offsets } => (segment as usize, offsets as usize),
     };
     if i != n_row || i + 1 != kernel.loops.len() || segment >= n_row {
-        return Err("a segment loop must be the only loop behind the rows, and run over one of them".into());
+        return Err("a segment loop must be the only loop after the rows, and run over one of them".into());
     }
     let (var, aval) = kernel.inputs.get(offsets).ok_or("the offsets are no input")?;
     let segments = &kernel.loops[segment].extent;

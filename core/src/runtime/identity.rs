@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 /// For so many lists of arrays at most it is kept.
 const MAX_KEPT: usize = 16;
 
-/// What was found out about lists of arrays. An array behind an `Arc` with weak handles never changes, and no other takes
+/// What was found out about lists of arrays. An array in an `Arc` with weak handles never changes, and no other takes
 /// its place: the same handles are the same elements.
 pub(super) struct ByIdentity<A: ?Sized, T>(RefCell<Vec<Kept<A, T>>>);
 

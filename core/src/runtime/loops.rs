@@ -113,7 +113,7 @@ impl<'a, E: Engine> Running<'a, E> {
         Ok(())
     }
 
-    /// The types of a loop's carries, and of the rows behind them.
+    /// The types of a loop's carries, and of the rows that follow them.
     fn avals(&self) -> &'a [Aval] {
         self.plan.nested.last().map_or(&[], |body| &body.outs)
     }

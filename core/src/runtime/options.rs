@@ -64,7 +64,7 @@ pub struct Options {
     /// Whether every call looks for a NaN or an infinity in its results, and names the equation that made the first one
     /// out of finite operands. Arguments are then kept, not written in place; results are the same.
     pub check_nans: bool,
-    /// Whether every kernel on a GPU is waited for, one by one. A GPU runs behind the calls, so what a kernel does wrong is
+    /// Whether every kernel on a GPU is waited for, one by one. A GPU runs later than the calls, so what a kernel does wrong is
     /// the error of a later call; this way it is the kernel's own. Results are the same; on a processor nothing changes.
     pub launch_blocking: bool,
     /// Whether `jit` prints why a call found no compiled program, on the standard error stream.

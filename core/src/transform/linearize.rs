@@ -42,7 +42,7 @@ pub fn linearize_with(
     (results, point.derivative(program, args, &wrt))
 }
 
-/// What the forward pass leaves behind: the value of every variable, and the derivative of every equation that has a
+/// What the forward pass leaves: the value of every variable, and the derivative of every equation that has a
 /// `linearize` rule.
 struct Point {
     values: Vec<Option<Value>>,

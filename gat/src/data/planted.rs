@@ -1,7 +1,7 @@
 //! A generated network with the numbers of a real one, for where no file is at hand.
 //!
 //! Classes are planted: most edges join nodes of one class, and part of a node's words are its class's topic. A stream
-//! of random words decides between whole numbers only, so that it gives the same network on every machine.
+//! of random words decides between whole numbers only, so that it makes the same network on every machine.
 
 use std::collections::HashSet;
 
@@ -333,7 +333,7 @@ impl Words {
 impl Distribution<i32> for Words {
     fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> i32 {
         let rank = self.law.sample(rng) as usize;
-        // Rounding may put a rank behind the last one.
+        // Rounding may put a rank after the last one.
         self.words[rank.min(self.words.len()) - 1]
     }
 }

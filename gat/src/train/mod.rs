@@ -66,7 +66,7 @@ pub struct Epoch {
     pub losses: Parts<f64>,
     /// The shares of nodes predicted right after the step; NaN of an empty part.
     pub accuracies: Parts<f64>,
-    /// What the step took, in milliseconds; on a GPU, whose work is waited for once an epoch, with the evaluation behind it.
+    /// What the step took, in milliseconds; on a GPU, whose work is waited for once an epoch, with the evaluation after it.
     /// The first one is compiled, too.
     pub step_ms: f64,
     /// Whether these are the best parameters so far.

@@ -43,7 +43,7 @@ fn check(lowered: &Lowered) -> Result<(), String> {
     })
 }
 
-/// Large products with small kernels between them: what waits for its reader stands behind all that it reads itself.
+/// Large products with small kernels between them: what waits for its reader comes after all that it reads itself.
 #[test]
 fn small_kernels_come_along_behind_what_they_read() {
     let layer = |x: Array, w: Array| {

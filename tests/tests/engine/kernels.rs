@@ -172,7 +172,7 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
         "2",
         "kernel @f(%0: f32[3,2]) -> (%1: f32[2]) { reduce i0: 3 row i1: 2 $0: f32 = load %0[i0, i1] sum $0 -> %1 }",
         "  row i1: 2",
-        "a row loop stands behind another loop",
+        "a row loop comes after another loop",
     ),
     (
         "2",
@@ -185,14 +185,14 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
         "kernel @f(%0: f32[e], %1: i32[n+1]) -> (%2: f32[n]) {
             row i0: n segment i1: e of i0 by %1 reduce i2: 3 $0: f32 = load %0[i1] sum $0 -> %2 }",
         "  segment i1: e of i0 by %1",
-        "a segment loop must be the only loop behind the rows, and run over one of them",
+        "a segment loop must be the only loop after the rows, and run over one of them",
     ),
     (
         "2",
         "kernel @f(%0: f32[e], %1: i32[n+1]) -> (%2: f32[n]) {
             row i0: n segment i1: e of i1 by %1 $0: f32 = load %0[i1] sum $0 -> %2 }",
         "  segment i1: e of i1 by %1",
-        "a segment loop must be the only loop behind the rows, and run over one of them",
+        "a segment loop must be the only loop after the rows, and run over one of them",
     ),
     (
         "2",

@@ -3,6 +3,7 @@
 use super::Code;
 use crate::error::Error;
 use memmap2::{Mmap, MmapMut};
+use std::io;
 
 /// The constants of functions begin at multiples of this many bytes, and their instructions too.
 pub(super) const ALIGN: usize = 64;
@@ -26,7 +27,13 @@ impl Pages {
             code.write(&mut bytes);
             functions.push((entry, bytes.len() - entry));
         }
-        let failed = |error| Error::Device(format!("no memory for machine code: {error}; try `--target portable`"));
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::OutOfMemory => Error::TooLarge(format!(
+                "no memory for machine code: {error}; take a smaller program, or raise the limit (`ulimit -v`, or the \
+                 container's)"
+            )),
+            _ => Error::Device(format!("no memory for machine code: {error}; try `--target portable`")),
+        };
         let map = if bytes.is_empty() {
             None
         } else {

@@ -1,4 +1,4 @@
-//! Groups: steps that run together, with a barrier behind all of them only.
+//! Groups: steps that run together, with a barrier after all of them only.
 //!
 //! A kernel that runs for a range of one of its loops can be followed at once by another that reads only what this range
 //! made. So a thread may take some rows, run every kernel of a group on them, and take the next rows: what passes from

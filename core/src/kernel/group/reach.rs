@@ -70,7 +70,7 @@ pub(super) fn reach(
     same_rows: &dyn Fn(Var) -> bool,
 ) -> Reach {
     if made.is_partial() {
-        return Err("a reduction of all rows, which is complete behind its group");
+        return Err("a reduction of all rows, which is complete after its group");
     }
     let walk = walk(kernel, part, members, fusion);
     let of = |input: u32| fusion.memory(kernel.inputs[input as usize].0) == var;

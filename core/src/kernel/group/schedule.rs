@@ -2,7 +2,7 @@
 //!
 //! Steps come in the program's order. One that goes over rows joins the first group, from its producers' on, where all
 //! that it reads is there; else it begins a group. One that reads no other step's result waits for whoever reads it, and
-//! joins there. A small kernel waits as long as it can, so that most end in one group behind all others.
+//! joins there. A small kernel waits as long as it can, so that most end in one group after all others.
 
 use super::late::waits;
 use super::reach::{Pairing, reach, sorted_pairings};
@@ -189,7 +189,7 @@ impl Scheduler<'_> {
         self.add(at, steps);
     }
 
-    /// Puts steps behind those of a group.
+    /// Adds steps after those of a group.
     fn add(&mut self, group: usize, steps: Vec<(usize, Part)>) {
         for (step, part) in &steps {
             (self.at[*step], self.parts[*step]) = (Some(group), *part);
@@ -258,7 +258,7 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Places a large product behind all that is there, as the program has it.
+    /// Places a large product after all that is there, as the program has it.
     fn place_product(&mut self, step: usize) {
         self.place_waiting(step);
         let at = self.groups.len();
@@ -329,7 +329,7 @@ impl Scheduler<'_> {
     /// Places a kernel in a group that is there already, where it can be, with those that wait for it.
     fn place_within(&mut self, step: usize) -> bool {
         let waiting = self.waiting(step);
-        // Those that come along stand behind what they read, too.
+        // Those that come along follow what they read, too.
         let first = waiting.iter().chain([&step]).map(|step| self.earliest(*step, is_rows)).max().unwrap_or(0);
         for at in first..self.groups.len() {
             let Some((trial, rest)) = self.join_with(&self.trial(at), step, &waiting) else { continue };

@@ -32,7 +32,7 @@ impl Joint {
         scalar
     }
 
-    /// Takes over a body, where loads of `made` are scalars already; gives what each scalar is now.
+    /// Takes over a body, where loads of `made` are scalars already; returns what each scalar is now.
     pub(super) fn take(&mut self, kernel: &Kernel, made: &[(Var, Scalar)]) -> HashMap<Scalar, Scalar> {
         let mut now: HashMap<Scalar, Scalar> = HashMap::with_capacity(kernel.body.len());
         for (i, instr) in kernel.body.iter().enumerate() {
@@ -74,7 +74,7 @@ fn renamed(instr: &Instr, name: &dyn Fn(Scalar) -> Scalar) -> Instr {
 pub(super) fn without_dead(mut kernel: Kernel) -> Kernel {
     let mut live = vec![false; kernel.body.len()];
     kernel.results.iter().for_each(|scalar| live[scalar.0 as usize] = true);
-    // Operands come before what uses them: one turn from behind sees all.
+    // Operands come before what uses them: one pass from the end sees all.
     for i in (0..kernel.body.len()).rev() {
         if live[i] {
             mark(&kernel.body[i], &mut live);

@@ -89,7 +89,7 @@ impl Merger<'_> {
             if let (Some(a), Some(b)) = (row.item(first), row.item(second)) {
                 self.count(&a.kernel, &b.kernel, &kernel);
             }
-            // What is merged may go with what is before it, or with what is behind.
+            // What is merged may go with what is before it, or with what comes after.
             second = row.merge((first, second), kernel, moves_down, self.fusion);
         }
         row.into_items()

@@ -87,7 +87,7 @@ impl Row {
         places.range(..second).rev().take(LOOK_BACK).copied().collect()
     }
 
-    /// Puts one kernel where one of two stood; gives that place.
+    /// Puts one kernel where one of two stood; returns that place.
     pub(super) fn merge(
         &mut self,
         (first, second): (usize, usize),
@@ -172,7 +172,7 @@ impl Order {
         Some(if may_take(kernel, input) { readers } else { takers })
     }
 
-    /// The first kernel behind a place that must stay behind the one there.
+    /// The first kernel after a place that must stay after the one there.
     pub(super) fn next(&self, at: usize, kernel: &Kernel) -> Option<usize> {
         let reads = kernel.outputs.iter().filter_map(|(var, _)| self.readers.get(var));
         let others = kernel.inputs.iter().filter_map(|input| self.others(kernel, input));

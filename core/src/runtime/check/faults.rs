@@ -28,7 +28,7 @@ pub enum PlanFault {
     ResultInArena,
     /// Two groups run as one, chunk of rows by chunk of rows.
     GroupTooWide,
-    /// What threads keep chunk by chunk is read behind its group.
+    /// What threads keep chunk by chunk is read after its group.
     ChunkOutlived,
     /// A step is left out.
     StepLeftOut,

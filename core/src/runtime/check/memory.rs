@@ -66,7 +66,7 @@ struct Piece {
 /// Why memory cannot be read or written as somebody wants to.
 pub(super) type Fault = &'static str;
 
-/// Where memory begins: far behind address 0, at which arrays stand that have no place of their own.
+/// Where memory begins: far from address 0, at which arrays stand that have no place of their own.
 const FIRST: u64 = 1 << 60;
 /// So much lies between arrays that belong to nobody.
 const GAP: u64 = 4096;
@@ -85,7 +85,7 @@ impl Memory {
         Tag::Made(self.next_tag)
     }
 
-    /// Adds memory that holds nothing yet, behind all that is there, with a gap between; where it begins.
+    /// Adds memory that holds nothing yet, after all that is there and a gap. Returns where it begins.
     pub(super) fn add(&mut self, bytes: u64) -> u64 {
         let start = self.pieces.last_key_value().map_or(FIRST, |(_, piece)| piece.end + GAP);
         self.pieces.insert(start, Piece { end: start + bytes, tag: None, is_fixed: false });

@@ -180,7 +180,7 @@ impl ProductWork {
         let multiply = |out: *mut T, [out_row, out_column]: [isize; 2], first: usize, k: usize| {
             let operand = |i: usize, stride: isize| operand(i).wrapping_offset(stride * first as isize);
             // SAFETY: every position is one that the kernel's loops come to, within its arrays; a part is as large as the
-            // result, and what a piece gives has the room of a block.
+            // result, and what a piece contributes has the room of a block.
             unsafe {
                 gemm(
                     m,

@@ -166,7 +166,7 @@ pub(in crate::runtime) struct MachineWork {
     far: Option<Pages>,
     /// Turns of the loop that is divided.
     turns: Option<usize>,
-    /// Whether what ranges of that loop give is added to what the outputs hold.
+    /// Whether what ranges of that loop compute is added to what the outputs hold.
     accumulates: bool,
     /// The input that says how much work each row is.
     pub(in crate::runtime) offsets: Option<usize>,
@@ -228,7 +228,7 @@ impl MachineWork {
         ARGS + kernel.inputs.len() + kernel.outputs.len() + self.sizes.len()
     }
 
-    /// Writes the table of arguments, for arrays that begin at these places, behind what is there.
+    /// Writes the table of arguments, for arrays that begin at these places, after what is there.
     pub(in crate::runtime) fn write_table(&self, tables: &mut Vec<u64>, arrays: impl Iterator<Item = *mut u8>) {
         tables.extend([0; ARGS]);
         tables.extend(arrays.map(|array| array as u64));

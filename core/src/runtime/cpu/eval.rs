@@ -28,7 +28,7 @@ pub(in crate::runtime) unsafe fn run(eqn: &Eqn, plan: &Plan, frame: &Frame) -> R
 /// What an equation computes, of the types that the plan has for its outputs.
 ///
 /// # Errors
-/// Where its primitive does not like what it is given, or gives something of another type.
+/// Where its primitive does not like what it is given, or returns something of another type.
 pub(in crate::runtime) fn evaluate(eqn: &Eqn, ins: &[HostArray], plan: &Plan) -> Result<Vec<HostArray>, Error> {
     let refs: Vec<&HostArray> = ins.iter().collect();
     let outs = eqn.outs.iter().map(|binder| &plan.avals[binder.var.index()]);

@@ -1,7 +1,7 @@
 //! Groups of kernels that go through their rows together: a thread takes some rows, runs every kernel on them, and takes
 //! the next.
 //!
-//! The rows are cut into units, by the work that they are and never by the number of threads. What a unit gives of a
+//! The rows are cut into units, by the work that they are and never by the number of threads. What a unit computes of a
 //! reduction over all rows has a place of its own, and these are combined in the units' order. So it changes no bit which
 //! thread does which unit.
 
@@ -24,7 +24,7 @@ use crate::runtime::plan::work::Work;
 use crate::runtime::threads::worth;
 use std::ops::Range;
 
-/// What so many chunks give of a long sum is added up before it is added to the total.
+/// What this many chunks contribute to a long sum is added up before it is added to the total.
 const ROUND: usize = 4;
 
 impl RowsWork {
@@ -65,7 +65,7 @@ impl RowsWork {
         Ok(())
     }
 
-    /// The steps with their tables, laid out one behind the other.
+    /// The steps with their tables, laid out one after the other.
     fn launches<'a>(
         &'a self,
         steps: &'a [Step],
@@ -176,7 +176,7 @@ impl RowsWork {
 /// A thread on its way through the rows.
 struct Running<'a> {
     launches: &'a [Launch<'a>],
-    /// Of all launches, one behind the other.
+    /// Of all launches, one after the other.
     tables: &'a mut [u64],
     offsets: Option<&'a [i32]>,
     frame: &'a Frame,

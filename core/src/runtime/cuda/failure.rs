@@ -4,7 +4,7 @@ use crate::error::Error;
 use cudarc::driver::DriverError;
 use cudarc::driver::sys::CUresult;
 
-/// The error of a call of the driver: what was tried, the driver's name of the error and its text. The device runs behind
+/// The error of a call of the driver: what was tried, the driver's name of the error and its text. The device runs later than
 /// the calls, so what a kernel did wrong is an error of a later one.
 pub(super) fn driver(what: &str, error: DriverError) -> Error {
     let advice = match is_fault(&error) {

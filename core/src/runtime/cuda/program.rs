@@ -1,6 +1,6 @@
 //! A compiled program on a GPU: its kernels are launched in order on the device's stream.
 //!
-//! A call gives results at once that are there when somebody asks for them. What a kernel finds wrong is in the device's
+//! A call returns results at once; they are there when somebody asks for them. What a kernel finds wrong is in the device's
 //! record by then, and is told to whoever reads an array next.
 
 use crate::aval::{Aval, Sizes};
@@ -231,7 +231,7 @@ impl GpuProgram {
         }
     }
 
-    /// The plan's memory; behind the arena are parts of sums.
+    /// The plan's memory: the arena, then parts of sums.
     fn arena(&self, plan: &GpuPlan) -> Result<Arc<Block>, Error> {
         let mut arena = plan.arena.borrow_mut();
         if let Some(arena) = &*arena {

@@ -87,7 +87,7 @@ pub(super) fn of_launches(dependences: &[Vec<usize>], is_beside: &[Vec<bool>]) -
     launches
 }
 
-/// The stream of each step, of so many: behind the last of those that it must follow, or in a stream of its own, or behind
+/// The stream of each step, of that many: after the last of those that it must follow, or in a stream of its own, or after
 /// what has stood longest.
 pub(super) fn streams_of(dependences: &[Vec<usize>], n: usize) -> Vec<usize> {
     let (mut streams, mut last) = (vec![], vec![None; n]);

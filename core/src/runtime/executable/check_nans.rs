@@ -3,7 +3,7 @@
 //! Only where a result is not finite, the program runs again, equation by equation, through the reference
 //! interpreter. From the results that are not finite the way leads back through operands that are not; the first
 //! equation on it that makes a NaN where no operand has one, or an infinity where every operand is finite, is named. So a
-//! logarithm of zero behind a mask is nobody's concern, and an infinite literal, constant or argument is no mistake.
+//! logarithm of zero that a mask leaves out concerns nobody, and an infinite literal, constant or argument is no mistake.
 
 use crate::aval::Sizes;
 use crate::device::{Data, HostArray};

@@ -529,7 +529,7 @@ fn same_or_reshaped(array: &Arc<HostArray>, shape: &[usize]) -> Arc<HostArray> {
     if array.shape().as_slice() == shape { array.clone() } else { Arc::new(array.reshaped(shape)) }
 }
 
-/// The host array behind a value; the last handle stays the last.
+/// The host array of a value; the last handle stays the last.
 fn into_host(value: Value) -> Result<Option<Arc<HostArray>>, Error> {
     let buffer = value.into_buffer()?;
     let device = buffer.device();

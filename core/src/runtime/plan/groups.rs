@@ -1,7 +1,7 @@
 //! Groups of kernels that go through their rows together, for given sizes: into what units the rows are cut, and what
 //! memory these need.
 //!
-//! The rows are cut by the work that they are and never by the number of threads. What a unit gives of a reduction over
+//! The rows are cut by the work that they are and never by the number of threads. What a unit computes of a reduction over
 //! all rows has a place of its own.
 
 use crate::aval::{Aval, DType, Sizes};

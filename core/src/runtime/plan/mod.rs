@@ -177,7 +177,7 @@ impl Plan {
         }
         let together = self.together(steps.len());
         let mut arena = Arena::default();
-        // For each step the pieces that are free behind it: place and bytes.
+        // For each step the pieces that are free after it: place and bytes.
         let mut ends: Vec<Vec<(usize, usize)>> = vec![vec![]; steps.len()];
         for (step, written) in steps.iter().map(Step::writes).enumerate() {
             if let Work::Control(control, at) = &mut self.work[step] {

@@ -9,7 +9,7 @@ use crate::ir::Var;
 pub enum Buffers {
     /// An argument, by number.
     Arg(usize),
-    /// A captured constant, by number; behind these, an array that is put together once for each graph.
+    /// A captured constant, by number; after these, an array that is composed once for each graph.
     Const(usize),
     /// The arena, from this byte.
     Arena(usize),

@@ -17,7 +17,7 @@ pub(in crate::runtime) fn check(lowered: &Lowered, avals: &[Aval], sizes: &Sizes
         if aval.bytes().is_none() {
             let why = aval.impossible().unwrap_or_else(|| format!("{aval} is no size: each symbol must have one"));
             let place = eqn.map_or(String::new(), |eqn| format!("\n  {} at {}", eqn.prim.name(), eqn.location));
-            return Err(too_large(program, &format!("{}: {} for {sizes:?}: {why}{place}", binder.var, binder.aval)));
+            return Err(too_large(program, &format!("{}: {} for {sizes}: {why}{place}", binder.var, binder.aval)));
         }
     }
     lowered.steps.iter().try_for_each(|step| match step {

@@ -27,7 +27,7 @@ pub enum StepKind {
 pub struct StepCost {
     /// The kernel's name, or the primitive's.
     pub name: String,
-    /// The user's line behind it.
+    /// The user's line that it comes from.
     pub location: Location,
     /// What it costs.
     pub cost: Cost,

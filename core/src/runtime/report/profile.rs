@@ -35,7 +35,7 @@ pub struct Event {
 /// What the threads of a program did in some calls.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// All steps; those within a loop or a branch stand behind it. Costs are of one run.
+    /// All steps; those within a loop or a branch follow it. Costs are of one run.
     pub steps: Vec<StepCost>,
     /// When each call ran.
     pub calls: Vec<Span>,
@@ -167,7 +167,7 @@ fn median(mut xs: Vec<f64>) -> f64 {
 pub struct ProfileRow {
     /// The kernel's name, or the primitive's.
     pub name: String,
-    /// The user's line behind it.
+    /// The user's line that it comes from.
     pub location: Option<String>,
     /// How often it runs in a call, on average.
     pub runs: f64,

@@ -99,7 +99,7 @@ fn triad(a: &mut [f32], b: &[f32], c: &[f32], factor: f32) {
     }
 }
 
-/// Multiplies and adds in [`CHAINS`] chains of vectors; gives the lanes of a vector.
+/// Multiplies and adds in [`CHAINS`] chains of vectors; returns the lanes of a vector.
 fn multiply_adds(turns: usize) -> usize {
     #[cfg(target_arch = "x86_64")]
     {

@@ -8,6 +8,7 @@
 //! Starting a thread costs more than most kernels. So the threads of a team are started once. Within a run they look for
 //! the next job awake, as it soon comes; then they sleep, as an idle program must not keep a core busy.
 
+use crate::device::memory;
 use crate::error::Error;
 use crate::runtime::options::CORES;
 use std::any::Any;
@@ -21,10 +22,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// For so long a worker that finds nothing to do looks for the next job, before it sleeps: within a run there soon is one.
+/// A worker that finds nothing to do looks for the next job this long before it sleeps: within a run there soon is one.
 /// It keeps its core meanwhile. One that offers it to others by a yield may have it back only after a program that always
 /// computes, or share the leader's for good beside one that is idle; one that has slept is soon given a core.
 const AWAKE: Duration = Duration::from_micros(50);
+
+/// What a thread takes: its stack, and some memory.
+const BYTES: usize = 3 << 20;
 
 /// One time in so many a worker looks so long, also where it has often looked in vain.
 const TRIAL: usize = 16;
@@ -117,7 +121,7 @@ impl Shared {
         (0..n).find_map(|i| self.seats[(thread + i) % n].0.claim(i == 0))
     }
 
-    /// Does the unit that this thread has claimed, and more. Gives how many it has claimed.
+    /// Does the unit that this thread has claimed, and more. Returns how many it has claimed.
     fn do_units(&self, thread: usize, first: usize, work: Work<'_>) -> usize {
         let mut units = Units { shared: self, thread, first: Some(first), n: 1 };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| work(thread, &mut units))) {
@@ -286,6 +290,9 @@ impl ThreadPool {
     /// Where the system refuses a thread.
     pub(in crate::runtime) fn new(n: NonZeroUsize) -> Result<ThreadPool, Error> {
         let n = n.get();
+        let refused = |why: String| Error::Threads { wanted: n, why };
+        // A thread that begins without memory cannot say so.
+        memory::require((n - 1) * BYTES).map_err(refused)?;
         let shared = Arc::new(Shared::new(n));
         let mut pool = ThreadPool {
             shared,
@@ -299,7 +306,7 @@ impl ThreadPool {
             let builder = std::thread::Builder::new().name(format!("gavotte-{thread}"));
             let worker = builder.spawn(move || shared.serve(thread));
             // Those that were started end with the pool.
-            pool.workers.push(worker.map_err(|error| Error::Threads { wanted: n, why: error.to_string() })?);
+            pool.workers.push(worker.map_err(|error| refused(error.to_string()))?);
         }
         Ok(pool)
     }

@@ -65,7 +65,7 @@ pub(in crate::runtime) fn work_before(row: usize, offsets: Option<&[i32]>) -> u6
     offsets.map_or(0, |offsets| offsets[row].max(0) as u64) + ROW * row as u64
 }
 
-/// Cuts `0..n` into so many pieces of about the same work, each behind the one before; some may be empty. `before` is the
+/// Cuts `0..n` into this many pieces of about the same work, one after the other; some may be empty. `before` is the
 /// work of all that is before a place.
 pub(in crate::runtime) fn cut(n: usize, pieces: usize, before: impl Fn(usize) -> u64) -> Vec<Range<usize>> {
     let whole = before(n);

@@ -51,7 +51,7 @@ impl LaunchShape {
 pub struct KernelPrediction {
     /// Its name.
     pub name: String,
-    /// The user's line behind it.
+    /// The user's line that it comes from.
     pub location: Location,
     /// Bytes that it moves.
     pub traffic: Traffic,
@@ -108,12 +108,12 @@ impl KernelPrediction {
         self.memory_s.max(self.compute_s).max(self.latency_s)
     }
 
-    /// Seconds in a graph, with the gaps behind its launches.
+    /// Seconds in a graph, with the gaps after its launches.
     pub fn graph_s(&self) -> f64 {
         self.seconds() + self.launches.len() as f64 * GRAPH_GAP_S
     }
 
-    /// Seconds of each launch in a graph, with the gap behind it: the work counts as the first one's.
+    /// Seconds of each launch in a graph, with the gap after it: the work counts as the first one's.
     pub(super) fn launches_s(&self) -> Vec<f64> {
         let rest = START_S + GRAPH_GAP_S;
         let n = self.launches.len();

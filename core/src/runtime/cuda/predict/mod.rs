@@ -143,7 +143,7 @@ impl Prediction {
         self.kernels_s() + self.n_launch() as f64 * STREAM_GAP_S
     }
 
-    /// Seconds of a run of one captured graph, in which kernels are in a line. Starting it is hidden behind the run before,
+    /// Seconds of a run of one captured graph, in which kernels are in a line. Starting it is hidden by the run before,
     /// unless it takes longer.
     pub fn graph_s(&self) -> f64 {
         let (graph, node) = GRAPH_LAUNCH_S;
