@@ -52,7 +52,7 @@ impl GatConfig {
         }
     }
 
-    /// How many numbers the parameters are, for nodes of so many features; what does not fit 64 bits is the largest
+    /// How many numbers the parameters are, for nodes of this many features; what does not fit 64 bits is the largest
     /// such number.
     pub fn n_parameter(&self, n_feat: usize) -> u64 {
         // A head of `width` has a row for each feature, a second one past the attention, and three vectors.

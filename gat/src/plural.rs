@@ -1,6 +1,6 @@
 //! Numbers of things in messages.
 
-/// So many of something: `1 epoch`, `2 epochs`, `2 classes`.
+/// A number of something: `1 epoch`, `2 epochs`, `2 classes`.
 pub fn counted(n: usize, what: &str) -> String {
     let end = match (n, what.ends_with('s')) {
         (1, _) => "",

@@ -55,7 +55,7 @@ pub(crate) type Terms = Vec<(Monomial, i64)>;
 /// Equality is equality of polynomials: both sides are kept in one normal form. A symbol stands for any natural number,
 /// and arithmetic is that of integers without bound. A number or a coefficient that an `i64` does not hold makes a
 /// dimension [too large](Dim::is_too_large), and so is all that is computed from it: it never wraps. No program has an
-/// array with such an extent, nor one of so many elements.
+/// array with such an extent, nor one of that many elements.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Dim(Repr);
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// Where arrays begin is a multiple of so many bytes: a cache line, and the widest vector. A vector that lies across two
+/// Where arrays begin is a multiple of this many bytes: a cache line, and the widest vector. A vector that lies across two
 /// lines costs two reads.
 pub(crate) const ALIGN: usize = 64;
 
@@ -11,7 +11,7 @@ pub(crate) const ALIGN: usize = 64;
 pub struct Elements<T> {
     /// Nothing grows it: it stays where it is.
     memory: Vec<T>,
-    /// So many of the memory's first elements are not of the array.
+    /// The elements at the start of the memory that are not the array's.
     skipped: usize,
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 /// So little is taken without asking: to ask costs about as much as to fill it for the first time.
 const LITTLE: u64 = 16 << 20;
 
-/// Demands that so many bytes more can be taken. The error says how many there are.
+/// Demands that this many more bytes can be taken. The error says how many there are.
 pub(crate) fn require(bytes: usize) -> Result<(), String> {
     let bytes = bytes as u64;
     if bytes < LITTLE {

@@ -4,7 +4,7 @@
 //! neighbouring pairs one of four blocks, and so on; what has no neighbour at the end is added from the last on. So an
 //! error grows with the logarithm of the number of terms, and the number of terms alone decides what is added to what.
 
-/// So many terms are added one after the other.
+/// The terms that are added one after the other.
 pub const BLOCK: usize = 4;
 
 /// Adds up rows of numbers in this order; its memory serves one sum after the other.

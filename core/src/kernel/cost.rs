@@ -48,7 +48,7 @@ impl Cost {
         self.flops + self.transcendentals
     }
 
-    /// The same so many times.
+    /// The same `n` times.
     pub fn times(self, n: u64) -> Cost {
         Cost {
             flops: self.flops * n,

@@ -98,7 +98,7 @@ const FEW: i64 = 64;
 /// How much of one result may be computed again for its further readers; the first that keeps the whole program within its
 /// bound is taken.
 const LIMITS: [usize; 5] = [MAX_BODY * MAX_BODY, 64, 16, 4, 0];
-/// For each equation of a program so many may be computed in all its kernels together, and a few more.
+/// The equations that all kernels of a program may compute together, for each of its own, and a few more.
 const AGAIN: usize = 4;
 /// What small programs may compute beyond that.
 const SMALL_CHANGE: usize = 1024;

@@ -10,10 +10,10 @@ use crate::kernel::rules::Trial;
 use crate::kernel::{Instr, Kernel, LoopKind};
 use std::collections::HashMap;
 
-/// So many rows, columns and terms a large product has at least. On one core with AVX-512, products over 64 and 256 terms
+/// The least rows, columns and terms of a large product. On one core with AVX-512, products over 64 and 256 terms
 /// with 7 or 8 columns took as long in the library as by machine code; with 10 they took half as long.
 const MIN_EXTENT: usize = 9;
-/// So many products of two numbers a large product has at least: there the library gains 3 µs, and the step of its own
+/// The least products of two numbers in a large product: there the library gains 3 µs, and the step of its own
 /// that it needs costs about one.
 const MIN_WORK: usize = 64 * 64 * 64;
 

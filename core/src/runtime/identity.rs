@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
-/// For so many lists of arrays at most it is kept.
+/// The most lists of arrays for which it is kept.
 const MAX_KEPT: usize = 16;
 
 /// What was found out about lists of arrays. An array in an `Arc` with weak handles never changes, and no other takes

@@ -31,7 +31,7 @@ pub struct TrainConfig {
     pub learning_rate: f64,
     /// Added to the gradient for each parameter, times the parameter.
     pub weight_decay: f64,
-    /// Stop when the nodes set apart for validation have got no better for so many epochs.
+    /// Stop when the nodes set apart for validation have not improved for this many epochs.
     pub patience: Option<usize>,
 }
 

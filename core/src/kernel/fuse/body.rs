@@ -8,7 +8,7 @@ use crate::ir::{Eqn, Kind, Var};
 use smallvec::SmallVec;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// So many equations and places a kernel may compute before some of what it reads is stored. Lowering and code generation
+/// The equations and places that a kernel may compute before some of what it reads is stored. Lowering and code generation
 /// go down so deep.
 pub(super) const MAX_BODY: usize = 256;
 /// Operands that take less than this are never stored for it: there would be as much to load.

@@ -17,7 +17,7 @@ use join::{Joint, without_dead, work_together};
 use row::Row;
 use std::collections::{HashMap, HashSet};
 
-/// So many instructions a kernel may come to have, beside constants: more would not find room in registers.
+/// The most instructions that a merged kernel has, beside constants: more would not find room in registers.
 const MAX_BODY: usize = 120;
 
 /// A kernel of a group.

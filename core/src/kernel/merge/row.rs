@@ -9,7 +9,7 @@ use crate::kernel::fuse::Fusion;
 use crate::kernel::{Kernel, LoopKind, Part};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// A kernel is tried with so many of those before it that have its loops.
+/// The kernels before it, with the same loops, with which a kernel is tried.
 const LOOK_BACK: usize = 32;
 
 /// What two kernels must have in common to become one: the loops, with the memory of a segment's offsets, how they are

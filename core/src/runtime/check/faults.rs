@@ -60,7 +60,7 @@ impl PlanFault {
     ];
 }
 
-/// Plants a mistake at the `at`th place where it could be; `false` where there are not so many.
+/// Plants a mistake at the `at`th place where it could be; `false` where there are fewer.
 pub(in crate::runtime) fn plant(fault: PlanFault, at: usize, lowered: &mut Lowered, plan: &mut Plan) -> bool {
     planted(fault, at, lowered, plan).is_some()
 }

@@ -13,12 +13,12 @@ pub(super) enum Tag {
     Literal(Literal),
 }
 
-/// What a stretch of memory holds: from its beginning, so many bytes of each.
+/// What a stretch of memory holds: from its beginning, the number of bytes of each.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Content(Vec<(u64, Tag)>);
 
 impl Content {
-    /// So many bytes that were written in one go.
+    /// Bytes that were written in one go.
     pub(super) fn new(bytes: u64, tag: Tag) -> Content {
         if bytes == 0 { Content::default() } else { Content(vec![(bytes, tag)]) }
     }

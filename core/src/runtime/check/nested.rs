@@ -13,7 +13,7 @@ use crate::runtime::plan::control::ControlPlan;
 use crate::runtime::plan::frame::Frame;
 use crate::runtime::plan::placed::Buffers;
 
-/// So many turns of a loop are looked at.
+/// The iterations of a loop that are looked at.
 const TURNS: usize = 3;
 /// A scan of more turns is left after those that are looked at.
 const MANY: usize = 1000;
@@ -131,7 +131,7 @@ impl Turning<'_, '_> {
         wanted
     }
 
-    /// What argument `arg` of nested program `i` must hold, of so many bytes.
+    /// What argument `arg` of nested program `i` must hold, of this many bytes.
     fn argument(&self, i: usize, arg: usize, bytes: u64) -> Content {
         let carry = |k: usize, operand: usize| match &self.last {
             Some(last) => last[k].clone(),

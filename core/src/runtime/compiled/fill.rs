@@ -3,7 +3,7 @@
 use crate::aval::Literal;
 use std::mem::MaybeUninit;
 
-/// Writes a number so many times.
+/// Writes a number `n` times.
 ///
 /// # Safety
 /// The place must have room.

@@ -11,19 +11,19 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::ops::Range;
 
-/// Into about so many pieces the work is cut, where they are large enough.
+/// The pieces into which work is cut, about, where they are large enough.
 const UNITS: usize = 16;
-/// So many rows and columns a block has at least, about: both operands are packed for each block, and packing columns costs
+/// The least rows and columns of a block, about: both operands are packed for each block, and packing columns costs
 /// more.
 const MIN_BLOCK: [usize; 2] = [256, 128];
 /// A block's rows and columns are multiples of these, where there are several: those of the register blocks of `gemm`.
 const STEP: [usize; 2] = [8, 16];
-/// So many terms a part of the sums has at least, where blocks are too few.
+/// The least terms of a part of the sums, where blocks are too few.
 const MIN_TERMS: usize = 1024;
-/// So many elements of a result are put together at a time, where there are parts.
+/// The elements of a result that are combined at a time, where there are parts.
 const COMBINED: usize = 8192;
 
-/// The terms of sums that are longer are taken in pieces of so many.
+/// The terms of longer sums are taken in pieces of this many.
 const PIECE: usize = 1 << 15;
 
 /// A loop of known size: how often it runs, and by how many elements a turn moves in both operands and the result.

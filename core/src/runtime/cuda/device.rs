@@ -179,7 +179,7 @@ impl Cuda {
         &self.compute
     }
 
-    /// So many streams of recordings, which are the caller's as long as it holds them.
+    /// This many streams for recordings, which are the caller's as long as it holds them.
     pub(super) fn recorders(&self, n: usize) -> Result<MutexGuard<'_, Vec<Arc<CudaStream>>>, Error> {
         let mut recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
         while recorders.len() < n {
@@ -188,7 +188,7 @@ impl Cuda {
         Ok(recorders)
     }
 
-    /// Memory for so many bytes.
+    /// Memory for this many bytes.
     pub(super) fn take(&self, bytes: usize) -> Result<Block, Error> {
         self.pool.take(bytes)
     }

@@ -10,7 +10,7 @@ use cudarc::driver::{CudaContext, CudaStream, DriverError, result};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Blocks have a multiple of so many bytes.
+/// The sizes of blocks are multiples of this many bytes.
 const GRAIN: usize = 512;
 
 /// The blocks of a device.
@@ -66,7 +66,7 @@ impl Pool {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A block of so many bytes at least. The driver knows no empty one: that has no address.
+    /// A block of at least this many bytes. The driver knows no empty one: that has no address.
     ///
     /// # Errors
     /// Where memory does not last: then blocks that nobody uses have been given back to the driver already.

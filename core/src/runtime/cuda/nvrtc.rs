@@ -177,7 +177,7 @@ impl Nvrtc {
         let status = unsafe { (functions.create)(&mut raw, source.as_ptr(), std::ptr::null(), 0, none, none) };
         functions.check(name, status)?;
         let program = Made { functions, raw };
-        // SAFETY: the program is alive, and there are so many options.
+        // SAFETY: the program is alive, and the count is that of the options.
         let status = unsafe { (functions.compile)(program.raw, options.len() as c_int, options.as_ptr()) };
         if status != 0 {
             let log = program.read(functions.log, name).unwrap_or_default();

@@ -234,7 +234,7 @@ impl Executable {
     }
 
     /// Whether a plan for these sizes with a mistake planted in it is found to be wrong: at the `at`th place where the
-    /// mistake could be made, `None` where there are not so many.
+    /// mistake could be made, `None` where there are fewer.
     ///
     /// # Errors
     /// As [`Executable::new_plan`].

@@ -8,7 +8,7 @@ pub(in crate::runtime) trait Place: Copy + PartialEq {
     /// The place of an array without memory.
     const NONE: Self;
 
-    /// The place so many bytes further.
+    /// The place this many bytes further.
     fn further(self, bytes: usize) -> Self;
 }
 

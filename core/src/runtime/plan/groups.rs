@@ -16,7 +16,7 @@ use std::ops::Range;
 
 /// Into how many units rows are cut, at most.
 const UNITS: usize = 32;
-/// A unit has at least so many rows.
+/// The least rows of a unit.
 const MIN_UNIT: usize = 16;
 /// Rows that every kernel runs on before the next ones: their arrays should fit in the nearest caches.
 const CHUNK: usize = 128;

@@ -14,7 +14,7 @@ use crate::runtime::plan::Plan;
 use crate::runtime::plan::control::ControlPlan;
 use crate::runtime::threads::worth::{BYTE_RATE, Nanos};
 
-/// A loop that ends when it likes is taken to have so many turns.
+/// A `while` loop is assumed to have this many iterations.
 const TURNS: u64 = 100;
 /// Instructions on one element that machine code does in a nanosecond, and the interpreter of tiles.
 const MACHINE_RATE: u64 = 20;

@@ -14,7 +14,7 @@ pub enum StepKind {
     Kernel,
     /// Through the interpreter: only the bytes of operands and outputs are counted.
     Interpreted,
-    /// A loop of so many turns.
+    /// A loop with this many iterations.
     Turns(usize),
     /// A loop that ends when it likes: one turn of it is counted.
     AnyTurns,

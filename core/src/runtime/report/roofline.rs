@@ -18,10 +18,10 @@ const TURNS: usize = 1 << 18;
 /// The values that the loop changes in each turn: enough that none waits for its turn before.
 const CHAINS: usize = 12;
 
-/// Each measurement is the best of so many; other programs can only make it worse.
+/// Each measurement is the best of this many; other programs can only make it worse.
 const ROUNDS: usize = 7;
 
-/// What so many threads of a machine can do.
+/// What a number of threads of a machine can do.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Machine {
     /// How many threads it was measured with.
@@ -36,7 +36,7 @@ impl Machine {
     /// Measures it; takes some tenths of a second.
     ///
     /// # Errors
-    /// Where so many threads cannot be started.
+    /// Where the system refuses that many threads.
     pub fn measure(threads: NonZeroUsize) -> Result<Machine, Error> {
         let mut pool = ThreadPool::new(threads)?;
         let n = TRIAD / threads;
@@ -57,7 +57,7 @@ impl Machine {
         Ok(Machine { threads: threads.get(), bytes_per_s, flop_per_s })
     }
 
-    /// What it needs at least for so many bytes and operations: the longer of both.
+    /// The least time for these bytes and operations: the longer of both.
     pub(in crate::runtime) fn least_s(&self, bytes: f64, ops: f64) -> f64 {
         (bytes / self.bytes_per_s).max(ops / self.flop_per_s)
     }

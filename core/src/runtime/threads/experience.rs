@@ -13,31 +13,31 @@ use std::time::Duration;
 
 /// The time in usual runs before the first comparison: until then arrays and code have come into the caches.
 const FIRST: Duration = Duration::from_millis(5);
-/// And so many times what a run alone may cost. Whoever makes a few long runs never makes one alone.
+/// And at least this many times what a run alone may cost. Whoever makes a few long runs never makes one alone.
 const CAUTION: u32 = 50;
 /// The time in usual runs from one comparison to the next.
 const GAP: Duration = Duration::from_millis(50);
 /// A third of the usual time between comparisons is enough where runs take longer or shorter than at first, by `CHANGE`.
 const SOONER: u32 = 3;
 const CHANGE: f64 = 1.25;
-/// So many runs tell what runs take now.
+/// The last runs, which tell what runs take now.
 const RECENT: usize = 32;
-/// The other way is hopeless where it takes so many times what is usual.
+/// The other way is hopeless where it takes this many times what is usual.
 const HOPELESS: f64 = 1.25;
-/// From so many runs on what is not better is given up.
+/// The runs after which what is not better is given up.
 const FEW: usize = 8;
 /// The most runs of a comparison.
 const TRIES: usize = 32;
 
 /// When enough is known of the other way.
 struct Proof {
-    /// From so many runs on it may be found hopeless.
+    /// The runs after which it may be found hopeless.
     least: usize,
-    /// After so many runs it is decided.
+    /// The runs after which it is decided.
     most: usize,
     /// The other way is better where it takes less than this share of what is usual.
     better: f64,
-    /// The time in usual runs from one comparison to the next is so many times what the last one has cost: so they slow a
+    /// The time in usual runs from one comparison to the next is this many times what the last one has cost: so they slow a
     /// program by no more than its inverse.
     gain: u32,
 }
@@ -131,7 +131,7 @@ impl Other {
 }
 
 impl Experience {
-    /// That of a program that has not run yet, and may have so many threads.
+    /// That of a program that has not run yet, and may have this many threads.
     pub(in crate::runtime) fn new(threads: NonZeroUsize) -> Experience {
         let workers = u32::try_from(threads.get() - 1).unwrap_or(u32::MAX);
         Experience { workers, with_team: true, cost: None, usual: Usual::default(), other: None }
@@ -169,7 +169,7 @@ impl Experience {
     fn is_due(&self, took: Duration) -> bool {
         let spent = self.usual.spent;
         match self.cost {
-            // Alone it takes so many times as long at most.
+            // Alone it takes that many times as long at most.
             None => spent >= FIRST.max(took.saturating_mul(self.workers).saturating_mul(CAUTION)),
             Some(cost) => {
                 let gain = self.proof().gain;
@@ -205,7 +205,7 @@ mod tests {
         Experience::new(NonZeroUsize::new(2).unwrap())
     }
 
-    /// Makes runs for so many milliseconds, each of which takes what `takes` says. Returns the shares of that time that
+    /// Makes runs for this many milliseconds, each of which takes what `takes` says. Returns the shares of that time that
     /// were spent with the team and alone.
     fn runs(experience: &mut Experience, long: f64, mut takes: impl FnMut(bool) -> f64) -> [f64; 2] {
         let mut spent = [0.0; 2];

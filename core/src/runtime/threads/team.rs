@@ -30,7 +30,7 @@ const AWAKE: Duration = Duration::from_micros(50);
 /// What a thread takes: its stack, and some memory.
 const BYTES: usize = 3 << 20;
 
-/// One time in so many a worker looks so long, also where it has often looked in vain.
+/// One time in this many a worker looks that long even where it has often looked in vain.
 const TRIAL: usize = 16;
 
 /// For so long the leader looks whether the last units are done before it sleeps: about what it costs to sleep and to be
@@ -176,7 +176,7 @@ impl Shared {
         is_asleep.store(false, Ordering::SeqCst);
     }
 
-    /// Waits until the workers have done so many units.
+    /// Waits until the workers have done this many units.
     fn wait_for(&self, n: usize) {
         let is_done = || self.done.0.load(Ordering::SeqCst) == n;
         if looks(PATIENCE, is_done) {
@@ -268,7 +268,7 @@ pub(in crate::runtime) struct ThreadPool {
 }
 
 impl ThreadPool {
-    /// The team of so many threads that this thread leads: one for all its programs, as only one of them runs at a time.
+    /// The team of this many threads that this thread leads: one for all its programs, as only one of them runs at a time.
     ///
     /// # Errors
     /// As of [`ThreadPool::new`].
@@ -322,7 +322,7 @@ impl ThreadPool {
     }
 
     /// Has the units `0..n` done, each once, by this thread and by those that come while there are some left; returns
-    /// when all are done. It is offered to so many threads, this one included, and those of them that sleep are woken.
+    /// when all are done. It is offered to this many threads, this one included, and those of them that sleep are woken.
     ///
     /// The first unit is always the leader's. Where one panics, so does this function, with the same payload, as soon as
     /// those that were claimed are done; the others are not done then.

@@ -16,10 +16,10 @@ const LEAST_RUN: Nanos = 100_000;
 const PIECE: Nanos = 20_000;
 /// More pieces are never needed.
 const MAX_PIECES: u64 = 256;
-/// Into so many a job is cut where even the smallest is shared.
+/// The pieces of a job where even the smallest is shared.
 const SMALL_PIECES: usize = 13;
 
-/// So many functions to generate are worth a thread.
+/// The functions to generate that are worth a thread.
 pub(in crate::runtime) const FUNCTIONS: usize = 4;
 
 /// Bytes that are read or written in a nanosecond.
@@ -90,7 +90,7 @@ pub(in crate::runtime) fn cut(n: usize, pieces: usize, before: impl Fn(usize) ->
     (0..pieces).map(piece).collect()
 }
 
-/// What so many bytes take.
+/// What it takes to move this many bytes.
 pub(in crate::runtime) fn of_bytes(bytes: usize) -> Nanos {
     bytes as u64 / BYTE_RATE
 }

@@ -43,7 +43,7 @@ pub(super) fn escaped(line: &[u8]) -> Option<Vec<u8>> {
     Some(text.into_bytes())
 }
 
-/// A number of so many hexadecimal digits.
+/// A number of this many hexadecimal digits.
 fn take_hex(rest: &mut &[u8], n_digit: usize) -> Option<u32> {
     let (digits, after) = rest.split_at_checked(n_digit)?;
     *rest = after;

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::ir::{Index, Location};
 use crate::kernel::{Instr, Kernel, LoopKind, Product, bytes_at};
 
-/// Loads that a thread waits for together: compilers unroll loops by so many turns.
+/// Loads that a thread waits for together: compilers unroll loops by this many iterations.
 const IN_FLIGHT: u64 = 4;
 /// Terms that a large product has in shared memory at a time.
 const PRODUCT_TERMS: u64 = 16;
@@ -31,7 +31,7 @@ impl Bound {
     pub const ALL: [Bound; 4] = [Bound::Memory, Bound::Compute, Bound::Latency, Bound::Launch];
 }
 
-/// One launch: so many blocks of so many threads.
+/// One launch: its blocks, and the threads of each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LaunchShape {
     /// Blocks.
@@ -136,7 +136,7 @@ impl KernelPrediction {
 }
 
 impl Gpu {
-    /// The part of it that so many blocks keep busy.
+    /// The part of it that this many blocks keep busy.
     fn share(&self, blocks: u32) -> f64 {
         (f64::from(blocks) / f64::from(self.multiprocessors)).min(1.0)
     }

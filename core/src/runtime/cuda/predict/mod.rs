@@ -49,7 +49,7 @@ impl Path {
     }
 }
 
-/// The longest path through launches that take so many seconds each, where each follows others and what stands before it in
+/// The longest path through launches that take these seconds each, where each follows others and what stands before it in
 /// its stream.
 fn longest(seconds: &[f64], dependences: &[Vec<usize>]) -> Path {
     let streams = streams_of(dependences, MAX_STREAMS);

@@ -7,7 +7,7 @@ use crate::kernel::{Kernel, bytes_at};
 use std::collections::HashMap;
 use std::iter::Sum;
 
-/// One part in so many of the L2 cache is counted on: nothing says what it drops first.
+/// The reciprocal of the part of the L2 cache that is counted on: nothing says what it drops first.
 const CACHE_SHARE: u64 = 2;
 
 /// Bytes that a kernel moves.
@@ -59,7 +59,7 @@ impl Cache {
         self.last_use.insert(memory, self.touched);
     }
 
-    /// What a kernel moves, with so many bytes of parts of sums; `memory` says in whose memory an array is. Its arrays are
+    /// What a kernel moves, with this many bytes of parts of sums; `memory` says in whose memory an array is. Its arrays are
     /// then the last that were used.
     pub(super) fn traffic(
         &mut self,
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::kernel::parse_kernel;
 
-    /// A kernel that copies so many elements from array `from` to array `to`.
+    /// A kernel that copies this many elements from array `from` to array `to`.
     fn copy(elements: usize, from: u32, to: u32) -> Kernel {
         let text = format!(
             "kernel @copy_0(%{from}: f32[{elements}]) -> (%{to}: f32[{elements}]) {{
