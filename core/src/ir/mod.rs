@@ -13,6 +13,7 @@ mod parse;
 mod primitive;
 mod print;
 mod program;
+pub mod scalar;
 mod segments;
 pub mod stablehlo;
 pub mod structural;
@@ -33,7 +34,7 @@ pub(crate) use cursor::Cursor;
 pub use effect::{effects_take_place, without_effects};
 pub use eval::evaluate;
 pub(crate) use eval::{Values, eval_checked, eval_concrete, evaluate_values, observed};
-pub use lower::{Index, Lower, ReduceOp, Scalar, ScalarOp};
+pub use lower::{Index, Lower, ReduceOp, Scalar};
 pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
 pub use primitive::{
@@ -43,6 +44,7 @@ pub use primitive::{
 pub use print::PrintOptions;
 pub(crate) use program::atom_aval;
 pub use program::{Atom, Binder, Eqn, Location, Program, Var};
+pub use scalar::ScalarOp;
 pub use segments::check_segments;
 pub use value::Value;
 pub use verify::verify;

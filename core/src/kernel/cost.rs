@@ -5,6 +5,7 @@
 //! kernel reads what its loads name, at most the whole of it; what it writes it writes once.
 
 use crate::aval::{Aval, DType, Sizes};
+use crate::ir::scalar::Counts;
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp};
 use crate::kernel::{Instr, Kernel, LoopKind};
 use std::collections::BTreeSet;
@@ -92,11 +93,13 @@ impl Kernel {
         let dtypes = self.dtypes();
         for (instr, points) in self.body.iter().zip(self.points_of_body(sizes)) {
             match instr {
-                Instr::Op(op, ins) if ins.last().is_some_and(|s| dtypes[s.0 as usize].is_float()) => match class(*op) {
-                    Class::Flop => cost.flops += points,
-                    Class::Transcendental => cost.transcendentals += points,
-                    Class::Free => {}
-                },
+                Instr::Op(op, ins) if ins.last().is_some_and(|s| dtypes[s.0 as usize].is_float()) => {
+                    match op.row().counts {
+                        Counts::Flop => cost.flops += points,
+                        Counts::Transcendental => cost.transcendentals += points,
+                        Counts::Free => {}
+                    }
+                }
                 _ => {}
             }
         }
@@ -198,24 +201,6 @@ fn loops_of(at: &Index, depends: &[Loops]) -> Loops {
 
 fn scalar_loops(scalar: Scalar, depends: &[Loops]) -> Loops {
     depends[scalar.0 as usize].clone()
-}
-
-/// What an operation on floating elements counts as.
-enum Class {
-    Flop,
-    Transcendental,
-    /// Comparisons, choices, conversions, bits.
-    Free,
-}
-
-fn class(op: ScalarOp) -> Class {
-    use ScalarOp::*;
-    match op {
-        Add | Sub | Mul | Div | Rem | Max | Min | Neg | Abs | Sign | Floor => Class::Flop,
-        Pow | Sqrt | Exp | Expm1 | Log | Log1p | Sin | Cos | Tanh | Logistic => Class::Transcendental,
-        Eq | Ne | Lt | Le | Gt | Ge | And | Or | Xor | Not | Shl | Shr | Select | Convert(_) | Bitcast(_)
-        | Threefry0 | Threefry1 => Class::Free,
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Arithmetic: `add sub mul div rem max min pow neg abs sign floor`.
 
 use super::functions::LOG;
-use super::row::{Push, Row, Types, is};
+use super::row::{Push, Row, is};
 use super::{EQ, GT, LT, constant, select_n, stands};
 use gavotte_core::ir::{Params, Rewrite, ScalarOp, Simplify, Value};
 
@@ -24,7 +24,7 @@ pub(crate) static ADD: Row = Row {
         let (x, neg) = [(0, 1), (1, 0)].into_iter().find_map(|(x, i)| Some((x, negated(cx, i)?)))?;
         Some(Rewrite::Eqn(&SUB, vec![cx.eqn.ins[x], neg], Params::new()))
     },
-    ..Row::new("add", ScalarOp::Add, Types::Numbers, &[A, B])
+    ..Row::new("add", ScalarOp::Add, &[A, B])
 };
 
 /// What an operand is the negative of.
@@ -44,7 +44,7 @@ pub(crate) static SUB: Row = Row {
         }
         negated(cx, 1).map(|b| Rewrite::Eqn(&ADD, vec![cx.eqn.ins[0], b], Params::new()))
     },
-    ..Row::new("sub", ScalarOp::Sub, Types::Numbers, &[A, B])
+    ..Row::new("sub", ScalarOp::Sub, &[A, B])
 };
 
 /// `a * b`.
@@ -57,7 +57,7 @@ pub(crate) static MUL: Row = Row {
         let one = [(0, 1), (1, 0)].into_iter().find(|(x, one)| is(cx, *one, 1.0) && stands(cx, *x));
         one.map(|(x, _)| Rewrite::Operand(x))
     },
-    ..Row::new("mul", ScalarOp::Mul, Types::Numbers, &[A, B])
+    ..Row::new("mul", ScalarOp::Mul, &[A, B])
 };
 
 /// `a / b`.
@@ -70,7 +70,7 @@ pub(crate) static DIV: Row = Row {
     transpose: Some(|p| DIV.of([p.ct, p.other()])),
     // x / 1 = x
     simplify: |cx| (is(cx, 1, 1.0) && stands(cx, 0)).then_some(Rewrite::Operand(0)),
-    ..Row::new("div", ScalarOp::Div, Types::Numbers, &[A, B])
+    ..Row::new("div", ScalarOp::Div, &[A, B])
 };
 
 /// The remainder with the sign of `a`.
@@ -84,24 +84,18 @@ pub(crate) static REM: Row = Row {
             MUL.of([p.t, &NEG.of([&trunc])])
         }
     }),
-    ..Row::new("rem", ScalarOp::Rem, Types::Numbers, &[[5.5, -4.25, 0.75, 3.5], [2.0, 1.5, -2.0, -1.25]])
+    ..Row::new("rem", ScalarOp::Rem, &[[5.5, -4.25, 0.75, 3.5], [2.0, 1.5, -2.0, -1.25]])
 };
 
 /// The larger one; NaN where either is.
 // ∂max(a, b)/∂a = 1 where a > b, ½ where a = b, else 0
-pub(crate) static MAX: Row = Row {
-    jvp: Some(|p| share(p, &GT)),
-    simplify: equal_operands,
-    ..Row::new("max", ScalarOp::Max, Types::Numbers, &[A, B])
-};
+pub(crate) static MAX: Row =
+    Row { jvp: Some(|p| share(p, &GT)), simplify: equal_operands, ..Row::new("max", ScalarOp::Max, &[A, B]) };
 
 /// The smaller one; NaN where either is.
 // ∂min(a, b)/∂a = 1 where a < b, ½ where a = b, else 0
-pub(crate) static MIN: Row = Row {
-    jvp: Some(|p| share(p, &LT)),
-    simplify: equal_operands,
-    ..Row::new("min", ScalarOp::Min, Types::Numbers, &[A, B])
-};
+pub(crate) static MIN: Row =
+    Row { jvp: Some(|p| share(p, &LT)), simplify: equal_operands, ..Row::new("min", ScalarOp::Min, &[A, B]) };
 
 /// The tangent where the operand wins, half of it in a tie.
 fn share(p: &Push<'_>, wins: &'static Row) -> Value {
@@ -134,7 +128,7 @@ pub(crate) static POW: Row = Row {
     }),
     // x to the power 1 = x
     simplify: |cx| (is(cx, 1, 1.0) && stands(cx, 0)).then_some(Rewrite::Operand(0)),
-    ..Row::new("pow", ScalarOp::Pow, Types::Floats, &[POSITIVE, A])
+    ..Row::new("pow", ScalarOp::Pow, &[POSITIVE, A])
 };
 
 /// `-x`.
@@ -144,18 +138,18 @@ pub(crate) static NEG: Row = Row {
     transpose: Some(|p| NEG.of([p.ct])),
     // --x = x
     simplify: |cx| negated(cx, 0).map(Rewrite::Atom),
-    ..Row::new("neg", ScalarOp::Neg, Types::Numbers, &[A])
+    ..Row::new("neg", ScalarOp::Neg, &[A])
 };
 
 /// The absolute value.
 // d|x| = sign(x) dx
 pub(crate) static ABS: Row =
-    Row { jvp: Some(|p| MUL.of([p.t, &SIGN.of([&p.ins[0]])])), ..Row::new("abs", ScalarOp::Abs, Types::Numbers, &[A]) };
+    Row { jvp: Some(|p| MUL.of([p.t, &SIGN.of([&p.ins[0]])])), ..Row::new("abs", ScalarOp::Abs, &[A]) };
 
 /// -1, 0 or 1; NaN of NaN.
 // constant almost everywhere
-pub(crate) static SIGN: Row = Row::new("sign", ScalarOp::Sign, Types::Numbers, &[A]);
+pub(crate) static SIGN: Row = Row::new("sign", ScalarOp::Sign, &[A]);
 
 /// The largest whole number that is not larger.
 // constant almost everywhere
-pub(crate) static FLOOR: Row = Row::new("floor", ScalarOp::Floor, Types::Floats, &[A]);
+pub(crate) static FLOOR: Row = Row::new("floor", ScalarOp::Floor, &[A]);

@@ -1,118 +1,11 @@
-//! Scalar operations on host arrays: what each operation means, for every element type that has it.
+//! Scalar operations on host arrays: the formulas of the table, element by element.
 
 use super::threefry2x32;
 use gavotte_core::aval::DType;
 use gavotte_core::device::{Data, Elements, HostArray, HostElement};
 use gavotte_core::ir::ScalarOp;
+use gavotte_core::ir::scalar::{Comparison, Form, Formula, Function, ScalarElement};
 use gavotte_core::with_data;
-
-/// What the arithmetic operations do to one element type; `None` where it does not have the operation.
-trait Element: HostElement {
-    fn unary(op: ScalarOp) -> Option<fn(Self) -> Self>;
-    fn binary(op: ScalarOp) -> Option<fn(Self, Self) -> Self>;
-}
-
-macro_rules! floats {
-    ($($t:ident),*) => { $(impl Element for $t {
-        fn unary(op: ScalarOp) -> Option<fn($t) -> $t> {
-            Some(match op {
-                ScalarOp::Neg => |x| -x,
-                ScalarOp::Abs => $t::abs,
-                // The sign of zero is that zero, of NaN NaN.
-                ScalarOp::Sign => |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x },
-                ScalarOp::Floor => $t::floor,
-                ScalarOp::Sqrt => $t::sqrt,
-                ScalarOp::Exp => $t::exp,
-                ScalarOp::Expm1 => $t::exp_m1,
-                ScalarOp::Log => $t::ln,
-                ScalarOp::Log1p => $t::ln_1p,
-                ScalarOp::Sin => $t::sin,
-                ScalarOp::Cos => $t::cos,
-                ScalarOp::Tanh => $t::tanh,
-                ScalarOp::Logistic => |x| 1.0 / (1.0 + (-x).exp()),
-                _ => return None,
-            })
-        }
-        fn binary(op: ScalarOp) -> Option<fn($t, $t) -> $t> {
-            Some(match op {
-                ScalarOp::Add => |a, b| a + b,
-                ScalarOp::Sub => |a, b| a - b,
-                ScalarOp::Mul => |a, b| a * b,
-                ScalarOp::Div => |a, b| a / b,
-                ScalarOp::Rem => |a, b| a % b,
-                ScalarOp::Pow => $t::powf,
-                // NaN where either is, unlike Rust's `max` and `min`.
-                ScalarOp::Max => |a, b| if a.is_nan() || a > b { a } else { b },
-                ScalarOp::Min => |a, b| if a.is_nan() || a < b { a } else { b },
-                _ => return None,
-            })
-        }
-    })* };
-}
-floats!(f32, f64);
-
-macro_rules! ints {
-    ($($t:ident: $abs:expr, $sign:expr;)*) => { $(impl Element for $t {
-        fn unary(op: ScalarOp) -> Option<fn($t) -> $t> {
-            Some(match op {
-                ScalarOp::Neg => $t::wrapping_neg,
-                ScalarOp::Abs => $abs,
-                ScalarOp::Sign => $sign,
-                ScalarOp::Not => |x| !x,
-                _ => return None,
-            })
-        }
-        fn binary(op: ScalarOp) -> Option<fn($t, $t) -> $t> {
-            Some(match op {
-                ScalarOp::Add => $t::wrapping_add,
-                ScalarOp::Sub => $t::wrapping_sub,
-                ScalarOp::Mul => $t::wrapping_mul,
-                ScalarOp::Div => |a, b| if b == 0 { 0 } else { a.wrapping_div(b) },
-                ScalarOp::Rem => |a, b| if b == 0 { a } else { a.wrapping_rem(b) },
-                ScalarOp::Max => |a, b| a.max(b),
-                ScalarOp::Min => |a, b| a.min(b),
-                ScalarOp::And => |a, b| a & b,
-                ScalarOp::Or => |a, b| a | b,
-                ScalarOp::Xor => |a, b| a ^ b,
-                // A negative distance is a large one.
-                ScalarOp::Shl => |a, b| (a as u32).checked_shl(b as u32).unwrap_or(0) as $t,
-                ScalarOp::Shr => |a, b| (a as u32).checked_shr(b as u32).unwrap_or(0) as $t,
-                _ => return None,
-            })
-        }
-    })* };
-}
-ints! {
-    i32: i32::wrapping_abs, i32::signum;
-    u32: |x| x, |x| x.min(1);
-}
-
-impl Element for bool {
-    fn unary(op: ScalarOp) -> Option<fn(bool) -> bool> {
-        (op == ScalarOp::Not).then_some(|x| !x)
-    }
-    fn binary(op: ScalarOp) -> Option<fn(bool, bool) -> bool> {
-        Some(match op {
-            ScalarOp::And => |a, b| a & b,
-            ScalarOp::Or => |a, b| a | b,
-            ScalarOp::Xor => |a, b| a ^ b,
-            _ => return None,
-        })
-    }
-}
-
-/// Comparisons; all but `ne` are false where either is NaN.
-fn compare<T: PartialOrd>(op: ScalarOp) -> Option<fn(&T, &T) -> bool> {
-    Some(match op {
-        ScalarOp::Eq => T::eq,
-        ScalarOp::Ne => T::ne,
-        ScalarOp::Lt => T::lt,
-        ScalarOp::Le => T::le,
-        ScalarOp::Gt => T::gt,
-        ScalarOp::Ge => T::ge,
-        _ => return None,
-    })
-}
 
 /// The element at a place; a scalar counts for every place.
 fn at<T: Copy>(xs: &[T], i: usize) -> T {
@@ -123,30 +16,32 @@ fn at<T: Copy>(xs: &[T], i: usize) -> T {
 pub(super) fn eval(op: ScalarOp, ins: &[&HostArray]) -> HostArray {
     let shape = ins.iter().find(|array| !array.shape().is_empty()).map_or_else(Default::default, |array| array.shape());
     let n = shape.iter().product();
-    let data = match (op, ins) {
-        (ScalarOp::Convert(dtype), [x]) => convert(x, dtype),
-        (ScalarOp::Bitcast(dtype), [x]) => bitcast(x, dtype),
-        (ScalarOp::Select, [which, x, _]) => with_data!(x.data(), xs => select(which.as_slice(), xs, ins[2], n)),
-        (ScalarOp::Threefry0, _) => Data::U32(threefry(ins, n, 0)),
-        (ScalarOp::Threefry1, _) => Data::U32(threefry(ins, n, 1)),
-        (_, [x]) => with_data!(x.data(), xs => unary(op, xs)),
-        (_, [a, b]) => with_data!(a.data(), xs => binary(op, xs, b.as_slice(), n)),
-        _ => unreachable!("abstract_eval counts operands"),
+    let data = match (op.form(), ins) {
+        (Form::Function(function), [x]) => with_data!(x.data(), xs => unary(function, xs)),
+        (Form::Function(function), [a, b]) => with_data!(a.data(), xs => binary(function, xs, b.as_slice(), n)),
+        (Form::Comparison(how), [a, b]) => with_data!(a.data(), xs => compare(how, xs, b.as_slice(), n)),
+        (Form::Select, [which, x, _]) => with_data!(x.data(), xs => select(which.as_slice(), xs, ins[2], n)),
+        (Form::Convert(dtype), [x]) => convert(x, dtype),
+        (Form::Bitcast(dtype), [x]) => bitcast(x, dtype),
+        (Form::Threefry(word), _) => Data::U32(threefry(ins, n, word)),
+        (_, ins) => unreachable!("abstract_eval refuses {op:?} of {} operands", ins.len()),
     };
     HostArray::from_data(&shape, data)
 }
 
-fn unary<T: Element>(op: ScalarOp, xs: &[T]) -> Data {
-    let Some(f) = T::unary(op) else { unreachable!("abstract_eval refuses {op:?} of {}", T::DTYPE) };
+fn unary<T: ScalarElement>(function: &Function, xs: &[T]) -> Data {
+    let Some(Formula::Unary(f)) = T::formula(function) else { unreachable!("abstract_eval refuses {}", T::DTYPE) };
     T::wrap(xs.iter().map(|x| f(*x)).collect())
 }
 
-fn binary<T: Element>(op: ScalarOp, a: &[T], b: &[T], n: usize) -> Data {
-    if let Some(f) = compare::<T>(op) {
-        return Data::Bool((0..n).map(|i| f(&at(a, i), &at(b, i))).collect());
-    }
-    let Some(f) = T::binary(op) else { unreachable!("abstract_eval refuses {op:?} of {}", T::DTYPE) };
+fn binary<T: ScalarElement>(function: &Function, a: &[T], b: &[T], n: usize) -> Data {
+    let Some(Formula::Binary(f)) = T::formula(function) else { unreachable!("abstract_eval refuses {}", T::DTYPE) };
     T::wrap((0..n).map(|i| f(at(a, i), at(b, i))).collect())
+}
+
+fn compare<T: ScalarElement>(how: Comparison, a: &[T], b: &[T], n: usize) -> Data {
+    let f = how.function::<T>();
+    Data::Bool((0..n).map(|i| f(&at(a, i), &at(b, i))).collect())
 }
 
 fn select<T: HostElement>(which: &[bool], when_false: &[T], when_true: &HostArray, n: usize) -> Data {

@@ -3,7 +3,7 @@
 //! An entry is all that a function needs beside its line in the family's table: what users read, its name and static, what
 //! it does to scalars, points where it is smooth, and its derivative.
 
-use super::row::{Push, Row, Types};
+use super::row::{Push, Row};
 use super::{ADD, DIV, MUL, NEG, SUB, constant};
 use crate::array::{Array, apply};
 use gavotte_core::ir::{Params, ScalarOp, Value};
@@ -13,7 +13,7 @@ const POSITIVE: [f64; 4] = [0.5, 1.75, 3.0, 0.125];
 const ABOVE_MINUS_ONE: [f64; 4] = [0.5, -0.375, 2.0, 0.125];
 
 const fn row(name: &'static str, op: ScalarOp, points: &'static [[f64; 4]], jvp: fn(&Push<'_>) -> Value) -> Row {
-    Row { jvp: Some(jvp), ..Row::new(name, op, Types::Floats, points) }
+    Row { jvp: Some(jvp), ..Row::new(name, op, points) }
 }
 
 /// The tangent times the derivative.

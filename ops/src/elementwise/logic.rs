@@ -1,33 +1,32 @@
 //! Comparisons, logic and shifts: constant almost everywhere, so none has a derivative.
 
 use super::arithmetic::{A, B};
-use super::row::{Row, Types, is};
+use super::row::{Row, is};
 use super::stands;
 use gavotte_core::ir::{Rewrite, ScalarOp, Simplify};
 
 /// `a = b`.
-pub(crate) static EQ: Row = Row::new("eq", ScalarOp::Eq, Types::Any, &[A, [1.5, 1.25, 0.75, -1.75]]);
+pub(crate) static EQ: Row = Row::new("eq", ScalarOp::Eq, &[A, [1.5, 1.25, 0.75, -1.75]]);
 /// `a ≠ b`.
-pub(crate) static NE: Row = Row::new("ne", ScalarOp::Ne, Types::Any, &[A, [1.5, 1.25, 0.75, -1.75]]);
+pub(crate) static NE: Row = Row::new("ne", ScalarOp::Ne, &[A, [1.5, 1.25, 0.75, -1.75]]);
 /// `a < b`.
-pub(crate) static LT: Row = Row::new("lt", ScalarOp::Lt, Types::Numbers, &[A, B]);
+pub(crate) static LT: Row = Row::new("lt", ScalarOp::Lt, &[A, B]);
 /// `a ≤ b`.
-pub(crate) static LE: Row = Row::new("le", ScalarOp::Le, Types::Numbers, &[A, B]);
+pub(crate) static LE: Row = Row::new("le", ScalarOp::Le, &[A, B]);
 /// `a > b`.
-pub(crate) static GT: Row = Row::new("gt", ScalarOp::Gt, Types::Numbers, &[A, B]);
+pub(crate) static GT: Row = Row::new("gt", ScalarOp::Gt, &[A, B]);
 /// `a ≥ b`.
-pub(crate) static GE: Row = Row::new("ge", ScalarOp::Ge, Types::Numbers, &[A, B]);
+pub(crate) static GE: Row = Row::new("ge", ScalarOp::Ge, &[A, B]);
 
 /// Bits that both have.
 // x and x = x
-pub(crate) static AND: Row = Row { simplify: same, ..Row::new("and", ScalarOp::And, Types::Bits, &[]) };
+pub(crate) static AND: Row = Row { simplify: same, ..Row::new("and", ScalarOp::And, &[]) };
 /// Bits that either has.
 // x or x = x; x or 0 = x
-pub(crate) static OR: Row =
-    Row { simplify: |cx| same(cx).or_else(|| zero(cx)), ..Row::new("or", ScalarOp::Or, Types::Bits, &[]) };
+pub(crate) static OR: Row = Row { simplify: |cx| same(cx).or_else(|| zero(cx)), ..Row::new("or", ScalarOp::Or, &[]) };
 /// Bits that one has.
 // x xor 0 = x
-pub(crate) static XOR: Row = Row { simplify: zero, ..Row::new("xor", ScalarOp::Xor, Types::Bits, &[]) };
+pub(crate) static XOR: Row = Row { simplify: zero, ..Row::new("xor", ScalarOp::Xor, &[]) };
 /// The other bits.
 // not not x = x
 pub(crate) static NOT: Row = Row {
@@ -35,12 +34,12 @@ pub(crate) static NOT: Row = Row {
         let inner = (cx.definition)(0).filter(|eqn| eqn.prim.name() == NOT.name)?;
         Some(Rewrite::Atom(inner.ins[0]))
     },
-    ..Row::new("not", ScalarOp::Not, Types::Bits, &[])
+    ..Row::new("not", ScalarOp::Not, &[])
 };
 /// `a · 2ᵇ`; by 32 or more 0.
-pub(crate) static SHIFT_LEFT: Row = Row::new("shift_left", ScalarOp::Shl, Types::Ints, &[]);
+pub(crate) static SHIFT_LEFT: Row = Row::new("shift_left", ScalarOp::Shl, &[]);
 /// The bits of `a` moved down by `b`, zeros from above; by 32 or more 0.
-pub(crate) static SHIFT_RIGHT_LOGICAL: Row = Row::new("shift_right_logical", ScalarOp::Shr, Types::Ints, &[]);
+pub(crate) static SHIFT_RIGHT_LOGICAL: Row = Row::new("shift_right_logical", ScalarOp::Shr, &[]);
 
 fn same(cx: &Simplify<'_>) -> Option<Rewrite> {
     (cx.eqn.ins[0] == cx.eqn.ins[1]).then_some(Rewrite::Operand(0))

@@ -12,43 +12,6 @@ use gavotte_core::ir::{
 };
 use std::fmt;
 
-/// Element types that an operation takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Types {
-    /// `f32`, `f64`.
-    Floats,
-    /// `i32`, `u32`.
-    Ints,
-    /// Floats and integers.
-    Numbers,
-    /// Integers and `bool`.
-    Bits,
-    /// All.
-    Any,
-}
-
-impl Types {
-    fn holds(self, dtype: DType) -> bool {
-        match self {
-            Types::Floats => dtype.is_float(),
-            Types::Ints => dtype.is_int(),
-            Types::Numbers => dtype != DType::Bool,
-            Types::Bits => !dtype.is_float(),
-            Types::Any => true,
-        }
-    }
-
-    fn wanted(self) -> &'static str {
-        match self {
-            Types::Floats => "f32 or f64",
-            Types::Ints => "i32 or u32",
-            Types::Numbers => "numbers",
-            Types::Bits => "bool, i32 or u32",
-            Types::Any => "any elements",
-        }
-    }
-}
-
 /// What a derivative is given: one operand's tangent.
 pub(crate) struct Push<'a> {
     /// Which operand.
@@ -88,8 +51,6 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// What it does to scalars.
     pub(crate) op: ScalarOp,
-    /// What it takes.
-    pub(crate) types: Types,
     /// The part of the output's tangent that comes from one operand's; none where the derivative is zero.
     pub(crate) jvp: Option<fn(&Push<'_>) -> Value>,
     /// The cotangent of one operand, before a scalar's is summed; none where the operation is not linear.
@@ -108,8 +69,8 @@ impl fmt::Debug for Row {
 
 impl Row {
     /// A row without derivative and rewrites.
-    pub(crate) const fn new(name: &'static str, op: ScalarOp, types: Types, points: &'static [[f64; 4]]) -> Row {
-        Row { name, op, types, jvp: None, transpose: None, simplify: |_| None, points }
+    pub(crate) const fn new(name: &'static str, op: ScalarOp, points: &'static [[f64; 4]]) -> Row {
+        Row { name, op, jvp: None, transpose: None, simplify: |_| None, points }
     }
 
     /// Applies the operation.
@@ -130,8 +91,9 @@ impl Primitive for Row {
             return Err(TypeError::new(format!("takes {arity} operands, not {}", ins.len())));
         }
         let dtype = common_dtype(ins)?;
-        if !self.types.holds(dtype) {
-            let wanted = self.types.wanted();
+        let takes = self.op.row().takes;
+        if !takes.holds(dtype) {
+            let wanted = takes.names();
             return Err(TypeError::new(format!("takes {wanted}, not {dtype}: convert with `astype` first")));
         }
         Ok(vec![Aval { dtype: self.op.result(&[dtype]), shape: common_shape(ins)? }])
@@ -186,9 +148,10 @@ impl Primitive for Row {
 
     fn samples(&self) -> Vec<Sample> {
         let mut samples = vec![];
+        let takes = self.op.row().takes;
         let mut add = |name, ins: Vec<HostArray>| samples.push(Sample::new(name, ins, Params::new()));
         let matrix = |dtype: DType, points: &[f64; 4]| of_dtype(dtype, &[2, 2], points);
-        if self.types.holds(DType::F32) {
+        if takes.holds(DType::F32) {
             let [f32s, f64s] = [DType::F32, DType::F64]
                 .map(|dtype| self.points.iter().map(|points| matrix(dtype, points)).collect::<Vec<_>>());
             let scalar = |i: usize| of_dtype(DType::F32, &[], &self.points[i][..1]);
@@ -206,7 +169,7 @@ impl Primitive for Row {
         let bools = [[0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 1.0]];
         for (name, dtype, all) in [("i32", DType::I32, ints), ("u32", DType::U32, words), ("bool", DType::Bool, bools)]
         {
-            if self.types.holds(dtype) {
+            if takes.holds(dtype) {
                 add(name, all[..self.op.arity()].iter().map(|points| matrix(dtype, points)).collect());
             }
         }

@@ -4,7 +4,7 @@
 //! ends of its image, in the arithmetic of its type. So a wrong target has no more room than the units in the last place
 //! stated for the inexact operations, carried through what follows them, and the rounding errors of sums.
 
-use super::scalar::{apply, smooth, ulps};
+use super::scalar::{apply, inexact, ulps};
 use gavotte_core::aval::{DType, Literal};
 use gavotte_core::ir::{ReduceOp, ScalarOp};
 
@@ -135,10 +135,7 @@ pub fn operated(op: ScalarOp, ins: &[Value]) -> Value {
 /// The numbers within the units in the last place of an inexact operation.
 fn near(op: ScalarOp, ins: &[Literal]) -> Value {
     let dtype = ins[0].dtype();
-    let exact = match op {
-        ScalarOp::Pow => ins[0].as_f64().powf(ins[1].as_f64()),
-        op => smooth(op, ins[0].as_f64()),
-    };
+    let exact = inexact(op, ins);
     if !exact.is_finite() {
         return Exact(Literal::from_f64(dtype, exact));
     }

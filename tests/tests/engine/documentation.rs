@@ -1,8 +1,10 @@
 //! What the documentation shows is so: error messages come from the program, and an operation is where the page says.
 
 use gavotte::{Array, DType, Error, Options, assume, grad, jit_with, while_loop};
-use gavotte_core::ir::quietly;
+use gavotte_core::ir::scalar::{Form, Function, Machine};
+use gavotte_core::ir::{ScalarOp, quietly};
 use gavotte_tests::workspace_dir;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Every file with this ending, but for build outputs and hidden folders.
@@ -181,6 +183,37 @@ fn an_operation_is_two_places_in_one_folder() {
     for (block, file) in [(blocks[0], &entry), (blocks[1], &table)] {
         let block = squeeze(block.trim_start_matches("rust,ignore"));
         assert!(squeeze(file).contains(&block), "the page shows what is not there:\n{block}");
+    }
+}
+
+/// What the page says of scalar operations: all of one that no target has code of its own for is a row of the table, an entry
+/// of its primitive, and a line for JAX.
+#[test]
+fn a_scalar_operation_is_a_row_and_a_primitive() {
+    let mut paths = vec![];
+    ["core/src", "ops/src", "gat/src", "cli/src"]
+        .iter()
+        .for_each(|folder| files(&workspace_dir().join(folder), ".rs", &mut paths));
+    let folders = |word: &str| -> BTreeSet<PathBuf> {
+        let is_code = |line: &&str| !line.trim_start().starts_with("//");
+        let hits = paths.iter().filter(|path| read(path).lines().filter(is_code).any(|line| has_word(line, word)));
+        hits.map(|path| path.parent().expect("a file is in a folder").to_path_buf()).collect()
+    };
+    let oracle = read(&workspace_dir().join("tests/python/primitives.py"));
+    let is_called = |op: &ScalarOp| match op.form() {
+        Form::Function(Function { f32: Some(f32s), f64: Some(f64s), i32: None, .. }) => {
+            f32s.machine == Machine::Call && f64s.machine == Machine::Call
+        }
+        _ => false,
+    };
+    let called: Vec<ScalarOp> = ScalarOp::ALL.into_iter().filter(is_called).collect();
+    assert!(called.len() >= 3, "{called:?}");
+    for op in called {
+        let wanted = ["core/src/ir/scalar", "ops/src/elementwise"].map(|folder| workspace_dir().join(folder));
+        let found = folders(&format!("{op:?}"));
+        assert!(found.iter().eq(&wanted), "{op:?} stands in {found:?}, not in {wanted:?}");
+        assert!(gavotte::registry().get(op.name()).is_some(), "{op:?} is no primitive");
+        assert!(oracle.contains(&format!("    \"{}\": ", op.name())), "{op:?} is not compared with JAX");
     }
 }
 

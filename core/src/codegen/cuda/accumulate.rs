@@ -6,6 +6,7 @@ use super::prelude::Helper;
 use super::text::{literal, type_name};
 use crate::aval::DType;
 use crate::ir::ReduceOp;
+use crate::ir::scalar::CudaHelper;
 use crate::kernel::Kernel;
 use std::ops::Range;
 
@@ -70,9 +71,13 @@ impl Accumulators<'_> {
     pub(super) fn combine(self, draft: &mut Draft<'_>, output: usize, value: &str) {
         let name = self.name(output);
         let (text, helper) = match (self.op, self.dtype(output)) {
-            (ReduceOp::Sum, DType::I32) => (format!("wrapping_add({name}, {value})"), Some(Helper::WrappingAdd)),
+            (ReduceOp::Sum, DType::I32) => {
+                (format!("wrapping_add({name}, {value})"), Some(Helper::Operation(CudaHelper::WrappingAdd)))
+            }
             (ReduceOp::Sum, _) => (format!("{name} + {value}"), None),
-            (ReduceOp::Max, DType::F32 | DType::F64) => (format!("nan_max({name}, {value})"), Some(Helper::NanMax)),
+            (ReduceOp::Max, DType::F32 | DType::F64) => {
+                (format!("nan_max({name}, {value})"), Some(Helper::Operation(CudaHelper::NanMax)))
+            }
             (ReduceOp::Max, DType::Bool) => (format!("{name} | {value}"), None),
             (ReduceOp::Max, _) => (format!("max({name}, {value})"), None),
         };

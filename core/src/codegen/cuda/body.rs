@@ -9,6 +9,7 @@ use super::prelude::Helper;
 use super::scalar::Operation;
 use super::text::{literal, type_name};
 use crate::aval::{DType, Dim, Literal};
+use crate::ir::scalar::Form;
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp, Unsupported};
 use crate::kernel::{Instr, Kernel};
 use std::collections::HashMap;
@@ -121,11 +122,11 @@ impl<'k> Body<'k> {
                 Ok(if draft.width == Width::Wide { format!("(int)({at})") } else { at })
             }
             Instr::Load(input, index) => Ok(self.load(draft, *input as usize, index)),
-            Instr::Op(op @ (ScalarOp::Threefry0 | ScalarOp::Threefry1), ins) => {
-                let words = self.threefry(draft, s, ins);
-                Ok(format!("{words}.{}", if *op == ScalarOp::Threefry0 { "x" } else { "y" }))
-            }
             Instr::Op(op, ins) => {
+                if let Form::Threefry(word) = op.form() {
+                    let words = self.threefry(draft, s, ins);
+                    return Ok(format!("{words}.{}", ["x", "y"][word]));
+                }
                 let dtype = self.dtypes[ins[usize::from(*op == ScalarOp::Select)].0 as usize];
                 let ins: Vec<String> = ins.iter().map(|s| self.operand(draft, *s)).collect();
                 let (text, helper) = Operation { op: *op, dtype, ins: &ins }.expression()?;

@@ -1,5 +1,6 @@
 //! Device functions that kernels call. A module holds those that its kernels use.
 
+use crate::ir::scalar::CudaHelper;
 use std::collections::BTreeSet;
 
 /// A device function, or a family of one name.
@@ -9,19 +10,8 @@ pub(super) enum Helper {
     Inside,
     MembersOf,
     AddPart,
-    WrappingAdd,
-    WrappingSub,
-    WrappingMul,
-    WrappingNeg,
-    WrappingAbs,
-    Divide,
-    Remainder,
-    ShiftLeft,
-    ShiftRight,
-    NanMax,
-    NanMin,
-    Sign,
-    Logistic,
+    /// What an operation of the table calls.
+    Operation(CudaHelper),
     ToInt,
     ToUnsigned,
     Threefry,
@@ -35,19 +25,19 @@ impl Helper {
             Helper::Inside => "inside",
             Helper::MembersOf => "members_of",
             Helper::AddPart => "add_part",
-            Helper::WrappingAdd => "wrapping_add",
-            Helper::WrappingSub => "wrapping_sub",
-            Helper::WrappingMul => "wrapping_mul",
-            Helper::WrappingNeg => "wrapping_neg",
-            Helper::WrappingAbs => "wrapping_abs",
-            Helper::Divide => "divide",
-            Helper::Remainder => "remainder_of",
-            Helper::ShiftLeft => "shift_left",
-            Helper::ShiftRight => "shift_right",
-            Helper::NanMax => "nan_max",
-            Helper::NanMin => "nan_min",
-            Helper::Sign => "sign",
-            Helper::Logistic => "logistic",
+            Helper::Operation(CudaHelper::WrappingAdd) => "wrapping_add",
+            Helper::Operation(CudaHelper::WrappingSub) => "wrapping_sub",
+            Helper::Operation(CudaHelper::WrappingMul) => "wrapping_mul",
+            Helper::Operation(CudaHelper::WrappingNeg) => "wrapping_neg",
+            Helper::Operation(CudaHelper::WrappingAbs) => "wrapping_abs",
+            Helper::Operation(CudaHelper::Divide) => "divide",
+            Helper::Operation(CudaHelper::Remainder) => "remainder_of",
+            Helper::Operation(CudaHelper::ShiftLeft) => "shift_left",
+            Helper::Operation(CudaHelper::ShiftRight) => "shift_right",
+            Helper::Operation(CudaHelper::NanMax) => "nan_max",
+            Helper::Operation(CudaHelper::NanMin) => "nan_min",
+            Helper::Operation(CudaHelper::Sign) => "sign",
+            Helper::Operation(CudaHelper::Logistic) => "logistic",
             Helper::ToInt => "to_int",
             Helper::ToUnsigned => "to_unsigned",
             Helper::Threefry => "threefry",
@@ -59,7 +49,7 @@ impl Helper {
         match self {
             Helper::Inside => &[Helper::Record],
             Helper::MembersOf => &[Helper::Record, Helper::Inside],
-            Helper::Divide => &[Helper::WrappingNeg],
+            Helper::Operation(CudaHelper::Divide) => &[Helper::Operation(CudaHelper::WrappingNeg)],
             _ => &[],
         }
     }
@@ -70,19 +60,19 @@ impl Helper {
             Helper::Inside => INSIDE,
             Helper::MembersOf => MEMBERS_OF,
             Helper::AddPart => ADD_PART,
-            Helper::WrappingAdd => WRAPPING_ADD,
-            Helper::WrappingSub => WRAPPING_SUB,
-            Helper::WrappingMul => WRAPPING_MUL,
-            Helper::WrappingNeg => WRAPPING_NEG,
-            Helper::WrappingAbs => WRAPPING_ABS,
-            Helper::Divide => DIVIDE,
-            Helper::Remainder => REMAINDER,
-            Helper::ShiftLeft => SHIFT_LEFT,
-            Helper::ShiftRight => SHIFT_RIGHT,
-            Helper::NanMax => NAN_MAX,
-            Helper::NanMin => NAN_MIN,
-            Helper::Sign => SIGN,
-            Helper::Logistic => LOGISTIC,
+            Helper::Operation(CudaHelper::WrappingAdd) => WRAPPING_ADD,
+            Helper::Operation(CudaHelper::WrappingSub) => WRAPPING_SUB,
+            Helper::Operation(CudaHelper::WrappingMul) => WRAPPING_MUL,
+            Helper::Operation(CudaHelper::WrappingNeg) => WRAPPING_NEG,
+            Helper::Operation(CudaHelper::WrappingAbs) => WRAPPING_ABS,
+            Helper::Operation(CudaHelper::Divide) => DIVIDE,
+            Helper::Operation(CudaHelper::Remainder) => REMAINDER,
+            Helper::Operation(CudaHelper::ShiftLeft) => SHIFT_LEFT,
+            Helper::Operation(CudaHelper::ShiftRight) => SHIFT_RIGHT,
+            Helper::Operation(CudaHelper::NanMax) => NAN_MAX,
+            Helper::Operation(CudaHelper::NanMin) => NAN_MIN,
+            Helper::Operation(CudaHelper::Sign) => SIGN,
+            Helper::Operation(CudaHelper::Logistic) => LOGISTIC,
             Helper::ToInt => TO_INT,
             Helper::ToUnsigned => TO_UNSIGNED,
             Helper::Threefry => THREEFRY,
@@ -241,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_a_helper_calls_stands_before_it_once() {
-        let text = prelude(&[Helper::MembersOf, Helper::Divide, Helper::Inside].into());
+        let text = prelude(&[Helper::MembersOf, Helper::Operation(CudaHelper::Divide), Helper::Inside].into());
         let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is not in\n{text}"));
         assert!(at("struct Record") < at("bool inside") && at("bool inside") < at("int2 members_of"));
         assert!(at("int wrapping_neg") < at("int divide"));

@@ -6,6 +6,7 @@
 use super::prelude::Helper;
 use super::text::type_name;
 use crate::aval::DType;
+use crate::ir::scalar::{CudaText, Form};
 use crate::ir::{ScalarOp, Unsupported};
 
 /// An operation on operands as they are written. `dtype` is their type, for `select` that of the choices.
@@ -25,23 +26,18 @@ fn plain(text: String) -> Result<Expression, Unsupported> {
 impl Operation<'_> {
     /// The expression of its result.
     pub(super) fn expression(&self) -> Result<Expression, Unsupported> {
-        use ScalarOp::*;
         let [x, y] = [0, 1].map(|i| self.ins.get(i).map_or("", String::as_str));
-        match self.op {
-            Select => plain(format!("{x} ? {} : {y}", self.ins[2])),
-            Eq => plain(format!("{x} == {y}")),
-            Ne => plain(format!("{x} != {y}")),
-            Lt => plain(format!("{x} < {y}")),
-            Le => plain(format!("{x} <= {y}")),
-            Gt => plain(format!("{x} > {y}")),
-            Ge => plain(format!("{x} >= {y}")),
-            Convert(to) => self.converted(to),
-            Bitcast(to) => self.bits_as(to),
-            _ => match self.dtype {
-                DType::F32 | DType::F64 => self.of_floats(x, y),
-                DType::I32 | DType::U32 => self.of_integers(x, y),
-                DType::Bool => self.of_bools(x, y),
+        match self.op.form() {
+            Form::Function(function) => match function.cuda(self.dtype) {
+                Some(CudaText::Text(text)) => plain(text.replace("{0}", x).replace("{1}", y)),
+                Some(CudaText::Helper(helper)) => self.call(Helper::Operation(helper)),
+                None => self.missing(),
             },
+            Form::Comparison(how) => plain(format!("{x} {} {y}", how.symbol())),
+            Form::Select => plain(format!("{x} ? {} : {y}", self.ins[2])),
+            Form::Convert(to) => self.converted(to),
+            Form::Bitcast(to) => self.bits_as(to),
+            Form::Threefry(_) => self.missing(),
         }
     }
 
@@ -51,82 +47,6 @@ impl Operation<'_> {
 
     fn call(&self, helper: Helper) -> Result<Expression, Unsupported> {
         Ok((format!("{}({})", helper.name(), self.ins.join(", ")), Some(helper)))
-    }
-
-    /// A function of CUDA's mathematical library, which has one for each type.
-    fn library(&self, name: &str) -> Result<Expression, Unsupported> {
-        let suffix = if self.dtype == DType::F32 { "f" } else { "" };
-        plain(format!("{name}{suffix}({})", self.ins.join(", ")))
-    }
-
-    fn of_floats(&self, x: &str, y: &str) -> Result<Expression, Unsupported> {
-        use ScalarOp::*;
-        match self.op {
-            Add => plain(format!("{x} + {y}")),
-            Sub => plain(format!("{x} - {y}")),
-            Mul => plain(format!("{x} * {y}")),
-            Div => plain(format!("{x} / {y}")),
-            Rem => self.library("fmod"),
-            Max => self.call(Helper::NanMax),
-            Min => self.call(Helper::NanMin),
-            Pow => self.library("pow"),
-            Neg => plain(format!("-{x}")),
-            Abs => self.library("fabs"),
-            Sign => self.call(Helper::Sign),
-            Floor => self.library("floor"),
-            Sqrt => self.library("sqrt"),
-            Exp => self.library("exp"),
-            Expm1 => self.library("expm1"),
-            Log => self.library("log"),
-            Log1p => self.library("log1p"),
-            Sin => self.library("sin"),
-            Cos => self.library("cos"),
-            Tanh => self.library("tanh"),
-            Logistic => self.call(Helper::Logistic),
-            _ => self.missing(),
-        }
-    }
-
-    fn of_integers(&self, x: &str, y: &str) -> Result<Expression, Unsupported> {
-        use ScalarOp::*;
-        let is_signed = self.dtype == DType::I32;
-        match self.op {
-            // Unsigned arithmetic wraps in C, signed must not overflow.
-            Add if is_signed => self.call(Helper::WrappingAdd),
-            Sub if is_signed => self.call(Helper::WrappingSub),
-            Mul if is_signed => self.call(Helper::WrappingMul),
-            Neg if is_signed => self.call(Helper::WrappingNeg),
-            Abs if is_signed => self.call(Helper::WrappingAbs),
-            Add => plain(format!("{x} + {y}")),
-            Sub => plain(format!("{x} - {y}")),
-            Mul => plain(format!("{x} * {y}")),
-            Neg => plain(format!("0u - {x}")),
-            Abs => plain(x.to_string()),
-            Sign if is_signed => plain(format!("({x} > 0) - ({x} < 0)")),
-            Sign => plain(format!("{x} > 0u ? 1u : 0u")),
-            Div => self.call(Helper::Divide),
-            Rem => self.call(Helper::Remainder),
-            Max => plain(format!("max({x}, {y})")),
-            Min => plain(format!("min({x}, {y})")),
-            And => plain(format!("{x} & {y}")),
-            Or => plain(format!("{x} | {y}")),
-            Xor => plain(format!("{x} ^ {y}")),
-            Not => plain(format!("~{x}")),
-            Shl => self.call(Helper::ShiftLeft),
-            Shr => self.call(Helper::ShiftRight),
-            _ => self.missing(),
-        }
-    }
-
-    fn of_bools(&self, x: &str, y: &str) -> Result<Expression, Unsupported> {
-        use ScalarOp::*;
-        match self.op {
-            And | Mul | Min => plain(format!("{x} && {y}")),
-            Or | Max => plain(format!("{x} || {y}")),
-            Xor => plain(format!("{x} != {y}")),
-            Not => plain(format!("!{x}")),
-            _ => self.missing(),
-        }
     }
 
     fn converted(&self, to: DType) -> Result<Expression, Unsupported> {

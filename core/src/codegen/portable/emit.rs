@@ -6,6 +6,7 @@ use super::prepared::{Affine, Lanes, Level, Mode, NONE, Output, TileKernel, Tile
 use super::sums::{groups_fn, n_level, rows_fn};
 use crate::aval::{DType, Literal};
 use crate::error::Error;
+use crate::ir::scalar::Form;
 use crate::ir::{BLOCK, Index, Scalar, ScalarOp};
 use crate::kernel::Instr;
 
@@ -178,8 +179,8 @@ impl Prepare<'_> {
 
     pub(super) fn apply(&mut self, i: usize, op: ScalarOp, ins: &[Scalar]) -> Result<u32, Error> {
         // One block of threefry gives both words.
-        if op == ScalarOp::Threefry1 || op == ScalarOp::Threefry0 {
-            return self.threefry(i, op, ins);
+        if let Form::Threefry(word) = op.form() {
+            return self.threefry(i, word, ins);
         }
         if keeps_bits(op, self.dtypes[ins[0].0 as usize]) {
             return Ok(self.scalars[ins[0].0 as usize]);
@@ -190,8 +191,8 @@ impl Prepare<'_> {
         Ok(out)
     }
 
-    pub(super) fn threefry(&mut self, i: usize, op: ScalarOp, ins: &[Scalar]) -> Result<u32, Error> {
-        let twin = if op == ScalarOp::Threefry0 { ScalarOp::Threefry1 } else { ScalarOp::Threefry0 };
+    pub(super) fn threefry(&mut self, i: usize, word: usize, ins: &[Scalar]) -> Result<u32, Error> {
+        let twin = [ScalarOp::Threefry1, ScalarOp::Threefry0][word];
         let found = self.kernel.body[..i].iter().position(|instr| match instr {
             Instr::Op(other, operands) => *other == twin && operands[..] == *ins,
             _ => false,
@@ -199,11 +200,11 @@ impl Prepare<'_> {
         if let Some(found) = found {
             // The twin's block made this word as the value next to its own.
             let first = self.scalars[found];
-            return Ok(if op == ScalarOp::Threefry1 { first + 1 } else { first - 1 });
+            return Ok(if word == 1 { first + 1 } else { first - 1 });
         }
         let f = tile_fn(ScalarOp::Threefry0, DType::U32).ok_or_else(|| self.unsupported("threefry"))?;
         let (out, out1) = self.apply_fn(f, ins, DType::U32, true);
-        Ok(if op == ScalarOp::Threefry0 { out } else { out1 })
+        Ok([out, out1][word])
     }
 
     pub(super) fn apply_fn(&mut self, f: TileFn, ins: &[Scalar], dtype: DType, two: bool) -> (u32, u32) {
@@ -293,9 +294,9 @@ impl Prepare<'_> {
 
 /// Whether a result has the bits of its operand: it is the same value then.
 fn keeps_bits(op: ScalarOp, from: DType) -> bool {
-    match op {
-        ScalarOp::Convert(to) => to == from || (to.is_int() && from.is_int()),
-        ScalarOp::Bitcast(to) => to.size() == from.size(),
-        _ => false,
+    match op.form() {
+        Form::Convert(to) => to == from || (to.is_int() && from.is_int()),
+        Form::Bitcast(to) => to.size() == from.size(),
+        Form::Function(_) | Form::Comparison(_) | Form::Select | Form::Threefry(_) => false,
     }
 }

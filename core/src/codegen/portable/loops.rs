@@ -1,8 +1,8 @@
 //! The precompiled loops of scalar operations: one for each operation and element type, compiled for several vector widths.
 
-use super::math;
-use crate::aval::DType;
+use crate::aval::{DType, Element};
 use crate::ir::ScalarOp;
+use crate::ir::scalar::{Comparison, Form, math, scalar_table};
 
 /// Applies an operation to `n` elements: operands, then outputs.
 ///
@@ -48,8 +48,9 @@ macro_rules! tile_fn {
     }};
 }
 
-macro_rules! map1 {
-    ($a:ty => $o:ty, |$x:ident| $e:expr) => {
+/// A loop of one formula over one operand or two.
+macro_rules! map {
+    (($x:ident) $a:ty => $o:ty, $e:expr) => {
         tile_fn!(|n, ins, out, out1| {
             let (a, out) = (ins[0].cast::<$a>(), out.cast::<$o>());
             for i in 0..n {
@@ -58,10 +59,7 @@ macro_rules! map1 {
             }
         })
     };
-}
-
-macro_rules! map2 {
-    ($a:ty => $o:ty, |$x:ident, $y:ident| $e:expr) => {
+    (($x:ident, $y:ident) $a:ty => $o:ty, $e:expr) => {
         tile_fn!(|n, ins, out, out1| {
             let (a, b, out) = (ins[0].cast::<$a>(), ins[1].cast::<$a>(), out.cast::<$o>());
             for i in 0..n {
@@ -88,118 +86,109 @@ macro_rules! select {
 macro_rules! convert {
     ($from:ty, $to:expr) => {
         match $to {
-            DType::F32 => map1!($from => f32, |x| x as f32),
-            DType::F64 => map1!($from => f64, |x| x as f64),
-            DType::I32 => map1!($from => i32, |x| x as i32),
-            DType::U32 => map1!($from => u32, |x| x as u32),
-            DType::Bool => map1!($from => bool, |x| x != (0 as $from)),
+            DType::F32 => map!((x) $from => f32, x as f32),
+            DType::F64 => map!((x) $from => f64, x as f64),
+            DType::I32 => map!((x) $from => i32, x as i32),
+            DType::U32 => map!((x) $from => u32, x as u32),
+            DType::Bool => map!((x) $from => bool, x != (0 as $from)),
         }
     };
 }
 
 macro_rules! compare {
-    ($op:expr, $t:ty) => {
-        match $op {
-            ScalarOp::Eq => map2!($t => bool, |x, y| x == y),
-            ScalarOp::Ne => map2!($t => bool, |x, y| x != y),
-            ScalarOp::Lt => map2!($t => bool, |x, y| x < y),
-            ScalarOp::Le => map2!($t => bool, |x, y| x <= y),
-            ScalarOp::Gt => map2!($t => bool, |x, y| x > y),
-            ScalarOp::Ge => map2!($t => bool, |x, y| x >= y),
-            _ => return None,
+    ($how:expr, $t:ty) => {
+        match $how {
+            Comparison::Eq => map!((x, y) $t => bool, x == y),
+            Comparison::Ne => map!((x, y) $t => bool, x != y),
+            Comparison::Lt => map!((x, y) $t => bool, x < y),
+            Comparison::Le => map!((x, y) $t => bool, x <= y),
+            Comparison::Gt => map!((x, y) $t => bool, x > y),
+            Comparison::Ge => map!((x, y) $t => bool, x >= y),
         }
     };
 }
 
-macro_rules! float {
-    ($op:expr, $t:ident, $exp:path, $expm1:path, $logistic:path) => {
-        match $op {
-            ScalarOp::Add => map2!($t => $t, |x, y| x + y),
-            ScalarOp::Sub => map2!($t => $t, |x, y| x - y),
-            ScalarOp::Mul => map2!($t => $t, |x, y| x * y),
-            ScalarOp::Div => map2!($t => $t, |x, y| x / y),
-            ScalarOp::Rem => map2!($t => $t, |x, y| x % y),
-            // A NaN on either side gives NaN, as in lax.
-            ScalarOp::Max => map2!($t => $t, |x, y| if x > y || x.is_nan() { x } else { y }),
-            ScalarOp::Min => map2!($t => $t, |x, y| if x < y || x.is_nan() { x } else { y }),
-            ScalarOp::Pow => map2!($t => $t, |x, y| x.powf(y)),
-            ScalarOp::Neg => map1!($t => $t, |x| -x),
-            ScalarOp::Abs => map1!($t => $t, |x| x.abs()),
-            ScalarOp::Sign => map1!($t => $t, |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x }),
-            ScalarOp::Floor => map1!($t => $t, |x| x.floor()),
-            ScalarOp::Sqrt => map1!($t => $t, |x| x.sqrt()),
-            ScalarOp::Exp => map1!($t => $t, |x| $exp(x)),
-            ScalarOp::Expm1 => map1!($t => $t, |x| $expm1(x)),
-            ScalarOp::Log => map1!($t => $t, |x| x.ln()),
-            ScalarOp::Log1p => map1!($t => $t, |x| x.ln_1p()),
-            ScalarOp::Sin => map1!($t => $t, |x| x.sin()),
-            ScalarOp::Cos => map1!($t => $t, |x| x.cos()),
-            ScalarOp::Tanh => map1!($t => $t, |x| x.tanh()),
-            ScalarOp::Logistic => map1!($t => $t, |x| $logistic(x)),
-            ScalarOp::Select => select!($t),
-            ScalarOp::Convert(to) => convert!($t, to),
-            ScalarOp::Bitcast(_) => return None,
-            other => compare!(other, $t),
+/// What `$e` makes of the element type `dtype`.
+macro_rules! of_type {
+    ($dtype:expr, |$t:ident| $e:expr) => {
+        match $dtype {
+            DType::F32 => of_type!(f32, $t, $e),
+            DType::F64 => of_type!(f64, $t, $e),
+            DType::I32 => of_type!(i32, $t, $e),
+            DType::U32 => of_type!(u32, $t, $e),
+            DType::Bool => of_type!(bool, $t, $e),
         }
+    };
+    ($own:ty, $t:ident, $e:expr) => {{
+        type $t = $own;
+        $e
+    }};
+}
+
+/// The formula of a loop: that of the row's line, or the loop's own.
+macro_rules! formula {
+    ($value:expr) => {
+        $value
+    };
+    ($value:expr, $own:expr) => {
+        $own
     };
 }
 
-macro_rules! int {
-    ($op:expr, $t:ident, $abs:expr, $sign:expr) => {
-        match $op {
-            ScalarOp::Add => map2!($t => $t, |x, y| x.wrapping_add(y)),
-            ScalarOp::Sub => map2!($t => $t, |x, y| x.wrapping_sub(y)),
-            ScalarOp::Mul => map2!($t => $t, |x, y| x.wrapping_mul(y)),
-            ScalarOp::Div => map2!($t => $t, |x, y| if y == 0 { 0 } else { x.wrapping_div(y) }),
-            ScalarOp::Rem => map2!($t => $t, |x, y| if y == 0 { x } else { x.wrapping_rem(y) }),
-            ScalarOp::Max => map2!($t => $t, |x, y| x.max(y)),
-            ScalarOp::Min => map2!($t => $t, |x, y| x.min(y)),
-            ScalarOp::Neg => map1!($t => $t, |x| x.wrapping_neg()),
-            ScalarOp::Abs => map1!($t => $t, |x| $abs(x)),
-            ScalarOp::Sign => map1!($t => $t, |x| $sign(x)),
-            ScalarOp::And => map2!($t => $t, |x, y| x & y),
-            ScalarOp::Or => map2!($t => $t, |x, y| x | y),
-            ScalarOp::Xor => map2!($t => $t, |x, y| x ^ y),
-            ScalarOp::Not => map1!($t => $t, |x| !x),
-            ScalarOp::Shl => map2!($t => $t, |x, y| x.checked_shl(y as u32).unwrap_or(0)),
-            ScalarOp::Shr => map2!($t => $t, |x, y| (x as u32).checked_shr(y as u32).unwrap_or(0) as $t),
-            ScalarOp::Select => select!($t),
-            ScalarOp::Convert(to) => convert!($t, to),
-            other => compare!(other, $t),
+/// Compiles a loop for each line of the table's functions.
+macro_rules! function_loops {
+    (
+        functions { $(
+            $(#[$doc:meta])*
+            $op:ident $operands:tt = $name:literal {
+                takes $takes:ident, costs $cost:literal $counts:ident, accuracy $accuracy:expr, stablehlo $hlo:expr;
+                $($t:ident: $value:expr, $(loop $own:expr,)? cuda $cuda:expr, machine $machine:expr;)*
+            }
+        )* }
+        forms { $($forms:tt)* }
+    ) => {
+        /// The loop of a function on operands of this type; none for other forms, and where the type does not have it.
+        fn function_loop(op: ScalarOp, dtype: DType) -> Option<TileFn> {
+            $($(
+                if op == ScalarOp::$op && dtype == <$t as Element>::DTYPE {
+                    return Some(map!($operands $t => $t, formula!($value $(, $own)?)));
+                }
+            )*)*
+            None
         }
     };
 }
+scalar_table!(function_loops);
 
 /// The loop of an operation on operands of this type (for `Select` that of the choices, for others of the first
 /// operand). `None` where the operation does not exist for the type.
 pub(in crate::codegen) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
-    Some(match (op, dtype) {
-        (ScalarOp::Bitcast(to), from) if from.size() == 4 && to.size() == 4 => map1!(u32 => u32, |x| x),
-        (ScalarOp::Bitcast(to), from) if from == to && from == DType::F64 => map1!(u64 => u64, |x| x),
-        (ScalarOp::Bitcast(_), _) => return None,
-        (ScalarOp::Threefry0, DType::U32) => tile_fn!(|n, ins, out, out1| {
+    Some(match (op.form(), dtype) {
+        (Form::Function(_), dtype) => return function_loop(op, dtype),
+        (Form::Comparison(how), dtype) => of_type!(dtype, |T| compare!(how, T)),
+        (Form::Select, dtype) => of_type!(dtype, |T| select!(T)),
+        (Form::Convert(to), DType::F32) => convert!(f32, to),
+        (Form::Convert(to), DType::F64) => convert!(f64, to),
+        (Form::Convert(to), DType::I32) => convert!(i32, to),
+        (Form::Convert(to), DType::U32) => convert!(u32, to),
+        (Form::Convert(to), DType::Bool) => match to {
+            DType::Bool => map!((x) bool => bool, x),
+            DType::F32 => map!((x) bool => f32, x as u8 as f32),
+            DType::F64 => map!((x) bool => f64, x as u8 as f64),
+            DType::I32 => map!((x) bool => i32, x as i32),
+            DType::U32 => map!((x) bool => u32, x as u32),
+        },
+        (Form::Bitcast(to), from) if from.size() == 4 && to.size() == 4 => map!((x) u32 => u32, x),
+        (Form::Bitcast(to), from) if from == to && from == DType::F64 => map!((x) u64 => u64, x),
+        (Form::Bitcast(_), _) => return None,
+        // One block gives both words.
+        (Form::Threefry(_), DType::U32) => tile_fn!(|n, ins, out, out1| {
             let [k0, k1, x0, x1] = ins.map(|p| std::slice::from_raw_parts(p.cast::<u32>(), n));
             let (out, out1) = (out.cast::<u32>(), out1.cast::<u32>());
             let (out, out1) = (std::slice::from_raw_parts_mut(out, n), std::slice::from_raw_parts_mut(out1, n));
             threefry_all(k0, k1, x0, x1, out, out1);
         }),
-        (op, DType::F32) => float!(op, f32, math::exp, math::expm1, math::logistic),
-        (op, DType::F64) => float!(op, f64, f64::exp, f64::exp_m1, logistic64),
-        (op, DType::I32) => int!(op, i32, i32::wrapping_abs, i32::signum),
-        (op, DType::U32) => int!(op, u32, std::convert::identity, |x: u32| u32::from(x > 0)),
-        (op, DType::Bool) => match op {
-            ScalarOp::And | ScalarOp::Mul | ScalarOp::Min => map2!(bool => bool, |x, y| x & y),
-            ScalarOp::Or | ScalarOp::Max => map2!(bool => bool, |x, y| x | y),
-            ScalarOp::Xor => map2!(bool => bool, |x, y| x ^ y),
-            ScalarOp::Not => map1!(bool => bool, |x| !x),
-            ScalarOp::Select => select!(bool),
-            ScalarOp::Convert(DType::Bool) => map1!(bool => bool, |x| x),
-            ScalarOp::Convert(DType::F32) => map1!(bool => f32, |x| x as u8 as f32),
-            ScalarOp::Convert(DType::F64) => map1!(bool => f64, |x| x as u8 as f64),
-            ScalarOp::Convert(DType::I32) => map1!(bool => i32, |x| x as i32),
-            ScalarOp::Convert(DType::U32) => map1!(bool => u32, |x| x as u32),
-            other => compare!(other, bool),
-        },
+        (Form::Threefry(_), _) => return None,
     })
 }
 
@@ -211,8 +200,4 @@ fn threefry_all(k0: &[u32], k1: &[u32], x0: &[u32], x1: &[u32], out: &mut [u32],
     for i in 0..n {
         (out[i], out1[i]) = math::threefry(k0[i], k1[i], x0[i], x1[i]);
     }
-}
-
-fn logistic64(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
 }

@@ -8,13 +8,12 @@ mod emit;
 mod layout;
 mod loads;
 mod loops;
-mod math;
 mod prepared;
 mod sums;
 mod tile;
 mod weighted;
 
 #[cfg(any(test, target_arch = "x86_64"))]
-pub(super) use loops::tile_fn;
+pub(super) use loops::{TileFn, tile_fn};
 pub use prepared::{Mode, TileKernel};
 pub use tile::{Access, OutOfBounds, Scratch};

@@ -3,42 +3,38 @@
 //! So the bits are those of the portable target, and lanes that mean nothing do no harm: no operation traps.
 
 use crate::aval::DType;
+use crate::codegen::portable::{TileFn, tile_fn};
 use crate::ir::ScalarOp;
-
-/// Operations that are called, by number, with the type of their operands.
-pub(super) const CALLED: [(ScalarOp, DType); 18] = {
-    use DType::{F32, F64, I32, U32};
-    use ScalarOp::*;
-    [
-        (Rem, F32),
-        (Pow, F32),
-        (Sin, F32),
-        (Cos, F32),
-        (Div, I32),
-        (Rem, I32),
-        (Div, U32),
-        (Rem, U32),
-        (Rem, F64),
-        (Pow, F64),
-        (Exp, F64),
-        (Expm1, F64),
-        (Log, F64),
-        (Log1p, F64),
-        (Sin, F64),
-        (Cos, F64),
-        (Tanh, F64),
-        (Logistic, F64),
-    ]
-};
+use crate::ir::scalar::{Form, Machine};
+use std::sync::LazyLock;
 
 /// Bytes from one operand to the next, and the result behind them.
 pub(super) const STEP: usize = 64;
 /// Operands, at most.
 pub(super) const OPERANDS: usize = 2;
 
+/// Whether machine code calls a loop for an operation on operands of this type.
+fn is_called(op: ScalarOp, dtype: DType) -> bool {
+    let Form::Function(function) = op.form() else { return false };
+    match dtype {
+        DType::F32 => function.f32.is_some_and(|column| column.machine == Machine::Call),
+        DType::F64 => function.f64.is_some_and(|column| column.machine == Machine::Call),
+        DType::I32 => function.i32.is_some_and(|column| column.machine == Machine::Call),
+        DType::U32 => function.u32.is_some_and(|column| column.machine == Machine::Call),
+        DType::Bool => false,
+    }
+}
+
+/// Operations that are called, by number, with the type of their operands and the loop.
+pub(super) static CALLED: LazyLock<Vec<(ScalarOp, DType, TileFn)>> = LazyLock::new(|| {
+    let all = ScalarOp::ALL.iter().flat_map(|op| DType::ALL.map(|dtype| (*op, dtype)));
+    let called = all.filter(|(op, dtype)| is_called(*op, *dtype));
+    called.filter_map(|(op, dtype)| Some((op, dtype, tile_fn(op, dtype)?))).collect()
+});
+
 /// The number of an operation that is called.
 pub(super) fn number(op: ScalarOp, dtype: DType) -> Option<i64> {
-    CALLED.iter().position(|called| *called == (op, dtype)).map(|at| at as i64)
+    CALLED.iter().position(|called| (called.0, called.1) == (op, dtype)).map(|at| at as i64)
 }
 
 /// Applies operation `number` to `lanes` lanes of the operands, which begin [`STEP`] bytes apart, and stores the result.
@@ -47,10 +43,8 @@ pub(super) fn number(op: ScalarOp, dtype: DType) -> Option<i64> {
 /// `operands` must be valid for as many operands as the operation takes, `result` for one; they must not overlap.
 #[cfg(target_arch = "x86_64")]
 pub(super) unsafe extern "sysv64" fn apply(number: u64, operands: *const u8, result: *mut u8, lanes: u64) {
-    let called = CALLED.get(number as usize);
-    let called = called.and_then(|(op, dtype)| crate::codegen::portable::tile_fn(*op, *dtype));
     let ins = std::array::from_fn(|i| operands.wrapping_add(i.min(OPERANDS - 1) * STEP));
-    if let Some(f) = called {
+    if let Some((_, _, f)) = CALLED.get(number as usize) {
         // SAFETY: by this function's contract.
         unsafe { f(lanes as usize, &ins, result, std::ptr::null_mut()) }
     }

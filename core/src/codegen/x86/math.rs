@@ -1,17 +1,11 @@
-//! Scalar operations as vector instructions. Where the portable target has a formula of its own, it is this one, step by
+//! Functions of numbers as vector instructions. Where the portable target has a formula of its own, it is this one, step by
 //! step, so that both give the same bits.
 
-use super::call;
-use super::lir::{Class, Function, Op, Pred, Reg};
-use crate::aval::{DType, Literal};
-use crate::ir::{ScalarOp, Unsupported};
-
-fn unsupported(op: ScalarOp, dtype: DType) -> Unsupported {
-    Unsupported(format!("x86 has no {} of {dtype}", op.name()))
-}
+use super::lir::{Function, Op, Pred, Reg};
+use crate::aval::Literal;
 
 impl Function {
-    fn v(&mut self, op: Op, a: Reg, b: Reg) -> Reg {
+    pub(super) fn v(&mut self, op: Op, a: Reg, b: Reg) -> Reg {
         self.vec(op, &[a, b])
     }
 
@@ -20,7 +14,7 @@ impl Function {
         self.v(op, a, x)
     }
 
-    fn nan(&mut self, x: Reg) -> Reg {
+    pub(super) fn nan(&mut self, x: Reg) -> Reg {
         self.mask(Op::CmpF(Pred::Unordered), &[x, x])
     }
 
@@ -67,7 +61,7 @@ impl Function {
         self.blend(nan, y, x)
     }
 
-    fn exp(&mut self, x: Reg) -> Reg {
+    pub(super) fn exp(&mut self, x: Reg) -> Reg {
         let clamped = self.within(x, -104.0, 89.0);
         let (k, r) = self.split(clamped);
         let small = self.expm1_small(r);
@@ -77,7 +71,7 @@ impl Function {
         self.keep_nan(x, y)
     }
 
-    fn expm1(&mut self, x: Reg) -> Reg {
+    pub(super) fn expm1(&mut self, x: Reg) -> Reg {
         let clamped = self.within(x, -20.0, 89.0);
         let (k, r) = self.split(clamped);
         let small = self.expm1_small(r);
@@ -95,7 +89,7 @@ impl Function {
         self.keep_nan(x, y)
     }
 
-    fn logistic(&mut self, x: Reg) -> Reg {
+    pub(super) fn logistic(&mut self, x: Reg) -> Reg {
         let minus = self.negate(x);
         let e = self.exp(minus);
         let one = self.float(1.0);
@@ -103,12 +97,12 @@ impl Function {
         self.v(Op::DivF, one, under)
     }
 
-    fn negate(&mut self, x: Reg) -> Reg {
+    pub(super) fn negate(&mut self, x: Reg) -> Reg {
         let sign = self.real(x, -0.0);
         self.v(Op::Xor, x, sign)
     }
 
-    fn abs(&mut self, x: Reg) -> Reg {
+    pub(super) fn abs(&mut self, x: Reg) -> Reg {
         let rest = if self.is_wide(x) { self.wide_bits(!0 >> 1) } else { self.bits(!0 >> 1) };
         self.v(Op::And, x, rest)
     }
@@ -165,7 +159,7 @@ impl Function {
         self.keep_nan(x, y)
     }
 
-    fn log(&mut self, x: Reg) -> Reg {
+    pub(super) fn log(&mut self, x: Reg) -> Reg {
         // Subnormal numbers are made normal first.
         let (least, zero) = (self.float(f32::MIN_POSITIVE), self.bits(0));
         let tiny = self.mask(Op::CmpF(Pred::Lt), &[x, least]);
@@ -177,7 +171,7 @@ impl Function {
         self.log_ends(x, y)
     }
 
-    fn log1p(&mut self, x: Reg) -> Reg {
+    pub(super) fn log1p(&mut self, x: Reg) -> Reg {
         let (one, zero) = (self.float(1.0), self.bits(0));
         let u = self.v(Op::AddF, one, x);
         // What rounding 1 + x lost, relative to it.
@@ -194,7 +188,7 @@ impl Function {
     }
 
     /// `tanh x` from `t = e^(±2|x|) - 1`: `1 - 2/(t+2)`, `t/(t+2)`, `-t/(t+2)` with `e^(-2|x|)`, by the size of `x`.
-    fn tanh(&mut self, x: Reg) -> Reg {
+    pub(super) fn tanh(&mut self, x: Reg) -> Reg {
         let size = self.abs(x);
         let (large, middle) = (self.float(0.549_306_15), self.float(0.255_412_8));
         let is_large = self.mask(Op::CmpF(Pred::Gt), &[size, large]);
@@ -220,7 +214,7 @@ impl Function {
         self.keep_nan(x, y)
     }
 
-    fn sign(&mut self, x: Reg) -> Reg {
+    pub(super) fn sign(&mut self, x: Reg) -> Reg {
         let (zero, one, minus) = (self.real(x, 0.0), self.real(x, 1.0), self.real(x, -1.0));
         let above = self.mask(Op::CmpF(Pred::Gt), &[x, zero]);
         let below = self.mask(Op::CmpF(Pred::Lt), &[x, zero]);
@@ -270,181 +264,6 @@ impl Function {
             b = self.v(Op::AddI, b, numbered[block - 1]);
         }
         (a, b)
-    }
-
-    /// An operation on vectors of operands of type `dtype` (that of the choices of a `Select`). Bools are masks.
-    pub(super) fn scalar_op(&mut self, op: ScalarOp, dtype: DType, ins: &[Reg]) -> Result<Reg, Unsupported> {
-        use ScalarOp::*;
-        if let Select = op {
-            if dtype == DType::Bool {
-                let yes = self.mask(Op::MaskAnd, &[ins[0], ins[2]]);
-                let not = self.mask(Op::MaskNot, &[ins[0]]);
-                let no = self.mask(Op::MaskAnd, &[not, ins[1]]);
-                return Ok(self.mask(Op::MaskOr, &[yes, no]));
-            }
-            return Ok(self.blend(ins[0], ins[1], ins[2]));
-        }
-        match dtype {
-            DType::F32 | DType::F64 => self.float_op(op, dtype, ins),
-            DType::I32 | DType::U32 => self.int_op(op, dtype, ins),
-            DType::Bool => self.bool_op(op, ins),
-        }
-    }
-
-    /// An operation that has no vector code.
-    fn call(&mut self, op: ScalarOp, dtype: DType, ins: &[Reg]) -> Result<Reg, Unsupported> {
-        let number = call::number(op, dtype).ok_or_else(|| unsupported(op, dtype))?;
-        Ok(self.emit(if dtype == DType::F64 { Class::Wide } else { Class::Vec }, Op::Call, ins, number))
-    }
-
-    fn compare(&mut self, op: ScalarOp, of: impl Fn(Pred) -> Op, ins: &[Reg]) -> Option<Reg> {
-        let pred = match op {
-            ScalarOp::Eq => Pred::Eq,
-            ScalarOp::Ne => Pred::Ne,
-            ScalarOp::Lt => Pred::Lt,
-            ScalarOp::Le => Pred::Le,
-            ScalarOp::Gt => Pred::Gt,
-            ScalarOp::Ge => Pred::Ge,
-            _ => return None,
-        };
-        Some(self.mask(of(pred), ins))
-    }
-
-    fn float_op(&mut self, op: ScalarOp, dtype: DType, ins: &[Reg]) -> Result<Reg, Unsupported> {
-        use ScalarOp::*;
-        let a = ins[0];
-        Ok(match op {
-            Exp | Expm1 | Log | Log1p | Tanh | Logistic if dtype == DType::F64 => self.call(op, dtype, ins)?,
-            Add => self.vec(Op::AddF, ins),
-            Sub => self.vec(Op::SubF, ins),
-            Mul => self.vec(Op::MulF, ins),
-            Div => self.vec(Op::DivF, ins),
-            Max => self.extremum(Op::MaxF, a, ins[1]),
-            Min => self.extremum(Op::MinF, a, ins[1]),
-            Neg => self.negate(a),
-            Abs => self.abs(a),
-            Sign => self.sign(a),
-            Floor => self.vec(Op::FloorF, ins),
-            Sqrt => self.vec(Op::SqrtF, ins),
-            Exp => self.exp(a),
-            Expm1 => self.expm1(a),
-            Log => self.log(a),
-            Log1p => self.log1p(a),
-            Tanh => self.tanh(a),
-            Logistic => self.logistic(a),
-            Convert(to) | Bitcast(to) if to == dtype => a,
-            Bitcast(_) => a,
-            Convert(DType::F32) => self.emit(Class::Vec, Op::CvtF, &[a], 0),
-            Convert(DType::F64) => self.emit(Class::Wide, Op::CvtF, &[a], 0),
-            Convert(DType::I32) => {
-                // What is too large becomes the largest; NaN becomes 0.
-                let y = self.emit(Class::Vec, Op::CvtToI, &[a], 0);
-                let (limit, most, zero) = (self.real(a, 2_147_483_648.0), self.bits(i32::MAX as u32), self.bits(0));
-                let large = self.mask(Op::CmpF(Pred::Ge), &[a, limit]);
-                let y = self.blend(large, y, most);
-                let nan = self.nan(a);
-                self.blend(nan, y, zero)
-            }
-            Convert(DType::U32) => {
-                let y = self.emit(Class::Vec, Op::CvtToU, &[a], 0);
-                let (limit, zero, most) = (self.real(a, 4_294_967_296.0), self.bits(0), self.bits(u32::MAX));
-                let large = self.mask(Op::CmpF(Pred::Ge), &[a, limit]);
-                let y = self.blend(large, y, most);
-                let one = self.real(a, 1.0);
-                let fits = self.mask(Op::CmpF(Pred::Ge), &[a, one]);
-                self.blend(fits, zero, y)
-            }
-            Convert(DType::Bool) => {
-                let zero = self.real(a, 0.0);
-                self.mask(Op::CmpF(Pred::Ne), &[a, zero])
-            }
-            _ => match self.compare(op, Op::CmpF, ins) {
-                Some(found) => found,
-                None => self.call(op, dtype, ins)?,
-            },
-        })
-    }
-
-    fn int_op(&mut self, op: ScalarOp, dtype: DType, ins: &[Reg]) -> Result<Reg, Unsupported> {
-        use ScalarOp::*;
-        let a = ins[0];
-        let signed = dtype == DType::I32;
-        Ok(match op {
-            Add => self.vec(Op::AddI, ins),
-            Sub => self.vec(Op::SubI, ins),
-            Mul => self.vec(Op::MulI, ins),
-            Max => self.vec(if signed { Op::MaxS } else { Op::MaxU }, ins),
-            Min => self.vec(if signed { Op::MinS } else { Op::MinU }, ins),
-            And => self.vec(Op::And, ins),
-            Or => self.vec(Op::Or, ins),
-            Xor => self.vec(Op::Xor, ins),
-            Not => {
-                let ones = self.bits(u32::MAX);
-                self.v(Op::Xor, a, ones)
-            }
-            // The machine's shifts by 32 or more give 0, too.
-            Shl => self.vec(Op::ShlV, ins),
-            Shr => self.vec(Op::ShrV, ins),
-            Neg => {
-                let zero = self.bits(0);
-                self.v(Op::SubI, zero, a)
-            }
-            Abs if !signed => a,
-            Abs => {
-                let zero = self.bits(0);
-                let minus = self.v(Op::SubI, zero, a);
-                self.v(Op::MaxS, a, minus)
-            }
-            Sign => {
-                let (one, minus) = (self.bits(1), self.bits(u32::MAX));
-                let x = self.v(if signed { Op::MinS } else { Op::MinU }, a, one);
-                if signed { self.v(Op::MaxS, x, minus) } else { x }
-            }
-            Convert(to @ (DType::F32 | DType::F64)) => {
-                let class = if to == DType::F64 { Class::Wide } else { Class::Vec };
-                self.emit(class, if signed { Op::CvtToF } else { Op::CvtUToF }, &[a], 0)
-            }
-            Convert(DType::Bool) => self.mask(Op::Test, &[a]),
-            Convert(DType::I32 | DType::U32) | Bitcast(DType::F32 | DType::I32 | DType::U32) => a,
-            _ => match self.compare(op, |p| if signed { Op::CmpS(p) } else { Op::CmpU(p) }, ins) {
-                Some(found) => found,
-                None => self.call(op, dtype, ins)?,
-            },
-        })
-    }
-
-    fn bool_op(&mut self, op: ScalarOp, ins: &[Reg]) -> Result<Reg, Unsupported> {
-        use ScalarOp::*;
-        Ok(match op {
-            And | Mul | Min => self.mask(Op::MaskAnd, ins),
-            Or | Max => self.mask(Op::MaskOr, ins),
-            Xor | Ne => self.mask(Op::MaskXor, ins),
-            Not => self.mask(Op::MaskNot, ins),
-            Eq => {
-                let differ = self.mask(Op::MaskXor, ins);
-                self.mask(Op::MaskNot, &[differ])
-            }
-            // `false` is less than `true`.
-            Lt | Le | Gt | Ge => {
-                let (first, second) = if matches!(op, Lt | Le) { (ins[0], ins[1]) } else { (ins[1], ins[0]) };
-                let not = self.mask(Op::MaskNot, &[first]);
-                self.mask(if matches!(op, Lt | Gt) { Op::MaskAnd } else { Op::MaskOr }, &[not, second])
-            }
-            Convert(DType::Bool) => ins[0],
-            Convert(DType::F32) => {
-                let (zero, one) = (self.bits(0), self.float(1.0));
-                self.blend(ins[0], zero, one)
-            }
-            Convert(DType::F64) => {
-                let (zero, one) = (self.wide_bits(0), self.wide_bits(1f64.to_bits()));
-                self.blend(ins[0], zero, one)
-            }
-            Convert(DType::I32 | DType::U32) => {
-                let (zero, one) = (self.bits(0), self.bits(1));
-                self.blend(ins[0], zero, one)
-            }
-            _ => return Err(unsupported(op, DType::Bool)),
-        })
     }
 
     /// A constant of the given bits, as a value of its type.

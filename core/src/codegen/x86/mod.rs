@@ -24,6 +24,7 @@ mod lir;
 mod math;
 mod nest;
 mod pages;
+mod scalar;
 mod schedule;
 #[cfg(test)]
 mod tests;

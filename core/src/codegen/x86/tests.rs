@@ -282,7 +282,7 @@ fn apply_portable(op: ScalarOp, dtype: DType, n: usize, operands: [&[u8]; 2]) ->
 fn called_operations_are_those_of_the_portable_target() {
     let numbers = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.25, 7.0, 1e-3, 100.0, 1e10, -3e9, 1e300, f64::INFINITY, f64::NAN];
     let least = f64::from(i32::MIN);
-    for ((op, dtype), isa) in CALLED.into_iter().flat_map(|called| machines().map(move |isa| (called, isa))) {
+    for ((op, dtype, _), isa) in CALLED.iter().flat_map(|called| machines().map(move |isa| (*called, isa))) {
         let values: Vec<Literal> = numbers.iter().chain([&least]).map(|x| Literal::from_f64(dtype, *x)).collect();
         let pairs = || values.iter().flat_map(|x| values.iter().map(move |y| (x, y)));
         let a = bytes(dtype, pairs().map(|(x, _)| x.as_f64()));

@@ -3,29 +3,40 @@
 use super::{Export, Operand};
 use crate::aval::{DType, Literal};
 use crate::ir::ScalarOp;
+use crate::ir::scalar::{Comparison, Form, Function, StableHlo};
 
 impl Export<'_> {
     /// Applies a scalar operation to operands of one shape.
     pub fn scalar(&mut self, op: ScalarOp, ins: &[Operand]) -> Operand {
-        use ScalarOp::*;
+        match (op.form(), ins) {
+            (Form::Function(function), ins) => self.function(function, ins),
+            (Form::Comparison(how), [a, b]) => self.compared(how, a, b),
+            (Form::Select, [which, when_false, when_true]) => self.chosen(which, when_true, when_false),
+            (Form::Convert(to), [x]) => self.converted(x, to),
+            (Form::Bitcast(to), [x]) => self.as_type("bitcast_convert", x, to),
+            (Form::Threefry(word), [k0, k1, x0, x1]) => self.threefry2x32([k0, k1, x0, x1])[word].clone(),
+            (_, ins) => unreachable!("{op:?} of {} operands", ins.len()),
+        }
+    }
+
+    fn function(&mut self, function: &Function, ins: &[Operand]) -> Operand {
         let dtype = ins[ins.len() - 1].aval().dtype;
-        match (op, ins) {
-            (Div | Rem, [a, b]) if dtype.is_int() => self.divided(op, a, b),
-            (Shl | Shr, [a, b]) => self.shifted(op, a, b),
-            (Abs, [x]) if dtype == DType::U32 => x.clone(),
-            (Sign, [x]) if dtype == DType::U32 => {
+        match (function.stablehlo, ins) {
+            (StableHlo::Quotient(name), [a, b]) if dtype.is_int() => self.divided(name, a, b, None),
+            (StableHlo::Remainder(name), [a, b]) if dtype.is_int() => self.divided(name, a, b, Some(a)),
+            (StableHlo::Shift(name), [a, b]) => self.shifted(name, a, b),
+            (StableHlo::Abs, [x]) if dtype == DType::U32 => x.clone(),
+            (StableHlo::Sign, [x]) if dtype == DType::U32 => {
                 let one = self.like(x, 1.0);
                 self.named("minimum", &[x, &one])
             }
-            (Select, [which, when_false, when_true]) => self.named("select", &[which, when_true, when_false]),
-            (Convert(to), [x]) => self.converted(x, to),
-            (Bitcast(to), [x]) => self.as_type("bitcast_convert", x, to),
-            (Threefry0 | Threefry1, [k0, k1, x0, x1]) => {
-                let words = self.threefry2x32([k0, k1, x0, x1]);
-                words[usize::from(op == Threefry1)].clone()
-            }
-            (Eq | Ne | Lt | Le | Gt | Ge, [a, b]) => self.compared(op, a, b),
-            _ => self.plain(op, &ins.iter().collect::<Vec<_>>()),
+            (StableHlo::Abs, [x]) => self.named("abs", &[x]),
+            (StableHlo::Sign, [x]) => self.named("sign", &[x]),
+            (
+                StableHlo::Op(name) | StableHlo::Quotient(name) | StableHlo::Remainder(name) | StableHlo::Shift(name),
+                ins,
+            ) => self.named(name, &ins.iter().collect::<Vec<_>>()),
+            (StableHlo::Abs | StableHlo::Sign, ins) => unreachable!("one operand, not {}", ins.len()),
         }
     }
 
@@ -34,18 +45,13 @@ impl Export<'_> {
         self.op(name, ins, &[], ins[ins.len() - 1].aval().clone())
     }
 
-    /// A scalar operation as the one of StableHLO that has its name in the table.
-    fn plain(&mut self, op: ScalarOp, ins: &[&Operand]) -> Operand {
-        self.named(name(op).expect("what has no name in the table is written otherwise"), ins)
-    }
-
     /// The number `x` in the type of an operand.
     fn like(&mut self, operand: &Operand, x: f64) -> Operand {
         self.splat(Literal::from_f64(operand.aval().dtype, x), &operand.shape())
     }
 
-    fn compared(&mut self, op: ScalarOp, a: &Operand, b: &Operand) -> Operand {
-        let direction = format!("#stablehlo<comparison_direction {}>", op.name().to_uppercase());
+    fn compared(&mut self, how: Comparison, a: &Operand, b: &Operand) -> Operand {
+        let direction = format!("#stablehlo<comparison_direction {}>", how.direction());
         self.op("compare", &[a, b], &[("comparison_direction", direction)], a.aval().with_dtype(DType::Bool))
     }
 
@@ -61,21 +67,21 @@ impl Export<'_> {
         self.op(name, &[x], &[], x.aval().with_dtype(to))
     }
 
-    /// Integers: by zero the quotient is 0 and the remainder the dividend, which StableHLO leaves open.
-    fn divided(&mut self, op: ScalarOp, a: &Operand, b: &Operand) -> Operand {
+    /// Integers: `by_zero`, or 0, where the divisor is zero, which StableHLO leaves open.
+    fn divided(&mut self, name: &str, a: &Operand, b: &Operand, by_zero: Option<&Operand>) -> Operand {
         let (zero, one) = (self.like(b, 0.0), self.like(b, 1.0));
-        let none = self.compared(ScalarOp::Eq, b, &zero);
+        let none = self.compared(Comparison::Eq, b, &zero);
         let divisor = self.chosen(&none, &one, b);
-        let found = self.plain(op, &[a, &divisor]);
-        self.chosen(&none, if op == ScalarOp::Rem { a } else { &zero }, &found)
+        let found = self.named(name, &[a, &divisor]);
+        self.chosen(&none, by_zero.unwrap_or(&zero), &found)
     }
 
     /// By 32 or more 0, which StableHLO leaves open; a negative distance is a large one.
-    fn shifted(&mut self, op: ScalarOp, a: &Operand, by: &Operand) -> Operand {
+    fn shifted(&mut self, name: &str, a: &Operand, by: &Operand) -> Operand {
         let distance = self.as_type("bitcast_convert", by, DType::U32);
         let width = self.like(&distance, 32.0);
-        let within = self.compared(ScalarOp::Lt, &distance, &width);
-        let (shifted, zero) = (self.plain(op, &[a, by]), self.like(a, 0.0));
+        let within = self.compared(Comparison::Lt, &distance, &width);
+        let (shifted, zero) = (self.named(name, &[a, by]), self.like(a, 0.0));
         self.chosen(&within, &shifted, &zero)
     }
 
@@ -85,7 +91,7 @@ impl Export<'_> {
         match to {
             DType::Bool if from != DType::Bool => {
                 let zero = self.like(x, 0.0);
-                self.compared(ScalarOp::Ne, x, &zero)
+                self.compared(Comparison::Ne, x, &zero)
             }
             DType::I32 | DType::U32 if from.is_float() => self.truncated(x, to),
             DType::I32 | DType::U32 if from.is_int() => self.as_type("bitcast_convert", x, to),
@@ -98,8 +104,8 @@ impl Export<'_> {
     fn truncated(&mut self, x: &Operand, to: DType) -> Operand {
         let (least, end) = if to == DType::I32 { (-(2f64.powi(31)), 2f64.powi(31)) } else { (0.0, 2f64.powi(32)) };
         let (low, high, zero) = (self.like(x, least), self.like(x, end), self.like(x, 0.0));
-        let (below, above) = (self.compared(ScalarOp::Lt, x, &low), self.compared(ScalarOp::Ge, x, &high));
-        let is_number = self.compared(ScalarOp::Eq, x, x);
+        let (below, above) = (self.compared(Comparison::Lt, x, &low), self.compared(Comparison::Ge, x, &high));
+        let is_number = self.compared(Comparison::Eq, x, x);
         let inside = self.chosen(&below, &low, x);
         let inside = self.chosen(&above, &zero, &inside);
         let inside = self.chosen(&is_number, &inside, &zero);
@@ -134,39 +140,4 @@ impl Export<'_> {
         }
         [x0, x1]
     }
-}
-
-/// The operation of StableHLO that a scalar operation is, or is built on; none where there is more to it.
-fn name(op: ScalarOp) -> Option<&'static str> {
-    use ScalarOp::*;
-    Some(match op {
-        Add => "add",
-        Sub => "subtract",
-        Mul => "multiply",
-        Div => "divide",
-        Rem => "remainder",
-        Max => "maximum",
-        Min => "minimum",
-        Pow => "power",
-        Neg => "negate",
-        Abs => "abs",
-        Sign => "sign",
-        Floor => "floor",
-        Sqrt => "sqrt",
-        Exp => "exponential",
-        Expm1 => "exponential_minus_one",
-        Log => "log",
-        Log1p => "log_plus_one",
-        Sin => "sine",
-        Cos => "cosine",
-        Tanh => "tanh",
-        Logistic => "logistic",
-        And => "and",
-        Or => "or",
-        Xor => "xor",
-        Not => "not",
-        Shl => "shift_left",
-        Shr => "shift_right_logical",
-        Eq | Ne | Lt | Le | Gt | Ge | Select | Convert(_) | Bitcast(_) | Threefry0 | Threefry1 => return None,
-    })
 }

@@ -4,6 +4,7 @@ use super::super::lir::{LANES, Reg};
 use super::Nest;
 use crate::aval::DType;
 use crate::ir::ScalarOp;
+use crate::ir::scalar::{Form, Formula, Function, ScalarElement};
 
 /// What each lane holds.
 enum Known {
@@ -14,42 +15,35 @@ enum Known {
 impl Nest<'_> {
     /// The result of an operation whose operands' lanes are all known, or of a choice that is the same in all lanes.
     pub(super) fn known(&mut self, op: ScalarOp, dtype: DType, ins: &[Reg]) -> Option<Reg> {
-        let (is_signed, is_int) = (dtype == DType::I32, matches!(dtype, DType::I32 | DType::U32));
-        if op == ScalarOp::Select {
-            let mask = self.f.known_mask(ins[0])?;
-            let all = self.all_lanes();
-            return match mask & all {
-                0 => Some(ins[1]),
-                some if some == all => Some(ins[2]),
-                _ if is_int => self.known_choice(mask, ins),
-                _ => None,
-            };
-        }
-        if !is_int {
-            return None;
-        }
-        let [a, b] = ins else { return None };
-        let (a, b) = (self.f.known_numbers(*a)?, self.f.known_numbers(*b)?);
-        let less = |i: usize| if is_signed { a[i] < b[i] } else { (a[i] as u32) < b[i] as u32 };
-        let greater = |i: usize| if is_signed { a[i] > b[i] } else { a[i] as u32 > b[i] as u32 };
-        let numbers = |f: fn(i32, i32) -> i32| Known::Numbers(std::array::from_fn(|i| f(a[i], b[i])));
-        let found = match op {
-            ScalarOp::Add => numbers(i32::wrapping_add),
-            ScalarOp::Sub => numbers(i32::wrapping_sub),
-            ScalarOp::Mul => numbers(i32::wrapping_mul),
-            ScalarOp::And => numbers(|a, b| a & b),
-            ScalarOp::Or => numbers(|a, b| a | b),
-            ScalarOp::Xor => numbers(|a, b| a ^ b),
-            // A shift by 32 or more leaves nothing.
-            ScalarOp::Shl => numbers(|a, b| (a as u32).checked_shl(b as u32).unwrap_or(0) as i32),
-            ScalarOp::Shr => numbers(|a, b| (a as u32).checked_shr(b as u32).unwrap_or(0) as i32),
-            ScalarOp::Lt => Known::Mask(std::array::from_fn(less)),
-            ScalarOp::Ge => Known::Mask(std::array::from_fn(|i| !less(i))),
-            ScalarOp::Gt => Known::Mask(std::array::from_fn(greater)),
-            ScalarOp::Le => Known::Mask(std::array::from_fn(|i| !greater(i))),
-            ScalarOp::Eq => Known::Mask(std::array::from_fn(|i| a[i] == b[i])),
-            ScalarOp::Ne => Known::Mask(std::array::from_fn(|i| a[i] != b[i])),
-            _ => return None,
+        let found = match op.form() {
+            Form::Select => {
+                let mask = self.f.known_mask(ins[0])?;
+                let all = self.all_lanes();
+                return match mask & all {
+                    0 => Some(ins[1]),
+                    some if some == all => Some(ins[2]),
+                    _ if dtype.is_int() => self.known_choice(mask, ins),
+                    _ => None,
+                };
+            }
+            Form::Function(function) => {
+                let (a, b) = self.known_pair(dtype, ins)?;
+                let numbers = match dtype {
+                    DType::I32 => of_pairs(function, |i| (a[i], b[i]), |x: i32| x),
+                    DType::U32 => of_pairs(function, |i| (a[i] as u32, b[i] as u32), |x: u32| x as i32),
+                    DType::F32 | DType::F64 | DType::Bool => None,
+                };
+                Known::Numbers(numbers?)
+            }
+            Form::Comparison(how) => {
+                let (a, b) = self.known_pair(dtype, ins)?;
+                let (signed, unsigned) = (how.function::<i32>(), how.function::<u32>());
+                Known::Mask(std::array::from_fn(|i| match dtype {
+                    DType::I32 => signed(&a[i], &b[i]),
+                    _ => unsigned(&(a[i] as u32), &(b[i] as u32)),
+                }))
+            }
+            Form::Convert(_) | Form::Bitcast(_) | Form::Threefry(_) => return None,
         };
         Some(match found {
             Known::Numbers(numbers) => self.numbers(numbers),
@@ -58,6 +52,12 @@ impl Nest<'_> {
                 self.f.mask_of(bits)
             }
         })
+    }
+
+    /// The lanes of two integers, where all are known.
+    fn known_pair(&self, dtype: DType, ins: &[Reg]) -> Option<([i32; LANES], [i32; LANES])> {
+        let ([a, b], true) = (ins, dtype.is_int()) else { return None };
+        Some((self.f.known_numbers(*a)?, self.f.known_numbers(*b)?))
     }
 
     fn all_lanes(&self) -> u16 {
@@ -80,4 +80,17 @@ impl Nest<'_> {
         let lanes = self.f.known_numbers(lanes)?;
         Some(self.numbers(lanes.map(|lane| lane.wrapping_add(first))))
     }
+}
+
+/// What a formula of two integers makes of the operands of each lane, as bits.
+fn of_pairs<T: ScalarElement>(
+    function: &Function,
+    operands: impl Fn(usize) -> (T, T),
+    bits: fn(T) -> i32,
+) -> Option<[i32; LANES]> {
+    let Formula::Binary(f) = T::formula(function)? else { return None };
+    Some(std::array::from_fn(|i| {
+        let (a, b) = operands(i);
+        bits(f(a, b))
+    }))
 }

@@ -3,6 +3,7 @@
 use super::super::lir::{LANES, Op, Pred, Reg};
 use super::{Nest, Scope, class_of};
 use crate::aval::{DType, Dim};
+use crate::ir::scalar::Form;
 use crate::ir::{Index, Scalar, ScalarOp, Unsupported};
 use crate::kernel::Instr;
 use smallvec::SmallVec;
@@ -56,7 +57,8 @@ impl Nest<'_> {
 
     /// The keys of a generator that no inner loop changes are spread once.
     pub(super) fn hoist_keys(&mut self, i: usize, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
-        let Instr::Op(ScalarOp::Threefry0 | ScalarOp::Threefry1, ins) = &self.kernel.body[i] else { return Ok(()) };
+        let Instr::Op(op, ins) = &self.kernel.body[i] else { return Ok(()) };
+        let Form::Threefry(_) = op.form() else { return Ok(()) };
         let (k0, k1) = (ins[0], ins[1]);
         let known = |s: Scalar| self.levels[s.0 as usize];
         let differ = self.differs_by_vector(k0.0 as usize) || self.differs_by_vector(k1.0 as usize);
@@ -130,17 +132,15 @@ impl Nest<'_> {
             return Ok(*known);
         }
         let (op, dtype, ins) = key;
-        let found = match op {
-            ScalarOp::Threefry0 | ScalarOp::Threefry1 => {
-                let (first, second) = self.f.threefry(&ins);
-                scope.ops.insert((ScalarOp::Threefry0, dtype, ins.clone()), first);
-                scope.ops.insert((ScalarOp::Threefry1, dtype, ins), second);
-                return Ok(if op == ScalarOp::Threefry0 { first } else { second });
-            }
-            _ => match self.known(op, dtype, &ins) {
-                Some(known) => known,
-                None => self.f.scalar_op(op, dtype, &ins)?,
-            },
+        if let Form::Threefry(word) = op.form() {
+            let words = self.f.threefry(&ins);
+            scope.ops.insert((ScalarOp::Threefry0, dtype, ins.clone()), words.0);
+            scope.ops.insert((ScalarOp::Threefry1, dtype, ins), words.1);
+            return Ok([words.0, words.1][word]);
+        }
+        let found = match self.known(op, dtype, &ins) {
+            Some(known) => known,
+            None => self.f.scalar_op(op, dtype, &ins)?,
         };
         scope.ops.insert((op, dtype, ins), found);
         Ok(found)

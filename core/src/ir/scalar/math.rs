@@ -41,7 +41,7 @@ fn within(x: f32, low: f32, high: f32) -> f32 {
 
 /// `e^x`, within 2 ulp.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     let (k, r) = split(within(x, -104.0, 89.0));
     let y = scale(1.0 + expm1_small(r), k);
     if x.is_nan() { x } else { y }
@@ -49,7 +49,7 @@ pub(super) fn exp(x: f32) -> f32 {
 
 /// `e^x - 1`, within 3 ulp; exact near zero. `2^k e^r - 1 = 2^k ((e^r - 1) + (1 - 2^-k))`.
 #[inline(always)]
-pub(super) fn expm1(x: f32) -> f32 {
+pub(crate) fn expm1(x: f32) -> f32 {
     let (k, r) = split(within(x, -20.0, 89.0));
     let small = expm1_small(r);
     let y = scale(small + (1.0 - scale(1.0, -k)), k);
@@ -60,7 +60,7 @@ pub(super) fn expm1(x: f32) -> f32 {
 
 /// `1 / (1 + e^-x)`.
 #[inline(always)]
-pub(super) fn logistic(x: f32) -> f32 {
+pub(crate) fn logistic(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
@@ -68,7 +68,7 @@ pub(super) fn logistic(x: f32) -> f32 {
 ///
 /// Source: Salmon et al., *Parallel random numbers: as easy as 1, 2, 3* (SC 2011).
 #[inline(always)]
-pub(super) fn threefry(k0: u32, k1: u32, x0: u32, x1: u32) -> (u32, u32) {
+pub(crate) fn threefry(k0: u32, k1: u32, x0: u32, x1: u32) -> (u32, u32) {
     let keys = [k0, k1, k0 ^ k1 ^ 0x1BD1_1BDA];
     let (mut a, mut b) = (x0.wrapping_add(k0), x1.wrapping_add(k1));
     macro_rules! rounds {

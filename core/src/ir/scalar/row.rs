@@ -1,0 +1,337 @@
+//! What a row of the table of scalar operations consists of.
+
+use crate::aval::DType;
+use crate::device::HostElement;
+
+/// A scalar operation: all that is known of it but its derivative.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The name in kernel text.
+    pub name: &'static str,
+    /// Element types that programs may give it; of `select`, of the choices.
+    pub takes: Types,
+    /// Rough cost per element, in additions.
+    pub cost: u32,
+    /// What it counts as on floats.
+    pub counts: Counts,
+    /// What it is.
+    pub form: Form,
+}
+
+/// Element types that an operation takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Types {
+    /// `f32`, `f64`.
+    Floats,
+    /// `i32`, `u32`.
+    Ints,
+    /// Floats and integers.
+    Numbers,
+    /// Integers and `bool`.
+    Bits,
+    /// `u32`.
+    Words,
+    /// All.
+    Any,
+}
+
+impl Types {
+    /// Whether a type is one of them.
+    pub fn holds(self, dtype: DType) -> bool {
+        match self {
+            Types::Floats => dtype.is_float(),
+            Types::Ints => dtype.is_int(),
+            Types::Numbers => dtype != DType::Bool,
+            Types::Bits => !dtype.is_float(),
+            Types::Words => dtype == DType::U32,
+            Types::Any => true,
+        }
+    }
+
+    /// Their names, for messages.
+    pub fn names(self) -> &'static str {
+        match self {
+            Types::Floats => "f32 or f64",
+            Types::Ints => "i32 or u32",
+            Types::Numbers => "numbers",
+            Types::Bits => "bool, i32 or u32",
+            Types::Words => "u32",
+            Types::Any => "any elements",
+        }
+    }
+}
+
+/// What an operation on floats counts as in costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counts {
+    /// A floating-point operation.
+    Flop,
+    /// A function that takes many.
+    Transcendental,
+    /// Nothing: comparisons, choices, conversions, bits.
+    Free,
+}
+
+/// What an operation is: a function of numbers of one type, or one of few with types of their own.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// From operands of one type to a result of that type.
+    Function(&'static Function),
+    /// From two operands of one type to `bool`.
+    Comparison(Comparison),
+    /// `select(which, when_false, when_true)`.
+    Select,
+    /// To this type.
+    Convert(DType),
+    /// The bits as this type.
+    Bitcast(DType),
+    /// This word, 0 or 1, of a block of `threefry2x32`.
+    Threefry(usize),
+}
+
+/// A comparison; all but `Ne` are false where either operand is NaN, and `false` is less than `true`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "each is the operation of its name")]
+pub enum Comparison {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+impl Comparison {
+    /// As a function of two elements.
+    pub fn function<T: PartialOrd>(self) -> fn(&T, &T) -> bool {
+        match self {
+            Comparison::Eq => T::eq,
+            Comparison::Ne => T::ne,
+            Comparison::Lt => T::lt,
+            Comparison::Le => T::le,
+            Comparison::Gt => T::gt,
+            Comparison::Ge => T::ge,
+        }
+    }
+
+    /// The operator in C.
+    pub(crate) fn symbol(self) -> &'static str {
+        match self {
+            Comparison::Eq => "==",
+            Comparison::Ne => "!=",
+            Comparison::Lt => "<",
+            Comparison::Le => "<=",
+            Comparison::Gt => ">",
+            Comparison::Ge => ">=",
+        }
+    }
+
+    /// The direction in StableHLO.
+    pub(crate) fn direction(self) -> &'static str {
+        match self {
+            Comparison::Eq => "EQ",
+            Comparison::Ne => "NE",
+            Comparison::Lt => "LT",
+            Comparison::Le => "LE",
+            Comparison::Gt => "GT",
+            Comparison::Ge => "GE",
+        }
+    }
+}
+
+/// A function of numbers of one type.
+#[derive(Clone, Copy, Debug)]
+pub struct Function {
+    /// Number of operands.
+    pub operands: usize,
+    /// How near results come to the exact ones.
+    pub accuracy: Accuracy,
+    /// What it is in StableHLO.
+    pub stablehlo: StableHlo,
+    /// Of `f32`.
+    pub f32: Option<Column<f32, Machine<FloatCode>>>,
+    /// Of `f64`.
+    pub f64: Option<Column<f64, Machine<FloatCode>>>,
+    /// Of `i32`.
+    pub i32: Option<Column<i32, Machine<IntCode>>>,
+    /// Of `u32`.
+    pub u32: Option<Column<u32, Machine<IntCode>>>,
+    /// Of `bool`.
+    pub bool: Option<Column<bool, BoolCode>>,
+}
+
+impl Function {
+    /// A function of no type.
+    pub(super) const NONE: Function = Function {
+        operands: 0,
+        accuracy: Accuracy::Rounded,
+        stablehlo: StableHlo::Op(""),
+        f32: None,
+        f64: None,
+        i32: None,
+        u32: None,
+        bool: None,
+    };
+
+    /// The expression in CUDA C; none where the type does not have the operation.
+    pub fn cuda(&self, dtype: DType) -> Option<CudaText> {
+        match dtype {
+            DType::F32 => self.f32.map(|column| column.cuda),
+            DType::F64 => self.f64.map(|column| column.cuda),
+            DType::I32 => self.i32.map(|column| column.cuda),
+            DType::U32 => self.u32.map(|column| column.cuda),
+            DType::Bool => self.bool.map(|column| column.cuda),
+        }
+    }
+}
+
+/// A function of numbers of type `T`: what it computes, and what it is in the languages of code generators.
+#[derive(Clone, Copy, Debug)]
+pub struct Column<T, M> {
+    /// What it computes.
+    pub formula: Formula<T>,
+    /// The expression in CUDA C.
+    pub cuda: CudaText,
+    /// What machine code does.
+    pub machine: M,
+}
+
+/// A function of one or two numbers.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Formula<T> {
+    Unary(fn(T) -> T),
+    Binary(fn(T, T) -> T),
+}
+
+/// Element types, as columns of the table.
+pub trait ScalarElement: HostElement + PartialOrd {
+    /// What a function computes of this type; none where the type does not have the operation.
+    fn formula(function: &Function) -> Option<Formula<Self>>;
+}
+
+macro_rules! scalar_elements {
+    ($($t:ident)*) => { $(impl ScalarElement for $t {
+        fn formula(function: &Function) -> Option<Formula<$t>> {
+            function.$t.map(|column| column.formula)
+        }
+    })* };
+}
+scalar_elements!(f32 f64 i32 u32 bool);
+
+/// How near results come to the exact ones, on every target.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Accuracy {
+    /// Exact, or correctly rounded.
+    Rounded,
+    /// Within so many units in the last place.
+    Within(f64),
+}
+
+/// What a function is in StableHLO.
+#[derive(Clone, Copy, Debug)]
+pub enum StableHlo {
+    /// The operation of this name.
+    Op(&'static str),
+    /// The operation of this name; an integer by zero gives 0, which StableHLO leaves open.
+    Quotient(&'static str),
+    /// The operation of this name; an integer by zero gives itself, which StableHLO leaves open.
+    Remainder(&'static str),
+    /// The operation of this name; by 32 or more gives 0, which StableHLO leaves open.
+    Shift(&'static str),
+    /// `abs`, which StableHLO does not have of `u32`.
+    Abs,
+    /// `sign`, which StableHLO does not have of `u32`.
+    Sign,
+}
+
+/// An expression in CUDA C.
+#[derive(Clone, Copy, Debug)]
+pub enum CudaText {
+    /// The operands stand for `{0}` and `{1}`.
+    Text(&'static str),
+    /// A call of a device function of the prelude.
+    Helper(CudaHelper),
+}
+
+/// Functions of the CUDA prelude that settle what C leaves open.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs, reason = "each is the operation of its name")]
+pub enum CudaHelper {
+    WrappingAdd,
+    WrappingSub,
+    WrappingMul,
+    WrappingNeg,
+    WrappingAbs,
+    Divide,
+    Remainder,
+    ShiftLeft,
+    ShiftRight,
+    NanMax,
+    NanMin,
+    Sign,
+    Logistic,
+}
+
+/// What machine code does for a function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Machine<C> {
+    /// Vector code, which the code generator has by this name.
+    Code(C),
+    /// It calls the portable target's loop.
+    Call,
+}
+
+/// Functions of floats that have vector code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "each is the operation of its name")]
+pub enum FloatCode {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Max,
+    Min,
+    Neg,
+    Abs,
+    Sign,
+    Floor,
+    Sqrt,
+    /// Of `f32` only, as are those below.
+    Exp,
+    Expm1,
+    Log,
+    Log1p,
+    Tanh,
+    Logistic,
+}
+
+/// Functions of integers that have vector code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "each is the operation of its name")]
+pub enum IntCode {
+    Add,
+    Sub,
+    Mul,
+    Max,
+    Min,
+    Neg,
+    Abs,
+    Sign,
+    And,
+    Or,
+    Xor,
+    Not,
+    Shl,
+    Shr,
+}
+
+/// Functions of bools, all of which have vector code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "each is the operation of its name")]
+pub enum BoolCode {
+    And,
+    Or,
+    Xor,
+    Not,
+}

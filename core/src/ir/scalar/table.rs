@@ -1,0 +1,246 @@
+//! The table of scalar operations: a row says all of an operation but its derivative, which its primitive has.
+
+/// Gives the whole table to a macro: the code generator whose loops are compiled for each row has to read the formulas as
+/// they are written, all else reads [`Row`](super::Row).
+///
+/// A row of `functions` is an operation whose operands and result have one element type. Its head names the operands and
+/// says which types programs may give it, what it costs and counts as, how near its results come to the exact ones, and
+/// what it is in StableHLO. A line for each element type says the value, the formula of the portable target's loop where
+/// that is another, the expression in CUDA C, and the vector code, or that machine code calls the loop. A type without a
+/// line does not have the operation. Kernels, but not programs, may multiply and compare bools.
+///
+/// A row of `forms` is an operation with types of its own. Each code generator decides for each [`Form`](super::Form).
+macro_rules! scalar_table {
+    ($read:ident) => {
+        $read! {
+            functions {
+                /// The sum.
+                Add(x, y) = "add" {
+                    takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Op("add");
+                    f32: x + y, cuda Text("{0} + {1}"), machine Code(FloatCode::Add);
+                    f64: x + y, cuda Text("{0} + {1}"), machine Code(FloatCode::Add);
+                    i32: x.wrapping_add(y), cuda Helper(CudaHelper::WrappingAdd), machine Code(IntCode::Add);
+                    u32: x.wrapping_add(y), cuda Text("{0} + {1}"), machine Code(IntCode::Add);
+                }
+                /// The difference.
+                Sub(x, y) = "sub" {
+                    takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Op("subtract");
+                    f32: x - y, cuda Text("{0} - {1}"), machine Code(FloatCode::Sub);
+                    f64: x - y, cuda Text("{0} - {1}"), machine Code(FloatCode::Sub);
+                    i32: x.wrapping_sub(y), cuda Helper(CudaHelper::WrappingSub), machine Code(IntCode::Sub);
+                    u32: x.wrapping_sub(y), cuda Text("{0} - {1}"), machine Code(IntCode::Sub);
+                }
+                /// The product.
+                Mul(x, y) = "mul" {
+                    takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Op("multiply");
+                    f32: x * y, cuda Text("{0} * {1}"), machine Code(FloatCode::Mul);
+                    f64: x * y, cuda Text("{0} * {1}"), machine Code(FloatCode::Mul);
+                    i32: x.wrapping_mul(y), cuda Helper(CudaHelper::WrappingMul), machine Code(IntCode::Mul);
+                    u32: x.wrapping_mul(y), cuda Text("{0} * {1}"), machine Code(IntCode::Mul);
+                    bool: x & y, cuda Text("{0} && {1}"), machine BoolCode::And;
+                }
+                /// The quotient; of an integer by zero 0.
+                Div(x, y) = "div" {
+                    takes Numbers, costs 5 Flop, accuracy Rounded, stablehlo Quotient("divide");
+                    f32: x / y, cuda Text("{0} / {1}"), machine Code(FloatCode::Div);
+                    f64: x / y, cuda Text("{0} / {1}"), machine Code(FloatCode::Div);
+                    i32: if y == 0 { 0 } else { x.wrapping_div(y) }, cuda Helper(CudaHelper::Divide), machine Call;
+                    u32: if y == 0 { 0 } else { x.wrapping_div(y) }, cuda Helper(CudaHelper::Divide), machine Call;
+                }
+                /// The remainder with the sign of the dividend; of an integer by zero the dividend.
+                Rem(x, y) = "rem" {
+                    takes Numbers, costs 5 Flop, accuracy Rounded, stablehlo Remainder("remainder");
+                    f32: x % y, cuda Text("fmodf({0}, {1})"), machine Call;
+                    f64: x % y, cuda Text("fmod({0}, {1})"), machine Call;
+                    i32: if y == 0 { x } else { x.wrapping_rem(y) }, cuda Helper(CudaHelper::Remainder), machine Call;
+                    u32: if y == 0 { x } else { x.wrapping_rem(y) }, cuda Helper(CudaHelper::Remainder), machine Call;
+                }
+                /// The larger one; NaN where either is.
+                Max(x, y) = "max" {
+                    takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Op("maximum");
+                    f32: if x > y || x.is_nan() { x } else { y },
+                        cuda Helper(CudaHelper::NanMax), machine Code(FloatCode::Max);
+                    f64: if x > y || x.is_nan() { x } else { y },
+                        cuda Helper(CudaHelper::NanMax), machine Code(FloatCode::Max);
+                    i32: x.max(y), cuda Text("max({0}, {1})"), machine Code(IntCode::Max);
+                    u32: x.max(y), cuda Text("max({0}, {1})"), machine Code(IntCode::Max);
+                    bool: x | y, cuda Text("{0} || {1}"), machine BoolCode::Or;
+                }
+                /// The smaller one; NaN where either is.
+                Min(x, y) = "min" {
+                    takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Op("minimum");
+                    f32: if x < y || x.is_nan() { x } else { y },
+                        cuda Helper(CudaHelper::NanMin), machine Code(FloatCode::Min);
+                    f64: if x < y || x.is_nan() { x } else { y },
+                        cuda Helper(CudaHelper::NanMin), machine Code(FloatCode::Min);
+                    i32: x.min(y), cuda Text("min({0}, {1})"), machine Code(IntCode::Min);
+                    u32: x.min(y), cuda Text("min({0}, {1})"), machine Code(IntCode::Min);
+                    bool: x & y, cuda Text("{0} && {1}"), machine BoolCode::And;
+                }
+                /// `x` to the power `y`.
+                Pow(x, y) = "pow" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Op("power");
+                    f32: x.powf(y), cuda Text("powf({0}, {1})"), machine Call;
+                    f64: x.powf(y), cuda Text("pow({0}, {1})"), machine Call;
+                }
+                /// The negative.
+                Neg(x) = "neg" {
+                    takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Op("negate");
+                    f32: -x, cuda Text("-{0}"), machine Code(FloatCode::Neg);
+                    f64: -x, cuda Text("-{0}"), machine Code(FloatCode::Neg);
+                    i32: x.wrapping_neg(), cuda Helper(CudaHelper::WrappingNeg), machine Code(IntCode::Neg);
+                    u32: x.wrapping_neg(), cuda Text("0u - {0}"), machine Code(IntCode::Neg);
+                }
+                /// The absolute value.
+                Abs(x) = "abs" {
+                    takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Abs;
+                    f32: x.abs(), cuda Text("fabsf({0})"), machine Code(FloatCode::Abs);
+                    f64: x.abs(), cuda Text("fabs({0})"), machine Code(FloatCode::Abs);
+                    i32: x.wrapping_abs(), cuda Helper(CudaHelper::WrappingAbs), machine Code(IntCode::Abs);
+                    u32: x, cuda Text("{0}"), machine Code(IntCode::Abs);
+                }
+                /// -1, 0 or 1; of a zero that zero, of NaN NaN.
+                Sign(x) = "sign" {
+                    takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Sign;
+                    f32: if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x },
+                        cuda Helper(CudaHelper::Sign), machine Code(FloatCode::Sign);
+                    f64: if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x },
+                        cuda Helper(CudaHelper::Sign), machine Code(FloatCode::Sign);
+                    i32: x.signum(), cuda Text("({0} > 0) - ({0} < 0)"), machine Code(IntCode::Sign);
+                    u32: u32::from(x > 0), cuda Text("{0} > 0u ? 1u : 0u"), machine Code(IntCode::Sign);
+                }
+                /// The largest whole number that is not larger.
+                Floor(x) = "floor" {
+                    takes Floats, costs 1 Flop, accuracy Rounded, stablehlo Op("floor");
+                    f32: x.floor(), cuda Text("floorf({0})"), machine Code(FloatCode::Floor);
+                    f64: x.floor(), cuda Text("floor({0})"), machine Code(FloatCode::Floor);
+                }
+                /// The square root.
+                Sqrt(x) = "sqrt" {
+                    takes Floats, costs 5 Transcendental, accuracy Rounded, stablehlo Op("sqrt");
+                    f32: x.sqrt(), cuda Text("sqrtf({0})"), machine Code(FloatCode::Sqrt);
+                    f64: x.sqrt(), cuda Text("sqrt({0})"), machine Code(FloatCode::Sqrt);
+                }
+                /// `eˣ`.
+                Exp(x) = "exp" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(2.0), stablehlo Op("exponential");
+                    f32: x.exp(), loop math::exp(x), cuda Text("expf({0})"), machine Code(FloatCode::Exp);
+                    f64: x.exp(), cuda Text("exp({0})"), machine Call;
+                }
+                /// `eˣ - 1`.
+                Expm1(x) = "expm1" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(3.0), stablehlo Op("exponential_minus_one");
+                    f32: x.exp_m1(), loop math::expm1(x), cuda Text("expm1f({0})"), machine Code(FloatCode::Expm1);
+                    f64: x.exp_m1(), cuda Text("expm1({0})"), machine Call;
+                }
+                /// The natural logarithm.
+                Log(x) = "log" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(2.0), stablehlo Op("log");
+                    f32: x.ln(), cuda Text("logf({0})"), machine Code(FloatCode::Log);
+                    f64: x.ln(), cuda Text("log({0})"), machine Call;
+                }
+                /// `log(1 + x)`.
+                Log1p(x) = "log1p" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(3.0), stablehlo Op("log_plus_one");
+                    f32: x.ln_1p(), cuda Text("log1pf({0})"), machine Code(FloatCode::Log1p);
+                    f64: x.ln_1p(), cuda Text("log1p({0})"), machine Call;
+                }
+                /// The sine.
+                Sin(x) = "sin" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Op("sine");
+                    f32: x.sin(), cuda Text("sinf({0})"), machine Call;
+                    f64: x.sin(), cuda Text("sin({0})"), machine Call;
+                }
+                /// The cosine.
+                Cos(x) = "cos" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Op("cosine");
+                    f32: x.cos(), cuda Text("cosf({0})"), machine Call;
+                    f64: x.cos(), cuda Text("cos({0})"), machine Call;
+                }
+                /// The hyperbolic tangent.
+                Tanh(x) = "tanh" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(2.0), stablehlo Op("tanh");
+                    f32: x.tanh(), cuda Text("tanhf({0})"), machine Code(FloatCode::Tanh);
+                    f64: x.tanh(), cuda Text("tanh({0})"), machine Call;
+                }
+                /// `1 / (1 + e⁻ˣ)`.
+                Logistic(x) = "logistic" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Op("logistic");
+                    f32: 1.0 / (1.0 + (-x).exp()), loop math::logistic(x),
+                        cuda Helper(CudaHelper::Logistic), machine Code(FloatCode::Logistic);
+                    f64: 1.0 / (1.0 + (-x).exp()), cuda Helper(CudaHelper::Logistic), machine Call;
+                }
+                /// Bits that both have.
+                And(x, y) = "and" {
+                    takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("and");
+                    i32: x & y, cuda Text("{0} & {1}"), machine Code(IntCode::And);
+                    u32: x & y, cuda Text("{0} & {1}"), machine Code(IntCode::And);
+                    bool: x & y, cuda Text("{0} && {1}"), machine BoolCode::And;
+                }
+                /// Bits that either has.
+                Or(x, y) = "or" {
+                    takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("or");
+                    i32: x | y, cuda Text("{0} | {1}"), machine Code(IntCode::Or);
+                    u32: x | y, cuda Text("{0} | {1}"), machine Code(IntCode::Or);
+                    bool: x | y, cuda Text("{0} || {1}"), machine BoolCode::Or;
+                }
+                /// Bits that one has.
+                Xor(x, y) = "xor" {
+                    takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("xor");
+                    i32: x ^ y, cuda Text("{0} ^ {1}"), machine Code(IntCode::Xor);
+                    u32: x ^ y, cuda Text("{0} ^ {1}"), machine Code(IntCode::Xor);
+                    bool: x ^ y, cuda Text("{0} != {1}"), machine BoolCode::Xor;
+                }
+                /// The other bits.
+                Not(x) = "not" {
+                    takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("not");
+                    i32: !x, cuda Text("~{0}"), machine Code(IntCode::Not);
+                    u32: !x, cuda Text("~{0}"), machine Code(IntCode::Not);
+                    bool: !x, cuda Text("!{0}"), machine BoolCode::Not;
+                }
+                /// Shift left; by 32 or more, which a negative distance is, gives 0.
+                Shl(x, y) = "shift_left" {
+                    takes Ints, costs 1 Free, accuracy Rounded, stablehlo Shift("shift_left");
+                    i32: x.checked_shl(y as u32).unwrap_or(0),
+                        cuda Helper(CudaHelper::ShiftLeft), machine Code(IntCode::Shl);
+                    u32: x.checked_shl(y).unwrap_or(0),
+                        cuda Helper(CudaHelper::ShiftLeft), machine Code(IntCode::Shl);
+                }
+                /// Logical shift right; by 32 or more, which a negative distance is, gives 0.
+                Shr(x, y) = "shift_right" {
+                    takes Ints, costs 1 Free, accuracy Rounded, stablehlo Shift("shift_right_logical");
+                    i32: (x as u32).checked_shr(y as u32).unwrap_or(0) as i32,
+                        cuda Helper(CudaHelper::ShiftRight), machine Code(IntCode::Shr);
+                    u32: x.checked_shr(y).unwrap_or(0),
+                        cuda Helper(CudaHelper::ShiftRight), machine Code(IntCode::Shr);
+                }
+            }
+            forms {
+                /// `x = y`.
+                Eq = "eq" { takes Any, costs 1 Free, form Form::Comparison(Comparison::Eq) }
+                /// `x ≠ y`.
+                Ne = "ne" { takes Any, costs 1 Free, form Form::Comparison(Comparison::Ne) }
+                /// `x < y`.
+                Lt = "lt" { takes Numbers, costs 1 Free, form Form::Comparison(Comparison::Lt) }
+                /// `x ≤ y`.
+                Le = "le" { takes Numbers, costs 1 Free, form Form::Comparison(Comparison::Le) }
+                /// `x > y`.
+                Gt = "gt" { takes Numbers, costs 1 Free, form Form::Comparison(Comparison::Gt) }
+                /// `x ≥ y`.
+                Ge = "ge" { takes Numbers, costs 1 Free, form Form::Comparison(Comparison::Ge) }
+                /// `select(which, when_false, when_true)`.
+                Select = "select" { takes Any, costs 1 Free, form Form::Select }
+                /// Conversion as Rust's `as` does it: floats to integers truncate and saturate; to `bool` is `x != 0`.
+                Convert(to: DType = DType::F32) = "convert" { takes Any, costs 1 Free, form Form::Convert(to) }
+                /// The same bits as another type of the same width.
+                Bitcast(to: DType = DType::F32) = "bitcast" { takes Any, costs 1 Free, form Form::Bitcast(to) }
+                /// First word of `threefry2x32(k0, k1, x0, x1)`.
+                Threefry0 = "threefry0" { takes Words, costs 100 Free, form Form::Threefry(0) }
+                /// Second word of `threefry2x32(k0, k1, x0, x1)`.
+                Threefry1 = "threefry1" { takes Words, costs 100 Free, form Form::Threefry(1) }
+            }
+        }
+    };
+}
+
+pub(crate) use scalar_table;
