@@ -1,18 +1,21 @@
 //! Trees of arrays: what functions take and return, taken apart into leaves and put together again.
 
+mod containers;
+mod statics;
 mod structure;
 
 use crate::aval::Aval;
 use crate::error::Error;
-use crate::ir::{Value, refuse};
-use std::any::Any;
+use crate::ir::refuse;
 use std::borrow::Cow;
-use std::fmt::{self, Debug};
-use std::hash::{Hash, Hasher};
+use std::fmt;
 use std::rc::Rc;
 
+pub use crate::ir::Value;
+pub use containers::TreeKey;
 pub use gavotte_derive::Tree;
-pub use structure::{Misfit, Structure, restore_child, restore_static};
+pub use statics::{StaticBits, StaticField, StaticValue};
+pub use structure::{Misfit, Structure, restore_child, restore_static, restored};
 
 /// The structure of a tree, without its leaves. Two functions of the same tree share a compiled program.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -54,60 +57,6 @@ impl fmt::Display for Segment {
             Segment::Key(key) if key.is_empty() || key.contains(['.', '"']) => write!(f, "{key:?}"),
             other => f.write_str(&other.name()),
         }
-    }
-}
-
-/// A static field's value: compared, hashed, printed and cloned without its type.
-#[derive(Clone)]
-pub struct StaticValue {
-    value: Rc<dyn Any>,
-    eq: fn(&dyn Any, &dyn Any) -> bool,
-    hash: u64,
-    text: Rc<str>,
-}
-
-impl StaticValue {
-    /// Wraps a value.
-    pub fn new<T: Clone + Eq + Hash + Debug + 'static>(value: &T) -> Self {
-        let mut hasher = std::collections::hash_map::DefaultHasher::new();
-        value.hash(&mut hasher);
-        StaticValue {
-            value: Rc::new(value.clone()),
-            eq: |a, b| a.downcast_ref::<T>().is_some_and(|a| Some(a) == b.downcast_ref::<T>()),
-            hash: hasher.finish(),
-            text: format!("{value:?}").into(),
-        }
-    }
-
-    /// Whether it is a `T`.
-    pub fn is<T: 'static>(&self) -> bool {
-        self.value.is::<T>()
-    }
-
-    /// The value again.
-    ///
-    /// # Panics
-    /// If it is of another type, which no tree that was taken apart gives.
-    #[track_caller]
-    pub fn get<T: Clone + 'static>(&self) -> T {
-        self.value.downcast_ref::<T>().expect("a static field keeps its type").clone()
-    }
-}
-
-impl PartialEq for StaticValue {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && (self.eq)(&*self.value, &*other.value)
-    }
-}
-impl Eq for StaticValue {}
-impl Hash for StaticValue {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.hash.hash(state);
-    }
-}
-impl Debug for StaticValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 
@@ -217,12 +166,17 @@ impl fmt::Display for Difference {
     }
 }
 
-/// A type made of arrays. `#[derive(Tree)]` implements it for structs; a field marked `#[tree(static)]` is part of the
-/// structure instead.
+/// A type made of arrays. `#[derive(Tree)]` implements it for structs and enumerations; a field marked `#[tree(static)]` is
+/// part of the structure instead.
+///
+/// `Box`, `Option`, `Vec`, arrays, tuples of up to eight, `BTreeMap`, `HashMap` and `IndexMap` of trees are trees, and so are
+/// `()` and `PhantomData`. Which variant an `Option` is, how many items there are, and the keys are part of the structure.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tree of arrays",
     label = "not a tree",
-    note = "add `#[derive(Tree)]` to the type, or close over the value instead of passing it"
+    note = "mark a field that holds no arrays `#[tree(static)]`, which takes `f32` and `f64` by their bits",
+    note = "make a number an array with `Array::scalar`; add `#[derive(Tree)]` to a type of arrays",
+    note = "an argument that is no array can be captured by the closure instead"
 )]
 pub trait Tree: Sized {
     /// Appends the leaves to `leaves` and gives the structure.
@@ -318,116 +272,3 @@ impl Tree for Value {
         saved.leaf()
     }
 }
-
-/// The children of a list, whose segments are their numbers.
-fn restore_items<T: Tree>(name: &'static str, saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
-    let children = saved.node(name)?.iter().enumerate().map(|(i, (segment, child))| {
-        if *segment != i.to_string() {
-            return Err(Misfit::new(format!("item {i} of {name} is called `{segment}`")));
-        }
-        restore_child::<T>(Segment::Item(i), child, statics)
-    });
-    Ok(TreeDef::Node(name, children.collect::<Result<_, _>>()?))
-}
-
-impl<T: Tree> Tree for Vec<T> {
-    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
-        let children = self.iter().enumerate().map(|(i, item)| (Segment::Item(i), item.disassemble(leaves)));
-        TreeDef::Node("Vec", children.collect())
-    }
-    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
-        def.children().iter().map(|(_, child)| T::assemble(child, leaves)).collect()
-    }
-    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
-        restore_items::<T>("Vec", saved, statics)
-    }
-}
-
-impl<T: Tree, const N: usize> Tree for [T; N] {
-    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
-        let children = self.iter().enumerate().map(|(i, item)| (Segment::Item(i), item.disassemble(leaves)));
-        TreeDef::Node("array", children.collect())
-    }
-    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
-        std::array::from_fn(|i| T::assemble(def.child(i), leaves))
-    }
-    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
-        match saved.node("array")?.len() {
-            n if n == N => restore_items::<T>("array", saved, statics),
-            n => Err(Misfit::new(format!("array of {n}, where the type has {N}"))),
-        }
-    }
-}
-
-impl<T: Tree> Tree for Option<T> {
-    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
-        match self {
-            Some(item) => TreeDef::Node("Some", vec![(Segment::Field("0"), item.disassemble(leaves))]),
-            None => TreeDef::Node("None", vec![]),
-        }
-    }
-    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
-        def.children().first().map(|(_, child)| T::assemble(child, leaves))
-    }
-    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
-        if saved.fields("None", &[]).is_ok() {
-            return Ok(TreeDef::Node("None", vec![]));
-        }
-        let children = saved.fields("Some", &["0"])?;
-        Ok(TreeDef::Node("Some", vec![restore_child::<T>(Segment::Field("0"), &children[0].1, statics)?]))
-    }
-}
-
-impl<T: Tree> Tree for indexmap::IndexMap<String, T> {
-    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
-        let children =
-            self.iter().map(|(key, item)| (Segment::Key(key.as_str().into()), item.disassemble(leaves))).collect();
-        TreeDef::Node("IndexMap", children)
-    }
-    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
-        def.children().iter().map(|(key, child)| (key.name().into_owned(), T::assemble(child, leaves))).collect()
-    }
-    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
-        let children = saved.node("IndexMap")?;
-        if let Some(i) = (1..children.len()).find(|i| children[..*i].iter().any(|(key, _)| *key == children[*i].0)) {
-            return Err(Misfit::new(format!("the key `{}` is there twice", children[i].0)));
-        }
-        let children = children
-            .iter()
-            .map(|(key, child)| restore_child::<T>(Segment::Key(key.as_str().into()), child, statics))
-            .collect::<Result<_, _>>()?;
-        Ok(TreeDef::Node("IndexMap", children))
-    }
-}
-
-macro_rules! tuple {
-    ($($t:ident $i:tt $name:literal),*) => {
-        impl<$($t: Tree),*> Tree for ($($t,)*) {
-            #[allow(unused_variables, reason = "the empty tuple has no leaf")]
-            fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
-                TreeDef::Node("tuple", vec![$((Segment::Field($name), self.$i.disassemble(leaves))),*])
-            }
-            #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple has no leaf")]
-            fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
-                ($($t::assemble(def.child($i), leaves),)*)
-            }
-            #[allow(unused_variables, reason = "the empty tuple has no leaf")]
-            fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
-                let children = saved.fields("tuple", &[$($name),*])?;
-                Ok(TreeDef::Node(
-                    "tuple",
-                    vec![$(restore_child::<$t>(Segment::Field($name), &children[$i].1, statics)?),*],
-                ))
-            }
-        }
-    };
-}
-tuple!();
-tuple!(A 0 "0");
-tuple!(A 0 "0", B 1 "1");
-tuple!(A 0 "0", B 1 "1", C 2 "2");
-tuple!(A 0 "0", B 1 "1", C 2 "2", D 3 "3");
-tuple!(A 0 "0", B 1 "1", C 2 "2", D 3 "3", E 4 "4");
-tuple!(A 0 "0", B 1 "1", C 2 "2", D 3 "3", E 4 "4", F 5 "5");
-tuple!(A 0 "0", B 1 "1", C 2 "2", D 3 "3", E 4 "4", F 5 "5", G 6 "6");
-tuple!(A 0 "0", B 1 "1", C 2 "2", D 3 "3", E 4 "4", F 5 "5", G 6 "6", H 7 "7");

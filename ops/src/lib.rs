@@ -1,5 +1,7 @@
 //! Gavotte: composable function transformations for Rust, with graphs as first-class data.
 
+extern crate self as gavotte;
+
 mod array;
 mod contract;
 mod control;
@@ -20,6 +22,7 @@ mod reduce;
 mod saved;
 pub mod segment;
 pub mod stax;
+pub mod tree;
 
 pub use array::Array;
 pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
@@ -34,13 +37,14 @@ pub use gavotte_core::aval::{Aval, DType, Dim, Fact, Literal, Shape, shape};
 pub use gavotte_core::error::Error;
 pub use gavotte_core::ir::assume;
 pub use gavotte_core::runtime::{Options, Target};
-pub use gavotte_core::tree::Tree;
 pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, zeros_like};
+pub use indexmap::IndexMap;
 pub use jacobian::{Directed, Jacobian, hessian, hvp, jacfwd, jacrev};
 pub use movement::{concatenate, stack};
 pub use operators::{Operand, stop_gradient, where_};
 pub use reduce::Axes;
 pub use saved::{load, load_like};
+pub use tree::Tree;
 
 use gavotte_core::ir::Registry;
 use std::sync::LazyLock;

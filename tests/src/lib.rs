@@ -16,6 +16,7 @@ pub mod perceptron;
 pub mod refused;
 pub mod report;
 pub mod rounding;
+pub mod rustc;
 pub mod segments;
 pub mod shrink;
 pub mod targets;

@@ -1,98 +1,222 @@
-//! `#[derive(Tree)]`: a struct whose fields are trees is a tree.
+//! `#[derive(Tree)]`: a struct or an enumeration whose fields are trees is a tree.
 
+mod attributes;
+mod bounds;
+
+use attributes::{check_container, check_variant, is_static, tree_module};
 use proc_macro::TokenStream;
-use quote::quote;
-use syn::{Data, DeriveInput, Field, Index, Member, parse_quote};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Data, DeriveInput, Fields, Ident, Index, Member, Path, Type};
 
-/// Implements `Tree` for a struct: each field is a child under its name. A field marked `#[tree(static)]` is part of
-/// the structure: it must be `Clone + Eq + Hash + Debug`, and joins the key of compiled functions.
+/// Implements `Tree` for a struct of any kind, or for an enumeration. The macro needs `gavotte` among the dependencies of
+/// the crate it is used in, under any name.
+///
+/// Each field is a child under its name, or under its number where it has none. Of an enumeration, the variant is part of
+/// the structure: a compiled function is traced once for each variant that it is called with.
+///
+/// A field marked `#[tree(static)]` holds no arrays: its value is part of the structure, and joins the key of compiled
+/// functions. Its type must implement `Clone`, `Eq`, `Hash` and `Debug`. `f32` and `f64` count as well, by their bits, also
+/// within `Option`, `Box`, `Vec`, arrays and tuples: NaN equals itself, and `0.0` differs from `-0.0`. They must be spelled
+/// so in the field's type: the macro does not look through an alias.
+///
+/// Type parameters need no bounds: those that stand in a field get `Tree`, and static fields of a parameter's type get
+/// what static fields must implement.
+///
+/// `#[tree(crate = path)]` on the type names the crate where it is reached by another path, such as through the crate that
+/// exports it again.
 #[proc_macro_derive(Tree, attributes(tree))]
 pub fn derive_tree(input: TokenStream) -> TokenStream {
     let ast = syn::parse_macro_input!(input as DeriveInput);
     expand(ast).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-fn expand(mut ast: DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
-    let Data::Struct(data) = &ast.data else {
-        return Err(syn::Error::new_spanned(&ast.ident, "Tree can be derived for structs only"));
-    };
+/// A struct, or a variant of an enumeration: what its node is called, and how its values are written.
+struct Shape {
+    /// The node's name.
+    name: String,
+    /// `Self`, or `Self::Variant`.
+    path: proc_macro2::TokenStream,
+    fields: Vec<Field>,
+}
+
+/// A field of a shape.
+struct Field {
+    member: Member,
+    /// Its segment of a path.
+    label: String,
+    /// What it is bound to in a pattern.
+    binding: Ident,
+    ty: Type,
+    is_static: bool,
+}
+
+fn expand(ast: DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
+    let tree = check_container(&ast.attrs).map(tree_module)?;
+    let shapes = shapes(&ast)?;
+    let fields = || shapes.iter().flat_map(|shape| &shape.fields);
+    let mut generics = ast.generics.clone();
+    bounds::add(&mut generics, fields().map(|field| (&field.ty, field.is_static)), &tree);
+    let disassemble = shapes.iter().map(|shape| shape.disassemble(&tree));
+    let assemble = assemble(&ast, &shapes, &tree);
+    let restore = restore(&shapes, &tree);
     let name = &ast.ident;
-    let mut visits = vec![];
-    let mut builds = vec![];
-    let mut restores = vec![];
-    let mut labels = vec![];
-    for (i, field) in data.fields.iter().enumerate() {
-        let (member, label) = match &field.ident {
-            Some(ident) => (Member::Named(ident.clone()), ident.to_string()),
-            None => (Member::Unnamed(Index::from(i)), i.to_string()),
-        };
-        let ty = &field.ty;
-        if is_static(field)? {
-            visits.push(quote!(::gavotte_core::tree::TreeDef::Static(
-                ::gavotte_core::tree::StaticValue::new(&self.#member)
-            )));
-            builds.push(quote!(#member: match def.child(#i) {
-                ::gavotte_core::tree::TreeDef::Static(value) => value.get::<#ty>(),
-                other => panic!("{other:?} is no static field"),
-            }));
-            restores.push(quote!(::gavotte_core::tree::restore_static::<#ty>(#label, &children[#i].1, statics)?));
-        } else {
-            visits.push(quote!(::gavotte_core::tree::Tree::disassemble(&self.#member, leaves)));
-            builds.push(quote!(#member: <#ty as ::gavotte_core::tree::Tree>::assemble(def.child(#i), leaves)));
-            restores.push(quote!(::gavotte_core::tree::restore_child::<#ty>(
-                ::gavotte_core::tree::Segment::Field(#label),
-                &children[#i].1,
-                statics
-            )?));
-        }
-        let visit = visits.pop();
-        visits.push(quote!((::gavotte_core::tree::Segment::Field(#label), #visit)));
-        labels.push(label);
-    }
-    let params: Vec<_> = ast.generics.type_params().map(|param| param.ident.clone()).collect();
-    let bounds = ast.generics.make_where_clause();
-    for param in params {
-        bounds.predicates.push(parse_quote!(#param: ::gavotte_core::tree::Tree));
-    }
-    let (impls, types, bounds) = ast.generics.split_for_impl();
+    let (impls, types, bounds) = generics.split_for_impl();
     Ok(quote! {
-        impl #impls ::gavotte_core::tree::Tree for #name #types #bounds {
-            fn disassemble(
-                &self,
-                leaves: &mut ::std::vec::Vec<::gavotte_core::ir::Value>,
-            ) -> ::gavotte_core::tree::TreeDef {
-                ::gavotte_core::tree::TreeDef::Node(stringify!(#name), vec![#(#visits),*])
+        #[automatically_derived]
+        #[allow(unused_variables, reason = "there may be no field")]
+        impl #impls #tree::Tree for #name #types #bounds {
+            fn disassemble(&self, leaves: &mut ::std::vec::Vec<#tree::Value>) -> #tree::TreeDef {
+                match self { #(#disassemble),* }
             }
             fn assemble(
-                def: &::gavotte_core::tree::TreeDef,
-                leaves: &mut dyn ::std::iter::Iterator<Item = ::gavotte_core::ir::Value>,
+                def: &#tree::TreeDef,
+                leaves: &mut dyn ::std::iter::Iterator<Item = #tree::Value>,
             ) -> Self {
-                Self { #(#builds),* }
+                #assemble
             }
-            #[allow(unused_variables, reason = "a struct may have no field")]
             fn restore(
-                saved: &::gavotte_core::tree::Structure,
-                statics: &[::gavotte_core::tree::StaticValue],
-            ) -> ::std::result::Result<::gavotte_core::tree::TreeDef, ::gavotte_core::tree::Misfit> {
-                let children = saved.fields(stringify!(#name), &[#(#labels),*])?;
-                ::std::result::Result::Ok(::gavotte_core::tree::TreeDef::Node(
-                    stringify!(#name),
-                    vec![#(#restores),*],
-                ))
+                saved: &#tree::Structure,
+                statics: &[#tree::StaticValue],
+            ) -> ::std::result::Result<#tree::TreeDef, #tree::Misfit> {
+                #restore
             }
         }
     })
 }
 
-/// Whether the field is marked `#[tree(static)]`; any other content of `tree(…)` is an error.
-fn is_static(field: &Field) -> syn::Result<bool> {
-    let mut found = false;
-    for attr in field.attrs.iter().filter(|attr| attr.path().is_ident("tree")) {
-        let tokens = attr.meta.require_list()?.tokens.to_string();
-        if tokens != "static" {
-            return Err(syn::Error::new_spanned(attr, "the one form is #[tree(static)]"));
+/// The struct itself, or the variants of the enumeration.
+fn shapes(ast: &DeriveInput) -> syn::Result<Vec<Shape>> {
+    let name = ast.ident.unraw();
+    match &ast.data {
+        Data::Struct(data) => Ok(vec![Shape::new(name.to_string(), quote!(Self), &data.fields)?]),
+        Data::Enum(data) if data.variants.is_empty() => {
+            Err(syn::Error::new_spanned(&ast.ident, "an enumeration without variants has no values to flatten"))
         }
-        found = true;
+        Data::Enum(data) => data
+            .variants
+            .iter()
+            .map(|variant| {
+                check_variant(&variant.attrs)?;
+                let ident = &variant.ident;
+                Shape::new(format!("{name}::{}", ident.unraw()), quote!(Self::#ident), &variant.fields)
+            })
+            .collect(),
+        Data::Union(_) => Err(syn::Error::new_spanned(
+            &ast.ident,
+            "Tree can be derived for structs and enumerations: a union does not say which field it holds",
+        )),
     }
-    Ok(found)
+}
+
+/// Takes a structure apart again. A struct has one shape; of an enumeration the node's name tells the variant.
+fn assemble(ast: &DeriveInput, shapes: &[Shape], tree: &Path) -> proc_macro2::TokenStream {
+    if let (Data::Struct(_), [shape]) = (&ast.data, shapes) {
+        return shape.assemble(tree);
+    }
+    let (names, values) = (shapes.iter().map(|shape| &shape.name), shapes.iter().map(|shape| shape.assemble(tree)));
+    let ident = ast.ident.to_string();
+    quote! {
+        match def {
+            #(#tree::TreeDef::Node(#names, _) => #values,)*
+            other => panic!("{other:?} is no variant of {}", #ident),
+        }
+    }
+}
+
+/// Restores the structure that was written. Where there is one shape alone, its error says what is wrong.
+fn restore(shapes: &[Shape], tree: &Path) -> proc_macro2::TokenStream {
+    if let [shape] = shapes {
+        return shape.restore(tree);
+    }
+    let (names, values) = (shapes.iter().map(|shape| &shape.name), shapes.iter().map(|shape| shape.restore(tree)));
+    let all = shapes.iter().map(|shape| shape.name.as_str()).collect::<Vec<_>>().join(" or ");
+    quote! {
+        match saved {
+            #(#tree::Structure::Node(name, _) if name == #names => #values,)*
+            other => ::std::result::Result::Err(#tree::Misfit::new(
+                ::std::format!("{other}, where the type has {}", #all)
+            )),
+        }
+    }
+}
+
+impl Shape {
+    fn new(name: String, path: proc_macro2::TokenStream, fields: &Fields) -> syn::Result<Self> {
+        let fields = fields.iter().enumerate().map(|(i, field)| {
+            let (member, label) = match &field.ident {
+                Some(ident) => (Member::Named(ident.clone()), ident.unraw().to_string()),
+                None => (Member::Unnamed(Index::from(i)), i.to_string()),
+            };
+            let binding = format_ident!("field_{i}");
+            Ok(Field { member, label, binding, ty: field.ty.clone(), is_static: is_static(&field.attrs)? })
+        });
+        Ok(Shape { name, path, fields: fields.collect::<syn::Result<_>>()? })
+    }
+
+    /// The arm of a value of this shape.
+    fn disassemble(&self, tree: &Path) -> proc_macro2::TokenStream {
+        let Shape { name, path, fields } = self;
+        let pattern = fields.iter().map(|Field { member, binding, .. }| quote!(#member: #binding));
+        let children = fields.iter().map(|field| {
+            let (binding, label) = (&field.binding, &field.label);
+            let child = match field.is_static {
+                true => field.call(tree, quote!(wrap(#binding)), |value| quote!(#tree::TreeDef::Static(#value))),
+                false => field.call(tree, quote!(disassemble(#binding, leaves)), |child| child),
+            };
+            quote!((#tree::Segment::Field(#label), #child))
+        });
+        quote!(#path { #(#pattern),* } => #tree::TreeDef::Node(#name, ::std::vec![#(#children),*]))
+    }
+
+    /// The value of this shape from `def` and `leaves`.
+    fn assemble(&self, tree: &Path) -> proc_macro2::TokenStream {
+        let Shape { path, fields, .. } = self;
+        let fields = fields.iter().enumerate().map(|(i, field)| {
+            let member = &field.member;
+            let value = match field.is_static {
+                true => field.call(tree, quote!(unwrap(def.child(#i))), |value| value),
+                false => field.call(tree, quote!(assemble(def.child(#i), leaves)), |child| child),
+            };
+            quote!(#member: #value)
+        });
+        quote!(#path { #(#fields),* })
+    }
+
+    /// The structure of this shape from `saved` and `statics`.
+    fn restore(&self, tree: &Path) -> proc_macro2::TokenStream {
+        let Shape { name, fields, .. } = self;
+        let labels = fields.iter().map(|field| &field.label);
+        let children = fields.iter().enumerate().map(|(i, field)| {
+            let (label, ty) = (&field.label, &field.ty);
+            match field.is_static {
+                true => quote!(#tree::restore_static::<#ty>(#label, &children[#i].1, statics)?),
+                false => field.call(
+                    tree,
+                    quote!(restore(&children[#i].1, statics)),
+                    |def| quote!(#tree::restored(#tree::Segment::Field(#label), #def)?),
+                ),
+            }
+        });
+        quote! {{
+            let children = saved.fields(#name, &[#(#labels),*])?;
+            ::std::result::Result::Ok(#tree::TreeDef::Node(#name, ::std::vec![#(#children),*]))
+        }}
+    }
+}
+
+impl Field {
+    /// A call of a method of the trait that the field must implement. All calls have one form and one place, so that the
+    /// compiler says once what the field's type lacks.
+    fn call(
+        &self,
+        tree: &Path,
+        method: proc_macro2::TokenStream,
+        within: impl Fn(proc_macro2::TokenStream) -> proc_macro2::TokenStream,
+    ) -> proc_macro2::TokenStream {
+        let ty = &self.ty;
+        let required = bounds::required(ty, self.is_static, tree);
+        within(quote_spanned!(ty.span()=> <#ty as #required>::#method))
+    }
 }

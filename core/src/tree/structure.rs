@@ -106,7 +106,12 @@ pub fn restore_child<T: Tree>(
     saved: &Structure,
     statics: &[StaticValue],
 ) -> Result<(Segment, TreeDef), Misfit> {
-    match T::restore(saved, statics) {
+    restored(segment, T::restore(saved, statics))
+}
+
+/// A child that was restored, or its misfit, which happened at this segment.
+pub fn restored(segment: Segment, child: Result<TreeDef, Misfit>) -> Result<(Segment, TreeDef), Misfit> {
+    match child {
         Ok(def) => Ok((segment, def)),
         Err(mut misfit) => {
             misfit.path.push(segment.to_string());

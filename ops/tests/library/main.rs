@@ -4,3 +4,4 @@ mod golden_prng;
 mod nn;
 mod operators;
 mod random;
+mod trees;

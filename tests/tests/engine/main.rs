@@ -4,6 +4,7 @@
 mod api;
 mod believed;
 mod checkpoint;
+mod compile_errors;
 mod composed;
 mod conformance;
 mod control;

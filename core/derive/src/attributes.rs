@@ -1,0 +1,71 @@
+//! The attribute `#[tree(…)]`, and where the crate is found.
+
+use proc_macro_crate::{FoundCrate, crate_name};
+use proc_macro2::Span;
+use syn::{Attribute, Ident, Path, parse_quote};
+
+/// Where the trait and its like are: the module `tree` of the crate that `#[tree(crate = path)]` names, else of `gavotte`
+/// as the user's manifest calls it.
+pub(crate) fn tree_module(named: Option<Path>) -> Path {
+    match named {
+        Some(path) => parse_quote!(#path::tree),
+        None => {
+            let found = find_crate();
+            parse_quote!(::#found::tree)
+        }
+    }
+}
+
+/// What the user's crate calls the crate. Inside Gavotte there are packages that know its core alone.
+fn find_crate() -> Ident {
+    let found = ["gavotte", "gavotte-core"].into_iter().find_map(|package| match crate_name(package).ok()? {
+        // The crate names itself as its users do.
+        FoundCrate::Itself => Some(package.replace('-', "_")),
+        FoundCrate::Name(name) => Some(name),
+    });
+    // Built without Cargo there is no manifest to ask.
+    Ident::new(&found.unwrap_or("gavotte".into()), Span::call_site())
+}
+
+/// Reads the attributes of the type: the path that `#[tree(crate = path)]` names.
+pub(crate) fn check_container(attrs: &[Attribute]) -> syn::Result<Option<Path>> {
+    let mut named = None;
+    each(attrs, |meta| {
+        if !meta.path.is_ident("crate") {
+            return Err(meta.error("on a type the one form is #[tree(crate = path)]; #[tree(static)] marks a field"));
+        }
+        named = Some(meta.value()?.call(Path::parse_mod_style)?);
+        Ok(())
+    })?;
+    Ok(named)
+}
+
+/// Refuses every attribute of a variant.
+pub(crate) fn check_variant(attrs: &[Attribute]) -> syn::Result<()> {
+    each(attrs, |meta| {
+        Err(meta.error(
+            "a variant takes no #[tree(…)]: it is part of the structure as it is; #[tree(static)] marks a field",
+        ))
+    })
+}
+
+/// Whether the field is marked `#[tree(static)]`; any other content of `tree(…)` is an error.
+pub(crate) fn is_static(attrs: &[Attribute]) -> syn::Result<bool> {
+    let mut found = false;
+    each(attrs, |meta| {
+        if !meta.path.is_ident("static") {
+            return Err(meta.error("on a field the one form is #[tree(static)]"));
+        }
+        found = true;
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Each entry of each `#[tree(…)]`.
+fn each(
+    attrs: &[Attribute],
+    mut read: impl FnMut(syn::meta::ParseNestedMeta<'_>) -> syn::Result<()>,
+) -> syn::Result<()> {
+    attrs.iter().filter(|attr| attr.path().is_ident("tree")).try_for_each(|attr| attr.parse_nested_meta(&mut read))
+}

@@ -1,0 +1,82 @@
+//! What the types of fields must implement, and what that asks of type parameters.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{GenericArgument, Generics, Ident, Path, PathArguments, Type, parse_quote};
+
+/// The trait that a field's type must implement.
+pub(crate) fn required(ty: &Type, is_static: bool, tree: &Path) -> TokenStream {
+    let is_float = |ident: &Ident| ident == "f32" || ident == "f64";
+    let name = match is_static {
+        false => quote!(Tree),
+        true if mentions(ty.to_token_stream(), &is_float) => quote!(StaticBits),
+        true => quote!(StaticField),
+    };
+    quote_spanned!(ty.span()=> #tree::#name)
+}
+
+/// Adds the bounds that the fields, static or not, ask of the type's parameters.
+///
+/// Bounds on the fields' own types would do too, but make a type that holds itself a riddle that the compiler gives up.
+pub(crate) fn add<'a>(generics: &mut Generics, fields: impl Iterator<Item = (&'a Type, bool)>, tree: &Path) {
+    let params: Vec<Ident> = generics.type_params().map(|param| param.ident.clone()).collect();
+    let is_param = |ident: &Ident| params.contains(ident);
+    let mut bounded: Vec<Type> = vec![];
+    let predicates = &mut generics.make_where_clause().predicates;
+    for (ty, is_static) in fields {
+        if !is_static {
+            collect(ty, &is_param, &mut bounded);
+        } else if mentions(ty.to_token_stream(), &is_param) {
+            let required = required(ty, true, tree);
+            predicates.push(parse_quote!(#ty: #required));
+        }
+    }
+    let mut seen: Vec<String> = vec![];
+    for ty in bounded {
+        let text = ty.to_token_stream().to_string();
+        if !seen.contains(&text) {
+            predicates.push(parse_quote!(#ty: #tree::Tree));
+            seen.push(text);
+        }
+    }
+}
+
+/// The parts of a type that depend on a parameter and must be trees: `T` of `Vec<T>`, and `T::Weights` where that is the
+/// field. `PhantomData` asks nothing of its parameter.
+fn collect(ty: &Type, is_param: &impl Fn(&Ident) -> bool, found: &mut Vec<Type>) {
+    match ty {
+        Type::Path(path) => {
+            let segments = &path.path.segments;
+            let of_param = path.path.leading_colon.is_none() && segments.first().is_some_and(|s| is_param(&s.ident));
+            let Some(last) = segments.last() else { return };
+            if path.qself.is_some() || of_param {
+                if mentions(ty.to_token_stream(), is_param) {
+                    found.push(ty.clone());
+                }
+            } else if let PathArguments::AngleBracketed(args) = &last.arguments
+                && last.ident != "PhantomData"
+            {
+                for arg in &args.args {
+                    if let GenericArgument::Type(ty) = arg {
+                        collect(ty, is_param, found);
+                    }
+                }
+            }
+        }
+        Type::Tuple(tuple) => tuple.elems.iter().for_each(|ty| collect(ty, is_param, found)),
+        Type::Array(array) => collect(&array.elem, is_param, found),
+        Type::Paren(inner) => collect(&inner.elem, is_param, found),
+        Type::Group(inner) => collect(&inner.elem, is_param, found),
+        _ => {}
+    }
+}
+
+/// Whether an identifier that `is` holds for stands in the tokens.
+fn mentions(tokens: TokenStream, is: &impl Fn(&Ident) -> bool) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => is(&ident),
+        TokenTree::Group(group) => mentions(group.stream(), is),
+        _ => false,
+    })
+}

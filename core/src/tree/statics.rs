@@ -1,0 +1,199 @@
+//! Values that are part of a tree's structure.
+
+use crate::tree::TreeDef;
+use std::any::Any;
+use std::fmt::{self, Debug};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+
+/// A static field's value: compared, hashed, printed and cloned without its type.
+#[derive(Clone)]
+pub struct StaticValue {
+    value: Rc<dyn Any>,
+    eq: fn(&dyn Any, &dyn Any) -> bool,
+    hash: u64,
+    text: Rc<str>,
+}
+
+impl StaticValue {
+    /// Wraps a value.
+    pub fn new<T: Clone + Eq + Hash + Debug + 'static>(value: &T) -> Self {
+        StaticValue::with(value, value, |a, b| a.downcast_ref::<T>().is_some_and(|a| Some(a) == b.downcast_ref::<T>()))
+    }
+
+    /// Wraps a value that is compared by its bits.
+    pub fn of_bits<T: StaticBits>(value: &T) -> Self {
+        StaticValue::with(value, &bits_of(value), |a, b| match (a.downcast_ref::<T>(), b.downcast_ref::<T>()) {
+            (Some(a), Some(b)) => bits_of(a) == bits_of(b),
+            _ => false,
+        })
+    }
+
+    fn with<T: Clone + Debug + 'static>(value: &T, hashed: &impl Hash, eq: fn(&dyn Any, &dyn Any) -> bool) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hashed.hash(&mut hasher);
+        StaticValue { value: Rc::new(value.clone()), eq, hash: hasher.finish(), text: format!("{value:?}").into() }
+    }
+
+    /// Whether it is a `T`.
+    pub fn is<T: 'static>(&self) -> bool {
+        self.value.is::<T>()
+    }
+
+    /// The value again.
+    ///
+    /// # Panics
+    /// If it is of another type, which no tree that was taken apart gives.
+    #[track_caller]
+    pub fn get<T: Clone + 'static>(&self) -> T {
+        self.value.downcast_ref::<T>().expect("a static field keeps its type").clone()
+    }
+}
+
+impl PartialEq for StaticValue {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (self.eq)(&*self.value, &*other.value)
+    }
+}
+impl Eq for StaticValue {}
+impl Hash for StaticValue {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
+    }
+}
+impl Debug for StaticValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The value of a static field.
+#[track_caller]
+fn value_of<T: Clone + 'static>(def: &TreeDef) -> T {
+    match def {
+        TreeDef::Static(value) => value.get(),
+        other => panic!("{other:?} is no static field"),
+    }
+}
+
+/// What a field marked `#[tree(static)]` may be: every type with the traits that a key of compiled functions needs.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a static field of a tree",
+    note = "derive `Clone`, `PartialEq`, `Eq`, `Hash` and `Debug` for it"
+)]
+pub trait StaticField: Sized + 'static {
+    /// The value without its type.
+    fn wrap(&self) -> StaticValue;
+    /// The value of a static field.
+    ///
+    /// # Panics
+    /// If `def` is none, or one of another type.
+    #[track_caller]
+    fn unwrap(def: &TreeDef) -> Self;
+}
+
+impl<T: Clone + Eq + Hash + Debug + 'static> StaticField for T {
+    fn wrap(&self) -> StaticValue {
+        StaticValue::new(self)
+    }
+    fn unwrap(def: &TreeDef) -> Self {
+        value_of(def)
+    }
+}
+
+/// What a static field with floats may be. Values are equal when their bits are: NaN equals itself, and 0.0 differs from
+/// -0.0, as it does to a program that has it as a constant.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a static field of a tree that is compared by its bits",
+    note = "floats may stand within `Option`, `Box`, `Vec`, arrays and tuples; for a struct that holds floats implement \
+            `Eq` and `Hash`, and leave `f32` and `f64` out of the field's type"
+)]
+pub trait StaticBits: Clone + Debug + 'static {
+    /// Appends the bits, so that two values which append the same are the same.
+    fn bits(&self, out: &mut Vec<u64>);
+    /// The value without its type.
+    fn wrap(&self) -> StaticValue {
+        StaticValue::of_bits(self)
+    }
+    /// The value of a static field.
+    ///
+    /// # Panics
+    /// If `def` is none, or one of another type.
+    #[track_caller]
+    fn unwrap(def: &TreeDef) -> Self {
+        value_of(def)
+    }
+}
+
+fn bits_of(value: &impl StaticBits) -> Vec<u64> {
+    let mut bits = vec![];
+    value.bits(&mut bits);
+    bits
+}
+
+impl StaticBits for f32 {
+    fn bits(&self, out: &mut Vec<u64>) {
+        out.push(self.to_bits().into());
+    }
+}
+impl StaticBits for f64 {
+    fn bits(&self, out: &mut Vec<u64>) {
+        out.push(self.to_bits());
+    }
+}
+
+macro_rules! integer_bits {
+    ($($t:ty)*) => { $(impl StaticBits for $t {
+        fn bits(&self, out: &mut Vec<u64>) {
+            out.push(*self as u64);
+        }
+    })* };
+}
+integer_bits!(bool char u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
+
+macro_rules! text_bits {
+    ($($t:ty)*) => { $(impl StaticBits for $t {
+        fn bits(&self, out: &mut Vec<u64>) {
+            out.push(self.len() as u64);
+            out.extend(self.bytes().map(u64::from));
+        }
+    })* };
+}
+text_bits!(String &'static str);
+
+impl<T: StaticBits> StaticBits for Option<T> {
+    fn bits(&self, out: &mut Vec<u64>) {
+        out.push(self.is_some().into());
+        self.iter().for_each(|item| item.bits(out));
+    }
+}
+impl<T: StaticBits> StaticBits for Box<T> {
+    fn bits(&self, out: &mut Vec<u64>) {
+        T::bits(self, out);
+    }
+}
+impl<T: StaticBits> StaticBits for Vec<T> {
+    fn bits(&self, out: &mut Vec<u64>) {
+        out.push(self.len() as u64);
+        self.iter().for_each(|item| item.bits(out));
+    }
+}
+impl<T: StaticBits, const N: usize> StaticBits for [T; N] {
+    fn bits(&self, out: &mut Vec<u64>) {
+        self.iter().for_each(|item| item.bits(out));
+    }
+}
+
+macro_rules! tuple_bits {
+    ($($t:ident $i:tt),*) => {
+        impl<$($t: StaticBits),*> StaticBits for ($($t,)*) {
+            fn bits(&self, out: &mut Vec<u64>) {
+                $(self.$i.bits(out);)*
+            }
+        }
+    };
+}
+tuple_bits!(A 0);
+tuple_bits!(A 0, B 1);
+tuple_bits!(A 0, B 1, C 2);
+tuple_bits!(A 0, B 1, C 2, D 3);

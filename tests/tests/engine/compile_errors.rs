@@ -1,0 +1,85 @@
+//! What the compiler tells users: a mistake is an error, reported once, that says what to do.
+
+use gavotte_tests::rustc::{compile_user_crate, reported};
+
+/// The one error of a crate, with all its notes.
+#[track_caller]
+fn one_error(source: &str) -> String {
+    let said = compile_user_crate("gavotte", source);
+    assert_eq!(reported(&said).len(), 1, "{said}");
+    said
+}
+
+#[track_caller]
+fn says(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "`{part}` is missing in:\n{said}");
+    }
+}
+
+const USER: &str = "
+    use NAME::{Array, Tree, grad, jit};
+    #[derive(Tree, Clone)]
+    pub struct Model<T> { pub w: Array, pub rest: Vec<T>, #[tree(static)] pub slope: f32 }
+    #[derive(Tree, Clone)]
+    pub enum Layer { Dense { model: Model<Array> }, Skip }
+    pub fn slopes(layer: Layer, x: Array) -> Layer {
+        jit(grad(|layer: Layer, x: Array| match layer {
+            Layer::Dense { model } => (model.w * x).sum(()),
+            Layer::Skip => x.sum(()),
+        }))(layer, x)
+    }";
+
+#[test]
+fn one_dependency_is_enough_under_any_name() {
+    for name in ["gavotte", "arrays"] {
+        assert_eq!(compile_user_crate(name, &USER.replace("NAME", name)), "");
+    }
+}
+
+#[test]
+fn an_attribute_names_the_crate() {
+    let source = "
+        pub mod prelude { pub use arrays as gavotte; }
+        #[derive(prelude::gavotte::Tree)]
+        #[tree(crate = prelude::gavotte)]
+        pub struct Model { pub w: prelude::gavotte::Array, #[tree(static)] pub n: usize }";
+    assert_eq!(compile_user_crate("arrays", source), "");
+}
+
+#[test]
+fn a_plain_field_is_told_to_be_static() {
+    for (ty, generics) in [("f32", ""), ("String", ""), ("f64", "<T>")] {
+        let marker = if generics.is_empty() { "" } else { "pub x: Vec<T>," };
+        let said = one_error(&format!("#[derive(gavotte::Tree)] pub struct M{generics} {{ {marker} pub rate: {ty} }}"));
+        says(&said, &[&format!("`{ty}` is not a tree of arrays"), "#[tree(static)]", "by their bits"]);
+    }
+    let said = one_error("#[derive(gavotte::Tree)] pub enum M { A(gavotte::Array), B { n: usize } }");
+    says(&said, &["`usize` is not a tree of arrays", "#[tree(static)]"]);
+}
+
+#[test]
+fn a_static_field_is_told_what_it_lacks() {
+    let of = |derived: &str, ty: &str| {
+        let fields = format!("pub w: gavotte::Array, #[tree(static)] pub setting: {ty}");
+        format!("#[derive({derived})] pub struct S(u8); #[derive(gavotte::Tree)] pub struct M {{ {fields} }}")
+    };
+    says(&one_error(&of("Clone, PartialEq, Eq, Debug", "S")), &["Hash", "StaticField"]);
+    says(
+        &one_error(&of("Clone, Debug", "(S, f32)")),
+        &["cannot be a static field", "`S`", "implement `Eq` and `Hash`"],
+    );
+}
+
+#[test]
+fn attributes_and_types_that_mean_nothing_are_refused() {
+    for (source, part) in [
+        ("pub union U { a: u8, b: u8 }", "a union does not say which field it holds"),
+        ("pub enum Never {}", "without variants has no values"),
+        ("pub struct M { #[tree(skip)] a: gavotte::Array }", "on a field the one form is #[tree(static)]"),
+        ("pub enum E { #[tree(static)] A }", "a variant takes no #[tree(…)]"),
+        ("#[tree(static)] pub struct M { a: gavotte::Array }", "on a type the one form is #[tree(crate = path)]"),
+    ] {
+        says(&one_error(&format!("#[derive(gavotte::Tree)] {source}")), &[part]);
+    }
+}
