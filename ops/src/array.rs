@@ -5,7 +5,6 @@ use gavotte_core::device::{DeviceRef, HostArray, HostElement};
 use gavotte_core::error::Error;
 use gavotte_core::ir::{Params, Primitive, Value, bind, bind1, demand, refuse};
 use gavotte_core::tree::{Misfit, StaticValue, Structure, Tree, TreeDef, next_leaf};
-use std::fmt;
 
 /// A dense array of `f32`, `f64`, `i32`, `u32` or `bool`: computed, or being traced.
 ///
@@ -153,12 +152,6 @@ impl From<Array> for Value {
 impl From<HostArray> for Array {
     fn from(array: HostArray) -> Self {
         Array(array.into())
-    }
-}
-
-impl fmt::Debug for Array {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::Array;
 use crate::movement::reject;
+use crate::show::write_array;
 use gavotte_core::aval::{Aval, Dim, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
@@ -281,44 +282,6 @@ fn print(ins: &[&HostArray], params: &Params) -> Result<(), TypeError> {
     Ok(())
 }
 
-/// Arrays of more elements are printed with [`EDGE`] of each end of every axis.
-const MANY: usize = 1000;
-const EDGE: usize = 3;
-
-fn write_array(line: &mut String, array: &HostArray, shape: &[usize], first: usize, digits: Option<usize>) {
-    let whole = shape.iter().product::<usize>() <= MANY;
-    write_axes(line, &|at| number(array.get(at), digits), shape, first, whole);
-}
-
-fn write_axes(line: &mut String, text: &dyn Fn(usize) -> String, shape: &[usize], first: usize, whole: bool) {
-    let Some((extent, inner)) = shape.split_first() else { return line.push_str(&text(first)) };
-    let stride: usize = inner.iter().product();
-    line.push('[');
-    for i in 0..*extent {
-        if !whole && *extent > 2 * EDGE && (EDGE..extent - EDGE).contains(&i) {
-            if i == EDGE {
-                line.push_str(", …");
-            }
-            continue;
-        }
-        line.push_str(if i > 0 { ", " } else { "" });
-        write_axes(line, text, inner, first + i * stride, whole);
-    }
-    line.push(']');
-}
-
-fn number(literal: Literal, digits: Option<usize>) -> String {
-    match (literal, digits) {
-        (Literal::F32(x), None) => format!("{x:?}"),
-        (Literal::F64(x), None) => format!("{x:?}"),
-        (Literal::F32(x), Some(digits)) => format!("{x:.digits$}"),
-        (Literal::F64(x), Some(digits)) => format!("{x:.digits$}"),
-        (Literal::I32(x), _) => x.to_string(),
-        (Literal::U32(x), _) => x.to_string(),
-        (Literal::Bool(x), _) => x.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,20 +298,5 @@ mod tests {
         assert_eq!(why("{x}", 1), "in the format \"{x}\" a place is `{}` or `{:.3}`: write `{{` for a brace");
         assert_eq!(why("x}", 0), "in the format \"x}\" a brace is open nowhere: write `}}`");
         assert!(why("{", 0).contains("a place is") && why("{:.1000}", 1).contains("a place is"));
-    }
-
-    #[test]
-    fn large_arrays_show_their_ends() {
-        let shown = |shape: &[usize]| {
-            let n = shape.iter().product::<usize>();
-            let mut line = String::new();
-            write_array(&mut line, &HostArray::new(shape, (0..n as i32).collect()), shape, 0, None);
-            line
-        };
-        assert_eq!(shown(&[]), "0");
-        assert_eq!(shown(&[0]), "[]");
-        assert_eq!(shown(&[2, 2]), "[[0, 1], [2, 3]]");
-        assert_eq!(shown(&[2000]), "[0, 1, 2, …, 1997, 1998, 1999]");
-        assert_eq!(shown(&[2, 600]), "[[0, 1, 2, …, 597, 598, 599], [600, 601, 602, …, 1197, 1198, 1199]]");
     }
 }

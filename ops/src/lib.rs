@@ -3,8 +3,10 @@
 extern crate self as gavotte;
 
 mod array;
+mod compare;
 mod contract;
 mod control;
+mod convert;
 mod custom;
 mod debug;
 pub mod device;
@@ -21,10 +23,12 @@ pub mod random;
 mod reduce;
 mod saved;
 pub mod segment;
+mod show;
 pub mod stax;
 pub mod tree;
 
 pub use array::Array;
+pub use compare::{allclose, assert_allclose};
 pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
 pub use custom::{Policy, checkpoint, checkpoint_name, checkpoint_with, custom_jvp, custom_vjp, optimization_barrier};
 pub use debug::{debug_print, with_debug_output};

@@ -1,0 +1,146 @@
+//! Arrays as text.
+
+use crate::array::Array;
+use gavotte_core::aval::Literal;
+use gavotte_core::device::HostArray;
+use std::cell::Cell;
+use std::fmt;
+
+/// Arrays of more elements are printed with [`EDGE`] of each end of every axis.
+const MANY: usize = 1000;
+/// The same on one line.
+const FEW: usize = 32;
+const EDGE: usize = 3;
+
+/// Appends the elements of the part of `array` that has this shape and begins at `first`, on one line.
+pub(crate) fn write_array(line: &mut String, array: &HostArray, shape: &[usize], first: usize, digits: Option<usize>) {
+    let whole = shape.iter().product::<usize>() <= MANY;
+    write_axes(line, &|at| number(array.get(at), digits), shape, first, Layout { whole, depth: None });
+}
+
+/// How the axes of an array are written.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Without dots.
+    whole: bool,
+    /// On several lines, with so many brackets open; `None` on one line.
+    depth: Option<usize>,
+}
+
+fn write_axes(text: &mut String, element: &dyn Fn(usize) -> String, shape: &[usize], first: usize, layout: Layout) {
+    let Some((extent, inner)) = shape.split_first() else { return text.push_str(&element(first)) };
+    let stride: usize = inner.iter().product();
+    let between = match layout.depth {
+        Some(depth) if !inner.is_empty() => format!(",{}{}", "\n".repeat(inner.len()), " ".repeat(depth + 1)),
+        _ => ", ".to_string(),
+    };
+    let within = Layout { depth: layout.depth.map(|depth| depth + 1), ..layout };
+    text.push('[');
+    for i in 0..*extent {
+        let is_hidden = !layout.whole && *extent > 2 * EDGE && (EDGE..extent - EDGE).contains(&i);
+        if is_hidden && i > EDGE {
+            continue;
+        }
+        text.push_str(if i > 0 { &between } else { "" });
+        match is_hidden {
+            true => text.push('…'),
+            false => write_axes(text, element, inner, first + i * stride, within),
+        }
+    }
+    text.push(']');
+}
+
+fn number(literal: Literal, digits: Option<usize>) -> String {
+    match (literal, digits) {
+        (Literal::F32(x), None) => format!("{x:?}"),
+        (Literal::F64(x), None) => format!("{x:?}"),
+        (Literal::F32(x), Some(digits)) => format!("{x:.digits$}"),
+        (Literal::F64(x), Some(digits)) => format!("{x:.digits$}"),
+        (Literal::I32(x), _) => x.to_string(),
+        (Literal::U32(x), _) => x.to_string(),
+        (Literal::Bool(x), _) => x.to_string(),
+    }
+}
+
+/// The array's type, its device where that is not the processor, and its elements.
+fn write(array: &Array, f: &mut fmt::Formatter<'_>, on_lines: bool) -> fmt::Result {
+    let Some(device) = array.device() else {
+        return write!(f, "{:?}, being traced", array.value());
+    };
+    write!(f, "{}", array.value().aval())?;
+    if device.name() != "cpu" {
+        write!(f, " on {}", device.name())?;
+    }
+    let host = match array.to_host() {
+        Ok(host) => host,
+        Err(error) => return write!(f, ", which cannot be read: {error}"),
+    };
+    let (shape, digits) = (host.shape(), f.precision());
+    let whole = host.len() <= if on_lines { MANY } else { FEW };
+    let layout = Layout { whole, depth: on_lines.then_some(0) };
+    let element = |at| number(host.get(at), digits);
+    let mut text = String::new();
+    if on_lines && shape.len() > 1 {
+        // Columns are as wide as their widest number.
+        let width = Cell::new(0);
+        let measure = |at| {
+            width.set(width.get().max(element(at).len()));
+            String::new()
+        };
+        write_axes(&mut String::new(), &measure, &shape, 0, layout);
+        write_axes(&mut text, &|at| format!("{:>1$}", element(at), width.get()), &shape, 0, layout);
+        write!(f, "\n{text}")
+    } else {
+        write_axes(&mut text, &element, &shape, 0, layout);
+        write!(f, " {text}")
+    }
+}
+
+/// The type, then the elements as NumPy prints them: a line for each row, columns aligned, and dots between the first and
+/// the last three along every axis where there are more than 1000. A precision such as `{:.3}` is that of every float. An
+/// array that is being traced has no elements: its variable and its program are printed.
+///
+/// ```
+/// use gavotte::Array;
+/// let x = Array::from([[1f32, -20.5], [0.25, 3.0]]);
+/// assert_eq!(x.to_string(), "f32[2,2]\n[[  1.0, -20.5],\n [ 0.25,   3.0]]");
+/// assert_eq!(format!("{:.1}", Array::from([0.123, 4.0])), "f64[2] [0.1, 4.0]");
+/// ```
+impl fmt::Display for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(self, f, true)
+    }
+}
+
+/// The type and the elements on one line, with dots where there are more than 32; `{:#?}` is as `{}`.
+///
+/// ```
+/// use gavotte::{Array, DType, arange};
+/// assert_eq!(format!("{:?}", Array::from([[1, 2], [3, 4]])), "i32[2,2] [[1, 2], [3, 4]]");
+/// assert_eq!(format!("{:?}", arange(100, DType::I32)), "i32[100] [0, 1, 2, …, 97, 98, 99]");
+/// ```
+impl fmt::Debug for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(self, f, f.alternate())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_arrays_show_their_ends() {
+        let shown = |shape: &[usize]| {
+            let n = shape.iter().product::<usize>();
+            let mut line = String::new();
+            write_array(&mut line, &HostArray::new(shape, (0..n as i32).collect()), shape, 0, None);
+            line
+        };
+        assert_eq!(shown(&[]), "0");
+        assert_eq!(shown(&[0]), "[]");
+        assert_eq!(shown(&[2, 2]), "[[0, 1], [2, 3]]");
+        assert_eq!(shown(&[2000]), "[0, 1, 2, …, 1997, 1998, 1999]");
+        assert_eq!(shown(&[2, 600]), "[[0, 1, 2, …, 597, 598, 599], [600, 601, 602, …, 1197, 1198, 1199]]");
+    }
+}
