@@ -116,13 +116,14 @@ struct Point {
 
 impl Point {
     #[track_caller]
-    fn new<A: Args, F: Function<A>>(what: &str, f: &F, args: A) -> Point {
+    fn new<A: Args, F: Function<A, By>, By>(what: &str, f: &F, args: A) -> Point {
+        const { assert!(A::ARITY > 0, "a function of no arguments has no derivative") };
         let (def, leaves) = args.into_leaves();
         let ins = def.child(0).clone();
         for (path, leaf) in ins.paths().iter().zip(&leaves) {
             refuse_unless_floating(what, "leaf", "of the first argument", path, leaf.aval());
         }
-        let (traced, out_def) = trace_function::<A, F>(f, &def, &avals(&leaves));
+        let (traced, out_def) = trace_function::<A, F, By>(f, &def, &avals(&leaves));
         let outs = traced.program.out_avals();
         for (path, aval) in out_def.paths().iter().zip(&outs) {
             refuse_unless_floating(what, "leaf", "of the result", path, aval);
@@ -176,7 +177,7 @@ fn along_units(aval: &Aval, f: impl FnOnce(Value) -> Vec<Value>) -> (Vec<(Value,
 /// When called: if a leaf of the first argument or of the result is not floating.
 ///
 /// Source: JAX, `jax.jacfwd`.
-pub fn jacfwd<'f, A: Args + 'f, F: Function<A> + 'f>(f: F) -> Fun<'f, A, Jacobian<A::First>> {
+pub fn jacfwd<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>> {
     Fun::new(move |args: A| {
         let point = Point::new("jacfwd", &f, args);
         // Column blocks: the derivative of every result along the elements of one leaf, which come last.
@@ -204,7 +205,7 @@ pub fn jacfwd<'f, A: Args + 'f, F: Function<A> + 'f>(f: F) -> Fun<'f, A, Jacobia
 /// When called: if a leaf of the first argument or of the result is not floating.
 ///
 /// Source: JAX, `jax.jacrev`.
-pub fn jacrev<'f, A: Args + 'f, F: Function<A> + 'f>(f: F) -> Fun<'f, A, Jacobian<A::First>> {
+pub fn jacrev<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>> {
     Fun::new(move |args: A| {
         let point = Point::new("jacrev", &f, args);
         let n_in = point.n_in();
@@ -233,14 +234,14 @@ pub fn jacrev<'f, A: Args + 'f, F: Function<A> + 'f>(f: F) -> Fun<'f, A, Jacobia
 /// When called: as [`grad`].
 ///
 /// Source: JAX, `jax.hessian`.
-pub fn hessian<'f, A: Args + 'f, F: Function<A> + 'f>(f: F) -> Fun<'f, A, Jacobian<A::First>>
+pub fn hessian<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>>
 where
     F::Out: 'f,
 {
     jacfwd(grad(f))
 }
 
-/// The arguments of a function of one to three trees, and a direction for the first one behind them.
+/// The arguments of a function of one to seven trees, and a direction for the first one behind them.
 pub trait Directed: Args {
     /// The arguments, then the direction.
     type With: Args;
@@ -261,6 +262,10 @@ macro_rules! directed {
 directed!(A; A a);
 directed!(A; A a, B b);
 directed!(A; A a, B b, C c);
+directed!(A; A a, B b, C c, D d);
+directed!(A; A a, B b, C c, D d, E e);
+directed!(A; A a, B b, C c, D d, E e, F f);
+directed!(A; A a, B b, C c, D d, E e, F f, G g);
 
 /// The product of the Hessian of `f` with a direction: the derivative of its gradient along it, forward over reverse. `f`
 /// must return one floating scalar. The result is called with the arguments of `f`, then the direction, a tree like the
@@ -270,7 +275,7 @@ directed!(A; A a, B b, C c);
 /// When called: as [`grad`], or if the direction differs from the first argument in structure or types.
 ///
 /// Source: Pearlmutter, *Fast exact multiplication by the Hessian* (Neural Computation 1994).
-pub fn hvp<'f, A: Directed + 'f, F: Function<A> + 'f>(f: F) -> Fun<'f, A::With, A::First>
+pub fn hvp<'f, A: Directed + 'f, F: Function<A, By> + 'f, By>(f: F) -> Fun<'f, A::With, A::First>
 where
     F::Out: 'f,
 {

@@ -1,4 +1,4 @@
-//! Functions of one to four trees, and what a transformation makes of one.
+//! Functions of up to eight trees, and what a transformation makes of one.
 
 use crate::aval::Aval;
 use crate::error::Error;
@@ -7,11 +7,11 @@ use crate::tree::{Tree, TreeDef};
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// The arguments of a function: a tuple of one to four trees.
+/// The arguments of a function: a tuple of up to eight trees.
 pub trait Args: Tree {
     /// How many there are.
     const ARITY: usize;
-    /// The first one: what `grad` differentiates with respect to.
+    /// The first one: what `grad` differentiates with respect to. `()` where there is none.
     type First: Tree;
     /// One axis, or none, for each argument: a wrong count does not compile.
     type Axes: AsRef<[Option<usize>]>;
@@ -25,12 +25,48 @@ pub trait Args: Tree {
         Self: 'f;
 }
 
-/// A function of trees: any closure of one to four trees that returns a tree, and every transformed function.
+/// The argument at a place, counted from 0.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a function of trees",
-    note = "annotate every closure parameter, take 1 to 4 arguments, and return a tree of arrays"
+    message = "there is no argument {I} among {Self}",
+    note = "arguments are counted from 0, as in `grad_argnums(f, (Arg::<0>, Arg::<2>))`"
 )]
-pub trait Function<A: Args> {
+pub trait HasArg<const I: usize>: Args {
+    /// Its type.
+    type Arg: Tree;
+}
+
+/// How a function takes its arguments: by value.
+#[derive(Debug)]
+pub struct ByValue;
+/// How a function takes its arguments: by reference, each of them.
+#[derive(Debug)]
+pub struct ByRef;
+
+/// A function of trees: any closure of up to eight trees that returns a tree, and every transformed function.
+///
+/// A closure takes all its arguments by value, or all by reference, which `By` says; the compiler finds it out. The
+/// transformed function takes them by value in both cases.
+///
+/// ```
+/// # use gavotte_core::api::jit;
+/// # use gavotte_core::ir::Value;
+/// fn first(x: &Value, _: &Value) -> Value {
+///     x.clone()
+/// }
+/// # let value = |x: f32| Value::from(gavotte_core::aval::Literal::F32(x));
+/// let (by_reference, by_value) = (jit(first), jit(|x: Value, _: Value| x));
+/// # let found = [by_reference(value(1.0), value(2.0)), by_value(value(1.0), value(2.0))];
+/// # assert!(found.iter().all(|x| x.to_host().is_ok_and(|x| x.as_slice::<f32>() == [1.0])));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function of trees of arrays",
+    label = "cannot be traced",
+    note = "annotate every parameter of a closure: `|w: Array, x: Array|`",
+    note = "take up to eight arguments, all by value or all by reference (`|w: &Array, x: &Array|`); gather more of them in a \
+            tuple, or in a struct with `#[derive(Tree)]`",
+    note = "take and return trees of arrays: make a number an array with `Array::scalar`, and capture what is no array"
+)]
+pub trait Function<A: Args, By = ByValue> {
     /// What it returns.
     type Out: Tree;
     /// Calls it.
@@ -38,16 +74,11 @@ pub trait Function<A: Args> {
     fn apply(&self, args: A) -> Self::Out;
 }
 
-macro_rules! first {
-    ($a:ident $($rest:ident)*) => {
-        $a
-    };
-}
 macro_rules! arity {
-    ($n:literal; $($t:ident $v:ident),*) => {
+    ($n:literal $first:ty; $($i:literal $t:ident $v:ident),*) => {
         impl<$($t: Tree),*> Args for ($($t,)*) {
             const ARITY: usize = $n;
-            type First = first!($($t)*);
+            type First = $first;
             type Axes = [Option<usize>; $n];
             type Dyn<'f, O: 'f> = dyn Fn($($t),*) -> O + 'f where Self: 'f;
             fn boxed<'f, O: 'f>(f: impl Fn(Self) -> O + 'f) -> Box<Self::Dyn<'f, O>> where Self: 'f {
@@ -61,12 +92,42 @@ macro_rules! arity {
             type Out = Out;
             fn apply(&self, ($($v,)*): ($($t,)*)) -> Out { self($($v),*) }
         }
+        by_ref!($($t $v),*);
+        arguments!([$($t),*] $($i $t),*);
     };
 }
-arity!(1; A a);
-arity!(2; A a, B b);
-arity!(3; A a, B b, C c);
-arity!(4; A a, B b, C c, D d);
+macro_rules! by_ref {
+    // Without arguments both ways are one.
+    () => {};
+    ($($t:ident $v:ident),+) => {
+        impl<Func, $($t: Tree,)* Out: Tree> Function<($($t,)*), ByRef> for Func
+        where
+            Func: Fn($(&$t),*) -> Out,
+        {
+            type Out = Out;
+            fn apply(&self, ($($v,)*): ($($t,)*)) -> Out { self($(&$v),*) }
+        }
+    };
+}
+macro_rules! arguments {
+    ($all:tt $($i:literal $t:ident),*) => { $(argument!($all $i $t);)* };
+}
+macro_rules! argument {
+    ([$($all:ident),*] $i:literal $t:ident) => {
+        impl<$($all: Tree),*> HasArg<$i> for ($($all,)*) {
+            type Arg = $t;
+        }
+    };
+}
+arity!(0 (););
+arity!(1 A; 0 A a);
+arity!(2 A; 0 A a, 1 B b);
+arity!(3 A; 0 A a, 1 B b, 2 C c);
+arity!(4 A; 0 A a, 1 B b, 2 C c, 3 D d);
+arity!(5 A; 0 A a, 1 B b, 2 C c, 3 D d, 4 E e);
+arity!(6 A; 0 A a, 1 B b, 2 C c, 3 D d, 4 E e, 5 F f);
+arity!(7 A; 0 A a, 1 B b, 2 C c, 3 D d, 4 E e, 5 F f, 6 G g);
+arity!(8 A; 0 A a, 1 B b, 2 C c, 3 D d, 4 E e, 5 F f, 6 G g, 7 H h);
 
 /// A transformed function: call it like a function.
 pub struct Fun<'f, A: Args + 'f, O: Tree + 'f> {
@@ -118,7 +179,7 @@ impl<A: Args, O: Tree> Function<A> for &Fun<'_, A, O> {
 
 /// A function's program for arguments of this structure and these types, and the structure of its result.
 #[track_caller]
-pub fn trace_function<A: Args, F: Function<A>>(f: &F, def: &TreeDef, avals: &[Aval]) -> (Traced, TreeDef) {
+pub fn trace_function<A: Args, F: Function<A, By>, By>(f: &F, def: &TreeDef, avals: &[Aval]) -> (Traced, TreeDef) {
     let mut out_def = TreeDef::Leaf;
     let traced = trace(&name_of::<F>(), avals, |leaves| {
         let (def, leaves) = f.apply(A::unflatten(def, leaves)).into_leaves();

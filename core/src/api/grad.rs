@@ -1,34 +1,35 @@
 //! Differentiation of functions of trees.
 
+use crate::api::argnums::Argnums;
 use crate::api::function::{Args, Fun, Function, avals, trace_function};
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
 use crate::ir::{Location, Value, refuse};
 use crate::transform::{self, instantiate};
 use crate::tree::{Tree, TreeDef};
+use std::ops::Range;
 
 /// `f` and its gradient with respect to the first argument. `f` must return one floating scalar.
+/// [`value_and_grad_argnums`] chooses other arguments. A function of no arguments does not compile.
 ///
 /// # Panics
 /// When called: if the result is no floating scalar, or a leaf of the first argument is not floating.
-pub fn value_and_grad<'f, A: Args + 'f, F: Function<A> + 'f>(f: F) -> Fun<'f, A, (F::Out, A::First)>
+pub fn value_and_grad<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F) -> Fun<'f, A, (F::Out, A::First)>
 where
     F::Out: 'f,
 {
     Fun::new(move |args: A| {
-        let (mut outs, out_def, grads) = differentiate(&f, args);
-        if outs.len() != 1 {
-            refuse_output(&outs);
-        }
-        (F::Out::unflatten(&out_def, vec![outs.remove(0)]), grads)
+        let (out, mut found) = value_and_gradients::<A, F, By>(&f, args, &[0]);
+        (out, found.remove(0).tree())
     })
 }
 
-/// The gradient of `f` with respect to the first argument. `f` must return one floating scalar.
+/// The gradient of `f` with respect to the first argument. `f` must return one floating scalar. [`grad_argnums`] chooses
+/// other arguments.
 ///
 /// # Panics
 /// As [`value_and_grad`].
-pub fn grad<'f, A: Args + 'f, F: Function<A> + 'f>(f: F) -> Fun<'f, A, A::First>
+pub fn grad<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F) -> Fun<'f, A, A::First>
 where
     F::Out: 'f,
 {
@@ -40,36 +41,122 @@ where
 ///
 /// # Panics
 /// As [`value_and_grad`].
-pub fn value_and_grad_aux<'f, A, F, L, Aux>(f: F) -> Fun<'f, A, ((L, Aux), A::First)>
+pub fn value_and_grad_aux<'f, A, F, L, Aux, By>(f: F) -> Fun<'f, A, ((L, Aux), A::First)>
 where
     A: Args + 'f,
     L: Tree + 'f,
     Aux: Tree + 'f,
-    F: Function<A, Out = (L, Aux)> + 'f,
+    F: Function<A, By, Out = (L, Aux)> + 'f,
 {
     Fun::new(move |args: A| {
-        let (outs, out_def, grads) = differentiate(&f, args);
-        (F::Out::unflatten(&out_def, outs), grads)
+        let (outs, out_def, mut found) = differentiate::<A, F, By>(&f, args, &[0]);
+        (F::Out::unflatten(&out_def, outs), found.remove(0).tree())
     })
 }
 
-/// Results, their structure, and the gradient of the first result leaf.
+/// `f` and its gradient with respect to the chosen arguments: `Arg::<1>` for one of them, `(Arg::<0>, Arg::<2>)` for a tuple
+/// of gradients in this order. `f` must return one floating scalar.
+///
+/// # Panics
+/// When called: if the result is no floating scalar, or a leaf of a chosen argument is not floating.
+///
+/// Source: JAX, `jax.value_and_grad` with `argnums`.
+pub fn value_and_grad_argnums<'f, A, F, N, By>(f: F, argnums: N) -> Fun<'f, A, (F::Out, N::Grads)>
+where
+    A: Args + 'f,
+    F: Function<A, By> + 'f,
+    F::Out: 'f,
+    N: Argnums<A>,
+    N::Grads: 'f,
+{
+    // The type says it all.
+    let _ = argnums;
+    Fun::new(move |args: A| {
+        let (out, found) = value_and_gradients::<A, F, By>(&f, args, N::NUMBERS);
+        (out, N::grads(found))
+    })
+}
+
+/// The gradient of `f` with respect to the chosen arguments, as [`value_and_grad_argnums`] takes them. An argument that is
+/// not there does not compile.
+///
+/// ```
+/// # use gavotte_core::api::{Arg, grad_argnums};
+/// # use gavotte_core::ir::Value;
+/// # let value = |x: f32| Value::from(gavotte_core::aval::Literal::F32(x));
+/// # let f = |x: Value, _: Value| x;
+/// let (dx, dy) = grad_argnums(f, (Arg::<0>, Arg::<1>))(value(3.0), value(4.0));
+/// # let number = |x: Value| x.to_host().map(|x| x.as_slice::<f32>()[0]);
+/// # assert_eq!((number(dx), number(dy)), (Ok(1.0), Ok(0.0)));
+/// ```
+///
+/// # Panics
+/// As [`value_and_grad_argnums`].
+///
+/// Source: JAX, `jax.grad` with `argnums`.
+pub fn grad_argnums<'f, A, F, N, By>(f: F, argnums: N) -> Fun<'f, A, N::Grads>
+where
+    A: Args + 'f,
+    F: Function<A, By> + 'f,
+    F::Out: 'f,
+    N: Argnums<A>,
+    N::Grads: 'f,
+{
+    let both = value_and_grad_argnums(f, argnums);
+    Fun::new(move |args| both.apply(args).1)
+}
+
+/// The gradient with respect to one argument.
+pub struct Gradient {
+    def: TreeDef,
+    leaves: Vec<Value>,
+}
+
+impl Gradient {
+    /// The gradient as a tree like its argument.
+    pub(super) fn tree<T: Tree>(self) -> T {
+        T::unflatten(&self.def, self.leaves)
+    }
+}
+
+/// The result, and the gradient with respect to each argument of these numbers.
 #[track_caller]
-fn differentiate<A: Args, F: Function<A>>(f: &F, args: A) -> (Vec<Value>, TreeDef, A::First) {
+fn value_and_gradients<A: Args, F: Function<A, By>, By>(f: &F, args: A, numbers: &[usize]) -> (F::Out, Vec<Gradient>) {
+    let (mut outs, out_def, found) = differentiate::<A, F, By>(f, args, numbers);
+    if outs.len() != 1 {
+        refuse_output(&outs);
+    }
+    (F::Out::unflatten(&out_def, vec![outs.remove(0)]), found)
+}
+
+/// Results, their structure, and the gradient of the first result leaf with respect to each argument of these numbers.
+#[track_caller]
+fn differentiate<A: Args, F: Function<A, By>, By>(
+    f: &F,
+    args: A,
+    numbers: &[usize],
+) -> (Vec<Value>, TreeDef, Vec<Gradient>) {
+    const { assert!(A::ARITY > 0, "a function of no arguments has no gradient") };
+    const ORDINALS: [&str; 8] = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"];
     let (def, leaves) = args.into_leaves();
-    let first = def.child(0);
-    for (path, leaf) in first.paths().iter().zip(&leaves) {
-        if !leaf.dtype().is_float() {
-            refuse(Error::Type(format!(
-                "grad: leaf `{path}` of the first argument is {}\n  only f32 and f64 have derivatives: pass the rest \
-                 as a later argument",
-                leaf.aval()
-            )));
+    let mut start = 0;
+    let places: Vec<Range<usize>> =
+        def.children().iter().map(|(_, child)| (start..start + child.n_leaf(), start += child.n_leaf()).0).collect();
+    for number in numbers {
+        for (path, leaf) in def.child(*number).paths().iter().zip(&leaves[places[*number].clone()]) {
+            if !leaf.dtype().is_float() {
+                let ordinal = ORDINALS[*number];
+                let rest = if numbers == [0] { "as a later argument" } else { "as an argument that is not chosen" };
+                refuse(Error::Type(format!(
+                    "grad: leaf `{path}` of the {ordinal} argument is {}\n  only f32 and f64 have derivatives: pass the \
+                     rest {rest}",
+                    leaf.aval()
+                )));
+            }
         }
     }
-    let n = first.n_leaf();
-    let (traced, out_def) = trace_function::<A, F>(f, &def, &avals(&leaves));
-    let wrt: Vec<bool> = (0..leaves.len()).map(|i| i < n).collect();
+    let (traced, out_def) = trace_function::<A, F, By>(f, &def, &avals(&leaves));
+    let wrt: Vec<bool> = (0..leaves.len()).map(|i| numbers.iter().any(|number| places[*number].contains(&i))).collect();
     let (outs, pull) = transform::vjp(&traced.program, &traced.consts, &leaves, &wrt);
     let Some(value) = outs.first().filter(|value| value.rank() == 0 && value.dtype().is_float()) else {
         refuse_output(&outs)
@@ -77,8 +164,12 @@ fn differentiate<A: Args, F: Function<A>>(f: &F, args: A) -> (Vec<Value>, TreeDe
     let mut cotangents = vec![None; outs.len()];
     cotangents[0] = Some(Value::from(Literal::from_f64(value.dtype(), 1.0)));
     let found = pull(&cotangents);
-    let grads = found.into_iter().zip(&leaves).take(n).map(|(grad, leaf)| instantiate(grad, leaf.aval())).collect();
-    (outs, out_def, A::First::unflatten(first, grads))
+    let gradient = |number: &usize| {
+        let of_leaf = |i: usize| instantiate(found[i].clone(), leaves[i].aval());
+        Gradient { def: def.child(*number).clone(), leaves: places[*number].clone().map(of_leaf).collect() }
+    };
+    let gradients = numbers.iter().map(gradient).collect();
+    (outs, out_def, gradients)
 }
 
 #[track_caller]
@@ -94,7 +185,7 @@ fn refuse_output(outs: &[Value]) -> ! {
 /// # Panics
 /// If the trees differ, or a tangent's type is not its primal's.
 #[track_caller]
-pub fn jvp<A: Args, F: Function<A>>(f: &F, primals: A, tangents: A) -> (F::Out, F::Out) {
+pub fn jvp<A: Args, F: Function<A, By>, By>(f: &F, primals: A, tangents: A) -> (F::Out, F::Out) {
     let ((def, primals), (other, tangents)) = (primals.into_leaves(), tangents.into_leaves());
     require_alike(
         ["jvp: primals and tangents", "primal", "tangent"],
@@ -102,7 +193,7 @@ pub fn jvp<A: Args, F: Function<A>>(f: &F, primals: A, tangents: A) -> (F::Out, 
         (&other, &tangents),
         None,
     );
-    let (traced, out_def) = trace_function::<A, F>(f, &def, &avals(&primals));
+    let (traced, out_def) = trace_function::<A, F, By>(f, &def, &avals(&primals));
     let tangents: Vec<Option<Value>> = tangents.into_iter().map(Some).collect();
     let (outs, moves) = transform::jvp(&traced.program, &traced.consts, &primals, &tangents);
     let moves = moves.into_iter().zip(&outs).map(|(t, out)| instantiate(t, out.aval())).collect();
@@ -137,12 +228,12 @@ fn require_alike(
 /// # Panics
 /// When the function is called: if the cotangents differ from the results in structure or in a type.
 #[track_caller]
-pub fn vjp<'f, A: Args + 'f, F: Function<A>>(f: &F, args: A) -> (F::Out, Fun<'f, (F::Out,), A>)
+pub fn vjp<'f, A: Args + 'f, F: Function<A, By>, By>(f: &F, args: A) -> (F::Out, Fun<'f, (F::Out,), A>)
 where
     F::Out: 'f,
 {
     let (def, leaves) = args.into_leaves();
-    let (traced, out_def) = trace_function::<A, F>(f, &def, &avals(&leaves));
+    let (traced, out_def) = trace_function::<A, F, By>(f, &def, &avals(&leaves));
     let (outs, pull) = transform::vjp(&traced.program, &traced.consts, &leaves, &vec![true; leaves.len()]);
     let (types, of_result, made_at) = (avals(&outs), out_def.clone(), Location::caller());
     let pull = Fun::new(move |(cotangents,): (F::Out,)| {
@@ -161,12 +252,12 @@ where
 /// # Panics
 /// When the derivative is called: if the tangents differ from the arguments in structure or in a type.
 #[track_caller]
-pub fn linearize<'f, A: Args + 'f, F: Function<A>>(f: &F, args: A) -> (F::Out, Fun<'f, A, F::Out>)
+pub fn linearize<'f, A: Args + 'f, F: Function<A, By>, By>(f: &F, args: A) -> (F::Out, Fun<'f, A, F::Out>)
 where
     F::Out: 'f,
 {
     let (def, leaves) = args.into_leaves();
-    let (traced, out_def) = trace_function::<A, F>(f, &def, &avals(&leaves));
+    let (traced, out_def) = trace_function::<A, F, By>(f, &def, &avals(&leaves));
     let (outs, linear) = transform::linearize(&traced.program, &traced.consts, &leaves, &vec![true; leaves.len()]);
     let result = F::Out::unflatten(&out_def, outs.clone());
     let (types, made_at) = (avals(&leaves), Location::caller());

@@ -87,7 +87,7 @@ impl<A: Args, O: Tree> Function<A> for &Jit<'_, A, O> {
 ///
 /// It runs on all cores where that pays, and on the calling thread alone where the work is small; [`jit_with`] and
 /// [`Options::threads`] say otherwise. The bits of the results are the same for any number of threads.
-pub fn jit<'f, A: Args + 'f, F: Function<A> + 'f>(f: F) -> Jit<'f, A, F::Out>
+pub fn jit<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F) -> Jit<'f, A, F::Out>
 where
     F::Out: 'f,
 {
@@ -95,14 +95,14 @@ where
 }
 
 /// [`jit`] with options for the compiler and the runtime.
-pub fn jit_with<'f, A: Args + 'f, F: Function<A> + 'f>(f: F, options: Options) -> Jit<'f, A, F::Out>
+pub fn jit_with<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F, options: Options) -> Jit<'f, A, F::Out>
 where
     F::Out: 'f,
 {
     let cache: Rc<RefCell<Cache>> = Rc::default();
     let lookup = {
         let cache = cache.clone();
-        move |def: &TreeDef, leaves: &[Value]| find_or_trace::<A, F>(&cache, &f, def, leaves, &options)
+        move |def: &TreeDef, leaves: &[Value]| find_or_trace::<A, F, By>(&cache, &f, def, leaves, &options)
     };
     let lookup = Rc::new(lookup);
     let fun = {
@@ -125,14 +125,14 @@ where
 
 /// The program that tracing `f` with these arguments records.
 #[track_caller]
-pub fn make_program<A: Args, F: Function<A>>(f: &F, args: A) -> Program {
+pub fn make_program<A: Args, F: Function<A, By>, By>(f: &F, args: A) -> Program {
     let (def, leaves) = args.into_leaves();
     let avals: Vec<Aval> = leaves.iter().map(Value::declared_aval).collect();
-    trace_function::<A, F>(f, &def, &avals).0.program
+    trace_function::<A, F, By>(f, &def, &avals).0.program
 }
 
 #[track_caller]
-fn find_or_trace<A: Args, F: Function<A>>(
+fn find_or_trace<A: Args, F: Function<A, By>, By>(
     cache: &RefCell<Cache>,
     f: &F,
     def: &TreeDef,
@@ -156,7 +156,7 @@ fn find_or_trace<A: Args, F: Function<A>>(
         miss::print(&miss);
     }
     let start = Instant::now();
-    let (traced, out_def) = trace_function::<A, F>(f, def, &key.avals);
+    let (traced, out_def) = trace_function::<A, F, By>(f, def, &key.avals);
     let staged = Rc::new(Staged {
         program: Arc::new(traced.program),
         consts: traced.consts,

@@ -1,5 +1,6 @@
 //! What users call: functions of trees, and the transformations over them, which compose in any order.
 
+mod argnums;
 mod axes;
 mod device_put;
 mod function;
@@ -10,10 +11,13 @@ mod miss;
 mod saved;
 mod vmap;
 
+pub use argnums::{Arg, Argnums};
 pub use axes::MapAxes;
 pub use device_put::{device_copy, device_put};
-pub use function::{Args, Fun, Function, avals, trace_function};
-pub use grad::{grad, jvp, linearize, value_and_grad, value_and_grad_aux, vjp};
+pub use function::{Args, ByRef, ByValue, Fun, Function, HasArg, avals, trace_function};
+pub use grad::{
+    Gradient, grad, grad_argnums, jvp, linearize, value_and_grad, value_and_grad_argnums, value_and_grad_aux, vjp,
+};
 pub use jit::{Jit, jit, jit_with, make_program};
 pub use lowered::{Compiled, Lowered, Stage};
 pub use miss::{Change, ChangeKind, Miss};

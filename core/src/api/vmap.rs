@@ -15,7 +15,7 @@ use crate::tree::{Tree, TreeDef};
 /// # Panics
 /// When called: if no argument is mapped, or the mapped axes have different extents.
 #[track_caller]
-pub fn vmap<'f, A: Args + 'f, F: Function<A> + 'f>(f: F, in_axes: A::Axes) -> Fun<'f, A, F::Out>
+pub fn vmap<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F, in_axes: A::Axes) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,
     A::Axes: 'f,
@@ -29,7 +29,7 @@ where
 /// # Panics
 /// As [`vmap`].
 #[track_caller]
-pub fn vmap_axes<'f, A: Args + 'f, F: Function<A> + 'f>(
+pub fn vmap_axes<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(
     f: F,
     in_axis: impl Fn(usize, &Aval) -> Option<usize> + 'f,
     out_axis: impl Fn(&Aval) -> usize + 'f,
@@ -59,7 +59,7 @@ where
 /// When called: as [`vmap`]; if a prefix does not fit its tree, or an axis its leaf; if a result without an axis depends
 /// on the turn.
 #[track_caller]
-pub fn vmap_with<'f, A: Args + 'f, F: Function<A> + 'f>(
+pub fn vmap_with<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(
     f: F,
     in_axes: impl Into<MapAxes>,
     out_axes: impl Into<MapAxes>,
@@ -117,7 +117,7 @@ fn resolve(
 
 /// `f` over one more axis. `in_axes` says where each leaf of the arguments has it; `out_axes` where each leaf of the result
 /// shall have it, given the result's structure, its types without it, and which leaves are the same for every turn.
-fn mapped<'f, A: Args + 'f, F: Function<A> + 'f>(
+fn mapped<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(
     f: F,
     made_at: Location,
     in_axes: impl Fn(&TreeDef, &[Value]) -> Vec<Option<usize>> + 'f,
@@ -132,7 +132,7 @@ where
         let size = mapped_size(&def, &leaves, &axes, made_at);
         let leaves: Vec<Value> = leaves.iter().zip(&axes).map(|(leaf, axis)| of_size(leaf, *axis, &size)).collect();
         let inner: Vec<Aval> = leaves.iter().zip(&axes).map(|(leaf, axis)| without(leaf.aval(), *axis)).collect();
-        let (traced, out_def) = trace_function::<A, F>(&f, &def, &inner);
+        let (traced, out_def) = trace_function::<A, F, By>(&f, &def, &inner);
         let ins: Vec<(Value, Option<usize>)> = leaves.into_iter().zip(axes).collect();
         let outs = transform::vmap(&traced.program, &traced.consts, &ins, &size);
         let same: Vec<bool> = outs.iter().map(|(_, axis)| axis.is_none()).collect();

@@ -31,7 +31,7 @@ pub(super) static CHECKPOINT: &dyn Primitive = &Checkpoint;
 /// `f`, of which reverse mode keeps the arguments only: it runs `f` again for the rest. Less memory, more work.
 ///
 /// Source: Griewank and Walther, *Revolve* (TOMS 2000); JAX, `jax.checkpoint`.
-pub fn checkpoint<'f, A: Args + 'f, F: Function<A> + 'f>(f: F) -> Fun<'f, A, F::Out>
+pub fn checkpoint<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,
 {
@@ -39,13 +39,13 @@ where
 }
 
 /// [`checkpoint`], where reverse mode also keeps what `policy` saves.
-pub fn checkpoint_with<'f, A: Args + 'f, F: Function<A> + 'f>(f: F, policy: Policy) -> Fun<'f, A, F::Out>
+pub fn checkpoint_with<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F, policy: Policy) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,
 {
     Fun::new(move |args: A| {
         let (def, leaves) = args.into_leaves();
-        let (traced, out_def) = trace_function::<A, F>(&f, &def, &avals(&leaves));
+        let (traced, out_def) = trace_function::<A, F, By>(&f, &def, &avals(&leaves));
         let ([program], captured) = close([traced]);
         let operands: Vec<Value> = captured.into_iter().chain(leaves).collect();
         let outs = bind_program(&operands, program, &policy.write(Params::new()));

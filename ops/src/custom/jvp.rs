@@ -36,17 +36,17 @@ pub(super) static CUSTOM_JVP_CALL: &dyn Primitive = &CustomJvp;
 /// to a value that `f` or `rule` captured; in reverse, if the rule is not linear in the tangents.
 ///
 /// Source: JAX, `jax.custom_jvp`.
-pub fn custom_jvp<'f, A, F, R>(f: F, rule: R) -> Fun<'f, A, F::Out>
+pub fn custom_jvp<'f, A, F, R, By>(f: F, rule: R) -> Fun<'f, A, F::Out>
 where
     A: Args + 'f,
-    F: Function<A> + 'f,
+    F: Function<A, By> + 'f,
     F::Out: 'f,
     R: Fn(A, A) -> (F::Out, F::Out) + 'f,
 {
     Fun::new(move |args: A| {
         let (def, leaves) = args.into_leaves();
         let ins = avals(&leaves);
-        let (program, out_def) = trace_function::<A, F>(&f, &def, &ins);
+        let (program, out_def) = trace_function::<A, F, By>(&f, &def, &ins);
         let outs = program.program.out_avals();
         let all = [ins.clone(), floats(&ins)].concat();
         let rule = trace(&format!("{}_jvp", program.program.name), &all, |mut values| {

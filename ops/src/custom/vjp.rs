@@ -50,19 +50,19 @@ pub(super) static CUSTOM_LIN: &dyn Primitive = &CustomLin;
 /// differentiated: with respect to a value that a closure captured.
 ///
 /// Source: JAX, `jax.custom_vjp`.
-pub fn custom_vjp<'f, A, F, Fwd, Bwd, Res>(f: F, fwd: Fwd, bwd: Bwd) -> Fun<'f, A, F::Out>
+pub fn custom_vjp<'f, A, F, Fwd, Bwd, Res, By, FwdBy>(f: F, fwd: Fwd, bwd: Bwd) -> Fun<'f, A, F::Out>
 where
     A: Args + 'f,
-    F: Function<A> + 'f,
+    F: Function<A, By> + 'f,
     F::Out: 'f,
-    Fwd: Function<A, Out = (F::Out, Res)> + 'f,
+    Fwd: Function<A, FwdBy, Out = (F::Out, Res)> + 'f,
     Bwd: Fn(Res, F::Out) -> A + 'f,
     Res: Tree,
 {
     Fun::new(move |args: A| {
         let (def, leaves) = args.into_leaves();
         let ins = avals(&leaves);
-        let (program, out_def) = trace_function::<A, F>(&f, &def, &ins);
+        let (program, out_def) = trace_function::<A, F, By>(&f, &def, &ins);
         let outs = program.program.out_avals();
         let name = program.program.name.clone();
         let mut res_def = None;

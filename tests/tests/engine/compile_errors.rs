@@ -83,3 +83,34 @@ fn attributes_and_types_that_mean_nothing_are_refused() {
         says(&one_error(&format!("#[derive(gavotte::Tree)] {source}")), &[part]);
     }
 }
+
+/// A user's function `f`, which is transformed.
+fn transformed(call: &str) -> String {
+    format!("use gavotte::*; pub fn f() {{ let _ = {call}; }}")
+}
+
+#[test]
+fn a_function_of_the_wrong_kind_is_told_the_way_on() {
+    let nine = "a: Array, _: Array, _: Array, _: Array, _: Array, _: Array, _: Array, _: Array, _: Array";
+    for closure in [
+        format!("|{nine}| a"),
+        "|x: Array, y: &Array| x * y".to_string(),
+        "|x: Array| x.item::<f32>()".to_string(),
+        "|x: f32| Array::scalar(x)".to_string(),
+        "3".to_string(),
+    ] {
+        let said = compile_user_crate("gavotte", &transformed(&format!("jit({closure})")));
+        says(
+            &said,
+            &["is not a function of trees of arrays", "up to eight arguments, all by value or all by reference"],
+        );
+        says(&said, &["annotate every parameter", "capture what is no array"]);
+    }
+}
+
+#[test]
+fn an_argument_that_is_not_there_does_not_compile() {
+    let call = "grad_argnums(|x: Array, y: Array| x * y, Arg::<2>)(1f32.into(), 1f32.into())";
+    let said = compile_user_crate("gavotte", &transformed(call));
+    says(&said, &["there is no argument 2 among (gavotte::Array, gavotte::Array)", "counted from 0"]);
+}
