@@ -5,18 +5,13 @@ use crate::dataset::DatasetName;
 use crate::failure::Failure;
 use crate::inputs;
 use clap::ValueEnum;
+use gavotte::params::{self, ParamsFile};
 use gavotte::{Array, DType};
-use gavotte_core::device::{Data, HostArray};
+use gavotte_core::device::Data;
 use gavotte_gat::memory;
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorView, serialize};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::HashMap;
-use std::io::Read;
 use std::path::Path;
-
-/// The one entry of the file's metadata. More than one would come in an order that changes from run to run.
-const METADATA: &str = "gavotte";
 
 /// What a file of parameters says of their training. Nothing in it depends on the machine or on the clock.
 #[derive(Serialize, Clone, Debug, PartialEq)]
@@ -96,21 +91,11 @@ pub(crate) struct Saved {
 /// The bytes of a file with these parameters.
 pub(crate) fn to_bytes(named: &[(String, Array)], origin: &Origin) -> Result<Vec<u8>, Failure> {
     let internal = |error: &dyn std::fmt::Display| Failure::Run(format!("cannot save the parameters: {error}"));
-    let mut tensors = vec![];
-    for (path, array) in named {
-        let host = array.to_host()?;
-        let (dtype, bytes): (Dtype, Vec<u8>) = match host.data() {
-            Data::F32(xs) => (Dtype::F32, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
-            Data::F64(xs) => (Dtype::F64, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
-            _ => return Err(internal(&format!("`{path}` is {}, and parameters are f32 or f64", host.dtype()))),
-        };
-        tensors.push((path, dtype, host.shape().to_vec(), bytes));
+    if let Some((path, array)) = named.iter().find(|(_, array)| !array.dtype().is_float()) {
+        return Err(internal(&format!("`{path}` is {}, and parameters are f32 or f64", array.dtype())));
     }
-    let views =
-        tensors.iter().map(|(path, dtype, shape, bytes)| Ok((path, TensorView::new(*dtype, shape.clone(), bytes)?)));
-    let views: Vec<_> = views.collect::<Result<_, SafeTensorError>>().map_err(|error| internal(&error))?;
     let origin = serde_json::to_string(origin).map_err(|error| internal(&error))?;
-    serialize(views, Some(HashMap::from([(METADATA.into(), origin)]))).map_err(|error| internal(&error))
+    params::to_bytes(named, Some(&origin)).map_err(|error| internal(&error))
 }
 
 fn fail(path: &Path, why: &str) -> Failure {
@@ -119,71 +104,25 @@ fn fail(path: &Path, why: &str) -> Failure {
 
 /// The bytes of a file of parameters: no more than its header says, and none where there is no memory for them.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    /// More than any header is long.
-    const HEADER_LIMIT: u64 = 16 << 20;
-    let mut file = inputs::open("--params", path)?;
-    let mut bytes = vec![];
-    let mut read = |n: u64, bytes: &mut Vec<u8>| {
-        let read = file.by_ref().take(n).read_to_end(bytes);
-        read.map_err(|error| fail(path, &format!("cannot read it: {error}")))
-    };
-    read(8, &mut bytes)?;
-    let Ok(length) = <[u8; 8]>::try_from(&bytes[..]) else { return Ok(bytes) };
-    let length = u64::from_le_bytes(length);
-    if length > HEADER_LIMIT {
-        let why = format!(
-            "this is not a safetensors file: its header claims {length} bytes, and {HEADER_LIMIT} are the limit"
-        );
-        return Err(fail(path, &why));
-    }
-    read(length, &mut bytes)?;
-    // What is no header is refused by whoever reads the bytes.
-    let Ok(header) = serde_json::from_slice::<Metadata>(&bytes[8..]) else { return Ok(bytes) };
-    let claimed = header.data_len() as u64;
-    // The bytes, the arrays, and the arrays of the model that they are compared with.
-    memory::check(claimed.saturating_mul(3)).map_err(|shortage| fail(path, &shortage.to_string()))?;
-    // One byte more, so that what goes on is noticed.
-    read(claimed.saturating_add(1), &mut bytes)?;
-    Ok(bytes)
-}
-
-/// What is wrong with the frame of a file.
-fn explained(error: SafeTensorError) -> String {
-    use SafeTensorError::*;
-    match error {
-        InvalidHeader(_) => "its header is not UTF-8 text".into(),
-        InvalidHeaderDeserialization(error) | JsonError(error) => match error.is_data() {
-            // What the library expects is said in words of its own.
-            true => "its header is JSON, and does not describe arrays".into(),
-            false => format!("its header is not JSON from byte {} on", 8 + error.column()),
-        },
-        HeaderTooSmall => "it ends before its header does".into(),
-        HeaderTooLarge | InvalidHeaderLength => "it ends before its header does, or its header is too long".into(),
-        InvalidOffset(name) => format!("the place of `{name}` overlaps another's, or lies beyond the file"),
-        TensorInvalidInfo => "an array's place does not fit its shape and its type".into(),
-        MetadataIncompleteBuffer => "what follows its header is not as long as its arrays are".into(),
-        ValidationOverflow => "an array's size is too large to be counted".into(),
-        other => other.to_string(),
-    }
+    let file = inputs::open("--params", path)?;
+    let room = |needed| memory::check(needed).map_err(|shortage| shortage.to_string());
+    params::read_bytes(file, room).map_err(|why| fail(path, &why))
 }
 
 /// Reads a file of parameters. `path` is for errors.
 pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Saved, Failure> {
     let fail = |why: String| fail(path, &why);
-    let damaged = |error| fail(format!("this is not a whole safetensors file: {}", explained(error)));
-    let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-    let origin = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
-    let origin = origin.map(|text| Origin::read(text)).transpose();
+    let file = ParamsFile::parse(bytes).map_err(fail)?;
+    let origin = file.metadata().map(Origin::read).transpose();
     let origin = origin.map_err(|why| fail(format!("its metadata is not gavotte's: {why}")))?;
     let mut named = vec![];
-    for (name, view) in tensors.tensors() {
-        let data = match view.dtype() {
-            Dtype::F32 => Data::F32(words(view.data()).map(f32::from_le_bytes).collect()),
-            Dtype::F64 => Data::F64(words(view.data()).map(f64::from_le_bytes).collect()),
-            other => return Err(fail(format!("`{name}` is {other:?}, and parameters are f32 or f64"))),
-        };
-        let is_finite = match &data {
+    for tensor in file.tensors() {
+        let name = tensor.name();
+        if !matches!(tensor.type_name().as_str(), "F32" | "F64") {
+            return Err(fail(format!("`{name}` is {}, and parameters are f32 or f64", tensor.type_name())));
+        }
+        let array = tensor.array().map_err(fail)?;
+        let is_finite = match array.to_host()?.data() {
             Data::F32(xs) => xs.iter().all(|x| x.is_finite()),
             Data::F64(xs) => xs.iter().all(|x| x.is_finite()),
             _ => true,
@@ -191,7 +130,7 @@ pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Saved, Failure> {
         if !is_finite {
             return Err(fail(format!("`{name}` holds NaN or infinity: nothing can be computed with that")));
         }
-        named.push((name, HostArray::from_data(view.shape(), data).into()));
+        named.push((name.to_string(), array));
     }
     Ok(Saved { named, origin })
 }
@@ -199,10 +138,6 @@ pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Saved, Failure> {
 /// The one floating type of the parameters; f32 where there is none.
 pub(crate) fn dtype_of(named: &[(String, Array)]) -> DType {
     named.first().map_or(DType::F32, |(_, array)| array.dtype())
-}
-
-fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
-    bytes.chunks_exact(N).map(|word| word.try_into().expect("chunks are of this size"))
 }
 
 #[cfg(test)]

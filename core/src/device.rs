@@ -168,8 +168,11 @@ impl HostArray {
         HostArray::try_from_data(shape, data).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// An array of this data, or why it is none.
-    pub(crate) fn try_from_data(shape: &[usize], data: Data) -> Result<Self, Error> {
+    /// An array of this data.
+    ///
+    /// # Errors
+    /// If the number of elements is not the product of the extents, or those are too large.
+    pub fn try_from_data(shape: &[usize], data: Data) -> Result<Self, Error> {
         let (len, dtype) = with_data!(&data, xs => (xs.len(), dtype_of(xs)));
         let aval = Aval::new(dtype, shape.iter().copied());
         match aval.impossible() {

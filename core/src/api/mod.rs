@@ -9,6 +9,7 @@ mod jit;
 mod lowered;
 mod miss;
 mod saved;
+mod tensors;
 mod vmap;
 
 pub use argnums::{Arg, Argnums};
@@ -21,4 +22,5 @@ pub use grad::{
 pub use jit::{Jit, jit, jit_with, make_program};
 pub use lowered::{Compiled, Lowered, Stage};
 pub use miss::{Change, ChangeKind, Miss};
+pub use tensors::{elements_of, serialize_arrays, write_file};
 pub use vmap::{vmap, vmap_axes, vmap_with};

@@ -15,19 +15,18 @@
 
 use crate::api::function::Args;
 use crate::api::lowered::{Compiled, Lowered, Staged};
+use crate::api::tensors::{elements_of, serialize_arrays, write_file};
 use crate::aval::{Sizes, Symbol};
-use crate::device::{Data, Elements, HostArray, cpu};
+use crate::device::{HostArray, cpu};
 use crate::error::Error;
 use crate::ir::{Registry, Value, parse};
 use crate::runtime::Options;
 use crate::tree::{Misfit, StaticValue, Structure, Tree, TreeDef};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use safetensors::tensor::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
-use std::collections::HashMap;
 use std::fmt::Display;
-use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::rc::Rc;
@@ -95,7 +94,7 @@ impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
             sha256: checksum(&payload),
         };
         let head = serde_json::to_string(&head).map_err(|error| fail(&error))?;
-        write(path, &[MAGIC.as_bytes(), head.as_bytes(), b"\n", &payload]).map_err(|error| fail(&error))
+        write_file(path, &[MAGIC.as_bytes(), head.as_bytes(), b"\n", &payload]).map_err(|error| fail(&error))
     }
 
     /// Loads what [`Compiled::save`] wrote. The types say which trees it takes and gives; nothing is traced.
@@ -207,16 +206,9 @@ fn payload(staged: &Staged, sizes: &Sizes) -> Result<Vec<u8>, String> {
         explain_misses,
     };
     let body = serde_json::to_string(&body).map_err(|error| error.to_string())?;
-    let mut tensors = vec![];
-    for (i, value) in staged.consts.iter().enumerate() {
-        let array = value.to_host().map_err(|error| error.to_string())?;
-        let (dtype, bytes) = to_bytes(array.data());
-        tensors.push((i.to_string(), dtype, array.shape().to_vec(), bytes));
-    }
-    let views =
-        tensors.iter().map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)));
-    let views: Vec<_> = views.collect::<Result<_, safetensors::SafeTensorError>>().map_err(|e| e.to_string())?;
-    serialize(views, Some(HashMap::from([(METADATA.into(), body)]))).map_err(|error| error.to_string())
+    let constant = |(i, value): (usize, &Value)| Ok((i.to_string(), value.to_host()?));
+    let consts: Result<Vec<_>, Error> = staged.consts.iter().enumerate().map(constant).collect();
+    serialize_arrays(&consts.map_err(|error| error.to_string())?, Some((METADATA, body)))
 }
 
 fn read_payload(payload: &[u8]) -> Result<(Body, Vec<Value>), String> {
@@ -227,53 +219,9 @@ fn read_payload(payload: &[u8]) -> Result<(Body, Vec<Value>), String> {
     let tensors = SafeTensors::deserialize(payload).map_err(|error| error.to_string())?;
     let constant = |i: usize| {
         let view = tensors.tensor(&i.to_string()).map_err(|error| error.to_string())?;
-        let data = from_bytes(view.dtype(), view.data()).ok_or(format!("constant {i} is {:?}", view.dtype()))?;
+        let data = elements_of(view.dtype(), view.data()).ok_or(format!("constant {i} is {:?}", view.dtype()))?;
         Ok(HostArray::try_from_data(view.shape(), data).map_err(|error| format!("constant {i}: {error}"))?.into())
     };
     let consts = (0..tensors.len()).map(constant).collect::<Result<Vec<Value>, String>>()?;
     Ok((body, consts))
-}
-
-fn to_bytes(data: &Data) -> (Dtype, Vec<u8>) {
-    match data {
-        Data::F32(xs) => (Dtype::F32, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        Data::F64(xs) => (Dtype::F64, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        Data::I32(xs) => (Dtype::I32, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        Data::U32(xs) => (Dtype::U32, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        Data::Bool(xs) => (Dtype::BOOL, xs.iter().map(|x| u8::from(*x)).collect()),
-    }
-}
-
-fn from_bytes(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
-    fn words<const N: usize, T: Copy>(bytes: &[u8], word: fn([u8; N]) -> T) -> Elements<T> {
-        let (words, _) = bytes.as_chunks::<N>();
-        words.iter().map(|bytes| word(*bytes)).collect()
-    }
-    Some(match dtype {
-        Dtype::F32 => Data::F32(words(bytes, f32::from_le_bytes)),
-        Dtype::F64 => Data::F64(words(bytes, f64::from_le_bytes)),
-        Dtype::I32 => Data::I32(words(bytes, i32::from_le_bytes)),
-        Dtype::U32 => Data::U32(words(bytes, u32::from_le_bytes)),
-        Dtype::BOOL => Data::Bool(bytes.iter().map(|byte| *byte != 0).collect()),
-        _ => return None,
-    })
-}
-
-/// Writes a file beside its place and then gives it its name.
-fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".gavotte-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // What any program's files have; the user's mask takes away from it.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder)?;
-    for part in parts {
-        file.write_all(part)?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map(drop).map_err(|error| error.error)
 }

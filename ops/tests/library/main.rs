@@ -3,5 +3,6 @@
 mod golden_prng;
 mod nn;
 mod operators;
+mod params;
 mod random;
 mod trees;

@@ -1,0 +1,256 @@
+//! Named parameters, and files of them: safetensors, as other frameworks read and write them. The names are the paths of
+//! the leaves, such as `hidden.w`.
+//!
+//! ```
+//! use gavotte::{Array, Tree, load_params, load_params_like, save_params};
+//!
+//! #[derive(Tree)]
+//! struct Model {
+//!     w: Array,
+//!     b: Array,
+//! }
+//! let model = Model { w: Array::from([[1f32, 2.0]]), b: Array::from([0.5f32]) };
+//! let folder = tempfile::tempdir().expect("there is room for a folder");
+//! let path = folder.path().join("model.safetensors");
+//! save_params(&path, &model, Some("after epoch 7"))?;
+//!
+//! // Into a tree of the same structure, whose own arrays do not count.
+//! let again: Model = load_params_like(&path, &model)?;
+//! assert!(again.w.array_equal(&model.w));
+//!
+//! // Whatever is in a file.
+//! let file = load_params(&path)?;
+//! assert_eq!(file.arrays.keys().collect::<Vec<_>>(), ["b", "w"]);
+//! assert_eq!(file.metadata.as_deref(), Some("after epoch 7"));
+//! # Ok::<(), gavotte::Error>(())
+//! ```
+
+use crate::array::Array;
+use crate::tree::leaves_with_paths;
+use gavotte_core::api::{elements_of, serialize_arrays, write_file};
+use gavotte_core::device::{HostArray, memory};
+use gavotte_core::error::Error;
+use gavotte_core::tree::Tree;
+use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors, TensorView};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// The one entry of a file's metadata.
+const METADATA: &str = "gavotte";
+
+/// What is in a file of parameters.
+#[derive(Clone, Debug)]
+pub struct Params {
+    /// The arrays by name.
+    pub arrays: BTreeMap<String, Array>,
+    /// What was given to [`save_params`] along with them.
+    pub metadata: Option<String>,
+}
+
+/// Saves the arrays of a tree by their paths, whole or not at all: a file that is there is replaced once the new one is on
+/// the disk. `metadata` is any text about them, such as JSON. The same parameters and text give the same bytes.
+///
+/// # Errors
+/// If an array cannot be read, or the file not be written. The text names the file.
+pub fn save_params(path: impl AsRef<Path>, params: &impl Tree, metadata: Option<&str>) -> Result<(), Error> {
+    let path = path.as_ref();
+    let fail = |why: String| Error::File(format!("{}: cannot save the parameters: {why}", path.display()));
+    let bytes = to_bytes(&leaves_with_paths(params), metadata).map_err(|error| fail(error.to_string()))?;
+    write_file(path, &[&bytes]).map_err(|error| fail(error.to_string()))
+}
+
+/// Loads every array of a safetensors file, by name.
+///
+/// # Errors
+/// If the file cannot be read, is no whole safetensors file, is too large for the memory, or has a tensor of a type that
+/// arrays do not have. The text names the file and the tensor.
+pub fn load_params(path: impl AsRef<Path>) -> Result<Params, Error> {
+    let path = path.as_ref();
+    let fail = |why: String| Error::File(format!("{}: {why}", path.display()));
+    let file = File::open(path).map_err(|error| fail(format!("cannot open it: {error}; check the path")))?;
+    let bytes = read_bytes(file, room).map_err(fail)?;
+    let file = ParamsFile::parse(&bytes).map_err(fail)?;
+    let arrays = file.tensors().map(|tensor| Ok((tensor.name().to_string(), tensor.array()?)));
+    let arrays = arrays.collect::<Result<_, String>>().map_err(fail)?;
+    Ok(Params { arrays, metadata: file.metadata().map(String::from) })
+}
+
+/// Loads parameters into a tree of the structure of `like`: each leaf is the tensor that has its path for a name.
+///
+/// # Errors
+/// As [`load_params`], and if a tensor is missing, is of another type or shape than the leaf of `like`, or has no leaf.
+pub fn load_params_like<T: Tree>(path: impl AsRef<Path>, like: &T) -> Result<T, Error> {
+    let path = path.as_ref();
+    let named = load_params(path)?.arrays.into_iter().collect();
+    from_named(like, named).map_err(|error| Error::File(format!("{}: {error}", path.display())))
+}
+
+/// Whether there is room for so many bytes, as far as the system says.
+fn room(needed: u64) -> Result<(), String> {
+    match memory::available() {
+        Some(available) if needed > available => {
+            let [needed, available] = [needed, available].map(memory::shown);
+            Err(format!("{needed} of memory are needed to load it, and {available} are available"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Parameters of the structure of `like` from named arrays, which may come in any order.
+///
+/// # Errors
+/// If a leaf is missing, given twice, unknown, or of another type. The text names the path, and both types.
+pub fn from_named<P: Tree>(like: &P, named: Vec<(String, Array)>) -> Result<P, Error> {
+    let mut left = named;
+    let mut leaves = vec![];
+    for (path, wanted) in like.leaves_with_paths() {
+        let Some(at) = left.iter().position(|(name, _)| *name == path) else {
+            let names: Vec<&str> = left.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(Error::Type(format!(
+                "parameter `{path}`, {}, is missing; what is left is [{}]: was it saved from another model?",
+                wanted.aval(),
+                names.join(", ")
+            )));
+        };
+        let (_, found) = left.remove(at);
+        if found.value().aval() != wanted.aval() {
+            return Err(Error::Type(format!(
+                "parameter `{path}` is {}, and the model wants {}: give the settings it was trained with",
+                found.value().aval(),
+                wanted.aval()
+            )));
+        }
+        leaves.push(found.into());
+    }
+    if let Some((name, _)) = left.first() {
+        return Err(Error::Type(format!("parameter `{name}` is given, and the model has none left of that name")));
+    }
+    Ok(P::unflatten(&like.flatten().0, leaves))
+}
+
+/// The bytes of a safetensors file with these arrays. `metadata` is its entry `gavotte`.
+///
+/// # Errors
+/// If an array cannot be read, or two have one name.
+pub fn to_bytes(named: &[(String, Array)], metadata: Option<&str>) -> Result<Vec<u8>, Error> {
+    let on_host = named.iter().map(|(name, array)| Ok((name.clone(), array.to_host()?)));
+    let on_host: Vec<_> = on_host.collect::<Result<_, Error>>()?;
+    serialize_arrays(&on_host, metadata.map(|text| (METADATA, text.to_string()))).map_err(Error::File)
+}
+
+/// The bytes of a safetensors file: no more than its header says, and none where `room` says that there is no memory for
+/// them, which it is told in bytes.
+///
+/// # Errors
+/// If the file cannot be read, its header is too long, or there is no room. What is no header is refused by
+/// [`ParamsFile::parse`].
+pub fn read_bytes(mut file: impl Read, room: impl FnOnce(u64) -> Result<(), String>) -> Result<Vec<u8>, String> {
+    /// More than any header is long.
+    const HEADER_LIMIT: u64 = 16 << 20;
+    let mut bytes = vec![];
+    let mut read = |n: u64, bytes: &mut Vec<u8>| {
+        let read = file.by_ref().take(n).read_to_end(bytes);
+        read.map_err(|error| format!("cannot read it: {error}"))
+    };
+    read(8, &mut bytes)?;
+    let Ok(length) = <[u8; 8]>::try_from(&bytes[..]) else { return Ok(bytes) };
+    let length = u64::from_le_bytes(length);
+    if length > HEADER_LIMIT {
+        return Err(format!(
+            "this is not a safetensors file: its header claims {length} bytes, and {HEADER_LIMIT} are the limit"
+        ));
+    }
+    read(length, &mut bytes)?;
+    let Ok(header) = serde_json::from_slice::<Metadata>(&bytes[8..]) else { return Ok(bytes) };
+    let claimed = header.data_len() as u64;
+    // The bytes, the arrays, and the arrays of the model that they are compared with.
+    room(claimed.saturating_mul(3))?;
+    // One byte more, so that what goes on is noticed.
+    read(claimed.saturating_add(1), &mut bytes)?;
+    Ok(bytes)
+}
+
+/// A safetensors file in memory.
+#[derive(Debug)]
+pub struct ParamsFile<'a> {
+    tensors: SafeTensors<'a>,
+    metadata: Option<String>,
+}
+
+impl<'a> ParamsFile<'a> {
+    /// Reads the header of a file.
+    ///
+    /// # Errors
+    /// If it is not a whole safetensors file.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+        let damaged = |error| format!("this is not a whole safetensors file: {}", explained(error));
+        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        let metadata = header.metadata().as_ref().and_then(|entries| entries.get(METADATA)).cloned();
+        Ok(ParamsFile { tensors, metadata })
+    }
+
+    /// The entry `gavotte` of its metadata.
+    pub fn metadata(&self) -> Option<&str> {
+        self.metadata.as_deref()
+    }
+
+    /// What is in it.
+    pub fn tensors(&self) -> impl Iterator<Item = NamedTensor<'a>> {
+        self.tensors.tensors().into_iter().map(|(name, view)| NamedTensor { name, view })
+    }
+}
+
+/// A tensor of a file.
+#[derive(Debug)]
+pub struct NamedTensor<'a> {
+    name: String,
+    view: TensorView<'a>,
+}
+
+impl NamedTensor<'_> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its element type, as the file calls it: `F32`.
+    pub fn type_name(&self) -> String {
+        format!("{:?}", self.view.dtype())
+    }
+
+    /// The array.
+    ///
+    /// # Errors
+    /// If arrays have no elements of its type, or not so many. The text names it.
+    pub fn array(&self) -> Result<Array, String> {
+        let name = &self.name;
+        let Some(data) = elements_of(self.view.dtype(), self.view.data()) else {
+            return Err(format!("`{name}` is {}, and arrays are f32, f64, i32, u32 or bool", self.type_name()));
+        };
+        let array = HostArray::try_from_data(self.view.shape(), data);
+        array.map(Array::from).map_err(|error| format!("`{name}`: {error}"))
+    }
+}
+
+/// What is wrong with the frame of a file.
+fn explained(error: SafeTensorError) -> String {
+    use SafeTensorError::*;
+    match error {
+        InvalidHeader(_) => "its header is not UTF-8 text".into(),
+        InvalidHeaderDeserialization(error) | JsonError(error) => match error.is_data() {
+            // What the library expects is said in words of its own.
+            true => "its header is JSON, and does not describe arrays".into(),
+            false => format!("its header is not JSON from byte {} on", 8 + error.column()),
+        },
+        HeaderTooSmall => "it ends before its header does".into(),
+        HeaderTooLarge | InvalidHeaderLength => "it ends before its header does, or its header is too long".into(),
+        InvalidOffset(name) => format!("the place of `{name}` overlaps another's, or lies beyond the file"),
+        TensorInvalidInfo => "an array's place does not fit its shape and its type".into(),
+        MetadataIncompleteBuffer => "what follows its header is not as long as its arrays are".into(),
+        ValidationOverflow => "an array's size is too large to be counted".into(),
+        other => other.to_string(),
+    }
+}

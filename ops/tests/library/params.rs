@@ -1,0 +1,148 @@
+//! Files of named parameters: what is saved is loaded, and what does not fit is refused with the file and the tensor.
+
+use gavotte::params::{ParamsFile, to_bytes};
+use gavotte::{Array, Error, IndexMap, Tree, load_params, load_params_like, save_params, tree};
+use std::fs;
+use std::path::PathBuf;
+
+#[derive(Tree, Clone)]
+struct Model {
+    layers: Vec<Layer>,
+    scale: Array,
+    #[tree(static)]
+    slope: f32,
+}
+
+#[derive(Tree, Clone)]
+enum Layer {
+    Dense { w: Array, b: Array },
+    Skip,
+}
+
+fn model() -> Model {
+    let dense = Layer::Dense { w: Array::from([[0.1f32, f32::NAN, -0.0]]), b: Array::from(Vec::<f32>::new()) };
+    Model { layers: vec![Layer::Skip, dense], scale: 2f64.into(), slope: 0.5 }
+}
+
+/// A path in a folder that is removed with what is returned beside it.
+fn file() -> (PathBuf, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    (folder.path().join("p.safetensors"), folder)
+}
+
+fn bits(tree: &impl Tree) -> Vec<(String, String, Vec<u64>)> {
+    let of = |array: &Array| {
+        let host = array.to_host().expect("it is computed");
+        (0..host.len()).map(|i| host.get(i).bits()).collect()
+    };
+    let leaves = tree::leaves_with_paths(tree).into_iter();
+    leaves.map(|(path, array)| (path, array.value().aval().to_string(), of(&array))).collect()
+}
+
+#[test]
+fn what_is_saved_is_loaded() {
+    let (path, _folder) = file();
+    save_params(&path, &model(), Some("{\"epoch\": 7}")).expect("it can be written");
+    // What `like` holds does not count.
+    let like = tree::map(&model(), |x| x * 0.0);
+    let loaded = load_params_like(&path, &like).expect("it fits");
+    assert_eq!((bits(&loaded), loaded.slope), (bits(&model()), 0.5));
+    let all = load_params(&path).expect("it is whole");
+    assert_eq!(all.arrays.keys().collect::<Vec<_>>(), ["layers.1.b", "layers.1.w", "scale"]);
+    assert_eq!(all.metadata.as_deref(), Some("{\"epoch\": 7}"));
+    let first = fs::read(&path).expect("it is there");
+    save_params(&path, &loaded, Some("{\"epoch\": 7}")).expect("it is replaced");
+    assert_eq!(fs::read(&path).expect("it is there"), first, "the same parameters give the same bytes");
+    save_params(&path, &(), None).expect("it can be written");
+    let none = load_params(&path).expect("it is whole");
+    assert!(none.arrays.is_empty() && none.metadata.is_none());
+}
+
+#[test]
+fn every_element_type_is_kept() {
+    let (path, _folder) = file();
+    let all = IndexMap::from(
+        [
+            ("f32", Array::from([1.5f32])),
+            ("f64", Array::from([[0.1f64], [1e300]])),
+            ("i32", Array::from(i32::MIN)),
+            ("u32", Array::from([u32::MAX])),
+            ("bool", Array::from([true, false])),
+        ]
+        .map(|(name, array)| (name.to_string(), array)),
+    );
+    save_params(&path, &all, None).expect("it can be written");
+    assert_eq!(bits(&load_params_like(&path, &all).expect("it fits")), bits(&all));
+}
+
+#[test]
+fn what_does_not_fit_names_the_file_and_the_tensor() {
+    let (path, _folder) = file();
+    save_params(&path, &model(), None).expect("it can be written");
+    let refused = |like: &Model| match load_params_like(&path, like) {
+        Err(Error::File(text)) => text,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it is accepted"),
+    };
+    let mut wider = model();
+    wider.layers[1] = Layer::Dense { w: Array::from([[0f32; 4]]), b: Array::from([0f32]) };
+    let mut longer = model();
+    longer.layers.push(wider.layers[1].clone());
+    let mut shorter = model();
+    shorter.layers.pop();
+    for (like, part) in [
+        (wider, "parameter `layers.1.w` is f32[1,3], and the model wants f32[1,4]"),
+        (longer, "parameter `layers.2.w`, f32[1,4], is missing"),
+        (shorter, "parameter `layers.1.b` is given, and the model has none left of that name"),
+    ] {
+        let text = refused(&like);
+        assert!(text.contains("p.safetensors: ") && text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn files_that_are_no_parameters_are_refused() {
+    let (path, folder) = file();
+    let refused = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("it can be written");
+        let text = load_params(&path).expect_err("it is refused").to_string();
+        assert!(text.contains("p.safetensors: "), "{text}");
+        text
+    };
+    let whole = to_bytes(&tree::leaves_with_paths(&model()), None).expect("it is computed");
+    assert!(refused(&[]).contains("it ends before its header does"));
+    assert!(refused(&whole[..whole.len() - 1]).contains("not as long as its arrays are"));
+    assert!(refused(&[whole.as_slice(), &[0]].concat()).contains("not as long as its arrays are"));
+    assert!(refused(&[0xff; 64]).contains("its header claims 18446744073709551615 bytes"));
+    assert!(refused(b"\x02\0\0\0\0\0\0\0[]").contains("does not describe arrays"));
+    let place = whole.windows(5).position(|word| word == b"\"F64\"").expect("the scale is f64");
+    let mut other = whole.clone();
+    other[place + 1] = b'I';
+    assert!(refused(&other).contains("`scale` is I64, and arrays are f32, f64, i32, u32 or bool"));
+    let text = load_params(folder.path().join("none")).expect_err("it is not there").to_string();
+    assert!(text.contains("none: cannot open it") && text.contains("check the path"), "{text}");
+    let text = save_params(folder.path().join("no/where"), &model(), None).expect_err("no folder").to_string();
+    assert!(text.contains("where: cannot save the parameters"), "{text}");
+}
+
+#[test]
+fn two_arrays_of_one_name_are_refused() {
+    let twice = ["w", "w"].map(|name| (name.to_string(), Array::from(1f32)));
+    let text = to_bytes(&twice, None).expect_err("one would be lost").to_string();
+    assert_eq!(text, "two arrays are called `w`: give each a name of its own");
+}
+
+/// Every byte of a file is other ones in turn.
+#[test]
+fn no_noise_in_a_file_panics() {
+    let whole = to_bytes(&[("w".into(), Array::from([1f32, 2.0]))], Some("x")).expect("it is computed");
+    for place in 0..whole.len() {
+        for step in 1..=255u8 {
+            let mut noisy = whole.clone();
+            noisy[place] = noisy[place].wrapping_add(step);
+            if let Ok(file) = ParamsFile::parse(&noisy) {
+                file.tensors().for_each(|tensor| drop(tensor.array()));
+            }
+        }
+    }
+}
