@@ -6,3 +6,4 @@ mod operators;
 mod params;
 mod random;
 mod trees;
+mod values;

@@ -16,6 +16,7 @@ mod differential;
 mod documentation;
 mod facts;
 mod file_tests;
+mod functions;
 mod golden_gat;
 mod groups;
 mod hessian;
