@@ -14,6 +14,7 @@ struct Model {
 }
 
 #[derive(Tree, Clone)]
+#[allow(clippy::large_enum_variant, reason = "as users write it")]
 enum Layer {
     Dense { w: Array, b: Array },
     Skip,
