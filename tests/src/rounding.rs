@@ -8,9 +8,12 @@
 //! Source: Parker, *Monte Carlo arithmetic* (UCLA technical report CSD-970002, 1997).
 
 use crate::arrays::{from_numbers, numbers};
-use gavotte_core::aval::{DType, Literal};
+use crate::compare::run;
+use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
-use gavotte_core::ir::{Atom, Eqn, Kind, Program};
+use gavotte_core::error::TypeError;
+use gavotte_core::ir::{Atom, Batch, Batched, Binder, Eqn, Kind, Params, Primitive, Program, Sample, Var};
+use std::sync::LazyLock;
 
 /// What an equation of a primitive does to exactness.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -147,31 +150,93 @@ impl Allowance {
 
 /// What the interpreter computes, with random errors of this seed.
 fn run_with_errors(program: &Program, inputs: &[HostArray], seed: Option<u64>) -> Vec<HostArray> {
-    let mut env: Vec<Option<HostArray>> = vec![None; program.n_var()];
-    for (binder, array) in program.args.iter().chain(&program.consts).zip(inputs) {
-        env[binder.var.index()] = Some(array.clone());
+    match seed {
+        Some(seed) => run(&with_errors(program, seed), inputs),
+        None => run(program, inputs),
     }
-    let read = |atom: Atom, env: &[Option<HostArray>]| match atom {
-        Atom::Var(var) => env[var.index()].clone().expect("a verified program binds before it reads"),
-        Atom::Literal(literal) => HostArray::scalar(literal),
-    };
+}
+
+/// The program with errors in what its equations give, those of nested programs too: a loop makes new ones in each turn.
+fn with_errors(program: &Program, seed: u64) -> Program {
+    let mut next = program.n_var() as u32;
+    let mut eqns = vec![];
     for eqn in &program.eqns {
-        let mut ins: Vec<HostArray> = eqn.ins.iter().map(|atom| read(*atom, &env)).collect();
-        let size = ERROR[Rounding::of(eqn) as usize];
-        let spoil = |array: HostArray| match seed {
-            Some(seed) if size > 0.0 && array.dtype().is_float() => spoiled(&array, size, seed),
-            _ => array,
-        };
-        // A sum is as wrong as its terms: they may cancel.
-        if !matches!(eqn.prim.kind(), Kind::Map { .. }) {
-            ins = ins.into_iter().map(spoil).collect();
+        let params = eqn.params.map_programs(&|nested| with_errors(nested, seed));
+        let mut wrong = Eqn { params, ..eqn.clone() };
+        let mut after = vec![];
+        if let Some(prim) = Errors::of(Rounding::of(eqn), seed) {
+            let spoil = |from: Var, to: Var, aval: &Aval| Eqn {
+                prim,
+                params: Params::new(),
+                ins: [Atom::Var(from)].into_iter().collect(),
+                outs: [Binder { var: to, aval: aval.clone() }].into_iter().collect(),
+                location: eqn.location.clone(),
+            };
+            let mut fresh = || {
+                next += 1;
+                Var(next - 1)
+            };
+            // A sum is as wrong as its terms: they may cancel.
+            if !matches!(eqn.prim.kind(), Kind::Map { .. }) {
+                let avals = program.avals();
+                for atom in &mut wrong.ins {
+                    if let Atom::Var(var) = *atom
+                        && avals[var.index()].dtype.is_float()
+                    {
+                        let to = fresh();
+                        eqns.push(spoil(var, to, &avals[var.index()]));
+                        *atom = Atom::Var(to);
+                    }
+                }
+            }
+            for binder in wrong.outs.iter_mut().filter(|binder| binder.aval.dtype.is_float()) {
+                let to = std::mem::replace(&mut binder.var, fresh());
+                after.push(spoil(binder.var, to, &binder.aval));
+            }
         }
-        let outs = eqn.prim.eval(&ins.iter().collect::<Vec<_>>(), &eqn.params);
-        for (binder, array) in eqn.outs.iter().zip(outs) {
-            env[binder.var.index()] = Some(spoil(array));
-        }
+        eqns.push(wrong);
+        eqns.extend(after);
     }
-    program.outs.iter().map(|atom| read(*atom, &env)).collect()
+    Program { eqns, ..program.clone() }
+}
+
+/// A copy with random errors.
+#[derive(Debug)]
+struct Errors {
+    size: f64,
+    seed: u64,
+}
+
+impl Errors {
+    /// Those behind an equation, if it makes any.
+    fn of(rounding: Rounding, seed: u64) -> Option<&'static Errors> {
+        static ALL: LazyLock<Vec<Errors>> = LazyLock::new(|| {
+            let of_seed = |seed| ERROR.map(|size| Errors { size, seed });
+            (0..RUNS).flat_map(of_seed).collect()
+        });
+        ALL.iter().find(|errors| errors.seed == seed && errors.size == ERROR[rounding as usize] && errors.size > 0.0)
+    }
+}
+
+impl Primitive for Errors {
+    fn name(&self) -> &'static str {
+        "errors"
+    }
+    fn abstract_eval(&self, ins: &[&Aval], _: &Params) -> Result<Vec<Aval>, TypeError> {
+        Ok(vec![ins[0].clone()])
+    }
+    fn eval(&self, ins: &[&HostArray], _: &Params) -> Vec<HostArray> {
+        vec![spoiled(ins[0], self.size, self.seed)]
+    }
+    fn batch(&self, _: &Batch<'_>) -> Batched {
+        unreachable!("it is only evaluated")
+    }
+    fn kind(&self) -> Kind {
+        Kind::Opaque
+    }
+    fn samples(&self) -> Vec<Sample> {
+        vec![]
+    }
 }
 
 /// Every element with a relative error of at most `size` units in the last place. Equal arrays get equal errors, as
