@@ -46,7 +46,7 @@ pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, z
 pub use indexmap::IndexMap;
 pub use jacobian::{Directed, Jacobian, hessian, hvp, jacfwd, jacrev};
 pub use movement::{concatenate, stack};
-pub use operators::{Operand, stop_gradient, where_};
+pub use operators::{Operand, atan2, stop_gradient, where_};
 pub use params::{Params, load_params, load_params_like, save_params};
 pub use reduce::Axes;
 pub use saved::{load, load_like};

@@ -217,6 +217,8 @@ impl Array {
     methods_of_two! {
         /// This array to the power `other`, both floating; [`powi`](Array::powi) takes whole exponents.
         pow POW;
+        /// The angle of each point whose `y` is this array and whose `x` is `other`, both floating: [`atan2`].
+        atan2 ATAN2;
         /// The larger one; NaN where either is.
         maximum MAX;
         /// The smaller one; NaN where either is.
@@ -354,6 +356,17 @@ impl Array {
 #[track_caller]
 pub fn where_(condition: &Array, when_true: impl Operand, when_false: impl Operand) -> Array {
     condition.select(when_true, when_false)
+}
+
+/// The angle of each point `(x, y)`, counted from the positive `x` axis, in radians from -π to π. The two broadcast.
+///
+/// As in C and JAX, the sign of a zero `y` says on which side of the `x` axis a point lies: `atan2(±0, x)` is ±0 where `x`
+/// is 0 or greater, and ±π where it is -0 or less. Points at infinity lie on the axes and diagonals; NaN gives NaN.
+///
+/// The derivative, `(x dy - y dx) / (x² + y²)`, is NaN at the origin.
+#[track_caller]
+pub fn atan2(y: impl Operand, x: impl Operand) -> Array {
+    binary(&ATAN2, y, x)
 }
 
 /// The tree, each array of it a constant of every derivative.

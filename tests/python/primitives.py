@@ -113,6 +113,7 @@ for name, f in {
     "add": jnp.add,
     "add_any": jnp.add,
     "and": jnp.bitwise_and,
+    "atan2": jnp.arctan2,
     "cos": jnp.cos,
     "div": div,
     "eq": jnp.equal,

@@ -1,4 +1,4 @@
-//! Arithmetic: `add sub mul div rem max min pow neg abs sign floor`.
+//! Arithmetic: `add sub mul div rem max min pow atan2 neg abs sign floor`.
 
 use super::functions::LOG;
 use super::row::{Push, Row, is};
@@ -129,6 +129,18 @@ pub(crate) static POW: Row = Row {
     // x to the power 1 = x
     simplify: |cx| (is(cx, 1, 1.0) && stands(cx, 0)).then_some(Rewrite::Operand(0)),
     ..Row::new("pow", ScalarOp::Pow, &[POSITIVE, A])
+};
+
+/// The angle of the point `(x, y)`.
+// d atan2(y, x) = (x dy - y dx) / (x² + y²)
+pub(crate) static ATAN2: Row = Row {
+    jvp: Some(|p| {
+        let (y, x) = (&p.ins[0], &p.ins[1]);
+        let square = ADD.of([&MUL.of([x, x]), &MUL.of([y, y])]);
+        let across = if p.i == 0 { x.clone() } else { NEG.of([y]) };
+        MUL.of([p.t, &DIV.of([&across, &square])])
+    }),
+    ..Row::new("atan2", ScalarOp::Atan2, &[A, B])
 };
 
 /// `-x`.

@@ -13,7 +13,7 @@ mod select;
 mod threefry;
 mod weigh;
 
-pub(crate) use arithmetic::{ABS, ADD, DIV, FLOOR, MAX, MIN, MUL, NEG, POW, REM, SIGN, SUB};
+pub(crate) use arithmetic::{ABS, ADD, ATAN2, DIV, FLOOR, MAX, MIN, MUL, NEG, POW, REM, SIGN, SUB};
 pub(crate) use convert::{BITCAST_CONVERT_TYPE, CONVERT_ELEMENT_TYPE, STOP_GRADIENT};
 pub(crate) use logic::{AND, EQ, GE, GT, LE, LT, NE, NOT, OR, SHIFT_LEFT, SHIFT_RIGHT_LOGICAL, XOR};
 pub(crate) use select::{SELECT_N, select_n};
@@ -31,6 +31,7 @@ pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
     &ABS,
     &ADD,
     &AND,
+    &ATAN2,
     BITCAST_CONVERT_TYPE,
     CONVERT_ELEMENT_TYPE,
     &functions::COS,

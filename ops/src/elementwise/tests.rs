@@ -35,6 +35,33 @@ fn powers_have_finite_slopes_where_they_have_slopes() {
     assert_eq!(slope(&POW, &[-3.0, 2.0], 0), -6.0);
 }
 
+#[test]
+fn angles_follow_the_signs_of_zeros() {
+    use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, PI};
+    let angle = |y: f64, x: f64| {
+        let [y, x] = [y, x].map(|x| HostArray::scalar(Literal::F64(x)));
+        eval::eval(ScalarOp::Atan2, &[&y, &x]).as_slice::<f64>()[0]
+    };
+    let infinity = f64::INFINITY;
+    for (y, x, wanted) in [
+        (0.0, 1.0, 0.0),
+        (0.0, 0.0, 0.0),
+        (0.0, -0.0, PI),
+        (0.0, -1.0, PI),
+        (1.0, 0.0, FRAC_PI_2),
+        (1.0, -0.0, FRAC_PI_2),
+        (1.0, infinity, 0.0),
+        (1.0, -infinity, PI),
+        (infinity, 1.0, FRAC_PI_2),
+        (infinity, infinity, FRAC_PI_4),
+        (infinity, -infinity, 3.0 * FRAC_PI_4),
+    ] {
+        assert_eq!([angle(y, x), angle(-y, x)].map(f64::to_bits), [wanted, -wanted].map(f64::to_bits), "{y}, {x}");
+    }
+    assert!(angle(f64::NAN, 1.0).is_nan() && angle(1.0, f64::NAN).is_nan());
+    assert_eq!([0, 1].map(|operand| slope(&ATAN2, &[1.0, 2.0], operand)), [0.4, -0.2]);
+}
+
 fn ints(op: ScalarOp, a: i32, b: i32) -> i32 {
     let scalar = |x: i32| HostArray::scalar(Literal::I32(x));
     eval::eval(op, &[&scalar(a), &scalar(b)]).as_slice::<i32>()[0]

@@ -83,6 +83,12 @@ macro_rules! scalar_table {
                     f32: x.powf(y), cuda Text("powf({0}, {1})"), machine Call;
                     f64: x.powf(y), cuda Text("pow({0}, {1})"), machine Call;
                 }
+                /// The angle of the point `(x, y)`, from -π to π; the signs of zeros say on which side of an axis it lies.
+                Atan2(y, x) = "atan2" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Op("atan2");
+                    f32: y.atan2(x), cuda Text("atan2f({0}, {1})"), machine Call;
+                    f64: y.atan2(x), cuda Text("atan2({0}, {1})"), machine Call;
+                }
                 /// The negative.
                 Neg(x) = "neg" {
                     takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Op("negate");
