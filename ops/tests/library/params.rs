@@ -14,15 +14,14 @@ struct Model {
 }
 
 #[derive(Tree, Clone)]
-#[allow(clippy::large_enum_variant, reason = "as users write it")]
 enum Layer {
     Dense { w: Array, b: Array },
-    Skip,
+    Scale(Array),
 }
 
 fn model() -> Model {
     let dense = Layer::Dense { w: Array::from([[0.1f32, f32::NAN, -0.0]]), b: Array::from(Vec::<f32>::new()) };
-    Model { layers: vec![Layer::Skip, dense], scale: 2f64.into(), slope: 0.5 }
+    Model { layers: vec![Layer::Scale(3f32.into()), dense], scale: 2f64.into(), slope: 0.5 }
 }
 
 /// A path in a folder that is removed with what is returned beside it.
@@ -49,7 +48,7 @@ fn what_is_saved_is_loaded() {
     let loaded = load_params_like(&path, &like).expect("it fits");
     assert_eq!((bits(&loaded), loaded.slope), (bits(&model()), 0.5));
     let all = load_params(&path).expect("it is whole");
-    assert_eq!(all.arrays.keys().collect::<Vec<_>>(), ["layers.1.b", "layers.1.w", "scale"]);
+    assert_eq!(all.arrays.keys().collect::<Vec<_>>(), ["layers.0.0", "layers.1.b", "layers.1.w", "scale"]);
     assert_eq!(all.metadata.as_deref(), Some("{\"epoch\": 7}"));
     let first = fs::read(&path).expect("it is there");
     save_params(&path, &loaded, Some("{\"epoch\": 7}")).expect("it is replaced");
