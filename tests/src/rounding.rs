@@ -156,12 +156,16 @@ fn run_with_errors(program: &Program, inputs: &[HostArray], seed: Option<u64>) -
     }
 }
 
-/// The program with errors in what its equations give, those of nested programs too: a loop makes new ones in each turn.
+/// The program with errors in what its equations give, those within loops and branches too: each turn makes new ones.
 fn with_errors(program: &Program, seed: u64) -> Program {
     let mut next = program.n_var() as u32;
     let mut eqns = vec![];
     for eqn in &program.eqns {
-        let params = eqn.params.map_programs(&|nested| with_errors(nested, seed));
+        let params = match eqn.prim.control(&eqn.params) {
+            Some(_) => eqn.params.map_programs(&|nested| with_errors(nested, seed)),
+            // Another's program may be transposed before it is run.
+            None => eqn.params.clone(),
+        };
         let mut wrong = Eqn { params, ..eqn.clone() };
         let mut after = vec![];
         if let Some(prim) = Errors::of(Rounding::of(eqn), seed) {
@@ -170,7 +174,7 @@ fn with_errors(program: &Program, seed: u64) -> Program {
                 params: Params::new(),
                 ins: [Atom::Var(from)].into_iter().collect(),
                 outs: [Binder { var: to, aval: aval.clone() }].into_iter().collect(),
-                location: eqn.location.clone(),
+                location: eqn.location,
             };
             let mut fresh = || {
                 next += 1;
