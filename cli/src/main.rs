@@ -26,7 +26,7 @@ mod train;
 use args::{Cli, Command};
 use failure::Failure;
 use gavotte_core::ir::quietly;
-use gavotte_core::runtime::Allocator;
+use gavotte_core::runtime::{Allocator, save_addresses};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -41,6 +41,7 @@ static MEMORY: Allocator = Allocator { refused: failure::out_of_memory };
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn main() -> ExitCode {
+    save_addresses();
     failure::reserve_memory();
     interrupt::let_large_writes_fail();
     let cli = Cli::read();

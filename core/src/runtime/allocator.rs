@@ -1,5 +1,7 @@
 //! What happens where the system has no memory left.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use crate::device::memory;
 use std::alloc::{GlobalAlloc, Layout, System};
 
 /// The system's allocator, which tells a function of the program how many bytes it could not get.
@@ -30,6 +32,17 @@ impl Allocator {
             (self.refused)(bytes);
         }
         memory
+    }
+}
+
+/// Lets all threads take memory from one place where the addresses of this process are limited. Else the GNU C library
+/// reserves 64 MB of addresses for each thread, until a thread has not even the memory to begin, or to say so. To be
+/// called before there are threads; elsewhere it does nothing.
+pub fn save_addresses() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    if memory::address_space().is_some() {
+        // SAFETY: it sets a number of the C library's allocator.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     }
 }
 

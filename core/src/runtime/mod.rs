@@ -14,7 +14,7 @@ mod report;
 mod segments;
 mod threads;
 
-pub use allocator::Allocator;
+pub use allocator::{Allocator, save_addresses};
 pub use check::PlanFault;
 pub use executable::Executable;
 pub use options::{Options, Target};

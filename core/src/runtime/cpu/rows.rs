@@ -5,7 +5,7 @@
 //! reduction over all rows has a place of its own, and these are combined in the units' order. So it changes no bit which
 //! thread does which unit.
 
-use crate::aval::DType;
+use crate::aval::{DType, Literal};
 use crate::codegen::x86::Pages;
 use crate::device::ALIGN;
 use crate::error::Error;
@@ -98,7 +98,7 @@ impl RowsWork {
         for partial in &self.partials {
             let place = partial.place(running.frame, unit);
             // SAFETY: the plan keeps room for each unit's part.
-            unsafe { partial.clear(place, partial.unit_bytes() / partial.dtype.size()) };
+            unsafe { fill(place, partial.identity(), partial.unit_bytes() / partial.dtype.size()) };
             running.tables[partial.entry] = place.wrapping_add(partial.unit_bytes() - partial.bytes) as u64;
         }
         let (mut start, mut n_chunk) = (rows.start, 0);
@@ -244,11 +244,9 @@ impl Partial {
         }
     }
 
-    /// # Safety
-    /// The place must have room for `n` elements.
-    unsafe fn clear(&self, place: *mut u8, n: usize) {
-        // SAFETY: by this function's contract.
-        unsafe { fill(place, self.op.identity(self.dtype), n) }
+    /// What a part is before anything is added to it.
+    fn identity(&self) -> Literal {
+        self.op.identity(self.dtype)
     }
 
     /// # Safety
@@ -256,11 +254,11 @@ impl Partial {
     unsafe fn combine(&self, from: *mut u8, units: usize, into: *mut u8) {
         // SAFETY: by this function's contract.
         unsafe {
-            self.clear(into, self.n);
+            fill(into, self.identity(), self.n);
             if self.is_long {
                 // What the result lacks is where the first unit's was.
                 let lacks = from.wrapping_add(self.bytes);
-                self.clear(lacks, self.n);
+                fill(lacks, self.identity(), self.n);
                 for unit in 0..units {
                     self.add([into, lacks, from.wrapping_add(unit * self.unit_bytes())]);
                 }
