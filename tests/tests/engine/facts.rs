@@ -146,7 +146,7 @@ fn what_is_open_names_the_fact_that_decides_it() {
             format!("{a} against {b} is undecided"),
             "f32[".into(),
             format!("assume(\"{fact}\")"),
-            "tests/facts.rs".into(),
+            "engine/facts.rs".into(),
         ];
         let symbols = ["n", "m"].into_iter().filter(|symbol| fact.contains(symbol)).map(|symbol| format!("`{symbol}`"));
         // Operations without operands have no types to show.
