@@ -260,7 +260,7 @@ fn a_fault_is_an_earlier_kernels_or_is_waited_for() {
         let text = error(Options { launch_blocking: true, ..Options::default() });
         assert!(text.contains("a mistake in this kernel") && !text.contains("an earlier kernel"), "{text}");
         let ran = waits.kernels();
-        assert!(ran.len() == 1 && text.contains("cuda_calls.rs"), "{ran:?}: {text}");
+        assert!(ran.len() == 1 && text.contains("gpu/calls.rs"), "{ran:?}: {text}");
         assert!(ran.keys().all(|kernel| text.contains(&format!("@{kernel}"))), "{ran:?}: {text}");
     }
 }

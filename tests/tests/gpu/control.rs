@@ -224,7 +224,7 @@ fn what_fails_within_a_loop_ends_it() {
             quietly(|| f(device_put(args, &device).expect("there is room")))
         };
         let why = call(9).expect_err("there is no element 9").to_string();
-        assert!(why.contains("position 9 is not in 0..2") && why.contains("cuda_control.rs"), "{why}");
+        assert!(why.contains("position 9 is not in 0..2") && why.contains("gpu/control.rs"), "{why}");
         assert_eq!(call(1).expect("the device can still be used").to_vec::<f64>(), [2.0, 2.0]);
     });
 }

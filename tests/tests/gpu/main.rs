@@ -7,8 +7,6 @@ mod conformance;
 #[cfg(target_os = "linux")]
 mod control;
 #[cfg(target_os = "linux")]
-mod device;
-#[cfg(target_os = "linux")]
 mod kernels;
 #[cfg(target_os = "linux")]
 mod program;

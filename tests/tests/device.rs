@@ -1,4 +1,6 @@
 //! GPUs as devices, on the emulator: arrays go there and come back, and what fails says why.
+//! A program of its own, as no NVRTC may be found in it.
+#![cfg(target_os = "linux")]
 
 use gavotte::device::{DeviceRef, cpu, cuda, devices};
 use gavotte::{Array, DType, Dim, Error, device_copy, device_put};
