@@ -206,7 +206,7 @@ impl HostArray {
         Ok(HostArray::filled(aval, bytes, literal))
     }
 
-    /// An array of this type and this many bytes, for which there is room.
+    /// An array of this type and this many bytes. The memory is known to be available.
     pub(crate) fn filled(aval: Aval, bytes: usize, literal: Literal) -> Self {
         let n = bytes / aval.dtype.size();
         let data = match literal {

@@ -7,6 +7,8 @@ extern crate self as gavotte_core;
 
 pub mod error;
 
+mod sync;
+
 pub mod aval;
 
 pub mod device;

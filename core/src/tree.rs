@@ -1,4 +1,4 @@
-//! Trees of arrays: what functions take and return, taken apart into leaves and put together again.
+//! Trees of arrays: what functions take and return, flattened into leaves and assembled again.
 
 mod containers;
 mod statics;
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::ir::refuse;
 use std::borrow::Cow;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 pub use crate::ir::Value;
 pub use containers::TreeKey;
@@ -36,7 +36,7 @@ pub enum Segment {
     /// An element.
     Item(usize),
     /// A key.
-    Key(Rc<str>),
+    Key(Arc<str>),
 }
 
 impl Segment {
@@ -179,7 +179,7 @@ impl fmt::Display for Difference {
     note = "an argument that is no array can be captured by the closure instead"
 )]
 pub trait Tree: Sized {
-    /// Appends the leaves to `leaves` and gives the structure.
+    /// Appends the leaves to `leaves` and returns the structure.
     fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef;
 
     /// Puts a tree together from its structure and the next leaves.

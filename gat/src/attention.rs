@@ -18,7 +18,7 @@ use crate::graph::{Adjacency, Nodes};
 use gavotte::random::Key;
 use gavotte::stax::{Layer, Mode, Signal, dropout_of};
 use gavotte::{Array, Aval, DType, Shape, Tree, init, nn, vmap_axes, zeros};
-use std::cell::RefCell;
+use std::sync::OnceLock;
 
 /// The parameters of one head, from `F` features to `D`.
 #[derive(Tree, Clone)]
@@ -162,14 +162,14 @@ where
     let Layer { init_fun, apply_fun } = layer;
     Layer::new(
         move |key: Key, shape: Shape| {
-            let one = RefCell::new(Shape::new());
+            let one = OnceLock::new();
             let init = |key: Array| {
                 let (out, params) = init_fun(Key::from_array(key), shape.clone());
-                *one.borrow_mut() = out;
+                let _ = one.set(out);
                 params
             };
             let params = vmap_axes(init, |_, _| Some(0), before_last)(key.split_array(n));
-            let mut out = one.take();
+            let mut out: Shape = one.into_inner().unwrap_or_default();
             if let (Join::Concat, Some(width)) = (join, out.last_mut()) {
                 *width = &*width * n;
             }

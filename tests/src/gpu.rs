@@ -58,7 +58,7 @@ pub fn on_machine(test: impl FnOnce()) {
 /// Whether a function gives on the GPU what it gives on the processor: when it is called first, and when its launches are
 /// recorded and replayed.
 pub fn agree_on_calls<A: Tree + Clone, O: Tree>(
-    f: impl Fn(A) -> O + Clone + 'static,
+    f: impl Fn(A) -> O + Clone + Send + Sync + 'static,
     args: A,
     tolerance: f64,
 ) -> Result<(), String> {

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::ir::{Traced, Value, quietly, trace};
 use crate::tree::{Tree, TreeDef};
 use std::ops::Deref;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The arguments of a function: a tuple of up to eight trees.
 pub trait Args: Tree {
@@ -14,13 +14,13 @@ pub trait Args: Tree {
     /// The first one: what `grad` differentiates with respect to. `()` where there is none.
     type First: Tree;
     /// One axis, or none, for each argument: a wrong count does not compile.
-    type Axes: AsRef<[Option<usize>]>;
+    type Axes: AsRef<[Option<usize>]> + Send + Sync;
     /// The plain function type, so that a transformed function is called like any other.
-    type Dyn<'f, O: 'f>: ?Sized
+    type Dyn<'f, O: 'f>: ?Sized + Send + Sync
     where
         Self: 'f;
     /// A function of the tuple as a function of its members.
-    fn boxed<'f, O: 'f>(f: impl Fn(Self) -> O + 'f) -> Box<Self::Dyn<'f, O>>
+    fn boxed<'f, O: 'f>(f: impl Fn(Self) -> O + Send + Sync + 'f) -> Box<Self::Dyn<'f, O>>
     where
         Self: 'f;
 }
@@ -46,6 +46,9 @@ pub struct ByRef;
 ///
 /// A closure takes all its arguments by value, or all by reference, which `By` says; the compiler finds it out. The
 /// transformed function takes them by value in both cases.
+///
+/// What a transformation makes of a function is `Send` and `Sync`: threads may share a compiled function. So it asks that of
+/// the closure, too, which captures arrays, layers and numbers, and no `Rc` or `RefCell`.
 ///
 /// ```
 /// # use gavotte_core::api::jit;
@@ -80,8 +83,8 @@ macro_rules! arity {
             const ARITY: usize = $n;
             type First = $first;
             type Axes = [Option<usize>; $n];
-            type Dyn<'f, O: 'f> = dyn Fn($($t),*) -> O + 'f where Self: 'f;
-            fn boxed<'f, O: 'f>(f: impl Fn(Self) -> O + 'f) -> Box<Self::Dyn<'f, O>> where Self: 'f {
+            type Dyn<'f, O: 'f> = dyn Fn($($t),*) -> O + Send + Sync + 'f where Self: 'f;
+            fn boxed<'f, O: 'f>(f: impl Fn(Self) -> O + Send + Sync + 'f) -> Box<Self::Dyn<'f, O>> where Self: 'f {
                 Box::new(move |$($v: $t),*| f(($($v,)*)))
             }
         }
@@ -132,13 +135,13 @@ arity!(8 A; 0 A a, 1 B b, 2 C c, 3 D d, 4 E e, 5 F f, 6 G g, 7 H h);
 /// A transformed function: call it like a function.
 pub struct Fun<'f, A: Args + 'f, O: Tree + 'f> {
     call: Box<A::Dyn<'f, O>>,
-    apply: Rc<dyn Fn(A) -> O + 'f>,
+    apply: Arc<dyn Fn(A) -> O + Send + Sync + 'f>,
 }
 
 impl<'f, A: Args, O: Tree> Fun<'f, A, O> {
     /// The function of the tuple of arguments, to be called with its members.
-    pub fn new(f: impl Fn(A) -> O + 'f) -> Self {
-        let apply: Rc<dyn Fn(A) -> O + 'f> = Rc::new(f);
+    pub fn new(f: impl Fn(A) -> O + Send + Sync + 'f) -> Self {
+        let apply: Arc<dyn Fn(A) -> O + Send + Sync + 'f> = Arc::new(f);
         let inner = apply.clone();
         Fun { call: A::boxed(move |args| inner(args)), apply }
     }

@@ -14,7 +14,9 @@ use std::ops::Range;
 ///
 /// # Panics
 /// When called: if the result is no floating scalar, or a leaf of the first argument is not floating.
-pub fn value_and_grad<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F) -> Fun<'f, A, (F::Out, A::First)>
+pub fn value_and_grad<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
+    f: F,
+) -> Fun<'f, A, (F::Out, A::First)>
 where
     F::Out: 'f,
 {
@@ -29,7 +31,7 @@ where
 ///
 /// # Panics
 /// As [`value_and_grad`].
-pub fn grad<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F) -> Fun<'f, A, A::First>
+pub fn grad<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Fun<'f, A, A::First>
 where
     F::Out: 'f,
 {
@@ -46,7 +48,7 @@ where
     A: Args + 'f,
     L: Tree + 'f,
     Aux: Tree + 'f,
-    F: Function<A, By, Out = (L, Aux)> + 'f,
+    F: Function<A, By, Out = (L, Aux)> + Send + Sync + 'f,
 {
     Fun::new(move |args: A| {
         let (outs, out_def, mut found) = differentiate::<A, F, By>(&f, args, &[0]);
@@ -64,7 +66,7 @@ where
 pub fn value_and_grad_argnums<'f, A, F, N, By>(f: F, argnums: N) -> Fun<'f, A, (F::Out, N::Grads)>
 where
     A: Args + 'f,
-    F: Function<A, By> + 'f,
+    F: Function<A, By> + Send + Sync + 'f,
     F::Out: 'f,
     N: Argnums<A>,
     N::Grads: 'f,
@@ -97,7 +99,7 @@ where
 pub fn grad_argnums<'f, A, F, N, By>(f: F, argnums: N) -> Fun<'f, A, N::Grads>
 where
     A: Args + 'f,
-    F: Function<A, By> + 'f,
+    F: Function<A, By> + Send + Sync + 'f,
     F::Out: 'f,
     N: Argnums<A>,
     N::Grads: 'f,

@@ -8,21 +8,20 @@ use crate::device::cpu;
 use crate::error::Error;
 use crate::ir::{Program, Value, check_facts_with, facts_in_force, quietly, refuse};
 use crate::runtime::Options;
+use crate::sync::locked;
 use crate::tree::{Tree, TreeDef};
 use indexmap::IndexMap;
-use std::cell::{OnceCell, RefCell};
 use std::ops::Deref;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 #[derive(Default)]
 struct Cache {
-    entries: IndexMap<CacheKey, Rc<Staged>>,
+    entries: IndexMap<CacheKey, Arc<Staged>>,
     misses: Vec<Miss>,
 }
 
-type Lower<'f, A, O> = Rc<dyn Fn(A) -> Result<Lowered<A, O>, Error> + 'f>;
+type Lower<'f, A, O> = Arc<dyn Fn(A) -> Result<Lowered<A, O>, Error> + Send + Sync + 'f>;
 
 /// A compiled function: call it like a function.
 ///
@@ -31,7 +30,7 @@ type Lower<'f, A, O> = Rc<dyn Fn(A) -> Result<Lowered<A, O>, Error> + 'f>;
 pub struct Jit<'f, A: Args + 'f, O: Tree + 'f> {
     fun: Fun<'f, A, O>,
     lower: Lower<'f, A, O>,
-    cache: Rc<RefCell<Cache>>,
+    cache: Arc<Mutex<Cache>>,
 }
 
 impl<A: Args, O: Tree> Jit<'_, A, O> {
@@ -42,13 +41,13 @@ impl<A: Args, O: Tree> Jit<'_, A, O> {
 
     /// The number of compiled programs so far.
     pub fn n_entry(&self) -> usize {
-        self.cache.borrow().entries.len()
+        locked(&self.cache).entries.len()
     }
 
     /// Why each call that had to trace found no compiled program: which argument, which leaf, what changed.
     /// [`Options::explain_misses`] prints each as it comes.
     pub fn misses(&self) -> Vec<Miss> {
-        self.cache.borrow().misses.clone()
+        locked(&self.cache).misses.clone()
     }
 
     /// Traces and lowers the function for the types of these arguments, where no call has done so, and runs nothing.
@@ -87,7 +86,7 @@ impl<A: Args, O: Tree> Function<A> for &Jit<'_, A, O> {
 ///
 /// It runs on all cores where that pays, and on the calling thread alone where the work is small; [`jit_with`] and
 /// [`Options::threads`] say otherwise. The bits of the results are the same for any number of threads.
-pub fn jit<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F) -> Jit<'f, A, F::Out>
+pub fn jit<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Jit<'f, A, F::Out>
 where
     F::Out: 'f,
 {
@@ -95,16 +94,19 @@ where
 }
 
 /// [`jit`] with options for the compiler and the runtime.
-pub fn jit_with<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F, options: Options) -> Jit<'f, A, F::Out>
+pub fn jit_with<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
+    f: F,
+    options: Options,
+) -> Jit<'f, A, F::Out>
 where
     F::Out: 'f,
 {
-    let cache: Rc<RefCell<Cache>> = Rc::default();
+    let cache: Arc<Mutex<Cache>> = Arc::default();
     let lookup = {
         let cache = cache.clone();
         move |def: &TreeDef, leaves: &[Value]| find_or_trace::<A, F, By>(&cache, &f, def, leaves, &options)
     };
-    let lookup = Rc::new(lookup);
+    let lookup = Arc::new(lookup);
     let fun = {
         let lookup = lookup.clone();
         Fun::new(move |args: A| {
@@ -114,7 +116,7 @@ where
             F::Out::unflatten(&staged.out_def, outs)
         })
     };
-    let lower = Rc::new(move |args: A| {
+    let lower = Arc::new(move |args: A| {
         let (def, leaves) = args.into_leaves();
         let staged = lookup(&def, &leaves);
         let sizes = match_sizes(&staged.program, &def, &leaves)?;
@@ -133,12 +135,12 @@ pub fn make_program<A: Args, F: Function<A, By>, By>(f: &F, args: A) -> Program 
 
 #[track_caller]
 fn find_or_trace<A: Args, F: Function<A, By>, By>(
-    cache: &RefCell<Cache>,
+    cache: &Mutex<Cache>,
     f: &F,
     def: &TreeDef,
     leaves: &[Value],
     options: &Options,
-) -> Rc<Staged> {
+) -> Arc<Staged> {
     // An array in host memory goes where the others are.
     let devices = || leaves.iter().filter_map(Value::device);
     let device = devices().find(|device| device.name() != "cpu").unwrap_or_else(cpu);
@@ -147,17 +149,17 @@ fn find_or_trace<A: Args, F: Function<A, By>, By>(
     let mut key = CacheKey { def: def.clone(), avals, device: device.name().to_string(), facts: Facts::new() };
     for facts in [Facts::new(), facts_in_force()] {
         key.facts = facts;
-        if let Some(staged) = cache.borrow().entries.get(&key) {
+        if let Some(staged) = locked(cache).entries.get(&key) {
             return staged.clone();
         }
     }
-    let miss = miss::explain(&name_of::<F>(), &key, cache.borrow().entries.keys());
+    let miss = miss::explain(&name_of::<F>(), &key, locked(cache).entries.keys());
     if options.explain_misses {
         miss::print(&miss);
     }
     let start = Instant::now();
     let (traced, out_def) = trace_function::<A, F, By>(f, def, &key.avals);
-    let staged = Rc::new(Staged {
+    let staged = Arc::new(Staged {
         program: Arc::new(traced.program),
         consts: traced.consts,
         in_def: def.clone(),
@@ -165,9 +167,13 @@ fn find_or_trace<A: Args, F: Function<A, By>, By>(
         device,
         options: options.clone(),
         trace_time: start.elapsed(),
-        executable: OnceCell::new(),
+        executable: Mutex::default(),
     });
-    let mut cache = cache.borrow_mut();
+    let mut cache = locked(cache);
+    // Where threads traced it at the same time, the first to be done has made it for all.
+    if let Some(staged) = cache.entries.get(&key) {
+        return staged.clone();
+    }
     cache.misses.push(miss);
     cache.entries.insert(key, staged.clone());
     staged

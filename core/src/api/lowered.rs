@@ -10,13 +10,12 @@ use crate::ir::structural::call;
 use crate::ir::{PrintOptions, Program, Value, is_tracing, refuse};
 use crate::runtime::cuda::{Gpu, Prediction};
 use crate::runtime::{CostAnalysis, Executable, MemoryAnalysis, Options};
+use crate::sync::locked;
 use crate::tree::{Tree, TreeDef};
-use std::cell::OnceCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A traced function, and what becomes of it.
@@ -29,17 +28,18 @@ pub(super) struct Staged {
     pub(super) device: DeviceRef,
     pub(super) options: Options,
     pub(super) trace_time: Duration,
-    pub(super) executable: OnceCell<Rc<Executable>>,
+    pub(super) executable: Mutex<Option<Arc<Executable>>>,
 }
 
 impl Staged {
-    /// Passes, fusion and kernels, when they are first asked for.
-    pub(super) fn executable(&self) -> Result<Rc<Executable>, Error> {
-        if let Some(executable) = self.executable.get() {
+    /// Passes, fusion and kernels, when they are first asked for. Other threads wait for the one that compiles.
+    pub(super) fn executable(&self) -> Result<Arc<Executable>, Error> {
+        let mut executable = locked(&self.executable);
+        if let Some(executable) = &*executable {
             return Ok(executable.clone());
         }
-        let executable = Rc::new(Executable::compile_for(&self.device, &self.program, &self.consts, &self.options)?);
-        Ok(self.executable.get_or_init(|| executable).clone())
+        let compiled = Executable::compile_for(&self.device, &self.program, &self.consts, &self.options)?;
+        Ok(executable.insert(Arc::new(compiled)).clone())
     }
 
     /// Runs it, or records it as a call where a trace is open.
@@ -113,8 +113,8 @@ pub enum Stage {
 
 /// A function traced and lowered to kernels for the types of its arguments: to look at, and to compile.
 pub struct Lowered<A, O> {
-    pub(super) staged: Rc<Staged>,
-    executable: Rc<Executable>,
+    pub(super) staged: Arc<Staged>,
+    executable: Arc<Executable>,
     sizes: Sizes,
     types: PhantomData<fn(A) -> O>,
 }
@@ -131,7 +131,7 @@ impl<A, O> Clone for Lowered<A, O> {
 }
 
 impl<A, O> Lowered<A, O> {
-    pub(super) fn new(staged: Rc<Staged>, sizes: Sizes) -> Result<Self, Error> {
+    pub(super) fn new(staged: Arc<Staged>, sizes: Sizes) -> Result<Self, Error> {
         let executable = staged.executable()?;
         Ok(Lowered { staged, executable, sizes, types: PhantomData })
     }

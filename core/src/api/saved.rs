@@ -7,7 +7,7 @@
 //!           arguments and results, the sizes it was lowered for, and the options
 //! ```
 //! Only the program is stored, no machine code: loading runs the passes, fuses and lowers again, which takes milliseconds
-//! and gives the same kernels, hence the same bits. Source lines are not stored.
+//! and yields the same kernels, hence the same bits. Source lines are not stored.
 //!
 //! Structures are restored by the types that the file is loaded as, so a file that does not fit is refused before
 //! anything runs. The values of static fields cannot be made from text: they are taken from an example by
@@ -25,12 +25,10 @@ use crate::tree::{Misfit, StaticValue, Structure, Tree, TreeDef};
 use safetensors::tensor::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::cell::OnceCell;
 use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const MAGIC: &str = "gavotte compiled step\n";
@@ -97,11 +95,11 @@ impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
         write_file(path, &[MAGIC.as_bytes(), head.as_bytes(), b"\n", &payload]).map_err(|error| fail(&error))
     }
 
-    /// Loads what [`Compiled::save`] wrote. The types say which trees it takes and gives; nothing is traced.
+    /// Loads what [`Compiled::save`] wrote. The types say which trees it takes and returns; nothing is traced.
     ///
     /// # Errors
     /// If the file cannot be read, is not whole, was saved by another version of Gavotte or for another machine, holds a
-    /// primitive that `registry` does not know, or takes or gives other trees.
+    /// primitive that `registry` does not know, or takes or returns other trees.
     pub fn load(path: impl AsRef<Path>, registry: &Registry) -> Result<Self, Error> {
         Self::load_with(path.as_ref(), registry, &[])
     }
@@ -153,9 +151,9 @@ impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
                 ..Options::default()
             },
             trace_time: Duration::ZERO,
-            executable: OnceCell::new(),
+            executable: Mutex::default(),
         };
-        Lowered::new(Rc::new(staged), sizes)?.compile()
+        Lowered::new(Arc::new(staged), sizes)?.compile()
     }
 }
 

@@ -60,7 +60,7 @@ pub fn elements_of(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
     })
 }
 
-/// Writes a file, whole or not at all: beside its place, and then gives it its name.
+/// Writes a file, whole or not at all: first beside its place, then by a rename.
 ///
 /// # Errors
 /// If the folder is not there or cannot be written to.

@@ -15,7 +15,7 @@ use crate::tree::{Tree, TreeDef};
 /// # Panics
 /// When called: if no argument is mapped, or the mapped axes have different extents.
 #[track_caller]
-pub fn vmap<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F, in_axes: A::Axes) -> Fun<'f, A, F::Out>
+pub fn vmap<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F, in_axes: A::Axes) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,
     A::Axes: 'f,
@@ -29,10 +29,10 @@ where
 /// # Panics
 /// As [`vmap`].
 #[track_caller]
-pub fn vmap_axes<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(
+pub fn vmap_axes<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
     f: F,
-    in_axis: impl Fn(usize, &Aval) -> Option<usize> + 'f,
-    out_axis: impl Fn(&Aval) -> usize + 'f,
+    in_axis: impl Fn(usize, &Aval) -> Option<usize> + Send + Sync + 'f,
+    out_axis: impl Fn(&Aval) -> usize + Send + Sync + 'f,
 ) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,
@@ -59,7 +59,7 @@ where
 /// When called: as [`vmap`]; if a prefix does not fit its tree, or an axis its leaf; if a result without an axis depends
 /// on the turn.
 #[track_caller]
-pub fn vmap_with<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(
+pub fn vmap_with<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
     f: F,
     in_axes: impl Into<MapAxes>,
     out_axes: impl Into<MapAxes>,
@@ -117,11 +117,11 @@ fn resolve(
 
 /// `f` over one more axis. `in_axes` says where each leaf of the arguments has it; `out_axes` where each leaf of the result
 /// shall have it, given the result's structure, its types without it, and which leaves are the same for every turn.
-fn mapped<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(
+fn mapped<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
     f: F,
     made_at: Location,
-    in_axes: impl Fn(&TreeDef, &[Value]) -> Vec<Option<usize>> + 'f,
-    out_axes: impl Fn(&TreeDef, &[Aval], &[bool]) -> Vec<Option<usize>> + 'f,
+    in_axes: impl Fn(&TreeDef, &[Value]) -> Vec<Option<usize>> + Send + Sync + 'f,
+    out_axes: impl Fn(&TreeDef, &[Aval], &[bool]) -> Vec<Option<usize>> + Send + Sync + 'f,
 ) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,

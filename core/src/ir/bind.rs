@@ -10,13 +10,27 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::ThreadId;
 
-/// One tracing scope: the program being recorded. Scope numbers are never reused.
-pub(crate) struct Scope {
-    id: u64,
+/// Which trace a traced value belongs to.
+pub(crate) struct TraceId {
+    /// Unique in the process.
+    number: u64,
+    /// Of the function.
     name: String,
+    /// A trace belongs to the thread that opened it.
+    thread: ThreadId,
+}
+
+/// One tracing scope: the program being recorded.
+struct Scope {
+    id: Arc<TraceId>,
     builder: RefCell<Builder>,
 }
+
+/// The number of the next trace.
+static NEXT_TRACE: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Default)]
 struct Builder {
@@ -37,7 +51,6 @@ enum ConstId {
 
 thread_local! {
     static SCOPES: RefCell<Vec<Rc<Scope>>> = const { RefCell::new(Vec::new()) };
-    static NEXT_SCOPE: Cell<u64> = const { Cell::new(0) };
     static LOCATION: Cell<Option<Location>> = const { Cell::new(None) };
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
@@ -118,18 +131,32 @@ impl Builder {
     }
 }
 
-impl Scope {
+impl TraceId {
+    /// The name of the function.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
+    fn new(name: &str) -> TraceId {
+        let number = NEXT_TRACE.fetch_add(1, Ordering::Relaxed);
+        TraceId { number, name: name.to_string(), thread: std::thread::current().id() }
+    }
+
+    /// Whether the trace is open on this thread.
     fn is_open(&self) -> bool {
-        SCOPES.with(|scopes| scopes.borrow().iter().any(|scope| scope.id == self.id))
+        SCOPES.with(|scopes| scopes.borrow().iter().any(|scope| scope.id.number == self.number))
+    }
+
+    fn is_of_this_thread(&self) -> bool {
+        self.thread == std::thread::current().id()
     }
 
     /// The error for reading a traced value: names the variable, the function, the lines, and the repair.
     #[track_caller]
     pub(crate) fn read_error(&self, var: Var, aval: &Aval, made_at: Location) -> Error {
+        if !self.is_of_this_thread() {
+            return self.thread_error(var, aval, made_at);
+        }
         let state = if self.is_open() { "is being traced" } else { "was traced" };
         Error::Trace(format!(
             "{var}: {aval} has no contents to read: it {state} in @{}, {}\n  at {}\n  \
@@ -140,7 +167,23 @@ impl Scope {
         ))
     }
 
+    #[track_caller]
+    fn thread_error(&self, var: Var, aval: &Aval, made_at: Location) -> Error {
+        Error::Trace(format!(
+            "{var}: {aval} belongs to a trace on another thread: that of @{}, {}\n  at {}\n  \
+             a trace records what its own thread does: use the value there, and give other threads arrays that are \
+             computed",
+            self.name,
+            made(made_at),
+            Location::current()
+        ))
+    }
+
+    #[track_caller]
     fn escape_error(&self, var: Var, aval: &Aval, made_at: Location) -> Error {
+        if !self.is_of_this_thread() {
+            return self.thread_error(var, aval, made_at);
+        }
         Error::Trace(format!(
             "{var}: {aval} was traced in @{}, {}, and that trace has ended\n  \
              return it from the traced function instead of keeping it in a variable outside",
@@ -148,16 +191,19 @@ impl Scope {
             made(made_at)
         ))
     }
+}
 
+impl Scope {
     /// The operand that stands for `value` in this scope; captures it where it comes from outside.
+    #[track_caller]
     fn atom(&self, value: &Value) -> Result<Atom, Error> {
         let id = match value.repr() {
-            Repr::Traced { scope, var, .. } if scope.id == self.id => return Ok(Atom::Var(*var)),
-            Repr::Traced { scope, var, made_at } => {
-                if !scope.is_open() {
-                    return Err(scope.escape_error(*var, value.aval(), *made_at));
+            Repr::Traced { trace, var, .. } if trace.number == self.id.number => return Ok(Atom::Var(*var)),
+            Repr::Traced { trace, var, made_at } => {
+                if !trace.is_open() {
+                    return Err(trace.escape_error(*var, value.aval(), *made_at));
                 }
-                ConstId::Outer(scope.id, *var)
+                ConstId::Outer(trace.number, *var)
             }
             Repr::Concrete { buffer, .. } => {
                 if let Some(literal) = value.as_literal() {
@@ -204,7 +250,7 @@ pub fn try_bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) ->
     let ins = ins.iter().map(|value| scope.atom(value)).collect::<Result<_, _>>()?;
     let mut builder = scope.builder.borrow_mut();
     let outs: SmallVec<[Binder; 1]> = outs.iter().map(|aval| builder.fresh(aval)).collect();
-    let values = outs.iter().map(|b| Value::traced(b.aval.clone(), scope.clone(), b.var, location)).collect();
+    let values = outs.iter().map(|b| Value::traced(b.aval.clone(), scope.id.clone(), b.var, location)).collect();
     builder.eqns.push(Eqn { prim, params, ins, outs, location });
     Ok(values)
 }
@@ -235,7 +281,7 @@ pub fn bind1(prim: &'static dyn Primitive, ins: &[&Value], params: Params) -> Va
     bind(prim, ins, params).swap_remove(0)
 }
 
-/// What tracing a function gives.
+/// What tracing a function returns.
 #[derive(Clone, Debug)]
 pub struct Traced {
     /// The recorded program.
@@ -250,16 +296,14 @@ pub struct Traced {
 /// Where `f` does, or returns a value of a trace that has ended.
 #[track_caller]
 pub fn trace(name: &str, avals: &[Aval], f: impl FnOnce(Vec<Value>) -> Vec<Value>) -> Traced {
-    let id = NEXT_SCOPE.get();
-    NEXT_SCOPE.set(id + 1);
-    let scope = Rc::new(Scope { id, name: name.to_string(), builder: RefCell::default() });
+    let scope = Rc::new(Scope { id: Arc::new(TraceId::new(name)), builder: RefCell::default() });
     let args: Vec<Binder> = {
         let mut builder = scope.builder.borrow_mut();
         avals.iter().map(|aval| builder.fresh(aval)).collect()
     };
     scope.builder.borrow_mut().args = args.clone();
     let values =
-        args.iter().map(|b| Value::traced(b.aval.clone(), scope.clone(), b.var, Location::default())).collect();
+        args.iter().map(|b| Value::traced(b.aval.clone(), scope.id.clone(), b.var, Location::default())).collect();
     SCOPES.with(|scopes| scopes.borrow_mut().push(scope.clone()));
     let guard = ScopeGuard;
     let fact_scope = FactScope::open(avals.iter(), Facts::new());

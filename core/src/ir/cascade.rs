@@ -25,7 +25,7 @@ impl<T: Copy, F: Fn(T, T) -> T> Cascade<T, F> {
         Cascade { zero, plus, block: vec![], waiting: vec![] }
     }
 
-    /// Adds `n` rows to `sums`, which has their width. `term` gives element `j` of row `i`.
+    /// Adds `n` rows to `sums`, which has their width. `term` returns element `j` of row `i`.
     pub fn add(&mut self, n: usize, sums: &mut [T], term: impl Fn(usize, usize) -> T) {
         let (zero, plus, width) = (self.zero, &self.plus, sums.len());
         if width == 0 {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub enum Control {
     /// `length` turns of `body`. Operands: constants, carries, sequences. `body` takes the constants, the carries, and one
-    /// row of each sequence; it gives the carries again, and one row of each result behind them.
+    /// row of each sequence; it returns the carries, and then one row of each result.
     Scan {
         /// One turn.
         body: Arc<Program>,
@@ -62,14 +62,14 @@ impl Control {
         }
     }
 
-    /// Demands that the nested programs take these operands, and give these results.
+    /// Demands that the nested programs take these operands, and return these results.
     fn check(&self, ins: &[&Aval], outs: &[&Aval]) -> Result<(), String> {
-        let check = |program: &Program, takes: &[&Aval], gives: &[&Aval]| {
+        let check = |program: &Program, takes: &[&Aval], returns: &[&Aval]| {
             if !program.consts.is_empty() {
                 return Err(format!("@{} has constants", program.name));
             }
             fits("takes", program, program.args.iter().map(|binder| &binder.aval), takes.iter().copied())?;
-            fits("gives", program, program.out_avals().iter(), gives.iter().copied())
+            fits("returns", program, program.out_avals().iter(), returns.iter().copied())
         };
         let too_few = || format!("{} operands and {} results are too few", ins.len(), outs.len());
         match self {
@@ -83,11 +83,11 @@ impl Control {
                 let rows = |all: &[&Aval]| all.iter().map(row).collect::<Result<Vec<Aval>, String>>();
                 let (sequences, stacked) = (rows(sequences)?, rows(stacked)?);
                 let takes: Vec<&Aval> = once.iter().copied().chain(&sequences).collect();
-                let gives: Vec<&Aval> = carries.iter().copied().chain(&stacked).collect();
+                let returns: Vec<&Aval> = carries.iter().copied().chain(&stacked).collect();
                 if once[*n_const..] != *carries {
                     return Err(format!("the carries are {:?} at first, and {carries:?} at last", &once[*n_const..]));
                 }
-                check(body, &takes, &gives)
+                check(body, &takes, &returns)
             }
             Control::While { cond, body, n_cond_const, n_body_const } => {
                 let (of_cond, rest) = ins.split_at_checked(*n_cond_const).ok_or_else(too_few)?;
@@ -118,12 +118,12 @@ pub(crate) fn check_nested(eqn: &Eqn, ins: &[Aval]) -> Result<(), String> {
             let program = eqn.params.try_program("program").map_err(|why| why.to_string())?;
             let takes = program.consts.iter().chain(&program.args).map(|binder| &binder.aval);
             fits("takes", &program, takes, ins)?;
-            fits("gives", &program, program.out_avals().iter(), outs)
+            fits("returns", &program, program.out_avals().iter(), outs)
         }
-        (Kind::Barrier, None) if ins != outs => Err(format!("a barrier gives its operands {ins:?}, not {outs:?}")),
+        (Kind::Barrier, None) if ins != outs => Err(format!("a barrier returns its operands {ins:?}, not {outs:?}")),
         (Kind::Reshape, None) => match (&ins[..], &outs[..]) {
             ([x, ..], [out]) if x.dtype == out.dtype && same(&x.volume(), &out.volume()) => Ok(()),
-            _ => Err(format!("a reshape gives the elements of its operand, not {outs:?} of {ins:?}")),
+            _ => Err(format!("a reshape returns the elements of its operand, not {outs:?} of {ins:?}")),
         },
         _ => Ok(()),
     }

@@ -33,7 +33,7 @@ pub(crate) fn observed<R>(observer: impl FnMut(&Program, &Values) + 'static, f: 
     f()
 }
 
-/// Computes one primitive on computed values, on the device of its operands. `outs` are the types that it must give,
+/// Computes one primitive on computed values, on the device of its operands. `outs` are the types that it must return,
 /// `location` the user's line.
 pub(crate) fn eval_concrete(
     prim: &dyn Primitive,
@@ -52,8 +52,7 @@ pub(crate) fn eval_concrete(
     Ok(values)
 }
 
-/// The outputs of a primitive for these operands, for which there must be room. A primitive is not believed: what it gives must be of the types `outs`,
-/// for which there is room where it goes.
+/// The outputs of a primitive for these operands, checked: they must be of the types `outs`, whatever the primitive says.
 pub(crate) fn eval_checked<'a>(
     prim: &dyn Primitive,
     ins: &[&HostArray],
@@ -88,7 +87,7 @@ fn check_made<'m, 'a>(
     let (made, wanted): (Vec<_>, Vec<_>) = (made.collect(), wanted.collect());
     let name = prim.name();
     Err(Error::Call(format!(
-        "{name}: {by} gives {made:?}, where its `abstract_eval` says {wanted:?}: correct the primitive\n  at {location}"
+        "{name}: {by} returns {made:?}, where its `abstract_eval` says {wanted:?}: correct the primitive\n  at {location}"
     )))
 }
 
@@ -97,7 +96,7 @@ fn check_made<'m, 'a>(
 /// `sizes` holds the size of every symbol.
 ///
 /// # Panics
-/// Where a primitive does, or gives something else than its `abstract_eval` says.
+/// Where a primitive does, or returns something else than its `abstract_eval` says.
 pub fn evaluate(
     program: &Program,
     args: &[Arc<HostArray>],

@@ -152,7 +152,7 @@ impl Params {
         self.0.values().flat_map(within)
     }
 
-    /// Every size with the name of its attribute, but for those of nested programs, until `f` gives something.
+    /// Every size with the name of its attribute, but for those of nested programs, until `f` returns something.
     pub(crate) fn find_dim<T>(&self, mut f: impl FnMut(&str, &Dim) -> Option<T>) -> Option<T> {
         fn within<T>(attr: &Attr, f: &mut dyn FnMut(&Dim) -> Option<T>) -> Option<T> {
             match attr {

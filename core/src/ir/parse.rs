@@ -44,7 +44,7 @@ pub fn parse_many(text: &str, registry: &Registry) -> Result<Vec<Program>, Error
 /// A program with the numbers of its text, those that an error must show, and where its parts stand in it.
 struct Written {
     program: Program,
-    /// The types that its head gives the results.
+    /// The types of the results, as its head says.
     types: Vec<Aval>,
     types_at: usize,
     /// Of the head, of each equation, and of the results.
@@ -102,7 +102,7 @@ impl Written {
         self.typed(c)
     }
 
-    /// The program where its results have the types that its head gives them.
+    /// The program where its results have the types that its head says.
     fn typed(self, c: &Cursor<'_>) -> Result<Program, Error> {
         let found = self.program.out_avals();
         if found != self.types {

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 /// What to print beside the program itself.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct PrintOptions {
-    /// The user's line behind each equation, as a comment.
+    /// The user's line after each equation, as a comment.
     pub locations: bool,
 }
 

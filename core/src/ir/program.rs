@@ -112,7 +112,7 @@ pub struct Eqn {
 }
 
 impl Eqn {
-    /// Whether running it does more than give its outputs, itself or in a program that it holds.
+    /// Whether running it does more than return its outputs, itself or in a program that it holds.
     pub fn has_effect(&self) -> bool {
         self.prim.has_effect() || self.params.programs_within().any(|program| program.has_effect())
     }
@@ -207,13 +207,13 @@ impl Program {
         all
     }
 
-    /// Whether running it does more than give its results.
+    /// Whether running it does more than return its results.
     pub fn has_effect(&self) -> bool {
         self.eqns.iter().any(Eqn::has_effect)
     }
 
     /// The same program without the equations that are there for their effect, in loops, branches and calls too. Where
-    /// both run, only one of them does more than give results.
+    /// both run, only one of them does more than return results.
     pub fn without_effects(&self) -> Program {
         let kept = self.eqns.iter().filter(|eqn| !eqn.prim.has_effect());
         Program { eqns: kept.map(Eqn::without_effects).collect(), ..self.clone() }.renumbered()

@@ -3,10 +3,9 @@
 use crate::aval::{Aval, DType, Dim, Literal, Shape};
 use crate::device::{Buffer, DeviceRef, HostArray};
 use crate::error::Error;
-use crate::ir::bind::Scope;
+use crate::ir::bind::TraceId;
 use crate::ir::{Location, Var, demand};
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// An array: a buffer on a device, or a place in the program that is being traced.
@@ -20,8 +19,8 @@ pub struct Value {
 pub(crate) enum Repr {
     /// A buffer; `declared` is its shape with the symbols its maker gave to the axes.
     Concrete { buffer: Arc<dyn Buffer>, declared: Option<Shape> },
-    /// A variable of an open (or closed) tracing scope.
-    Traced { scope: Rc<Scope>, var: Var, made_at: Location },
+    /// A variable of a trace that is open, or has ended.
+    Traced { trace: Arc<TraceId>, var: Var, made_at: Location },
 }
 
 impl From<HostArray> for Value {
@@ -55,8 +54,8 @@ impl Value {
         Value { aval, repr: Repr::Concrete { buffer, declared: None } }
     }
 
-    pub(crate) fn traced(aval: Aval, scope: Rc<Scope>, var: Var, made_at: Location) -> Self {
-        Value { aval, repr: Repr::Traced { scope, var, made_at } }
+    pub(crate) fn traced(aval: Aval, trace: Arc<TraceId>, var: Var, made_at: Location) -> Self {
+        Value { aval, repr: Repr::Traced { trace, var, made_at } }
     }
 
     pub(crate) fn repr(&self) -> &Repr {
@@ -117,7 +116,7 @@ impl Value {
     pub fn buffer(&self) -> Result<&Arc<dyn Buffer>, Error> {
         match &self.repr {
             Repr::Concrete { buffer, .. } => Ok(buffer),
-            Repr::Traced { scope, var, made_at } => Err(scope.read_error(*var, &self.aval, *made_at)),
+            Repr::Traced { trace, var, made_at } => Err(trace.read_error(*var, &self.aval, *made_at)),
         }
     }
 
@@ -130,7 +129,7 @@ impl Value {
         }
     }
 
-    /// The contents on the host; an error for a traced value, which has none yet, and for a buffer that gives an array
+    /// The contents on the host; an error for a traced value, which has none yet, and for a buffer that returns an array
     /// of another type than it said.
     #[track_caller]
     pub fn to_host(&self) -> Result<Arc<HostArray>, Error> {
@@ -138,7 +137,7 @@ impl Value {
         match array.aval() {
             found if *found == self.aval => Ok(array),
             found => Err(Error::Device(format!(
-                "a buffer says that it holds {}, and gives {found}: its `aval` and its `to_host` must agree",
+                "a buffer says that it holds {}, and returns {found}: its `aval` and its `to_host` must agree",
                 self.aval
             ))),
         }
@@ -162,7 +161,7 @@ impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.repr {
             Repr::Concrete { buffer, .. } => fmt::Debug::fmt(buffer, f),
-            Repr::Traced { scope, var, .. } => write!(f, "{var}: {} in @{}", self.aval, scope.name()),
+            Repr::Traced { trace, var, .. } => write!(f, "{var}: {} in @{}", self.aval, trace.name()),
         }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! 1. Every variable is bound once, by an argument, a constant or an equation.
 //! 2. An equation reads only variables that are bound before it; so do the results.
-//! 3. The types that an equation binds are those its primitive's `abstract_eval` gives for its operands.
+//! 3. The types that an equation binds are those its primitive's `abstract_eval` returns for its operands.
 //! 4. Every symbol in an equation's types and attributes occurs in the type of an argument or a constant.
 //! 5. A nested program is well formed; its symbols may be those of the program around it. It takes the operands of its
-//!    equation and gives its results, in the way of the primitive's kind.
+//!    equation and returns its results, in the way of the primitive's kind.
 //! 6. Every symbol in a program's facts is one of its types or of the program around it. A fact of a nested program
 //!    follows from the facts around it: whoever keeps those keeps this one.
 //! 7. No type and no attribute is [too large](crate::aval::Dim::is_too_large), and no extent is negative.
@@ -88,7 +88,7 @@ fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) 
     let expected = eqn.prim.abstract_eval(&refs, &eqn.params).map_err(|why| format!("{}: {why}", eqn.prim.name()))?;
     let found: Vec<Aval> = eqn.outs.iter().map(|binder| binder.aval.clone()).collect();
     if expected != found {
-        return Err(format!("{} gives {expected:?}, not {found:?}", eqn.prim.name()));
+        return Err(format!("{} returns {expected:?}, not {found:?}", eqn.prim.name()));
     }
     if let Some(why) = eqn.params.too_large().or_else(|| found.iter().find_map(Aval::impossible)) {
         return Err(format!("{}: {why}", eqn.prim.name()));

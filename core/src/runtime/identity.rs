@@ -1,16 +1,16 @@
 //! What is known of arrays, for as long as they live.
 
 use crate::error::Error;
+use crate::sync::locked;
 use smallvec::SmallVec;
-use std::cell::RefCell;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 /// The most lists of arrays for which it is kept.
 const MAX_KEPT: usize = 16;
 
 /// What was found out about lists of arrays. An array in an `Arc` with weak handles never changes, and no other takes
 /// its place: the same handles are the same elements.
-pub(super) struct ByIdentity<A: ?Sized, T>(RefCell<Vec<Kept<A, T>>>);
+pub(super) struct ByIdentity<A: ?Sized, T>(Mutex<Vec<Kept<A, T>>>);
 
 struct Kept<A: ?Sized, T> {
     arrays: SmallVec<[Weak<A>; 3]>,
@@ -19,7 +19,7 @@ struct Kept<A: ?Sized, T> {
 
 impl<A: ?Sized, T> Default for ByIdentity<A, T> {
     fn default() -> Self {
-        ByIdentity(RefCell::default())
+        ByIdentity(Mutex::default())
     }
 }
 
@@ -27,16 +27,17 @@ impl<A: ?Sized, T: Clone> ByIdentity<A, T> {
     /// What is known of these arrays, found out unless it is.
     pub(super) fn get(&self, arrays: &[Arc<A>], find_out: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let is = |(kept, array): (&Weak<A>, &Arc<A>)| std::ptr::addr_eq(kept.as_ptr(), Arc::as_ptr(array));
-        let mut all = self.0.borrow_mut();
-        if let Some(known) = all.iter().find(|kept| kept.arrays.iter().zip(arrays).all(is)) {
+        if let Some(known) = locked(&self.0).iter().find(|kept| kept.arrays.iter().zip(arrays).all(is)) {
             return Ok(known.found.clone());
         }
+        // Without the lock: it may take long, and ask a buffer of somebody's own.
+        let found = find_out()?;
+        let mut all = locked(&self.0);
         // What is known of arrays that are gone goes first, and then what is oldest.
         all.retain(|kept| kept.arrays.iter().all(|array| array.strong_count() > 0));
         if all.len() == MAX_KEPT {
             all.remove(0);
         }
-        let found = find_out()?;
         all.push(Kept { arrays: arrays.iter().map(Arc::downgrade).collect(), found: found.clone() });
         Ok(found)
     }

@@ -79,7 +79,7 @@ pub fn transpose_call(program: &Program, ins: &[Linear], cotangents: &[Option<Va
 pub fn instantiate(found: Option<Value>, aval: &Aval) -> Value {
     match found {
         Some(value) if value.shape() == &aval.shape => value,
-        // A rule may give a scalar's cotangent where every element has the same.
+        // A rule may return a scalar's cotangent where every element has the same.
         Some(value) => broadcast_in_dim(&value, &aval.shape, &[]),
         None => zeros(aval),
     }

@@ -6,7 +6,7 @@ use std::any::type_name;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The children of a list, whose segments are their numbers.
 fn restore_items<T: Tree>(name: &'static str, saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
@@ -70,14 +70,14 @@ impl<T: Tree> Tree for Option<T> {
 /// What keys of a map may be: their text in a path, and the way back.
 pub trait TreeKey: Clone + Eq + Ord + Hash + 'static {
     /// The text; no two keys have the same.
-    fn to_text(&self) -> Rc<str>;
+    fn to_text(&self) -> Arc<str>;
     /// The key of a text; `None` where it is no key's.
     fn from_text(text: &str) -> Option<Self>;
 }
 
 macro_rules! keys {
     ($($t:ty)*) => { $(impl TreeKey for $t {
-        fn to_text(&self) -> Rc<str> {
+        fn to_text(&self) -> Arc<str> {
             self.to_string().into()
         }
         fn from_text(text: &str) -> Option<Self> {

@@ -4,20 +4,20 @@ use crate::tree::TreeDef;
 use std::any::Any;
 use std::fmt::{self, Debug};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A static field's value: compared, hashed, printed and cloned without its type.
 #[derive(Clone)]
 pub struct StaticValue {
-    value: Rc<dyn Any>,
+    value: Arc<dyn Any + Send + Sync>,
     eq: fn(&dyn Any, &dyn Any) -> bool,
     hash: u64,
-    text: Rc<str>,
+    text: Arc<str>,
 }
 
 impl StaticValue {
     /// Wraps a value.
-    pub fn new<T: Clone + Eq + Hash + Debug + 'static>(value: &T) -> Self {
+    pub fn new<T: Clone + Eq + Hash + Debug + Send + Sync + 'static>(value: &T) -> Self {
         StaticValue::with(value, value, |a, b| a.downcast_ref::<T>().is_some_and(|a| Some(a) == b.downcast_ref::<T>()))
     }
 
@@ -29,10 +29,14 @@ impl StaticValue {
         })
     }
 
-    fn with<T: Clone + Debug + 'static>(value: &T, hashed: &impl Hash, eq: fn(&dyn Any, &dyn Any) -> bool) -> Self {
+    fn with<T: Clone + Debug + Send + Sync + 'static>(
+        value: &T,
+        hashed: &impl Hash,
+        eq: fn(&dyn Any, &dyn Any) -> bool,
+    ) -> Self {
         let mut hasher = DefaultHasher::new();
         hashed.hash(&mut hasher);
-        StaticValue { value: Rc::new(value.clone()), eq, hash: hasher.finish(), text: format!("{value:?}").into() }
+        StaticValue { value: Arc::new(value.clone()), eq, hash: hasher.finish(), text: format!("{value:?}").into() }
     }
 
     /// Whether it is a `T`.
@@ -43,7 +47,7 @@ impl StaticValue {
     /// The value again.
     ///
     /// # Panics
-    /// If it is of another type, which no tree that was taken apart gives.
+    /// If it is of another type, which no tree that was flattened has.
     #[track_caller]
     pub fn get<T: Clone + 'static>(&self) -> T {
         self.value.downcast_ref::<T>().expect("a static field keeps its type").clone()
@@ -79,7 +83,7 @@ fn value_of<T: Clone + 'static>(def: &TreeDef) -> T {
 /// What a field marked `#[tree(static)]` may be: every type with the traits that a key of compiled functions needs.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a static field of a tree",
-    note = "derive `Clone`, `PartialEq`, `Eq`, `Hash` and `Debug` for it"
+    note = "derive `Clone`, `PartialEq`, `Eq`, `Hash` and `Debug` for it, and let it hold what other threads may see"
 )]
 pub trait StaticField: Sized + 'static {
     /// The value without its type.
@@ -92,7 +96,7 @@ pub trait StaticField: Sized + 'static {
     fn unwrap(def: &TreeDef) -> Self;
 }
 
-impl<T: Clone + Eq + Hash + Debug + 'static> StaticField for T {
+impl<T: Clone + Eq + Hash + Debug + Send + Sync + 'static> StaticField for T {
     fn wrap(&self) -> StaticValue {
         StaticValue::new(self)
     }
@@ -108,7 +112,7 @@ impl<T: Clone + Eq + Hash + Debug + 'static> StaticField for T {
     note = "floats may stand within `Option`, `Box`, `Vec`, arrays and tuples; for a struct that holds floats implement \
             `Eq` and `Hash`, and leave `f32` and `f64` out of the field's type"
 )]
-pub trait StaticBits: Clone + Debug + 'static {
+pub trait StaticBits: Clone + Debug + Send + Sync + 'static {
     /// Appends the bits, so that two values which append the same are the same.
     fn bits(&self, out: &mut Vec<u64>);
     /// The value without its type.

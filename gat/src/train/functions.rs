@@ -12,7 +12,7 @@ use gavotte::stax::{Layer, Mode};
 use gavotte::{Array, DType, Jit, jit_with, make_program, stack, value_and_grad_aux};
 use gavotte_core::ir::Program;
 use gavotte_core::runtime::Options;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The compiled step: the next state, and the loss of the training nodes, with dropout and without weight decay, before
 /// the step.
@@ -26,11 +26,11 @@ pub type Evaluate = Jit<'static, (GatParams, Inputs), Evaluation>;
 /// without dropout, and how many nodes of each are predicted right.
 pub(super) type Watch = Jit<'static, (GatParams, Inputs, Array), (Array, Array)>;
 /// Parameters, inputs and key to the loss with weight decay, and without.
-pub(super) type Objective = Rc<dyn Fn(GatParams, Inputs, Key) -> (Array, Array)>;
+pub(super) type Objective = Arc<dyn Fn(GatParams, Inputs, Key) -> (Array, Array) + Send + Sync>;
 
 pub(super) fn objective(layer: &Layer<GatParams, Nodes>, decay: f64) -> Objective {
     let apply = layer.apply_fun.clone();
-    Rc::new(move |params, inputs, key| {
+    Arc::new(move |params, inputs, key| {
         let log_probs = apply(&params, &inputs.nodes, Mode::Train(key));
         let nll = masked_nll(&log_probs, &inputs.labels, &inputs.masks.train);
         (&nll + weight_decay(&params, decay), nll)

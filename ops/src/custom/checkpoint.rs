@@ -31,7 +31,7 @@ pub(super) static CHECKPOINT: &dyn Primitive = &Checkpoint;
 /// `f`, of which reverse mode keeps the arguments only: it runs `f` again for the rest. Less memory, more work.
 ///
 /// Source: Griewank and Walther, *Revolve* (TOMS 2000); JAX, `jax.checkpoint`.
-pub fn checkpoint<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F) -> Fun<'f, A, F::Out>
+pub fn checkpoint<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,
 {
@@ -39,7 +39,10 @@ where
 }
 
 /// [`checkpoint`], where reverse mode also keeps what `policy` saves.
-pub fn checkpoint_with<'f, A: Args + 'f, F: Function<A, By> + 'f, By>(f: F, policy: Policy) -> Fun<'f, A, F::Out>
+pub fn checkpoint_with<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
+    f: F,
+    policy: Policy,
+) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,
 {

@@ -39,9 +39,9 @@ pub(super) static CUSTOM_JVP_CALL: &dyn Primitive = &CustomJvp;
 pub fn custom_jvp<'f, A, F, R, By>(f: F, rule: R) -> Fun<'f, A, F::Out>
 where
     A: Args + 'f,
-    F: Function<A, By> + 'f,
+    F: Function<A, By> + Send + Sync + 'f,
     F::Out: 'f,
-    R: Fn(A, A) -> (F::Out, F::Out) + 'f,
+    R: Fn(A, A) -> (F::Out, F::Out) + Send + Sync + 'f,
 {
     Fun::new(move |args: A| {
         let (def, leaves) = args.into_leaves();

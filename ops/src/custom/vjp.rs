@@ -53,10 +53,10 @@ pub(super) static CUSTOM_LIN: &dyn Primitive = &CustomLin;
 pub fn custom_vjp<'f, A, F, Fwd, Bwd, Res, By, FwdBy>(f: F, fwd: Fwd, bwd: Bwd) -> Fun<'f, A, F::Out>
 where
     A: Args + 'f,
-    F: Function<A, By> + 'f,
+    F: Function<A, By> + Send + Sync + 'f,
     F::Out: 'f,
-    Fwd: Function<A, FwdBy, Out = (F::Out, Res)> + 'f,
-    Bwd: Fn(Res, F::Out) -> A + 'f,
+    Fwd: Function<A, FwdBy, Out = (F::Out, Res)> + Send + Sync + 'f,
+    Bwd: Fn(Res, F::Out) -> A + Send + Sync + 'f,
     Res: Tree,
 {
     Fun::new(move |args: A| {

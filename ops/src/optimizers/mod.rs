@@ -29,25 +29,25 @@ use crate::movement::reject;
 use crate::{Array, Aval, DType, Literal, Tree, zeros_like};
 use gavotte_core::error::Error;
 use gavotte_core::ir::{refuse, same};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Makes a state of parameters.
-pub type InitFun<P, S> = dyn Fn(P) -> S;
+pub type InitFun<P, S> = dyn Fn(P) -> S + Send + Sync;
 /// Takes a step: `(i, grads, state)` to the next state.
-pub type UpdateFun<P, S> = dyn Fn(&Array, P, S) -> S;
+pub type UpdateFun<P, S> = dyn Fn(&Array, P, S) -> S + Send + Sync;
 /// Reads the parameters of a state.
-pub type GetParams<P, S> = dyn Fn(&S) -> P;
+pub type GetParams<P, S> = dyn Fn(&S) -> P + Send + Sync;
 
 /// How to learn parameters `P` with a state `S`.
 ///
 /// Cloning copies three handles; an optimizer holds no state.
 pub struct Optimizer<P: Tree, S: Tree> {
     /// `init_fun(params)` gives the state before the first step.
-    pub init_fun: Rc<InitFun<P, S>>,
+    pub init_fun: Arc<InitFun<P, S>>,
     /// `update_fun(&i, grads, state)` gives the state behind step `i`, an `i32` scalar counted from 0.
-    pub update_fun: Rc<UpdateFun<P, S>>,
+    pub update_fun: Arc<UpdateFun<P, S>>,
     /// `get_params(&state)` gives the parameters.
-    pub get_params: Rc<GetParams<P, S>>,
+    pub get_params: Arc<GetParams<P, S>>,
 }
 
 // By hand: a derived one would ask that `P` and `S` be `Clone`.
@@ -63,12 +63,12 @@ impl<P: Tree, S: Tree> Clone for Optimizer<P, S> {
 
 /// A number that may change from step to step, such as a learning rate: a function of the step, counted from 0.
 #[derive(Clone)]
-pub struct Schedule(Rc<dyn Fn(&Array) -> Array>);
+pub struct Schedule(Arc<dyn Fn(&Array) -> Array + Send + Sync>);
 
 impl Schedule {
     /// A schedule of one's own. The function is given the step as a floating scalar, and gives a scalar of its type.
-    pub fn new(f: impl Fn(&Array) -> Array + 'static) -> Self {
-        Schedule(Rc::new(f))
+    pub fn new(f: impl Fn(&Array) -> Array + Send + Sync + 'static) -> Self {
+        Schedule(Arc::new(f))
     }
 
     /// The same number at every step.
@@ -325,16 +325,16 @@ slots!(Adam 3 x m v);
 
 /// The optimizer of trees that treats every leaf as these functions of one array say.
 fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
-    init: impl Fn(&Array) -> [Array; N] + 'static,
-    update: impl Fn(&Array, Array, [Array; N]) -> [Array; N] + 'static,
+    init: impl Fn(&Array) -> [Array; N] + Send + Sync + 'static,
+    update: impl Fn(&Array, Array, [Array; N]) -> [Array; N] + Send + Sync + 'static,
 ) -> Optimizer<P, S> {
     Optimizer {
-        init_fun: Rc::new(move |params: P| {
+        init_fun: Arc::new(move |params: P| {
             let (def, leaves) = params.into_leaves();
             let columns = transpose(leaves.iter().map(|leaf| init(&leaf.into())));
             S::pack(columns.map(|leaves| P::unflatten(&def, leaves)))
         }),
-        update_fun: Rc::new(move |i, grads, state: S| {
+        update_fun: Arc::new(move |i, grads, state: S| {
             let (def, grads) = grads.into_leaves();
             let mut slots = state.unpack().map(|slot| {
                 let (slot, leaves) = slot.into_leaves();
@@ -358,7 +358,7 @@ fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
             }));
             S::pack(columns.map(|leaves| P::unflatten(&def, leaves)))
         }),
-        get_params: Rc::new(|state: &S| {
+        get_params: Arc::new(|state: &S| {
             let (def, leaves) = state.params().flatten();
             P::unflatten(&def, leaves)
         }),

@@ -170,7 +170,9 @@ fn place(axis: isize, rank: usize) -> usize {
 }
 
 /// The layer that `make` builds for the shape of the input: a residual block needs its width, for example.
-pub fn shape_dependent<P, X, Y>(make: impl Fn(&X::Shape) -> Layer<P, X, Y> + Clone + 'static) -> Layer<P, X, Y>
+pub fn shape_dependent<P, X, Y>(
+    make: impl Fn(&X::Shape) -> Layer<P, X, Y> + Clone + Send + Sync + 'static,
+) -> Layer<P, X, Y>
 where
     P: Tree + 'static,
     X: Signal + 'static,

@@ -31,7 +31,7 @@ pub fn dense(out: usize) -> Layer<Affine> {
 /// As [`dense`].
 pub fn dense_with(
     out: usize,
-    initialiser: impl Fn(Key, Shape, DType) -> Array + 'static,
+    initialiser: impl Fn(Key, Shape, DType) -> Array + Send + Sync + 'static,
     dtype: DType,
 ) -> Layer<Affine> {
     Layer::new(
@@ -51,7 +51,7 @@ pub fn dense_with(
 }
 
 /// A function of the elements as a layer: the shape stays.
-pub fn elementwise(f: impl Fn(&Array) -> Array + 'static) -> Layer<()> {
+pub fn elementwise(f: impl Fn(&Array) -> Array + Send + Sync + 'static) -> Layer<()> {
     Layer::new(|_, shape| (shape, ()), move |(), x: &Array, _| f(x))
 }
 

@@ -28,7 +28,7 @@ pub use layers::{
 
 use crate::random::Key;
 use crate::{Array, Shape, Tree};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Whether parameters are being learned. Training takes a key, which dropout and its like draw from; evaluation is
 /// deterministic. So training without a key cannot be written.
@@ -82,27 +82,27 @@ impl<X: Signal> Signal for Vec<X> {
 }
 
 /// Draws a layer's parameters; says what shape comes out.
-pub type InitFun<P, X, Y> = dyn Fn(Key, <X as Signal>::Shape) -> (<Y as Signal>::Shape, P);
+pub type InitFun<P, X, Y> = dyn Fn(Key, <X as Signal>::Shape) -> (<Y as Signal>::Shape, P) + Send + Sync;
 /// Computes a layer's output.
-pub type ApplyFun<P, X, Y> = dyn Fn(&P, &X, Mode) -> Y;
+pub type ApplyFun<P, X, Y> = dyn Fn(&P, &X, Mode) -> Y + Send + Sync;
 
 /// A layer with parameters `P`, from `X` to `Y`.
 ///
 /// Cloning copies two handles: both copies are the same functions, and neither holds parameters.
 pub struct Layer<P: Tree, X: Signal = Array, Y: Signal = Array> {
     /// `init_fun(key, shape)` gives the shape of the output and fresh parameters.
-    pub init_fun: Rc<InitFun<P, X, Y>>,
+    pub init_fun: Arc<InitFun<P, X, Y>>,
     /// `apply_fun(&params, &x, mode)` gives the output.
-    pub apply_fun: Rc<ApplyFun<P, X, Y>>,
+    pub apply_fun: Arc<ApplyFun<P, X, Y>>,
 }
 
 impl<P: Tree, X: Signal, Y: Signal> Layer<P, X, Y> {
     /// A layer of two functions.
     pub fn new(
-        init_fun: impl Fn(Key, X::Shape) -> (Y::Shape, P) + 'static,
-        apply_fun: impl Fn(&P, &X, Mode) -> Y + 'static,
+        init_fun: impl Fn(Key, X::Shape) -> (Y::Shape, P) + Send + Sync + 'static,
+        apply_fun: impl Fn(&P, &X, Mode) -> Y + Send + Sync + 'static,
     ) -> Self {
-        Layer { init_fun: Rc::new(init_fun), apply_fun: Rc::new(apply_fun) }
+        Layer { init_fun: Arc::new(init_fun), apply_fun: Arc::new(apply_fun) }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use gavotte::{Array, DType, allclose, arange, assert_allclose, jit, vmap};
 use gavotte_core::ir::quietly;
-use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
 
 #[test]
 fn arrays_come_from_numbers_vectors_and_nested_arrays() {
@@ -47,13 +47,14 @@ fn arrays_are_printed_as_numpy_prints_them() {
 
 #[test]
 fn what_is_traced_says_so() {
-    let seen = RefCell::new(vec![]);
+    let seen = Mutex::new(vec![]);
     let traced = jit(|x: Array| {
-        seen.borrow_mut().extend([x.to_string(), format!("{x:?}")]);
+        seen.lock().unwrap().extend([x.to_string(), format!("{x:?}")]);
         x
     });
     traced(Array::from([1f32, 2.0]).declare(["n"]));
-    let seen = seen.take();
+    drop(traced);
+    let seen = seen.into_inner().unwrap();
     assert!(seen[0].contains("f32[n] in @") && seen[0].ends_with("being traced"), "{seen:?}");
     assert_eq!(seen[0], seen[1]);
 }

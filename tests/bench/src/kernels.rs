@@ -40,7 +40,7 @@ fn check(name: &str, found: &Array, wanted: &[f32]) {
 /// A kernel that writes where it reads.
 fn in_place(
     name: &'static str,
-    compiled: impl Fn(Array) -> Array + 'static,
+    compiled: impl Fn(Array) -> Array + Send + Sync + 'static,
     native: impl Fn(&mut [f32]) + 'static,
 ) -> Kernel {
     let (step, x) = (jit_with(compiled, options(1)), start());

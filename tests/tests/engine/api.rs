@@ -3,7 +3,7 @@
 use approx::assert_relative_eq;
 use gavotte::random::Key;
 use gavotte::{Array, Error, Tree, grad, jit, jvp, linearize, stax, value_and_grad, vjp, vmap};
-use std::cell::RefCell;
+use std::sync::Mutex;
 
 fn scalar(x: f64) -> Array {
     Array::scalar(x)
@@ -151,13 +151,13 @@ fn a_panic_inside_a_trace_closes_its_scope() {
 
 #[test]
 fn an_escaped_value_is_named() {
-    let kept: RefCell<Option<Array>> = RefCell::default();
+    let kept: Mutex<Option<Array>> = Mutex::default();
     jit(|x: Array| {
         let y = x * 2.0;
-        *kept.borrow_mut() = Some(y.clone());
+        *kept.lock().unwrap() = Some(y.clone());
         y
     })(scalar(1.0));
-    let escaped = kept.take().expect("the closure has run");
+    let escaped = kept.into_inner().unwrap().expect("the closure has run");
     let error = escaped.to_host().expect_err("it has no contents").to_string();
     for part in ["%", "f64[]", "tests/tests/engine/api.rs", "return it"] {
         assert!(error.contains(part), "`{part}` is missing in: {error}");
@@ -170,7 +170,7 @@ fn an_escaped_value_is_named() {
 /// Every mistake that a call can meet is an error of `try_call`, and names the line of this file where it is made.
 #[test]
 fn mistakes_within_a_call_are_errors() {
-    fn message(f: impl Fn(Array) -> Array) -> String {
+    fn message(f: impl Fn(Array) -> Array + Send + Sync) -> String {
         let x = Array::new(&[2], vec![1f32, 2.0]);
         jit(f).try_call((x,)).map(drop).expect_err("a mistake").to_string()
     }

@@ -29,7 +29,7 @@ fn plain<'f>() -> Layer<'f> {
 }
 
 /// The loss of a chain of layers, each with weights of its own.
-fn loss(one: Layer<'static>) -> impl Fn(Vec<Array>, Array) -> Array {
+fn loss(one: Layer<'static>) -> impl Fn(Vec<Array>, Array) -> Array + Send + Sync {
     move |ws: Vec<Array>, x: Array| ws.into_iter().fold(x, &*one).square().sum(())
 }
 
@@ -39,7 +39,7 @@ fn operands() -> (Vec<Array>, Array) {
 }
 
 /// Temporary bytes of the compiled gradient of a loss, its equations after all passes, and the gradients in a row.
-fn compiled(loss: impl Fn(Vec<Array>, Array) -> Array) -> (usize, Program, Vec<f32>) {
+fn compiled(loss: impl Fn(Vec<Array>, Array) -> Array + Send + Sync) -> (usize, Program, Vec<f32>) {
     let (ws, x) = operands();
     let step = jit(grad(loss));
     let lowered = step.lower((ws.clone(), x.clone())).expect("it compiles");
@@ -128,7 +128,7 @@ fn names_save_what_they_name() {
 }
 
 /// `exp(sin(x) · y)` of two numbers, with another one captured.
-fn small(scale: Array) -> impl Fn(Array, Array) -> Array + Clone {
+fn small(scale: Array) -> impl Fn(Array, Array) -> Array + Send + Sync + Clone {
     move |x: Array, y: Array| (x.sin() * y * &scale).exp()
 }
 
@@ -139,7 +139,7 @@ fn derivatives_are_those_of_the_plain_function_in_every_order() {
     let ys = Array::new(&[3], vec![0.5, 0.2, -0.4]);
     let ones = || Array::new(&[3], vec![1.0; 3]);
     for policy in [Policy::Nothing, Policy::Dots] {
-        let results = |f: &dyn Fn(Array, Array) -> Array| {
+        let results = |f: &(dyn Fn(Array, Array) -> Array + Send + Sync)| {
             let total = |x: Array, y: Array| f(x, y).sum(());
             let along = |x: Array, y: Array| jvp(&|x: Array, y: Array| f(x, y), (x, y), (ones(), ones())).1;
             let both = || (xs.clone(), ys.clone());

@@ -121,7 +121,12 @@ fn layer_args() -> (Layer, Array, Array) {
     (of, Array::new(&[3], vec![1, 0, 1]), vector(&XS))
 }
 
-fn layer_loss(f: &dyn Fn(Layer, Array, Array) -> (Array, Array), of: Layer, at: Array, x: Array) -> Array {
+fn layer_loss(
+    f: &(dyn Fn(Layer, Array, Array) -> (Array, Array) + Send + Sync),
+    of: Layer,
+    at: Array,
+    x: Array,
+) -> Array {
     let (out, doubled) = f(of, at, x);
     (&out * &out).sum(()) + doubled.sum(()).astype(gavotte::DType::F64)
 }
@@ -161,10 +166,11 @@ fn trees_of_several_types_go_through_both_rules() {
         // One argument mapped, the others the same for every turn: their cotangents add up.
         let (of, at, x) = layer_args();
         let rows = gavotte::stack(&[x.clone(), &x * 2.0], 0);
-        let mapped = |of: Layer, at: Array, rows: Array, f: &dyn Fn(Layer, Array, Array) -> (Array, Array)| {
-            let one = |of: Layer, at: Array, x: Array| layer_loss(f, of, at, x);
-            vmap(one, [None, None, Some(0)])(of, at, rows).sum(())
-        };
+        let mapped =
+            |of: Layer, at: Array, rows: Array, f: &(dyn Fn(Layer, Array, Array) -> (Array, Array) + Send + Sync)| {
+                let one = |of: Layer, at: Array, x: Array| layer_loss(f, of, at, x);
+                vmap(one, [None, None, Some(0)])(of, at, rows).sum(())
+            };
         let found = grad(|of: Layer, at: Array, rows: Array| mapped(of, at, rows, &|of, at, x| f(of, at, x)))(
             of,
             at,
@@ -308,10 +314,11 @@ fn rules_hold_within_loops_and_branches() {
         let slope = |x: f64| 27.0 * x.sin().sin().cos() * x.sin().cos() * x.cos();
         let branch = |x: f64| if x > 0.0 { 3.0 * x.cos() } else { 5.0 };
         for x in XS {
-            let forward = |f: &dyn Fn(Array) -> Array| {
+            let forward = |f: &(dyn Fn(Array) -> Array + Send + Sync)| {
                 jit(|x: Array| jvp(&|x: Array| f(x), (x,), (scalar(1.0),)).1)(scalar(x)).item::<f64>()
             };
-            let reverse = |f: &dyn Fn(Array) -> Array| jit(grad(|x: Array| f(x)))(scalar(x)).item::<f64>();
+            let reverse =
+                |f: &(dyn Fn(Array) -> Array + Send + Sync)| jit(grad(|x: Array| f(x)))(scalar(x)).item::<f64>();
             assert_close(&[forward(&turns), reverse(&turns)], &[slope(x); 2], "scan");
             assert_close(&[forward(&chosen), reverse(&chosen)], &[branch(x); 2], "cond");
             assert_close(&[forward(&looped)], &[slope(x)], "fori_loop");

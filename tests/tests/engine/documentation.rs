@@ -95,10 +95,10 @@ fn step() -> Vec<String> {
     };
     let logs = jit_with(|x: Array| (&x - 1.0).log().sum(()), Options { check_nans: true, ..Options::default() });
     let sums = gavotte::jit(|x: Array| x.sum(()));
-    let read = std::cell::RefCell::new(None);
+    let read = std::sync::Mutex::new(None);
     let reads = gavotte::jit(|x: Array| {
         let y = x.sin();
-        *read.borrow_mut() = y.to_host().err().map(|error| error.to_string());
+        *read.lock().unwrap() = y.to_host().err().map(|error| error.to_string());
         y
     });
     let _ = reads(floats(&[2]));
@@ -118,7 +118,7 @@ fn step() -> Vec<String> {
         },
         logs.try_call((floats(&[3]),)).expect_err("a logarithm of a negative number").to_string(),
         sums.misses().last().expect("the second call had to trace").to_string(),
-        read.take().expect("a traced value has no contents"),
+        read.lock().unwrap().take().expect("a traced value has no contents"),
     ]
 }
 

@@ -83,7 +83,7 @@ fn blocks_are_known_by_the_paths_of_results_and_arguments() {
         let paths: Vec<String> = found.leaves_with_paths().into_iter().map(|(path, _)| path).collect();
         assert_eq!(paths, ["0.0", "0.1", "1.0", "1.1", "2.0", "2.1"]);
     }
-    let refused = |f: &dyn Fn(Jacobian<(Array, Array)>) -> Array| {
+    let refused = |f: &(dyn Fn(Jacobian<(Array, Array)>) -> Array + Send + Sync)| {
         let read =
             gavotte::Fun::<(Array,), Array>::new(|(x,)| f(jacrev(|(x, y): (Array, Array)| vec![x, y])((x.clone(), x))));
         message(read.try_call((vector(&[1.0]),)))

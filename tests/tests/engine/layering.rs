@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of the core: each uses only those before it.
 const MODULES: [&str; 11] =
-    ["error", "aval", "device", "ir", "tree", "transform", "pass", "kernel", "codegen", "runtime", "api"];
+    ["error", "sync", "aval", "device", "ir", "tree", "transform", "pass", "kernel", "codegen", "runtime", "api"];
 
 /// The crates by folder and package: each uses only those before it. The derive macro knows none.
 const CRATES: [(&str, &str); 5] = [

@@ -34,4 +34,5 @@ mod runtime;
 mod saved;
 mod sizes;
 mod sums;
+mod threads;
 mod words;

@@ -252,7 +252,7 @@ fn checkpoints_keep_less_between_products() {
     };
     let ws: Vec<Array> = (0..LAYERS).map(|_| zeros([64, 64], DType::F32)).collect();
     let x = zeros([128, 64], DType::F32);
-    let bytes = |one: &dyn Fn(Array, Array) -> Array| {
+    let bytes = |one: &(dyn Fn(Array, Array) -> Array + Send + Sync)| {
         let loss = |ws: Vec<Array>, x: Array| ws.into_iter().fold(x, one).square().sum(());
         let lowered = jit(grad(loss)).lower((ws.clone(), x.clone())).expect("it compiles");
         lowered.executable().plan(&Sizes::new()).expect("it has a plan").bytes()

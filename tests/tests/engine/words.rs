@@ -8,9 +8,9 @@ use gavotte::segment::Segments;
 use gavotte::{Array, cond, grad, jit, jvp, scan, vmap};
 use gavotte::{DType, checkpoint};
 use gavotte_tests::report::check_all;
-use std::rc::Rc;
+use std::sync::Arc;
 
-type Function = Rc<dyn Fn(Array) -> Array>;
+type Function = Arc<dyn Fn(Array) -> Array + Send + Sync>;
 /// The derivative of this order at this point.
 type Derivative = fn(usize, f64) -> f64;
 
@@ -25,20 +25,20 @@ fn under(letter: &str, f: Function) -> Function {
     match letter {
         "jit" => {
             let compiled = jit(move |x: Array| f(x));
-            Rc::new(move |x| compiled(x))
+            Arc::new(move |x| compiled(x))
         }
         "checkpoint" => {
             let kept = checkpoint(move |x: Array| f(x));
-            Rc::new(move |x| kept(x))
+            Arc::new(move |x| kept(x))
         }
         "grad" => {
             let gradient = grad(move |x: Array| f(x));
-            Rc::new(move |x| gradient(x))
+            Arc::new(move |x| gradient(x))
         }
-        "jvp" => Rc::new(move |x| jvp(&|x: Array| f(x), (x,), (Array::scalar(1.0),)).1),
+        "jvp" => Arc::new(move |x| jvp(&|x: Array| f(x), (x,), (Array::scalar(1.0),)).1),
         "vmap" => {
             let mapped = vmap(move |x: Array| f(x), [Some(0)]);
-            Rc::new(move |x: Array| {
+            Arc::new(move |x: Array| {
                 let at = Array::new(&[3], MULTIPLES.to_vec()) * x;
                 (mapped(at) * Array::new(&[3], WEIGHTS.to_vec())).sum(())
             })
@@ -93,10 +93,10 @@ fn sine(order: usize, x: f64) -> f64 {
 fn functions() -> Vec<(&'static str, Function, Derivative)> {
     fn entry(
         name: &'static str,
-        f: impl Fn(Array) -> Array + 'static,
+        f: impl Fn(Array) -> Array + Send + Sync + 'static,
         derivative: Derivative,
     ) -> (&'static str, Function, Derivative) {
-        (name, Rc::new(f), derivative)
+        (name, Arc::new(f), derivative)
     }
     vec![
         entry("sin", |x| x.sin(), sine),

@@ -9,7 +9,7 @@ use gavotte_tests::gpu::{agree_on_calls, elements, machine, on_machine};
 
 /// Compares both devices.
 #[track_caller]
-fn assert_same<A: Tree + Clone, O: Tree>(what: &str, f: impl Fn(A) -> O + Clone + 'static, args: A) {
+fn assert_same<A: Tree + Clone, O: Tree>(what: &str, f: impl Fn(A) -> O + Send + Sync + Clone + 'static, args: A) {
     agree_on_calls(f, args, 0.0).unwrap_or_else(|why| panic!("{what}: {why}"));
 }
 
@@ -168,7 +168,7 @@ fn two_kernels(x: Array) -> Array {
 }
 
 /// Calls a function some times on one array: its kernels are launched one by one, then recorded and replayed.
-fn call_often(machine: &Session<'_>, f: impl Fn(Array) -> Array + Copy + 'static) -> Vec<Vec<f32>> {
+fn call_often(machine: &Session<'_>, f: impl Fn(Array) -> Array + Send + Sync + Copy + 'static) -> Vec<Vec<f32>> {
     let f = jit(f);
     let x = there(floats(&[6, 4]) * 0.1f32);
     let call = |_| f.try_call((x.clone(),)).and_then(|y| y.to_host().map(|y| y.as_slice::<f32>().to_vec()));

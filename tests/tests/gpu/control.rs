@@ -25,7 +25,7 @@ fn one() -> Array {
 
 /// Compares both devices.
 #[track_caller]
-fn assert_same<A: Tree + Clone, O: Tree>(what: &str, f: impl Fn(A) -> O + Clone + 'static, args: A) {
+fn assert_same<A: Tree + Clone, O: Tree>(what: &str, f: impl Fn(A) -> O + Send + Sync + Clone + 'static, args: A) {
     agree_on_calls(f, args, 1e-12).unwrap_or_else(|why| panic!("{what}: {why}"));
 }
 
@@ -154,7 +154,7 @@ fn equations_without_a_kernel_run_within_loops() {
 }
 
 /// What a call adds to the counts once everything is compiled: launched, and recorded.
-fn costs(f: impl Fn(Array) -> Array + 'static, x: Array) -> Option<[Counts; 2]> {
+fn costs(f: impl Fn(Array) -> Array + Send + Sync + 'static, x: Array) -> Option<[Counts; 2]> {
     let machine = machine("")?;
     let (f, device) = (jit(f), cuda(0).expect("the emulator is a GPU"));
     let x = device_put(x, &device).expect("there is room");

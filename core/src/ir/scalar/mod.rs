@@ -30,7 +30,7 @@ macro_rules! scalar_operations {
     ) => {
         /// An operation on scalars. [`ScalarOp::row`] says all that a code generator must know.
         ///
-        /// Comparisons give `bool`, `Convert` and `Bitcast` the type they name, all others the type of their last
+        /// Comparisons return `bool`, `Convert` and `Bitcast` the type they name, all others the type of their last
         /// operand. Integer arithmetic wraps.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum ScalarOp {

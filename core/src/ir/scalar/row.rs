@@ -8,7 +8,7 @@ use crate::device::HostElement;
 pub struct Row {
     /// The name in kernel text.
     pub name: &'static str,
-    /// Element types that programs may give it; of `select`, of the choices.
+    /// Element types of its operands; of `select`, of the choices.
     pub takes: Types,
     /// Rough cost per element, in additions.
     pub cost: u32,
@@ -224,7 +224,7 @@ scalar_elements!(f32 f64 i32 u32 bool);
 pub enum Accuracy {
     /// Exact, or correctly rounded.
     Rounded,
-    /// Within so many units in the last place.
+    /// Within this many units in the last place.
     Within(f64),
 }
 
@@ -233,11 +233,11 @@ pub enum Accuracy {
 pub enum StableHlo {
     /// The operation of this name.
     Op(&'static str),
-    /// The operation of this name; an integer by zero gives 0, which StableHLO leaves open.
+    /// The operation of this name; an integer by zero is 0, which StableHLO leaves open.
     Quotient(&'static str),
-    /// The operation of this name; an integer by zero gives itself, which StableHLO leaves open.
+    /// The operation of this name; an integer by zero is itself, which StableHLO leaves open.
     Remainder(&'static str),
-    /// The operation of this name; by 32 or more gives 0, which StableHLO leaves open.
+    /// The operation of this name; by 32 or more is 0, which StableHLO leaves open.
     Shift(&'static str),
     /// `abs`, which StableHLO does not have of `u32`.
     Abs,

@@ -4,7 +4,7 @@
 /// they are written, all else reads [`Row`](super::Row).
 ///
 /// A row of `functions` is an operation whose operands and result have one element type. Its head names the operands and
-/// says which types programs may give it, what it costs and counts as, how near its results come to the exact ones, and
+/// says which types its operands may have, what it costs and counts as, how near its results come to the exact ones, and
 /// what it is in StableHLO. A line for each element type says the value, the formula of the portable target's loop where
 /// that is another, the expression in CUDA C, and the vector code, or that machine code calls the loop. A type without a
 /// line does not have the operation. Kernels, but not programs, may multiply and compare bools.
@@ -204,7 +204,7 @@ macro_rules! scalar_table {
                     u32: !x, cuda Text("~{0}"), machine Code(IntCode::Not);
                     bool: !x, cuda Text("!{0}"), machine BoolCode::Not;
                 }
-                /// Shift left; by 32 or more, which a negative distance is, gives 0.
+                /// Shift left; by 32 or more, which a negative distance is, the result is 0.
                 Shl(x, y) = "shift_left" {
                     takes Ints, costs 1 Free, accuracy Rounded, stablehlo Shift("shift_left");
                     i32: x.checked_shl(y as u32).unwrap_or(0),
@@ -212,7 +212,7 @@ macro_rules! scalar_table {
                     u32: x.checked_shl(y).unwrap_or(0),
                         cuda Helper(CudaHelper::ShiftLeft), machine Code(IntCode::Shl);
                 }
-                /// Logical shift right; by 32 or more, which a negative distance is, gives 0.
+                /// Logical shift right; by 32 or more, which a negative distance is, the result is 0.
                 Shr(x, y) = "shift_right" {
                     takes Ints, costs 1 Free, accuracy Rounded, stablehlo Shift("shift_right_logical");
                     i32: (x as u32).checked_shr(y as u32).unwrap_or(0) as i32,

@@ -51,7 +51,7 @@ impl Export<'_> {
         self.op_with("while", &carried.iter().collect::<Vec<_>>(), &[], &avals, &mut regions)
     }
 
-    /// What one of several programs of the same operands gives, chosen by `index`, an `i32` scalar; the last one where
+    /// What one of several programs of the same operands returns, chosen by `index`, an `i32` scalar; the last one where
     /// there is none of that number.
     pub fn case(
         &mut self,

@@ -44,7 +44,7 @@ pub fn extents(shape: &[Dim]) -> Vec<usize> {
     shape.iter().map(|dim| dim.as_usize().expect("sizes are numbers before a module is written")).collect()
 }
 
-/// What stands in a region: it is given the region's parameters and gives what the region returns. It may use values from
+/// What stands in a region: it takes the region's parameters and returns what the region returns. It may use values from
 /// outside the region, those of `reduce` and `scatter` excepted.
 pub type Body<'b> = &'b mut dyn FnMut(&mut Export<'_>, &[Operand]) -> Result<Vec<Operand>, Unsupported>;
 

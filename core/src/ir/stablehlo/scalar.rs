@@ -99,7 +99,7 @@ impl Export<'_> {
         }
     }
 
-    /// A float as an integer: cut off what is behind the point, the nearest integer of the type where there is none,
+    /// A float as an integer: without what follows the point, the nearest integer of the type where there is none,
     /// 0 for NaN. StableHLO leaves open what becomes of numbers outside the type, so none is converted.
     fn truncated(&mut self, x: &Operand, to: DType) -> Operand {
         let (least, end) = if to == DType::I32 { (-(2f64.powi(31)), 2f64.powi(31)) } else { (0.0, 2f64.powi(32)) };
@@ -115,7 +115,7 @@ impl Export<'_> {
     }
 
     /// Both words of `threefry2x32(k0, k1, x0, x1)`: operands of one shape, all `u32`. Twenty rounds, with a part of the
-    /// key added behind every fourth.
+    /// key added after every fourth.
     pub fn threefry2x32(&mut self, [k0, k1, x0, x1]: [&Operand; 4]) -> [Operand; 2] {
         const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
         let shape = k0.shape();

@@ -123,7 +123,7 @@ pub(super) fn list(numbers: &[usize]) -> String {
 
 /// The element of a `dense` constant.
 ///
-/// A reader takes a decimal number for an `f64` and rounds it to the element's type: where that would not give the
+/// A reader takes a decimal number for an `f64` and rounds it to the element's type: where that would not yield the
 /// same bits, and for what is no number, the bits are written.
 pub(super) fn element(literal: Literal) -> String {
     let (decimal, survives) = match literal {
@@ -151,7 +151,7 @@ fn pointed(decimal: String) -> String {
     }
 }
 
-/// A name behind `@`: in quotes where it is no plain word.
+/// A name after `@`: in quotes where it is no plain word.
 pub(super) fn symbol_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');

@@ -3,7 +3,7 @@
 //! `perf` looks for `/tmp/perf-PID.map` where it meets code of no file. Each line is an address and a size in
 //! hexadecimal, then a name. It is written where the environment variable `GAVOTTE_PERF_MAP` is set.
 
-use crate::runtime::threads::team::locked;
+use crate::sync::locked;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};

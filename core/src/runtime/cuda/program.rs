@@ -22,11 +22,10 @@ use crate::runtime::plan::frame::Frame;
 use crate::runtime::plan::placed::Buffers;
 use crate::runtime::plan::work::Codes;
 use crate::runtime::segments::GivenSegments;
+use crate::sync::locked;
 use cudarc::driver::CudaStream;
 use cudarc::driver::sys::CUdeviceptr;
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// How many plans are kept, for how many different sizes.
 const MAX_PLANS: usize = 16;
@@ -45,17 +44,24 @@ pub(in crate::runtime) struct GpuProgram {
     host_consts: Vec<Arc<HostArray>>,
     segments: GivenSegments,
     /// The kernels compiled for what widths their positions need.
-    loaded: RefCell<Vec<(Vec<Width>, Rc<Loaded>)>>,
-    plans: RefCell<Vec<Rc<GpuPlan>>>,
+    loaded: Mutex<Vec<(Vec<Width>, Arc<Loaded>)>>,
+    plans: Mutex<Vec<Arc<GpuPlan>>>,
 }
 
 /// What is launched for given sizes.
 struct GpuPlan {
     plan: Plan,
-    loaded: Rc<Loaded>,
+    loaded: Arc<Loaded>,
     launches: Launches,
-    arena: RefCell<Option<Arc<Block>>>,
-    replays: RefCell<Replays>,
+    /// Locked while a call launches: those of another would come between, in the same memory.
+    state: Mutex<CallState>,
+}
+
+/// What stays from call to call.
+#[derive(Default)]
+struct CallState {
+    arena: Option<Arc<Block>>,
+    replays: Replays,
 }
 
 impl GpuProgram {
@@ -85,14 +91,14 @@ impl GpuProgram {
             segments: GivenSegments::of(&lowered),
             lowered,
             is_blocking: options.launch_blocking,
-            loaded: RefCell::default(),
-            plans: RefCell::default(),
+            loaded: Mutex::default(),
+            plans: Mutex::default(),
         })
     }
 
     /// The kernels for these widths, compiled when they are first asked for.
-    fn loaded(&self, widths: Vec<Width>) -> Result<Rc<Loaded>, Error> {
-        if let Some((_, loaded)) = self.loaded.borrow().iter().find(|(known, _)| *known == widths) {
+    fn loaded(&self, widths: Vec<Width>) -> Result<Arc<Loaded>, Error> {
+        if let Some((_, loaded)) = locked(&self.loaded).iter().find(|(known, _)| *known == widths) {
             return Ok(loaded.clone());
         }
         let name = format!("@{}", self.lowered.program.name);
@@ -115,14 +121,14 @@ impl GpuProgram {
         Ok(self.keep(widths, Loaded { module, kernels: functions_of }))
     }
 
-    fn keep(&self, widths: Vec<Width>, loaded: Loaded) -> Rc<Loaded> {
-        let loaded = Rc::new(loaded);
-        self.loaded.borrow_mut().push((widths, loaded.clone()));
+    fn keep(&self, widths: Vec<Width>, loaded: Loaded) -> Arc<Loaded> {
+        let loaded = Arc::new(loaded);
+        locked(&self.loaded).push((widths, loaded.clone()));
         loaded
     }
 
-    fn plan(&self, sizes: &Sizes) -> Result<Rc<GpuPlan>, Error> {
-        if let Some(plan) = self.plans.borrow().iter().find(|plan| plan.plan.sizes == *sizes) {
+    fn plan(&self, sizes: &Sizes) -> Result<Arc<GpuPlan>, Error> {
+        if let Some(plan) = locked(&self.plans).iter().find(|plan| plan.plan.sizes == *sizes) {
             return Ok(plan.clone());
         }
         check_facts(&self.lowered.program, sizes)?;
@@ -133,8 +139,8 @@ impl GpuProgram {
         let widths = kernels(&self.lowered).into_iter().map(|(kernel, _)| Width::of(kernel, sizes)).collect();
         let loaded = self.loaded(widths)?;
         let launches = Launches::new(&self.lowered, loaded.module.sources(), sizes)?;
-        let plan = Rc::new(GpuPlan { plan, launches, loaded, arena: RefCell::default(), replays: RefCell::default() });
-        let mut plans = self.plans.borrow_mut();
+        let plan = Arc::new(GpuPlan { plan, launches, loaded, state: Mutex::default() });
+        let mut plans = locked(&self.plans);
         if plans.len() == MAX_PLANS {
             plans.remove(0);
         }
@@ -165,7 +171,9 @@ impl GpuProgram {
                 });
             }
         }
-        let arena = self.arena(&plan)?;
+        let mut state = locked(&plan.state);
+        let CallState { arena, replays } = &mut *state;
+        let arena = self.arena(&plan, arena)?;
         let consts: Vec<CUdeviceptr> = self.consts.iter().map(|buffer| buffer.block.address()).collect();
         let results: Vec<CUdeviceptr> =
             outs.iter().map(|block| block.as_ref().map_or(0, |block| block.address())).collect();
@@ -197,10 +205,11 @@ impl GpuProgram {
                         unsafe { runner.run_beside(&self.lowered.steps, &plan.launches.steps, &frame, streams) }
                     }
                 };
-                plan.replays.borrow_mut().run(&self.device, addresses, &start, &recorded)?;
+                replays.run(&self.device, addresses, &start, &recorded)?;
             }
             _ => start(self.device.stream())?,
         }
+        drop(state);
         self.results(&plan, &args, &outs)
     }
 
@@ -232,9 +241,8 @@ impl GpuProgram {
     }
 
     /// The plan's memory: the arena, then parts of sums.
-    fn arena(&self, plan: &GpuPlan) -> Result<Arc<Block>, Error> {
-        let mut arena = plan.arena.borrow_mut();
-        if let Some(arena) = &*arena {
+    fn arena(&self, plan: &GpuPlan, arena: &mut Option<Arc<Block>>) -> Result<Arc<Block>, Error> {
+        if let Some(arena) = arena {
             return Ok(arena.clone());
         }
         let bytes = plan.plan.arena_bytes.next_multiple_of(SCRATCH_ALIGN) + plan.launches.scratch_bytes;

@@ -24,11 +24,18 @@ pub(super) type Launch<'f> = dyn Fn(&CudaStream) -> Result<(), Error> + 'f;
 /// Starts a run on several streams, from the first of them on.
 pub(super) type Record<'f> = dyn Fn(&[Arc<CudaStream>]) -> Result<(), Error> + 'f;
 
+/// A run that the driver has recorded.
+struct Recording(CudaGraph);
+
+// SAFETY: the driver's handles of graphs belong to no thread. Whoever has this one has it alone: two threads never use it at
+// the same time.
+unsafe impl Send for Recording {}
+
 /// The recordings of a plan, by the addresses that they hold; the last used stands last.
 #[derive(Default)]
 pub(super) struct Replays {
     seen: Vec<Vec<CUdeviceptr>>,
-    graphs: Vec<(Vec<CUdeviceptr>, CudaGraph)>,
+    graphs: Vec<(Vec<CUdeviceptr>, Recording)>,
     /// Whether the driver has failed to record or to replay: launches need less of it.
     is_refused: bool,
 }
@@ -64,7 +71,7 @@ impl Replays {
                 }
             },
         };
-        match graph.filter(|graph| device.replay(graph).is_ok()) {
+        match graph.filter(|graph| device.replay(&graph.0).is_ok()) {
             Some(graph) => {
                 if self.graphs.len() == MOST {
                     self.graphs.remove(0);
@@ -81,7 +88,7 @@ impl Replays {
 }
 
 /// Records what is launched, which does not run yet; none where that fails.
-fn record(device: &Cuda, recorded: &Record<'_>) -> Option<CudaGraph> {
+fn record(device: &Cuda, recorded: &Record<'_>) -> Option<Recording> {
     let recorders = device.recorders(MAX_STREAMS).ok()?;
     let recorder = &recorders[0];
     // Other threads may call what a recording forbids.
@@ -89,5 +96,5 @@ fn record(device: &Cuda, recorded: &Record<'_>) -> Option<CudaGraph> {
     let launched = recorded(&recorders);
     let recording = recorder.end_capture(CUgraphInstantiate_flags(0));
     launched.ok()?;
-    recording.ok().flatten()
+    recording.ok().flatten().map(Recording)
 }

@@ -9,9 +9,8 @@ use crate::device::{DeviceRef, HostArray};
 use crate::error::Error;
 use crate::ir::{Program, Value, check_facts};
 use crate::runtime::{Executable, Options};
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
+use crate::sync::locked;
+use std::sync::{Arc, Mutex};
 
 /// How many such programs are kept.
 const MAX_PROGRAMS: usize = 16;
@@ -22,14 +21,14 @@ pub(in crate::runtime) struct EmptySizes {
     extents: Vec<Dim>,
     device: DeviceRef,
     options: Options,
-    programs: RefCell<Vec<(Sizes, Rc<Executable>)>>,
+    programs: Mutex<Vec<(Sizes, Arc<Executable>)>>,
 }
 
 impl EmptySizes {
     pub(in crate::runtime) fn new(program: &Program, device: &DeviceRef, options: &Options) -> Self {
         let mut extents = vec![];
         collect(program, &mut extents);
-        EmptySizes { extents, device: device.clone(), options: options.clone(), programs: RefCell::default() }
+        EmptySizes { extents, device: device.clone(), options: options.clone(), programs: Mutex::default() }
     }
 
     /// The program for these sizes, where they leave an axis empty.
@@ -38,18 +37,18 @@ impl EmptySizes {
         program: &Program,
         consts: &[Arc<HostArray>],
         sizes: &Sizes,
-    ) -> Result<Option<Rc<Executable>>, Error> {
+    ) -> Result<Option<Arc<Executable>>, Error> {
         let is_usual = |n: i64| (1..=i64::from(i32::MAX)).contains(&n);
         if !self.extents.iter().any(|dim| dim.at(sizes).as_number().is_some_and(|n| !is_usual(n))) {
             return Ok(None);
         }
-        if let Some((_, found)) = self.programs.borrow().iter().find(|(known, _)| known == sizes) {
+        let mut programs = locked(&self.programs);
+        if let Some((_, found)) = programs.iter().find(|(known, _)| known == sizes) {
             return Ok(Some(found.clone()));
         }
         check_facts(program, sizes)?;
         let consts: Vec<Value> = consts.iter().cloned().map(Value::from).collect();
-        let executable = Rc::new(Executable::compile_for(&self.device, &program.at(sizes), &consts, &self.options)?);
-        let mut programs = self.programs.borrow_mut();
+        let executable = Arc::new(Executable::compile_for(&self.device, &program.at(sizes), &consts, &self.options)?);
         if programs.len() == MAX_PROGRAMS {
             programs.remove(0);
         }

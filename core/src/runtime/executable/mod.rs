@@ -21,7 +21,7 @@ use crate::runtime::cuda::{Gpu, GpuProgram, Prediction};
 use crate::runtime::executable::composed_indices::put_together;
 use crate::runtime::executable::empty_sizes::EmptySizes;
 use crate::runtime::identity::ByIdentity;
-use crate::runtime::options::{Options, Target};
+use crate::runtime::options::{CORES, Options, Target};
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::frame::Frame;
 use crate::runtime::plan::placed::{Buffers, OwnBytes};
@@ -32,13 +32,13 @@ use crate::runtime::report::profile::Profile;
 use crate::runtime::report::roofline;
 use crate::runtime::segments::GivenSegments;
 use crate::runtime::threads::experience::Experience;
-use crate::runtime::threads::team::{ThreadPool, locked};
+use crate::runtime::threads::team::ThreadPool;
 use crate::runtime::threads::worth::{FUNCTIONS, Sharing};
+use crate::sync::{locked, try_locked};
 use crate::{pass, with_data};
-use std::cell::{Cell, OnceCell, RefCell};
 use std::num::NonZeroUsize;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How many plans are kept, for how many different sizes.
@@ -58,23 +58,24 @@ pub struct Executable {
     sharing: Sharing,
     check_nans: bool,
     compile_time: Duration,
-    plans: RefCell<Vec<Rc<Plan>>>,
+    plans: Mutex<Vec<Arc<Plan>>>,
     empty: EmptySizes,
-    is_profiled: Cell<bool>,
+    is_profiled: AtomicBool,
     /// What calls have taken that other threads may share.
-    experience: RefCell<Experience>,
-    state: RefCell<State>,
+    experience: Mutex<Experience>,
+    /// There from when on it first has work: functions to generate, or a call.
+    pool: OnceLock<Arc<Mutex<ThreadPool>>>,
+    /// How often calls have woken a thread.
+    n_woken: AtomicUsize,
+    /// One for each call that has run at the same time as others, and is done.
+    idle: Mutex<Vec<CallState>>,
 }
 
-/// What stays from call to call.
+/// What stays from call to call. Each call that runs has one to itself.
 #[derive(Default)]
-struct State {
+struct CallState {
     arena: Vec<Line>,
     slots: Vec<WorkerSlot>,
-    /// There from when on it first has work: functions to generate, or a call.
-    pool: Option<Rc<RefCell<ThreadPool>>>,
-    /// How often calls have woken a thread.
-    n_woken: usize,
     /// When each call ran, while profiling is on.
     profiled: Vec<(Instant, Instant)>,
 }
@@ -111,16 +112,16 @@ impl Executable {
         }
         lowered.verify()?;
         let target = if gpu.is_some() { Target::Portable } else { options.target };
-        let pool = OnceCell::new();
+        let pool = OnceLock::new();
         let spread = |n: usize, work: &(dyn Fn(usize) + Sync)| {
             let threads = options.threads.get().min(n / FUNCTIONS);
             if threads > 1
-                && let Ok(team) = ThreadPool::of_this_thread(options.threads)
-                && let Ok(mut free) = pool.get_or_init(|| team).try_borrow_mut()
+                && let Ok(team) = ThreadPool::of_process(options.threads)
+                && let Some(mut free) = try_locked(pool.get_or_init(|| team))
             {
                 return free.share(n, threads, &|_, units| units.for_each(work));
             }
-            // Alone, too, where the system gives no more threads.
+            // Alone, too, where the system has no more threads, or another thread has the team.
             alone(n, work);
         };
         Ok(Executable {
@@ -135,11 +136,13 @@ impl Executable {
             sharing: if options.shares_all { Sharing::All } else { Sharing::Worthwhile },
             check_nans: options.check_nans,
             compile_time: start.elapsed(),
-            plans: RefCell::default(),
+            plans: Mutex::default(),
             empty,
-            is_profiled: Cell::new(false),
-            experience: RefCell::new(Experience::new(options.threads)),
-            state: RefCell::new(State { pool: pool.into_inner(), ..State::default() }),
+            is_profiled: AtomicBool::new(false),
+            experience: Mutex::new(Experience::new(options.threads)),
+            pool,
+            n_woken: AtomicUsize::new(0),
+            idle: Mutex::default(),
         })
     }
 
@@ -185,7 +188,7 @@ impl Executable {
 
     /// How often its calls have woken another thread: never where all that they do is small.
     pub fn n_woken(&self) -> usize {
-        self.state.borrow().n_woken
+        self.n_woken.load(Ordering::Relaxed)
     }
 
     /// What passes, fusion and lowering took.
@@ -194,23 +197,23 @@ impl Executable {
     }
 
     /// The program that runs for these sizes in place of this one: where they leave an axis empty.
-    fn other(&self, sizes: &Sizes) -> Result<Option<Rc<Executable>>, Error> {
-        if self.plans.borrow().iter().any(|plan| plan.sizes == *sizes) {
+    fn other(&self, sizes: &Sizes) -> Result<Option<Arc<Executable>>, Error> {
+        if locked(&self.plans).iter().any(|plan| plan.sizes == *sizes) {
             return Ok(None);
         }
         self.empty.executable(self.program(), &self.consts, sizes)
     }
 
     /// The plan for these sizes.
-    pub fn plan(&self, sizes: &Sizes) -> Result<Rc<Plan>, Error> {
-        if let Some(plan) = self.plans.borrow().iter().find(|plan| plan.sizes == *sizes) {
+    pub fn plan(&self, sizes: &Sizes) -> Result<Arc<Plan>, Error> {
+        if let Some(plan) = locked(&self.plans).iter().find(|plan| plan.sizes == *sizes) {
             return Ok(plan.clone());
         }
         if let Some(other) = self.other(sizes)? {
             return other.plan(&Sizes::new());
         }
-        let plan = Rc::new(self.new_plan(sizes)?);
-        let mut plans = self.plans.borrow_mut();
+        let plan = Arc::new(self.new_plan(sizes)?);
+        let mut plans = locked(&self.plans);
         if plans.len() == MAX_PLANS {
             plans.remove(0);
         }
@@ -284,18 +287,17 @@ impl Executable {
     /// Whether calls note from now on what each thread does when; results are the same. A call with sizes that leave
     /// an axis empty runs another program, and notes nothing.
     pub fn set_profiling(&self, on: bool) {
-        self.is_profiled.set(on);
+        self.is_profiled.store(on, Ordering::Relaxed);
     }
 
     /// What was noted since the last time; costs are those for these sizes.
     pub fn take_profile(&self, sizes: &Sizes) -> Profile {
-        let mut state = self.state.borrow_mut();
-        let mut slots: Vec<_> = state.slots.iter().map(|slot| locked(&slot.0)).collect();
+        let mut idle = locked(&self.idle);
+        let profiled: Vec<_> = idle.iter_mut().flat_map(|state| std::mem::take(&mut state.profiled)).collect();
+        let mut slots: Vec<_> = idle.iter().flat_map(|state| &state.slots).map(|slot| locked(&slot.0)).collect();
         let recorders: Vec<&Recorder> = slots.iter().map(|slot| &slot.recorder).collect();
-        let profile = Profile::new((&self.lowered.program, &self.lowered.steps), sizes, &state.profiled, &recorders);
+        let profile = Profile::new((&self.lowered.program, &self.lowered.steps), sizes, &profiled, &recorders);
         slots.iter_mut().for_each(|slot| slot.recorder.clear());
-        drop(slots);
-        state.profiled.clear();
         profile
     }
 
@@ -324,25 +326,45 @@ impl Executable {
         self.check_args(&plan, &args)?;
         self.segments.check(&self.lowered.program.name, |var| Ok(self.given(&args, var)?.clone()))?;
         let composed = self.put_together(&args)?;
-        let mut state = self.state.borrow_mut();
-        let State { arena, slots, pool, n_woken, profiled } = &mut *state;
-        // Small programs start no threads, and wake none.
-        let may_share = self.is_shared(&plan);
-        // A profile shows how work is shared.
-        let learns = may_share && self.sharing == Sharing::Worthwhile && !self.is_profiled.get();
-        let is_shared = may_share && (!learns || self.experience.borrow().says_team());
-        if pool.is_none() && is_shared {
-            *pool = Some(ThreadPool::of_this_thread(self.threads)?);
+        let mut state = locked(&self.idle).pop().unwrap_or_default();
+        let outs = self.run_with(&mut state, &plan, &mut args, &composed);
+        let mut idle = locked(&self.idle);
+        if idle.len() < CORES.get() {
+            idle.push(state);
         }
-        // A program that another calls while it runs, through the interpreter, is the calling thread's alone.
-        let mut pool = pool.as_ref().filter(|_| is_shared).and_then(|pool| pool.try_borrow_mut().ok());
+        drop(idle);
+        self.results(&plan, &args, outs?)
+    }
+
+    /// Runs the steps; returns the results that have memory of their own.
+    fn run_with(
+        &self,
+        state: &mut CallState,
+        plan: &Plan,
+        args: &mut [Option<Arc<HostArray>>],
+        composed: &[Arc<HostArray>],
+    ) -> Result<Vec<Option<HostArray>>, Error> {
+        let CallState { arena, slots, profiled } = state;
+        let is_profiled = self.is_profiled.load(Ordering::Relaxed);
+        // Small programs start no threads, and wake none.
+        let may_share = self.is_shared(plan);
+        // A profile shows how work is shared.
+        let learns = may_share && self.sharing == Sharing::Worthwhile && !is_profiled;
+        let is_shared = may_share && (!learns || locked(&self.experience).says_team());
+        if is_shared && self.pool.get().is_none() {
+            // Where another thread is first, both have the same.
+            let _ = self.pool.set(ThreadPool::of_process(self.threads)?);
+        }
+        // One thread leads the team at a time. So a program that another calls while it runs, through the interpreter, is
+        // the calling thread's alone, and so is one that is called while another thread has the team.
+        let mut pool = self.pool.get().filter(|_| is_shared).and_then(|pool| try_locked(pool));
         let lines = (plan.arena_bytes + plan.partial_bytes).div_ceil(ALIGN) + 1;
         let is_small = arena.len() < lines;
         if is_small {
             // What is too small is given back before more is asked for.
             *arena = vec![];
         }
-        let mut outs = self.result_memory(&plan, &mut args, if is_small { lines * ALIGN } else { 0 })?;
+        let mut outs = self.result_memory(plan, args, if is_small { lines * ALIGN } else { 0 })?;
         if is_small {
             arena.reserve_exact(lines);
             run_memory::advise(arena.spare_capacity_mut());
@@ -352,12 +374,12 @@ impl Executable {
         let start = Instant::now();
         for (i, slot) in slots.iter().enumerate() {
             let own = if i == 0 || pool.is_some() { plan.own } else { OwnBytes::default() };
-            locked(&slot.0).prepare(own, self.is_profiled.get().then_some(start));
+            locked(&slot.0).prepare(own, is_profiled.then_some(start));
         }
         let arena_start = arena.as_mut_ptr().cast::<u8>();
         let out_starts: Vec<*mut u8> =
             outs.iter_mut().map(|out| out.as_mut().map_or(std::ptr::null_mut(), data_pointer)).collect();
-        let const_starts: Vec<*mut u8> = self.consts.iter().chain(&composed).map(data_pointer_const).collect();
+        let const_starts: Vec<*mut u8> = self.consts.iter().chain(composed).map(data_pointer_const).collect();
         let arg_starts: Vec<*mut u8> = args
             .iter()
             .enumerate()
@@ -372,33 +394,25 @@ impl Executable {
                     .map_or(std::ptr::null_mut(), |out| out_starts[out]),
             })
             .collect();
-        let frame = Frame::new(&plan, &arg_starts, &const_starts, &out_starts, arena_start);
+        let frame = Frame::new(plan, &arg_starts, &const_starts, &out_starts, arena_start);
         let begun = Instant::now();
         let woken_before = pool.as_ref().map_or(0, |pool| pool.n_woken());
         // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
         // was compiled; results and arena were made for this plan just above.
         let done = unsafe {
-            run::run(
-                &plan,
-                &self.lowered.steps,
-                &self.machine.pages,
-                &frame,
-                (pool.as_deref_mut(), self.sharing),
-                slots,
-            )
+            run::run(plan, &self.lowered.steps, &self.machine.pages, &frame, (pool.as_deref_mut(), self.sharing), slots)
         };
-        if self.is_profiled.get() {
+        if is_profiled {
             slots[1..].iter().for_each(|slot| locked(&slot.0).recorder.waited());
             profiled.push((start, Instant::now()));
         }
         // A team that was busy elsewhere says nothing.
         if learns && pool.is_some() == is_shared && done.is_ok() {
-            self.experience.borrow_mut().learn(begun.elapsed(), plan.whole_nanos());
+            locked(&self.experience).learn(begun.elapsed(), plan.whole_nanos());
         }
-        *n_woken += pool.map_or(0, |pool| pool.n_woken() - woken_before);
+        self.n_woken.fetch_add(pool.map_or(0, |pool| pool.n_woken() - woken_before), Ordering::Relaxed);
         done?;
-        drop(state);
-        self.results(&plan, &args, outs)
+        Ok(outs)
     }
 
     /// Whether a run is worth more threads than one.

@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::kernel::Cost;
-use crate::runtime::threads::team::{ThreadPool, locked};
+use crate::runtime::threads::team::ThreadPool;
+use crate::sync::locked;
 use serde::Serialize;
 use std::hint::black_box;
 use std::num::NonZeroUsize;

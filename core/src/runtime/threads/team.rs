@@ -11,14 +11,12 @@
 use crate::device::memory;
 use crate::error::Error;
 use crate::runtime::options::CORES;
+use crate::sync::locked;
 use std::any::Any;
-use std::cell::RefCell;
-use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -41,11 +39,6 @@ const PATIENCE: Duration = Duration::from_micros(40);
 #[repr(align(128))]
 #[derive(Default)]
 pub(in crate::runtime) struct Padded<T>(pub(in crate::runtime) T);
-
-/// No thread leaves what these locks guard half done, so one that panicked does no harm.
-pub(in crate::runtime) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
 
 /// What is done for each unit of a job: called once on each thread that has claimed a unit, with the thread's number and
 /// the units it claims, one after the other. Those that it does not ask for are left to others.
@@ -96,7 +89,8 @@ struct Shared {
     /// Counts jobs; workers look at it for the next one.
     offered: Padded<AtomicUsize>,
     is_over: AtomicBool,
-    leader: Thread,
+    /// Who offers this job, or has offered the last one.
+    leader: Mutex<Thread>,
 }
 
 impl Shared {
@@ -110,7 +104,7 @@ impl Shared {
             panic: Mutex::default(),
             offered: Padded::default(),
             is_over: AtomicBool::new(false),
-            leader: std::thread::current(),
+            leader: Mutex::new(std::thread::current()),
         }
     }
 
@@ -154,7 +148,7 @@ impl Shared {
             // The leader says what it waits for before it looks for the last time, and here it is the other way round: one
             // of the two sees the other.
             if self.wanted.load(Ordering::SeqCst) == done {
-                self.leader.unpark();
+                locked(&self.leader).unpark();
             }
         }
     }
@@ -251,37 +245,36 @@ impl Iterator for Units<'_> {
     }
 }
 
-thread_local! {
-    /// The teams that this thread leads, by how many they are, as long as a program has them.
-    static TEAMS: RefCell<Vec<(NonZeroUsize, Weak<RefCell<ThreadPool>>)>> = const { RefCell::new(vec![]) };
-}
+/// A team by its number of threads, as long as a program has it.
+type Team = (NonZeroUsize, Weak<Mutex<ThreadPool>>);
 
-/// Threads that wait for work: the leader, which is the thread that started them, and `n - 1` workers.
+/// The teams of the process.
+static TEAMS: Mutex<Vec<Team>> = Mutex::new(vec![]);
+
+/// Threads that wait for work: `n - 1` workers, which help the thread that offers a job.
 pub(in crate::runtime) struct ThreadPool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     n_woken: usize,
     /// The process that has the workers: in one that was forked from it the leader does all by itself.
     process: u32,
-    /// The leader is woken by its own handle.
-    stays: PhantomData<Rc<()>>,
 }
 
 impl ThreadPool {
-    /// The team of this many threads that this thread leads: one for all its programs, as only one of them runs at a time.
+    /// The team of this many threads: one for all programs of the process. Whoever holds its lock leads it; a thread that
+    /// finds it locked works alone, as more threads than cores help nobody.
     ///
     /// # Errors
     /// As of [`ThreadPool::new`].
-    pub(in crate::runtime) fn of_this_thread(n: NonZeroUsize) -> Result<Rc<RefCell<ThreadPool>>, Error> {
-        TEAMS.with_borrow_mut(|teams| {
-            teams.retain(|(_, team)| team.strong_count() > 0);
-            if let Some(team) = teams.iter().find(|(size, _)| *size == n).and_then(|(_, team)| team.upgrade()) {
-                return Ok(team);
-            }
-            let team = Rc::new(RefCell::new(ThreadPool::new(n)?));
-            teams.push((n, Rc::downgrade(&team)));
-            Ok(team)
-        })
+    pub(in crate::runtime) fn of_process(n: NonZeroUsize) -> Result<Arc<Mutex<ThreadPool>>, Error> {
+        let mut teams = locked(&TEAMS);
+        teams.retain(|(_, team)| team.strong_count() > 0);
+        if let Some(team) = teams.iter().find(|(size, _)| *size == n).and_then(|(_, team)| team.upgrade()) {
+            return Ok(team);
+        }
+        let team = Arc::new(Mutex::new(ThreadPool::new(n)?));
+        teams.push((n, Arc::downgrade(&team)));
+        Ok(team)
     }
 
     /// Starts all threads but the caller's.
@@ -294,13 +287,8 @@ impl ThreadPool {
         // A thread that begins without memory cannot say so.
         memory::require((n - 1) * BYTES).map_err(refused)?;
         let shared = Arc::new(Shared::new(n));
-        let mut pool = ThreadPool {
-            shared,
-            workers: Vec::with_capacity(n - 1),
-            n_woken: 0,
-            process: std::process::id(),
-            stays: PhantomData,
-        };
+        let mut pool =
+            ThreadPool { shared, workers: Vec::with_capacity(n - 1), n_woken: 0, process: std::process::id() };
         for thread in 1..n {
             let shared = pool.shared.clone();
             let builder = std::thread::Builder::new().name(format!("gavotte-{thread}"));
@@ -333,6 +321,7 @@ impl ThreadPool {
         }
         assert!(u32::try_from(n).is_ok(), "{n} units are more than a word counts");
         let shared = &*self.shared;
+        *locked(&shared.leader) = std::thread::current();
         shared.work.store(std::ptr::from_ref(&work).cast_mut().cast(), Ordering::SeqCst);
         shared.done.0.store(0, Ordering::SeqCst);
         shared.is_stopped.store(false, Ordering::SeqCst);

@@ -136,5 +136,5 @@ fn what_a_pass_computes_is_checked() {
     }
     static DOUBLED: &dyn Primitive = &Doubled;
     let f = jit(|x: Array| x * odd(DOUBLED, &Array::scalar(1.0f32)));
-    assert_has(&refused(|| f.try_call((x(),))), &["doubled: its `eval` gives [f64[]]", "primitives.rs"]);
+    assert_has(&refused(|| f.try_call((x(),))), &["doubled: its `eval` returns [f64[]]", "primitives.rs"]);
 }

@@ -10,7 +10,7 @@ use gavotte_tests::refused::assert_has;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-fn checked<'f, T: Tree + 'f>(f: impl Function<(T,), Out = Array> + 'f) -> Jit<'f, (T,), Array> {
+fn checked<'f, T: Tree + 'f>(f: impl Function<(T,), Out = Array> + Send + Sync + 'f) -> Jit<'f, (T,), Array> {
     jit_with(f, Options { check_nans: true, ..Options::default() })
 }
 

@@ -7,12 +7,12 @@ fn safe_root(x: Array) -> Array {
     cond(x.gt(0.0), |x: Array| x.sqrt(), |x: Array| x * 0.0, x)
 }
 
-fn mapped(f: impl Fn(Array) -> Array + Copy) -> impl Fn(Array) -> Array + Copy {
+fn mapped(f: impl Fn(Array) -> Array + Send + Sync + Copy) -> impl Fn(Array) -> Array + Send + Sync + Copy {
     move |x: Array| vmap(f, [Some(0)])(x)
 }
 
 /// The sum of each element's gradient by itself.
-fn slopes(f: impl Fn(Array) -> Array + Copy) -> impl Fn(Array) -> Array + Copy {
+fn slopes(f: impl Fn(Array) -> Array + Send + Sync + Copy) -> impl Fn(Array) -> Array + Send + Sync + Copy {
     move |x: Array| grad(move |x: Array| mapped(f)(x).sum(()))(x)
 }
 

@@ -135,7 +135,7 @@ const TABLES: [Case; 7] = [
 ];
 
 #[track_caller]
-fn check(name: &str, f: &dyn Fn(Array) -> Array, x: &Array, wanted: &[f64], tolerance: f64) {
+fn check(name: &str, f: &(dyn Fn(Array) -> Array + Send + Sync), x: &Array, wanted: &[f64], tolerance: f64) {
     for (way, options) in ways() {
         let found = numbers(&match options {
             None => f(x.clone()),

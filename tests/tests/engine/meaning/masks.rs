@@ -31,7 +31,7 @@ fn weights(bad: f32) -> (Array, Array, Array) {
 }
 
 #[track_caller]
-fn in_every_way(f: impl Fn(Array) -> Array + Copy, rows: &Array, judge: impl Fn(f64) -> bool) {
+fn in_every_way(f: impl Fn(Array) -> Array + Send + Sync + Copy, rows: &Array, judge: impl Fn(f64) -> bool) {
     for (way, options) in ways() {
         let found = match options {
             None => f(rows.clone()),

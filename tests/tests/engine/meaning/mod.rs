@@ -16,7 +16,7 @@ use gavotte_tests::targets::ways;
 /// Checks a function of one array in every way that it runs: each number within `tolerance`, relative, and the sign of a
 /// zero.
 #[track_caller]
-fn check(f: impl Fn(Array) -> Array + Copy, x: &Array, wanted: &[f64], tolerance: f64) {
+fn check(f: impl Fn(Array) -> Array + Send + Sync + Copy, x: &Array, wanted: &[f64], tolerance: f64) {
     for (way, options) in ways() {
         let found = match options {
             None => f(x.clone()),
@@ -41,7 +41,7 @@ fn numbers(x: &Array) -> Vec<f64> {
 
 /// Why it is refused, in every way that it runs.
 #[track_caller]
-fn check_refused(f: impl Fn(Array) -> Array + Copy, x: &Array, says: &str) {
+fn check_refused(f: impl Fn(Array) -> Array + Send + Sync + Copy, x: &Array, says: &str) {
     for (way, options) in ways() {
         let x = x.clone();
         let run = || -> Result<Array, Error> {

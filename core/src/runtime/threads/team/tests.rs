@@ -30,7 +30,7 @@ fn pool(n: usize) -> ThreadPool {
 /// A team whose other threads never come.
 fn deserted(n: usize) -> ThreadPool {
     let (shared, process) = (Arc::new(Shared::new(n)), std::process::id());
-    ThreadPool { shared, workers: vec![], n_woken: 0, process, stays: PhantomData }
+    ThreadPool { shared, workers: vec![], n_woken: 0, process }
 }
 
 fn counts(n: usize) -> Vec<AtomicUsize> {

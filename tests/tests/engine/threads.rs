@@ -1,0 +1,166 @@
+//! Arrays, keys, layers and compiled functions go from thread to thread, and threads share them.
+
+use gavotte::optimizers::{Adam, Optimizer, Schedule, adam};
+use gavotte::random::Key;
+use gavotte::stax::{Affine, Layer, Mode, dense, relu, serial};
+use gavotte::{
+    Array, Compiled, DType, Dim, Error, Fun, Jit, Options, Tree, device_copy, full, jit, jit_with, scan, shape,
+    value_and_grad, zeros,
+};
+use gavotte_core::ir::Program;
+use std::num::NonZeroUsize;
+use std::sync::{Barrier, Mutex, mpsc};
+use std::thread;
+
+#[test]
+fn what_users_hold_is_send_and_sync() {
+    fn check<T: Send + Sync>() {}
+    check::<Array>();
+    check::<Key>();
+    check::<Program>();
+    check::<Error>();
+    check::<Schedule>();
+    check::<Layer<(Array, Array)>>();
+    check::<Optimizer<Array, Adam<Array>>>();
+    check::<Fun<'_, (Array,), Array>>();
+    check::<Jit<'_, (Array, Key), (Array, Array)>>();
+    check::<Compiled<'_, (Array,), Array>>();
+}
+
+type State = Adam<Params>;
+type Params = (Affine, ((), Affine));
+type Step = Jit<'static, (Array, State, Array, Key), (State, Array)>;
+
+/// The training step of a small perceptron, its state at the start, and what reads its parameters. All its work is shared.
+fn training() -> (Step, State, impl Fn(&State) -> Vec<u32>) {
+    let Layer { init_fun, apply_fun } = serial((dense(16), serial((relu(), dense(3)))));
+    let Optimizer { init_fun: start, update_fun, get_params } = adam::<Params>(0.01);
+    let state = start(init_fun(Key::new(5), shape([64, 8])).1);
+    let read = get_params.clone();
+    let step = move |i: Array, state: State, x: Array, key: Key| {
+        let loss = |params: Params, x: Array| {
+            let y = apply_fun(&params, &x, Mode::Eval);
+            (&y * &y).mean(())
+        };
+        let noise = key.normal(x.shape().clone(), DType::F32);
+        let (value, grads) = value_and_grad(loss)(get_params(&state), x + noise * 0.1f32);
+        (update_fun(&i, grads, state), value)
+    };
+    let threads = NonZeroUsize::new(2).expect("two is not zero");
+    let step = jit_with(step, Options { threads, shares_all: true, ..Options::default() });
+    let bits = move |state: &State| {
+        let leaves = read(state).into_leaves().1;
+        leaves.into_iter().flat_map(|leaf| Array::from(leaf).to_vec::<f32>()).map(f32::to_bits).collect()
+    };
+    (step, state, bits)
+}
+
+/// Rows of their own for each thread, as many as it says.
+fn rows(n: usize) -> Array {
+    let rows = Array::new(&[n, 8], (0..n * 8).map(|i| ((i * 37 + n) % 101) as f32 * 0.02 - 1.0).collect());
+    rows.declare([Dim::from("n"), 8.into()])
+}
+
+fn train(step: &Step, state: &State, n: usize, n_step: i32) -> State {
+    // A step writes its state in place; this one is everybody's start.
+    let mut state = device_copy(state).expect("there is memory");
+    for i in 0..n_step {
+        state = step(Array::scalar(i), state, rows(n), Key::new(n as u64).fold_in(i as u32)).0;
+    }
+    state
+}
+
+#[test]
+fn threads_share_one_compiled_step() {
+    let (step, start, bits) = training();
+    let sizes = [64, 1, 200, 33];
+    // Whoever comes first traces: all come at once.
+    let together = Barrier::new(sizes.len());
+    let found: Vec<_> = thread::scope(|scope| {
+        let threads = sizes.map(|n| {
+            let (step, start, together) = (&step, &start, &together);
+            scope.spawn(move || {
+                together.wait();
+                train(step, start, n, 50)
+            })
+        });
+        threads.map(|thread| bits(&thread.join().expect("no thread panics"))).to_vec()
+    });
+    assert_eq!(step.n_entry(), 1, "one program for all threads and sizes");
+    assert_eq!(step.misses().len(), 1);
+    let (alone, start, bits) = training();
+    for (n, found) in sizes.into_iter().zip(found) {
+        assert_eq!(found, bits(&train(&alone, &start, n, 50)), "{n} rows");
+    }
+}
+
+#[test]
+fn a_thread_makes_batches_for_another() {
+    let draw = |i: u64| jit(|key: Key| key.uniform(shape([64, 8]), DType::F32))(Key::new(i));
+    let (send, batches) = mpsc::sync_channel::<Array>(2);
+    let loader = thread::spawn(move || (0..20).try_for_each(|i| send.send(draw(i))));
+    let (step, mut state, bits) = training();
+    let mut again = device_copy(&state).expect("there is memory");
+    for (i, batch) in (0i32..).zip(batches) {
+        state = step(Array::scalar(i), state, batch, Key::new(7)).0;
+        again = step(Array::scalar(i), again, draw(i as u64), Key::new(7)).0;
+    }
+    assert!(loader.join().expect("it ends").is_ok());
+    assert_eq!(bits(&state), bits(&again));
+}
+
+#[test]
+fn calls_at_the_same_time_have_memory_of_their_own() {
+    // Arrays of a megabyte between the iterations, so that calls overlap; all numbers are whole.
+    let f = jit(|x: Array| {
+        let body = |carry: Array, _: Array| (&carry + carry.slice_axis(0, 0usize..1), carry.sum(()));
+        let (last, sums) = scan(body, x, zeros(shape([8]), DType::F32));
+        (last.sum(()), sums)
+    });
+    let together = Barrier::new(4);
+    thread::scope(|scope| {
+        for number in [1f32, 2.0, 3.0, 4.0] {
+            let (f, together) = (&f, &together);
+            scope.spawn(move || {
+                together.wait();
+                for _ in 0..20 {
+                    let (last, sums) = f(full(shape([1 << 18]), number));
+                    let doubled = |i: i32| number * 2f32.powi(18 + i);
+                    assert_eq!(last.item::<f32>(), doubled(8));
+                    assert_eq!(sums.to_vec::<f32>(), (0..8).map(doubled).collect::<Vec<_>>());
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_traced_value_belongs_to_its_thread() {
+    let kept = Mutex::new(vec![]);
+    let messages = jit(|x: Array| {
+        let y = x * 2f32;
+        thread::scope(|scope| {
+            let read = scope.spawn(|| y.to_host().map(drop).expect_err("it has no contents").to_string());
+            let computed = scope.spawn(|| {
+                // No trace is open there, so it would have to be computed.
+                gavotte_core::ir::quietly(|| &y + 1f32).map(drop).expect_err("it has no contents").to_string()
+            });
+            let captured = scope.spawn(|| {
+                let other = jit(|z: Array| z + &y).try_call((Array::scalar(1f32),));
+                other.map(drop).expect_err("the trace is elsewhere").to_string()
+            });
+            let all = [read, computed, captured].map(|thread| thread.join().expect("an error is no panic"));
+            kept.lock().expect("nobody panicked").extend(all);
+        });
+        y
+    });
+    assert_eq!(messages(Array::scalar(3f32)).item::<f32>(), 6.0, "the trace goes on");
+    drop(messages);
+    let texts = kept.into_inner().expect("nobody panicked");
+    assert_eq!(texts.len(), 3);
+    for text in texts {
+        for part in ["belongs to a trace on another thread", "@a_traced_value_belongs_to_its_thread", "threads.rs"] {
+            assert!(text.contains(part), "`{part}` is missing in: {text}");
+        }
+    }
+}
