@@ -8,22 +8,22 @@
 //! Starting a thread costs more than most kernels. So the threads of a team are started once. Within a run they look for
 //! the next job awake, as it soon comes; then they sleep, as an idle program must not keep a core busy.
 
+use super::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use super::primitives::thread::{self, JoinHandle, Thread};
+use super::primitives::{Instant, Mutex, interrupted, locked, spin_loop};
 use crate::device::memory;
 use crate::error::Error;
 use crate::runtime::options::CORES;
-use crate::sync::locked;
 use std::any::Any;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
-use std::thread::{JoinHandle, Thread};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// A worker that finds nothing to do looks for the next job this long before it sleeps: within a run there soon is one.
 /// It keeps its core meanwhile. One that offers it to others by a yield may have it back only after a program that always
 /// computes, or share the leader's for good beside one that is idle; one that has slept is soon given a core.
-const AWAKE: Duration = Duration::from_micros(50);
+pub(super) const AWAKE: Duration = Duration::from_micros(50);
 
 /// What a thread takes: its stack, and some memory.
 const BYTES: usize = 3 << 20;
@@ -33,7 +33,7 @@ const TRIAL: usize = 16;
 
 /// For so long the leader looks whether the last units are done before it sleeps: about what it costs to sleep and to be
 /// woken.
-const PATIENCE: Duration = Duration::from_micros(40);
+pub(super) const PATIENCE: Duration = Duration::from_micros(40);
 
 /// Keeps what threads write often off the cache lines of other data; processors fetch lines in pairs.
 #[repr(align(128))]
@@ -51,12 +51,12 @@ const fn packed(first: usize, end: usize) -> u64 {
 
 /// What belongs to one thread of a team.
 #[derive(Default)]
-struct Seat {
+pub(super) struct Seat {
     /// The units that nobody has claimed yet, of those that this thread would best do: the same part of each job, as
     /// neighbouring rows may still be in its caches.
     units: AtomicU64,
     /// Whether it sleeps, or is about to.
-    is_asleep: AtomicBool,
+    pub(super) is_asleep: AtomicBool,
 }
 
 impl Seat {
@@ -72,9 +72,9 @@ impl Seat {
 }
 
 /// What the threads of a team share.
-struct Shared {
+pub(super) struct Shared {
     /// One for each thread; the leader's is the first.
-    seats: Vec<Padded<Seat>>,
+    pub(super) seats: Vec<Padded<Seat>>,
     /// What to do for each unit: a [`Work`] of the leader. It is there as long as there are units that are not done, and
     /// only who has claimed one may look at it.
     work: AtomicPtr<()>,
@@ -94,7 +94,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(n: usize) -> Shared {
+    pub(super) fn new(n: usize) -> Shared {
         Shared {
             seats: (0..n).map(|_| Padded::default()).collect(),
             work: AtomicPtr::default(),
@@ -104,12 +104,12 @@ impl Shared {
             panic: Mutex::default(),
             offered: Padded::default(),
             is_over: AtomicBool::new(false),
-            leader: Mutex::new(std::thread::current()),
+            leader: Mutex::new(thread::current()),
         }
     }
 
     /// Claims a unit for a thread: of its own, or of those of others.
-    fn claim(&self, thread: usize) -> Option<usize> {
+    pub(super) fn claim(&self, thread: usize) -> Option<usize> {
         interrupted();
         let n = self.seats.len();
         (0..n).find_map(|i| self.seats[(thread + i) % n].0.claim(i == 0))
@@ -165,7 +165,7 @@ impl Shared {
         interrupted();
         // The leader counts a job before it looks who sleeps: one of the two sees the other.
         while !is_new() {
-            std::thread::park();
+            thread::park();
         }
         is_asleep.store(false, Ordering::SeqCst);
     }
@@ -179,7 +179,7 @@ impl Shared {
         self.wanted.store(n, Ordering::SeqCst);
         interrupted();
         while !is_done() {
-            std::thread::park();
+            thread::park();
         }
         self.wanted.store(usize::MAX, Ordering::SeqCst);
     }
@@ -194,7 +194,7 @@ fn looks(long: Duration, has_happened: impl Fn() -> bool) -> bool {
             if has_happened() {
                 return true;
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
         if start.elapsed() >= long {
             return false;
@@ -253,7 +253,7 @@ static TEAMS: Mutex<Vec<Team>> = Mutex::new(vec![]);
 
 /// Threads that wait for work: `n - 1` workers, which help the thread that offers a job.
 pub(in crate::runtime) struct ThreadPool {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     n_woken: usize,
     /// The process that has the workers: in one that was forked from it the leader does all by itself.
@@ -286,17 +286,20 @@ impl ThreadPool {
         let refused = |why: String| Error::Threads { wanted: n, why };
         // A thread that begins without memory cannot say so.
         memory::require((n - 1) * BYTES).map_err(refused)?;
-        let shared = Arc::new(Shared::new(n));
-        let mut pool =
-            ThreadPool { shared, workers: Vec::with_capacity(n - 1), n_woken: 0, process: std::process::id() };
+        let mut pool = ThreadPool::without_workers(Arc::new(Shared::new(n)));
         for thread in 1..n {
             let shared = pool.shared.clone();
-            let builder = std::thread::Builder::new().name(format!("gavotte-{thread}"));
+            let builder = thread::Builder::new().name(format!("gavotte-{thread}"));
             let worker = builder.spawn(move || shared.serve(thread));
             // Those that were started end with the pool.
             pool.workers.push(worker.map_err(|error| refused(error.to_string()))?);
         }
         Ok(pool)
+    }
+
+    /// A team whose other threads are not there, or not yet.
+    pub(super) fn without_workers(shared: Arc<Shared>) -> ThreadPool {
+        ThreadPool { shared, workers: vec![], n_woken: 0, process: std::process::id() }
     }
 
     /// How many threads there are.
@@ -321,7 +324,7 @@ impl ThreadPool {
         }
         assert!(u32::try_from(n).is_ok(), "{n} units are more than a word counts");
         let shared = &*self.shared;
-        *locked(&shared.leader) = std::thread::current();
+        *locked(&shared.leader) = thread::current();
         shared.work.store(std::ptr::from_ref(&work).cast_mut().cast(), Ordering::SeqCst);
         shared.done.0.store(0, Ordering::SeqCst);
         shared.is_stopped.store(false, Ordering::SeqCst);
@@ -365,13 +368,3 @@ impl Drop for ThreadPool {
         }
     }
 }
-
-/// A place at which a thread may lose its core. In tests it does, now and then.
-#[cfg(not(test))]
-fn interrupted() {}
-
-#[cfg(test)]
-use tests::interrupted;
-
-#[cfg(test)]
-mod tests;

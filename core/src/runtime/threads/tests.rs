@@ -1,11 +1,17 @@
-use super::*;
+use super::primitives::locked;
+use super::team::{AWAKE, PATIENCE, Shared, ThreadPool};
+use crate::error::Error;
 use std::cell::Cell;
-use std::sync::Barrier;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread::{sleep, yield_now};
+use std::time::{Duration, Instant};
 
 /// In all tests threads lose their core at some of the places where that could do harm: often for a moment, seldom for so
 /// long that others are done meanwhile.
-pub(in crate::runtime) fn interrupted() {
+pub(super) fn interrupted() {
     thread_local!(static STATE: Cell<u64> = const { Cell::new(0) });
     let mut x = match STATE.get() {
         // Each thread begins elsewhere.
@@ -29,8 +35,7 @@ fn pool(n: usize) -> ThreadPool {
 
 /// A team whose other threads never come.
 fn deserted(n: usize) -> ThreadPool {
-    let (shared, process) = (Arc::new(Shared::new(n)), std::process::id());
-    ThreadPool { shared, workers: vec![], n_woken: 0, process }
+    ThreadPool::without_workers(Arc::new(Shared::new(n)))
 }
 
 fn counts(n: usize) -> Vec<AtomicUsize> {

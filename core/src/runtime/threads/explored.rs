@@ -1,0 +1,133 @@
+//! The team in many orders of events: its source, made of threads whose every step a scheduler chooses (the crate `shuttle`).
+//! A lost wake-up is a deadlock there, and a race is an order that some schedule takes.
+
+mod primitives {
+    pub(super) use shuttle::hint::spin_loop;
+    pub(super) use shuttle::sync::{Mutex, MutexGuard, atomic};
+    pub(super) use shuttle::thread;
+    use std::time::Duration;
+
+    pub(super) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The scheduler takes the core at every step.
+    pub(super) fn interrupted() {}
+
+    /// A clock by which every wait is too long: schedules must not depend on time.
+    pub(super) struct Instant;
+
+    impl Instant {
+        pub(super) fn now() -> Instant {
+            Instant
+        }
+
+        pub(super) fn elapsed(&self) -> Duration {
+            Duration::MAX
+        }
+    }
+}
+
+#[path = "team.rs"]
+#[allow(dead_code, reason = "the programs use the other one")]
+mod team;
+
+use primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
+use primitives::{Mutex, locked, thread};
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use team::ThreadPool;
+
+fn pool(n: usize) -> ThreadPool {
+    ThreadPool::new(NonZeroUsize::new(n).unwrap()).unwrap()
+}
+
+/// Random schedules, and those that need few changes of thread in the wrong place.
+fn explore(f: impl Fn() + Send + Sync + Clone + 'static) {
+    shuttle::check_random(f.clone(), 1000);
+    shuttle::check_pct(f, 1000, 3);
+}
+
+/// A job whose units and whose end are counted.
+struct Job {
+    done: Vec<AtomicUsize>,
+    is_over: AtomicBool,
+}
+
+impl Job {
+    fn of(n: usize) -> Arc<Job> {
+        Arc::new(Job { done: (0..n).map(|_| AtomicUsize::new(0)).collect(), is_over: AtomicBool::new(false) })
+    }
+
+    fn share(self: &Arc<Job>, pool: &mut ThreadPool, threads: usize) {
+        pool.share(self.done.len(), threads, &|_, units| {
+            for unit in units {
+                assert!(!self.is_over.load(Ordering::SeqCst));
+                self.done[unit].fetch_add(1, Ordering::SeqCst);
+            }
+            assert!(!self.is_over.load(Ordering::SeqCst), "nobody is in the job when it is over");
+        });
+        self.is_over.store(true, Ordering::SeqCst);
+        assert!(self.done.iter().all(|count| count.load(Ordering::SeqCst) == 1), "each unit is done once");
+    }
+}
+
+#[test]
+fn two_threads_in_every_order_of_a_few_thousand() {
+    let f = || {
+        let mut pool = pool(2);
+        Job::of(2).share(&mut pool, 2);
+    };
+    shuttle::check_dfs(f, Some(4000));
+}
+
+#[test]
+fn each_unit_is_done_once_and_the_team_ends() {
+    for (threads, units) in [(2, 3), (3, 5)] {
+        explore(move || {
+            let mut pool = pool(threads);
+            for offered in [threads, 2, threads] {
+                Job::of(units).share(&mut pool, offered);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_panic_reaches_the_leader_in_every_order() {
+    explore(|| {
+        let mut pool = pool(2);
+        for guilty in [0, 2] {
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                pool.share(3, 2, &|_, units| {
+                    for unit in units {
+                        if unit == guilty {
+                            resume_unwind(Box::new(unit));
+                        }
+                    }
+                });
+            }));
+            assert_eq!(caught.unwrap_err().downcast_ref(), Some(&guilty));
+            Job::of(2).share(&mut pool, 2);
+        }
+    });
+}
+
+#[test]
+fn threads_lead_one_team_by_turns() {
+    explore(|| {
+        let pool = Arc::new(Mutex::new(pool(2)));
+        let lead = |pool: &Arc<Mutex<ThreadPool>>| {
+            for _ in 0..2 {
+                Job::of(3).share(&mut locked(pool), 2);
+            }
+        };
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || lead(&pool))
+        };
+        lead(&pool);
+        other.join().unwrap();
+    });
+}
