@@ -2,13 +2,15 @@
 //!
 //! A kernel that runs for a range of one of its loops can be followed at once by another that reads only what this range
 //! made. So a thread may take some rows, run every kernel of a group on them, and take the next rows: what passes from
-//! kernel to kernel stays in the cache, and nobody waits. What a kernel may read of its own group is in `reach`; which
-//! steps come together, in `schedule`.
+//! kernel to kernel stays in the cache, and nobody waits. What a kernel may read of its own group is in `reach`; what a step
+//! is, in `steps`; the ways in which a group takes a step in, in `trial`; which steps run together, in `schedule`.
 
 mod explain;
 mod late;
 mod reach;
 mod schedule;
+mod steps;
+mod trial;
 
 pub use explain::Why;
 
@@ -18,10 +20,10 @@ use crate::kernel::{Group, Space, Step};
 use std::collections::HashSet;
 
 /// Groups the steps of a program: the steps in the order in which they run from now on, and the groups. The order is
-/// topological, and steps that are there for their effect keep theirs. `behind` says for each equation before which others
-/// it should not run.
-pub fn group(program: &Program, fusion: &Fusion, steps: Vec<Step>, behind: &[Vec<usize>]) -> (Vec<Step>, Vec<Group>) {
-    let open = schedule::schedule(program, fusion, &steps, behind);
+/// topological, and steps that are there for their effect keep theirs. `late` says for each equation before which others it
+/// should not run.
+pub fn group(program: &Program, fusion: &Fusion, steps: Vec<Step>, late: &[Vec<usize>]) -> (Vec<Step>, Vec<Group>) {
+    let open = schedule::schedule(program, fusion, &steps, late);
     let mut taken: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
     let (mut steps, mut groups) = (Vec::with_capacity(taken.len()), Vec::with_capacity(open.len()));
     for one in open {
@@ -29,9 +31,9 @@ pub fn group(program: &Program, fusion: &Fusion, steps: Vec<Step>, behind: &[Vec
         steps.extend(one.steps.iter().filter_map(|(step, _)| taken[*step].take()));
         let parts = one.steps.iter().map(|(_, part)| *part).collect();
         let space = match one.split {
-            schedule::Split::Alone => Space::Alone,
-            schedule::Split::Serial => Space::Serial,
-            schedule::Split::Rows { extent, members } => Space::Rows { extent, members, parts, local: vec![] },
+            trial::Split::Alone => Space::Alone,
+            trial::Split::Serial => Space::Serial,
+            trial::Split::Rows { extent, members } => Space::Rows { extent, members, parts, local: vec![] },
         };
         groups.push(Group { steps: start..steps.len(), space });
     }

@@ -1,118 +1,43 @@
-//! Which steps come together: list scheduling into as few groups as possible.
+//! Which steps run together: list scheduling into as few groups as possible.
 //!
-//! Steps come in the program's order. One that goes over rows joins the first group, from its producers' on, where all
-//! that it reads is there; else it begins a group. One that reads no other step's result waits for whoever reads it, and
-//! joins there. A small kernel waits as long as it can, so that most end in one group after all others.
+//! Steps are taken in the program's order. What a step is ([`Class`]) decides when it is placed, and in which group:
+//!
+//! - `Rows`, in its turn: a row step joins the earliest group, at or after its producers' groups, in which everything it
+//!   reads is available; otherwise it opens a new group. Producers that are not placed yet join with it where they can.
+//! - `Source`, with its first reader: it joins the reader's group where the reader may read it there; otherwise the earliest
+//!   group before that one that takes it in, or a new one just before.
+//! - `Small`, as late as possible: in its turn it joins the group of its last producer, where that is a group of rows that
+//!   takes it in. Otherwise it waits until a reader needs it, and then joins the first serial group after its producers, or
+//!   opens one there. What no reader needs joins the serial group at the end.
+//! - `Alone`, in its turn: a group of its own, right after its producers' groups. Steps with an effect keep their order.
+//! - `Product`, in its turn: a group of its own, after all groups so far.
+//!
+//! A group of rows takes a step in in one of five ways (`trial`). Whether what the step reads of the group is available to it
+//! there, `reach` says. No step comes before those that it waits for (`late`).
+//!
+//! A worklist places a step and what it needs ([`Scheduler::place_all`]): the step on top is placed, or names the steps that
+//! must be placed first. These come on top, and it is tried again after them.
+//!
+//! # Cost
+//!
+//! Let a program have `s` steps that read `r` operands in all, and let there be `g <= s` groups. A step is on the worklist
+//! at most once for each of its readers: `O(s + r)` tries. A try of a row step looks at the groups from its producers' on,
+//! `O(g)` of them and mostly few. With `m` producers that are to join with it, a look tests `O(m²)` times whether a kernel
+//! finds what it reads, each time in `O(operands · body)`, which fusion bounds. A group that opens between others renumbers
+//! the later ones in `O(s)`. So scheduling takes `O((s + r) · g)` at worst, and `O(s + r)` where steps read what recent
+//! steps make.
 
 use super::late::waits;
 use super::reach::{Pairing, reach, sorted_pairings};
-use crate::aval::{Aval, Dim, volume};
-use crate::ir::{Index, Program, Var};
+use super::steps::{Axis, Class, own_members};
+use super::trial::{Open, Split, Trial, as_member};
+use crate::aval::Aval;
+use crate::ir::{Program, Var};
 use crate::kernel::fuse::Fusion;
-use crate::kernel::{Instr, Kernel, LoopKind, Members, Part, Product, Step};
+use crate::kernel::{Part, Step};
 
-/// Kernels of no more points are run by one thread.
-const SMALL: i64 = 4096;
-/// Fewer rows are no work for several threads.
-const MIN_ROWS: i64 = 32;
-/// A reduction of all rows keeps no more elements than this for each range.
-const MAX_PARTIAL: i64 = 4096;
-
-/// A group while it grows.
-#[derive(Clone, Debug)]
-pub(super) struct Open {
-    pub(super) split: Split,
-    /// Steps by number; the part counts where rows are split.
-    pub(super) steps: Vec<(usize, Part)>,
-}
-
-/// A group with steps that may come to it.
-#[derive(Clone)]
-struct Trial {
-    /// The group, by number; `None` for a new one.
-    group: Option<usize>,
-    split: Split,
-    /// Whether the rows of the group's steps become the members of others.
-    to_members: bool,
-    /// The steps that come.
-    added: Vec<(usize, Part)>,
-}
-
-/// How the work of a growing group is split.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) enum Split {
-    Alone,
-    Serial,
-    Rows { extent: Dim, members: Option<Members> },
-}
-
-/// What a step may become.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Class {
-    Alone,
-    /// A large product: a library goes through its rows as it likes.
-    Product,
-    Small,
-    Large,
-}
-
-/// The loop that is split: its extent, and its number where it is a reduction.
-type Axis = (Dim, Option<u32>);
-
-fn class_of(step: &Step, axis: &Option<Axis>) -> Class {
-    let Step::Kernel(kernel, _) = step else { return Class::Alone };
-    if Product::of(kernel).is_some_and(|product| product.may_be_large()) {
-        return Class::Product;
-    }
-    let points = volume(&kernel.loops.iter().map(|l| l.extent.clone()).collect::<Vec<_>>());
-    match points.as_number() {
-        Some(n) if n <= SMALL => Class::Small,
-        _ if axis.is_some() => Class::Large,
-        _ => Class::Alone,
-    }
-}
-
-/// Whether an extent is large: one that is no number counts as larger than all that are.
-fn is_large(extent: &Dim, least: i64) -> bool {
-    extent.as_number().is_none_or(|n| n >= least)
-}
-
-fn axis_of(step: &Step) -> Option<Axis> {
-    let Step::Kernel(kernel, _) = step else { return None };
-    let n_row = kernel.n_row();
-    let first = kernel.loops.first().filter(|_| n_row > 0).map(|l| &l.extent);
-    let reduced = kernel.loops.get(n_row).filter(|l| l.kind == LoopKind::Reduce).map(|l| &l.extent);
-    let results = volume(&kernel.loops[..n_row].iter().map(|l| l.extent.clone()).collect::<Vec<_>>());
-    // Of a long reduction to few elements the reduction is split: rows are fewer, and read what other rows make. Unless it
-    // goes along its own rows, and these are enough.
-    let rows = first.map_or(Some(0), Dim::as_number);
-    let is_split = |rows: i64| rows < MIN_ROWS || !goes_along_rows(kernel);
-    match (reduced, rows) {
-        (Some(reduced), Some(rows))
-            if is_large(reduced, MIN_ROWS.max(rows + 1))
-                && results.as_number().is_some_and(|n| n <= MAX_PARTIAL)
-                && is_split(rows) =>
-        {
-            Some((reduced.clone(), Some(n_row as u32)))
-        }
-        _ => first.filter(|extent| is_large(extent, MIN_ROWS)).map(|extent| (extent.clone(), None)),
-    }
-}
-
-/// Whether a reduction goes along the rows of an array: the first loop is its first axis.
-fn goes_along_rows(kernel: &Kernel) -> bool {
-    let reduced = kernel.n_row() as u32;
-    let mentions = |index: &Index| matches!(index, Index::Affine { terms, .. } if terms.iter().any(|t| t.0 == reduced));
-    kernel.body.iter().any(|instr| match instr {
-        Instr::Load(_, index) => {
-            index.split_first().is_some_and(|(row, rest)| row.is_loop(0) && rest.iter().any(mentions))
-        }
-        _ => false,
-    })
-}
-
-/// The groups of a program's steps.
-pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step], behind: &[Vec<usize>]) -> Vec<Open> {
+/// The groups of a program's steps. `late` says for each equation before which others it should not run.
+pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step], late: &[Vec<usize>]) -> Vec<Open> {
     let mut makers = vec![None; program.n_var()];
     for (i, step) in steps.iter().enumerate() {
         step.writes().into_iter().for_each(|var| makers[var.index()] = Some(i));
@@ -126,31 +51,24 @@ pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step], behin
         }
         reads
     };
-    let axes: Vec<Option<Axis>> = steps.iter().map(axis_of).collect();
+    let axes: Vec<Option<Axis>> = steps.iter().map(Axis::of).collect();
+    let reads: Vec<Vec<(Var, usize)>> = steps.iter().map(reads).collect();
+    let class = |i: usize| Class::of(&steps[i], axes[i].as_ref(), !reads[i].is_empty());
     let mut scheduler = Scheduler {
         steps,
         fusion,
         avals: program.avals(),
         pairings: sorted_pairings(program, fusion),
-        classes: steps.iter().zip(&axes).map(|(step, axis)| class_of(step, axis)).collect(),
+        classes: (0..steps.len()).map(class).collect(),
         axes,
-        reads: steps.iter().map(reads).collect(),
-        waits: waits(program, fusion, &makers, behind, steps.len()),
+        reads,
+        waits: waits(program, fusion, &makers, late, steps.len()),
         groups: vec![],
         at: vec![None; steps.len()],
         parts: vec![Part::Row; steps.len()],
         last_effect: None,
     };
-    for step in 0..steps.len() {
-        match scheduler.classes[step] {
-            Class::Alone => scheduler.place_alone(step),
-            Class::Product => scheduler.place_product(step),
-            _ if scheduler.reads[step].is_empty() => {}
-            Class::Large => scheduler.place(step),
-            Class::Small => scheduler.follow(step),
-        }
-    }
-    scheduler.place_rest();
+    scheduler.run();
     scheduler.groups
 }
 
@@ -161,7 +79,7 @@ struct Scheduler<'a> {
     pairings: Vec<Pairing>,
     classes: Vec<Class>,
     axes: Vec<Option<Axis>>,
-    /// For each step the memory that it reads and other steps make, with these steps.
+    /// For each step the memory that it reads and other steps make, with these steps: its producers.
     reads: Vec<Vec<(Var, usize)>>,
     /// For each step those before which it should not run.
     waits: Vec<Vec<usize>>,
@@ -174,75 +92,131 @@ struct Scheduler<'a> {
     last_effect: Option<usize>,
 }
 
-fn is_rows(split: &Split) -> bool {
-    matches!(split, Split::Rows { .. })
-}
-
 impl Scheduler<'_> {
-    /// Makes room for a group at `at`.
-    fn insert(&mut self, at: usize, split: Split, steps: Vec<(usize, Part)>) {
-        if at < self.groups.len() {
-            let later = self.at.iter_mut().chain([&mut self.last_effect]);
-            later.flatten().filter(|group| **group >= at).for_each(|group| *group += 1);
-        }
-        self.groups.insert(at, Open { split, steps: vec![] });
-        self.add(at, steps);
-    }
-
-    /// Adds steps after those of a group.
-    fn add(&mut self, group: usize, steps: Vec<(usize, Part)>) {
-        for (step, part) in &steps {
-            (self.at[*step], self.parts[*step]) = (Some(group), *part);
-        }
-        self.groups[group].steps.extend(steps);
-    }
-
-    /// Does what was tried: in its group, or in a new one at `at`.
-    fn accept(&mut self, trial: Trial, at: usize) {
-        let Some(group) = trial.group else { return self.insert(at, trial.split, trial.added) };
-        if trial.to_members {
-            for (step, part) in &mut self.groups[group].steps {
-                *part = as_member(*part);
-                self.parts[*step] = *part;
+    /// Places all steps.
+    fn run(&mut self) {
+        for step in 0..self.steps.len() {
+            match self.classes[step] {
+                Class::Source => {}
+                Class::Small => {
+                    if !self.reads[step].is_empty() && self.missing(step).is_empty() {
+                        self.follow(step);
+                    }
+                }
+                Class::Rows | Class::Alone | Class::Product => self.place_all(step),
             }
         }
-        self.groups[group].split = trial.split;
-        self.add(group, trial.added);
-    }
-
-    fn waiting(&self, step: usize) -> Vec<usize> {
-        let mut waiting: Vec<usize> = self.reads[step].iter().map(|(_, maker)| *maker).collect();
-        waiting.retain(|maker| self.at[*maker].is_none());
-        waiting.dedup();
-        waiting
-    }
-
-    /// The first group where a step may be, as far as its placed producers and what it waits for are concerned: their own
-    /// where it is `shared`.
-    fn earliest(&self, step: usize, shared: impl Fn(&Split) -> bool) -> usize {
-        let behind = |maker: usize| self.at[maker].map(|at| at + usize::from(!shared(&self.groups[at].split)));
-        let makers = self.reads[step].iter().map(|(_, maker)| maker).chain(&self.waits[step]);
-        makers.filter_map(|maker| behind(*maker)).max().unwrap_or(0)
-    }
-
-    /// Places what a step needs and what waits, in groups before all that comes.
-    fn place_waiting(&mut self, step: usize) {
-        for maker in self.waiting(step) {
-            self.place_now(maker);
+        // What no reader needed.
+        for step in 0..self.steps.len() {
+            if self.classes[step] != Class::Small {
+                self.place_all(step);
+            }
+        }
+        let small: Vec<(usize, Part)> =
+            (0..self.steps.len()).filter(|step| self.at[*step].is_none()).map(|step| (step, Part::Row)).collect();
+        match self.groups.last() {
+            _ if small.is_empty() => {}
+            Some(last) if last.split.is_serial() => self.add(self.groups.len() - 1, small),
+            _ => self.insert(self.groups.len(), Split::Serial, small),
         }
     }
 
-    fn place_now(&mut self, step: usize) {
+    /// Places a step, after what must be placed before it.
+    fn place_all(&mut self, step: usize) {
+        let mut worklist = vec![step];
+        while let Some(step) = worklist.last().copied() {
+            let first = if self.at[step].is_some() { vec![] } else { self.place(step) };
+            match first[..] {
+                [] => drop(worklist.pop()),
+                _ => worklist.extend(first.into_iter().rev()),
+            }
+        }
+    }
+
+    /// Places a step; or does nothing, and returns the steps that must be placed before it.
+    fn place(&mut self, step: usize) -> Vec<usize> {
+        let missing = self.missing(step);
         match self.classes[step] {
-            _ if self.at[step].is_some() => {}
+            Class::Rows => return self.place_rows(step, &missing),
+            _ if !missing.is_empty() => return missing,
+            Class::Source => self.place_source(step, self.groups.len()),
             Class::Small => self.place_small(step),
-            Class::Product => self.place_product(step),
-            Class::Large | Class::Alone => self.place_before(step, self.groups.len()),
+            Class::Alone => self.place_alone(step),
+            Class::Product => self.insert(self.groups.len(), Split::Alone, vec![(step, Part::Row)]),
+        }
+        vec![]
+    }
+
+    /// Places a row step, together with the producers that can join with it; or returns what comes first.
+    fn place_rows(&mut self, step: usize, missing: &[usize]) -> Vec<usize> {
+        let can_join = |maker: &usize| self.axes[*maker].is_some() && self.missing(*maker).is_empty();
+        if let Some(maker) = missing.iter().find(|maker| !can_join(maker)) {
+            return vec![*maker];
+        }
+        if self.join_earliest(step, missing) {
+            return vec![];
+        }
+        let joined = self.join_with(&self.new_group(step), step, missing);
+        let (group, rest) = joined.expect("a new group takes in the step whose rows it has");
+        // Small producers that cannot join come first, and the step is tried again.
+        let small: Vec<usize> = rest.iter().copied().filter(|maker| self.classes[*maker] == Class::Small).collect();
+        if small.is_empty() {
+            rest.into_iter().for_each(|maker| self.place_source(maker, self.groups.len()));
+            self.accept(group, self.groups.len());
+        }
+        small
+    }
+
+    /// Places a row step in the earliest group that takes it in, with those of its missing producers that can join; the
+    /// others must be able to join earlier groups. Whether there is such a group.
+    fn join_earliest(&mut self, step: usize, missing: &[usize]) -> bool {
+        // Those that join come after what they wait for, too.
+        let first = missing.iter().chain([&step]).map(|step| self.earliest(*step, Split::is_rows)).max().unwrap_or(0);
+        for at in first..self.groups.len() {
+            let Some((group, rest)) = self.join_with(&self.trial(at), step, missing) else { continue };
+            let is_before =
+                |maker: &usize| self.classes[*maker] == Class::Source && self.find_before(*maker, at).is_some();
+            if rest.iter().all(is_before) {
+                self.accept(group, at);
+                rest.into_iter().for_each(|maker| self.place_source(maker, at));
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Places a source in the earliest group before `limit` that takes it in, or in a new one there.
+    fn place_source(&mut self, step: usize, limit: usize) {
+        let found = self.find_before(step, limit).or_else(|| self.join(&self.new_group(step), &[step]));
+        self.accept(found.expect("a new group takes in the step whose rows it has"), limit);
+    }
+
+    fn find_before(&self, step: usize, limit: usize) -> Option<Trial> {
+        (self.earliest(step, Split::is_rows)..limit).find_map(|at| self.join(&self.trial(at), &[step]))
+    }
+
+    /// Places a small kernel in the group of its last producer, where that takes it in: it is little work, and its reader
+    /// may join, too. Whether it did.
+    fn follow(&mut self, step: usize) -> bool {
+        let at = self.earliest(step, Split::is_rows);
+        let group = if at < self.groups.len() { self.join(&self.trial(at), &[step]) } else { None };
+        group.map(|group| self.accept(group, at)).is_some()
+    }
+
+    /// Places a small kernel that a reader needs.
+    fn place_small(&mut self, step: usize) {
+        if self.follow(step) {
+            return;
+        }
+        let earliest = self.earliest(step, Split::is_serial);
+        match (earliest..self.groups.len()).find(|at| self.groups[*at].split.is_serial()) {
+            Some(at) => self.add(at, vec![(step, Part::Row)]),
+            None => self.insert(earliest, Split::Serial, vec![(step, Part::Row)]),
         }
     }
 
+    /// Places a step in a group of its own; effects keep their order.
     fn place_alone(&mut self, step: usize) {
-        self.place_waiting(step);
         let mut at = self.earliest(step, |_| false);
         let has_effect = match &self.steps[step] {
             Step::Kernel(..) => false,
@@ -258,106 +232,32 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Places a large product after all that is there, as the program has it.
-    fn place_product(&mut self, step: usize) {
-        self.place_waiting(step);
-        let at = self.groups.len();
-        self.insert(at, Split::Alone, vec![(step, Part::Row)]);
+    /// The producers of a step that are not placed yet.
+    fn missing(&self, step: usize) -> Vec<usize> {
+        let mut missing: Vec<usize> = self.reads[step].iter().map(|(_, maker)| *maker).collect();
+        missing.retain(|maker| self.at[*maker].is_none());
+        missing.dedup();
+        missing
     }
 
-    /// Places a small kernel beside the rows that it reads, where it can be there: it is little work, and whoever reads
-    /// it may be there too.
-    fn follow(&mut self, step: usize) {
-        let at = self.earliest(step, is_rows);
-        if self.waiting(step).is_empty()
-            && at < self.groups.len()
-            && let Some(trial) = self.join(&self.trial(at), &[step])
-        {
-            self.accept(trial, at);
-        }
+    /// The first group where a step may be, as far as its placed producers and what it waits for are concerned: a
+    /// producer's own group where its split `can_share`, otherwise the next one.
+    fn earliest(&self, step: usize, can_share: impl Fn(&Split) -> bool) -> usize {
+        let after = |maker: usize| self.at[maker].map(|at| at + usize::from(!can_share(&self.groups[at].split)));
+        let makers = self.reads[step].iter().map(|(_, maker)| maker).chain(&self.waits[step]);
+        makers.filter_map(|maker| after(*maker)).max().unwrap_or(0)
     }
 
-    /// Places a small kernel that somebody needs now.
-    fn place_small(&mut self, step: usize) {
-        self.place_waiting(step);
-        self.follow(step);
-        if self.at[step].is_some() {
-            return;
-        }
-        let earliest = self.earliest(step, |split| *split == Split::Serial);
-        match (earliest..self.groups.len()).find(|at| self.groups[*at].split == Split::Serial) {
-            Some(at) => self.add(at, vec![(step, Part::Row)]),
-            None => self.insert(earliest, Split::Serial, vec![(step, Part::Row)]),
-        }
-    }
-
-    /// Places a kernel that reads no step's result in a group before `limit`.
-    fn place_before(&mut self, step: usize, limit: usize) {
-        let found = self.find_before(step, limit).or_else(|| self.join(&self.empty(step), &[step]));
-        self.accept(found.unwrap_or_else(|| self.empty(step)), limit);
-    }
-
-    fn find_before(&self, step: usize, limit: usize) -> Option<Trial> {
-        (self.earliest(step, is_rows)..limit).find_map(|at| self.join(&self.trial(at), &[step]))
-    }
-
-    /// Places a kernel that is split, and with it those that wait for it.
-    fn place(&mut self, step: usize) {
-        for maker in self.waiting(step) {
-            if self.axes[maker].is_none() || !self.waiting(maker).is_empty() {
-                self.place_now(maker);
-            }
-        }
-        if self.place_within(step) {
-            return;
-        }
-        // Small kernels that cannot come along must be there before.
-        let (_, rest) =
-            self.join_with(&self.empty(step), step, &self.waiting(step)).unwrap_or((self.empty(step), vec![]));
-        let small: Vec<usize> = rest.into_iter().filter(|maker| self.classes[*maker] == Class::Small).collect();
-        let some = !small.is_empty();
-        small.into_iter().for_each(|maker| self.place_now(maker));
-        if some && self.place_within(step) {
-            return;
-        }
-        if let Some((group, rest)) = self.join_with(&self.empty(step), step, &self.waiting(step)) {
-            rest.into_iter().for_each(|maker| self.place_now(maker));
-            self.accept(group, self.groups.len());
-        }
-    }
-
-    /// Places a kernel in a group that is there already, where it can be, with those that wait for it.
-    fn place_within(&mut self, step: usize) -> bool {
-        let waiting = self.waiting(step);
-        // Those that come along follow what they read, too.
-        let first = waiting.iter().chain([&step]).map(|step| self.earliest(*step, is_rows)).max().unwrap_or(0);
-        for at in first..self.groups.len() {
-            let Some((trial, rest)) = self.join_with(&self.trial(at), step, &waiting) else { continue };
-            let before = |maker: &usize| self.classes[*maker] == Class::Large && self.find_before(*maker, at).is_some();
-            if rest.iter().all(before) {
-                self.accept(trial, at);
-                rest.into_iter().for_each(|maker| self.place_before(maker, at));
-                return true;
-            }
-        }
-        false
-    }
-
-    /// A group as it is.
     fn trial(&self, group: usize) -> Trial {
-        Trial { group: Some(group), split: self.groups[group].split.clone(), to_members: false, added: vec![] }
+        Trial::of(group, &self.groups[group])
     }
 
-    /// A group with the rows of a step's split loop.
-    fn empty(&self, step: usize) -> Trial {
-        let split = match &self.axes[step] {
-            Some((extent, _)) => Split::Rows { extent: extent.clone(), members: None },
-            None => Split::Alone,
-        };
-        Trial { group: None, split, to_members: false, added: vec![] }
+    /// A new group with the rows of a step's split loop.
+    fn new_group(&self, step: usize) -> Trial {
+        Trial::new(self.axes[step].as_ref())
     }
 
-    /// A group with a step and as many of its producers as go with it; and the others.
+    /// A group with a step and as many of its producers as can join with it; and the producers that cannot.
     fn join_with(&self, group: &Trial, step: usize, makers: &[usize]) -> Option<(Trial, Vec<usize>)> {
         let (mut found, mut with, mut rest) = (self.join(group, &[step])?, vec![], vec![]);
         for maker in makers {
@@ -373,57 +273,16 @@ impl Scheduler<'_> {
         Some((found, rest))
     }
 
-    /// A group with these steps too, where there is a way.
+    /// A group with these steps, in the first combination of ways in which each finds what it reads.
     fn join(&self, group: &Trial, steps: &[usize]) -> Option<Trial> {
         let Some((step, rest)) = steps.split_first() else { return Some(group.clone()) };
-        let ways = self.ways(group, *step).into_iter();
-        ways.filter(|group| self.is_there(group, *step)).find_map(|group| self.join(&group, rest))
+        let own = own_members(&self.steps[*step], self.fusion);
+        let ways = group.with(*step, self.axes[*step].as_ref()?, &self.pairings, own).into_iter();
+        ways.filter(|group| self.is_available(group, *step)).find_map(|group| self.join(&group, rest))
     }
 
-    /// The ways in which a group may take a step in, whatever it reads.
-    fn ways(&self, group: &Trial, step: usize) -> Vec<Trial> {
-        let (Split::Rows { extent, members }, Some((axis, reduced))) = (&group.split, &self.axes[step]) else {
-            return vec![];
-        };
-        let row = reduced.map_or(Part::Row, Part::RowReduce);
-        let member = reduced.map_or(Part::Member, Part::MemberReduce);
-        let mut ways = vec![];
-        let mut way = |extent: &Dim, members: &Option<Members>, to_members: bool, part: Part| {
-            let old = |part| if to_members { as_member(part) } else { part };
-            let mut added: Vec<_> = group.added.iter().map(|(step, part)| (*step, old(*part))).collect();
-            added.push((step, part));
-            let split = Split::Rows { extent: extent.clone(), members: members.clone() };
-            ways.push(Trial { group: group.group, split, to_members: group.to_members || to_members, added });
-        };
-        if extent == axis {
-            way(extent, members, false, row);
-            // A loop over the members of each row may read what the group made only where the group knows them.
-            let own = own_members(&self.steps[step], self.fusion);
-            let own =
-                self.pairings.iter().filter(|p| members.is_none() && p.rows == *axis && own == Some(p.members.offsets));
-            own.for_each(|p| way(extent, &Some(p.members.clone()), false, row));
-        }
-        match members {
-            Some(own) if own.extent == *axis => way(extent, members, false, member),
-            Some(_) => {}
-            None => {
-                let fit = |p: &&Pairing| is_large(&p.rows, MIN_ROWS);
-                for Pairing { rows, members } in self.pairings.iter().filter(fit) {
-                    // What goes over all members in any order may as well go over them row by row.
-                    if rows == extent && members.extent == *axis {
-                        way(extent, &Some(members.clone()), false, member);
-                    }
-                    if rows == axis && members.extent == *extent {
-                        way(rows, &Some(members.clone()), true, row);
-                    }
-                }
-            }
-        }
-        ways
-    }
-
-    /// Whether all that the last step of a group reads of it is there.
-    fn is_there(&self, group: &Trial, step: usize) -> bool {
+    /// Whether all that the last step of a group reads of the group is available there.
+    fn is_available(&self, group: &Trial, step: usize) -> bool {
         let (Split::Rows { members, .. }, Step::Kernel(kernel, _)) = (&group.split, &self.steps[step]) else {
             return false;
         };
@@ -442,36 +301,35 @@ impl Scheduler<'_> {
         })
     }
 
-    /// Places what nobody waited for.
-    fn place_rest(&mut self) {
-        for step in 0..self.steps.len() {
-            if self.at[step].is_none() && self.classes[step] != Class::Small {
-                self.place_before(step, self.groups.len());
+    /// Makes what was tried so: in its group, or in a new one at `at`.
+    fn accept(&mut self, trial: Trial, at: usize) {
+        let Some(group) = trial.group else { return self.insert(at, trial.split, trial.added) };
+        if trial.to_members {
+            for (step, part) in &mut self.groups[group].steps {
+                *part = as_member(*part);
+                self.parts[*step] = *part;
             }
         }
-        let small: Vec<(usize, Part)> =
-            (0..self.steps.len()).filter(|step| self.at[*step].is_none()).map(|step| (step, Part::Row)).collect();
-        match self.groups.last_mut() {
-            _ if small.is_empty() => {}
-            Some(Open { split: Split::Serial, steps }) => steps.extend(small),
-            _ => self.groups.push(Open { split: Split::Serial, steps: small }),
-        }
+        self.groups[group].split = trial.split;
+        self.add(group, trial.added);
     }
-}
 
-/// The offsets of the members that a kernel's rows are reduced over.
-fn own_members(step: &Step, fusion: &Fusion) -> Option<Var> {
-    let Step::Kernel(kernel, _) = step else { return None };
-    kernel.loops.iter().find_map(|l| match l.kind {
-        LoopKind::Segment { segment: 0, offsets } => Some(fusion.memory(kernel.inputs[offsets as usize].0)),
-        _ => None,
-    })
-}
+    /// Opens a group at `at`; those from there on come after it.
+    fn insert(&mut self, at: usize, split: Split, steps: Vec<(usize, Part)>) {
+        if at < self.groups.len() {
+            let later = self.at.iter_mut().chain([&mut self.last_effect]);
+            later.flatten().filter(|group| **group >= at).for_each(|group| *group += 1);
+        }
+        self.groups.insert(at, Open { split, steps: vec![] });
+        self.add(at, steps);
+    }
 
-fn as_member(part: Part) -> Part {
-    match part {
-        Part::Row | Part::Member => Part::Member,
-        Part::RowReduce(number) | Part::MemberReduce(number) => Part::MemberReduce(number),
+    /// Adds steps after those of a group.
+    fn add(&mut self, group: usize, steps: Vec<(usize, Part)>) {
+        for (step, part) in &steps {
+            (self.at[*step], self.parts[*step]) = (Some(group), *part);
+        }
+        self.groups[group].steps.extend(steps);
     }
 }
 
