@@ -1,20 +1,66 @@
 //! Which arguments give their memory to results.
+//!
+//! A result may be written into an argument of its type, its donor. Whether it may depends on who reads the donor, and how
+//! ([`Reading`]):
+//!
+//! | the reader | may read the donor |
+//! | --- | --- |
+//! | runs before the group of the step that writes the result | anywhere |
+//! | runs in that group, before the writing step, and goes over its rows in the same way | at its own row, or at its own element |
+//! | is the writing step | at the element being written, or as the first value of the carry |
+//! | is any other step | not at all |
+//!
+//! In short: inside a group the donor may be read only at rows not yet overwritten, or at the element being written.
 
 use crate::aval::Aval;
 use crate::ir::{Atom, Index, Scalar, Var};
 use crate::kernel::fuse::Fusion;
-use crate::kernel::{Instr, LoopKind, Lowered, Part, Step};
+use crate::kernel::{ControlStep, Instr, Kernel, LoopKind, Lowered, Part, Step};
+use crate::runtime::plan::Plan;
 use crate::runtime::plan::control::carry_operand;
 use crate::runtime::plan::groups::GroupWork;
 use crate::runtime::plan::placed::Buffers;
-use crate::runtime::plan::{Plan, last_reads};
 use std::collections::HashMap;
 
+/// How a step reads an array.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reading {
+    /// Only at the element that it writes, and no other result is what it reads there.
+    Element,
+    /// Only as the first value of the carry that the result is.
+    FirstCarry,
+    /// Only at the row that it stands at: its first row loop is the first axis of both.
+    Row,
+    /// Anywhere.
+    Anywhere,
+}
+
+/// When a step reads a donor, as the step that writes the result sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum When {
+    /// In the same group, before the writing step, over the same rows.
+    OverSameRows,
+    /// In the writing step.
+    Itself,
+    /// In the same group over other rows, or later.
+    Late,
+}
+
+/// Whether a step that runs in the writing step's group, or later, may read the donor: the table above.
+fn is_legal(when: When, reading: Reading) -> bool {
+    match (when, reading) {
+        (When::OverSameRows, Reading::Row | Reading::Element) => true,
+        (When::Itself, Reading::Element | Reading::FirstCarry) => true,
+        (When::OverSameRows, Reading::FirstCarry | Reading::Anywhere) => false,
+        (When::Itself, Reading::Row | Reading::Anywhere) => false,
+        (When::Late, _) => false,
+    }
+}
+
 impl Plan {
-    /// A result may be written into an argument of its type that nothing reads any more.
+    /// Finds a donor for each result that has one: an argument of its type that nothing reads any more.
     pub(super) fn find_donors(&mut self, lowered: &Lowered, avals: &[Aval], may_take: &dyn Fn(usize, usize) -> bool) {
         let Lowered { program, fusion, steps, .. } = lowered;
-        let last_reads = last_reads(fusion, steps, avals.len());
         let mut given = vec![false; program.args.len()];
         for var in program.outs.iter().filter_map(|out| out.var()) {
             if let Some(Buffers::Arg(i)) = self.buffers[fusion.memory(var).index()] {
@@ -35,26 +81,18 @@ impl Plan {
         }
         let planned: Vec<(Var, Buffers, usize)> =
             self.planned.iter().map(|p| (p.var, p.buffer, made[p.var.index()])).collect();
-        for (var, buffer, step) in planned {
+        for (var, buffer, writer) in planned {
             let Buffers::Out(out) = buffer else { continue };
+            let when = |reader: usize| match reader {
+                _ if reader == writer => When::Itself,
+                _ if reader < writer && parts[reader].is_some() && parts[reader] == parts[writer] => When::OverSameRows,
+                _ => When::Late,
+            };
             let fits = |i: &usize| {
                 let arg = program.args[*i].var;
-                let within = || readers[arg.index()].iter().filter(|i| (together[step].start..step).contains(i));
-                may_take(out, *i)
-                    && match last_reads[arg.index()] {
-                        None => true,
-                        Some(last) if last < together[step].start => true,
-                        // Within a group only rows are read that are written later, or the very element.
-                        Some(last) => {
-                            last <= step
-                                && within().all(|i| {
-                                    parts[*i].is_some()
-                                        && parts[*i] == parts[step]
-                                        && reads_own_rows(&steps[*i], arg, fusion)
-                                })
-                                && (last < step || reads_in_place(&steps[step], arg, var, fusion))
-                        }
-                    }
+                // What runs before the group may read anything.
+                let mut recent = readers[arg.index()].iter().rev().take_while(|i| **i >= together[writer].start);
+                may_take(out, *i) && recent.all(|i| is_legal(when(*i), Reading::of(&steps[*i], arg, var, fusion)))
             };
             let free = of_type.get_mut(&avals[var.index()]);
             let Some(free) = free else { continue };
@@ -78,19 +116,27 @@ impl Plan {
     }
 }
 
-/// Whether a step reads `arg` only at the element that it writes, or only as the first value of the carry `out`.
-fn reads_in_place(step: &Step, arg: Var, out: Var, fusion: &Fusion) -> bool {
-    let kernel = match step {
-        Step::Kernel(kernel, _) => kernel,
-        Step::Eval(_) => return false,
-        Step::Control(step) => {
-            let reads = |atom: &Atom| atom.var().is_some_and(|var| fusion.memory(var) == arg);
-            let first = step.eqn.outs.iter().position(|binder| binder.var == out);
-            let first = first.and_then(|out| carry_operand(&step.control, out));
-            let read: Vec<usize> = (0..step.eqn.ins.len()).filter(|i| reads(&step.eqn.ins[*i])).collect();
-            return first.is_some_and(|first| read == [first]);
+impl Reading {
+    /// How a step reads `arg`, where it may write `out`.
+    fn of(step: &Step, arg: Var, out: Var, fusion: &Fusion) -> Reading {
+        match step {
+            Step::Kernel(kernel, _) if reads_own_element(kernel, arg, out, fusion) => Reading::Element,
+            Step::Kernel(kernel, _) if reads_own_rows(kernel, arg, fusion) => Reading::Row,
+            Step::Control(step) if reads_first_carry(step, arg, out, fusion) => Reading::FirstCarry,
+            Step::Kernel(..) | Step::Control(_) | Step::Eval(_) => Reading::Anywhere,
         }
-    };
+    }
+}
+
+fn reads_first_carry(step: &ControlStep, arg: Var, out: Var, fusion: &Fusion) -> bool {
+    let reads = |atom: &Atom| atom.var().is_some_and(|var| fusion.memory(var) == arg);
+    let carry = step.eqn.outs.iter().position(|binder| binder.var == out);
+    let first = carry.and_then(|carry| carry_operand(&step.control, carry));
+    let read: Vec<usize> = (0..step.eqn.ins.len()).filter(|i| reads(&step.eqn.ins[*i])).collect();
+    first.is_some_and(|first| read == [first])
+}
+
+fn reads_own_element(kernel: &Kernel, arg: Var, out: Var, fusion: &Fusion) -> bool {
     // All results of a point are made before one is written, but one that is the argument itself may be read later.
     let is_arg = |scalar: &Scalar| match &kernel.body[scalar.0 as usize] {
         Instr::Load(input, _) => fusion.memory(kernel.inputs[*input as usize].0) == arg,
@@ -100,9 +146,7 @@ fn reads_in_place(step: &Step, arg: Var, out: Var, fusion: &Fusion) -> bool {
     kernel.reads_here(arg, fusion) && !others.any(|(_, scalar)| is_arg(scalar))
 }
 
-/// Whether a step reads `arg` only at the row that it stands at: its first row loop is the first axis of both.
-fn reads_own_rows(step: &Step, arg: Var, fusion: &Fusion) -> bool {
-    let Step::Kernel(kernel, _) = step else { return false };
+fn reads_own_rows(kernel: &Kernel, arg: Var, fusion: &Fusion) -> bool {
     let is_row = |index: &Index| match index {
         Index::Affine { constant, terms } => {
             *constant == 0usize && terms.len() == 1 && terms[0].0 == 0 && terms[0].1 == 1usize
