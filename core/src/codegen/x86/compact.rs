@@ -110,8 +110,6 @@ impl Nest<'_> {
         };
         let stop = self.f.int(Op::Mov, &[i], 0);
         let step = self.f.int(Op::Imm, &[], BLOCK as i64);
-        // What only the weight needs is not wanted where its members' rows are added.
-        let wanted_for_rows = self.wanted_for([row]);
         // Blocks of members.
         let mut block = scope.clone();
         self.turns(i, end, (1, 1), |nest| {
@@ -124,11 +122,12 @@ impl Nest<'_> {
             let mut listing = block.clone();
             listing.indices[l] = Some(at);
             let lanes = nest.f.lanes;
-            nest.turns(at, stop, (1, lanes), |nest| nest.list(weight, l, (at, stop, kept), &lists, &mut listing))?;
+            nest.over_members(l)
+                .turns(at, stop, (1, lanes), |nest| nest.list(weight, (at, stop, kept), &lists, &mut listing))?;
             // Add.
             let k = nest.f.int(Op::Imm, &[], 0);
             let k = nest.f.int(Op::Mov, &[k], 0);
-            nest.turns(k, kept, (1, 1), |nest| {
+            nest.over_rows(row).turns(k, kept, (1, 1), |nest| {
                 let entry = |base| Mem { base, index: Some((k, 4)), disp: 0 };
                 let class = class_of(nest.dtypes[weight.0 as usize]);
                 let weights = Mem { index: Some((k, size as u32)), ..entry(lists.weights) };
@@ -142,10 +141,7 @@ impl Nest<'_> {
                 // Those that are listed count.
                 let all = nest.f.first_lanes(nest.f.lanes);
                 block.set(counts, all);
-                let all = std::mem::replace(&mut nest.wanted, wanted_for_rows);
-                let added = nest.level(level + 1, &mut block);
-                nest.wanted = all;
-                added
+                nest.level(level + 1, &mut block)
             })?;
             // The loop itself goes on by one.
             nest.f.update(i, Op::AddImm, &[stop], None, -1);
@@ -153,19 +149,34 @@ impl Nest<'_> {
         })
     }
 
-    /// Memory for a list of elements of so many bytes.
+    /// The nest that lists members: these, of loop `l`, are the lanes.
+    fn over_members(&mut self, l: usize) -> Nest<'_> {
+        let packed = Some(Packed { number: l, turns: self.f.lanes, reduces: true });
+        let mut nest = self.second();
+        nest.layout = Layout { lanes: vec![], width: 1, packed, vectors: 1, ..nest.layout };
+        nest.analyse_lanes();
+        nest
+    }
+
+    /// The nest that adds rows: what only the weight needs is not wanted there.
+    fn over_rows(&mut self, row: Scalar) -> Nest<'_> {
+        let mut nest = self.second();
+        nest.wanted = nest.wanted_for([row]);
+        nest
+    }
+
+    /// Memory for a list of elements of this many bytes.
     fn new_list(&mut self, size: usize) -> Reg {
         let start = self.f.stack.max(64);
-        // A whole vector may be written behind the last.
+        // A whole vector may be written after the last element.
         self.f.stack = start + (BLOCK + self.f.lanes) * size;
         self.f.int(Op::StackAddr, &[], start as i64)
     }
 
-    /// Writes position and weight of the next members whose weight is not 0 behind those that are listed.
+    /// Adds positions and weights of the next members, those whose weight is not 0, to the lists.
     fn list(
         &mut self,
         weight: Scalar,
-        l: usize,
         (at, stop, kept): (Reg, Reg, Reg),
         lists: &Lists,
         scope: &mut Scope,
@@ -173,22 +184,16 @@ impl Nest<'_> {
         let left = self.f.int(Op::Sub, &[stop, at], 0);
         scope.left = Some(self.f.vec(Op::Splat, &[left]));
         scope.vectors = 1;
-        // The weight alone, with members in the lanes.
-        let packed = Some(Packed { number: l, turns: self.f.lanes, reduces: true });
-        let lanes = Layout { lanes: vec![], width: 1, packed, vectors: 1, ..self.layout.clone() };
-        let rows = std::mem::replace(&mut self.layout, lanes);
-        self.analyse_lanes();
         let mask = self.mask_of(0, scope).expect("turns are left");
+        let listed = self.listed.clone();
         let values: Result<Vec<Reg>, Unsupported> =
-            std::iter::once(&weight).chain(&self.listed.clone()).map(|s| self.value(*s, 0, scope)).collect();
-        self.layout = rows;
-        self.analyse_lanes();
+            std::iter::once(&weight).chain(&listed).map(|s| self.value(*s, 0, scope)).collect();
         let values = values?;
         let value = values[0];
         let zero = self.f.real(value, 0.0);
         let differs = self.f.mask(Op::CmpF(Pred::Ne), &[value, zero]);
         let counts = self.f.mask(Op::MaskAnd, &[differs, mask]);
-        for (scalar, x) in self.listed.clone().iter().zip(&values[1..]) {
+        for (scalar, x) in listed.iter().zip(&values[1..]) {
             self.check_listed(*scalar, *x, counts)?;
         }
         // Compressed in a register and stored whole: a compressing store is slow on some machines.

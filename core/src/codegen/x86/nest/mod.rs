@@ -26,9 +26,12 @@ use crate::kernel::{Guarded, Kernel};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
-/// What the table of arguments holds behind the first entries: inputs, outputs, then these sizes.
+/// What the table of arguments holds after the first entries: inputs, outputs, then these sizes.
+#[derive(Default)]
 pub(super) struct Signature {
     pub(super) sizes: Vec<Size>,
+    /// The number of each of them.
+    numbers: HashMap<Size, usize>,
 }
 
 /// A stride in bytes.
@@ -43,6 +46,7 @@ enum Stride {
 type Sum = (u32, Vec<(u32, Stride)>);
 
 /// A load, prepared.
+#[derive(Clone)]
 pub(super) struct Access {
     input: usize,
     size: i64,
@@ -94,16 +98,16 @@ impl Scope {
     }
 }
 
+/// A kernel on its way to instructions: a layout, what is known of each scalar in it, and the function that is written.
+/// Several nests may write to one function, each with a layout of its own.
 pub(super) struct Nest<'a> {
     pub(super) kernel: &'a Kernel,
     /// For each scalar, the number of the constant that it is, where the pool has a place for it.
     open: &'a [Option<u32>],
     partition: Option<usize>,
     pub(super) layout: Layout,
-    pub(super) f: Function,
-    sizes: Vec<Size>,
-    /// The number of each of them.
-    numbers: HashMap<Size, usize>,
+    pub(super) f: &'a mut Function,
+    signature: &'a mut Signature,
     /// Which inputs have more elements than lanes of 32 bits count.
     far: &'a [bool],
     pub(super) dtypes: Vec<DType>,
@@ -153,16 +157,15 @@ pub(super) fn build<'a>(
     isa: Isa,
 ) -> Result<(Function, Signature), Unsupported> {
     let layout = choose(kernel, partition, isa)?;
-    let mut f = Function::new(layout.vector);
+    let (mut f, mut signature) = (Function::new(layout.vector), Signature::default());
     let end_label = f.label();
     let mut nest = Nest {
         kernel,
         open,
         partition,
         layout,
-        f,
-        sizes: vec![],
-        numbers: HashMap::new(),
+        f: &mut f,
+        signature: &mut signature,
         far,
         dtypes: kernel.dtypes(),
         depends: vec![],
@@ -192,20 +195,49 @@ pub(super) fn build<'a>(
     let end = nest.end_label;
     nest.f.set_label(end);
     nest.f.finish();
-    Ok((nest.f, Signature { sizes: nest.sizes }))
+    Ok((f, signature))
 }
 
 impl Nest<'_> {
+    /// A nest of the same kernel, in the same state, that writes to the same function.
+    pub(super) fn second(&mut self) -> Nest<'_> {
+        Nest {
+            kernel: self.kernel,
+            open: self.open,
+            partition: self.partition,
+            layout: self.layout.clone(),
+            f: self.f,
+            signature: self.signature,
+            far: self.far,
+            dtypes: self.dtypes.clone(),
+            depends: self.depends.clone(),
+            levels: self.levels.clone(),
+            by_lane: self.by_lane.clone(),
+            by_turn: self.by_turn.clone(),
+            wanted: self.wanted.clone(),
+            accesses: self.accesses.clone(),
+            extents: self.extents.clone(),
+            spans: HashMap::new(),
+            fused: self.fused.clone(),
+            sums: self.sums.clone(),
+            rounds: self.rounds,
+            compacted: self.compacted,
+            listed: self.listed.clone(),
+            end_label: self.end_label,
+        }
+    }
+
     fn dim(&mut self, dim: &Dim) -> u32 {
         self.entry(Size { dim: dim.clone(), dtype: None })
     }
 
     /// The table's entry for a size.
     fn entry(&mut self, size: Size) -> u32 {
-        let next = self.sizes.len();
-        let at = *self.numbers.entry(size.clone()).or_insert(next);
+        let Signature { sizes, numbers } = &mut *self.signature;
+        let next = sizes.len();
+        let at = *numbers.entry(size.clone()).or_insert(next);
         if at == next {
-            self.sizes.push(size);
+            sizes.push(size);
         }
         (ARGS + self.kernel.inputs.len() + self.kernel.outputs.len() + at) as u32
     }
