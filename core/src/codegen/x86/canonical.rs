@@ -2,7 +2,8 @@
 //! constants are one function: such sizes are entries of its table of arguments, such constants are written into its pool.
 
 use super::Isa;
-use super::layout::{Layout, MAX_WIDTH, Pattern, choose, place};
+use super::choose::choose;
+use super::layout::{Layout, MAX_WIDTH, Pattern, place};
 use super::nest::MAX_STAGED;
 use crate::aval::{Aval, Dim, Literal, Symbol};
 use crate::ir::{Index, Unsupported, Var};
@@ -108,7 +109,7 @@ impl<'a> Builder<'a> {
                 let place = place(self.kernel, self.partition, *input as usize, index);
                 let is_read = place.terms.iter().any(|(number, _)| *number == l);
                 let far = |v| matches!(layout.pattern(v, &place.terms), Some(Pattern::Far(..)) | None);
-                is_read && (0..layout.vectors).any(far)
+                is_read && (0..layout.vectors()).any(far)
             }
             _ => false,
         })

@@ -2,7 +2,7 @@
 //! then their rows are added. What dropout dropped costs neither a read of its row nor a jump that the processor
 //! guesses wrong. The program says that such a row counts as 0 (`weigh`): 0 times an infinity would be NaN.
 
-use super::layout::{Layout, Packed};
+use super::layout::{Filling, Layout, Packed};
 use super::lir::{Class, Mem, Op, Pred, Reg};
 use super::nest::{Access, Fused, Nest, Scope, class_of};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp, Unsupported};
@@ -26,7 +26,7 @@ impl Nest<'_> {
         let [Some(Fused { guard: Some(guard), .. })] = self.fused[..] else { return };
         let Some(last) = self.layout.order.last() else { return };
         let is_segment = matches!(self.kernel.loops[*last].kind, LoopKind::Segment { .. });
-        let by_rows = self.layout.packed.is_none() && self.layout.width >= self.layout.vector;
+        let by_rows = self.layout.packed().is_none() && self.layout.width >= self.layout.vector;
         if !is_segment || !by_rows || self.kernel.reduce != Some(ReduceOp::Sum) {
             return;
         }
@@ -151,9 +151,9 @@ impl Nest<'_> {
 
     /// The nest that lists members: these, of loop `l`, are the lanes.
     fn over_members(&mut self, l: usize) -> Nest<'_> {
-        let packed = Some(Packed { number: l, turns: self.f.lanes, reduces: true });
+        let filling = Filling::Terms { packed: Packed::new(l, self.f.lanes) };
         let mut nest = self.second();
-        nest.layout = Layout { lanes: vec![], width: 1, packed, vectors: 1, ..nest.layout };
+        nest.layout = Layout { lanes: vec![], width: 1, filling, ..nest.layout };
         nest.analyse_lanes();
         nest
     }

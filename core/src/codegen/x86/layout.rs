@@ -1,28 +1,57 @@
 //! Which loops of a nest are lanes of a vector, which one is taken several turns at a time, and in what order the others
-//! stand.
-//!
-//! All is chosen for registers of 512 bits. Where those of the machine hold half as much, two stand for one: sums are added
-//! in the same order.
+//! stand; and how a load's lanes lie in such a layout. `choose` decides which layout a kernel gets.
 
-use super::Isa;
 use super::lir::LANES;
 use crate::aval::Dim;
-use crate::ir::{Index, Scalar, Unsupported};
-use crate::kernel::{Instr, Kernel, Loop, LoopKind};
+use crate::ir::{Index, Scalar};
+use crate::kernel::{Kernel, Loop, LoopKind};
 use smallvec::SmallVec;
-use std::ops::Range;
 
 /// Lanes of one row, at most; what is longer is a loop over packs of lanes.
 pub(super) const MAX_WIDTH: usize = 64;
 
-/// A loop of which one vector holds several turns.
+/// A loop of which one vector holds several turns. These rows of lanes fit into a vector: `turns · width <= vector`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Packed {
     pub(super) number: usize,
     /// How many turns a vector holds: a power of two.
     pub(super) turns: usize,
-    /// Whether what it makes is combined.
-    pub(super) reduces: bool,
+    /// How many vectors of turns the innermost code works on.
+    pub(super) vectors: usize,
+    /// How many of them stand for one of 512 bits: 1, or 2 where registers hold half as much. It divides `vectors`.
+    pub(super) parts: usize,
+}
+
+impl Packed {
+    /// One vector of 512 bits.
+    pub(super) fn new(number: usize, turns: usize) -> Packed {
+        Packed { number, turns, vectors: 1, parts: 1 }
+    }
+}
+
+/// Neighbouring lanes that are combined into one result: the last lane loop is a reduced one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Group {
+    /// How many lanes: a power of two; 1 where none are combined.
+    pub(super) lanes: usize,
+    /// How many of them mean something, the first ones; the others read what the last of these reads.
+    pub(super) members: usize,
+}
+
+impl Group {
+    pub(super) const NONE: Group = Group { lanes: 1, members: 1 };
+}
+
+/// What the lanes of vectors are. A row of lanes is one turn of all loops but the lanes' own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Filling {
+    /// One row of lanes, in as many vectors as it needs; the last one may be short. All lanes of a group mean something.
+    Row { group: Group },
+    /// Rows of lanes of several turns of a row loop, side by side: each turn has results of its own.
+    Rows { packed: Packed, group: Group },
+    /// Rows of lanes of several turns of a reduced loop, side by side: turns are combined into one row of results. No lanes
+    /// of one row are combined.
+    Terms { packed: Packed },
 }
 
 /// A load's place: `constant + Σ stride·loop + Σ stride·computed`, in elements.
@@ -56,36 +85,62 @@ pub(super) struct Layout {
     pub(super) lanes: Vec<(usize, usize)>,
     /// The product of their extents.
     pub(super) width: usize,
-    pub(super) packed: Option<Packed>,
-    /// How many vectors the innermost code works on.
-    pub(super) vectors: usize,
-    /// How many of them stand for one of 512 bits.
-    pub(super) parts: usize,
+    pub(super) filling: Filling,
     /// The other loops, outermost first.
     pub(super) order: Vec<usize>,
     /// Where in `order` the loops begin whose results are combined.
     pub(super) first_reduce: usize,
-    /// Neighbouring lanes, this many, are combined into one result.
-    pub(super) group: usize,
-    /// How many lanes of a group mean something; the others read what the last of these reads.
-    pub(super) members: usize,
 }
 
 impl Layout {
+    /// The loop of which a vector holds several turns.
+    pub(super) fn packed(&self) -> Option<Packed> {
+        match self.filling {
+            Filling::Row { .. } => None,
+            Filling::Rows { packed, .. } | Filling::Terms { packed } => Some(packed),
+        }
+    }
+
+    /// The packed loop, where its turns are combined.
+    pub(super) fn packed_terms(&self) -> Option<Packed> {
+        if let Filling::Terms { packed } = self.filling { Some(packed) } else { None }
+    }
+
+    /// The lanes that are combined into one result.
+    pub(super) fn group(&self) -> Group {
+        match self.filling {
+            Filling::Row { group } | Filling::Rows { group, .. } => group,
+            Filling::Terms { .. } => Group::NONE,
+        }
+    }
+
+    /// How many vectors the innermost code works on.
+    pub(super) fn vectors(&self) -> usize {
+        self.packed().map_or_else(|| self.width.div_ceil(self.vector), |packed| packed.vectors)
+    }
+
     /// Lanes of vector `v` that mean something.
     pub(super) fn active(&self, v: usize) -> usize {
-        match self.packed {
+        match self.packed() {
             Some(packed) => packed.turns * self.width,
             None => self.vector.min(self.width - v * self.vector),
         }
     }
 
     /// This layout with vectors of half as many lanes, two for one.
-    fn halved(self) -> Layout {
-        let vector = self.vector / 2;
-        let packed = self.packed.map(|packed| Packed { turns: packed.turns / 2, ..packed });
-        let vectors = if packed.is_some() { 2 * self.vectors } else { self.width.div_ceil(vector) };
-        Layout { vector, packed, vectors, parts: 2 * self.parts, ..self }
+    pub(super) fn halved(self) -> Layout {
+        let half = |packed: Packed| Packed {
+            turns: packed.turns / 2,
+            vectors: 2 * packed.vectors,
+            parts: 2 * packed.parts,
+            ..packed
+        };
+        let filling = match self.filling {
+            Filling::Row { group } => Filling::Row { group },
+            Filling::Rows { packed, group } => Filling::Rows { packed: half(packed), group },
+            Filling::Terms { packed } => Filling::Terms { packed: half(packed) },
+        };
+        Layout { vector: self.vector / 2, filling, ..self }
     }
 
     /// The level of a loop: 0 is the start of the function; `None` for lanes.
@@ -98,12 +153,12 @@ impl Layout {
     }
 
     pub(super) fn is_packed(&self, number: usize) -> bool {
-        self.packed.is_some_and(|packed| packed.number == number)
+        self.packed().is_some_and(|packed| packed.number == number)
     }
 
     /// For each lane of vector `v` the turn of the packed loop and the coordinates of the lanes' loops.
     fn coordinates(&self, v: usize, lane: usize) -> (usize, SmallVec<[usize; 3]>) {
-        let (turn, mut at) = match self.packed {
+        let (turn, mut at) = match self.packed() {
             Some(packed) => (v * packed.turns + lane / self.width, lane % self.width),
             None => (0, v * self.vector + lane),
         };
@@ -118,8 +173,9 @@ impl Layout {
             })
             .collect();
         coordinates.reverse();
-        if let Some(last) = coordinates.last_mut().filter(|_| self.group > 1) {
-            *last = (*last).min(self.members - 1);
+        let group = self.group();
+        if let Some(last) = coordinates.last_mut().filter(|_| group.lanes > 1) {
+            *last = (*last).min(group.members - 1);
         }
         (turn, coordinates)
     }
@@ -130,7 +186,7 @@ impl Layout {
             Some((_, stride)) => stride.as_number(),
             None => Some(0),
         };
-        let packed = match self.packed {
+        let packed = match self.packed() {
             Some(packed) => stride(packed.number)?,
             None => 0,
         };
@@ -146,7 +202,7 @@ impl Layout {
 
     /// Whether a vector holds a few rows of several elements, each contiguous but for where it begins.
     pub(super) fn reads_rows_by_turn(&self, terms: &[(usize, Dim)]) -> bool {
-        let Some(packed) = self.packed else { return false };
+        let Some(packed) = self.packed() else { return false };
         let few = packed.turns <= 4 && self.width >= 4;
         let moves = terms.iter().any(|(l, _)| *l == packed.number);
         let lanes = self.offsets(0, terms);
@@ -156,12 +212,14 @@ impl Layout {
 
     /// How many elements a row has that is read by turn.
     pub(super) fn row(&self) -> usize {
-        self.width - (self.group - self.members)
+        let Group { lanes, members } = self.group();
+        self.width - (lanes - members)
     }
 
     /// Whether a lane means something, as far as that does not depend on the turns that are left.
     pub(super) fn is_member(&self, lane: usize) -> bool {
-        lane % self.group < self.members
+        let Group { lanes, members } = self.group();
+        lane % lanes < members
     }
 
     /// How the lanes of vector `v` lie; `None` where that is known only when the kernel runs.
@@ -172,7 +230,7 @@ impl Layout {
     /// The first element that all vectors read and how many there are from it to the last, if one vector holds these.
     pub(super) fn span(&self, terms: &[(usize, Dim)]) -> Option<(i64, usize)> {
         let (mut first, mut last) = (i64::MAX, i64::MIN);
-        for v in 0..self.vectors {
+        for v in 0..self.vectors() {
             for at in self.offsets(v, terms)? {
                 (first, last) = (first.min(at), last.max(at));
             }
@@ -242,211 +300,7 @@ fn add_term(terms: &mut SmallVec<[(usize, Dim); 4]>, number: usize, stride: Dim)
     }
 }
 
-fn number(kernel: &Kernel, l: usize) -> Option<usize> {
+/// The extent of a loop, where it is a number.
+pub(super) fn number(kernel: &Kernel, l: usize) -> Option<usize> {
     kernel.loops[l].extent.as_number().and_then(|n| usize::try_from(n).ok())
-}
-
-/// Chooses the layout of a kernel whose loop `partition` runs over a part of its extent.
-pub(super) fn choose(kernel: &Kernel, partition: Option<usize>, isa: Isa) -> Result<Layout, Unsupported> {
-    let layout = choose_whole(kernel, partition, Isa::Avx512.lanes(kernel))?;
-    Ok(match isa {
-        Isa::Avx512 => layout,
-        Isa::Avx2 => layout.halved(),
-    })
-}
-
-fn choose_whole(kernel: &Kernel, partition: Option<usize>, vector: usize) -> Result<Layout, Unsupported> {
-    let n_row = kernel.n_row();
-    let loops = |range: Range<usize>| range.filter(|l| !runs_once(kernel, partition, *l)).collect();
-    let rows: Vec<usize> = loops(0..n_row);
-    let reduces: Vec<usize> = loops(n_row..kernel.loops.len());
-    let mut lanes: Vec<(usize, usize)> = vec![];
-    let mut width = 1;
-    let mut rest = rows.len();
-    let has_segments = |row: usize| {
-        kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { segment, .. } if segment as usize == row))
-    };
-    while rest > 0 && Some(rows[rest - 1]) != partition && !has_segments(rows[rest - 1]) {
-        match number(kernel, rows[rest - 1]) {
-            Some(n) if n > 0 && width * n <= MAX_WIDTH => {
-                lanes.insert(0, (rows[rest - 1], n));
-                width *= n;
-                rest -= 1;
-            }
-            _ => break,
-        }
-    }
-    let outer = &rows[..rest];
-    let plain = Layout {
-        vector,
-        lanes: lanes.clone(),
-        width,
-        packed: None,
-        vectors: width.div_ceil(vector),
-        parts: 1,
-        order: outer.iter().chain(&reduces).copied().collect(),
-        first_reduce: outer.len(),
-        group: 1,
-        members: 1,
-    };
-    if let Some(grouped) = grouped(kernel, partition, &plain, &reduces) {
-        return Ok(grouped);
-    }
-    let turns = match vector / width {
-        0 | 1 => return Ok(plain),
-        turns => 1 << turns.ilog2(),
-    };
-    let mut candidates = vec![Layout { vectors: 1, ..plain.clone() }];
-    if let Some(q) = outer.last() {
-        let has_segments = kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { .. }));
-        if !has_segments {
-            let packed = Some(Packed { number: *q, turns, reduces: false });
-            candidates.push(Layout { packed, vectors: 1, ..plain.clone() });
-        }
-    }
-    if let Some(q) = reduces.last() {
-        let packed = Some(Packed { number: *q, turns, reduces: true });
-        candidates.push(Layout { packed, vectors: 1, ..plain.clone() });
-    }
-    candidates.extend(grouped_by_turn(kernel, partition, &plain, &reduces));
-    let cost = |layout: &Layout| cost(kernel, partition, layout);
-    let best = candidates.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
-    let mut best = best.ok_or_else(|| Unsupported("no layout".into()))?;
-    if let Some(packed) = best.packed {
-        best.vectors = vectors_at_a_time(kernel, partition, packed);
-    }
-    Ok(best)
-}
-
-/// How many vectors of a packed loop's turns are taken at a time: independent work for the processor to overlap.
-fn vectors_at_a_time(kernel: &Kernel, partition: Option<usize>, packed: Packed) -> usize {
-    if matches!(kernel.loops[packed.number].kind, LoopKind::Segment { .. }) {
-        // Most segments are short: of one pass over all members the processor guesses the end. What reads at computed
-        // positions, or computes much, would pay for the turns that are not there.
-        let computes = |index: &Index| matches!(index, Index::Value(_));
-        let gathers = kernel.body.iter().any(|i| matches!(i, Instr::Load(_, index) if index.iter().any(computes)));
-        let cost = |instr: &Instr| if let Instr::Op(op, _) = instr { op.cost() } else { 0 };
-        let is_heavy = kernel.body.iter().map(cost).sum::<u32>() >= 60;
-        return if gathers || is_heavy { 1 } else { SHORT.div_ceil(packed.turns) };
-    }
-    let long = number(kernel, packed.number).is_none_or(|n| n >= 8 * packed.turns) || Some(packed.number) == partition;
-    if long { 4 } else { 1 }
-}
-
-/// The layout in which one reduced axis is the last lane axis, where its elements lie side by side and every result is the
-/// combination of neighbouring lanes.
-fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &[usize]) -> Option<Layout> {
-    let [l] = reduces else { return None };
-    if Some(*l) == partition || kernel.loops[*l].kind != LoopKind::Reduce {
-        return None;
-    }
-    let n = number(kernel, *l)?;
-    let vector = plain.vector;
-    let width = plain.width * n;
-    let fits = n.is_power_of_two() && (2..=vector).contains(&n) && width.is_multiple_of(vector) && width <= MAX_WIDTH;
-    let outer: Vec<usize> = plain.order[..plain.first_reduce].to_vec();
-    if !fits || outer.is_empty() {
-        return None;
-    }
-    let mut lanes = plain.lanes.clone();
-    lanes.push((*l, n));
-    let first_reduce = outer.len();
-    let vectors = width / vector;
-    let (packed, order) = (None, outer);
-    let layout = Layout { vector, lanes, width, packed, vectors, parts: 1, order, first_reduce, group: n, members: n };
-    // Worth it where it makes gathers contiguous.
-    (cost(kernel, partition, &layout) < cost(kernel, partition, plain).min(1e9)).then_some(layout)
-}
-
-/// The layout in which one short reduced axis is the last lane axis, and a vector holds several rows: every result is the
-/// combination of neighbouring lanes.
-fn grouped_by_turn(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &[usize]) -> Option<Layout> {
-    let [l] = reduces else { return None };
-    if Some(*l) == partition || kernel.loops[*l].kind != LoopKind::Reduce {
-        return None;
-    }
-    let members = number(kernel, *l)?;
-    let q = *plain.order[..plain.first_reduce].last()?;
-    let group = members.next_power_of_two();
-    let width = plain.width * group;
-    // Results stand side by side, and halves of 512 bits hold a row as well.
-    if members < 2 || !width.is_power_of_two() || 2 * width > plain.vector {
-        return None;
-    }
-    let turns = plain.vector / width;
-    let packed = Some(Packed { number: q, turns, reduces: false });
-    let lanes = plain.lanes.iter().copied().chain([(*l, group)]).collect();
-    let order = plain.order[..plain.first_reduce].to_vec();
-    Some(Layout { lanes, width, packed, vectors: 1, order, group, members, ..plain.clone() })
-}
-
-/// Members of a short segment.
-const SHORT: usize = 8;
-/// Members of a segment, about; turns of a loop of unknown length.
-const MEMBERS: f64 = 12.0;
-const TURNS: f64 = 100.0;
-/// Reading one vector whose lanes lie anywhere, in reads of one that lies in order.
-const GATHER: f64 = 14.0;
-
-/// About how many cycles one output element costs, from how its loads lie.
-fn cost(kernel: &Kernel, partition: Option<usize>, layout: &Layout) -> f64 {
-    let n_row = kernel.n_row();
-    let trips = |l: usize| match (number(kernel, l), kernel.loops[l].kind) {
-        (_, LoopKind::Segment { .. }) => MEMBERS,
-        (Some(n), _) => n as f64,
-        (None, _) => TURNS,
-    };
-    let inner: f64 = layout.order[layout.first_reduce..].iter().map(|l| trips(*l)).product();
-    let moves = |l: usize| layout.is_lane(l) || layout.is_packed(l);
-    // Whether a scalar differs by lane.
-    let mut varies: Vec<bool> = vec![];
-    let mut loads = 1.0;
-    for instr in &kernel.body {
-        let place = match instr {
-            Instr::Load(input, index) => place(kernel, partition, *input as usize, index),
-            Instr::Position(Index::Affine { terms, .. }) => {
-                varies.push(terms.iter().any(|(l, _)| moves(*l as usize)));
-                continue;
-            }
-            Instr::Position(Index::Value(s)) => {
-                varies.push(varies[s.0 as usize]);
-                continue;
-            }
-            Instr::Op(op, ins) => {
-                let lanes = ins.iter().any(|s| varies[s.0 as usize]);
-                // Two operations at a time, while a read takes about as long as one.
-                loads += 0.5 * f64::from(op.cost());
-                varies.push(lanes);
-                continue;
-            }
-            Instr::Const(_) | Instr::Size(..) => {
-                varies.push(false);
-                continue;
-            }
-        };
-        let scattered = place.computed.iter().any(|(s, ..)| varies[s.0 as usize]);
-        varies.push(scattered || place.terms.iter().any(|(l, _)| moves(*l)));
-        let in_loop = place.terms.iter().any(|(l, _)| *l >= n_row) || !place.computed.is_empty();
-        let weight = if kernel.reduce.is_some() && !in_loop { 0.2 } else { 1.0 };
-        let by_turn = layout.reads_rows_by_turn(&place.terms) && place.computed.len() == 1;
-        loads += weight
-            * match layout.pattern(0, &place.terms) {
-                _ if scattered && by_turn => 3.0 * layout.packed.map_or(1.0, |packed| packed.turns as f64),
-                _ if scattered => GATHER,
-                Some(Pattern::Same | Pattern::Contiguous(_)) => 1.0 + place.computed.len() as f64,
-                Some(Pattern::Near { .. }) => 2.0 + place.computed.len() as f64,
-                Some(Pattern::Far(..)) | None => GATHER,
-            };
-    }
-    match layout.packed {
-        Some(Packed { reduces: true, turns, .. }) => {
-            let whole = (inner / turns as f64).max(1.0);
-            (whole * loads + 8.0) / layout.width as f64
-        }
-        // Several vectors are folded together.
-        Some(packed) if layout.group > 1 => (loads + 3.0) / (packed.turns * layout.width / layout.group) as f64,
-        Some(packed) => inner * loads / (packed.turns * layout.width) as f64,
-        None if layout.group > 1 => (loads + 8.0) * layout.vectors as f64 / (layout.width / layout.group) as f64,
-        None => inner * loads * layout.width.div_ceil(layout.vector) as f64 / layout.width as f64,
-    }
 }

@@ -1,6 +1,6 @@
 //! Machine code for x86-64 with AVX-512 or AVX2: one function for each kernel, in tens of microseconds.
 //!
-//! `layout` chooses which loops are lanes; `nest` writes the loops over virtual registers (`lir`), with `math` for scalar
+//! `choose` says which loops are lanes (`layout`); `nest` writes the loops over virtual registers (`lir`), with `math` for scalar
 //! operations; `allocate` gives registers away; `emit` writes bytes. A function runs a range of one loop of its kernel, so
 //! that threads share a kernel, and kernels over the same rows can take turns. It reads and writes nothing outside its
 //! arrays: the last vector of a row is masked, and computed positions are checked.
@@ -16,6 +16,7 @@ mod cache;
 mod call;
 mod canonical;
 mod check;
+mod choose;
 mod compact;
 mod dead;
 mod emit;

@@ -1,6 +1,6 @@
 //! What is known of a kernel before any code is made.
 
-use super::super::layout::{Place, place, runs_once};
+use super::super::layout::{Group, Place, place, runs_once};
 use super::{Access, Fused, Nest, Stride, class_of};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp};
 use crate::kernel::{Instr, guarded};
@@ -101,7 +101,7 @@ impl Nest<'_> {
             .map(|r| match &self.kernel.body[r.0 as usize] {
                 Instr::Op(ScalarOp::Mul, ins)
                     if self.kernel.reduce == Some(ReduceOp::Sum)
-                        && self.layout.group == 1
+                        && self.layout.group() == Group::NONE
                         && self.dtypes[r.0 as usize].is_float()
                         && uses(*r) == 1 =>
                 {

@@ -46,7 +46,7 @@ impl Nest<'_> {
                 };
                 let op = if is_bool { Op::LoadBytes } else { Op::Load };
                 let known =
-                    scope.rows.get(&(i, first, n)).copied().filter(|_| is_whole || self.layout.packed.is_none());
+                    scope.rows.get(&(i, first, n)).copied().filter(|_| is_whole || self.layout.packed().is_none());
                 let row = known.unwrap_or_else(|| self.f.load(class, op, mem, near));
                 scope.rows.insert((i, first, n), row);
                 self.f.permute(table, row)
@@ -108,7 +108,7 @@ impl Nest<'_> {
 
     /// Rows at computed positions, one for each turn that a vector holds: each is read where its lanes are.
     pub(super) fn load_by_turn(&mut self, i: usize, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
-        let packed = self.layout.packed.expect("a packed loop has turns");
+        let packed = self.layout.packed().expect("a packed loop has turns");
         let access = self.accesses[i].as_ref().expect("a load");
         let (size, class) = (access.size, access.class);
         let computed = self.varying(i);

@@ -94,7 +94,7 @@ impl Nest<'_> {
     /// The loop of a level, from `i` on.
     pub(super) fn run(&mut self, level: usize, [i, end]: [Reg; 2], scope: &Scope) -> Result<(), Unsupported> {
         let l = self.layout.order[level];
-        match (self.layout.packed, self.compacted) {
+        match (self.layout.packed(), self.compacted) {
             (Some(packed), _) if packed.number == l => self.packed_loop(packed, level, i, end, scope),
             (_, Some(guarded)) if level + 1 == self.layout.order.len() => {
                 self.compacted_loop(guarded, l, level, (i, end), scope)
@@ -141,11 +141,11 @@ impl Nest<'_> {
         let is_segment = matches!(self.kernel.loops[packed.number].kind, LoopKind::Segment { .. });
         if !is_segment {
             let mut inner = scope.clone();
-            let step = packed.turns * self.layout.vectors;
+            let step = packed.turns * packed.vectors;
             self.turns(i, end, (step, step), |nest| nest.level(level + 1, &mut inner))?;
         }
         let mut inner = scope.clone();
-        inner.vectors = if is_segment { self.layout.vectors } else { self.layout.parts };
+        inner.vectors = if is_segment { packed.vectors } else { packed.parts };
         self.turns(i, end, (1, packed.turns * inner.vectors), |nest| {
             let left = nest.f.int(Op::Sub, &[end, i], 0);
             inner.left = Some(nest.f.vec(Op::Splat, &[left]));

@@ -17,7 +17,8 @@ mod values;
 pub(super) use stage::MAX_STAGED;
 
 use super::canonical::Canonical;
-use super::layout::{Layout, Place, choose};
+use super::choose::choose;
+use super::layout::{Layout, Place};
 use super::lir::{Class, Function, Label, Op, Reg};
 use super::{ARGS, Isa, Size};
 use crate::aval::{DType, Dim, Literal};
@@ -187,7 +188,7 @@ pub(super) fn build<'a>(
     nest.find_compacted(masked);
     nest.stage_small_operands();
     nest.find_rounds();
-    let scope = Scope { indices: vec![None; kernel.loops.len()], vectors: nest.layout.vectors, ..Scope::default() };
+    let scope = Scope { indices: vec![None; kernel.loops.len()], vectors: nest.layout.vectors(), ..Scope::default() };
     let mut scope = scope;
     scope.mask = nest.whole_mask(0);
     nest.fill_staged(&mut scope)?;

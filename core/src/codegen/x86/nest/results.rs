@@ -1,7 +1,7 @@
 //! Stores, and sums over loops and lanes.
 
 use super::super::ARGS;
-use super::super::layout::{Layout, Packed};
+use super::super::layout::{Filling, Group, Packed};
 use super::super::lir::{LANES, Mem, Op, Pred, Reg};
 use super::{Fused, Nest, Scope, class_of};
 use crate::aval::{DType, Dim, Literal};
@@ -124,13 +124,13 @@ impl Nest<'_> {
         for k in 0..self.kernel.outputs.len() {
             let mut sums = self.sums[k].clone();
             let width = self.layout.width;
-            if let Some(Packed { turns, reduces: true, .. }) = self.layout.packed {
+            if let Some(Packed { turns, parts, .. }) = self.layout.packed_terms() {
                 // Vectors of 512 bits first, then halves of one.
                 let first = sums[0];
-                for (i, other) in sums.iter().enumerate().skip(self.layout.parts) {
-                    self.add_to(k, sums[i % self.layout.parts], *other, None);
+                for (i, other) in sums.iter().enumerate().skip(parts) {
+                    self.add_to(k, sums[i % parts], *other, None);
                 }
-                for part in &sums[1..self.layout.parts] {
+                for part in &sums[1..parts] {
                     self.add_to(k, first, *part, None);
                 }
                 let mut half = turns / 2;
@@ -141,12 +141,16 @@ impl Nest<'_> {
                 }
                 sums.truncate(1);
             }
-            if self.layout.group > 1 && self.layout.packed.is_some() {
-                self.store_turns(k, &sums, scope);
-                continue;
-            }
-            let group = self.layout.group.min(self.f.lanes);
-            if group < self.layout.group {
+            let whole = match self.layout.filling {
+                Filling::Rows { group, .. } if group.lanes > 1 => {
+                    self.store_turns(k, group.lanes, &sums, scope);
+                    continue;
+                }
+                Filling::Row { group } | Filling::Rows { group, .. } => group.lanes,
+                Filling::Terms { .. } => 1,
+            };
+            let group = whole.min(self.f.lanes);
+            if group < whole {
                 // A group fills two vectors: their elements are its halves.
                 for pair in sums.chunks(2) {
                     self.add_to(k, pair[0], pair[1], None);
@@ -206,12 +210,13 @@ impl Nest<'_> {
     fn members(&mut self) -> Option<Reg> {
         let lanes = (0..self.f.lanes).filter(|lane| self.layout.is_member(*lane));
         let bits = lanes.fold(0, |bits, lane| bits | 1 << lane);
-        (self.layout.members < self.layout.group).then(|| self.f.mask_of(bits))
+        let Group { lanes, members } = self.layout.group();
+        (members < lanes).then(|| self.f.mask_of(bits))
     }
 
     /// Combines the groups of vectors that hold several turns, and stores what the turns that are left give.
-    fn store_turns(&mut self, k: usize, sums: &[Reg], scope: &mut Scope) {
-        let Layout { group, width, .. } = self.layout;
+    fn store_turns(&mut self, k: usize, group: usize, sums: &[Reg], scope: &mut Scope) {
+        let width = self.layout.width;
         let size = self.kernel.outputs[k].1.dtype.size();
         let mem = self.output(k, scope);
         // So many vectors fold into one.
@@ -234,7 +239,7 @@ impl Nest<'_> {
     /// Stores results that stand side by side in one vector.
     pub(super) fn store_dense(&mut self, k: usize, results: Reg, scope: &mut Scope) -> Result<(), Unsupported> {
         let mem = self.output(k, scope);
-        let n = self.layout.width / self.layout.group;
+        let n = self.layout.width / self.layout.group().lanes;
         let mask = (n < self.f.lanes).then(|| self.f.first_lanes(n));
         self.store(self.kernel.outputs[k].1.dtype.size(), mem, results, mask);
         Ok(())
@@ -252,12 +257,14 @@ impl Nest<'_> {
         // A range of a loop that is combined adds to what other ranges gave.
         let accumulates = self.partition.is_some_and(|l| self.kernel.loops[l].kind == LoopKind::Reduce);
         for (v, sum) in sums.iter().enumerate() {
-            let reduces = self.layout.packed.is_some_and(|packed| packed.reduces);
-            let lanes = if reduces { self.layout.width } else { self.layout.active(v) };
+            let lanes = match self.layout.filling {
+                Filling::Terms { .. } => self.layout.width,
+                Filling::Row { .. } | Filling::Rows { .. } => self.layout.active(v),
+            };
             let mask = if group > 1 {
                 let bits = (0..self.f.lanes).step_by(group).fold(0u16, |bits, lane| bits | 1 << lane);
                 Some(self.f.mask_of(bits))
-            } else if !reduces && self.layout.packed.is_some() {
+            } else if let Filling::Rows { .. } = self.layout.filling {
                 self.mask_of(v, scope)
             } else {
                 (lanes < self.f.lanes).then(|| self.f.first_lanes(lanes))

@@ -5,7 +5,7 @@
 //! along to the next, as in `runtime/compiled/totals`, and the next round begins at zero. Short sums, of which there are most, are
 //! one chain as ever: a segment is asked how long it is, and code for both stands side by side.
 
-use super::super::layout::{Layout, Packed};
+use super::super::layout::Packed;
 use super::super::lir::{Mem, Op, Pred, Reg};
 use super::{Nest, Scope, class_of};
 use crate::ir::{ReduceOp, Unsupported};
@@ -33,11 +33,6 @@ pub(super) struct Rounds {
     totals: usize,
 }
 
-/// Whether the lanes of several turns are parts of one sum.
-fn is_packed(layout: &Layout) -> bool {
-    layout.packed.is_some_and(|packed| packed.reduces)
-}
-
 impl Nest<'_> {
     pub(super) fn find_rounds(&mut self) {
         let order = &self.layout.order[self.layout.first_reduce..];
@@ -54,10 +49,7 @@ impl Nest<'_> {
         if order.is_empty() || all.is_some_and(|all| all <= LONG) {
             return;
         }
-        let round = match self.layout.packed {
-            Some(Packed { turns, reduces: true, .. }) => PACKED_TURNS * turns * self.layout.vectors,
-            _ => TERMS,
-        };
+        let round = self.layout.packed_terms().map_or(TERMS, |packed| PACKED_TURNS * packed.turns * packed.vectors);
         // The outermost loop whose inner loops together are no more than a round.
         let (mut level, mut inner) = (self.layout.order.len() - 1, 1);
         for l in order[1..].iter().rev() {
@@ -76,7 +68,7 @@ impl Nest<'_> {
 
     /// Vectors of totals that an output has room for.
     fn n_total(&self) -> usize {
-        if is_packed(&self.layout) { self.layout.parts } else { self.layout.vectors }
+        self.layout.packed_terms().map_or_else(|| self.layout.vectors(), |packed| packed.parts)
     }
 
     /// Vectors of totals of an output: the last vectors of a row are fewer.
@@ -112,9 +104,9 @@ impl Nest<'_> {
         for k in self.with_totals() {
             let class = class_of(self.kernel.outputs[k].1.dtype);
             let (sums, zero) = (self.sums[k].clone(), self.identity(k));
-            if is_packed(&self.layout) {
-                for (i, other) in sums.iter().enumerate().skip(self.layout.parts) {
-                    self.add_to(k, sums[i % self.layout.parts], *other, None);
+            if let Some(Packed { parts, .. }) = self.layout.packed_terms() {
+                for (i, other) in sums.iter().enumerate().skip(parts) {
+                    self.add_to(k, sums[i % parts], *other, None);
                 }
             }
             for (v, sum) in sums.iter().take(self.n_total()).enumerate() {

@@ -22,7 +22,7 @@ impl Nest<'_> {
         for (i, access) in self.accesses.iter_mut().enumerate() {
             let Some(access) = access else { continue };
             let uses_packed = self.by_turn[i];
-            let gathers = (0..self.layout.vectors)
+            let gathers = (0..self.layout.vectors())
                 .any(|v| matches!(self.layout.pattern(v, &access.place.terms), Some(Pattern::Far(..)) | None));
             let small = access.size >= 4 && access.place.computed.is_empty() && self.by_lane[i] && !uses_packed;
             if !small || !gathers || !self.wanted[i] {
@@ -36,12 +36,12 @@ impl Nest<'_> {
                 .collect();
             let (false, Some(read)) = (outside, read) else { continue };
             let copies: usize = read.iter().map(|(_, n)| n).product();
-            if copies * self.layout.vectors > MAX_STAGED || read.is_empty() {
+            if copies * self.layout.vectors() > MAX_STAGED || read.is_empty() {
                 continue;
             }
             // The first bytes are those through which bytes are gathered.
             let at = self.f.stack.max(64);
-            self.f.stack = at + copies * self.layout.vectors * 64;
+            self.f.stack = at + copies * self.layout.vectors() * 64;
             access.staged = Some((at, read));
         }
     }
@@ -57,14 +57,14 @@ impl Nest<'_> {
                     inner.indices[*l] = Some(self.f.int(Op::Imm, &[], (rest % n) as i64));
                     rest /= n;
                 }
-                for v in 0..self.layout.vectors {
+                for v in 0..self.layout.vectors() {
                     inner.mask = self.whole_mask(v);
                     let staged = self.accesses[i].as_mut().and_then(|access| access.staged.take());
                     let value = self.load_vector(i, v, &mut inner)?;
                     if let Some(access) = &mut self.accesses[i] {
                         access.staged = staged;
                     }
-                    let place = at + (copy * self.layout.vectors + v) * 64;
+                    let place = at + (copy * self.layout.vectors() + v) * 64;
                     let base = self.f.int(Op::StackAddr, &[], place as i64);
                     self.f.store(Op::Store, Mem::at(base), value, None);
                 }
@@ -94,7 +94,7 @@ impl Nest<'_> {
             });
         }
         let number = number.expect("a staged copy is read by a loop");
-        let bytes = self.f.int(Op::MulImm, &[number], (self.layout.vectors * 64) as i64);
+        let bytes = self.f.int(Op::MulImm, &[number], (self.layout.vectors() * 64) as i64);
         self.f.load(class, Op::Load, Mem { base, index: Some((bytes, 1)), disp: 0 }, None)
     }
 }

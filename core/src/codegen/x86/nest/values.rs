@@ -76,7 +76,7 @@ impl Nest<'_> {
 
     /// In how many vectors a scalar differs.
     pub(super) fn copies(&self, i: usize, scope: &Scope) -> usize {
-        let differs = if self.layout.packed.is_some() { self.by_turn[i] } else { self.by_lane[i] };
+        let differs = if self.layout.packed().is_some() { self.by_turn[i] } else { self.by_lane[i] };
         if differs { scope.vectors } else { 1 }
     }
 
@@ -115,7 +115,7 @@ impl Nest<'_> {
     }
 
     pub(super) fn differs_by_vector(&self, i: usize) -> bool {
-        if self.layout.packed.is_some() { self.by_turn[i] } else { self.by_lane[i] }
+        if self.layout.packed().is_some() { self.by_turn[i] } else { self.by_lane[i] }
     }
 
     /// An operation, unless this scope has done it for another vector or another scalar. One block of a generator gives
@@ -218,7 +218,7 @@ impl Nest<'_> {
         if let Some(left) = scope.left {
             return Some(self.turn_mask(v, left, scope));
         }
-        if self.layout.packed.is_none() && v > 0 { self.whole_mask(v) } else { self.first_mask(scope) }
+        if self.layout.packed().is_none() && v > 0 { self.whole_mask(v) } else { self.first_mask(scope) }
     }
 
     /// The lanes of vector `v` whose turns are left.
@@ -235,7 +235,7 @@ impl Nest<'_> {
 
     /// The lanes of vector `v` whose turn, as `turn` counts them within the vector, is left.
     pub(super) fn lanes_left(&mut self, v: usize, left: Reg, turn: impl Fn(usize) -> usize) -> Reg {
-        let turns = self.layout.packed.map_or(0, |packed| packed.turns);
+        let turns = self.layout.packed().map_or(0, |packed| packed.turns);
         let numbers: [i32; LANES] = std::array::from_fn(|lane| match turn(lane) {
             turn if turn < turns => (v * turns + turn) as i32,
             _ => i32::MAX,
@@ -245,6 +245,6 @@ impl Nest<'_> {
     }
 
     pub(super) fn first_mask(&self, scope: &Scope) -> Option<Reg> {
-        scope.mask.filter(|_| self.layout.packed.is_some() || self.layout.active(0) < self.f.lanes)
+        scope.mask.filter(|_| self.layout.packed().is_some() || self.layout.active(0) < self.f.lanes)
     }
 }
