@@ -4,7 +4,7 @@
 
 use super::layout::{Filling, Layout, Packed};
 use super::lir::{Class, Mem, Op, Pred, Reg};
-use super::nest::{Access, Fused, Nest, Scope, class_of};
+use super::nest::{Access, Checked, CheckedList, Fused, Nest, Scope, class_of};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp, Unsupported};
 use crate::kernel::{Guarded, Instr, Kernel, LoopKind};
 
@@ -17,7 +17,7 @@ struct Lists {
     members: Option<Reg>,
     weights: Reg,
     /// For each listed scalar.
-    positions: Vec<Reg>,
+    positions: Vec<CheckedList>,
 }
 
 impl Nest<'_> {
@@ -106,7 +106,7 @@ impl Nest<'_> {
         let lists = Lists {
             members: needs_member.then(|| self.new_list(size)),
             weights: self.new_list(size),
-            positions: listed.iter().map(|_| self.new_list(size)).collect(),
+            positions: listed.iter().map(|_| CheckedList::at(self.new_list(size))).collect(),
         };
         let stop = self.f.int(Op::Mov, &[i], 0);
         let step = self.f.int(Op::Imm, &[], BLOCK as i64);
@@ -133,8 +133,7 @@ impl Nest<'_> {
                 let weights = Mem { index: Some((k, size as u32)), ..entry(lists.weights) };
                 let value = nest.f.load(class, Op::Bcst, weights, None);
                 for (scalar, list) in listed.iter().zip(&lists.positions) {
-                    let position = nest.f.load(Class::Int, Op::LoadI32, entry(*list), None);
-                    block.set_checked(*scalar, position);
+                    block.set_checked(*scalar, Checked::load(nest.f, *list, k));
                 }
                 block.indices[l] = lists.members.map(|list| nest.f.load(Class::Int, Op::LoadI32, entry(list), None));
                 block.set(weight, value);
@@ -193,8 +192,9 @@ impl Nest<'_> {
         let zero = self.f.real(value, 0.0);
         let differs = self.f.mask(Op::CmpF(Pred::Ne), &[value, zero]);
         let counts = self.f.mask(Op::MaskAnd, &[differs, mask]);
-        for (scalar, x) in listed.iter().zip(&values[1..]) {
-            self.check_listed(*scalar, *x, counts)?;
+        let mut positions = vec![];
+        for ((scalar, x), list) in listed.iter().zip(&values[1..]).zip(&lists.positions) {
+            positions.push(list.entry(self.check_listed(*scalar, *x, counts)?));
         }
         // Compressed in a register and stored whole: a compressing store is slow on some machines.
         let members = lists.members.map(|list| {
@@ -202,7 +202,6 @@ impl Nest<'_> {
             let numbers = self.f.table(std::array::from_fn(|lane| lane as i32));
             (list, self.f.vec(Op::AddI, &[first, numbers]))
         });
-        let positions = lists.positions.iter().copied().zip(values[1..].iter().copied());
         for (list, x) in members.into_iter().chain([(lists.weights, value)]).chain(positions) {
             let dense = self.f.compress(counts, x);
             let size = if self.f.is_wide(dense) { 8 } else { 4 };

@@ -2,6 +2,7 @@
 
 mod control;
 pub(super) mod eval;
+mod members;
 pub(super) mod memory;
 pub(super) mod recorder;
 mod rows;

@@ -14,6 +14,7 @@ use crate::kernel::{Kernel, Part, Step};
 use crate::runtime::compiled::fill::fill;
 use crate::runtime::compiled::machine_code::MachineWork;
 use crate::runtime::compiled::totals::{self, Float};
+use crate::runtime::cpu::members::MemberOffsets;
 use crate::runtime::cpu::memory::Line;
 use crate::runtime::cpu::run::out_of_bounds;
 use crate::runtime::cpu::worker::{Team, Worker, WorkerState};
@@ -39,19 +40,20 @@ impl RowsWork {
         frame: &Frame,
         team: &mut Team<'_>,
     ) -> Result<(), Error> {
-        let offsets = self.members.map(|(var, _)| {
+        let members = self.members.map(|(var, n_member)| {
             let from = frame.pointers[var.index()].cast_const().cast::<i32>();
             // SAFETY: the group's offsets hold one `i32` more than there are rows.
-            unsafe { std::slice::from_raw_parts(from, self.rows + 1) }
+            MemberOffsets::check(unsafe { std::slice::from_raw_parts(from, self.rows + 1) }, n_member)
         });
-        self.check_members(offsets)?;
+        let members = members.transpose()?;
+        let offsets = members.map(MemberOffsets::all);
         let rows = worth::cut(self.rows, self.n_unit(), |row| worth::work_before(row, offsets));
         let nanos = plan.nanos_of(self.steps.clone());
         team.share(rows.len(), nanos, &|worker, units| {
             let mut tables = std::mem::take(&mut worker.kept.tables);
             tables.clear();
             let launches = self.launches(steps, plan, frame, &mut tables);
-            let mut running = Running { launches: &launches, tables: &mut tables, offsets, frame, is_first: true };
+            let mut running = Running { launches: &launches, tables: &mut tables, members, frame, is_first: true };
             for unit in units {
                 // SAFETY: by this function's contract; each unit is done once.
                 if let Err(error) = unsafe { self.run_unit(unit, &rows[unit], &mut running, worker) } {
@@ -103,12 +105,12 @@ impl RowsWork {
         }
         let (mut start, mut n_chunk) = (rows.start, 0);
         while start < rows.end {
-            let end = self.chunk_end(start, rows.end, running.offsets);
+            let end = self.chunk_end(start, rows.end, running.members.map(MemberOffsets::all));
             self.place_chunk(start..end, running, worker.kept);
             for launch in running.launches {
                 let began = worker.start();
                 // SAFETY: by this function's contract; units share no rows.
-                unsafe { launch.run(start..end, running.offsets, running.tables, worker.pages)? };
+                unsafe { launch.run(start..end, running.members, running.tables, worker.pages)? };
                 worker.record(launch.step, running.is_first, began);
             }
             start = end;
@@ -128,8 +130,8 @@ impl RowsWork {
     /// Tells the steps where the rows of each local array would begin, had this thread all of them: those at hand are in
     /// its memory.
     fn place_chunk(&self, rows: Range<usize>, running: &mut Running<'_>, state: &mut WorkerState) {
-        let Running { offsets, tables, .. } = running;
-        let members = offsets.map_or(0..0, |offsets| offsets[rows.start] as usize..offsets[rows.end] as usize);
+        let Running { members, tables, .. } = running;
+        let members = members.map_or(0..0, |members| members.of(&rows));
         let range = |local: &Local| if local.by_member { &members } else { &rows };
         let bytes = |local: &Local| (range(local).len() * local.bytes).next_multiple_of(ALIGN);
         let lines = self.locals.iter().map(bytes).sum::<usize>() / ALIGN;
@@ -142,21 +144,6 @@ impl RowsWork {
             local.entries.iter().for_each(|entry| tables[*entry] = start as u64);
             memory = memory.wrapping_add(bytes(local));
         }
-    }
-
-    /// Members must be all there, row by row.
-    fn check_members(&self, offsets: Option<&[i32]>) -> Result<(), Error> {
-        let (Some(offsets), Some((_, extent))) = (offsets, self.members) else { return Ok(()) };
-        let (first, last) = (offsets[0], offsets[self.rows]);
-        // All pairs are looked at, several at a time.
-        let sorted = offsets.windows(2).fold(true, |sorted, pair| sorted & (pair[0] <= pair[1]));
-        if first == 0 && last as i64 == extent as i64 && sorted {
-            return Ok(());
-        }
-        Err(Error::Call(format!(
-            "segments: offsets from {first} to {last} do not list {extent} members in order: build segments with \
-             `Segments::new`"
-        )))
     }
 
     /// Puts reductions over all rows together.
@@ -178,7 +165,7 @@ struct Running<'a> {
     launches: &'a [Launch<'a>],
     /// Of all launches, one after the other.
     tables: &'a mut [u64],
-    offsets: Option<&'a [i32]>,
+    members: Option<MemberOffsets<'a>>,
     frame: &'a Frame,
     /// Whether it has not run a chunk yet.
     is_first: bool,
@@ -201,14 +188,12 @@ impl Launch<'_> {
     unsafe fn run(
         &self,
         rows: Range<usize>,
-        offsets: Option<&[i32]>,
+        members: Option<MemberOffsets<'_>>,
         tables: &mut [u64],
         pages: &Pages,
     ) -> Result<(), Error> {
-        let range = match (self.part, offsets) {
-            (Part::Member | Part::MemberReduce(_), Some(offsets)) => {
-                offsets[rows.start] as usize..offsets[rows.end] as usize
-            }
+        let range = match (self.part, members) {
+            (Part::Member | Part::MemberReduce(_), Some(members)) => members.of(&rows),
             _ => rows,
         };
         if range.is_empty() {

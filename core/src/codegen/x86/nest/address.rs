@@ -1,8 +1,8 @@
 //! Where loads read, and checks that it lies within their arrays.
 
 use super::super::ARGS;
-use super::super::lir::{Class, Inst, Mem, Op, Reg};
-use super::{Nest, Scope, Stride, Sum};
+use super::super::lir::{Class, Mem, Op, Reg};
+use super::{Checked, Nest, Scope, Stride, Sum};
 use crate::aval::Dim;
 use crate::ir::{Scalar, Unsupported};
 use crate::kernel::Instr;
@@ -72,7 +72,7 @@ impl Nest<'_> {
         };
         let mut base = base;
         for (scalar, stride, extent) in computed {
-            let at = self.checked_int(scalar, &extent, scope)?;
+            let at = self.checked_int(scalar, &extent, scope)?.reg();
             let bytes = self.stride(&stride, size);
             match bytes {
                 Stride::Number(n @ (1 | 2 | 4 | 8)) if index.is_none() => index = Some((at, n as u32)),
@@ -97,7 +97,7 @@ impl Nest<'_> {
         Ok(self.further(Mem { base, index, disp: 0 }, constant))
     }
 
-    /// A place so many bytes further.
+    /// A place this many bytes further.
     pub(super) fn further(&mut self, mem: Mem, bytes: i64) -> Mem {
         match i32::try_from(i64::from(mem.disp) + bytes) {
             Ok(disp) => Mem { disp, ..mem },
@@ -126,9 +126,9 @@ impl Nest<'_> {
     }
 
     /// A computed position as an integer, in bounds.
-    pub(super) fn checked_int(&mut self, scalar: Scalar, extent: &Dim, scope: &mut Scope) -> Result<Reg, Unsupported> {
-        if let Some(reg) = scope.ints.get(&scalar.0) {
-            return Ok(*reg);
+    fn checked_int(&mut self, scalar: Scalar, extent: &Dim, scope: &mut Scope) -> Result<Checked, Unsupported> {
+        if let Some(known) = scope.ints.get(&scalar.0) {
+            return Ok(*known);
         }
         let i = scalar.0 as usize;
         let reg = match &self.kernel.body[i] {
@@ -141,36 +141,17 @@ impl Nest<'_> {
                 self.f.emit(Class::Int, Op::LaneToInt, &[vector], 0)
             }
         };
-        let imm = self.check_imm(extent);
-        self.f.push(Inst { srcs: smallvec::smallvec![reg], imm, ..Inst::new(Op::CheckInt) });
+        let checked = self.check_int(reg, extent);
         // The same scalar may be a position along axes of several extents; the check is for each.
         if self.extents_of(scalar) == 1 {
-            scope.ints.insert(scalar.0, reg);
+            scope.ints.insert(scalar.0, checked);
         }
-        Ok(reg)
+        Ok(checked)
     }
 
     /// For how many extents a position is used.
     pub(in crate::codegen::x86) fn extents_of(&self, scalar: Scalar) -> usize {
         self.extents.get(&scalar).map_or(0, Vec::len)
-    }
-
-    /// Checks a listed position, in the lanes of a mask, against the one axis that it is used for.
-    pub(in crate::codegen::x86) fn check_listed(
-        &mut self,
-        scalar: Scalar,
-        position: Reg,
-        mask: Reg,
-    ) -> Result<(), Unsupported> {
-        let extent = self.extents.get(&scalar).and_then(|extents| extents.first().cloned());
-        let extent = extent.ok_or_else(|| Unsupported("a listed position that is not used".into()))?;
-        self.check_lanes(position, &extent, Some(mask));
-        Ok(())
-    }
-
-    pub(super) fn check_lanes(&mut self, position: Reg, extent: &Dim, mask: Option<Reg>) {
-        let imm = self.check_imm(extent);
-        self.f.push(Inst { srcs: smallvec::smallvec![position], mask, imm, ..Inst::new(Op::CheckVec) });
     }
 
     /// The lanes of vector `v` of a computed position, in bounds, times a stride in elements.
@@ -180,7 +161,7 @@ impl Nest<'_> {
         v: usize,
         (stride, extent): (&Dim, &Dim),
         scope: &mut Scope,
-    ) -> Result<Reg, Unsupported> {
+    ) -> Result<Checked, Unsupported> {
         let v = if self.differs_by_vector(scalar.0 as usize) { v } else { 0 };
         let key = (scalar.0, v, self.stride(stride, 1));
         // The same scalar may be a position along axes of several extents; the check is for each.
@@ -190,13 +171,8 @@ impl Nest<'_> {
         }
         let position = self.value(scalar, v, scope)?;
         let mask = self.mask_of(v, scope);
-        self.check_lanes(position, extent, mask);
-        let offset = if *stride == 1usize {
-            position
-        } else {
-            let stride = self.splat_size(stride);
-            self.f.vec(Op::MulI, &[position, stride])
-        };
+        let position = self.check_lanes(position, extent, mask);
+        let offset = self.strided(position, stride);
         scope.offsets.insert(key, offset);
         Ok(offset)
     }

@@ -1,8 +1,7 @@
 //! Lanes of arrays with more elements than lanes of 32 bits count: each is found by a position of 64 bits, one after the
 //! other. Of so large an array the machine waits for memory, not for instructions.
 
-use super::super::REACH;
-use super::super::lir::{Class, Inst, Mem, Op, Reg};
+use super::super::lir::{Class, Mem, Op, Reg};
 use super::{Nest, Scope};
 use crate::aval::Dim;
 use crate::ir::Unsupported;
@@ -25,8 +24,8 @@ impl Nest<'_> {
         let mut computed = vec![];
         for (scalar, stride, extent) in self.varying(i) {
             let position = self.value(scalar, v, scope)?;
-            self.check_far_lanes(position, &extent, mask);
-            computed.push((self.by_lane_of(position), stride));
+            let position = self.check_far_lanes(position, &extent, mask);
+            computed.push((self.by_lane_of(position.reg()), stride));
         }
         // A lane that is not wanted reads the first element.
         let counts = mask.map(|mask| {
@@ -95,14 +94,5 @@ impl Nest<'_> {
     /// One of these lanes as an integer.
     fn lane_of(&mut self, address: Reg, lane: usize) -> Reg {
         self.f.load(Class::Int, Op::LoadI32, Mem::at(address).plus(4 * lane as i32), None)
-    }
-
-    /// Checks lanes against an extent that may be more than they count to: then only negative ones fail.
-    fn check_far_lanes(&mut self, position: Reg, extent: &Dim, mask: Option<Reg>) {
-        let imm = self.check_imm(extent);
-        let (extent, reach) = (self.size(extent), self.f.int(Op::Imm, &[], REACH as i64));
-        let least = self.f.int(Op::Min, &[extent, reach], 0);
-        let least = self.f.vec(Op::Splat, &[least]);
-        self.f.push(Inst { srcs: smallvec::smallvec![position, least], mask, imm, ..Inst::new(Op::CheckVec) });
     }
 }

@@ -59,7 +59,7 @@ impl Nest<'_> {
                 }
                 let mut at = if moving.is_empty() { None } else { Some(self.lane_offsets(v, &moving)?) };
                 for (scalar, stride, extent) in computed {
-                    let term = self.checked_offset(scalar, v, (&stride, &extent), scope)?;
+                    let term = self.checked_offset(scalar, v, (&stride, &extent), scope)?.reg();
                     at = Some(match at {
                         None => term,
                         Some(at) => self.f.vec(Op::AddI, &[at, term]),
@@ -130,15 +130,14 @@ impl Nest<'_> {
                     let mem = self.address(source, scope)?;
                     let mem = self.further(mem, number * next);
                     let at = self.f.load(Class::Int, Op::LoadI32, mem, None);
-                    let imm = self.check_imm(extent);
-                    self.f.push(Inst { srcs: smallvec::smallvec![at], imm, ..Inst::new(Op::CheckInt) });
+                    let at = self.check_int(at, extent);
                     if self.extents_of(*scalar) == 1 {
                         scope.turns.insert(key, at);
                     }
                     at
                 }
             };
-            let offset = self.f.int(Op::MulImm, &[at], stride);
+            let offset = self.f.int(Op::MulImm, &[at.reg()], stride);
             let mem = self.further(Mem { index: Some((offset, 1)), ..base }, -((turn * width) as i64 * size));
             let mask = self.f.mask_of((((1u32 << self.layout.row()) - 1) << (turn * width)) as u16);
             let op = if turn == 0 { Op::Load } else { Op::LoadInto };

@@ -1,7 +1,7 @@
 //! Loops around the scalar body.
 
 use super::super::layout::Packed;
-use super::super::lir::{Class, Inst, Mem, Op, Reg};
+use super::super::lir::{Class, Mem, Op, Reg};
 use super::super::{ARGS, BEGIN, END};
 use super::{Nest, Scope};
 use crate::ir::Unsupported;
@@ -64,15 +64,8 @@ impl Nest<'_> {
                 let mem = Mem { base, index: Some((row, 4)), disp: 0 };
                 let begin = self.f.load(Class::Int, Op::LoadI32, mem, None);
                 let end = self.f.load(Class::Int, Op::LoadI32, mem.plus(4), None);
-                let most = &extent + 1;
-                let imm = self.check_imm(&most);
-                for x in [begin, end] {
-                    let srcs = smallvec::smallvec![x];
-                    self.f.push(Inst { srcs, imm, ..Inst::new(Op::CheckInt) });
-                }
-                let srcs = smallvec::smallvec![begin, end];
-                self.f.push(Inst { srcs, imm, ..Inst::new(Op::CheckOrder) });
-                Ok((begin, end))
+                let (begin, end) = self.check_segment(begin, end, &extent);
+                Ok((begin.reg(), end.reg()))
             }
             LoopKind::Row | LoopKind::Reduce => {
                 let begin = self.f.int(Op::Imm, &[], 0);

@@ -5,6 +5,7 @@
 
 mod address;
 mod analyse;
+mod checked;
 mod far;
 mod known;
 mod loads;
@@ -14,6 +15,7 @@ mod rounds;
 mod stage;
 mod values;
 
+pub(super) use checked::{Checked, CheckedList};
 pub(super) use stage::MAX_STAGED;
 
 use super::canonical::Canonical;
@@ -67,16 +69,16 @@ pub(super) struct Scope {
     vecs: HashMap<(u32, usize), Reg>,
     /// What operations on these registers gave, with the type of the operands.
     ops: HashMap<(ScalarOp, DType, SmallVec<[Reg; 4]>), Reg>,
-    ints: HashMap<u32, Reg>,
+    ints: HashMap<u32, Checked>,
     sums: HashMap<Sum, Reg>,
     /// Small rows that several vectors take their lanes from, by load, first element and how many there are.
     rows: HashMap<(usize, i64, usize), Reg>,
     /// Computed positions of single turns of the packed loop.
-    turns: HashMap<(u32, i64), Reg>,
+    turns: HashMap<(u32, i64), Checked>,
     /// Computed positions times a stride in bytes.
     products: HashMap<(u32, i64), Reg>,
     /// Lanes of computed positions, by scalar and vector, times a stride in elements, in bounds.
-    offsets: HashMap<(u32, usize, Stride), Reg>,
+    offsets: HashMap<(u32, usize, Stride), Checked>,
     /// The lanes of each vector whose turns are left.
     turn_masks: HashMap<usize, Reg>,
     pub(super) indices: Vec<Option<Reg>>,
@@ -94,7 +96,7 @@ impl Scope {
     }
 
     /// Gives a position that is known to be in bounds its value.
-    pub(super) fn set_checked(&mut self, scalar: Scalar, value: Reg) {
+    pub(super) fn set_checked(&mut self, scalar: Scalar, value: Checked) {
         self.ints.insert(scalar.0, value);
     }
 }
@@ -273,14 +275,6 @@ impl Nest<'_> {
                 let entry = self.entry(Size { dim: dim.clone(), dtype: Some(dtype) });
                 self.f.emit(class_of(dtype), Op::SplatArg, &[], entry.into())
             }
-        }
-    }
-
-    /// The number that a check takes for an extent.
-    fn check_imm(&mut self, extent: &Dim) -> i64 {
-        match extent.as_number() {
-            Some(n) => n,
-            None => -i64::from(self.dim(extent)),
         }
     }
 
