@@ -5,6 +5,7 @@
 
 mod chosen;
 mod functions;
+mod groups;
 mod nested;
 mod samples;
 mod scan;

@@ -1,5 +1,6 @@
 //! `scan`: a fixed number of turns, with values carried from turn to turn and arrays that are read and made row by row.
 
+use super::groups::Groups;
 use super::nested::*;
 use gavotte_core::aval::{Aval, Dim, Literal};
 use gavotte_core::device::HostArray;
@@ -58,55 +59,27 @@ impl Spec {
         bind(SCAN, &ins.iter().collect::<SmallVec<[&Value; 8]>>(), self.params())
     }
 
-    /// Constants, carries, sequences.
-    fn groups<'a, T>(&self, operands: &'a [T]) -> [&'a [T]; 3] {
-        let (consts, rest) = operands.split_at(self.n_const);
-        let (carries, sequences) = rest.split_at(self.n_carry);
-        [consts, carries, sequences]
+    /// What belongs to operands, by group.
+    pub(super) fn groups<T: Clone>(&self, operands: &[T]) -> Groups<T> {
+        Groups::of(operands, self.n_const, self.n_carry)
+    }
+
+    /// What belongs to results, by group: none is a constant.
+    pub(super) fn out_groups<T: Clone>(&self, outs: &[T]) -> Groups<T> {
+        Groups::of(outs, 0, self.n_carry)
     }
 
     /// Which operands and which results have tangents: a carry has one as soon as one turn gives it one.
-    fn activity(&self, active: &[bool]) -> (Vec<bool>, Vec<bool>) {
-        let mut active = active.to_vec();
+    fn activity(&self, active: &[bool]) -> (Groups<bool>, Groups<bool>) {
+        let mut active = self.groups(active);
         loop {
-            let mut outs = active_outs(&self.body, &active);
-            if !self.spread_to_carries(&outs, &mut active) {
-                outs[..self.n_carry].copy_from_slice(&active[self.n_const..self.n_const + self.n_carry]);
+            let outs = self.out_groups(&active_outs(&self.body, &active.all()));
+            if !active.mark_carries(&outs) {
+                let outs = Groups { carries: active.carries.clone(), ..outs };
                 return (active, outs);
             }
         }
     }
-
-    /// Marks the carries that a turn marks; whether that marked another one.
-    fn spread_to_carries(&self, outs: &[bool], operands: &mut [bool]) -> bool {
-        let before = operands.to_vec();
-        for (carry, out) in operands[self.n_const..].iter_mut().zip(&outs[..self.n_carry]) {
-            *carry |= *out;
-        }
-        *operands != before[..]
-    }
-}
-
-/// Each group's items, then its share of `extra`, which has one item for each marked one.
-fn interleave<T: Clone>(groups: &[&[T]], extra: &[T], marks: &[bool]) -> Vec<T> {
-    let (mut all, mut extra, mut marks) = (vec![], extra.iter(), marks.iter());
-    for group in groups {
-        all.extend_from_slice(group);
-        let n = marks.by_ref().take(group.len()).filter(|mark| **mark).count();
-        all.extend(extra.by_ref().take(n).cloned());
-    }
-    all
-}
-
-/// The inverse of [`interleave`]: all groups' items, and all of `extra`.
-fn separate<T: Clone>(lengths: &[usize], all: &[T], marks: &[bool]) -> (Vec<T>, Vec<T>) {
-    let (mut items, mut extra, mut all, mut marks) = (vec![], vec![], all.iter(), marks.iter());
-    for n in lengths {
-        items.extend(all.by_ref().take(*n).cloned());
-        let n = marks.by_ref().take(*n).filter(|mark| **mark).count();
-        extra.extend(all.by_ref().take(n).cloned());
-    }
-    (items, extra)
 }
 
 fn row_aval(aval: &Aval) -> Aval {
@@ -151,7 +124,7 @@ impl Primitive for Scan {
         let spec = Spec::known(params);
         let length = spec.length.as_usize().expect("sizes are numbers when a program runs");
         let share = |array: &&HostArray| Arc::new((*array).clone());
-        let [consts, carries, sequences] = spec.groups(ins);
+        let Groups { consts, carries, rows: sequences } = spec.groups(ins);
         let consts: Vec<Arc<HostArray>> = consts.iter().map(share).collect();
         let mut carries: Vec<Arc<HostArray>> = carries.iter().map(share).collect();
         let mut turns = vec![];
@@ -180,26 +153,26 @@ impl Primitive for Scan {
         let (active, active_out) = spec.activity(&given);
         if is_asked() {
             let outs = spec.bind(cx.primals);
-            let tangents = stand_ins(&outs, &active_out);
+            let tangents = stand_ins(&outs, &active_out.all());
             return Some((outs, tangents));
         }
-        let moves = tangents_of(cx.primals, cx.tangents, &active);
-        let types = arg_avals(&spec.body);
-        let lengths = spec.groups(&types).map(<[Aval]>::len);
-        let avals = interleave(&spec.groups(&types), &marked(&types, &active), &active);
-        let body = retrace(&spec.body, "jvp", &avals, |values| {
-            let (primals, tangents) = separate(&lengths, values, &active);
-            let (outs, tangents) = push(&spec.body, &primals, &spread(tangents, &active));
+        let types = spec.groups(&arg_avals(&spec.body));
+        let moving = types.marked(&active);
+        let taken = types.beside(&moving);
+        let out_types = spec.out_groups(&spec.body.out_avals());
+        let moving_outs = out_types.marked(&active_out);
+        let (active, active_out) = (active.all(), active_out.all());
+        let body = retrace(&spec.body, "jvp", &taken.all(), |values| {
+            let (primals, tangents) = types.part(&moving, values);
+            let (outs, tangents) = push(&spec.body, &primals.all(), &spread(tangents.all(), &active));
             let tangents = tangents_of(&outs, &tangents, &active_out);
-            let (carries, rows) = outs.split_at(spec.n_carry);
-            interleave(&[carries, rows], &tangents, &active_out)
+            spec.out_groups(&outs).beside(&moving_outs.like(&tangents)).all()
         });
-        let count = |marks: &[bool]| marks.iter().filter(|mark| **mark).count();
-        let [consts, carries, _] = spec.groups(&active).map(count);
-        let pushed = Spec { body, n_const: spec.n_const + consts, n_carry: spec.n_carry + carries, ..spec.clone() };
-        let outs = pushed.bind(&interleave(&spec.groups(cx.primals), &moves, &active));
-        let (outs, tangents) = separate(&[spec.n_carry, active_out.len() - spec.n_carry], &outs, &active_out);
-        Some((outs.into(), spread(tangents, &active_out)))
+        let pushed = Spec { body, n_const: taken.consts.len(), n_carry: taken.carries.len(), ..spec.clone() };
+        let tangents = tangents_of(cx.primals, cx.tangents, &active);
+        let outs = pushed.bind(&spec.groups(cx.primals).beside(&moving.like(&tangents)).all());
+        let (outs, tangents) = out_types.part(&moving_outs, &outs);
+        Some((outs.all().into(), spread(tangents.all(), &active_out)))
     }
     // what a turn's derivative needs of the turn is stacked, but for constants and rows, which are there already
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
@@ -209,14 +182,14 @@ impl Primitive for Scan {
         let (forward, linear) = loop {
             let mut linear = None;
             let forward = retrace(&spec.body, "forward", &arg_avals(&spec.body), |args| {
-                let (mut outs, found) = transform::linearize(&spec.body, &[], args, &active);
+                let (mut outs, found) = transform::linearize(&spec.body, &[], args, &active.all());
                 outs.extend(found.residuals.iter().cloned());
                 linear = Some(found);
                 outs
             });
             let linear = linear.expect("tracing runs its function");
             let outs: Vec<bool> = linear.outs.iter().map(Option::is_some).collect();
-            if !spec.spread_to_carries(&outs, &mut active) {
+            if !active.mark_carries(&spec.out_groups(&outs)) {
                 break (forward, linear);
             }
         };
@@ -233,49 +206,46 @@ impl Primitive for Scan {
     /// The rows keep their places: a sequence that has the new axis in front of its rows gets it behind.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let spec = Spec::known(cx.params);
-        let n = spec.n_const + spec.n_carry;
-        let mut ins: Vec<(Value, Option<usize>)> = cx.ins.to_vec();
-        for (sequence, at) in &mut ins[n..] {
+        let mut ins = spec.groups(cx.ins);
+        for (sequence, at) in &mut ins.rows {
             if *at == Some(0) {
                 *sequence = move_axis(sequence, 0, 1);
                 *at = Some(1);
             }
         }
-        let mut at: Vec<Option<usize>> = ins.iter().map(|(_, at)| *at).collect();
-        at[n..].iter_mut().flatten().for_each(|at| *at -= 1);
+        let mut at = ins.map(|(_, at)| *at);
+        at.rows.iter_mut().flatten().for_each(|at| *at -= 1);
         let outs = loop {
-            let outs = batched_outs(&spec.body, &at, cx.size);
-            let before = at.clone();
-            for (carry, out) in at[spec.n_const..n].iter_mut().zip(&outs) {
+            let outs = spec.out_groups(&batched_outs(&spec.body, &at.all(), cx.size));
+            let before = at.carries.clone();
+            for (carry, out) in at.carries.iter_mut().zip(&outs.carries) {
                 *carry = carry.or(*out);
             }
-            if at == before {
+            if at.carries == before {
                 break outs;
             }
         };
-        let mut places = at[spec.n_const..n].to_vec();
-        places.extend_from_slice(&outs[spec.n_carry..]);
+        // Of a turn's results; the rows of all turns have an axis in front.
+        let of_turn = Groups { carries: at.carries.clone(), ..outs };
+        let mut places = of_turn.clone();
+        places.rows.iter_mut().flatten().for_each(|place| *place += 1);
         if is_asked() {
-            let mut avals = spec.body.out_avals();
-            for (aval, place) in avals.iter_mut().zip(&mut places).skip(spec.n_carry) {
-                aval.shape.insert(0, spec.length.clone());
-                *place = place.map(|place| place + 1);
-            }
-            return batched_stand_ins(&avals, &places, cx.size);
+            let mut avals = spec.out_groups(&spec.body.out_avals());
+            avals.rows.iter_mut().for_each(|aval| aval.shape.insert(0, spec.length.clone()));
+            return batched_stand_ins(&avals.all(), &places.all(), cx.size);
         }
-        let avals = batched_avals(&arg_avals(&spec.body), &at, cx.size);
+        let avals = batched_avals(&arg_avals(&spec.body), &at.all(), cx.size);
         let body = retrace(&spec.body, "batch", &avals, |args| {
-            let args: Vec<_> = args.iter().cloned().zip(at.iter().copied()).collect();
+            let args: Vec<_> = args.iter().cloned().zip(at.all()).collect();
             let outs = batched(&spec.body, &args, cx.size);
-            outs.iter().zip(&places).map(|(out, want)| placed(out, *want, cx.size)).collect()
+            outs.iter().zip(of_turn.all()).map(|(out, want)| placed(out, want, cx.size)).collect()
         });
-        let ins: Vec<Value> = ins
-            .iter()
-            .enumerate()
-            .map(|(i, operand)| if i < n { placed(operand, at[i], cx.size) } else { operand.0.clone() })
-            .collect();
-        places[spec.n_carry..].iter_mut().flatten().for_each(|place| *place += 1);
-        Spec { body, ..spec }.bind(&ins).into_iter().zip(places).collect()
+        let to = |operands: &[(Value, Option<usize>)], at: &[Option<usize>]| -> Vec<Value> {
+            operands.iter().zip(at).map(|(operand, at)| placed(operand, *at, cx.size)).collect()
+        };
+        let mut operands = [to(&ins.consts, &at.consts), to(&ins.carries, &at.carries)].concat();
+        operands.extend(ins.rows.into_iter().map(|(sequence, _)| sequence));
+        Spec { body, ..spec }.bind(&operands).into_iter().zip(places.all()).collect()
     }
     fn kind(&self) -> Kind {
         Kind::Control
@@ -343,38 +313,32 @@ impl Residuals {
         self,
         spec: Spec,
         linear: LinearProgram,
-        active: Vec<bool>,
+        active: Groups<bool>,
         stacks: Vec<Value>,
         primals: Vec<Value>,
     ) -> Derivative {
-        let types = arg_avals(&spec.body);
+        let types = spec.groups(&arg_avals(&spec.body));
         let residuals: Vec<Aval> = linear.program.consts.iter().map(|binder| binder.aval.clone()).collect();
         let stays: Vec<bool> = self.0.iter().map(Residuals::stays).collect();
         let moves: Vec<bool> = self.0.iter().map(Residuals::moves).collect();
-        let [consts, carries, rows] = spec.groups(&active);
-        let [const_types, carry_types, row_types] = spec.groups(&types);
-        let parts = [
-            marked(&residuals, &stays),
-            marked(const_types, consts),
-            marked(carry_types, carries),
-            marked(row_types, rows),
-            marked(&residuals, &moves),
-        ];
-        let lengths = parts.each_ref().map(Vec::len);
+        let moving = types.marked(&active);
+        let stay = marked(&residuals, &stays);
+        let taken = Groups {
+            consts: [&stay[..], &moving.consts].concat(),
+            carries: moving.carries.clone(),
+            rows: [&moving.rows[..], &marked(&residuals, &moves)].concat(),
+        };
         let out_active: Vec<bool> = linear
             .outs
             .iter()
             .enumerate()
-            .map(|(k, out)| if k < carries.len() { carries[k] } else { out.is_some() })
+            .map(|(k, out)| active.carries.get(k).copied().unwrap_or(out.is_some()))
             .collect();
         let outs = spec.body.out_avals();
-        let body = retrace(&spec.body, "linear", &parts.concat(), |values| {
-            let mut rest = values;
-            let [stay, t_consts, t_carries, t_rows, move_] = lengths.map(|n| {
-                let (part, others) = rest.split_at(n);
-                rest = others;
-                part
-            });
+        let body = retrace(&spec.body, "linear", &taken.all(), |values| {
+            let Groups { consts, carries, rows } = taken.like(values);
+            let (stay, consts) = consts.split_at(stay.len());
+            let (rows, move_) = rows.split_at(moving.rows.len());
             let (mut stay, mut move_) = (stay.iter(), move_.iter());
             let residual = |source: &Source| match source {
                 Source::Made(eqn) => bind1(eqn.prim, &[], eqn.params.clone()),
@@ -382,13 +346,13 @@ impl Residuals {
                 Source::Row(_) | Source::Stack(_) => move_.next().expect("a row for each").clone(),
             };
             let residuals: Vec<Value> = self.0.iter().map(residual).collect();
-            let found = interpret(&linear.program, &residuals, &[t_consts, t_carries, t_rows].concat());
+            let found = interpret(&linear.program, &residuals, &[consts, &carries, rows].concat());
             let tangents = linear.outs.iter().map(|out| out.map(|out| found[out].clone())).zip(&outs);
             let kept = tangents.zip(&out_active).filter(|(_, active)| **active);
             kept.map(|((tangent, aval), _)| or_zeros(tangent, aval)).collect()
         });
-        let pushed =
-            Spec { body, n_const: lengths[0] + lengths[1], n_carry: lengths[2], length: spec.length.clone(), ..spec };
+        let (n_const, n_carry) = (taken.consts.len(), taken.carries.len());
+        let pushed = Spec { body, n_const, n_carry, length: spec.length.clone(), ..spec };
         let value = |source: &Source| match source {
             Source::Const(i) | Source::Row(i) => Some(primals[*i].clone()),
             Source::Literal(literal) => Some(Value::from(*literal)),
@@ -397,19 +361,10 @@ impl Residuals {
         };
         let values = |is: fn(&Source) -> bool| self.0.iter().filter(|source| is(source)).filter_map(value).collect();
         let (stay, move_): (Vec<Value>, Vec<Value>) = (values(Residuals::stays), values(Residuals::moves));
-        let operands: Vec<Aval> = types
-            .iter()
-            .enumerate()
-            .map(|(i, aval)| match i < spec.n_const + spec.n_carry {
-                true => aval.clone(),
-                false => {
-                    let mut aval = aval.clone();
-                    aval.shape.insert(0, spec.length.clone());
-                    aval
-                }
-            })
-            .collect();
-        let n_first = lengths[1] + lengths[2];
+        let mut operands = types;
+        operands.rows.iter_mut().for_each(|aval| aval.shape.insert(0, spec.length.clone()));
+        let (operands, active) = (operands.all(), active.all());
+        let n_first = moving.consts.len() + moving.carries.len();
         Box::new(move |tangents| {
             let given = operands.iter().zip(tangents).zip(&active).filter(|(_, active)| **active);
             let tangents: Vec<Value> = given.map(|((aval, tangent), _)| or_zeros(tangent.clone(), aval)).collect();

@@ -1,5 +1,6 @@
 //! The transpose of a scan that is linear in some of its operands.
 
+use super::groups::Groups;
 use super::nested::*;
 use super::scan::{Spec, added, zero_sums};
 use gavotte_core::aval::Aval;
@@ -9,23 +10,26 @@ use std::sync::Arc;
 
 /// Which arguments and results of a turn depend on an unknown operand. A carry does as soon as a turn makes it.
 struct Split {
-    args: Vec<bool>,
+    args: Groups<bool>,
     outs: Vec<bool>,
 }
 
 impl Split {
     fn of(spec: &Spec, unknown: &[bool]) -> Split {
-        let mut args = unknown.to_vec();
+        let mut args = spec.groups(unknown);
         loop {
-            let outs = dependent(&spec.body, &args);
-            let before = args.clone();
-            for (carry, out) in args[spec.n_const..].iter_mut().zip(&outs[..spec.n_carry]) {
-                *carry |= *out;
-            }
-            if args == before {
+            let outs = dependent(&spec.body, &args.all());
+            if !args.mark_carries(&spec.out_groups(&outs)) {
                 return Split { args, outs };
             }
         }
+    }
+
+    /// The operands by number: those that are known, and those in which a turn is linear.
+    fn operands(&self, spec: &Spec) -> [Groups<usize>; 2] {
+        let numbers: Vec<usize> = (0..spec.body.args.len()).collect();
+        let all = spec.groups(&numbers);
+        [false, true].map(|linear| all.marked(&self.args.map(|arg| *arg == linear)))
     }
 }
 
@@ -45,9 +49,8 @@ pub(super) fn dependent(program: &Program, args: &[bool]) -> Vec<bool> {
 
 /// The rows that known carries have at the beginning of each turn: what the turns back need of the turns forth.
 fn known_carries(spec: &Spec, split: &Split, ins: &[Linear]) -> Vec<Value> {
-    let (first, last) = (spec.n_const, spec.n_const + spec.n_carry);
-    let known: Vec<usize> = (0..ins.len()).filter(|i| !split.args[*i]).collect();
-    let carries: Vec<usize> = (first..last).filter(|i| !split.args[*i]).collect();
+    let [known, _] = split.operands(spec);
+    let (Groups { consts, carries, .. }, known) = (&known, known.all());
     if carries.is_empty() {
         return vec![];
     }
@@ -59,12 +62,11 @@ fn known_carries(spec: &Spec, split: &Split, ins: &[Linear]) -> Vec<Value> {
         // What is unknown does not reach a known carry: zeros stand in, and are dropped with what reads them.
         let args: Vec<Value> = args.into_iter().zip(&types).map(|(arg, aval)| or_zeros(arg, aval)).collect();
         let outs = gavotte_core::ir::interpret(&spec.body, &[], &args);
-        let next = carries.iter().map(|i| outs[*i - first].clone());
+        let next = carries.iter().map(|i| outs[*i - spec.n_const].clone());
         next.chain(carries.iter().map(|i| args[*i].clone())).collect()
     });
     let ins: Vec<Value> = known.iter().filter_map(|i| ins[*i].known().cloned()).collect();
-    let n_const = known.iter().filter(|i| **i < first).count();
-    let outs = Spec { body, n_const, n_carry: carries.len(), ..spec.clone() }.bind(&ins);
+    let outs = Spec { body, n_const: consts.len(), n_carry: carries.len(), ..spec.clone() }.bind(&ins);
     outs[carries.len()..].to_vec()
 }
 
@@ -73,11 +75,8 @@ pub(super) fn transpose(spec: &Spec, cx: &Transpose<'_>) -> Vec<Option<Value>> {
     let unknown: Vec<bool> = cx.ins.iter().map(Linear::is_unknown).collect();
     let split = Split::of(spec, &unknown);
     let types = arg_avals(&spec.body);
-    let (first, last) = (spec.n_const, spec.n_const + spec.n_carry);
-    let linear = |from: usize, to: usize| (from..to).filter(|i| split.args[*i]).collect::<Vec<usize>>();
-    let known = |from: usize, to: usize| (from..to).filter(|i| !split.args[*i]).collect::<Vec<usize>>();
-    let (consts, carries, rows) = (linear(0, first), linear(first, last), linear(last, types.len()));
-    let (known_consts, known_carry, known_rows) = (known(0, first), known(first, last), known(last, types.len()));
+    let [known, linear] = split.operands(spec);
+    let Groups { consts, carries, rows } = &linear;
     let results: Vec<usize> =
         (spec.n_carry..cx.cotangents.len()).filter(|k| split.outs[*k] && cx.cotangents[*k].is_some()).collect();
     let out_types = spec.body.out_avals();
@@ -85,11 +84,11 @@ pub(super) fn transpose(spec: &Spec, cx: &Transpose<'_>) -> Vec<Option<Value>> {
     // A turn back: known constants; sums for the constants and cotangents of the carries; known rows, the known
     // carries of the turn, and the cotangents of its results.
     let parts = [
-        of(&known_consts),
-        of(&consts),
-        of(&carries),
-        of(&known_rows),
-        of(&known_carry),
+        of(&known.consts),
+        of(consts),
+        of(carries),
+        of(&known.rows),
+        of(&known.carries),
         results.iter().map(|k| out_types[*k].clone()).collect(),
     ];
     let lengths = parts.each_ref().map(Vec::len);
@@ -100,37 +99,35 @@ pub(super) fn transpose(spec: &Spec, cx: &Transpose<'_>) -> Vec<Option<Value>> {
             rest = others;
             part
         });
-        let order = [&consts[..], &carries[..], &rows[..]].concat();
-        let known = [&known_consts[..], &known_carry[..], &known_rows[..]].concat();
         let residuals = [v_consts, v_known, v_rows].concat();
-        let turn = linear_turn(&spec.body, &order, &known, residuals, &split.outs);
+        let turn = linear_turn(&spec.body, &linear.all(), &known.all(), residuals, &split.outs);
         let mut cotangents: Vec<Option<Value>> = vec![None; out_types.len()];
-        carries.iter().zip(v_carries).for_each(|(i, ct)| cotangents[i - first] = Some(ct.clone()));
+        carries.iter().zip(v_carries).for_each(|(i, ct)| cotangents[i - spec.n_const] = Some(ct.clone()));
         results.iter().zip(v_results).for_each(|(k, ct)| cotangents[*k] = Some(ct.clone()));
         let mut found = transform::transpose(&turn, &cotangents).into_iter();
         let mut next = || found.next().flatten();
         let mut outs: Vec<Value> = sums.iter().map(|sum| added(sum, next())).collect();
-        outs.extend(carries.iter().chain(&rows).map(|i| or_zeros(next(), &types[*i])));
+        outs.extend(carries.iter().chain(rows).map(|i| or_zeros(next(), &types[*i])));
         outs
     });
     let operand = |i: &usize| cx.ins[*i].known().expect("it is known").clone();
-    let mut ins: Vec<Value> = known_consts.iter().map(operand).collect();
-    ins.extend(zero_sums(&of(&consts)));
-    ins.extend(carries.iter().map(|i| or_zeros(cx.cotangents[i - first].clone(), &types[*i])));
-    ins.extend(known_rows.iter().map(operand));
+    let mut ins: Vec<Value> = known.consts.iter().map(operand).collect();
+    ins.extend(zero_sums(&of(consts)));
+    ins.extend(carries.iter().map(|i| or_zeros(cx.cotangents[i - spec.n_const].clone(), &types[*i])));
+    ins.extend(known.rows.iter().map(operand));
     ins.extend(known_carries(spec, &split, cx.ins));
     ins.extend(results.iter().filter_map(|k| cx.cotangents[*k].clone()));
     let back = Spec {
         body,
-        n_const: known_consts.len(),
+        n_const: known.consts.len(),
         n_carry: consts.len() + carries.len(),
         reverse: !spec.reverse,
         ..spec.clone()
     };
     let mut found: Vec<Option<Value>> = vec![None; cx.ins.len()];
-    for (i, value) in consts.iter().chain(&carries).chain(&rows).zip(back.bind(&ins)) {
+    for (i, value) in linear.all().into_iter().zip(back.bind(&ins)) {
         // A carry whose first value is known began with zeros: it takes no cotangent.
-        found[*i] = Some(value).filter(|_| unknown[*i]);
+        found[i] = Some(value).filter(|_| unknown[i]);
     }
     found
 }
