@@ -95,8 +95,8 @@ fn attend(head: &Head, nodes: &Nodes, options: AttentionOptions, mode: Mode) -> 
     let alpha = dropout_of(&weigh(head, &h, &nodes.adjacency, options.slope), options.rate, mode);
     let mut out = match &nodes.adjacency {
         // What dropout left out is not read.
-        Adjacency::Edges(graph) => graph.receivers.sum(&alpha.expand_dims(-1).weigh(&graph.senders.gather(&h))),
-        Adjacency::Dense(_) => alpha.dot(&h),
+        Adjacency::Edges { edges } => edges.receivers.sum(&alpha.expand_dims(-1).weigh(&edges.senders.gather(&h))),
+        Adjacency::Dense { .. } => alpha.dot(&h),
     };
     if let Some(residual) = &head.residual {
         out += nodes.x.dot(residual);
@@ -121,11 +121,11 @@ pub fn coefficients(head: &Head, nodes: &Nodes, slope: f64) -> Array {
 fn weigh(head: &Head, h: &Array, adjacency: &Adjacency, slope: f64) -> Array {
     let (sent, received) = ((h * &head.a_src).sum(-1), (h * &head.a_dst).sum(-1));
     match adjacency {
-        Adjacency::Edges(graph) => {
-            let logits = graph.senders.gather(&sent) + graph.receivers.gather(&received);
-            graph.receivers.softmax(&nn::leaky_relu(&logits, slope))
+        Adjacency::Edges { edges } => {
+            let logits = edges.senders.gather(&sent) + edges.receivers.gather(&received);
+            edges.receivers.softmax(&nn::leaky_relu(&logits, slope))
         }
-        Adjacency::Dense(mask) => {
+        Adjacency::Dense { dense: mask } => {
             let logits = nn::leaky_relu(&(sent.expand_dims(0) + received.expand_dims(1)), slope);
             // A row of nothing but -∞ has no softmax: where no message comes, zeros stand in, and go at the second mask.
             let receives = mask.astype(DType::I32).max(-1).gt(0);

@@ -87,17 +87,17 @@ impl Experiment {
         Experiment::check_memory(dataset, config)?;
         let graph = Graph::new(&dataset.senders, &dataset.receivers, n_node)?;
         let adjacency = match config.attention {
-            Attention::Edges => Adjacency::Edges(graph.with_symbols("n", "e")),
-            Attention::Dense => Adjacency::Dense(graph.to_mask()?.declare(["n", "n"])),
+            Attention::Edges => graph.with_symbols("n", "e").into(),
+            Attention::Dense => Adjacency::Dense { dense: graph.to_mask()?.declare(["n", "n"]) },
         };
-        let dense = |x: Array| Features::Dense(x.declare([Dim::symbol("n"), dataset.n_feat().into()]));
+        let dense = |x: Array| Features::from(x.declare([Dim::symbol("n"), dataset.n_feat().into()]));
         let x = match &dataset.features {
             Matrix::Dense { n_cols, values } => dense(Array::new(&[n_node, *n_cols], values.clone()).astype(dtype)),
             Matrix::Sparse(matrix) => {
                 let sparse = SparseFeatures::new(matrix, dtype)?;
                 let share = matrix.n_nonzero() as f64 / (n_node * matrix.n_cols).max(1) as f64;
                 match share < SPARSE_BELOW {
-                    true => Features::Sparse(sparse.with_symbols("n", "z")),
+                    true => sparse.with_symbols("n", "z").into(),
                     false => dense(sparse.to_dense()?),
                 }
             }

@@ -6,8 +6,6 @@ use gavotte::segment::Segments;
 use gavotte::stax::{Mode, dropout_of};
 use gavotte::{Array, DType, Shape, Tree, shape};
 use gavotte_core::device::HostArray;
-use gavotte_core::ir::Value;
-use gavotte_core::tree::{Misfit, Segment, StaticValue, Structure, TreeDef, restore_child};
 
 /// A sparse matrix `f[n, m]` of `z` stored entries, as two maps from entries: one to rows, one to columns. Entries are
 /// sorted by row.
@@ -96,20 +94,26 @@ impl SparseFeatures {
     clippy::large_enum_variant,
     reason = "there is one a model, passed by reference; a box would show in every match"
 )]
-#[derive(Clone)]
+#[derive(Tree, Clone)]
 pub enum Features {
-    /// `f[n, m]`.
-    Dense(Array),
-    /// `f[n, m]` with few entries that are not 0.
-    Sparse(SparseFeatures),
+    /// A dense matrix.
+    Dense {
+        /// `f[n, m]`.
+        dense: Array,
+    },
+    /// A matrix of which few entries are not 0.
+    Sparse {
+        /// `f[n, m]`.
+        sparse: SparseFeatures,
+    },
 }
 
 impl Features {
     /// `f[n, m]`.
     pub fn shape(&self) -> Shape {
         match self {
-            Features::Dense(x) => x.shape().clone(),
-            Features::Sparse(x) => x.shape(),
+            Features::Dense { dense } => dense.shape().clone(),
+            Features::Sparse { sparse } => sparse.shape(),
         }
     }
 
@@ -120,8 +124,8 @@ impl Features {
     #[track_caller]
     pub fn dot(&self, w: &Array) -> Array {
         match self {
-            Features::Dense(x) => x.dot(w),
-            Features::Sparse(x) => x.dot(w),
+            Features::Dense { dense } => dense.dot(w),
+            Features::Sparse { sparse } => sparse.dot(w),
         }
     }
 
@@ -130,47 +134,19 @@ impl Features {
     #[must_use]
     pub fn dropout(&self, rate: f64, mode: Mode) -> Self {
         match self {
-            Features::Dense(x) => Features::Dense(dropout_of(x, rate, mode)),
-            Features::Sparse(x) => Features::Sparse(x.dropout(rate, mode)),
+            Features::Dense { dense } => dropout_of(dense, rate, mode).into(),
+            Features::Sparse { sparse } => sparse.dropout(rate, mode).into(),
         }
     }
 }
 
 impl From<Array> for Features {
-    fn from(x: Array) -> Self {
-        Features::Dense(x)
+    fn from(dense: Array) -> Self {
+        Features::Dense { dense }
     }
 }
 impl From<SparseFeatures> for Features {
-    fn from(x: SparseFeatures) -> Self {
-        Features::Sparse(x)
-    }
-}
-
-impl Tree for Features {
-    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
-        let (name, child) = match self {
-            Features::Dense(x) => ("dense", x.disassemble(leaves)),
-            Features::Sparse(x) => ("sparse", x.disassemble(leaves)),
-        };
-        TreeDef::Node("Features", vec![(Segment::Field(name), child)])
-    }
-
-    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
-        match &def.children()[0] {
-            (Segment::Field("dense"), child) => Features::Dense(Array::assemble(child, leaves)),
-            (_, child) => Features::Sparse(SparseFeatures::assemble(child, leaves)),
-        }
-    }
-
-    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
-        let child = match saved.node("Features")? {
-            [(name, child)] if name == "dense" => restore_child::<Array>(Segment::Field("dense"), child, statics)?,
-            [(name, child)] if name == "sparse" => {
-                restore_child::<SparseFeatures>(Segment::Field("sparse"), child, statics)?
-            }
-            _ => return Err(Misfit::new("Features has one child: dense or sparse")),
-        };
-        Ok(TreeDef::Node("Features", vec![child]))
+    fn from(sparse: SparseFeatures) -> Self {
+        Features::Sparse { sparse }
     }
 }

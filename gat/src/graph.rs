@@ -5,8 +5,6 @@ use crate::features::Features;
 use gavotte::segment::Segments;
 use gavotte::stax::Signal;
 use gavotte::{Array, Dim, Shape, Tree};
-use gavotte_core::ir::Value;
-use gavotte_core::tree::{Misfit, Segment, StaticValue, Structure, TreeDef, restore_child};
 
 /// A directed graph: edge `i` carries a message from node `senders.ids[i]` to node `receivers.ids[i]`.
 ///
@@ -83,37 +81,23 @@ impl Graph {
     clippy::large_enum_variant,
     reason = "there is one a model, passed by reference; a box would show in every match"
 )]
-#[derive(Clone)]
+#[derive(Tree, Clone)]
 pub enum Adjacency {
-    /// A list of edges: work and memory go with their number.
-    Edges(Graph),
-    /// A matrix `bool[n, n]`, row `i` holding which nodes send to node `i`: work and memory go with `n * n`.
-    Dense(Array),
+    /// A list of edges: work and memory grow with their number.
+    Edges {
+        /// The graph.
+        edges: Graph,
+    },
+    /// A matrix: work and memory grow with `n * n`.
+    Dense {
+        /// `bool[n, n]`: row `i` marks the nodes that send to node `i`.
+        dense: Array,
+    },
 }
 
-impl Tree for Adjacency {
-    fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
-        let (name, child) = match self {
-            Adjacency::Edges(graph) => ("edges", graph.disassemble(leaves)),
-            Adjacency::Dense(mask) => ("dense", mask.disassemble(leaves)),
-        };
-        TreeDef::Node("Adjacency", vec![(Segment::Field(name), child)])
-    }
-
-    fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self {
-        match &def.children()[0] {
-            (Segment::Field("edges"), child) => Adjacency::Edges(Graph::assemble(child, leaves)),
-            (_, child) => Adjacency::Dense(Array::assemble(child, leaves)),
-        }
-    }
-
-    fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
-        let child = match saved.node("Adjacency")? {
-            [(name, child)] if name == "edges" => restore_child::<Graph>(Segment::Field("edges"), child, statics)?,
-            [(name, child)] if name == "dense" => restore_child::<Array>(Segment::Field("dense"), child, statics)?,
-            _ => return Err(Misfit::new("Adjacency has one child: edges or dense")),
-        };
-        Ok(TreeDef::Node("Adjacency", vec![child]))
+impl From<Graph> for Adjacency {
+    fn from(edges: Graph) -> Self {
+        Adjacency::Edges { edges }
     }
 }
 

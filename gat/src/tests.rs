@@ -30,12 +30,12 @@ fn features() -> Array {
 }
 
 fn nodes() -> Nodes {
-    Nodes { x: features().into(), adjacency: Adjacency::Edges(graph()) }
+    Nodes { x: features().into(), adjacency: graph().into() }
 }
 
 fn dense_nodes() -> Nodes {
     let mask = graph().to_mask().unwrap_or_else(|error| panic!("{error}"));
-    Nodes { adjacency: Adjacency::Dense(mask), ..nodes() }
+    Nodes { adjacency: Adjacency::Dense { dense: mask }, ..nodes() }
 }
 
 fn options() -> AttentionOptions {
@@ -151,7 +151,7 @@ fn renumbering_the_nodes_renumbers_the_answer() {
         moved[order[node] * N_FEAT..][..N_FEAT].copy_from_slice(&x[node * N_FEAT..][..N_FEAT]);
     }
     let graph = Graph::new(&senders, &receivers, N_NODE).unwrap_or_else(|error| panic!("{error}"));
-    let renumbered = Nodes { x: Array::new(&[N_NODE, N_FEAT], moved).into(), adjacency: Adjacency::Edges(graph) };
+    let renumbered = Nodes { x: Array::new(&[N_NODE, N_FEAT], moved).into(), adjacency: graph.into() };
     let layer = gat(config());
     let (_, params) = (layer.init_fun)(Key::new(7), shape([N_NODE, N_FEAT]));
     let answer = (layer.apply_fun)(&params, &nodes(), Mode::Eval);
@@ -207,6 +207,20 @@ fn graphs_are_checked() {
     assert!(refused(&[0, 1], &[0]).contains("2 and 1"));
     assert!(refused(&[0, 1], &[1, 0]).contains("edge 0 enters node 1"));
     assert!(refused(&[0, 3], &[0, 1]).contains("id 3"));
+}
+
+/// The paths stand in messages and in files of compiled functions.
+#[test]
+fn leaves_of_both_forms_have_names() {
+    let names = |nodes: &Nodes| gavotte::tree::leaves_with_paths(nodes).into_iter().map(|(path, _)| path);
+    let wanted = ["x.dense", "adjacency.dense"];
+    assert_eq!(names(&dense_nodes()).collect::<Vec<_>>(), wanted);
+    let dataset = karate();
+    let words = dataset.features.as_sparse().expect("one entry a row");
+    let sparse = SparseFeatures::new(words, DType::F64).unwrap_or_else(|error| panic!("{error}"));
+    let found: Vec<String> = names(&nodes().with_features(sparse)).collect();
+    assert_eq!(found[..3], ["x.sparse.values", "x.sparse.rows.ids", "x.sparse.rows.offsets"]);
+    assert!(found.contains(&"adjacency.edges.senders.ids".into()), "{found:?}");
 }
 
 #[test]

@@ -36,9 +36,9 @@ fn a_matrix_masks_as_edges_do() {
         head.w = Array::new(&[3, 2], vec![1f32, 0.0, 0.0, 1.0, 1.0, 1.0]);
         (head.a_src, head.a_dst) = (floats(&[scale, 0.0]), floats(&[0.0, scale]));
         let x = Array::new(&[4, 3], (0..12).map(|i| (i as f32 * 0.7).sin()).collect());
-        let nodes = |adjacency| Nodes { x: Features::Dense(x.clone()), adjacency };
-        let edges = nodes(Adjacency::Edges(graph()));
-        let dense = nodes(Adjacency::Dense(graph().to_mask().expect("it is computed")));
+        let nodes = |adjacency| Nodes { x: Features::from(x.clone()), adjacency };
+        let edges = nodes(graph().into());
+        let dense = nodes(Adjacency::Dense { dense: graph().to_mask().expect("it is computed") });
         let by_edge = numbers(&coefficients(&head, &edges, 0.2));
         let matrix = numbers(&coefficients(&head, &dense, 0.2));
         for (edge, (receiver, sender)) in [(0, 0), (0, 1), (1, 2), (1, 3), (3, 0), (3, 1)].into_iter().enumerate() {
