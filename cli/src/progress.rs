@@ -124,20 +124,20 @@ impl Drop for Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gavotte_gat::experiment::Parts;
+    use gavotte_gat::experiment::Splits;
 
-    fn epoch(losses: Parts<f64>) -> Epoch {
-        let accuracies = Parts { train: 0.5, val: 0.5, test: 0.5 };
+    fn epoch(losses: Splits<f64>) -> Epoch {
+        let accuracies = Splits { train: 0.5, val: 0.5, test: 0.5 };
         Epoch { epoch: 12, step_loss: 0.5, losses, accuracies, step_ms: 2.0, best: false }
     }
 
     #[test]
     fn a_bar_has_its_accuracies_whatever_the_terminal() {
-        let large = Parts { train: 3.7e30, val: 123456.0, test: 0.0 };
+        let large = Splits { train: 3.7e30, val: 123456.0, test: 0.0 };
         for (columns, epochs, prefix) in [(200, 1000, ""), (80, 1000, ""), (80, 100_000_000, "100/100 "), (40, 200, "")]
         {
             let room = room(columns, prefix, epochs);
-            for losses in [Parts { train: 0.5, val: 0.5, test: 0.5 }, large] {
+            for losses in [Splits { train: 0.5, val: 0.5, test: 0.5 }, large] {
                 let text = message(&epoch(losses), room);
                 assert!(text.chars().count() <= room && text.contains("50.0/50.0 %"), "{room}: {text}");
             }
@@ -149,8 +149,8 @@ mod tests {
     fn a_line_comes_now_and_then() {
         let start = Instant::now();
         let mut lines = Lines { seed: 7, epochs: 300, next: start + SILENCE };
-        let parts = Parts { train: 0.5, val: 0.5, test: 0.5 };
-        let epoch = epoch(parts);
+        let splits = Splits { train: 0.5, val: 0.5, test: 0.5 };
+        let epoch = epoch(splits);
         let mut said = |seconds: u64| lines.of(&epoch, start + Duration::from_secs(seconds));
         assert_eq!(said(9), None);
         let line = said(11).expect("a line is due");

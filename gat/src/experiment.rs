@@ -11,26 +11,26 @@ use crate::plural::counted;
 use gavotte::{Array, DType, Dim, Tree, device_put};
 use gavotte_core::device::DeviceRef;
 
-/// One thing for each part of a split.
+/// One value for each split of the nodes.
 #[derive(Tree, Clone, Copy, Debug, Default, PartialEq)]
-pub struct Parts<T> {
-    /// Of the nodes that are learned from.
+pub struct Splits<T> {
+    /// For the nodes that training learns from.
     pub train: T,
-    /// Of the nodes that decide when to stop.
+    /// For the nodes that decide when training stops.
     pub val: T,
-    /// Of the nodes that are looked at in the end.
+    /// For the nodes that judge the trained model.
     pub test: T,
 }
 
-impl<T> Parts<T> {
-    /// Each part by reference.
-    pub fn as_ref(&self) -> Parts<&T> {
-        Parts { train: &self.train, val: &self.val, test: &self.test }
+impl<T> Splits<T> {
+    /// References to the three values.
+    pub fn as_ref(&self) -> Splits<&T> {
+        Splits { train: &self.train, val: &self.val, test: &self.test }
     }
 
-    /// Each part through `f`.
-    pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Parts<U> {
-        Parts { train: f(self.train), val: f(self.val), test: f(self.test) }
+    /// The three values, each through `f`.
+    pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Splits<U> {
+        Splits { train: f(self.train), val: f(self.val), test: f(self.test) }
     }
 }
 
@@ -41,8 +41,8 @@ pub struct Inputs {
     pub nodes: Nodes,
     /// The class of each node, `i32[n]`.
     pub labels: Array,
-    /// 1 for members of a part and 0 for others, `f[n]`.
-    pub masks: Parts<Array>,
+    /// 1 for members of a split and 0 for others, `f[n]`.
+    pub masks: Splits<Array>,
 }
 
 /// A data set and a split, on the host and as arrays. The sizes of the arrays carry the symbols `n` (nodes), `e` (edges)
@@ -54,8 +54,8 @@ pub struct Experiment {
     pub inputs: Inputs,
     /// The class of each node.
     pub labels: Vec<i32>,
-    /// The nodes of each part.
-    pub parts: Parts<Vec<i32>>,
+    /// The nodes of each split.
+    pub splits: Splits<Vec<i32>>,
     /// Number of classes.
     pub n_class: usize,
     /// Number of features.
@@ -102,15 +102,15 @@ impl Experiment {
                 }
             }
         };
-        let parts = Parts { train: split.train.clone(), val: split.val.clone(), test: split.test.clone() };
+        let splits = Splits { train: split.train.clone(), val: split.val.clone(), test: split.test.clone() };
         let mask = |nodes: &Vec<i32>| mask(nodes, &dataset.labels, dtype);
-        let Parts { train, val, test } = parts.as_ref().map(mask);
+        let Splits { train, val, test } = splits.as_ref().map(mask);
         let inputs = Inputs {
             nodes: Nodes { x, adjacency },
             labels: Array::new(&[n_node], dataset.labels.clone()).declare(["n"]),
-            masks: Parts { train: train?, val: val?, test: test? },
+            masks: Splits { train: train?, val: val?, test: test? },
         };
-        Ok(Experiment { inputs, labels: dataset.labels.clone(), parts, n_class, n_feat: dataset.n_feat() })
+        Ok(Experiment { inputs, labels: dataset.labels.clone(), splits, n_class, n_feat: dataset.n_feat() })
     }
 
     /// Refuses to train a model on what does not fit the memory with it, by what is stored in any case; what a compiled step
@@ -149,7 +149,7 @@ impl Experiment {
                     }
                 },
             ),
-            // One for each part of the split.
+            // One for each split.
             (
                 times(times(n_class, n_class), 3 * 8),
                 format!("confusion matrices of {n_class} classes"),
@@ -174,14 +174,14 @@ impl Experiment {
         Ok(Experiment { inputs: device_put(self.inputs, device)?, ..self })
     }
 
-    /// What the predictions in `log_probs`, `f[n, classes]`, get right and wrong in each part.
+    /// What the predictions in `log_probs`, `f[n, classes]`, get right and wrong in each split.
     ///
     /// # Errors
     /// While the array is being traced.
-    pub fn score(&self, log_probs: &Array) -> Result<Parts<Confusion>, Error> {
+    pub fn score(&self, log_probs: &Array) -> Result<Splits<Confusion>, Error> {
         let predicted = self.predict(log_probs)?;
         let count = |nodes: &Vec<i32>| Confusion::new(&self.labels, &predicted, nodes, self.n_class);
-        Ok(self.parts.as_ref().map(count))
+        Ok(self.splits.as_ref().map(count))
     }
 
     /// The most likely class of each node; [`NO_CLASS`](crate::metrics::NO_CLASS) where all its numbers are NaN.

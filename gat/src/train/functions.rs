@@ -22,7 +22,7 @@ pub(super) type Turn = Jit<'static, (Array, Array), (Array, Key)>;
 /// The compiled evaluation, without dropout.
 pub type Evaluate = Jit<'static, (GatParams, Inputs), Evaluation>;
 /// Parameters, inputs and the loss of an epoch's step to what the epoch tells, and the log-probabilities, `f[n, classes]`.
-/// What is told is one array, so that whoever reads it waits once, `f64[7]`: the loss of the step, the loss of each part
+/// What is told is one array, so that whoever reads it waits once, `f64[7]`: the loss of the step, the loss of each split
 /// without dropout, and how many nodes of each are predicted right.
 pub(super) type Watch = Jit<'static, (GatParams, Inputs, Array), (Array, Array)>;
 /// Parameters, inputs and key to the loss with weight decay, and without.

@@ -6,7 +6,7 @@ mod patience;
 pub use functions::{Evaluate, Step};
 
 use crate::Error;
-use crate::experiment::{Experiment, Inputs, Parts};
+use crate::experiment::{Experiment, Inputs, Splits};
 use crate::graph::Nodes;
 use crate::metrics::Confusion;
 use crate::model::{GatConfig, GatParams, gat};
@@ -51,8 +51,8 @@ pub type StepArgs = (Array, State, Inputs, Key);
 pub struct Evaluation {
     /// `f[n, classes]`.
     pub log_probs: Array,
-    /// The mean negative log-likelihood of each part; NaN of an empty one.
-    pub losses: Parts<Array>,
+    /// The mean negative log-likelihood of each split; NaN of an empty one.
+    pub losses: Splits<Array>,
 }
 
 /// One epoch, after its step.
@@ -63,9 +63,9 @@ pub struct Epoch {
     /// The loss that the step made smaller: with dropout, before the step, without weight decay.
     pub step_loss: f64,
     /// The losses after the step, without dropout.
-    pub losses: Parts<f64>,
-    /// The shares of nodes predicted right after the step; NaN of an empty part.
-    pub accuracies: Parts<f64>,
+    pub losses: Splits<f64>,
+    /// The shares of nodes predicted right after the step; NaN of an empty split.
+    pub accuracies: Splits<f64>,
     /// What the step took, in milliseconds; on a GPU, whose work is waited for once an epoch, with the evaluation after it.
     /// The first one is compiled, too.
     pub step_ms: f64,
@@ -99,9 +99,9 @@ pub struct Outcome {
     /// Why training ended.
     pub stop: Stop,
     /// Losses of the best parameters, without dropout.
-    pub losses: Parts<f64>,
+    pub losses: Splits<f64>,
     /// What the best parameters get right and wrong.
-    pub confusion: Parts<Confusion>,
+    pub confusion: Splits<Confusion>,
     /// The class that the best parameters predict for each node.
     pub predictions: Vec<i32>,
     /// From the first step to the last, evaluations and compilation included.
@@ -111,13 +111,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The shares of nodes that the best parameters get right; NaN of an empty part.
-    pub fn accuracies(&self) -> Parts<f64> {
+    /// The shares of nodes that the best parameters get right; NaN of an empty split.
+    pub fn accuracies(&self) -> Splits<f64> {
         self.confusion.as_ref().map(Confusion::accuracy)
     }
 
     /// The macro-averaged F1 of the best parameters.
-    pub fn macro_f1(&self) -> Parts<f64> {
+    pub fn macro_f1(&self) -> Splits<f64> {
         self.confusion.as_ref().map(Confusion::macro_f1)
     }
 }
@@ -251,12 +251,12 @@ impl Trainer {
             let params = (self.optimizer.get_params)(&state);
             let (Figures { step_loss, losses, accuracies }, _) = self.figures(params, step_loss, experiment)?;
             let step_ms = if is_on_host { called } else { before.elapsed() }.as_secs_f64() * 1e3;
-            let watched = if experiment.parts.val.is_empty() { losses.train } else { losses.val };
+            let watched = if experiment.splits.val.is_empty() { losses.train } else { losses.val };
             if !(step_loss.is_finite() && watched.is_finite()) {
                 stop = Stop::Diverged(epoch);
                 break;
             }
-            let verdict = match experiment.parts.val.is_empty() {
+            let verdict = match experiment.splits.val.is_empty() {
                 true => Verdict::Best,
                 false => patience.judge(accuracies.val, losses.val),
             };
@@ -301,16 +301,16 @@ impl Trainer {
             unreachable!("there are seven figures")
         };
         let mut hits = hits.iter();
-        let accuracies = experiment.parts.as_ref().map(|nodes| hits.next().unwrap_or(&0.0) / nodes.len() as f64);
-        Ok((Figures { step_loss, losses: Parts { train, val, test }, accuracies }, log_probs))
+        let accuracies = experiment.splits.as_ref().map(|nodes| hits.next().unwrap_or(&0.0) / nodes.len() as f64);
+        Ok((Figures { step_loss, losses: Splits { train, val, test }, accuracies }, log_probs))
     }
 }
 
 /// What an epoch tells: [`Epoch`] has the same fields.
 struct Figures {
     step_loss: f64,
-    losses: Parts<f64>,
-    accuracies: Parts<f64>,
+    losses: Splits<f64>,
+    accuracies: Splits<f64>,
 }
 
 fn check(model: &GatConfig, config: &TrainConfig) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use gavotte::{Array, DType, Tree, device_put, jit, value_and_grad};
 use gavotte_emulator::control::Counts;
 use gavotte_emulator::driver::Session;
 use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, planted};
-use gavotte_gat::experiment::{Experiment, Parts};
+use gavotte_gat::experiment::{Experiment, Splits};
 use gavotte_gat::model::GatConfig;
 use gavotte_gat::train::{Epoch, Outcome, TrainConfig, Trainer};
 use gavotte_tests::gpu::machine;
@@ -159,7 +159,7 @@ fn epochs_are_replayed_and_waited_for_once() {
         assert!(best > 4 && (best < epochs) == validates, "{best} epochs were the best");
         // What was counted on the device is what the host counts.
         let last = &outcome.history[outcome.best_epoch - 1];
-        let same = |a: Parts<f64>, b: Parts<f64>| {
+        let same = |a: Splits<f64>, b: Splits<f64>| {
             [a.train, a.val, a.test].map(f64::to_bits) == [b.train, b.val, b.test].map(f64::to_bits)
         };
         assert!(same(last.losses, outcome.losses) && same(last.accuracies, outcome.accuracies()), "{last:?}");
