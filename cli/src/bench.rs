@@ -7,13 +7,14 @@ use crate::output::OutFile;
 use crate::profile;
 use crate::report::to_json;
 use crate::train::Prepared;
+use gavotte::Tree;
 use gavotte::random::Key;
 use gavotte_core::kernel::Cost;
 use gavotte_core::runtime::ProfileTable;
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::plural::counted;
 use gavotte_gat::statistics::quantile;
-use gavotte_gat::train::{State, Trainer};
+use gavotte_gat::train::Trainer;
 use serde::Serialize;
 use std::io::Write;
 use std::time::Instant;
@@ -132,21 +133,21 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     failed.map_or(Ok(()), Err)
 }
 
-struct Bench<'a> {
-    trainer: &'a Trainer,
+struct Bench<'a, P: Tree + 'static, S: Tree + 'static> {
+    trainer: &'a Trainer<P, S>,
     experiment: &'a Experiment,
     seed: u64,
     next: i32,
     loss: f64,
 }
 
-impl Bench<'_> {
+impl<P: Tree + Clone + 'static, S: Tree + 'static> Bench<'_, P, S> {
     fn key(&self) -> Key {
         Key::new(self.seed).fold_in(self.next as u32)
     }
 
     /// One step, until its result is there.
-    fn step(&mut self, state: State) -> Result<State, Failure> {
+    fn step(&mut self, state: S) -> Result<S, Failure> {
         let args = self.trainer.step_args(self.next, state, self.experiment, self.key())?;
         let (state, loss) = self.trainer.step.try_call(args)?;
         self.loss = loss.to_host()?.get(0).as_f64();

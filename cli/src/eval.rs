@@ -10,12 +10,11 @@ use clap::ValueEnum;
 use gavotte::Array;
 use gavotte::random::Key;
 use gavotte_gat::data::Dataset;
-use gavotte_gat::experiment::Experiment;
 use gavotte_gat::metrics::Confusion;
 use gavotte_gat::model::GatConfig;
 use gavotte_gat::params::from_named;
 use gavotte_gat::plural::counted;
-use gavotte_gat::train::{TrainConfig, Trainer};
+use gavotte_gat::train::{GatTraining, Trainer};
 use serde::Serialize;
 use std::io::Write;
 
@@ -52,12 +51,12 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let config = GatConfig {
         heads: args.heads.or(origin.as_ref().map(|origin| origin.heads)).unwrap_or(paper.heads),
         hidden: args.hidden.or(origin.as_ref().map(|origin| origin.hidden)).unwrap_or(paper.hidden),
-        attention: args.attention.or(trained).unwrap_or(Attention::Edges).form(),
+        storage: args.attention.or(trained).unwrap_or(Attention::Edges).storage(),
         dtype: params::dtype_of(&named),
         ..paper
     };
-    let trainer = Trainer::with_options(config, TrainConfig::default(), args.engine.options())?;
-    let experiment = Experiment::new(&dataset, &split, &config)?.on(&args.engine.device.open()?)?;
+    let trainer = Trainer::gat_with_options(config, GatTraining::default(), args.engine.options())?;
+    let experiment = config.experiment(&dataset, &split)?.on(&args.engine.device.open()?)?;
     let like = trainer.init(Key::new(0), &experiment)?;
     let params = from_named(&like, named).map_err(|error| {
         Failure::input(format!(
@@ -71,7 +70,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     })?;
     let found = trainer.evaluate.try_call((params, experiment.inputs.clone()))?;
     let loss = |array: &Array| Ok::<f64, Failure>(array.to_host()?.get(0).as_f64());
-    let confusion = experiment.score(&found.log_probs)?;
+    let confusion = experiment.score(&found.outputs)?;
     let accuracies = confusion.as_ref().map(Confusion::accuracy);
     let report = Report {
         data: DataSummary::new(&dataset, data.data.as_deref(), &choice, &split),

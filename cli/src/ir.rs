@@ -3,6 +3,7 @@
 use crate::args::{DeviceName, IrArgs, Stage, name_of};
 use crate::failure::Failure;
 use crate::train::Prepared;
+use gavotte::Tree;
 use gavotte::random::Key;
 use gavotte_core::ir::PrintOptions;
 use gavotte_core::runtime::Machine;
@@ -35,7 +36,11 @@ fn check_gpu(args: &IrArgs) -> Result<(), Failure> {
     }
 }
 
-fn text_of(args: &IrArgs, trainer: &Trainer, experiment: &Experiment) -> Result<String, Failure> {
+fn text_of<P, S>(args: &IrArgs, trainer: &Trainer<P, S>, experiment: &Experiment) -> Result<String, Failure>
+where
+    P: Tree + Clone + 'static,
+    S: Tree + 'static,
+{
     let options = PrintOptions { locations: args.locations };
     let key = || Key::new(args.step.seed);
     if args.stage == Stage::Trace {

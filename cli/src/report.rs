@@ -143,7 +143,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(seed: u64, outcome: &Outcome) -> Run {
+    pub(crate) fn new<P>(seed: u64, outcome: &Outcome<P>) -> Run {
         let (losses, accuracies) = (outcome.losses, outcome.accuracies());
         let test = &outcome.confusion.test;
         let row = |truth| (0..test.n_class()).map(|guess| test.count(truth, guess)).collect();
@@ -271,7 +271,7 @@ pub(crate) fn to_json(document: &impl Serialize) -> Result<String, Failure> {
 }
 
 /// The history of a run: one line an epoch.
-pub(crate) fn metrics_csv(outcome: &Outcome) -> String {
+pub(crate) fn metrics_csv<P>(outcome: &Outcome<P>) -> String {
     let mut text =
         String::from("epoch,step_loss,train_loss,val_loss,test_loss,train_acc,val_acc,test_acc,step_ms,best\n");
     for epoch in &outcome.history {

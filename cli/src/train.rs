@@ -10,14 +10,14 @@ use crate::progress::Live;
 use crate::report::{DataSummary, Report, Run, Settings, metrics_csv, to_json};
 use crate::run_folder::{self, METRICS, PARAMS, RunFolder, SUMMARY};
 use crate::table::Table;
-use gavotte::Options;
 use gavotte::device::DeviceRef;
 use gavotte::random::Key;
+use gavotte::{Options, Tree};
 use gavotte_gat::data::{Dataset, Split};
 use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
 use gavotte_gat::params::to_named;
-use gavotte_gat::train::{Outcome, TrainConfig, Trainer};
+use gavotte_gat::train::{GatTrainer, GatTraining, Outcome, Trainer};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -93,7 +93,7 @@ fn model_config(dataset: &Dataset, model: &ModelArgs, step: &StepArgs) -> GatCon
         heads: model.heads,
         hidden: model.hidden,
         dropout: model.dropout,
-        attention: model.attention.form(),
+        storage: model.attention.storage(),
         dtype: step.dtype,
         ..GatConfig::new(dataset.n_class())
     }
@@ -102,7 +102,7 @@ fn model_config(dataset: &Dataset, model: &ModelArgs, step: &StepArgs) -> GatCon
 /// The training step of a command that looks at it, and does not train.
 pub(crate) struct Prepared {
     pub(crate) dataset: Dataset,
-    pub(crate) trainer: Trainer,
+    pub(crate) trainer: GatTrainer,
     pub(crate) experiment: Experiment,
 }
 
@@ -116,9 +116,11 @@ impl Prepared {
         engine.check()?;
         let dataset = data.load()?;
         let split = data.split_choice(&dataset).of(&dataset, step.seed)?;
-        let config = TrainConfig { learning_rate: step.lr, weight_decay: step.weight_decay, ..TrainConfig::default() };
-        let trainer = Trainer::with_options(model_config(&dataset, model, step), config, engine.options())?;
-        let experiment = Experiment::new(&dataset, &split, &trainer.model)?;
+        let model = model_config(&dataset, model, step);
+        let training =
+            GatTraining { learning_rate: step.lr, weight_decay: step.weight_decay, ..GatTraining::default() };
+        let trainer = Trainer::gat_with_options(model, training, engine.options())?;
+        let experiment = model.experiment(&dataset, &split)?;
         Ok(Prepared { dataset, trainer, experiment })
     }
 }
@@ -128,7 +130,8 @@ struct Session<'a> {
     args: &'a TrainArgs,
     dataset: Dataset,
     data: DataSummary,
-    trainer: Trainer,
+    model: GatConfig,
+    trainer: GatTrainer,
     seeds: Vec<u64>,
     splits: Vec<Split>,
     device: DeviceRef,
@@ -150,7 +153,7 @@ impl<'a> Session<'a> {
         let choice = data.split_choice(&dataset);
         let seeds: Vec<u64> = (first..=last).collect();
         let splits = seeds.iter().map(|seed| choice.of(&dataset, *seed)).collect::<Result<Vec<_>, _>>()?;
-        let config = TrainConfig {
+        let training = GatTraining {
             epochs: args.epochs,
             learning_rate: step.lr,
             weight_decay: step.weight_decay,
@@ -159,18 +162,19 @@ impl<'a> Session<'a> {
         let device = engine.device.open()?;
         let TrainArgs { check_nans, launch_blocking, .. } = *args;
         let options = Options { check_nans, launch_blocking, ..engine.options() };
-        let trainer = Trainer::with_options(model_config(&dataset, model, step), config, options)?;
-        Experiment::check_memory(&dataset, &trainer.model)?;
+        let model = model_config(&dataset, model, step);
+        let trainer = Trainer::gat_with_options(model, training, options)?;
+        model.check_memory(&dataset)?;
         note_unlearned(&dataset, &splits[0]);
         let summary = DataSummary::new(&dataset, data.data.as_deref(), &choice, &splits[0]);
         let folder = args.out.as_ref().map(|path| RunFolder::prepare(path, args.overwrite)).transpose()?;
-        Ok(Session { args, dataset, data: summary, trainer, seeds, splits, device, folder })
+        Ok(Session { args, dataset, data: summary, model, trainer, seeds, splits, device, folder })
     }
 
     /// Trains the run at this place until its end or a signal, and writes its files; says how that went.
     fn train(&self, at: usize, interrupt: &Interrupt) -> Result<(Run, Result<(), Failure>), Failure> {
         let (seed, args) = (self.seeds[at], self.args);
-        let experiment = Experiment::new(&self.dataset, &self.splits[at], &self.trainer.model)?.on(&self.device)?;
+        let experiment = self.model.experiment(&self.dataset, &self.splits[at])?.on(&self.device)?;
         let prefix = match self.seeds.len() {
             1 => String::new(),
             n => format!("{}/{n} ", at + 1),
@@ -189,11 +193,11 @@ impl<'a> Session<'a> {
         Ok((run, written))
     }
 
-    fn write(&self, at: usize, run: &Run, outcome: &Outcome) -> Result<(), Failure> {
+    fn write(&self, at: usize, run: &Run, outcome: &Outcome<impl Tree>) -> Result<(), Failure> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let seed = run.seed;
         let report = self.report(&self.seeds[at..=at], std::slice::from_ref(run));
-        let params = params::to_bytes(&to_named(&outcome.params), &self.origin(seed, outcome))?;
+        let params = params::to_bytes(&to_named(&outcome.params), &self.origin(seed, outcome.best_epoch))?;
         let (metrics, summary) = (metrics_csv(outcome), to_json(&report)?);
         let below = self.args.seeds.map_or_else(String::new, |_| run_folder::below(seed));
         folder.write(&below, &[(PARAMS, &params), (METRICS, metrics.as_bytes()), (SUMMARY, summary.as_bytes())])
@@ -230,7 +234,7 @@ impl<'a> Session<'a> {
         Report::new(settings, self.data.clone(), runs)
     }
 
-    fn origin(&self, seed: u64, outcome: &Outcome) -> Origin {
+    fn origin(&self, seed: u64, epoch: usize) -> Origin {
         let model = &self.args.model;
         Origin {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -241,7 +245,7 @@ impl<'a> Session<'a> {
             attention: name_of(&model.attention),
             heads: model.heads,
             hidden: model.hidden,
-            epoch: outcome.best_epoch,
+            epoch,
             classes: self.dataset.classes.clone(),
         }
     }

@@ -21,3 +21,11 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
 }
+
+/// Refuses a setting outside `range`, which `fits` says.
+pub(crate) fn check_range(name: &str, x: f64, fits: bool, range: &str) -> Result<(), Error> {
+    match fits {
+        true => Ok(()),
+        false => Err(Error::Config(format!("{name} is {x}, and must be {range}"))),
+    }
+}

@@ -3,11 +3,9 @@
 use crate::Error;
 use crate::data::{Dataset, Matrix, Split, UNKNOWN_CLASS};
 use crate::features::{Features, SparseFeatures};
-use crate::graph::{Adjacency, Graph, Nodes};
-use crate::memory;
+use crate::graph::{Adjacency, Graph, Nodes, Storage};
+use crate::memory::{self, Need};
 use crate::metrics::{Confusion, predictions};
-use crate::model::{Attention, GatConfig};
-use crate::plural::counted;
 use gavotte::{Array, DType, Dim, Tree, device_put};
 use gavotte_core::device::DeviceRef;
 
@@ -62,33 +60,44 @@ pub struct Experiment {
     pub n_feat: usize,
 }
 
+/// How the arrays of an experiment are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ArrayForm {
+    /// Who sends to whom.
+    pub storage: Storage,
+    /// The type of features and masks: `f32` or `f64`.
+    pub dtype: DType,
+}
+
+impl Default for ArrayForm {
+    /// A list of edges, `f32`.
+    fn default() -> Self {
+        ArrayForm { storage: Storage::Edges, dtype: DType::F32 }
+    }
+}
+
 /// Features of which a smaller share is stored than this are sparse arrays, others dense ones: a stored entry is met by
 /// three indices, and its row of weights is not read in order.
 const SPARSE_BELOW: f64 = 0.25;
 
 impl Experiment {
-    /// The arrays of a data set for a model: `config` says how the graph is stored, and the type of numbers.
+    /// The arrays of a data set and a split. A model may need more of its data: see
+    /// [`GatConfig::experiment`](crate::model::GatConfig::experiment).
     ///
     /// # Errors
     /// If the data set is no graph, the split names no node to train on, or a node that does not exist or whose class is
-    /// unknown, the number of classes is not the model's, or there is not enough memory to train the model on it.
-    pub fn new(dataset: &Dataset, split: &Split, config: &GatConfig) -> Result<Self, Error> {
-        let (n_node, n_class, dtype) = (dataset.n_node(), dataset.n_class(), config.dtype);
-        if config.classes != n_class {
-            return Err(Error::Config(format!(
-                "the model has {}, and {} has {n_class}",
-                counted(config.classes, "class"),
-                dataset.name
-            )));
-        }
+    /// unknown, or there is not enough memory for the arrays.
+    pub fn new(dataset: &Dataset, split: &Split, form: ArrayForm) -> Result<Self, Error> {
+        let ArrayForm { storage, dtype } = form;
+        let (n_node, n_class) = (dataset.n_node(), dataset.n_class());
         if split.train.is_empty() {
             return Err(Error::Config(format!("the split of {} names no node to train on", dataset.name)));
         }
-        Experiment::check_memory(dataset, config)?;
+        memory::check_all(&dataset.name, &Experiment::needs(dataset, form))?;
         let graph = Graph::new(&dataset.senders, &dataset.receivers, n_node)?;
-        let adjacency = match config.attention {
-            Attention::Edges => graph.with_symbols("n", "e").into(),
-            Attention::Dense => Adjacency::Dense { dense: graph.to_mask()?.declare(["n", "n"]) },
+        let adjacency = match storage {
+            Storage::Edges => graph.with_symbols("n", "e").into(),
+            Storage::Dense => Adjacency::Dense { dense: graph.to_mask()?.declare(["n", "n"]) },
         };
         let dense = |x: Array| Features::from(x.declare([Dim::symbol("n"), dataset.n_feat().into()]));
         let x = match &dataset.features {
@@ -113,57 +122,37 @@ impl Experiment {
         Ok(Experiment { inputs, labels: dataset.labels.clone(), splits, n_class, n_feat: dataset.n_feat() })
     }
 
-    /// Refuses to train a model on what does not fit the memory with it, by what is stored in any case; what a compiled step
-    /// takes beside that is in its plan.
-    ///
-    /// # Errors
-    /// If more memory is needed than there is; the text says what needs most.
-    pub fn check_memory(dataset: &Dataset, config: &GatConfig) -> Result<(), Error> {
+    /// The memory that is taken in any case, without parameters. What a compiled step takes beside that is in its plan.
+    pub fn needs(dataset: &Dataset, form: ArrayForm) -> Vec<Need> {
         let times = |a: u64, b: u64| a.saturating_mul(b);
         let (n_node, n_feat, n_class) = (dataset.n_node() as u64, dataset.n_feat() as u64, dataset.n_class() as u64);
-        let width = config.dtype.size() as u64;
-        let n_parameter = config.n_parameter(dataset.n_feat());
+        let width = form.dtype.size() as u64;
         let features = match &dataset.features {
             Matrix::Dense { .. } => times(times(n_node, n_feat), 4 + width),
             // Four indices and a value for each entry; where each row and each column begins.
             Matrix::Sparse(matrix) => times(matrix.n_nonzero() as u64, 16 + width) + times(n_node + n_feat, 4),
         };
-        let graph = match config.attention {
-            Attention::Edges => times(dataset.n_edge() as u64, 12),
-            Attention::Dense => times(times(n_node, n_node), 2),
+        let (graph, advice) = match form.storage {
+            Storage::Edges => (times(dataset.n_edge() as u64, 12), "take a smaller data set"),
+            Storage::Dense => (
+                times(times(n_node, n_node), 2),
+                "compute attention over the edges (--attention edges), or take a smaller data set",
+            ),
         };
-        let needs = [
-            (
-                times(times(n_parameter, width), COPIES),
-                format!("{n_parameter} parameters, in training"),
-                "take fewer heads or fewer features of each (--heads, --hidden), or a data set of fewer features",
-            ),
-            (features, format!("features, {n_node} nodes by {n_feat}"), "take a smaller data set"),
-            (
-                graph,
-                format!("the graph of {} edges", dataset.n_edge()),
-                match config.attention {
-                    Attention::Edges => "take a smaller data set",
-                    Attention::Dense => {
-                        "compute attention over the edges (--attention edges), or take a smaller data set"
-                    }
-                },
-            ),
-            // One for each split.
-            (
-                times(times(n_class, n_class), 3 * 8),
-                format!("confusion matrices of {n_class} classes"),
-                "take a data set of fewer classes",
-            ),
-        ];
-        let needed = needs.iter().fold(0u64, |sum, (bytes, ..)| sum.saturating_add(*bytes));
-        memory::check(needed).map_err(|shortage| {
-            let largest = needs.iter().max_by_key(|(bytes, ..)| *bytes);
-            let largest = largest.map_or_else(String::new, |(bytes, what, advice)| {
-                format!("; {} of it are for {what}: {advice}", memory::shown(*bytes))
-            });
-            Error::Memory(format!("training on {}: {shortage}{largest}", dataset.name))
-        })
+        vec![
+            Need {
+                bytes: features,
+                what: format!("features, {n_node} nodes by {n_feat}"),
+                advice: "take a smaller data set",
+            },
+            Need { bytes: graph, what: format!("the graph of {} edges", dataset.n_edge()), advice },
+            Need {
+                // One for each split.
+                bytes: times(times(n_class, n_class), 3 * 8),
+                what: format!("confusion matrices of {n_class} classes"),
+                advice: "take a data set of fewer classes",
+            },
+        ]
     }
 
     /// The same experiment with its arrays on `device`.
@@ -174,12 +163,12 @@ impl Experiment {
         Ok(Experiment { inputs: device_put(self.inputs, device)?, ..self })
     }
 
-    /// What the predictions in `log_probs`, `f[n, classes]`, get right and wrong in each split.
+    /// What the predictions in `outputs`, `f[n, classes]`, get right and wrong in each split.
     ///
     /// # Errors
     /// While the array is being traced.
-    pub fn score(&self, log_probs: &Array) -> Result<Splits<Confusion>, Error> {
-        let predicted = self.predict(log_probs)?;
+    pub fn score(&self, outputs: &Array) -> Result<Splits<Confusion>, Error> {
+        let predicted = self.predict(outputs)?;
         let count = |nodes: &Vec<i32>| Confusion::new(&self.labels, &predicted, nodes, self.n_class);
         Ok(self.splits.as_ref().map(count))
     }
@@ -188,15 +177,12 @@ impl Experiment {
     ///
     /// # Errors
     /// While the array is being traced.
-    pub fn predict(&self, log_probs: &Array) -> Result<Vec<i32>, Error> {
-        let host = log_probs.to_host()?;
+    pub fn predict(&self, outputs: &Array) -> Result<Vec<i32>, Error> {
+        let host = outputs.to_host()?;
         let rows: Vec<f64> = (0..host.len()).map(|i| host.get(i).as_f64()).collect();
         Ok(predictions(&rows, self.n_class))
     }
 }
-
-/// Of each parameter: itself, its two moments, its gradient, what it becomes, and the best so far.
-const COPIES: u64 = 6;
 
 fn mask(nodes: &[i32], labels: &[i32], dtype: DType) -> Result<Array, Error> {
     let n_node = labels.len();

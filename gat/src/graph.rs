@@ -76,6 +76,16 @@ impl Graph {
     }
 }
 
+/// How the edges of a graph are stored. What is computed is equal to rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Storage {
+    /// A list: work and memory grow with the number of edges.
+    #[default]
+    Edges,
+    /// A masked matrix: work and memory grow with the square of the number of nodes.
+    Dense,
+}
+
 /// Who sends to whom, in one of two forms. Both compute the same results, up to rounding.
 #[allow(
     clippy::large_enum_variant,

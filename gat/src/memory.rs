@@ -1,6 +1,7 @@
 //! How much memory there is, asked before much is taken: an allocation that fails ends the program, and the system ends
 //! a program that takes more than it has.
 
+use crate::Error;
 pub use gavotte_core::device::memory::{address_space, available, shown};
 use std::fmt;
 
@@ -34,6 +35,32 @@ pub fn check(needed: u64) -> Result<(), Shortage> {
         Some(available) if needed > available => Err(Shortage { needed, available }),
         _ => Ok(()),
     }
+}
+
+/// Something that takes memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// In bytes.
+    pub bytes: u64,
+    /// What it is: `features, 34 nodes by 34`.
+    pub what: String,
+    /// How it can be made smaller.
+    pub advice: &'static str,
+}
+
+/// Whether all of `needs` can be taken at once, for training on the data set of this name.
+///
+/// # Errors
+/// If they are more than what is available; the text says which is the largest, and what to do about it.
+pub fn check_all(dataset: &str, needs: &[Need]) -> Result<(), Error> {
+    let needed = needs.iter().fold(0u64, |sum, need| sum.saturating_add(need.bytes));
+    check(needed).map_err(|shortage| {
+        let largest = needs.iter().max_by_key(|need| need.bytes);
+        let largest = largest.map_or_else(String::new, |Need { bytes, what, advice }| {
+            format!("; {} of it are for {what}: {advice}", shown(*bytes))
+        });
+        Error::Memory(format!("training on {dataset}: {shortage}{largest}"))
+    })
 }
 
 #[cfg(test)]

@@ -1,20 +1,16 @@
 //! The two-layer graph attention network.
 
+use crate::Error;
 use crate::attention::{AttentionOptions, Head, Join, graph_attention, multi_head};
-use crate::graph::Nodes;
+use crate::data::{Dataset, Split};
+use crate::error::check_range;
+use crate::experiment::{ArrayForm, Experiment};
+use crate::graph::{Nodes, Storage};
+use crate::memory::{self, Need};
+use crate::plural::counted;
 use gavotte::random::Key;
 use gavotte::stax::{Layer, Mode, dropout_of};
 use gavotte::{DType, Shape, Tree, nn};
-
-/// How a graph is stored for attention. The results are equal to rounding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Attention {
-    /// A list of edges: work and memory go with the number of edges.
-    #[default]
-    Edges,
-    /// A masked matrix: work and memory go with the square of the number of nodes.
-    Dense,
-}
 
 /// The numbers of a graph attention network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,7 +28,7 @@ pub struct GatConfig {
     /// Whether each layer adds a projection of its input.
     pub residual: bool,
     /// How the graph is stored.
-    pub attention: Attention,
+    pub storage: Storage,
     /// The type of parameters and features: `f32` or `f64`.
     pub dtype: DType,
 }
@@ -47,7 +43,7 @@ impl GatConfig {
             dropout: 0.6,
             slope: 0.2,
             residual: false,
-            attention: Attention::Edges,
+            storage: Storage::Edges,
             dtype: DType::F32,
         }
     }
@@ -63,7 +59,65 @@ impl GatConfig {
         let hidden = (self.heads as u64).saturating_mul(self.hidden as u64);
         head(n_feat as u64, hidden).saturating_add(head(hidden, self.classes as u64))
     }
+
+    /// Refuses numbers of which no network can be made.
+    ///
+    /// # Errors
+    /// If a number is out of its range.
+    pub fn check(&self) -> Result<(), Error> {
+        let GatConfig { classes, heads, hidden, dropout: rate, slope, .. } = *self;
+        let fits = (0.0..1.0).contains(&rate);
+        check_range("dropout, the probability to drop,", rate, fits, "at least 0 and less than 1")?;
+        for (name, n) in
+            [("the number of classes", classes), ("the number of heads", heads), ("the width of a head", hidden)]
+        {
+            check_range(name, n as f64, n > 0, "at least 1")?;
+        }
+        check_range("the slope", slope, slope.is_finite(), "finite")
+    }
+
+    /// The arrays that this network is trained on.
+    ///
+    /// # Errors
+    /// If the number of classes is not the network's, there is not enough memory to train it, or [`Experiment::new`]
+    /// refuses the data.
+    pub fn experiment(&self, dataset: &Dataset, split: &Split) -> Result<Experiment, Error> {
+        let n_class = dataset.n_class();
+        if self.classes != n_class {
+            return Err(Error::Config(format!(
+                "the model has {}, and {} has {n_class}",
+                counted(self.classes, "class"),
+                dataset.name
+            )));
+        }
+        self.check_memory(dataset)?;
+        Experiment::new(dataset, split, self.form())
+    }
+
+    /// Refuses to train this network where parameters and data do not fit the memory.
+    ///
+    /// # Errors
+    /// If more memory is needed than there is; the text says what needs most.
+    pub fn check_memory(&self, dataset: &Dataset) -> Result<(), Error> {
+        let n_parameter = self.n_parameter(dataset.n_feat());
+        let parameters = Need {
+            bytes: n_parameter.saturating_mul(self.dtype.size() as u64).saturating_mul(COPIES),
+            what: format!("{n_parameter} parameters, in training"),
+            advice: "take fewer heads or fewer features of each (--heads, --hidden), or a data set of fewer features",
+        };
+        let mut needs = vec![parameters];
+        needs.extend(Experiment::needs(dataset, self.form()));
+        memory::check_all(&dataset.name, &needs)
+    }
+
+    fn form(&self) -> ArrayForm {
+        ArrayForm { storage: self.storage, dtype: self.dtype }
+    }
 }
+
+/// In training with Adam, each parameter is stored as itself, its two moments, its gradient, its next value, and its best
+/// value so far.
+const COPIES: u64 = 6;
 
 /// The parameters of [`gat`].
 #[derive(Tree, Clone)]

@@ -2,12 +2,11 @@
 
 use crate::attention::{AttentionOptions, Head, Join, coefficients, graph_attention, multi_head};
 use crate::data::{PlantedSpec, Split, karate, planted};
-use crate::experiment::Experiment;
 use crate::features::{Features, SparseFeatures};
-use crate::graph::{Adjacency, Graph, Nodes};
-use crate::model::{Attention, GatConfig, gat};
+use crate::graph::{Adjacency, Graph, Nodes, Storage};
+use crate::model::{GatConfig, GatParams, gat};
 use crate::params::{from_named, to_named};
-use crate::train::{Stop, TrainConfig, Trainer};
+use crate::train::{GatTraining, Outcome, Stop, Trainer};
 use gavotte::random::Key;
 use gavotte::stax::Mode;
 use gavotte::{Array, DType, Tree, grad, jit, shape};
@@ -245,12 +244,12 @@ fn parameters_go_by_name() {
     assert!(text.contains("f64[3]") && text.contains("f64[1,3]"), "{text}");
 }
 
-fn fit(model: GatConfig, train: TrainConfig, mut watch: impl FnMut(usize)) -> crate::train::Outcome {
+fn fit(model: GatConfig, train: GatTraining, mut watch: impl FnMut(usize)) -> Outcome<GatParams> {
     let dataset = karate();
     let split = dataset.default_split.clone().unwrap_or_default();
     let mut run = || {
-        let experiment = Experiment::new(&dataset, &split, &model)?;
-        Trainer::new(model, train)?.fit(Key::new(0), &experiment, |epoch| {
+        let experiment = model.experiment(&dataset, &split)?;
+        Trainer::gat(model, train)?.fit(Key::new(0), &experiment, |epoch| {
             watch(epoch.epoch);
             ControlFlow::Continue(())
         })
@@ -260,7 +259,7 @@ fn fit(model: GatConfig, train: TrainConfig, mut watch: impl FnMut(usize)) -> cr
 
 #[test]
 fn the_karate_club_is_learned() {
-    let train = TrainConfig { epochs: 40, learning_rate: 0.02, ..TrainConfig::default() };
+    let train = GatTraining { epochs: 40, learning_rate: 0.02, ..GatTraining::default() };
     let mut seen = vec![];
     let outcome = fit(GatConfig::new(4), train, |epoch| seen.push(epoch));
     assert_eq!(seen, (1..=outcome.epochs).collect::<Vec<_>>());
@@ -274,14 +273,14 @@ fn the_karate_club_is_learned() {
 
 #[test]
 fn the_same_key_gives_the_same_training() {
-    let train = TrainConfig { epochs: 3, ..TrainConfig::default() };
+    let train = GatTraining { epochs: 3, ..GatTraining::default() };
     let losses = || fit(GatConfig::new(4), train, |_| {}).history.iter().map(|e| e.step_loss).collect::<Vec<_>>();
     assert_eq!(losses(), losses());
 }
 
 #[test]
 fn a_loss_that_is_no_number_ends_training() {
-    let train = TrainConfig { epochs: 20, learning_rate: 1e30, ..TrainConfig::default() };
+    let train = GatTraining { epochs: 20, learning_rate: 1e30, ..GatTraining::default() };
     let outcome = fit(GatConfig::new(4), train, |_| {});
     let Stop::Diverged(epoch) = outcome.stop else { panic!("{:?}", outcome.stop) };
     assert_eq!(epoch, outcome.epochs);
@@ -292,10 +291,10 @@ fn a_loss_that_is_no_number_ends_training() {
 
 #[test]
 fn training_on_a_matrix_is_training_on_edges() {
-    let train = TrainConfig { epochs: 3, ..TrainConfig::default() };
+    let train = GatTraining { epochs: 3, ..GatTraining::default() };
     let model = GatConfig { dropout: 0.0, dtype: DType::F64, heads: 2, ..GatConfig::new(4) };
     let edges = fit(model, train, |_| {});
-    let dense = fit(GatConfig { attention: Attention::Dense, ..model }, train, |_| {});
+    let dense = fit(GatConfig { storage: Storage::Dense, ..model }, train, |_| {});
     assert_trees_close(&edges.params, &dense.params, 1e-10);
 }
 
@@ -303,14 +302,14 @@ fn training_on_a_matrix_is_training_on_edges() {
 fn one_compiled_step_serves_graphs_of_every_size() {
     let config = GatConfig { heads: 2, hidden: 3, ..GatConfig::new(7) };
     let run = || -> Result<(), crate::Error> {
-        let trainer = Trainer::new(config, TrainConfig::default())?;
+        let trainer = Trainer::gat(config, GatTraining::default())?;
         let mut rng = SmallRng::seed_from_u64(0);
         for n_node in [60, 90] {
             let spec = PlantedSpec { n_word: 40, ..PlantedSpec::cora().scaled(n_node) };
             let dataset = planted(&mut rng, &spec).unwrap_or_else(|error| panic!("{error}"));
             let nodes: Vec<i32> = (0..dataset.n_node() as i32).collect();
             let split = Split { train: nodes[..30].to_vec(), val: nodes[30..45].to_vec(), test: nodes[45..].to_vec() };
-            let experiment = Experiment::new(&dataset, &split, &config)?;
+            let experiment = config.experiment(&dataset, &split)?;
             let params = trainer.init(Key::new(0), &experiment)?;
             let state = (trainer.optimizer.init_fun)(params);
             let (_, loss) = trainer.step.try_call(trainer.step_args(0, state, &experiment, Key::new(1))?)?;

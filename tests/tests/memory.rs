@@ -5,9 +5,8 @@ use gavotte::{Args, Array, Error, Jit, Options, Target, Tree, jit_with, scan};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::Value;
 use gavotte_gat::data::{PlantedSpec, Split, planted};
-use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
-use gavotte_gat::train::{TrainConfig, Trainer};
+use gavotte_gat::train::{GatTraining, Trainer};
 use peak_alloc::PeakAlloc;
 use std::num::NonZeroUsize;
 
@@ -47,7 +46,7 @@ fn the_peak_is_what_is_allocated() -> Result<(), Error> {
     let (train, rest): (Vec<i32>, Vec<i32>) = (0..dataset.n_node() as i32).partition(|node| node % 20 == 0);
     let (val, test) = rest.into_iter().partition(|node| node % 4 == 1);
     let config = GatConfig::new(7);
-    let experiment = Experiment::new(&dataset, &Split { train, val, test }, &config);
+    let experiment = config.experiment(&dataset, &Split { train, val, test });
     let experiment = experiment.unwrap_or_else(|error| panic!("{error}"));
     for target in [Target::Portable, Target::native()] {
         for threads in [1, 2] {
@@ -55,7 +54,7 @@ fn the_peak_is_what_is_allocated() -> Result<(), Error> {
             let options = Options { target, threads, ..Options::default() };
             let what = |what: &str| format!("{what} on {target:?}, {threads} threads");
 
-            let trainer = Trainer::with_options(config, TrainConfig::default(), options.clone());
+            let trainer = Trainer::gat_with_options(config, GatTraining::default(), options.clone());
             let trainer = trainer.unwrap_or_else(|error| panic!("{error}"));
             let params = trainer.init(Key::new(1), &experiment).unwrap_or_else(|error| panic!("{error}"));
             let state = (trainer.optimizer.init_fun)(params);

@@ -7,7 +7,7 @@ use gavotte_core::ir::Value;
 use gavotte_gat::data::{PlantedSpec, Split, planted};
 use gavotte_gat::experiment::{Experiment, Inputs};
 use gavotte_gat::model::GatConfig;
-use gavotte_gat::train::{TrainConfig, Trainer};
+use gavotte_gat::train::{GatTraining, Trainer};
 
 fn has_machine_code() -> bool {
     let is_native = Target::native() != Target::Portable;
@@ -91,7 +91,7 @@ fn graph(n_node: usize) -> (Experiment, Inputs) {
     let dataset = planted(&mut Key::new(n_node as u64).rng(), &spec).unwrap_or_else(|error| panic!("{error}"));
     let (train, rest): (Vec<i32>, Vec<i32>) = (0..dataset.n_node() as i32).partition(|node| node % 20 == 0);
     let (val, test) = rest.into_iter().partition(|node| node % 4 == 1);
-    let experiment = Experiment::new(&dataset, &Split { train, val, test }, &GatConfig::new(7));
+    let experiment = GatConfig::new(7).experiment(&dataset, &Split { train, val, test });
     let experiment = experiment.unwrap_or_else(|error| panic!("{error}"));
     let inputs = experiment.inputs.map(|leaf| Value::from(leaf.to_host().expect("it is computed")));
     (experiment, inputs)
@@ -102,7 +102,7 @@ fn another_graph_of_fixed_sizes_generates_no_code() -> Result<(), Error> {
     if !has_machine_code() {
         return Ok(());
     }
-    let trainer = Trainer::new(GatConfig::new(7), TrainConfig::default()).unwrap_or_else(|error| panic!("{error}"));
+    let trainer = Trainer::gat(GatConfig::new(7), GatTraining::default()).unwrap_or_else(|error| panic!("{error}"));
     for (i, n_node) in [500, 933].into_iter().enumerate() {
         let (experiment, inputs) = graph(n_node);
         let params = trainer.init(Key::new(1), &experiment).unwrap_or_else(|error| panic!("{error}"));

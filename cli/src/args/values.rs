@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use gavotte::DType;
 use gavotte::device::{DeviceRef, cpu, cuda};
 use gavotte_core::runtime::cuda::{GPUS, Gpu};
+use gavotte_gat::graph::Storage;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -96,11 +97,11 @@ pub(crate) enum Stage {
 }
 
 impl Attention {
-    /// The same form as the model calls it.
-    pub(crate) fn form(self) -> gavotte_gat::model::Attention {
+    /// How the model stores the graph for it.
+    pub(crate) fn storage(self) -> Storage {
         match self {
-            Attention::Edges => gavotte_gat::model::Attention::Edges,
-            Attention::Dense => gavotte_gat::model::Attention::Dense,
+            Attention::Edges => Storage::Edges,
+            Attention::Dense => Storage::Dense,
         }
     }
 }

@@ -1,17 +1,72 @@
-//! Training of a graph attention network, as the authors of the paper do it.
+//! Training: any layer on the nodes of a graph, any optimizer, any loss.
+//!
+//! A [`Trainer`] takes a layer from nodes to an output for each class, `f[n, classes]`; the largest output is the predicted
+//! class. [`Trainer::gat`] is the paper's training of a graph attention network. Here is another model, trained by
+//! gradient descent with momentum on the squared error of its probabilities:
+//!
+//! ```
+//! use gavotte::optimizers::momentum;
+//! use gavotte::random::Key;
+//! use gavotte::stax::{Layer, Mode, dense, relu, serial, softmax};
+//! use gavotte::{Array, DType, Shape, init, nn, shape};
+//! use gavotte_gat::data::{Split, karate};
+//! use gavotte_gat::experiment::{ArrayForm, Experiment};
+//! use gavotte_gat::graph::{Adjacency, Nodes};
+//! use gavotte_gat::loss::Loss;
+//! use gavotte_gat::train::{TrainConfig, Trainer};
+//! use std::ops::ControlFlow;
+//!
+//! /// The mean over the messages that a node receives, each a projection of the sender's features.
+//! fn convolution(width: usize) -> Layer<Array, Nodes> {
+//!     Layer::new(
+//!         move |key: Key, of: Shape| {
+//!             let w = init::glorot_uniform(key, [of[1].clone(), width.into()], DType::F32);
+//!             (shape([of[0].clone(), width.into()]), w)
+//!         },
+//!         |w: &Array, nodes: &Nodes, _: Mode| match &nodes.adjacency {
+//!             Adjacency::Edges { edges } => edges.receivers.mean(&edges.senders.gather(&nodes.x.dot(w))),
+//!             Adjacency::Dense { dense } => {
+//!                 let weights = dense.astype(DType::F32);
+//!                 weights.dot(&nodes.x.dot(w)) / weights.sum(-1).expand_dims(-1)
+//!             }
+//!         },
+//!     )
+//! }
+//!
+//! /// The squared distance of probabilities from the true class, as a mean over the members of a mask.
+//! fn squared_error(outputs: &Array, labels: &Array, mask: &Array) -> Array {
+//!     let difference = outputs - nn::one_hot(labels, 4, DType::F32);
+//!     (difference.square().sum(-1) * mask).sum(()) / mask.sum(())
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let dataset = karate();
+//! let experiment = Experiment::new(&dataset, &Split::public(&dataset)?, ArrayForm::default())?;
+//! let layer = serial((convolution(16), relu(), dense(4), softmax()));
+//! let loss = Loss::new(squared_error).with_weight_decay(1e-3);
+//! let trainer = Trainer::new(layer, momentum(0.1, 0.9), loss, TrainConfig { epochs: 50, patience: None });
+//! let outcome = trainer.fit(Key::new(0), &experiment, |_| ControlFlow::Continue(()))?;
+//! assert!(outcome.accuracies().test > 0.7);
+//! # Ok(())
+//! # }
+//! ```
 
 mod functions;
+mod gat;
 mod patience;
+#[cfg(test)]
+mod tests;
 
 pub use functions::{Evaluate, Step};
+pub use gat::{GatTrainer, GatTraining};
 
 use crate::Error;
 use crate::experiment::{Experiment, Inputs, Splits};
 use crate::graph::Nodes;
+use crate::loss::Loss;
 use crate::metrics::Confusion;
-use crate::model::{GatConfig, GatParams, gat};
-use functions::{Objective, Turn, Watch};
-use gavotte::optimizers::{Adam, Optimizer, adam};
+use functions::{Advance, Watch};
+use gavotte::optimizers::Optimizer;
 use gavotte::random::Key;
 use gavotte::stax::Layer;
 use gavotte::{Array, Tree, device_copy, device_put, shape};
@@ -22,36 +77,30 @@ use patience::{Patience, Verdict};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// How to train.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// When training ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrainConfig {
     /// The most epochs; one epoch is one step on the whole graph.
     pub epochs: usize,
-    /// Adam's learning rate.
-    pub learning_rate: f64,
-    /// Added to the gradient for each parameter, times the parameter.
-    pub weight_decay: f64,
-    /// Stop when the nodes set apart for validation have not improved for this many epochs.
+    /// Stop when the validation nodes have not improved for this many epochs.
     pub patience: Option<usize>,
 }
 
 impl Default for TrainConfig {
-    /// The paper's setting for Cora: learning rate 0.005, weight decay 5e-4, patience 100; at most 1000 epochs.
+    /// At most 1000 epochs, patience 100.
     fn default() -> Self {
-        TrainConfig { epochs: 1000, learning_rate: 0.005, weight_decay: 5e-4, patience: Some(100) }
+        TrainConfig { epochs: 1000, patience: Some(100) }
     }
 }
 
-/// Parameters, and Adam's two moments of each.
-pub type State = Adam<GatParams>;
-/// The arguments of a step: its number from 0 (`i32`), the state, the inputs, and the key of its dropout.
-pub type StepArgs = (Array, State, Inputs, Key);
-/// What a model says of all nodes.
+/// The arguments of a step: its number from 0 (`i32`), the optimizer's state, the inputs, and the key of its dropout.
+pub type StepArgs<S> = (Array, S, Inputs, Key);
+/// What a layer computes for all nodes, without dropout.
 #[derive(Tree, Clone)]
 pub struct Evaluation {
     /// `f[n, classes]`.
-    pub log_probs: Array,
-    /// The mean negative log-likelihood of each split; NaN of an empty one.
+    pub outputs: Array,
+    /// The loss of each split, without penalties; that of a mask without members for an empty split.
     pub losses: Splits<Array>,
 }
 
@@ -60,9 +109,9 @@ pub struct Evaluation {
 pub struct Epoch {
     /// Counted from 1.
     pub epoch: usize,
-    /// The loss that the step made smaller: with dropout, before the step, without weight decay.
+    /// The loss of the training nodes before the step, with dropout and without penalties.
     pub step_loss: f64,
-    /// The losses after the step, without dropout.
+    /// The losses after the step, without dropout and penalties.
     pub losses: Splits<f64>,
     /// The shares of nodes predicted right after the step; NaN of an empty split.
     pub accuracies: Splits<f64>,
@@ -86,19 +135,19 @@ pub enum Stop {
     Observer,
 }
 
-/// What training gave.
+/// The result of training.
 #[derive(Clone)]
-pub struct Outcome {
+pub struct Outcome<P> {
     /// The best parameters: of the epoch with the lowest validation loss. Without nodes for validation, of the last epoch
     /// whose losses are finite.
-    pub params: GatParams,
+    pub params: P,
     /// The epoch of the best parameters; 0 if they are those of the start.
     pub best_epoch: usize,
     /// How many epochs were begun.
     pub epochs: usize,
     /// Why training ended.
     pub stop: Stop,
-    /// Losses of the best parameters, without dropout.
+    /// The losses of the best parameters, without dropout and penalties.
     pub losses: Splits<f64>,
     /// What the best parameters get right and wrong.
     pub confusion: Splits<Confusion>,
@@ -110,7 +159,7 @@ pub struct Outcome {
     pub history: Vec<Epoch>,
 }
 
-impl Outcome {
+impl<P> Outcome<P> {
     /// The shares of nodes that the best parameters get right; NaN of an empty split.
     pub fn accuracies(&self) -> Splits<f64> {
         self.confusion.as_ref().map(Confusion::accuracy)
@@ -122,55 +171,51 @@ impl Outcome {
     }
 }
 
-/// A model and how to train it, compiled once for every graph of its numbers of features and classes.
-pub struct Trainer {
-    /// The numbers of the model.
-    pub model: GatConfig,
-    /// How to train.
+/// A layer and how to train it, compiled once for every graph of its numbers of features and classes. See the
+/// [module](self) for an example.
+pub struct Trainer<P: Tree + 'static, S: Tree + 'static> {
+    /// From nodes to an output for each class, `f[n, classes]`. Its parameters must not depend on the number of nodes.
+    pub layer: Layer<P, Nodes>,
+    /// Its state, `S`, holds the parameters.
+    pub optimizer: Optimizer<P, S>,
+    /// What the steps minimise.
+    pub loss: Loss<P>,
+    /// When training ends.
     pub config: TrainConfig,
-    /// The network.
-    pub layer: Layer<GatParams, Nodes>,
-    /// Adam.
-    pub optimizer: Optimizer<GatParams, State>,
-    /// Forward, backward, Adam.
-    pub step: Step,
+    /// Forward, backward, and the optimizer's update.
+    pub step: Step<S>,
     /// Forward.
-    pub evaluate: Evaluate,
-    objective: Objective,
-    turn: Turn,
-    watch: Watch,
+    pub evaluate: Evaluate<P>,
+    turn: Advance,
+    watch: Watch<P>,
 }
 
-impl Trainer {
+impl<P: Tree + Clone + 'static, S: Tree + 'static> Trainer<P, S> {
     /// A trainer whose functions the default options compile.
-    ///
-    /// # Errors
-    /// If a number is out of its range.
-    pub fn new(model: GatConfig, config: TrainConfig) -> Result<Self, Error> {
-        Trainer::with_options(model, config, Options::default())
+    pub fn new(layer: Layer<P, Nodes>, optimizer: Optimizer<P, S>, loss: Loss<P>, config: TrainConfig) -> Self {
+        Trainer::with_options(layer, optimizer, loss, config, Options::default())
     }
 
     /// [`new`](Self::new) with options for the compiler and the runtime.
-    ///
-    /// # Errors
-    /// If a number is out of its range.
-    pub fn with_options(model: GatConfig, config: TrainConfig, options: Options) -> Result<Self, Error> {
-        check(&model, &config)?;
-        let layer = gat(model);
-        let optimizer = adam::<GatParams>(config.learning_rate);
-        let objective = functions::objective(&layer, config.weight_decay);
-        let step = functions::step(objective.clone(), &optimizer, options.clone());
+    pub fn with_options(
+        layer: Layer<P, Nodes>,
+        optimizer: Optimizer<P, S>,
+        loss: Loss<P>,
+        config: TrainConfig,
+        options: Options,
+    ) -> Self {
+        let step = functions::step(functions::objective(&layer, &loss), &optimizer, options.clone());
         let turn = functions::turn(options.clone());
-        let watch = functions::watch(&layer, options.clone());
-        let evaluate = functions::evaluate(&layer, options);
-        Ok(Trainer { model, config, layer, optimizer, step, evaluate, objective, turn, watch })
+        let watch = functions::watch(&layer, &loss, options.clone());
+        let evaluate = functions::evaluate(&layer, &loss, options);
+        Trainer { layer, optimizer, loss, config, step, evaluate, turn, watch }
     }
 
     /// Fresh parameters for the experiment's number of features, where its arrays are.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn init(&self, key: Key, experiment: &Experiment) -> Result<GatParams, Error> {
+    pub fn init(&self, key: Key, experiment: &Experiment) -> Result<P, Error> {
         // The number of rows does not matter: no parameter depends on it.
         let (_, params) = (self.layer.init_fun)(key, shape([1, experiment.n_feat]));
         put(params, experiment)
@@ -180,29 +225,29 @@ impl Trainer {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn step_args(&self, i: i32, state: State, experiment: &Experiment, key: Key) -> Result<StepArgs, Error> {
+    pub fn step_args(&self, i: i32, state: S, experiment: &Experiment, key: Key) -> Result<StepArgs<S>, Error> {
         let (i, key) = put((Array::scalar(i), key), experiment)?;
         Ok((i, state, experiment.inputs.clone(), key))
     }
 
-    /// The loss as a program of parameters, inputs and key.
+    /// The loss with penalties as a program of parameters, inputs and key.
     ///
     /// # Errors
     /// If the device fails.
     pub fn loss_program(&self, key: Key, experiment: &Experiment) -> Result<Program, Error> {
         let [init, step] = key.split();
         let args = (self.init(init, experiment)?, experiment.inputs.clone(), step);
-        Ok(functions::loss(self.objective.clone(), args))
+        Ok(functions::loss(functions::objective(&self.layer, &self.loss), args))
     }
 
-    /// The loss and its gradient as a program of parameters, inputs and key.
+    /// The loss with penalties, the loss without, and the gradient of the first, as a program of parameters, inputs and key.
     ///
     /// # Errors
     /// If the device fails.
     pub fn grad_program(&self, key: Key, experiment: &Experiment) -> Result<Program, Error> {
         let [init, step] = key.split();
         let args = (self.init(init, experiment)?, experiment.inputs.clone(), step);
-        Ok(functions::grad(self.objective.clone(), args))
+        Ok(functions::grad(functions::objective(&self.layer, &self.loss), args))
     }
 
     /// Trains from fresh parameters. `observe` sees every epoch, and may end the training.
@@ -214,7 +259,7 @@ impl Trainer {
         key: Key,
         experiment: &Experiment,
         observe: impl FnMut(&Epoch) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Outcome<P>, Error> {
         let [init, steps] = key.split();
         let params = self.init(init, experiment)?;
         self.fit_from(params, steps, experiment, observe)
@@ -226,11 +271,11 @@ impl Trainer {
     /// If the parameters do not fit, or the device fails.
     pub fn fit_from(
         &self,
-        params: GatParams,
+        params: P,
         key: Key,
         experiment: &Experiment,
         mut observe: impl FnMut(&Epoch) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Outcome<P>, Error> {
         let start = Instant::now();
         // Numbers and keys of steps are made where the arrays are: nothing is copied there but at the start.
         let (mut i, words) = put((Array::scalar(0i32), key.into_array()), experiment)?;
@@ -278,12 +323,12 @@ impl Trainer {
         }
         let seconds = start.elapsed().as_secs_f64();
         let best = best.expect("there are parameters from the start on");
-        let no_step = put(Array::scalar(0.0).astype(self.model.dtype), experiment)?;
-        let (Figures { losses, .. }, log_probs) = self.figures(best.clone(), no_step, experiment)?;
+        let no_step = put(Array::scalar(0.0).astype(experiment.inputs.masks.train.dtype()), experiment)?;
+        let (Figures { losses, .. }, outputs) = self.figures(best.clone(), no_step, experiment)?;
         Ok(Outcome {
             losses,
-            confusion: experiment.score(&log_probs)?,
-            predictions: experiment.predict(&log_probs)?,
+            confusion: experiment.score(&outputs)?,
+            predictions: experiment.predict(&outputs)?,
             params: best,
             best_epoch,
             epochs: begun,
@@ -293,43 +338,24 @@ impl Trainer {
         })
     }
 
-    /// What an epoch tells, after its step, which is all that the host waits for; and the log-probabilities.
-    fn figures(&self, params: GatParams, step_loss: Array, experiment: &Experiment) -> Result<(Figures, Array), Error> {
-        let (told, log_probs) = self.watch.try_call((params, experiment.inputs.clone(), step_loss))?;
+    /// The figures of an epoch after its step, which are all that the host waits for; and the outputs.
+    fn figures(&self, params: P, step_loss: Array, experiment: &Experiment) -> Result<(Figures, Array), Error> {
+        let (told, outputs) = self.watch.try_call((params, experiment.inputs.clone(), step_loss))?;
         let read = told.to_host()?;
         let &[step_loss, train, val, test, ref hits @ ..] = read.as_slice::<f64>() else {
             unreachable!("there are seven figures")
         };
         let mut hits = hits.iter();
         let accuracies = experiment.splits.as_ref().map(|nodes| hits.next().unwrap_or(&0.0) / nodes.len() as f64);
-        Ok((Figures { step_loss, losses: Splits { train, val, test }, accuracies }, log_probs))
+        Ok((Figures { step_loss, losses: Splits { train, val, test }, accuracies }, outputs))
     }
 }
 
-/// What an epoch tells: [`Epoch`] has the same fields.
+/// The figures of an epoch: [`Epoch`] has the same fields.
 struct Figures {
     step_loss: f64,
     losses: Splits<f64>,
     accuracies: Splits<f64>,
-}
-
-fn check(model: &GatConfig, config: &TrainConfig) -> Result<(), Error> {
-    let range = |name: &str, x: f64, fits: bool, range: &str| match fits {
-        true => Ok(()),
-        false => Err(Error::Config(format!("{name} is {x}, and must be {range}"))),
-    };
-    let rate = model.dropout;
-    range("dropout, the probability to drop,", rate, (0.0..1.0).contains(&rate), "at least 0 and less than 1")?;
-    let GatConfig { classes, heads, hidden, slope, .. } = *model;
-    for (name, n) in
-        [("the number of classes", classes), ("the number of heads", heads), ("the width of a head", hidden)]
-    {
-        range(name, n as f64, n > 0, "at least 1")?;
-    }
-    range("the slope", slope, slope.is_finite(), "finite")?;
-    let TrainConfig { learning_rate, weight_decay, .. } = *config;
-    range("the learning rate", learning_rate, learning_rate > 0.0 && learning_rate.is_finite(), "positive")?;
-    range("the weight decay", weight_decay, weight_decay >= 0.0 && weight_decay.is_finite(), "at least 0")
 }
 
 /// The tree where the experiment's arrays are.
@@ -338,21 +364,5 @@ fn put<T: Tree>(tree: T, experiment: &Experiment) -> Result<T, Error> {
     match device {
         Some(device) => Ok(device_put(tree, &device)?),
         None => Ok(tree),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_out_of_range_are_refused() {
-        let refused = |model: GatConfig, config: TrainConfig| Trainer::new(model, config).err().map(|e| e.to_string());
-        let (model, config) = (GatConfig::new(7), TrainConfig::default());
-        assert_eq!(refused(model, config), None);
-        let text = refused(GatConfig { dropout: 1.0, ..model }, config);
-        assert!(text.is_some_and(|text| text.contains("dropout") && text.contains("less than 1")));
-        assert!(refused(GatConfig { heads: 0, ..model }, config).is_some());
-        assert!(refused(model, TrainConfig { learning_rate: f64::NAN, ..config }).is_some());
     }
 }

@@ -14,9 +14,8 @@ use gavotte_core::aval::{Dim, Sizes};
 use gavotte_core::ir::{Index, Var};
 use gavotte_core::kernel::{Instr, Kernel, Step, bytes_at};
 use gavotte_gat::data::{Dataset, RmatSpec, rmat};
-use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
-use gavotte_gat::train::{TrainConfig, Trainer};
+use gavotte_gat::train::{GatTraining, Trainer};
 use std::hint::black_box;
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -85,8 +84,8 @@ struct Moved {
 fn step(dataset: &Dataset) -> (Moved, f64, usize) {
     let config = GatConfig::new(CLASSES);
     let split = dataset.default_split.clone().expect("a generated graph has a split");
-    let trainer = Trainer::new(config, TrainConfig::default()).expect("the settings are sound");
-    let experiment = Experiment::new(dataset, &split, &config).expect("the data are sound");
+    let trainer = Trainer::gat(config, GatTraining::default()).expect("the settings are sound");
+    let experiment = config.experiment(dataset, &split).expect("the data are sound");
     let params = trainer.init(Key::new(0), &experiment).expect("the device works");
     let mut state = Some((trainer.optimizer.init_fun)(params));
     let args = |i, state| trainer.step_args(i, state, &experiment, Key::new(1)).expect("the device works");

@@ -11,9 +11,8 @@ use gavotte::random::Key;
 use gavotte::{Array, Tree, make_program, value_and_grad};
 use gavotte_core::pass::optimize;
 use gavotte_gat::data::{PlantedSpec, planted};
-use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
-use gavotte_gat::train::{TrainConfig, Trainer};
+use gavotte_gat::train::{GatTraining, Trainer};
 use std::time::Instant;
 
 /// Runs of each; the median is shown.
@@ -70,9 +69,9 @@ fn graph_attention() -> (usize, [f64; 2]) {
     let dataset = planted(&mut Key::new(0).rng(), &PlantedSpec::cora()).expect("the numbers are valid");
     let config = GatConfig::new(dataset.n_class());
     let split = dataset.default_split.clone().expect("it has one");
-    let experiment = Experiment::new(&dataset, &split, &config).expect("it fits");
+    let experiment = config.experiment(&dataset, &split).expect("it fits");
     measure(|| {
-        let trainer = Trainer::new(config, TrainConfig::default()).expect("the numbers are valid");
+        let trainer = Trainer::gat(config, GatTraining::default()).expect("the numbers are valid");
         let params = trainer.init(Key::new(0), &experiment).expect("it fits");
         let state = (trainer.optimizer.init_fun)(params);
         let args = trainer.step_args(0, state, &experiment, Key::new(1)).expect("it fits");

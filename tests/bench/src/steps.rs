@@ -4,9 +4,8 @@ use crate::kernels::options;
 use gavotte::random::Key;
 use gavotte::{Array, jit_with};
 use gavotte_gat::data::{Dataset, PlantedSpec, karate, planted};
-use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
-use gavotte_gat::train::{TrainConfig, Trainer};
+use gavotte_gat::train::{GatTraining, Trainer};
 use gavotte_tests::perceptron;
 
 /// Inputs, hidden layers, classes.
@@ -29,9 +28,9 @@ pub fn karate_club(threads: usize) -> impl FnMut() {
 fn train_on(dataset: &Dataset, threads: usize) -> impl FnMut() + use<> {
     let config = GatConfig::new(dataset.n_class());
     let split = dataset.default_split.clone().expect("it has one");
-    let experiment = Experiment::new(dataset, &split, &config).expect("it fits");
+    let experiment = config.experiment(dataset, &split).expect("it fits");
     let trainer =
-        Trainer::with_options(config, TrainConfig::default(), options(threads)).expect("the numbers are valid");
+        Trainer::gat_with_options(config, GatTraining::default(), options(threads)).expect("the numbers are valid");
     let params = trainer.init(Key::new(0), &experiment).expect("it fits");
     let mut state = Some((trainer.optimizer.init_fun)(params));
     let mut i = 0;

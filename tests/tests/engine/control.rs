@@ -1,5 +1,6 @@
 //! Loops and branches as users write them: compiled, nested, differentiated, batched, of symbolic length.
 
+use gavotte::optimizers::Adam;
 use gavotte::random::Key;
 use gavotte::segment::Segments;
 use gavotte::{
@@ -9,9 +10,9 @@ use gavotte::{
 use gavotte_core::ir::{PrintOptions, Program, quietly};
 use gavotte_core::runtime::Options;
 use gavotte_gat::data::karate;
-use gavotte_gat::experiment::{Experiment, Inputs};
-use gavotte_gat::model::GatConfig;
-use gavotte_gat::train::{State, TrainConfig, Trainer};
+use gavotte_gat::experiment::Inputs;
+use gavotte_gat::model::{GatConfig, GatParams};
+use gavotte_gat::train::{GatTraining, Trainer};
 use std::num::NonZeroUsize;
 
 fn floats(n: usize) -> Array {
@@ -43,24 +44,26 @@ fn training_as_one_scan_has_the_bits_of_the_loop() {
     let dataset = karate();
     let config = GatConfig::new(dataset.n_class());
     let split = dataset.default_split.clone().expect("the karate club has one");
-    let experiment = Experiment::new(&dataset, &split, &config).expect("it fits");
+    let experiment = config.experiment(&dataset, &split).expect("it fits");
     let trained = |threads: usize| {
         let threads = NonZeroUsize::new(threads).expect("not zero");
         let options = Options { threads, shares_all: true, ..Options::default() };
-        let trainer = Trainer::with_options(config, TrainConfig::default(), options.clone()).expect("it is valid");
+        let trainer = Trainer::gat_with_options(config, GatTraining::default(), options.clone()).expect("it is valid");
         let start = || {
             let params = trainer.init(Key::new(3), &experiment).expect("it fits");
             ((trainer.optimizer.init_fun)(params), Key::new(5))
         };
         let (i, state, inputs, _) = trainer.step_args(0, start().0, &experiment, Key::new(0)).expect("it fits");
         let step = &trainer.step;
-        let turn = move |(state, key): (State, Key), i: Array, inputs: Inputs| {
+        let turn = move |(state, key): (Adam<GatParams>, Key), i: Array, inputs: Inputs| {
             let [now, next] = key.split();
             let (state, loss) = step(i, state, inputs, now);
             ((state, next), loss)
         };
-        let one =
-            jit_with(|i: Array, state: State, key: Key, inputs: Inputs| turn((state, key), i, inputs), options.clone());
+        let one = jit_with(
+            |i: Array, state: Adam<GatParams>, key: Key, inputs: Inputs| turn((state, key), i, inputs),
+            options.clone(),
+        );
         let (mut state, mut key, mut losses) = (state, start().1, vec![]);
         for epoch in 0..EPOCHS {
             let number = Array::scalar(epoch as i32);
@@ -69,7 +72,7 @@ fn training_as_one_scan_has_the_bits_of_the_loop() {
             losses.push(loss.item::<f32>().to_bits());
         }
         let all = jit_with(
-            |state: State, key: Key, inputs: Inputs| {
+            |state: Adam<GatParams>, key: Key, inputs: Inputs| {
                 let turns = gavotte::iota([EPOCHS], 0, DType::I32);
                 let ((state, _), losses) = scan(|carry, i: Array| turn(carry, i, inputs.clone()), (state, key), turns);
                 (state, losses)

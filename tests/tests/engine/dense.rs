@@ -4,20 +4,20 @@ use gavotte::DType;
 use gavotte::random::Key;
 use gavotte_gat::Error;
 use gavotte_gat::data::{Dataset, PlantedSpec, karate, planted};
-use gavotte_gat::experiment::Experiment;
-use gavotte_gat::model::{Attention, GatConfig};
-use gavotte_gat::train::{Epoch, Outcome, TrainConfig, Trainer};
+use gavotte_gat::graph::Storage;
+use gavotte_gat::model::{GatConfig, GatParams};
+use gavotte_gat::train::{Epoch, GatTraining, Outcome, Trainer};
 use std::ops::ControlFlow;
 
 const N_EPOCH: usize = 30;
 
 /// A training without dropout, which the two forms would draw differently.
-fn fit(dataset: &Dataset, dtype: DType, attention: Attention) -> Result<Outcome, Error> {
-    let config = GatConfig { dropout: 0.0, dtype, attention, ..GatConfig::new(dataset.n_class()) };
-    let train = TrainConfig { epochs: N_EPOCH, patience: None, ..TrainConfig::default() };
+fn fit(dataset: &Dataset, dtype: DType, storage: Storage) -> Result<Outcome<GatParams>, Error> {
+    let config = GatConfig { dropout: 0.0, dtype, storage, ..GatConfig::new(dataset.n_class()) };
+    let train = GatTraining { epochs: N_EPOCH, patience: None, ..GatTraining::default() };
     let split = dataset.default_split.clone().unwrap_or_default();
-    let experiment = Experiment::new(dataset, &split, &config)?;
-    Trainer::new(config, train)?.fit(Key::new(0), &experiment, |_| ControlFlow::Continue(()))
+    let experiment = config.experiment(dataset, &split)?;
+    Trainer::gat(config, train)?.fit(Key::new(0), &experiment, |_| ControlFlow::Continue(()))
 }
 
 fn losses(epoch: &Epoch) -> [f64; 4] {
@@ -28,7 +28,7 @@ fn losses(epoch: &Epoch) -> [f64; 4] {
 /// Every loss of every epoch within `tolerance`, relative.
 #[track_caller]
 fn assert_same_curves(dataset: &Dataset, dtype: DType, tolerance: f64) {
-    let [edges, dense] = [Attention::Edges, Attention::Dense]
+    let [edges, dense] = [Storage::Edges, Storage::Dense]
         .map(|form| fit(dataset, dtype, form).unwrap_or_else(|error| panic!("{error}")).history);
     assert_eq!((edges.len(), dense.len()), (N_EPOCH, N_EPOCH));
     let (first, last) = (&edges[0], &edges[N_EPOCH - 1]);

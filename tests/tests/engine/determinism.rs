@@ -6,26 +6,31 @@ use gavotte_core::codegen::x86::Isa;
 use gavotte_core::runtime::{Options, Target};
 use gavotte_gat::Error;
 use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, planted};
-use gavotte_gat::experiment::Experiment;
-use gavotte_gat::model::GatConfig;
-use gavotte_gat::train::{Outcome, TrainConfig, Trainer};
+use gavotte_gat::model::{GatConfig, GatParams};
+use gavotte_gat::train::{GatTraining, Outcome, Trainer};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
 /// A training with dropout.
-fn fit(dataset: &Dataset, epochs: usize, target: Target, threads: usize, key: Key) -> Result<Outcome, Error> {
+fn fit(
+    dataset: &Dataset,
+    epochs: usize,
+    target: Target,
+    threads: usize,
+    key: Key,
+) -> Result<Outcome<GatParams>, Error> {
     let config = GatConfig::new(dataset.n_class());
-    let train = TrainConfig { epochs, patience: None, ..TrainConfig::default() };
+    let train = GatTraining { epochs, patience: None, ..GatTraining::default() };
     let threads = NonZeroUsize::new(threads).expect("at least one thread");
     let options = Options { threads, target, shares_all: true, ..Options::default() };
     // Without validation the parameters are those of the last epoch.
     let split = Split { val: vec![], ..dataset.default_split.clone().unwrap_or_default() };
-    let experiment = Experiment::new(dataset, &split, &config)?;
-    Trainer::with_options(config, train, options)?.fit(key, &experiment, |_| ControlFlow::Continue(()))
+    let experiment = config.experiment(dataset, &split)?;
+    Trainer::gat_with_options(config, train, options)?.fit(key, &experiment, |_| ControlFlow::Continue(()))
 }
 
 /// The bits of the parameters, by path, then of all losses.
-fn bits(outcome: &Outcome) -> Vec<(String, Vec<u64>)> {
+fn bits(outcome: &Outcome<GatParams>) -> Vec<(String, Vec<u64>)> {
     let losses = outcome.history.iter().flat_map(|e| [e.step_loss, e.losses.train, e.losses.test]);
     let losses = losses.map(f64::to_bits).collect();
     let bits = |leaf: Array| leaf.to_vec::<f32>().into_iter().map(|x| x.to_bits().into()).collect();

@@ -9,7 +9,7 @@ use gavotte_gat::data::{Dataset, Matrix, SparseMatrix, Split};
 use gavotte_gat::experiment::{Experiment, Inputs};
 use gavotte_gat::loss::masked_nll;
 use gavotte_gat::model::{GatConfig, GatParams};
-use gavotte_gat::train::{TrainConfig, Trainer};
+use gavotte_gat::train::{GatTrainer, GatTraining, Trainer};
 use npyz::npz::NpzArchive;
 use npyz::{Deserialize, NpyFile, Order};
 use std::cell::RefCell;
@@ -100,7 +100,7 @@ impl Golden {
             default_split: None,
         };
         let split = Split { train: self.ints("train_idx"), val: self.ints("val_idx"), test: self.ints("test_idx") };
-        Experiment::new(&dataset, &split, config).unwrap_or_else(|error| panic!("{error}"))
+        config.experiment(&dataset, &split).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
@@ -140,16 +140,16 @@ fn config(dtype: DType) -> GatConfig {
     GatConfig { dropout: 0.0, dtype, ..GatConfig::new(N_CLASS) }
 }
 
-fn trainer(dtype: DType) -> Trainer {
-    let config_of_training = TrainConfig { learning_rate: 0.005, weight_decay: 5e-4, ..TrainConfig::default() };
-    Trainer::new(config(dtype), config_of_training).unwrap_or_else(|error| panic!("{error}"))
+fn trainer(dtype: DType) -> GatTrainer {
+    let training = GatTraining { learning_rate: 0.005, weight_decay: 5e-4, ..GatTraining::default() };
+    Trainer::gat(config(dtype), training).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Forward from the stored parameters: log-probabilities, and the losses of all parts.
 fn forward(golden: &Golden, dtype: DType, tolerance: f64) {
     let (trainer, experiment) = (trainer(dtype), golden.experiment(&config(dtype)));
     let found = (trainer.evaluate)(golden.params("", dtype), experiment.inputs.clone());
-    assert_close("log_probs", &numbers(&found.log_probs), &golden.floats("log_probs"), tolerance);
+    assert_close("log_probs", &numbers(&found.outputs), &golden.floats("log_probs"), tolerance);
     assert_close("loss", &numbers(&found.losses.train), &golden.floats("loss"), tolerance);
     assert_close("val_loss", &numbers(&found.losses.val), &golden.floats("val_loss"), tolerance);
     assert_close("test_loss", &numbers(&found.losses.test), &golden.floats("test_loss"), tolerance);
@@ -176,7 +176,7 @@ fn trajectory(golden: &Golden, dtype: DType, tolerance: f64) {
     for ((path, found), (_, wanted)) in after.leaves_with_paths().into_iter().zip(wanted) {
         assert_close(&path, &numbers(&found.into()), &numbers(&wanted.into()), tolerance);
     }
-    assert_close("log_probs_after", &numbers(&found.log_probs), &golden.floats("log_probs_after"), tolerance);
+    assert_close("log_probs_after", &numbers(&found.outputs), &golden.floats("log_probs_after"), tolerance);
 }
 
 #[test]

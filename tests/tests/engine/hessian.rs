@@ -4,7 +4,7 @@ use gavotte::random::Key;
 use gavotte::stax::{Layer, Mode};
 use gavotte::{Array, DType, Tree, grad, hessian, hvp, jit};
 use gavotte_gat::data::karate;
-use gavotte_gat::experiment::{Experiment, Inputs};
+use gavotte_gat::experiment::Inputs;
 use gavotte_gat::loss::{masked_nll, weight_decay};
 use gavotte_gat::model::{GatConfig, GatParams, gat};
 
@@ -45,7 +45,7 @@ fn the_karate_club() {
     let dataset = karate();
     let config = config(dataset.n_class());
     let split = dataset.default_split.clone().expect("the karate club has one");
-    let experiment = Experiment::new(&dataset, &split, &config).expect("it fits");
+    let experiment = config.experiment(&dataset, &split).expect("it fits");
     let inputs = experiment.inputs.clone();
     let (_, params) = (gat(config).init_fun)(Key::new(2), inputs.nodes.x.shape());
     let gradient = jit(grad(loss(config)));

@@ -1,12 +1,14 @@
 //! One compiled step serves graphs of every size, and computes what a step traced for that very graph computes.
 
+use gavotte::optimizers::Adam;
 use gavotte::random::Key;
 use gavotte::{Array, DType, Tree, shape};
 use gavotte_gat::Error;
 use gavotte_gat::data::{Dataset, PlantedSpec, Split, planted};
 use gavotte_gat::experiment::Experiment;
-use gavotte_gat::model::{Attention, GatConfig};
-use gavotte_gat::train::{State, TrainConfig, Trainer};
+use gavotte_gat::graph::Storage;
+use gavotte_gat::model::{GatConfig, GatParams};
+use gavotte_gat::train::{GatTrainer, GatTraining, Trainer};
 
 const N_CLASS: usize = 7;
 const N_STEP: i32 = 3;
@@ -22,7 +24,7 @@ fn experiment(dataset: &Dataset, config: &GatConfig) -> Result<Experiment, Error
     let nodes = 0..dataset.n_node() as i32;
     let (train, rest): (Vec<i32>, Vec<i32>) = nodes.partition(|node| node % 20 == 0);
     let (val, test) = rest.into_iter().partition(|node| node % 4 == 1);
-    Experiment::new(dataset, &Split { train, val, test }, config)
+    config.experiment(dataset, &Split { train, val, test })
 }
 
 /// The bits of every leaf, by path.
@@ -38,7 +40,7 @@ fn differing<T: Tree>(a: &T, b: &T) -> Vec<String> {
 }
 
 /// Some steps from fresh parameters with dropout, and the loss of each.
-fn steps(trainer: &Trainer, experiment: &Experiment) -> Result<(State, Vec<Array>), Error> {
+fn steps(trainer: &GatTrainer, experiment: &Experiment) -> Result<(Adam<GatParams>, Vec<Array>), Error> {
     let mut state = (trainer.optimizer.init_fun)(trainer.init(Key::new(1), experiment)?);
     let mut losses = vec![];
     for i in 0..N_STEP {
@@ -52,7 +54,7 @@ fn steps(trainer: &Trainer, experiment: &Experiment) -> Result<(State, Vec<Array
 
 /// Steps and evaluations on graphs of these sizes, one after another, by one trainer and each by a trainer of its own.
 fn one_program_serves(config: GatConfig, n_word: usize, sizes: &[usize]) -> Result<(), Error> {
-    let trainer = || Trainer::new(config, TrainConfig::default());
+    let trainer = || Trainer::gat(config, GatTraining::default());
     let shared = trainer()?;
     for n_node in sizes {
         let dataset = graph(*n_node, n_word);
@@ -79,10 +81,10 @@ fn one_program_serves(config: GatConfig, n_word: usize, sizes: &[usize]) -> Resu
         let sizes: Vec<(String, usize)> =
             lowered.sizes().iter().map(|(symbol, size)| (symbol.to_string(), size)).collect();
         let numbers = [("e", dataset.n_edge()), ("n", *n_node), ("z", dataset.features.n_stored())];
-        let skipped = if config.attention == Attention::Dense { 1 } else { 0 };
+        let skipped = if config.storage == Storage::Dense { 1 } else { 0 };
         let numbers: Vec<_> = numbers.into_iter().skip(skipped).map(|(symbol, size)| (symbol.into(), size)).collect();
         assert_eq!(sizes, numbers);
-        assert_eq!(*evaluation.log_probs.shape(), shape([*n_node, N_CLASS]));
+        assert_eq!(*evaluation.outputs.shape(), shape([*n_node, N_CLASS]));
     }
     assert_eq!(shared.step.n_entry(), 1, "{:?}", shared.step.misses());
     assert_eq!(shared.evaluate.n_entry(), 1, "{:?}", shared.evaluate.misses());
@@ -100,6 +102,6 @@ fn the_step_traced_on_cora_runs_on_graphs_of_other_sizes() {
 
 #[test]
 fn a_masked_matrix_comes_in_every_size_too() {
-    let config = GatConfig { attention: Attention::Dense, heads: 2, hidden: 3, ..GatConfig::new(N_CLASS) };
+    let config = GatConfig { storage: Storage::Dense, heads: 2, hidden: 3, ..GatConfig::new(N_CLASS) };
     one_program_serves(config, 200, &[60, 35, 90]).unwrap_or_else(|error| panic!("{error}"));
 }

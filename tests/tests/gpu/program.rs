@@ -6,9 +6,9 @@ use gavotte::{Array, DType, Tree, device_put, jit, value_and_grad};
 use gavotte_emulator::control::Counts;
 use gavotte_emulator::driver::Session;
 use gavotte_gat::data::{Dataset, PlantedSpec, Split, karate, planted};
-use gavotte_gat::experiment::{Experiment, Splits};
-use gavotte_gat::model::GatConfig;
-use gavotte_gat::train::{Epoch, Outcome, TrainConfig, Trainer};
+use gavotte_gat::experiment::Splits;
+use gavotte_gat::model::{GatConfig, GatParams};
+use gavotte_gat::train::{Epoch, GatTraining, Outcome, Trainer};
 use gavotte_tests::gpu::machine;
 use gavotte_tests::perceptron;
 use std::ops::ControlFlow;
@@ -70,16 +70,17 @@ fn train(dataset: &Dataset, epochs: usize) {
     let Some(machine) = machine("memory=256M") else { return };
     {
         let config = GatConfig::new(dataset.n_class());
-        let train = TrainConfig { epochs, patience: None, ..TrainConfig::default() };
+        let train = GatTraining { epochs, patience: None, ..GatTraining::default() };
         let split = Split { val: vec![], ..dataset.default_split.clone().unwrap_or_default() };
         let fit = |device: &DeviceRef| {
-            let trainer = Trainer::new(config, train).unwrap_or_else(|error| panic!("{error}"));
-            let experiment = Experiment::new(dataset, &split, &config).and_then(|experiment| experiment.on(device));
+            let trainer = Trainer::gat(config, train).unwrap_or_else(|error| panic!("{error}"));
+            let experiment = config.experiment(dataset, &split).and_then(|experiment| experiment.on(device));
             let outcome = experiment.and_then(|x| trainer.fit(Key::new(3), &x, |_| ControlFlow::Continue(())));
             outcome.unwrap_or_else(|error| panic!("{error}\n{}", machine.report()))
         };
         let (found, wanted) = (fit(&cuda(0).expect("the emulator is a GPU")), fit(&cpu()));
-        let losses = |outcome: &Outcome| outcome.history.iter().map(|epoch| epoch.step_loss).collect::<Vec<f64>>();
+        let losses =
+            |outcome: &Outcome<GatParams>| outcome.history.iter().map(|epoch| epoch.step_loss).collect::<Vec<f64>>();
         for (epoch, (a, b)) in losses(&found).into_iter().zip(losses(&wanted)).enumerate() {
             assert!((a - b).abs() <= 1e-5 * b.abs(), "epoch {epoch}: {a} and {b}");
         }
@@ -102,18 +103,23 @@ fn a_generated_network_is_learnt() {
 
 /// Trains for so many epochs on the karate club; `observe` sees each. Without nodes for validation every epoch is the best;
 /// with them the steps are so large that some are not.
-fn train_karate(machine: &Session<'_>, epochs: usize, validates: bool, mut observe: impl FnMut(&Epoch)) -> Outcome {
+fn train_karate(
+    machine: &Session<'_>,
+    epochs: usize,
+    validates: bool,
+    mut observe: impl FnMut(&Epoch),
+) -> Outcome<GatParams> {
     let config = GatConfig::new(4);
     let learning_rate = if validates { 0.05 } else { 0.005 };
-    let train = TrainConfig { epochs, learning_rate, patience: None, ..TrainConfig::default() };
+    let train = GatTraining { epochs, learning_rate, patience: None, ..GatTraining::default() };
     let dataset = karate();
     let mut split = dataset.default_split.clone().unwrap_or_default();
     if !validates {
         split.val = vec![];
     }
     let device = cuda(0).expect("the emulator is a GPU");
-    let trainer = Trainer::new(config, train).unwrap_or_else(|error| panic!("{error}"));
-    let experiment = Experiment::new(&dataset, &split, &config).and_then(|experiment| experiment.on(&device));
+    let trainer = Trainer::gat(config, train).unwrap_or_else(|error| panic!("{error}"));
+    let experiment = config.experiment(&dataset, &split).and_then(|experiment| experiment.on(&device));
     let outcome = experiment.and_then(|x| {
         trainer.fit(Key::new(3), &x, |epoch| {
             observe(epoch);

@@ -159,7 +159,7 @@ fn nodes_of_unknown_class_are_in_no_part_of_a_split() {
     assert_fails(Split::read_tsv(&path, &dataset), &["line 3", "the class of paper `4` is unknown"]);
     let split = Split { train: vec![0, 4], ..Split::default() };
     let model = crate::model::GatConfig::new(2);
-    let error = crate::experiment::Experiment::new(&dataset, &split, &model).map(|_| ()).expect_err("it is refused");
+    let error = model.experiment(&dataset, &split).map(|_| ()).expect_err("it is refused");
     assert!(error.to_string().contains("the split names node 4, whose class is unknown"), "{error}");
 }
 

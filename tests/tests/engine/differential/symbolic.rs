@@ -8,9 +8,8 @@ use gavotte_core::api::Args;
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::Value;
 use gavotte_gat::data::karate;
-use gavotte_gat::experiment::Experiment;
 use gavotte_gat::model::GatConfig;
-use gavotte_gat::train::{TrainConfig, Trainer};
+use gavotte_gat::train::{GatTraining, Trainer};
 use gavotte_tests::arrays::numbers;
 use gavotte_tests::oracle::{ask_xla, with_worker, workers};
 use std::sync::Arc;
@@ -50,8 +49,8 @@ fn a_training_step() {
     let dataset = karate();
     let config = GatConfig { dtype: DType::F64, ..GatConfig::new(dataset.n_class()) };
     let split = dataset.default_split.clone().expect("the karate club has one");
-    let experiment = Experiment::new(&dataset, &split, &config).expect("it fits");
-    let trainer = Trainer::new(config, TrainConfig::default()).expect("the numbers are valid");
+    let experiment = config.experiment(&dataset, &split).expect("it fits");
+    let trainer = Trainer::gat(config, GatTraining::default()).expect("the numbers are valid");
     // A step from a state that is not the first: moments and bias corrections are in play.
     let params = trainer.init(Key::new(1), &experiment).expect("it fits");
     let start = trainer.step_args(0, (trainer.optimizer.init_fun)(params), &experiment, Key::new(2)).expect("it fits");
