@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | Cora as LINQS publishes it, an archive or a folder | [`read_cora`] |
 //! | the Planetoid pickles | [`read_planetoid`] |
-//! | wherever Cora is on this machine, or the network | [`locate_cora`] |
+//! | Cora, wherever it is on this machine, or from the network | [`locate_cora`] |
 //! | Zachary's karate club, embedded | [`karate`] |
 //! | a generated network with Cora's numbers | [`planted`] |
 //! | a generated graph of any size, its degrees by a power law | [`rmat`](fn@rmat) |
@@ -15,6 +15,8 @@
 mod archive;
 mod cora;
 mod dataset;
+#[cfg(feature = "download")]
+mod download;
 mod error;
 mod files;
 mod karate;
