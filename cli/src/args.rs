@@ -1,4 +1,4 @@
-//! The command line: what can be said, and what is refused before anything runs.
+//! The command line: its options, and what is refused before anything runs.
 
 mod values;
 
@@ -54,25 +54,25 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// What the user said; where that cannot be understood, says so and ends the program.
+    /// Reads the command line. If it cannot be parsed, prints why and ends the program.
     pub(crate) fn read() -> Cli {
         let matches = whole().try_get_matches();
         matches.and_then(|matches| Cli::from_arg_matches(&matches)).unwrap_or_else(|error| refuse(&error))
     }
 }
 
-/// Says what cannot be understood, and ends the program. Arguments that a terminal could not show are shown as text.
+/// Prints why the command line cannot be parsed, and ends the program. Control characters in arguments are escaped.
 fn refuse(error: &clap::Error) -> ! {
     let is_plain = |arg: std::ffi::OsString| arg.to_str().is_some_and(|arg| readable(arg) == arg);
     if std::env::args_os().all(is_plain) {
         error.exit();
     }
-    // Nobody is left to be told that this failed.
+    // If this fails, there is nowhere to report it.
     let _ = writeln!(std::io::stderr(), "{}", readable(error.render().to_string().trim_end()));
     std::process::exit(error.exit_code())
 }
 
-/// The command line, in which a number below zero is a value: its option refuses it by name.
+/// The command line. A negative number is a value, so that its option refuses it by name.
 fn whole() -> clap::Command {
     Cli::command().mut_subcommands(|command| {
         command.mut_args(|arg| match arg.get_action().takes_values() {
@@ -140,23 +140,24 @@ pub(crate) struct TrainArgs {
     /// Train this many runs, from --seed upwards, and report their mean and standard deviation
     #[arg(long, value_name = "N", value_parser = count(1..=100_000), help_heading = "Training")]
     pub(crate) seeds: Option<usize>,
-    /// Stop at the first NaN or infinity that is made of finite numbers, and name the operation, its source line, and
-    /// its operands; results are the same, and memory is not reused as often
+    /// Stop at the first operation that makes a NaN or an infinity of finite numbers, and name it, its source line and
+    /// its operands; results are the same, and memory is reused less often
     #[arg(long, help_heading = "Training")]
     pub(crate) check_nans: bool,
-    /// Wait for each kernel on a GPU, so that one that fails is named and not a later call; slow, results are the same
+    /// Wait for each kernel on a GPU, so that an error names the kernel that failed, not a later call; slow, results
+    /// are the same
     #[arg(long, help_heading = "Training")]
     pub(crate) launch_blocking: bool,
-    /// Folder for parameters, metrics and settings; made if it is not there
+    /// Folder for parameters, metrics and settings; created if it does not exist
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
-    /// Replace the run that is in --out, as a whole, once this one has ended
+    /// Replace the whole run in --out once this one has ended
     #[arg(long, requires = "out", help_heading = "Output")]
     pub(crate) overwrite: bool,
     /// Print one JSON object and nothing else
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
-    /// No live bar
+    /// Show no progress bar
     #[arg(long, help_heading = "Output")]
     pub(crate) quiet: bool,
 }
@@ -195,7 +196,7 @@ pub(crate) struct EvalArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "A step is forward, backward and optimizer, with dropout, until the result is there. The \
+#[command(after_help = "A step is forward, backward and optimizer, with dropout, until the result is available. The \
 first step includes tracing and compiling; the others are timed one by one.
 
 --profile records five steps more. Its file is read by https://ui.perfetto.dev and by chrome://tracing: each kernel \
@@ -219,7 +220,7 @@ pub(crate) struct BenchArgs {
     /// Steps to time after the first one
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1..=100_000_000))]
     pub(crate) steps: usize,
-    /// Write what each thread does when to this file, and print how fast each kernel is
+    /// Write a timeline of all threads to this file, and print how fast each kernel is
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Option<PathBuf>,
     /// Print one JSON object and nothing else
@@ -252,14 +253,15 @@ pub(crate) struct IrArgs {
     /// How far to compile
     #[arg(long, value_enum, value_name = "STAGE")]
     pub(crate) stage: Stage,
-    /// After each equation of the first three stages, the source line that made it
+    /// In the first three stages, print the source line of each equation after it
     #[arg(long)]
     pub(crate) locations: bool,
-    /// After the stage `fused`, for each stored array and each of its readers why one group holds both, or why not
+    /// After the stage `fused`, print for each stored array and each of its readers why one group holds both, or why
+    /// not
     #[arg(long)]
     pub(crate) why: bool,
-    /// With `--stage plan --device cuda`: what the step would take on this GPU, predicted from its data sheet. No GPU
-    /// need be there
+    /// With `--stage plan --device cuda`: how long the step would take on this GPU, predicted from its data sheet;
+    /// needs no GPU
     #[arg(long, value_name = "GPU", value_parser = gpu())]
     pub(crate) gpu: Option<&'static Gpu>,
     #[command(flatten)]
@@ -284,7 +286,7 @@ pub(crate) struct OptArgs {
     /// The programs; `-` reads standard input
     #[arg(value_name = "FILE", required_unless_present = "list")]
     pub(crate) file: Option<PathBuf>,
-    /// Passes to run, in this order, with commas between [default: those of the compiler]
+    /// Passes to run, in this order, separated by commas [default: those of the compiler]
     #[arg(long = "pass", value_name = "PASSES", value_delimiter = ',', value_parser = pass)]
     pub(crate) passes: Vec<String>,
     /// List the passes, and the order in which the compiler runs them
@@ -307,7 +309,7 @@ pub(crate) struct DevicesArgs {
     pub(crate) json: bool,
 }
 
-/// Which graph to learn.
+/// Which graph to train on.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArgs {
@@ -343,7 +345,7 @@ pub(crate) struct ModelArgs {
     pub(crate) dropout: f64,
 }
 
-/// How it learns.
+/// How to train it.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct StepArgs {
@@ -353,15 +355,15 @@ pub(crate) struct StepArgs {
     /// L2 penalty on every parameter
     #[arg(long, value_name = "DECAY", default_value_t = 5e-4, value_parser = decay, allow_hyphen_values = true)]
     pub(crate) weight_decay: f64,
-    /// What parameters, dropout and a random split are drawn from
+    /// The seed of parameters, dropout and a random split
     #[arg(long, value_name = "SEED", default_value_t = 0, value_parser = seed)]
     pub(crate) seed: u64,
-    /// Floating type of everything that is learned
+    /// Floating type of parameters and features
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype())]
     pub(crate) dtype: DType,
 }
 
-/// What it runs on.
+/// What to run on.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Engine")]
 pub(crate) struct EngineArgs {

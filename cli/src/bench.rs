@@ -19,7 +19,7 @@ use serde::Serialize;
 use std::io::Write;
 use std::time::Instant;
 
-/// How many plans are timed, at most.
+/// The most plans that are timed.
 const PLANS: usize = 15;
 
 #[derive(Serialize)]
@@ -30,7 +30,7 @@ struct Report {
     steps: usize,
     trace_ms: f64,
     compile_ms: f64,
-    /// What a graph of other sizes costs before its first step.
+    /// The time to plan for a graph of other sizes, before its first step.
     plan_ms: f64,
     /// Tracing, compiling and the first run.
     first_step_s: f64,
@@ -40,7 +40,7 @@ struct Report {
     peak_rss_mb: Option<f64>,
     kernels: usize,
     planned_bytes: usize,
-    /// Of one step: floating additions and their like, exponentials and their like, bytes of arrays.
+    /// Counts of one step: arithmetic operations, transcendental functions, bytes of arrays.
     flops: u64,
     transcendentals: u64,
     bytes_read: u64,
@@ -52,7 +52,7 @@ struct Report {
 
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let BenchArgs { data, model, step, engine, steps, .. } = args;
-    // What cannot be written is known before the long work.
+    // A file that cannot be written is an error before the long work.
     let file = args.profile.as_ref().map(|path| OutFile::prepare("--profile", path)).transpose()?;
     let device = engine.device.open()?;
     let Prepared { dataset, trainer, experiment } = Prepared::new(data, model, step, engine)?;
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let loss = bench.loss;
     let mut plan_times = vec![];
     for _ in 0..PLANS.min(*steps) {
-        // A plan is made when a step has filled the caches with other things.
+        // In real use a step has evicted the planner's data from the caches.
         state = bench.step(state)?;
         let start = Instant::now();
         lowered.executable().new_plan(lowered.sizes())?;
@@ -108,7 +108,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         report.print(&mut out)?;
         out.flush()?;
     }
-    // Figures are there before anything is written that could fail.
+    // The figures are printed before anything is written that could fail.
     let mut failed = None;
     let mut events = None;
     if file.is_some() {
@@ -146,7 +146,7 @@ impl<P: Tree + Clone + 'static, S: Tree + 'static> Bench<'_, P, S> {
         Key::new(self.seed).fold_in(self.next as u32)
     }
 
-    /// One step, until its result is there.
+    /// Runs one step, and waits for its result.
     fn step(&mut self, state: S) -> Result<S, Failure> {
         let args = self.trainer.step_args(self.next, state, self.experiment, self.key())?;
         let (state, loss) = self.trainer.step.try_call(args)?;
@@ -178,7 +178,7 @@ impl Report {
     }
 }
 
-/// The most memory that the process has had, where the system says so.
+/// The peak memory of the process, if the system reports it.
 fn peak_rss_mb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,11 +1,11 @@
-//! Who writes to a folder: one run at a time.
+//! Locks on folders: one run at a time writes to a folder.
 
 use crate::temporary::{self, Made};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Its lock is held by the run that writes to the folder. A file without a lock is what a killed program has left.
+/// The run that writes to the folder holds this file's lock. A file without a lock is left over from a killed program.
 const LOCK: &str = ".gavotte-lock";
 
 /// A folder that no other run may claim before this is dropped.
@@ -16,19 +16,19 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Claims the folder; `None` where another run has.
+    /// Claims the folder; returns `None` if another run has claimed it.
     pub(crate) fn of(folder: &Path) -> io::Result<Option<Claim>> {
         let path = folder.join(LOCK);
-        // Nobody takes the file for a leftover before it is locked, and no signal leaves it.
+        // Until the file is locked, nobody may take it for a leftover, and no signal may leave it behind.
         temporary::undisturbed(folder, |made| {
             loop {
                 let held = opened(&path)?;
                 match held.try_lock() {
                     Err(TryLockError::WouldBlock) => return Ok(None),
-                    // Where files cannot be locked, runs are on their own.
+                    // Where files cannot be locked, runs are not protected from each other.
                     Ok(()) | Err(TryLockError::Error(_)) => {}
                 }
-                // Whoever held the lock may have removed the file before this one was locked.
+                // The previous holder of the lock may have removed the file before this run locked it.
                 if is_at(&held, &path) {
                     let _made = temporary::enter(made, path.clone(), true);
                     return Ok(Some(Claim { held, path, _made }));
@@ -39,7 +39,7 @@ impl Claim {
 }
 
 impl Drop for Claim {
-    /// The file goes, unless it is another's: the folder may have been replaced.
+    /// Removes the file, unless it is another run's: the folder may have been replaced.
     fn drop(&mut self) {
         if is_at(&self.held, &self.path) {
             let _ = fs::remove_file(&self.path);
@@ -47,7 +47,7 @@ impl Drop for Claim {
     }
 }
 
-/// The file that is locked, made where it is not there. What is no file, as a link or a pipe, is not waited for.
+/// Opens the file to lock, and creates it if it does not exist. Neither follows a link nor blocks on a pipe.
 fn opened(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
@@ -60,7 +60,7 @@ fn opened(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Whether it is this file that has this name.
+/// Whether `path` names this very file.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn one_claims_a_folder_at_a_time() {
         let root = tempfile::tempdir().unwrap();
-        // What a killed program has left.
+        // The leftover of a killed program.
         fs::write(root.path().join(LOCK), "").unwrap();
         let first = Claim::of(root.path()).unwrap().expect("nobody holds it");
         temporary::clean(root.path());
@@ -104,7 +104,7 @@ mod tests {
         assert!(Claim::of(root.path()).is_err());
     }
 
-    /// However many ask at once, one is told that it has the folder, also while another gives it up.
+    /// Of any number of runs that ask at once, one gets the folder, also while another releases it.
     #[test]
     fn of_many_at_once_one_has_it() {
         let root = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::str::FromStr;
 
-/// Which graph to learn.
+/// Which graph to train on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DatasetName {
     Planted,
@@ -16,15 +16,15 @@ pub(crate) enum DatasetName {
     Rmat(RmatSpec),
 }
 
-/// Every data set that is a word, with what it is.
+/// Every data set whose name is a word, with its help.
 const WORDS: [(&str, DatasetName, &str); 3] = [
     ("planted", DatasetName::Planted, "A generated network with Cora's numbers; needs no file"),
     ("karate", DatasetName::Karate, "Zachary's karate club: 34 members, 4 communities; needs no file"),
     ("cora", DatasetName::Cora, "2,708 papers on machine learning that cite one another, in 7 fields"),
 ];
 
-const RMAT_HELP: &str = "A generated graph of any size, to measure with: so many nodes, directed edges (a loop for each \
-                         node comes on top), features and classes. Degrees follow a power law, features are dense \
+const RMAT_HELP: &str = "A generated graph of any size, for measurements: numbers of nodes, directed edges (a loop for \
+                         each node comes on top), features and classes. Degrees follow a power law, features are dense \
                          and random, classes too; needs no file";
 
 impl DatasetName {
@@ -33,7 +33,7 @@ impl DatasetName {
     }
 }
 
-/// Whether a text is meant to be the numbers of a generated graph.
+/// Whether a text is meant to name a generated graph.
 fn is_rmat(text: &str) -> bool {
     text == "rmat" || text.starts_with("rmat:")
 }
@@ -72,7 +72,7 @@ impl TypedValueParser for DatasetParser {
     fn parse_ref(&self, command: &Command, arg: Option<&Arg>, text: &OsStr) -> Result<DatasetName, Error> {
         let may_be = |text: &str| text.parse::<DatasetName>();
         if !text.to_str().is_some_and(is_rmat) {
-            // Refuses what is no word.
+            // Refuses an unknown word.
             PossibleValuesParser::new(possible_values()).parse_ref(command, arg, text)?;
         }
         may_be.parse_ref(command, arg, text)

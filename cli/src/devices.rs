@@ -12,7 +12,7 @@ use std::io::Write;
 pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
     let target = format!("{:?}", Target::native()).to_lowercase();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    // What a library is worth: its version, or what is wrong with it.
+    // The version of a library, or what is wrong with it.
     let versions = [driver_version(), nvrtc_version()];
     let versions = versions.map(|version| version.map(dotted).map_err(|error| error.to_string()));
     let gpus = devices();
@@ -75,10 +75,10 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What stands below a name.
+/// The indentation below a name.
 const INDENT: &str = "           ";
 
-/// A text of several lines, below a name.
+/// A text of several lines, indented below a name.
 fn lines_below(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join(&format!("\n{INDENT}"))
 }

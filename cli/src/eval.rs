@@ -96,7 +96,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     }
 }
 
-/// The data set with its classes in the order in which the parameters know them.
+/// The data set with its classes in the order of the training.
 fn with_trained_classes(dataset: Dataset, args: &EvalArgs, origin: Option<&Origin>) -> Result<Dataset, Failure> {
     let Some(origin) = origin else { return Ok(dataset) };
     if origin.sha256 != dataset.sha256 {
@@ -121,7 +121,7 @@ fn data_args(args: &EvalArgs, origin: Option<&Origin>) -> DataArgs {
     data
 }
 
-/// The split that the command line names; else that of the training, where the data are the same; else the data's own.
+/// The split that the command line names; else that of the training, if the data are the same; else the data's own.
 fn split_choice(data: &DataArgs, dataset: &Dataset, origin: Option<&Origin>) -> Result<SplitChoice, Failure> {
     match origin.filter(|origin| data.split.is_none() && origin.sha256 == dataset.sha256) {
         None => Ok(data.split_choice(dataset)),

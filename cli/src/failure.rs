@@ -1,4 +1,4 @@
-//! How a command ends when it does not work.
+//! How a failed command ends.
 
 use crate::interrupt::Signal;
 use crate::layout::{columns, readable, wrap};
@@ -17,11 +17,11 @@ use std::time::Duration;
 pub(crate) enum Failure {
     /// An argument, a file or its contents.
     Input(String),
-    /// A run that did not end as it should.
+    /// A run that went wrong.
     Run(String),
     /// A signal ended it early.
     Stopped(Signal, String),
-    /// Whoever read standard output has gone: nothing is wrong.
+    /// The reader of standard output has closed it, which is no error.
     Unread,
 }
 
@@ -30,7 +30,7 @@ impl Failure {
         Failure::Input(message.into())
     }
 
-    /// Tells the user, and returns the exit code.
+    /// Prints the failure, and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
         let (message, code) = match self {
             Failure::Input(message) => (message, 2),
@@ -43,7 +43,7 @@ impl Failure {
     }
 }
 
-/// Tells the user of all failures; that which comes last decides the exit code.
+/// Prints all failures but the last, which is returned and decides the exit code.
 pub(crate) fn all(failures: Vec<Failure>) -> Result<(), Failure> {
     let mut failures = failures.into_iter();
     let Some(last) = failures.next_back() else { return Ok(()) };
@@ -53,7 +53,7 @@ pub(crate) fn all(failures: Vec<Failure>) -> Result<(), Failure> {
     Err(last)
 }
 
-/// Tells the user something that does not stop the command.
+/// Prints a note; the command goes on.
 pub(crate) fn note(message: &str) {
     say("note", AnsiColor::Cyan, message);
 }
@@ -62,30 +62,30 @@ fn say(word: &str, color: AnsiColor, message: &str) {
     use std::io::Write;
     let style = color.on_default().bold();
     let text = format!("{word}: {}", readable(message));
-    // Who reads messages from a file looks for whole lines.
+    // In a file each line of a message stays whole, so that it can be searched for.
     let text = columns().map_or(text.clone(), |columns| wrap(&text, columns, 2));
     let text = text.strip_prefix(word).unwrap_or(&text);
-    // Nobody is left to be told that this failed.
+    // If this fails, there is nowhere to report it.
     progress::aside(|| drop(writeln!(anstream::stderr(), "{style}{word}{style:#}{text}")));
 }
 
-/// Memory that is given back where the system has no more: to remove files takes some. It is so much that the system has
-/// it back, and any thread may have it; nobody writes to it, so it is no more than addresses.
+/// Memory that is released when the system has no more, since removing files takes some. It is large enough that it
+/// goes back to the system, where any thread can take it. Nothing is written to it, so it takes addresses alone.
 static RESERVE: Mutex<Vec<u8>> = Mutex::new(vec![]);
 const RESERVED: usize = 4 << 20;
 
-/// Sets memory aside for the end of a program that runs out of it.
+/// Reserves memory for the end of a program that runs out of it.
 pub(crate) fn reserve_memory() {
     if let Ok(mut reserve) = RESERVE.lock() {
         *reserve = Vec::with_capacity(RESERVED);
     }
 }
 
-/// Ends the program where the system gives no memory, before the language aborts it: says so, and removes what the
-/// program has made and not named yet. Takes no memory itself until it has given some back.
+/// Ends the program when the system refuses memory, before the language aborts it: prints an error, and removes
+/// temporary files. Takes no memory itself until it has released the reserve.
 pub(crate) fn out_of_memory(bytes: usize) {
     use std::io::Write;
-    /// Longer than to remove a run takes, and short for whoever waits.
+    /// Longer than it takes to remove a run, and short for a user who waits.
     const PATIENCE: Duration = Duration::from_secs(2);
     static IS_ENDING: AtomicBool = AtomicBool::new(false);
     thread_local! {
@@ -101,7 +101,7 @@ pub(crate) fn out_of_memory(bytes: usize) {
         std::process::exit(2);
     }
     ENDS_IT.set(true);
-    // At once, as other threads may have something to say, too.
+    // In one write, as other threads may print, too.
     let mut text = [0; 256];
     let mut rest = &mut text[..];
     let _ = writeln!(
@@ -131,23 +131,23 @@ impl From<gavotte_gat::Error> for Failure {
     }
 }
 
-/// The engine refuses only what the program itself has put together, but for numbers that are not finite, and for sizes.
+/// An error of the engine is a bug of this program, except for numbers that are not finite, sizes, devices and threads.
 impl From<gavotte::Error> for Failure {
     fn from(error: gavotte::Error) -> Self {
         match error {
-            // What a device refuses is no mistake of the program: no memory is left, or it has failed.
+            // A device that refuses has no memory left, or has failed: that is no bug.
             gavotte::Error::NotFinite(why) | gavotte::Error::Device(why) => Failure::Run(why),
-            // The sizes are the user's.
+            // The user chooses the sizes.
             gavotte::Error::TooLarge(why) => Failure::Input(why),
             gavotte::Error::Threads { wanted, why } => {
-                Failure::Input(format!("--threads {wanted}: the system does not start so many: {why}; ask for fewer"))
+                Failure::Input(format!("--threads {wanted}: the system does not start that many: {why}; ask for fewer"))
             }
             error => Failure::Run(format!("{error}\n{}", crate::REPORT)),
         }
     }
 }
 
-/// Of writing to standard output.
+/// An error of writing to standard output.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

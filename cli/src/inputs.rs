@@ -14,19 +14,19 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-/// What generated data sets are drawn from: a data set is the same whatever the seed of a run.
+/// The seed of generated data sets, which do not depend on the seed of a run.
 const DATA_SEED: u64 = 0;
-/// More threads do not pay for graphs of this size.
+/// The most threads that pay for graphs of this size.
 const MOST_THREADS: usize = 4;
 
 impl DataArgs {
-    /// The data set's name, told by `--data` where it is not said.
+    /// The data set's name; where `--dataset` is missing, `--data` decides.
     pub(crate) fn name(&self) -> DatasetName {
         let untold = if self.data.is_some() { DatasetName::Cora } else { DatasetName::Planted };
         self.dataset.unwrap_or(untold)
     }
 
-    /// Reads, makes or downloads the data set.
+    /// Reads, generates or downloads the data set.
     pub(crate) fn load(&self) -> Result<Dataset, Failure> {
         let name = self.name();
         match (name, &self.data) {
@@ -94,7 +94,7 @@ impl SplitChoice {
     }
 }
 
-/// Tells of classes that cannot be learned, as no node of theirs is among those for training.
+/// Prints a note on classes without a training node, which cannot be learned.
 pub(crate) fn note_unlearned(dataset: &Dataset, split: &Split) {
     let classes = dataset.classes_without(&split.train);
     if !classes.is_empty() {
@@ -103,17 +103,17 @@ pub(crate) fn note_unlearned(dataset: &Dataset, split: &Split) {
     }
 }
 
-/// A stream of its own, so that a run draws the same parameters whatever its split.
+/// A key of its own, so that a run draws the same parameters for every split.
 fn split_key(seed: u64) -> Key {
     Key::new(seed).fold_in(u32::from_be_bytes(*b"splt"))
 }
 
-/// What a thread takes of addresses at least: its stack, of 2 MiB, and what the system puts beside it.
+/// The least address space that a thread takes: its stack of 2 MiB, and what the system adds to it.
 const THREAD_BYTES: u64 = 3 << 20;
 
 impl EngineArgs {
-    /// Refuses more threads than have room within the limits of the process: where the system begins a thread and has no
-    /// room for the rest of it, the program ends.
+    /// Refuses more threads than the address space of the process holds: if the system starts a thread and cannot give
+    /// it all its memory, the program ends.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let threads = self.threads();
         let shortage = memory::address_space().and_then(|available| {
@@ -126,7 +126,7 @@ impl EngineArgs {
         }
     }
 
-    /// What the engine is told.
+    /// The options of the engine.
     pub(crate) fn options(&self) -> Options {
         let target = match self.target {
             None => Target::native(),
@@ -137,7 +137,7 @@ impl EngineArgs {
         Options { threads: self.threads(), target, ..Options::default() }
     }
 
-    /// How many threads to run on.
+    /// The number of threads to run on.
     pub(crate) fn threads(&self) -> NonZeroUsize {
         let asked = self.threads.and_then(NonZeroUsize::new);
         let most = NonZeroUsize::new(MOST_THREADS).unwrap_or(NonZeroUsize::MIN);
@@ -158,9 +158,9 @@ fn locate() -> Result<PathBuf, Failure> {
     Ok(found?)
 }
 
-/// All of a text that may come from anywhere; `place` is what an error calls it.
+/// Reads all of a text from an untrusted source, which errors call `place`.
 pub(crate) fn read_text(place: &str, source: impl Read) -> Result<String, Failure> {
-    /// More than any program is long.
+    /// Longer than any program.
     const LIMIT: u64 = 64 << 20;
     let mut bytes = vec![];
     source
@@ -174,11 +174,11 @@ pub(crate) fn read_text(place: &str, source: impl Read) -> Result<String, Failur
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         Failure::input(format!("{place}, line {}: this is not UTF-8; give a program's text", line + 1))
     })?;
-    // Some editors put a mark before the first line.
+    // Some editors write a byte-order mark before the first line.
     Ok(text.strip_prefix('\u{feff}').map(String::from).unwrap_or(text))
 }
 
-/// Opens what an argument names.
+/// Opens the file that an argument names.
 pub(crate) fn open(argument: &str, path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|error| {
         Failure::input(format!("{argument} {}: cannot read it: {error}; check the path", path.display()))

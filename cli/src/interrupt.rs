@@ -1,13 +1,14 @@
-//! Signals that end a program: the first one ends the training after its epoch, a second Ctrl-C or SIGTERM the program.
+//! Signals that end a program: the first one ends the training after its epoch, a second Ctrl-C or SIGTERM ends the
+//! program.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// What a shell adds to the number of the signal that ended a program.
+/// A shell adds this to the number of the signal that ended a program.
 const SHELL: i32 = 128;
 
-/// The signals that have come since it was made.
+/// The signals that have come since this was made.
 pub(crate) struct Interrupt {
     state: Arc<State>,
 }
@@ -17,24 +18,24 @@ struct State {
     /// The number of the first signal; 0 before.
     first: Arc<AtomicUsize>,
     is_training: AtomicBool,
-    /// Set once the program should have ended: what comes then does not wait for that.
+    /// Set once the program should have ended: later signals end it at once.
     is_ending: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// Takes the signals from here on. Before [`training_begins`](Self::training_begins) they end the program.
+    /// Handles the signals from now on. Before [`training_begins`](Self::training_begins) they end the program.
     pub(crate) fn watch() -> io::Result<Interrupt> {
         let state = Arc::new(State::default());
         system::watch(state.clone())?;
         Ok(Interrupt { state })
     }
 
-    /// From here on there are epochs that the first signal waits for.
+    /// From now on the first signal waits for the end of an epoch.
     pub(crate) fn training_begins(&self) {
         self.state.is_training.store(true, Ordering::SeqCst);
     }
 
-    /// The signal that has come, if one has.
+    /// The first signal, if one has come.
     pub(crate) fn signal(&self) -> Option<Signal> {
         match self.state.first.load(Ordering::SeqCst) {
             0 => None,
@@ -48,7 +49,7 @@ impl Interrupt {
 pub(crate) struct Signal(i32);
 
 impl Signal {
-    /// What users call it.
+    /// Its name for users.
     pub(crate) fn name(self) -> &'static str {
         match system::NAMES.iter().find(|(number, _)| *number == self.0) {
             Some((_, name)) => name,
@@ -56,15 +57,15 @@ impl Signal {
         }
     }
 
-    /// The exit code of a program that it ended.
+    /// The exit code of a program that this signal ended.
     pub(crate) fn exit_code(self) -> u8 {
         (SHELL + self.0) as u8
     }
 }
 
-/// Makes a write beyond the limit on the size of files fail as any write may, where it would end the program.
+/// Makes a write beyond the limit on file sizes an error instead of the end of the program.
 pub(crate) fn let_large_writes_fail() {
-    // Where that cannot be done, the signal does what it always does.
+    // If that is not possible, the signal keeps its default action.
     let _ = system::let_large_writes_fail();
 }
 
@@ -78,7 +79,7 @@ mod system {
     use signal_hook::iterator::Signals;
     use signal_hook::low_level;
 
-    /// To clean up takes less, unless a file system hangs.
+    /// Cleaning up takes less time, unless a file system hangs.
     const CLEANING: std::time::Duration = std::time::Duration::from_secs(3);
 
     pub(super) const NAMES: [(i32, &str); 4] =
@@ -86,9 +87,9 @@ mod system {
 
     pub(super) fn watch(state: Arc<State>) -> io::Result<()> {
         let numbers = NAMES.iter().map(|(number, _)| *number);
-        // `nohup` ignores it, and so does the program then.
+        // Under `nohup` it is ignored, and stays so.
         let mut signals = Signals::new(numbers.filter(|number| *number != SIGHUP || !is_ignored(SIGHUP)))?;
-        // Only now: a signal that came while nobody listened would be lost.
+        // Only now: a signal that comes while nobody listens would be lost.
         for signal in [SIGINT, SIGTERM] {
             flag::register_conditional_shutdown(signal, SHELL + signal, state.is_ending.clone())?;
         }
@@ -98,7 +99,7 @@ mod system {
 
     fn take(signal: i32, state: &State) {
         let is_first = state.first.compare_exchange(0, signal as usize, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-        // A closed terminal sends SIGHUP more than once, and a limit on time SIGXCPU every second.
+        // A closed terminal sends SIGHUP more than once, and a time limit sends SIGXCPU every second.
         let is_urgent = [SIGINT, SIGTERM].contains(&signal);
         if is_first && state.is_training.load(Ordering::SeqCst) {
             let again = if is_urgent { "a second one" } else { "Ctrl-C or SIGTERM" };
@@ -124,7 +125,7 @@ mod system {
     fn is_ignored(signal: i32) -> bool {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        // Where the system does not say, it stays as it is.
+        // If the system does not say, the signal is left alone.
         mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask >> (signal - 1) & 1 == 1)
     }
 
@@ -133,7 +134,8 @@ mod system {
     }
 }
 
-/// Without a thread that waits for signals: the second one ends the program, and leaves what it was writing.
+/// The fallback without a thread that waits for signals: the second signal ends the program, and leaves unfinished
+/// files.
 #[cfg(not(unix))]
 mod system {
     use super::{Arc, SHELL, State, io};
@@ -144,7 +146,7 @@ mod system {
 
     pub(super) fn watch(state: Arc<State>) -> io::Result<()> {
         for (signal, _) in NAMES {
-            // In this order: what ends the program looks before the flag is set.
+            // In this order: the handler that ends the program reads the flag before the other sets it.
             flag::register_conditional_shutdown(signal, SHELL + signal, state.is_ending.clone())?;
             flag::register(signal, state.is_ending.clone())?;
             flag::register_usize(signal, state.first.clone(), signal as usize)?;

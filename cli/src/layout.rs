@@ -1,24 +1,24 @@
-//! Text in lines that the terminal has room for.
+//! Text in lines that fit the terminal.
 
 use terminal_size::{Width, terminal_size};
 
-/// How wide lines may be where nobody says.
+/// The width of lines where neither a terminal nor `COLUMNS` says.
 const WIDTH: usize = 100;
 
-/// How wide lines may be: as wide as the terminal, else as `COLUMNS` says.
+/// The width of the terminal, else what `COLUMNS` says.
 pub(crate) fn columns() -> Option<usize> {
     let terminal = terminal_size().map(|(Width(columns), _)| columns.into());
     let said = || std::env::var("COLUMNS").ok()?.parse().ok();
     terminal.or_else(said).filter(|columns| *columns > 0)
 }
 
-/// [`columns`], or what can still be read where nobody says.
+/// [`columns`], or a readable width where nothing says.
 pub(crate) fn width() -> usize {
     columns().unwrap_or(WIDTH)
 }
 
-/// The text with every line that is longer than `width` broken between words; what follows a break is indented, beyond
-/// its line. What does not begin with a word, such as a line of a program, stays as it is.
+/// The text with every line that is longer than `width` broken between words; continuations are indented further than
+/// their line. A line that does not begin with a word, such as a line of a program, stays as it is.
 pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> String {
     let lines = text.split('\n').map(|line| {
         let words = line.trim_start();
@@ -31,19 +31,19 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> String {
     lines.collect::<Vec<String>>().join("\n")
 }
 
-/// The text in lines of at most `width` that all begin with `indent` spaces.
+/// The text in lines of at most `width` columns, each indented by `indent` spaces.
 pub(crate) fn indented(text: &str, width: usize, indent: usize) -> String {
     " ".repeat(indent) + &wrap_words(text, indent, width, indent)
 }
 
-/// The first few of many names, and how many are not said.
+/// The first few of many names, and how many are left out.
 pub(crate) fn listed(names: impl ExactSizeIterator<Item = String>, shown: usize) -> String {
     let more = names.len().saturating_sub(shown);
     let first = names.take(shown).collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{first} and {more} more") } else { first }
 }
 
-/// A number with as many digits as it needs, and no more.
+/// A number with the fewest digits that it needs.
 pub(crate) fn number(x: f64) -> String {
     let text = format!("{x:?}");
     text.strip_suffix(".0").map(String::from).unwrap_or(text)
@@ -51,19 +51,19 @@ pub(crate) fn number(x: f64) -> String {
 
 /// The longest word, and the longest text between backticks, that is shown whole.
 const WORD: usize = 200;
-/// What a line of a message has room for.
+/// The longest line of a message that is shown whole.
 const LINE: usize = 1200;
-/// More lines than these are not read.
+/// A message with more lines than these is shortened.
 const LINES: usize = 60;
 
-/// A text that may hold anything, as a terminal may show it and somebody may read it: characters that control a terminal
-/// are written as Rust writes them, and of what is very long the middle is left out.
+/// A text from an untrusted source, made safe and readable on a terminal: control characters are escaped as in Rust,
+/// and the middle of a very long text is left out.
 pub(crate) fn readable(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(readable_line).collect();
     if lines.len() <= LINES {
         return lines.join("\n");
     }
-    // Of a program, what stands around the mark under a line.
+    // Of a program, the lines around the mark under a line.
     let marks: Vec<usize> = (0..lines.len()).filter(|i| lines[*i].trim_start().starts_with('^')).take(3).collect();
     let is_near = |i: usize| marks.iter().any(|mark| i.abs_diff(*mark) <= 4);
     let is_shown = |i: usize| i < 12 || i + 12 >= lines.len() || is_near(i);
@@ -81,7 +81,7 @@ pub(crate) fn readable(text: &str) -> String {
 fn readable_line(line: &str) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     let line: String = line.chars().map(escaped).collect();
-    // What is quoted may hold spaces.
+    // A quoted text may hold spaces.
     let quoted: Vec<String> = line.split('`').map(shortened_words).collect();
     let last = quoted.len() - 1;
     let parts = quoted.iter().enumerate().map(|(i, part)| match i % 2 == 1 && i < last {
@@ -95,7 +95,7 @@ fn shortened_words(text: &str) -> String {
     text.split(' ').map(|word| shortened(word, WORD)).collect::<Vec<_>>().join(" ")
 }
 
-/// The text without its middle where it is longer than `most` characters.
+/// The text; if it is longer than `most` characters, without its middle.
 fn shortened(text: &str, most: usize) -> String {
     let n = text.chars().count();
     if n <= most {
@@ -107,7 +107,7 @@ fn shortened(text: &str, most: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// The line, which begins in column `column`.
+/// The line, wrapped, which begins in column `column`.
 fn wrap_words(line: &str, column: usize, width: usize, indent: usize) -> String {
     let length = |text: &str| text.chars().count();
     if column + length(line) <= width {

@@ -37,7 +37,7 @@ const REPORT: &str = "This is a bug in gavotte, not in what you did. Please repo
 #[global_allocator]
 static MEMORY: Allocator = Allocator { refused: failure::out_of_memory };
 
-/// Where and why there were panics: those of threads come before that of whoever waited for them.
+/// The messages of panics: those of threads come before that of the thread that waited for them.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn main() -> ExitCode {
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 fn guarded(command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     let panics = || PANICS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     panic::set_hook(Box::new(move |info| panics().push(info.to_string())));
-    // What the engine refuses has an error of its own: a size that is too large is the user's.
+    // A refusal of the engine is an error of its own: a size that is too large is the user's choice.
     let refused = |error: gavotte::Error| Err(error.into());
     let result = panic::catch_unwind(AssertUnwindSafe(|| quietly(command).unwrap_or_else(refused)));
     drop(panic::take_hook());

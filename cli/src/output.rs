@@ -1,4 +1,4 @@
-//! Files: each is written whole or not at all.
+//! Output files: each is written whole or not at all.
 
 use crate::failure::Failure;
 use crate::temporary::{self, TempFile};
@@ -6,22 +6,22 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A file that can be written.
+/// An output file that has been found writable.
 pub(crate) struct OutFile {
-    /// What the user calls it.
+    /// Its path as the user gave it.
     path: PathBuf,
     target: Target,
 }
 
 enum Target {
-    /// A file, there or to be made: it is replaced as a whole. Where the path is a link, this is where it leads.
+    /// A file, which may not exist yet: it is replaced as a whole. If the path is a link, this is its target.
     File { folder: PathBuf, path: PathBuf },
-    /// A device, a pipe or a socket: it is written to, as it is not a file that could be replaced.
+    /// A device, a pipe or a socket, which cannot be replaced: it is written to.
     Special,
 }
 
 impl OutFile {
-    /// Tries whether the file that `option` names can be written, and leaves it as it is.
+    /// Checks that the file that `option` names can be written, and leaves it as it is.
     pub(crate) fn prepare(option: &str, path: &Path) -> Result<OutFile, Failure> {
         let fail = |why: String| {
             Failure::input(format!("{option} {}: {why}; name a file in a folder that you may write to", path.display()))
@@ -44,7 +44,7 @@ impl OutFile {
         &self.path
     }
 
-    /// Writes the file; one that is there is replaced.
+    /// Writes the file; an existing one is replaced.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let written = match &self.target {
             Target::File { folder, path } => TempFile::within(folder).and_then(|mut file| {

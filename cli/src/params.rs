@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
 
-/// What a file of parameters says of their training. Nothing in it depends on the machine or on the clock.
+/// The metadata of a file of parameters: how they were trained. Nothing in it depends on the machine or on the clock.
 #[derive(Serialize, Clone, Debug, PartialEq)]
 pub(crate) struct Origin {
     pub(crate) version: String,
@@ -25,12 +25,12 @@ pub(crate) struct Origin {
     pub(crate) heads: usize,
     pub(crate) hidden: usize,
     pub(crate) epoch: usize,
-    /// What each class is called; nothing in files of older versions.
+    /// The name of each class; empty in files of older versions.
     pub(crate) classes: Vec<String>,
 }
 
 impl Origin {
-    /// Reads what a file says of its parameters. The error says in which entry it is wrong.
+    /// Reads the metadata of a file. The error names the entry that is wrong.
     fn read(text: &str) -> Result<Origin, String> {
         let Ok(Value::Object(entries)) = serde_json::from_str(text) else {
             return Err("it is not a JSON object".into());
@@ -67,7 +67,7 @@ impl Origin {
         Ok(origin)
     }
 
-    /// Refuses what no command line could have asked for.
+    /// Refuses values that no command line could have asked for.
     fn check(&self) -> Result<(), String> {
         for (name, n, range) in [("heads", self.heads, HEADS), ("hidden", self.hidden, HIDDEN)] {
             if !range.contains(&n) {
@@ -84,7 +84,7 @@ impl Origin {
 /// A file of parameters.
 pub(crate) struct Saved {
     pub(crate) named: Vec<(String, Array)>,
-    /// Where they come from, if the file says so.
+    /// How they were trained, if the file says so.
     pub(crate) origin: Option<Origin>,
 }
 
@@ -102,14 +102,14 @@ fn fail(path: &Path, why: &str) -> Failure {
     Failure::input(format!("--params {}: {why}; give a file that `gavotte train --out` wrote", path.display()))
 }
 
-/// The bytes of a file of parameters: no more than its header says, and none where there is no memory for them.
+/// Reads the bytes of a file of parameters: no more than its header says, and none if they do not fit the memory.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let file = inputs::open("--params", path)?;
-    let room = |needed| memory::check(needed).map_err(|shortage| shortage.to_string());
-    params::read_bytes(file, room).map_err(|why| fail(path, &why))
+    let fits = |needed| memory::check(needed).map_err(|shortage| shortage.to_string());
+    params::read_bytes(file, fits).map_err(|why| fail(path, &why))
 }
 
-/// Reads a file of parameters. `path` is for errors.
+/// Parses a file of parameters. `path` is for errors.
 pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Saved, Failure> {
     let fail = |why: String| fail(path, &why);
     let file = ParamsFile::parse(bytes).map_err(fail)?;
@@ -135,7 +135,7 @@ pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Saved, Failure> {
     Ok(Saved { named, origin })
 }
 
-/// The one floating type of the parameters; f32 where there is none.
+/// The floating type of the parameters; f32 if there are none.
 pub(crate) fn dtype_of(named: &[(String, Array)]) -> DType {
     named.first().map_or(DType::F32, |(_, array)| array.dtype())
 }
@@ -202,7 +202,7 @@ mod tests {
         }
     }
 
-    /// Every byte is every other once, and the numbers of the metadata are others.
+    /// Each byte takes every other value once; then the numbers of the metadata are replaced.
     #[test]
     fn no_noise_in_a_file_panics() {
         let bytes = to_bytes(&parameters(), &origin()).unwrap();

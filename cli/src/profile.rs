@@ -1,4 +1,4 @@
-//! `gavotte bench --profile`: what each thread does when, in a file, and how fast each kernel is, in a table.
+//! `gavotte bench --profile`: a timeline of all threads in a file, and the speed of each kernel in a table.
 
 use crate::failure::Failure;
 use gavotte_core::aval::Sizes;
@@ -7,10 +7,10 @@ use gavotte_gat::plural::counted;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 
-/// How many steps are recorded.
+/// The number of steps that are recorded.
 pub(crate) const STEPS: usize = 5;
 
-/// Records what `steps` does with a program that has run before: a table, and the text of all events.
+/// Records the runs that `steps` makes of a program that has run before; returns a table, and the text of all events.
 pub(crate) fn record(
     executable: &Executable,
     sizes: &Sizes,

@@ -1,4 +1,4 @@
-//! How far a training is, on standard error: a live bar where that is a terminal, else a line now and then.
+//! The progress of a training on standard error: a bar if that is a terminal, else a line now and then.
 
 use crate::layout::width;
 use gavotte_gat::train::Epoch;
@@ -7,20 +7,20 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// How many columns the bar itself takes.
+/// The columns that the bar itself takes.
 const BAR: usize = 12;
 const TEMPLATE: &str = "{prefix}{bar:12.cyan} {pos}/{len}  {wide_msg}";
-/// How long nothing is said where there is no terminal.
+/// The time between two lines without a terminal.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// The bar that is on the terminal: messages are printed above it.
+/// The bar on the terminal: messages are printed above it.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 fn shown() -> MutexGuard<'static, Option<ProgressBar>> {
     SHOWN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Prints to the terminal while no bar is there.
+/// Prints to the terminal while the bar is hidden.
 pub(crate) fn aside(print: impl FnOnce()) {
     let bar = shown().clone();
     match bar {
@@ -29,17 +29,17 @@ pub(crate) fn aside(print: impl FnOnce()) {
     }
 }
 
-/// Takes the bar away.
+/// Removes the bar.
 pub(crate) fn clear() {
     if let Some(bar) = shown().take() {
         bar.finish_and_clear();
     }
 }
 
-/// How far a run is.
+/// The progress of a run.
 pub(crate) struct Live {
     bar: ProgressBar,
-    /// What the message of the bar has room for.
+    /// The columns left for the message of the bar.
     room: usize,
     lines: Option<Lines>,
 }
@@ -61,7 +61,7 @@ impl Live {
 
     pub(crate) fn show(&mut self, epoch: &Epoch) {
         if let Some(line) = self.lines.as_mut().and_then(|lines| lines.of(epoch, Instant::now())) {
-            // Nobody is left to be told that this failed.
+            // If this fails, there is nowhere to report it.
             let _ = writeln!(io::stderr(), "{line}");
         }
         if !self.bar.is_hidden() {
@@ -71,12 +71,12 @@ impl Live {
     }
 }
 
-/// What is left of a line next to the prefix, the bar and the numbers of epochs.
+/// The columns of a line that prefix, bar and numbers of epochs leave.
 fn room(width: usize, prefix: &str, epochs: usize) -> usize {
     width.saturating_sub(prefix.chars().count() + BAR + 2 * epochs.to_string().len() + "  /  ".len())
 }
 
-/// What an epoch tells, in full or only the most important where there is no room for more.
+/// The figures of an epoch: all, or only the most important if the line is too short.
 fn message(epoch: &Epoch, room: usize) -> String {
     let Epoch { losses, accuracies, step_ms, .. } = epoch;
     let losses = format!("{}/{}", short(losses.train), short(losses.val));
@@ -91,16 +91,16 @@ fn message(epoch: &Epoch, room: usize) -> String {
     forms.iter().find(fits).or(forms.last()).cloned().unwrap_or_default()
 }
 
-/// Three decimals, and of a large number its magnitude.
+/// Three decimals; a large number in scientific notation.
 fn short(x: f64) -> String {
     if x.abs() < 1e4 || !x.is_finite() { format!("{x:.3}") } else { format!("{x:.1e}") }
 }
 
-/// Lines that tell how far a run is.
+/// Lines that report the progress of a run.
 struct Lines {
     seed: u64,
     epochs: usize,
-    /// When the next one is due.
+    /// When the next line is due.
     next: Instant,
 }
 

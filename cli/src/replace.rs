@@ -1,12 +1,12 @@
-//! Putting a folder in the place of another.
+//! Replacing a folder by another.
 
 use crate::temporary::TempFolder;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Puts what is in `new` in the place of what is in `old`; what was in `old` is then in `new`, or gone. Where that fails,
-/// both are as they were. The folder keeps its mode and its group.
+/// Replaces the contents of `old` by those of `new`; the old contents are then in `new`, or removed. On failure both
+/// stay as they are. The folder keeps its mode and its group.
 pub(crate) fn replace(old: &Path, new: &Path, by_name: bool) -> io::Result<()> {
     if by_name {
         inherit(old, new);
@@ -17,8 +17,7 @@ pub(crate) fn replace(old: &Path, new: &Path, by_name: bool) -> io::Result<()> {
     replace_inside(old, new)
 }
 
-/// Whether the folder can get another name: one where something is mounted cannot, and one that somebody stands in is
-/// better left where it is.
+/// Whether the folder can be renamed: a mount point cannot, and the working directory should not be.
 pub(crate) fn can_be_renamed(folder: &Path) -> bool {
     let is_stood_in = fs::canonicalize(".").is_ok_and(|here| here.starts_with(folder));
     folder.parent().is_some_and(|parent| !is_stood_in && !is_mounted(folder, parent))
@@ -36,7 +35,7 @@ fn is_mounted(_: &Path, _: &Path) -> bool {
     false
 }
 
-/// A folder may be mounted on one of the same device.
+/// Whether the folder is a mount point; it may be mounted on a folder of the same device.
 #[cfg(target_os = "linux")]
 fn is_root_of_mount(folder: &Path) -> bool {
     use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
@@ -60,7 +59,7 @@ fn inherit(old: &Path, new: &Path) {
     let _ = fs::set_permissions(new, metadata.permissions());
 }
 
-/// Gives each of two folders the other's name, in one step where the system can.
+/// Swaps the names of two folders, in one step if the system can.
 fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     {
@@ -78,14 +77,14 @@ fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     fs::rename(&aside, one)
 }
 
-/// Replaces what is in a folder that stays where it is.
+/// Replaces the contents of a folder that stays where it is.
 fn replace_inside(old: &Path, new: &Path) -> io::Result<()> {
     let aside = TempFolder::within(old)?;
     move_all(old, aside.path())?;
     move_all(new, old).inspect_err(|_| drop(move_all(aside.path(), old)))
 }
 
-/// Moves everything that is no temporary file from one folder to another, or nothing.
+/// Moves everything but temporary files from one folder to another; on failure, nothing.
 fn move_all(from: &Path, to: &Path) -> io::Result<()> {
     let names = crate::run_folder::names_in(from)?;
     for (i, name) in names.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What a training run gave: one document for `--json` and `run.json`, and a table to read.
+//! The results of training runs: one document for `--json` and `run.json`, and the figures of the table.
 
 use crate::args::{SplitChoice, TrainArgs, name_of};
 use crate::failure::Failure;
@@ -10,7 +10,7 @@ use gavotte_gat::train::{Outcome, Stop};
 use serde::Serialize;
 use std::path::Path;
 
-/// What was asked for.
+/// The settings of a training.
 #[derive(Serialize, Clone)]
 pub(crate) struct Settings {
     pub(crate) attention: String,
@@ -48,14 +48,14 @@ impl Settings {
         }
     }
 
-    /// The model, in a line.
+    /// The model, in one line.
     pub(crate) fn model(&self) -> String {
         let Settings { attention, heads, hidden, dropout, dtype, .. } = self;
         let (heads, dropout) = (counted(*heads, "head"), number(*dropout));
         format!("{heads} of {hidden} ({attention}), dropout {dropout}, {dtype}")
     }
 
-    /// How it is trained, in a line.
+    /// How it is trained, in one line.
     pub(crate) fn training(&self) -> String {
         let Settings { lr, weight_decay, epochs, patience, threads, device, .. } = self;
         let (lr, weight_decay) = (number(*lr), number(*weight_decay));
@@ -64,7 +64,7 @@ impl Settings {
     }
 }
 
-/// What was learned from.
+/// The data of a training.
 #[derive(Serialize, Clone)]
 pub(crate) struct DataSummary {
     pub(crate) name: String,
@@ -97,7 +97,7 @@ impl DataSummary {
         }
     }
 
-    /// In a line.
+    /// The data, in one line.
     pub(crate) fn line(&self) -> String {
         readable(&format!(
             "{}: {}, {} with loops, {}, {}; split {}: {} train, {} val, {} test",
@@ -138,7 +138,7 @@ pub(crate) struct Run {
     pub(crate) diverged_at: Option<usize>,
     /// The epoch after which a signal ended it.
     pub(crate) stopped_at: Option<usize>,
-    /// Of the test nodes: rows are the true classes, columns the predicted ones.
+    /// The confusion matrix of the test nodes: rows are the true classes, columns the predicted ones.
     pub(crate) confusion: Vec<Vec<u64>>,
 }
 
@@ -171,7 +171,7 @@ impl Run {
         }
     }
 
-    /// What the table shows from the training loss on.
+    /// The columns of the table from the training loss on.
     pub(crate) fn columns(&self) -> [f64; 6] {
         [self.train_loss, self.val_loss, self.val_acc, self.test_acc, self.test_macro_f1, self.seconds]
     }
@@ -182,8 +182,8 @@ impl Run {
     }
 }
 
-/// One figure of all runs. The mean and the sample standard deviation are of the runs that came to their end; where there
-/// are too few of them, they are no numbers, which JSON writes as null.
+/// One figure of all runs. Mean and sample standard deviation are those of the finished runs; if there are too few of
+/// them, they are NaN, which JSON writes as null.
 #[derive(Serialize)]
 pub(crate) struct Figure {
     pub(crate) mean: f64,
@@ -191,7 +191,7 @@ pub(crate) struct Figure {
     pub(crate) per_seed: Vec<f64>,
 }
 
-/// Everything that is known of a training command.
+/// All results of a training command.
 #[derive(Serialize)]
 pub(crate) struct Report {
     versions: Versions,
@@ -211,13 +211,13 @@ pub(crate) struct Report {
     diverged_at: Vec<Option<usize>>,
     stopped_at: Vec<Option<usize>>,
     test_confusion: Vec<Vec<Vec<u64>>>,
-    /// How many runs were asked for.
+    /// The number of runs that were asked for.
     #[serde(skip)]
     pub(crate) n_asked: usize,
-    /// How many runs came to their end: the means are theirs.
+    /// The number of finished runs, over which means are taken.
     #[serde(skip)]
     pub(crate) n_ended: usize,
-    /// Of each run, whether its parameters are other than those of the start.
+    /// For each run, whether its parameters differ from the initial ones.
     #[serde(skip)]
     pub(crate) is_trained: Vec<bool>,
 }
@@ -256,7 +256,7 @@ impl Report {
         }
     }
 
-    /// What the table shows of a run from the training loss on.
+    /// The columns of the table from the training loss on.
     pub(crate) fn columns(&self) -> [&Figure; 6] {
         [&self.train_loss, &self.val_loss, &self.val_acc, &self.test_acc, &self.test_macro_f1, &self.seconds]
     }

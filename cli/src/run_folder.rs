@@ -1,4 +1,4 @@
-//! The folder that a training is written to. Its files belong together: they are all of one command.
+//! The folder that a training is written to. All its files come from one command.
 
 use crate::claim::Claim;
 use crate::failure::Failure;
@@ -26,32 +26,32 @@ pub(crate) fn below(seed: u64) -> String {
 
 const SEED: &str = "seed-";
 
-/// A folder that is there, can be written to, and is no other run's.
+/// A folder that exists, is writable, and is claimed by no other run.
 pub(crate) struct RunFolder {
     path: PathBuf,
-    /// What the user calls it.
+    /// Its path as the user gave it.
     shown: PathBuf,
-    /// What was made for it, outermost first.
+    /// The folders that were made for it, outermost first.
     made: Vec<Made>,
-    /// Where files are until they take the place of the run that is there.
+    /// Where files are until they replace the existing run.
     stage: Option<Stage>,
     claim: Option<Claim>,
-    /// The names of what was written.
+    /// The names of the files that were written.
     ours: RefCell<Vec<String>>,
 }
 
-/// What is to take the place of a run.
+/// The replacement of an existing run.
 struct Stage {
     folder: TempFolder,
-    /// What is in the folder that it replaces.
+    /// The contents of the folder that it replaces.
     old: Vec<Entry>,
-    /// Whether the folder is replaced; otherwise what is in it is.
+    /// Whether the folder itself is replaced; otherwise its contents are.
     by_name: bool,
 }
 
 impl RunFolder {
-    /// Makes the folder where it is not there, claims it, and tries whether files can be written to it. One that holds a
-    /// run is refused, or, with `overwrite`, replaced by [`publish`](Self::publish).
+    /// Makes the folder if it does not exist, claims it, and checks that it is writable. A folder with a run is
+    /// refused, or, with `overwrite`, replaced by [`publish`](Self::publish).
     pub(crate) fn prepare(path: &Path, overwrite: bool) -> Result<RunFolder, Failure> {
         let refuse = |why: String| Failure::input(format!("--out {}: {why}", path.display()));
         let fail = |why: String| refuse(format!("{why}; name a folder that you may write to, or one that can be made"));
@@ -106,13 +106,13 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Whether a run is there that this one is to replace.
+    /// Whether this run replaces an existing one.
     pub(crate) fn is_replacing(&self) -> bool {
         self.stage.is_some()
     }
 
-    /// Writes files to the folder `below` in it, or, where that is empty, to itself: all of them, or none. What has
-    /// appeared there stays.
+    /// Writes files to the subfolder `below`, or to the folder itself if `below` is empty: all of them, or none. Files
+    /// that have appeared there since stay.
     pub(crate) fn write(&self, below: &str, files: &[(&str, &[u8])]) -> Result<(), Failure> {
         let root = self.stage.as_ref().map_or(self.path.as_path(), |stage| stage.folder.path());
         let folder = if below.is_empty() { root.to_path_buf() } else { root.join(below) };
@@ -121,9 +121,9 @@ impl RunFolder {
         if let Some(name) = names_in(root).ok().and_then(|names| names.into_iter().find(is_anothers)) {
             return Err(cannot_write(&self.shown, &io::Error::other(format!("`{name}` has appeared in it"))));
         }
-        // Whoever has removed it meanwhile does not lose the run.
+        // If somebody has removed the folder meanwhile, the run is not lost.
         fs::create_dir_all(root).map_err(|error| cannot_write(&self.shown, &error))?;
-        // A signal that comes until the end finds an empty folder, or all files.
+        // A signal before the end of this function finds an empty folder, or all files.
         let made = match Made::folder(folder.clone()) {
             Ok(made) => Some(made),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => None,
@@ -158,7 +158,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Puts what was written in the place of the run that was there.
+    /// Replaces the existing run by the files that were written.
     pub(crate) fn publish(mut self) -> Result<(), Failure> {
         let Some(stage) = self.stage.take() else { return Ok(()) };
         if names_in(stage.folder.path()).is_ok_and(|names| names.is_empty()) {
@@ -177,7 +177,7 @@ impl RunFolder {
             }
             Err(error) => Err(error),
         };
-        // From here on the folder may be another run's.
+        // From now on the folder may be another run's.
         self.claim = None;
         replaced.map_err(|error| {
             let kept = kept(&stage.keep(&self.path));
@@ -185,8 +185,8 @@ impl RunFolder {
         })
     }
 
-    /// Leaves the run that is there, and keeps the new one next to it where that `is_worth` it. Says so, where there is
-    /// a run.
+    /// Leaves the existing run in place, and keeps the new one next to it if that `is_worth` it. Returns a note, if
+    /// there is an existing run.
     pub(crate) fn leave(mut self, is_worth: bool) -> Option<String> {
         let stage = self.stage.take()?;
         let _together = together();
@@ -200,17 +200,17 @@ impl RunFolder {
 }
 
 impl Drop for RunFolder {
-    /// A folder that was made for files that were never written goes again.
+    /// Removes the folders that were made for files that were never written.
     fn drop(&mut self) {
         self.stage = None;
         self.claim = None;
-        // Only empty folders can be removed so.
+        // This removes empty folders only.
         self.made.iter().rev().for_each(|folder| drop(fs::remove_dir(folder.path())));
     }
 }
 
 impl Stage {
-    /// Next to the folder where that can be replaced, otherwise within it.
+    /// Next to the folder if that can be replaced, otherwise within it.
     fn new(path: &Path, old: Vec<Entry>) -> io::Result<Stage> {
         let beside = path.parent().filter(|_| can_be_renamed(path)).and_then(|parent| TempFolder::within(parent).ok());
         let by_name = beside.is_some();
@@ -218,8 +218,8 @@ impl Stage {
         Ok(Stage { folder, old, by_name })
     }
 
-    /// Keeps what was written next to the folder `path`, or, where that is another device, where it is: under a name that
-    /// no other run takes for a leftover.
+    /// Keeps the new run next to the folder `path`, or, if that is on another device, where it is: under a name that no
+    /// other run takes for a leftover.
     fn keep(self, path: &Path) -> PathBuf {
         let here = self.folder.path().with_file_name("run");
         self.folder.name(&[free_name(path), free_name(&here)])
@@ -230,7 +230,7 @@ fn kept(new: &Path) -> String {
     format!("the new run is in {}", new.display())
 }
 
-/// A name like that of `path` that nothing has.
+/// A name like that of `path` that is not in use.
 fn free_name(path: &Path) -> PathBuf {
     let name = |n: usize| {
         let end = if n == 1 { ".new".into() } else { format!(".new-{n}") };
@@ -241,7 +241,7 @@ fn free_name(path: &Path) -> PathBuf {
     (1..).map(name).find(|path| fs::symlink_metadata(path).is_err()).expect("not every name is taken")
 }
 
-/// A file of a run, as far as a change shows.
+/// Identifies a file of a run, so that a change is noticed.
 #[derive(PartialEq, Debug)]
 struct Entry {
     path: PathBuf,
@@ -249,7 +249,7 @@ struct Entry {
     changed: Option<SystemTime>,
 }
 
-/// What is in a folder and in the folders within it.
+/// The contents of a folder and of its subfolders.
 fn entries(folder: &Path) -> io::Result<Vec<Entry>> {
     let mut found = vec![];
     for name in names_in(folder)? {
@@ -264,7 +264,7 @@ fn entries(folder: &Path) -> io::Result<Vec<Entry>> {
     Ok(found)
 }
 
-/// The names of what is in a folder, in order; without what other programs are writing.
+/// The names in a folder, sorted, without files that other programs are writing.
 pub(crate) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     let mut names = names.collect::<io::Result<Vec<String>>>()?;
@@ -273,7 +273,7 @@ pub(crate) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether this is a file that a training writes, or a folder of nothing else.
+/// Whether this is a file that a training writes, or a folder that holds such files only.
 fn is_of_a_run(folder: &Path, name: &str) -> bool {
     let path = folder.join(name);
     let is_file = |path: &Path, name: &str| [PARAMS, METRICS, SUMMARY].contains(&name) && path.is_file();
@@ -330,12 +330,12 @@ mod tests {
         old.publish().unwrap();
         let new = RunFolder::prepare(&out, true).unwrap();
         new.write("", &[(PARAMS, b"new")]).unwrap();
-        // Until the end the old run is what it was.
+        // Until the end the old run is unchanged.
         assert_eq!(names_in(&out).unwrap(), [SUMMARY, "seed-0"]);
         new.publish().unwrap();
         assert_eq!(names_in(&out).unwrap(), [PARAMS]);
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
-        // A run of which nothing was written replaces nothing.
+        // A run without files replaces nothing.
         RunFolder::prepare(&out, true).unwrap().publish().unwrap();
         drop(RunFolder::prepare(&out, true).unwrap());
         assert_eq!(names_in(&out).unwrap(), [PARAMS]);
@@ -359,12 +359,12 @@ mod tests {
         let folder = RunFolder::prepare(&out, false).unwrap();
         fs::write(out.join(METRICS), "another's").unwrap();
         assert!(folder.write("", &[(PARAMS, b"1"), (METRICS, b"2")]).is_err());
-        // Runs are not mixed either.
+        // Runs are not mixed, either.
         assert!(folder.write("seed-0", &[(PARAMS, b"1"), (METRICS, b"2")]).is_err());
         drop(folder);
         assert_eq!(fs::read(out.join(METRICS)).unwrap(), b"another's");
         assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
-        // The same where a run is to be replaced; then the new one gets another name.
+        // The same if a run is to be replaced: the new one gets another name.
         let folder = RunFolder::prepare(&out, true).unwrap();
         folder.write("", &[(METRICS, b"2")]).unwrap();
         fs::write(out.join(METRICS), "another's run").unwrap();
@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(fs::read(out.join(METRICS)).unwrap(), b"another's run");
         assert_eq!(fs::read(root.path().join("out.new").join(METRICS)).unwrap(), b"2");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
-        // One that has gone is no obstacle.
+        // A folder that has been removed is no obstacle.
         let folder = RunFolder::prepare(&out, true).unwrap();
         folder.write("", &[(METRICS, b"3")]).unwrap();
         fs::remove_dir_all(&out).unwrap();
@@ -402,7 +402,7 @@ mod tests {
         let out = root.path().join("a/b/c");
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| RunFolder::prepare(&out, false))).collect();
-            // None is dropped, and so none removed, before all are there.
+            // No folder is dropped, and so none removed, before all exist.
             let folders: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
             let had: Vec<&RunFolder> = folders.iter().flatten().collect();
             assert_eq!(had.len(), 1);

@@ -1,4 +1,4 @@
-//! A training in a form to read: what is trained, then a line a run as it ends, then what they say together.
+//! The table of a training: what is trained, then a line for each run as it ends, then the figures of all runs.
 
 use crate::failure::Failure;
 use crate::layout::{width, wrap};
@@ -7,7 +7,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use gavotte_gat::plural::counted;
 use std::io::{self, Write};
 
-/// Names and widths of the columns, of 80 characters with two between each.
+/// Names and widths of the columns: 80 characters, with two between columns.
 const COLUMNS: [(&str, usize); 9] = [
     ("seed", 4),
     ("epochs", 6),
@@ -21,9 +21,9 @@ const COLUMNS: [(&str, usize); 9] = [
 ];
 const LABEL: Style = AnsiColor::Green.on_default().bold();
 
-/// Prints to standard output while a training goes on. That nobody reads this does not stop the training.
+/// Prints to standard output while a training goes on. A closed output does not stop the training.
 pub(crate) struct Table {
-    /// As wide as the longest seed.
+    /// The width of the longest seed.
     seed_width: usize,
     trouble: Option<io::Error>,
 }
@@ -51,7 +51,7 @@ impl Table {
         self.row(Style::new(), cells(run.seed.to_string(), epochs, best, run.columns()));
     }
 
-    /// Prints what all runs say together, and how good they are.
+    /// Prints the figures of all runs, and how good they are.
     pub(crate) fn close(&mut self, report: &Report) {
         let of = |figure: fn(&Figure) -> f64| {
             let [epochs, best] = [&report.epochs, &report.best_epoch].map(|of| format!("{:.1}", figure(of)));
@@ -74,7 +74,7 @@ impl Table {
         self.print(|out| writeln!(out, "{}", wrap(text, width(), 2)));
     }
 
-    /// What went wrong with printing.
+    /// The error of printing, if there was one.
     pub(crate) fn end(self) -> Result<(), Failure> {
         self.trouble.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -82,7 +82,7 @@ impl Table {
     fn row(&mut self, style: Style, cells: [String; 9]) {
         let widths = COLUMNS.map(|(_, width)| width).into_iter().enumerate();
         let widths = widths.map(|(i, width)| if i == 0 { self.seed_width } else { width });
-        // However long a cell is, it does not touch the one before it.
+        // Cells never touch, however long they are.
         let cells: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
         self.print(|out| writeln!(out, "{style}{}{style:#}", cells.join("  ")));
     }
@@ -95,8 +95,8 @@ impl Table {
     }
 }
 
-/// How good the runs that came to their end are, and how many of those asked for they are. Without one, how good the
-/// only run is, where it has learned anything.
+/// How good the finished runs are, and how many of those asked for have finished. If none has, how good the only run
+/// is, if it has learned anything.
 fn accuracy(report: &Report) -> (String, String) {
     let Report { test_acc, n_asked, n_ended, .. } = report;
     let spread = if test_acc.std.is_nan() { String::new() } else { format!(" ± {:.2}", 100.0 * test_acc.std) };
@@ -130,7 +130,7 @@ fn cells(name: String, epochs: String, best: String, columns: [f64; 6]) -> [Stri
     ]
 }
 
-/// Four decimals, and of a large number its magnitude.
+/// Four decimals; a large number in scientific notation.
 pub(crate) fn decimals(x: f64) -> String {
     if x.abs() < 1e5 || !x.is_finite() { format!("{x:.4}") } else { format!("{x:.3e}") }
 }

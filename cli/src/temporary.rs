@@ -1,5 +1,5 @@
-//! Files and folders that are gone unless they get a name: what a signal ends takes them away, and what killed programs
-//! have left of such goes with the next program.
+//! Temporary files and folders, which are removed unless they get a name: a program that a signal ends removes its own,
+//! and the next program removes what a killed one has left.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,24 +10,24 @@ use tempfile::{Builder, NamedTempFile, TempDir};
 
 const PREFIX: &str = ".gavotte-";
 
-/// What this process has made and what is to go where a signal ends it, in the order in which it was made.
+/// What this process has made, in order, and removes if a signal ends it.
 static MADE: Mutex<Vec<Entry>> = Mutex::new(vec![]);
-/// Held while several steps belong together; no signal ends the program between them.
+/// Held during several steps that belong together: no signal ends the program between them.
 static TOGETHER: Mutex<()> = Mutex::new(());
 
-/// Something that has been made.
+/// A file or folder that this process has made.
 #[derive(PartialEq)]
 pub(crate) struct Entry {
     path: PathBuf,
-    /// Whether a folder goes with all that is in it; otherwise it goes only where it is empty.
+    /// Whether a folder is removed with its contents; otherwise it is removed only if it is empty.
     whole: bool,
 }
 
-/// Something that goes where a signal ends the program; no longer once this is dropped.
+/// Something that is removed if a signal ends the program, until this is dropped.
 pub(crate) struct Made(PathBuf);
 
 impl Made {
-    /// Makes a folder; it goes where it is empty.
+    /// Makes a folder, which is removed if it is empty.
     pub(crate) fn folder(path: PathBuf) -> io::Result<Made> {
         let mut made = made();
         fs::create_dir(&path)?;
@@ -48,7 +48,7 @@ impl Drop for Made {
     }
 }
 
-/// Enters what was just made: a file, a folder that goes as a `whole`, or one that goes where it is empty.
+/// Registers what was just made: a file, a folder that is removed as a `whole`, or one that is removed if it is empty.
 pub(crate) fn enter(made: &mut Vec<Entry>, path: PathBuf, whole: bool) -> Made {
     made.push(Entry { path: path.clone(), whole });
     Made(path)
@@ -63,7 +63,7 @@ pub(crate) fn together() -> MutexGuard<'static, ()> {
     TOGETHER.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Removes what this process has made, the last first. Nothing is made as long as the guards are held.
+/// Removes what this process has made, the last first. Nothing is made while the guards are held.
 pub(crate) fn remove_all() -> impl Sized {
     let together = together();
     let mut made = made();
@@ -71,7 +71,8 @@ pub(crate) fn remove_all() -> impl Sized {
     (together, made)
 }
 
-/// As [`remove_all`], for a thread that may itself hold what others wait for: after so long without, all stays.
+/// [`remove_all`] for a thread that may itself hold a lock: if the locks are not free within this time, everything
+/// stays.
 pub(crate) fn try_remove_all(patience: Duration) -> Option<impl Sized> {
     let start = Instant::now();
     loop {
@@ -98,7 +99,7 @@ fn remove(made: &mut Vec<Entry>) {
     }
 }
 
-/// A file that is gone unless it gets a name. It is locked while it is used.
+/// A file that is removed unless it gets a name. It is locked while it is in use.
 pub(crate) struct TempFile {
     file: NamedTempFile,
     _made: Made,
@@ -114,25 +115,25 @@ impl TempFile {
         })
     }
 
-    /// Writes all that it is to hold.
+    /// Writes its contents.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // By the file itself: its wrapper names, in errors, a file that nobody knows.
+        // Through the file itself: errors of its wrapper name a file that the user does not know.
         self.file.as_file_mut().write_all(bytes)?;
         self.file.as_file().sync_all()
     }
 
-    /// Names it; a file of that name is replaced.
+    /// Gives it a name; an existing file of that name is replaced.
     pub(crate) fn replace(self, path: &Path) -> io::Result<()> {
         self.file.persist(path).map(drop::<File>).map_err(|error| error.error)
     }
 
-    /// Names it where nothing has that name.
+    /// Gives it a name that is not in use.
     pub(crate) fn name(self, path: &Path) -> io::Result<()> {
         self.file.persist_noclobber(path).map(drop::<File>).map_err(|error| error.error)
     }
 }
 
-/// A folder that is gone unless it gets a name. It is locked while it is used.
+/// A folder that is removed unless it gets a name. It is locked while it is in use.
 pub(crate) struct TempFolder {
     dir: TempDir,
     _held: Option<File>,
@@ -154,7 +155,7 @@ impl TempFolder {
         self.dir.path()
     }
 
-    /// Gives it the first of these names that it can have, and keeps it. Returns its name.
+    /// Gives it the first of these names that is free, keeps it, and returns its name.
     pub(crate) fn name(self, choices: &[PathBuf]) -> PathBuf {
         let own = self.dir.keep();
         let name = choices.iter().find(|path| fs::rename(&own, path).is_ok());
@@ -162,15 +163,15 @@ impl TempFolder {
     }
 }
 
-/// Whether something of this name is one of ours, in use or left behind.
+/// Whether this is the name of a temporary file of this program, in use or left over.
 pub(crate) fn is_temporary(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
-/// Removes what programs that were killed have left in `folder`: nobody holds the lock of that any more. What cannot be
-/// locked or removed stays.
+/// Removes the leftovers of killed programs in `folder`, whose locks nobody holds. What cannot be locked or removed
+/// stays.
 pub(crate) fn clean(folder: &Path) {
-    // Nobody makes something here before the end of this function.
+    // Nobody makes a temporary file here before the end of this function.
     let Ok(whole) = File::open(folder) else { return };
     if whole.try_lock().is_err() {
         return;
@@ -201,21 +202,21 @@ pub(crate) fn undisturbed<T>(folder: &Path, make: impl FnOnce(&mut Vec<Entry>) -
     make(&mut made()).map_err(without_path)
 }
 
-/// The system's error alone, without the name of a file that nobody knows.
+/// The system's error alone, without the name of a file that the user does not know.
 fn without_path(error: io::Error) -> io::Error {
     let inner =
         error.get_ref().and_then(|wrapper| wrapper.source()).and_then(|inner| inner.downcast_ref::<io::Error>());
     inner.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
 }
 
-/// Locks what was just made until it is closed, as it is when the program is killed. Others may lock it so, too: making
-/// something in a folder does.
+/// Locks what was just made until it is closed, which also happens when the program is killed. The lock is shared:
+/// making something in a folder takes it, too.
 fn hold(made: &File) {
-    // Without the lock it may count as left behind; better that than no file at all.
+    // Without the lock it may be taken for a leftover, which is better than no file at all.
     let _ = made.try_lock_shared();
 }
 
-/// With what any program's files may be used for; the user's mask takes away from it.
+/// With the default permissions of files, less the user's mask.
 fn builder(mode: u32) -> Builder<'static, 'static> {
     let mut builder = Builder::new();
     builder.prefix(PREFIX);

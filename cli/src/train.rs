@@ -1,4 +1,4 @@
-//! `gavotte train`: trains one run a seed.
+//! `gavotte train`: trains one run for each seed.
 
 use crate::args::{DataArgs, EngineArgs, ModelArgs, StepArgs, TrainArgs, name_of};
 use crate::failure::{self, Failure, note};
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         _ => None,
     };
     let (mut runs, mut failures): (Vec<Run>, Vec<Failure>) = (vec![], vec![]);
-    // Figures that cannot be written are printed all the same, and one file that cannot be written is told of once.
+    // Figures that cannot be written are printed all the same. Of files that cannot be written, the first is reported.
     let mut unwritten: Option<Failure> = None;
     for at in 0..session.seeds.len() {
         match session.train(at, &interrupt) {
@@ -99,7 +99,7 @@ fn model_config(dataset: &Dataset, model: &ModelArgs, step: &StepArgs) -> GatCon
     }
 }
 
-/// The training step of a command that looks at it, and does not train.
+/// The training step for commands that inspect it and do not train.
 pub(crate) struct Prepared {
     pub(crate) dataset: Dataset,
     pub(crate) trainer: GatTrainer,
@@ -139,7 +139,7 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Reads everything and checks everything; only then makes folders.
+    /// Reads and checks everything; only then makes folders.
     fn new(args: &'a TrainArgs) -> Result<Self, Failure> {
         let TrainArgs { data, model, step, engine, .. } = args;
         engine.check()?;
@@ -171,7 +171,7 @@ impl<'a> Session<'a> {
         Ok(Session { args, dataset, data: summary, model, trainer, seeds, splits, device, folder })
     }
 
-    /// Trains the run at this place until its end or a signal, and writes its files; says how that went.
+    /// Trains run `at` until its end or a signal, and writes its files; returns the result of both.
     fn train(&self, at: usize, interrupt: &Interrupt) -> Result<(Run, Result<(), Failure>), Failure> {
         let (seed, args) = (self.seeds[at], self.args);
         let experiment = self.model.experiment(&self.dataset, &self.splits[at])?.on(&self.device)?;
@@ -203,8 +203,8 @@ impl<'a> Session<'a> {
         folder.write(&below, &[(PARAMS, &params), (METRICS, metrics.as_bytes()), (SUMMARY, summary.as_bytes())])
     }
 
-    /// Writes what all runs have in common, and puts everything in its place, which it returns. A run that is there stays
-    /// where this one went wrong, or was ended within its first epoch.
+    /// Writes the summary of all runs, publishes the folder, and returns its path. An existing run stays, and `None` is
+    /// returned, if a run went wrong, or was ended within its first epoch.
     fn end(&mut self, report: &Report, runs: &[Run], all_went_well: bool) -> Result<Option<&'a Path>, Failure> {
         let Some(folder) = &self.folder else { return Ok(None) };
         if self.args.seeds.is_some() {
@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
         Ok(self.args.out.as_deref())
     }
 
-    /// Leaves a run that is there and was not replaced, and says so. Runs that came to their end are kept all the same.
+    /// Leaves an existing run that was not replaced, and prints a note. Finished new runs are kept all the same.
     fn leave(&mut self, runs: &[Run]) {
         let left = self.folder.take().and_then(|folder| folder.leave(runs.iter().any(Run::has_ended)));
         left.iter().for_each(|text| note(text));

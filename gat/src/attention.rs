@@ -25,17 +25,17 @@ use std::sync::OnceLock;
 pub struct Head {
     /// Projects features: `f[F, D]`.
     pub w: Array,
-    /// Weighs what a node sends: `f[D]`.
+    /// The source's half of the attention vector: `f[D]`.
     pub a_src: Array,
-    /// Weighs what a node receives by: `f[D]`.
+    /// The receiver's half of the attention vector: `f[D]`.
     pub a_dst: Array,
     /// Added to the sum of messages: `f[D]`.
     pub bias: Option<Array>,
-    /// Projects the input onto the output, past the attention: `f[F, D]`.
+    /// Projects the input onto the output, beside the attention: `f[F, D]`.
     pub residual: Option<Array>,
 }
 
-/// What a head does beside attending.
+/// The options of an attention head.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttentionOptions {
     /// In training, the probability to drop an attention coefficient.
@@ -64,7 +64,7 @@ impl Default for AttentionOptions {
 /// other heads there are. Dropout on the input is the caller's: see [`gat`](crate::model::gat).
 ///
 /// # Panics
-/// When initialised, if the number of features is no number.
+/// When initialised, if the number of features is a symbol.
 pub fn graph_attention(dim: usize, options: AttentionOptions) -> Layer<Head, Nodes> {
     Layer::new(
         move |key: Key, mut shape: Shape| {
@@ -94,7 +94,7 @@ fn attend(head: &Head, nodes: &Nodes, options: AttentionOptions, mode: Mode) -> 
     let h = nodes.x.dot(&head.w);
     let alpha = dropout_of(&weigh(head, &h, &nodes.adjacency, options.slope), options.rate, mode);
     let mut out = match &nodes.adjacency {
-        // What dropout left out is not read.
+        // `Array::weigh` lets the sum skip rows whose coefficient dropout has set to 0.
         Adjacency::Edges { edges } => edges.receivers.sum(&alpha.expand_dims(-1).weigh(&edges.senders.gather(&h))),
         Adjacency::Dense { .. } => alpha.dot(&h),
     };
@@ -127,7 +127,8 @@ fn weigh(head: &Head, h: &Array, adjacency: &Adjacency, slope: f64) -> Array {
         }
         Adjacency::Dense { dense: mask } => {
             let logits = nn::leaky_relu(&(sent.expand_dims(0) + received.expand_dims(1)), slope);
-            // A row of nothing but -∞ has no softmax: where no message comes, zeros stand in, and go at the second mask.
+            // A row of nothing but -∞ has no softmax: where no message arrives, zeros replace it, and the second mask
+            // removes them.
             let receives = mask.astype(DType::I32).max(-1).gt(0);
             let fill = receives.select(f64::NEG_INFINITY, zeros(Shape::new(), logits.dtype()));
             let masked = mask.select(&logits, fill.expand_dims(-1));
@@ -147,10 +148,10 @@ pub enum Join {
 
 /// `n` copies of a layer, each with its own parameters, whose outputs are joined.
 ///
-/// Initialisation and application are those of the one layer, mapped by `vmap`. Every parameter is stacked along a head
-/// axis that stands before its last axis (`w` is `f[F, n, D]`, `a_src` is `f[n, D]`), and so is the output before it is
-/// joined (`f[rows, n, D]`): the heads lie in the contiguous lanes, and gathers and sums over rows move whole rows of
-/// all heads at once. In training each head has its own key.
+/// `vmap` maps initialisation and application of the one layer. Every parameter is stacked along a head axis before its
+/// last axis (`w` is `f[F, n, D]`, `a_src` is `f[n, D]`), and so is the output before it is joined (`f[rows, n, D]`).
+/// So the values of all heads are contiguous, and gathers and sums over rows move whole rows of all heads at once. In
+/// training each head has its own key.
 ///
 /// # Panics
 /// When used, if a parameter is a scalar.
@@ -198,13 +199,13 @@ where
     )
 }
 
-/// Where the head axis goes: before the last axis.
+/// The place of the head axis: before the last axis.
 #[track_caller]
 fn before_last(aval: &Aval) -> usize {
     aval.rank().checked_sub(1).expect("multi_head: parameters and outputs need at least one axis")
 }
 
-/// The same tree again: handles are copied.
+/// A copy of the tree that shares its arrays.
 fn copy<T: Tree>(tree: &T) -> T {
     let (def, leaves) = tree.flatten();
     T::unflatten(&def, leaves)

@@ -1,23 +1,23 @@
-//! What can go wrong with a graph, a model or its training.
+//! Errors of graphs, models and their training.
 
 /// A graph, parameters or arguments that do not fit, or a device that failed. The text says what is wrong, where, and
-/// what to do.
+/// how to correct it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] gavotte::Error),
-    /// Messages, features or masks that are no graph.
+    /// Messages, features or masks that do not make a graph.
     #[error("{0}")]
     Graph(String),
-    /// Parameters that are not those of the model.
+    /// Parameters that do not fit the model.
     #[error("{0}")]
     Params(String),
-    /// More memory than there is.
+    /// More memory is needed than is available.
     #[error("{0}")]
     Memory(String),
-    /// A setting out of its range.
+    /// A setting is out of its range.
     #[error("{0}")]
     Config(String),
 }

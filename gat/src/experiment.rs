@@ -32,7 +32,7 @@ impl<T> Splits<T> {
     }
 }
 
-/// What a training step reads and does not change.
+/// The inputs of a training step, which it does not change.
 #[derive(Tree, Clone)]
 pub struct Inputs {
     /// Features, and who sends to whom.
@@ -43,9 +43,9 @@ pub struct Inputs {
     pub masks: Splits<Array>,
 }
 
-/// A data set and a split, on the host and as arrays. The sizes of the arrays carry the symbols `n` (nodes), `e` (edges)
-/// and `z` (stored features), so one compiled step serves graphs of every size; the numbers of features and of classes
-/// are numbers.
+/// A data set and a split, on the host and as arrays. The sizes of the arrays are the symbols `n` (nodes), `e` (edges)
+/// and `z` (stored features), so that one compiled step serves graphs of every size; the numbers of features and
+/// classes are fixed.
 #[derive(Clone)]
 pub struct Experiment {
     /// The arrays.
@@ -76,7 +76,7 @@ impl Default for ArrayForm {
     }
 }
 
-/// Features of which a smaller share is stored than this are sparse arrays, others dense ones: a stored entry is met by
+/// Features of which a smaller share than this is stored are sparse arrays, others dense ones: a stored entry costs
 /// three indices, and its row of weights is not read in order.
 const SPARSE_BELOW: f64 = 0.25;
 
@@ -85,8 +85,8 @@ impl Experiment {
     /// [`GatConfig::experiment`](crate::model::GatConfig::experiment).
     ///
     /// # Errors
-    /// If the data set is no graph, the split names no node to train on, or a node that does not exist or whose class is
-    /// unknown, or there is not enough memory for the arrays.
+    /// If the data set is no graph, the split names no node to train on, or a node that does not exist or whose class
+    /// is unknown, or there is not enough memory for the arrays.
     pub fn new(dataset: &Dataset, split: &Split, form: ArrayForm) -> Result<Self, Error> {
         let ArrayForm { storage, dtype } = form;
         let (n_node, n_class) = (dataset.n_node(), dataset.n_class());

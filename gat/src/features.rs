@@ -52,9 +52,9 @@ impl SparseFeatures {
         shape([self.rows.n_segment(), self.columns.n_segment()])
     }
 
-    /// The matrix product with `w`, `f[m, d]`: the rows of `w` that an entry's column names, times the entry, summed over
-    /// the entries of each row. Its derivative with respect to `w` is the same sum over the entries of each column. An entry
-    /// of 0 counts as one that is not stored.
+    /// The matrix product with `w`, `f[m, d]`. Each entry is multiplied by the row of `w` that its column names, and
+    /// the products are summed over the entries of each row. The derivative with respect to `w` is the same sum over
+    /// the entries of each column. An entry of 0 counts as one that is not stored.
     ///
     /// # Panics
     /// If `w` has another number of rows, or another type.
@@ -63,15 +63,15 @@ impl SparseFeatures {
         self.rows.sum(&self.values.expand_dims(-1).weigh(&self.columns.gather(w)))
     }
 
-    /// Dropout on the stored entries. What is not stored is 0, and stays so: the distribution is that of dropout on the
-    /// dense matrix.
+    /// Dropout on the stored entries. Entries that are not stored are 0, and stay 0: the distribution is that of
+    /// dropout on the dense matrix.
     #[track_caller]
     #[must_use]
     pub fn dropout(&self, rate: f64, mode: Mode) -> Self {
         SparseFeatures { values: dropout_of(&self.values, rate, mode), ..self.clone() }
     }
 
-    /// The dense matrix `f[n, m]`; entries at one place add up.
+    /// The dense matrix `f[n, m]`; entries at the same place add up.
     ///
     /// # Errors
     /// While the matrix is being traced.
@@ -129,7 +129,7 @@ impl Features {
         }
     }
 
-    /// Dropout on every entry that may be other than 0.
+    /// Dropout on every entry that may differ from 0.
     #[track_caller]
     #[must_use]
     pub fn dropout(&self, rate: f64, mode: Mode) -> Self {

@@ -8,7 +8,7 @@ use gavotte::{Array, Dim, Shape, Tree};
 
 /// A directed graph: edge `i` carries a message from node `senders.ids[i]` to node `receivers.ids[i]`.
 ///
-/// Edges are sorted by receiver. Nothing is added: a node that shall see itself needs an edge to itself.
+/// Edges are sorted by receiver. No edge is added: a node that should see itself needs an edge to itself.
 #[derive(Tree, Clone)]
 pub struct Graph {
     /// The node each message comes from.
@@ -41,7 +41,7 @@ impl Graph {
         Ok(Graph { senders: Segments::new(senders, n_node)?, receivers: Segments::sorted(receivers, n_node)? })
     }
 
-    /// The same graph whose sizes are symbols: compiled functions then serve every number of nodes and edges.
+    /// The same graph with symbols for sizes: compiled functions then serve every number of nodes and edges.
     #[must_use]
     pub fn with_symbols(self, n_node: &str, n_edge: &str) -> Self {
         Graph {
@@ -50,18 +50,17 @@ impl Graph {
         }
     }
 
-    /// Number of nodes; within `jit`, perhaps a symbol.
+    /// Number of nodes; within `jit`, it may be a symbol.
     pub fn n_node(&self) -> Dim {
         self.receivers.n_segment()
     }
 
-    /// Number of edges; within `jit`, perhaps a symbol.
+    /// Number of edges; within `jit`, it may be a symbol.
     pub fn n_edge(&self) -> Dim {
         self.receivers.n_member()
     }
 
-    /// The adjacency matrix, `bool[n, n]`: row `i` holds which nodes send to node `i`. Two edges between the same nodes
-    /// are one.
+    /// The adjacency matrix, `bool[n, n]`: row `i` marks the nodes that send to node `i`. Repeated edges count once.
     ///
     /// # Errors
     /// While the graph is being traced.
@@ -76,7 +75,7 @@ impl Graph {
     }
 }
 
-/// How the edges of a graph are stored. What is computed is equal to rounding.
+/// How the edges of a graph are stored. The results of both forms are equal up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Storage {
     /// A list: work and memory grow with the number of edges.
@@ -86,7 +85,7 @@ pub enum Storage {
     Dense,
 }
 
-/// Who sends to whom, in one of two forms. Both compute the same results, up to rounding.
+/// Who sends to whom, in one of two forms. The results of both are equal up to rounding.
 #[allow(
     clippy::large_enum_variant,
     reason = "there is one a model, passed by reference; a box would show in every match"
@@ -111,7 +110,7 @@ impl From<Graph> for Adjacency {
     }
 }
 
-/// What a graph layer takes: features of nodes, and who sends to whom.
+/// The input of a graph layer: features of nodes, and who sends to whom.
 #[derive(Tree, Clone)]
 pub struct Nodes {
     /// One row for each node, `f[n, features]`.

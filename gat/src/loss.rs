@@ -86,11 +86,11 @@ impl<P> Clone for Loss<P> {
 /// | `labels` | `i32[n]` |
 /// | `mask` | `f[n]`, 1 for members, 0 for others |
 ///
-/// NaN for a mask without members. What stands at other nodes and other classes counts for nothing, be it infinite. The
-/// true class is picked by a sum over a row of which the others are left out: no scatter appears.
+/// NaN for a mask without members. Other nodes and other classes do not count, even where they are infinite. The true
+/// class is picked by a masked sum over each row, so that the derivative needs no scatter.
 ///
 /// # Panics
-/// If the shapes do not fit, or the number of classes is no number.
+/// If the shapes do not fit, or the number of classes is a symbol.
 #[track_caller]
 pub fn masked_nll(log_probs: &Array, labels: &Array, mask: &Array) -> Array {
     let is_label = nn::one_hot(labels, n_class(log_probs), DType::Bool);

@@ -1,14 +1,14 @@
-//! How much memory there is, asked before much is taken: an allocation that fails ends the program, and the system ends
-//! a program that takes more than it has.
+//! The available memory, checked before much is taken: an allocation that fails ends the program, and the system ends a
+//! program that takes more than it has.
 
 use crate::Error;
 pub use gavotte_core::device::memory::{address_space, available, shown};
 use std::fmt;
 
-/// Less than this is not worth asking for.
+/// Smaller needs are not checked.
 const SMALL: u64 = 64 << 20;
 
-/// More memory is needed than there is.
+/// More memory is needed than is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortage {
     /// In bytes.
@@ -23,7 +23,7 @@ impl fmt::Display for Shortage {
     }
 }
 
-/// Whether `needed` bytes can be taken. Where the system does not say, they can.
+/// Checks that `needed` bytes are available. If the system does not say, they are.
 ///
 /// # Errors
 /// If they are more than what is available.
@@ -44,11 +44,11 @@ pub struct Need {
     pub bytes: u64,
     /// What it is: `features, 34 nodes by 34`.
     pub what: String,
-    /// How it can be made smaller.
+    /// How to make it smaller.
     pub advice: &'static str,
 }
 
-/// Whether all of `needs` can be taken at once, for training on the data set of this name.
+/// Checks that all of `needs` are available at once, for training on the data set of this name.
 ///
 /// # Errors
 /// If they are more than what is available; the text says which is the largest, and what to do about it.

@@ -1,35 +1,35 @@
-//! How good predictions are: accuracy, confusion matrix, macro-averaged F1. All on the host, but for what training counts in
-//! every epoch.
+//! The quality of predictions: accuracy, confusion matrix, macro-averaged F1. All are computed on the host, except the
+//! hits that training counts in every epoch.
 
 use crate::loss::n_class;
 use gavotte::{Array, DType, arange};
 
-/// How many members of a mask have their label as the most likely class, as [`predictions`] finds it: `i32`.
+/// The number of members of a mask whose label is their predicted class, as [`predictions`] finds it: `i32`.
 ///
 /// | argument | shape |
 /// | --- | --- |
-/// | `log_probs` | `f[n, classes]` |
+/// | `outputs` | `f[n, classes]` |
 /// | `labels` | `i32[n]` |
 /// | `mask` | `f[n]`, 1 for members, 0 for others |
 ///
 /// # Panics
-/// If the shapes do not fit, or the number of classes is no number.
+/// If the shapes do not fit, or the number of classes is a symbol.
 #[track_caller]
-pub fn hits(log_probs: &Array, labels: &Array, mask: &Array) -> Array {
-    let (classes, labels) = (arange(n_class(log_probs), DType::I32), labels.expand_dims(-1));
-    let own = classes.eq(&labels).select(log_probs, f64::NEG_INFINITY).max(-1);
+pub fn hits(outputs: &Array, labels: &Array, mask: &Array) -> Array {
+    let (classes, labels) = (arange(n_class(outputs), DType::I32), labels.expand_dims(-1));
+    let own = classes.eq(&labels).select(outputs, f64::NEG_INFINITY).max(-1);
     // A NaN is never the largest.
     let (is_number, own) = (own.eq(&own), own.expand_dims(-1));
-    let beats = log_probs.gt(&own) | (log_probs.eq(&own) & classes.lt(&labels));
+    let beats = outputs.gt(&own) | (outputs.eq(&own) & classes.lt(&labels));
     let is_best = beats.astype(DType::I32).sum(-1).eq(0) & is_number;
     (is_best & mask.ne(0.0)).astype(DType::I32).sum(())
 }
 
-/// Stands among predictions for a row without a largest entry.
+/// The prediction for a row without a largest entry.
 pub const NO_CLASS: i32 = -1;
 
 /// The place of the largest entry in each row of a row-major matrix; the first one among equals. A NaN is never the
-/// largest: a row of nothing else has no prediction, which is [`NO_CLASS`].
+/// largest: a row of nothing but NaN is predicted as [`NO_CLASS`].
 ///
 /// # Panics
 /// If the number of entries is no multiple of `n_class`, or `n_class` is 0.
@@ -54,7 +54,8 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// Counts over `nodes`, each a place in `labels` and `predicted`. A prediction of [`NO_CLASS`] is wrong for every class.
+    /// Counts over `nodes`, each a place in `labels` and `predicted`. A prediction of [`NO_CLASS`] is wrong for every
+    /// class.
     ///
     /// # Panics
     /// If a node or a class is out of bounds.

@@ -48,10 +48,9 @@ impl GatConfig {
         }
     }
 
-    /// How many numbers the parameters are, for nodes of this many features; what does not fit 64 bits is the largest
-    /// such number.
+    /// The number of elements of all parameters, for nodes with this many features; saturates at 64 bits.
     pub fn n_parameter(&self, n_feat: usize) -> u64 {
-        // A head of `width` has a row for each feature, a second one past the attention, and three vectors.
+        // A head has a projection, which a residual doubles, and three vectors.
         let head = |n_feat: u64, width: u64| {
             let rows = n_feat.saturating_mul(1 + u64::from(self.residual));
             rows.saturating_add(3).saturating_mul(width)
@@ -60,7 +59,7 @@ impl GatConfig {
         head(n_feat as u64, hidden).saturating_add(head(hidden, self.classes as u64))
     }
 
-    /// Refuses numbers of which no network can be made.
+    /// Checks the ranges of all numbers.
     ///
     /// # Errors
     /// If a number is out of its range.
@@ -94,10 +93,10 @@ impl GatConfig {
         Experiment::new(dataset, split, self.form())
     }
 
-    /// Refuses to train this network where parameters and data do not fit the memory.
+    /// Checks that parameters and data fit the memory in training.
     ///
     /// # Errors
-    /// If more memory is needed than there is; the text says what needs most.
+    /// If more memory is needed than is available; the text says what needs most.
     pub fn check_memory(&self, dataset: &Dataset) -> Result<(), Error> {
         let n_parameter = self.n_parameter(dataset.n_feat());
         let parameters = Need {
@@ -115,8 +114,8 @@ impl GatConfig {
     }
 }
 
-/// In training with Adam, each parameter is stored as itself, its two moments, its gradient, its next value, and its best
-/// value so far.
+/// In training with Adam, each parameter is stored as itself, its two moments, its gradient, its next value, and its
+/// best value so far.
 const COPIES: u64 = 6;
 
 /// The parameters of [`gat`].

@@ -11,7 +11,7 @@ pub fn to_named<P: Tree>(params: &P) -> Vec<(String, Array)> {
 /// Parameters of the structure of `like` from named arrays, which may come in any order.
 ///
 /// # Errors
-/// If a leaf is missing, given twice, unknown, or of another type. The text names the path, and both types.
+/// If a leaf is missing, repeated, unknown, or of another type. The text names the path, and both types.
 pub fn from_named<P: Tree>(like: &P, named: Vec<(String, Array)>) -> Result<P, Error> {
     gavotte::params::from_named(like, named).map_err(|error| Error::Params(error.to_string()))
 }

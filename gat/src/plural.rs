@@ -1,4 +1,4 @@
-//! Numbers of things in messages.
+//! Counts in messages.
 
 /// A number of something: `1 epoch`, `2 epochs`, `2 classes`.
 pub fn counted(n: usize, what: &str) -> String {

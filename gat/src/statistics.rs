@@ -1,11 +1,11 @@
-//! What many measurements say: mean, standard deviation, quantiles. All on the host.
+//! Mean, standard deviation and quantiles of measurements, on the host.
 
-/// The mean; NaN of nothing.
+/// The mean; NaN if `xs` is empty.
 pub fn mean(xs: &[f64]) -> f64 {
     xs.iter().sum::<f64>() / xs.len() as f64
 }
 
-/// The standard deviation of the population that `xs` are drawn from: `sqrt(sum (x - mean)^2 / (n - 1))`. NaN of fewer
+/// The standard deviation of the population that `xs` are drawn from: `sqrt(sum (x - mean)^2 / (n - 1))`. NaN for fewer
 /// than two.
 pub fn standard_deviation(xs: &[f64]) -> f64 {
     if xs.len() < 2 {
@@ -16,8 +16,8 @@ pub fn standard_deviation(xs: &[f64]) -> f64 {
     (squares / (xs.len() - 1) as f64).sqrt()
 }
 
-/// The value that the share `q` of the others is below, between neighbours in proportion: 0 is the smallest, 0.5 the
-/// median, 1 the largest. NaN of nothing.
+/// The value below which the share `q` of all values lies, interpolated linearly: 0 is the smallest, 0.5 the median, 1
+/// the largest. NaN if `xs` is empty.
 ///
 /// # Panics
 /// If `q` is outside 0 to 1.

@@ -1,4 +1,4 @@
-//! Laws of graph attention.
+//! Laws of graph attention, and the training of graph attention networks.
 
 use crate::attention::{AttentionOptions, Head, Join, coefficients, graph_attention, multi_head};
 use crate::data::{PlantedSpec, Split, karate, planted};
@@ -106,7 +106,7 @@ fn coefficients_sum_to_one_over_messages() {
 }
 
 #[test]
-fn a_masked_matrix_gives_what_edges_give() {
+fn a_masked_matrix_computes_what_edges_compute() {
     let layer = gat(config());
     let (_, params) = (layer.init_fun)(Key::new(4), shape([N_NODE, N_FEAT]));
     let apply = |nodes: &Nodes| (layer.apply_fun)(&params, nodes, Mode::Eval);
@@ -120,7 +120,7 @@ fn a_masked_matrix_gives_what_edges_give() {
 }
 
 #[test]
-fn sparse_features_give_what_dense_ones_give() {
+fn sparse_features_compute_what_dense_ones_compute() {
     let dataset = karate();
     let words = dataset.features.as_sparse().expect("one entry a row");
     let sparse = SparseFeatures::new(words, DType::F64).unwrap_or_else(|error| panic!("{error}"));
@@ -208,7 +208,7 @@ fn graphs_are_checked() {
     assert!(refused(&[0, 3], &[0, 1]).contains("id 3"));
 }
 
-/// The paths stand in messages and in files of compiled functions.
+/// Messages and files of compiled functions contain these paths.
 #[test]
 fn leaves_of_both_forms_have_names() {
     let names = |nodes: &Nodes| gavotte::tree::leaves_with_paths(nodes).into_iter().map(|(path, _)| path);
@@ -272,7 +272,7 @@ fn the_karate_club_is_learned() {
 }
 
 #[test]
-fn the_same_key_gives_the_same_training() {
+fn the_same_key_is_the_same_training() {
     let train = GatTraining { epochs: 3, ..GatTraining::default() };
     let losses = || fit(GatConfig::new(4), train, |_| {}).history.iter().map(|e| e.step_loss).collect::<Vec<_>>();
     assert_eq!(losses(), losses());

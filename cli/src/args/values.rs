@@ -1,4 +1,4 @@
-//! Values of options: what is said, and what is refused.
+//! Values of options: how they are parsed, and what is refused.
 
 use crate::failure::Failure;
 use clap::ValueEnum;
@@ -33,7 +33,7 @@ pub(crate) enum Attention {
     Dense,
 }
 
-/// Where programs run.
+/// The device that programs run on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DeviceName {
     Cpu,
@@ -106,12 +106,12 @@ impl Attention {
     }
 }
 
-/// What the command line calls a value of an option.
+/// The name of a value on the command line.
 pub(crate) fn name_of(value: &impl ValueEnum) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
 }
 
-/// Which nodes train, choose and judge.
+/// Which nodes are for training, validation and testing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum SplitChoice {
     Public,

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 /// A driver that knows the PTX of every NVRTC, and a GPU that is newer than all: the emulator runs no machine code.
 const NEW: &str = "driver=99000,compute=99.0";
 
-/// The program beside the emulator, told what machine to be, with NVRTC where there is one; compiled kernels are kept in
-/// this folder, or nowhere.
+/// The program beside the emulator, told what machine to be, with NVRTC where there is one; compiled kernels are kept
+/// in this folder, or nowhere.
 fn on_emulator_with(settings: &str, cache: &str, line: &str) -> Output {
     let folder = Emulator::get().folder();
     let nvrtc = std::env::var("GAVOTTE_NVRTC").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Taking named entries out of a `.tgz` without unpacking it.
+//! Reading named entries of a `.tgz` without unpacking it to disk.
 
 use std::{
     fs::File,
@@ -18,7 +18,7 @@ use super::{
 const DAMAGED: &str = "the archive is incomplete or damaged: get it again from its source";
 const NOT_GZIP: &str = "give a gzip-compressed tar archive such as cora.tgz, or the folder it unpacks to";
 
-/// The bytes of the entries with the file names `names`, in that order and wherever in the archive they stand, and the
+/// The bytes of the entries with the file names `names`, in that order and in any folder of the archive, and the
 /// SHA-256 of the archive itself.
 pub(super) fn read_entries<const N: usize>(path: &Path, names: [&str; N]) -> Result<([Vec<u8>; N], String), DataError> {
     let file = File::open(path).map_err(|error| DataError::io(path, "open it", error))?;
@@ -29,7 +29,7 @@ pub(super) fn read_entries<const N: usize>(path: &Path, names: [&str; N]) -> Res
     for entry in archive.entries().map_err(|error| read_error(path, error))? {
         take_entry(path, entry.map_err(|error| read_error(path, error))?, names, &mut found)?;
     }
-    // tar stops at its end marker. Reading on checks the length and the checksum at the end of the gzip stream.
+    // `tar` stops at its end marker. Reading on checks the length and the checksum at the end of the gzip stream.
     let mut unpacked = archive.into_inner();
     io::copy(&mut unpacked, &mut io::sink()).map_err(|error| read_error(path, error))?;
     let mut source = unpacked.inner.into_inner().take(LIMIT);
@@ -79,13 +79,13 @@ fn read_error(path: &Path, source: io::Error) -> DataError {
     let place = path.display().to_string();
     match source.kind() {
         ErrorKind::FileTooLarge => DataError::TooLarge { place, size: None, limit: LIMIT },
-        // The reader of archives says what it finds in bytes that may be anything.
+        // The message of the reader of archives may contain arbitrary bytes of the file, so it is not shown.
         ErrorKind::Other => DataError::layout(path, "what it unpacks to is not a tar archive", DAMAGED),
         _ => DataError::Io { place, action: "read the archive to its end", source, help: DAMAGED },
     }
 }
 
-/// A reader that takes the digest of what passes through.
+/// A reader that hashes what passes through.
 struct Hashed<R> {
     inner: R,
     digest: Sha256,
@@ -99,7 +99,7 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// A reader that refuses to pass more than a number of bytes: a small archive can unpack to any size.
+/// A reader with a limit on the number of bytes: a small archive can unpack to any size.
 struct Limited<R> {
     inner: R,
     left: u64,

@@ -31,7 +31,7 @@ const CITES_LINE: &str = "a line is `cited paper id TAB citing paper id`";
 /// - a folder with `cora.content` and `cora.cites`, or with these in a folder `cora`, or with `cora.tgz`;
 /// - a folder with Planetoid's `ind.cora.*`, or with these in `raw` or `Cora/raw`.
 ///
-/// Nodes stand in the order of `cora.content`, classes in that of their names. The digest of a folder is that of
+/// Nodes are in the order of `cora.content`, classes in the order of their names. The digest of a folder is that of
 /// `cora.content` followed by `cora.cites`.
 ///
 /// # Errors
@@ -83,7 +83,7 @@ fn read_texts(folder: &Path) -> Result<Dataset, DataError> {
     )
 }
 
-/// One of the two texts, and what an error calls it.
+/// One of the two texts, and its name in errors.
 struct Part<'a> {
     place: String,
     bytes: &'a [u8],
@@ -93,7 +93,7 @@ fn parse(content: Part<'_>, cites: Part<'_>, sha256: String) -> Result<Dataset, 
     let papers = parse_content(&content.place, files::text(&content.place, content.bytes)?)?;
     let citations = parse_cites(&cites.place, files::text(&cites.place, cites.bytes)?, &papers.index)?;
     let (senders, receivers) = messages(papers.ids.len(), citations);
-    // A set in order, so that a class has the same number on every run.
+    // A sorted set, so that a class has the same number in every run.
     let classes: Vec<_> = papers.class_names.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let label = |class: &&str| classes.partition_point(|name| name < class) as i32;
     Ok(Dataset {
@@ -150,7 +150,7 @@ fn parse_content<'a>(place: &str, text: &'a str) -> Result<Papers<'a>, DataError
     Ok(papers)
 }
 
-/// The words that are there, each with the value 1.
+/// The words of a paper, each with the value 1.
 fn parse_words(words: &[&str]) -> Result<Vec<(i32, f64)>, String> {
     let mut present = Vec::new();
     for (column, &word) in words.iter().enumerate() {
@@ -163,7 +163,7 @@ fn parse_words(words: &[&str]) -> Result<Vec<(i32, f64)>, String> {
     Ok(present)
 }
 
-/// Citations as pairs of nodes. A paper that cites itself says nothing here: every node gets its loop anyway.
+/// Citations as pairs of nodes. A paper that cites itself adds nothing: every node gets its loop anyway.
 fn parse_cites(place: &str, text: &str, index: &HashMap<&str, i32>) -> Result<Vec<(i32, i32)>, DataError> {
     let mut citations = Vec::new();
     for (line, row) in files::lines(text) {

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::{DataError, Split, files::hex};
 
-/// Stands among labels for a class that nobody knows. Such a node takes part in the graph, and in no part of a split.
+/// The label of a node whose class is unknown. Such a node is part of the graph, and of no split.
 pub const UNKNOWN_CLASS: i32 = -1;
 
 /// A sparse matrix in compressed sparse rows. Row `i` holds `values[k]` at column `columns[k]` for `k` in
@@ -15,7 +15,7 @@ pub struct SparseMatrix {
     pub n_rows: usize,
     /// Number of columns.
     pub n_cols: usize,
-    /// Where each row starts, and where the last one ends: `n_rows + 1` positions.
+    /// The start of each row, and the end of the last one: `n_rows + 1` positions.
     pub offsets: Vec<i32>,
     /// The column of each entry.
     pub columns: Vec<i32>,
@@ -23,13 +23,13 @@ pub struct SparseMatrix {
     pub values: Vec<f64>,
 }
 
-/// A row of 2^31 numbers that are no larger has a sum.
+/// A sum of 2^31 numbers up to this size does not overflow.
 const LARGE: f64 = 1e298;
-/// A row whose sum is a smaller share of its magnitudes cancels.
+/// Values cancel if their sum is a smaller share of the sum of their magnitudes.
 const CANCELLED: f64 = 1e-6;
 
 impl SparseMatrix {
-    /// A matrix of no rows yet.
+    /// A matrix without rows.
     pub(super) fn empty(n_cols: usize) -> Self {
         Self { n_rows: 0, n_cols, offsets: vec![0], columns: Vec::new(), values: Vec::new() }
     }
@@ -37,10 +37,10 @@ impl SparseMatrix {
     /// Appends a row, divided by its sum. Columns must ascend, and values be finite and not 0.
     ///
     /// # Errors
-    /// If the values cancel, so that what they are divided by is rounding errors; then nothing is appended.
+    /// If the values cancel, so that their sum is mostly rounding errors; then nothing is appended.
     pub(super) fn push_normalised(&mut self, row: &[(i32, f64)]) -> Result<(), String> {
         let largest = row.iter().fold(0.0, |largest: f64, &(_, value)| largest.max(value.abs()));
-        // Sums of the largest numbers overflow.
+        // Sums of larger numbers may overflow.
         let scale = if largest > LARGE { largest } else { 1.0 };
         let sum: f64 = row.iter().map(|&(_, value)| value / scale).sum();
         let size: f64 = row.iter().map(|&(_, value)| value.abs() / scale).sum();
@@ -54,7 +54,7 @@ impl SparseMatrix {
         Ok(())
     }
 
-    /// How many entries are stored.
+    /// The number of stored entries.
     pub fn n_nonzero(&self) -> usize {
         self.columns.len()
     }
@@ -78,7 +78,7 @@ pub enum Matrix {
     Dense {
         /// Number of columns.
         n_cols: usize,
-        /// The entries; of single precision, as there may be very many.
+        /// The entries; in single precision, as there may be very many.
         values: Vec<f32>,
     },
 }
@@ -92,7 +92,7 @@ impl Matrix {
         }
     }
 
-    /// How many entries are stored.
+    /// The number of stored entries.
     pub fn n_stored(&self) -> usize {
         match self {
             Matrix::Sparse(matrix) => matrix.n_nonzero(),
@@ -100,7 +100,7 @@ impl Matrix {
         }
     }
 
-    /// The matrix, where it is stored sparsely.
+    /// The sparse matrix, if it is one.
     pub fn as_sparse(&self) -> Option<&SparseMatrix> {
         match self {
             Matrix::Sparse(matrix) => Some(matrix),
@@ -117,28 +117,28 @@ impl From<SparseMatrix> for Matrix {
 
 /// One graph whose nodes carry features and a class.
 ///
-/// The graph is undirected, but for those that [`rmat`](super::rmat) makes: an edge is stored as two messages, one each
+/// Except for graphs from [`rmat`](super::rmat), the graph is undirected: an edge is stored as two messages, one each
 /// way. Every node sends itself one message, so that a layer which sums over messages sees the node too. Messages are
 /// distinct and sorted by (receiver, sender).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// A short name, such as `cora`.
     pub name: String,
-    /// What the source calls each node.
+    /// The name of each node in the source.
     pub ids: Vec<String>,
-    /// One row a node. The entries of a sparse row sum to 1.
+    /// One row for each node. The entries of a sparse row sum to 1.
     pub features: Matrix,
     /// The node each message comes from.
     pub senders: Vec<i32>,
     /// The node each message goes to; ascending.
     pub receivers: Vec<i32>,
-    /// The class of each node, a place in `classes`; [`UNKNOWN_CLASS`] for a node without a label.
+    /// The class of each node, an index into `classes`; [`UNKNOWN_CLASS`] for a node without a label.
     pub labels: Vec<i32>,
     /// The name of each class.
     pub classes: Vec<String>,
-    /// SHA-256, in hexadecimal, of the bytes that were read; of the arrays where they were generated.
+    /// The SHA-256, in hexadecimal, of the bytes that were read, or of the arrays that were generated.
     pub sha256: String,
-    /// The split that came with the data, if one did.
+    /// The split that comes with the data, if there is one.
     pub default_split: Option<Split>,
 }
 
@@ -174,7 +174,7 @@ impl Dataset {
     /// The same data set with its classes in this order.
     ///
     /// # Errors
-    /// If these are not the names of its classes.
+    /// If these are not exactly the names of its classes.
     pub fn with_classes(mut self, wanted: &[String]) -> Result<Self, DataError> {
         let place = |name: &String| wanted.iter().position(|other| other == name).map(|place| place as i32);
         let places: Option<Vec<i32>> = self.classes.iter().map(place).collect();
@@ -189,7 +189,7 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The classes of which no node is in `nodes`.
+    /// The classes without a node in `nodes`.
     pub fn classes_without(&self, nodes: &[i32]) -> Vec<&str> {
         let mut has = vec![false; self.n_class()];
         let labels = nodes.iter().map(|&node| self.labels[node as usize]);
@@ -197,7 +197,8 @@ impl Dataset {
         self.classes.iter().zip(has).filter(|(_, has)| !has).map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The share of edges between labelled nodes, self loops left out, whose two ends are of one class; NaN without one.
+    /// Among the edges between labelled nodes, without self loops, the share of those that join nodes of one class; NaN
+    /// if there is no such edge.
     pub fn homophily(&self) -> f64 {
         let label = |node: i32| self.labels[node as usize];
         let ends = self.senders.iter().zip(&self.receivers).filter(|(sender, receiver)| sender != receiver);
@@ -210,7 +211,7 @@ impl Dataset {
 }
 
 /// The messages of an undirected graph, as senders and receivers in the order that [`Dataset`] describes. Edges may
-/// come in any order, either way round, more than once, and may be self loops.
+/// come in any order and direction, more than once, and may be self loops.
 pub(super) fn messages(n_node: usize, edges: impl IntoIterator<Item = (i32, i32)>) -> (Vec<i32>, Vec<i32>) {
     let loops = (0..n_node as i32).map(|node| (node, node));
     let mut by_receiver: Vec<_> = edges.into_iter().flat_map(|(a, b)| [(a, b), (b, a)]).chain(loops).collect();
@@ -219,7 +220,7 @@ pub(super) fn messages(n_node: usize, edges: impl IntoIterator<Item = (i32, i32)
     by_receiver.into_iter().map(|(receiver, sender)| (sender, receiver)).unzip()
 }
 
-/// The digest of the arrays of a data set, in the order features, messages, labels; numbers are little-endian.
+/// The digest of the arrays of a data set, in the order features, messages, labels, as little-endian numbers.
 pub(super) fn digest(dataset: &Dataset) -> String {
     let Dataset { features, senders, receivers, labels, .. } = dataset;
     let mut digest = Sha256::new();

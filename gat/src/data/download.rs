@@ -1,18 +1,12 @@
 //! Fetching Cora from the network into the cache.
 
-use std::{
-    fs::File,
-    io::{self, Read, Write},
-    path::Path,
-    time::Duration,
-};
-
+use super::DataError;
+use super::locate::{Source, VARIABLE, failure};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
 use ureq::Agent;
-
-use super::{
-    DataError,
-    locate::{Source, VARIABLE, failure},
-};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// A hundred times the archive's size: a server that sends more sends something else.

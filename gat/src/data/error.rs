@@ -1,10 +1,10 @@
-//! What can be wrong with a data set.
+//! Errors of data sets.
 
 use std::{io, path::Path};
 
 use crate::memory::Shortage;
 
-/// A data set that cannot be read, found, split or generated. The text says what is wrong, where, and what to do.
+/// A data set cannot be read, found, split or generated. The text says what is wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -13,7 +13,7 @@ pub enum DataError {
     Io {
         /// The file, or the entry of an archive.
         place: String,
-        /// What was tried, as a verb phrase.
+        /// The attempted action, as a verb phrase.
         action: &'static str,
         /// Why it failed.
         source: io::Error,
@@ -42,7 +42,7 @@ pub enum DataError {
         /// What to do.
         help: &'static str,
     },
-    /// A file is, or claims to be, larger than any data set that is read here.
+    /// A file is, or claims to be, larger than any data set that this crate reads.
     #[error(
         "{place}: {}larger than the limit of {limit} bytes; nothing of it is used: name another file, or get this one again \
          from its source",
@@ -51,22 +51,22 @@ pub enum DataError {
     TooLarge {
         /// The file, or the entry of an archive.
         place: String,
-        /// The size it claims, if it does.
+        /// The size that it claims, if it claims one.
         size: Option<u64>,
         /// The limit, in bytes.
         limit: u64,
     },
-    /// More memory is needed than there is.
+    /// More memory is needed than is available.
     #[error("{place}: {what}: {shortage}; ask for less, or give the program more memory")]
     Memory {
         /// The file, or the name of the data set.
         place: String,
         /// What needs it.
         what: String,
-        /// How much, and how much there is.
+        /// How much is needed, and how much is available.
         shortage: Shortage,
     },
-    /// Two data sets, or a data set and parameters, do not have the same classes.
+    /// Two data sets, or a data set and parameters, have different classes.
     #[error(
         "data set `{dataset}` has the classes {}, and those wanted are {}; they must have the same names, in any order",
         listed(found),
@@ -77,15 +77,15 @@ pub enum DataError {
         dataset: String,
         /// Its classes.
         found: Vec<String>,
-        /// The classes that it should have.
+        /// The classes that it must have.
         wanted: Vec<String>,
     },
-    /// A pickle is damaged, or holds something that a data set has no use for.
+    /// A pickle is damaged, or holds something that no data set needs.
     #[error("{place}, byte {offset}: {what}; {help}")]
     Pickle {
         /// The file.
         place: String,
-        /// Where in the file the offending instruction starts.
+        /// The offset of the offending instruction in the file.
         offset: usize,
         /// What is wrong.
         what: String,
@@ -112,19 +112,19 @@ pub enum DataError {
         /// What to do.
         help: &'static str,
     },
-    /// No network can be generated with these numbers.
+    /// These numbers do not describe a planted network.
     #[error("planted network: {what}; change the `PlantedSpec`")]
     Spec {
         /// What is wrong.
         what: String,
     },
-    /// No graph can be generated with these numbers, or a text does not give them.
+    /// These numbers do not describe an RMAT graph, or a text does not name them.
     #[error("{what}; write {}, such as rmat:10000:100000:64:16", super::RmatSpec::FORM)]
     Rmat {
         /// What is wrong.
         what: String,
     },
-    /// Cora is nowhere to be found, nor to be had.
+    /// Cora is not on this machine, and cannot be downloaded.
     #[error(
         "cannot find the Cora data set: {what}\nwhat you can do:\n  \
          --data PATH        read cora.tgz, or a folder with its files, from PATH\n  \
@@ -132,12 +132,12 @@ pub enum DataError {
          --dataset planted  train on an embedded network with Cora's numbers; it needs no file"
     )]
     Locate {
-        /// What was tried, and how it failed.
+        /// What was tried, and why it failed.
         what: String,
     },
 }
 
-/// Names of classes; of very many, the first.
+/// Names of classes, of very many only the first.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 50;
     let more = names.len().saturating_sub(SHOWN);

@@ -1,4 +1,4 @@
-//! Reading bytes that may come from anywhere: within limits, with a digest, and as text.
+//! Reading files from untrusted sources: within limits, with a digest, and as text.
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -6,15 +6,15 @@ use sha2::{Digest, Sha256};
 
 use super::DataError;
 
-/// More bytes than any file of a data set holds. A file that claims more is a mistake or an attack.
+/// The most bytes that a file of a data set may hold. A file that claims more is a mistake or an attack.
 pub(super) const LIMIT: u64 = 256 << 20;
 
-/// The whole of a file, if it is within [`LIMIT`].
+/// Reads a whole file, if it is within [`LIMIT`].
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
     read_within(path, LIMIT)
 }
 
-/// The whole of a file, if it has at most `limit` bytes.
+/// Reads a whole file, if it has at most `limit` bytes.
 pub(super) fn read_within(path: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
     let file = File::open(path).map_err(|error| DataError::io(path, "open it", error))?;
     let mut bytes = Vec::new();
@@ -25,8 +25,7 @@ pub(super) fn read_within(path: &Path, limit: u64) -> Result<Vec<u8>, DataError>
     Ok(bytes)
 }
 
-/// The bytes as text, without the byte-order mark that some editors put before it, or an error that names the line where
-/// they stop being text.
+/// The bytes as text, without a byte-order mark; or an error that names the first line that is not text.
 pub(super) fn text<'a>(place: &str, bytes: &'a [u8]) -> Result<&'a str, DataError> {
     let text = str::from_utf8(bytes).map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
     text.map_err(|error| {
@@ -35,12 +34,12 @@ pub(super) fn text<'a>(place: &str, bytes: &'a [u8]) -> Result<&'a str, DataErro
     })
 }
 
-/// The lines of a text that hold anything, each with its number.
+/// The lines of a text that are not blank, each with its number.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim().is_empty())
 }
 
-/// The fields of a line, between tabs, without the spaces around them.
+/// The fields of a line, separated by tabs, without the spaces around them.
 pub(super) fn fields(line: &str) -> Vec<&str> {
     line.split('\t').map(str::trim).collect()
 }

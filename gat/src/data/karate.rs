@@ -1,11 +1,11 @@
-//! Zachary's karate club, small enough to look at.
+//! Zachary's karate club, a network of 34 members.
 
 use super::{
     Dataset, SparseMatrix, Split,
     dataset::{digest, messages},
 };
 
-/// The later neighbours of each member, in order.
+/// The neighbours of each member with larger numbers, in order.
 const FRIENDS: [&[i32]; 34] = [
     &[1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 17, 19, 21, 31],
     &[2, 3, 7, 13, 17, 19, 21, 30],
@@ -47,8 +47,7 @@ const FRIENDS: [&[i32]; 34] = [
 const COMMUNITIES: [i32; 34] =
     [1, 1, 1, 1, 3, 3, 3, 1, 0, 1, 3, 1, 1, 1, 0, 0, 3, 1, 0, 1, 0, 1, 0, 0, 2, 2, 0, 0, 2, 0, 0, 2, 0, 0];
 
-/// Zachary's karate club: 34 members, 78 friendships, 4 communities found by modularity, one feature a member that is
-/// 1 for it alone.
+/// Zachary's karate club: 34 members, 78 friendships, 4 communities found by modularity, one-hot features.
 ///
 /// Its split trains on the first member of each community, validates on every third of the others (10), and tests on
 /// the remaining 20.

@@ -1,7 +1,7 @@
 //! Data sets of one graph: read from files, embedded, or generated.
 //!
-//! Everything here lives on the host and knows nothing of the engine: index vectors are `i32`, values `f64`, of dense
-//! features `f32`, and a model converts them once.
+//! Everything here lives on the host and knows nothing of the engine. Index vectors are `i32`, values `f64`, dense
+//! features `f32`; an experiment converts them once.
 //!
 //! | source | function |
 //! | --- | --- |

@@ -1,4 +1,4 @@
-//! Arrays and sparse matrices out of pickles, with every index checked.
+//! Arrays and sparse matrices from pickles; every index is checked.
 
 use super::{
     DataError,
@@ -6,28 +6,28 @@ use super::{
 };
 use crate::memory;
 
-/// A dense array in C order. 64-bit floats hold every number that a data set has, whole numbers up to 2^53 exactly.
+/// A dense array in C order. 64-bit floats hold every number of a data set; whole numbers are exact up to 2^53.
 #[derive(Debug)]
 pub(super) struct Array {
     pub(super) shape: Vec<usize>,
     pub(super) data: Vec<f64>,
 }
 
-/// A sparse matrix as rows of (column, value): columns ascend and are in range, no value is zero.
+/// A sparse matrix as rows of (column, value): columns ascend and are in range, and no value is 0.
 #[derive(Debug)]
 pub(super) struct Csr {
     pub(super) n_cols: usize,
     pub(super) rows: Vec<Vec<(i32, f64)>>,
 }
 
-/// Reads a pickled array; `place` is what an error calls it.
+/// Reads a pickled array, which errors call `place`.
 pub(super) fn read_array(place: &str, bytes: &[u8]) -> Result<Array, DataError> {
     let pickle = Pickle::read(place, bytes)?;
     array(&pickle, pickle.root()).map_err(|what| DataError::content(place, what))
 }
 
-/// Reads a pickled matrix, one of `scipy.sparse` in compressed sparse rows or an array; `place` is what an error calls
-/// it.
+/// Reads a pickled matrix, which errors call `place`: an array, or a matrix of `scipy.sparse` in compressed sparse
+/// rows.
 pub(super) fn read_matrix(place: &str, bytes: &[u8]) -> Result<Csr, DataError> {
     let pickle = Pickle::read(place, bytes)?;
     let matrix = match pickle.get(pickle.root()) {
@@ -53,12 +53,12 @@ fn dense(pickle: &Pickle<'_>) -> Result<Csr, String> {
     Ok(Csr { n_cols, rows: (0..n_rows).map(row).collect::<Result<_, _>>()? })
 }
 
-/// Refuses a matrix whose columns have no numbers, or whose rows do not fit the memory.
+/// Refuses a matrix whose sizes do not fit `i32`, or whose rows do not fit the memory.
 fn check_sizes(n_rows: usize, n_cols: usize, n_entry: usize) -> Result<(), String> {
     if i32::try_from(n_cols).is_err() || i32::try_from(n_rows).is_err() {
         return Err(format!("the matrix claims {n_rows} rows and {n_cols} columns"));
     }
-    // Rows are kept apart, and then put together.
+    // Each row is a vector of its own before the rows are concatenated.
     let needed = (n_rows as u64).saturating_mul(48).saturating_add((n_entry as u64).saturating_mul(32));
     memory::check(needed).map_err(|shortage| format!("a matrix of {n_rows} rows and {n_entry} values: {shortage}"))
 }
@@ -106,7 +106,7 @@ fn csr_row(columns: &[f64], values: &[f64], n_cols: usize) -> Result<Vec<(i32, f
         row.push((place as i32, value));
     }
     row.sort_unstable_by_key(|&(column, _)| column);
-    // Entries of one place add up, as in scipy.
+    // Entries at the same place add up, as in SciPy.
     row.dedup_by(|next, kept| {
         let same = next.0 == kept.0;
         kept.1 += if same { next.1 } else { 0.0 };
@@ -133,8 +133,8 @@ fn sizes(pickle: &Pickle<'_>, tuple: Id) -> Result<Vec<usize>, String> {
     items.iter().map(size).collect()
 }
 
-/// The state of an array is (version, shape, type, whether in Fortran order, bytes); what one is made from by protocol 5
-/// is (bytes, type, shape, order).
+/// The state of an array is (version, shape, type, whether in Fortran order, bytes); in protocol 5 its arguments are
+/// (bytes, type, shape, order).
 fn array(pickle: &Pickle<'_>, id: Id) -> Result<Array, String> {
     let parts = match *pickle.get(id) {
         Value::Object { class: Class::NdArray, state: Some(state), .. } => state,
@@ -181,7 +181,7 @@ struct Element {
 }
 
 impl Element {
-    /// A type is made from a name such as `i4`; its state is (version, byte order, …).
+    /// The argument of a type is a name such as `i4`; its state is (version, byte order, …).
     fn read(pickle: &Pickle<'_>, id: Id) -> Result<Self, String> {
         let &Value::Object { class: Class::DType, args, state } = pickle.get(id) else {
             return Err("the array has no element type".into());

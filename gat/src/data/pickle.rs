@@ -1,10 +1,11 @@
 //! Reading pickles as data.
 //!
-//! A pickle is a program for a stack machine, and may name any function of the Python that loads it. This machine runs
-//! nothing: it knows the few classes that arrays, sparse matrices and dictionaries need, keeps what is said of them as
-//! data, and refuses a pickle that names another. It knows the opcodes of protocols 0 to 5 that such pickles hold.
+//! A pickle is a program for a stack machine, and may call any function of the Python that loads it. This machine calls
+//! nothing: it knows the few classes that arrays, sparse matrices and dictionaries need, keeps their arguments and
+//! states as data, and refuses a pickle that names another class. It knows the opcodes of protocols 0 to 5 that such
+//! pickles hold.
 //!
-//! Values live in one flat table and refer to each other by place, so neither depth nor cycles can exhaust the stack.
+//! Values live in one flat table and refer to each other by index, so that neither depth nor cycles exhaust the stack.
 
 mod machine;
 mod text;
@@ -15,10 +16,10 @@ use super::DataError;
 use crate::memory::Shortage;
 use machine::Machine;
 
-/// A place in the table of values.
+/// An index into the table of values.
 pub(super) type Id = usize;
 
-/// What a pickle says.
+/// A value of a pickle.
 #[derive(Clone, Debug)]
 pub(super) enum Value<'a> {
     None,
@@ -26,13 +27,13 @@ pub(super) enum Value<'a> {
     Int(i64),
     #[expect(dead_code, reason = "kept for a reader of the table; no data set holds one outside of an array")]
     Float(f64),
-    /// Bytes, or text; text of Python 2 may be either.
+    /// Bytes or text; a string of Python 2 may be either.
     Bytes(Cow<'a, [u8]>),
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Class(Class),
-    /// An object: its class, what it was made from, and the state it was then given.
+    /// An object: its class, its arguments, and the state that was set afterwards.
     Object {
         class: Class,
         args: Id,
@@ -45,13 +46,13 @@ pub(super) enum Value<'a> {
 pub(super) enum Class {
     /// A sparse matrix, of either of SciPy's classes.
     Csr,
-    /// An array, whose state says everything.
+    /// An array that is built from its state.
     NdArray,
-    /// An array that is made from its bytes, type, shape and order.
+    /// An array that is built from its bytes, type, shape and order.
     FromBuffer,
     DType,
     Reconstruct,
-    /// Protocols 0 and 1 make an object from its class and the class of its bare base.
+    /// In protocols 0 and 1, builds an object from its class and its base class.
     Reconstructor,
     Object,
     DefaultDict,
@@ -84,7 +85,7 @@ pub(super) struct Pickle<'a> {
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads a pickle; `place` is what an error calls it.
+    /// Reads a pickle, which errors call `place`.
     pub(super) fn read(place: &str, bytes: &'a [u8]) -> Result<Self, DataError> {
         let mut machine = Machine::new(bytes);
         loop {
@@ -100,17 +101,17 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The place of the value that the whole pickle stands for.
+    /// The value that the whole pickle stands for.
     pub(super) fn root(&self) -> Id {
         self.root
     }
 
-    /// The value at a place.
+    /// The value at an index.
     pub(super) fn get(&self, id: Id) -> &Value<'a> {
         &self.values[id]
     }
 
-    /// How many values were spelled out; a value may be referred to more than once.
+    /// The number of values in the table; a value may be referred to more than once.
     pub(super) fn n_values(&self) -> usize {
         self.values.len()
     }

@@ -1,7 +1,7 @@
 //! The Planetoid layout of Cora, CiteSeer and PubMed.
 //!
-//! Yang et al. 2016, "Revisiting semi-supervised learning with graph embeddings". The nodes of `allx` come first, of
-//! which those of `x` are for training; then come the test nodes, whose rows of `tx` stand in the order of
+//! Yang et al. 2016, "Revisiting semi-supervised learning with graph embeddings". The nodes of `allx` come first, and
+//! the first of these, those of `x`, are for training. The test nodes follow: their rows of `tx` are in the order of
 //! `test.index`.
 
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use super::{
 use crate::plural::counted;
 
 const N_VAL: usize = 500;
-/// What the seven columns of Cora's labels stand for, told by the sizes of the classes.
+/// The names of the seven columns of Cora's labels, identified by the sizes of the classes.
 const CORA_CLASSES: [&str; 7] = [
     "Theory",
     "Reinforcement_Learning",
@@ -33,11 +33,10 @@ const CORA_CLASSES: [&str; 7] = [
 /// among them are read as data: nothing in them is run, and one that names a class other than those of arrays, sparse
 /// matrices and dictionaries is refused.
 ///
-/// Nodes are numbered as in Planetoid, and called by their numbers; classes are the columns of the labels. Test nodes
-/// that `test.index` leaves out, as 15 of CiteSeer's, have no features, and their class is
-/// [unknown](super::UNKNOWN_CLASS), as that of a node whose row of labels is all zeros; of a node for training that is an
-/// error. The public split comes along. The
-/// digest is that of the files in the order above.
+/// Nodes are numbered as in Planetoid, and named by their numbers; classes are the columns of the labels. Test nodes
+/// that `test.index` leaves out, such as 15 of CiteSeer's, have no features, and their class is
+/// [unknown](super::UNKNOWN_CLASS). So is the class of a node whose row of labels is all zeros; for a training node
+/// that is an error. The public split is included. The digest is that of the files in the order above.
 ///
 /// # Errors
 /// If a file is missing or damaged, or the files do not fit together.
@@ -53,7 +52,7 @@ pub fn read_planetoid(dir: &Path, name: &str) -> Result<Dataset, DataError> {
     }
     let n_train = y.nodes.len();
     for (part, labels) in [("y", &y), ("ally", &ally)] {
-        // Of test nodes some have none in the real files; nodes for training are there for their classes.
+        // In the real files some test nodes have no label; a training node without one is useless.
         if let Some(row) = labels.nodes.iter().take(n_train).position(|label| *label == UNKNOWN_CLASS) {
             return Err(files.fail(part, format!("row {row}, of a node for training, has no label: all of it is 0")));
         }
@@ -96,7 +95,7 @@ pub(super) fn is_in(dir: &Path, name: &str) -> bool {
     dir.join(format!("ind.{name}.graph")).exists()
 }
 
-/// Puts what belongs to the test nodes after the rest, each at its node; a node without anything gets `none`.
+/// Appends the rows of the test nodes to the rest, each at its node; a node without a row gets `none`.
 fn place_rows<T: Clone>(mut rows: Vec<T>, test_rows: Vec<T>, test: &[i32], n_node: usize, none: T) -> Vec<T> {
     rows.resize(n_node, none);
     test_rows.into_iter().zip(test).for_each(|(row, &node)| rows[node as usize] = row);
@@ -110,7 +109,7 @@ fn class_names(name: &str, n_class: usize) -> Vec<String> {
     (0..n_class).map(|class| class.to_string()).collect()
 }
 
-/// The class of each row, and how many there are.
+/// The class of each row, and the number of classes.
 struct Labels {
     n_class: usize,
     nodes: Vec<i32>,
@@ -135,7 +134,7 @@ impl Files {
         hex(self.bytes.iter().fold(Sha256::new(), |digest, bytes| digest.chain_update(bytes)))
     }
 
-    /// The path, as an error writes it, and the bytes of a part.
+    /// The path, as errors write it, and the bytes of a part.
     fn part(&self, part: &str) -> (String, &[u8]) {
         let found = NAMES.iter().position(|&name| name == part);
         found.map_or((part.into(), &[]), |at| (self.paths[at].display().to_string(), &self.bytes[at]))
@@ -191,7 +190,7 @@ impl Files {
         for (line, text) in files::lines(files::text(&place, bytes)?) {
             let fail = |what| DataError::line(&place, line, what, help);
             let node: usize = text.trim().parse().map_err(|_| fail(format!("`{text}` is not a node")))?;
-            // CiteSeer leaves out 15 of 1015; a file that leaves out most of them is another's.
+            // CiteSeer leaves out 15 of 1015; a file that leaves out most nodes belongs to another data set.
             if node < n_before || node >= n_before + 2 * n_test {
                 return Err(fail(format!("node {node} is out of bounds: test nodes follow the {n_before} of allx")));
             }
@@ -227,7 +226,7 @@ pub(super) fn edges(pickle: &Pickle<'_>, n_node: usize) -> Result<Vec<(i32, i32)
         let Value::List(neighbours) = pickle.get(neighbours) else {
             return Err(format!("the neighbours of node {from} are not a list"));
         };
-        // One list under many nodes would make far more edges than the file has bytes.
+        // A list that many nodes share would make far more edges than the file has bytes.
         if edges.len() + neighbours.len() > pickle.n_values() {
             return Err("nodes share lists of neighbours".into());
         }

@@ -1,7 +1,7 @@
-//! A generated network with the numbers of a real one, for where no file is at hand.
+//! A generated network with the numbers of a real one, which needs no file.
 //!
-//! Classes are planted: most edges join nodes of one class, and part of a node's words are its class's topic. A stream
-//! of random words decides between whole numbers only, so that it makes the same network on every machine.
+//! Classes are planted: most edges join nodes of one class, and part of a node's words are its class's topic. Random
+//! words are only used to choose between whole numbers, so that the network is the same on every machine.
 
 use std::collections::HashSet;
 
@@ -13,21 +13,22 @@ use super::{
     dataset::{digest, messages},
 };
 
-/// The most words a node has; the most any paper of Cora has.
+/// The most words of a node, which is the most words of a paper of Cora.
 const MAX_WORDS: usize = 30;
-/// The share of words drawn from the topic of the class, the others being drawn from the whole vocabulary. Chosen,
-/// together with the share of nodes astray, so that graph attention gets about as many classes right as on Cora: 83 %.
+/// The share of words drawn from the topic of the class; the others are drawn from the whole vocabulary. It is chosen,
+/// together with the share of stray nodes, so that graph attention predicts about as many classes right as on Cora: 83
+/// %.
 const TOPIC_SHARE: f64 = 0.4;
-/// The share of nodes astray: their words, and most edges that leave their class, are those of another class. They are
-/// what keeps the network from being easier than Cora, whose errors are not independent either.
+/// The share of stray nodes: their words, and most edges that leave their class, are those of another class. Without
+/// them the network would be easier than Cora, whose errors are not independent either.
 const STRAY_SHARE: f64 = 0.37;
-/// How fast words get rarer: Cora's most frequent one is in 40 % of its papers.
+/// The exponent of word frequencies: Cora's most frequent word is in 40 % of its papers.
 const ZIPF_EXPONENT: f64 = 0.75;
-/// How fast nodes of many edges get rarer: a finite mean, and the tail of Cora's degrees.
+/// The shape of the distribution of degrees: a finite mean, and the tail of Cora's.
 const PARETO_SHAPE: f64 = 2.0;
-/// The standard deviation of the number of words of a node, in means; that of Cora.
+/// The standard deviation of the number of words of a node, relative to the mean, as in Cora.
 const LENGTH_SPREAD: f64 = 0.32;
-/// How often a draw that falls on something taken is repeated before the next free place is taken instead.
+/// The number of draws that may hit something taken before the next free place is taken instead.
 const N_TRY: usize = 100;
 
 /// The numbers of a planted network.
@@ -37,7 +38,7 @@ pub struct PlantedSpec {
     pub class_sizes: Vec<(String, usize)>,
     /// Number of undirected edges, self loops left out.
     pub n_edge: usize,
-    /// How many of these join two nodes of one class.
+    /// How many of these edges join two nodes of one class.
     pub n_edge_inside: usize,
     /// Number of features of a node.
     pub n_word: usize,
@@ -66,8 +67,8 @@ impl PlantedSpec {
         }
     }
 
-    /// The same network in another size: nodes, edges and non-zeros in proportion, words and classes as they are. Every
-    /// class keeps at least one node, and edges that would not find room are left out.
+    /// The same network in another size: nodes, edges and non-zeros in proportion, words and classes unchanged. Every
+    /// class keeps at least one node, and edges beyond the number of pairs are left out.
     pub fn scaled(&self, n_node: usize) -> Self {
         let old = self.n_node().max(1);
         let in_proportion = |n: usize| ((n as u128 * n_node as u128 + old as u128 / 2) / old as u128) as usize;
@@ -78,7 +79,7 @@ impl PlantedSpec {
             n_edge_inside: 0,
             ..self.clone()
         };
-        let (inside, outside) = scaled.room();
+        let (inside, outside) = scaled.most_edges();
         scaled.n_edge_inside = in_proportion(self.n_edge_inside).min(inside);
         scaled.n_edge =
             scaled.n_edge_inside + in_proportion(self.n_edge.saturating_sub(self.n_edge_inside)).min(outside);
@@ -91,8 +92,8 @@ impl PlantedSpec {
         self.class_sizes.iter().map(|(_, size)| size).sum()
     }
 
-    /// How many edges there is room for inside of classes, and between them.
-    fn room(&self) -> (usize, usize) {
+    /// The most edges within classes, and between them.
+    fn most_edges(&self) -> (usize, usize) {
         let pairs = |n: usize| n.saturating_mul(n.saturating_sub(1)) / 2;
         let inside = self.class_sizes.iter().map(|&(_, size)| pairs(size)).sum();
         (inside, pairs(self.n_node()) - inside)
@@ -115,16 +116,13 @@ impl PlantedSpec {
         if !(n_node..=most).contains(&self.n_nonzero) {
             return fail(format!("{n_node} nodes have between {n_node} and {most} words, not {}", self.n_nonzero));
         }
-        let (inside, outside) = self.room();
+        let (inside, outside) = self.most_edges();
         let Some(n_outside) = self.n_edge.checked_sub(self.n_edge_inside) else {
-            return fail(format!(
-                "{} edges inside of classes are more than {} in all",
-                self.n_edge_inside, self.n_edge
-            ));
+            return fail(format!("{} edges within classes are more than {} in all", self.n_edge_inside, self.n_edge));
         };
         if self.n_edge_inside > inside || n_outside > outside {
             return fail(format!(
-                "there is room for {inside} edges inside of classes and {outside} between, not for {} and {n_outside}",
+                "at most {inside} edges fit within classes and {outside} between them, not {} and {n_outside}",
                 self.n_edge_inside
             ));
         }
@@ -190,7 +188,7 @@ pub fn planted<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec) -> Result<Datas
     Ok(dataset)
 }
 
-/// The class each node looks like: its own, or, for a node astray, another.
+/// The class that each node looks like: its own, or, for a stray node, another.
 fn draw_leanings<R: Rng + ?Sized>(rng: &mut R, labels: &[i32], n_class: usize) -> Vec<i32> {
     let leaning = |&label: &i32| match n_class > 1 && rng.random_bool(STRAY_SHARE) {
         true => (label + rng.random_range(1..n_class as i32)) % n_class as i32,
@@ -212,7 +210,7 @@ struct Nodes {
 }
 
 impl Nodes {
-    /// The nodes that `has` holds of; `None` if there are none.
+    /// The nodes for which `has` holds; `None` if there are none.
     fn new(weights: &[f64], has: impl Fn(usize) -> bool) -> Option<Self> {
         let nodes: Vec<_> = (0..weights.len()).filter(|&node| has(node)).collect();
         let chances = WeightedIndex::new(nodes.iter().map(|&node| weights[node])).ok()?;
@@ -226,12 +224,12 @@ impl Distribution<usize> for Nodes {
     }
 }
 
-/// Edges while they are drawn.
+/// The state of drawing edges.
 struct Edges<'a> {
     labels: &'a [i32],
     leanings: &'a [i32],
     any: Nodes,
-    /// The nodes astray, if there are any.
+    /// The stray nodes, if there are any.
     strays: Option<Nodes>,
     /// The nodes of each class.
     members: Vec<Nodes>,
@@ -264,7 +262,7 @@ impl<'a> Edges<'a> {
         edges.edges
     }
 
-    /// As long as there are edges, first those that give each node one, then those between nodes drawn by weight.
+    /// Draws all edges: first one for each node that has none, then edges between nodes drawn by weight.
     fn draw_all<R: Rng + ?Sized>(&mut self, rng: &mut R, spec: &PlantedSpec) {
         let mut lonely: Vec<_> = (0..self.labels.len()).collect();
         lonely.shuffle(rng);
@@ -299,11 +297,11 @@ impl<'a> Edges<'a> {
         let n = self.labels.len();
         let start = rng.random_range(0..n * n);
         let mut pairs = (start..n * n).chain(0..start).map(|pair| (pair / n, pair % n));
-        // `PlantedSpec::check` has made sure that there is one.
+        // `PlantedSpec::check` ensures that there is one.
         pairs.find(|&(a, b)| a < b && self.is_free(a, b, is_inside)).unwrap_or_default()
     }
 
-    /// Half of the edges between classes start at a node astray.
+    /// Half of the edges between classes start at a stray node.
     fn draw_first<R: Rng + ?Sized>(&self, rng: &mut R, is_inside: bool) -> usize {
         match &self.strays {
             Some(strays) if !is_inside && rng.random_bool(0.5) => strays.sample(rng),
@@ -316,14 +314,14 @@ impl<'a> Edges<'a> {
     }
 }
 
-/// Words to draw from, frequent ones first, as Zipf's law has them.
+/// Words to draw from by Zipf's law, frequent ones first.
 struct Words {
     words: Vec<i32>,
     law: Zipf<f64>,
 }
 
 impl Words {
-    /// There is at least one word.
+    /// `words` must not be empty.
     fn new(words: Vec<i32>) -> Self {
         let law = Zipf::new(words.len() as f64, ZIPF_EXPONENT).expect("there is a word, and the exponent is positive");
         Self { words, law }
@@ -346,7 +344,7 @@ fn draw_features<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec, leanings: &[i
         words
     };
     let common = Words::new(shuffled(rng));
-    // Topics are slices of one order of the vocabulary, and make up half of it.
+    // Topics are slices of one permutation of the vocabulary, and make up half of it.
     let order = shuffled(rng);
     let n_topic = (n_word / (2 * n_class)).max(1);
     let topic = |class| Words::new(order.iter().copied().cycle().skip(class * n_topic).take(n_topic).collect());
@@ -369,7 +367,7 @@ fn draw_features<R: Rng + ?Sized>(rng: &mut R, spec: &PlantedSpec, leanings: &[i
     features
 }
 
-/// How many words each node has: about normal, between 1 and `most`, with the given sum.
+/// The number of words of each node: about normal, between 1 and `most`, with the given sum.
 fn draw_lengths<R: Rng + ?Sized>(rng: &mut R, n: usize, most: usize, sum: usize) -> Vec<usize> {
     let mean = sum as f64 / n as f64;
     let normal = Normal::new(mean, LENGTH_SPREAD * mean).expect("the spread is finite");

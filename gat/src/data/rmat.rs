@@ -1,4 +1,4 @@
-//! A generated graph of any size whose degrees follow a power law, for measurements.
+//! A generated graph of any size for measurements, whose degrees follow a power law.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use super::{DataError, Dataset, Matrix, Split, dataset::digest};
 use crate::memory;
 use crate::plural::counted;
 
-/// The odds of the quadrants of the adjacency matrix, 0.57, 0.19, 0.19 and 0.05, each with those before it.
+/// The cumulative probabilities of the quadrants of the adjacency matrix: 0.57, 0.19, 0.19 and 0.05.
 const QUADRANTS: [f64; 3] = [0.57, 0.76, 0.95];
 
 /// The numbers of an RMAT graph. Its text is `rmat:NODES:EDGES:FEATS:CLASSES`.
@@ -27,14 +27,14 @@ pub struct RmatSpec {
 }
 
 impl RmatSpec {
-    /// The form of its text.
+    /// The format of its text.
     pub const FORM: &str = "rmat:NODES:EDGES:FEATS:CLASSES";
 
-    /// The most bytes that there are at a time while it is drawn.
+    /// The peak memory of drawing it, in bytes.
     fn needed(&self) -> u64 {
         let Self { n_node, n_edge, n_feat, n_class } = *self;
-        // Of an edge: what is drawn beyond need, sorted with as much beside it, then the two ends. Of a node: features,
-        // its number and name. Of a class: its name.
+        // For an edge: the pairs, with those drawn in excess and the buffer of the sort, then the two ends. For a node:
+        // its features, number and name. For a class: its name.
         let of = [(n_edge, 40), (n_node.saturating_mul(n_feat), 4), (n_node, 64), (n_class, 32)];
         of.iter().fold(0, |sum, &(n, bytes)| sum.saturating_add((n as u64).saturating_mul(bytes)))
     }
@@ -54,7 +54,7 @@ impl RmatSpec {
         if n_feat == 0 || n_class == 0 {
             return fail("a node has at least one feature and one class".into());
         }
-        // Rare places fill up slowly: beyond one half of all pairs the draws would hardly end.
+        // Unlikely places fill up slowly: beyond half of all pairs the draws would hardly end.
         let room = n_node.saturating_mul(n_node - 1) / 2;
         if n_edge > room {
             return fail(format!(
@@ -89,7 +89,7 @@ impl FromStr for RmatSpec {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             match (digits, text.parse()) {
                 (true, Ok(number)) => Ok(number),
-                // What has digits alone is too large to be counted.
+                // Digits alone that do not parse are too large a number.
                 (true, Err(_)) => Err(fail(format!("{name} is `{text}`, which is too large"))),
                 (false, _) => Err(fail(format!("{name} is `{text}`, not a whole number"))),
             }
@@ -114,10 +114,10 @@ impl fmt::Display for RmatSpec {
 
 /// Generates a directed graph with exactly the numbers of `spec`, and a loop for each node.
 ///
-/// An edge halves the adjacency matrix again and again, and goes into the quadrants with odds 0.57, 0.19, 0.19 and 0.05.
-/// Edges beside the matrix, loops and repetitions are drawn again; then nodes are numbered at random. Features are
-/// standard normal and stand as they are; classes are uniform, so that there is nothing to learn but the graph's
-/// cost. 60 % of the nodes are for training, 20 % for validation, 20 % for testing.
+/// The place of an edge is drawn by halving the adjacency matrix repeatedly, with probabilities 0.57, 0.19, 0.19 and
+/// 0.05 for the quadrants. Edges outside the matrix, loops and repetitions are drawn again; then nodes are numbered at
+/// random. Features are standard normal and not normalised. Classes are uniform: the graph is for measuring time, and
+/// there is nothing to learn. 60 % of the nodes are for training, 20 % for validation, 20 % for testing.
 ///
 /// Source: Chakrabarti, Zhan and Faloutsos, *R-MAT: A Recursive Model for Graph Mining* (SDM 2004).
 ///
@@ -185,7 +185,7 @@ fn draw_pairs<R: Rng + ?Sized>(rng: &mut R, n_node: u64, n_edge: usize) -> Vec<u
     let mut pairs: Vec<u64> = vec![];
     while pairs.len() < n_edge {
         let missing = n_edge - pairs.len();
-        // Few more than are missing, as some fall on what is taken; not so few that the end takes many rounds.
+        // A few more than are missing, as some are taken already, but enough that the end does not take many rounds.
         let n_draw = (missing + missing / 4).max(1024);
         pairs.reserve(n_draw);
         for _ in 0..n_draw {
@@ -194,11 +194,11 @@ fn draw_pairs<R: Rng + ?Sized>(rng: &mut R, n_node: u64, n_edge: usize) -> Vec<u
                 pairs.push(pair_of(receiver, sender));
             }
         }
-        // What was there is a sorted run, which this sort only merges.
+        // The earlier pairs are a sorted run, which this sort only merges.
         pairs.sort();
         pairs.dedup();
     }
-    // Which of those too many stay is left to chance: the order knows the hubs.
+    // The surplus is removed at random, since the order of the pairs depends on the hubs.
     let (mut wanted, mut left) = (n_edge, pairs.len());
     pairs.retain(|_| {
         let stays = rng.random_range(0..left) < wanted;
@@ -209,8 +209,8 @@ fn draw_pairs<R: Rng + ?Sized>(rng: &mut R, n_node: u64, n_edge: usize) -> Vec<u
     pairs
 }
 
-/// One walk into the quadrants, a level for each bit of a node. A random word serves four levels: odds are right to
-/// one in 65,536.
+/// Draws a quadrant for each bit of a node's number. A random word serves four levels, so that probabilities are exact
+/// to one in 65,536.
 fn draw_pair<R: Rng + ?Sized>(rng: &mut R, n_level: u32) -> u64 {
     let bounds = QUADRANTS.map(|odds| (odds * 65536.0).round() as u16);
     let mut pair = 0;

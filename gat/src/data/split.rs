@@ -1,4 +1,4 @@
-//! Which nodes a model learns from, is chosen by, and is judged by.
+//! The nodes for training, validation and testing.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use rand::{Rng, seq::SliceRandom};
 use super::{DataError, Dataset, UNKNOWN_CLASS, files};
 use crate::plural::counted;
 
-/// More bytes than any split holds.
+/// The most bytes that a file of a split may hold.
 const LIMIT: u64 = 64 << 20;
 const PER_CLASS: usize = 20;
 const N_VAL: usize = 500;
@@ -20,17 +20,17 @@ const TSV_LINE: &str =
 /// The nodes for training, validation and testing; each list ascends, and no node is in two of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Split {
-    /// The nodes whose labels training sees.
+    /// The nodes that training learns from.
     pub train: Vec<i32>,
-    /// The nodes that choose between models.
+    /// The nodes that decide when training stops.
     pub val: Vec<i32>,
-    /// The nodes that judge the chosen model.
+    /// The nodes that judge the trained model.
     pub test: Vec<i32>,
 }
 
 impl Split {
-    /// Reads a split from a file of lines `paper id TAB train, val or test` below one header line. Nodes that the file
-    /// does not name are in no part.
+    /// Reads a split from a file with one header line, then lines `paper id TAB train, val or test`. Nodes that the
+    /// file does not name are in none of the three.
     ///
     /// # Errors
     /// If the file cannot be read, or a line is malformed, names an unknown id or part, or a paper of unknown class, or
@@ -77,7 +77,7 @@ impl Split {
     /// The split that comes with the data set.
     ///
     /// # Errors
-    /// If it has none, as Cora from LINQS; the error says how to get one.
+    /// If it has none, such as Cora from LINQS; the error says how to get one.
     pub fn public(dataset: &Dataset) -> Result<Self, DataError> {
         dataset.default_split.clone().ok_or_else(|| DataError::Split {
             dataset: dataset.name.clone(),
@@ -88,8 +88,8 @@ impl Split {
     }
 
     /// Draws 20 nodes of each class for training, then 500 for validation and 1000 for testing from the rest: the
-    /// protocol of Shchur et al. 2018, "Pitfalls of graph neural network evaluation", in the public split's sizes. Nodes
-    /// whose class is unknown are in no part.
+    /// protocol of Shchur et al. 2018, "Pitfalls of graph neural network evaluation", in the public split's sizes.
+    /// Nodes whose class is unknown are in none of the three.
     ///
     /// # Errors
     /// If the data set, or a class, has too few nodes.
@@ -114,7 +114,7 @@ impl Split {
     }
 
     /// The split of the `pygcn` program of Kipf and Welling: rows 0 to 139 for training, 200 to 499 for validation and
-    /// 500 to 1499 for testing. It knows nothing of classes, and belongs to the row order of `cora.content`.
+    /// 500 to 1499 for testing. It ignores classes, and is meant for the row order of `cora.content`.
     ///
     /// # Errors
     /// If the data set has fewer than 1500 nodes.
@@ -130,8 +130,8 @@ impl Split {
         Ok(split.labelled(&dataset.labels))
     }
 
-    /// Draws `per_class[c]` nodes of class `c`, then `n_val` and `n_test` of the rest, or as many as there are. Nodes of no
-    /// known class are left out.
+    /// Draws `per_class[c]` nodes of class `c`, then `n_val` and `n_test` of the rest, or fewer if there are not
+    /// enough. Nodes of unknown class are left out.
     pub(super) fn draw<R: Rng + ?Sized>(
         labels: &[i32],
         per_class: &[usize],

@@ -51,8 +51,7 @@ pub(super) fn step<P: Tree + 'static, S: Tree + 'static>(
     jit_with(step, options)
 }
 
-/// Makes what a step takes beside state and inputs where its arrays are: the number of the next step, and the key of this
-/// one.
+/// Makes the number of the next step and the key of this one, on the device of the arrays.
 pub(super) fn turn(options: Options) -> Advance {
     let turn = |i: Array, words: Array| {
         let next = &i + 1i32;

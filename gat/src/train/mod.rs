@@ -1,8 +1,8 @@
 //! Training: any layer on the nodes of a graph, any optimizer, any loss.
 //!
-//! A [`Trainer`] takes a layer from nodes to an output for each class, `f[n, classes]`; the largest output is the predicted
-//! class. [`Trainer::gat`] is the paper's training of a graph attention network. Here is another model, trained by
-//! gradient descent with momentum on the squared error of its probabilities:
+//! A [`Trainer`] takes a layer from nodes to an output for each class, `f[n, classes]`; the largest output is the
+//! predicted class. [`Trainer::gat`] is the paper's training of a graph attention network. Here is another model,
+//! trained by gradient descent with momentum on the squared error of its probabilities:
 //!
 //! ```
 //! use gavotte::optimizers::momentum;
@@ -44,7 +44,7 @@
 //! let experiment = Experiment::new(&dataset, &Split::public(&dataset)?, ArrayForm::default())?;
 //! let layer = serial((convolution(16), relu(), dense(4), softmax()));
 //! let loss = Loss::new(squared_error).with_weight_decay(1e-3);
-//! let trainer = Trainer::new(layer, momentum(0.1, 0.9), loss, TrainConfig { epochs: 50, patience: None });
+//! let trainer = Trainer::new(layer, momentum(0.3, 0.9), loss, TrainConfig { epochs: 300, patience: None });
 //! let outcome = trainer.fit(Key::new(0), &experiment, |_| ControlFlow::Continue(()))?;
 //! assert!(outcome.accuracies().test > 0.7);
 //! # Ok(())
@@ -104,7 +104,7 @@ pub struct Evaluation {
     pub losses: Splits<Array>,
 }
 
-/// One epoch, after its step.
+/// The figures of one epoch, after its step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Epoch {
     /// Counted from 1.
@@ -113,10 +113,10 @@ pub struct Epoch {
     pub step_loss: f64,
     /// The losses after the step, without dropout and penalties.
     pub losses: Splits<f64>,
-    /// The shares of nodes predicted right after the step; NaN of an empty split.
+    /// The shares of nodes predicted right after the step; NaN for an empty split.
     pub accuracies: Splits<f64>,
-    /// What the step took, in milliseconds; on a GPU, whose work is waited for once an epoch, with the evaluation after it.
-    /// The first one is compiled, too.
+    /// The time of the step in milliseconds. On a GPU, which the host waits for once an epoch, it includes the
+    /// evaluation. The first step includes compilation.
     pub step_ms: f64,
     /// Whether these are the best parameters so far.
     pub best: bool,
@@ -125,42 +125,42 @@ pub struct Epoch {
 /// Why training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// All epochs are done.
+    /// The last epoch has ended.
     Done,
-    /// Validation got no better for long enough.
+    /// Validation has not improved for too long.
     Patience,
     /// A loss was NaN or infinite in this epoch.
     Diverged(usize),
-    /// The observer said so.
+    /// The observer ended it.
     Observer,
 }
 
 /// The result of training.
 #[derive(Clone)]
 pub struct Outcome<P> {
-    /// The best parameters: of the epoch with the lowest validation loss. Without nodes for validation, of the last epoch
-    /// whose losses are finite.
+    /// The best parameters: of the epoch with the lowest validation loss. Without nodes for validation, of the last
+    /// epoch whose losses are finite.
     pub params: P,
     /// The epoch of the best parameters; 0 if they are those of the start.
     pub best_epoch: usize,
-    /// How many epochs were begun.
+    /// The number of epochs that were begun.
     pub epochs: usize,
     /// Why training ended.
     pub stop: Stop,
     /// The losses of the best parameters, without dropout and penalties.
     pub losses: Splits<f64>,
-    /// What the best parameters get right and wrong.
+    /// The confusion matrices of the best parameters.
     pub confusion: Splits<Confusion>,
     /// The class that the best parameters predict for each node.
     pub predictions: Vec<i32>,
-    /// From the first step to the last, evaluations and compilation included.
+    /// The time from the first step to the last, including evaluations and compilation.
     pub seconds: f64,
-    /// Every epoch.
+    /// The figures of every epoch.
     pub history: Vec<Epoch>,
 }
 
 impl<P> Outcome<P> {
-    /// The shares of nodes that the best parameters get right; NaN of an empty split.
+    /// The shares of nodes that the best parameters predict right; NaN for an empty split.
     pub fn accuracies(&self) -> Splits<f64> {
         self.confusion.as_ref().map(Confusion::accuracy)
     }
@@ -211,12 +211,12 @@ impl<P: Tree + Clone + 'static, S: Tree + 'static> Trainer<P, S> {
         Trainer { layer, optimizer, loss, config, step, evaluate, turn, watch }
     }
 
-    /// Fresh parameters for the experiment's number of features, where its arrays are.
+    /// Fresh parameters for the experiment's number of features, on the device of its arrays.
     ///
     /// # Errors
     /// If the device fails.
     pub fn init(&self, key: Key, experiment: &Experiment) -> Result<P, Error> {
-        // The number of rows does not matter: no parameter depends on it.
+        // No parameter depends on the number of rows.
         let (_, params) = (self.layer.init_fun)(key, shape([1, experiment.n_feat]));
         put(params, experiment)
     }
@@ -240,7 +240,8 @@ impl<P: Tree + Clone + 'static, S: Tree + 'static> Trainer<P, S> {
         Ok(functions::loss(functions::objective(&self.layer, &self.loss), args))
     }
 
-    /// The loss with penalties, the loss without, and the gradient of the first, as a program of parameters, inputs and key.
+    /// The loss with penalties, the loss without, and the gradient of the first, as a program of parameters, inputs and
+    /// key.
     ///
     /// # Errors
     /// If the device fails.
@@ -250,7 +251,7 @@ impl<P: Tree + Clone + 'static, S: Tree + 'static> Trainer<P, S> {
         Ok(functions::grad(functions::objective(&self.layer, &self.loss), args))
     }
 
-    /// Trains from fresh parameters. `observe` sees every epoch, and may end the training.
+    /// Trains from fresh parameters. `observe` is called after every epoch, and may end the training.
     ///
     /// # Errors
     /// If the device fails.
@@ -265,7 +266,7 @@ impl<P: Tree + Clone + 'static, S: Tree + 'static> Trainer<P, S> {
         self.fit_from(params, steps, experiment, observe)
     }
 
-    /// Trains from these parameters. `observe` sees every epoch, and may end the training.
+    /// Trains from these parameters. `observe` is called after every epoch, and may end the training.
     ///
     /// # Errors
     /// If the parameters do not fit, or the device fails.
@@ -277,10 +278,10 @@ impl<P: Tree + Clone + 'static, S: Tree + 'static> Trainer<P, S> {
         mut observe: impl FnMut(&Epoch) -> ControlFlow<()>,
     ) -> Result<Outcome<P>, Error> {
         let start = Instant::now();
-        // Numbers and keys of steps are made where the arrays are: nothing is copied there but at the start.
+        // Numbers and keys of steps are made on the device of the arrays, so that nothing is copied after the start.
         let (mut i, words) = put((Array::scalar(0i32), key.into_array()), experiment)?;
         let mut patience = Patience::new(self.config.patience);
-        // A copy, as the step writes its state in place: the handles of the state are the step's alone.
+        // A copy, since the step updates its state in place: nothing else may hold the arrays of the state.
         let (mut best, mut best_epoch, mut stop) = (Some(device_copy(&params)?), 0, Stop::Done);
         let mut history: Vec<Epoch> = vec![];
         let mut state = put((self.optimizer.init_fun)(params), experiment)?;
@@ -306,7 +307,7 @@ impl<P: Tree + Clone + 'static, S: Tree + 'static> Trainer<P, S> {
                 false => patience.judge(accuracies.val, losses.val),
             };
             if verdict == Verdict::Best {
-                // The old ones go first: the new ones then lie where they lay, and so does all that comes later.
+                // The old parameters are freed first, so that the new ones take their memory.
                 drop(best.take());
                 (best, best_epoch) = (Some(device_copy(&(self.optimizer.get_params)(&state))?), epoch);
             }
@@ -358,7 +359,7 @@ struct Figures {
     accuracies: Splits<f64>,
 }
 
-/// The tree where the experiment's arrays are.
+/// The tree on the device of the experiment's arrays.
 fn put<T: Tree>(tree: T, experiment: &Experiment) -> Result<T, Error> {
     let device: Option<DeviceRef> = experiment.inputs.labels.device();
     match device {

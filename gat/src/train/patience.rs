@@ -1,19 +1,19 @@
 //! When to stop.
 
-/// What an epoch's validation means.
+/// What training does after an epoch's validation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The loss is the lowest so far.
+    /// Keep the parameters: the loss is the lowest so far.
     Best,
     /// Go on.
     Continue,
-    /// Neither has been the best for long enough.
+    /// Neither loss nor accuracy has been the best for too long.
     Stop,
 }
 
-/// Early stopping as in the authors' program: an epoch counts as progress when accuracy or loss is no worse than the best
-/// so far. The parameters kept are those of the lowest loss. The authors keep the last ones of which both are the best;
-/// but the accuracy of a few hundred nodes moves in steps, and a lucky early epoch would then be kept for good.
+/// Early stopping as in the authors' program: an epoch counts as progress when accuracy or loss is no worse than the
+/// best so far. Training keeps the parameters of the lowest loss. The authors keep the last ones of which both are the
+/// best; but the accuracy of a few hundred nodes moves in steps, and a lucky early epoch would then be kept for good.
 pub(super) struct Patience {
     limit: Option<usize>,
     accuracy: f64,

@@ -1,13 +1,13 @@
-//! The machine that a pickle is a program for.
+//! The stack machine that runs a pickle.
 
 use std::{borrow::Cow, collections::HashMap};
 
 use super::{Class, Fault, Id, Value, damaged, foreign, text};
 use crate::memory;
 
-/// How often the machine looks at its memory, in instructions.
+/// The number of instructions between two checks of the memory.
 const LOOK: usize = 1 << 16;
-/// More than the objects of any data set take.
+/// The most memory that the objects of a data set may take.
 const LIMIT: u64 = 1 << 30;
 
 /// The stack machine.
@@ -17,15 +17,15 @@ pub(super) struct Machine<'a> {
     at: usize,
     values: Vec<Value<'a>>,
     stack: Vec<Id>,
-    /// How high the stack was at each open mark.
+    /// The height of the stack at each open mark.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
-    /// How many bytes were made from text.
+    /// The number of bytes that were made from text.
     n_encoded: usize,
-    /// How many bytes of text are not as they are in the file.
+    /// The number of bytes of text that are not borrowed from the file.
     n_text: usize,
     n_step: usize,
-    /// How many references tuples, lists and dictionaries hold.
+    /// The number of references that tuples, lists and dictionaries hold.
     n_item: usize,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Machine<'a> {
         Self { bytes, ..Self::default() }
     }
 
-    /// Where the next instruction begins.
+    /// The offset of the next instruction.
     pub(super) fn at(&self) -> usize {
         self.at
     }
@@ -43,7 +43,7 @@ impl<'a> Machine<'a> {
         self.values
     }
 
-    /// Runs one instruction; the last one yields the result.
+    /// Runs one instruction; the last one returns the result.
     pub(super) fn step(&mut self) -> Result<Option<Id>, Fault> {
         self.n_step += 1;
         if self.n_step.is_multiple_of(LOOK) {
@@ -170,14 +170,14 @@ impl<'a> Machine<'a> {
         line.trim().parse().map_err(|_| damaged(format!("`{line}` is not a number")))
     }
 
-    /// Refuses what grows beyond all data sets, or would not find room: vectors double, and the old one is there while
-    /// the new one is filled.
+    /// Refuses objects that take more than those of any data set, or that do not fit the memory: vectors double, and
+    /// the old one exists while the new one is filled.
     fn check_memory(&self) -> Result<(), Fault> {
         let bytes = self.values.capacity() * size_of::<Value<'_>>()
             + (self.stack.capacity() + self.marks.capacity()) * size_of::<Id>()
-            // With the one byte that each place of a table has beside it.
+            // With the one control byte of each slot of a hash table.
             + self.memo.capacity() * (size_of::<(u64, Id)>() + 1)
-            // A list has room for more than it holds.
+            // The capacity of a list exceeds its length.
             + self.n_item * 4 * size_of::<Id>()
             + self.n_text + self.n_encoded;
         let needed = 3 * bytes as u64;
@@ -243,7 +243,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// `I01` and `I00` are how old protocols write what is true and what is not.
+    /// Old protocols write true as `I01` and false as `I00`.
     fn text_int(&mut self) -> Result<(), Fault> {
         let value = match self.bytes[self.at..] {
             [b'0', bit @ (b'0' | b'1'), b'\n', ..] => {
@@ -356,7 +356,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Keeps what calling a class would make: an object of it, or an empty container.
+    /// Keeps the result of calling a class: an object of it, or an empty container.
     fn make(&mut self) -> Result<(), Fault> {
         let (args_id, class) = (self.pop()?, self.pop()?);
         let (&Value::Class(class), Value::Tuple(args)) = (&self.values[class], &self.values[args_id]) else {
@@ -370,7 +370,7 @@ impl<'a> Machine<'a> {
                 self.n_encoded += bytes.len();
                 Value::Bytes(Cow::Owned(bytes))
             }
-            // It is called with a class, the bare base, and what the base is made from.
+            // Its arguments are a class, the base class, and the argument of the base class.
             Class::Reconstructor => match args.first().map(|&id| &self.values[id]) {
                 Some(&Value::Class(class)) => Value::Object { class, args: args_id, state: None },
                 _ => return Err(damaged("an object is made from something that is not a class")),
@@ -378,7 +378,7 @@ impl<'a> Machine<'a> {
             Class::Reconstruct => Value::Object { class: Class::NdArray, args: args_id, state: None },
             class => Value::Object { class, args: args_id, state: None },
         };
-        // Text that is encoded again and again would fill the memory.
+        // Text that is encoded repeatedly would fill the memory.
         if self.n_encoded > self.bytes.len() {
             return Err(damaged("the same bytes are spelled out many times"));
         }

@@ -1,6 +1,6 @@
-//! Texts as the lines of protocol 0 hold them.
+//! Texts in the lines of protocol 0.
 
-/// A text of Python 2 in quotes, as `repr` writes it.
+/// Parses a string of Python 2 in quotes, as `repr` writes it.
 pub(super) fn quoted(line: &[u8]) -> Option<Vec<u8>> {
     let (&quote, within) = line.trim_ascii().split_first()?;
     let mut rest = within.strip_suffix(&[quote]).filter(|_| quote == b'\'' || quote == b'"')?;
@@ -25,7 +25,7 @@ pub(super) fn quoted(line: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// A text of characters below 256, others as `\uXXXX`, in UTF-8.
+/// Parses a text of characters below 256 and escapes `\uXXXX` into UTF-8.
 pub(super) fn escaped(line: &[u8]) -> Option<Vec<u8>> {
     let mut text = String::new();
     let mut rest = line;
@@ -43,7 +43,7 @@ pub(super) fn escaped(line: &[u8]) -> Option<Vec<u8>> {
     Some(text.into_bytes())
 }
 
-/// A number of this many hexadecimal digits.
+/// Takes a number of `n_digit` hexadecimal digits.
 fn take_hex(rest: &mut &[u8], n_digit: usize) -> Option<u32> {
     let (digits, after) = rest.split_at_checked(n_digit)?;
     *rest = after;

@@ -156,7 +156,7 @@ fn archives_of_other_programs_are_read() {
         header.set_mode(0o755);
         header
     };
-    // What git archive and macOS write: a header for all, folders, notes on files that go before them, `./`.
+    // What `git archive` and macOS write: a global header, folders, notes on files before them, `./`.
     let comment = b"21 comment=something\n";
     builder
         .append_data(&mut header(tar::EntryType::XGlobalHeader, comment.len()), "pax_global_header", &comment[..])
@@ -173,7 +173,7 @@ fn archives_of_other_programs_are_read() {
     builder
         .append_data(&mut header(tar::EntryType::Regular, CONTENT.len()), "./cora/cora.content", CONTENT.as_bytes())
         .unwrap();
-    // A name that is longer than the header has room for stands in a header of its own.
+    // A name that does not fit the header is in a header of its own.
     let long = format!("{}/cora.cites", "folder/".repeat(40));
     builder.append_pax_extensions([("path", long.as_bytes())]).unwrap();
     builder.append_data(&mut header(tar::EntryType::Regular, CITES.len()), "cora.cit", CITES.as_bytes()).unwrap();

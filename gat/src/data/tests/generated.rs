@@ -6,7 +6,7 @@ fn draw(seed: u64, spec: &PlantedSpec) -> Dataset {
     planted(&mut StdRng::seed_from_u64(seed), spec).unwrap()
 }
 
-/// Holds that a network has exactly the numbers of its specification.
+/// Asserts that a network has exactly the numbers of its specification.
 #[track_caller]
 fn assert_numbers(dataset: &Dataset, spec: &PlantedSpec) {
     assert_sound(dataset);
@@ -117,8 +117,8 @@ fn impossible_numbers_are_refused() {
         (PlantedSpec { n_nonzero: 2707, ..cora() }, "between 2708 and 81240 words, not 2707"),
         (PlantedSpec { n_nonzero: 81241, ..cora() }, "not 81241"),
         (PlantedSpec { n_word: 0, ..cora() }, "words"),
-        (PlantedSpec { n_edge: 4000, ..cora() }, "4275 edges inside of classes are more than 4000"),
-        (PlantedSpec { n_edge: 9_000_000, ..cora() }, "there is room for"),
+        (PlantedSpec { n_edge: 4000, ..cora() }, "4275 edges within classes are more than 4000"),
+        (PlantedSpec { n_edge: 9_000_000, ..cora() }, "edges fit within classes"),
         (PlantedSpec { class_sizes: vec![("a".into(), usize::MAX), ("b".into(), 2)], ..cora() }, "limited to"),
     ] {
         assert_fails(planted(&mut StdRng::seed_from_u64(0), &spec), &["planted network", part]);

@@ -1,4 +1,4 @@
-//! Readers against real files where they are at hand, and against damaged files made here.
+//! Readers on real files, if there are any, and on damaged files made here.
 
 mod cora;
 mod generated;
@@ -21,14 +21,14 @@ fn test_data() -> Option<PathBuf> {
     let folder = std::env::var_os("GAVOTTE_TEST_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     if !folder.is_dir() {
-        // Written past what the harness captures, so that it is seen.
+        // Written past the harness's capture, so that it is seen.
         let _ = writeln!(std::io::stderr(), "skipped: no test data at {}; set GAVOTTE_TEST_DATA", folder.display());
         return None;
     }
     Some(folder)
 }
 
-/// Holds that this failed, with a message that has all of these parts.
+/// Asserts that this failed, with a message that has all of these parts.
 #[track_caller]
 fn assert_fails<T: Debug>(result: Result<T, DataError>, parts: &[&str]) {
     let message = result.expect_err("this should have failed").to_string();
@@ -43,7 +43,7 @@ fn words(dataset: &Dataset) -> &SparseMatrix {
     dataset.features.as_sparse().expect("features that are stored sparsely")
 }
 
-/// Holds what is true of every data set whose features are sparse.
+/// Asserts what is true of every data set with sparse features.
 #[track_caller]
 fn assert_sound(dataset: &Dataset) {
     let n = dataset.n_node();

@@ -90,7 +90,7 @@ fn write(folder: &TempDir, part: &str, bytes: &[u8]) {
     fs::write(folder.path().join(format!("ind.cora.{part}")), bytes).unwrap();
 }
 
-/// Holds what reading says when one part is replaced.
+/// Asserts the error of reading when one part is replaced.
 #[track_caller]
 fn assert_refused(part: &str, bytes: &[u8], parts: &[&str]) {
     let folder = folder();

@@ -55,7 +55,7 @@ fn degrees_follow_a_power_law_both_ways() {
         let hubs: i32 = degrees[4096 - 41..].iter().sum();
         assert!(degrees[2048] <= 5 && degrees[4095] >= 150 && hubs >= 40960 / 9, "{degrees:?}");
     }
-    // Hubs bear any number, and one node's two degrees have to do with one another.
+    // Hubs have any numbers, and the two degrees of a node are correlated.
     let degree = |ends: &[i32], node: i32| ends.iter().filter(|&&end| end == node).count();
     let hub = (0..4096).max_by_key(|&node| degree(&dataset.senders, node)).unwrap();
     assert!(degree(&dataset.receivers, hub) > 50);
