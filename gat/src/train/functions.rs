@@ -89,7 +89,10 @@ pub(super) fn loss<P: Tree>(f: impl Fn(P, Inputs, Key) -> (Array, Array), args: 
 }
 
 /// The loss with and without penalties, and the gradient of the first, as a program.
-pub(super) fn grad<P: Tree>(f: impl Fn(P, Inputs, Key) -> (Array, Array) + Send + Sync, args: (P, Inputs, Key)) -> Program {
+pub(super) fn grad<P: Tree>(
+    f: impl Fn(P, Inputs, Key) -> (Array, Array) + Send + Sync,
+    args: (P, Inputs, Key),
+) -> Program {
     let differentiated = value_and_grad_aux(move |params: P, inputs: Inputs, key: Key| f(params, inputs, key));
     make_program(&move |params: P, inputs: Inputs, key: Key| differentiated(params, inputs, key), args)
 }
