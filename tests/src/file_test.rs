@@ -30,7 +30,7 @@ use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Program, parse, verify};
 use gavotte_core::kernel::fuse::Explained;
 use gavotte_core::kernel::{
-    Kernel, Lowered, Space, Step, Why, choose_places, drop_barriers, group, lower_program, parse_kernel,
+    Kernel, KernelProgram, Space, Step, Why, choose_places, drop_barriers, group, lower_program, parse_kernel,
 };
 use gavotte_core::pass;
 use std::path::Path;
@@ -200,7 +200,7 @@ impl FileTest {
 
     /// The kernels of a program as CUDA C, each with its launches for the sizes of the file. What they call is left out.
     fn cuda_text(&self, program: Program) -> Result<String, String> {
-        let lowered = Lowered::new(program).map_err(|error| error.to_string())?;
+        let lowered = KernelProgram::new(program).map_err(|error| error.to_string())?;
         let (mut module, mut kernels) = (Module::new(), vec![]);
         for step in &lowered.steps {
             let Step::Kernel(kernel, _) = step else { continue };
@@ -272,7 +272,7 @@ fn kernel_text(program: &Program) -> Result<String, String> {
 
 /// The kernels of a program as they run, group by group; each is read back from its text.
 fn merged_text(program: Program) -> Result<String, String> {
-    let lowered = Lowered::new(program).map_err(|error| error.to_string())?;
+    let lowered = KernelProgram::new(program).map_err(|error| error.to_string())?;
     for step in &lowered.steps {
         let Step::Kernel(kernel, _) = step else { continue };
         let back = parse_kernel(&kernel.to_string()).map_err(|error| format!("{error}\n{kernel}"))?;
@@ -289,7 +289,7 @@ fn group_text(program: Program) -> Result<String, String> {
     let fusion = choose_places(&program);
     let steps = lower_program(&program, &fusion).map_err(|error| error.to_string())?;
     let (steps, groups) = group(&program, &fusion, steps, &behind);
-    let lowered = Lowered { program, fusion, steps, groups, composed: vec![], segments: vec![] };
+    let lowered = KernelProgram { program, fusion, steps, groups, composed: vec![], segments: vec![] };
     let mut text = String::new();
     for (i, group) in lowered.groups.iter().enumerate() {
         text.push_str(&format!("group {i}: {}\n", group.space));

@@ -1,12 +1,25 @@
 //! Which arguments a gradient is with respect to.
 
 use crate::api::function::{Args, HasArg};
-use crate::api::grad::Gradient;
-use crate::tree::Tree;
+use crate::ir::Value;
+use crate::tree::{Tree, TreeDef};
 
 /// The argument at a place, counted from 0: `Arg::<1>` is the second.
 #[derive(Clone, Copy, Debug)]
 pub struct Arg<const I: usize>;
+
+/// The gradient with respect to one argument.
+pub struct Gradient {
+    pub(super) def: TreeDef,
+    pub(super) leaves: Vec<Value>,
+}
+
+impl Gradient {
+    /// The gradient as a tree like its argument.
+    pub(super) fn tree<T: Tree>(self) -> T {
+        T::unflatten(&self.def, self.leaves)
+    }
+}
 
 /// Arguments of a function of `A`: `Arg::<1>`, or a tuple such as `(Arg::<0>, Arg::<2>)`.
 #[diagnostic::on_unimplemented(

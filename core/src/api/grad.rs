@@ -1,6 +1,6 @@
 //! Differentiation of functions of trees.
 
-use crate::api::argnums::Argnums;
+use crate::api::argnums::{Argnums, Gradient};
 use crate::api::function::{Args, Fun, Function, avals, trace_function};
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
@@ -106,19 +106,6 @@ where
 {
     let both = value_and_grad_argnums(f, argnums);
     Fun::new(move |args| both.apply(args).1)
-}
-
-/// The gradient with respect to one argument.
-pub struct Gradient {
-    def: TreeDef,
-    leaves: Vec<Value>,
-}
-
-impl Gradient {
-    /// The gradient as a tree like its argument.
-    pub(super) fn tree<T: Tree>(self) -> T {
-        T::unflatten(&self.def, self.leaves)
-    }
 }
 
 /// The result, and the gradient with respect to each argument of these numbers.

@@ -1,8 +1,8 @@
 //! The steps from a function to a compiled one, each by itself: traced, lowered to kernels, compiled for a call.
 
 use crate::api::function::{Args, Fun, Function};
-use crate::api::jit::match_sizes;
 use crate::api::miss::place;
+use crate::api::sizes::match_sizes;
 use crate::aval::{Aval, Sizes};
 use crate::device::DeviceRef;
 use crate::error::Error;

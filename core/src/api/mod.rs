@@ -9,16 +9,15 @@ mod jit;
 mod lowered;
 mod miss;
 mod saved;
+mod sizes;
 mod tensors;
 mod vmap;
 
-pub use argnums::{Arg, Argnums};
+pub use argnums::{Arg, Argnums, Gradient};
 pub use axes::MapAxes;
 pub use device_put::{device_copy, device_put};
 pub use function::{Args, ByRef, ByValue, Fun, Function, HasArg, avals, trace_function};
-pub use grad::{
-    Gradient, grad, grad_argnums, jvp, linearize, value_and_grad, value_and_grad_argnums, value_and_grad_aux, vjp,
-};
+pub use grad::{grad, grad_argnums, jvp, linearize, value_and_grad, value_and_grad_argnums, value_and_grad_aux, vjp};
 pub use jit::{Jit, jit, jit_with, make_program};
 pub use lowered::{Compiled, Lowered, Stage};
 pub use miss::{Change, ChangeKind, Miss};

@@ -7,7 +7,7 @@ mod control;
 mod cursor;
 mod effect;
 mod eval;
-mod lower;
+mod lower_rule;
 mod params;
 mod parse;
 mod primitive;
@@ -34,7 +34,7 @@ pub(crate) use cursor::Cursor;
 pub use effect::{effects_take_place, without_effects};
 pub use eval::evaluate;
 pub(crate) use eval::{Values, eval_checked, eval_concrete, evaluate_values, observed};
-pub use lower::{Index, Lower, ReduceOp, Scalar};
+pub use lower_rule::{Index, Lower, ReduceOp, Scalar};
 pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
 pub use primitive::{

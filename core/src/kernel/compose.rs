@@ -6,9 +6,9 @@
 
 use crate::aval::{Aval, DType};
 use crate::ir::{Index, Scalar, Var};
-use crate::kernel::{Composed, Instr, Kernel, Lowered, Step};
+use crate::kernel::{Composed, Instr, Kernel, KernelProgram, Step};
 
-impl Lowered {
+impl KernelProgram {
     /// Lets kernels read index arrays that are put together before the program runs, where they read one index array at
     /// the positions of another.
     pub fn compose(&mut self) {

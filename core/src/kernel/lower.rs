@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::ir::{Eqn, Kind, Program, Var, within_facts_of};
 use crate::kernel::fuse::{Fusion, Place};
 use crate::kernel::rules::{Lowering, makers_of};
-use crate::kernel::{ControlStep, Kernel, Lowered, Step, segments, verify_kernel};
+use crate::kernel::{ControlStep, Kernel, KernelProgram, Step, segments, verify_kernel};
 
 /// Why a program is not lowered.
 pub(super) enum Refused {
@@ -20,7 +20,7 @@ impl From<Error> for Refused {
 }
 
 /// Lowers a nested program. The argument of each number may be given to the whole program.
-pub(super) type LowerNested<'l> = &'l dyn Fn(Program, &dyn Fn(usize) -> bool) -> Result<Lowered, Error>;
+pub(super) type LowerNested<'l> = &'l dyn Fn(Program, &dyn Fn(usize) -> bool) -> Result<KernelProgram, Error>;
 
 /// Lowers a program: each equation whose result is stored becomes a step.
 pub(super) fn lower_steps(

@@ -2,14 +2,14 @@
 
 use crate::error::Error;
 use crate::ir::{Program, with_facts_of};
-use crate::kernel::Lowered;
+use crate::kernel::KernelProgram;
 use crate::kernel::barrier::drop_barriers;
 use crate::kernel::fuse::Fusion;
 use crate::kernel::group::group;
 use crate::kernel::lower::{Refused, lower_steps};
-use crate::kernel::lowered::Step;
 use crate::kernel::merge::merge;
 use crate::kernel::places::choose_places_within;
+use crate::kernel::program::Step;
 use std::collections::HashMap;
 
 /// Why an operand is stored.
@@ -18,34 +18,34 @@ const READ_BY_STEP: &str = "read by a step that needs memory";
 /// Lowers a program: each equation whose result is stored becomes a step.
 ///
 /// # Errors
-/// As [`Lowered::new`].
+/// As [`KernelProgram::new`].
 pub fn lower_program(program: &Program, fusion: &Fusion) -> Result<Vec<Step>, Error> {
-    lower_steps(program, fusion, &Lowered::within).map_err(|refused| match refused {
+    lower_steps(program, fusion, &KernelProgram::within).map_err(|refused| match refused {
         Refused::Operands(_, error) | Refused::Error(error) => error,
     })
 }
 
-impl Lowered {
+impl KernelProgram {
     /// Drops barriers, fuses, lowers and groups a program, and merges kernels within groups. Kernels read within their
     /// arrays, or check that they do.
     ///
     /// # Errors
     /// Where a primitive's rule makes no well-formed kernel, or an operation can't be lowered.
-    pub fn new(program: Program) -> Result<Lowered, Error> {
+    pub fn new(program: Program) -> Result<KernelProgram, Error> {
         let Program { name, args, consts, facts, .. } = &program;
         let (name, args, consts, facts) = (name.clone(), args.clone(), consts.clone(), facts.clone());
         let head = Program { name, args, consts, eqns: vec![], outs: vec![], facts };
-        with_facts_of(&head, || Lowered::within(program, &|_| true))
+        with_facts_of(&head, || KernelProgram::within(program, &|_| true))
     }
 
-    /// [`Lowered::new`] of a program whose facts are in force, maybe one within another one. The argument of each number may be
+    /// [`KernelProgram::new`] of a program whose facts are in force, maybe one within another one. The argument of each number may be
     /// given to the whole program, so that it is the same whenever this one runs.
-    fn within(program: Program, is_given: &dyn Fn(usize) -> bool) -> Result<Lowered, Error> {
+    fn within(program: Program, is_given: &dyn Fn(usize) -> bool) -> Result<KernelProgram, Error> {
         let (program, behind) = drop_barriers(program);
         let mut stored = HashMap::new();
         let (fusion, steps) = loop {
             let fusion = choose_places_within(&program, is_given, &mut stored);
-            match lower_steps(&program, &fusion, &Lowered::within) {
+            match lower_steps(&program, &fusion, &KernelProgram::within) {
                 Ok(steps) => break (fusion, steps),
                 Err(Refused::Error(error)) => return Err(error),
                 Err(Refused::Operands(vars, error)) => {
@@ -59,7 +59,7 @@ impl Lowered {
         let (steps, groups) = group(&program, &fusion, steps, &behind);
         let (steps, groups) = merge(&program, &fusion, steps, groups);
         let steps = steps.into_iter().map(Step::with_checks).collect();
-        let mut lowered = Lowered { program, fusion, steps, groups, composed: vec![], segments: vec![] };
+        let mut lowered = KernelProgram { program, fusion, steps, groups, composed: vec![], segments: vec![] };
         lowered.find_segments();
         Ok(lowered)
     }

@@ -1,8 +1,8 @@
 //! What is stored: as fusion chooses, and what kernels need in memory beside.
 
 use crate::ir::{Atom, Binder, Eqn, Kind, Program, Var};
+use crate::kernel::dense_product::operands_to_store;
 use crate::kernel::fuse::{Fusion, Place, fuse};
-use crate::kernel::product::operands_to_store;
 use crate::kernel::rules::Trial;
 use crate::kernel::segments;
 use std::collections::HashMap;

@@ -9,7 +9,7 @@ use crate::aval::DType;
 use crate::ir::{Control, Eqn, Program, Var};
 use crate::kernel::fuse::{Fusion, Place};
 use crate::kernel::rules::Trial;
-use crate::kernel::{Lowered, Segmented, Step};
+use crate::kernel::{KernelProgram, Segmented, Step};
 
 /// The segments that equations of a program read and that are given to it, each once.
 pub(super) fn find(program: &Program, fusion: &Fusion) -> Vec<Segmented> {
@@ -38,7 +38,7 @@ pub(super) fn find(program: &Program, fusion: &Fusion) -> Vec<Segmented> {
     found.into_iter().map(|(_, segments)| segments).collect()
 }
 
-impl Lowered {
+impl KernelProgram {
     /// Adds the segments that nested programs read, where each nested argument is one of the program's own.
     pub(super) fn find_segments(&mut self) {
         let mut all = find(&self.program, &self.fusion);

@@ -3,7 +3,7 @@
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
 use crate::ir::{Atom, Control};
-use crate::kernel::{ControlStep, Lowered};
+use crate::kernel::{ControlStep, KernelProgram};
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::control::{Carry, ControlPlan, Given};
 use crate::runtime::plan::frame::{Frame, Place};
@@ -17,8 +17,13 @@ pub(in crate::runtime) trait Engine {
     ///
     /// # Safety
     /// `frame` must hold valid memory for everything that the program reads and writes.
-    unsafe fn run(&mut self, i: usize, lowered: &Lowered, plan: &Plan, frame: &Frame<Self::Place>)
-    -> Result<(), Error>;
+    unsafe fn run(
+        &mut self,
+        i: usize,
+        lowered: &KernelProgram,
+        plan: &Plan,
+        frame: &Frame<Self::Place>,
+    ) -> Result<(), Error>;
 
     /// Copies an array; where it is there already, nothing is done.
     ///

@@ -3,7 +3,7 @@
 use crate::device::Buffer;
 use crate::error::Error;
 use crate::ir::{Var, check_segments};
-use crate::kernel::{Lowered, Segmented};
+use crate::kernel::{KernelProgram, Segmented};
 use crate::runtime::identity::ByIdentity;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(super) struct GivenSegments(Vec<(Segmented, ByIdentity<dyn Buffer, ()>)>);
 
 impl GivenSegments {
-    pub(super) fn of(lowered: &Lowered) -> GivenSegments {
+    pub(super) fn of(lowered: &KernelProgram) -> GivenSegments {
         GivenSegments(lowered.segments.iter().map(|segments| (segments.clone(), ByIdentity::default())).collect())
     }
 

@@ -1,7 +1,7 @@
 //! What the documentation shows is so: error messages come from the program, and an operation is where the page says.
 
 use gavotte::{Array, DType, Error, Options, assume, grad, jit_with, while_loop};
-use gavotte_core::ir::scalar::{Form, Function, Machine};
+use gavotte_core::ir::scalar::{CodeOrCall, Form, Function};
 use gavotte_core::ir::{ScalarOp, quietly};
 use gavotte_tests::workspace_dir;
 use std::collections::BTreeSet;
@@ -202,7 +202,7 @@ fn a_scalar_operation_is_a_row_and_a_primitive() {
     let oracle = read(&workspace_dir().join("tests/python/primitives.py"));
     let is_called = |op: &ScalarOp| match op.form() {
         Form::Function(Function { f32: Some(f32s), f64: Some(f64s), i32: None, .. }) => {
-            f32s.machine == Machine::Call && f64s.machine == Machine::Call
+            f32s.machine == CodeOrCall::Call && f64s.machine == CodeOrCall::Call
         }
         _ => false,
     };

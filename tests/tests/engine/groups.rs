@@ -2,7 +2,7 @@
 
 use gavotte::{Array, DType, checkpoint, concatenate, grad, make_program, ones, random::Key};
 use gavotte_core::ir::Var;
-use gavotte_core::kernel::{Lowered, Space, Step};
+use gavotte_core::kernel::{KernelProgram, Space, Step};
 use gavotte_core::pass::optimize;
 use gavotte_tests::generate::{random_program, with_symbol};
 use gavotte_tests::report::check_all;
@@ -10,8 +10,8 @@ use gavotte_tests::targets::check_targets;
 use std::cell::Cell;
 use std::collections::HashSet;
 
-fn check(lowered: &Lowered) -> Result<(), String> {
-    let Lowered { program, fusion, steps, groups, .. } = lowered;
+fn check(lowered: &KernelProgram) -> Result<(), String> {
+    let KernelProgram { program, fusion, steps, groups, .. } = lowered;
     let mut there: HashSet<Var> = program.args.iter().chain(&program.consts).map(|binder| binder.var).collect();
     for step in steps {
         if let Some(var) = step.reads().into_iter().find(|var| !there.contains(&fusion.memory(*var))) {
@@ -57,7 +57,7 @@ fn small_kernels_come_along_behind_what_they_read() {
     let ws: Vec<Array> = Key::new(1).split_into(6).into_iter().map(|key| key.normal([16, 16], DType::F32)).collect();
     let x = Key::new(2).normal([128, 16], DType::F32);
     for program in [make_program(&plain, (ws.clone(), x.clone())), make_program(&less, (ws, x))] {
-        let lowered = Lowered::new(optimize(&program)).unwrap_or_else(|error| panic!("{error}"));
+        let lowered = KernelProgram::new(optimize(&program)).unwrap_or_else(|error| panic!("{error}"));
         check(&lowered).unwrap_or_else(|error| panic!("{error}"));
     }
 }
@@ -66,9 +66,9 @@ fn small_kernels_come_along_behind_what_they_read() {
 fn steps_stay_in_a_topological_order_and_each_is_in_one_group() {
     let n = Cell::new(0);
     check_all((0..600).map(|seed| (format!("seed {seed}"), random_program(seed))), |(program, arrays)| {
-        check(&Lowered::new(optimize(program)).map_err(|error| error.to_string())?)?;
+        check(&KernelProgram::new(optimize(program)).map_err(|error| error.to_string())?)?;
         ['2', '3', '4'].into_iter().filter_map(|size| with_symbol(program, size)).try_for_each(|program| {
-            let lowered = Lowered::new(optimize(&program)).map_err(|error| error.to_string())?;
+            let lowered = KernelProgram::new(optimize(&program)).map_err(|error| error.to_string())?;
             check(&lowered)?;
             let splits = |space: &Space| matches!(space, Space::Rows { parts, .. } if parts.len() > 1);
             n.set(n.get() + lowered.groups.iter().filter(|group| splits(&group.space)).count());
@@ -109,7 +109,7 @@ fn what_is_computed_again_is_bounded_by_the_program() {
     ];
     for (name, step, size) in programs {
         let program = make_program(&move |x: Array| (0..200).fold(x, |y, _| step(y)), (elements(size),));
-        let lowered = Lowered::new(optimize(&program)).unwrap_or_else(|error| panic!("{error}"));
+        let lowered = KernelProgram::new(optimize(&program)).unwrap_or_else(|error| panic!("{error}"));
         check(&lowered).unwrap_or_else(|error| panic!("{name}: {error}"));
         let bodies = lowered.steps.iter().map(|step| match step {
             Step::Kernel(kernel, _) => kernel.body.len(),
@@ -131,7 +131,7 @@ fn blocks_add_kernels_of_their_own_only() {
             (0..n).fold(x, block).square().mean(())
         });
         let program = make_program(&loss, (w, ones([64usize, 16], DType::F32)));
-        let lowered = Lowered::new(optimize(&program)).unwrap_or_else(|error| panic!("{error}"));
+        let lowered = KernelProgram::new(optimize(&program)).unwrap_or_else(|error| panic!("{error}"));
         check(&lowered).unwrap_or_else(|error| panic!("{error}"));
         [lowered.program.eqns.len(), lowered.steps.len(), lowered.groups.len()]
     };

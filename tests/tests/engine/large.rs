@@ -4,7 +4,7 @@ use gavotte::{Array, DType, jit, jit_with};
 use gavotte_core::aval::{Dim, Literal};
 use gavotte_core::device::{DataMut, HostArray};
 use gavotte_core::ir::{Value, parse};
-use gavotte_core::kernel::{Lowered, Step};
+use gavotte_core::kernel::{KernelProgram, Step};
 use gavotte_core::runtime::Options;
 use gavotte_tests::skip;
 use gavotte_tests::targets::engines;
@@ -77,7 +77,7 @@ fn axes_longer_than_an_i32_counts_are_made_without_a_kernel() {
         ] {
             let text = format!("program @long(%0: f32[{}], %1: f32[5]) -> (f32[{n}]) {{ {text} return %2 }}", n - 5);
             let program = parse(&text, gavotte::registry()).unwrap_or_else(|error| panic!("{error}"));
-            let steps = Lowered::new(program).unwrap_or_else(|error| panic!("{error}")).steps;
+            let steps = KernelProgram::new(program).unwrap_or_else(|error| panic!("{error}")).steps;
             assert_eq!(matches!(steps.last(), Some(Step::Kernel(..))), is_kernel, "{text}");
         }
     }

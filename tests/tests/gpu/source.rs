@@ -8,7 +8,7 @@ use gavotte::{Array, jit};
 use gavotte_core::aval::{Dim, Sizes, Symbol};
 use gavotte_core::codegen::cuda::{Argument, BLOCK, COMPILER_OPTIONS, Module, Width};
 use gavotte_core::ir::Program;
-use gavotte_core::kernel::{Kernel, Lowered, Step, parse_kernel};
+use gavotte_core::kernel::{Kernel, KernelProgram, Step, parse_kernel};
 use gavotte_core::pass::optimize;
 use gavotte_gat::data::{PlantedSpec, Split, planted};
 use gavotte_gat::model::GatConfig;
@@ -100,7 +100,7 @@ fn check_kernels_for(n_architecture: usize, kernels: &[Kernel], width: Width) {
 }
 
 /// The kernels of a program and of those within it, as they run.
-fn kernels_of(lowered: &Lowered) -> Vec<Kernel> {
+fn kernels_of(lowered: &KernelProgram) -> Vec<Kernel> {
     let of = |step: &Step| match step {
         Step::Kernel(kernel, _) => vec![kernel.clone()],
         Step::Eval(_) => vec![],
@@ -111,7 +111,7 @@ fn kernels_of(lowered: &Lowered) -> Vec<Kernel> {
 
 fn lowered(program: &Program) -> Vec<Kernel> {
     let program = optimize(program);
-    kernels_of(&Lowered::new(program).unwrap_or_else(|error| panic!("{error}")))
+    kernels_of(&KernelProgram::new(program).unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// The kernels of a training step of the graph attention network.

@@ -134,7 +134,7 @@ pub struct Launch {
 
 /// Who works on one unit of a function's work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Team {
+pub(super) enum ThreadGroup {
     /// One thread.
     Thread,
     /// The threads of a warp.
@@ -146,7 +146,7 @@ pub(super) enum Team {
 /// A function's work: so many units, for each part if there are parts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Work {
-    pub(super) team: Team,
+    pub(super) team: ThreadGroup,
     /// Pieces of extents: the units are all combinations.
     pub(super) units: Vec<Pieces>,
     /// Whether there are units for each part of the reduction.
@@ -200,9 +200,9 @@ impl Work {
     pub(super) fn grid(&self, sizes: &Sizes, parts: usize, block: u32) -> (usize, u32) {
         let units = n_unit(&self.units, sizes) * if self.is_parted { parts } else { 1 };
         match self.team {
-            Team::Thread => (units.div_ceil(block as usize), block),
-            Team::Warp => (units.div_ceil(block as usize / WARP), block),
-            Team::Block(block) => (units, block),
+            ThreadGroup::Thread => (units.div_ceil(block as usize), block),
+            ThreadGroup::Warp => (units.div_ceil(block as usize / WARP), block),
+            ThreadGroup::Block(block) => (units, block),
         }
     }
 }
@@ -279,9 +279,9 @@ mod tests {
         let units = vec![Pieces { extent: Dim::symbol("n"), of: 8 }, Pieces { extent: Dim::from(3), of: 1 }];
         let work = |team| Work { team, units: units.clone(), is_parted: true, when: When::Always };
         // 13 pieces of 8, 3 times, for each of 2 parts: 78 units.
-        assert_eq!(work(Team::Thread).grid(&sizes(100), 2, 64), (2, 64));
-        assert_eq!(work(Team::Warp).grid(&sizes(100), 2, 64), (39, 64));
-        assert_eq!(work(Team::Block(256)).grid(&sizes(100), 2, 64), (78, 256));
-        assert_eq!(work(Team::Warp).grid(&sizes(0), 2, 64), (0, 64));
+        assert_eq!(work(ThreadGroup::Thread).grid(&sizes(100), 2, 64), (2, 64));
+        assert_eq!(work(ThreadGroup::Warp).grid(&sizes(100), 2, 64), (39, 64));
+        assert_eq!(work(ThreadGroup::Block(256)).grid(&sizes(100), 2, 64), (78, 256));
+        assert_eq!(work(ThreadGroup::Warp).grid(&sizes(0), 2, 64), (0, 64));
     }
 }

@@ -5,26 +5,19 @@
 //! warp folds its terms, and then the first threads fold the warps.
 
 use super::body::Level;
-use super::launch::{Param, Pieces, Team, WARP, When, Work};
+use super::function::{Function, Name};
+use super::launch::{Param, Pieces, ThreadGroup, WARP, When, Work};
 use super::nest::{Mark, write_loops, write_row_loops};
-use super::reduce::{Reduction, Turns};
-use super::shape::Segments;
-use super::source::{Function, Name};
+use super::reduction::{Reduction, Turns};
+use super::shape::{LONG, Segments};
 use super::text::type_name;
 use crate::aval::Dim;
 use crate::ir::Unsupported;
 
-/// A segment of more members is long.
-pub(super) const LONG: usize = 1024;
 /// Threads of a block, whatever block is asked for: the tree of a sum depends on it.
 const THREADS: usize = 256;
 /// Warps of a block.
 const WARPS: usize = THREADS / WARP;
-
-/// Whether a segment may be long for some sizes.
-pub(super) fn may_be_long(segments: &Segments) -> bool {
-    segments.members.as_usize().is_none_or(|members| members > LONG)
-}
 
 /// Writes the function for the long segments of a kernel.
 pub(super) fn write(mut reduction: Reduction<'_>, segments: &Segments, name: &Name) -> Result<Function, Unsupported> {
@@ -52,7 +45,7 @@ pub(super) fn write(mut reduction: Reduction<'_>, segments: &Segments, name: &Na
     let units =
         vec![Pieces { extent: segments.all.clone(), of: THREADS }, Pieces { extent: segments.rows.clone(), of: lanes }];
     let when = When::Above(kernel.loops[kernel.n_row()].extent.clone(), LONG);
-    let work = Work { team: Team::Block(THREADS as u32), units, is_parted: false, when };
+    let work = Work { team: ThreadGroup::Block(THREADS as u32), units, is_parted: false, when };
     Ok(reduction.function(&name.part("long"), Param::Output, work))
 }
 

@@ -2,10 +2,10 @@
 
 use super::body::{Body, Level};
 use super::draft::Draft;
-use super::launch::{Param, Pieces, Team, When, Work};
+use super::function::{Name, Written};
+use super::launch::{Param, Pieces, ThreadGroup, When, Work};
 use super::nest::{declare_row, write_row_loops};
 use super::shape::rows;
-use super::source::{Name, Written};
 use crate::ir::Unsupported;
 use crate::kernel::Kernel;
 
@@ -21,7 +21,7 @@ pub(super) fn write(kernel: &Kernel, name: &Name) -> Result<Written, Unsupported
     }
     write_row_loops(&mut draft, places.mark);
     let units = vec![Pieces { extent: rows(kernel), of: 1 }];
-    let work = Work { team: Team::Thread, units, is_parted: false, when: When::Always };
+    let work = Work { team: ThreadGroup::Thread, units, is_parted: false, when: When::Always };
     let arrays = (0..kernel.inputs.len()).map(Param::Input).chain((0..kernel.outputs.len()).map(Param::Output));
     Ok(Written { functions: vec![name.function(&draft, arrays.collect(), work)], parts: None })
 }

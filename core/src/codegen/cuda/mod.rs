@@ -16,6 +16,7 @@
 mod accumulate;
 mod body;
 mod draft;
+mod function;
 mod launch;
 mod long;
 mod map;
@@ -25,14 +26,16 @@ mod positions;
 mod prelude;
 mod product;
 mod reduce;
+mod reduction;
 mod scalar;
 mod shape;
 mod source;
 mod text;
 
+pub use function::Function;
 pub use launch::{Argument, BLOCK, Launch, Param, RECORD_BYTES, Width};
 pub use module::Module;
-pub use source::{Function, Source};
+pub use source::Source;
 
 /// What the text is to be compiled with, beside the architecture: C++17, and no product is put together with a sum unless
 /// the text says so. Division and square root round correctly, and subnormal numbers stay: these are the defaults. A

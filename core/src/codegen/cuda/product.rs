@@ -6,10 +6,10 @@
 //! the terms are units of their own, which a second function adds.
 
 use super::draft::Draft;
-use super::launch::{Param, Parts, Pieces, Team, When, Work};
+use super::function::{Name, Written};
+use super::launch::{Param, Parts, Pieces, ThreadGroup, When, Work};
 use super::prelude::Helper;
 use super::reduce::fold;
-use super::source::{Name, Written};
 use super::text::{literal, type_name};
 use crate::aval::{DType, Dim};
 use crate::ir::ReduceOp;
@@ -45,7 +45,7 @@ pub(super) fn write(kernel: &Kernel, product: &Product, name: &Name) -> Written 
     let results = if parts.is_some() { Param::Scratch(0) } else { Param::Output(0) };
     let arrays = (0..kernel.inputs.len()).map(Param::Input).chain([results]).collect();
     let work = Work {
-        team: Team::Block(THREADS as u32),
+        team: ThreadGroup::Block(THREADS as u32),
         units: units(product),
         is_parted: parts.is_some(),
         when: When::Always,

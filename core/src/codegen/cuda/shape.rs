@@ -85,6 +85,9 @@ fn segment_of(kernel: &Kernel) -> Option<usize> {
     Segments::of(kernel).map(|segments| segments.number)
 }
 
+/// A segment of more members is long: a block takes it.
+pub(super) const LONG: usize = 1024;
+
 /// The segments of a kernel whose last loop goes over their members.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Segments {
@@ -101,6 +104,11 @@ pub(super) struct Segments {
 }
 
 impl Segments {
+    /// Whether a segment may be long for some sizes.
+    pub(super) fn may_be_long(&self) -> bool {
+        self.members.as_usize().is_none_or(|members| members > LONG)
+    }
+
     pub(super) fn of(kernel: &Kernel) -> Option<Segments> {
         let last = kernel.loops.last()?;
         let LoopKind::Segment { segment, offsets } = last.kind else { return None };

@@ -4,11 +4,18 @@ use super::layout::{Prepare, TILE};
 use super::loops::{TileFn, tile_fn};
 use super::prepared::{Affine, Lanes, Level, Mode, NONE, Output, TileKernel, TileOp, Weighted};
 use super::sums::{groups_fn, n_level, rows_fn};
-use crate::aval::{DType, Literal};
+use crate::aval::{DType, Literal, Sizes};
 use crate::error::Error;
 use crate::ir::scalar::Form;
 use crate::ir::{BLOCK, Index, Scalar, ScalarOp};
-use crate::kernel::Instr;
+use crate::kernel::{Instr, Kernel};
+
+impl TileKernel {
+    /// Prepares a kernel for these sizes.
+    pub fn new(kernel: &Kernel, sizes: &Sizes) -> Result<TileKernel, Error> {
+        Prepare::new(kernel, sizes)?.finish()
+    }
+}
 
 impl Prepare<'_> {
     pub(super) fn level(&self, row: bool, lane: bool) -> Level {
@@ -49,7 +56,7 @@ impl Prepare<'_> {
         out
     }
 
-    pub(super) fn finish(mut self) -> Result<TileKernel, Error> {
+    fn finish(mut self) -> Result<TileKernel, Error> {
         self.find_lanes();
         let factors = self.weighted_factors();
         let skipped = |i: usize| factors.is_some_and(|f| f.skips(self.kernel.results[0], i));

@@ -10,8 +10,6 @@ use crate::kernel::{Instr, Kernel, LoopKind};
 pub(super) const TILE: usize = 1024;
 /// A reduction over at most this many points runs across the lanes of a row.
 const LANE_REDUCE: usize = 64;
-/// Segments that one unit of work covers; the same for any number of threads, so that sums are.
-pub(super) const SEGMENT_BLOCK: usize = 64;
 /// A factor that is the same for all tiles is copied to be read in order, where it has at most so many elements.
 pub(super) const STAGE: usize = 8 * 1024;
 /// A reduction of everything is cut into at most so many chunks, each of at least [`CHUNK`] elements.

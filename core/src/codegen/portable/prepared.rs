@@ -1,11 +1,11 @@
 //! A kernel made ready to run for given sizes: a list of tile operations.
 
-use super::layout::{Prepare, SEGMENT_BLOCK};
 use super::loops::TileFn;
 use super::sums::{GroupsFn, RowsFn, WeightedFn};
-use crate::aval::{Literal, Sizes};
-use crate::error::Error;
-use crate::kernel::Kernel;
+use crate::aval::Literal;
+
+/// Segments that one unit of work covers; the same for any number of threads, so that sums are.
+pub(super) const SEGMENT_BLOCK: usize = 64;
 
 /// How results leave a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,11 +215,6 @@ impl Weighted {
 }
 
 impl TileKernel {
-    /// Prepares a kernel for these sizes.
-    pub fn new(kernel: &Kernel, sizes: &Sizes) -> Result<TileKernel, Error> {
-        Prepare::new(kernel, sizes)?.finish()
-    }
-
     /// Units of work that threads may share: their order, and what they contain, does not depend on the threads.
     pub fn n_unit(&self) -> usize {
         match self.mode {

@@ -1,7 +1,7 @@
 //! Runs prepared kernels: units of work, tile by tile, and how results leave a tile.
 
-use super::layout::{SEGMENT_BLOCK, chunk_rows};
-use super::prepared::{Affine, Mode, RowLoad, TileKernel};
+use super::layout::chunk_rows;
+use super::prepared::{Affine, Mode, RowLoad, SEGMENT_BLOCK, TileKernel};
 use super::sums::{RowPlaces, Rows, Sum, n_level};
 use crate::aval::Literal;
 use crate::ir::BLOCK;

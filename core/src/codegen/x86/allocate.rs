@@ -6,6 +6,20 @@
 //! from their table: neither is stored. Addresses of the function's own memory need no register.
 
 use super::lir::{Class, Function, Inst, Op, Reg};
+use iced_x86::Register;
+
+/// Integers that may be given away; three more are kept, for values that live in memory.
+pub(super) const INTS: [Register; 9] = [
+    Register::R8,
+    Register::R9,
+    Register::R10,
+    Register::R11,
+    Register::RBX,
+    Register::R12,
+    Register::R13,
+    Register::R14,
+    Register::R15,
+];
 
 /// Where a virtual register is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

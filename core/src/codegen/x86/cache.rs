@@ -1,7 +1,7 @@
 //! The functions that a process has made, by the canonical form of their kernels.
 
 use super::canonical::Canonical;
-use super::{Isa, Job, Size, Spread, check, emit, nest, schedule};
+use super::{Isa, Job, Size, Spread, check, emit, instruction_order, nest};
 use crate::ir::Unsupported;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
@@ -51,7 +51,7 @@ impl Shared {
         let isa = key.isa;
         let (mut function, signature) = nest::build(canonical, key.partition, [&key.masked, &key.far], isa)?;
         let before = cfg!(debug_assertions).then(|| function.clone());
-        schedule::schedule(&mut function, &emit::files(isa));
+        instruction_order::schedule(&mut function, &emit::files(isa));
         debug_assert_eq!(before.map_or(Ok(()), |before| check::keeps_order(&before, &function)), Ok(()));
         let emit::Emitted { bytes, entry, open } =
             emit::emit(&function, isa).map_err(|error| Unsupported(error.to_string()))?;

@@ -5,7 +5,7 @@
 use crate::aval::DType;
 use crate::codegen::portable::{TileFn, tile_fn};
 use crate::ir::ScalarOp;
-use crate::ir::scalar::{Form, Machine};
+use crate::ir::scalar::{CodeOrCall, Form};
 use std::sync::LazyLock;
 
 /// Bytes from one operand to the next, and the result behind them.
@@ -17,10 +17,10 @@ pub(super) const OPERANDS: usize = 2;
 fn is_called(op: ScalarOp, dtype: DType) -> bool {
     let Form::Function(function) = op.form() else { return false };
     match dtype {
-        DType::F32 => function.f32.is_some_and(|column| column.machine == Machine::Call),
-        DType::F64 => function.f64.is_some_and(|column| column.machine == Machine::Call),
-        DType::I32 => function.i32.is_some_and(|column| column.machine == Machine::Call),
-        DType::U32 => function.u32.is_some_and(|column| column.machine == Machine::Call),
+        DType::F32 => function.f32.is_some_and(|column| column.machine == CodeOrCall::Call),
+        DType::F64 => function.f64.is_some_and(|column| column.machine == CodeOrCall::Call),
+        DType::I32 => function.i32.is_some_and(|column| column.machine == CodeOrCall::Call),
+        DType::U32 => function.u32.is_some_and(|column| column.machine == CodeOrCall::Call),
         DType::Bool => false,
     }
 }

@@ -3,8 +3,7 @@
 
 use super::Isa;
 use super::choose::choose;
-use super::layout::{Layout, MAX_WIDTH, Pattern, place};
-use super::nest::MAX_STAGED;
+use super::layout::{Layout, MAX_STAGED, MAX_WIDTH, Pattern, place};
 use crate::aval::{Aval, Dim, Literal, Symbol};
 use crate::ir::{Index, Unsupported, Var};
 use crate::kernel::{Instr, Kernel, LoopKind};

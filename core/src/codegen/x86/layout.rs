@@ -10,6 +10,9 @@ use smallvec::SmallVec;
 /// Lanes of one row, at most; what is longer is a loop over packs of lanes.
 pub(super) const MAX_WIDTH: usize = 64;
 
+/// Copies of a small operand that many turns read in another order: at most so many vectors.
+pub(super) const MAX_STAGED: usize = 256;
+
 /// A loop of which one vector holds several turns. These rows of lanes fit into a vector: `turns · width <= vector`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Packed {

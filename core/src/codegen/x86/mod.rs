@@ -20,13 +20,13 @@ mod choose;
 mod compact;
 mod dead;
 mod emit;
+mod instruction_order;
 mod layout;
 mod lir;
 mod math;
 mod nest;
 mod pages;
 mod scalar;
-mod schedule;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,7 @@
 use super::call;
 use super::lir::{Class, Function, Op, Pred, Reg};
 use crate::aval::DType;
-use crate::ir::scalar::{self, BoolCode, Comparison, FloatCode, Form, IntCode, Machine};
+use crate::ir::scalar::{self, BoolCode, CodeOrCall, Comparison, FloatCode, Form, IntCode};
 use crate::ir::{ScalarOp, Unsupported};
 
 fn unsupported(op: ScalarOp, dtype: DType) -> Unsupported {
@@ -52,12 +52,12 @@ impl Function {
         };
         match dtype {
             DType::F32 | DType::F64 => match of_floats.ok_or_else(missing)? {
-                Machine::Code(code) => Ok(self.float_code(code, ins)),
-                Machine::Call => self.call(op, dtype, ins),
+                CodeOrCall::Code(code) => Ok(self.float_code(code, ins)),
+                CodeOrCall::Call => self.call(op, dtype, ins),
             },
             DType::I32 | DType::U32 => match of_ints.ok_or_else(missing)? {
-                Machine::Code(code) => Ok(self.int_code(code, dtype == DType::I32, ins)),
-                Machine::Call => self.call(op, dtype, ins),
+                CodeOrCall::Code(code) => Ok(self.int_code(code, dtype == DType::I32, ins)),
+                CodeOrCall::Call => self.call(op, dtype, ins),
             },
             DType::Bool => Ok(self.bool_code(function.bool.ok_or_else(missing)?.machine, ins)),
         }

@@ -5,8 +5,8 @@ mod row;
 mod table;
 
 pub use row::{
-    Accuracy, BoolCode, Column, Comparison, Counts, CudaHelper, CudaText, FloatCode, Form, Formula, Function, IntCode,
-    Machine, Row, ScalarElement, StableHlo, Types,
+    Accuracy, BoolCode, CodeOrCall, Column, Comparison, Counts, CudaHelper, CudaText, FloatCode, Form, Formula,
+    Function, IntCode, Row, ScalarElement, StableHlo, Types,
 };
 pub(crate) use table::scalar_table;
 
@@ -45,7 +45,7 @@ macro_rules! scalar_operations {
 
             /// Its row of the table.
             pub const fn row(self) -> Row {
-                use row::{Accuracy::*, CudaText::*, Machine::*, StableHlo::*};
+                use row::{Accuracy::*, CudaText::*, CodeOrCall::*, StableHlo::*};
                 match self {
                     $(ScalarOp::$op => {
                         #[allow(clippy::needless_update, reason = "some rows have a line for every type")]

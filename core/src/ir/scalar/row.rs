@@ -149,13 +149,13 @@ pub struct Function {
     /// What it is in StableHLO.
     pub stablehlo: StableHlo,
     /// Of `f32`.
-    pub f32: Option<Column<f32, Machine<FloatCode>>>,
+    pub f32: Option<Column<f32, CodeOrCall<FloatCode>>>,
     /// Of `f64`.
-    pub f64: Option<Column<f64, Machine<FloatCode>>>,
+    pub f64: Option<Column<f64, CodeOrCall<FloatCode>>>,
     /// Of `i32`.
-    pub i32: Option<Column<i32, Machine<IntCode>>>,
+    pub i32: Option<Column<i32, CodeOrCall<IntCode>>>,
     /// Of `u32`.
-    pub u32: Option<Column<u32, Machine<IntCode>>>,
+    pub u32: Option<Column<u32, CodeOrCall<IntCode>>>,
     /// Of `bool`.
     pub bool: Option<Column<bool, BoolCode>>,
 }
@@ -275,7 +275,7 @@ pub enum CudaHelper {
 
 /// What machine code does for a function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Machine<C> {
+pub enum CodeOrCall<C> {
     /// Vector code, which the code generator has by this name.
     Code(C),
     /// It calls the portable target's loop.

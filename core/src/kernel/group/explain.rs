@@ -3,11 +3,11 @@
 use super::reach::reach;
 use super::schedule::same_rows;
 use crate::ir::Var;
-use crate::kernel::{Kernel, Lowered, Members, Part, Space, Step};
+use crate::kernel::{Kernel, KernelProgram, Members, Part, Space, Step};
 use std::fmt;
 
 /// For every stored array and step that reads it, one line: whether one group holds maker and reader, and why.
-pub struct Why<'a>(pub &'a Lowered);
+pub struct Why<'a>(pub &'a KernelProgram);
 
 impl fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,7 +15,7 @@ impl fmt::Display for Why<'_> {
     }
 }
 
-fn write(f: &mut fmt::Formatter<'_>, lowered: &Lowered, indent: &str) -> fmt::Result {
+fn write(f: &mut fmt::Formatter<'_>, lowered: &KernelProgram, indent: &str) -> fmt::Result {
     let mut makers = vec![None; lowered.program.n_var() + lowered.composed.len()];
     for (i, step) in lowered.steps.iter().enumerate() {
         step.writes().into_iter().for_each(|var| makers[var.index()] = Some(i));
@@ -40,7 +40,7 @@ fn write(f: &mut fmt::Formatter<'_>, lowered: &Lowered, indent: &str) -> fmt::Re
 }
 
 /// The number of a step's group, its space, and the step's part in it.
-fn place(lowered: &Lowered, step: usize) -> Option<(usize, &Space, Option<Part>)> {
+fn place(lowered: &KernelProgram, step: usize) -> Option<(usize, &Space, Option<Part>)> {
     let number = lowered.groups.iter().position(|group| group.steps.contains(&step))?;
     let group = &lowered.groups[number];
     let part = match &group.space {
@@ -50,7 +50,12 @@ fn place(lowered: &Lowered, step: usize) -> Option<(usize, &Space, Option<Part>)
     Some((number, &group.space, part))
 }
 
-fn verdict(lowered: &Lowered, var: Var, (maker, reader): (usize, usize), same_rows: &dyn Fn(Var) -> bool) -> String {
+fn verdict(
+    lowered: &KernelProgram,
+    var: Var,
+    (maker, reader): (usize, usize),
+    same_rows: &dyn Fn(Var) -> bool,
+) -> String {
     let (Some((first, made_in, made)), Some((second, space, part))) = (place(lowered, maker), place(lowered, reader))
     else {
         return "in no group".into();
@@ -77,7 +82,12 @@ fn verdict(lowered: &Lowered, var: Var, (maker, reader): (usize, usize), same_ro
 }
 
 /// What keeps a reader from the group of one of the arrays that it reads.
-fn kept_by(lowered: &Lowered, kernel: &Kernel, (part, members): (Part, Option<&Members>), group: usize) -> String {
+fn kept_by(
+    lowered: &KernelProgram,
+    kernel: &Kernel,
+    (part, members): (Part, Option<&Members>),
+    group: usize,
+) -> String {
     let avals = lowered.program.avals();
     for (var, _) in &kernel.inputs {
         let var = lowered.fusion.memory(*var);

@@ -2,7 +2,7 @@
 
 use crate::aval::Aval;
 use crate::ir::{Index, Var};
-use crate::kernel::{Composed, Instr, Kernel, LoopKind, Lowered, Space, Step};
+use crate::kernel::{Composed, Instr, Kernel, KernelProgram, LoopKind, Space, Step};
 use std::fmt;
 
 /// A position: `i0`, `8*i0 + i2 - 1`, `(n)*i0 + (n-1)`, `$3`. Loops and symbols may have the same names, so what has
@@ -114,7 +114,7 @@ impl fmt::Display for Step {
     }
 }
 
-impl fmt::Display for Lowered {
+impl fmt::Display for KernelProgram {
     /// Group by group: `group 3: rows n, members e by %36`, then its steps. Before each kernel of a group that splits
     /// rows a comment says which of its loops goes over them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

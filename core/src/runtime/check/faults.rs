@@ -1,6 +1,6 @@
 //! Mistakes planted in a plan, to see that the checker finds them.
 
-use crate::kernel::{Group, Lowered, Space, Step};
+use crate::kernel::{Group, KernelProgram, Space, Step};
 use crate::runtime::check::program::memory_of;
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::groups::GroupWork;
@@ -61,11 +61,11 @@ impl PlanFault {
 }
 
 /// Plants a mistake at the `at`th place where it could be; `false` where there are fewer.
-pub(in crate::runtime) fn plant(fault: PlanFault, at: usize, lowered: &mut Lowered, plan: &mut Plan) -> bool {
+pub(in crate::runtime) fn plant(fault: PlanFault, at: usize, lowered: &mut KernelProgram, plan: &mut Plan) -> bool {
     planted(fault, at, lowered, plan).is_some()
 }
 
-fn planted(fault: PlanFault, at: usize, lowered: &mut Lowered, plan: &mut Plan) -> Option<()> {
+fn planted(fault: PlanFault, at: usize, lowered: &mut KernelProgram, plan: &mut Plan) -> Option<()> {
     let arena: Vec<(usize, usize)> = plan
         .planned
         .iter()

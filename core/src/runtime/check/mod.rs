@@ -21,7 +21,7 @@ pub use faults::PlanFault;
 pub(super) use faults::plant;
 
 use crate::error::Error;
-use crate::kernel::Lowered;
+use crate::kernel::KernelProgram;
 use crate::runtime::check::memory::Memory;
 use crate::runtime::check::program::Walk;
 use crate::runtime::plan::Plan;
@@ -32,14 +32,14 @@ use crate::runtime::plan::placed::Buffers;
 ///
 /// # Errors
 /// Names the step and the array that the plan is wrong about.
-pub(super) fn check_plan(lowered: &Lowered, plan: &Plan) -> Result<(), Error> {
+pub(super) fn check_plan(lowered: &KernelProgram, plan: &Plan) -> Result<(), Error> {
     [true, false].into_iter().try_for_each(|gives| {
         check(lowered, plan, gives)
             .map_err(|why| Error::Verify(format!("@{}: the memory plan is wrong: {why}", lowered.program.name)))
     })
 }
 
-fn check(lowered: &Lowered, plan: &Plan, gives: bool) -> Result<(), String> {
+fn check(lowered: &KernelProgram, plan: &Plan, gives: bool) -> Result<(), String> {
     let mut memory = Memory::default();
     let add = |memory: &mut Memory, bytes: u64| {
         let (start, tag) = (memory.add(bytes), memory.tag());

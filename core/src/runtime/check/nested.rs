@@ -3,7 +3,7 @@
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
 use crate::ir::{Atom, Control};
-use crate::kernel::{ControlStep, Lowered};
+use crate::kernel::{ControlStep, KernelProgram};
 use crate::runtime::check::element_bytes;
 use crate::runtime::check::memory::{Content, Tag};
 use crate::runtime::check::program::{Running, Walk};
@@ -169,7 +169,12 @@ impl Turning<'_, '_> {
     }
 
     /// Writes what a turn would write that is like those before it.
-    fn like_before(&mut self, lowered: &Lowered, plan: &Plan, frame: &Frame<u64>) -> Result<Vec<Content>, String> {
+    fn like_before(
+        &mut self,
+        lowered: &KernelProgram,
+        plan: &Plan,
+        frame: &Frame<u64>,
+    ) -> Result<Vec<Content>, String> {
         for planned in &plan.planned {
             if let Buffers::Out(_) = planned.buffer {
                 let (start, tag) = (frame.pointers[planned.var.index()], self.walk.memory.tag());
@@ -188,7 +193,7 @@ fn wrong(why: impl Into<String>) -> Error {
 impl Engine for Turning<'_, '_> {
     type Place = u64;
 
-    unsafe fn run(&mut self, i: usize, lowered: &Lowered, plan: &Plan, frame: &Frame<u64>) -> Result<(), Error> {
+    unsafe fn run(&mut self, i: usize, lowered: &KernelProgram, plan: &Plan, frame: &Frame<u64>) -> Result<(), Error> {
         let is_turn = i + 1 == self.step.nested.len() || matches!(self.step.control, Control::Switch { .. });
         let is_scan = matches!(self.step.control, Control::Scan { .. });
         if is_scan && self.turn >= TURNS && self.length > MANY {

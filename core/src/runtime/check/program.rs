@@ -2,7 +2,7 @@
 
 use crate::ir::{Atom, Index, Scalar, Var};
 use crate::kernel::fuse::Place;
-use crate::kernel::{Instr, Kernel, LoopKind, Lowered, Members, Part, Space, Step};
+use crate::kernel::{Instr, Kernel, KernelProgram, LoopKind, Members, Part, Space, Step};
 use crate::runtime::check::element_bytes;
 use crate::runtime::check::memory::{Content, Fault, Memory};
 use crate::runtime::plan::Plan;
@@ -19,7 +19,7 @@ pub(super) struct Walk {
 
 /// A program on its way, and what its arrays must hold.
 pub(super) struct Running<'a> {
-    pub(super) lowered: &'a Lowered,
+    pub(super) lowered: &'a KernelProgram,
     pub(super) plan: &'a Plan,
     pub(super) frame: &'a Frame<u64>,
     /// By the variable that has the memory; `None` where nothing was made yet.
@@ -27,7 +27,7 @@ pub(super) struct Running<'a> {
 }
 
 /// The variable whose memory holds the elements of another.
-pub(super) fn memory_of(lowered: &Lowered, mut var: Var) -> Var {
+pub(super) fn memory_of(lowered: &KernelProgram, mut var: Var) -> Var {
     while let Place::Alias(of) = lowered.fusion.place(var) {
         var = of;
     }
@@ -81,7 +81,12 @@ impl Running<'_> {
 
 impl Walk {
     /// Runs a program, and returns what its results hold.
-    pub(super) fn run(&mut self, lowered: &Lowered, plan: &Plan, frame: &Frame<u64>) -> Result<Vec<Content>, String> {
+    pub(super) fn run(
+        &mut self,
+        lowered: &KernelProgram,
+        plan: &Plan,
+        frame: &Frame<u64>,
+    ) -> Result<Vec<Content>, String> {
         let mut running = Running { lowered, plan, frame, holds: vec![None; plan.avals.len()] };
         let composed = lowered.composed.iter().map(|composed| composed.var);
         let binders = lowered.program.args.iter().chain(&lowered.program.consts).map(|binder| binder.var);
@@ -117,7 +122,7 @@ impl Walk {
     /// What is where the results are, whatever it should be.
     pub(super) fn results_there(
         &self,
-        lowered: &Lowered,
+        lowered: &KernelProgram,
         plan: &Plan,
         frame: &Frame<u64>,
     ) -> Result<Vec<Content>, String> {

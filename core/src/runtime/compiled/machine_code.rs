@@ -4,7 +4,7 @@ use crate::aval::Sizes;
 use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Job, POSITION, Pages, Spread, far_inputs, gives_masked};
 use crate::error::Error;
 use crate::ir::Var;
-use crate::kernel::{Kernel, LoopKind, Lowered, Product, Space, Step};
+use crate::kernel::{Kernel, KernelProgram, LoopKind, Product, Space, Step};
 use crate::runtime::compiled::fill::fill;
 use crate::runtime::compiled::perf_map::{self, Named};
 use crate::runtime::options::Target;
@@ -24,15 +24,19 @@ pub(in crate::runtime) enum StepCode {
 
 /// All functions of an executable.
 #[derive(Debug)]
-pub(in crate::runtime) struct Machine {
+pub(in crate::runtime) struct MachineCode {
     pub(in crate::runtime) pages: Pages,
     pub(in crate::runtime) codes: Vec<Code>,
     pub(in crate::runtime) steps: Vec<StepCode>,
 }
 
-impl Machine {
+impl MachineCode {
     /// Compiles the kernels that the target can, on the threads of `spread`.
-    pub(in crate::runtime) fn new(lowered: &Lowered, target: Target, spread: Spread<'_>) -> Result<Machine, Error> {
+    pub(in crate::runtime) fn new(
+        lowered: &KernelProgram,
+        target: Target,
+        spread: Spread<'_>,
+    ) -> Result<MachineCode, Error> {
         let (mut codes, mut steps) = (vec![], vec![]);
         if let Some(isa) = target.isa() {
             let mut jobs = vec![];
@@ -46,7 +50,7 @@ impl Machine {
                 .collect();
             number(&mut steps, &numbers);
         }
-        let machine = Machine { pages: Pages::new(codes.iter())?, codes, steps };
+        let machine = MachineCode { pages: Pages::new(codes.iter())?, codes, steps };
         if perf_map::is_wanted() {
             let mut named = vec![];
             machine.name(lowered, &machine.steps, &mut named);
@@ -56,14 +60,14 @@ impl Machine {
     }
 }
 
-impl Machine {
+impl MachineCode {
     /// How many functions were not known before.
     pub(in crate::runtime) fn n_generated(&self) -> usize {
         self.codes.iter().filter(|code| !code.was_known()).count()
     }
 
     /// Every function with a name: its program's and its kernel's.
-    fn name(&self, lowered: &Lowered, codes: &[StepCode], named: &mut Vec<Named>) {
+    fn name(&self, lowered: &KernelProgram, codes: &[StepCode], named: &mut Vec<Named>) {
         for (step, code) in lowered.steps.iter().zip(codes) {
             match (step, code) {
                 (Step::Kernel(kernel, _), StepCode::Function(i)) => {
@@ -79,7 +83,7 @@ impl Machine {
     }
 
     /// The code of all steps as text.
-    pub(in crate::runtime) fn listing(&self, lowered: &Lowered) -> String {
+    pub(in crate::runtime) fn listing(&self, lowered: &KernelProgram) -> String {
         let mut text = String::new();
         self.list(&lowered.steps, &self.steps, &mut text);
         text
@@ -114,7 +118,7 @@ impl Machine {
 }
 
 /// The loop that each step is divided by: as its group says.
-fn partitions(lowered: &Lowered) -> Vec<Option<usize>> {
+fn partitions(lowered: &KernelProgram) -> Vec<Option<usize>> {
     let first = |step: &Step| if let Step::Kernel(kernel, _) = step { Code::first_loop(kernel) } else { None };
     let mut partitions: Vec<Option<usize>> = lowered.steps.iter().map(first).collect();
     for group in &lowered.groups {
@@ -128,7 +132,7 @@ fn partitions(lowered: &Lowered) -> Vec<Option<usize>> {
 }
 
 /// The kernels that may have machine code; a step's function is the number of its job.
-fn list_jobs<'k>(lowered: &'k Lowered, jobs: &mut Vec<Job<'k>>) -> Vec<StepCode> {
+fn list_jobs<'k>(lowered: &'k KernelProgram, jobs: &mut Vec<Job<'k>>) -> Vec<StepCode> {
     let mut masked_vars: HashSet<Var> = HashSet::new();
     let job = |(step, partition): (&'k Step, Option<usize>)| match step {
         Step::Kernel(kernel, _) if Product::of(kernel).is_some_and(|product| product.is_large_at(&Sizes::new())) => {

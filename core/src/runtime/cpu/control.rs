@@ -3,18 +3,18 @@
 use crate::aval::{Aval, Literal};
 use crate::device::HostArray;
 use crate::error::Error;
-use crate::kernel::Lowered;
+use crate::kernel::KernelProgram;
 use crate::runtime::cpu::run::run_steps;
-use crate::runtime::cpu::worker::Team;
+use crate::runtime::cpu::worker::Workers;
 use crate::runtime::loops::Engine;
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::frame::Frame;
 use crate::with_data;
 
-impl Engine for Team<'_> {
+impl Engine for Workers<'_> {
     type Place = *mut u8;
 
-    unsafe fn run(&mut self, _: usize, lowered: &Lowered, plan: &Plan, frame: &Frame) -> Result<(), Error> {
+    unsafe fn run(&mut self, _: usize, lowered: &KernelProgram, plan: &Plan, frame: &Frame) -> Result<(), Error> {
         // SAFETY: by this function's contract.
         unsafe { run_steps(&lowered.steps, plan, frame, self) }
     }

@@ -17,7 +17,7 @@ use crate::runtime::compiled::totals::{self, Float};
 use crate::runtime::cpu::members::MemberOffsets;
 use crate::runtime::cpu::memory::Line;
 use crate::runtime::cpu::run::out_of_bounds;
-use crate::runtime::cpu::worker::{Team, Worker, WorkerState};
+use crate::runtime::cpu::worker::{Worker, WorkerState, Workers};
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::frame::Frame;
 use crate::runtime::plan::groups::{Local, Partial, RowsWork};
@@ -38,7 +38,7 @@ impl RowsWork {
         steps: &[Step],
         plan: &Plan,
         frame: &Frame,
-        team: &mut Team<'_>,
+        workers: &mut Workers<'_>,
     ) -> Result<(), Error> {
         let members = self.members.map(|(var, n_member)| {
             let from = frame.pointers[var.index()].cast_const().cast::<i32>();
@@ -49,7 +49,7 @@ impl RowsWork {
         let offsets = members.map(MemberOffsets::all);
         let rows = worth::cut(self.rows, self.n_unit(), |row| worth::work_before(row, offsets));
         let nanos = plan.nanos_of(self.steps.clone());
-        team.share(rows.len(), nanos, &|worker, units| {
+        workers.share(rows.len(), nanos, &|worker, units| {
             let mut tables = std::mem::take(&mut worker.kept.tables);
             tables.clear();
             let launches = self.launches(steps, plan, frame, &mut tables);

@@ -11,7 +11,7 @@ use crate::kernel::{Kernel, Step};
 use crate::runtime::compiled::gemm::{Arrays, ProductWork};
 use crate::runtime::compiled::machine_code::MachineWork;
 use crate::runtime::cpu::eval;
-use crate::runtime::cpu::worker::{Team, Worker, WorkerSlot};
+use crate::runtime::cpu::worker::{Worker, WorkerSlot, Workers};
 use crate::runtime::loops;
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::frame::Frame;
@@ -34,9 +34,9 @@ pub(in crate::runtime) unsafe fn run(
     (pool, sharing): (Option<&mut ThreadPool>, Sharing),
     slots: &[WorkerSlot],
 ) -> Result<(), Error> {
-    let mut team = Team::new(pool, sharing, slots, pages);
+    let mut workers = Workers::new(pool, sharing, slots, pages);
     // SAFETY: by this function's contract.
-    unsafe { run_steps(steps, plan, frame, &mut team) }
+    unsafe { run_steps(steps, plan, frame, &mut workers) }
 }
 
 /// Runs all groups, one after the other, up to the first that fails.
@@ -47,18 +47,18 @@ pub(in crate::runtime) unsafe fn run_steps(
     steps: &[Step],
     plan: &Plan,
     frame: &Frame,
-    team: &mut Team<'_>,
+    workers: &mut Workers<'_>,
 ) -> Result<(), Error> {
     for group in &plan.groups {
         match group {
             GroupWork::Each(range) => {
                 for i in range.clone() {
                     // SAFETY: by this function's contract.
-                    unsafe { run_step(&steps[i], i, plan, frame, team)? }
+                    unsafe { run_step(&steps[i], i, plan, frame, workers)? }
                 }
             }
             // SAFETY: by this function's contract.
-            GroupWork::Rows(rows) => unsafe { rows.run(steps, plan, frame, team)? },
+            GroupWork::Rows(rows) => unsafe { rows.run(steps, plan, frame, workers)? },
         }
     }
     Ok(())
@@ -68,7 +68,7 @@ pub(in crate::runtime) unsafe fn run_steps(
 ///
 /// # Safety
 /// As [`run_steps`].
-unsafe fn run_step(step: &Step, i: usize, plan: &Plan, frame: &Frame, team: &mut Team<'_>) -> Result<(), Error> {
+unsafe fn run_step(step: &Step, i: usize, plan: &Plan, frame: &Frame, workers: &mut Workers<'_>) -> Result<(), Error> {
     let nanos = plan.nanos[i];
     match (step, &plan.work[i]) {
         (Step::Kernel(kernel, location), work) => {
@@ -76,9 +76,9 @@ unsafe fn run_step(step: &Step, i: usize, plan: &Plan, frame: &Frame, team: &mut
             // SAFETY: by this function's contract.
             unsafe {
                 match work {
-                    Work::Tiles(tiles) => launch.tiles(tiles, team),
-                    Work::Machine(machine) => launch.machine(machine, team),
-                    Work::Product(product) => launch.product(product, team),
+                    Work::Tiles(tiles) => launch.tiles(tiles, workers),
+                    Work::Machine(machine) => launch.machine(machine, workers),
+                    Work::Product(product) => launch.product(product, workers),
                     Work::Elsewhere | Work::Eval | Work::Control(..) => Ok(()),
                 }
             }
@@ -86,10 +86,10 @@ unsafe fn run_step(step: &Step, i: usize, plan: &Plan, frame: &Frame, team: &mut
         (Step::Control(control), Work::Control(plan, at)) => {
             let memory = frame.arena.wrapping_add(*at);
             // SAFETY: by this function's contract; the plan keeps the step's own memory for it.
-            team.alone(step, |team| unsafe { loops::drive(control, plan, frame, memory, team) })
+            workers.alone(step, |workers| unsafe { loops::drive(control, plan, frame, memory, workers) })
         }
         // SAFETY: by this function's contract.
-        (Step::Eval(eqn), _) => team.alone(step, |_| unsafe { eval::run(eqn, plan, frame) }),
+        (Step::Eval(eqn), _) => workers.alone(step, |_| unsafe { eval::run(eqn, plan, frame) }),
         (Step::Control(_), _) => Ok(()),
     }
 }
@@ -124,15 +124,15 @@ impl Launch<'_> {
 
     /// # Safety
     /// As [`run_steps`].
-    unsafe fn tiles(&self, tiles: &TileKernel, team: &mut Team<'_>) -> Result<(), Error> {
+    unsafe fn tiles(&self, tiles: &TileKernel, workers: &mut Workers<'_>) -> Result<(), Error> {
         let offsets = match tiles.mode() {
             // SAFETY: the plan's sizes give the offsets of a segment loop this extent.
             Mode::Segments { offsets } => Some(unsafe { self.offsets(offsets, tiles.n_segment()) }),
             _ => None,
         };
         let before = |unit| tiles.work_before(unit, offsets) as u64;
-        let pieces = worth::cut(tiles.n_unit(), team.sharing.pieces(self.nanos), before);
-        team.share(pieces.len(), self.nanos, &|worker, units| {
+        let pieces = worth::cut(tiles.n_unit(), workers.sharing.pieces(self.nanos), before);
+        workers.share(pieces.len(), self.nanos, &|worker, units| {
             let start = worker.start();
             let (inputs, outputs) = (self.inputs(), self.outputs());
             let access = Access { inputs: &inputs, outputs: &outputs, partials: self.frame.partials };
@@ -158,7 +158,7 @@ impl Launch<'_> {
 
     /// # Safety
     /// As [`run_steps`].
-    unsafe fn product(&self, product: &ProductWork, team: &mut Team<'_>) -> Result<(), Error> {
+    unsafe fn product(&self, product: &ProductWork, workers: &mut Workers<'_>) -> Result<(), Error> {
         let do_units = |combines: bool| {
             move |worker: &mut Worker<'_>, units: &mut dyn Iterator<Item = usize>| {
                 let start = worker.start();
@@ -173,23 +173,23 @@ impl Launch<'_> {
                 worker.record(self.step, !combines, start);
             }
         };
-        team.share(product.n_unit(), self.nanos, &do_units(false))?;
-        team.share(product.n_combined(), worth::of_bytes(3 * product.parts_bytes()), &do_units(true))
+        workers.share(product.n_unit(), self.nanos, &do_units(false))?;
+        workers.share(product.n_combined(), worth::of_bytes(3 * product.parts_bytes()), &do_units(true))
     }
 
     /// # Safety
     /// As [`run_steps`].
-    unsafe fn machine(&self, work: &MachineWork, team: &mut Team<'_>) -> Result<(), Error> {
+    unsafe fn machine(&self, work: &MachineWork, workers: &mut Workers<'_>) -> Result<(), Error> {
         let pieces = match work.rows() {
             Some(rows) => {
                 // SAFETY: the plan's sizes give the offsets of a segment loop this extent.
                 let offsets = work.offsets.map(|input| unsafe { self.offsets(input, rows) });
-                worth::cut(rows, team.sharing.pieces(self.nanos), |row| worth::work_before(row, offsets))
+                worth::cut(rows, workers.sharing.pieces(self.nanos), |row| worth::work_before(row, offsets))
             }
             // One thread runs the whole.
             None => std::iter::once(0..work.turns().unwrap_or(1)).collect(),
         };
-        team.share(pieces.len(), self.nanos, &|worker, units| {
+        workers.share(pieces.len(), self.nanos, &|worker, units| {
             let start = worker.start();
             let arrays = self.kernel.inputs.iter().chain(&self.kernel.outputs);
             let mut table = work.table(arrays.map(|(var, _)| self.frame.pointers[var.index()]));

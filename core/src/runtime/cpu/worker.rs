@@ -74,7 +74,7 @@ impl Failure {
 }
 
 /// What goes through the steps: the caller's thread, with those that help it.
-pub(in crate::runtime) struct Team<'t> {
+pub(in crate::runtime) struct Workers<'t> {
     /// None where the whole run is not worth another thread.
     pool: Option<&'t mut ThreadPool>,
     pub(in crate::runtime) sharing: Sharing,
@@ -109,7 +109,7 @@ impl Worker<'_> {
     }
 }
 
-impl<'t> Team<'t> {
+impl<'t> Workers<'t> {
     /// The caller's thread and those of a pool, where there is one; each thread has a slot.
     pub(in crate::runtime) fn new(
         pool: Option<&'t mut ThreadPool>,
@@ -117,7 +117,7 @@ impl<'t> Team<'t> {
         slots: &'t [WorkerSlot],
         pages: &'t Pages,
     ) -> Self {
-        Team { pool, sharing, slots, pages }
+        Workers { pool, sharing, slots, pages }
     }
 
     /// Has the units `0..n` of some work done that takes about so long on one thread: each once, on whichever thread comes.

@@ -6,7 +6,7 @@
 use crate::aval::{Aval, DType, Literal};
 use crate::device::HostArray;
 use crate::error::Error;
-use crate::kernel::Lowered;
+use crate::kernel::KernelProgram;
 use crate::runtime::cuda::device::bytes_of_type;
 use crate::runtime::cuda::launches::Work;
 use crate::runtime::cuda::run::Runner;
@@ -36,7 +36,7 @@ impl Engine for Nested<'_> {
     unsafe fn run(
         &mut self,
         i: usize,
-        lowered: &Lowered,
+        lowered: &KernelProgram,
         plan: &Plan,
         frame: &Frame<CUdeviceptr>,
     ) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use crate::aval::Sizes;
 use crate::codegen::cuda::{BLOCK, Launch, Source};
 use crate::error::Error;
 use crate::ir::Control;
-use crate::kernel::{Lowered, Step};
+use crate::kernel::{KernelProgram, Step};
 
 /// Parts of sums begin at multiples of this many bytes.
 pub(super) const SCRATCH_ALIGN: usize = 256;
@@ -43,14 +43,14 @@ impl Launches {
     ///
     /// # Errors
     /// Where these sizes are too large to launch.
-    pub(super) fn new(lowered: &Lowered, sources: &[Source], sizes: &Sizes) -> Result<Launches, Error> {
+    pub(super) fn new(lowered: &KernelProgram, sources: &[Source], sizes: &Sizes) -> Result<Launches, Error> {
         let mut maker = Maker { sources, sizes, number: 0, scratch_bytes: 0 };
         let steps = maker.steps(lowered)?;
         Ok(Launches { count: count(lowered, &steps, sizes), steps, scratch_bytes: maker.scratch_bytes })
     }
 }
 
-fn count(lowered: &Lowered, works: &[Work], sizes: &Sizes) -> Option<usize> {
+fn count(lowered: &KernelProgram, works: &[Work], sizes: &Sizes) -> Option<usize> {
     let of_step = |(step, work): (&Step, &Work)| match (step, work) {
         (_, Work::Kernel { launches, .. }) => Some(launches.len()),
         (Step::Control(step), Work::Nested(nested)) => match &step.control {
@@ -73,7 +73,7 @@ struct Maker<'s> {
 }
 
 impl Maker<'_> {
-    fn steps(&mut self, lowered: &Lowered) -> Result<Vec<Work>, Error> {
+    fn steps(&mut self, lowered: &KernelProgram) -> Result<Vec<Work>, Error> {
         let work = |step: &Step| match step {
             Step::Kernel(..) => self.kernel(),
             Step::Eval(_) => Ok(Work::Eval),

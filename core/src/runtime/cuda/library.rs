@@ -2,7 +2,6 @@
 
 use crate::error::Error;
 use crate::runtime::cuda::failure;
-use crate::runtime::cuda::nvrtc::{FILES, Nvrtc};
 use cudarc::{driver, get_lib_name_candidates};
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -11,6 +10,14 @@ use std::sync::OnceLock;
 pub(super) const LEAST_DRIVER: (u32, u32) = (11, 4);
 /// The least NVRTC: the first that says which architectures it knows.
 pub(super) const LEAST_NVRTC: (u32, u32) = (11, 2);
+
+/// Names of NVRTC's files, as the loaders of Linux and of Windows know them: what a toolkit links, then the newest major version
+/// first. All of 11 from 11.2 on bear one name.
+pub(super) const NVRTC_FILES: &[&str] = if cfg!(windows) {
+    &["nvrtc64_130_0.dll", "nvrtc64_120_0.dll", "nvrtc64_112_0.dll"]
+} else {
+    &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2"]
+};
 
 /// The driver's functions that are called, all of them. A test holds that there are no others.
 const DRIVER_FUNCTIONS: [&str; 43] = [
@@ -107,7 +114,7 @@ pub fn libraries() -> &'static [Library; 2] {
     LIBRARIES.get_or_init(|| {
         // The names, and their order, under which `cudarc` looks for the driver.
         let driver = ["cuda", "nvcuda"].iter().flat_map(|stem| get_lib_name_candidates(stem)).collect();
-        let nvrtc = FILES.iter().map(|file| file.to_string()).collect();
+        let nvrtc = NVRTC_FILES.iter().map(|file| file.to_string()).collect();
         [
             Library::find(
                 "driver",
@@ -164,12 +171,4 @@ pub fn driver_version() -> Result<(u32, u32), Error> {
         )));
     }
     Ok(version)
-}
-
-/// The version of NVRTC, major and minor: of the first, where there are several.
-///
-/// # Errors
-/// Where there is none, it is too old or lacks a function, or it fails.
-pub fn nvrtc_version() -> Result<(u32, u32), Error> {
-    Ok(Nvrtc::all()?[0].version)
 }

@@ -22,5 +22,6 @@ pub(super) use program::GpuProgram;
 
 pub use device::{DeviceInfo, code_for, cuda, devices};
 pub use kernels::{KernelOutputs, KernelRun, run_changed_kernels, run_kernels};
-pub use library::{Library, driver_version, libraries, nvrtc_version};
+pub use library::{Library, driver_version, libraries};
+pub use nvrtc::nvrtc_version;
 pub use predict::{Bound, GPUS, Gpu, KernelPrediction, LaunchShape, Path, Prediction, Traffic};

@@ -1,19 +1,11 @@
 //! NVRTC, NVIDIA's compiler of CUDA C: found when the program runs, all its functions before the first is called.
 
 use crate::error::Error;
-use crate::runtime::cuda::library::{LEAST_NVRTC, absent, libraries};
+use crate::runtime::cuda::library::{LEAST_NVRTC, NVRTC_FILES, absent, libraries};
 use libloading::Library;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt::Display;
 use std::sync::OnceLock;
-
-/// Names of files, as the loaders of Linux and of Windows know them: what a toolkit links, then the newest major version
-/// first. All of 11 from 11.2 on bear one name.
-pub(super) const FILES: &[&str] = if cfg!(windows) {
-    &["nvrtc64_130_0.dll", "nvrtc64_120_0.dll", "nvrtc64_112_0.dll"]
-} else {
-    &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2"]
-};
 
 type Program = *mut c_void;
 type Create = unsafe extern "C" fn(
@@ -110,7 +102,7 @@ pub(super) struct Nvrtc {
 }
 
 impl Nvrtc {
-    /// Each that this machine has, in the order of [`FILES`].
+    /// Each that this machine has, in the order of [`NVRTC_FILES`].
     ///
     /// # Errors
     /// Where there is none, or none that has all functions: then what the first lacks.
@@ -121,7 +113,7 @@ impl Nvrtc {
             let first = found.found.as_deref().ok_or_else(|| absent(found))?;
             let mut whole: Vec<Nvrtc> = vec![];
             let mut lacking = None;
-            for file in FILES.iter().skip_while(|file| **file != first) {
+            for file in NVRTC_FILES.iter().skip_while(|file| **file != first) {
                 match Nvrtc::open(file) {
                     Ok(nvrtc) if whole.iter().any(|known| known.version == nvrtc.version) => {}
                     Ok(nvrtc) => whole.push(nvrtc),
@@ -214,4 +206,12 @@ impl Drop for Made<'_> {
         // SAFETY: the program is alive, and nobody uses it any more.
         unsafe { (self.functions.destroy)(&mut self.raw) };
     }
+}
+
+/// The version of NVRTC, major and minor: of the first, where there are several.
+///
+/// # Errors
+/// Where there is none, it is too old or lacks a function, or it fails.
+pub fn nvrtc_version() -> Result<(u32, u32), Error> {
+    Ok(Nvrtc::all()?[0].version)
 }

@@ -8,7 +8,7 @@ use crate::codegen::cuda::{Module, Width};
 use crate::device::{Buffer, DeviceRef, HostArray, cpu};
 use crate::error::Error;
 use crate::ir::{Atom, Binder, Location, Value, Var, check_facts};
-use crate::kernel::{Group, Kernel, Lowered, Space, Step};
+use crate::kernel::{Group, Kernel, KernelProgram, Space, Step};
 use crate::runtime::check::check_plan;
 use crate::runtime::cuda::device::{Cuda, CudaBuffer, bytes_of_type};
 use crate::runtime::cuda::launches::{Launches, SCRATCH_ALIGN};
@@ -35,7 +35,7 @@ const MOST_RECORDED: usize = 4096;
 /// A program for one device.
 pub(in crate::runtime) struct GpuProgram {
     device: Arc<Cuda>,
-    lowered: Lowered,
+    lowered: KernelProgram,
     /// Whether each kernel is waited for: [`Options::launch_blocking`].
     is_blocking: bool,
     out_avals: Vec<Aval>,
@@ -68,7 +68,7 @@ impl GpuProgram {
     /// A program on a GPU; none for another device.
     pub(in crate::runtime) fn of(
         device: &DeviceRef,
-        lowered: &Lowered,
+        lowered: &KernelProgram,
         consts: &[Arc<HostArray>],
         options: &Options,
     ) -> Result<Option<GpuProgram>, Error> {
@@ -77,7 +77,7 @@ impl GpuProgram {
 
     fn new(
         device: Arc<Cuda>,
-        lowered: &Lowered,
+        lowered: &KernelProgram,
         consts: &[Arc<HostArray>],
         options: &Options,
     ) -> Result<GpuProgram, Error> {
@@ -285,7 +285,7 @@ impl GpuProgram {
 }
 
 /// On the device every array is in its memory, and every step is a launch of its own, or several.
-pub(super) fn ungroup(lowered: &mut Lowered) {
+pub(super) fn ungroup(lowered: &mut KernelProgram) {
     lowered.groups =
         (0..lowered.steps.len()).map(|step| Group { steps: step..step + 1, space: Space::Alone }).collect();
     for step in &mut lowered.steps {
@@ -296,7 +296,7 @@ pub(super) fn ungroup(lowered: &mut Lowered) {
 }
 
 /// The kernels of a program and of those within it, in the order of the steps: so they are numbered.
-fn kernels(lowered: &Lowered) -> Vec<(&Kernel, Location)> {
+fn kernels(lowered: &KernelProgram) -> Vec<(&Kernel, Location)> {
     let mut found = vec![];
     for step in &lowered.steps {
         match step {

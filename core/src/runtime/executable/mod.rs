@@ -10,9 +10,9 @@ use crate::device::{ALIGN, Buffer, DeviceRef, HostArray, cpu, memory};
 use crate::error::Error;
 use crate::ir::{Atom, Binder, Program, Value, Var, check_facts, verify};
 use crate::kernel::fuse::Explained;
-use crate::kernel::{Composed, Lowered, Step, Why};
+use crate::kernel::{Composed, KernelProgram, Step, Why};
 use crate::runtime::check::{PlanFault, check_plan, plant};
-use crate::runtime::compiled::machine_code::Machine;
+use crate::runtime::compiled::machine_code::MachineCode;
 use crate::runtime::cpu::memory::{self as run_memory, Line};
 use crate::runtime::cpu::recorder::Recorder;
 use crate::runtime::cpu::run;
@@ -46,8 +46,8 @@ const MAX_PLANS: usize = 16;
 
 /// A compiled program: call it with arguments as often as you like.
 pub struct Executable {
-    lowered: Lowered,
-    machine: Machine,
+    lowered: KernelProgram,
+    machine: MachineCode,
     /// Where it runs, if that is not the processor.
     gpu: Option<GpuProgram>,
     out_avals: Vec<Aval>,
@@ -105,7 +105,7 @@ impl Executable {
             return Err(Error::Call(format!("@{}: the constants are not those that its text names", program.name)));
         }
         let out_avals = program.out_avals();
-        let mut lowered = Lowered::new(program)?;
+        let mut lowered = KernelProgram::new(program)?;
         let gpu = GpuProgram::of(device, &lowered, &consts, options)?;
         if gpu.is_none() {
             lowered.compose();
@@ -128,7 +128,7 @@ impl Executable {
             out_avals,
             composed: lowered.composed.iter().map(|_| ByIdentity::default()).collect(),
             segments: GivenSegments::of(&lowered),
-            machine: Machine::new(&lowered, target, &spread)?,
+            machine: MachineCode::new(&lowered, target, &spread)?,
             gpu,
             lowered,
             consts,
@@ -268,7 +268,7 @@ impl Executable {
         }
         check_facts(self.program(), sizes)?;
         // On a GPU kernels put index arrays together themselves.
-        let apart = if self.composed.is_empty() { None } else { Some(Lowered::new(self.program().clone())?) };
+        let apart = if self.composed.is_empty() { None } else { Some(KernelProgram::new(self.program().clone())?) };
         Prediction::new(apart.as_ref().unwrap_or(&self.lowered), sizes, gpu)
     }
 

@@ -3,7 +3,7 @@
 use crate::aval::{Aval, Literal, Sizes};
 use crate::error::Error;
 use crate::ir::{Atom, Control, Var};
-use crate::kernel::{ControlStep, Lowered};
+use crate::kernel::{ControlStep, KernelProgram};
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::placed::{Buffers, bytes_of};
 use crate::runtime::plan::sizes::sum;
@@ -121,7 +121,7 @@ impl ControlPlan {
     }
 
     /// Memory for a carry of a loop's body.
-    fn take(&mut self, body: &Lowered, aval: &Aval) -> Result<usize, Error> {
+    fn take(&mut self, body: &KernelProgram, aval: &Aval) -> Result<usize, Error> {
         let at = self.bytes;
         self.bytes = sum(&body.program, [at, bytes_of(aval).max(64)])?;
         Ok(at)
@@ -133,13 +133,13 @@ fn unknown_length(step: &ControlStep, length: &str) -> Error {
 }
 
 /// Whether a result is an argument as it is.
-fn is_argument(lowered: &Lowered, plan: &Plan, out: usize, arg: usize) -> bool {
+fn is_argument(lowered: &KernelProgram, plan: &Plan, out: usize, arg: usize) -> bool {
     lowered.program.outs[out]
         .var()
         .is_some_and(|var| plan.buffers[lowered.fusion.memory(var).index()] == Some(Buffers::Arg(arg)))
 }
 
-fn given(lowered: &Lowered, plan: &Plan, out: usize, is_carry: &dyn Fn(usize, usize) -> bool) -> Given {
+fn given(lowered: &KernelProgram, plan: &Plan, out: usize, is_carry: &dyn Fn(usize, usize) -> bool) -> Given {
     match lowered.program.outs[out] {
         Atom::Literal(literal) => Given::Literal(literal),
         Atom::Var(var) => {

@@ -15,7 +15,7 @@
 use crate::aval::Aval;
 use crate::ir::{Atom, Index, Scalar, Var};
 use crate::kernel::fuse::Fusion;
-use crate::kernel::{ControlStep, Instr, Kernel, LoopKind, Lowered, Part, Step};
+use crate::kernel::{ControlStep, Instr, Kernel, KernelProgram, LoopKind, Part, Step};
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::control::carry_operand;
 use crate::runtime::plan::groups::GroupWork;
@@ -59,8 +59,13 @@ fn is_legal(when: When, reading: Reading) -> bool {
 
 impl Plan {
     /// Finds a donor for each result that has one: an argument of its type that nothing reads any more.
-    pub(super) fn find_donors(&mut self, lowered: &Lowered, avals: &[Aval], may_take: &dyn Fn(usize, usize) -> bool) {
-        let Lowered { program, fusion, steps, .. } = lowered;
+    pub(super) fn find_donors(
+        &mut self,
+        lowered: &KernelProgram,
+        avals: &[Aval],
+        may_take: &dyn Fn(usize, usize) -> bool,
+    ) {
+        let KernelProgram { program, fusion, steps, .. } = lowered;
         let mut given = vec![false; program.args.len()];
         for var in program.outs.iter().filter_map(|out| out.var()) {
             if let Some(Buffers::Arg(i)) = self.buffers[fusion.memory(var).index()] {

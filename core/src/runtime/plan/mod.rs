@@ -13,7 +13,7 @@ use crate::aval::{Aval, Sizes};
 use crate::error::Error;
 use crate::ir::{Program, atom_aval};
 use crate::kernel::fuse::{Fusion, Place};
-use crate::kernel::{Lowered, Step};
+use crate::kernel::{KernelProgram, Step};
 use crate::runtime::plan::arena::Arena;
 use crate::runtime::plan::groups::GroupWork;
 use crate::runtime::plan::placed::{Buffers, OwnBytes, Planned, bytes_of};
@@ -50,12 +50,12 @@ pub struct Plan {
 impl Plan {
     /// Plans a run for these sizes. Result `o` may take over the memory of argument `a` where `may_take(o, a)`.
     pub(in crate::runtime) fn new(
-        lowered: &Lowered,
+        lowered: &KernelProgram,
         codes: Codes<'_>,
         sizes: &Sizes,
         may_take: &dyn Fn(usize, usize) -> bool,
     ) -> Result<Plan, Error> {
-        let Lowered { program, fusion, steps, groups, composed, .. } = lowered;
+        let KernelProgram { program, fusion, steps, groups, composed, .. } = lowered;
         let mut avals = program.avals_at(sizes);
         sizes::check(lowered, &avals, sizes)?;
         avals.extend(composed.iter().map(|composed| composed.aval.at(sizes)));

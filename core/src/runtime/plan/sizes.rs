@@ -4,11 +4,11 @@
 use crate::aval::{Aval, Dim, Sizes};
 use crate::error::Error;
 use crate::ir::{Index, Location, Program};
-use crate::kernel::{Instr, Kernel, Lowered, Step};
+use crate::kernel::{Instr, Kernel, KernelProgram, Step};
 
 /// Demands that every array of a program can be for these sizes, and that every number that a kernel computes with is one.
 /// `avals` are the types of its variables.
-pub(in crate::runtime) fn check(lowered: &Lowered, avals: &[Aval], sizes: &Sizes) -> Result<(), Error> {
+pub(in crate::runtime) fn check(lowered: &KernelProgram, avals: &[Aval], sizes: &Sizes) -> Result<(), Error> {
     let program = &lowered.program;
     let binders = program.args.iter().chain(&program.consts).map(|binder| (binder, None));
     let made = program.eqns.iter().flat_map(|eqn| eqn.outs.iter().map(move |binder| (binder, Some(eqn))));

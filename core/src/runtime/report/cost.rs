@@ -2,7 +2,7 @@
 
 use crate::aval::{Aval, Sizes};
 use crate::ir::{Atom, Control, Location, Program, atom_aval};
-use crate::kernel::{Cost, Lowered, Step, bytes_at};
+use crate::kernel::{Cost, KernelProgram, Step, bytes_at};
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::placed::{Buffers, bytes_of};
 use std::fmt;
@@ -138,9 +138,9 @@ pub struct MemoryAnalysis {
 }
 
 impl MemoryAnalysis {
-    pub(in crate::runtime) fn new(lowered: &Lowered, plan: &Plan, n_thread: usize) -> MemoryAnalysis {
+    pub(in crate::runtime) fn new(lowered: &KernelProgram, plan: &Plan, n_thread: usize) -> MemoryAnalysis {
         let bytes = |aval: &Aval| bytes_of(&aval.at(&plan.sizes));
-        let Lowered { program, composed, .. } = lowered;
+        let KernelProgram { program, composed, .. } = lowered;
         let arguments = program.args.iter().map(|binder| bytes(&binder.aval)).sum();
         let constants = program.consts.iter().map(|binder| bytes(&binder.aval)).sum();
         let composed = composed.iter().map(|composed| bytes(&composed.aval)).sum();

@@ -246,10 +246,10 @@ impl Iterator for Units<'_> {
 }
 
 /// A team by its number of threads, as long as a program has it.
-type Team = (NonZeroUsize, Weak<Mutex<ThreadPool>>);
+type Registered = (NonZeroUsize, Weak<Mutex<ThreadPool>>);
 
 /// The teams of the process.
-static TEAMS: Mutex<Vec<Team>> = Mutex::new(vec![]);
+static TEAMS: Mutex<Vec<Registered>> = Mutex::new(vec![]);
 
 /// Threads that wait for work: `n - 1` workers, which help the thread that offers a job.
 pub(in crate::runtime) struct ThreadPool {

@@ -17,8 +17,8 @@
 //! the end as well. Constants, arguments and addresses of the frame are made anew wherever they are read: of these the place
 //! must say what the only instruction says that writes the register.
 
+use super::super::allocate::INTS;
 use super::super::allocate::{Allocation, File, Place};
-use super::super::emit::INTS;
 use super::super::lir::{Class, Function, Inst, Op, Reg};
 use iced_x86::Register;
 use std::collections::HashMap;

@@ -11,7 +11,7 @@ mod avx512;
 mod call;
 mod ints;
 
-use super::allocate::{File, Place, allocate, constant};
+use super::allocate::{File, INTS, Place, allocate, constant};
 use super::check::holds_values;
 use super::lir::{Class, Function, Inst, LANES, Mem, Op, Pred, Reg};
 use super::pages::ALIGN;
@@ -22,18 +22,7 @@ use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Integers that may be given away; three more are kept, for values that live in memory.
-pub(super) const INTS: [Register; 9] = [
-    Register::R8,
-    Register::R9,
-    Register::R10,
-    Register::R11,
-    Register::RBX,
-    Register::R12,
-    Register::R13,
-    Register::R14,
-    Register::R15,
-];
+/// Integers that are kept for values which live in memory.
 const INT_SCRATCH: [Register; 3] = [Register::RAX, Register::RCX, Register::RDX];
 
 /// Bytes of a page of memory, at least.

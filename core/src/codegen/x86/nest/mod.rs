@@ -16,7 +16,6 @@ mod stage;
 mod values;
 
 pub(super) use checked::{Checked, CheckedList};
-pub(super) use stage::MAX_STAGED;
 
 use super::canonical::Canonical;
 use super::choose::choose;

@@ -1,12 +1,10 @@
 //! Small operands copied once into the function's own memory, in the order in which they are read.
 
+use super::super::layout::MAX_STAGED;
 use super::super::layout::Pattern;
 use super::super::lir::{Class, Mem, Op, Reg};
 use super::{Nest, Scope};
 use crate::ir::Unsupported;
-
-/// Copies of a small operand that many turns read in another order: at most so many vectors.
-pub(in crate::codegen::x86) const MAX_STAGED: usize = 256;
 
 impl Nest<'_> {
     /// Operands that no outer loop changes, and that would be gathered in each turn, are copied once into the function's

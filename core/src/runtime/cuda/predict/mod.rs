@@ -25,7 +25,7 @@ pub use traffic::Traffic;
 use crate::aval::Sizes;
 use crate::codegen::cuda::{Module, Source, Width};
 use crate::error::Error;
-use crate::kernel::{Group, Kernel, Lowered, Step};
+use crate::kernel::{Group, Kernel, KernelProgram, Step};
 use crate::runtime::cuda::program::ungroup;
 use crate::runtime::cuda::streams::{MAX_STREAMS, dependences, of_launches, streams_of};
 use crate::runtime::plan::Plan;
@@ -84,7 +84,11 @@ pub struct Prediction {
 
 impl Prediction {
     /// Predicts a run. The sizes are such that the program's facts hold.
-    pub(in crate::runtime) fn new(lowered: &Lowered, sizes: &Sizes, gpu: &'static Gpu) -> Result<Prediction, Error> {
+    pub(in crate::runtime) fn new(
+        lowered: &KernelProgram,
+        sizes: &Sizes,
+        gpu: &'static Gpu,
+    ) -> Result<Prediction, Error> {
         let apart = apart(lowered)?;
         let plan = Plan::new(&apart, Codes::Elsewhere, sizes, &|_, _| true)?;
         let mut cache = Cache::new(gpu);
@@ -167,7 +171,7 @@ impl Prediction {
 }
 
 /// The program as it is launched on a GPU: every step by itself, every array in the device's memory.
-fn apart(lowered: &Lowered) -> Result<Lowered, Error> {
+fn apart(lowered: &KernelProgram) -> Result<KernelProgram, Error> {
     if let Some(step) = lowered.steps.iter().find(|step| matches!(step, Step::Control(_))) {
         let (program, name) = (&lowered.program.name, step.name());
         return Err(Error::Unsupported(format!("@{program}: nothing is predicted of `{name}`")));

@@ -27,12 +27,12 @@ pub struct ControlStep {
     /// How the nested programs run.
     pub control: Control,
     /// The nested programs, in the order of [`Control::programs`].
-    pub nested: Vec<Lowered>,
+    pub nested: Vec<KernelProgram>,
 }
 
 /// A program with the choice of what is stored, and its steps.
 #[derive(Clone, Debug)]
-pub struct Lowered {
+pub struct KernelProgram {
     /// The program.
     pub program: Program,
     /// What is stored.
@@ -41,18 +41,18 @@ pub struct Lowered {
     pub steps: Vec<Step>,
     /// The groups of the steps, in order: each step is in one.
     pub groups: Vec<Group>,
-    /// Index arrays that are put together before the program runs; none unless [`Lowered::compose`] looks for them.
+    /// Index arrays that are put together before the program runs; none unless [`KernelProgram::compose`] looks for them.
     pub composed: Vec<Composed>,
     /// Segments that must be checked before the program runs.
     pub segments: Vec<Segmented>,
 }
 
-impl Lowered {
+impl KernelProgram {
     /// Checks every kernel, those of loops and branches too, as [`verify_kernel`] does.
     pub fn verify(&self) -> Result<(), Error> {
         self.steps.iter().try_for_each(|step| match step {
             Step::Kernel(kernel, _) => verify_kernel(kernel),
-            Step::Control(step) => step.nested.iter().try_for_each(Lowered::verify),
+            Step::Control(step) => step.nested.iter().try_for_each(KernelProgram::verify),
             Step::Eval(_) => Ok(()),
         })
     }
@@ -60,7 +60,7 @@ impl Lowered {
     /// The number of groups in which something runs; a loop or a branch counts as those within it.
     pub fn n_group(&self) -> usize {
         let count = |group: &Group| match &self.steps[group.steps.start] {
-            Step::Control(step) => step.nested.iter().map(Lowered::n_group).sum(),
+            Step::Control(step) => step.nested.iter().map(KernelProgram::n_group).sum(),
             Step::Kernel(..) | Step::Eval(_) => 1,
         };
         self.groups.iter().map(count).sum()
