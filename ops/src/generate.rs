@@ -9,7 +9,7 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{broadcast_in_dim, row_major};
 use gavotte_core::ir::{
-    Atom, Batch, Batched, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
+    Atom, Batch, Batched, Jvp, Kind, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, ScalarOp,
     Unsupported, Value, bind1, require_extents, structural,
 };
 
@@ -146,10 +146,15 @@ impl Primitive for DimValue {
         let (size, dtype) = (cx.params().int("dim"), cx.output(0).dtype);
         Ok(vec![cx.constant(Literal::from_f64(dtype, size as f64))])
     }
-    // of a number: the literal
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        let size = cx.params().dim("dim").as_number()?;
-        Some(Rewrite::Atom(Atom::Literal(Literal::from_f64(cx.params().dtype("dtype"), size as f64))))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[RewriteRule {
+            name: "dim-value-of-number",
+            law: "dim_value(k) = k where k is a number, no symbol",
+            apply: |cx| {
+                let size = cx.params().dim("dim").as_number()?;
+                Some(Rewrite::Atom(Atom::Literal(Literal::from_f64(cx.params().dtype("dtype"), size as f64))))
+            },
+        }]
     }
     fn samples(&self) -> Vec<Sample> {
         let sample =

@@ -38,8 +38,8 @@ pub use lower_rule::{Index, Lower, ReduceOp, Scalar};
 pub use params::{Attr, Params};
 pub use parse::{parse, parse_many};
 pub use primitive::{
-    Batch, Batched, Derivative, Jvp, Kind, Linear, Linearize, Linearized, Primitive, Pushed, Registry, Rewrite, Sample,
-    Simplify, Transpose, Unsupported, ValueAndJvp,
+    Batch, Batched, Derivative, Jvp, Kind, Linear, Linearize, Linearized, Primitive, Pushed, Registry, Rewrite,
+    RewriteRule, Sample, Simplify, Transpose, Unsupported, ValueAndJvp,
 };
 pub use print::PrintOptions;
 pub(crate) use program::atom_aval;

@@ -136,10 +136,10 @@ pub trait Primitive: fmt::Debug + Sync {
         }
     }
 
-    /// The same result by less work, where operands or attributes allow it.
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        let _ = cx;
-        None
+    /// Rules that find the same result by less work, where operands or attributes allow it; the first that applies is
+    /// taken.
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[]
     }
 
     /// Operands and attributes that show every branch of the rules: the conformance suite runs on them.
@@ -254,7 +254,19 @@ pub struct Batch<'a> {
 /// The outputs of a `batch` rule, each with the place of the new axis, where it has one.
 pub type Batched = Vec<(Value, Option<usize>)>;
 
-/// What a `simplify` rule is given.
+/// One way to rewrite an equation of a primitive. Every rule stands in the list of its primitive, so the registry has
+/// them all: [`Registry::rewrites`].
+#[derive(Clone, Copy, Debug)]
+pub struct RewriteRule {
+    /// What it is called, as no other rule is.
+    pub name: &'static str,
+    /// Why the two sides are equal, in a line, with the conditions under which they are.
+    pub law: &'static str,
+    /// What replaces the equation, where the rule applies.
+    pub apply: fn(&Simplify<'_>) -> Option<Rewrite>,
+}
+
+/// What a rewrite rule is given.
 pub struct Simplify<'a> {
     /// The equation.
     pub eqn: &'a Eqn,
@@ -268,6 +280,11 @@ impl Simplify<'_> {
     /// Attributes of the equation.
     pub fn params(&self) -> &Params {
         &self.eqn.params
+    }
+
+    /// The equation that makes an operand, where it is one of this primitive.
+    pub fn definition_by(&self, operand: usize, prim: &dyn Primitive) -> Option<&Eqn> {
+        (self.definition)(operand).filter(|eqn| eqn.prim.name() == prim.name())
     }
 
     /// The constant that every element of an operand has: a literal, or a broadcast of one.
@@ -341,5 +358,10 @@ impl Registry {
     /// Every primitive, in table order.
     pub fn iter(&self) -> impl Iterator<Item = &'static dyn Primitive> {
         self.0.values().copied()
+    }
+
+    /// Every rewrite rule, with its primitive, in table order.
+    pub fn rewrites(&self) -> impl Iterator<Item = (&'static dyn Primitive, &'static RewriteRule)> {
+        self.iter().flat_map(|prim| prim.rewrites().iter().map(move |rule| (prim, rule)))
     }
 }

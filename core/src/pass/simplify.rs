@@ -1,6 +1,6 @@
 //! `simplify`: an equation is replaced by what its primitive knows to be equal and less work.
 //!
-//! Law: each primitive's `simplify` rule states its own, and a rewrite keeps the output's type: one that does not is
+//! Law: each rewrite rule of a primitive states its own, and a rewrite keeps the output's type: one that does not is
 //! a bug of the rule. Equations are visited in program order and each is rewritten until no rule applies, so that a
 //! rule sees operands in their simplest form.
 
@@ -48,12 +48,15 @@ enum Simplest {
 fn simplest(mut eqn: Eqn, avals: &[Aval], eqns: &[Eqn], made_by: &[Option<usize>]) -> Simplest {
     // A rewrite stands for one output.
     let [Binder { var, aval: out }] = &eqn.outs[..] else { return Simplest::Eqn(Box::new(eqn)) };
+    if eqn.prim.rewrites().is_empty() {
+        return Simplest::Eqn(Box::new(eqn));
+    }
     let (var, out) = (*var, out.clone());
     for _ in 0..MAX_REWRITES {
         let ins: Vec<Aval> = eqn.ins.iter().map(|atom| atom_aval(*atom, avals)).collect();
         let definition = |i: usize| eqns.get(made_by[eqn.ins.get(i)?.var()?.index()]?);
-        let rewrite = eqn.prim.simplify(&Simplify { eqn: &eqn, ins: &ins, definition: &definition });
-        let atom = match rewrite {
+        let cx = Simplify { eqn: &eqn, ins: &ins, definition: &definition };
+        let atom = match eqn.prim.rewrites().iter().find_map(|rule| (rule.apply)(&cx)) {
             None => return Simplest::Eqn(Box::new(eqn)),
             Some(Rewrite::Operand(i)) => eqn.ins[i],
             Some(Rewrite::Atom(atom)) => atom,

@@ -5,8 +5,8 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
-    Attr, Batch, Batched, Jvp, Kind, Lower, Params, Primitive, Program, Rewrite, Sample, Scalar, Simplify, Transpose,
-    Unsupported, Value, Var, bind1, refuse,
+    Attr, Batch, Batched, Jvp, Kind, Lower, Params, Primitive, Program, Rewrite, RewriteRule, Sample, Scalar,
+    Transpose, Unsupported, Value, Var, bind1, refuse,
 };
 use gavotte_core::tree::Tree;
 
@@ -143,9 +143,12 @@ impl Primitive for CheckpointName {
     fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
         Ok(cx.operands())
     }
-    // policies have been asked: the operand
-    fn simplify(&self, _: &Simplify<'_>) -> Option<Rewrite> {
-        Some(Rewrite::Operand(0))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[RewriteRule {
+            name: "checkpoint-name",
+            law: "checkpoint_name(x) = x: policies ask for names while derivatives are taken, before any pass",
+            apply: |_| Some(Rewrite::Operand(0)),
+        }]
     }
     fn samples(&self) -> Vec<Sample> {
         let x = HostArray::new(&[2, 3], vec![1.0f32, -2.0, 0.5, 3.0, 0.0, -1.5]);

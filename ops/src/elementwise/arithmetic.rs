@@ -1,9 +1,9 @@
 //! Arithmetic: `add sub mul div rem max min pow atan2 neg abs sign floor`.
 
 use super::functions::LOG;
-use super::row::{Push, Row, is};
+use super::row::{Push, Row, equal_operands, is};
 use super::{EQ, GT, LT, constant, select_n, stands};
-use gavotte_core::ir::{Params, Rewrite, ScalarOp, Simplify, Value};
+use gavotte_core::ir::{Params, Rewrite, RewriteRule, ScalarOp, Simplify, Value};
 
 /// Floats of both signs, away from zero and from each other.
 pub(super) const A: [f64; 4] = [1.5, -2.25, 0.75, 3.5];
@@ -15,21 +15,30 @@ const POSITIVE: [f64; 4] = [0.5, 1.75, 2.5, 0.25];
 pub(crate) static ADD: Row = Row {
     jvp: Some(|p| p.t.clone()),
     transpose: Some(|p| p.ct.clone()),
-    // x + -0 = x, but -0 + 0 = 0; a + -b = a - b
-    simplify: |cx| {
-        let zero = [(0, 1), (1, 0)].into_iter().find(|(x, zero)| is(cx, *zero, -0.0) && stands(cx, *x));
-        if let Some((x, _)) = zero {
-            return Some(Rewrite::Operand(x));
-        }
-        let (x, neg) = [(0, 1), (1, 0)].into_iter().find_map(|(x, i)| Some((x, negated(cx, i)?)))?;
-        Some(Rewrite::Eqn(&SUB, vec![cx.eqn.ins[x], neg], Params::new()))
-    },
+    rewrites: &[
+        RewriteRule {
+            name: "add-minus-zero",
+            law: "x + -0 = -0 + x = x where x has the result's shape; not for +0, as -0 + +0 = +0",
+            apply: |cx| {
+                let zero = [(0, 1), (1, 0)].into_iter().find(|(x, zero)| is(cx, *zero, -0.0) && stands(cx, *x));
+                zero.map(|(x, _)| Rewrite::Operand(x))
+            },
+        },
+        RewriteRule {
+            name: "add-of-neg",
+            law: "a + -b = -b + a = a - b: subtracting is adding the negative, rounded once either way",
+            apply: |cx| {
+                let (x, neg) = [(0, 1), (1, 0)].into_iter().find_map(|(x, i)| Some((x, negated(cx, i)?)))?;
+                Some(Rewrite::Eqn(&SUB, vec![cx.eqn.ins[x], neg], Params::new()))
+            },
+        },
+    ],
     ..Row::new("add", ScalarOp::Add, &[A, B])
 };
 
 /// What an operand is the negative of.
 fn negated(cx: &Simplify<'_>, operand: usize) -> Option<gavotte_core::ir::Atom> {
-    (cx.definition)(operand).filter(|eqn| eqn.prim.name() == NEG.name).map(|eqn| eqn.ins[0])
+    cx.definition_by(operand, &NEG).map(|eqn| eqn.ins[0])
 }
 
 /// `a - b`.
@@ -37,13 +46,18 @@ fn negated(cx: &Simplify<'_>, operand: usize) -> Option<gavotte_core::ir::Atom> 
 pub(crate) static SUB: Row = Row {
     jvp: Some(|p| if p.i == 0 { p.t.clone() } else { NEG.of([p.t]) }),
     transpose: Some(|p| if p.i == 0 { p.ct.clone() } else { NEG.of([p.ct]) }),
-    // x - 0 = x, but -0 - -0 = 0; a - -b = a + b
-    simplify: |cx| {
-        if is(cx, 1, 0.0) && stands(cx, 0) {
-            return Some(Rewrite::Operand(0));
-        }
-        negated(cx, 1).map(|b| Rewrite::Eqn(&ADD, vec![cx.eqn.ins[0], b], Params::new()))
-    },
+    rewrites: &[
+        RewriteRule {
+            name: "sub-zero",
+            law: "x - 0 = x where x has the result's shape; not for -0, as -0 - -0 = +0",
+            apply: |cx| (is(cx, 1, 0.0) && stands(cx, 0)).then_some(Rewrite::Operand(0)),
+        },
+        RewriteRule {
+            name: "sub-of-neg",
+            law: "a - -b = a + b: subtracting is adding the negative, rounded once either way",
+            apply: |cx| negated(cx, 1).map(|b| Rewrite::Eqn(&ADD, vec![cx.eqn.ins[0], b], Params::new())),
+        },
+    ],
     ..Row::new("sub", ScalarOp::Sub, &[A, B])
 };
 
@@ -52,11 +66,15 @@ pub(crate) static SUB: Row = Row {
 pub(crate) static MUL: Row = Row {
     jvp: Some(|p| MUL.of([p.t, &p.ins[1 - p.i]])),
     transpose: Some(|p| MUL.of([p.ct, p.other()])),
-    // x * 1 = x. Not x * 0 = 0: it is NaN where x is NaN or infinite.
-    simplify: |cx| {
-        let one = [(0, 1), (1, 0)].into_iter().find(|(x, one)| is(cx, *one, 1.0) && stands(cx, *x));
-        one.map(|(x, _)| Rewrite::Operand(x))
-    },
+    // Not x * 0 = 0: it is NaN where x is NaN or infinite.
+    rewrites: &[RewriteRule {
+        name: "mul-one",
+        law: "x * 1 = 1 * x = x where x has the result's shape",
+        apply: |cx| {
+            let one = [(0, 1), (1, 0)].into_iter().find(|(x, one)| is(cx, *one, 1.0) && stands(cx, *x));
+            one.map(|(x, _)| Rewrite::Operand(x))
+        },
+    }],
     ..Row::new("mul", ScalarOp::Mul, &[A, B])
 };
 
@@ -68,8 +86,7 @@ pub(crate) static DIV: Row = Row {
         _ => MUL.of([p.t, &NEG.of([&DIV.of([p.out, &p.ins[1]])])]),
     }),
     transpose: Some(|p| DIV.of([p.ct, p.other()])),
-    // x / 1 = x
-    simplify: |cx| (is(cx, 1, 1.0) && stands(cx, 0)).then_some(Rewrite::Operand(0)),
+    rewrites: &[RewriteRule { name: "div-one", law: "x / 1 = x where x has the result's shape", apply: second_is_one }],
     ..Row::new("div", ScalarOp::Div, &[A, B])
 };
 
@@ -89,13 +106,19 @@ pub(crate) static REM: Row = Row {
 
 /// The larger one; NaN where either is.
 // ∂max(a, b)/∂a = 1 where a > b, ½ where a = b, else 0
-pub(crate) static MAX: Row =
-    Row { jvp: Some(|p| share(p, &GT)), simplify: equal_operands, ..Row::new("max", ScalarOp::Max, &[A, B]) };
+pub(crate) static MAX: Row = Row {
+    jvp: Some(|p| share(p, &GT)),
+    rewrites: &[RewriteRule { name: "max-of-equals", law: "max(x, x) = x", apply: equal_operands }],
+    ..Row::new("max", ScalarOp::Max, &[A, B])
+};
 
 /// The smaller one; NaN where either is.
 // ∂min(a, b)/∂a = 1 where a < b, ½ where a = b, else 0
-pub(crate) static MIN: Row =
-    Row { jvp: Some(|p| share(p, &LT)), simplify: equal_operands, ..Row::new("min", ScalarOp::Min, &[A, B]) };
+pub(crate) static MIN: Row = Row {
+    jvp: Some(|p| share(p, &LT)),
+    rewrites: &[RewriteRule { name: "min-of-equals", law: "min(x, x) = x", apply: equal_operands }],
+    ..Row::new("min", ScalarOp::Min, &[A, B])
+};
 
 /// The tangent where the operand wins, half of it in a tie.
 fn share(p: &Push<'_>, wins: &'static Row) -> Value {
@@ -105,9 +128,8 @@ fn share(p: &Push<'_>, wins: &'static Row) -> Value {
     MUL.of([p.t, &select_n(&EQ.of([mine, other]), &share, &half)])
 }
 
-// max(x, x) = min(x, x) = x
-fn equal_operands(cx: &Simplify<'_>) -> Option<Rewrite> {
-    (cx.eqn.ins[0] == cx.eqn.ins[1]).then_some(Rewrite::Operand(0))
+fn second_is_one(cx: &Simplify<'_>) -> Option<Rewrite> {
+    (is(cx, 1, 1.0) && stands(cx, 0)).then_some(Rewrite::Operand(0))
 }
 
 /// `a` to the power `b`.
@@ -126,8 +148,11 @@ pub(crate) static POW: Row = Row {
         };
         MUL.of([p.t, &slope])
     }),
-    // x to the power 1 = x
-    simplify: |cx| (is(cx, 1, 1.0) && stands(cx, 0)).then_some(Rewrite::Operand(0)),
+    rewrites: &[RewriteRule {
+        name: "pow-one",
+        law: "pow(x, 1) = x where x has the result's shape",
+        apply: second_is_one,
+    }],
     ..Row::new("pow", ScalarOp::Pow, &[POSITIVE, A])
 };
 
@@ -148,8 +173,7 @@ pub(crate) static ATAN2: Row = Row {
 pub(crate) static NEG: Row = Row {
     jvp: Some(|p| NEG.of([p.t])),
     transpose: Some(|p| NEG.of([p.ct])),
-    // --x = x
-    simplify: |cx| negated(cx, 0).map(Rewrite::Atom),
+    rewrites: &[RewriteRule { name: "neg-of-neg", law: "--x = x", apply: |cx| negated(cx, 0).map(Rewrite::Atom) }],
     ..Row::new("neg", ScalarOp::Neg, &[A])
 };
 

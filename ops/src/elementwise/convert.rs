@@ -9,16 +9,30 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
-    Transpose, Unsupported, Value, bind1,
+    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, ScalarOp,
+    Simplify, Transpose, Unsupported, Value, bind1,
 };
 
 /// The primitive `convert_element_type {dtype}`.
-pub(crate) static CONVERT_ELEMENT_TYPE: &dyn Primitive =
-    &Convert { name: "convert_element_type", op: ScalarOp::Convert };
+pub(crate) static CONVERT_ELEMENT_TYPE: &dyn Primitive = &Convert {
+    name: "convert_element_type",
+    op: ScalarOp::Convert,
+    rewrites: &[RewriteRule {
+        name: "convert-to-same-type",
+        law: "convert_element_type(x, t) = x where x has the type t",
+        apply: keeps_type,
+    }],
+};
 /// The primitive `bitcast_convert_type {dtype}`: between types of one width.
-pub(crate) static BITCAST_CONVERT_TYPE: &dyn Primitive =
-    &Convert { name: "bitcast_convert_type", op: ScalarOp::Bitcast };
+pub(crate) static BITCAST_CONVERT_TYPE: &dyn Primitive = &Convert {
+    name: "bitcast_convert_type",
+    op: ScalarOp::Bitcast,
+    rewrites: &[RewriteRule {
+        name: "bitcast-to-same-type",
+        law: "bitcast_convert_type(x, t) = x where x has the type t",
+        apply: keeps_type,
+    }],
+};
 /// The primitive `stop_gradient`: the same array, with derivative zero.
 pub(crate) static STOP_GRADIENT: &dyn Primitive = &StopGradient;
 
@@ -27,6 +41,11 @@ pub(crate) static STOP_GRADIENT: &dyn Primitive = &StopGradient;
 struct Convert {
     name: &'static str,
     op: fn(DType) -> ScalarOp,
+    rewrites: &'static [RewriteRule],
+}
+
+fn keeps_type(cx: &Simplify<'_>) -> Option<Rewrite> {
+    (cx.ins[0].dtype == cx.params().dtype("dtype")).then_some(Rewrite::Operand(0))
 }
 
 impl Convert {
@@ -95,9 +114,8 @@ impl Primitive for Convert {
         let (ins, to) = (cx.operands(), cx.output(0).dtype);
         Ok(vec![cx.scalar((self.op)(to), &ins)])
     }
-    // to its own type: the operand
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        (cx.ins[0].dtype == cx.params().dtype("dtype")).then_some(Rewrite::Operand(0))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        self.rewrites
     }
     fn samples(&self) -> Vec<Sample> {
         use DType::{Bool, F32, F64, I32, U32};
@@ -158,9 +176,12 @@ impl Primitive for StopGradient {
     fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
         Ok(cx.operands())
     }
-    // derivatives have been taken: the operand
-    fn simplify(&self, _: &Simplify<'_>) -> Option<Rewrite> {
-        Some(Rewrite::Operand(0))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[RewriteRule {
+            name: "stop-gradient",
+            law: "stop_gradient(x) = x: derivatives are taken before any pass",
+            apply: |_| Some(Rewrite::Operand(0)),
+        }]
     }
     fn samples(&self) -> Vec<Sample> {
         vec![Sample::new("i32", vec![of_dtype(DType::I32, &[2, 2], &[1.0, -2.0, 3.0, 4.0])], Params::new())]

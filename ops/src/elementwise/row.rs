@@ -7,8 +7,8 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
-    Transpose, Unsupported, Value, bind1, refuse,
+    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, ScalarOp,
+    Simplify, Transpose, Unsupported, Value, bind1, refuse,
 };
 use std::fmt;
 
@@ -56,7 +56,7 @@ pub(crate) struct Row {
     /// The cotangent of one operand, before a scalar's is summed; none where the operation is not linear.
     pub(crate) transpose: Option<fn(&Pull<'_>) -> Value>,
     /// The same by less work.
-    pub(crate) simplify: fn(&Simplify<'_>) -> Option<Rewrite>,
+    pub(crate) rewrites: &'static [RewriteRule],
     /// For each operand four floats where the operation is smooth.
     pub(crate) points: &'static [[f64; 4]],
 }
@@ -70,7 +70,7 @@ impl fmt::Debug for Row {
 impl Row {
     /// A row without derivative and rewrites.
     pub(crate) const fn new(name: &'static str, op: ScalarOp, points: &'static [[f64; 4]]) -> Row {
-        Row { name, op, jvp: None, transpose: None, simplify: |_| None, points }
+        Row { name, op, jvp: None, transpose: None, rewrites: &[], points }
     }
 
     /// Applies the operation.
@@ -142,8 +142,8 @@ impl Primitive for Row {
         Ok(vec![cx.scalar(self.op, &ins)])
     }
 
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        (self.simplify)(cx)
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        self.rewrites
     }
 
     fn samples(&self) -> Vec<Sample> {
@@ -189,4 +189,9 @@ pub(super) fn of_dtype(dtype: DType, shape: &[usize], points: &[f64]) -> HostArr
 /// Whether every element of an operand is `x`, bit for bit: the two zeros of floats are different numbers.
 pub(super) fn is(cx: &Simplify<'_>, operand: usize, x: f64) -> bool {
     cx.uniform(operand).is_some_and(|literal: Literal| literal == Literal::from_f64(literal.dtype(), x))
+}
+
+/// An operation of a value with itself that is the value.
+pub(super) fn equal_operands(cx: &Simplify<'_>) -> Option<Rewrite> {
+    (cx.eqn.ins[0] == cx.eqn.ins[1]).then_some(Rewrite::Operand(0))
 }

@@ -8,7 +8,7 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
+    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, ScalarOp,
     Transpose, Unsupported, Value, bind1,
 };
 
@@ -70,14 +70,23 @@ impl Primitive for SelectN {
         let ins = cx.fitted();
         Ok(vec![cx.scalar(ScalarOp::Select, &ins)])
     }
-    // of equal cases: the case; by a constant predicate: the case it names
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        let case = match cx.uniform(0) {
-            Some(Literal::Bool(which)) => 1 + usize::from(which),
-            _ if cx.eqn.ins[1] == cx.eqn.ins[2] => 1,
-            _ => return None,
-        };
-        stands(cx, case).then_some(Rewrite::Operand(case))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[
+            RewriteRule {
+                name: "select-by-constant",
+                law: "select_n(false, a, b) = a, select_n(true, a, b) = b, where that case has the result's shape",
+                apply: |cx| {
+                    let Literal::Bool(which) = cx.uniform(0)? else { return None };
+                    let case = 1 + usize::from(which);
+                    stands(cx, case).then_some(Rewrite::Operand(case))
+                },
+            },
+            RewriteRule {
+                name: "select-of-equals",
+                law: "select_n(w, x, x) = x where x has the result's shape",
+                apply: |cx| (cx.eqn.ins[1] == cx.eqn.ins[2] && stands(cx, 1)).then_some(Rewrite::Operand(1)),
+            },
+        ]
     }
     fn samples(&self) -> Vec<Sample> {
         let which = HostArray::new(&[2, 2], vec![true, false, false, true]);

@@ -101,7 +101,7 @@ fn conversions_are_those_of_rust() {
     assert_eq!(convert(HostArray::new(&[1], vec![16_777_217i32]), DType::F32).as_slice::<f32>(), [16_777_216.0]);
 }
 
-/// What `simplify` makes of an equation in a text: the last one before `return`.
+/// What the rewrite rules make of an equation in a text: the last one before `return`.
 fn simplified(body: &str, out: &str) -> Option<String> {
     let text = format!("program @p(%0: f32[3], %1: f32[3], %2: bool[3], %3: f32[]) -> ({out}) {{\n{body}\n}}\n");
     let program = parse(&text, crate::registry()).unwrap_or_else(|error| panic!("{error}"));
@@ -119,8 +119,8 @@ fn simplified(body: &str, out: &str) -> Option<String> {
         let var = eqn.ins[i].var()?;
         program.eqns.iter().find(|eqn| eqn.outs.iter().any(|binder| binder.var == var))
     };
-    let rewrite = eqn.prim.simplify(&Simplify { eqn, ins: &ins, definition: &definition })?;
-    Some(match rewrite {
+    let cx = Simplify { eqn, ins: &ins, definition: &definition };
+    Some(match eqn.prim.rewrites().iter().find_map(|rule| (rule.apply)(&cx))? {
         Rewrite::Operand(i) => eqn.ins[i].to_string(),
         Rewrite::Atom(atom) => atom.to_string(),
         Rewrite::Zeros => "zeros".into(),

@@ -7,8 +7,8 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{place_axis, zeros};
 use gavotte_core::ir::{
-    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose,
-    Unsupported, Value, bind1, require_shape,
+    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, ScalarOp,
+    Transpose, Unsupported, Value, bind1, require_shape,
 };
 use gavotte_core::with_data;
 
@@ -141,9 +141,12 @@ impl Primitive for Concatenate {
         let ins: Vec<&Operand> = ins.iter().collect();
         Ok(vec![cx.op("concatenate", &ins, &[("dimension", stablehlo::number(axis))], out)])
     }
-    // of one operand: the operand
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        (cx.ins.len() == 1).then_some(Rewrite::Operand(0))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[RewriteRule {
+            name: "concatenate-of-one",
+            law: "concatenate(x) = x",
+            apply: |cx| (cx.ins.len() == 1).then_some(Rewrite::Operand(0)),
+        }]
     }
     fn samples(&self) -> Vec<Sample> {
         let part = |shape: &[usize], first: f32| {

@@ -8,8 +8,8 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{broadcast_in_dim, place_axis, places, reduce_sum, row_major, zeros};
 use gavotte_core::ir::{
-    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose,
-    Unsupported, Value, bind1, decide, require_at_least,
+    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, ScalarOp,
+    Transpose, Unsupported, Value, bind1, decide, require_at_least,
 };
 use gavotte_core::with_data;
 
@@ -194,12 +194,17 @@ impl Primitive for Pad {
         let attrs = names.map(|(theirs, ours)| (theirs, stablehlo::axes(&cx.params().axes(ours))));
         Ok(vec![cx.op("pad", &[&x, &value], &attrs, out)])
     }
-    // without borders and gaps: the array
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        let p = cx.params();
-        let none = p.dims("low").iter().chain(&p.dims("high")).all(|dim| *dim == 0)
-            && p.axes("interior").iter().all(|gap| *gap == 0);
-        none.then_some(Rewrite::Operand(0))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[RewriteRule {
+            name: "pad-by-nothing",
+            law: "pad(x, v, low=[0, …], high=[0, …], interior=[0, …]) = x: v has no place",
+            apply: |cx| {
+                let p = cx.params();
+                let none = p.dims("low").iter().chain(&p.dims("high")).all(|dim| *dim == 0)
+                    && p.axes("interior").iter().all(|gap| *gap == 0);
+                none.then_some(Rewrite::Operand(0))
+            },
+        }]
     }
     fn samples(&self) -> Vec<Sample> {
         let x = HostArray::new(&[2, 3], (0..6).map(|i| i as f32 * 0.5 - 1.0).collect());

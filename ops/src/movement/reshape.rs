@@ -7,7 +7,7 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::move_axis;
 use gavotte_core::ir::{
-    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, Simplify, Transpose,
+    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, Transpose,
     Unsupported, Value, bind1, require_equal, require_extents,
 };
 
@@ -89,13 +89,22 @@ impl Primitive for Reshape {
         let (x, shape) = (cx.operand(0), cx.params().axes("shape"));
         Ok(vec![cx.reshape(&x, &shape)])
     }
-    // to the same shape: the operand; of a reshape: one reshape
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        if cx.ins[0].shape == cx.params().dims("shape") {
-            return Some(Rewrite::Operand(0));
-        }
-        let inner = (cx.definition)(0).filter(|eqn| eqn.prim.name() == self.name())?;
-        Some(Rewrite::Eqn(RESHAPE, inner.ins.to_vec(), cx.params().clone()))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[
+            RewriteRule {
+                name: "reshape-to-same-shape",
+                law: "reshape(x, shape) = x where x has that shape",
+                apply: |cx| (cx.ins[0].shape == cx.params().dims("shape")).then_some(Rewrite::Operand(0)),
+            },
+            RewriteRule {
+                name: "reshape-of-reshape",
+                law: "reshape(reshape(x, a), b) = reshape(x, b): both keep the elements in their order",
+                apply: |cx| {
+                    let inner = cx.definition_by(0, RESHAPE)?;
+                    Some(Rewrite::Eqn(RESHAPE, inner.ins.to_vec(), cx.params().clone()))
+                },
+            },
+        ]
     }
     fn samples(&self) -> Vec<Sample> {
         let x = HostArray::new(&[2, 3, 2], (0..12).map(|i| i as f32 * 0.5 - 2.0).collect());

@@ -8,7 +8,7 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{self, Export, Operand};
 use gavotte_core::ir::structural::{row_major, strided};
 use gavotte_core::ir::{
-    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, Simplify, Transpose,
+    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, Transpose,
     Unsupported, Value, bind1, require_at_least,
 };
 
@@ -132,13 +132,18 @@ impl Primitive for Slice {
         let attrs = names.map(|(theirs, ours)| (theirs, stablehlo::axes(&cx.params().axes(ours))));
         Ok(vec![cx.op("slice", &[&x], &attrs, out)])
     }
-    // everything: the operand
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        let p = cx.params();
-        let whole = p.dims("limit") == cx.ins[0].shape
-            && p.dims("start").iter().all(|dim| *dim == 0)
-            && p.axes("stride").iter().all(|step| *step == 1);
-        whole.then_some(Rewrite::Operand(0))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[RewriteRule {
+            name: "slice-of-everything",
+            law: "slice(x, start=[0, …], limit=shape of x, stride=[1, …]) = x",
+            apply: |cx| {
+                let p = cx.params();
+                let whole = p.dims("limit") == cx.ins[0].shape
+                    && p.dims("start").iter().all(|dim| *dim == 0)
+                    && p.axes("stride").iter().all(|step| *step == 1);
+                whole.then_some(Rewrite::Operand(0))
+            },
+        }]
     }
     fn samples(&self) -> Vec<Sample> {
         let x = HostArray::new(&[3, 5], (0..15).map(|i| i as f32 * 0.5 - 2.0).collect());

@@ -6,11 +6,11 @@ use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{
-    broadcast_in_dim, lower_reduction, reduce_sum, reduced_aval, reduced_batch, reduced_places,
+    broadcast_in_dim, lower_reduction, reduce_sum, reduced_aval, reduced_batch, reduced_places, reduces_nothing,
 };
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Lower, Params, Primitive, ReduceOp, Rewrite, Sample, Scalar, Simplify, Unsupported,
-    Value, bind1,
+    Batch, Batched, Jvp, Kind, Lower, Params, Primitive, ReduceOp, RewriteRule, Sample, Scalar, Unsupported, Value,
+    bind1,
 };
 use gavotte_core::with_data;
 
@@ -96,8 +96,12 @@ impl Primitive for ReduceMax {
         let (x, axes) = (cx.operand(0), cx.params().axes("axes"));
         Ok(vec![cx.reduce(ReduceOp::Max, &x, &axes)])
     }
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        cx.params().axes("axes").is_empty().then_some(Rewrite::Operand(0))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[RewriteRule {
+            name: "max-over-no-axis",
+            law: "reduce_max(x, axes=[]) = x: every maximum is of one element",
+            apply: reduces_nothing,
+        }]
     }
     fn samples(&self) -> Vec<Sample> {
         let x = HostArray::new(&[2, 3, 2], (0..12).map(|i| (i as f32 * 1.7).sin()).collect());

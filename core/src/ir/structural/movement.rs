@@ -6,8 +6,8 @@ use crate::error::TypeError;
 use crate::ir::stablehlo::{self, Export, Operand};
 use crate::ir::structural::reduce_sum;
 use crate::ir::{
-    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, Sample, Scalar, Simplify, Transpose,
-    Unsupported, Value, bind1, require_extents, require_shape,
+    Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, Simplify,
+    Transpose, Unsupported, Value, bind1, require_extents, require_shape,
 };
 use crate::with_data;
 
@@ -178,16 +178,19 @@ impl Primitive for BroadcastInDim {
         let (x, shape, dims) = (cx.operand(0), cx.params().axes("shape"), cx.params().axes("dims"));
         Ok(vec![cx.broadcast(&x, &shape, &dims)])
     }
-    // to the same shape: the operand; of a broadcast: one broadcast
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        if cx.ins[0].shape == cx.params().dims("shape") {
-            return Some(Rewrite::Operand(0));
-        }
-        let inner = (cx.definition)(0).filter(|eqn| eqn.prim.name() == self.name())?;
-        let outer = cx.params().axes("dims");
-        let dims: Vec<usize> = inner.params.axes("dims").into_iter().map(|dim| outer[dim]).collect();
-        let params = Params::new().with("shape", cx.params().dims("shape")).with("dims", dims);
-        Some(Rewrite::Eqn(BROADCAST_IN_DIM, inner.ins.to_vec(), params))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[
+            RewriteRule {
+                name: "broadcast-to-same-shape",
+                law: "broadcast_in_dim(x, shape) = x where x has that shape: dims rise, so every axis keeps its place",
+                apply: |cx| (cx.ins[0].shape == cx.params().dims("shape")).then_some(Rewrite::Operand(0)),
+            },
+            RewriteRule {
+                name: "broadcast-of-broadcast",
+                law: "broadcast_in_dim(broadcast_in_dim(x, p), q) = broadcast_in_dim(x, q∘p): axis i goes to q[p[i]]",
+                apply: joined_broadcasts,
+            },
+        ]
     }
     fn samples(&self) -> Vec<Sample> {
         let x = HostArray::new(&[2, 3], (0..6).map(|i| i as f32 - 2.5).collect());
@@ -248,16 +251,22 @@ impl Primitive for TransposeAxes {
         let permutation = stablehlo::axes(&cx.params().axes("axes"));
         Ok(vec![cx.op("transpose", &[&x], &[("permutation", permutation)], out)])
     }
-    // in the same order: the operand; of a transpose: one transpose
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        let axes = cx.params().axes("axes");
-        if axes.iter().copied().eq(0..axes.len()) {
-            return Some(Rewrite::Operand(0));
-        }
-        let inner = (cx.definition)(0).filter(|eqn| eqn.prim.name() == self.name())?;
-        let first = inner.params.axes("axes");
-        let axes: Vec<usize> = axes.into_iter().map(|axis| first[axis]).collect();
-        Some(Rewrite::Eqn(TRANSPOSE, inner.ins.to_vec(), Params::new().with("axes", axes)))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[
+            RewriteRule {
+                name: "transpose-in-order",
+                law: "transpose(x, [0, 1, …]) = x: every axis keeps its place",
+                apply: |cx| {
+                    let axes = cx.params().axes("axes");
+                    axes.iter().copied().eq(0..axes.len()).then_some(Rewrite::Operand(0))
+                },
+            },
+            RewriteRule {
+                name: "transpose-of-transpose",
+                law: "transpose(transpose(x, p), q) = transpose(x, p∘q): axis i of the result is axis p[q[i]] of x",
+                apply: joined_transposes,
+            },
+        ]
     }
     fn samples(&self) -> Vec<Sample> {
         let x = HostArray::new(&[2, 3, 2], (0..12).map(|i| i as f32 * 0.5 - 2.0).collect());
@@ -266,6 +275,21 @@ impl Primitive for TransposeAxes {
             Sample::new("swap", vec![x], Params::new().with("axes", vec![0usize, 2, 1])),
         ]
     }
+}
+
+fn joined_broadcasts(cx: &Simplify<'_>) -> Option<Rewrite> {
+    let inner = cx.definition_by(0, BROADCAST_IN_DIM)?;
+    let outer = cx.params().axes("dims");
+    let dims: Vec<usize> = inner.params.axes("dims").into_iter().map(|dim| outer[dim]).collect();
+    let params = Params::new().with("shape", cx.params().dims("shape")).with("dims", dims);
+    Some(Rewrite::Eqn(BROADCAST_IN_DIM, inner.ins.to_vec(), params))
+}
+
+fn joined_transposes(cx: &Simplify<'_>) -> Option<Rewrite> {
+    let inner = cx.definition_by(0, TRANSPOSE)?;
+    let first = inner.params.axes("axes");
+    let axes: Vec<usize> = cx.params().axes("axes").into_iter().map(|axis| first[axis]).collect();
+    Some(Rewrite::Eqn(TRANSPOSE, inner.ins.to_vec(), Params::new().with("axes", axes)))
 }
 
 fn inverse(axes: &[usize]) -> Vec<usize> {

@@ -8,8 +8,8 @@ use crate::ir::structural::broadcast_in_dim;
 use crate::ir::structural::movement::{places, row_major, strided};
 use crate::ir::structural::sum::unknown;
 use crate::ir::{
-    Batch, Batched, Cascade, Index, Jvp, Kind, Lower, Params, Primitive, ReduceOp, Rewrite, Sample, Scalar, Simplify,
-    Transpose, Unsupported, Value, bind1,
+    Batch, Batched, Cascade, Index, Jvp, Kind, Lower, Params, Primitive, ReduceOp, Rewrite, RewriteRule, Sample,
+    Scalar, Simplify, Transpose, Unsupported, Value, bind1,
 };
 
 /// Sum over axes.
@@ -68,6 +68,11 @@ pub fn lower_reduction(cx: &mut dyn Lower, op: ReduceOp) -> Result<Vec<Scalar>, 
     }
     let value = cx.read(0, &at)?;
     Ok(vec![cx.reduce(op, value)?])
+}
+
+/// A reduction over no axis is its operand, whatever the operation: each element is combined with nothing.
+pub fn reduces_nothing(cx: &Simplify<'_>) -> Option<Rewrite> {
+    cx.params().axes("axes").is_empty().then_some(Rewrite::Operand(0))
 }
 
 /// The sums along the middle of three axes.
@@ -143,8 +148,12 @@ impl Primitive for ReduceSum {
         let (x, axes) = (cx.operand(0), cx.params().axes("axes"));
         Ok(vec![cx.reduce(ReduceOp::Sum, &x, &axes)])
     }
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        cx.params().axes("axes").is_empty().then_some(Rewrite::Operand(0))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[RewriteRule {
+            name: "sum-over-no-axis",
+            law: "reduce_sum(x, axes=[]) = x: every sum has one term",
+            apply: reduces_nothing,
+        }]
     }
     fn samples(&self) -> Vec<Sample> {
         let x = HostArray::new(&[2, 3, 2], (0..12).map(|i| i as f32 * 0.25 - 1.0).collect());

@@ -5,7 +5,7 @@ use crate::device::{Data, HostArray};
 use crate::error::TypeError;
 use crate::ir::stablehlo::{Export, Operand};
 use crate::ir::{
-    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, Sample, Scalar, ScalarOp, Simplify,
+    Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, ScalarOp,
     Transpose, Unsupported, Value, bind1, require_extents,
 };
 
@@ -118,10 +118,15 @@ impl Primitive for AddAny {
         let ins = cx.operands();
         Ok(vec![cx.scalar(ScalarOp::Add, &ins)])
     }
-    // a + -0 = a, but -0 + 0 = 0
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
-        let zero = |i| cx.uniform(i).is_some_and(|x| x == Literal::from_f64(x.dtype(), -0.0));
-        [(0, 1), (1, 0)].into_iter().find(|(i, _)| zero(*i)).map(|(_, other)| Rewrite::Operand(other))
+    fn rewrites(&self) -> &'static [RewriteRule] {
+        &[RewriteRule {
+            name: "add-any-minus-zero",
+            law: "add_any(x, -0) = add_any(-0, x) = x; not for +0, as -0 + +0 = +0",
+            apply: |cx| {
+                let zero = |i| cx.uniform(i).is_some_and(|x| x == Literal::from_f64(x.dtype(), -0.0));
+                [(0, 1), (1, 0)].into_iter().find(|(i, _)| zero(*i)).map(|(_, other)| Rewrite::Operand(other))
+            },
+        }]
     }
     fn samples(&self) -> Vec<Sample> {
         let array = |x: f32| HostArray::new(&[2, 2], vec![x, -x, 0.5, 2.0 * x]);

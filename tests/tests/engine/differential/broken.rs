@@ -14,7 +14,7 @@ use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{BROADCAST_IN_DIM, broadcast_in_dim};
 use gavotte_core::ir::{
     Atom, Batch, Batched, Control, Index, Jvp, Kind, Linearize, Linearized, Lower, Params, Primitive, Pushed, ReduceOp,
-    Rewrite, Sample, Scalar, ScalarOp, Simplify, Transpose, Unsupported, Value, ValueAndJvp, bind1,
+    Rewrite, RewriteRule, Sample, Scalar, ScalarOp, Simplify, Transpose, Unsupported, Value, ValueAndJvp, bind1,
 };
 use gavotte_tests::arrays::{from_numbers, numbers};
 use gavotte_tests::cases::Case;
@@ -235,26 +235,30 @@ impl Primitive for Broken {
         };
         Ok(outs.iter().map(change).collect())
     }
-    fn simplify(&self, cx: &Simplify<'_>) -> Option<Rewrite> {
+    fn rewrites(&self) -> &'static [RewriteRule] {
         match self.rule {
-            // All ones.
             Rule::Simplify => {
+                // The rule applies to every equation whose rules are asked for.
                 self.reached();
-                let out = &cx.eqn.outs[0].aval;
-                let one = Literal::from_f64(out.dtype, 1.0);
-                let params = Params::new().with("shape", &out.shape).with("dims", Vec::<usize>::new());
-                Some(match out.rank() {
-                    0 => Rewrite::Atom(Atom::Literal(one)),
-                    _ => Rewrite::Eqn(BROADCAST_IN_DIM, vec![Atom::Literal(one)], params),
-                })
+                &[RewriteRule { name: "all-ones", law: "wrong on purpose", apply: |cx| Some(all_ones(cx)) }]
             }
             // What is simplified away is never lowered.
-            Rule::Lower => None,
-            _ => self.inner.simplify(cx),
+            Rule::Lower => &[],
+            _ => self.inner.rewrites(),
         }
     }
     fn samples(&self) -> Vec<Sample> {
         self.inner.samples()
+    }
+}
+
+fn all_ones(cx: &Simplify<'_>) -> Rewrite {
+    let out = &cx.eqn.outs[0].aval;
+    let one = Literal::from_f64(out.dtype, 1.0);
+    let params = Params::new().with("shape", &out.shape).with("dims", Vec::<usize>::new());
+    match out.rank() {
+        0 => Rewrite::Atom(Atom::Literal(one)),
+        _ => Rewrite::Eqn(BROADCAST_IN_DIM, vec![Atom::Literal(one)], params),
     }
 }
 
