@@ -74,13 +74,19 @@ fn special(dtype: DType, random: &mut Random) -> Literal {
 }
 
 fn array(dtype: DType, random: &mut Random) -> HostArray {
+    special_array(&[ELEMENTS], dtype, random)
+}
+
+/// Numbers that are special in some way: zeros of both signs, NaN, infinities, subnormal numbers, the least integer.
+pub fn special_array(shape: &[usize], dtype: DType, random: &mut Random) -> HostArray {
+    let n = shape.iter().product();
     let mut bits = || special(dtype, random);
     match dtype {
-        DType::F32 => HostArray::new(&[ELEMENTS], (0..ELEMENTS).map(|_| bits().as_f64() as f32).collect()),
-        DType::F64 => HostArray::new(&[ELEMENTS], (0..ELEMENTS).map(|_| bits().as_f64()).collect()),
-        DType::I32 => HostArray::new(&[ELEMENTS], (0..ELEMENTS).map(|_| bits().as_f64() as i32).collect()),
-        DType::U32 => HostArray::new(&[ELEMENTS], (0..ELEMENTS).map(|_| bits().as_f64() as u32).collect()),
-        DType::Bool => HostArray::new(&[ELEMENTS], (0..ELEMENTS).map(|_| bits().as_f64() != 0.0).collect()),
+        DType::F32 => HostArray::new(shape, (0..n).map(|_| bits().as_f64() as f32).collect()),
+        DType::F64 => HostArray::new(shape, (0..n).map(|_| bits().as_f64()).collect()),
+        DType::I32 => HostArray::new(shape, (0..n).map(|_| bits().as_f64() as i32).collect()),
+        DType::U32 => HostArray::new(shape, (0..n).map(|_| bits().as_f64() as u32).collect()),
+        DType::Bool => HostArray::new(shape, (0..n).map(|_| bits().as_f64() != 0.0).collect()),
     }
 }
 

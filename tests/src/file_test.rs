@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! // run: simplify,dce              passes by name, or `optimize` for all of them
+//! // run: explain simplify          the same, with what each pass did before the program
 //! // run: jvp                       or vjp, linearize, transpose
 //! // run: vmap in_axes=[0,None]
 //! // run: fuse                      what is stored and why; or `kernels`, the kernels in order; or `group`, which of
@@ -43,6 +44,17 @@ struct FileTest {
     run: String,
     sizes: Sizes,
     inputs: Vec<(usize, Vec<f64>)>,
+}
+
+/// The program that a file holds, with the sizes that it gives to symbols.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn program_of(path: &Path) -> Result<(Program, Sizes), String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let (source, _) = text.split_once("\n---\n").ok_or("a line `---` must stand before the expectation")?;
+    let program = parse(source, gavotte::registry()).map_err(|error| error.to_string())?;
+    Ok((program, read_directives(source)?.sizes))
 }
 
 /// Runs one file.
@@ -149,7 +161,11 @@ impl FileTest {
                 self.check_compiled(&program)?;
                 return group_text(program);
             }
-            _ => self.after_passes(&program)?,
+            "explain" => {
+                let (result, explained) = self.after_passes(&program, options)?;
+                return Ok(format!("{explained}{result}"));
+            }
+            _ => self.after_passes(&program, &self.run)?.0,
         };
         Ok(shown.to_string())
     }
@@ -181,11 +197,19 @@ impl FileTest {
         check_targets(program, &self.inputs(program)?)
     }
 
-    fn after_passes(&self, program: &Program) -> Result<Program, String> {
-        let mut result = program.clone();
-        for name in self.run.split(',').map(str::trim) {
+    /// The program after these passes, and what they did.
+    fn after_passes(&self, program: &Program, passes: &str) -> Result<(Program, String), String> {
+        let (mut result, mut explained) = (program.clone(), String::new());
+        for name in passes.split(',').map(str::trim) {
             result = match (name, pass::find(name)) {
-                (_, Some(pass)) => pass.apply(&result),
+                (_, Some(pass)) => {
+                    let (after, changes) = pass.apply_explained(&result);
+                    if after != pass.apply(&result) {
+                        return Err(format!("{name}: explained it gives another program"));
+                    }
+                    explained += &pass::explain(pass, &changes, &|_| None);
+                    after
+                }
                 ("optimize", None) => pass::optimize(&result),
                 _ => return Err(format!("`{name}` is no pass")),
             };
@@ -194,7 +218,7 @@ impl FileTest {
         let inputs = self.inputs(program)?;
         match difference(&run(&result, &inputs), &run(program, &inputs), 0.0) {
             Some(why) => Err(format!("{} changes what is computed: {why}\n{result}", self.run)),
-            None => Ok(result),
+            None => Ok((result, explained)),
         }
     }
 

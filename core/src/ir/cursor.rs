@@ -12,11 +12,27 @@ pub(crate) struct Cursor<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    /// A place and its line, where lines are counted.
+    line: Option<(usize, usize)>,
 }
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Cursor { text, at: 0, depth: 0 }
+        Cursor { text, at: 0, depth: 0, line: None }
+    }
+
+    /// The same, counting lines.
+    pub(crate) fn with_lines(text: &'a str) -> Self {
+        Cursor { line: Some((0, 1)), ..Cursor::new(text) }
+    }
+
+    /// The line of the next word, where lines are counted.
+    pub(crate) fn line(&mut self) -> Option<usize> {
+        let here = self.place();
+        let (from, line) = self.line.as_mut()?;
+        *line += self.text[*from..here].matches('\n').count();
+        *from = here;
+        Some(*line)
     }
 
     /// An error at the cursor.

@@ -31,9 +31,9 @@ pub fn parse(text: &str, registry: &Registry) -> Result<Program, Error> {
     program.verified(&c)
 }
 
-/// Reads programs that stand one after the other and verifies each.
+/// Reads programs that stand one after the other and verifies each. Their equations know their lines in the text.
 pub fn parse_many(text: &str, registry: &Registry) -> Result<Vec<Program>, Error> {
-    let mut c = Cursor::new(text);
+    let mut c = Cursor::with_lines(text);
     let mut programs = vec![];
     while !c.is_at_end() {
         programs.push(Written::read(&mut c, registry)?.verified(&c)?);
@@ -144,6 +144,7 @@ fn atom(c: &mut Cursor<'_>, vars: &mut Vars) -> Result<Atom, Error> {
 }
 
 fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, Error> {
+    let location = c.line().map_or(Location::default(), Location::in_text);
     let mut outs: SmallVec<[Binder; 1]> = SmallVec::new();
     if c.sees("%") || c.sees("=") {
         outs.extend(c.list(&["="], |c| binder(c, vars))?);
@@ -169,7 +170,7 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, 
         }
         c.expect("}")?;
     }
-    Ok(Eqn { prim, params, ins: ins.into_iter().collect(), outs, location: Location::default() })
+    Ok(Eqn { prim, params, ins: ins.into_iter().collect(), outs, location })
 }
 
 fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {

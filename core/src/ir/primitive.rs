@@ -308,8 +308,6 @@ pub enum Rewrite {
     Operand(usize),
     /// Any atom that is in scope, of the same type.
     Atom(Atom),
-    /// All zeros.
-    Zeros,
     /// Another equation with these operands and the same output type.
     Eqn(&'static dyn Primitive, Vec<Atom>, Params),
 }

@@ -10,11 +10,20 @@ pub struct PrintOptions {
     pub locations: bool,
 }
 
+/// How a part of a program is printed.
+#[derive(Clone, Copy, Default)]
+struct Style {
+    locations: bool,
+    /// A program within an equation is its name alone, so that the equation is one line.
+    is_brief: bool,
+}
+
 impl Program {
     /// The text of the program.
     pub fn to_text(&self, options: PrintOptions) -> String {
         let mut text = String::new();
-        write_program(&mut text, self, 0, options).expect("writing to a string does not fail");
+        let style = Style { locations: options.locations, is_brief: false };
+        write_program(&mut text, self, 0, style).expect("writing to a string does not fail");
         text
     }
 }
@@ -25,10 +34,20 @@ impl fmt::Display for Program {
     }
 }
 
+impl Eqn {
+    /// The equation on one line, with the names of programs in their place. It cannot be read back.
+    pub(crate) fn to_line(&self) -> String {
+        let mut text = String::new();
+        let style = Style { locations: false, is_brief: true };
+        write_eqn(&mut text, self, 0, style).expect("writing to a string does not fail");
+        text
+    }
+}
+
 impl fmt::Display for Eqn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
-        write_eqn(&mut text, self, 0, PrintOptions::default())?;
+        write_eqn(&mut text, self, 0, Style::default())?;
         f.write_str(&text)
     }
 }
@@ -41,7 +60,7 @@ fn write_binders<'a>(out: &mut String, binders: impl IntoIterator<Item = &'a Bin
     Ok(())
 }
 
-fn write_program(out: &mut String, program: &Program, indent: usize, options: PrintOptions) -> fmt::Result {
+fn write_program(out: &mut String, program: &Program, indent: usize, style: Style) -> fmt::Result {
     let pad = "  ".repeat(indent);
     write!(out, "{pad}program @{}(", program.name)?;
     write_binders(out, &program.args)?;
@@ -60,8 +79,8 @@ fn write_program(out: &mut String, program: &Program, indent: usize, options: Pr
     out.push_str(" {\n");
     for eqn in &program.eqns {
         write!(out, "{pad}  ")?;
-        write_eqn(out, eqn, indent, options)?;
-        if options.locations {
+        write_eqn(out, eqn, indent, style)?;
+        if style.locations {
             write!(out, "  // {}", eqn.location)?;
         }
         out.push('\n');
@@ -77,7 +96,7 @@ fn write_program(out: &mut String, program: &Program, indent: usize, options: Pr
     Ok(())
 }
 
-fn write_eqn(out: &mut String, eqn: &Eqn, indent: usize, options: PrintOptions) -> fmt::Result {
+fn write_eqn(out: &mut String, eqn: &Eqn, indent: usize, style: Style) -> fmt::Result {
     if !eqn.outs.is_empty() {
         write_binders(out, &eqn.outs)?;
         out.push_str(" = ");
@@ -90,14 +109,14 @@ fn write_eqn(out: &mut String, eqn: &Eqn, indent: usize, options: PrintOptions) 
         out.push_str(" {");
         for (i, (name, attr)) in eqn.params.iter().enumerate() {
             write!(out, "{}{name}=", if i > 0 { ", " } else { "" })?;
-            write_attr(out, attr, indent, options)?;
+            write_attr(out, attr, indent, style)?;
         }
         out.push('}');
     }
     Ok(())
 }
 
-fn write_attr(out: &mut String, attr: &Attr, indent: usize, options: PrintOptions) -> fmt::Result {
+fn write_attr(out: &mut String, attr: &Attr, indent: usize, style: Style) -> fmt::Result {
     match attr {
         Attr::Dim(dim) => write!(out, "{dim}"),
         Attr::Literal(literal) => write!(out, "{literal}"),
@@ -109,14 +128,15 @@ fn write_attr(out: &mut String, attr: &Attr, indent: usize, options: PrintOption
                 if i > 0 {
                     out.push(',');
                 }
-                write_attr(out, attr, indent, options)?;
+                write_attr(out, attr, indent, style)?;
             }
             out.push(']');
             Ok(())
         }
+        Attr::Program(program) if style.is_brief => write!(out, "@{}", program.name),
         Attr::Program(program) => {
             out.push('\n');
-            write_program(out, program, indent + 2, options)
+            write_program(out, program, indent + 2, style)
         }
     }
 }

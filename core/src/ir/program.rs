@@ -60,15 +60,36 @@ pub struct Binder {
     pub aval: Aval,
 }
 
-/// A place in the user's source. Unknown for programs read from text.
+/// A place in the user's source, or a line of the text that holds the program; unknown for a program that was loaded.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Location(Option<&'static std::panic::Location<'static>>);
+pub struct Location(Place);
+
+#[derive(Clone, Copy, Default, Debug)]
+enum Place {
+    #[default]
+    Unknown,
+    Source(&'static std::panic::Location<'static>),
+    Line(u32),
+}
 
 impl Location {
     /// The place of the caller.
     #[track_caller]
     pub fn caller() -> Self {
-        Location(Some(std::panic::Location::caller()))
+        Location(Place::Source(std::panic::Location::caller()))
+    }
+
+    /// A line of a text, from 1.
+    pub(crate) fn in_text(line: usize) -> Self {
+        Location(u32::try_from(line).map_or(Place::Unknown, Place::Line))
+    }
+
+    /// The line of the text, where it is one.
+    pub fn line(self) -> Option<u32> {
+        match self.0 {
+            Place::Line(line) => Some(line),
+            Place::Unknown | Place::Source(_) => None,
+        }
     }
 
     /// The user's line for which a transformation binds equations now; else the place of the caller.
@@ -83,15 +104,16 @@ impl Location {
 
     /// Whether the place is known.
     pub fn is_known(self) -> bool {
-        self.0.is_some()
+        !matches!(self.0, Place::Unknown)
     }
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(at) => write!(f, "{at}"),
-            None => f.write_str("an unknown place"),
+            Place::Source(at) => write!(f, "{at}"),
+            Place::Line(line) => write!(f, "line {line}"),
+            Place::Unknown => f.write_str("an unknown place"),
         }
     }
 }
@@ -241,6 +263,13 @@ impl Program {
     /// The same program without the equations that no result needs, but for those with an effect. An equation of several
     /// outputs stays whole as long as one is read; arguments and constants stay: callers know them by their places.
     pub fn pruned(mut self) -> Program {
+        let mut stays = self.needed().into_iter();
+        self.eqns.retain(|_| stays.next().unwrap_or(true));
+        self.renumbered()
+    }
+
+    /// For each equation, whether a result needs it or it has an effect.
+    pub(crate) fn needed(&self) -> Vec<bool> {
         let mut live = vec![false; self.n_var()];
         let mark = |atoms: &[Atom], live: &mut [bool]| {
             atoms.iter().filter_map(|atom| atom.var()).for_each(|var| live[var.index()] = true);
@@ -253,9 +282,7 @@ impl Program {
                 mark(&eqn.ins, &mut live);
             }
         }
-        let mut stays = stays.into_iter();
-        self.eqns.retain(|_| stays.next().unwrap_or(true));
-        self.renumbered()
+        stays
     }
 
     /// The same program with its constants as arguments in front of its own: what it computes depends on its arguments

@@ -4,13 +4,14 @@
 //! equation of its kind stays, with its location. An equation with an effect runs as often as it stands there.
 
 use crate::ir::{Atom, Eqn, Program};
+use crate::pass::change::{After, Change, Log};
 use crate::pass::names::Names;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Computes equal equations once.
-pub(super) fn run(mut program: Program) -> Program {
+pub(super) fn run(mut program: Program, log: Log<'_>) -> Program {
     let mut names = Names::new(&program);
     let mut eqns: Vec<Eqn> = Vec::with_capacity(program.eqns.len());
     // The hash finds the candidates; equality decides.
@@ -24,6 +25,8 @@ pub(super) fn run(mut program: Program) -> Program {
         let places = seen.entry(key(&eqn)).or_default();
         match places.iter().map(|at| &eqns[*at]).find(|other| is_same(other, &eqn)) {
             Some(same) => {
+                let kept = || same.outs.iter().map(|binder| Atom::Var(binder.var)).collect();
+                log.tell(|| Change::new(&eqn, After::Atoms(kept())));
                 for (binder, kept) in eqn.outs.iter().zip(&same.outs) {
                     names.replace(binder.var, Atom::Var(kept.var));
                 }

@@ -5,8 +5,14 @@
 //! their places.
 
 use crate::ir::Program;
+use crate::pass::change::{After, Change, Log};
 
 /// Drops equations that no result needs.
-pub(super) fn run(program: Program) -> Program {
+pub(super) fn run(program: Program, log: Log<'_>) -> Program {
+    if log.is_on() {
+        for (eqn, _) in program.eqns.iter().zip(program.needed()).filter(|(_, is_needed)| !is_needed) {
+            log.tell(|| Change::new(eqn, After::Nothing));
+        }
+    }
     program.pruned()
 }

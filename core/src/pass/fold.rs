@@ -8,17 +8,19 @@
 use crate::aval::Literal;
 use crate::device::HostArray;
 use crate::ir::{Atom, Attr, Eqn, Kind, Program, eval_checked};
+use crate::pass::change::{After, Change, Log};
 use crate::pass::names::Names;
 use smallvec::SmallVec;
 
 /// Computes scalars whose operands are all literals.
-pub(super) fn run(mut program: Program) -> Program {
+pub(super) fn run(mut program: Program, log: Log<'_>) -> Program {
     let mut names = Names::new(&program);
     let mut eqns = Vec::with_capacity(program.eqns.len());
     for eqn in std::mem::take(&mut program.eqns) {
         let eqn = names.read(eqn);
         match literals(&eqn) {
             Some(literals) => {
+                log.tell(|| Change::new(&eqn, After::Atoms(literals.iter().copied().map(Atom::Literal).collect())));
                 for (binder, literal) in eqn.outs.iter().zip(literals) {
                     names.replace(binder.var, Atom::Literal(literal));
                 }

@@ -5,6 +5,7 @@
 //! that stays keeps its location. The programs of loops and branches get the same passes. A pass asks a primitive for its kind and its rules, never for its name, and takes
 //! time linear in the size of the program.
 
+mod change;
 mod cse;
 mod dce;
 mod fold;
@@ -13,7 +14,11 @@ mod names;
 mod simplify;
 
 use crate::ir::{Kind, Program, verify};
+use change::Log;
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
+
+pub use change::{After, Change, explain};
 
 /// A rewriting of programs. Its name is its file, its folder of file tests and its label in timings.
 #[derive(Clone, Copy, Debug)]
@@ -22,35 +27,71 @@ pub struct Pass {
     pub name: &'static str,
     /// What it does, in a line.
     pub about: &'static str,
+    /// Why what it replaces is equal, in a line.
+    pub law: &'static str,
     /// Does it to a program, not to those within it.
-    pub run: fn(Program) -> Program,
+    run: fn(Program, Log<'_>) -> Program,
 }
 
 impl Pass {
     /// Does it to the programs of loops and branches, then to the program.
     pub fn apply(&self, program: &Program) -> Program {
-        self.apply_to(program.clone())
+        self.apply_to(program.clone(), None)
     }
 
-    fn apply_to(&self, mut program: Program) -> Program {
+    /// The same, with what it did to which equation, in the order in which it did it.
+    pub fn apply_explained(&self, program: &Program) -> (Program, Vec<Change>) {
+        let changes = RefCell::new(vec![]);
+        let result = self.apply_to(program.clone(), Some(&changes));
+        (result, changes.into_inner())
+    }
+
+    fn apply_to(&self, mut program: Program, changes: Option<&RefCell<Vec<Change>>>) -> Program {
         for eqn in program.eqns.iter_mut().filter(|eqn| eqn.prim.kind() == Kind::Control) {
-            eqn.params = eqn.params.map_programs(&|nested| self.apply(nested));
+            eqn.params = eqn.params.map_programs(&|nested| self.apply_to(nested.clone(), changes));
         }
-        (self.run)(program)
+        let Some(changes) = changes else { return (self.run)(program, Log::default()) };
+        let (name, own) = (program.name.clone(), RefCell::new(vec![]));
+        let result = (self.run)(program, Log::to(&own));
+        changes
+            .borrow_mut()
+            .extend(own.into_inner().into_iter().map(|change| Change { program: name.clone(), ..change }));
+        result
     }
 }
 
 /// Every pass.
 pub static PASSES: &[Pass] = &[
-    Pass { name: "inline", about: "puts nested programs in the place of their calls", run: inline::run },
+    Pass {
+        name: "inline",
+        about: "puts nested programs in the place of their calls",
+        law: "a call is the equations of its program, with its operands for the program's arguments",
+        run: inline::run,
+    },
     Pass {
         name: "simplify",
         about: "replaces equations by what their primitives know to be less work",
+        law: "each rule states its own",
         run: simplify::run,
     },
-    Pass { name: "fold", about: "computes scalars whose operands are all literals", run: fold::run },
-    Pass { name: "cse", about: "computes equal equations once", run: cse::run },
-    Pass { name: "dce", about: "drops equations that no result needs", run: dce::run },
+    Pass {
+        name: "fold",
+        about: "computes scalars whose operands are all literals",
+        law: "an operation of literals is the literal that the interpreter computes",
+        run: fold::run,
+    },
+    Pass {
+        name: "cse",
+        about: "computes equal equations once",
+        law: "the same operation of the same operands and attributes has the same outputs",
+        run: cse::run,
+    },
+    Pass {
+        name: "dce",
+        about: "drops equations that no result needs",
+        law: "what nobody reads, and has no effect of its own, changes no result",
+        run: dce::run,
+    },
 ];
 
 /// What [`optimize`] runs, in order. The second round sees what folding and sharing have laid open.
@@ -74,7 +115,7 @@ pub fn optimize_with(program: &Program, observer: &mut dyn FnMut(&Pass, &Program
     let passes = PIPELINE.iter().map(|name| find(name).expect("the pipeline names passes of the table"));
     passes.fold(program.clone(), |program, pass| {
         let start = Instant::now();
-        let result = pass.apply_to(program);
+        let result = pass.apply_to(program, None);
         let took = start.elapsed();
         if cfg!(debug_assertions)
             && let Err(error) = verify(&result)

@@ -123,7 +123,6 @@ fn simplified(body: &str, out: &str) -> Option<String> {
     Some(match eqn.prim.rewrites().iter().find_map(|rule| (rule.apply)(&cx))? {
         Rewrite::Operand(i) => eqn.ins[i].to_string(),
         Rewrite::Atom(atom) => atom.to_string(),
-        Rewrite::Zeros => "zeros".into(),
         Rewrite::Eqn(prim, ins, params) => {
             let outs = [Binder { var: Var(99), aval: eqn.outs[0].aval.clone() }].into_iter().collect();
             Eqn { prim, params, ins: ins.into_iter().collect(), outs, location: Location::default() }.to_string()

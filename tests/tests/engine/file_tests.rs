@@ -1,5 +1,5 @@
 //! Runs the files under `tests/file_tests`: one folder for each pass, each transformation and each step
-//! of lowering.
+//! of lowering, and a file for each rewrite rule.
 
 use gavotte_core::pass::PASSES;
 use gavotte_tests::file_test::check_file;

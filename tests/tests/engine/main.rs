@@ -30,6 +30,7 @@ mod plans;
 mod products;
 mod random_kernels;
 mod random_programs;
+mod rewrites;
 mod runtime;
 mod saved;
 mod sizes;
