@@ -207,7 +207,7 @@ impl FileTest {
                     if after != pass.apply(&result) {
                         return Err(format!("{name}: explained it gives another program"));
                     }
-                    explained += &pass::explain(pass, &changes, &|_| None);
+                    explained += &pass::explain(pass, &program.name, &changes, &|_| None);
                     after
                 }
                 ("optimize", None) => pass::optimize(&result),

@@ -31,7 +31,7 @@ impl Change {
 #[derive(Clone, Debug)]
 pub enum After {
     /// An equation that binds the same variables.
-    Eqn(Eqn),
+    Eqn(Box<Eqn>),
     /// An atom for each of its outputs.
     Atoms(Vec<Atom>),
     /// The equations of the program that it held, of this number.
@@ -60,17 +60,17 @@ impl<'a> Log<'a> {
     }
 }
 
-/// What a pass did, as comments that may stand before a program in its text: an equation a line, and where a rewrite rule
-/// applied, its name, its law and what it read. `place` says where an equation was made, where that is known.
-pub fn explain(pass: &Pass, changes: &[Change], place: &dyn Fn(Location) -> Option<String>) -> String {
+/// What a pass did to the program of this name, as comments that may stand before a program in its text: an equation a
+/// line, and where a rewrite rule applied, its name, its law and what it read. `place` says where an equation was made,
+/// where that is known.
+pub fn explain(pass: &Pass, name: &str, changes: &[Change], place: &dyn Fn(Location) -> Option<String>) -> String {
     let mut text = format!("// {}: {}\n", pass.name, pass.law);
     if changes.is_empty() {
         text.push_str("//   nothing to do\n");
     }
     let lengths = changes.iter().filter(|change| change.rule.is_none()).map(|change| length(&change.before.to_line()));
     let column = lengths.filter(|length| *length <= COLUMN).max().unwrap_or(0);
-    // The programs of loops and branches come before the one that holds them.
-    let mut program = changes.last().map_or("", |change| &change.program);
+    let mut program = name;
     for change in changes {
         if change.program != program {
             program = &change.program;

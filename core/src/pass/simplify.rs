@@ -73,7 +73,7 @@ fn simplest(mut eqn: Eqn, avals: &[Aval], eqns: &[Eqn], made_by: &[Option<usize>
                 let change = log.is_on().then(|| change(rule, &cx));
                 eqn = Eqn { prim, params, ins: ins.into_iter().collect(), ..eqn };
                 if let Some(change) = change {
-                    log.tell(|| Change { after: After::Eqn(eqn.clone()), ..change });
+                    log.tell(|| Change { after: After::Eqn(Box::new(eqn.clone())), ..change });
                 }
                 continue;
             }

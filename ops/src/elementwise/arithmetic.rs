@@ -18,7 +18,7 @@ pub(crate) static ADD: Row = Row {
     rewrites: &[
         RewriteRule {
             name: "add-minus-zero",
-            law: "x + -0 = -0 + x = x where x has the result's shape; not for +0, as -0 + +0 = +0",
+            law: "x + -0 = -0 + x = x where x has the result's shape; not for a float's +0: -0 + +0 = +0",
             apply: |cx| {
                 let zero = [(0, 1), (1, 0)].into_iter().find(|(x, zero)| is(cx, *zero, -0.0) && stands(cx, *x));
                 zero.map(|(x, _)| Rewrite::Operand(x))
@@ -49,7 +49,7 @@ pub(crate) static SUB: Row = Row {
     rewrites: &[
         RewriteRule {
             name: "sub-zero",
-            law: "x - 0 = x where x has the result's shape; not for -0, as -0 - -0 = +0",
+            law: "x - 0 = x where x has the result's shape; not for a float's -0: -0 - -0 = +0",
             apply: |cx| (is(cx, 1, 0.0) && stands(cx, 0)).then_some(Rewrite::Operand(0)),
         },
         RewriteRule {
