@@ -278,10 +278,17 @@ pub(crate) struct IrArgs {
 #[command(after_help = "FILE holds one or more programs, as `gavotte ir` prints them. Every program is checked when \
 it is read, and again after each pass.
 
+--explain prints, before each program, what each pass did: for `simplify` the rule that applied, its law, the equation \
+before and after, and the equations that the rule read; for another pass its law, and a line for each equation that it \
+replaced or dropped. Variables have the numbers that they have before that pass. What follows `at` is the line of FILE, and \
+the source line where FILE has it. All of this stands in comments, so the output can be read again.
+
 Examples:
   gavotte opt --list
   gavotte opt step.txt --pass simplify,cse,dce
-  gavotte ir --stage grad | gavotte opt -")]
+  gavotte opt step.txt --pass simplify --explain
+  gavotte ir --stage grad | gavotte opt -
+  gavotte ir --stage grad --locations | gavotte opt - --explain")]
 pub(crate) struct OptArgs {
     /// The programs; `-` reads standard input
     #[arg(value_name = "FILE", required_unless_present = "list")]
@@ -289,8 +296,11 @@ pub(crate) struct OptArgs {
     /// Passes to run, in this order, separated by commas [default: those of the compiler]
     #[arg(long = "pass", value_name = "PASSES", value_delimiter = ',', value_parser = pass)]
     pub(crate) passes: Vec<String>,
-    /// List the passes, and the order in which the compiler runs them
-    #[arg(long, conflicts_with_all = ["file", "passes"])]
+    /// Print each rewrite that was applied, with the rule's name and its law
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// List the passes, the order in which the compiler runs them, and the rewrite rules with their laws
+    #[arg(long, conflicts_with_all = ["file", "passes", "explain"])]
     pub(crate) list: bool,
 }
 

@@ -217,6 +217,71 @@ fn the_passes_are_listed() {
     for pass in gavotte_core::pass::PASSES {
         assert!(text.contains(pass.name) && text.contains(pass.about), "{} is not in:\n{text}", pass.name);
     }
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (_, rule) in registry().rewrites() {
+        let row = format!("{} {}", rule.name, words(rule.law));
+        assert!(words(&text).contains(&row), "{row} is not in:\n{text}");
+    }
+}
+
+const DOUBLED: &str = "\
+program @doubled(%0: f32[3]) -> (f32[3]) {
+  %1: f32[3] = neg %0  // src/model.rs:7:9
+  %2: f32[3] = neg %1
+  %3: f32[3] = mul %2, 2.0f32
+  %4: f32[3] = mul %0, 2.0f32
+  %5: f32[3] = add %3, %4
+  return %5
+}
+";
+
+#[test]
+fn rewrites_are_explained() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("doubled.txt");
+    fs::write(&file, DOUBLED).unwrap();
+    let opt = |more: &str| stdout(run(["opt", as_str(&file)].into_iter().chain(words(more))));
+    let text = opt("--pass simplify,cse,dce --explain");
+    let wanted = "\
+// simplify: each rule states its own
+//   neg-of-neg
+//     law     --x = x
+//     before  %2: f32[3] = neg %1
+//     where   %1: f32[3] = neg %0
+//     after   %0
+//     at      line 3
+// cse: the same operation of the same operands and attributes has the same outputs
+//   %3: f32[3] = mul %0, 2.0f32  ->  %2  at line 5
+// dce: what nobody reads, and has no effect of its own, changes no result
+//   %1: f32[3] = neg %0  ->  dropped  at line 2, src/model.rs:7:9
+program @doubled";
+    assert!(text.starts_with(wanted), "{text}");
+    // All of it is comments: it reads as the program alone does.
+    for more in ["--pass simplify,cse,dce", ""] {
+        assert_eq!(parse(&opt(&format!("{more} --explain")), registry()).unwrap().to_string(), opt(more));
+    }
+    assert!(opt("--pass fold --explain").starts_with("// fold: ") && opt("--pass fold --explain").contains("nothing"));
+    assert_refused(&run(words("opt --list --explain")), &["--list", "--explain"]);
+}
+
+/// What is explained of the training step is what is done to it.
+#[test]
+fn the_step_is_explained() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("step.txt");
+    fs::write(&file, stage("grad", "--locations")).unwrap();
+    let [plain, explained] =
+        ["", "--explain"].map(|more| stdout(run(["opt", as_str(&file)].into_iter().chain(words(more)))));
+    assert_eq!(parse(&explained, registry()).unwrap().to_string(), plain);
+    let passes = explained.lines().filter(|line| line.starts_with("// ") && !line.starts_with("//  ")).count();
+    assert_eq!(passes, gavotte_core::pass::PIPELINE.len(), "{explained}");
+    // Equations keep the lines of the model's source.
+    let calls: Vec<&str> = explained.lines().filter(|line| line.contains(" equations  at line ")).collect();
+    assert!(!calls.is_empty() && calls.iter().all(|line| line.contains(".rs:")), "{calls:?}");
+    assert!(
+        explained.lines().any(|line| line.starts_with("//     at      line ") && line.contains(".rs:")),
+        "{explained}"
+    );
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn help_names_every_option() {
         ("eval", &[&data, &model, &engine, &["--params", "--seed", "--json"]]),
         ("bench", &[&data, &model, &step, &engine, &["--steps", "--profile", "--json"]]),
         ("ir", &[&data, &model, &step, &engine, &["--stage", "--locations", "--gpu"]]),
-        ("opt", &[&["--pass", "--list"]]),
+        ("opt", &[&["--pass", "--explain", "--list"]]),
     ] {
         let help = stdout(run([command, "--help"]));
         for option in groups.iter().flat_map(|group| group.iter()) {
