@@ -1,12 +1,12 @@
-//! Large dense products, through the crate `gemm`.
+//! Large dense products, through the crates of `gemm`.
 //!
 //! The work is cut into blocks of the result, and where these are few into parts of the sums: by the sizes, never by the
 //! number of threads. Parts are added in their order. So the number of threads changes no bit.
 
 use crate::aval::{DType, Dim, Sizes};
 use crate::kernel::{Axis, Kernel, Product};
-use crate::runtime::compiled::totals::{self, Float};
-use gemm::{Parallelism, gemm};
+use crate::runtime::compiled::multiply::{Matrix, Multiplied, multiply};
+use crate::runtime::compiled::totals;
 use std::fmt;
 use std::ops::AddAssign;
 use std::ops::Range;
@@ -124,8 +124,8 @@ impl ProductWork {
         // SAFETY: by this function's contract.
         unsafe {
             match self.dtype {
-                DType::F32 => self.run_as::<f32>(arrays, unit, (0.0, 1.0)),
-                DType::F64 => self.run_as::<f64>(arrays, unit, (0.0, 1.0)),
+                DType::F32 => self.run_as::<f32>(arrays, unit),
+                DType::F64 => self.run_as::<f64>(arrays, unit),
                 DType::I32 | DType::U32 | DType::Bool => unreachable!("products are of floating elements"),
             }
         }
@@ -133,7 +133,7 @@ impl ProductWork {
 
     /// # Safety
     /// As [`Self::run`]; `T` must be the element type.
-    unsafe fn run_as<T: Float>(&self, arrays: &Arrays<'_>, unit: usize, numbers: (T, T)) {
+    unsafe fn run_as<T: Multiplied>(&self, arrays: &Arrays<'_>, unit: usize) {
         let [down, across] = self.n_block;
         let piece = |size: usize, at: usize, extent: usize| size * at..(size * (at + 1)).min(extent);
         let (rest, column) = (unit / across, unit % across);
@@ -148,12 +148,12 @@ impl ProductWork {
             terms: piece(self.part, part, self.terms.extent),
         };
         // SAFETY: by this function's contract; units share no element of a result or of a part.
-        unsafe { self.run_block(arrays, block, numbers) }
+        unsafe { self.run_block::<T>(arrays, block) }
     }
 
     /// # Safety
     /// As [`Self::run_as`]; no other thread may have the block.
-    unsafe fn run_block<T: Float>(&self, arrays: &Arrays<'_>, block: Block, (zero, one): (T, T)) {
+    unsafe fn run_block<T: Multiplied>(&self, arrays: &Arrays<'_>, block: Block) {
         let mut at = [0; 3];
         let mut go = |turns: &Turns, n: usize| (0..3).for_each(|i| at[i] += turns.strides[i] * n as isize);
         let mut batch = block.batch;
@@ -178,34 +178,13 @@ impl ProductWork {
         let (m, n, k) = (block.rows.len(), block.columns.len(), block.terms.len());
         // The product of the terms from one on.
         let multiply = |out: *mut T, [out_row, out_column]: [isize; 2], first: usize, k: usize| {
-            let operand = |i: usize, stride: isize| operand(i).wrapping_offset(stride * first as isize);
+            let operand = |i: usize, stride: isize| operand(i).wrapping_offset(stride * first as isize).cast_mut();
+            let out = Matrix { start: out, down: out_row, across: out_column };
+            let x = Matrix { start: operand(0, x_term), down: x_row, across: x_term };
+            let y = Matrix { start: operand(1, y_term), down: y_term, across: y_column };
             // SAFETY: every position is one that the kernel's loops come to, within its arrays; a part is as large as the
-            // result, and what a piece contributes has the room of a block.
-            unsafe {
-                gemm(
-                    m,
-                    n,
-                    k,
-                    out,
-                    out_column,
-                    out_row,
-                    // Nothing is added to what is there, which is not read.
-                    false,
-                    operand(0, x_term),
-                    x_term,
-                    x_row,
-                    operand(1, y_term),
-                    y_column,
-                    y_term,
-                    zero,
-                    one,
-                    // Nothing is conjugated.
-                    false,
-                    false,
-                    false,
-                    Parallelism::None,
-                );
-            }
+            // result, and what a piece contributes has the room of a block. Operands are read only.
+            unsafe { multiply([m, n, k], out, [x, y]) }
         };
         if !self.has_pieces() {
             return multiply(out, [out_row, out_column], 0, k);
@@ -223,7 +202,7 @@ impl ProductWork {
                 // SAFETY: the block's own elements of the result, and the unit's own room.
                 let (sum, lacks, part) = unsafe { (&mut *out.offset(at), &mut *lacks.add(i), *piece.add(i)) };
                 match first {
-                    0 => *lacks = zero,
+                    0 => *lacks = T::ZERO,
                     _ => totals::add(sum, lacks, part),
                 }
             }

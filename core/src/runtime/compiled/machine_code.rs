@@ -93,7 +93,7 @@ impl MachineCode {
         for (i, step) in steps.iter().enumerate() {
             match (step, codes.get(i)) {
                 (Step::Kernel(kernel, _), Some(StepCode::Product)) => {
-                    text.push_str(&format!("@{}: a large product, through the crate `gemm`\n\n", kernel.name));
+                    text.push_str(&format!("@{}: a large product, through the crates of `gemm`\n\n", kernel.name));
                 }
                 (Step::Kernel(kernel, _), Some(StepCode::Function(i))) => {
                     let code = &self.codes[*i];

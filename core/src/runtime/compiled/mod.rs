@@ -1,7 +1,8 @@
-//! What kernels are compiled to: machine code, or the crate `gemm` for large products.
+//! What kernels are compiled to: machine code, or the crates of `gemm` for large products.
 
 pub(super) mod fill;
 pub(super) mod gemm;
 pub(super) mod machine_code;
+mod multiply;
 mod perf_map;
 pub(super) mod totals;
