@@ -1,4 +1,4 @@
-//! Trees of arrays: what functions take and return, flattened into leaves and assembled again.
+//! Trees of arrays: what functions take and return, flattened into leaves and rebuilt from them.
 
 mod containers;
 mod statics;
@@ -17,7 +17,7 @@ pub use gavotte_derive::Tree;
 pub use statics::{StaticBits, StaticField, StaticValue};
 pub use structure::{Misfit, Structure, restore_child, restore_static, restored};
 
-/// The structure of a tree, without its leaves. Two functions of the same tree share a compiled program.
+/// The structure of a tree, without its leaves. Trees of the same structure share a compiled program.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum TreeDef {
     /// An array.
@@ -28,7 +28,7 @@ pub enum TreeDef {
     Node(&'static str, Vec<(Segment, TreeDef)>),
 }
 
-/// One step of a path: `.w`, `[3]`.
+/// One segment of a path: `.w`, `[3]`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Segment {
     /// A field, by name or number.
@@ -40,7 +40,7 @@ pub enum Segment {
 }
 
 impl Segment {
-    /// What it is called, whatever characters that has.
+    /// The name, field number, item number or key, unquoted.
     pub fn name(&self) -> Cow<'_, str> {
         match self {
             Segment::Field(name) => Cow::Borrowed(name),
@@ -50,7 +50,7 @@ impl Segment {
     }
 }
 
-/// As paths have it. A key that could be taken for a path stands in quotes: no two leaves of a tree have one path.
+/// As in a path. A key that could be mistaken for a path is quoted: no two leaves of a tree have the same path.
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,7 +106,7 @@ impl TreeDef {
         out
     }
 
-    /// Where two structures first differ and how, or `None`.
+    /// Where and how two structures first differ, or `None`.
     pub fn first_difference(&self, other: &TreeDef) -> Option<String> {
         self.difference(other).map(|difference| difference.to_string())
     }
@@ -149,11 +149,11 @@ impl TreeDef {
 pub struct Difference {
     /// The path; empty at the root.
     pub path: String,
-    /// What the first structure has there.
+    /// What the first structure has at this path.
     pub one: String,
-    /// What the second has.
+    /// What the second structure has at this path.
     pub other: String,
-    /// Whether both have a static value there.
+    /// Whether both have a static value at this path.
     pub is_static: bool,
 }
 
@@ -169,26 +169,28 @@ impl fmt::Display for Difference {
 /// A type made of arrays. `#[derive(Tree)]` implements it for structs and enumerations; a field marked `#[tree(static)]` is
 /// part of the structure instead.
 ///
-/// `Box`, `Option`, `Vec`, arrays, tuples of up to eight, `BTreeMap`, `HashMap` and `IndexMap` of trees are trees, and so are
-/// `()` and `PhantomData`. Which variant an `Option` is, how many items there are, and the keys are part of the structure.
+/// `Box`, `Option`, `Vec`, arrays, tuples of up to eight, `BTreeMap`, `HashMap` and `IndexMap` of trees are trees, and
+/// so are `()` and `PhantomData`. The variant of an `Option`, the number of items, and the keys are part of the
+/// structure.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tree of arrays",
     label = "not a tree",
     note = "mark a field that holds no arrays `#[tree(static)]`, which takes `f32` and `f64` by their bits",
     note = "make a number an array with `Array::scalar`; add `#[derive(Tree)]` to a type of arrays",
-    note = "an argument that is no array can be captured by the closure instead"
+    note = "an argument that is not an array can be captured by the closure instead"
 )]
 pub trait Tree: Sized {
     /// Appends the leaves to `leaves` and returns the structure.
     fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef;
 
-    /// Puts a tree together from its structure and the next leaves.
+    /// Builds a tree from its structure and the next leaves.
     fn assemble(def: &TreeDef, leaves: &mut dyn Iterator<Item = Value>) -> Self;
 
-    /// This type's structure that was written as `saved`, with what it needs of `statics` for its static fields.
+    /// This type's structure for one that was written as `saved`, with the values of static fields taken from
+    /// `statics`.
     ///
     /// # Errors
-    /// Where no tree of this type has such a structure. A type without this method has none that can be restored.
+    /// If no tree of this type has such a structure. A type without this method cannot be restored.
     fn restore(saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
         let _ = statics;
         Err(Misfit::new(format!(
@@ -204,12 +206,12 @@ pub trait Tree: Sized {
         (def, leaves)
     }
 
-    /// Structure and leaves of a tree that is given away: the leaves hold the last handles.
+    /// Structure and leaves of a tree that is moved in: the leaves hold the last handles.
     fn into_leaves(self) -> (TreeDef, Vec<Value>) {
         self.flatten()
     }
 
-    /// The tree of this structure with these leaves.
+    /// The tree with this structure and these leaves.
     ///
     /// # Panics
     /// If their number differs.
@@ -230,17 +232,17 @@ pub trait Tree: Sized {
         self.flatten().1.iter().map(|leaf| leaf.aval().clone()).collect()
     }
 
-    /// Every leaf through `f`.
+    /// Applies `f` to every leaf.
     #[track_caller]
     fn map(&self, f: impl FnMut(&Value) -> Value) -> Self {
         let (def, leaves) = self.flatten();
         Self::unflatten(&def, leaves.iter().map(f).collect())
     }
 
-    /// The leaves of two trees of one structure, pair by pair, through `f`.
+    /// Applies `f` to the leaves of two trees of one structure, pair by pair.
     ///
     /// # Panics
-    /// If the structures differ; names the first difference.
+    /// If the structures differ; the message names the first difference.
     #[track_caller]
     fn zip_map(&self, other: &Self, mut f: impl FnMut(&Value, &Value) -> Value) -> Self {
         let ((def, a), (other, b)) = (self.flatten(), other.flatten());

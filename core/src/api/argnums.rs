@@ -31,7 +31,7 @@ pub trait Argnums<A: Args> {
     type Grads: Tree;
     /// The places of the arguments.
     const NUMBERS: &'static [usize];
-    /// The gradients as they are returned, from one for each number.
+    /// The gradients as they are returned, built from one per number.
     fn grads(found: Vec<Gradient>) -> Self::Grads;
 }
 

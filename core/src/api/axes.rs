@@ -2,9 +2,9 @@
 
 use crate::tree::{Segment, TreeDef};
 
-/// Which axis of each leaf a map runs over: a prefix of the tree, as in JAX. What stands for a node counts for every leaf
-/// below it. A number is an axis, negative ones count from the end; `()` and `None` leave out; tuples, arrays and vectors
-/// have one entry for each child; [`MapAxes::field`] names them.
+/// Which axis of each leaf a map runs over: a prefix of the tree, as in JAX. An entry for a node applies to every leaf
+/// below it. A number is an axis, and negative numbers count from the end; `()` and `None` leave the leaf unmapped;
+/// tuples, arrays and vectors have one entry per child; [`MapAxes::field`] names children.
 ///
 /// ```
 /// # use gavotte_core::api::MapAxes;
@@ -14,23 +14,23 @@ use crate::tree::{Segment, TreeDef};
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MapAxes {
-    /// Every leaf at this axis; negative ones count from the end.
+    /// Every leaf at this axis; negative numbers count from the end.
     At(isize),
-    /// Every leaf is the same for every turn.
+    /// Every leaf is the same for all batch elements.
     Unmapped,
-    /// One entry for each child, in order; static fields do not count.
+    /// One entry per child, in order; static fields do not count.
     Children(Vec<MapAxes>),
-    /// Children by name, number or key; those without an entry are the same for every turn.
+    /// Children by name, number or key; those without an entry are the same for all batch elements.
     Fields(Vec<(String, MapAxes)>),
 }
 
 impl MapAxes {
-    /// Axes for one child; the others are the same for every turn.
+    /// Axes for one child; the others are the same for all batch elements.
     pub fn field(name: impl Into<String>, axes: impl Into<MapAxes>) -> MapAxes {
         MapAxes::Fields(vec![(name.into(), axes.into())])
     }
 
-    /// The same, and axes for one more child.
+    /// Adds axes for one more child.
     pub fn and(self, name: impl Into<String>, axes: impl Into<MapAxes>) -> MapAxes {
         let mut fields = match self {
             MapAxes::Fields(fields) => fields,
@@ -40,7 +40,7 @@ impl MapAxes {
         MapAxes::Fields(fields)
     }
 
-    /// An entry for each leaf of a tree, or where and why the prefix does not fit. `what` names the tree.
+    /// Returns an entry for each leaf of a tree, or where and why the prefix does not fit. `what` names the tree.
     pub(super) fn of_leaves(&self, def: &TreeDef, what: &str) -> Result<Vec<Option<isize>>, String> {
         let mut found = vec![];
         self.walk(def, "", what, &mut found)?;
@@ -57,11 +57,11 @@ impl MapAxes {
             MapAxes::At(axis) => found.extend(vec![Some(*axis); def.n_leaf()]),
             MapAxes::Unmapped => found.extend(vec![None; def.n_leaf()]),
             _ if *def == TreeDef::Leaf => {
-                return Err(format!("{what}{at} is an array, and takes one axis or none, not entries for children"));
+                return Err(format!("{what}{at} is an array: it takes one axis or none, not entries for children"));
             }
             MapAxes::Children(all) if all.len() != children.len() => {
                 let (n, m) = (all.len(), children.len());
-                return Err(format!("{what}{at} has {m} children ({}), and is given {n} entries", names()));
+                return Err(format!("{what}{at} has {m} children ({}), but {n} entries", names()));
             }
             MapAxes::Children(all) => {
                 for (axes, (segment, child)) in all.iter().zip(&children) {
@@ -84,7 +84,7 @@ impl MapAxes {
     }
 }
 
-/// An axis of `rank` axes; negative ones count from the end.
+/// An axis of `rank` axes; negative numbers count from the end.
 pub(super) fn resolved(axis: isize, rank: usize) -> Result<usize, String> {
     let at = if axis < 0 { axis + rank as isize } else { axis };
     match usize::try_from(at) {

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::ir::Value;
 use crate::tree::Tree;
 
-/// The same tree with every leaf on `device`. Leaves that are there already, and leaves that are being traced, stay.
+/// Copies every leaf to `device`. Leaves that are there already, and leaves that are being traced, stay as they are.
 pub fn device_put<T: Tree>(tree: T, device: &DeviceRef) -> Result<T, Error> {
     let (def, leaves) = tree.into_leaves();
     let moved = leaves.into_iter().map(|leaf| put(leaf, device)).collect::<Result<Vec<Value>, Error>>()?;
@@ -20,8 +20,9 @@ fn put(leaf: Value, device: &DeviceRef) -> Result<Value, Error> {
     Ok(Value::from_buffer(device.bring(leaf.into_buffer()?)?).declare(declared))
 }
 
-/// The same tree in memory of its own, each leaf where it is. A compiled function writes in place what it is given for good,
-/// so whoever wants to keep what such a function goes on with keeps a copy. Leaves that are being traced stay.
+/// Copies the tree into memory of its own, each leaf on its device. A compiled function may write in place into
+/// arguments that are moved into it, so copy a tree first if you need it after such a call. Leaves that are being
+/// traced stay as they are.
 ///
 /// # Errors
 /// If a device fails.

@@ -1,4 +1,4 @@
-//! Functions of up to eight trees, and what a transformation makes of one.
+//! Functions of up to eight trees, and transformed functions.
 
 use crate::aval::Aval;
 use crate::error::Error;
@@ -9,23 +9,23 @@ use std::sync::Arc;
 
 /// The arguments of a function: a tuple of up to eight trees.
 pub trait Args: Tree {
-    /// How many there are.
+    /// The number of arguments.
     const ARITY: usize;
-    /// The first one: what `grad` differentiates with respect to. `()` where there is none.
+    /// The first argument, with respect to which `grad` differentiates; `()` if there is none.
     type First: Tree;
-    /// One axis, or none, for each argument: a wrong count does not compile.
+    /// One axis, or none, per argument: a wrong count does not compile.
     type Axes: AsRef<[Option<usize>]> + Send + Sync;
     /// The plain function type, so that a transformed function is called like any other.
     type Dyn<'f, O: 'f>: ?Sized + Send + Sync
     where
         Self: 'f;
-    /// A function of the tuple as a function of its members.
+    /// Makes a function of the tuple a function of its members.
     fn boxed<'f, O: 'f>(f: impl Fn(Self) -> O + Send + Sync + 'f) -> Box<Self::Dyn<'f, O>>
     where
         Self: 'f;
 }
 
-/// The argument at a place, counted from 0.
+/// The argument at a position, counted from 0.
 #[diagnostic::on_unimplemented(
     message = "there is no argument {I} among {Self}",
     note = "arguments are counted from 0, as in `grad_argnums(f, (Arg::<0>, Arg::<2>))`"
@@ -38,17 +38,17 @@ pub trait HasArg<const I: usize>: Args {
 /// How a function takes its arguments: by value.
 #[derive(Debug)]
 pub struct ByValue;
-/// How a function takes its arguments: by reference, each of them.
+/// How a function takes its arguments: all of them by reference.
 #[derive(Debug)]
 pub struct ByRef;
 
 /// A function of trees: any closure of up to eight trees that returns a tree, and every transformed function.
 ///
-/// A closure takes all its arguments by value, or all by reference, which `By` says; the compiler finds it out. The
+/// A closure takes its arguments either all by value or all by reference, which `By` says; the compiler infers it. The
 /// transformed function takes them by value in both cases.
 ///
-/// What a transformation makes of a function is `Send` and `Sync`: threads may share a compiled function. So it asks that of
-/// the closure, too, which captures arrays, layers and numbers, and no `Rc` or `RefCell`.
+/// A transformed function is `Send` and `Sync`: threads may share a compiled function. So the closure must be, too: it
+/// captures arrays, layers and numbers, but no `Rc` or `RefCell`.
 ///
 /// ```
 /// # use gavotte_core::api::jit;
@@ -65,14 +65,14 @@ pub struct ByRef;
     message = "`{Self}` is not a function of trees of arrays",
     label = "cannot be traced",
     note = "annotate every parameter of a closure: `|w: Array, x: Array|`",
-    note = "take up to eight arguments, all by value or all by reference (`|w: &Array, x: &Array|`); gather more of them in a \
+    note = "take up to eight arguments, all by value or all by reference (`|w: &Array, x: &Array|`); group more in a \
             tuple, or in a struct with `#[derive(Tree)]`",
-    note = "take and return trees of arrays: make a number an array with `Array::scalar`, and capture what is no array"
+    note = "take and return trees of arrays: make a number an array with `Array::scalar`, and capture everything else"
 )]
 pub trait Function<A: Args, By = ByValue> {
-    /// What it returns.
+    /// The type of the result.
     type Out: Tree;
-    /// Calls it.
+    /// Calls the function.
     #[track_caller]
     fn apply(&self, args: A) -> Self::Out;
 }
@@ -100,7 +100,7 @@ macro_rules! arity {
     };
 }
 macro_rules! by_ref {
-    // Without arguments both ways are one.
+    // Without arguments both ways are the same.
     () => {};
     ($($t:ident $v:ident),+) => {
         impl<Func, $($t: Tree,)* Out: Tree> Function<($($t,)*), ByRef> for Func
@@ -139,14 +139,14 @@ pub struct Fun<'f, A: Args + 'f, O: Tree + 'f> {
 }
 
 impl<'f, A: Args, O: Tree> Fun<'f, A, O> {
-    /// The function of the tuple of arguments, to be called with its members.
+    /// Makes a function of the tuple of arguments, to be called with its members.
     pub fn new(f: impl Fn(A) -> O + Send + Sync + 'f) -> Self {
         let apply: Arc<dyn Fn(A) -> O + Send + Sync + 'f> = Arc::new(f);
         let inner = apply.clone();
         Fun { call: A::boxed(move |args| inner(args)), apply }
     }
 
-    /// Calls it with a tuple of arguments. What the engine refuses (shapes, types, traced values read) is an error
+    /// Calls it with a tuple of arguments. What the engine refuses (shapes, types, reads of traced values) is an error
     /// instead of a panic.
     pub fn try_call(&self, args: A) -> Result<O, Error> {
         quietly(|| (self.apply)(args))
@@ -180,7 +180,8 @@ impl<A: Args, O: Tree> Function<A> for &Fun<'_, A, O> {
     }
 }
 
-/// A function's program for arguments of this structure and these types, and the structure of its result.
+/// Traces a function for arguments of this structure and these types; returns its program and the structure of its
+/// result.
 #[track_caller]
 pub fn trace_function<A: Args, F: Function<A, By>, By>(f: &F, def: &TreeDef, avals: &[Aval]) -> (Traced, TreeDef) {
     let mut out_def = TreeDef::Leaf;
@@ -192,12 +193,12 @@ pub fn trace_function<A: Args, F: Function<A, By>, By>(f: &F, def: &TreeDef, ava
     (traced, out_def)
 }
 
-/// The types of values as they are now.
+/// The current types of values.
 pub fn avals(leaves: &[Value]) -> Vec<Aval> {
     leaves.iter().map(|leaf| leaf.aval().clone()).collect()
 }
 
-/// The name of the function that a closure stands in: `my::module::train::{{closure}}` is called `train`.
+/// The name of the function that contains a closure: `my::module::train::{{closure}}` is called `train`.
 pub(super) fn name_of<F>() -> String {
     let full = std::any::type_name::<F>();
     let path = full.split(['<', '{']).next().unwrap_or("").trim_end_matches("::");

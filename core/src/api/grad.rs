@@ -13,7 +13,7 @@ use std::ops::Range;
 /// [`value_and_grad_argnums`] chooses other arguments. A function of no arguments does not compile.
 ///
 /// # Panics
-/// When called: if the result is no floating scalar, or a leaf of the first argument is not floating.
+/// When called: if the result is not a floating scalar, or a leaf of the first argument is not floating.
 pub fn value_and_grad<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
     f: F,
 ) -> Fun<'f, A, (F::Out, A::First)>
@@ -39,7 +39,7 @@ where
     Fun::new(move |args| both.apply(args).1)
 }
 
-/// `f` and its gradient where `f` returns a pair: the scalar, and more that is not differentiated.
+/// `f` and its gradient, where `f` returns a pair: the scalar, and auxiliary results that are not differentiated.
 ///
 /// # Panics
 /// As [`value_and_grad`].
@@ -56,11 +56,11 @@ where
     })
 }
 
-/// `f` and its gradient with respect to the chosen arguments: `Arg::<1>` for one of them, `(Arg::<0>, Arg::<2>)` for a tuple
-/// of gradients in this order. `f` must return one floating scalar.
+/// `f` and its gradient with respect to the chosen arguments: `Arg::<1>` for one of them, `(Arg::<0>, Arg::<2>)` for a
+/// tuple of gradients in this order. `f` must return one floating scalar.
 ///
 /// # Panics
-/// When called: if the result is no floating scalar, or a leaf of a chosen argument is not floating.
+/// When called: if the result is not a floating scalar, or a leaf of a chosen argument is not floating.
 ///
 /// Source: JAX, `jax.value_and_grad` with `argnums`.
 pub fn value_and_grad_argnums<'f, A, F, N, By>(f: F, argnums: N) -> Fun<'f, A, (F::Out, N::Grads)>
@@ -71,7 +71,7 @@ where
     N: Argnums<A>,
     N::Grads: 'f,
 {
-    // The type says it all.
+    // The type carries the choice.
     let _ = argnums;
     Fun::new(move |args: A| {
         let (out, found) = value_and_gradients::<A, F, By>(&f, args, N::NUMBERS);
@@ -79,8 +79,8 @@ where
     })
 }
 
-/// The gradient of `f` with respect to the chosen arguments, as [`value_and_grad_argnums`] takes them. An argument that is
-/// not there does not compile.
+/// The gradient of `f` with respect to the chosen arguments, as in [`value_and_grad_argnums`]. A number without an
+/// argument does not compile.
 ///
 /// ```
 /// # use gavotte_core::api::{Arg, grad_argnums};
@@ -108,7 +108,7 @@ where
     Fun::new(move |args| both.apply(args).1)
 }
 
-/// The result, and the gradient with respect to each argument of these numbers.
+/// The result, and the gradient with respect to each argument in `numbers`.
 #[track_caller]
 fn value_and_gradients<A: Args, F: Function<A, By>, By>(f: &F, args: A, numbers: &[usize]) -> (F::Out, Vec<Gradient>) {
     let (mut outs, out_def, found) = differentiate::<A, F, By>(f, args, numbers);
@@ -118,7 +118,7 @@ fn value_and_gradients<A: Args, F: Function<A, By>, By>(f: &F, args: A, numbers:
     (F::Out::unflatten(&out_def, vec![outs.remove(0)]), found)
 }
 
-/// Results, their structure, and the gradient of the first result leaf with respect to each argument of these numbers.
+/// Results, their structure, and the gradient of the first result leaf with respect to each argument in `numbers`.
 #[track_caller]
 fn differentiate<A: Args, F: Function<A, By>, By>(
     f: &F,
@@ -189,8 +189,8 @@ pub fn jvp<A: Args, F: Function<A, By>, By>(f: &F, primals: A, tangents: A) -> (
     (F::Out::unflatten(&out_def, outs), F::Out::unflatten(&out_def, moves))
 }
 
-/// Refuses a tree that differs from another in structure or in a type. `names` are those of both trees, of a leaf of the
-/// first, and of one of the second; `made_at` is where the function was made that takes the second.
+/// Refuses a tree that differs from another in structure or in a type. `names` are the names of both trees, of a leaf
+/// of the first, and of a leaf of the second; `made_at` is where the function that takes the second was made.
 #[track_caller]
 fn require_alike(
     [both, one, other]: [&str; 3],
@@ -211,8 +211,8 @@ fn require_alike(
     }
 }
 
-/// Results of `f` at `args`, and the function that takes cotangents of the results to those of the arguments: one of the
-/// result's own type for each. Arguments that are not floating get zeros.
+/// Results of `f` at `args`, and the function that maps cotangents of the results to cotangents of the arguments. A
+/// cotangent has its result's type. Arguments that are not floating get zeros.
 ///
 /// # Panics
 /// When the function is called: if the cotangents differ from the results in structure or in a type.
@@ -236,7 +236,7 @@ where
 }
 
 /// Results of `f` at `args`, and its derivative there: a linear function of tangents of the arguments, each of its
-/// argument's own type. Tangents of arguments that are not floating count for nothing.
+/// argument's type. Tangents of arguments that are not floating are ignored.
 ///
 /// # Panics
 /// When the derivative is called: if the tangents differ from the arguments in structure or in a type.

@@ -26,8 +26,8 @@ type Lower<'f, A, O> = Arc<dyn Fn(A) -> Result<Lowered<A, O>, Error> + Send + Sy
 
 /// A compiled function: call it like a function.
 ///
-/// There is one compiled program for each structure, type and device of the arguments. Axes that carry a symbol count
-/// as that symbol, whatever their size.
+/// Holds one compiled program for each structure, type and device of the arguments. An axis that carries a symbol
+/// counts as that symbol, whatever its size.
 pub struct Jit<'f, A: Args + 'f, O: Tree + 'f> {
     fun: Fun<'f, A, O>,
     lower: Lower<'f, A, O>,
@@ -45,16 +45,16 @@ impl<A: Args, O: Tree> Jit<'_, A, O> {
         locked(&self.cache).entries.len()
     }
 
-    /// Why each call that had to trace found no compiled program: which argument, which leaf, what changed.
-    /// [`Options::explain_misses`] prints each as it comes.
+    /// Why each call that had to trace found no compiled program: the argument, the leaf, and the change.
+    /// [`Options::explain_misses`] prints each miss when it happens.
     pub fn misses(&self) -> Vec<Miss> {
         locked(&self.cache).misses.clone()
     }
 
-    /// Traces and lowers the function for the types of these arguments, where no call has done so, and runs nothing.
+    /// Traces and lowers the function for the types of these arguments, unless a call has done so, and runs nothing.
     ///
     /// # Errors
-    /// What the engine refuses.
+    /// As [`Jit::try_call`]: what the engine refuses.
     pub fn lower(&self, args: A) -> Result<Lowered<A, O>, Error> {
         quietly(|| (self.lower)(args))?
     }
@@ -80,13 +80,14 @@ impl<A: Args, O: Tree> Function<A> for &Jit<'_, A, O> {
     }
 }
 
-/// Compiles `f`: it is traced once for each structure and type of its arguments, and from then on runs compiled.
+/// Compiles `f`: it is traced once for each structure and type of its arguments, and every later call runs compiled
+/// code.
 ///
 /// A buffer whose last handle is moved into a call may be written in place. Within a trace the compiled function is
 /// recorded as a call.
 ///
-/// It runs on all cores where that pays, and on the calling thread alone where the work is small; [`jit_with`] and
-/// [`Options::threads`] say otherwise. The bits of the results are the same for any number of threads.
+/// It runs on all cores if the work is large enough, otherwise on the calling thread; [`jit_with`] and
+/// [`Options::threads`] change that. The bits of the results are the same for any number of threads.
 pub fn jit<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Jit<'f, A, F::Out>
 where
     F::Out: 'f,
@@ -142,11 +143,11 @@ fn find_or_trace<A: Args, F: Function<A, By>, By>(
     leaves: &[Value],
     options: &Options,
 ) -> Arc<Staged> {
-    // An array in host memory goes where the others are.
+    // An array in host memory moves to the device of the others.
     let devices = || leaves.iter().filter_map(Value::device);
     let device = devices().find(|device| device.name() != "cpu").unwrap_or_else(cpu);
     let avals = leaves.iter().map(Value::declared_aval).collect();
-    // A program that was traced under no facts serves under any.
+    // A program that was traced under no facts is valid under any.
     let mut key = CacheKey { def: def.clone(), avals, device: device.name().to_string(), facts: Facts::new() };
     for facts in [Facts::new(), facts_in_force()] {
         key.facts = facts;
@@ -171,7 +172,7 @@ fn find_or_trace<A: Args, F: Function<A, By>, By>(
         executable: Mutex::default(),
     });
     let mut cache = locked(cache);
-    // Where threads traced it at the same time, the first to be done has made it for all.
+    // If several threads traced it at the same time, the first to finish provides the program for all.
     if let Some(staged) = cache.entries.get(&key) {
         return staged.clone();
     }

@@ -1,4 +1,4 @@
-//! The steps from a function to a compiled one, each by itself: traced, lowered to kernels, compiled for a call.
+//! The steps from a function to a compiled one, each on its own: traced, lowered to kernels, compiled for a call.
 
 use crate::api::function::{Args, Fun, Function};
 use crate::api::miss::place;
@@ -18,7 +18,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A traced function, and what becomes of it.
+/// A traced function, and its compiled form.
 pub(super) struct Staged {
     pub(super) program: Arc<Program>,
     pub(super) consts: Vec<Value>,
@@ -32,7 +32,7 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// Passes, fusion and kernels, when they are first asked for. Other threads wait for the one that compiles.
+    /// Runs passes, fusion and lowering on first use. Other threads wait for the one that compiles.
     pub(super) fn executable(&self) -> Result<Arc<Executable>, Error> {
         let mut executable = locked(&self.executable);
         if let Some(executable) = &*executable {
@@ -42,7 +42,7 @@ impl Staged {
         Ok(executable.insert(Arc::new(compiled)).clone())
     }
 
-    /// Runs it, or records it as a call where a trace is open.
+    /// Runs it, or records it as a call if a trace is open.
     pub(super) fn run(&self, leaves: Vec<Value>) -> Result<Vec<Value>, Error> {
         if is_tracing() {
             return Ok(call(self.program.clone(), &self.consts, &leaves).into_vec());
@@ -51,7 +51,7 @@ impl Staged {
         self.executable()?.call(leaves, &sizes)
     }
 
-    /// Whether arguments are those that the program was traced for: it is not traced again for others.
+    /// Checks that the arguments are those that the program was traced for: it is not traced again for others.
     fn check(&self, def: &TreeDef, leaves: &[Value]) -> Result<(), Error> {
         let name = &self.program.name;
         let advice = "a compiled function takes what it was lowered for: call the function of `jit`, or lower again";
@@ -77,7 +77,7 @@ impl Staged {
     }
 }
 
-/// What of an array is not as its type wants it. What an axis with a symbol means is seen where all are there.
+/// How an array differs from its type, if it does. Symbols are matched later, when all arguments are known.
 fn misfit(wanted: &Aval, leaf: &Value) -> Option<String> {
     let found = leaf.aval();
     if wanted.dtype != found.dtype {
@@ -92,18 +92,18 @@ fn misfit(wanted: &Aval, leaf: &Value) -> Option<String> {
     wrong.next().map(|(axis, (wanted, found))| format!("axis {axis} is {found}, and must be {wanted}"))
 }
 
-/// What a lowered function looks like, from the recording to the memory plan.
+/// A stage of a lowered function, from the recording to the memory plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
     /// The program as tracing recorded it.
     Traced,
     /// The program after all passes.
     Optimized,
-    /// What is stored, what is computed where it is read, and why.
+    /// Which variables are stored and which are computed where they are read, and why.
     Fused,
     /// The kernels.
     Kernels,
-    /// Where each array is, and what each step costs.
+    /// The place of each array, and the cost of each step.
     Plan,
     /// The machine code of the kernels, disassembled.
     Asm,
@@ -111,7 +111,7 @@ pub enum Stage {
     Stablehlo,
 }
 
-/// A function traced and lowered to kernels for the types of its arguments: to look at, and to compile.
+/// A function traced and lowered to kernels for the types of its arguments: to inspect, and to compile.
 pub struct Lowered<A, O> {
     pub(super) staged: Arc<Staged>,
     executable: Arc<Executable>,
@@ -136,7 +136,7 @@ impl<A, O> Lowered<A, O> {
         Ok(Lowered { staged, executable, sizes, types: PhantomData })
     }
 
-    /// What tracing recorded.
+    /// The program as tracing recorded it.
     pub fn program(&self) -> &Program {
         &self.staged.program
     }
@@ -146,17 +146,17 @@ impl<A, O> Lowered<A, O> {
         &self.executable
     }
 
-    /// The sizes of symbols that costs and memory are given for: those of the arguments it was lowered with.
+    /// The sizes of symbols for which costs and memory are reported: those of the arguments it was lowered with.
     pub fn sizes(&self) -> &Sizes {
         &self.sizes
     }
 
-    /// What tracing took; nothing where no call of this process traced.
+    /// The time that tracing took; zero if no call of this process traced it.
     pub fn trace_time(&self) -> Duration {
         self.staged.trace_time
     }
 
-    /// The text of a stage. `options` count for programs.
+    /// The text of a stage. `options` apply to programs.
     pub fn text(&self, stage: Stage, options: PrintOptions) -> Result<String, Error> {
         Ok(match stage {
             Stage::Traced => self.program().to_text(options),
@@ -169,33 +169,33 @@ impl<A, O> Lowered<A, O> {
         })
     }
 
-    /// Arithmetic and traffic of every step, counted from the kernels; nothing has to run.
+    /// Arithmetic and traffic of every step, counted from the kernels; runs nothing.
     pub fn cost_analysis(&self) -> CostAnalysis {
         self.executable.cost(&self.sizes)
     }
 
-    /// What a run on a GPU would take, predicted from the GPU's data sheet; nothing has to run, and no GPU be there.
+    /// The predicted time of a run on a GPU, from the GPU's data sheet; runs nothing, and needs no GPU.
     ///
     /// # Errors
-    /// Where the program has steps that do not run on GPUs.
+    /// If the program has steps that do not run on GPUs.
     pub fn predict(&self, gpu: &'static Gpu) -> Result<Prediction, Error> {
         self.executable.predict(&self.sizes, gpu)
     }
 
-    /// The memory of a run, from the plan; nothing has to run.
+    /// The memory of a run, from the plan; runs nothing.
     ///
     /// # Errors
-    /// Where there is no plan for these sizes.
+    /// If there is no plan for these sizes.
     pub fn memory_analysis(&self) -> Result<MemoryAnalysis, Error> {
         self.executable.memory(&self.sizes)
     }
 }
 
 impl<A: Args, O: Tree> Lowered<A, O> {
-    /// Makes everything ready for calls of these sizes; other sizes of symbols are made ready when they come.
+    /// Prepares calls of these sizes; other sizes of symbols are prepared at their first call.
     ///
     /// # Errors
-    /// Where the target cannot run it.
+    /// If the target cannot run it.
     pub fn compile<'f>(&self) -> Result<Compiled<'f, A, O>, Error>
     where
         A: 'f,
@@ -212,7 +212,7 @@ impl<A: Args, O: Tree> Lowered<A, O> {
     }
 }
 
-/// A compiled function of one structure and one list of types: call it like a function. It never traces; arguments of
+/// A compiled function for one structure and one list of types: call it like a function. It never traces; arguments of
 /// other structures and types are refused. An axis that was lowered with a symbol takes any size.
 pub struct Compiled<'f, A: Args + 'f, O: Tree + 'f> {
     fun: Fun<'f, A, O>,
@@ -220,12 +220,12 @@ pub struct Compiled<'f, A: Args + 'f, O: Tree + 'f> {
 }
 
 impl<A: Args, O: Tree> Compiled<'_, A, O> {
-    /// Calls it with a tuple of arguments; what does not fit is an error instead of a panic.
+    /// Calls it with a tuple of arguments; arguments that do not fit are an error instead of a panic.
     pub fn try_call(&self, args: A) -> Result<O, Error> {
         self.fun.try_call(args)
     }
 
-    /// What it was compiled from.
+    /// The lowered function it was compiled from.
     pub fn lowered(&self) -> &Lowered<A, O> {
         &self.lowered
     }
@@ -238,7 +238,7 @@ impl<A: Args, O: Tree> Compiled<'_, A, O> {
     /// As [`Lowered::memory_analysis`].
     ///
     /// # Errors
-    /// Where there is no plan for these sizes.
+    /// If there is no plan for these sizes.
     pub fn memory_analysis(&self) -> Result<MemoryAnalysis, Error> {
         self.lowered.memory_analysis()
     }

@@ -1,16 +1,16 @@
-//! Why a call of a compiled function had to trace: what changed since the program that fits best, and what helps.
+//! Why a call of a compiled function had to trace: what changed since the program that fits best, and the remedy.
 
 use crate::aval::{Aval, Dim, Facts};
 use crate::tree::{Difference, TreeDef};
 use std::fmt;
 
-/// What one compiled program belongs to.
+/// The key of one compiled program.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct CacheKey {
     pub(super) def: TreeDef,
     pub(super) avals: Vec<Aval>,
     pub(super) device: String,
-    /// What the program relies on beside its own facts: those of the traces around it.
+    /// The facts of the enclosing traces, on which the program relies in addition to its own.
     pub(super) facts: Facts,
 }
 
@@ -19,28 +19,28 @@ pub(super) struct CacheKey {
 pub struct Miss {
     /// The function's name in programs.
     pub function: String,
-    /// How many compiled programs there were.
+    /// The number of compiled programs at that time.
     pub n_entry: usize,
-    /// What differs from the compiled program that fits best; nothing where there was none.
+    /// The differences from the compiled program that fits best; empty if there was none.
     pub changes: Vec<Change>,
 }
 
 /// One thing that changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
-    /// The argument by number; `None` for what belongs to none, such as the device.
+    /// The argument's number; `None` for a change outside the arguments, such as the device.
     pub argument: Option<usize>,
-    /// The path of the leaf, or of the place in the structure: `0.params.1.w`.
+    /// The path of the leaf, or of the node in the structure: `0.params.1.w`.
     pub path: String,
-    /// What of it changed.
+    /// The kind of change.
     pub kind: ChangeKind,
-    /// What it was.
+    /// Before.
     pub old: String,
-    /// What it is.
+    /// Now.
     pub new: String,
 }
 
-/// What can change.
+/// Kinds of change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ChangeKind {
     /// The structure of the arguments.
@@ -55,15 +55,15 @@ pub enum ChangeKind {
     Axis(usize),
     /// The device.
     Device,
-    /// What the traces around the call assume of sizes.
+    /// The assumptions about sizes in the traces around the call.
     Facts,
 }
 
 impl Change {
-    /// What makes both calls share one program.
+    /// How to make both calls share one program.
     pub fn remedy(&self) -> &'static str {
         match self.kind {
-            ChangeKind::Structure => "give both calls trees of one structure to share one program",
+            ChangeKind::Structure => "pass trees of the same structure in both calls to share one program",
             ChangeKind::Static => {
                 "static fields are part of the program: make it an array, a leaf, to share one program"
             }
@@ -99,7 +99,7 @@ impl fmt::Display for Change {
             ChangeKind::Rank => write!(f, "{place}: axes were {old} and are {new}"),
             ChangeKind::Axis(axis) => write!(f, "{place}: axis {axis} was {old} and is {new}"),
             ChangeKind::Device => write!(f, "the device was {old} and is {new}"),
-            ChangeKind::Facts => write!(f, "the facts around were `{old}` and are `{new}`"),
+            ChangeKind::Facts => write!(f, "the facts of the enclosing traces were `{old}` and are `{new}`"),
         }
     }
 }
@@ -115,7 +115,7 @@ impl fmt::Display for Miss {
     }
 }
 
-/// What differs from the entry that fits best.
+/// The differences from the entry that fits best.
 pub(super) fn explain<'a>(function: &str, key: &CacheKey, entries: impl Iterator<Item = &'a CacheKey>) -> Miss {
     let entries: Vec<&CacheKey> = entries.collect();
     let distance = |old: &CacheKey| match old.def == key.def {
@@ -166,7 +166,7 @@ fn change(path: String, kind: ChangeKind, old: String, new: String) -> Change {
     Change { argument, path, kind, old, new }
 }
 
-/// Tells the user: the one place where misses are printed.
+/// Prints a miss for the user; no other place does.
 pub(super) fn print(miss: &Miss) {
     eprintln!("explain_misses: {miss}");
 }

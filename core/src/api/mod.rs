@@ -1,4 +1,4 @@
-//! What users call: functions of trees, and the transformations over them, which compose in any order.
+//! The functions that users call: functions of trees, and their transformations, which compose in any order.
 
 mod argnums;
 mod axes;

@@ -6,12 +6,12 @@
 //! payload = a safetensors file: the captured constants, and in its metadata the program's text, the structures of
 //!           arguments and results, the sizes it was lowered for, and the options
 //! ```
-//! Only the program is stored, no machine code: loading runs the passes, fuses and lowers again, which takes milliseconds
-//! and yields the same kernels, hence the same bits. Source lines are not stored.
+//! Only the program is stored, no machine code: loading runs the passes, fusion and lowering again, which takes
+//! milliseconds and yields the same kernels, hence the same bits. Source lines are not stored.
 //!
-//! Structures are restored by the types that the file is loaded as, so a file that does not fit is refused before
-//! anything runs. The values of static fields cannot be made from text: they are taken from an example by
-//! [`Compiled::load_like`], by their type and their `Debug` text.
+//! The types that the file is loaded as restore the structures, so a file that does not fit is refused before anything
+//! runs. The values of static fields cannot be made from text: [`Compiled::load_like`] takes them from an example, by
+//! their type and their `Debug` text.
 
 use crate::api::function::Args;
 use crate::api::lowered::{Compiled, Lowered, Staged};
@@ -35,7 +35,7 @@ const MAGIC: &str = "gavotte compiled step\n";
 /// The one entry of the payload's metadata.
 const METADATA: &str = "gavotte";
 
-/// What must be the same where the file is loaded, and how to know the payload again.
+/// What must match where the file is loaded, and the length and checksum of the payload.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
@@ -46,7 +46,7 @@ struct Head {
     sha256: String,
 }
 
-/// Everything but the constants.
+/// Everything except the constants.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
@@ -63,22 +63,22 @@ fn version() -> String {
     env!("CARGO_PKG_VERSION").into()
 }
 
-/// The machine. Its vector units are no part of it: code is made where the file is loaded.
+/// The machine, without its vector extensions: code is generated where the file is loaded.
 fn target() -> String {
     format!("{}-{}-{}", std::env::consts::ARCH, std::env::consts::OS, usize::BITS)
 }
 
-/// How elements lie in memory.
+/// The memory layout of elements.
 fn layout() -> String {
     let endian = if cfg!(target_endian = "little") { "little-endian" } else { "big-endian" };
     format!("row-major {endian} f32:4 f64:8 i32:4 u32:4 bool:1")
 }
 
 impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
-    /// Saves it, whole or not at all: a file that is there is replaced once the new one is on the disk.
+    /// Saves it atomically: an existing file is replaced once the new one is on the disk.
     ///
     /// # Errors
-    /// If a constant cannot be read, or the file not be written.
+    /// If a constant cannot be read, or the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
         let fail = |why: &dyn Display| Error::File(format!("{}: cannot write it: {why}", path.display()));
@@ -98,14 +98,14 @@ impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
     /// Loads what [`Compiled::save`] wrote. The types say which trees it takes and returns; nothing is traced.
     ///
     /// # Errors
-    /// If the file cannot be read, is not whole, was saved by another version of Gavotte or for another machine, holds a
-    /// primitive that `registry` does not know, or takes or returns other trees.
+    /// If the file cannot be read or is damaged, was saved by another version of Gavotte or for another machine, holds
+    /// a primitive that `registry` does not know, or takes or returns other trees.
     pub fn load(path: impl AsRef<Path>, registry: &Registry) -> Result<Self, Error> {
         Self::load_with(path.as_ref(), registry, &[])
     }
 
-    /// [`Compiled::load`] for trees with static fields: their values are those of `example`, any tree that has them,
-    /// such as a tuple of the arguments.
+    /// [`Compiled::load`] for trees with static fields. Their values come from `example`: any tree that has them, such
+    /// as a tuple of the arguments.
     ///
     /// # Errors
     /// As [`Compiled::load`], and if a static value is not in `example`.
@@ -142,7 +142,7 @@ impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
             consts,
             in_def,
             out_def,
-            // Code is made for the machine that loads the file, and for as many threads as that has cores.
+            // Code is generated for the machine that loads the file, and for as many threads as it has cores.
             device: cpu(),
             options: Options {
                 threads: threads.min(Options::default().threads),
@@ -159,10 +159,10 @@ impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
 
 const AGAIN: &str = "save it again";
 
-/// The payload of a file that this program may load.
+/// The payload of a file that this version of Gavotte may load on this machine.
 fn checked(file: &[u8]) -> Result<&[u8], String> {
     let Some(rest) = file.strip_prefix(MAGIC.as_bytes()) else {
-        return Err("this is no compiled step that Gavotte saved".into());
+        return Err("this is not a compiled step that Gavotte saved".into());
     };
     let head = rest.iter().position(|byte| *byte == b'\n').map(|end| rest.split_at(end));
     let head = head.and_then(|(head, rest)| Some((serde_json::from_slice::<Head>(head).ok()?, &rest[1..])));

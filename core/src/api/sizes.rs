@@ -6,7 +6,7 @@ use crate::ir::{Program, Value, check_facts_with};
 use crate::tree::TreeDef;
 use indexmap::IndexMap;
 
-/// The size of every symbol for these arguments: inside one call a symbol means one size.
+/// The size of every symbol for these arguments: within one call a symbol has one size.
 pub(super) fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) -> Result<Sizes, Error> {
     let mut sizes = Sizes::new();
     if program.args.iter().all(|binder| binder.aval.shape.iter().all(|dim| dim.as_number().is_some())) {
@@ -21,8 +21,8 @@ pub(super) fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) ->
             let place = *first.entry(symbol.to_string()).or_insert(i);
             sizes.set(symbol.clone(), size).map_err(|old| {
                 Error::Call(format!(
-                    "@{}: `{symbol}` is {old} at argument {} and {size} at argument {}\n  inside one call a symbol \
-                     means one size: give one of them another name with declare",
+                    "@{}: `{symbol}` is {old} at argument {} and {size} at argument {}\n  within one call a symbol \
+                     has one size: give one of them another name with declare",
                     program.name,
                     path(place),
                     path(i)
@@ -36,7 +36,7 @@ pub(super) fn match_sizes(program: &Program, def: &TreeDef, leaves: &[Value]) ->
     for (i, dim, extent) in axes {
         if let Some(symbol) = dim.symbols().into_iter().find(|symbol| sizes.get(symbol).is_none()) {
             return Err(Error::Call(format!(
-                "@{}: no argument tells the size of `{symbol}`: argument {} has an axis of {dim}, which is \
+                "@{}: no argument determines the size of `{symbol}`: argument {} has an axis of {dim}, which is \
                  {extent} here\n  declare that axis as one symbol, or pass an array with an axis of {symbol}",
                 program.name,
                 path(i)

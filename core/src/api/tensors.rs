@@ -7,18 +7,18 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The bytes of a file with these arrays and one entry of metadata: more would come in an order that changes from run to
-/// run.
+/// The bytes of a file with these arrays and one entry of metadata; the order of several entries would change from run
+/// to run.
 ///
 /// # Errors
-/// If two arrays have one name.
+/// If two arrays have the same name.
 pub fn serialize_arrays(
     named: &[(String, Arc<HostArray>)],
     metadata: Option<(&str, String)>,
 ) -> Result<Vec<u8>, String> {
     let mut names = HashSet::new();
     if let Some((name, _)) = named.iter().find(|(name, _)| !names.insert(name)) {
-        return Err(format!("two arrays are called `{name}`: give each a name of its own"));
+        return Err(format!("two arrays are called `{name}`: give each its own name"));
     }
     let tensors: Vec<_> = named
         .iter()
@@ -44,7 +44,7 @@ fn to_bytes(data: &Data) -> (Dtype, Vec<u8>) {
     }
 }
 
-/// The elements in the bytes of a tensor; `None` where arrays have no elements of that type.
+/// The elements in the bytes of a tensor; `None` if no array has elements of that type.
 pub fn elements_of(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
     fn words<const N: usize, T: Copy>(bytes: &[u8], word: fn([u8; N]) -> T) -> Elements<T> {
         let (words, _) = bytes.as_chunks::<N>();
@@ -60,10 +60,10 @@ pub fn elements_of(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
     })
 }
 
-/// Writes a file, whole or not at all: first beside its place, then by a rename.
+/// Writes a file atomically: first to a temporary file in the same folder, which is then renamed.
 ///
 /// # Errors
-/// If the folder is not there or cannot be written to.
+/// If the folder does not exist or cannot be written to.
 pub fn write_file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -71,7 +71,7 @@ pub fn write_file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // What any program's files have; the user's mask takes away from it.
+        // The usual permissions of a new file; the user's umask restricts them.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder)?;

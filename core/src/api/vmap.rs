@@ -9,8 +9,8 @@ use crate::ir::{Location, Value, refuse, same, undecided};
 use crate::transform;
 use crate::tree::{Tree, TreeDef};
 
-/// `f` over one more axis: each argument has it at the axis given for all its leaves, or not at all; results have it
-/// in front.
+/// `f` over one more axis: for each argument, the axis at which all its leaves have it, or `None`; results have it as
+/// axis 0.
 ///
 /// # Panics
 /// When called: if no argument is mapped, or the mapped axes have different extents.
@@ -23,8 +23,8 @@ where
     vmap_axes(f, move |argument, _| in_axes.as_ref()[argument], |_| 0)
 }
 
-/// `f` over one more axis, with a place for each leaf: `in_axis(argument, type)` says where an argument's leaf has it,
-/// and `out_axis(type)` where a result's leaf, given its type without it, shall have it.
+/// `f` over one more axis, chosen per leaf: `in_axis(argument, type)` says which axis of an argument's leaf it is, and
+/// `out_axis(type)` which axis of a result's leaf it becomes, from the leaf's type without it.
 ///
 /// # Panics
 /// As [`vmap`].
@@ -43,7 +43,7 @@ where
 }
 
 /// `f` over one more axis, with axes for whole trees or for parts of them: `in_axes` is a prefix of the tuple of
-/// arguments, `out_axes` one of the result. A result without an axis must be the same for every turn.
+/// arguments, `out_axes` one of the result. A result without an axis must be the same for all batch elements.
 ///
 /// ```
 /// # use gavotte_core::api::{MapAxes, vmap_with};
@@ -56,8 +56,8 @@ where
 /// ```
 ///
 /// # Panics
-/// When called: as [`vmap`]; if a prefix does not fit its tree, or an axis its leaf; if a result without an axis depends
-/// on the turn.
+/// When called: as [`vmap`]; if a prefix does not fit its tree, or an axis its leaf; if a result without an axis
+/// differs between batch elements.
 #[track_caller]
 pub fn vmap_with<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
     f: F,
@@ -79,7 +79,7 @@ where
         for (((path, axis), same), aval) in def.paths().iter().zip(&axes).zip(same).zip(types) {
             if axis.is_none() && !same {
                 refuse(Error::Type(format!(
-                    "vmap: {} is {aval} in every turn, but not the same one\n  give it an axis in out_axes",
+                    "vmap: {} is {aval}, and differs between batch elements\n  give it an axis in out_axes",
                     describe(path)
                 )));
             }
@@ -92,7 +92,7 @@ fn types_of(leaves: &[Value]) -> Vec<Aval> {
     leaves.iter().map(|leaf| leaf.aval().clone()).collect()
 }
 
-/// The axis of each leaf. `more` is how many axes a leaf will have beside those of its type.
+/// The axis of each leaf. `more` is the number of axes a leaf has in addition to those of its type.
 #[track_caller]
 fn resolve(
     what: &str,
@@ -108,15 +108,16 @@ fn resolve(
     for ((path, aval), axis) in def.paths().iter().zip(types).zip(axes) {
         let at = axis.map(|axis| resolved(axis, aval.rank() + more)).transpose();
         found.push(at.unwrap_or_else(|why| {
-            let turn = if more == 0 { "" } else { " in every turn" };
-            refuse(Error::Type(format!("vmap: {what}: {} is {aval}{turn} and can have {why}", describe(path))))
+            let per_element = if more == 0 { "" } else { " per batch element" };
+            refuse(Error::Type(format!("vmap: {what}: {} is {aval}{per_element} and can have {why}", describe(path))))
         }));
     }
     found
 }
 
-/// `f` over one more axis. `in_axes` says where each leaf of the arguments has it; `out_axes` where each leaf of the result
-/// shall have it, given the result's structure, its types without it, and which leaves are the same for every turn.
+/// `f` over one more axis. `in_axes` says which axis of each leaf of the arguments it is; `out_axes` which axis of each
+/// leaf of the result it becomes, from the result's structure, its types without it, and which leaves are the same for
+/// all batch elements.
 fn mapped<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
     f: F,
     made_at: Location,
@@ -143,7 +144,7 @@ where
                 let axis = axis.unwrap_or_default();
                 let result = if path.is_empty() { "the result".into() } else { format!("result {path}") };
                 refuse(Error::Type(format!(
-                    "vmap: {result} is {aval} in every turn, and can have no new axis {axis}\n  at {made_at}"
+                    "vmap: {result} is {aval} per batch element, and can have no new axis {axis}\n  at {made_at}"
                 )));
             }
         }
@@ -186,7 +187,7 @@ fn mapped_size(def: &TreeDef, leaves: &[Value], axes: &[Option<usize>], made_at:
     }
 }
 
-/// The leaf with the mapped extent under one name: facts may say that several are equal.
+/// The leaf with its mapped axis renamed to `size`: facts may say that several sizes are equal.
 #[track_caller]
 fn of_size(leaf: &Value, axis: Option<usize>, size: &Dim) -> Value {
     let mut shape = leaf.shape().clone();

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// The children of a list, whose segments are their numbers.
+/// The children of a list; their segments are their numbers.
 fn restore_items<T: Tree>(name: &'static str, saved: &Structure, statics: &[StaticValue]) -> Result<TreeDef, Misfit> {
     let children = saved.node(name)?.iter().enumerate().map(|(i, (segment, child))| {
         if *segment != i.to_string() {
@@ -67,11 +67,11 @@ impl<T: Tree> Tree for Option<T> {
     }
 }
 
-/// What keys of a map may be: their text in a path, and the way back.
+/// A type that keys of a map may have: converts to the text in a path and back.
 pub trait TreeKey: Clone + Eq + Ord + Hash + 'static {
-    /// The text; no two keys have the same.
+    /// The text; no two keys have the same text.
     fn to_text(&self) -> Arc<str>;
-    /// The key of a text; `None` where it is no key's.
+    /// The key with this text; `None` if there is none.
     fn from_text(text: &str) -> Option<Self>;
 }
 
@@ -105,7 +105,7 @@ fn assemble_items<K: TreeKey, T: Tree, M: FromIterator<(K, T)>>(
     def.children().iter().map(|(segment, child)| (key(segment), T::assemble(child, leaves))).collect()
 }
 
-/// The children of a map that was written; `is_sorted` where its items go by their keys.
+/// The children of a map that was written; `is_sorted` if its items are sorted by key.
 fn restore_map<K: TreeKey, T: Tree>(
     name: &'static str,
     is_sorted: bool,
@@ -117,13 +117,13 @@ fn restore_map<K: TreeKey, T: Tree>(
     let mut children = vec![];
     for (text, child) in written {
         let Some(key) = K::from_text(text) else {
-            return Err(Misfit::new(format!("`{text}` is no key of type {}", type_name::<K>())));
+            return Err(Misfit::new(format!("`{text}` is not a key of type {}", type_name::<K>())));
         };
         if keys.contains(&key) {
             return Err(Misfit::new(format!("the key `{text}` is there twice")));
         }
         if is_sorted && keys.last().is_some_and(|last| *last > key) {
-            return Err(Misfit::new(format!("the key `{text}` is not in its place: a {name} goes by its keys")));
+            return Err(Misfit::new(format!("the key `{text}` is not in its place: a {name} is sorted by key")));
         }
         children.push(restore_child::<T>(Segment::Key(key.to_text()), child, statics)?);
         keys.push(key);
@@ -131,7 +131,7 @@ fn restore_map<K: TreeKey, T: Tree>(
     Ok(TreeDef::Node(name, children))
 }
 
-/// In the order of insertion, which is part of the structure.
+/// In insertion order, which is part of the structure.
 impl<K: TreeKey, T: Tree, S: BuildHasher + Default> Tree for IndexMap<K, T, S> {
     fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
         disassemble_items("IndexMap", self.iter(), leaves)
@@ -144,7 +144,7 @@ impl<K: TreeKey, T: Tree, S: BuildHasher + Default> Tree for IndexMap<K, T, S> {
     }
 }
 
-/// In the order of the keys.
+/// Sorted by key.
 impl<K: TreeKey, T: Tree> Tree for BTreeMap<K, T> {
     fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
         disassemble_items("BTreeMap", self.iter(), leaves)
@@ -157,7 +157,7 @@ impl<K: TreeKey, T: Tree> Tree for BTreeMap<K, T> {
     }
 }
 
-/// In the order of the keys, whatever order the map has them in.
+/// Sorted by key, whatever the map's iteration order.
 impl<K: TreeKey, T: Tree, S: BuildHasher + Default> Tree for HashMap<K, T, S> {
     fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
         let mut items: Vec<(&K, &T)> = self.iter().collect();
@@ -172,7 +172,7 @@ impl<K: TreeKey, T: Tree, S: BuildHasher + Default> Tree for HashMap<K, T, S> {
     }
 }
 
-/// As what is in it: a box has no place in a path.
+/// Like its content: a box adds no segment to a path.
 impl<T: Tree> Tree for Box<T> {
     fn disassemble(&self, leaves: &mut Vec<Value>) -> TreeDef {
         T::disassemble(self, leaves)

@@ -44,10 +44,10 @@ impl StaticValue {
         self.value.is::<T>()
     }
 
-    /// The value again.
+    /// Returns the value.
     ///
     /// # Panics
-    /// If it is of another type, which no tree that was flattened has.
+    /// If it is of another type, which does not happen for a flattened tree.
     #[track_caller]
     pub fn get<T: Clone + 'static>(&self) -> T {
         self.value.downcast_ref::<T>().expect("a static field keeps its type").clone()
@@ -76,14 +76,15 @@ impl Debug for StaticValue {
 fn value_of<T: Clone + 'static>(def: &TreeDef) -> T {
     match def {
         TreeDef::Static(value) => value.get(),
-        other => panic!("{other:?} is no static field"),
+        other => panic!("{other:?} is not a static field"),
     }
 }
 
-/// What a field marked `#[tree(static)]` may be: every type with the traits that a key of compiled functions needs.
+/// A type that a field marked `#[tree(static)]` may have: every type with the traits that a key of compiled functions
+/// needs.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a static field of a tree",
-    note = "derive `Clone`, `PartialEq`, `Eq`, `Hash` and `Debug` for it, and let it hold what other threads may see"
+    note = "derive `Clone`, `PartialEq`, `Eq`, `Hash` and `Debug` for it, and let it be `Send` and `Sync`"
 )]
 pub trait StaticField: Sized + 'static {
     /// The value without its type.
@@ -91,7 +92,7 @@ pub trait StaticField: Sized + 'static {
     /// The value of a static field.
     ///
     /// # Panics
-    /// If `def` is none, or one of another type.
+    /// If `def` is not a static field, or has another type.
     #[track_caller]
     fn unwrap(def: &TreeDef) -> Self;
 }
@@ -105,15 +106,15 @@ impl<T: Clone + Eq + Hash + Debug + Send + Sync + 'static> StaticField for T {
     }
 }
 
-/// What a static field with floats may be. Values are equal when their bits are: NaN equals itself, and 0.0 differs from
-/// -0.0, as it does to a program that has it as a constant.
+/// A type that a static field with floats may have. Values are equal if their bits are: NaN equals itself, and 0.0
+/// differs from -0.0, as they do as constants of a program.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a static field of a tree that is compared by its bits",
     note = "floats may stand within `Option`, `Box`, `Vec`, arrays and tuples; for a struct that holds floats implement \
             `Eq` and `Hash`, and leave `f32` and `f64` out of the field's type"
 )]
 pub trait StaticBits: Clone + Debug + Send + Sync + 'static {
-    /// Appends the bits, so that two values which append the same are the same.
+    /// Appends the bits; equal values append the same bits, different values different ones.
     fn bits(&self, out: &mut Vec<u64>);
     /// The value without its type.
     fn wrap(&self) -> StaticValue {
@@ -122,7 +123,7 @@ pub trait StaticBits: Clone + Debug + Send + Sync + 'static {
     /// The value of a static field.
     ///
     /// # Panics
-    /// If `def` is none, or one of another type.
+    /// If `def` is not a static field, or has another type.
     #[track_caller]
     fn unwrap(def: &TreeDef) -> Self {
         value_of(def)

@@ -1,10 +1,10 @@
-//! Structures as text has them, and the way back: a type builds its own structure from what was written.
+//! Structures as text, and back: a type rebuilds its structure from what was written.
 
 use crate::tree::{Segment, StaticValue, Tree, TreeDef};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A [`TreeDef`] without what only its types know: names are text, static values are their `Debug` text.
+/// A [`TreeDef`] without what only types know: names are text, static values are their `Debug` text.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Structure {
@@ -16,7 +16,7 @@ pub enum Structure {
     Node(String, Vec<(String, Structure)>),
 }
 
-/// Where and how a written structure is none of a type's.
+/// Where and why a type has no structure such as the written one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Misfit {
     path: Vec<String>,
@@ -40,7 +40,7 @@ impl fmt::Display for Misfit {
 }
 
 impl TreeDef {
-    /// The structure as text has it.
+    /// The structure as text.
     pub fn structure(&self) -> Structure {
         match self {
             TreeDef::Leaf => Structure::Leaf,
@@ -63,7 +63,7 @@ impl TreeDef {
 }
 
 impl Structure {
-    /// That of an array.
+    /// The structure of an array.
     pub fn leaf(&self) -> Result<TreeDef, Misfit> {
         match self {
             Structure::Leaf => Ok(TreeDef::Leaf),
@@ -71,7 +71,7 @@ impl Structure {
         }
     }
 
-    /// The children of a node of this name.
+    /// The children of a node with this name.
     pub fn node(&self, name: &str) -> Result<&[(String, Structure)], Misfit> {
         match self {
             Structure::Node(found, children) if found == name => Ok(children),
@@ -79,7 +79,7 @@ impl Structure {
         }
     }
 
-    /// The children of a node of this name that has these fields.
+    /// The children of a node with this name and these fields.
     pub fn fields(&self, name: &str, fields: &[&str]) -> Result<&[(String, Structure)], Misfit> {
         let children = self.node(name)?;
         if children.iter().map(|(field, _)| field.as_str()).eq(fields.iter().copied()) {
@@ -100,7 +100,7 @@ impl fmt::Display for Structure {
     }
 }
 
-/// A child that is a tree of type `T`.
+/// Restores a child that is a tree of type `T`.
 pub fn restore_child<T: Tree>(
     segment: Segment,
     saved: &Structure,
@@ -109,7 +109,7 @@ pub fn restore_child<T: Tree>(
     restored(segment, T::restore(saved, statics))
 }
 
-/// A child that was restored, or its misfit, which happened at this segment.
+/// A restored child with its segment, or its misfit located at this segment.
 pub fn restored(segment: Segment, child: Result<TreeDef, Misfit>) -> Result<(Segment, TreeDef), Misfit> {
     match child {
         Ok(def) => Ok((segment, def)),
@@ -120,7 +120,7 @@ pub fn restored(segment: Segment, child: Result<TreeDef, Misfit>) -> Result<(Seg
     }
 }
 
-/// A static field of type `T`: the first of `statics` that is a `T` with the text that was written.
+/// A static field of type `T`: the first of `statics` that is a `T` and has the text that was written.
 pub fn restore_static<T: 'static>(
     field: &'static str,
     saved: &Structure,
@@ -131,9 +131,9 @@ pub fn restore_static<T: 'static>(
             let found = statics.iter().find(|value| value.is::<T>() && format!("{value:?}") == *text);
             match found {
                 Some(value) => return Ok((Segment::Field(field), TreeDef::Static(value.clone()))),
-                None => format!(
-                    "the static value {text} cannot be made from text: load like a tree that has it, with load_like"
-                ),
+                None => {
+                    format!("the static value {text} cannot be made from text: pass a tree that has it to load_like")
+                }
             }
         }
         other => format!("{other}, where the type has a static field"),

@@ -129,7 +129,7 @@ fn files_that_are_no_parameters_are_refused() {
 fn two_arrays_of_one_name_are_refused() {
     let twice = ["w", "w"].map(|name| (name.to_string(), Array::from(1f32)));
     let text = to_bytes(&twice, None).expect_err("one would be lost").to_string();
-    assert_eq!(text, "two arrays are called `w`: give each a name of its own");
+    assert_eq!(text, "two arrays are called `w`: give each its own name");
 }
 
 /// Every byte of a file is other ones in turn.

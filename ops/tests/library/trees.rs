@@ -203,9 +203,9 @@ fn maps_that_were_written_otherwise_are_refused() {
     let twice = misfit::<IndexMap<String, Array>>("IndexMap", &["b", "a", "b"]);
     assert_eq!(twice, "at the root: the key `b` is there twice");
     let order = misfit::<BTreeMap<u8, Array>>("BTreeMap", &["9", "10", "8"]);
-    assert_eq!(order, "at the root: the key `8` is not in its place: a BTreeMap goes by its keys");
+    assert_eq!(order, "at the root: the key `8` is not in its place: a BTreeMap is sorted by key");
     let number = misfit::<HashMap<u8, Array>>("HashMap", &["09"]);
-    assert_eq!(number, "at the root: `09` is no key of type u8");
+    assert_eq!(number, "at the root: `09` is not a key of type u8");
 }
 
 /// Whatever keys are called, and however deep they stand.

@@ -104,7 +104,7 @@ fn a_function_of_the_wrong_kind_is_told_the_way_on() {
             &said,
             &["is not a function of trees of arrays", "up to eight arguments, all by value or all by reference"],
         );
-        says(&said, &["annotate every parameter", "capture what is no array"]);
+        says(&said, &["annotate every parameter", "capture everything else"]);
     }
 }
 

@@ -348,7 +348,7 @@ fn joined_and_padded_axes_may_be_empty() {
         let (x, y) = declared(sizes);
         let joined = compiled(x.clone(), y);
         let error = again.try_call((joined.clone(), floats(&[1]))).map(drop).expect_err("two symbols, one extent");
-        assert!(error.to_string().contains("no argument tells the size of `m`"), "{error}");
+        assert!(error.to_string().contains("no argument determines the size of `m`"), "{error}");
         again(joined.declare(["k".into(), Dim::from(3)]), x);
     }
     assert_eq!(again.n_entry(), 2, "{:?}", again.misses());

@@ -294,8 +294,8 @@ fn cut_off_or_damaged_files_are_refused() {
     });
     assert_has(&flipped, &["its contents are not those that were saved: the checksum differs; save it again"]);
     assert_has(&changed(|bytes| bytes[..40].to_vec()), &["its head is cut off or damaged"]);
-    assert_has(&changed(|bytes| bytes[..5].to_vec()), &["this is no compiled step that Gavotte saved"]);
-    assert_has(&changed(|_| vec![]), &["this is no compiled step that Gavotte saved"]);
+    assert_has(&changed(|bytes| bytes[..5].to_vec()), &["this is not a compiled step that Gavotte saved"]);
+    assert_has(&changed(|_| vec![]), &["this is not a compiled step that Gavotte saved"]);
 }
 
 /// No flip of a bit anywhere gives a step.

@@ -211,5 +211,5 @@ fn a_draw_is_no_larger_than_one_key_has_words_for() {
 fn new_axes_are_within_the_result() {
     let mapped = vmap_axes(|x: Array| x, |_, _| Some(0), |_| 9);
     let error = refused(|| mapped.try_call((Array::new(&[2, 3], vec![0f32; 6]),)));
-    assert_has(&error, &["vmap: ", "f32[3] in every turn", "axis 9"]);
+    assert_has(&error, &["vmap: ", "f32[3] per batch element", "axis 9"]);
 }

@@ -128,7 +128,7 @@ fn another_structure() {
         "0",
         ["Vec of 1", "Vec of 2"],
         "argument 0: the structure was Vec of 1 and is Vec of 2",
-        "give both calls trees of one structure to share one program",
+        "pass trees of the same structure in both calls to share one program",
     );
 }
 
@@ -187,7 +187,10 @@ fn other_facts_around() {
     let miss = last(inner.misses());
     let [change] = &miss.changes[..] else { panic!("{miss}") };
     assert_eq!((change.argument, change.kind), (None, ChangeKind::Facts));
-    assert_has(&miss.to_string(), &["the facts around were `", "call it under the same assumptions, or assume"]);
+    assert_has(
+        &miss.to_string(),
+        &["the facts of the enclosing traces were `", "call it under the same assumptions, or assume"],
+    );
 }
 
 #[test]
