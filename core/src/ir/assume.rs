@@ -1,8 +1,8 @@
-//! Which facts about sizes are in force, and what rules ask of them.
+//! The facts about sizes that are in force, and the questions that rules ask of them.
 //!
-//! Facts belong to a program: they are given while it is traced, are printed in its head, and are checked whenever it is
-//! called. While a program is traced or verified its facts are in force on this thread, with those of the programs around
-//! it; they end with it.
+//! Facts belong to a program: they are assumed while it is traced, are printed in its head, and are checked at every
+//! call. While a program is traced or verified, its facts and those of the enclosing programs are in force on this
+//! thread; they end with it.
 
 use crate::aval::{Aval, Dim, Fact, Facts, Sizes, Symbol, Verdict};
 use crate::error::{Error, TypeError};
@@ -12,9 +12,9 @@ use std::cmp::Ordering;
 
 /// The facts of one program.
 struct Frame {
-    /// The symbols that its arguments and those of the programs around it carry.
+    /// The symbols that its arguments and those of the enclosing programs carry.
     known: Vec<Symbol>,
-    /// What its arguments' types say: no part of the program's text.
+    /// Facts that its arguments' types imply; not part of the program's text.
     implied: Facts,
     facts: Facts,
 }
@@ -23,7 +23,7 @@ thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(vec![]) };
 }
 
-/// Ends its frame when it is dropped, also while a panic unwinds.
+/// Ends its frame when dropped, also while a panic unwinds.
 pub(super) struct FactScope(usize);
 
 impl FactScope {
@@ -38,7 +38,7 @@ impl FactScope {
         })
     }
 
-    /// The facts that the program was given.
+    /// The facts that the program assumes.
     pub(super) fn facts(&self) -> Facts {
         FRAMES.with_borrow(|frames| frames[self.0].facts.clone())
     }
@@ -50,7 +50,7 @@ impl Drop for FactScope {
     }
 }
 
-/// Runs `f` with no fact in force but those of the program.
+/// Runs `f` with only the facts of the program in force.
 pub(crate) fn with_facts_of<R>(program: &Program, f: impl FnOnce() -> R) -> R {
     struct Restore(Vec<Frame>);
     impl Drop for Restore {
@@ -62,7 +62,7 @@ pub(crate) fn with_facts_of<R>(program: &Program, f: impl FnOnce() -> R) -> R {
     within_facts_of(program, f)
 }
 
-/// Runs `f` with the facts of a nested program in force beside those around it.
+/// Runs `f` with the facts of a nested program in force, in addition to those around it.
 pub(crate) fn within_facts_of<R>(program: &Program, f: impl FnOnce() -> R) -> R {
     let binders = program.args.iter().chain(&program.consts).map(|binder| &binder.aval);
     let _scope = FactScope::open(binders, program.facts.clone());
@@ -77,13 +77,13 @@ fn gathered(frames: &[Frame]) -> Facts {
     all
 }
 
-/// Every fact in force: what the program being traced or verified was given, those around it, and what the types of
-/// their arguments say.
+/// Every fact in force: those that the program being traced or verified and its enclosing programs assume, and those
+/// that the types of their arguments imply.
 pub fn facts_in_force() -> Facts {
     FRAMES.with_borrow(|frames| gathered(frames))
 }
 
-/// What the facts in force say of a relation.
+/// The verdict of the facts in force on a relation.
 pub fn decide(fact: &Fact) -> Verdict {
     match Facts::new().decide(fact) {
         Verdict::Open => FRAMES.with_borrow(|frames| match gathered(frames) {
@@ -94,7 +94,7 @@ pub fn decide(fact: &Fact) -> Verdict {
     }
 }
 
-/// How two sizes compare, for every size of their symbols that keeps the facts in force.
+/// How two sizes compare, for every size of their symbols that satisfies the facts in force.
 pub fn compare(a: &Dim, b: &Dim) -> Option<Ordering> {
     if let (Some(a), Some(b)) = (a.as_number(), b.as_number()) {
         return Some(a.cmp(&b));
@@ -111,12 +111,12 @@ fn has_symbol(a: &Dim, b: &Dim) -> bool {
     a.as_number().is_none() || b.as_number().is_none()
 }
 
-/// Demands that `a >= b`. The error says `why` it is demanded, what of it is undecided, and the fact that decides it.
+/// Requires that `a >= b`. The error says `why` this is required, what is undecided, and the fact that would decide it.
 pub fn require_at_least(a: &Dim, b: &Dim, why: impl FnOnce() -> String) -> Result<(), TypeError> {
     require(a.at_least(b), a, b, why)
 }
 
-/// Demands that `a == b`, as [`require_at_least`] does.
+/// Requires that `a == b`, like [`require_at_least`].
 pub fn require_equal(a: &Dim, b: &Dim, why: impl FnOnce() -> String) -> Result<(), TypeError> {
     if a == b { Ok(()) } else { require(a.equal_to(b), a, b, why) }
 }
@@ -129,25 +129,25 @@ fn require(fact: Fact, a: &Dim, b: &Dim, why: impl FnOnce() -> String) -> Result
     }
 }
 
-/// Demands that no extent of a shape is negative.
+/// Requires that no extent of a shape is negative.
 pub fn require_extents(shape: &[Dim]) -> Result<(), TypeError> {
     shape.iter().filter(|dim| !dim.is_natural()).try_for_each(|dim| {
-        require_at_least(dim, &0.into(), || format!("{shape:?} is no shape: the extent {dim} may be negative"))
+        require_at_least(dim, &0.into(), || format!("{shape:?} is not a shape: the extent {dim} may be negative"))
     })
 }
 
-/// Demands that two shapes are one, axis by axis.
+/// Requires that two shapes are equal, axis by axis.
 pub fn require_shape(a: &[Dim], b: &[Dim], why: impl Fn() -> String) -> Result<(), TypeError> {
     if a.len() != b.len() {
         return Err(TypeError(why()));
     }
-    // One axis that cannot fit is a mistake, whatever the others are.
+    // One axis that cannot fit is an error, whatever the others are.
     let verdicts = a.iter().zip(b).map(|(a, b)| require_equal(a, b, &why));
     let wrong = |(a, b): (&Dim, &Dim)| a != b && decide(&a.equal_to(b)) == Verdict::Fails;
     if a.iter().zip(b).any(wrong) { Err(TypeError(why())) } else { verdicts.collect() }
 }
 
-/// The lines of an error that say what is undecided between two sizes, and the fact that decides it; nothing where the
+/// The lines of an error that say what is undecided between two sizes, and the fact that would decide it; empty if the
 /// relation is decided.
 pub fn undecided(fact: &Fact, a: &Dim, b: &Dim) -> String {
     if decide(fact) != Verdict::Open {
@@ -160,15 +160,15 @@ pub fn undecided(fact: &Fact, a: &Dim, b: &Dim) -> String {
     let symbols: Vec<String> = fact.symbols().iter().map(|symbol| format!("`{symbol}`")).collect();
     let plural = if symbols.len() > 1 { "s" } else { "" };
     format!(
-        "\n  {a} against {b} is undecided: it depends on the size{plural} of {}\n  where it always holds, say so in the \
+        "\n  {a} against {b} is undecided: it depends on the size{plural} of {}\n  if it always holds, say so in the \
          traced function: assume(\"{fact}\")",
         symbols.join(" and ")
     )
 }
 
-/// What can be [`assume`]d: a [`Fact`], or its text.
+/// An argument of [`assume`]: a [`Fact`], or its text.
 pub trait IntoFact {
-    /// The fact, or why the text is none.
+    /// The fact, or why the text is not one.
     fn into_fact(self) -> Result<Fact, String>;
 }
 impl IntoFact for Fact {
@@ -187,15 +187,15 @@ impl IntoFact for String {
     }
 }
 
-/// Gives a fact about sizes to the program that is being traced, and to those around it: `assume("n >= 1")`, or
+/// Adds a fact about sizes to the program that is being traced, and to the enclosing ones: `assume("n >= 1")`, or
 /// `assume(x.dim(0).at_least(1))`.
 ///
-/// From here on operations may rely on it. It joins the program, and every call whose sizes break it is refused. About
-/// numbers it is checked at once. A fact about a symbol that no argument carries is about nothing, and is forgotten: so
-/// the same function also runs on arrays without symbols.
+/// From here on operations may rely on it. It becomes part of the program, and every call whose sizes violate it is
+/// refused. A fact about numbers is checked at once. A fact about a symbol that no argument carries is ignored, so the
+/// same function also runs on arrays without symbols.
 ///
 /// # Panics
-/// If it cannot hold beside the facts given before, or a text is no fact.
+/// If it contradicts facts assumed before, or a text is not a fact.
 #[track_caller]
 pub fn assume(fact: impl IntoFact) {
     match fact.into_fact() {
@@ -205,9 +205,9 @@ pub fn assume(fact: impl IntoFact) {
         Ok(fact) => {
             if decide(&fact) == Verdict::Fails {
                 let known = facts_in_force();
-                let beside = if known.is_empty() { String::new() } else { format!(" beside {known}") };
+                let given = if known.is_empty() { String::new() } else { format!(" given {known}") };
                 refuse(Error::Type(format!(
-                    "assume: `{fact}` cannot hold{beside}\n  at {}",
+                    "assume: `{fact}` cannot hold{given}\n  at {}",
                     crate::ir::Location::caller()
                 )));
             }
@@ -217,12 +217,12 @@ pub fn assume(fact: impl IntoFact) {
     }
 }
 
-/// Gives the facts of a program to those that are being traced, which will call it.
+/// Adds the facts of a program to those being traced, which will call it.
 pub(crate) fn adopt(facts: &Facts) {
     facts.iter().for_each(join);
 }
 
-/// Adds a fact to every open program that knows its symbols, unless it follows from what is in force there.
+/// Adds a fact to every open program that knows its symbols, unless it already follows from the facts in force there.
 fn join(fact: &Fact) {
     let symbols = fact.symbols();
     FRAMES.with_borrow_mut(|frames| {
@@ -237,13 +237,13 @@ fn join(fact: &Fact) {
     });
 }
 
-/// The error for a call whose sizes break a fact of the program, or that one of its equations refuses, if there is one.
+/// Checks a call: the error if its sizes violate a fact of the program, or if one of its equations refuses them.
 pub(crate) fn check_facts(program: &Program, sizes: &Sizes) -> Result<(), Error> {
     check_facts_with(program, sizes, |_| String::new())?;
     check_made(program, sizes)
 }
 
-/// What has no operands is made of sizes alone: it must be well typed for these numbers, too.
+/// Checks equations without operands: they are made from sizes alone, and must be well typed for these numbers, too.
 fn check_made(program: &Program, sizes: &Sizes) -> Result<(), Error> {
     program.eqns.iter().try_for_each(|eqn| {
         eqn.params.programs_within().try_for_each(|nested| check_made(nested, sizes))?;
@@ -257,7 +257,7 @@ fn check_made(program: &Program, sizes: &Sizes) -> Result<(), Error> {
     })
 }
 
-/// [`check_facts`], where `place` says what to add to a symbol's size: where it comes from.
+/// [`check_facts`], where `place` returns the text to add after a symbol's size: where it comes from.
 pub(crate) fn check_facts_with(
     program: &Program,
     sizes: &Sizes,

@@ -1,4 +1,4 @@
-//! The one interception point: outside a trace `bind` computes, inside it records.
+//! The single interception point: `bind` computes outside a trace, and records inside one.
 
 use crate::aval::{Aval, Facts, Literal};
 use crate::error::{Error, TypeError};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ThreadId;
 
-/// Which trace a traced value belongs to.
+/// Identifies the trace that a traced value belongs to.
 pub(crate) struct TraceId {
     /// Unique in the process.
     number: u64,
@@ -42,7 +42,7 @@ struct Builder {
     eqns: Vec<Eqn>,
 }
 
-/// What makes two captured values the same: one buffer (kept alive by `const_values`), or one outer variable.
+/// The identity of a captured value: its buffer (kept alive by `const_values`), or an outer variable.
 #[derive(PartialEq, Eq, Hash)]
 enum ConstId {
     Buffer(*const ()),
@@ -55,7 +55,7 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Closes the scope when it is dropped, also while a panic unwinds.
+/// Closes the scope when dropped, also while a panic unwinds.
 struct ScopeGuard;
 
 impl Drop for ScopeGuard {
@@ -64,7 +64,7 @@ impl Drop for ScopeGuard {
     }
 }
 
-/// Puts a cell's old content back when it is dropped.
+/// Restores a cell's old content when dropped.
 struct Restore<T: Copy + 'static>(&'static std::thread::LocalKey<Cell<T>>, T);
 
 impl<T: Copy> Drop for Restore<T> {
@@ -73,7 +73,7 @@ impl<T: Copy> Drop for Restore<T> {
     }
 }
 
-/// Runs `f` with every equation it binds ascribed to `location`: what a transformation binds for an equation belongs
+/// Runs `f` with every equation it binds attributed to `location`: what a transformation binds for an equation belongs
 /// to the user's line of that equation.
 pub fn with_location<R>(location: Location, f: impl FnOnce() -> R) -> R {
     if !location.is_known() {
@@ -83,8 +83,8 @@ pub fn with_location<R>(location: Location, f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Runs `f` and turns a refusal by the engine (an operation's type error, a traced value read) into an error.
-/// Other panics go on.
+/// Runs `f` and turns a refusal by the engine (an operation's type error, a read of a traced value) into an error.
+/// Other panics continue.
 pub fn quietly<R>(f: impl FnOnce() -> R) -> Result<R, Error> {
     let result = {
         let _restore = Restore(&QUIET, QUIET.replace(true));
@@ -105,7 +105,7 @@ pub fn refuse(error: Error) -> ! {
     panic!("{error}")
 }
 
-/// Demands what whoever calls must keep to; else stops as [`refuse`] does, with what `why` says.
+/// Requires a condition that callers must meet; otherwise stops like [`refuse`], with the message from `why`.
 #[track_caller]
 pub fn demand(holds: bool, why: impl FnOnce() -> String) {
     if !holds {
@@ -113,7 +113,7 @@ pub fn demand(holds: bool, why: impl FnOnce() -> String) {
     }
 }
 
-/// The line to which equations are ascribed now, where a transformation binds them.
+/// The line to which equations are currently attributed, if a transformation binds them.
 pub(super) fn location() -> Option<Location> {
     LOCATION.get()
 }
@@ -151,7 +151,7 @@ impl TraceId {
         self.thread == std::thread::current().id()
     }
 
-    /// The error for reading a traced value: names the variable, the function, the lines, and the repair.
+    /// The error for reading a traced value: names the variable, the function, the lines, and the remedy.
     #[track_caller]
     pub(crate) fn read_error(&self, var: Var, aval: &Aval, made_at: Location) -> Error {
         if !self.is_of_this_thread() {
@@ -194,7 +194,7 @@ impl TraceId {
 }
 
 impl Scope {
-    /// The operand that stands for `value` in this scope; captures it where it comes from outside.
+    /// The operand for `value` in this scope; captures it if it comes from outside.
     #[track_caller]
     fn atom(&self, value: &Value) -> Result<Atom, Error> {
         let id = match value.repr() {
@@ -225,13 +225,13 @@ impl Scope {
     }
 }
 
-/// Where a traced value comes from.
+/// Says where a traced value comes from.
 fn made(at: Location) -> String {
-    // Nobody's line makes an argument.
+    // No line of the user makes an argument.
     if at.is_known() { format!("made at {at}") } else { "as an argument".into() }
 }
 
-/// Applies a primitive, or says why it refuses: outside a trace computes, inside one records.
+/// Applies a primitive, or returns why it is refused: computes outside a trace, records inside one.
 #[track_caller]
 pub fn try_bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) -> Result<SmallVec<[Value; 1]>, Error> {
     let location = Location::current();
@@ -263,7 +263,7 @@ fn type_message(prim: &dyn Primitive, why: &TypeError, ins: &[&Aval], location: 
 /// Applies a primitive.
 ///
 /// # Panics
-/// At the caller's line, where the operands do not fit.
+/// At the caller's line, if the operands do not fit.
 #[track_caller]
 pub fn bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) -> SmallVec<[Value; 1]> {
     match try_bind(prim, ins, params) {
@@ -272,16 +272,16 @@ pub fn bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) -> Sma
     }
 }
 
-/// Applies a primitive of one output.
+/// Applies a primitive with one output.
 ///
 /// # Panics
-/// At the caller's line, where the operands do not fit.
+/// At the caller's line, if the operands do not fit.
 #[track_caller]
 pub fn bind1(prim: &'static dyn Primitive, ins: &[&Value], params: Params) -> Value {
     bind(prim, ins, params).swap_remove(0)
 }
 
-/// What tracing a function returns.
+/// The result of tracing a function.
 #[derive(Clone, Debug)]
 pub struct Traced {
     /// The recorded program.
@@ -290,10 +290,10 @@ pub struct Traced {
     pub consts: Vec<Value>,
 }
 
-/// Records what `f` does with arguments of these types.
+/// Records the operations of `f` for arguments of these types.
 ///
 /// # Panics
-/// Where `f` does, or returns a value of a trace that has ended.
+/// If `f` panics, or returns a value of a trace that has ended.
 #[track_caller]
 pub fn trace(name: &str, avals: &[Aval], f: impl FnOnce(Vec<Value>) -> Vec<Value>) -> Traced {
     let scope = Rc::new(Scope { id: Arc::new(TraceId::new(name)), builder: RefCell::default() });

@@ -1,31 +1,31 @@
-//! The order in which the interpreter and the portable target add.
+//! The order of additions in the interpreter and the portable target.
 //!
-//! The terms of a sum make blocks of four, each added up one term after the other. Two neighbouring blocks make a pair, two
-//! neighbouring pairs one of four blocks, and so on; what has no neighbour at the end is added from the last on. So an
-//! error grows with the logarithm of the number of terms, and the number of terms alone decides what is added to what.
+//! The terms of a sum form blocks of four, each added sequentially. Two neighbouring blocks form a pair, two
+//! neighbouring pairs a group of four blocks, and so on; leftovers without a neighbour are added from the last one on.
+//! So the error grows with the logarithm of the number of terms, and the order depends only on the number of terms.
 
-/// The terms that are added one after the other.
+/// The number of terms that are added sequentially.
 pub const BLOCK: usize = 4;
 
-/// Adds up rows of numbers in this order; its memory serves one sum after the other.
+/// Adds up rows of numbers in this order; its memory is reused from sum to sum.
 ///
-/// Any operation that is associative but for rounding will do in the place of addition.
+/// Any operation that is associative up to rounding can replace addition.
 #[derive(Debug)]
 pub struct Cascade<T, F> {
     zero: T,
     plus: F,
     block: Vec<T>,
-    /// For each level, what waits for its neighbour of as many blocks.
+    /// For each level, the sum that waits for a neighbour of as many blocks.
     waiting: Vec<T>,
 }
 
 impl<T: Copy, F: Fn(T, T) -> T> Cascade<T, F> {
-    /// For sums of nothing, and of two numbers.
+    /// `zero` is the empty sum; `plus` adds two numbers.
     pub fn new(zero: T, plus: F) -> Self {
         Cascade { zero, plus, block: vec![], waiting: vec![] }
     }
 
-    /// Adds `n` rows to `sums`, which has their width. `term` returns element `j` of row `i`.
+    /// Adds `n` rows to `sums`, which has their width. `term(i, j)` returns element `j` of row `i`.
     pub fn add(&mut self, n: usize, sums: &mut [T], term: impl Fn(usize, usize) -> T) {
         let (zero, plus, width) = (self.zero, &self.plus, sums.len());
         if width == 0 {
@@ -60,7 +60,7 @@ impl<T: Copy, F: Fn(T, T) -> T> Cascade<T, F> {
 mod tests {
     use super::*;
 
-    /// The order as its description has it.
+    /// The order, written as in the description.
     fn described(xs: &[f32]) -> f32 {
         let n_block = xs.len().div_ceil(BLOCK);
         if n_block <= 1 {

@@ -1,38 +1,38 @@
-//! What a primitive of the kind [`Control`](crate::ir::Kind::Control) runs, as far as a runtime must know.
+//! What a primitive of the kind [`Control`](crate::ir::Kind::Control) runs, as far as a runtime needs to know.
 
 use crate::aval::{Aval, DType, Dim};
 use crate::ir::{Eqn, Kind, Program, same};
 use std::sync::Arc;
 
-/// Nested programs and how they run. They have no constants: what they read is among the operands.
+/// Nested programs and how they run. They have no constants: captured values are among the operands.
 #[derive(Clone, Debug)]
 pub enum Control {
-    /// `length` turns of `body`. Operands: constants, carries, sequences. `body` takes the constants, the carries, and one
-    /// row of each sequence; it returns the carries, and then one row of each result.
+    /// `length` iterations of `body`. Operands: constants, carries, sequences. `body` takes the constants, the carries,
+    /// and one row of each sequence; it returns the carries, then one row of each stacked result.
     Scan {
-        /// One turn.
+        /// One iteration.
         body: Arc<Program>,
-        /// How many operands are constants.
+        /// The number of operands that are constants.
         n_const: usize,
-        /// How many operands, and results, are carries.
+        /// The number of operands, and of results, that are carries.
         n_carry: usize,
-        /// How many turns.
+        /// The number of iterations.
         length: Dim,
-        /// Whether the last row comes first.
+        /// Whether rows are visited from the last to the first.
         reverse: bool,
     },
-    /// Turns of `body` while `cond` holds. Operands: constants of `cond`, constants of `body`, carries.
+    /// Repeats `body` while `cond` holds. Operands: constants of `cond`, constants of `body`, carries.
     While {
-        /// From its constants and the carries one `bool`.
+        /// Takes its constants and the carries; returns one `bool`.
         cond: Arc<Program>,
-        /// From its constants and the carries the carries again.
+        /// Takes its constants and the carries; returns the carries.
         body: Arc<Program>,
-        /// How many operands are constants of `cond`.
+        /// The number of operands that are constants of `cond`.
         n_cond_const: usize,
-        /// How many operands are constants of `body`.
+        /// The number of operands that are constants of `body`.
         n_body_const: usize,
     },
-    /// One of several programs. Operands: an `i32`, which counts as the nearest number of a branch, then what every branch
+    /// One of several programs. Operands: an `i32`, clamped to the range of branch numbers, then what every branch
     /// takes.
     Switch {
         /// The programs, all of one type.
@@ -50,7 +50,7 @@ impl Control {
         }
     }
 
-    /// The operand that argument `arg` of nested program `i` is, where it is one and the same as long as it runs.
+    /// The operand that argument `arg` of nested program `i` equals in every run of the program, if there is one.
     pub(crate) fn constant_operand(&self, i: usize, arg: usize) -> Option<usize> {
         match (self, i) {
             (Control::Scan { n_const, .. }, _) => (arg < *n_const).then_some(arg),
@@ -62,7 +62,7 @@ impl Control {
         }
     }
 
-    /// Demands that the nested programs take these operands, and return these results.
+    /// Requires that the nested programs take these operands and return these results.
     fn check(&self, ins: &[&Aval], outs: &[&Aval]) -> Result<(), String> {
         let check = |program: &Program, takes: &[&Aval], returns: &[&Aval]| {
             if !program.consts.is_empty() {
@@ -78,14 +78,14 @@ impl Control {
                 let (carries, stacked) = outs.split_at_checked(*n_carry).ok_or_else(too_few)?;
                 let row = |all: &&Aval| match all.shape.split_first() {
                     Some((first, rest)) if same(first, length) => Ok(all.with_shape(rest.into())),
-                    _ => Err(format!("{all} has not the {length} rows of the turns")),
+                    _ => Err(format!("{all} does not have {length} rows, one per iteration")),
                 };
                 let rows = |all: &[&Aval]| all.iter().map(row).collect::<Result<Vec<Aval>, String>>();
                 let (sequences, stacked) = (rows(sequences)?, rows(stacked)?);
                 let takes: Vec<&Aval> = once.iter().copied().chain(&sequences).collect();
                 let returns: Vec<&Aval> = carries.iter().copied().chain(&stacked).collect();
                 if once[*n_const..] != *carries {
-                    return Err(format!("the carries are {:?} at first, and {carries:?} at last", &once[*n_const..]));
+                    return Err(format!("the carries are {:?} before, and {carries:?} after", &once[*n_const..]));
                 }
                 check(body, &takes, &returns)
             }
@@ -106,14 +106,14 @@ impl Control {
     }
 }
 
-/// Demands that the nested programs of an equation fit it: whoever puts them in its place, or runs them, gives them its
-/// operands and takes their results for its own, as they are.
+/// Requires that the nested programs of an equation fit it: passes that inline them, and runtimes that run them, pass
+/// the equation's operands and take their results as its results, without conversion.
 pub(crate) fn check_nested(eqn: &Eqn, ins: &[Aval]) -> Result<(), String> {
     let outs: Vec<&Aval> = eqn.outs.iter().map(|binder| &binder.aval).collect();
     let ins: Vec<&Aval> = ins.iter().collect();
     match (eqn.prim.kind(), eqn.prim.control(&eqn.params)) {
         (Kind::Control, Some(control)) => control.check(&ins, &outs),
-        (_, Some(_)) => Err("it runs nested programs, and its kind is not `Control`".into()),
+        (_, Some(_)) => Err("it runs nested programs, but its kind is not `Control`".into()),
         (Kind::Call | Kind::Custom, None) => {
             let program = eqn.params.try_program("program").map_err(|why| why.to_string())?;
             let takes = program.consts.iter().chain(&program.args).map(|binder| &binder.aval);

@@ -1,13 +1,14 @@
-//! A place in a text, and what all texts of the engine are made of: names, numbers, variables, types, literals, lists.
+//! A position in a text, and readers for the elements of all texts of the engine: names, numbers, variables, types,
+//! literals, lists.
 
 use crate::aval::{Aval, DType, Dim, Literal, Shape};
 use crate::error::Error;
 use crate::ir::{Binder, Var};
 
-/// So deep lists and programs may stand within each other: all that goes into them goes down as deep.
+/// The nesting limit of lists and programs; every function that processes them recurses as deep.
 const MAX_DEPTH: usize = 64;
 
-/// Reads a text from front to back. White space and comments, from `//` to the end of the line, count for nothing.
+/// Reads a text from front to back. White space and comments, from `//` to the end of the line, are ignored.
 pub(crate) struct Cursor<'a> {
     text: &'a str,
     at: usize,
@@ -40,13 +41,13 @@ impl<'a> Cursor<'a> {
         self.error_at(self.at, why)
     }
 
-    /// An error at a place that [`Cursor::place`] gave.
+    /// An error at a place that [`Cursor::place`] returned.
     pub(crate) fn error_at(&self, place: usize, why: impl Into<String>) -> Error {
         let (line, column) = self.position(place);
         Error::Parse { line, column, why: why.into() }
     }
 
-    /// The line and the column of a place, from 1.
+    /// The line and the column of a place, counted from 1.
     pub(crate) fn position(&self, place: usize) -> (usize, usize) {
         let before = &self.text[..place];
         let line = before.matches('\n').count() + 1;
@@ -54,7 +55,7 @@ impl<'a> Cursor<'a> {
         (line, column)
     }
 
-    /// Where the next word begins.
+    /// The start of the next word.
     pub(crate) fn place(&mut self) -> usize {
         self.space();
         self.at
@@ -75,13 +76,13 @@ impl<'a> Cursor<'a> {
         self.rest().split('\n').next().unwrap_or("").trim_start()
     }
 
-    /// Whether `token` comes next; it is left.
+    /// Whether `token` comes next; does not consume it.
     pub(crate) fn sees(&mut self, token: &str) -> bool {
         self.space();
         self.rest().starts_with(token)
     }
 
-    /// Takes `token` where it comes next.
+    /// Consumes `token` if it comes next.
     pub(crate) fn eat(&mut self, token: &str) -> bool {
         let found = self.sees(token);
         if found {
@@ -126,7 +127,7 @@ impl<'a> Cursor<'a> {
         self.word(what, |c| c.is_ascii_alphanumeric() || c == '_')
     }
 
-    /// Everything to the next `"`, which stands on the same line. A backslash begins `\"`, `\\` or `\n`.
+    /// Everything up to the closing `"`, which must be on the same line. A backslash begins `\"`, `\\` or `\n`.
     pub(crate) fn quoted(&mut self) -> Result<String, Error> {
         self.expect("\"")?;
         let mut word = String::new();
@@ -149,7 +150,7 @@ impl<'a> Cursor<'a> {
         Err(self.error("a word ends with `\"` on its line"))
     }
 
-    /// A number that counts something: `what` names it in an error.
+    /// A count; `what` names it in an error.
     pub(crate) fn number(&mut self, what: &str) -> Result<u32, Error> {
         let number = self.word("a number", |c| c.is_ascii_digit())?;
         match number.parse::<u32>() {
@@ -194,7 +195,7 @@ impl<'a> Cursor<'a> {
         word.parse().map_err(|why: String| self.error(why))
     }
 
-    /// Reads what stands within something of its own kind.
+    /// Reads an item nested in another of its kind.
     pub(crate) fn within<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         if self.depth == MAX_DEPTH {
             return Err(self.error(format!("lists and programs stand at most {MAX_DEPTH} deep within each other")));
@@ -205,7 +206,7 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    /// Items between commas until one of `close`, which is left.
+    /// Items separated by commas, up to one of `close`, which is not consumed.
     pub(crate) fn list<T>(
         &mut self,
         close: &[&str],

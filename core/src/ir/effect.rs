@@ -1,4 +1,4 @@
-//! Whether primitives with an effect do what they do beside giving outputs.
+//! Switches side effects of primitives on and off.
 
 use std::cell::Cell;
 
@@ -6,7 +6,7 @@ thread_local! {
     static OFF: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Puts the old state back, also while a panic unwinds.
+/// Restores the old state, also while a panic unwinds.
 struct Restore(bool);
 
 impl Drop for Restore {
@@ -15,13 +15,13 @@ impl Drop for Restore {
     }
 }
 
-/// Runs `f` without the effects of what it evaluates on this thread: for who computes again what has run.
+/// Runs `f` with effects off on this thread: for recomputing something that has already run.
 pub fn without_effects<R>(f: impl FnOnce() -> R) -> R {
     let _restore = Restore(OFF.replace(true));
     f()
 }
 
-/// Whether effects take place on this thread: what an effectful primitive's `eval` asks first.
+/// Whether effects are on on this thread; an effectful primitive's `eval` checks it first.
 pub fn effects_take_place() -> bool {
     !OFF.get()
 }

@@ -1,4 +1,4 @@
-//! The reference interpreter: each equation by its primitive's `eval`. Slow and obvious; the oracle of everything
+//! The reference interpreter: runs each equation by its primitive's `eval`. Slow and simple; the oracle for everything
 //! below it.
 
 use crate::aval::{Aval, Sizes};
@@ -20,9 +20,9 @@ thread_local! {
     static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
 }
 
-/// Runs `f` and shows `observer` every program that [`evaluate`] runs to its end meanwhile, the innermost first.
+/// Runs `f` and shows `observer` every program that [`evaluate`] completes meanwhile, innermost first.
 pub(crate) fn observed<R>(observer: impl FnMut(&Program, &Values) + 'static, f: impl FnOnce() -> R) -> R {
-    /// Puts the old observer back, also while a panic unwinds.
+    /// Restores the old observer, also while a panic unwinds.
     struct Restore(Option<Observer>);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -33,8 +33,8 @@ pub(crate) fn observed<R>(observer: impl FnMut(&Program, &Values) + 'static, f: 
     f()
 }
 
-/// Computes one primitive on computed values, on the device of its operands. `outs` are the types that it must return,
-/// `location` the user's line.
+/// Computes one primitive on computed values, on the device of its operands. `outs` are the types that it must return;
+/// `location` is the user's line.
 pub(crate) fn eval_concrete(
     prim: &dyn Primitive,
     ins: &[&Value],
@@ -52,7 +52,7 @@ pub(crate) fn eval_concrete(
     Ok(values)
 }
 
-/// The outputs of a primitive for these operands, checked: they must be of the types `outs`, whatever the primitive says.
+/// The outputs of a primitive for these operands, checked to have the types `outs`.
 pub(crate) fn eval_checked<'a>(
     prim: &dyn Primitive,
     ins: &[&HostArray],
@@ -68,7 +68,7 @@ pub(crate) fn eval_checked<'a>(
     if let Some(operands) = prim.segments() {
         check_operands(operands, ins).map_err(|why| Error::Call(format!("{}: {why}\n  at {location}", prim.name())))?;
     }
-    // What it refuses names the user's line.
+    // A refusal in `eval` names the user's line.
     let made = with_location(location, || prim.eval(ins, params));
     check_made(prim, "its `eval`", made.iter().map(Buffer::aval), outs, location)?;
     Ok(made)
@@ -96,7 +96,7 @@ fn check_made<'m, 'a>(
 /// `sizes` holds the size of every symbol.
 ///
 /// # Panics
-/// Where a primitive does, or returns something else than its `abstract_eval` says.
+/// If a primitive panics, or returns types other than those of its `abstract_eval`.
 pub fn evaluate(
     program: &Program,
     args: &[Arc<HostArray>],
@@ -112,7 +112,7 @@ pub fn evaluate(
     program.outs.iter().map(|atom| read(*atom, &env)).collect()
 }
 
-/// [`evaluate`], with the value of every variable by number instead of the results.
+/// [`evaluate`], but returns the value of every variable by number.
 pub(crate) fn evaluate_values(
     program: &Program,
     args: &[Arc<HostArray>],

@@ -1,4 +1,5 @@
-//! What a primitive says to a kernel: its scalar work, and where it reads. One description serves every target.
+//! The interface between a primitive and a kernel: its scalar work, and which elements it reads. One description serves
+//! every target.
 
 use crate::aval::{Aval, DType, Dim, Literal};
 use crate::ir::{Params, ScalarOp, Unsupported};
@@ -6,9 +7,9 @@ use crate::ir::{Params, ScalarOp, Unsupported};
 /// How a reduction combines elements.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ReduceOp {
-    /// Sum; 0 for none.
+    /// Sum; 0 if there are no elements.
     Sum,
-    /// Maximum; the least value of the type for none.
+    /// Maximum; the least value of the type if there are no elements.
     Max,
 }
 
@@ -32,7 +33,7 @@ impl ReduceOp {
     }
 }
 
-/// A scalar inside a kernel: the number of the instruction that makes it.
+/// A scalar inside a kernel: the number of the instruction that computes it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Scalar(pub u32);
 
@@ -41,9 +42,9 @@ pub struct Scalar(pub u32);
 pub enum Index {
     /// `constant + Σ stride · loop`: loops by number, strides may be symbolic.
     Affine {
-        /// The part that no loop changes.
+        /// The part that does not depend on loops.
         constant: Dim,
-        /// Loop number and stride; no stride is zero, no loop twice.
+        /// Loop number and stride; no stride is zero, and no loop occurs twice.
         terms: Vec<(u32, Dim)>,
     },
     /// An `i32` computed inside the kernel.
@@ -51,12 +52,12 @@ pub enum Index {
 }
 
 impl Index {
-    /// The same position always.
+    /// The position that is always `at`.
     pub fn constant(at: impl Into<Dim>) -> Self {
         Index::Affine { constant: at.into(), terms: vec![] }
     }
 
-    /// Whether it is where this loop stands, as it is.
+    /// Whether it equals the counter of this loop.
     pub fn is_loop(&self, number: u32) -> bool {
         match self {
             Index::Affine { constant, terms } => {
@@ -67,11 +68,10 @@ impl Index {
     }
 }
 
-/// What lowering offers to a primitive's [`lower`](crate::ir::Primitive::lower) rule.
+/// The context of a primitive's [`lower`](crate::ir::Primitive::lower) rule.
 ///
-/// Lowering is by demand: the rule is asked for one element of its output, at [`Lower::index`], and asks its operands
-/// for the elements it needs. Whether an operand is read from memory or computed on the spot is not the rule's
-/// concern.
+/// Lowering is on demand: the rule is asked for one element of its output, at [`Lower::index`], and asks its operands
+/// for the elements it needs. It does not know whether an operand is read from memory or computed on the spot.
 pub trait Lower {
     /// Attributes of the equation.
     fn params(&self) -> &Params;
@@ -81,11 +81,11 @@ pub trait Lower {
     fn arity(&self) -> usize;
     /// Type of an output.
     fn output(&self, i: usize) -> Aval;
-    /// Where in the output the wanted element is, one position per axis.
+    /// The position of the wanted element in the output, one index per axis.
     fn index(&self) -> Vec<Index>;
     /// The operand's element at `index`.
     fn read(&mut self, operand: usize, index: &[Index]) -> Result<Scalar, Unsupported>;
-    /// As [`read`](Lower::read), at positions that may lie outside of the operand: there the call is refused.
+    /// As [`read`](Lower::read), at positions that may be out of bounds: then the call is refused.
     fn read_checked(&mut self, operand: usize, index: &[Index]) -> Result<Scalar, Unsupported> {
         self.read(operand, index)
     }
@@ -101,10 +101,10 @@ pub trait Lower {
     fn affine(&mut self, index: &Index, scale: &Dim, offset: &Dim) -> Index;
     /// The sum of two positions.
     fn add(&mut self, a: &Index, b: &Index) -> Index;
-    /// Opens loops over these extents, innermost last, for a reduction. Only a kernel's root may.
+    /// Opens loops over these extents, innermost last, for a reduction. Only the rule at a kernel's root may.
     fn reduction_loops(&mut self, extents: &[Dim]) -> Result<Vec<Index>, Unsupported>;
-    /// Opens a loop over the members of segment `segment`: operands `offsets` and `order` say which. Gives the
-    /// member's number. Only a kernel's root may.
+    /// Opens a loop over the members of segment `segment`, which the operands `offsets` and `order` define. Returns the
+    /// member's number. Only the rule at a kernel's root may.
     fn segment_loop(&mut self, segment: &Index, offsets: usize, order: usize) -> Result<Index, Unsupported>;
     /// Combines `value` over all opened loops.
     fn reduce(&mut self, op: ReduceOp, value: Scalar) -> Result<Scalar, Unsupported>;

@@ -1,4 +1,4 @@
-//! Attributes of an equation: what is known of an operation beside its operands.
+//! Attributes of an equation: the parameters of an operation other than its operands.
 
 use crate::aval::{DType, Dim, Literal, Shape};
 use crate::error::TypeError;
@@ -94,7 +94,7 @@ impl Hash for Attr {
             Attr::DType(dtype) => dtype.hash(state),
             Attr::Word(word) => word.hash(state),
             Attr::List(attrs) => attrs.hash(state),
-            // Equal programs are as long; that tells most others from them.
+            // Equal programs have equally many equations; that distinguishes most of them.
             Attr::Program(program) => program.eqns.len().hash(state),
         }
     }
@@ -102,8 +102,8 @@ impl Hash for Attr {
 
 /// Attributes by name, sorted by name.
 ///
-/// The getters panic where the attribute is missing or of another form. `abstract_eval` uses the `try_…` forms; it
-/// has run before any other rule does.
+/// The getters panic if the attribute is missing or has another form. `abstract_eval` uses the `try_…` forms; it runs
+/// before any other rule does.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Params(IndexMap<Cow<'static, str>, Attr>);
 
@@ -119,13 +119,13 @@ impl Params {
         Params::default()
     }
 
-    /// These attributes and one more.
+    /// Adds or replaces one attribute.
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, attr: impl Into<Attr>) -> Self {
         self.0.insert_sorted(name.into(), attr.into());
         self
     }
 
-    /// Whether there is none.
+    /// Whether there are no attributes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -140,7 +140,7 @@ impl Params {
         self.0.get(name)
     }
 
-    /// Every nested program, in the order of their text.
+    /// Every nested program, in the order of the text.
     pub fn programs_within(&self) -> impl Iterator<Item = &Arc<Program>> {
         fn within(attr: &Attr) -> Vec<&Arc<Program>> {
             match attr {
@@ -152,7 +152,7 @@ impl Params {
         self.0.values().flat_map(within)
     }
 
-    /// Every size with the name of its attribute, but for those of nested programs, until `f` returns something.
+    /// Calls `f` with every size and its attribute's name, except in nested programs, until `f` returns `Some`.
     pub(crate) fn find_dim<T>(&self, mut f: impl FnMut(&str, &Dim) -> Option<T>) -> Option<T> {
         fn within<T>(attr: &Attr, f: &mut dyn FnMut(&Dim) -> Option<T>) -> Option<T> {
             match attr {
@@ -164,18 +164,18 @@ impl Params {
         self.0.iter().find_map(|(name, attr)| within(attr, &mut |dim| f(name, dim)))
     }
 
-    /// What to say of an attribute that is a size beyond all numbers.
+    /// The message for a size that is too large, if there is one.
     pub(crate) fn too_large(&self) -> Option<String> {
         let why = |name: &str| format!("attribute `{name}` is too large: sizes are less than 2^63");
         self.find_dim(|name, dim| dim.is_too_large().then(|| why(name)))
     }
 
-    /// Every attribute through `f`; names stay.
+    /// Applies `f` to every attribute; names stay.
     pub fn map(&self, f: &mut dyn FnMut(&Attr) -> Attr) -> Params {
         Params(self.0.iter().map(|(name, attr)| (name.clone(), f(attr))).collect())
     }
 
-    /// Every nested program through `f`.
+    /// Applies `f` to every nested program.
     pub fn map_programs(&self, f: &dyn Fn(&Program) -> Program) -> Params {
         fn put(attr: &Attr, f: &dyn Fn(&Program) -> Program) -> Attr {
             match attr {
@@ -187,7 +187,7 @@ impl Params {
         self.map(&mut |attr| put(attr, f))
     }
 
-    /// Replaces symbols by their sizes in every dimension, those of nested programs too.
+    /// Replaces symbols by their sizes in every dimension, in nested programs too.
     pub fn at(&self, sizes: &crate::aval::Sizes) -> Params {
         fn put(attr: &Attr, sizes: &crate::aval::Sizes) -> Attr {
             match attr {
@@ -243,23 +243,23 @@ impl Params {
         self.try_int(name).unwrap_or_else(|why| panic!("{why}"))
     }
 
-    /// An axis or another number that is not negative, or an error that names the attribute.
+    /// An axis or another nonnegative number, or an error that names the attribute.
     pub fn try_axis(&self, name: &str) -> Result<usize, TypeError> {
         self.want(name, "a number that is not negative", |attr| as_int(attr)?.try_into().ok())
     }
 
-    /// An axis or another number that is not negative.
+    /// An axis or another nonnegative number.
     #[track_caller]
     pub fn axis(&self, name: &str) -> usize {
         self.try_axis(name).unwrap_or_else(|why| panic!("{why}"))
     }
 
-    /// A list of axes or of other numbers that are not negative, or an error that names the attribute.
+    /// A list of axes or other nonnegative numbers, or an error that names the attribute.
     pub fn try_axes(&self, name: &str) -> Result<Vec<usize>, TypeError> {
         self.want(name, "a list of numbers that are not negative", as_axes)
     }
 
-    /// A list of axes or of other numbers that are not negative.
+    /// A list of axes or other nonnegative numbers.
     #[track_caller]
     pub fn axes(&self, name: &str) -> Vec<usize> {
         self.try_axes(name).unwrap_or_else(|why| panic!("{why}"))
@@ -276,7 +276,7 @@ impl Params {
         self.try_ints(name).unwrap_or_else(|why| panic!("{why}"))
     }
 
-    /// A pair of lists of axes, one for each of two operands, or an error that names the attribute.
+    /// A pair of lists of axes, one per operand, or an error that names the attribute.
     pub fn try_axes_pair(&self, name: &str) -> Result<[Vec<usize>; 2], TypeError> {
         self.want(name, "two lists of axes", |attr| match as_list(attr)? {
             [a, b] => Some([as_axes(a)?, as_axes(b)?]),
@@ -284,7 +284,7 @@ impl Params {
         })
     }
 
-    /// A pair of lists of axes, one for each of two operands.
+    /// A pair of lists of axes, one per operand.
     #[track_caller]
     pub fn axes_pair(&self, name: &str) -> [Vec<usize>; 2] {
         self.try_axes_pair(name).unwrap_or_else(|why| panic!("{why}"))

@@ -9,9 +9,8 @@
 //! binder  = "%" number ":" type          type = dtype "[" dims "]"
 //! atom    = "%" number | literal         attr = dim | literal | dtype | "\"" word "\"" | "[" attrs "]" | program
 //! ```
-//! `//` starts a comment that ends with the line. In a word `\"`, `\\` and `\n` are a quote, a backslash and the end of a
-//! line; an equation without binders has no outputs and runs for its effect. Lists and programs stand at most 64 deep within
-//! each other.
+//! `//` starts a comment that ends with the line. In a word `\"`, `\\` and `\n` are a quote, a backslash and the end of
+//! a line; an equation without binders has no outputs and runs for its effect. Lists and programs nest at most 64 deep.
 
 use crate::aval::{Aval, DType, Fact, Literal};
 use crate::error::Error;
@@ -31,7 +30,7 @@ pub fn parse(text: &str, registry: &Registry) -> Result<Program, Error> {
     program.verified(&c)
 }
 
-/// Reads programs that stand one after the other and verifies each. Their equations know their lines in the text.
+/// Reads consecutive programs and verifies each. Their equations know their lines in the text.
 pub fn parse_many(text: &str, registry: &Registry) -> Result<Vec<Program>, Error> {
     let mut c = Cursor::with_lines(text);
     let mut programs = vec![];
@@ -41,17 +40,17 @@ pub fn parse_many(text: &str, registry: &Registry) -> Result<Vec<Program>, Error
     Ok(programs)
 }
 
-/// A program with the numbers of its text, those that an error must show, and where its parts stand in it.
+/// A program with the variable numbers of its text, which errors must show, and the places of its parts in the text.
 struct Written {
     program: Program,
-    /// The types of the results, as its head says.
+    /// The types of the results according to its head.
     types: Vec<Aval>,
     types_at: usize,
-    /// Of the head, of each equation, and of the results.
+    /// Places of the head, of each equation, and of the results.
     places: Vec<usize>,
 }
 
-/// Variables, and where each is written.
+/// Variables, each with the place where it is written.
 type Vars = Vec<(Var, usize)>;
 
 impl Written {
@@ -93,7 +92,7 @@ impl Written {
         Ok(Written { program, types, types_at, places })
     }
 
-    /// The program where it is well formed. What is wrong with a part comes before what is wrong with its results.
+    /// The program, if it is well formed. Errors in its equations come before errors in its results.
     fn verified(self, c: &Cursor<'_>) -> Result<Program, Error> {
         verify_with_place(&self.program).map_err(|(part, error)| {
             let at = self.places.get(part).copied().unwrap_or(self.types_at);
@@ -102,7 +101,7 @@ impl Written {
         self.typed(c)
     }
 
-    /// The program where its results have the types that its head says.
+    /// The program, if its results have the types in its head.
     fn typed(self, c: &Cursor<'_>) -> Result<Program, Error> {
         let found = self.program.out_avals();
         if found != self.types {
@@ -114,7 +113,7 @@ impl Written {
     }
 }
 
-/// The largest variable that is read, where it is larger than all that are bound.
+/// The largest variable that is read, if it is larger than all that are bound.
 fn unbound(program: &Program) -> Option<Var> {
     let n = program.n_var();
     let read = program.eqns.iter().flat_map(|eqn| &eqn.ins).chain(&program.outs).filter_map(|atom| atom.var());
@@ -155,7 +154,7 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, 
     let Some(prim) = registry.get(name) else {
         return Err(c.error_at(name_at, format!("there is no primitive `{name}`")));
     };
-    // Operands stand on the primitive's line; a brace, a binder or `return` on the next line ends them.
+    // Operands are on the primitive's line; a brace, a binder or `return` on the next line ends them.
     let operands_follow = c.rest_of_line().starts_with(|x: char| x == '%' || is_literal_char(x));
     let ins = if operands_follow { c.list(&["{"], |c| atom(c, vars))? } else { vec![] };
     let mut params = Params::new();
@@ -207,7 +206,7 @@ mod tests {
             ("  %1: f32[3] = add_any %0, %9\n  return %1", "line 4, column 28: %9 is read here"),
             ("  %1: f32[3] = add_any %0, %0\n  return %7", "line 5, column 10: %7 is read here"),
             ("  %90000: f32[3] = add_any %0, %0\n  return %0", "line 4, column 3: %90000 is larger than"),
-            // What is wrong with an equation comes before what is then wrong with the results.
+            // An error in an equation comes before the errors that it causes in the results.
             ("  %1: f32[4] = add_any %0, %0\n  return %1", "line 4: the program is not well formed"),
             ("  %1: f32[3] = add_any %0, %2\n\n  %2: f32[3] = add_any %0, %0\n  return %2", "line 4: the program"),
             ("\n  return %0, %0", "line 3, column 28: the program returns"),

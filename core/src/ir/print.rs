@@ -3,7 +3,7 @@
 use crate::ir::{Attr, Binder, Eqn, Program};
 use std::fmt::{self, Write};
 
-/// What to print beside the program itself.
+/// What to print in addition to the program.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct PrintOptions {
     /// The user's line after each equation, as a comment.
@@ -141,7 +141,7 @@ fn write_attr(out: &mut String, attr: &Attr, indent: usize, style: Style) -> fmt
     }
 }
 
-/// A word as it stands between quotes: on one line, without a quote of its own.
+/// A word as it appears between quotes: on one line, with its quotes escaped.
 fn escaped(word: &str) -> String {
     word.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

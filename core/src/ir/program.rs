@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
 
-/// A variable, numbered in the order of binders: arguments, constants, equations.
+/// A variable, numbered in the order of binding: arguments, constants, equations.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Var(pub u32);
 
@@ -33,7 +33,7 @@ pub enum Atom {
 }
 
 impl Atom {
-    /// The variable, where it is one.
+    /// The variable, if it is one.
     pub fn var(self) -> Option<Var> {
         match self {
             Atom::Var(var) => Some(var),
@@ -92,10 +92,10 @@ impl Location {
         }
     }
 
-    /// The user's line for which a transformation binds equations now; else the place of the caller.
+    /// The user's line for which a transformation currently binds equations; otherwise the place of the caller.
     #[track_caller]
     pub fn current() -> Self {
-        // Not `unwrap_or_else(Location::caller)`: a function that is passed has the standard library as its caller.
+        // Not `unwrap_or_else(Location::caller)`: the caller of a function passed as a value is the standard library.
         match crate::ir::bind::location() {
             Some(location) => location,
             None => Location::caller(),
@@ -127,19 +127,19 @@ pub struct Eqn {
     pub params: Params,
     /// Operands.
     pub ins: SmallVec<[Atom; 4]>,
-    /// What it binds.
+    /// The variables that it binds.
     pub outs: SmallVec<[Binder; 1]>,
-    /// The user's line that made it; no part of equality.
+    /// The user's line that made it; ignored by equality.
     pub location: Location,
 }
 
 impl Eqn {
-    /// Whether running it does more than return its outputs, itself or in a program that it holds.
+    /// Whether it, or a program nested in it, does more than return outputs.
     pub fn has_effect(&self) -> bool {
         self.prim.has_effect() || self.params.programs_within().any(|program| program.has_effect())
     }
 
-    /// The same equation without the effects of what it runs.
+    /// The same equation with the effects of nested programs removed.
     pub(crate) fn without_effects(&self) -> Eqn {
         fn put(attr: &Attr) -> Attr {
             match attr {
@@ -149,7 +149,7 @@ impl Eqn {
             }
         }
         match self.prim.kind() {
-            // A nested program with rules of its own stays as its rules know it.
+            // The rules of a primitive with a nested program expect that program unchanged.
             Kind::Control | Kind::Call if self.has_effect() => {
                 Eqn { params: self.params.map(&mut put), ..self.clone() }
             }
@@ -180,7 +180,7 @@ pub struct Program {
     pub eqns: Vec<Eqn>,
     /// Results.
     pub outs: Vec<Atom>,
-    /// What is known of the symbols' sizes; checked at every call.
+    /// Assumptions about the symbols' sizes; checked at every call.
     pub facts: Facts,
 }
 
@@ -200,7 +200,7 @@ impl Program {
         self.avals_by(Aval::clone)
     }
 
-    /// The type of every variable where symbols have these sizes.
+    /// The type of every variable for these sizes of symbols.
     pub fn avals_at(&self, sizes: &Sizes) -> Vec<Aval> {
         self.avals_by(|aval| aval.at(sizes))
     }
@@ -234,15 +234,15 @@ impl Program {
         self.eqns.iter().any(Eqn::has_effect)
     }
 
-    /// The same program without the equations that are there for their effect, in loops, branches and calls too. Where
-    /// both run, only one of them does more than return results.
+    /// The same program without equations whose only purpose is their effect, in loops, branches and calls too. If both
+    /// programs run, effects happen once.
     pub fn without_effects(&self) -> Program {
         let kept = self.eqns.iter().filter(|eqn| !eqn.prim.has_effect());
         Program { eqns: kept.map(Eqn::without_effects).collect(), ..self.clone() }.renumbered()
     }
 
     /// The same program with every symbol that has a size replaced by it, in nested programs too. Facts that hold for
-    /// these sizes are no longer facts; one that does not makes the program one that is not well formed.
+    /// these sizes are removed; one that does not hold makes the program ill-formed.
     pub fn at(&self, sizes: &Sizes) -> Program {
         let binder = |binder: &Binder| Binder { var: binder.var, aval: binder.aval.at(sizes) };
         let eqn = |eqn: &Eqn| Eqn {
@@ -260,8 +260,9 @@ impl Program {
         }
     }
 
-    /// The same program without the equations that no result needs, but for those with an effect. An equation of several
-    /// outputs stays whole as long as one is read; arguments and constants stay: callers know them by their places.
+    /// The same program without the equations that no result needs, except those with an effect. An equation with
+    /// several outputs stays whole as long as one is read; arguments and constants stay, because callers pass them by
+    /// position.
     pub fn pruned(mut self) -> Program {
         let mut stays = self.needed().into_iter();
         self.eqns.retain(|_| stays.next().unwrap_or(true));
@@ -285,8 +286,8 @@ impl Program {
         stays
     }
 
-    /// The same program with its constants as arguments in front of its own: what it computes depends on its arguments
-    /// alone.
+    /// The same program with its constants as arguments in front of its own, so that its results depend only on its
+    /// arguments.
     pub fn closed(mut self) -> Program {
         let args = std::mem::take(&mut self.args);
         self.args = std::mem::take(&mut self.consts);
@@ -294,7 +295,7 @@ impl Program {
         self.renumbered()
     }
 
-    /// The same program with variables numbered in the order of binders.
+    /// The same program with variables renumbered in the order of binding.
     pub fn renumbered(mut self) -> Self {
         let mut new = vec![Var(u32::MAX); self.n_var()];
         for (i, binder) in self.binders().enumerate() {
@@ -318,12 +319,12 @@ impl Program {
         self
     }
 
-    /// The same program with every call replaced by its program: what transformations begin with.
+    /// The same program with every call replaced by its program; transformations begin with it.
     pub fn inlined(&self) -> Program {
         self.clone().inlined_where(&|kind| kind == Kind::Call)
     }
 
-    /// The same program with every nested program of these kinds put in the place of its equation.
+    /// The same program with every equation of these kinds replaced by its nested program.
     pub(crate) fn inlined_where(mut self, kinds: &dyn Fn(Kind) -> bool) -> Program {
         if self.eqns.iter().any(|eqn| kinds(eqn.prim.kind())) {
             let mut next = self.n_var() as u32;
@@ -337,7 +338,7 @@ impl Program {
     }
 }
 
-/// The type of an operand, given the types of variables; `bool[]` for a variable that is not bound.
+/// The type of an operand from the types of variables; `bool[]` for a variable that is not bound.
 pub(crate) fn atom_aval(atom: Atom, avals: &[Aval]) -> Aval {
     match atom {
         Atom::Var(var) => avals.get(var.index()).cloned().unwrap_or(Aval::scalar(crate::aval::DType::Bool)),
@@ -352,7 +353,7 @@ fn resolve(atom: Atom, names: &[Option<Atom>]) -> Atom {
     }
 }
 
-/// Appends `eqns` with those of these kinds replaced by their programs. `names` says what stands for a variable.
+/// Appends `eqns` with those of these kinds replaced by their programs. `names` maps variables to their replacements.
 fn inline_into(
     eqns: &[Eqn],
     kinds: &dyn Fn(Kind) -> bool,

@@ -1,13 +1,12 @@
-//! What the three arrays of segments must say together.
+//! Consistency of the three arrays of segments.
 
 use crate::device::HostArray;
 
-/// Demands that segments are what two maps say, there and back: the members of segment `s` stand in `order` from
-/// `offsets[s]` to `offsets[s + 1]`, each member stands there once, and `ids` has the segment of each. Without `order` the
-/// members count up.
+/// Requires that two maps agree: the members of segment `s` are `order[offsets[s]..offsets[s + 1]]`, each member occurs
+/// there once, and `ids` has the segment of each. Without `order` the members are in ascending order.
 ///
 /// # Errors
-/// What differs first, and where.
+/// The first disagreement, and where it is.
 pub fn check_segments(ids: &[i32], offsets: &[i32], order: Option<&[i32]>) -> Result<(), String> {
     const ADVICE: &str = "build segments with `Segments::new`";
     let n = ids.len();
@@ -29,8 +28,8 @@ pub fn check_segments(ids: &[i32], offsets: &[i32], order: Option<&[i32]>) -> Re
                         None => {
                             let found = order.get(position).map_or("nothing".into(), i32::to_string);
                             return Err(format!(
-                                "segments: the order has {found} at position {position}, where each of {n} members \
-                                 must stand once: {ADVICE}"
+                                "segments: the order has {found} at position {position}, but each of {n} members \
+                                 must occur once: {ADVICE}"
                             ));
                         }
                     }
@@ -47,7 +46,7 @@ pub fn check_segments(ids: &[i32], offsets: &[i32], order: Option<&[i32]>) -> Re
     Ok(())
 }
 
-/// [`check_segments`] of the operands that a primitive says are segments, where it has them.
+/// [`check_segments`] for the operands that a primitive declares as segments.
 pub(super) fn check_operands(operands: [usize; 3], ins: &[&HostArray]) -> Result<(), String> {
     let [Some(ids), Some(offsets), Some(order)] = operands.map(|operand| ins.get(operand)) else { return Ok(()) };
     check_segments(ids.as_slice(), offsets.as_slice(), Some(order.as_slice()))

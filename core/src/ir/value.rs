@@ -8,7 +8,7 @@ use crate::ir::{Location, Var, demand};
 use std::fmt;
 use std::sync::Arc;
 
-/// An array: a buffer on a device, or a place in the program that is being traced.
+/// An array: a buffer on a device, or a variable of the program that is being traced.
 #[derive(Clone)]
 pub struct Value {
     aval: Aval,
@@ -17,7 +17,7 @@ pub struct Value {
 
 #[derive(Clone)]
 pub(crate) enum Repr {
-    /// A buffer; `declared` is its shape with the symbols its maker gave to the axes.
+    /// A buffer; `declared` is its shape with the symbols declared for its axes.
     Concrete { buffer: Arc<dyn Buffer>, declared: Option<Shape> },
     /// A variable of a trace that is open, or has ended.
     Traced { trace: Arc<TraceId>, var: Var, made_at: Location },
@@ -42,15 +42,16 @@ impl From<Literal> for Value {
 }
 
 impl Value {
-    /// The array in a buffer. Its type is what the buffer says here; whoever reads the contents checks them against it.
+    /// The array in a buffer. Its type is what the buffer reports now; the contents are checked against it when they
+    /// are read.
     ///
     /// # Panics
-    /// If an extent of the buffer's type is no number.
+    /// If an extent of the buffer's type is not a number.
     #[track_caller]
     pub fn from_buffer(buffer: Arc<dyn Buffer>) -> Self {
         let aval = buffer.aval().clone();
         let is_there = aval.shape.iter().all(|dim| dim.as_usize().is_some());
-        assert!(is_there, "a buffer cannot be {aval}: every extent of an array that is there is a number");
+        assert!(is_there, "a buffer cannot be {aval}: every extent of a computed array is a number");
         Value { aval, repr: Repr::Concrete { buffer, declared: None } }
     }
 
@@ -87,7 +88,7 @@ impl Value {
         matches!(self.repr, Repr::Traced { .. })
     }
 
-    /// The type under which `jit` traces this array: symbols where its maker declared them.
+    /// The type under which `jit` traces this array: with symbols where they are declared.
     pub fn declared_aval(&self) -> Aval {
         match &self.repr {
             Repr::Concrete { declared: Some(shape), .. } => self.aval.with_shape(shape.clone()),
@@ -98,7 +99,7 @@ impl Value {
     /// Declares symbolic extents for the axes: `jit` then traces the array once for every size.
     ///
     /// # Panics
-    /// If the number of axes differs. A traced value stays as it is.
+    /// If the number of axes differs. A traced value is returned unchanged.
     #[track_caller]
     pub fn declare(mut self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Self {
         let shape: Shape = shape.into_iter().map(Into::into).collect();
@@ -129,15 +130,15 @@ impl Value {
         }
     }
 
-    /// The contents on the host; an error for a traced value, which has none yet, and for a buffer that returns an array
-    /// of another type than it said.
+    /// The contents on the host; an error for a traced value, which has none yet, and for a buffer that returns an
+    /// array of another type than it reports.
     #[track_caller]
     pub fn to_host(&self) -> Result<Arc<HostArray>, Error> {
         let array = self.buffer()?.clone().to_host()?;
         match array.aval() {
             found if *found == self.aval => Ok(array),
             found => Err(Error::Device(format!(
-                "a buffer says that it holds {}, and returns {found}: its `aval` and its `to_host` must agree",
+                "a buffer says that it holds {}, but returns {found}: its `aval` and its `to_host` must agree",
                 self.aval
             ))),
         }
@@ -148,7 +149,7 @@ impl Value {
         self.buffer().ok().map(|buffer| buffer.device())
     }
 
-    /// The scalar constant, where it is a computed scalar in host memory.
+    /// The scalar constant, if it is a computed scalar in host memory.
     pub fn as_literal(&self) -> Option<Literal> {
         if self.rank() > 0 || self.is_traced() {
             return None;

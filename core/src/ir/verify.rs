@@ -4,14 +4,14 @@
 //! 2. An equation reads only variables that are bound before it; so do the results.
 //! 3. The types that an equation binds are those its primitive's `abstract_eval` returns for its operands.
 //! 4. Every symbol in an equation's types and attributes occurs in the type of an argument or a constant.
-//! 5. A nested program is well formed; its symbols may be those of the program around it. It takes the operands of its
-//!    equation and returns its results, in the way of the primitive's kind.
-//! 6. Every symbol in a program's facts is one of its types or of the program around it. A fact of a nested program
-//!    follows from the facts around it: whoever keeps those keeps this one.
+//! 5. A nested program is well formed; its symbols may be those of the enclosing program. It takes the operands of its
+//!    equation and returns its results, as the primitive's kind prescribes.
+//! 6. Every symbol in a program's facts occurs in its types or those of the enclosing program. A fact of a nested
+//!    program follows from the facts around it: a call that satisfies those satisfies this one.
 //! 7. No type and no attribute is [too large](crate::aval::Dim::is_too_large), and no extent is negative.
 //!
-//! Whatever is compiled is checked first, in every build: code trusts what stands here, and the fields of a program are
-//! anybody's. It takes time linear in the program, a small part of what compiling takes.
+//! Every program is checked before it is compiled, in every build: generated code relies on these rules, and the fields
+//! of a program are public. The time is linear in the size of the program, a small part of compile time.
 
 use crate::aval::{Aval, Dim, Symbol, Verdict};
 use crate::error::Error;
@@ -19,19 +19,20 @@ use crate::ir::assume::{decide, with_facts_of, within_facts_of};
 use crate::ir::program::{Atom, atom_aval};
 use crate::ir::{Eqn, Program, Var, check_nested};
 
-/// Checks a program. The error shows the program with the message under the offending line.
+/// Checks a program. The error shows the program with a message under the offending line.
 pub fn verify(program: &Program) -> Result<(), Error> {
     verify_with_place(program).map_err(|(_, error)| error)
 }
 
-/// [`verify`]; an error comes with the part that it is about: 0 is the head, then come the equations, then the results.
+/// [`verify`]; an error comes with the number of the offending part: 0 is the head, then come the equations, then the
+/// results.
 pub(super) fn verify_with_place(program: &Program) -> Result<(), (usize, Error)> {
     with_facts_of(program, || verify_within(program, &[]))
 }
 
 fn verify_within(program: &Program, outer: &[Symbol]) -> Result<(), (usize, Error)> {
     if let Some(var) = beyond_tables(program) {
-        // Not even its text can be made.
+        // Its text cannot even be printed.
         let why = format!(
             "the program is not well formed\n@{}: {var} is larger than the number of variables: number them from %0",
             program.name
@@ -76,7 +77,7 @@ fn check_reads(atoms: &[Atom], bound: &[bool]) -> Result<(), String> {
 
 fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) -> Result<(), String> {
     check_reads(&eqn.ins, bound)?;
-    // The primitive is asked about programs that are well formed.
+    // Primitives are asked only about well-formed programs.
     eqn.params.programs_within().try_for_each(|inner| {
         if let Some(fact) = inner.facts.iter().find(|fact| decide(fact) != Verdict::Holds) {
             return Err(format!("`{fact}`, a fact of @{}, does not follow from the facts around it", inner.name));
@@ -110,13 +111,13 @@ fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) 
     Ok(())
 }
 
-/// A variable that no table indexed by variables would hold, if one is bound.
+/// A bound variable whose number exceeds every table indexed by variables, if there is one.
 pub(super) fn beyond_tables(program: &Program) -> Option<Var> {
     let (n, limit) = (program.n_var(), 4 * (program.binders().count() + 64));
     (n > limit).then(|| Var((n - 1) as u32))
 }
 
-/// The program with `why` under the part `line` (0 is the head; nested programs make an equation take more lines).
+/// The program with `why` under part `line` (0 is the head; nested programs make an equation span several lines).
 fn show(program: &Program, line: usize, why: &str) -> (usize, Error) {
     let mut text = String::from("the program is not well formed\n");
     let head = program.to_string();

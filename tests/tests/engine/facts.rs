@@ -308,7 +308,7 @@ fn facts_about_numbers_are_checked_at_once() {
         x
     });
     let error = beside.try_call((floats(&[3]).declare(["n"]),)).expect_err("both cannot hold").to_string();
-    assert!(error.contains("`n <= 1` cannot hold beside n >= 3"), "{error}");
+    assert!(error.contains("`n <= 1` cannot hold given n >= 3"), "{error}");
     let text = jit(|x: Array| {
         assume("n => 3");
         x

@@ -12,7 +12,7 @@ fn scale(y: f32, k: i32) -> f32 {
 /// Splits `x = k·ln 2 + r` with whole `k` and `|r| <= ln 2 / 2`; Cody and Waite's two-part constant.
 #[inline(always)]
 fn split(x: f32) -> (i32, f32) {
-    // Adding 1.5·2^23 rounds to the nearest whole number, which then stands in the low bits.
+    // Adding 1.5·2^23 rounds to the nearest whole number, which is then in the low bits.
     let shift = 12_582_912.0f32;
     let shifted = x * std::f32::consts::LOG2_E + shift;
     let k = shifted - shift;
@@ -32,7 +32,7 @@ fn expm1_small(r: f32) -> f32 {
     (p * r) * r + r
 }
 
-/// `x` between two bounds; NaN becomes the lower one, so that what follows stays in range.
+/// `x` clamped between two bounds; NaN becomes the lower one, so that later steps stay in range.
 #[inline(always)]
 fn within(x: f32, low: f32, high: f32) -> f32 {
     let x = if x > low { x } else { low };

@@ -1,4 +1,4 @@
-//! Scalar operations: one table that says all of each.
+//! Scalar operations: one table that describes each of them.
 
 pub(crate) mod math;
 mod row;
@@ -28,7 +28,7 @@ macro_rules! scalar_operations {
             }
         )* }
     ) => {
-        /// An operation on scalars. [`ScalarOp::row`] says all that a code generator must know.
+        /// An operation on scalars. [`ScalarOp::row`] has everything a code generator needs to know.
         ///
         /// Comparisons return `bool`, `Convert` and `Bitcast` the type they name, all others the type of their last
         /// operand. Integer arithmetic wraps.
@@ -39,7 +39,7 @@ macro_rules! scalar_operations {
         }
 
         impl ScalarOp {
-            /// Every operation, with a stand-in type for conversions.
+            /// Every operation, with a placeholder type for conversions.
             pub const ALL: [ScalarOp; Self::COUNT] = [$(ScalarOp::$op,)* $(ScalarOp::$form_op $(($any))?,)*];
             const COUNT: usize = [$($name,)* $($form_name,)*].len();
 
@@ -107,7 +107,7 @@ impl ScalarOp {
         self.row().name
     }
 
-    /// What it is beside its name.
+    /// Its kind and implementation.
     pub fn form(self) -> Form {
         self.row().form
     }
@@ -132,7 +132,7 @@ impl ScalarOp {
         }
     }
 
-    /// Rough cost per element, in additions: decides what is worth storing and what is computed again.
+    /// Rough cost per element, in additions: decides what to store and what to recompute.
     pub fn cost(self) -> u32 {
         self.row().cost
     }
@@ -142,7 +142,7 @@ impl ScalarOp {
 mod tests {
     use super::*;
 
-    /// `takes` and the lines of a row say the same, but that kernels may have bools where programs have numbers.
+    /// `takes` and the lines of a row agree, except that kernels may have bools where programs have numbers.
     #[test]
     fn functions_have_a_formula_for_each_type_they_take() {
         for op in ScalarOp::ALL {

@@ -1,20 +1,20 @@
-//! What a row of the table of scalar operations consists of.
+//! The columns of the table of scalar operations.
 
 use crate::aval::DType;
 use crate::device::HostElement;
 
-/// A scalar operation: all that is known of it but its derivative.
+/// A scalar operation: everything about it except its derivative.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// The name in kernel text.
     pub name: &'static str,
-    /// Element types of its operands; of `select`, of the choices.
+    /// Element types of its operands; for `select`, of the choices.
     pub takes: Types,
     /// Rough cost per element, in additions.
     pub cost: u32,
-    /// What it counts as on floats.
+    /// How it is counted on floats.
     pub counts: Counts,
-    /// What it is.
+    /// Its kind and implementation.
     pub form: Form,
 }
 
@@ -48,7 +48,7 @@ impl Types {
         }
     }
 
-    /// Their names, for messages.
+    /// The names of the types, for messages.
     pub fn names(self) -> &'static str {
         match self {
             Types::Floats => "f32 or f64",
@@ -61,35 +61,35 @@ impl Types {
     }
 }
 
-/// What an operation on floats counts as in costs.
+/// How an operation on floats is counted in costs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Counts {
     /// A floating-point operation.
     Flop,
-    /// A function that takes many.
+    /// A function that takes many floating-point operations.
     Transcendental,
     /// Nothing: comparisons, choices, conversions, bits.
     Free,
 }
 
-/// What an operation is: a function of numbers of one type, or one of few with types of their own.
+/// The kind of an operation: a function of numbers of one type, or one of the few with other signatures.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// From operands of one type to a result of that type.
+    /// Takes operands of one type, returns that type.
     Function(&'static Function),
-    /// From two operands of one type to `bool`.
+    /// Takes two operands of one type, returns `bool`.
     Comparison(Comparison),
     /// `select(which, when_false, when_true)`.
     Select,
-    /// To this type.
+    /// Converts to this type.
     Convert(DType),
-    /// The bits as this type.
+    /// Reinterprets the bits as this type.
     Bitcast(DType),
     /// This word, 0 or 1, of a block of `threefry2x32`.
     Threefry(usize),
 }
 
-/// A comparison; all but `Ne` are false where either operand is NaN, and `false` is less than `true`.
+/// A comparison; all but `Ne` are false if either operand is NaN, and `false` is less than `true`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "each is the operation of its name")]
 pub enum Comparison {
@@ -102,7 +102,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// As a function of two elements.
+    /// The comparison as a function of two elements.
     pub fn function<T: PartialOrd>(self) -> fn(&T, &T) -> bool {
         match self {
             Comparison::Eq => T::eq,
@@ -114,7 +114,7 @@ impl Comparison {
         }
     }
 
-    /// The operator in C.
+    /// Its operator in C.
     pub(crate) fn symbol(self) -> &'static str {
         match self {
             Comparison::Eq => "==",
@@ -126,7 +126,7 @@ impl Comparison {
         }
     }
 
-    /// The direction in StableHLO.
+    /// Its direction in StableHLO.
     pub(crate) fn direction(self) -> &'static str {
         match self {
             Comparison::Eq => "EQ",
@@ -144,9 +144,9 @@ impl Comparison {
 pub struct Function {
     /// Number of operands.
     pub operands: usize,
-    /// How near results come to the exact ones.
+    /// The accuracy of its results.
     pub accuracy: Accuracy,
-    /// What it is in StableHLO.
+    /// Its form in StableHLO.
     pub stablehlo: StableHlo,
     /// Of `f32`.
     pub f32: Option<Column<f32, CodeOrCall<FloatCode>>>,
@@ -161,7 +161,7 @@ pub struct Function {
 }
 
 impl Function {
-    /// A function of no type.
+    /// A function that no type has.
     pub(super) const NONE: Function = Function {
         operands: 0,
         accuracy: Accuracy::Rounded,
@@ -173,7 +173,7 @@ impl Function {
         bool: None,
     };
 
-    /// The expression in CUDA C; none where the type does not have the operation.
+    /// The expression in CUDA C; `None` if the type does not have the operation.
     pub fn cuda(&self, dtype: DType) -> Option<CudaText> {
         match dtype {
             DType::F32 => self.f32.map(|column| column.cuda),
@@ -185,14 +185,14 @@ impl Function {
     }
 }
 
-/// A function of numbers of type `T`: what it computes, and what it is in the languages of code generators.
+/// A function of numbers of type `T`: its formula, and its form in the languages of code generators.
 #[derive(Clone, Copy, Debug)]
 pub struct Column<T, M> {
-    /// What it computes.
+    /// The value that it computes.
     pub formula: Formula<T>,
     /// The expression in CUDA C.
     pub cuda: CudaText,
-    /// What machine code does.
+    /// The machine code for it.
     pub machine: M,
 }
 
@@ -206,7 +206,7 @@ pub enum Formula<T> {
 
 /// Element types, as columns of the table.
 pub trait ScalarElement: HostElement + PartialOrd {
-    /// What a function computes of this type; none where the type does not have the operation.
+    /// The formula of a function for this type; `None` if the type does not have the operation.
     fn formula(function: &Function) -> Option<Formula<Self>>;
 }
 
@@ -219,7 +219,7 @@ macro_rules! scalar_elements {
 }
 scalar_elements!(f32 f64 i32 u32 bool);
 
-/// How near results come to the exact ones, on every target.
+/// The accuracy of results, on every target.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Accuracy {
     /// Exact, or correctly rounded.
@@ -228,33 +228,34 @@ pub enum Accuracy {
     Within(f64),
 }
 
-/// What a function is in StableHLO.
+/// The form of a function in StableHLO.
 #[derive(Clone, Copy, Debug)]
 pub enum StableHlo {
     /// The operation of this name.
     Op(&'static str),
-    /// The operation of this name; an integer by zero is 0, which StableHLO leaves open.
+    /// The operation of this name; an integer divided by zero is 0, which StableHLO leaves undefined.
     Quotient(&'static str),
-    /// The operation of this name; an integer by zero is itself, which StableHLO leaves open.
+    /// The operation of this name; the remainder of an integer by zero is the integer, which StableHLO leaves
+    /// undefined.
     Remainder(&'static str),
-    /// The operation of this name; by 32 or more is 0, which StableHLO leaves open.
+    /// The operation of this name; a shift by 32 or more is 0, which StableHLO leaves undefined.
     Shift(&'static str),
-    /// `abs`, which StableHLO does not have of `u32`.
+    /// `abs`, which StableHLO lacks for `u32`.
     Abs,
-    /// `sign`, which StableHLO does not have of `u32`.
+    /// `sign`, which StableHLO lacks for `u32`.
     Sign,
 }
 
 /// An expression in CUDA C.
 #[derive(Clone, Copy, Debug)]
 pub enum CudaText {
-    /// The operands stand for `{0}` and `{1}`.
+    /// An expression in which `{0}` and `{1}` are the operands.
     Text(&'static str),
     /// A call of a device function of the prelude.
     Helper(CudaHelper),
 }
 
-/// Functions of the CUDA prelude that settle what C leaves open.
+/// Functions of the CUDA prelude that define what C leaves undefined.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[allow(missing_docs, reason = "each is the operation of its name")]
 pub enum CudaHelper {
@@ -273,16 +274,16 @@ pub enum CudaHelper {
     Logistic,
 }
 
-/// What machine code does for a function.
+/// How machine code computes a function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CodeOrCall<C> {
-    /// Vector code, which the code generator has by this name.
+    /// Vector code, which the code generator has under this name.
     Code(C),
-    /// It calls the portable target's loop.
+    /// A call of the portable target's loop.
     Call,
 }
 
-/// Functions of floats that have vector code.
+/// Functions of floats with vector code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "each is the operation of its name")]
 pub enum FloatCode {
@@ -297,7 +298,7 @@ pub enum FloatCode {
     Sign,
     Floor,
     Sqrt,
-    /// Of `f32` only, as are those below.
+    /// `f32` only, like those below.
     Exp,
     Expm1,
     Log,
@@ -306,7 +307,7 @@ pub enum FloatCode {
     Logistic,
 }
 
-/// Functions of integers that have vector code.
+/// Functions of integers with vector code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "each is the operation of its name")]
 pub enum IntCode {
@@ -326,7 +327,7 @@ pub enum IntCode {
     Shr,
 }
 
-/// Functions of bools, all of which have vector code.
+/// Functions of bools, all with vector code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "each is the operation of its name")]
 pub enum BoolCode {

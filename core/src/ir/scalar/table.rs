@@ -1,15 +1,16 @@
-//! The table of scalar operations: a row says all of an operation but its derivative, which its primitive has.
+//! The table of scalar operations: a row has everything about an operation except its derivative, which its primitive
+//! has.
 
-/// Gives the whole table to a macro: the code generator whose loops are compiled for each row has to read the formulas as
-/// they are written, all else reads [`Row`](super::Row).
+/// Passes the whole table to a macro: the code generator whose loops are compiled for each row needs the formulas as
+/// tokens; everything else reads [`Row`](super::Row).
 ///
-/// A row of `functions` is an operation whose operands and result have one element type. Its head names the operands and
-/// says which types its operands may have, what it costs and counts as, how near its results come to the exact ones, and
-/// what it is in StableHLO. A line for each element type says the value, the formula of the portable target's loop where
-/// that is another, the expression in CUDA C, and the vector code, or that machine code calls the loop. A type without a
-/// line does not have the operation. Kernels, but not programs, may multiply and compare bools.
+/// A row of `functions` is an operation whose operands and result have one element type. Its head names the operands,
+/// and states which types they may have, its cost and how it is counted, its accuracy, and its form in StableHLO. A
+/// line per element type has the value, the formula of the portable target's loop if it differs, the expression in CUDA
+/// C, and the vector code, or that machine code calls the loop. A type without a line does not have the operation.
+/// Kernels, but not programs, may multiply and compare bools.
 ///
-/// A row of `forms` is an operation with types of its own. Each code generator decides for each [`Form`](super::Form).
+/// A row of `forms` is an operation with another signature. Each code generator handles each [`Form`](super::Form).
 macro_rules! scalar_table {
     ($read:ident) => {
         $read! {
@@ -39,7 +40,7 @@ macro_rules! scalar_table {
                     u32: x.wrapping_mul(y), cuda Text("{0} * {1}"), machine Code(IntCode::Mul);
                     bool: x & y, cuda Text("{0} && {1}"), machine BoolCode::And;
                 }
-                /// The quotient; of an integer by zero 0.
+                /// The quotient; 0 for an integer divided by zero.
                 Div(x, y) = "div" {
                     takes Numbers, costs 5 Flop, accuracy Rounded, stablehlo Quotient("divide");
                     f32: x / y, cuda Text("{0} / {1}"), machine Code(FloatCode::Div);
@@ -47,7 +48,7 @@ macro_rules! scalar_table {
                     i32: if y == 0 { 0 } else { x.wrapping_div(y) }, cuda Helper(CudaHelper::Divide), machine Call;
                     u32: if y == 0 { 0 } else { x.wrapping_div(y) }, cuda Helper(CudaHelper::Divide), machine Call;
                 }
-                /// The remainder with the sign of the dividend; of an integer by zero the dividend.
+                /// The remainder with the sign of the dividend; the dividend for an integer divided by zero.
                 Rem(x, y) = "rem" {
                     takes Numbers, costs 5 Flop, accuracy Rounded, stablehlo Remainder("remainder");
                     f32: x % y, cuda Text("fmodf({0}, {1})"), machine Call;
@@ -55,7 +56,7 @@ macro_rules! scalar_table {
                     i32: if y == 0 { x } else { x.wrapping_rem(y) }, cuda Helper(CudaHelper::Remainder), machine Call;
                     u32: if y == 0 { x } else { x.wrapping_rem(y) }, cuda Helper(CudaHelper::Remainder), machine Call;
                 }
-                /// The larger one; NaN where either is.
+                /// The larger one; NaN if either is NaN.
                 Max(x, y) = "max" {
                     takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Op("maximum");
                     f32: if x > y || x.is_nan() { x } else { y },
@@ -66,7 +67,7 @@ macro_rules! scalar_table {
                     u32: x.max(y), cuda Text("max({0}, {1})"), machine Code(IntCode::Max);
                     bool: x | y, cuda Text("{0} || {1}"), machine BoolCode::Or;
                 }
-                /// The smaller one; NaN where either is.
+                /// The smaller one; NaN if either is NaN.
                 Min(x, y) = "min" {
                     takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Op("minimum");
                     f32: if x < y || x.is_nan() { x } else { y },
@@ -83,7 +84,8 @@ macro_rules! scalar_table {
                     f32: x.powf(y), cuda Text("powf({0}, {1})"), machine Call;
                     f64: x.powf(y), cuda Text("pow({0}, {1})"), machine Call;
                 }
-                /// The angle of the point `(x, y)`, from -π to π; the signs of zeros say on which side of an axis it lies.
+                /// The angle of the point `(x, y)`, from -π to π; the signs of zeros say on which side of an axis it
+                /// lies.
                 Atan2(y, x) = "atan2" {
                     takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Op("atan2");
                     f32: y.atan2(x), cuda Text("atan2f({0}, {1})"), machine Call;
@@ -105,7 +107,7 @@ macro_rules! scalar_table {
                     i32: x.wrapping_abs(), cuda Helper(CudaHelper::WrappingAbs), machine Code(IntCode::Abs);
                     u32: x, cuda Text("{0}"), machine Code(IntCode::Abs);
                 }
-                /// -1, 0 or 1; of a zero that zero, of NaN NaN.
+                /// -1, 0 or 1; a zero for that zero, NaN for NaN.
                 Sign(x) = "sign" {
                     takes Numbers, costs 1 Flop, accuracy Rounded, stablehlo Sign;
                     f32: if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x },
@@ -115,7 +117,7 @@ macro_rules! scalar_table {
                     i32: x.signum(), cuda Text("({0} > 0) - ({0} < 0)"), machine Code(IntCode::Sign);
                     u32: u32::from(x > 0), cuda Text("{0} > 0u ? 1u : 0u"), machine Code(IntCode::Sign);
                 }
-                /// The largest whole number that is not larger.
+                /// The largest whole number that is not greater than `x`.
                 Floor(x) = "floor" {
                     takes Floats, costs 1 Flop, accuracy Rounded, stablehlo Op("floor");
                     f32: x.floor(), cuda Text("floorf({0})"), machine Code(FloatCode::Floor);
@@ -176,35 +178,35 @@ macro_rules! scalar_table {
                         cuda Helper(CudaHelper::Logistic), machine Code(FloatCode::Logistic);
                     f64: 1.0 / (1.0 + (-x).exp()), cuda Helper(CudaHelper::Logistic), machine Call;
                 }
-                /// Bits that both have.
+                /// The bits set in both.
                 And(x, y) = "and" {
                     takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("and");
                     i32: x & y, cuda Text("{0} & {1}"), machine Code(IntCode::And);
                     u32: x & y, cuda Text("{0} & {1}"), machine Code(IntCode::And);
                     bool: x & y, cuda Text("{0} && {1}"), machine BoolCode::And;
                 }
-                /// Bits that either has.
+                /// The bits set in either.
                 Or(x, y) = "or" {
                     takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("or");
                     i32: x | y, cuda Text("{0} | {1}"), machine Code(IntCode::Or);
                     u32: x | y, cuda Text("{0} | {1}"), machine Code(IntCode::Or);
                     bool: x | y, cuda Text("{0} || {1}"), machine BoolCode::Or;
                 }
-                /// Bits that one has.
+                /// The bits set in exactly one.
                 Xor(x, y) = "xor" {
                     takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("xor");
                     i32: x ^ y, cuda Text("{0} ^ {1}"), machine Code(IntCode::Xor);
                     u32: x ^ y, cuda Text("{0} ^ {1}"), machine Code(IntCode::Xor);
                     bool: x ^ y, cuda Text("{0} != {1}"), machine BoolCode::Xor;
                 }
-                /// The other bits.
+                /// The inverted bits.
                 Not(x) = "not" {
                     takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("not");
                     i32: !x, cuda Text("~{0}"), machine Code(IntCode::Not);
                     u32: !x, cuda Text("~{0}"), machine Code(IntCode::Not);
                     bool: !x, cuda Text("!{0}"), machine BoolCode::Not;
                 }
-                /// Shift left; by 32 or more, which a negative distance is, the result is 0.
+                /// Shift left; the result is 0 for a distance of 32 or more, and for a negative one.
                 Shl(x, y) = "shift_left" {
                     takes Ints, costs 1 Free, accuracy Rounded, stablehlo Shift("shift_left");
                     i32: x.checked_shl(y as u32).unwrap_or(0),
@@ -212,7 +214,7 @@ macro_rules! scalar_table {
                     u32: x.checked_shl(y).unwrap_or(0),
                         cuda Helper(CudaHelper::ShiftLeft), machine Code(IntCode::Shl);
                 }
-                /// Logical shift right; by 32 or more, which a negative distance is, the result is 0.
+                /// Logical shift right; the result is 0 for a distance of 32 or more, and for a negative one.
                 Shr(x, y) = "shift_right" {
                     takes Ints, costs 1 Free, accuracy Rounded, stablehlo Shift("shift_right_logical");
                     i32: (x as u32).checked_shr(y as u32).unwrap_or(0) as i32,
@@ -236,7 +238,7 @@ macro_rules! scalar_table {
                 Ge = "ge" { takes Numbers, costs 1 Free, form Form::Comparison(Comparison::Ge) }
                 /// `select(which, when_false, when_true)`.
                 Select = "select" { takes Any, costs 1 Free, form Form::Select }
-                /// Conversion as Rust's `as` does it: floats to integers truncate and saturate; to `bool` is `x != 0`.
+                /// Conversion like Rust's `as`: floats to integers truncate and saturate; to `bool` is `x != 0`.
                 Convert(to: DType = DType::F32) = "convert" { takes Any, costs 1 Free, form Form::Convert(to) }
                 /// The same bits as another type of the same width.
                 Bitcast(to: DType = DType::F32) = "bitcast" { takes Any, costs 1 Free, form Form::Bitcast(to) }

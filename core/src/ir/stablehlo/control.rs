@@ -12,7 +12,7 @@ impl Export<'_> {
         match control {
             Control::Scan { body, n_const, n_carry, length, reverse } => {
                 let length = length.as_usize().and_then(|length| i32::try_from(length).ok());
-                let length = length.ok_or_else(|| Unsupported("scan: its turns are not counted by an i32".into()))?;
+                let length = length.ok_or_else(|| Unsupported("scan: its length does not fit in an i32".into()))?;
                 let (consts, rest) = ins.split_at(*n_const);
                 let (carries, sequences) = rest.split_at(*n_carry);
                 self.scan(body, [consts, carries, sequences], length, *reverse)
@@ -28,7 +28,7 @@ impl Export<'_> {
             }
             Control::Switch { branches } => {
                 let (which, operands) = (&ins[0], &ins[1..]);
-                // A number below zero is the first branch's here, and the last one's in StableHLO.
+                // Here a negative number selects the first branch, in StableHLO the last one.
                 let first = self.constant(Literal::I32(0));
                 let which = self.scalar(ScalarOp::Max, &[which.clone(), first]);
                 self.case(&which, branches, operands)
@@ -36,7 +36,7 @@ impl Export<'_> {
         }
     }
 
-    /// What `carried` becomes while `condition` of it holds, a `bool` scalar: `body` of it, again and again.
+    /// Repeats `carried = body(carried)` while `condition(carried)`, a `bool` scalar, holds.
     pub fn while_loop<'b>(
         &mut self,
         carried: &[Operand],
@@ -51,8 +51,8 @@ impl Export<'_> {
         self.op_with("while", &carried.iter().collect::<Vec<_>>(), &[], &avals, &mut regions)
     }
 
-    /// What one of several programs of the same operands returns, chosen by `index`, an `i32` scalar; the last one where
-    /// there is none of that number.
+    /// Runs one of several programs with the same operands, chosen by `index`, an `i32` scalar; the last one if there
+    /// is none of that number.
     pub fn case(
         &mut self,
         index: &Operand,
@@ -70,10 +70,10 @@ impl Export<'_> {
         self.op_with("case", &[index], &[], &outs, &mut regions)
     }
 
-    /// A loop that carries the number of its turn, the carries, and the results as far as their rows are made.
+    /// A loop that carries the iteration number, the carries, and the results, whose rows are filled one per iteration.
     fn scan(
         &mut self,
-        turn: &Program,
+        iteration: &Program,
         [consts, carries, sequences]: [&[Operand]; 3],
         length: i32,
         reverse: bool,
@@ -97,7 +97,7 @@ impl Export<'_> {
             let [one, last] = [1, length - 1].map(|x| cx.constant(Literal::I32(x)));
             let at = if reverse { cx.scalar(ScalarOp::Sub, &[last, number.clone()]) } else { number.clone() };
             let rows: Vec<Operand> = sequences.iter().map(|sequence| cx.row(sequence, &at)).collect();
-            let outs = cx.program(turn, &[consts, carries, &rows].concat())?;
+            let outs = cx.program(iteration, &[consts, carries, &rows].concat())?;
             let (next, rows) = outs.split_at(carries.len());
             let mut carried = vec![cx.scalar(ScalarOp::Add, &[number.clone(), one])];
             carried.extend_from_slice(next);
@@ -118,7 +118,7 @@ impl Export<'_> {
         self.reshape(&cut, &shape[1..])
     }
 
-    /// `all` with another row `at`.
+    /// `all` with row `at` replaced.
     fn with_row(&mut self, all: &Operand, row: &Operand, at: &Operand) -> Operand {
         let row = self.reshape(row, &[&[1], &row.shape()[..]].concat());
         let starts = self.starts(all, at);
@@ -126,7 +126,7 @@ impl Export<'_> {
         self.op("dynamic_update_slice", &ins, &[], all.aval().clone())
     }
 
-    /// Where row `at` begins.
+    /// The start indices of row `at`.
     fn starts(&mut self, all: &Operand, at: &Operand) -> Vec<Operand> {
         debug_assert_eq!(at.aval(), &Aval::scalar(DType::I32));
         let zero = if all.rank() > 1 { Some(self.constant(Literal::I32(0))) } else { None };

@@ -1,4 +1,4 @@
-//! What a primitive's `stablehlo` rule is given.
+//! The context of a primitive's `stablehlo` rule.
 
 use super::text::{Text, axes, element, names, signature, tensor, types};
 use crate::aval::{Aval, Dim, Literal};
@@ -39,17 +39,17 @@ impl fmt::Display for Operand {
     }
 }
 
-/// Extents as numbers, which they are before a module is written.
+/// Extents as numbers; symbols are replaced before a module is written.
 pub fn extents(shape: &[Dim]) -> Vec<usize> {
     shape.iter().map(|dim| dim.as_usize().expect("sizes are numbers before a module is written")).collect()
 }
 
-/// What stands in a region: it takes the region's parameters and returns what the region returns. It may use values from
-/// outside the region, those of `reduce` and `scatter` excepted.
+/// The content of a region: maps the region's parameters to its results. It may use values from outside the region,
+/// except in `reduce` and `scatter`.
 pub type Body<'b> = &'b mut dyn FnMut(&mut Export<'_>, &[Operand]) -> Result<Vec<Operand>, Unsupported>;
 
-/// What writing a module offers to a primitive's [`stablehlo`](crate::ir::Primitive::stablehlo) rule: one equation, whose
-/// sizes are numbers, and the operations that may be written for it.
+/// The context of a primitive's [`stablehlo`](crate::ir::Primitive::stablehlo) rule: one equation, whose sizes are
+/// numbers, and the operations that may be written for it.
 #[derive(Debug)]
 pub struct Export<'a> {
     text: &'a mut Text,
@@ -84,13 +84,13 @@ impl Export<'_> {
         self.outs.to_vec()
     }
 
-    /// The operands of an elementwise operation in the shape of its first output: scalars repeated.
+    /// The operands of an elementwise operation broadcast to the shape of its first output.
     pub fn fitted(&mut self) -> Vec<Operand> {
         let shape = extents(&self.outs[0].shape);
         self.operands().iter().map(|operand| self.fit(operand, &shape)).collect()
     }
 
-    /// A scalar repeated to `shape`; any other operand as it is.
+    /// A scalar broadcast to `shape`; any other operand unchanged.
     pub fn fit(&mut self, x: &Operand, shape: &[usize]) -> Operand {
         if x.rank() == 0 { self.broadcast(x, shape, &[]) } else { x.clone() }
     }
@@ -106,7 +106,7 @@ impl Export<'_> {
         self.op_with(name, ins, attrs, outs, &mut []).expect("an operation without regions cannot fail")
     }
 
-    /// The operation `stablehlo.name` with regions: the types of each one's parameters, and what stands in it.
+    /// The operation `stablehlo.name` with regions, each given by the types of its parameters and its content.
     pub fn op_with(
         &mut self,
         name: &str,
@@ -162,7 +162,7 @@ impl Export<'_> {
         self.op("constant", &[], &[("value", value)], aval)
     }
 
-    /// `x` with its axis `i` as axis `dims[i]` of `shape`, repeated along the others.
+    /// `x` broadcast to `shape`: its axis `i` becomes axis `dims[i]`.
     pub fn broadcast(&mut self, x: &Operand, shape: &[usize], dims: &[usize]) -> Operand {
         if x.shape() == shape && dims.iter().copied().eq(0..shape.len()) {
             return x.clone();
@@ -179,7 +179,7 @@ impl Export<'_> {
         self.op("reshape", &[x], &[], Aval::new(x.aval.dtype, shape.iter().copied()))
     }
 
-    /// `x` reduced over `over`, axes that disappear.
+    /// `x` reduced over the axes `over`, which disappear.
     pub fn reduce(&mut self, op: ReduceOp, x: &Operand, over: &[usize]) -> Operand {
         let kept = x.aval.shape.iter().enumerate().filter(|(axis, _)| !over.contains(axis));
         let out = x.aval.with_shape(kept.map(|(_, dim)| dim.clone()).collect());
@@ -191,7 +191,7 @@ impl Export<'_> {
         found.expect("a region of one addition or maximum cannot fail").swap_remove(0)
     }
 
-    /// `into` with `updates` combined into it, where the attributes of `stablehlo.scatter` say for the numbers `ids`.
+    /// `into` with `updates` combined into it, at the indices `ids` as the attributes of `stablehlo.scatter` prescribe.
     pub fn scatter(&mut self, op: ReduceOp, [into, ids, updates]: [&Operand; 3], dimension_numbers: String) -> Operand {
         let scalar = Aval::scalar(into.aval.dtype);
         let attrs = [("scatter_dimension_numbers", dimension_numbers)];
@@ -202,7 +202,8 @@ impl Export<'_> {
         found.expect("a region of one addition or maximum cannot fail").swap_remove(0)
     }
 
-    /// The results of a nested program, its operations written here: operands are its constants, then its arguments.
+    /// Writes the operations of a nested program here and returns its results; operands are its constants, then its
+    /// arguments.
     pub fn program(&mut self, nested: &Program, ins: &[Operand]) -> Result<Vec<Operand>, Unsupported> {
         let (consts, args) = ins.split_at(nested.consts.len());
         program(self.text, nested, &[args, consts].concat())

@@ -1,11 +1,11 @@
 //! StableHLO: a program as a module that XLA compiles.
 //!
-//! One module, one public function `@main`: parameters are the program's arguments, then its constants; results stand in
-//! their order. Operations are written in the generic form, which every reader of StableHLO takes. The words of element
-//! types are `f32 f64 i32 ui32 i1`.
+//! One module, one public function `@main`: parameters are the program's arguments, then its constants; results are in
+//! order. Operations are written in the generic form, which every StableHLO parser accepts. The names of element types
+//! are `f32 f64 i32 ui32 i1`.
 //!
-//! What the program refuses while it runs has no counterpart: where the interpreter panics for a number outside the axis
-//! it counts along, a module reads the nearest element, or adds nothing.
+//! Run-time checks have no counterpart: where the interpreter panics for an index out of bounds, a module reads the
+//! nearest element, or adds nothing.
 
 mod control;
 mod export;
@@ -24,13 +24,13 @@ impl Program {
     /// The program as a StableHLO module in text form, for these sizes of its symbols.
     ///
     /// # Errors
-    /// If a symbol has no size, an extent is below zero for these sizes, or an operation has no StableHLO form.
+    /// If a symbol has no size, an extent is negative for these sizes, or an operation has no StableHLO form.
     pub fn to_stablehlo(&self, sizes: &Sizes) -> Result<String, Error> {
         crate::ir::check_facts(self, sizes)?;
         let program = self.at(sizes);
         if let Some(symbol) = program.symbols().first() {
             return Err(Error::Call(format!(
-                "@{}: the size `{symbol}` has no number, and StableHLO is written for numbers: give one, as in \
+                "@{}: the size `{symbol}` has no number, but StableHLO needs numbers: set one, as in \
                  `sizes.set(Symbol::new(\"{symbol}\"), 8)`",
                 self.name
             )));

@@ -1,4 +1,5 @@
-//! Scalar operations, element by element: each with the meaning that [`ScalarOp`] says, whatever StableHLO leaves open.
+//! Scalar operations, element by element: each with the meaning that [`ScalarOp`] defines, also where StableHLO leaves
+//! it undefined.
 
 use super::{Export, Operand};
 use crate::aval::{DType, Literal};
@@ -6,7 +7,7 @@ use crate::ir::ScalarOp;
 use crate::ir::scalar::{Comparison, Form, Function, StableHlo};
 
 impl Export<'_> {
-    /// Applies a scalar operation to operands of one shape.
+    /// Applies a scalar operation to operands of the same shape.
     pub fn scalar(&mut self, op: ScalarOp, ins: &[Operand]) -> Operand {
         match (op.form(), ins) {
             (Form::Function(function), ins) => self.function(function, ins),
@@ -45,7 +46,7 @@ impl Export<'_> {
         self.op(name, ins, &[], ins[ins.len() - 1].aval().clone())
     }
 
-    /// The number `x` in the type of an operand.
+    /// The constant `x` with the type of an operand.
     fn like(&mut self, operand: &Operand, x: f64) -> Operand {
         self.splat(Literal::from_f64(operand.aval().dtype, x), &operand.shape())
     }
@@ -59,7 +60,7 @@ impl Export<'_> {
         self.named("select", &[which, when_true, when_false])
     }
 
-    /// `x` as another type by an operation that has nothing to decide; `x` itself where it has the type.
+    /// `x` converted by an operation without edge cases; `x` itself if it has the type.
     fn as_type(&mut self, name: &str, x: &Operand, to: DType) -> Operand {
         if x.aval().dtype == to {
             return x.clone();
@@ -67,7 +68,7 @@ impl Export<'_> {
         self.op(name, &[x], &[], x.aval().with_dtype(to))
     }
 
-    /// Integers: `by_zero`, or 0, where the divisor is zero, which StableHLO leaves open.
+    /// Integers: `by_zero`, or 0, if the divisor is zero, which StableHLO leaves undefined.
     fn divided(&mut self, name: &str, a: &Operand, b: &Operand, by_zero: Option<&Operand>) -> Operand {
         let (zero, one) = (self.like(b, 0.0), self.like(b, 1.0));
         let none = self.compared(Comparison::Eq, b, &zero);
@@ -76,7 +77,7 @@ impl Export<'_> {
         self.chosen(&none, by_zero.unwrap_or(&zero), &found)
     }
 
-    /// By 32 or more 0, which StableHLO leaves open; a negative distance is a large one.
+    /// 0 for a shift by 32 or more, which StableHLO leaves undefined; a negative distance counts as a large one.
     fn shifted(&mut self, name: &str, a: &Operand, by: &Operand) -> Operand {
         let distance = self.as_type("bitcast_convert", by, DType::U32);
         let width = self.like(&distance, 32.0);
@@ -85,7 +86,7 @@ impl Export<'_> {
         self.chosen(&within, &shifted, &zero)
     }
 
-    /// As Rust's `as` converts; to `bool` is `x != 0`.
+    /// Converts like Rust's `as`; to `bool` is `x != 0`.
     fn converted(&mut self, x: &Operand, to: DType) -> Operand {
         let from = x.aval().dtype;
         match to {
@@ -99,8 +100,8 @@ impl Export<'_> {
         }
     }
 
-    /// A float as an integer: without what follows the point, the nearest integer of the type where there is none,
-    /// 0 for NaN. StableHLO leaves open what becomes of numbers outside the type, so none is converted.
+    /// A float as an integer: truncated and saturated, 0 for NaN. StableHLO leaves the conversion of numbers outside
+    /// the type undefined, so none is converted.
     fn truncated(&mut self, x: &Operand, to: DType) -> Operand {
         let (least, end) = if to == DType::I32 { (-(2f64.powi(31)), 2f64.powi(31)) } else { (0.0, 2f64.powi(32)) };
         let (low, high, zero) = (self.like(x, least), self.like(x, end), self.like(x, 0.0));
@@ -114,8 +115,8 @@ impl Export<'_> {
         self.chosen(&above, &most, &converted)
     }
 
-    /// Both words of `threefry2x32(k0, k1, x0, x1)`: operands of one shape, all `u32`. Twenty rounds, with a part of the
-    /// key added after every fourth.
+    /// Both words of `threefry2x32(k0, k1, x0, x1)`: operands of the same shape, all `u32`. Twenty rounds; a part of
+    /// the key is added after every fourth.
     pub fn threefry2x32(&mut self, [k0, k1, x0, x1]: [&Operand; 4]) -> [Operand; 2] {
         const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
         let shape = k0.shape();

@@ -1,4 +1,4 @@
-//! The text form, by example. What modules compute is tested against XLA elsewhere.
+//! The text form, by example. Other tests compare the results of modules with XLA.
 
 use crate::aval::{Aval, DType, Dim, Literal, Sizes, Symbol};
 use crate::device::HostArray;
@@ -19,7 +19,7 @@ fn vector(n: impl Into<Dim>) -> Aval {
     Aval::new(DType::F32, [n.into()])
 }
 
-/// The lines of `@main`'s body, without what stands in front of them.
+/// The lines of `@main`'s body, without indentation.
 fn body(program: &Program) -> Vec<String> {
     let text = program.to_stablehlo(&Sizes::new()).expect("the program has a StableHLO form");
     let lines: Vec<&str> = text.lines().collect();
@@ -117,7 +117,7 @@ fn names_that_are_no_words_stand_in_quotes() {
     assert!(program.to_stablehlo(&Sizes::new()).is_ok_and(|text| text.starts_with("module @\"a b\" {")));
 }
 
-/// A primitive of one operand and its type, for what no primitive of the core shows.
+/// A primitive with one operand and its type, for forms that no primitive of the core has.
 struct Shown {
     name: &'static str,
     write: fn(&mut Export<'_>) -> Result<Vec<Operand>, Unsupported>,
@@ -171,7 +171,7 @@ fn an_operation_without_a_form_says_where_it_was_made() {
 
 #[test]
 fn loops_carry_values_and_see_those_outside() {
-    // 8 times: x + the x of the beginning.
+    // 8 times: x + the initial x.
     static LOOP: Shown = Shown {
         name: "loop",
         write: |cx| {

@@ -5,7 +5,7 @@ use crate::ir::Location;
 use crate::ir::stablehlo::Operand;
 use std::fmt::Write;
 
-/// What has been written of a function's body.
+/// The text of a function's body so far.
 #[derive(Debug)]
 pub(super) struct Text {
     lines: String,
@@ -15,18 +15,19 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// Nothing yet.
+    /// An empty body.
     pub(super) fn new() -> Text {
         Text { lines: String::new(), depth: 2, names: 0, failed_at: None }
     }
 
-    /// A value of its own name. Names are used once in a module, those of regions too.
+    /// A value with a fresh name. Names are unique in a module, including regions.
     pub(super) fn fresh(&mut self, aval: Aval) -> Operand {
         self.names += 1;
         Operand::new(format!("%{}", self.names - 1), aval)
     }
 
-    /// The results of one operation: `%3`, or `%3#0`, `%3#1` where there are more; with what stands in front of it.
+    /// The results of one operation: `%3`, or `%3#0`, `%3#1` if there are several; and the text in front of the
+    /// operation.
     pub(super) fn results(&mut self, avals: &[Aval]) -> (String, Vec<Operand>) {
         match avals {
             [aval] => {
@@ -46,7 +47,7 @@ impl Text {
         let _ = writeln!(self.lines, "{:indent$}{line}", "", indent = 2 * self.depth);
     }
 
-    /// Lines written by `f` stand one step deeper.
+    /// Changes the indentation of the lines that follow by `by` levels.
     pub(super) fn deeper(&mut self, by: isize) {
         self.depth = self.depth.saturating_add_signed(by);
     }
@@ -64,12 +65,12 @@ impl Text {
         }
     }
 
-    /// Where the equation stands that has no StableHLO form.
+    /// The place of the equation that has no StableHLO form.
     pub(super) fn failed_at(&self) -> Option<Location> {
         self.failed_at
     }
 
-    /// What was written.
+    /// The text.
     pub(super) fn into_lines(self) -> String {
         self.lines
     }
@@ -123,8 +124,8 @@ pub(super) fn list(numbers: &[usize]) -> String {
 
 /// The element of a `dense` constant.
 ///
-/// A reader takes a decimal number for an `f64` and rounds it to the element's type: where that would not yield the
-/// same bits, and for what is no number, the bits are written.
+/// A parser reads a decimal number as an `f64` and rounds it to the element's type: if that would not yield the same
+/// bits, and for infinities and NaN, the bits are written.
 pub(super) fn element(literal: Literal) -> String {
     let (decimal, survives) = match literal {
         Literal::I32(x) => return x.to_string(),
@@ -143,7 +144,7 @@ pub(super) fn element(literal: Literal) -> String {
     }
 }
 
-/// A decimal number with the point that MLIR wants in front of an exponent: `1.0e-30`.
+/// A decimal number with the point that MLIR requires in front of an exponent: `1.0e-30`.
 fn pointed(decimal: String) -> String {
     match decimal.split_once('e') {
         Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0e{exponent}"),
@@ -151,7 +152,7 @@ fn pointed(decimal: String) -> String {
     }
 }
 
-/// A name after `@`: in quotes where it is no plain word.
+/// A name after `@`: in quotes if it is not a plain word.
 pub(super) fn symbol_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
