@@ -1,4 +1,4 @@
-//! `Array`: what users compute with.
+//! `Array`: the type that users compute with.
 
 use gavotte_core::aval::{DType, Dim, Literal, Shape};
 use gavotte_core::device::{DeviceRef, HostArray, HostElement};
@@ -13,14 +13,14 @@ use gavotte_core::tree::{Misfit, StaticValue, Structure, Tree, TreeDef, next_lea
 pub struct Array(pub(crate) Value);
 
 impl Array {
-    /// An array of these elements, row-major.
+    /// An array with these elements, row-major.
     ///
     /// # Panics
     /// If the number of elements is not the product of the extents.
     #[track_caller]
     pub fn new<T: HostElement>(shape: &[usize], elements: Vec<T>) -> Self {
         demand(shape.iter().try_fold(1usize, |n, extent| n.checked_mul(*extent)) == Some(elements.len()), || {
-            format!("shape {shape:?} does not hold the {} elements given for it", elements.len())
+            format!("shape {shape:?} does not hold the {} elements given", elements.len())
         });
         Array(HostArray::new(shape, elements).into())
     }
@@ -76,7 +76,7 @@ impl Array {
         self.host::<T>().as_slice::<T>().to_vec()
     }
 
-    /// The one element of an array that has one.
+    /// The only element of an array.
     ///
     /// # Panics
     /// If the array is being traced, has another number of elements, or its element is not `T`.
@@ -102,7 +102,7 @@ impl Array {
         demand(self.dtype() == wanted, || {
             format!("elements are {}, not {wanted}: convert with astype first", self.dtype())
         });
-        // A closure would be the place of the panic.
+        // A closure would become the location of the panic.
         match self.to_host() {
             Ok(host) => host,
             Err(error) => refuse(error),
@@ -120,14 +120,14 @@ impl Array {
     }
 }
 
-/// Applies a primitive of one output.
+/// Applies a primitive with one output.
 #[track_caller]
 pub(crate) fn apply(prim: &'static dyn Primitive, ins: &[&Array], params: Params) -> Array {
     let ins: smallvec::SmallVec<[&Value; 4]> = ins.iter().map(|array| &array.0).collect();
     Array(bind1(prim, &ins, params))
 }
 
-/// Applies a primitive of several outputs.
+/// Applies a primitive with several outputs.
 #[track_caller]
 pub(crate) fn apply_many(prim: &'static dyn Primitive, ins: &[&Array], params: Params) -> Vec<Array> {
     let ins: smallvec::SmallVec<[&Value; 4]> = ins.iter().map(|array| &array.0).collect();

@@ -1,4 +1,4 @@
-//! Whether two arrays hold the same, for tests and for whoever waits until nothing changes.
+//! Whether two arrays are equal or close, for tests and for convergence checks.
 
 use crate::array::Array;
 use gavotte_core::device::HostArray;
@@ -6,9 +6,9 @@ use gavotte_core::ir::{demand, refuse};
 use std::sync::Arc;
 
 impl Array {
-    /// Whether the other array has the same element type, shape and elements. As `==` has it, NaN is not NaN, and 0.0 is
-    /// -0.0. Arrays have no `==` of their own, so that nobody takes it for [`eq`](Array::eq), which compares element by
-    /// element.
+    /// Whether the other array has the same element type, shape and elements. As with `==` on floats, NaN does not
+    /// equal NaN, and 0.0 equals -0.0. Arrays do not implement `==`, which could be mistaken for the elementwise
+    /// [`eq`](Array::eq).
     ///
     /// ```
     /// use gavotte::Array;
@@ -29,8 +29,8 @@ impl Array {
 }
 
 /// Whether each element of `a` is within `atol + rtol · |b|` of that of `b`. Infinities are close to themselves; NaN is
-/// close to nothing. The rule is not symmetric: `b` is the reference. Shapes must be the same, nothing broadcasts; element
-/// types may differ.
+/// close to nothing. The rule is not symmetric: `b` is the reference. Shapes must be equal, without broadcasting;
+/// element types may differ.
 ///
 /// ```
 /// use gavotte::{Array, allclose};
@@ -48,7 +48,7 @@ pub fn allclose(a: &Array, b: &Array, rtol: f64, atol: f64) -> bool {
     (0..a.len()).all(|i| is_close(&a, &b, i, rtol, atol))
 }
 
-/// Demands [`allclose`].
+/// Requires [`allclose`].
 ///
 /// ```should_panic
 /// use gavotte::{Array, assert_allclose};
@@ -58,9 +58,9 @@ pub fn allclose(a: &Array, b: &Array, rtol: f64, atol: f64) -> bool {
 /// ```
 ///
 /// # Panics
-/// If the arrays are not close: says how many elements are not, and which is the first. As [`allclose`].
+/// If the arrays are not close: the message says how many elements differ, and shows the first. As [`allclose`].
 ///
-/// Source: NumPy, `numpy.testing.assert_allclose`, which has NaN equal NaN; here it does not.
+/// Source: NumPy, `numpy.testing.assert_allclose`, where NaN equals NaN; here it does not.
 #[track_caller]
 pub fn assert_allclose(a: &Array, b: &Array, rtol: f64, atol: f64) {
     let [x, y] = alike("assert_allclose", a, b);
@@ -80,7 +80,7 @@ pub fn assert_allclose(a: &Array, b: &Array, rtol: f64, atol: f64) {
     );
 }
 
-/// Whether the elements at a place are close. All element types are exact as `f64`.
+/// Whether the elements at a position are close. All element types convert to `f64` exactly.
 fn is_close(a: &HostArray, b: &HostArray, i: usize, rtol: f64, atol: f64) -> bool {
     let (a, b) = (a.get(i).as_f64(), b.get(i).as_f64());
     a == b || (a.is_finite() && b.is_finite() && (a - b).abs() <= atol + rtol * b.abs())
@@ -91,7 +91,7 @@ fn is_close(a: &HostArray, b: &HostArray, i: usize, rtol: f64, atol: f64) -> boo
 fn alike(what: &str, a: &Array, b: &Array) -> [Arc<HostArray>; 2] {
     demand(a.shape() == b.shape(), || {
         let (a, b) = (a.value().aval(), b.value().aval());
-        format!("{what}: the shapes differ: compare arrays of one shape\n  operands: {a}, {b}")
+        format!("{what}: the shapes differ: compare arrays of the same shape\n  operands: {a}, {b}")
     });
     [read(a), read(b)]
 }

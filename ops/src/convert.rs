@@ -28,13 +28,13 @@ macro_rules! from_elements {
                 elements.to_vec().into()
             }
         }
-        /// A matrix: an array for each row.
+        /// A matrix: one inner array per row.
         impl<const N: usize, const M: usize> From<[[$t; N]; M]> for Array {
             fn from(rows: [[$t; N]; M]) -> Self {
                 rows.as_slice().into()
             }
         }
-        /// A matrix: an array for each row.
+        /// A matrix: one inner array per row.
         impl<const N: usize> From<&[[$t; N]]> for Array {
             fn from(rows: &[[$t; N]]) -> Self {
                 Array::new(&[rows.len(), N], rows.as_flattened().to_vec())

@@ -16,14 +16,14 @@ use std::cell::RefCell;
 /// The primitives of this family.
 pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[DEBUG_PRINT];
 
-/// Prints `format` with an array for each `{}`, or `{:.3}` for three digits behind the point, whenever the program that
-/// it stands in runs: compiled programs too, once an execution, in program order, whatever the number of threads.
+/// Prints `format` with an array for each `{}`, or `{:.3}` for three decimal places, whenever the program that contains
+/// it runs: in compiled programs, too, once per execution, in program order, for any number of threads.
 ///
-/// The line goes to the standard error stream, or to where [`with_debug_output`] leads it. Derivatives print the primal
-/// once; `vmap` prints a line for each element of the batch where an array has the mapped axis. `{{` and `}}` are braces.
+/// The line goes to the standard error stream, or to the sink of [`with_debug_output`]. Derivatives print the primal
+/// once; `vmap` prints a line per batch element if an array has the mapped axis. `{{` and `}}` are braces.
 ///
 /// # Panics
-/// If the places of `format` are not as many as `arrays`.
+/// If the number of placeholders in `format` is not the number of `arrays`.
 ///
 /// ```
 /// use gavotte::{Array, debug_print, jit, with_debug_output};
@@ -54,10 +54,10 @@ thread_local! {
     static SINK: RefCell<Option<Sink>> = const { RefCell::new(None) };
 }
 
-/// Runs `f` with every line of [`debug_print`] on this thread given to `sink` instead of the standard error stream.
+/// Runs `f` and passes every line of [`debug_print`] on this thread to `sink` instead of the standard error stream.
 /// Programs print on the thread that calls them.
 pub fn with_debug_output<R>(sink: impl FnMut(&str) + 'static, f: impl FnOnce() -> R) -> R {
-    /// Puts the old sink back, also while a panic unwinds.
+    /// Restores the old sink, also while a panic unwinds.
     struct Restore(Option<Sink>);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -69,7 +69,7 @@ pub fn with_debug_output<R>(sink: impl FnMut(&str) + 'static, f: impl FnOnce() -
 }
 
 fn emit(line: &str) {
-    // The sink is out of its place while it runs, so that it may print itself.
+    // The sink is taken out while it runs, so that it may print itself.
     match SINK.take() {
         Some(mut sink) => {
             sink(line);
@@ -82,16 +82,17 @@ fn emit(line: &str) {
 /// Printing while a program runs.
 #[derive(Debug)]
 struct DebugPrint;
-/// The primitive `debug_print {format}` of any operands, without outputs. Under `vmap` it has the extents of the mapped
-/// axes, outermost first, as `sizes`, and for each operand, as `levels`, which of them its leading axes are.
+/// The primitive `debug_print {format}` of any operands, without outputs. Under `vmap` the attribute `sizes` has the
+/// extents of the mapped axes, outermost first, and `levels` has, for each operand, the mapped axes that its leading
+/// axes are.
 pub(crate) static DEBUG_PRINT: &dyn Primitive = &DebugPrint;
 
 /// A part of a format.
 #[derive(PartialEq, Debug)]
 enum Piece {
-    /// Itself.
+    /// Literal text.
     Text(String),
-    /// The next array, with so many digits behind the point.
+    /// The next array, with this many decimal places.
     Place(Option<usize>),
 }
 
@@ -108,18 +109,18 @@ fn pieces(format: &str, n: usize) -> Result<Vec<Piece>, TypeError> {
                 rest = &rest[1..];
             }
             '{' => {
-                let place = rest.split_once('}').and_then(|(inside, behind)| Some((place(inside)?, behind)));
-                let Some((place, behind)) = place else {
+                let place = rest.split_once('}').and_then(|(inside, after)| Some((place(inside)?, after)));
+                let Some((place, after)) = place else {
                     return Err(TypeError::new(format!(
-                        "in the format {format:?} a place is `{{}}` or `{{:.3}}`: write `{{{{` for a brace"
+                        "in the format {format:?} a placeholder is `{{}}` or `{{:.3}}`: write `{{{{` for a brace"
                     )));
                 };
                 pieces.push(Piece::Text(std::mem::take(&mut text)));
                 pieces.push(place);
-                rest = behind;
+                rest = after;
             }
             '}' => {
-                return Err(TypeError::new(format!("in the format {format:?} a brace is open nowhere: write `}}}}`")));
+                return Err(TypeError::new(format!("in the format {format:?} a `}}` is unmatched: write `}}}}`")));
             }
             c => text.push(c),
         }
@@ -127,7 +128,7 @@ fn pieces(format: &str, n: usize) -> Result<Vec<Piece>, TypeError> {
     pieces.push(Piece::Text(text));
     let places = pieces.iter().filter(|piece| matches!(piece, Piece::Place(_))).count();
     if places != n {
-        return Err(TypeError::new(format!("the format {format:?} has {places} places, and there are {n} arrays")));
+        return Err(TypeError::new(format!("the format {format:?} has {places} placeholders for {n} arrays")));
     }
     Ok(pieces)
 }
@@ -140,7 +141,7 @@ fn place(inside: &str) -> Option<Piece> {
     (digits <= 100).then_some(Piece::Place(Some(digits)))
 }
 
-/// The mapped axes of an equation: their extents, and for each operand which of them its leading axes are.
+/// The mapped axes of an equation: their extents, and for each operand the mapped axes that its leading axes are.
 struct Mapped {
     sizes: Vec<Dim>,
     levels: Vec<Vec<usize>>,
@@ -205,7 +206,7 @@ impl Primitive for DebugPrint {
         }
         vec![]
     }
-    // the primal is printed, a tangent is not
+    // the primal is printed, not the tangent
     fn jvp(&self, _: &Jvp<'_>) -> Vec<Option<Value>> {
         vec![]
     }
@@ -251,7 +252,7 @@ impl Primitive for DebugPrint {
     }
 }
 
-/// A line for each place of the mapped axes, the last of them fastest.
+/// Prints a line for each index of the mapped axes, the last axis fastest.
 fn print(ins: &[&HostArray], params: &Params) -> Result<(), TypeError> {
     let pieces = pieces(format_of(params)?, ins.len())?;
     let mapped = Mapped::of(params, ins.len())?;
@@ -294,9 +295,9 @@ mod tests {
             Ok(vec![text("a "), Piece::Place(None), text(" {b} "), Piece::Place(Some(3)), text("")])
         );
         let why = |format: &str, n: usize| pieces(format, n).err().map(|why| why.0).unwrap_or_default();
-        assert_eq!(why("x = {}", 2), "the format \"x = {}\" has 1 places, and there are 2 arrays");
-        assert_eq!(why("{x}", 1), "in the format \"{x}\" a place is `{}` or `{:.3}`: write `{{` for a brace");
-        assert_eq!(why("x}", 0), "in the format \"x}\" a brace is open nowhere: write `}}`");
-        assert!(why("{", 0).contains("a place is") && why("{:.1000}", 1).contains("a place is"));
+        assert_eq!(why("x = {}", 2), "the format \"x = {}\" has 1 placeholders for 2 arrays");
+        assert_eq!(why("{x}", 1), "in the format \"{x}\" a placeholder is `{}` or `{:.3}`: write `{{` for a brace");
+        assert_eq!(why("x}", 0), "in the format \"x}\" a `}` is unmatched: write `}}`");
+        assert!(why("{", 0).contains("a placeholder is") && why("{:.1000}", 1).contains("a placeholder is"));
     }
 }

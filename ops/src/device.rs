@@ -1,4 +1,4 @@
-//! Where arrays are: the processor, or a GPU that is found when the program runs.
+//! The devices of arrays: the CPU, or a GPU that is found at run time.
 
 pub use gavotte_core::device::{DeviceRef, cpu};
 pub use gavotte_core::runtime::cuda::{

@@ -37,7 +37,7 @@ fn number_type(ins: &[&Aval], params: &Params) -> Result<DType, TypeError> {
     }
 }
 
-/// Demands that a size is one that kernels count to: they count in 32 bits, and convert to floats from there.
+/// Requires that a size is within the range of kernels' counters, which have 32 bits and are converted to floats.
 fn check_count(size: &Dim, dtype: DType) -> Result<(), TypeError> {
     let (least, most) = match dtype {
         DType::U32 => (0, u32::MAX.into()),
@@ -45,14 +45,14 @@ fn check_count(size: &Dim, dtype: DType) -> Result<(), TypeError> {
     };
     match size.as_number() {
         Some(n) if !(least..=most).contains(&n) => Err(TypeError::new(format!(
-            "the size {n} is too large for what sizes are counted in, {}: compute with it as a number of your own",
+            "the size {n} is too large for {}, the type that counts sizes: use a constant of your own",
             if dtype == DType::U32 { DType::U32 } else { DType::I32 }
         ))),
         _ => Ok(()),
     }
 }
 
-/// A count in kernel arithmetic, from `i32`.
+/// Converts a count in kernel arithmetic from `i32`.
 fn converted(cx: &mut dyn Lower, count: Scalar) -> Scalar {
     match cx.output(0).dtype {
         DType::I32 => count,
@@ -82,7 +82,7 @@ impl Primitive for Iota {
         let counts = HostArray::new(&shape, counts);
         CONVERT_ELEMENT_TYPE.eval(&[&counts], &Params::new().with("dtype", params.dtype("dtype")))
     }
-    // no operand
+    // no operands
     fn jvp(&self, _: &Jvp<'_>) -> Vec<Option<Value>> {
         vec![None]
     }
@@ -128,7 +128,7 @@ impl Primitive for DimValue {
     fn eval(&self, _: &[&HostArray], params: &Params) -> Vec<HostArray> {
         vec![HostArray::scalar(Literal::from_f64(params.dtype("dtype"), params.int("dim") as f64))]
     }
-    // no operand
+    // no operands
     fn jvp(&self, _: &Jvp<'_>) -> Vec<Option<Value>> {
         vec![None]
     }
@@ -163,21 +163,21 @@ impl Primitive for DimValue {
     }
 }
 
-/// Each element of an array of `shape` is its position along `axis`.
+/// An array of `shape` in which each element is its position along `axis`.
 ///
 /// # Panics
-/// If there is no such axis, `dtype` is `bool`, or positions go beyond `i32`.
+/// If there is no such axis, `dtype` is `bool`, or positions exceed `i32`.
 #[track_caller]
 pub fn iota(shape: impl IntoIterator<Item = impl Into<Dim>>, axis: usize, dtype: DType) -> Array {
     let shape: Shape = shape.into_iter().map(Into::into).collect();
     apply(IOTA, &[], Params::new().with("axis", axis).with("dtype", dtype).with("shape", shape))
 }
 
-/// A size as a scalar: a constant, or what a symbol stands for when the program runs.
+/// A size as a scalar: a constant, or a symbol's size when the program runs.
 ///
 /// # Panics
-/// If `dtype` is `bool`, the size is a symbol outside `jit`, or it is an integer beyond `i32` (for `u32`, beyond that). Of a
-/// symbol, the call is refused whose sizes lie beyond `i32`.
+/// If `dtype` is `bool`, the size is a symbol outside `jit`, or it is an integer beyond `i32` (for `u32`, beyond
+/// `u32`). A call in which a symbolic size exceeds `i32` is refused.
 #[track_caller]
 pub fn dim_value(dim: impl Into<Dim>, dtype: DType) -> Array {
     let dim = dim.into();
@@ -191,7 +191,7 @@ pub fn dim_value(dim: impl Into<Dim>, dtype: DType) -> Array {
     }
 }
 
-/// The numbers from 0 up to, and without, `n`.
+/// The numbers from 0 to `n`, excluding `n`.
 #[track_caller]
 pub fn arange(n: impl Into<Dim>, dtype: DType) -> Array {
     iota([n.into()], 0, dtype)
@@ -216,19 +216,19 @@ pub fn ones(shape: impl IntoIterator<Item = impl Into<Dim>>, dtype: DType) -> Ar
     full(shape, Literal::from_f64(dtype, 1.0))
 }
 
-/// All zeros, of the array's type and shape.
+/// All zeros, with the array's type and shape.
 #[track_caller]
 pub fn zeros_like(x: &Array) -> Array {
     structural::zeros(x.value().aval()).into()
 }
 
-/// All ones, of the array's type and shape.
+/// All ones, with the array's type and shape.
 #[track_caller]
 pub fn ones_like(x: &Array) -> Array {
     ones(x.shape().clone(), x.dtype())
 }
 
-/// The identity matrix of `n` rows.
+/// The identity matrix with `n` rows.
 #[track_caller]
 pub fn eye(n: impl Into<Dim>, dtype: DType) -> Array {
     let n = n.into();

@@ -1,6 +1,6 @@
-//! Initialisers of parameters, as `jax.nn.initializers`.
+//! Parameter initialisers, as in `jax.nn.initializers`.
 //!
-//! The last axis of a weight counts what it gives, the one before what it takes; further axes in front are windows that
+//! The last axis of a weight is its outputs, the axis before it its inputs; further axes in front are windows, which
 //! belong to both.
 
 use crate::array::Array;
@@ -9,17 +9,18 @@ use crate::movement::reject;
 use crate::random::Key;
 use gavotte_core::aval::{DType, Dim, Shape};
 
-/// The numbers of terms that an output element sums, and that an input element goes into.
+/// The fan-in and the fan-out: how many terms an output element sums, and how many output elements an input element
+/// contributes to.
 #[track_caller]
 fn fans(shape: &[Dim]) -> (f64, f64) {
     let extents: Option<Vec<usize>> = shape.iter().map(Dim::as_usize).collect();
     match extents.as_deref() {
-        Some([windows @ .., takes, gives]) => {
+        Some([windows @ .., fan_in, fan_out]) => {
             let window: usize = windows.iter().product();
-            ((takes * window) as f64, (gives * window) as f64)
+            ((fan_in * window) as f64, (fan_out * window) as f64)
         }
         Some(_) => {
-            reject("init", format!("a fan needs two axes at least, not {shape:?}: use `normal` or `zeros`"), &[])
+            reject("init", format!("a fan needs at least two axes, not {shape:?}: use `normal` or `zeros`"), &[])
         }
         None => reject("init", format!("a fan needs numbers, not {shape:?}: give parameters numeric extents"), &[]),
     }
@@ -38,14 +39,14 @@ fn scaled_uniform(key: Key, shape: Shape, variance: f64, dtype: DType) -> Array 
 
 #[track_caller]
 fn scaled_normal(key: Key, shape: Shape, variance: f64, dtype: DType) -> Array {
-    // The standard deviation of a normal variable cut off at two.
+    // The standard deviation of a standard normal variable truncated at ±2.
     const CUT: f64 = 0.879_625_661_034_239_8;
     let deviation = rounded(dtype, rounded(dtype, variance).sqrt()) / rounded(dtype, CUT);
     key.truncated_normal(shape, -2.0, 2.0, dtype) * rounded(dtype, deviation)
 }
 
 macro_rules! initialisers {
-    ($($(#[$doc:meta])* $name:ident: $draw:ident |$takes:ident, $gives:ident| $variance:expr;)*) => { $(
+    ($($(#[$doc:meta])* $name:ident: $draw:ident |$fan_in:ident, $fan_out:ident| $variance:expr;)*) => { $(
         $(#[$doc])*
         ///
         /// # Panics
@@ -53,29 +54,29 @@ macro_rules! initialisers {
         #[track_caller]
         pub fn $name(key: Key, shape: impl IntoIterator<Item = impl Into<Dim>>, dtype: DType) -> Array {
             let shape: Shape = shape.into_iter().map(Into::into).collect();
-            let ($takes, $gives) = fans(&shape);
+            let ($fan_in, $fan_out) = fans(&shape);
             $draw(key, shape, $variance, dtype)
         }
     )* };
 }
 initialisers! {
-    /// Uniform of variance `2 / (takes + gives)`.
+    /// Uniform with variance `2 / (fan_in + fan_out)`.
     ///
     /// Source: Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*
     /// (AISTATS 2010), equation 16.
-    glorot_uniform: scaled_uniform |takes, gives| 2.0 / (takes + gives);
-    /// Normal of variance `2 / (takes + gives)`, cut off at two standard deviations.
+    glorot_uniform: scaled_uniform |fan_in, fan_out| 2.0 / (fan_in + fan_out);
+    /// Normal with variance `2 / (fan_in + fan_out)`, truncated at two standard deviations.
     ///
     /// Source: as [`glorot_uniform`], equation 12.
-    glorot_normal: scaled_normal |takes, gives| 2.0 / (takes + gives);
-    /// Uniform of variance `2 / takes`.
+    glorot_normal: scaled_normal |fan_in, fan_out| 2.0 / (fan_in + fan_out);
+    /// Uniform with variance `2 / fan_in`.
     ///
     /// Source: He et al., *Delving deep into rectifiers* (ICCV 2015), equation 10.
-    he_uniform: scaled_uniform |takes, _gives| 2.0 / takes;
-    /// Normal of variance `2 / takes`, cut off at two standard deviations.
+    he_uniform: scaled_uniform |fan_in, _fan_out| 2.0 / fan_in;
+    /// Normal with variance `2 / fan_in`, truncated at two standard deviations.
     ///
     /// Source: as [`he_uniform`].
-    he_normal: scaled_normal |takes, _gives| 2.0 / takes;
+    he_normal: scaled_normal |fan_in, _fan_out| 2.0 / fan_in;
 }
 
 /// All zeros. The key is not used.

@@ -13,8 +13,8 @@ use gavotte_core::tree::{Segment, Tree, TreeDef, next_leaf};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The derivative of each leaf of a result with respect to each leaf of a tree `T`: blocks of shape
-/// `result.shape ++ leaf.shape`. It is a tree itself.
+/// The derivative of each leaf of a result with respect to each leaf of a tree `T`: blocks of shape `result.shape ++
+/// leaf.shape`. It is a tree itself.
 pub struct Jacobian<T> {
     /// The paths of the result's leaves; the empty path for a result that is one array.
     outs: Vec<String>,
@@ -26,11 +26,11 @@ pub struct Jacobian<T> {
 }
 
 impl<T: Tree> Jacobian<T> {
-    /// The derivative of the result's leaf at the path `out` with respect to the leaf of `T` at the path `input`, in the
-    /// form `0.w`. A tree that is one array has its leaf at the empty path.
+    /// The derivative of the result's leaf at the path `out` with respect to the leaf of `T` at the path `input`, such
+    /// as `0.w`. The leaf of a tree that is one array has the empty path.
     ///
     /// # Panics
-    /// If there is no such leaf; the message lists those there are.
+    /// If there is no such leaf; the message lists the existing ones.
     #[track_caller]
     pub fn block(&self, out: &str, input: &str) -> Array {
         let ins = self.ins.paths();
@@ -38,13 +38,13 @@ impl<T: Tree> Jacobian<T> {
         match places {
             (Some(o), Some(i)) => Array::from(&self.blocks[o * ins.len() + i]),
             _ => refuse(Error::Type(format!(
-                "there is no block ({out:?}, {input:?}): results are {:?}, and arguments {ins:?}",
+                "there is no block ({out:?}, {input:?}): results are {:?}, arguments {ins:?}",
                 self.outs
             ))),
         }
     }
 
-    /// The one block of a function from one array to one array.
+    /// The only block of a function from one array to one array.
     ///
     /// # Panics
     /// If there are several.
@@ -95,7 +95,7 @@ impl<T> Tree for Jacobian<T> {
         let rows = def.children();
         Jacobian {
             outs: rows.iter().map(|(out, _)| out.name().into_owned()).collect(),
-            // A result without leaves has no row, and no block to find.
+            // A result without leaves has no rows, and no blocks.
             ins: rows.first().map_or(TreeDef::Node("tuple", vec![]), |(_, ins)| ins.clone()),
             blocks: (0..def.n_leaf()).map(|_| next_leaf(leaves)).collect(),
             of: PhantomData,
@@ -103,7 +103,7 @@ impl<T> Tree for Jacobian<T> {
     }
 }
 
-/// A function at a point: its program, the leaves of its arguments, and what is differentiated.
+/// A function at a point: its program, the leaves of its arguments, and which are differentiated.
 struct Point {
     traced: Traced,
     leaves: Vec<Value>,
@@ -131,7 +131,7 @@ impl Point {
         Point { traced, leaves, ins, out_def, outs }
     }
 
-    /// How many leaves of the arguments are differentiated: the first ones.
+    /// The number of leaves of the arguments that are differentiated: the first ones.
     fn n_in(&self) -> usize {
         self.ins.n_leaf()
     }
@@ -147,7 +147,7 @@ impl Point {
         }
     }
 
-    /// The shape of the block of a leaf of the result and one of the first argument.
+    /// The shape of the block of a leaf of the result and a leaf of the first argument.
     fn block_shape(&self, out: usize, i: usize) -> Shape {
         self.outs[out].shape.iter().chain(self.leaves[i].shape()).cloned().collect()
     }
@@ -161,7 +161,8 @@ fn refuse_unless_floating(what: &str, a: &str, of: &str, path: &str, aval: &Aval
     }
 }
 
-/// Runs `f` along every unit vector of a type at once. Gives what it gives, with the place of the axis of unit vectors.
+/// Runs `f` along every unit vector of a type at once. Returns its results, each with the position of the axis of unit
+/// vectors.
 fn along_units(aval: &Aval, f: impl FnOnce(Value) -> Vec<Value>) -> (Vec<(Value, Option<usize>)>, Dim) {
     let n = aval.volume();
     let traced = trace("along", std::slice::from_ref(aval), |mut values| f(values.remove(0)));
@@ -170,8 +171,8 @@ fn along_units(aval: &Aval, f: impl FnOnce(Value) -> Vec<Value>) -> (Vec<(Value,
     (vmap(&traced.program, &traced.consts, &[(units, Some(0))], &n), n)
 }
 
-/// The Jacobian of `f` with respect to the first argument, by forward mode: one pass over a batch of directions for each
-/// leaf of that argument. Cheap where the argument has fewer elements than the result.
+/// The Jacobian of `f` with respect to the first argument, by forward mode: one pass over a batch of directions for
+/// each leaf of that argument. Cheap if the argument has fewer elements than the result.
 ///
 /// # Panics
 /// When called: if a leaf of the first argument or of the result is not floating.
@@ -180,7 +181,7 @@ fn along_units(aval: &Aval, f: impl FnOnce(Value) -> Vec<Value>) -> (Vec<(Value,
 pub fn jacfwd<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>> {
     Fun::new(move |args: A| {
         let point = Point::new("jacfwd", &f, args);
-        // Column blocks: the derivative of every result along the elements of one leaf, which come last.
+        // Column blocks: the derivative of every result along the elements of one leaf, which are the last axes.
         let columns: Vec<Vec<Value>> = (0..point.n_in())
             .map(|i| {
                 let (found, n) = along_units(point.leaves[i].aval(), |direction| {
@@ -198,8 +199,8 @@ pub fn jacfwd<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F)
     })
 }
 
-/// The Jacobian of `f` with respect to the first argument, by reverse mode: one pass over a batch of cotangents for each
-/// leaf of the result. Cheap where the result has fewer elements than the argument.
+/// The Jacobian of `f` with respect to the first argument, by reverse mode: one pass over a batch of cotangents for
+/// each leaf of the result. Cheap if the result has fewer elements than the argument.
 ///
 /// # Panics
 /// When called: if a leaf of the first argument or of the result is not floating.
@@ -211,7 +212,7 @@ pub fn jacrev<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F)
         let n_in = point.n_in();
         let wrt: Vec<bool> = (0..point.leaves.len()).map(|i| i < n_in).collect();
         let (_, pull) = vjp(&point.traced.program, &point.traced.consts, &point.leaves, &wrt);
-        // Row blocks: the derivatives of the elements of one result, which come first.
+        // Row blocks: the derivatives of the elements of one result, which are the first axes.
         let rows: Vec<Vec<Value>> = (0..point.outs.len())
             .map(|out| {
                 let (found, n) = along_units(&point.outs[out], |cotangent| {
@@ -241,11 +242,11 @@ where
     jacfwd(grad(f))
 }
 
-/// The arguments of a function of one to seven trees, and a direction for the first one behind them.
+/// The arguments of a function of one to seven trees, followed by a direction for the first one.
 pub trait Directed: Args {
     /// The arguments, then the direction.
     type With: Args;
-    /// The arguments and the direction, apart.
+    /// Splits the arguments from the direction.
     fn apart(with: Self::With) -> (Self, Self::First);
 }
 

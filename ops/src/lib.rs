@@ -55,7 +55,7 @@ pub use tree::Tree;
 use gavotte_core::ir::Registry;
 use std::sync::LazyLock;
 
-/// Every primitive, by name: what program text may use.
+/// Every primitive, by name: those that program text may use.
 pub fn registry() -> &'static Registry {
     static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         Registry::new(&[

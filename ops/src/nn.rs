@@ -1,4 +1,4 @@
-//! Activations, and what classifiers end with.
+//! Activations, and the last operations of classifiers.
 
 use crate::array::Array;
 use crate::custom_jvp;
@@ -8,26 +8,26 @@ use crate::operators::where_;
 use gavotte_core::aval::{DType, Dim};
 use gavotte_core::ir::structural::broadcast_in_dim;
 
-/// `max(x, 0)`, with derivative 0 at 0; NaN of NaN.
+/// `max(x, 0)`, with derivative 0 at 0; NaN for NaN.
 #[track_caller]
 pub fn relu(x: &Array) -> Array {
     where_(&x.le(0.0), 0.0, x)
 }
 
-/// `x` where it is positive, else `alpha (eˣ - 1)`.
+/// `x` if it is positive, else `alpha (eˣ - 1)`.
 ///
 /// Source: Clevert, Unterthiner, Hochreiter, *Fast and accurate deep network learning by exponential linear units*
 /// (ICLR 2016), equation 15.
 #[track_caller]
 pub fn elu(x: &Array, alpha: f64) -> Array {
     let positive = x.gt(0.0);
-    // The exponential sees zeros where its branch is not taken: an infinity there times a cotangent of zero is NaN.
+    // Where its branch is not taken, the exponential gets zeros: an infinity there times a zero cotangent would be NaN.
     let negative = where_(&positive, 0.0, x).expm1();
-    // alpha = 1 is the usual one.
+    // alpha = 1 is the common case.
     where_(&positive, x, if alpha == 1.0 { negative } else { negative * alpha })
 }
 
-/// `x` where it is not negative, else `slope x`.
+/// `x` if it is not negative, else `slope x`.
 ///
 /// Source: Maas, Hannun, Ng, *Rectifier nonlinearities improve neural network acoustic models* (ICML 2013).
 #[track_caller]
@@ -56,20 +56,20 @@ pub fn softplus(x: &Array) -> Array {
     custom_jvp(of, rule)(x.clone())
 }
 
-/// `x Φ(x)` with the normal distribution function in its approximation by `tanh`.
+/// `x Φ(x)`, with the normal distribution function Φ approximated by `tanh`.
 ///
 /// Source: Hendrycks and Gimpel, *Gaussian error linear units* (2016), section 2.
 #[track_caller]
 pub fn gelu(x: &Array) -> Array {
     let scale = (2.0 / std::f64::consts::PI).sqrt();
-    // Far out the tangent is 1 or -1 to the last bit, and what is in it overflows.
+    // For large `|x|`, `tanh` is exactly 1 or -1, and its argument overflows.
     let is_far = x.abs().ge(16.0);
     let near = where_(&is_far, 0.0, x);
     let inner = (&near + near.powi(3) * 0.044715) * scale;
     where_(&is_far, relu(x), &near * (inner.tanh() + 1.0) * 0.5)
 }
 
-/// What is left of `x` without `axis`, repeated along it.
+/// `x` reduced over `axis`, repeated along it.
 #[track_caller]
 fn along(x: &Array, reduced: &Array, axis: usize) -> Array {
     let kept: Vec<usize> = (0..x.ndim()).filter(|i| *i != axis).collect();
@@ -85,7 +85,7 @@ fn floating_axis(operation: &str, x: &Array, axis: isize) -> usize {
     axis_of(operation, axis, x.ndim(), x)
 }
 
-/// `x` shifted along an axis so that no element is positive: the same softmax, without overflow.
+/// `x` shifted along an axis so that no element is positive: it has the same softmax, without overflow.
 fn shifted(x: &Array, axis: usize) -> Array {
     // The shift cancels, so it needs no derivative.
     let top = x.stop_gradient().max(axis);
@@ -100,7 +100,7 @@ fn shifted(x: &Array, axis: usize) -> Array {
 pub fn softmax(x: &Array, axis: isize) -> Array {
     let axis = floating_axis("softmax", x, axis);
     let of = move |x: Array| quotient(&x, axis);
-    // By itself a tangent goes through the quotient; this way back needs only what went forward.
+    // The default derivative differentiates the quotient; this rule needs only the result of the forward pass.
     let rule = move |(x,): (Array,), (dx,): (Array,)| {
         let y = quotient(&x, axis);
         let dy = &y * dx;
@@ -135,13 +135,14 @@ pub fn log_softmax(x: &Array, axis: isize) -> Array {
 #[track_caller]
 pub fn logsumexp(x: &Array, axis: isize) -> Array {
     let axis = floating_axis("logsumexp", x, axis);
-    // An infinite maximum would make ∞ - ∞ of the shift.
+    // An infinite maximum would make the shift ∞ - ∞.
     let top = x.stop_gradient().max(axis);
     let top = where_(&top.abs().lt(f64::INFINITY), &top, 0.0);
     (x - along(x, &top, axis)).exp().sum(axis).log() + top
 }
 
-/// For each of `ids` a row of `n` zeros with a one at its place; all zeros where that lies outside.
+/// For each of `ids`, a row of `n` elements with a one at that index and zeros elsewhere; all zeros if it is out of
+/// range.
 ///
 /// # Panics
 /// If `ids` are not integers.

@@ -1,8 +1,8 @@
 //! Operators and elementwise methods of [`Array`].
 //!
-//! Two arrays broadcast as in NumPy: shapes are aligned at the last axis, and an extent of 1 stretches. A scalar is
-//! passed as it is. A Rust number takes the array's element type where both are floats or both are integers. Left of an
-//! operator it is an `f64` or `i32`, as literals are; right of one it may be of any element type.
+//! Two arrays broadcast as in NumPy: shapes are aligned at the last axis, and an extent of 1 stretches. A scalar is not
+//! broadcast. A Rust number takes the array's element type if both are floats or both are integers. On the left of an
+//! operator it must be an `f64` or `i32`, the types of literals; on the right it may have any element type.
 
 use crate::array::{Array, apply};
 use crate::elementwise::*;
@@ -13,15 +13,15 @@ use gavotte_core::ir::{Params, Primitive, same, undecided};
 use gavotte_core::tree::Tree;
 use std::ops;
 
-/// What may stand beside an array in an operation: an array, or a Rust number.
+/// An operand of an operation with an array: an array, or a Rust number.
 ///
-/// A number takes the array's element type where both are floats or both are integers and the number fits; otherwise
-/// it keeps its own, and the operation refuses the pair.
+/// A number takes the array's element type if both are floats or both are integers and the number fits; otherwise it
+/// keeps its own, and the operation refuses the pair.
 pub trait Operand {
-    /// The operand, beside arrays of `dtype` where there is one.
+    /// The operand, converted for arrays of `dtype` if there is one.
     fn beside(self, dtype: Option<DType>) -> Array;
 
-    /// The element type that it imposes on numbers beside it.
+    /// The element type that numbers next to it take.
     fn imposes(&self) -> Option<DType>;
 }
 
@@ -51,27 +51,27 @@ fn literal_beside(literal: Literal, dtype: Option<DType>) -> Array {
     Array::scalar(if takes { Literal::from_f64(dtype, literal.as_f64()) } else { literal })
 }
 
-/// Two operands as one shape and, for Rust numbers, one element type.
+/// Two operands broadcast to one shape and, for Rust numbers, with one element type.
 #[track_caller]
 fn pair(a: impl Operand, b: impl Operand) -> [Array; 2] {
     let dtype = a.imposes().or(b.imposes());
     broadcast([a.beside(dtype), b.beside(dtype)])
 }
 
-/// An operation of two operands.
+/// Applies an operation with two operands.
 #[track_caller]
 fn binary(row: &'static dyn Primitive, a: impl Operand, b: impl Operand) -> Array {
     let [a, b] = pair(a, b);
     apply(row, &[&a, &b], Params::new())
 }
 
-/// An operation of one operand.
+/// Applies an operation with one operand.
 #[track_caller]
 fn unary(row: &'static dyn Primitive, x: &Array) -> Array {
     apply(row, &[x], Params::new())
 }
 
-/// The shape that arrays broadcast to; `None` where two extents differ and none is 1.
+/// The shape that arrays broadcast to; `None` if two extents differ and neither is 1.
 fn broadcast_shape(shapes: &[&Shape]) -> Option<Shape> {
     let rank = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
     let one = Dim::from(1);
@@ -92,7 +92,7 @@ fn broadcast_shape(shapes: &[&Shape]) -> Option<Shape> {
         .collect()
 }
 
-/// Arrays in one shape; scalars stay, and so does what does not fit, for the operation to refuse.
+/// Broadcasts arrays to one shape; scalars stay, and so do arrays that do not fit, which the operation refuses.
 #[track_caller]
 fn broadcast<const N: usize>(arrays: [Array; N]) -> [Array; N] {
     let full: Vec<&Shape> = arrays.iter().map(Array::shape).filter(|shape| !shape.is_empty()).collect();
@@ -104,7 +104,7 @@ fn broadcast<const N: usize>(arrays: [Array; N]) -> [Array; N] {
     stretched.try_into().unwrap_or_else(|_| unreachable!("as many as there were"))
 }
 
-/// `x` in a shape that it broadcasts to: axes that stretch disappear, then come back repeated.
+/// `x` broadcast to a shape: axes that stretch are dropped, then repeated.
 #[track_caller]
 fn stretch(x: &Array, shape: &[Dim]) -> Array {
     let missing = shape.len() - x.ndim();
@@ -115,7 +115,7 @@ fn stretch(x: &Array, shape: &[Dim]) -> Array {
     broadcast_in_dim(&squeezed, shape, &dims).into()
 }
 
-// On the left stand `f64` and `i32` only: with two floating types there, the compiler could not tell the type of the
+// On the left only `f64` and `i32` are possible: with two floating types, the compiler could not infer the type of the
 // literal in `(1.0 - &x).log()`.
 macro_rules! operators {
     ($($op:ident $method:ident $assign:ident $assign_method:ident $row:ident: $($t:ident)*;)*) => { $(
@@ -208,9 +208,9 @@ impl Array {
     methods! {
         /// The absolute value.
         abs ABS;
-        /// -1, 0 or 1; NaN of NaN.
+        /// -1, 0 or 1; NaN for NaN.
         sign SIGN;
-        /// The largest whole number that is not larger.
+        /// The largest whole number that is not greater.
         floor FLOOR;
     }
 
@@ -219,9 +219,9 @@ impl Array {
         pow POW;
         /// The angle of each point whose `y` is this array and whose `x` is `other`, both floating: [`atan2`].
         atan2 ATAN2;
-        /// The larger one; NaN where either is.
+        /// The larger one; NaN if either is NaN.
         maximum MAX;
-        /// The smaller one; NaN where either is.
+        /// The smaller one; NaN if either is NaN.
         minimum MIN;
         /// Whether the elements are equal.
         eq EQ;
@@ -243,7 +243,7 @@ impl Array {
         self * self
     }
 
-    /// This array to a whole power, by repeated squaring; of integers, a power that is not negative.
+    /// This array to a whole power, by repeated squaring; for integers, a nonnegative power.
     ///
     /// # Panics
     /// If the elements are integers and the power is negative, or the elements are `bool`.
@@ -255,7 +255,8 @@ impl Array {
         if n >= 0 {
             return self.power(n.unsigned_abs());
         }
-        // The reciprocal first: the derivative of one over a power would divide by its square, which overflows long before.
+        // The reciprocal first: the derivative of one over a power would divide by its square, which overflows much
+        // earlier.
         let one = Array::scalar(Literal::from_f64(self.dtype(), 1.0));
         binary(&DIV, one, self).power(n.unsigned_abs())
     }
@@ -281,13 +282,13 @@ impl Array {
         power.unwrap_or_else(one)
     }
 
-    /// Each element, no less than `low` and no more than `high`.
+    /// Each element, clamped between `low` and `high`.
     #[track_caller]
     pub fn clip(&self, low: impl Operand, high: impl Operand) -> Array {
         self.maximum(low).minimum(high)
     }
 
-    /// The elements as another type, as Rust's `as` converts: floats to integers truncate and saturate, to `bool` is
+    /// The elements converted to another type, like Rust's `as`: floats to integers truncate and saturate, to `bool` is
     /// `x != 0`.
     #[track_caller]
     pub fn astype(&self, dtype: DType) -> Array {
@@ -303,7 +304,7 @@ impl Array {
         apply(BITCAST_CONVERT_TYPE, &[self], Params::new().with("dtype", dtype))
     }
 
-    /// This array of `bool`'s choice: `when_true` where it holds, else `when_false`.
+    /// Selects by this `bool` array: `when_true` if it holds, else `when_false`.
     #[track_caller]
     pub fn select(&self, when_true: impl Operand, when_false: impl Operand) -> Array {
         let dtype = when_true.imposes().or(when_false.imposes());
@@ -311,8 +312,8 @@ impl Array {
         apply(SELECT_N, &[&which, &no, &yes], Params::new())
     }
 
-    /// The product of these weights with `x`, which counts as 0 wherever a weight is 0: what a mask dropped is left out, be
-    /// it infinite. A sum of weighted rows need not read the rows of dropped weights. The two broadcast.
+    /// The product of these weights with `x`, which counts as 0 wherever a weight is 0: masked elements are ignored,
+    /// even infinite ones. A sum of weighted rows need not read the rows of dropped weights. The two broadcast.
     ///
     /// ```
     /// # use gavotte::Array;
@@ -321,17 +322,17 @@ impl Array {
     /// ```
     ///
     /// # Panics
-    /// If the two are not of one floating type, or their shapes do not broadcast.
+    /// If the two do not have the same floating type, or their shapes do not broadcast.
     #[track_caller]
     pub fn weigh(&self, x: &Array) -> Array {
         let [weights, x] = broadcast([self.clone(), x.clone()]);
         apply(WEIGH, &[&weights, &x], Params::new())
     }
 
-    /// This array repeated to a shape: axes are aligned at the last, and an extent of 1 stretches.
+    /// This array broadcast to a shape: axes are aligned at the last, and an extent of 1 stretches.
     ///
     /// # Panics
-    /// If an extent is neither 1 nor the shape's.
+    /// If an extent is neither 1 nor that of the shape.
     #[track_caller]
     pub fn broadcast_to(&self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
         let shape: Shape = shape.into_iter().map(Into::into).collect();
@@ -345,14 +346,14 @@ impl Array {
         stretch(self, &shape)
     }
 
-    /// This array as a constant of every derivative.
+    /// This array, treated as a constant by derivatives.
     #[track_caller]
     pub fn stop_gradient(&self) -> Array {
         unary(STOP_GRADIENT, self)
     }
 }
 
-/// `when_true` where `condition` holds, else `when_false`. The three broadcast.
+/// `when_true` if `condition` holds, else `when_false`. The three broadcast.
 #[track_caller]
 pub fn where_(condition: &Array, when_true: impl Operand, when_false: impl Operand) -> Array {
     condition.select(when_true, when_false)
@@ -360,8 +361,9 @@ pub fn where_(condition: &Array, when_true: impl Operand, when_false: impl Opera
 
 /// The angle of each point `(x, y)`, counted from the positive `x` axis, in radians from -π to π. The two broadcast.
 ///
-/// As in C and JAX, the sign of a zero `y` says on which side of the `x` axis a point lies: `atan2(±0, x)` is ±0 where `x`
-/// is 0 or greater, and ±π where it is -0 or less. Points at infinity lie on the axes and diagonals; NaN gives NaN.
+/// As in C and JAX, the sign of a zero `y` says on which side of the `x` axis a point lies: `atan2(±0, x)` is ±0 if `x`
+/// is 0 or greater, and ±π if it is -0 or less. Points at infinity lie on the axes and diagonals; the result for NaN is
+/// NaN.
 ///
 /// The derivative, `(x dy - y dx) / (x² + y²)`, is NaN at the origin.
 #[track_caller]
@@ -369,7 +371,7 @@ pub fn atan2(y: impl Operand, x: impl Operand) -> Array {
     binary(&ATAN2, y, x)
 }
 
-/// The tree, each array of it a constant of every derivative.
+/// The tree, with each array treated as a constant by derivatives.
 #[track_caller]
 pub fn stop_gradient<T: Tree>(tree: &T) -> T {
     tree.map(|leaf| unary(STOP_GRADIENT, &leaf.into()).into())

@@ -1,5 +1,5 @@
-//! Named parameters, and files of them: safetensors, as other frameworks read and write them. The names are the paths of
-//! the leaves, such as `hidden.w`.
+//! Named parameters, and files of them: safetensors, as other frameworks read and write them. The names are the paths
+//! of the leaves, such as `hidden.w`.
 //!
 //! ```
 //! use gavotte::{Array, Tree, load_params, load_params_like, save_params};
@@ -14,11 +14,11 @@
 //! let path = folder.path().join("model.safetensors");
 //! save_params(&path, &model, Some("after epoch 7"))?;
 //!
-//! // Into a tree of the same structure, whose own arrays do not count.
+//! // Into a tree of the same structure, whose own arrays are ignored.
 //! let again: Model = load_params_like(&path, &model)?;
 //! assert!(again.w.array_equal(&model.w));
 //!
-//! // Whatever is in a file.
+//! // All arrays in a file.
 //! let file = load_params(&path)?;
 //! assert_eq!(file.arrays.keys().collect::<Vec<_>>(), ["b", "w"]);
 //! assert_eq!(file.metadata.as_deref(), Some("after epoch 7"));
@@ -40,20 +40,20 @@ use std::path::Path;
 /// The one entry of a file's metadata.
 const METADATA: &str = "gavotte";
 
-/// What is in a file of parameters.
+/// The contents of a file of parameters.
 #[derive(Clone, Debug)]
 pub struct Params {
     /// The arrays by name.
     pub arrays: BTreeMap<String, Array>,
-    /// What was given to [`save_params`] along with them.
+    /// The text that was passed to [`save_params`].
     pub metadata: Option<String>,
 }
 
-/// Saves the arrays of a tree by their paths, whole or not at all: a file that is there is replaced once the new one is on
-/// the disk. `metadata` is any text about them, such as JSON. The same parameters and text give the same bytes.
+/// Saves the arrays of a tree by their paths, atomically: an existing file is replaced once the new one is on the disk.
+/// `metadata` is any text about them, such as JSON. The same parameters and text yield the same bytes.
 ///
 /// # Errors
-/// If an array cannot be read, or the file not be written. The text names the file.
+/// If an array cannot be read, or the file cannot be written. The message names the file.
 pub fn save_params(path: impl AsRef<Path>, params: &impl Tree, metadata: Option<&str>) -> Result<(), Error> {
     let path = path.as_ref();
     let fail = |why: String| Error::File(format!("{}: cannot save the parameters: {why}", path.display()));
@@ -64,8 +64,8 @@ pub fn save_params(path: impl AsRef<Path>, params: &impl Tree, metadata: Option<
 /// Loads every array of a safetensors file, by name.
 ///
 /// # Errors
-/// If the file cannot be read, is no whole safetensors file, is too large for the memory, or has a tensor of a type that
-/// arrays do not have. The text names the file and the tensor.
+/// If the file cannot be read, is not a whole safetensors file, is too large for the memory, or has a tensor of a type
+/// that arrays do not have. The message names the file and the tensor.
 pub fn load_params(path: impl AsRef<Path>) -> Result<Params, Error> {
     let path = path.as_ref();
     let fail = |why: String| Error::File(format!("{}: {why}", path.display()));
@@ -77,17 +77,17 @@ pub fn load_params(path: impl AsRef<Path>) -> Result<Params, Error> {
     Ok(Params { arrays, metadata: file.metadata().map(String::from) })
 }
 
-/// Loads parameters into a tree of the structure of `like`: each leaf is the tensor that has its path for a name.
+/// Loads parameters into a tree with the structure of `like`: each leaf is the tensor named by its path.
 ///
 /// # Errors
-/// As [`load_params`], and if a tensor is missing, is of another type or shape than the leaf of `like`, or has no leaf.
+/// As [`load_params`], and if a tensor is missing, differs in type or shape from the leaf of `like`, or has no leaf.
 pub fn load_params_like<T: Tree>(path: impl AsRef<Path>, like: &T) -> Result<T, Error> {
     let path = path.as_ref();
     let named = load_params(path)?.arrays.into_iter().collect();
     from_named(like, named).map_err(|error| Error::File(format!("{}: {error}", path.display())))
 }
 
-/// Whether there is room for so many bytes, as far as the system says.
+/// Whether this many bytes of memory are available, as far as the system reports it.
 fn room(needed: u64) -> Result<(), String> {
     match memory::available() {
         Some(available) if needed > available => {
@@ -98,10 +98,10 @@ fn room(needed: u64) -> Result<(), String> {
     }
 }
 
-/// Parameters of the structure of `like` from named arrays, which may come in any order.
+/// Parameters with the structure of `like` from named arrays, in any order.
 ///
 /// # Errors
-/// If a leaf is missing, given twice, unknown, or of another type. The text names the path, and both types.
+/// If a leaf is missing, given twice, unknown, or of another type. The message names the path, and both types.
 pub fn from_named<P: Tree>(like: &P, named: Vec<(String, Array)>) -> Result<P, Error> {
     let mut left = named;
     let mut leaves = vec![];
@@ -109,7 +109,7 @@ pub fn from_named<P: Tree>(like: &P, named: Vec<(String, Array)>) -> Result<P, E
         let Some(at) = left.iter().position(|(name, _)| *name == path) else {
             let names: Vec<&str> = left.iter().map(|(name, _)| name.as_str()).collect();
             return Err(Error::Type(format!(
-                "parameter `{path}`, {}, is missing; what is left is [{}]: was it saved from another model?",
+                "parameter `{path}`, {}, is missing; the unused ones are [{}]: was it saved from another model?",
                 wanted.aval(),
                 names.join(", ")
             )));
@@ -117,7 +117,7 @@ pub fn from_named<P: Tree>(like: &P, named: Vec<(String, Array)>) -> Result<P, E
         let (_, found) = left.remove(at);
         if found.value().aval() != wanted.aval() {
             return Err(Error::Type(format!(
-                "parameter `{path}` is {}, and the model wants {}: give the settings it was trained with",
+                "parameter `{path}` is {}, but the model needs {}: use the settings it was trained with",
                 found.value().aval(),
                 wanted.aval()
             )));
@@ -125,29 +125,29 @@ pub fn from_named<P: Tree>(like: &P, named: Vec<(String, Array)>) -> Result<P, E
         leaves.push(found.into());
     }
     if let Some((name, _)) = left.first() {
-        return Err(Error::Type(format!("parameter `{name}` is given, and the model has none left of that name")));
+        return Err(Error::Type(format!("parameter `{name}` is given, but the model has none left with that name")));
     }
     Ok(P::unflatten(&like.flatten().0, leaves))
 }
 
-/// The bytes of a safetensors file with these arrays. `metadata` is its entry `gavotte`.
+/// The bytes of a safetensors file with these arrays. `metadata` becomes its entry `gavotte`.
 ///
 /// # Errors
-/// If an array cannot be read, or two have one name.
+/// If an array cannot be read, or two have the same name.
 pub fn to_bytes(named: &[(String, Array)], metadata: Option<&str>) -> Result<Vec<u8>, Error> {
     let on_host = named.iter().map(|(name, array)| Ok((name.clone(), array.to_host()?)));
     let on_host: Vec<_> = on_host.collect::<Result<_, Error>>()?;
     serialize_arrays(&on_host, metadata.map(|text| (METADATA, text.to_string()))).map_err(Error::File)
 }
 
-/// The bytes of a safetensors file: no more than its header says, and none where `room` says that there is no memory for
-/// them, which it is told in bytes.
+/// Reads the bytes of a safetensors file, no more than its header claims. `room` is called with the number of bytes
+/// needed, and refuses if they are not available.
 ///
 /// # Errors
-/// If the file cannot be read, its header is too long, or there is no room. What is no header is refused by
+/// If the file cannot be read, its header is too long, or `room` refuses. An invalid header is refused by
 /// [`ParamsFile::parse`].
 pub fn read_bytes(mut file: impl Read, room: impl FnOnce(u64) -> Result<(), String>) -> Result<Vec<u8>, String> {
-    /// More than any header is long.
+    /// Longer than any header.
     const HEADER_LIMIT: u64 = 16 << 20;
     let mut bytes = vec![];
     let mut read = |n: u64, bytes: &mut Vec<u8>| {
@@ -165,9 +165,9 @@ pub fn read_bytes(mut file: impl Read, room: impl FnOnce(u64) -> Result<(), Stri
     read(length, &mut bytes)?;
     let Ok(header) = serde_json::from_slice::<Metadata>(&bytes[8..]) else { return Ok(bytes) };
     let claimed = header.data_len() as u64;
-    // The bytes, the arrays, and the arrays of the model that they are compared with.
+    // The bytes, the arrays, and the model's arrays that they are compared with.
     room(claimed.saturating_mul(3))?;
-    // One byte more, so that what goes on is noticed.
+    // One byte more, to detect a file that is longer.
     read(claimed.saturating_add(1), &mut bytes)?;
     Ok(bytes)
 }
@@ -197,7 +197,7 @@ impl<'a> ParamsFile<'a> {
         self.metadata.as_deref()
     }
 
-    /// What is in it.
+    /// Its tensors.
     pub fn tensors(&self) -> impl Iterator<Item = NamedTensor<'a>> {
         self.tensors.tensors().into_iter().map(|(name, view)| NamedTensor { name, view })
     }
@@ -216,7 +216,7 @@ impl NamedTensor<'_> {
         &self.name
     }
 
-    /// Its element type, as the file calls it: `F32`.
+    /// Its element type, by the file's name for it: `F32`.
     pub fn type_name(&self) -> String {
         format!("{:?}", self.view.dtype())
     }
@@ -224,33 +224,33 @@ impl NamedTensor<'_> {
     /// The array.
     ///
     /// # Errors
-    /// If arrays have no elements of its type, or not so many. The text names it.
+    /// If arrays have no elements of its type, or the size is wrong. The message names the tensor.
     pub fn array(&self) -> Result<Array, String> {
         let name = &self.name;
         let Some(data) = elements_of(self.view.dtype(), self.view.data()) else {
-            return Err(format!("`{name}` is {}, and arrays are f32, f64, i32, u32 or bool", self.type_name()));
+            return Err(format!("`{name}` is {}, but arrays are f32, f64, i32, u32 or bool", self.type_name()));
         };
         let array = HostArray::try_from_data(self.view.shape(), data);
         array.map(Array::from).map_err(|error| format!("`{name}`: {error}"))
     }
 }
 
-/// What is wrong with the frame of a file.
+/// What is wrong with the structure of a file.
 fn explained(error: SafeTensorError) -> String {
     use SafeTensorError::*;
     match error {
         InvalidHeader(_) => "its header is not UTF-8 text".into(),
         InvalidHeaderDeserialization(error) | JsonError(error) => match error.is_data() {
-            // What the library expects is said in words of its own.
-            true => "its header is JSON, and does not describe arrays".into(),
+            // The library's expectation in our own words.
+            true => "its header is JSON, but does not describe arrays".into(),
             false => format!("its header is not JSON from byte {} on", 8 + error.column()),
         },
         HeaderTooSmall => "it ends before its header does".into(),
         HeaderTooLarge | InvalidHeaderLength => "it ends before its header does, or its header is too long".into(),
-        InvalidOffset(name) => format!("the place of `{name}` overlaps another's, or lies beyond the file"),
-        TensorInvalidInfo => "an array's place does not fit its shape and its type".into(),
-        MetadataIncompleteBuffer => "what follows its header is not as long as its arrays are".into(),
-        ValidationOverflow => "an array's size is too large to be counted".into(),
+        InvalidOffset(name) => format!("`{name}` overlaps another array, or lies beyond the file"),
+        TensorInvalidInfo => "an array's length in the file does not match its shape and type".into(),
+        MetadataIncompleteBuffer => "the data after its header is not as long as its arrays".into(),
+        ValidationOverflow => "an array's size is too large to count".into(),
         other => other.to_string(),
     }
 }

@@ -1,16 +1,16 @@
-//! Loading compiled functions: what `Compiled::save` wrote, with this crate's primitives.
+//! Loading compiled functions that `Compiled::save` wrote, with this crate's primitives.
 
 use crate::{Args, Compiled, Error, Tree, registry};
 use std::path::Path;
 
-/// Loads what [`Compiled::save`] wrote; nothing is traced. The types say which trees it takes and gives.
+/// Loads what [`Compiled::save`] wrote; nothing is traced. The types say which trees it takes and returns.
 ///
-/// Passes, fusion and lowering run again, which takes milliseconds; results have the bits of the saved function's.
+/// Passes, fusion and lowering run again, which takes milliseconds; results equal the saved function's bit for bit.
 /// Trees with static fields need [`load_like`].
 ///
 /// # Errors
-/// If the file cannot be read, is not whole, was saved by another version of Gavotte or for another machine, or takes or
-/// gives other trees.
+/// If the file cannot be read or is damaged, was saved by another version of Gavotte or for another machine, or takes
+/// or returns other trees.
 ///
 /// ```
 /// use gavotte::{Array, jit, load};
@@ -27,8 +27,8 @@ pub fn load<'f, A: Args + 'f, O: Tree + 'f>(path: impl AsRef<Path>) -> Result<Co
     Compiled::load(path, registry())
 }
 
-/// [`load`] for trees with static fields: their values are those of `example`, any tree that has them, such as a tuple
-/// of the arguments. They are found by type and `Debug` text.
+/// [`load`] for trees with static fields. Their values come from `example`, by type and `Debug` text: any tree that has
+/// them, such as a tuple of the arguments.
 ///
 /// # Errors
 /// As [`load`], and if a static value is not in `example`.

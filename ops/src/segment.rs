@@ -1,4 +1,4 @@
-//! Segments: which members belong together, in both directions.
+//! Segments: which members belong together, as a map and its inverse.
 
 use crate::elementwise::functions::EXP;
 use crate::elementwise::{CONVERT_ELEMENT_TYPE, DIV, MAX, STOP_GRADIENT, SUB, constant};
@@ -12,11 +12,11 @@ use gavotte_core::ir::structural::{broadcast_in_dim, renamed};
 use gavotte_core::ir::{Params, Value, bind1, same};
 use gavotte_core::tree::Tree;
 
-/// A map from `e` members to `n` segments and its inverse: the edges of a graph and the nodes they point at, the
-/// non-zeros of a sparse matrix and their rows.
+/// A map from `e` members to `n` segments and its inverse: the edges of a graph and the nodes they point to, the
+/// nonzeros of a sparse matrix and their rows.
 ///
-/// [`gather`](Segments::gather) and [`sum`](Segments::sum) are each other's transposes; with both directions at hand
-/// each runs in parallel over its results, without atomic additions, in an order that never changes.
+/// [`gather`](Segments::gather) and [`sum`](Segments::sum) are each other's transposes; as both maps are stored, each
+/// runs in parallel over its results, without atomic additions, in a fixed order.
 ///
 /// ```
 /// # use gavotte::{Array, segment::Segments};
@@ -27,17 +27,17 @@ use gavotte_core::tree::Tree;
 /// # Ok::<(), gavotte::Error>(())
 /// ```
 ///
-/// The fields are anybody's to fill. Operations refuse arrays that do not say the same; a compiled function looks once at
-/// those that are given to it, and reads those that it computes as they are.
+/// The fields are public. Operations refuse arrays that contradict each other; a compiled function checks arrays that
+/// are passed to it once, and does not check those that it computes.
 #[derive(Tree, Clone, Debug)]
 pub struct Segments {
     /// The segment of each member: `i32[e]`.
     pub ids: Array,
-    /// Where in `order` the members of each segment begin, and where the last ends: `i32[n+1]`.
+    /// For each segment the position in `order` where its members begin, then the end of the last: `i32[n+1]`.
     pub offsets: Array,
-    /// The members, segment by segment: `i32[e]`. `None` where they stand in order as they are, as
-    /// [`sorted`](Segments::sorted) says. That is part of the structure: compiled functions know it, and read members
-    /// without looking them up.
+    /// The members, segment by segment: `i32[e]`. `None` if they are in order already, as in
+    /// [`sorted`](Segments::sorted). That is part of the structure: compiled functions depend on it, and read members
+    /// without a lookup.
     pub order: Option<Array>,
 }
 
@@ -45,11 +45,11 @@ impl Segments {
     /// The segments in which member `i` belongs to segment `ids[i]` of `n`. Members of one segment keep their order.
     ///
     /// # Errors
-    /// If a number is not in `0..n`, or there are more members or segments than an `i32` counts.
+    /// If a number is not in `0..n`, or there are more members or segments than an `i32` can count.
     pub fn new(ids: &[i32], n: usize) -> Result<Segments, Error> {
         if i32::try_from(ids.len()).is_err() || i32::try_from(n).is_err() {
             return Err(Error::Type(format!(
-                "segments: {} members of {n} segments are more than an i32 counts: split the graph",
+                "segments: {} members of {n} segments are more than an i32 can count: split the graph",
                 ids.len()
             )));
         }
@@ -67,8 +67,8 @@ impl Segments {
         Ok(Segments { ids: Array::new(&[ids.len()], ids.to_vec()), offsets: Array::new(&[n + 1], offsets), order })
     }
 
-    /// The same for ids that never fall: members need no order then, and what is compiled for them reads memory front
-    /// to back. Its structure is not that of [`new`](Segments::new), which serves ids of every order.
+    /// The same for ids in ascending order: members need no order then, and compiled code reads memory sequentially.
+    /// The structure differs from that of [`new`](Segments::new), which takes ids in any order.
     ///
     /// # Errors
     /// If an id is less than the one before it; else as [`new`](Segments::new).
@@ -76,7 +76,7 @@ impl Segments {
         if let Some(at) = ids.windows(2).position(|pair| pair[0] > pair[1]) {
             let (a, b) = (ids[at], ids[at + 1]);
             return Err(Error::Type(format!(
-                "segments: id {a} at position {at} is followed by {b}: sort the ids, or take `Segments::new`"
+                "segments: id {a} at position {at} is followed by {b}: sort the ids, or use `Segments::new`"
             )));
         }
         Ok(Segments { order: None, ..Segments::new(ids, n)? })
@@ -85,7 +85,7 @@ impl Segments {
     /// Declares that there are `n` segments and `e` members, both symbols: `jit` then traces once for every graph.
     ///
     /// # Panics
-    /// If a name is no symbol.
+    /// If a name is not a symbol.
     #[track_caller]
     pub fn with_symbols(self, n: &str, e: &str) -> Segments {
         Segments {
@@ -113,7 +113,7 @@ impl Segments {
         first_axis(&self.ids, "ids")
     }
 
-    /// What the primitives take: ids, offsets and order, which counts where it is not held.
+    /// The operands of the primitives: ids, offsets and order, which counts up if it is not stored.
     #[track_caller]
     fn arrays(&self) -> [Value; 3] {
         let order = match &self.order {
@@ -126,7 +126,7 @@ impl Segments {
     /// For each member the row of its segment: `x[n, …]` to `[e, …]`.
     ///
     /// # Panics
-    /// If the first axis of `x` is not as long as there are segments.
+    /// If the extent of the first axis of `x` is not the number of segments.
     #[track_caller]
     pub fn gather(&self, x: &Array) -> Array {
         let x = named(x, self.n_segment());
@@ -136,17 +136,17 @@ impl Segments {
     /// For each segment the sum of its members' rows: `data[e, …]` to `[n, …]`; 0 for a segment without members.
     ///
     /// # Panics
-    /// If the first axis of `data` is not as long as there are members.
+    /// If the extent of the first axis of `data` is not the number of members.
     #[track_caller]
     pub fn sum(&self, data: &Array) -> Array {
         Array(segment_sum(&named(data, self.n_member()), self.arrays().each_ref()))
     }
 
-    /// For each segment the largest of its members' rows, element by element; for a segment without members the least
-    /// value of the type. Equal largest members share the derivative.
+    /// For each segment the largest of its members' rows, element by element; the least value of the type for a segment
+    /// without members. Members that tie for the largest share the derivative.
     ///
     /// # Panics
-    /// If the first axis of `data` is not as long as there are members.
+    /// If the extent of the first axis of `data` is not the number of members.
     #[track_caller]
     pub fn max(&self, data: &Array) -> Array {
         Array(segment_max(&named(data, self.n_member()), self.arrays().each_ref()))
@@ -155,7 +155,7 @@ impl Segments {
     /// For each segment the mean of its members' rows; 0 for a segment without members.
     ///
     /// # Panics
-    /// If the first axis of `data` is not as long as there are members, or its elements are not floating.
+    /// If the extent of the first axis of `data` is not the number of members, or its elements are not floating.
     #[track_caller]
     pub fn mean(&self, data: &Array) -> Array {
         self.floating("segment mean", data);
@@ -172,11 +172,11 @@ impl Segments {
     /// Source: Veličković et al., *Graph Attention Networks* (ICLR 2018), equation 2.
     ///
     /// # Panics
-    /// If the first axis of `data` is not as long as there are members, or its elements are not floating.
+    /// If the extent of the first axis of `data` is not the number of members, or its elements are not floating.
     #[track_caller]
     pub fn softmax(&self, data: &Array) -> Array {
         self.floating("segment softmax", data);
-        // By itself a tangent goes through the quotient; this way back needs only what went forward.
+        // The default derivative differentiates the quotient; this rule needs only the result of the forward pass.
         let of = |x: Array| self.quotient(&x);
         let rule = |(x,): (Array,), (dx,): (Array,)| {
             let y = self.quotient(&x);
@@ -206,7 +206,7 @@ impl Segments {
     }
 }
 
-/// The members segment by segment, those of one segment in their order.
+/// The members segment by segment, in ascending order within a segment.
 fn grouped(ids: &[i32], offsets: &[i32]) -> Vec<i32> {
     let mut next = offsets.to_vec();
     let mut order = vec![0; ids.len()];
@@ -227,7 +227,7 @@ fn first_axis(array: &Array, name: &str) -> Dim {
     }
 }
 
-/// `x` with its first extent under this name, where facts say that they are equal; else as it is, to be refused.
+/// `x` with its first extent renamed to `extent`, if facts say that they are equal; otherwise unchanged, to be refused.
 #[track_caller]
 fn named(x: &Array, extent: Dim) -> Value {
     let mut shape = x.shape().clone();
@@ -268,7 +268,7 @@ mod tests {
         assert!(rising.order.is_none());
         let error = Segments::sorted(&[0, 2, 1], 4).expect_err("they fall").to_string();
         assert!(error.contains("id 2 at position 1 is followed by 1"), "{error}");
-        // Ids that happen to rise have the structure of all others, so that one compiled function serves both.
+        // Ids that happen to ascend have the same structure as others, so that one compiled function serves both.
         let by_hand = Segments::new(&[0, 2, 2, 3], 4).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(by_hand.clone().flatten().0, five().flatten().0);
         assert_ne!(rising.flatten().0, by_hand.flatten().0, "compiled functions tell them apart");

@@ -6,9 +6,9 @@ use gavotte_core::device::HostArray;
 use std::cell::Cell;
 use std::fmt;
 
-/// Arrays of more elements are printed with [`EDGE`] of each end of every axis.
+/// Arrays with more elements are printed with [`EDGE`] elements at each end of every axis.
 const MANY: usize = 1000;
-/// The same on one line.
+/// The limit for printing on one line.
 const FEW: usize = 32;
 const EDGE: usize = 3;
 
@@ -21,9 +21,9 @@ pub(crate) fn write_array(line: &mut String, array: &HostArray, shape: &[usize],
 /// How the axes of an array are written.
 #[derive(Clone, Copy)]
 struct Layout {
-    /// Without dots.
+    /// Without ellipses.
     whole: bool,
-    /// On several lines, with so many brackets open; `None` on one line.
+    /// On several lines, inside this many brackets; `None` on one line.
     depth: Option<usize>,
 }
 
@@ -62,7 +62,7 @@ fn number(literal: Literal, digits: Option<usize>) -> String {
     }
 }
 
-/// The array's type, its device where that is not the processor, and its elements.
+/// The array's type, its device if it is not the CPU, and its elements.
 fn write(array: &Array, f: &mut fmt::Formatter<'_>, on_lines: bool) -> fmt::Result {
     let Some(device) = array.device() else {
         return write!(f, "{:?}, being traced", array.value());
@@ -81,7 +81,7 @@ fn write(array: &Array, f: &mut fmt::Formatter<'_>, on_lines: bool) -> fmt::Resu
     let element = |at| number(host.get(at), digits);
     let mut text = String::new();
     if on_lines && shape.len() > 1 {
-        // Columns are as wide as their widest number.
+        // All columns are as wide as the widest number.
         let width = Cell::new(0);
         let measure = |at| {
             width.set(width.get().max(element(at).len()));
@@ -96,9 +96,9 @@ fn write(array: &Array, f: &mut fmt::Formatter<'_>, on_lines: bool) -> fmt::Resu
     }
 }
 
-/// The type, then the elements as NumPy prints them: a line for each row, columns aligned, and dots between the first and
-/// the last three along every axis where there are more than 1000. A precision such as `{:.3}` is that of every float. An
-/// array that is being traced has no elements: its variable and its program are printed.
+/// The type, then the elements as in NumPy: one line per row, columns aligned, and an ellipsis between the first three
+/// and the last three along every axis if there are more than 1000. A precision such as `{:.3}` applies to every float.
+/// An array that is being traced has no elements: its variable and its program are printed.
 ///
 /// ```
 /// use gavotte::Array;
@@ -112,7 +112,7 @@ impl fmt::Display for Array {
     }
 }
 
-/// The type and the elements on one line, with dots where there are more than 32; `{:#?}` is as `{}`.
+/// The type and the elements on one line, with an ellipsis if there are more than 32; `{:#?}` is like `{}`.
 ///
 /// ```
 /// use gavotte::{Array, DType, arange};

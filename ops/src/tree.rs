@@ -1,4 +1,4 @@
-//! Trees of arrays: what functions take and return. `#[derive(Tree)]` makes one of a struct or an enumeration.
+//! Trees of arrays: what functions take and return. `#[derive(Tree)]` makes a struct or an enumeration one.
 //!
 //! ```
 //! use gavotte::{Array, Tree, grad, tree};
@@ -8,7 +8,7 @@
 //! struct Model {
 //!     layers: Vec<Layer>,
 //!     scales: BTreeMap<String, Array>,
-//!     // Part of the structure: no array, no derivative.
+//!     // Part of the structure: not an array, and without a derivative.
 //!     #[tree(static)]
 //!     slope: f32,
 //! }
@@ -34,7 +34,7 @@
 //!     Layer::Dense { w, b } => (w * b + &model.scales["out"]) * model.slope,
 //!     Layer::Scale(x) => x.clone(),
 //! };
-//! // Derivatives come as the same tree.
+//! // Derivatives have the same structure.
 //! let slopes = tree::map(&grad(loss)(model), |slope| slope * 10f32);
 //! let slopes: Vec<f32> = tree::leaves(&slopes).iter().map(|slope| slope.item()).collect();
 //! assert_eq!(slopes, [5.0, 10.0, 0.0, 5.0]);
@@ -50,14 +50,14 @@ pub fn leaves(tree: &impl Tree) -> Vec<Array> {
     tree.flatten().1.into_iter().map(Array::from).collect()
 }
 
-/// Every array of a tree with its path, such as `layers.0.w`. No two have the same; that of a lone array is empty.
+/// Every array of a tree with its path, such as `layers.0.w`. Paths are unique; that of a lone array is empty.
 ///
 /// Source: JAX, `jax.tree.leaves_with_path`.
 pub fn leaves_with_paths(tree: &impl Tree) -> Vec<(String, Array)> {
     tree.leaves_with_paths().into_iter().map(|(path, leaf)| (path, leaf.into())).collect()
 }
 
-/// The tree of this structure whose arrays are those of `tree`, each through `f`.
+/// The tree with the same structure, with `f` applied to each array.
 ///
 /// ```
 /// use gavotte::{Array, tree};
@@ -71,7 +71,7 @@ pub fn map<T: Tree>(tree: &T, mut f: impl FnMut(&Array) -> Array) -> T {
     tree.map(|leaf| f(&leaf.into()).into())
 }
 
-/// [`map`], where `f` is also told the path of the array.
+/// [`map`], where `f` also takes the path of the array.
 ///
 /// ```
 /// use gavotte::{Array, tree};

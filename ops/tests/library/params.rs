@@ -91,9 +91,9 @@ fn what_does_not_fit_names_the_file_and_the_tensor() {
     let mut shorter = model();
     shorter.layers.pop();
     for (like, part) in [
-        (wider, "parameter `layers.1.w` is f32[1,3], and the model wants f32[1,4]"),
+        (wider, "parameter `layers.1.w` is f32[1,3], but the model needs f32[1,4]"),
         (longer, "parameter `layers.2.w`, f32[1,4], is missing"),
-        (shorter, "parameter `layers.1.b` is given, and the model has none left of that name"),
+        (shorter, "parameter `layers.1.b` is given, but the model has none left with that name"),
     ] {
         let text = refused(&like);
         assert!(text.contains("p.safetensors: ") && text.contains(part), "{text}");
@@ -111,14 +111,14 @@ fn files_that_are_no_parameters_are_refused() {
     };
     let whole = to_bytes(&tree::leaves_with_paths(&model()), None).expect("it is computed");
     assert!(refused(&[]).contains("it ends before its header does"));
-    assert!(refused(&whole[..whole.len() - 1]).contains("not as long as its arrays are"));
-    assert!(refused(&[whole.as_slice(), &[0]].concat()).contains("not as long as its arrays are"));
+    assert!(refused(&whole[..whole.len() - 1]).contains("not as long as its arrays"));
+    assert!(refused(&[whole.as_slice(), &[0]].concat()).contains("not as long as its arrays"));
     assert!(refused(&[0xff; 64]).contains("its header claims 18446744073709551615 bytes"));
     assert!(refused(b"\x02\0\0\0\0\0\0\0[]").contains("does not describe arrays"));
     let place = whole.windows(5).position(|word| word == b"\"F64\"").expect("the scale is f64");
     let mut other = whole.clone();
     other[place + 1] = b'I';
-    assert!(refused(&other).contains("`scale` is I64, and arrays are f32, f64, i32, u32 or bool"));
+    assert!(refused(&other).contains("`scale` is I64, but arrays are f32, f64, i32, u32 or bool"));
     let text = load_params(folder.path().join("none")).expect_err("it is not there").to_string();
     assert!(text.contains("none: cannot open it") && text.contains("check the path"), "{text}");
     let text = save_params(folder.path().join("no/where"), &model(), None).expect_err("no folder").to_string();

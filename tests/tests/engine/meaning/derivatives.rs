@@ -68,7 +68,7 @@ fn counts_do_not_wrap() {
         says(quietly(|| dim_value(size, dtype)), &format!("dim_value: the size {size} is too large"));
     }
     assert_eq!(dim_value(u32::MAX as usize, DType::U32).item::<u32>(), u32::MAX);
-    says(quietly(|| iota([(1usize << 31) + 1], 0, DType::I32)), "is too large for what sizes are counted in, i32");
+    says(quietly(|| iota([(1usize << 31) + 1], 0, DType::I32)), "is too large for i32, the type that counts sizes");
     // Of a symbol, the call that gives it such a size is refused; a broadcast of nothing has one.
     let size = jit(|x: Array| dim_value(x.dim(0) * (1 << 20), DType::I32));
     let of = |n: usize| size.try_call((Array::new(&[n], vec![0f32; n]).declare(["n"]),));
