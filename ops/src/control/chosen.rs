@@ -1,9 +1,10 @@
-//! Nested programs under `vmap` that some elements run and others do not.
+//! Nested programs under `vmap` that run for some batch elements and not for others.
 //!
-//! Law: what an element does not run is neither read nor checked for it, nor differentiated. All elements go through one
-//! program, so those that do not run it take its operands from one that does: reads are in bounds, loops end, slopes are
-//! finite. Where none runs it, it does not run. Whoever reads the results selects, and so do the operands: no derivative
-//! passes either end for an element that does not run the program, not even 0 times an infinity.
+//! Law: operands of an element that does not run a program are neither read, checked nor differentiated. The program
+//! runs once for all elements, so elements that do not run it get the operands of one that does: reads are in bounds,
+//! loops end, derivatives are finite. If no element runs it, it does not run. Results are selected afterwards, and
+//! operands are selected beforehand: no derivative passes either selection for an element that does not run the
+//! program, not even 0 times an infinity.
 
 use super::nested::*;
 use super::switch::bind_switch;
@@ -16,11 +17,11 @@ use gavotte_core::ir::structural::{broadcast_in_dim, place_axis};
 use gavotte_core::ir::{Atom, Batched, Control, Eqn, Kind, Params, Program, Value, bind1};
 use std::sync::Arc;
 
-/// A value with the place of the new axis, where it has one.
+/// A value with the position of the new axis, if it has one.
 type Placed = (Value, Option<usize>);
 
-/// The results of a program over one more axis for the elements that `which` marks (`bool[size]`), all with that axis;
-/// for others there is something of that type.
+/// The results of a program over one more axis, all with that axis, for the elements that `which` marks (`bool[size]`);
+/// results for other elements are arbitrary.
 pub(super) fn batched_where(program: &Arc<Program>, args: &[Placed], which: &Value, size: &Dim) -> Batched {
     if is_elementwise(program) {
         let args: Vec<Placed> = args.iter().map(|arg| gated(arg, which, size)).collect();
@@ -41,8 +42,8 @@ pub(super) fn batched_where(program: &Arc<Program>, args: &[Placed], which: &Val
     found.into_iter().zip(places.into_iter().map(Some)).collect()
 }
 
-/// The operands of a program that may fail, or not end, for elements that need not run it: for those that `which` does not
-/// mark, the last marked one's. There must be one.
+/// The operands of a program that may fail or not end for elements that do not run it: those not marked in `which` get
+/// the operands of the last marked one. There must be one.
 pub(super) fn stood_in(args: &[Placed], which: &Value, size: &Dim) -> Vec<Placed> {
     let numbers = arange(size.clone(), DType::I32).into();
     let last = reduce_max(&select_n(which, &Literal::I32(0).into(), &numbers), &[0]);
@@ -54,7 +55,7 @@ pub(super) fn stood_in(args: &[Placed], which: &Value, size: &Dim) -> Vec<Placed
     args.iter().map(stand_in).collect()
 }
 
-/// Whether a program is defined everywhere, and repeats no work where its operands are repeated for each element: such a
+/// Whether a program is defined everywhere, and repeats no work if its operands are repeated for each element: such a
 /// program runs for all elements as one kernel would.
 pub(super) fn is_elementwise(program: &Program) -> bool {
     let avals = program.avals();
@@ -76,7 +77,7 @@ pub(super) fn is_elementwise(program: &Program) -> bool {
     program.eqns.iter().all(is_simple)
 }
 
-/// An operand of which `which` takes some elements: those alone have a derivative.
+/// An operand from which the elements marked in `which` are taken: only they have a derivative.
 fn gated(arg: &Placed, which: &Value, size: &Dim) -> Placed {
     if !arg.0.dtype().is_float() {
         return arg.clone();
@@ -86,7 +87,7 @@ fn gated(arg: &Placed, which: &Value, size: &Dim) -> Placed {
     (chosen(which, &constant(x.dtype(), 0.0), &x, axis), Some(axis))
 }
 
-/// All results with the new axis: in front where they had none.
+/// All results with the new axis: in front if they had none.
 fn in_place(outs: &[Placed], size: &Dim) -> Batched {
     let place = |out: &Placed| (place_axis(out, out.1.unwrap_or(0), size), Some(out.1.unwrap_or(0)));
     outs.iter().map(place).collect()
@@ -97,7 +98,7 @@ pub(super) fn chosen(which: &Value, old: &Value, new: &Value, axis: usize) -> Va
     select_n(&broadcast_in_dim(which, new.shape(), &[axis]), old, new)
 }
 
-/// 1 where one of the elements holds, else 0.
+/// 1 if any element holds, else 0.
 pub(super) fn any(which: &Value) -> Value {
     let counts = bind1(CONVERT_ELEMENT_TYPE, &[which], Params::new().with("dtype", DType::I32));
     reduce_max(&counts, &(0..which.rank()).collect::<Vec<_>>())

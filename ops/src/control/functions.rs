@@ -1,4 +1,4 @@
-//! What users call: loops and branches over trees.
+//! Loops and branches over trees, as users call them.
 
 use super::nested::avals;
 use super::scan::Spec as Scan;
@@ -12,23 +12,24 @@ use gavotte_core::ir::{Location, Params, Program, Traced, Value, bind1, refuse, 
 use gavotte_core::tree::{Tree, TreeDef};
 use std::sync::Arc;
 
-/// How a scan runs.
+/// Options of a scan.
 #[derive(Clone, Debug, Default)]
 pub struct ScanOptions {
-    /// How many turns; needed only where there is no sequence to tell.
+    /// The number of iterations; needed only if there are no sequences.
     pub length: Option<Dim>,
-    /// Whether the last row comes first. Results stand beside the rows they were made of.
+    /// Whether to iterate from the last row to the first. Result rows are stored at the positions of the rows they came
+    /// from.
     pub reverse: bool,
 }
 
-/// A traced function of trees, its result's structure, and what it captured.
+/// A traced function of trees, its result's structure, and its captured values.
 struct Nested {
     program: Arc<Program>,
     consts: Vec<Value>,
     def: TreeDef,
 }
 
-/// Records `f`; its captured values become arguments in front of its own.
+/// Records `f`; captured values become arguments in front of its own.
 #[track_caller]
 fn nested(name: &str, avals: &[Aval], f: impl FnOnce(Vec<Value>) -> (TreeDef, Vec<Value>)) -> Nested {
     let mut def = TreeDef::Leaf;
@@ -45,25 +46,25 @@ fn fail(why: String) -> ! {
     refuse(Error::Type(format!("{why}\n  at {}", Location::current())))
 }
 
-/// Refuses a carry that a turn does not give again as it was.
+/// Refuses a carry whose structure or type an iteration changes.
 #[track_caller]
 fn check_carry(operation: &str, (def, types): (&TreeDef, &[Aval]), (found_def, found): (&TreeDef, &[Aval])) {
     if let Some(difference) = def.first_difference(found_def) {
-        fail(format!("{operation}: the carry before a turn and after it differ {difference}"));
+        fail(format!("{operation}: the carry before an iteration and after it differ {difference}"));
     }
     for ((path, before), after) in def.paths().iter().zip(types).zip(found) {
         if before != after {
             let leaf = if path.is_empty() { "the carry".to_string() } else { format!("the carry's leaf `{path}`") };
             fail(format!(
-                "{operation}: {leaf} is {before} before a turn and {after} after it\n  a turn must give it again as it \
-                 was: convert it with `astype`, or start with the other type"
+                "{operation}: {leaf} is {before} before an iteration and {after} after it\n  its type must \
+                 stay: convert it with `astype`, or start with the other type"
             ));
         }
     }
 }
 
-/// Turns along the first axis of the arrays in `xs`: `f` takes what is carried and one row of each, and gives what is
-/// carried on and one row of each result. Gives the last carry, and the results with all their rows.
+/// Iterates over the first axis of the arrays in `xs`: `f` takes the carry and one row of each, and returns the next
+/// carry and one row of each result. Returns the last carry, and the results with all their rows.
 ///
 /// ```
 /// use gavotte::{Array, scan};
@@ -86,7 +87,7 @@ pub fn scan<C: Tree, X: Tree, Y: Tree>(f: impl Fn(C, X) -> (C, Y), init: C, xs: 
 /// [`scan`] with options.
 ///
 /// # Panics
-/// As [`scan`]; without a sequence, if there is no length.
+/// As [`scan`]; without a sequence, if no length is given.
 #[track_caller]
 pub fn scan_with<C: Tree, X: Tree, Y: Tree>(
     f: impl Fn(C, X) -> (C, Y),
@@ -120,15 +121,15 @@ pub fn scan_with<C: Tree, X: Tree, Y: Tree>(
 
 #[track_caller]
 fn length_of(def: &TreeDef, rows: &[Value], options: &ScanOptions) -> Dim {
-    let mut found = options.length.clone().map(|length| ("the length given".to_string(), length));
+    let mut found = options.length.clone().map(|length| ("the given length is".to_string(), length));
     for (path, rows) in def.paths().into_iter().zip(rows) {
         let place = if path.is_empty() { "the sequence".to_string() } else { format!("the sequence `{path}`") };
         let Some(length) = rows.shape().first().cloned() else {
-            fail(format!("scan: {place} is {} and has no rows: it needs an axis to go along", rows.aval()));
+            fail(format!("scan: {place} is {} and has no rows: it needs an axis to iterate over", rows.aval()));
         };
         match &found {
             Some((other, old)) if *old != length => {
-                fail(format!("scan: {place} has {length} rows, and {other} {old}: all must have as many"));
+                fail(format!("scan: {place} has {length} rows, but {other} {old}: all must have the same number"));
             }
             Some(_) => {}
             None => found = Some((format!("{place} has"), length)),
@@ -136,12 +137,13 @@ fn length_of(def: &TreeDef, rows: &[Value], options: &ScanOptions) -> Dim {
     }
     match found {
         Some((_, length)) => length,
-        None => fail("scan: there is no sequence to tell the number of turns: give a length in ScanOptions".into()),
+        None => fail("scan: there is no sequence: give the number of iterations as the length in ScanOptions".into()),
     }
 }
 
-/// `f(i, carry)` for every `i` from `lower` to below `upper`. Where both are numbers or sizes the number of turns is fixed,
-/// and the loop can be differentiated in reverse; a bound that is computed in a program makes it a [`while_loop`].
+/// `f(i, carry)` for every `i` in `lower..upper`. If both bounds are numbers or sizes, the number of iterations is
+/// fixed, and the loop can be differentiated in reverse mode; a bound that is computed in a program makes it a
+/// [`while_loop`].
 ///
 /// ```
 /// use gavotte::{Array, fori_loop};
@@ -150,8 +152,8 @@ fn length_of(def: &TreeDef, rows: &[Value], options: &ScanOptions) -> Dim {
 /// ```
 ///
 /// # Panics
-/// If `f` changes a type of the carry, a bound that is an array is not of type `i32[]`, or one that is a number lies beyond
-/// `i32`, in which turns are counted. Of a bound that is a symbol, the call is refused whose sizes do.
+/// If `f` changes a type of the carry, an array bound is not of type `i32[]`, or a numeric bound exceeds `i32`, the
+/// type of the counter. A call in which a symbolic bound exceeds `i32` is refused.
 #[track_caller]
 pub fn fori_loop<C: Tree>(lower: impl Into<Bound>, upper: impl Into<Bound>, f: impl Fn(Array, C) -> C, init: C) -> C {
     match (lower.into().checked(), upper.into().checked()) {
@@ -160,9 +162,9 @@ pub fn fori_loop<C: Tree>(lower: impl Into<Bound>, upper: impl Into<Bound>, f: i
                 Some(n) => Dim::from(n.max(0)),
                 None => &upper - &lower,
             };
-            let turns = crate::iota([length], 0, DType::I32);
+            let numbers = crate::iota([length], 0, DType::I32);
             let first = crate::dim_value(lower, DType::I32);
-            scan(|carry, i: Array| (f(&i + &first, carry), ()), init, turns).0
+            scan(|carry, i: Array| (f(&i + &first, carry), ()), init, numbers).0
         }
         (lower, upper) => {
             let (lower, upper) = (lower.array(), upper.array());
@@ -172,7 +174,7 @@ pub fn fori_loop<C: Tree>(lower: impl Into<Bound>, upper: impl Into<Bound>, f: i
     }
 }
 
-/// Where a [`fori_loop`] begins or ends.
+/// The start or the end of a [`fori_loop`].
 #[derive(Clone, Debug)]
 pub enum Bound {
     /// A number, or the size of an axis.
@@ -186,7 +188,7 @@ impl Bound {
     fn checked(self) -> Bound {
         match &self {
             Bound::Size(dim) if dim.as_number().is_some_and(|n| i32::try_from(n).is_err()) => {
-                fail(format!("fori_loop: the bound {dim} lies beyond i32, in which turns are counted: count from 0"))
+                fail(format!("fori_loop: the bound {dim} lies beyond i32, the counter's type: count from 0"))
             }
             _ => self,
         }
@@ -235,10 +237,10 @@ impl From<&Array> for Bound {
     }
 }
 
-/// Turns of `body` for as long as `cond` of what is carried holds.
+/// Repeats `body` while `cond` of the carry holds.
 ///
-/// Forward mode and `vmap` work, and a mapped turn is for the elements that are not done. Reverse mode needs a number of turns
-/// that is fixed: see [`fori_loop`] and [`scan`].
+/// Forward mode and `vmap` work; a mapped iteration runs for the elements that are not done. Reverse mode needs a fixed
+/// number of iterations: see [`fori_loop`] and [`scan`].
 ///
 /// ```
 /// use gavotte::{Array, while_loop};
@@ -247,29 +249,30 @@ impl From<&Array> for Bound {
 /// ```
 ///
 /// # Panics
-/// If `cond` does not give one `bool`, or `body` changes a type of the carry.
+/// If `cond` does not return one `bool`, or `body` changes a type of the carry.
 #[track_caller]
 pub fn while_loop<C: Tree>(cond: impl Fn(C) -> Array, body: impl Fn(C) -> C, init: C) -> C {
     let (def, carries) = init.into_leaves();
     let types = avals(&carries);
     let holds = nested("cond", &types, |leaves| (TreeDef::Leaf, vec![cond(C::unflatten(&def, leaves)).into()]));
-    let turn = nested("body", &types, |leaves| body(C::unflatten(&def, leaves)).into_leaves());
+    let iteration = nested("body", &types, |leaves| body(C::unflatten(&def, leaves)).into_leaves());
     let found = holds.program.out_avals().swap_remove(0);
     if found != Aval::scalar(DType::Bool) {
-        fail(format!("while_loop: the condition must give bool[], and gives {found}: compare, and reduce to one"));
+        fail(format!("while_loop: the condition must return bool[], not {found}: compare, and reduce to one"));
     }
-    check_carry("while_loop", (&def, &types), (&turn.def, &turn.program.out_avals()));
+    check_carry("while_loop", (&def, &types), (&iteration.def, &iteration.program.out_avals()));
     let spec = While {
         cond: holds.program,
-        body: turn.program,
+        body: iteration.program,
         n_cond_const: holds.consts.len(),
-        n_body_const: turn.consts.len(),
+        n_body_const: iteration.consts.len(),
     };
-    C::unflatten(&def, spec.bind(&[holds.consts, turn.consts, carries].concat()).into_vec())
+    C::unflatten(&def, spec.bind(&[holds.consts, iteration.consts, carries].concat()).into_vec())
 }
 
-/// `on_true(operand)` where `which` holds, else `on_false(operand)`. Only one of the two runs. Mapped over `which` both do, each
-/// for the elements that take it: what it would read, refuse or differentiate for others does not count.
+/// `on_true(operand)` if `which` holds, else `on_false(operand)`. Only one of the two runs. If `which` is mapped both
+/// run, each for the elements that take it: what it would read, refuse or differentiate for other elements has no
+/// effect.
 ///
 /// ```
 /// use gavotte::{Array, cond};
@@ -279,7 +282,7 @@ pub fn while_loop<C: Tree>(cond: impl Fn(C) -> Array, body: impl Fn(C) -> C, ini
 /// ```
 ///
 /// # Panics
-/// If `which` is not `bool[]`, or the two give other structures or types.
+/// If `which` is not `bool[]`, or the two return different structures or types.
 #[track_caller]
 pub fn cond<A: Tree, O: Tree>(
     which: impl Into<Array>,
@@ -295,8 +298,8 @@ pub fn cond<A: Tree, O: Tree>(
     branch("cond", &Array(index), &[&on_false, &on_true], operand)
 }
 
-/// `branches[index](operand)`. Only one of them runs; a number below zero counts as 0, one beyond the last as the last. Mapped
-/// over `index`, each runs for the elements that take it, as [`cond`].
+/// `branches[index](operand)`. Only one of them runs; `index` is clamped to the existing branches. If `index` is
+/// mapped, each runs for the elements that take it, as in [`cond`].
 ///
 /// ```
 /// use gavotte::{Array, switch};
@@ -307,7 +310,7 @@ pub fn cond<A: Tree, O: Tree>(
 /// ```
 ///
 /// # Panics
-/// If `index` is not `i32[]`, there is no branch, or branches give other structures or types.
+/// If `index` is not `i32[]`, there are no branches, or branches return different structures or types.
 #[track_caller]
 pub fn switch<A: Tree, O: Tree>(index: impl Into<Array>, branches: &[&dyn Fn(A) -> O], operand: A) -> O {
     let index = index.into();
@@ -336,7 +339,7 @@ fn branch<A: Tree, O: Tree>(operation: &str, index: &Array, branches: &[&dyn Fn(
             let path = &first.def.paths()[k];
             let leaf = if path.is_empty() { "the result".to_string() } else { format!("leaf `{path}` of the result") };
             fail(format!(
-                "{operation}: {leaf} is {} in branch 0 and {} in branch {i}: branches must give the same types",
+                "{operation}: {leaf} is {} in branch 0 and {} in branch {i}: branches must return the same types",
                 a[k], b[k]
             ));
         }
@@ -347,7 +350,8 @@ fn branch<A: Tree, O: Tree>(operation: &str, index: &Array, branches: &[&dyn Fn(
     O::unflatten(&out_def, outs.into_vec())
 }
 
-/// The branches as programs of one list of arguments: what any of them captured, each value once, then the operands.
+/// The branches as programs with the same arguments: the values that any of them captured, each once, then the
+/// operands.
 fn joined(branches: &[Nested], types: &[Aval]) -> (Vec<Arc<Program>>, Vec<Value>) {
     let captured: Vec<Value> = branches.iter().flat_map(|branch| branch.consts.clone()).collect();
     let avals: Vec<Aval> = avals(&captured).into_iter().chain(types.iter().cloned()).collect();

@@ -1,7 +1,7 @@
-//! The three groups in which a scan has its operands, its results, and what belongs to each of them.
+//! The three groups of a scan's operands and results.
 
-/// Something for each constant, carry and sequence of a scan. Results have no constants; a turn has rows where the scan has
-/// sequences.
+/// An item for each constant, carry and sequence of a scan. Results have no constants; in an iteration, rows take the
+/// place of sequences.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Groups<T> {
     pub(super) consts: Vec<T>,
@@ -10,14 +10,14 @@ pub(super) struct Groups<T> {
 }
 
 impl<T: Clone> Groups<T> {
-    /// Items in order: this many for constants, this many for carries, the others for rows.
+    /// Items in order: this many constants, this many carries, the rest are rows.
     pub(super) fn of(items: &[T], n_const: usize, n_carry: usize) -> Groups<T> {
         let (consts, others) = items.split_at(n_const);
         let (carries, rows) = others.split_at(n_carry);
         Groups { consts: consts.to_vec(), carries: carries.to_vec(), rows: rows.to_vec() }
     }
 
-    /// Items in order, in groups as large as these.
+    /// Items in order, in groups of the same sizes as these.
     pub(super) fn like<U: Clone>(&self, items: &[U]) -> Groups<U> {
         Groups::of(items, self.consts.len(), self.carries.len())
     }
@@ -32,12 +32,13 @@ impl<T: Clone> Groups<T> {
         self.zip(marks, super::nested::marked)
     }
 
-    /// Each group's items, then those of the other's group.
+    /// Concatenates the items of each group with those of the other's group.
     pub(super) fn beside(&self, other: &Groups<T>) -> Groups<T> {
         self.zip(other, |own, other| [own, other].concat())
     }
 
-    /// The inverse of [`Groups::beside`]: items in the order of [`Groups::all`], parted as `self.beside(other)` joins its own.
+    /// The inverse of [`Groups::beside`]: splits items in the order of [`Groups::all`] as `self.beside(other)` joins
+    /// them.
     pub(super) fn part<U: Clone>(&self, other: &Groups<T>, items: &[U]) -> (Groups<U>, Groups<U>) {
         let joint = self.beside(other).like(items);
         let first = joint.zip(self, |items, own| items[..own.len()].to_vec());
@@ -45,7 +46,7 @@ impl<T: Clone> Groups<T> {
         (first, second)
     }
 
-    /// What `f` makes of each item.
+    /// Applies `f` to each item.
     pub(super) fn map<U>(&self, f: impl Fn(&T) -> U) -> Groups<U> {
         let each = |items: &[T]| items.iter().map(&f).collect();
         Groups { consts: each(&self.consts), carries: each(&self.carries), rows: each(&self.rows) }
@@ -61,7 +62,8 @@ impl<T: Clone> Groups<T> {
 }
 
 impl Groups<bool> {
-    /// Marks the carries that a turn with these marks marks among its results; whether that marked another one.
+    /// Marks the carries that an iteration with these marks marks among its results; returns whether another one was
+    /// marked.
     pub(super) fn mark_carries(&mut self, outs: &Groups<bool>) -> bool {
         let before = self.carries.clone();
         self.carries.iter_mut().zip(&outs.carries).for_each(|(carry, out)| *carry |= *out);

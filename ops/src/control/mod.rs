@@ -1,7 +1,7 @@
 //! The family `control`: loops and branches as operations with nested programs.
 //!
-//! A nested program has no constants: what it reads from around is among the operation's operands. Every rule makes a
-//! nested program of its own by tracing the transformed one.
+//! A nested program has no constants: captured values are among the operation's operands. Every rule makes its nested
+//! program by tracing the transformed one.
 
 mod chosen;
 mod functions;

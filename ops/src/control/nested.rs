@@ -1,4 +1,4 @@
-//! What the rules of loops and branches share: nested programs under a transformation.
+//! Nested programs under a transformation, shared by the rules of loops and branches.
 
 use gavotte_core::aval::{Aval, DType, Dim, Sizes};
 use gavotte_core::device::{Data, HostArray, HostElement};
@@ -11,21 +11,21 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// What was found of nested programs, by the program and what was asked; the program is kept, so that no other comes to be
-/// where it is.
+/// Answers about nested programs, by program and question; the program is kept alive, so that no other gets its
+/// address.
 type Known<K, V> = HashMap<(*const Program, K), (Arc<Program>, V)>;
 
-/// Where values have a new axis; `None` where they have none.
+/// Positions of the new axis in values; `None` for values without it.
 type Places = Vec<Option<usize>>;
 
-/// What the rules of loops and branches find out before they transform a program: which results will have tangents, and
-/// where they will have a new axis. While that is looked for, rules give stand-ins instead of going into the programs that
-/// they hold: each program is transformed once, however deep it is nested.
+/// Answers that the rules of loops and branches need before they transform a program: which results will have tangents,
+/// and where they will have the new axis. During a question rules return placeholders instead of descending into nested
+/// programs: each program is transformed once, however deep it is nested.
 #[derive(Default)]
 struct Found {
     active: Known<Vec<bool>, Vec<bool>>,
     places: Known<(Places, Dim), Places>,
-    /// How many questions are open.
+    /// The number of open questions.
     asked: usize,
 }
 
@@ -33,7 +33,7 @@ thread_local! {
     static FOUND: RefCell<Found> = RefCell::default();
 }
 
-/// Ends a question when it is dropped, also while a panic unwinds. Behind the last one nothing is known any more.
+/// Ends a question when dropped, also while a panic unwinds. After the last one all answers are dropped.
 struct Asked;
 
 impl Drop for Asked {
@@ -47,12 +47,12 @@ impl Drop for Asked {
     }
 }
 
-/// Whether only results' types count now, and whether they have tangents or the new axis.
+/// Whether a question is open: then only types of results matter, and whether they have tangents or the new axis.
 pub(super) fn is_asked() -> bool {
     FOUND.with_borrow(|found| found.asked > 0)
 }
 
-/// An answer that is known of a program, or is looked for.
+/// Returns the known answer about a program, or computes it.
 fn looked_up<K: Hash + Eq + Clone, V: Clone>(
     table: fn(&mut Found) -> &mut Known<K, V>,
     program: &Arc<Program>,
@@ -70,12 +70,12 @@ fn looked_up<K: Hash + Eq + Clone, V: Clone>(
     answer
 }
 
-/// Stand-ins for the tangents of these values, where they have one.
+/// Placeholders for the tangents of these values, if they have one.
 pub(super) fn stand_ins(outs: &[Value], active: &[bool]) -> Vec<Option<Value>> {
     outs.iter().zip(active).map(|(out, active)| active.then(|| zeros(out.aval()))).collect()
 }
 
-/// Stand-ins for values of these types, over one more axis at these places.
+/// Placeholders for values of these types, with one more axis at these positions.
 pub(super) fn batched_stand_ins(avals: &[Aval], at: &[Option<usize>], size: &Dim) -> Vec<(Value, Option<usize>)> {
     batched_avals(avals, at, size).iter().map(zeros).zip(at.iter().copied()).collect()
 }
@@ -95,7 +95,7 @@ pub(super) fn marked<T: Clone>(items: &[T], marks: &[bool]) -> Vec<T> {
     items.iter().zip(marks).filter(|(_, mark)| **mark).map(|(item, _)| item.clone()).collect()
 }
 
-/// For each mark the next item, where it is set.
+/// For each mark that is set, the next item; `None` for the others.
 pub(super) fn spread<T>(items: impl IntoIterator<Item = T>, marks: &[bool]) -> Vec<Option<T>> {
     let mut items = items.into_iter();
     marks.iter().map(|mark| if *mark { items.next() } else { None }).collect()
@@ -106,7 +106,7 @@ pub(super) fn or_zeros(value: Option<Value>, aval: &Aval) -> Value {
     value.unwrap_or_else(|| zeros(aval))
 }
 
-/// A tangent for each marked operand: zeros where it has none.
+/// A tangent for each marked operand: zeros if it has none.
 pub(super) fn tangents_of(primals: &[Value], tangents: &[Option<Value>], active: &[bool]) -> Vec<Value> {
     let all = primals.iter().zip(tangents).zip(active).filter(|(_, active)| **active);
     all.map(|((primal, tangent), _)| or_zeros(tangent.clone(), primal.aval())).collect()
@@ -124,7 +124,7 @@ pub(super) fn check_takes(what: &str, program: &Program, ins: &[Aval]) -> Result
     Ok(())
 }
 
-/// What `f` records with arguments of these types, under the name of the program that it transforms.
+/// Records `f` with arguments of these types, under the name of the program that it transforms.
 pub(super) fn retrace(
     program: &Program,
     suffix: &str,
@@ -145,7 +145,7 @@ pub(super) fn push(
     transform::jvp(program, &[], primals, tangents)
 }
 
-/// Which results of a program have tangents where these arguments have.
+/// Which results of a program have tangents if these arguments have.
 pub(super) fn active_outs(program: &Arc<Program>, active: &[bool]) -> Vec<bool> {
     looked_up(
         |found| &mut found.active,
@@ -163,7 +163,7 @@ pub(super) fn active_outs(program: &Arc<Program>, active: &[bool]) -> Vec<bool> 
     )
 }
 
-/// Results of a program without constants over one more axis, each with its place.
+/// Results of a program without constants over one more axis, each with the axis's position.
 pub(super) fn batched(program: &Program, args: &[(Value, Option<usize>)], size: &Dim) -> Vec<(Value, Option<usize>)> {
     match args.iter().any(|(_, at)| at.is_some()) {
         true => transform::vmap(program, &[], args, size),
@@ -174,7 +174,7 @@ pub(super) fn batched(program: &Program, args: &[(Value, Option<usize>)], size: 
     }
 }
 
-/// Where the results of a program have the new axis, for arguments with theirs at these places.
+/// The positions of the new axis in the results of a program, from those in its arguments.
 pub(super) fn batched_outs(program: &Arc<Program>, at: &[Option<usize>], size: &Dim) -> Vec<Option<usize>> {
     looked_up(
         |found| &mut found.places,
@@ -192,7 +192,7 @@ pub(super) fn batched_outs(program: &Arc<Program>, at: &[Option<usize>], size: &
     )
 }
 
-/// The types with the new axis at these places.
+/// The types with the new axis at these positions.
 pub(super) fn batched_avals(avals: &[Aval], at: &[Option<usize>], size: &Dim) -> Vec<Aval> {
     let with = |(aval, at): (&Aval, &Option<usize>)| {
         let mut aval = aval.clone();
@@ -202,7 +202,7 @@ pub(super) fn batched_avals(avals: &[Aval], at: &[Option<usize>], size: &Dim) ->
     avals.iter().zip(at).map(with).collect()
 }
 
-/// A batched value with its axis at `want`; as it is where none is wanted.
+/// A batched value with its axis at `want`; unchanged if `want` is `None`.
 pub(super) fn placed(value: &(Value, Option<usize>), want: Option<usize>, size: &Dim) -> Value {
     match want {
         Some(axis) => place_axis(value, axis, size),

@@ -1,4 +1,4 @@
-//! Samples of loops and branches: what the conformance suite runs on.
+//! Samples of loops and branches for the conformance suite.
 
 use crate::Array;
 use gavotte_core::aval::{Aval, DType, Literal};
@@ -38,7 +38,7 @@ pub(super) fn scans() -> Vec<Sample> {
         let next = (v[0].dot(&v[1]) + &v[2]).tanh();
         vec![next.clone(), &v[1] * &next]
     });
-    // A counter, a value that has a tangent only after a turn, and rows of integers.
+    // A counter, a value that has a tangent only after one iteration, and rows of integers.
     let mixed_avals = [Aval::scalar(DType::I32), f32(&[]), f32(&[2]), Aval::scalar(DType::I32), f32(&[2])];
     let mixed = program("mixed", &mixed_avals, |v| {
         let scale = (&v[0] + &v[3]).astype(DType::F32);
@@ -78,7 +78,7 @@ pub(super) fn scans() -> Vec<Sample> {
             scan(halve, 1, 1, 3, false),
         ),
         Sample::new(
-            "no turn",
+            "no iteration",
             vec![HostArray::scalar(Literal::F32(0.5)), floats(&[3], 0.8)],
             scan(raise, 1, 1, 0, false),
         ),
@@ -99,7 +99,7 @@ pub(super) fn whiles() -> Vec<Sample> {
     let grow =
         program("grow", &[f32(&[2]), count.clone(), f32(&[2])], |v| vec![&v[1] + 1, (&v[2] * &v[0]).sin() + &v[0]]);
     let small = program("small", &[f32(&[]), f32(&[])], |v| vec![v[0].lt(2.0)]);
-    // Grows from wherever it starts, so that it ends for every operand.
+    // Grows from any start, so that it ends for every operand.
     let grow_more = program("grow_more", &[f32(&[]), f32(&[])], |v| vec![&v[0] * &v[0] + 0.5, &v[1] * &v[0]]);
     let number = |x: i32| HostArray::scalar(Literal::I32(x));
     let float = |x: f32| HostArray::scalar(Literal::F32(x));
@@ -110,7 +110,7 @@ pub(super) fn whiles() -> Vec<Sample> {
             while_(below.clone(), grow.clone(), 1, 1),
         ),
         Sample::new(
-            "no turn",
+            "no iteration",
             vec![number(-3), floats(&[2], 0.3), number(0), floats(&[2], 0.5)],
             while_(below, grow, 1, 1),
         ),

@@ -1,4 +1,4 @@
-//! `scan`: a fixed number of turns, with values carried from turn to turn and arrays that are read and made row by row.
+//! `scan`: a fixed number of iterations with carried values, which reads and makes arrays row by row.
 
 use super::groups::Groups;
 use super::nested::*;
@@ -14,7 +14,7 @@ use gavotte_core::transform::{self, LinearProgram};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// A fixed number of turns.
+/// A fixed number of iterations.
 #[derive(Debug)]
 struct Scan;
 /// The primitive `scan {body, length, n_carry, n_const, reverse}`: see [`Control::Scan`].
@@ -59,17 +59,17 @@ impl Spec {
         bind(SCAN, &ins.iter().collect::<SmallVec<[&Value; 8]>>(), self.params())
     }
 
-    /// What belongs to operands, by group.
+    /// The items that belong to operands, by group.
     pub(super) fn groups<T: Clone>(&self, operands: &[T]) -> Groups<T> {
         Groups::of(operands, self.n_const, self.n_carry)
     }
 
-    /// What belongs to results, by group: none is a constant.
+    /// The items that belong to results, by group: there are no constants.
     pub(super) fn out_groups<T: Clone>(&self, outs: &[T]) -> Groups<T> {
         Groups::of(outs, 0, self.n_carry)
     }
 
-    /// Which operands and which results have tangents: a carry has one as soon as one turn gives it one.
+    /// Which operands and which results have tangents: a carry has one as soon as one iteration makes it have one.
     fn activity(&self, active: &[bool]) -> (Groups<bool>, Groups<bool>) {
         let mut active = self.groups(active);
         loop {
@@ -94,26 +94,26 @@ impl Primitive for Scan {
         let spec = Spec::of(params)?;
         let n = spec.n_const + spec.n_carry;
         if ins.len() < n {
-            return Err(TypeError::new(format!("takes {n} constants and carries, and was given {}", ins.len())));
+            return Err(TypeError::new(format!("takes {n} constants and carries, not {}", ins.len())));
         }
         if !spec.length.is_natural() {
-            return Err(TypeError::new(format!("the length {} may be below zero", spec.length)));
+            return Err(TypeError::new(format!("the length {} may be negative", spec.length)));
         }
         let mut wanted: Vec<Aval> = ins[..n].iter().map(|aval| (*aval).clone()).collect();
         for sequence in &ins[n..] {
             if sequence.shape.first() != Some(&spec.length) {
                 return Err(TypeError::new(format!(
-                    "the sequence {sequence} must have {} rows: its first axis is what a scan goes along",
+                    "the sequence {sequence} must have {} rows: a scan iterates over its first axis",
                     spec.length
                 )));
             }
             wanted.push(row_aval(sequence));
         }
-        check_takes("a turn", &spec.body, &wanted)?;
+        check_takes("an iteration", &spec.body, &wanted)?;
         let mut outs = spec.body.out_avals();
         if outs.get(..spec.n_carry) != Some(&wanted[spec.n_const..n]) {
             return Err(TypeError::new(format!(
-                "a turn must give the carries {:?} again, and gives {outs:?}",
+                "an iteration must return the carries {:?} first, not {outs:?}",
                 &wanted[spec.n_const..n]
             )));
         }
@@ -127,26 +127,26 @@ impl Primitive for Scan {
         let Groups { consts, carries, rows: sequences } = spec.groups(ins);
         let consts: Vec<Arc<HostArray>> = consts.iter().map(share).collect();
         let mut carries: Vec<Arc<HostArray>> = carries.iter().map(share).collect();
-        let mut turns = vec![];
-        for turn in 0..length {
-            let i = if spec.reverse { length - 1 - turn } else { turn };
+        let mut iterations = vec![];
+        for iteration in 0..length {
+            let i = if spec.reverse { length - 1 - iteration } else { iteration };
             let rows = sequences.iter().map(|sequence| Arc::new(row(sequence, i)));
             let args: Vec<Arc<HostArray>> = consts.iter().chain(&carries).cloned().chain(rows).collect();
             let mut outs = eval(&spec.body, &args);
-            turns.push(outs.split_off(spec.n_carry));
+            iterations.push(outs.split_off(spec.n_carry));
             carries = outs;
         }
         if spec.reverse {
-            turns.reverse();
+            iterations.reverse();
         }
         let results = spec.body.out_avals().split_off(spec.n_carry);
         let stacked = results.iter().enumerate().map(|(k, like)| {
-            let rows: Vec<Arc<HostArray>> = turns.iter().map(|turn| turn[k].clone()).collect();
+            let rows: Vec<Arc<HostArray>> = iterations.iter().map(|rows| rows[k].clone()).collect();
             stack(like, &rows)
         });
         carries.iter().map(|carry| HostArray::clone(carry)).chain(stacked).collect()
     }
-    // the tangents are carried beside what they belong to
+    // tangents are carried, read and stacked next to their primals
     fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
         let spec = Spec::known(cx.params);
         let given: Vec<bool> = cx.tangents.iter().map(Option::is_some).collect();
@@ -174,7 +174,7 @@ impl Primitive for Scan {
         let (outs, tangents) = out_types.part(&moving_outs, &outs);
         Some((outs.all().into(), spread(tangents.all(), &active_out)))
     }
-    // what a turn's derivative needs of the turn is stacked, but for constants and rows, which are there already
+    // the residuals of each iteration are stacked, except constants and rows, which exist already
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
         let spec = Spec::known(cx.params);
         let (mut active, _) = spec.activity(cx.active);
@@ -199,11 +199,11 @@ impl Primitive for Scan {
         let derivative = residuals.derivative(spec, linear, active, stacks, cx.primals.to_vec());
         Some(Linearized { outs, derivative })
     }
-    // turns in the other direction; the cotangent of a constant is the sum over all turns
+    // iterates in the other direction; the cotangent of a constant is the sum over all iterations
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         super::transposed::transpose(&Spec::known(cx.params), cx)
     }
-    /// The rows keep their places: a sequence that has the new axis in front of its rows gets it behind.
+    /// The axis of rows stays first: a sequence whose new axis is in front of its rows gets it second.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let spec = Spec::known(cx.params);
         let mut ins = spec.groups(cx.ins);
@@ -225,9 +225,9 @@ impl Primitive for Scan {
                 break outs;
             }
         };
-        // Of a turn's results; the rows of all turns have an axis in front.
-        let of_turn = Groups { carries: at.carries.clone(), ..outs };
-        let mut places = of_turn.clone();
+        // In one iteration's results; the stacked rows have one more axis in front.
+        let of_iteration = Groups { carries: at.carries.clone(), ..outs };
+        let mut places = of_iteration.clone();
         places.rows.iter_mut().flatten().for_each(|place| *place += 1);
         if is_asked() {
             let mut avals = spec.out_groups(&spec.body.out_avals());
@@ -238,7 +238,7 @@ impl Primitive for Scan {
         let body = retrace(&spec.body, "batch", &avals, |args| {
             let args: Vec<_> = args.iter().cloned().zip(at.all()).collect();
             let outs = batched(&spec.body, &args, cx.size);
-            outs.iter().zip(of_turn.all()).map(|(out, want)| placed(out, want, cx.size)).collect()
+            outs.iter().zip(of_iteration.all()).map(|(out, want)| placed(out, want, cx.size)).collect()
         });
         let to = |operands: &[(Value, Option<usize>)], at: &[Option<usize>]| -> Vec<Value> {
             operands.iter().zip(at).map(|(operand, at)| placed(operand, *at, cx.size)).collect()
@@ -259,25 +259,25 @@ impl Primitive for Scan {
     }
 }
 
-/// Where a residual of a turn comes from.
+/// The source of a residual of an iteration.
 enum Source {
-    /// The same for all turns: an operand.
+    /// The same for all iterations: an operand.
     Const(usize),
     /// A row of an operand.
     Row(usize),
-    /// The same number for all turns.
+    /// The same number for all iterations.
     Literal(Literal),
-    /// Made of nothing, such as numbers that count: made again rather than kept.
+    /// Made without operands, such as counters: recomputed rather than stored.
     Made(Box<Eqn>),
     /// A row of a stack that the forward pass makes, by number.
     Stack(usize),
 }
 
-/// The residuals of a turn, in the order in which its derivative takes them.
+/// The residuals of an iteration, in the order in which its derivative takes them.
 struct Residuals(Vec<Source>);
 
 impl Residuals {
-    /// The forward program without the results that need no stack, and where every residual comes from.
+    /// The forward program without the results that need no stack, and the source of every residual.
     fn of(spec: &Spec, forward: &Program, n_out: usize) -> (Program, Residuals) {
         let argument = |atom: &Atom| forward.args.iter().position(|binder| Some(binder.var) == atom.var());
         let made = |atom: &Atom| {
@@ -307,8 +307,8 @@ impl Residuals {
         matches!(source, Source::Row(_) | Source::Stack(_))
     }
 
-    /// The derivative as a scan over tangents: constants are the residuals that stay and the constants' tangents;
-    /// sequences are the sequences' tangents and the residuals that change.
+    /// The derivative as a scan over tangents: constants are the residuals that are constant and the constants'
+    /// tangents; sequences are the sequences' tangents and the residuals that change.
     fn derivative(
         self,
         spec: Spec,
@@ -375,12 +375,12 @@ impl Residuals {
     }
 }
 
-/// The zeros that a sum over turns begins with.
+/// The zeros at the start of a sum over iterations.
 pub(super) fn zero_sums(avals: &[Aval]) -> Vec<Value> {
     avals.iter().map(zeros).collect()
 }
 
-/// A sum over turns with one more term, where there is one.
+/// A sum over iterations with one more term, if there is one.
 pub(super) fn added(sum: &Value, term: Option<Value>) -> Value {
     match term {
         Some(term) => add_any(sum, &term),

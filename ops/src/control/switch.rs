@@ -2,7 +2,7 @@
 
 use super::chosen::{batched_where, chosen};
 use super::nested::*;
-use super::transposed::{dependent, linear_turn};
+use super::transposed::{dependent, linear_body};
 use crate::elementwise::{EQ, GE, LE};
 use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
@@ -51,7 +51,7 @@ impl Primitive for Switch {
             check_takes(&format!("branch {i}"), branch, &operands)?;
             if branch.out_avals() != outs {
                 return Err(TypeError::new(format!(
-                    "branches must give the same types: branch 0 gives {outs:?}, branch {i} {:?}",
+                    "branches must return the same types: branch 0 returns {outs:?}, branch {i} {:?}",
                     branch.out_avals()
                 )));
             }
@@ -89,7 +89,7 @@ impl Primitive for Switch {
         let tangents: Vec<Value> = outs.drain(active_out.len()..).collect();
         Some((outs, spread(tangents, &active_out)))
     }
-    // every branch gives the residuals of all: its own, and zeros for those of the others
+    // every branch returns the residuals of all: its own, and zeros for those of the others
     fn linearize(&self, cx: &Linearize<'_>) -> Option<Linearized> {
         let branches = branches(cx.params);
         let active = cx.active[1..].to_vec();
@@ -155,10 +155,10 @@ impl Primitive for Switch {
             retrace(&branch, "transpose", &layout, |values| {
                 let (residuals, cotangents) = values.split_at(known.len());
                 let outs = dependent(&branch, &unknown);
-                let turn = linear_turn(&branch, &order, &known, residuals.to_vec(), &outs);
+                let linear_branch = linear_body(&branch, &order, &known, residuals.to_vec(), &outs);
                 let mut cotangents = spread(cotangents.to_vec(), &given);
                 cotangents.iter_mut().zip(&outs).filter(|(_, linear)| !**linear).for_each(|(ct, _)| *ct = None);
-                let found = transform::transpose(&turn, &cotangents);
+                let found = transform::transpose(&linear_branch, &cotangents);
                 found.into_iter().zip(&order).map(|(ct, i)| or_zeros(ct, &types[*i])).collect()
             })
         });
@@ -170,7 +170,7 @@ impl Primitive for Switch {
         let outs = bind_switch(transposed.collect(), index, &operands);
         std::iter::once(None).chain(spread(outs, &unknown)).collect()
     }
-    /// With a number for each element every branch runs, for the elements that take it.
+    /// If the index is mapped, every branch runs, for the elements that take it.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let branches = branches(cx.params);
         let (index, operands) = (&cx.ins[0], &cx.ins[1..]);
@@ -209,7 +209,7 @@ fn union(lists: impl Iterator<Item = Vec<bool>>) -> Vec<bool> {
     lists.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| a | b).collect()).unwrap_or_default()
 }
 
-/// Every branch for the elements that take it.
+/// Runs every branch for the elements that take it.
 fn by_element(
     branches: &[Arc<Program>],
     index: &Value,
@@ -237,7 +237,7 @@ fn by_element(
     outs
 }
 
-/// Where a residual of a branch is kept.
+/// The source of a residual of a branch.
 enum Source {
     Operand(usize),
     Literal(Literal),
@@ -254,7 +254,7 @@ impl Source {
     }
 }
 
-/// The residuals of all branches: as only one branch is taken, branches share slots of one type.
+/// The residuals of all branches: as only one branch is taken, branches share slots of the same type.
 struct Slots {
     types: Vec<Aval>,
     sources: Vec<Vec<Source>>,
@@ -288,7 +288,7 @@ impl Slots {
         slots
     }
 
-    /// Branch `i` with its results, and all slots behind them.
+    /// Branch `i` with its results, followed by all slots.
     fn filled(&self, i: usize, forward: &Arc<Program>, n_out: usize) -> Arc<Program> {
         retrace(forward, "slots", &arg_avals(forward), |args| {
             let mut outs = interpret(forward, &[], args);

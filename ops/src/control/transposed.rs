@@ -8,7 +8,8 @@ use gavotte_core::ir::{Atom, Linear, Program, Transpose, Value};
 use gavotte_core::transform::{self, LinearProgram};
 use std::sync::Arc;
 
-/// Which arguments and results of a turn depend on an unknown operand. A carry does as soon as a turn makes it.
+/// Which arguments and results of an iteration depend on an unknown operand. A carry does as soon as one iteration
+/// makes it.
 struct Split {
     args: Groups<bool>,
     outs: Vec<bool>,
@@ -25,7 +26,7 @@ impl Split {
         }
     }
 
-    /// The operands by number: those that are known, and those in which a turn is linear.
+    /// The operands by number: the known ones, and those in which an iteration is linear.
     fn operands(&self, spec: &Spec) -> [Groups<usize>; 2] {
         let numbers: Vec<usize> = (0..spec.body.args.len()).collect();
         let all = spec.groups(&numbers);
@@ -47,7 +48,7 @@ pub(super) fn dependent(program: &Program, args: &[bool]) -> Vec<bool> {
     program.outs.iter().map(|atom| reads(atom, &depends)).collect()
 }
 
-/// The rows that known carries have at the beginning of each turn: what the turns back need of the turns forth.
+/// The known carries at the start of each iteration, as rows: the forward values that the backward iterations need.
 fn known_carries(spec: &Spec, split: &Split, ins: &[Linear]) -> Vec<Value> {
     let [known, _] = split.operands(spec);
     let (Groups { consts, carries, .. }, known) = (&known, known.all());
@@ -59,7 +60,7 @@ fn known_carries(spec: &Spec, split: &Split, ins: &[Linear]) -> Vec<Value> {
     let body = retrace(&spec.body, "known", &avals, |values| {
         let mut args: Vec<Option<Value>> = vec![None; types.len()];
         known.iter().zip(values).for_each(|(i, value)| args[*i] = Some(value.clone()));
-        // What is unknown does not reach a known carry: zeros stand in, and are dropped with what reads them.
+        // Unknown operands do not reach a known carry: zeros replace them, and are dropped together with their uses.
         let args: Vec<Value> = args.into_iter().zip(&types).map(|(arg, aval)| or_zeros(arg, aval)).collect();
         let outs = gavotte_core::ir::interpret(&spec.body, &[], &args);
         let next = carries.iter().map(|i| outs[*i - spec.n_const].clone());
@@ -81,8 +82,8 @@ pub(super) fn transpose(spec: &Spec, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         (spec.n_carry..cx.cotangents.len()).filter(|k| split.outs[*k] && cx.cotangents[*k].is_some()).collect();
     let out_types = spec.body.out_avals();
     let of = |list: &[usize]| list.iter().map(|i| types[*i].clone()).collect::<Vec<Aval>>();
-    // A turn back: known constants; sums for the constants and cotangents of the carries; known rows, the known
-    // carries of the turn, and the cotangents of its results.
+    // A backward iteration: known constants; sums for the constants and cotangents of the carries; known rows, the
+    // known carries of the iteration, and the cotangents of its results.
     let parts = [
         of(&known.consts),
         of(consts),
@@ -100,11 +101,11 @@ pub(super) fn transpose(spec: &Spec, cx: &Transpose<'_>) -> Vec<Option<Value>> {
             part
         });
         let residuals = [v_consts, v_known, v_rows].concat();
-        let turn = linear_turn(&spec.body, &linear.all(), &known.all(), residuals, &split.outs);
+        let iteration = linear_body(&spec.body, &linear.all(), &known.all(), residuals, &split.outs);
         let mut cotangents: Vec<Option<Value>> = vec![None; out_types.len()];
         carries.iter().zip(v_carries).for_each(|(i, ct)| cotangents[i - spec.n_const] = Some(ct.clone()));
         results.iter().zip(v_results).for_each(|(k, ct)| cotangents[*k] = Some(ct.clone()));
-        let mut found = transform::transpose(&turn, &cotangents).into_iter();
+        let mut found = transform::transpose(&iteration, &cotangents).into_iter();
         let mut next = || found.next().flatten();
         let mut outs: Vec<Value> = sums.iter().map(|sum| added(sum, next())).collect();
         outs.extend(carries.iter().chain(rows).map(|i| or_zeros(next(), &types[*i])));
@@ -126,14 +127,14 @@ pub(super) fn transpose(spec: &Spec, cx: &Transpose<'_>) -> Vec<Option<Value>> {
     };
     let mut found: Vec<Option<Value>> = vec![None; cx.ins.len()];
     for (i, value) in linear.all().into_iter().zip(back.bind(&ins)) {
-        // A carry whose first value is known began with zeros: it takes no cotangent.
+        // A carry whose initial value is known started with zeros: it takes no cotangent.
         found[i] = Some(value).filter(|_| unknown[i]);
     }
     found
 }
 
-/// A turn as a linear program of the arguments `order`, with these values for the others.
-pub(super) fn linear_turn(
+/// An iteration as a linear program of the arguments `order`, with these values for the others.
+pub(super) fn linear_body(
     body: &Arc<Program>,
     order: &[usize],
     known: &[usize],

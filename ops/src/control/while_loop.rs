@@ -1,4 +1,4 @@
-//! `while`: turns for as long as a predicate of what they carry holds.
+//! `while`: iterates while a predicate of the carries holds.
 
 use super::chosen::{any, chosen, is_elementwise, stood_in};
 use super::nested::*;
@@ -13,7 +13,7 @@ use gavotte_core::ir::{
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// Turns while a predicate holds.
+/// Iterates while a predicate holds.
 #[derive(Debug)]
 struct While;
 /// The primitive `while {body, cond, n_body_const, n_cond_const}`: see [`Control::While`].
@@ -55,14 +55,15 @@ impl Spec {
         bind(WHILE, &ins.iter().collect::<SmallVec<[&Value; 8]>>(), self.params())
     }
 
-    /// Constants of the predicate, constants of a turn, carries.
+    /// Constants of the predicate, constants of the body, carries.
     fn groups<'a, T>(&self, operands: &'a [T]) -> [&'a [T]; 3] {
         let (cond, rest) = operands.split_at(self.n_cond_const);
         let (body, carries) = rest.split_at(self.n_body_const);
         [cond, body, carries]
     }
 
-    /// Which constants of a turn and which carries have tangents: a carry has one as soon as a turn gives it one.
+    /// Which constants of the body and which carries have tangents: a carry has one as soon as one iteration makes it
+    /// have one.
     fn activity(&self, consts: &[bool], carries: &[bool]) -> Vec<bool> {
         let mut active = [consts, carries].concat();
         loop {
@@ -75,7 +76,7 @@ impl Spec {
         }
     }
 
-    /// Where the carries have the new axis, and whether the predicate has it: then every carry has.
+    /// The positions of the new axis in the carries, and whether the predicate has it: then every carry has.
     fn places(&self, cx: &Batch<'_>) -> (Vec<Option<usize>>, bool) {
         let at: Vec<Option<usize>> = cx.ins.iter().map(|(_, at)| *at).collect();
         let [cond, body, carries] = self.groups(&at);
@@ -102,21 +103,18 @@ impl Primitive for While {
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let spec = Spec::of(params)?;
         if ins.len() < spec.n_cond_const + spec.n_body_const {
-            return Err(TypeError::new(format!("was given {} operands, fewer than its constants", ins.len())));
+            return Err(TypeError::new(format!("has {} operands, fewer than its constants", ins.len())));
         }
         let ins: Vec<Aval> = ins.iter().map(|aval| (*aval).clone()).collect();
         let [cond, body, carries] = spec.groups(&ins);
         check_takes("the predicate", &spec.cond, &[cond, carries].concat())?;
-        check_takes("a turn", &spec.body, &[body, carries].concat())?;
+        check_takes("an iteration", &spec.body, &[body, carries].concat())?;
         if spec.cond.out_avals() != [Aval::scalar(DType::Bool)] {
-            return Err(TypeError::new(format!(
-                "the predicate must give one bool, and gives {:?}",
-                spec.cond.out_avals()
-            )));
+            return Err(TypeError::new(format!("the predicate must return one bool, not {:?}", spec.cond.out_avals())));
         }
         match spec.body.out_avals() {
             outs if outs == carries => Ok(outs),
-            outs => Err(TypeError::new(format!("a turn must give the carries {carries:?} again, and gives {outs:?}"))),
+            outs => Err(TypeError::new(format!("an iteration must return the carries {carries:?}, not {outs:?}"))),
         }
     }
     fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
@@ -129,7 +127,7 @@ impl Primitive for While {
         }
         carries.into_iter().map(Arc::unwrap_or_clone).collect()
     }
-    // the tangents are carried beside what they belong to; the predicate has none
+    // tangents are carried next to their primals; the predicate has none
     fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
         let spec = Spec::known(cx.params);
         let given: Vec<bool> = cx.tangents.iter().map(Option::is_some).collect();
@@ -169,13 +167,13 @@ impl Primitive for While {
     #[track_caller]
     fn transpose(&self, _: &Transpose<'_>) -> Vec<Option<Value>> {
         refuse(Error::Unsupported(format!(
-            "while_loop: reverse mode must know the number of turns, and this one is known only when the loop ends\n  at \
-             {}\n  use fori_loop with a fixed number of turns, or scan; forward mode (jvp) works",
+            "while_loop: reverse mode must know the number of iterations, which is known only when this loop ends\n  \
+             at {}\n  use fori_loop with a fixed number of iterations, or scan; forward mode (jvp) works",
             Location::current()
         )))
     }
-    /// With a predicate for each element, turns go on while one holds, and change only the elements whose own does; the
-    /// others read what one of these reads.
+    /// If the predicate differs between elements, the loop runs while any holds, and changes only the elements whose
+    /// own predicate holds; the others read what one of these reads.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let spec = Spec::known(cx.params);
         let (places, by_element) = spec.places(cx);
@@ -203,17 +201,17 @@ impl Primitive for While {
         let body = retrace(&spec.body, "batch", &layout, |values| {
             let (cond_consts, own) = values.split_at(needed);
             let carries = &own[body_at.len()..];
-            let turn = |own: &[(Value, Option<usize>)]| -> Vec<Value> {
+            let iteration = |own: &[(Value, Option<usize>)]| -> Vec<Value> {
                 let outs = batched(&spec.body, own, cx.size);
                 outs.iter().zip(&places).map(|(out, want)| placed(out, *want, cx.size)).collect()
             };
             let own = with_places(own, &own_at);
             if !by_element {
-                return turn(&own);
+                return iteration(&own);
             }
             let which = holds(&[cond_consts, carries].concat()).0;
-            // A turn runs only while there is an element whose predicate holds.
-            let outs = turn(&if is_elementwise(&spec.body) { own } else { stood_in(&own, &which, cx.size) });
+            // An iteration runs only while some element's predicate holds.
+            let outs = iteration(&if is_elementwise(&spec.body) { own } else { stood_in(&own, &which, cx.size) });
             let axes = places.iter().map(|at| at.expect("every carry has the new axis"));
             outs.iter().zip(carries).zip(axes).map(|((new, old), axis)| chosen(&which, old, new, axis)).collect()
         });

@@ -241,11 +241,11 @@ fn mistakes_are_explained() {
     let cases = [
         (
             refused(|| scan(|c: Array, _: Array| (c.astype(DType::F32), ()), x(), floats(2))),
-            "scan: the carry is f64[] before a turn and f32[] after it",
+            "scan: the carry is f64[] before an iteration and f32[] after it",
         ),
         (
             refused(|| scan(|(a, b): (Array, Array), _: Array| ((a, b.sum(())), ()), (x(), floats(3)), floats(2))),
-            "scan: the carry's leaf `1` is f64[3] before a turn and f64[] after it",
+            "scan: the carry's leaf `1` is f64[3] before an iteration and f64[] after it",
         ),
         (
             refused(|| {
@@ -255,25 +255,25 @@ fn mistakes_are_explained() {
                 };
                 scan(carry, vec![x()], floats(2))
             }),
-            "scan: the carry before a turn and after it differ at the root: Vec of 1 and Vec of 2",
+            "scan: the carry before an iteration and after it differ at the root: Vec of 1 and Vec of 2",
         ),
-        (refused(|| scan(|c: Array, (): ()| (c, ()), x(), ())), "there is no sequence to tell the number of turns"),
+        (refused(|| scan(|c: Array, (): ()| (c, ()), x(), ())), "there is no sequence: give the number of iterations"),
         (
             refused(|| scan(|c: Array, _: (Array, Array)| (c, ()), x(), (floats(2), floats(3)))),
-            "scan: the sequence `1` has 3 rows, and the sequence `0` has 2: all must have as many",
+            "scan: the sequence `1` has 3 rows, but the sequence `0` has 2: all must have the same number",
         ),
-        (refused(|| scan(|c: Array, _: Array| (c, ()), x(), x())), "has no rows: it needs an axis to go along"),
+        (refused(|| scan(|c: Array, _: Array| (c, ()), x(), x())), "has no rows: it needs an axis to iterate over"),
         (
             refused(|| while_loop(|x: Array| x, |x: Array| x, x())),
-            "while_loop: the condition must give bool[], and gives f64[]",
+            "while_loop: the condition must return bool[], not f64[]",
         ),
         (
             refused(|| grad(|x: Array| while_loop(|x: Array| x.gt(1.0), |x: Array| x * 0.5, x))(x())),
-            "while_loop: reverse mode must know the number of turns",
+            "while_loop: reverse mode must know the number of iterations",
         ),
         (
             refused(|| cond(x().gt(0.0), |x: Array| x, |x: Array| x.astype(DType::F32), x())),
-            "cond: the result is f32[] in branch 0 and f64[] in branch 1: branches must give the same types",
+            "cond: the result is f32[] in branch 0 and f64[] in branch 1: branches must return the same types",
         ),
         (refused(|| cond(x(), |x: Array| x, |x: Array| x, x())), "cond: the predicate must be bool[], not f64[]"),
         (refused(|| switch(x(), &[&|x: Array| x], x())), "switch: the index must be i32[], not f64[]"),
