@@ -257,9 +257,9 @@ fn print(ins: &[&HostArray], params: &Params) -> Result<(), TypeError> {
     let pieces = pieces(format_of(params)?, ins.len())?;
     let mapped = Mapped::of(params, ins.len())?;
     let sizes: Vec<usize> = mapped.sizes.iter().map(|size| size.as_usize().unwrap_or(0)).collect();
-    for turn in 0..sizes.iter().product() {
+    for number in 0..sizes.iter().product() {
         let mut at = vec![0; sizes.len()];
-        let mut rest: usize = turn;
+        let mut rest: usize = number;
         for (at, size) in at.iter_mut().zip(&sizes).rev() {
             *at = rest % size;
             rest /= size;

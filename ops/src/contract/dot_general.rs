@@ -15,14 +15,14 @@ use gavotte_core::ir::{
 /// A contraction.
 #[derive(Debug)]
 struct DotGeneral;
-/// The primitive `dot_general {batch, contract}`: each attribute holds a list of axes for either operand. Output axes
-/// are the batch axes, what is left of the first operand, what is left of the second.
+/// The primitive `dot_general {batch, contract}`: each attribute holds a list of axes for each operand. Output axes are
+/// the batch axes, the remaining axes of the first operand, the remaining axes of the second.
 pub(super) static DOT_GENERAL: &dyn Primitive = &DotGeneral;
 
-/// So many elements along the last axes are no longer few.
+/// The least number of elements along the last axes that counts as long.
 const LONG: i64 = 16;
 
-/// What the axes of both operands are for.
+/// The roles of both operands' axes.
 #[derive(Clone, Debug)]
 pub(super) struct Roles {
     /// Shared axes that stay, pair by pair.
@@ -48,7 +48,7 @@ impl Roles {
         Roles { batch: params.axes_pair("batch"), contract: params.axes_pair("contract") }
     }
 
-    /// The axes of an operand of this rank that only it has.
+    /// The axes of an operand of this rank that the other does not share.
     fn free(&self, operand: usize, rank: usize) -> Vec<usize> {
         (0..rank).filter(|axis| !self.batch[operand].contains(axis) && !self.contract[operand].contains(axis)).collect()
     }
@@ -77,7 +77,7 @@ impl Roles {
         Ok(())
     }
 
-    /// The cotangent of operand `unknown`: what the other operand `known` makes of the output's cotangent.
+    /// The cotangent of operand `unknown`, from the other operand `known` and the output's cotangent.
     ///
     /// With axes named as in `out[b, i, j] = Σₖ x[b, i, k] · y[b, j, k]`: `x̄[b, i, k] = Σⱼ ō[b, i, j] · y[b, j, k]`.
     fn pull(&self, ct: &Value, known: &Value, unknown: usize, aval: &Aval) -> Value {
@@ -87,24 +87,24 @@ impl Roles {
         let first = shared + if other == 0 { 0 } else { own.len() };
         let batch = [(0..shared).collect(), self.batch[other].clone()];
         let contract = [(first..first + free.len()).collect(), free];
-        // The contracted axes stand in the order in which `known` has them.
+        // The contracted axes are in the order of `known`.
         let mut pairs: Vec<(usize, usize)> =
             self.contract[other].iter().copied().zip(self.contract[unknown].iter().copied()).collect();
         pairs.sort_unstable();
         let summed: Vec<usize> = pairs.into_iter().map(|(_, axis)| axis).collect();
         let is_ordered = |axes: &[usize]| axes.iter().copied().eq(0..rank);
-        // The cotangent's axes come first, unless the operand's own order is the other one: then nothing has to move. But
-        // where what is then last is short, whoever computes along it has little at once.
-        let [behind, before] =
+        // The cotangent's axes come first, unless the operand's own order is the opposite one: then nothing has to
+        // move. But if the last axes are then short, code that is vectorized along them has little work at once.
+        let [after, before] =
             [[&own, &summed], [&summed, &own]].map(|[x, y]| [&self.batch[unknown][..], x, y].concat());
         let length = volume(&aval.shape[rank - own.len()..]).as_number();
-        if is_ordered(&before) && !is_ordered(&behind) && length.is_none_or(|length| length >= LONG) {
+        if is_ordered(&before) && !is_ordered(&after) && length.is_none_or(|length| length >= LONG) {
             let roles = Roles { batch, contract }.exchanged();
             return dot_general(known, ct, &roles);
         }
         let product = dot_general(ct, known, &Roles { batch, contract });
         let mut order = vec![0; rank];
-        for (i, axis) in behind.into_iter().enumerate() {
+        for (i, axis) in after.into_iter().enumerate() {
             order[axis] = i;
         }
         transpose(&product, &order)
@@ -201,7 +201,7 @@ impl Primitive for DotGeneral {
         };
         vec![of(0), of(1)]
     }
-    /// A new axis of one operand is one more of its free axes, of both a batch axis: nothing moves.
+    /// A new axis of one operand becomes one of its free axes; a new axis of both becomes a batch axis: nothing moves.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let mut roles = Roles::known(cx.params);
         for i in 0..2 {
@@ -253,7 +253,7 @@ impl Primitive for DotGeneral {
         let product = cx.op(ScalarOp::Mul, &factors);
         Ok(vec![if extents.is_empty() { product } else { cx.reduce(ReduceOp::Sum, product)? }])
     }
-    /// In the full precision of the elements: the default of some targets is less.
+    /// In the full precision of the elements; the default of some targets is lower.
     fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
         let (a, b, out) = (cx.operand(0), cx.operand(1), cx.output(0));
         let Roles { batch: [a_batch, b_batch], contract: [a_contract, b_contract] } = Roles::known(cx.params());
@@ -280,7 +280,7 @@ impl Primitive for DotGeneral {
             Sample::new("vectors", vec![array(&[3], 0.7), array(&[3], 1.1)], by([&[], &[]], [&[0], &[0]])),
             Sample::new("outer", vec![array(&[2], 0.7), array(&[3], 1.1)], by([&[], &[]], [&[], &[]])),
             Sample::new(
-                "batch behind",
+                "batch last",
                 vec![array(&[3, 2, 2], 0.7), array(&[2, 3, 4], 1.1)],
                 by([&[2], &[0]], [&[0], &[1]]),
             ),
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_head_axis_of_the_weights_moves_nothing() {
-        // h[n, 5] · w[5, heads, 8]: heads land between the rows and the columns.
+        // h[n, 5] · w[5, heads, 8]: heads are between the rows and the columns of the result.
         let avals = [Aval::new(DType::F32, [Dim::symbol("n"), 5.into()]), Aval::new(DType::F32, [5, 4, 8])];
         let traced = trace("f", &avals, |args| {
             let pair = |a: usize, b: usize| Attr::List(vec![vec![a].into(), vec![b].into()]);

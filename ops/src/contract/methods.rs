@@ -1,4 +1,4 @@
-//! What users call: products of vectors, matrices and batches of them.
+//! Products of vectors, matrices and batches of them, as users call them.
 
 use super::dot_general::{Roles, dot_general};
 use crate::Array;
@@ -7,8 +7,8 @@ use gavotte_core::ir::structural::{renamed, transpose};
 use gavotte_core::ir::{same, undecided};
 
 impl Array {
-    /// The sum of products over the last axis of `self` and the last but one of `other` (its only one, if it has one),
-    /// as NumPy's `dot`: the other axes of `self`, then those of `other`.
+    /// The sum of products over the last axis of `self` and the second to last of `other` (its only one, if it has
+    /// one), as in NumPy's `dot`: the other axes of `self`, then those of `other`.
     ///
     /// # Panics
     /// If one of them is a scalar, those extents differ, or the element types do.
@@ -23,8 +23,8 @@ impl Array {
         ))
     }
 
-    /// The matrix product, as NumPy's `matmul`: a vector counts as a row on the left and as a column on the right, and
-    /// axes in front of the last two are batches, which both have with equal extents, or one of them lacks.
+    /// The matrix product, as in NumPy's `matmul`: a vector counts as a row on the left and as a column on the right,
+    /// and axes in front of the last two are batches, which both have with equal extents, or one of them lacks.
     ///
     /// ```
     /// # use gavotte::Array;
@@ -63,7 +63,7 @@ impl Array {
         Array(transpose(&out, &order))
     }
 
-    /// `other` with the extents of these pairs of axes named as in `self`, which facts say are equal.
+    /// `other` with the extents of these pairs of axes renamed as in `self`; facts say that they are equal.
     #[track_caller]
     fn alike(&self, other: &Array, pairs: &[(usize, usize)]) -> Array {
         let mut shape = other.shape().clone();
@@ -71,7 +71,7 @@ impl Array {
         Array(renamed(&other.0, &shape))
     }
 
-    /// The axes of both operands that a matrix product sums over; refuses extents that differ.
+    /// The axes of both operands over which a matrix product sums; refuses extents that differ.
     #[track_caller]
     fn inner_axes(&self, operation: &str, other: &Array) -> [usize; 2] {
         if self.ndim() == 0 || other.ndim() == 0 {

@@ -1,4 +1,4 @@
-//! `optimization_barrier`: the identity, which keeps what is computed behind it apart from what is computed in front.
+//! `optimization_barrier`: the identity, which keeps computations after it separate from equal ones before it.
 
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
@@ -15,7 +15,7 @@ struct Barrier;
 /// The primitive `optimization_barrier`: output `i` is operand `i`.
 pub(super) static OPTIMIZATION_BARRIER: &dyn Primitive = &Barrier;
 
-/// The same values, behind a barrier where a program is recorded.
+/// The same values, after a barrier if a program is being recorded.
 #[track_caller]
 pub(super) fn barrier(values: &[Value]) -> Vec<Value> {
     if values.is_empty() || !is_tracing() {
@@ -24,8 +24,8 @@ pub(super) fn barrier(values: &[Value]) -> Vec<Value> {
     bind(OPTIMIZATION_BARRIER, &values.iter().collect::<Vec<_>>(), Params::new()).into_vec()
 }
 
-/// The same tree, of which a compiler may not know that it is the same: what is computed from it is computed again,
-/// though equal results are there, and not before all its leaves are there. It costs nothing when it runs.
+/// The same tree, but the compiler treats it as different: what is computed from it is recomputed, even if equal
+/// results exist, and only after all its leaves are computed. It costs nothing at run time.
 #[track_caller]
 pub fn optimization_barrier<T: Tree>(tree: T) -> T {
     let (def, leaves) = tree.into_leaves();
@@ -38,7 +38,7 @@ impl Primitive for Barrier {
     }
     fn abstract_eval(&self, ins: &[&Aval], _: &Params) -> Result<Vec<Aval>, TypeError> {
         match ins {
-            [] => Err(TypeError::new("takes one operand at least")),
+            [] => Err(TypeError::new("takes at least one operand")),
             _ => Ok(super::owned(ins)),
         }
     }

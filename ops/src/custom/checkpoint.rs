@@ -1,10 +1,10 @@
-//! `checkpoint`: a function of whose forward pass reverse mode keeps the operands and what a policy saves, and
-//! computes the rest again.
+//! `checkpoint`: a function for which reverse mode keeps the operands and what a policy saves of the forward pass, and
+//! recomputes the rest.
 //!
-//! The derivative of `checkpoint {f}` is `checkpoint {df}`, where `df` takes the operands, the saved values and tangents
-//! and computes what it needs of `f`. Transposing that gives one more `checkpoint`: the operands behind a barrier, so that
-//! no pass shares the computation with the forward pass, then `f` again, then the cotangents back. As every derivative is
-//! a `checkpoint` too, derivatives of derivatives keep as little.
+//! The derivative of `checkpoint {f}` is `checkpoint {df}`, where `df` takes the operands, the saved values and
+//! tangents, and computes what it needs of `f`. Transposing that yields one more `checkpoint`: the operands after a
+//! barrier, so that no pass shares the computation with the forward pass, then `f` again, then the cotangents back. As
+//! every derivative is a `checkpoint` too, derivatives of derivatives also keep only operands and saved values.
 
 use super::{Policy, arg_avals, batched, close, evaluated, instantiated, owned, standalone, try_closed, types_of};
 use crate::array::Array;
@@ -28,7 +28,7 @@ struct Checkpoint;
 /// The primitive `checkpoint {names, policy, program}`.
 pub(super) static CHECKPOINT: &dyn Primitive = &Checkpoint;
 
-/// `f`, of which reverse mode keeps the arguments only: it runs `f` again for the rest. Less memory, more work.
+/// `f`, for which reverse mode keeps only the arguments, and runs `f` again for the rest. Less memory, more work.
 ///
 /// Source: Griewank and Walther, *Revolve* (TOMS 2000); JAX, `jax.checkpoint`.
 pub fn checkpoint<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Fun<'f, A, F::Out>
@@ -38,7 +38,7 @@ where
     checkpoint_with(f, Policy::Nothing)
 }
 
-/// [`checkpoint`], where reverse mode also keeps what `policy` saves.
+/// [`checkpoint`], for which reverse mode also keeps what `policy` saves.
 pub fn checkpoint_with<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
     f: F,
     policy: Policy,
@@ -56,7 +56,7 @@ where
     })
 }
 
-/// A checkpoint of another program under the same policy.
+/// A checkpoint of another program with the same policy.
 #[track_caller]
 fn bind_program(operands: &[Value], program: Arc<Program>, params: &Params) -> Vec<Value> {
     if program.outs.is_empty() {
@@ -66,12 +66,12 @@ fn bind_program(operands: &[Value], program: Arc<Program>, params: &Params) -> V
     bind(CHECKPOINT, &operands, params.clone().with("program", program)).into_vec()
 }
 
-/// One entry for each place: the value there.
+/// For each place, the value there.
 fn at_places(places: &[Option<usize>], values: &[Value]) -> Vec<Option<Value>> {
     places.iter().map(|place| place.map(|i| values[i].clone())).collect()
 }
 
-/// Notes which of these values there are, and gives those.
+/// Returns the values that exist, and records the place of each in `places`.
 fn present(found: Vec<Option<Value>>, places: &mut Vec<Option<usize>>) -> Vec<Value> {
     let mut values = vec![];
     for value in found {
@@ -81,8 +81,9 @@ fn present(found: Vec<Option<Value>>, places: &mut Vec<Option<usize>>) -> Vec<Va
     values
 }
 
-/// The derivative of a program with respect to the operands that `active` marks: takes the operands, the values of
-/// `saved` and a tangent for each marked floating operand; and which of its results is the tangent of each result.
+/// The derivative of a program with respect to the operands marked in `active`: takes the operands, the values of
+/// `saved` and a tangent for each marked floating operand; also returns which of its results is the tangent of each
+/// result.
 fn derivative_of(program: &Program, saved: &[Var], active: &[bool]) -> (Arc<Program>, Vec<Option<usize>>) {
     let ins = arg_avals(program);
     let types = program.avals();
@@ -101,7 +102,7 @@ fn derivative_of(program: &Program, saved: &[Var], active: &[bool]) -> (Arc<Prog
     (Arc::new(standalone(traced)), places)
 }
 
-/// Results and tangents from one checkpoint, so that reverse mode of both computes the program again once.
+/// Results and tangents from one checkpoint, so that reverse mode recomputes the program once for both.
 fn run_jvp(params: &Params, primals: &[Value], tangents: &[Option<Value>]) -> (Vec<Value>, Vec<Option<Value>>) {
     let program = params.program("program");
     let mut operands = primals.to_vec();
@@ -120,7 +121,7 @@ fn run_jvp(params: &Params, primals: &[Value], tangents: &[Option<Value>]) -> (V
     (outs, at_places(&places, &moves))
 }
 
-/// What a name was given to is known where the named value is: the rule of its equation may read it.
+/// Adds the operand of `checkpoint_name` wherever the named value is known: the rule of its equation may read it.
 fn also_unnamed(program: &Program, known: &mut Vec<(Var, Value)>) {
     for eqn in program.eqns.iter().rev().filter(|eqn| eqn.prim.name() == CHECKPOINT_NAME.name()) {
         let named = known.iter().find(|(var, _)| *var == eqn.outs[0].var).map(|(_, value)| value.clone());
@@ -162,7 +163,7 @@ impl Primitive for Checkpoint {
         };
         Some(Linearized { outs: outs.into(), derivative: Box::new(derivative) })
     }
-    // the program again, from operands that no pass takes for those of the forward pass; then backwards
+    // the program again, from operands that no pass identifies with those of the forward pass; then backwards
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         let program = cx.params.program("program");
         let known = cx.ins.iter().filter_map(Linear::known);

@@ -1,4 +1,4 @@
-//! `custom_jvp_call`: a function whose derivative is a rule that its author gives.
+//! `custom_jvp_call`: a function with a custom rule for its derivative.
 
 use super::{
     arg_avals, batched, check_outs, close, evaluated, floating, floats, instantiated, leaves_like, owned,
@@ -21,15 +21,15 @@ use std::sync::Arc;
 #[derive(Debug)]
 struct CustomJvp;
 /// The primitive `custom_jvp_call {n_const, program, rule}`: operands are `n_const` captured values, then the
-/// arguments. `rule` takes a tangent for each floating argument behind them, and gives a tangent for each floating
-/// result behind the results.
+/// arguments. `rule` takes these, followed by a tangent for each floating argument, and returns the results, followed
+/// by a tangent for each floating result.
 pub(super) static CUSTOM_JVP_CALL: &dyn Primitive = &CustomJvp;
 
-/// `f` with a derivative of its own: `rule(primals, tangents)` gives `(results, tangents of the results)`, for the tuple
+/// `f` with a custom derivative: `rule(primals, tangents)` returns `(results, tangents of the results)` for the tuple
 /// of arguments and the tuple of their tangents, and must be linear in the tangents.
 ///
-/// Forward mode asks the rule; reverse mode transposes what the rule does with the tangents. Without derivatives `f` runs.
-/// The tangent of a leaf that is not floating is zeros; what the rule gives for such a result is not used.
+/// Forward mode runs the rule; reverse mode transposes its operations on tangents. Without differentiation `f` runs.
+/// The tangent of a leaf that is not floating is zeros; the rule's tangent for such a result is ignored.
 ///
 /// # Panics
 /// When called: if the rule's results differ from those of `f` in structure or types. When differentiated: with respect
@@ -96,7 +96,7 @@ impl Primitive for CustomJvp {
     fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
         evaluated(&params.program("program"), ins)
     }
-    // what the rule says
+    // as the rule
     fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
         let (outs, tangents) = run_rule(cx.params, cx.primals, cx.tangents);
         Some((outs.into(), tangents))
@@ -111,7 +111,8 @@ impl Primitive for CustomJvp {
         let floating = arg_avals(&program).into_iter().map(|aval| aval.dtype.is_float());
         let of_tangents = axes.iter().zip(floating).skip(n_const).filter(|(_, floating)| *floating);
         let rule_axes: Vec<Option<usize>> = axes.iter().copied().chain(of_tangents.map(|(axis, _)| *axis)).collect();
-        // All results in front: so results and their tangents agree, whichever operands each depends on.
+        // All results have the axis in front, so that results and their tangents agree, whichever operands they depend
+        // on.
         let in_front = |_: usize, out: &super::Placed| (place_axis(out, 0, cx.size), Some(0));
         let params = Params::new()
             .with("n_const", n_const)
@@ -128,7 +129,7 @@ impl Primitive for CustomJvp {
     }
 }
 
-/// `sin(x) · y[at]` with captured places `at`, and its derivative.
+/// `sin(x) · y[at]` with captured indices `at`, and its derivative.
 fn sample() -> Sample {
     let (x, y) = (HostArray::new(&[3], vec![0.25f32, 1.5, -0.75]), HostArray::new(&[2], vec![1.25f32, -0.5]));
     let ins = vec![HostArray::new(&[3], vec![1, 0, 1]), x, y];

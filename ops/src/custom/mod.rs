@@ -1,8 +1,8 @@
-//! The family `custom`: functions with rules of their own. `custom_jvp` and `custom_vjp` say what the derivative is,
-//! `checkpoint` what reverse mode keeps of the forward pass.
+//! The family `custom`: functions with custom rules. `custom_jvp` and `custom_vjp` define the derivative, `checkpoint`
+//! what reverse mode keeps of the forward pass.
 //!
-//! Each primitive holds programs without constants: what a closure captured stands in front of its arguments, as leading
-//! operands. Transformations ask the rules; passes put `program` in the place of its equation.
+//! Each primitive holds programs without constants: captured values are leading operands, in front of the arguments.
+//! Transformations apply the rules; passes replace the equation by `program`.
 
 mod barrier;
 mod checkpoint;
@@ -44,29 +44,29 @@ fn types_of(arrays: &[HostArray]) -> Vec<Aval> {
     arrays.iter().map(|array| array.aval().clone()).collect()
 }
 
-/// Those that have derivatives.
+/// The types that have derivatives.
 fn floats(avals: &[Aval]) -> Vec<Aval> {
     avals.iter().filter(|aval| aval.dtype.is_float()).cloned().collect()
 }
 
-/// The program in an attribute, which must take `ins` and hold no constants of its own.
+/// The program in an attribute, which must take `ins` and have no constants.
 fn try_closed(params: &Params, name: &str, ins: &[Aval]) -> Result<Arc<Program>, TypeError> {
     let program = params.try_program(name)?;
     if !program.consts.is_empty() {
-        return Err(TypeError::new(format!("`{name}`: what it captured must be its first arguments")));
+        return Err(TypeError::new(format!("`{name}`: captured values must be its first arguments")));
     }
     let wanted = arg_avals(&program);
     if wanted != ins {
-        return Err(TypeError::new(format!("`{name}` takes {wanted:?}, and is given {ins:?}")));
+        return Err(TypeError::new(format!("`{name}` takes {wanted:?}, not {ins:?}")));
     }
     Ok(program)
 }
 
-/// That the results of the program in an attribute have these types.
+/// Checks that the results of the program in an attribute have these types.
 fn check_outs(program: &Program, name: &str, wanted: &[Aval]) -> Result<(), TypeError> {
     let found = program.out_avals();
     if found != wanted {
-        return Err(TypeError::new(format!("`{name}` gives {found:?}, and must give {wanted:?}")));
+        return Err(TypeError::new(format!("`{name}` returns {found:?}, but must return {wanted:?}")));
     }
     Ok(())
 }
@@ -90,13 +90,14 @@ fn evaluated(program: &Program, ins: &[&HostArray]) -> Vec<HostArray> {
     evaluate(program, &ins, &[], &Sizes::new()).into_iter().map(Arc::unwrap_or_clone).collect()
 }
 
-/// A program that a rule traced: it stands alone.
+/// The program that a rule traced, which must have no constants.
 fn standalone(traced: Traced) -> Program {
     assert!(traced.consts.is_empty(), "a rule captured an array: {}", traced.program);
     traced.program.inlined().pruned()
 }
 
-/// Closures as programs of one list of operands: what any of them captured, then the arguments of each.
+/// Closures as programs with the same leading operands: the values that any of them captured, then the arguments of
+/// each.
 fn close<const N: usize>(traced: [Traced; N]) -> ([Arc<Program>; N], Vec<Value>) {
     let captured: Vec<Value> = traced.iter().flat_map(|traced| traced.consts.iter().cloned()).collect();
     let mut at = 0;
@@ -104,19 +105,20 @@ fn close<const N: usize>(traced: [Traced; N]) -> ([Arc<Program>; N], Vec<Value>)
         let Program { name, args, consts: own, eqns, outs, facts } = program.inlined();
         let first = program.n_var();
         let unread = |i: usize| Binder { var: Var((first + i) as u32), aval: captured[i].aval().clone() };
-        let behind = at + consts.len();
-        let leading = (0..at).map(unread).chain(own).chain((behind..captured.len()).map(unread));
+        let end = at + consts.len();
+        let leading = (0..at).map(unread).chain(own).chain((end..captured.len()).map(unread));
         let args = leading.chain(args).collect();
-        at = behind;
+        at = end;
         Arc::new(Program { name, args, consts: vec![], eqns, outs, facts }.renumbered())
     });
     (programs, captured)
 }
 
-/// An operand or a result of a batched program with the place of its new axis.
+/// An operand or a result of a batched program with the position of its new axis.
 type Placed = (Value, Option<usize>);
 
-/// The program over one more axis, where its arguments have it at `axes`; `place` says where a result shall have it.
+/// The program over one more axis, which its arguments have at `axes`; `place` moves a result's axis where it should
+/// be.
 fn batched(
     program: &Program,
     axes: &[Option<usize>],
@@ -148,19 +150,19 @@ fn with_axis(aval: &Aval, axis: Option<usize>, size: &Dim) -> Aval {
     aval.with_shape(shape)
 }
 
-/// One value for each type: the next one for a floating type, zeros for another.
+/// One value for each type: the next one for a floating type, zeros for others.
 fn spread(avals: &[Aval], values: Vec<Value>) -> Vec<Value> {
     let mut values = values.into_iter();
     avals.iter().map(|aval| instantiate(if aval.dtype.is_float() { values.next() } else { None }, aval)).collect()
 }
 
-/// One entry for each type: the next value for a floating one.
+/// One entry for each type: the next value for a floating type, `None` for others.
 fn spread_some(avals: &[Aval], values: impl IntoIterator<Item = Value>) -> Vec<Option<Value>> {
     let mut values = values.into_iter();
     avals.iter().map(|aval| if aval.dtype.is_float() { values.next() } else { None }).collect()
 }
 
-/// The tangents or cotangents of floating types, zeros where there is none.
+/// The tangents or cotangents of floating types, zeros if there are none.
 fn instantiated(avals: &[Aval], values: &[Option<Value>]) -> Vec<Value> {
     let pairs = avals.iter().zip(values).filter(|(aval, _)| aval.dtype.is_float());
     pairs.map(|(aval, value)| instantiate(value.clone(), aval)).collect()
@@ -171,8 +173,8 @@ fn floating(values: Vec<Value>) -> Vec<Value> {
     values.into_iter().filter(|value| value.dtype().is_float()).collect()
 }
 
-/// The leaves of what a rule returned, which must be a tree of this structure and these types. `where_` says what was
-/// returned, `of` what it must be like.
+/// The leaves of a tree that a rule returned, which must have this structure and these types. `where_` names the tree,
+/// `of` what it must match.
 #[track_caller]
 fn leaves_like<T: Tree>(tree: T, def: &TreeDef, avals: &[Aval], where_: &str, of: &str) -> Vec<Value> {
     let (found, leaves) = tree.into_leaves();
@@ -188,12 +190,12 @@ fn leaves_like<T: Tree>(tree: T, def: &TreeDef, avals: &[Aval], where_: &str, of
     leaves
 }
 
-/// Refuses a derivative with respect to what a function captured: its rule says nothing of that.
+/// Refuses a derivative with respect to a captured value: the rule does not define it.
 #[track_caller]
 fn refuse_captured(name: &str, captured: &[Value], active: impl Iterator<Item = bool>) {
     if let Some((value, _)) = captured.iter().zip(active).find(|(_, active)| *active) {
         refuse(Error::Type(format!(
-            "{name}: the function captured a value of type {} that is being differentiated, and the rule gives \
+            "{name}: the function captured a value of type {} that is being differentiated, but the rule gives \
              derivatives of arguments only\n  pass it as an argument, or capture its stop_gradient\n  at {}",
             value.aval(),
             Location::current()

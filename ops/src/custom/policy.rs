@@ -1,4 +1,4 @@
-//! What a checkpointed function saves, and `checkpoint_name`, by which a policy knows a value.
+//! Policies, which say what a checkpointed function saves, and `checkpoint_name`, which names values for them.
 
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
@@ -10,20 +10,20 @@ use gavotte_core::ir::{
 };
 use gavotte_core::tree::Tree;
 
-/// Which values of the forward pass reverse mode keeps, beside the operands; it computes the others again.
+/// Which values of the forward pass reverse mode keeps in addition to the operands; it recomputes the others.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Policy {
     /// None.
     #[default]
     Nothing,
-    /// The results of matrix products and convolutions: what costs most to compute again.
+    /// The results of matrix products and convolutions, which cost most to recompute.
     Dots,
-    /// Those that [`checkpoint_name`] gave one of these names.
+    /// The values that [`checkpoint_name`] gave one of these names.
     Names(Vec<String>),
 }
 
 impl Policy {
-    /// [`Policy::Names`] of these names.
+    /// [`Policy::Names`] with these names.
     pub fn names(names: impl IntoIterator<Item = impl Into<String>>) -> Policy {
         Policy::Names(names.into_iter().map(Into::into).collect())
     }
@@ -90,7 +90,7 @@ struct CheckpointName;
 /// The primitive `checkpoint_name {name}`.
 pub(super) static CHECKPOINT_NAME: &dyn Primitive = &CheckpointName;
 
-/// The same tree, each array of it under a name that [`Policy::Names`] may save.
+/// The same tree, with each of its arrays under a name that [`Policy::Names`] may save.
 ///
 /// # Panics
 /// If the name holds quotes or line breaks.

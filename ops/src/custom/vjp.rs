@@ -1,4 +1,4 @@
-//! `custom_vjp_call`: a function whose derivative is given backwards, from cotangents of its results to those of its
+//! `custom_vjp_call`: a function with a custom rule for reverse mode, from cotangents of its results to those of its
 //! arguments; and `custom_lin`, that derivative as an equation.
 
 use super::{
@@ -24,26 +24,26 @@ use std::sync::Arc;
 #[derive(Debug)]
 struct CustomVjp;
 /// The primitive `custom_vjp_call {bwd, fwd, n_const, program}`: operands are `n_const` captured values, then the
-/// arguments. `fwd` gives the results, then residuals; `bwd` takes the captured values, the residuals and a cotangent
-/// for each floating result, and gives one for each floating argument.
+/// arguments. `fwd` returns the results, then residuals; `bwd` takes the captured values, the residuals and a cotangent
+/// for each floating result, and returns one for each floating argument.
 pub(super) static CUSTOM_VJP_CALL: &dyn Primitive = &CustomVjp;
 
 /// The transpose of a rule for cotangents.
 #[derive(Debug)]
 struct CustomLin;
-/// The primitive `custom_lin {bwd, n_known}`: operands are `n_known` values that `bwd` knows, then a tangent for each
-/// result of `bwd`; outputs are tangents for the cotangents that `bwd` takes. Its transpose is `bwd`.
+/// The primitive `custom_lin {bwd, n_known}`: operands are the `n_known` known operands of `bwd`, then a tangent for
+/// each result of `bwd`; outputs are tangents for the cotangents that `bwd` takes. Its transpose is `bwd`.
 pub(super) static CUSTOM_LIN: &dyn Primitive = &CustomLin;
 
-/// `f` with a derivative of its own, given backwards: `fwd` takes the arguments of `f` and gives `(results, residuals)`,
-/// any tree of arrays; `bwd(residuals, cotangents of the results)` gives the tuple of cotangents of the arguments, and
-/// must be linear in the cotangents.
+/// `f` with a custom derivative for reverse mode: `fwd` takes the arguments of `f` and returns `(results, residuals)`,
+/// where residuals are any tree of arrays; `bwd(residuals, cotangents of the results)` returns the tuple of cotangents
+/// of the arguments, and must be linear in the cotangents.
 ///
-/// Reverse mode runs `fwd`, keeps the residuals and runs `bwd`. Derivatives of derivatives differentiate `fwd` and `bwd`.
-/// Without derivatives `f` runs. The cotangent of a result that is not floating is zeros; what `bwd` gives for such an
-/// argument is not used, but must be of its type.
+/// Reverse mode runs `fwd`, keeps the residuals and runs `bwd`. Derivatives of derivatives differentiate `fwd` and
+/// `bwd`. Without differentiation `f` runs. The cotangent of a result that is not floating is zeros; the cotangent that
+/// `bwd` returns for such an argument is ignored, but must have its type.
 ///
-/// Forward mode is the transpose of `bwd`, where `bwd` is made of operations that have one; else it is refused.
+/// Forward mode is the transpose of `bwd`, if the operations of `bwd` have one; otherwise it is refused.
 ///
 /// # Panics
 /// When called: if the rules' results differ from those of `f`, or from its arguments, in structure or types. When
@@ -91,7 +91,7 @@ where
     })
 }
 
-/// Runs `fwd`: the results, and what `bwd` knows.
+/// Runs `fwd`: returns the results, and the known operands of `bwd`.
 fn run_fwd(params: &Params, primals: &[Value]) -> (Vec<Value>, Vec<Value>) {
     let mut outs = interpret(&params.program("fwd"), &[], primals);
     let residuals = outs.split_off(params.program("program").outs.len());
@@ -99,7 +99,7 @@ fn run_fwd(params: &Params, primals: &[Value]) -> (Vec<Value>, Vec<Value>) {
     (outs, captured.chain(residuals).collect())
 }
 
-/// Runs `fwd`, then the transpose of `bwd`: results, and their tangents.
+/// Runs `fwd`, then the transpose of `bwd`: returns results, and their tangents.
 fn run_forward(params: &Params, primals: &[Value], tangents: &[Option<Value>]) -> (Vec<Value>, Vec<Option<Value>>) {
     let (captured, args) = primals.split_at(params.axis("n_const"));
     let (of_captured, tangents) = tangents.split_at(captured.len());
@@ -111,7 +111,8 @@ fn run_forward(params: &Params, primals: &[Value], tangents: &[Option<Value>]) -
     (outs, tangents)
 }
 
-/// What `bwd` knows and tangents of its results, to tangents of the cotangents that it takes: its transpose.
+/// The transpose of `bwd`: takes its known operands and tangents of its results, and returns tangents of the
+/// cotangents.
 fn transposed(bwd: &Program, n_known: usize) -> Program {
     let mut ins = arg_avals(bwd);
     let unknown = ins.split_off(n_known);
@@ -122,8 +123,8 @@ fn transposed(bwd: &Program, n_known: usize) -> Program {
         let tangents: Vec<Option<Value>> = tangents.iter().cloned().map(Some).collect();
         let found = quietly(|| transpose_call(bwd, &operands, &tangents)).unwrap_or_else(|why| {
             refuse(Error::Unsupported(format!(
-                "custom_vjp: forward mode needs the transpose of `bwd`, and there is none: {why}\n  use reverse mode, or \
-                 give the derivative forwards, with custom_jvp"
+                "custom_vjp: forward mode needs the transpose of `bwd`, which has none: {why}\n  use reverse mode, or \
+                 define the forward derivative with custom_jvp"
             )))
         });
         found.into_iter().skip(n_known).zip(&unknown).map(|(found, aval)| instantiate(found, aval)).collect()
@@ -131,9 +132,9 @@ fn transposed(bwd: &Program, n_known: usize) -> Program {
     standalone(traced)
 }
 
-/// The rule for cotangents over one more axis: `known` says where what it knows has it, `of_results` where each of its
-/// results shall have it. A result without it gets the sum over all turns, as every turn used the same argument. The
-/// cotangents have it in front.
+/// The rule for cotangents over one more axis: `known` has its position in the known operands, `of_results` where each
+/// result should have it. A result without it is summed over all batch elements, as all of them used the same argument.
+/// The cotangents have it in front.
 fn batched_bwd(bwd: &Program, known: &[Option<usize>], of_results: &[Option<usize>], size: &Dim) -> Arc<Program> {
     let n_cotangent = bwd.args.len() - known.len();
     let axes: Vec<Option<usize>> = known.iter().copied().chain(vec![Some(0); n_cotangent]).collect();
@@ -198,7 +199,7 @@ impl Primitive for CustomVjp {
         let n_out = program.outs.len();
         let in_front = |out: &Placed| (place_axis(out, 0, cx.size), Some(0));
         let (program, _) = batched(&program, &axes, cx.size, |_, out| in_front(out));
-        // Residuals stay as they are: one that is the same for every turn is kept once.
+        // Residuals keep their axes: one that is the same for all batch elements is stored once.
         let (fwd, places) =
             batched(
                 &cx.params.program("fwd"),
@@ -278,7 +279,7 @@ impl Primitive for CustomLin {
         let residual = HostArray::new(&[3], vec![0.5f32, -1.0, 2.0]);
         let [of_one] = &types_of(std::slice::from_ref(&residual))[..] else { unreachable!("one array has one type") };
         let types = [of_one.clone(), of_one.clone(), with_axis(of_one, Some(0), &2.into())];
-        // Cotangents of x · r and of two copies of x, for the one argument x.
+        // Cotangents of x · r and of two copies of x, both for the argument x.
         let bwd = trace("scaled_bwd", &types, |values| {
             let [r, c, d] = &values.into_iter().map(Array::from).collect::<Vec<_>>()[..] else {
                 unreachable!("three operands")
@@ -294,7 +295,7 @@ impl Primitive for CustomLin {
     }
 }
 
-/// `exp(x) · y[at]` with captured places `at`, and its derivative.
+/// `exp(x) · y[at]` with captured indices `at`, and its derivative.
 fn sample() -> Sample {
     let (x, y) = (HostArray::new(&[3], vec![0.25f32, 0.5, -0.75]), HostArray::new(&[2], vec![1.25f32, -0.5]));
     let ins = vec![HostArray::new(&[3], vec![1, 0, 1]), x, y];
@@ -325,7 +326,7 @@ fn sample() -> Sample {
     Sample::new("with captured places", ins, params)
 }
 
-/// The sums of the elements of `x` that were taken from each of two places.
+/// For each of two places, the sum of the elements of `x` that were taken from it.
 fn gather_back(x: &Array, at: &Array) -> Array {
     let of = |place: i32| (at.eq(place).astype(x.dtype()) * x).sum(0);
     crate::movement::stack(&[of(0), of(1)], 0)

@@ -36,7 +36,7 @@ pub(crate) static ADD: Row = Row {
     ..Row::new("add", ScalarOp::Add, &[A, B])
 };
 
-/// What an operand is the negative of.
+/// The operand of the negation that an operand is, if it is one.
 fn negated(cx: &Simplify<'_>, operand: usize) -> Option<gavotte_core::ir::Atom> {
     cx.definition_by(operand, &NEG).map(|eqn| eqn.ins[0])
 }
@@ -120,7 +120,7 @@ pub(crate) static MIN: Row = Row {
     ..Row::new("min", ScalarOp::Min, &[A, B])
 };
 
-/// The tangent where the operand wins, half of it in a tie.
+/// The tangent if the operand wins, half of it in a tie.
 fn share(p: &Push<'_>, wins: &'static Row) -> Value {
     let (mine, other) = (&p.ins[p.i], &p.ins[1 - p.i]);
     let [zero, half, one] = [0.0, 0.5, 1.0].map(|x| constant(p.t.dtype(), x));
@@ -182,10 +182,10 @@ pub(crate) static NEG: Row = Row {
 pub(crate) static ABS: Row =
     Row { jvp: Some(|p| MUL.of([p.t, &SIGN.of([&p.ins[0]])])), ..Row::new("abs", ScalarOp::Abs, &[A]) };
 
-/// -1, 0 or 1; NaN of NaN.
+/// -1, 0 or 1; NaN for NaN.
 // constant almost everywhere
 pub(crate) static SIGN: Row = Row::new("sign", ScalarOp::Sign, &[A]);
 
-/// The largest whole number that is not larger.
+/// The largest whole number that is not greater.
 // constant almost everywhere
 pub(crate) static FLOOR: Row = Row::new("floor", ScalarOp::Floor, &[A]);

@@ -1,4 +1,4 @@
-//! `convert_element_type`, `bitcast_convert_type` and `stop_gradient`: the same values under another type, or cut off
+//! `convert_element_type`, `bitcast_convert_type` and `stop_gradient`: the same values with another type, or cut off
 //! from derivatives.
 
 use super::eval::eval;

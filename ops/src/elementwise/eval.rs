@@ -7,12 +7,12 @@ use gavotte_core::ir::ScalarOp;
 use gavotte_core::ir::scalar::{Comparison, Form, Formula, Function, ScalarElement};
 use gavotte_core::with_data;
 
-/// The element at a place; a scalar counts for every place.
+/// The element at an index; a scalar has the same element at every index.
 fn at<T: Copy>(xs: &[T], i: usize) -> T {
     if xs.len() == 1 { xs[0] } else { xs[i] }
 }
 
-/// One operation on arrays of one shape and scalars, whose element types `abstract_eval` has admitted.
+/// Applies an operation to arrays of one shape and scalars, whose element types `abstract_eval` has checked.
 pub(super) fn eval(op: ScalarOp, ins: &[&HostArray]) -> HostArray {
     let shape = ins.iter().find(|array| !array.shape().is_empty()).map_or_else(Default::default, |array| array.shape());
     let n = shape.iter().product();
@@ -54,10 +54,10 @@ fn threefry(ins: &[&HostArray], n: usize, word: usize) -> Elements<u32> {
     (0..n).map(|i| threefry2x32([at(k0, i), at(k1, i)], [at(x0, i), at(x1, i)])[word]).collect()
 }
 
-/// As Rust's `as` converts; to `bool` is `x != 0`.
+/// Converts like Rust's `as`; to `bool` is `x != 0`.
 fn convert(x: &HostArray, dtype: DType) -> Data {
     match (x.data(), dtype) {
-        // Between integers the bits stay; everything else goes through f64, which holds every element exactly.
+        // Between integers the bits stay; other conversions go through f64, which represents every element exactly.
         (Data::I32(_), DType::U32) | (Data::U32(_), DType::I32) => bitcast(x, dtype),
         (data, dtype) if x.dtype() == dtype => data.clone(),
         _ => {

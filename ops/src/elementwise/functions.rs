@@ -1,7 +1,7 @@
 //! Functions of one real variable: `sqrt exp expm1 log log1p sin cos tanh logistic`.
 //!
-//! An entry is all that a function needs beside its line in the family's table: what users read, its name and static, what
-//! it does to scalars, points where it is smooth, and its derivative.
+//! An entry is everything a function needs except its line in the family's table: its documentation, its name and
+//! static, its scalar operation, points where it is smooth, and its derivative.
 
 use super::row::{Push, Row};
 use super::{ADD, DIV, MUL, NEG, SUB, constant};

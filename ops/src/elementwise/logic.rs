@@ -49,9 +49,9 @@ pub(crate) static NOT: Row = Row {
     }],
     ..Row::new("not", ScalarOp::Not, &[])
 };
-/// `a · 2ᵇ`; by 32 or more 0.
+/// `a · 2ᵇ`; 0 for a distance of 32 or more.
 pub(crate) static SHIFT_LEFT: Row = Row::new("shift_left", ScalarOp::Shl, &[]);
-/// The bits of `a` moved down by `b`, zeros from above; by 32 or more 0.
+/// The bits of `a` moved down by `b`, with zeros from above; 0 for a distance of 32 or more.
 pub(crate) static SHIFT_RIGHT_LOGICAL: Row = Row::new("shift_right_logical", ScalarOp::Shr, &[]);
 
 fn zero(cx: &Simplify<'_>) -> Option<Rewrite> {

@@ -1,6 +1,6 @@
-//! Elementwise operations: each output element from the operands' elements at the same place.
+//! Elementwise operations: each output element depends on the operands' elements at the same index.
 //!
-//! Operands have one shape, or are scalars that count for every place. A family is a row: [`Row`] holds the scalar
+//! Operands have the same shape, or are scalars, which are broadcast. An operation is a row: [`Row`] holds the scalar
 //! operation, the element types and the derivative, and one implementation of every rule serves all rows.
 
 mod arithmetic;
@@ -75,7 +75,7 @@ pub(crate) fn constant(dtype: DType, x: f64) -> Value {
     Literal::from_f64(dtype, x).into()
 }
 
-/// The common shape of the operands that are no scalars.
+/// The common shape of the operands that are not scalars.
 fn common_shape(ins: &[&Aval]) -> Result<Shape, TypeError> {
     let Some(first) = ins.iter().find(|aval| aval.rank() > 0) else { return Ok(Shape::new()) };
     match ins.iter().find(|aval| aval.rank() > 0 && aval.shape != first.shape) {
@@ -87,7 +87,7 @@ fn common_shape(ins: &[&Aval]) -> Result<Shape, TypeError> {
                      `reshape`)"
                 )
             };
-            // Shapes that stretch to each other differ in the axes that are not 1; align them at the last.
+            // Broadcastable shapes differ only in axes of extent 1; align them at the last axis.
             let shared = a.len().min(b.len());
             let stretches = |a: &Dim, b: &Dim| *a == 1 || *b == 1;
             let pairs = a[a.len() - shared..].iter().zip(&b[b.len() - shared..]).filter(|(a, b)| !stretches(a, b));
@@ -110,7 +110,7 @@ fn common_dtype(ins: &[&Aval]) -> Result<DType, TypeError> {
     }
 }
 
-/// A tangent in the output's shape: one that came from a scalar operand is repeated.
+/// A tangent in the output's shape: the tangent of a scalar operand is broadcast.
 fn fit(t: Value, out: &Value) -> Value {
     match t.rank() < out.rank() {
         true => broadcast_in_dim(&t, out.shape(), &[]),
@@ -118,7 +118,7 @@ fn fit(t: Value, out: &Value) -> Value {
     }
 }
 
-/// A cotangent in the operand's shape: a scalar operand counts for every place, so it gets the sum over all of them.
+/// A cotangent in the operand's shape: a scalar operand is broadcast, so it gets the sum over all elements.
 fn fit_back(ct: Value, operand: &Aval) -> Value {
     match operand.rank() < ct.rank() {
         true => reduce_sum(&ct, &(0..ct.rank()).collect::<Vec<_>>()),
@@ -126,8 +126,8 @@ fn fit_back(ct: Value, operand: &Aval) -> Value {
     }
 }
 
-/// The rule `batch` of every elementwise primitive: the new axis goes where the first full operand has it, or behind
-/// all others where only scalars have it; a scalar without it stays a scalar, a scalar with it is repeated beside larger
+/// The rule `batch` of every elementwise primitive: the new axis goes where the first full operand has it, or after all
+/// others if only scalars have it. A scalar without it stays a scalar; a scalar with it is broadcast to match larger
 /// operands.
 fn batch(name: &str, cx: &Batch<'_>) -> Batched {
     let prim = crate::registry().get(name).expect("a primitive whose rule runs is in the table");
@@ -152,7 +152,7 @@ fn batch(name: &str, cx: &Batch<'_>) -> Batched {
     bind(prim, &refs, cx.params.clone()).into_iter().map(|value| (value, Some(axis))).collect()
 }
 
-/// The operands' elements at the wanted place.
+/// The operands' elements at the wanted index.
 fn read_all(cx: &mut dyn Lower) -> Result<SmallVec<[Scalar; 4]>, Unsupported> {
     let index = cx.index();
     (0..cx.arity())
@@ -163,7 +163,7 @@ fn read_all(cx: &mut dyn Lower) -> Result<SmallVec<[Scalar; 4]>, Unsupported> {
         .collect()
 }
 
-/// Whether an operand has the output's type, so that it can stand for the output.
+/// Whether an operand has the output's type, so that it can replace the output.
 fn stands(cx: &Simplify<'_>, operand: usize) -> bool {
     cx.ins[operand] == cx.eqn.outs[0].aval
 }

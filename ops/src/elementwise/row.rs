@@ -1,4 +1,4 @@
-//! One row of the table of elementwise operations, and the rules that all rows share.
+//! A row of the table of elementwise operations, and the rules that all rows share.
 
 use super::eval::eval;
 use super::{ADD, batch, common_dtype, common_shape, fit, fit_back, read_all};
@@ -12,9 +12,9 @@ use gavotte_core::ir::{
 };
 use std::fmt;
 
-/// What a derivative is given: one operand's tangent.
+/// The context of a derivative: one operand's tangent.
 pub(crate) struct Push<'a> {
-    /// Which operand.
+    /// The operand's number.
     pub(crate) i: usize,
     /// Its tangent.
     pub(crate) t: &'a Value,
@@ -24,9 +24,9 @@ pub(crate) struct Push<'a> {
     pub(crate) out: &'a Value,
 }
 
-/// What a transposition is given: the operand that is asked for.
+/// The context of a transposition: the operand whose cotangent is wanted.
 pub(crate) struct Pull<'a> {
-    /// Which operand.
+    /// The operand's number.
     pub(crate) i: usize,
     /// The output's cotangent.
     pub(crate) ct: &'a Value,
@@ -45,15 +45,15 @@ impl Pull<'_> {
     }
 }
 
-/// An elementwise operation of one output whose operands have one element type.
+/// An elementwise operation with one output, whose operands have the same element type.
 pub(crate) struct Row {
     /// The name in programs.
     pub(crate) name: &'static str,
-    /// What it does to scalars.
+    /// The scalar operation.
     pub(crate) op: ScalarOp,
-    /// The part of the output's tangent that comes from one operand's; none where the derivative is zero.
+    /// The contribution of one operand's tangent to the output's; `None` if the derivative is zero.
     pub(crate) jvp: Option<fn(&Push<'_>) -> Value>,
-    /// The cotangent of one operand, before a scalar's is summed; none where the operation is not linear.
+    /// The cotangent of one operand, before it is summed for a scalar; `None` if the operation is not linear.
     pub(crate) transpose: Option<fn(&Pull<'_>) -> Value>,
     /// The same by less work.
     pub(crate) rewrites: &'static [RewriteRule],
@@ -177,7 +177,7 @@ impl Primitive for Row {
     }
 }
 
-/// An array of an element type with these numbers.
+/// An array with an element type and these numbers.
 pub(super) fn of_dtype(dtype: DType, shape: &[usize], points: &[f64]) -> HostArray {
     let doubles = HostArray::new(shape, points.to_vec());
     match dtype {
@@ -186,7 +186,7 @@ pub(super) fn of_dtype(dtype: DType, shape: &[usize], points: &[f64]) -> HostArr
     }
 }
 
-/// Whether every element of an operand is `x`, bit for bit: the two zeros of floats are different numbers.
+/// Whether every element of an operand is `x`, bit for bit: 0.0 and -0.0 differ.
 pub(super) fn is(cx: &Simplify<'_>, operand: usize, x: f64) -> bool {
     cx.uniform(operand).is_some_and(|literal: Literal| literal == Literal::from_f64(literal.dtype(), x))
 }

@@ -1,4 +1,4 @@
-//! `select_n`: one of two, by a predicate.
+//! `select_n`: one of two cases, by a predicate.
 
 use super::eval::eval;
 use super::row::of_dtype;
@@ -12,13 +12,13 @@ use gavotte_core::ir::{
     Transpose, Unsupported, Value, bind1,
 };
 
-/// One of two, by a predicate.
+/// One of two cases, by a predicate.
 #[derive(Debug)]
 struct SelectN;
 /// The primitive `select_n which, when_false, when_true`.
 pub(crate) static SELECT_N: &dyn Primitive = &SelectN;
 
-/// `when_true` where `which` holds, else `when_false`.
+/// `when_true` if `which` holds, else `when_false`.
 #[track_caller]
 pub(crate) fn select_n(which: &Value, when_false: &Value, when_true: &Value) -> Value {
     bind1(SELECT_N, &[which, when_false, when_true], Params::new())
@@ -46,7 +46,7 @@ impl Primitive for SelectN {
         let case = |i: usize| cx.tangents[i].clone().unwrap_or_else(|| constant(cx.outs[0].dtype(), 0.0));
         vec![Some(fit(select_n(&cx.primals[0], &case(1), &case(2)), &cx.outs[0]))]
     }
-    // each case gets the cotangent where it was taken
+    // each case gets the cotangent where it was chosen
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         let (ct, which) = (cx.cotangent(), cx.ins[0].known().expect("a predicate is never linear"));
         let zero = constant(ct.dtype(), 0.0);
@@ -104,7 +104,7 @@ impl Primitive for SelectN {
             Sample::new("scalar predicate", vec![no.clone(), x.clone(), y.clone()], none()),
             Sample::new("scalar case", vec![which.clone(), scalar(0.5), y], none()),
             Sample::new("scalar cases", vec![which, scalar(0.5), scalar(-1.5)], none()),
-            Sample::new("case beside an array", vec![no, scalar(0.5), x], none()),
+            Sample::new("case next to an array", vec![no, scalar(0.5), x], none()),
         ]
     }
 }

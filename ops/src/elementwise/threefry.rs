@@ -10,7 +10,7 @@ use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Lower, Params, Primitive, Sample, Scalar, ScalarOp, Unsupported, Value,
 };
 
-/// The block function: both words of the counter `[x0, x1]` under the key `[k0, k1]`.
+/// The block function: both words for the counter `[x0, x1]` under the key `[k0, k1]`.
 ///
 /// Source: Salmon et al., *Parallel random numbers: as easy as 1, 2, 3* (SC 2011); 20 rounds, as in JAX.
 pub(crate) fn threefry2x32([k0, k1]: [u32; 2], [mut x0, mut x1]: [u32; 2]) -> [u32; 2] {

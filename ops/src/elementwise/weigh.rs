@@ -1,4 +1,4 @@
-//! `weigh`: a product in which a weight of 0 leaves out what it weighs.
+//! `weigh`: a product that ignores elements whose weight is 0.
 
 use super::eval::eval;
 use super::row::of_dtype;
@@ -12,11 +12,11 @@ use gavotte_core::ir::{
     Value, bind1,
 };
 
-/// A product with weights of which a mask made many 0.
+/// A product with weights, many of which a mask has set to 0.
 #[derive(Debug)]
 struct Weigh;
-/// The primitive `weigh w, x`: `w · x`, where `x` counts as 0 wherever `w` is 0. So a sum of weighted rows need not read
-/// the rows that a mask dropped, and no derivative with respect to `x` passes there.
+/// The primitive `weigh w, x`: `w · x`, where `x` counts as 0 wherever `w` is 0. So a sum of weighted rows need not
+/// read the rows that a mask dropped, and no derivative with respect to `x` passes there.
 pub(crate) static WEIGH: &dyn Primitive = &Weigh;
 
 fn weigh(w: &Value, x: &Value) -> Value {
@@ -28,7 +28,7 @@ impl Primitive for Weigh {
         "weigh"
     }
     fn abstract_eval(&self, ins: &[&Aval], _: &Params) -> Result<Vec<Aval>, TypeError> {
-        let [_, _] = ins else { return Err(TypeError::new("takes weights and what they weigh")) };
+        let [_, _] = ins else { return Err(TypeError::new("takes weights and weighted elements")) };
         let dtype = common_dtype(ins)?;
         if !dtype.is_float() {
             return Err(TypeError::new(format!("takes f32 or f64, not {dtype}: convert with `astype` first")));
@@ -41,7 +41,7 @@ impl Primitive for Weigh {
         let kept = eval(ScalarOp::Select, &[&counts, &zero, ins[1]]);
         vec![eval(ScalarOp::Mul, &[ins[0], &kept])]
     }
-    // d(w x) = w dx where w is not 0, + dw x: a weight that happens to be 0 has its slope
+    // d(w x) = w dx if w is not 0, + dw x: a weight that happens to be 0 has its derivative
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         let (w, x) = (&cx.primals[0], &cx.primals[1]);
         let parts = [cx.tangents[0].as_ref().map(|t| MUL.of([t, x])), cx.tangents[1].as_ref().map(|t| weigh(w, t))];
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(w().weigh(&x()).to_vec::<f32>(), [0.0, 0.0, 6.0, 0.0]);
         let back = grad(|x: Array, w: Array| (w.weigh(&x).log() * 0.0).sum(()))(x(), w()).to_vec::<f32>();
         assert!(back.iter().enumerate().all(|(i, ct)| *ct == 0.0 || i == 2), "{back:?}");
-        // The slope in a weight is what it weighs, there too.
+        // The derivative in a weight is the weighted element, also where the weight is 0.
         let slope = grad(|w: Array, x: Array| w.weigh(&x).sum(()))(w(), x()).to_vec::<f32>();
         assert!(slope[0].is_nan() && slope[1..] == [f32::INFINITY, 3.0, 5.0], "{slope:?}");
         let ones = Array::new(&[4], vec![1f32; 4]);

@@ -1,4 +1,4 @@
-//! What `gather` and `scatter_add` share: where the numbered axis is, and which axes go along.
+//! Shared by `gather` and `scatter_add`: which axis is indexed, and which axes are shared.
 
 use gavotte_core::aval::{Aval, DType, Literal, Shape};
 use gavotte_core::device::HostArray;
@@ -6,24 +6,24 @@ use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::stablehlo::{Export, Operand, axes, extents};
 use gavotte_core::ir::{Location, Params, ReduceOp, refuse, require_shape};
 
-/// Which axis is numbered. The first `shared` axes of array and numbers are the same axes: each place along them has
-/// numbers of its own. The attribute `shared` is left out where it is 0.
+/// Which axis is indexed. The first `shared` axes of array and indices are the same axes: each position along them has
+/// its own indices. The attribute `shared` is omitted if it is 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Numbered {
     pub(super) axis: usize,
     pub(super) shared: usize,
 }
 
-/// How StableHLO says where numbers count.
+/// The dimension numbers of StableHLO.
 struct Places {
-    /// The axes of what is read that are the array's own.
+    /// The axes of the elements read that come from the array.
     within: Vec<usize>,
-    /// The axes that array and numbers share.
+    /// The axes that array and indices share.
     shared: Vec<usize>,
-    /// The numbered axis.
+    /// The indexed axis.
     axis: usize,
-    /// The axis of `ids` along which the parts of one number stand: the one behind all, as a number has one part.
-    behind: usize,
+    /// The axis of `ids` that holds the components of an index: the one after the last, as an index has one component.
+    index_vector: usize,
 }
 
 impl Numbered {
@@ -41,7 +41,7 @@ impl Numbered {
         if self.shared > 0 { params.with("shared", self.shared) } else { params }
     }
 
-    /// The shape of what is read of `x`: the axes of `ids` that are not shared in the place of the numbered axis.
+    /// The shape of the elements read from `x`: the axes of `ids` that are not shared replace the indexed axis.
     pub(super) fn read_shape(self, x: &Aval, ids: &Aval) -> Result<Shape, TypeError> {
         let Numbered { axis, shared } = self;
         if ids.dtype != DType::I32 {
@@ -60,17 +60,17 @@ impl Numbered {
         Ok(x.shape[..axis].iter().chain(&ids.shape[shared..]).chain(&x.shape[axis + 1..]).cloned().collect())
     }
 
-    /// Where a new axis at `at` of the array, behind the shared ones, lands in what is read, and the numbered axis
-    /// beside it.
+    /// Where a new axis at `at` of the array, after the shared ones, ends up in the elements read, and the indexed axis
+    /// next to it.
     pub(super) fn pass(self, at: usize, ids_rank: usize) -> (Numbered, usize) {
         let front = at <= self.axis;
         let numbered = Numbered { axis: self.axis + usize::from(front), ..self };
         (numbered, if front { at } else { at + ids_rank - self.shared - 1 })
     }
 
-    /// What is read of `x`, in StableHLO.
+    /// The elements read from `x`, in StableHLO.
     pub(super) fn read(self, cx: &mut Export<'_>, x: &Operand, ids: &Operand) -> Operand {
-        let (out, Places { within, shared, axis, behind }) = (cx.output(0), self.places(x, ids));
+        let (out, Places { within, shared, axis, index_vector }) = (cx.output(0), self.places(x, ids));
         if out.volume() == 0 {
             // A slice of one element, as each read is, need not fit into an empty array.
             return cx.splat(Literal::from_f64(out.dtype, 0.0), &extents(&out.shape));
@@ -78,7 +78,7 @@ impl Numbered {
         let numbers = format!(
             "#stablehlo.gather<offset_dims = {within:?}, collapsed_slice_dims = [{axis}], \
              operand_batching_dims = {shared:?}, start_indices_batching_dims = {shared:?}, \
-             start_index_map = [{axis}], index_vector_dim = {behind}>"
+             start_index_map = [{axis}], index_vector_dim = {index_vector}>"
         );
         let mut sizes = x.shape();
         sizes[axis] = 1;
@@ -89,34 +89,34 @@ impl Numbered {
 
     /// `x` with `updates` combined into it, in StableHLO.
     pub(super) fn combine(self, cx: &mut Export<'_>, op: ReduceOp, [x, ids, updates]: [&Operand; 3]) -> Operand {
-        let Places { within, shared, axis, behind } = self.places(x, ids);
+        let Places { within, shared, axis, index_vector } = self.places(x, ids);
         if updates.aval().volume() == 0 {
             return x.clone();
         }
         let numbers = format!(
             "#stablehlo.scatter<update_window_dims = {within:?}, inserted_window_dims = [{axis}], \
              input_batching_dims = {shared:?}, scatter_indices_batching_dims = {shared:?}, \
-             scatter_dims_to_operand_dims = [{axis}], index_vector_dim = {behind}>"
+             scatter_dims_to_operand_dims = [{axis}], index_vector_dim = {index_vector}>"
         );
         cx.scatter(op, [x, ids, updates], numbers)
     }
 
     fn places(self, x: &Operand, ids: &Operand) -> Places {
         let own = ids.rank() - self.shared;
-        let behind = self.axis + own..x.rank() + own - 1;
+        let rest = self.axis + own..x.rank() + own - 1;
         Places {
-            within: (self.shared..self.axis).chain(behind).collect(),
+            within: (self.shared..self.axis).chain(rest).collect(),
             shared: (0..self.shared).collect(),
             axis: self.axis,
-            behind: ids.rank(),
+            index_vector: ids.rank(),
         }
     }
 
-    /// Calls `f(name, read, x)` with the place of every run of contiguous elements in what is read and in the array, and
-    /// the length of a run.
+    /// Calls `f(name, read, x)` with the start of every run of contiguous elements in the elements read and in the
+    /// array, and the length of a run.
     ///
     /// # Panics
-    /// If a number is not within the axis.
+    /// If an index is not within the axis.
     pub(super) fn runs(self, name: &str, x: &[usize], ids: &HostArray, mut f: impl FnMut(usize, usize, usize)) {
         let Numbered { axis, shared } = self;
         let product = |extents: &[usize]| extents.iter().product::<usize>();

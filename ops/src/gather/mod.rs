@@ -1,9 +1,9 @@
-//! The family `gather`: reading by number, and adding by number.
+//! The family `gather`: reading by index, and adding by index.
 //!
-//! A map from members to segments, and its inverse, come as three arrays of `i32`: `ids[e]` is the segment of each
-//! member, `order[e]` lists the members segment by segment, and those of segment `s` stand in `order` from
-//! `offsets[s]` to `offsets[s + 1]`. With both directions at hand `gather` and `segment_sum` are each other's
-//! transposes, and neither needs atomic additions.
+//! A map from members to segments, and its inverse, are three arrays of `i32`: `ids[e]` is the segment of each member,
+//! `order[e]` lists the members segment by segment, and those of segment `s` are `order[offsets[s]..offsets[s + 1]]`.
+//! As both maps are operands, `gather` and `segment_sum` are each other's transposes, and neither needs atomic
+//! additions.
 
 mod batched;
 mod read;
@@ -25,7 +25,7 @@ use gavotte_core::ir::{Batch, Primitive, Value, demand, require_at_least, requir
 pub(crate) static PRIMITIVES: &[&dyn Primitive] =
     &[read::GATHER, scatter_add::SCATTER_ADD, segment_sum::SEGMENT_SUM, segment_max::SEGMENT_MAX];
 
-/// Checks the types of `offsets` and `order` beside those of `ids`, and gives the number of segments.
+/// Checks the types of `offsets` and `order` against that of `ids`, and returns the number of segments.
 fn segments(ids: &Aval, offsets: &Aval, order: &Aval) -> Result<gavotte_core::aval::Dim, TypeError> {
     let lists = [ids, offsets, order].iter().all(|aval| aval.dtype == DType::I32 && aval.rank() == 1);
     let why =
@@ -38,7 +38,7 @@ fn segments(ids: &Aval, offsets: &Aval, order: &Aval) -> Result<gavotte_core::av
     Ok(&offsets.shape[0] - 1)
 }
 
-/// Refuses to batch over the arrays that say which member belongs where.
+/// Refuses to batch over the arrays that define the segments.
 #[track_caller]
 fn refuse_batched_segments(name: &str, cx: &Batch<'_>) {
     let batched = cx.ins[1..].iter().any(|(_, at)| at.is_some());
@@ -51,11 +51,11 @@ fn members<'a>(offsets: &'a [i32], order: &'a [i32]) -> impl Iterator<Item = &'a
 }
 
 impl Array {
-    /// The elements that stand at the numbers `ids` along an axis: `ids`' axes take that axis's place.
+    /// The elements at the indices `ids` along an axis: the axes of `ids` replace that axis.
     ///
-    /// The numbers must lie within the axis: they are checked where they are read, and never clamped. Negative ones do
-    /// not count from the end. [`Segments::gather`](crate::segment::Segments::gather) is the same with a derivative that
-    /// runs in parallel.
+    /// The indices must lie within the axis: they are checked when they are read, and never clamped. Negative ones do
+    /// not count from the end. [`Segments::gather`](crate::segment::Segments::gather) is the same with a derivative
+    /// that runs in parallel.
     ///
     /// # Panics
     /// If there is no such axis, or `ids` is not of type `i32`.

@@ -1,4 +1,4 @@
-//! `gather`: the elements at given numbers along an axis.
+//! `gather`: the elements at given indices along an axis.
 
 use super::batched::Numbered;
 use super::scatter_add::scatter_add;
@@ -15,21 +15,20 @@ use gavotte_core::ir::{
 };
 use gavotte_core::with_data;
 
-/// Reads by number.
+/// Reads by index.
 #[derive(Debug)]
 struct Gather;
-/// The primitive `gather {axis}` of an array and numbers, or of an array and the three arrays of segments. The numbers'
-/// axes take the place of `axis`. With the attribute `shared`, the first `shared` axes of array and numbers are the same
-/// axes.
+/// The primitive `gather {axis}` of an array and indices, or of an array and the three arrays of segments. The indices'
+/// axes replace `axis`. With the attribute `shared`, the first `shared` axes of array and indices are the same axes.
 pub(super) static GATHER: &dyn Primitive = &Gather;
 
-/// The elements of `x` at the numbers `ids` along `axis`; the first `shared` axes of both are the same axes.
+/// The elements of `x` at the indices `ids` along `axis`; the first `shared` axes of both are the same axes.
 #[track_caller]
 pub(crate) fn gather(x: &Value, ids: &Value, axis: usize, shared: usize) -> Value {
     bind1(GATHER, &[x, ids], Numbered { axis, shared }.params())
 }
 
-/// The elements of `x` along `axis` of the segment of each member.
+/// For each member the elements of `x` at its segment along `axis`.
 #[track_caller]
 pub(crate) fn gather_segments(x: &Value, segments: [&Value; 3], axis: usize) -> Value {
     let [ids, offsets, order] = segments;
@@ -75,7 +74,7 @@ impl Primitive for Gather {
             bind1(GATHER, &refs(&ins), cx.params.clone())
         })]
     }
-    // every element gets the sum of the cotangents of the places that read it
+    // every element gets the sum of the cotangents of the elements that read it
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         let Numbered { axis, shared } = Numbered::known(cx.params);
         let known: Vec<&Value> = cx.ins[1..].iter().filter_map(Linear::known).collect();
@@ -89,8 +88,8 @@ impl Primitive for Gather {
         };
         [Some(back)].into_iter().chain(known.iter().map(|_| None)).collect()
     }
-    /// A new axis of the array alone, or of the numbers alone, stays where it is. Of both, it is one more shared axis in
-    /// front. Segments are the same for every place.
+    /// A new axis of the array alone, or of the indices alone, stays where it is. A new axis of both becomes one more
+    /// shared axis in front. Segments are the same for all batch elements.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let numbered = Numbered::known(cx.params);
         let ((x, x_at), (ids, ids_at)) = (&cx.ins[0], &cx.ins[1]);
@@ -101,16 +100,16 @@ impl Primitive for Gather {
         match (*x_at, *ids_at) {
             (None, None) => unreachable!("an operand is batched"),
             (Some(at), None) => {
-                let behind = at.max(shared);
-                let (numbered, place) = numbered.pass(behind, ids.rank());
-                let mut ins = vec![move_axis(x, at, behind), ids.clone()];
+                let moved = at.max(shared);
+                let (numbered, place) = numbered.pass(moved, ids.rank());
+                let mut ins = vec![move_axis(x, at, moved), ids.clone()];
                 ins.extend(cx.ins[2..].iter().map(|(value, _)| value.clone()));
                 vec![(bind1(GATHER, &refs(&ins), numbered.params()), Some(place))]
             }
             (None, Some(at)) => {
-                let behind = at.max(shared);
-                let out = gather(x, &move_axis(ids, at, behind), numbered.axis, shared);
-                vec![(out, Some(numbered.axis + behind - shared))]
+                let moved = at.max(shared);
+                let out = gather(x, &move_axis(ids, at, moved), numbered.axis, shared);
+                vec![(out, Some(numbered.axis + moved - shared))]
             }
             (Some(x_at), Some(ids_at)) => {
                 let (x, ids) = (move_axis(x, x_at, 0), move_axis(ids, ids_at, 0));
@@ -149,12 +148,12 @@ impl Primitive for Gather {
             Sample::new("columns by a table", vec![x(&[2, 3]), ids(&[3, 2], &[1, 1, 0, 2, 0, 0])], along(1)),
             Sample::new("one", vec![x(&[3, 2]), ids(&[], &[1])], along(0)),
             Sample::new(
-                "numbers for each row",
+                "indices for each row",
                 vec![x(&[2, 2, 3]), ids(&[2, 3], &[1, 2, 0, 0, 2, 1])],
                 along(2).with("shared", 1usize),
             ),
             Sample::new("segments", vec![x(&[4, 2]), members.clone(), offsets.clone(), order.clone()], along(0)),
-            Sample::new("segments behind", vec![x(&[2, 4]), members, offsets, order], along(1)),
+            Sample::new("segments last", vec![x(&[2, 4]), members, offsets, order], along(1)),
         ]
     }
 }

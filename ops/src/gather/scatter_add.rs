@@ -1,4 +1,4 @@
-//! `scatter_add`: adds at given numbers along an axis, the transpose of reading there.
+//! `scatter_add`: adds at given indices along an axis, the transpose of reading there.
 
 use super::batched::Numbered;
 use super::read::gather;
@@ -13,27 +13,27 @@ use gavotte_core::ir::{
     bind1, require_shape,
 };
 
-/// Adds by number.
+/// Adds by index.
 #[derive(Debug)]
 struct ScatterAdd;
-/// The primitive `scatter_add {axis}` of an array, numbers and updates: the array with every update added where a
-/// `gather` of the same numbers and attributes would have read it. The updates of equal numbers add up, in the order of all
-/// sums, and their sum is added to the array.
+/// The primitive `scatter_add {axis}` of an array, indices and updates: the array with every update added where a
+/// `gather` with the same indices and attributes would have read it. The updates with equal indices are summed, in the
+/// order of all sums, and their sum is added to the array.
 pub(super) static SCATTER_ADD: &dyn Primitive = &ScatterAdd;
 
-/// `x` with `updates` added at the numbers `ids` along `axis`; the first `shared` axes of all are the same axes.
+/// `x` with `updates` added at the indices `ids` along `axis`; the first `shared` axes of all are the same axes.
 #[track_caller]
 pub(super) fn scatter_add(x: &Value, ids: &Value, updates: &Value, axis: usize, shared: usize) -> Value {
     bind1(SCATTER_ADD, &[x, ids, updates], Numbered { axis, shared }.params())
 }
 
-/// Which updates each row of contiguous elements has.
+/// The updates of each row of contiguous elements.
 struct Updated {
-    /// Elements of a row.
+    /// The number of elements in a row.
     width: usize,
-    /// Where the updates of each row begin in the list, and those of the last end.
+    /// The start of each row's updates in the list, then the end of the last.
     offsets: Vec<usize>,
-    /// Where each update begins, row by row.
+    /// The start of each update, row by row.
     updates: Vec<usize>,
 }
 
@@ -107,7 +107,7 @@ impl Primitive for ScatterAdd {
             }
         }]
     }
-    // the array gets the cotangent as it is, an update what stands where it was added
+    // the array gets the cotangent unchanged, an update its elements at the indices
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         let Numbered { axis, shared } = Numbered::known(cx.params);
         let ids = cx.ins[1].known().expect("numbers have no tangent");
@@ -118,7 +118,7 @@ impl Primitive for ScatterAdd {
             wanted(&cx.ins[2]).then(|| gather(cx.cotangent(), ids, axis, shared)),
         ]
     }
-    /// Without numbers of its own, a new axis stays where the array has it; with them it is one more shared axis in
+    /// Without batched indices, a new axis stays where the array has it; with them it becomes one more shared axis in
     /// front.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let numbered = Numbered::known(cx.params);
@@ -159,7 +159,7 @@ impl Primitive for ScatterAdd {
             ),
             Sample::new("one", vec![x(&[3], 0.9), ids(&[], &[1]), x(&[], 0.4)], along(0)),
             Sample::new(
-                "numbers for each row",
+                "indices for each row",
                 vec![x(&[2, 3], 0.9), ids(&[2, 2], &[1, 2, 0, 0]), x(&[2, 2], 0.4)],
                 along(1).with("shared", 1usize),
             ),

@@ -31,7 +31,7 @@ pub(crate) fn segment_sum(data: &Value, segments: [&Value; 3]) -> Value {
 pub(super) fn segmented_aval(ins: &[&Aval]) -> Result<Vec<Aval>, TypeError> {
     let [data, ids, offsets, order] = operands(ins)?;
     let n = segments(ids, offsets, order)?;
-    let why = || format!("the first axis of {data} must have the {} members", ids.shape[0]);
+    let why = || format!("the first axis of {data} must have an element for each of the {} members", ids.shape[0]);
     match data.shape.first() {
         Some(found) if *found == ids.shape[0] => {}
         Some(found) => return Err(require_equal(found, &ids.shape[0], why).err().unwrap_or_else(|| TypeError(why()))),
@@ -59,14 +59,14 @@ pub(super) fn fold<T: HostElement>(xs: &[T], ins: &[&HostArray], first: T, combi
     HostArray::new(&shape, out)
 }
 
-/// The rule `batch` of a reduction by segment: a new axis of the data stays where it is, or moves behind the members.
+/// The rule `batch` of a reduction by segment: a new axis of the data stays where it is, or moves after the members.
 pub(super) fn batch_segmented(prim: &'static dyn Primitive, cx: &Batch<'_>) -> Batched {
     refuse_batched_segments(prim.name(), cx);
     let (data, at) = (&cx.ins[0].0, cx.ins[0].1.expect("the data are batched"));
-    let behind = at.max(1);
-    let mut ins = vec![move_axis(data, at, behind)];
+    let moved = at.max(1);
+    let mut ins = vec![move_axis(data, at, moved)];
     ins.extend(cx.ins[1..].iter().map(|(value, _)| value.clone()));
-    vec![(bind1(prim, &refs(&ins), Params::new()), Some(behind))]
+    vec![(bind1(prim, &refs(&ins), Params::new()), Some(moved))]
 }
 
 /// Lowers a reduction by segment.
@@ -77,7 +77,7 @@ pub(super) fn lower_segmented(cx: &mut dyn Lower, op: ReduceOp) -> Result<Vec<Sc
     Ok(vec![cx.reduce(op, x)?])
 }
 
-/// A reduction by segment in StableHLO: every member combined into its segment's place.
+/// A reduction by segment in StableHLO: every member is combined into its segment's element.
 pub(super) fn export_segmented(cx: &mut Export<'_>, op: ReduceOp) -> Vec<Operand> {
     let (data, ids, out) = (cx.operand(0), cx.operand(1), cx.output(0));
     let none = cx.splat(op.identity(out.dtype), &extents(&out.shape));

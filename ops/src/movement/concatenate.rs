@@ -1,6 +1,6 @@
-//! `concatenate`: arrays one behind the other along an axis.
+//! `concatenate`: joins arrays along an axis.
 
-use super::{behind, counted, nearest, slice};
+use super::{counted, distance, nearest, slice};
 use gavotte_core::aval::{Aval, Dim, Literal};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
@@ -18,7 +18,7 @@ struct Concatenate;
 /// The primitive `concatenate {axis}`, of one operand or more.
 pub(super) static CONCATENATE: &dyn Primitive = &Concatenate;
 
-/// The operands one behind the other along `axis`.
+/// The operands joined in order along `axis`.
 #[track_caller]
 pub(super) fn concatenate(parts: &[&Value], axis: usize) -> Value {
     match parts {
@@ -27,7 +27,7 @@ pub(super) fn concatenate(parts: &[&Value], axis: usize) -> Value {
     }
 }
 
-/// The part of the result that each operand fills: its first place along the axis, and the one behind its last.
+/// The range of the result along the axis that each operand fills.
 fn ranges(ins: impl IntoIterator<Item = Aval>, axis: usize) -> Vec<(Dim, Dim)> {
     let mut end = Dim::from(0);
     ins.into_iter()
@@ -108,7 +108,7 @@ impl Primitive for Concatenate {
     fn kind(&self) -> Kind {
         Kind::View
     }
-    /// Every operand is read at the wanted place or the nearest that it has, and the right one of them selected.
+    /// Reads every operand at the wanted index, clamped to its range, and selects the right one of them.
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let (index, axis) = (cx.index(), cx.params().axis("axis"));
         let ins: Vec<Aval> = (0..cx.arity()).map(|i| cx.operand(i)).collect();
@@ -119,7 +119,7 @@ impl Primitive for Concatenate {
             if *extent == 0 {
                 continue;
             }
-            let local = behind(cx, &index[axis], start);
+            let local = distance(cx, &index[axis], start);
             let mut at = index.clone();
             at[axis] = Index::Value(nearest(cx, local, extent));
             let here = cx.read(i, &at)?;
@@ -132,7 +132,7 @@ impl Primitive for Concatenate {
                 }
             });
         }
-        // Where every operand is empty nobody asks for an element.
+        // If every operand is empty, no element is requested.
         let dtype = cx.output(0).dtype;
         Ok(vec![found.unwrap_or_else(|| cx.constant(Literal::from_f64(dtype, 0.0)))])
     }

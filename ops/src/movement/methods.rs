@@ -1,4 +1,4 @@
-//! What users call: shapes, axes, cuts and joins.
+//! Shapes, axes, slices and joins, as users call them.
 
 use super::{concatenate::concatenate as join, pad::pad, reshape, slice};
 use crate::Array;
@@ -9,7 +9,7 @@ use gavotte_core::ir::structural::{move_axis, renamed, transpose};
 use gavotte_core::ir::{Location, Value, refuse, same, undecided};
 use std::ops::{Bound, RangeBounds};
 
-/// Stops at the user's line with what is wrong with the operands of a method.
+/// Refuses the operands of a method at the user's line.
 #[track_caller]
 pub(crate) fn reject(operation: &str, why: impl std::fmt::Display, operands: &[&Array]) -> ! {
     let types: Vec<String> = operands.iter().map(|array| array.0.aval().to_string()).collect();
@@ -17,7 +17,7 @@ pub(crate) fn reject(operation: &str, why: impl std::fmt::Display, operands: &[&
     refuse(Error::Type(format!("{operation}: {why}{types}\n  at {}", Location::caller())))
 }
 
-/// An axis of an array of `rank` axes; negative ones count from the end.
+/// An axis of an array of `rank` axes; negative numbers count from the end.
 #[track_caller]
 pub(crate) fn axis_of(operation: &str, axis: isize, rank: usize, operand: &Array) -> usize {
     let at = if axis < 0 { axis + rank as isize } else { axis };
@@ -28,7 +28,7 @@ pub(crate) fn axis_of(operation: &str, axis: isize, rank: usize, operand: &Array
 }
 
 impl Array {
-    /// The same elements in the same order under another shape. One extent may be -1: it becomes what is left.
+    /// The same elements in the same order with another shape. One extent may be -1: it is inferred.
     ///
     /// ```
     /// # use gavotte::Array;
@@ -37,7 +37,7 @@ impl Array {
     /// ```
     ///
     /// # Panics
-    /// If the number of elements differs, or -1 stands twice.
+    /// If the number of elements differs, or -1 occurs twice.
     #[track_caller]
     pub fn reshape(&self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
         let mut shape: Vec<Dim> = shape.into_iter().map(Into::into).collect();
@@ -58,7 +58,7 @@ impl Array {
                     }
                 }
             }
-            _ => reject("reshape", "-1 may stand once", &[self]),
+            _ => reject("reshape", "-1 may occur once", &[self]),
         }
         Array(reshape(&self.0, &shape))
     }
@@ -87,7 +87,7 @@ impl Array {
     /// The axes in this order: axis `i` of the result is axis `axes[i]`.
     ///
     /// # Panics
-    /// If `axes` does not hold every axis once.
+    /// If `axes` does not contain every axis once.
     #[track_caller]
     pub fn permute(&self, axes: &[usize]) -> Array {
         Array(transpose(&self.0, axes))
@@ -104,7 +104,7 @@ impl Array {
         self.permute(&axes)
     }
 
-    /// Axis `from` moved to place `to`, the others in order.
+    /// Moves axis `from` to position `to`; the others keep their order.
     ///
     /// # Panics
     /// If there is no such axis.
@@ -115,7 +115,7 @@ impl Array {
         Array(move_axis(&self.0, from, to))
     }
 
-    /// A new axis of extent 1 at this place of the result.
+    /// Adds an axis of extent 1 at this position of the result.
     ///
     /// # Panics
     /// If the result has no such axis.
@@ -126,7 +126,7 @@ impl Array {
         Array(reshape(&self.0, &shape))
     }
 
-    /// Without these axes, whose extents are 1; with `()`, without every such axis.
+    /// Removes these axes, whose extents are 1; with `()`, every such axis.
     ///
     /// # Panics
     /// If an extent is not 1, or there is no such axis.
@@ -146,7 +146,7 @@ impl Array {
         Array(reshape(&self.0, &kept.map(|axis| self.dim(axis)).collect::<Vec<_>>()))
     }
 
-    /// The elements within one range for each of the first axes; the other axes stay whole. Bounds may be symbolic.
+    /// The elements within a range for each of the first axes; the other axes stay whole. Bounds may be symbolic.
     ///
     /// ```
     /// # use gavotte::Array;
@@ -191,7 +191,7 @@ impl Array {
         self.slice_axis(0, i.clone()..i + 1).squeeze(0)
     }
 
-    /// `parts` arrays of equal extent along an axis, which together are this one.
+    /// Splits the array into `parts` arrays of equal extent along an axis.
     ///
     /// # Panics
     /// If the extent is not a multiple of `parts`, or there is no such axis.
@@ -200,7 +200,7 @@ impl Array {
         let at = axis_of("split", axis, self.ndim(), self);
         let Some(step) = (parts > 0).then(|| self.dim(at).div_exact(&parts.into())).flatten() else {
             let hint = "for a symbol, declare the axis as a multiple of it";
-            let why = format!("extent {} of axis {axis} is no multiple of {parts}: {hint}", self.dim(at));
+            let why = format!("extent {} of axis {axis} is not a multiple of {parts}: {hint}", self.dim(at));
             reject("split", why, &[self]);
         };
         let mut found = vec![];
@@ -210,7 +210,7 @@ impl Array {
         found
     }
 
-    /// With `value` around it: for each axis, how many in front and how many behind.
+    /// Surrounds the array with `value`: for each axis, how many in front and how many after.
     ///
     /// # Panics
     /// If there is not one pair for each axis, or the element types differ.
@@ -235,17 +235,17 @@ fn bounds<D: Into<Dim> + Clone>(range: &impl RangeBounds<D>, start: &mut Dim, li
     }
 }
 
-/// The arrays one behind the other along an axis.
+/// Joins arrays in order along an axis.
 ///
 /// # Panics
-/// If there is none, there is no such axis, or the arrays differ in more than their extent along it.
+/// If there are none, there is no such axis, or the arrays differ in more than their extent along it.
 #[track_caller]
 pub fn concatenate(arrays: &[Array], axis: isize) -> Array {
     let Some(first) = arrays.first() else { reject("concatenate", "there is no array to join", &[]) };
     let axis = axis_of("concatenate", axis, first.ndim(), first);
     let mut parts = vec![];
     for array in arrays {
-        // Extents that facts say are equal get one name; what does not fit stays, for the operation to refuse.
+        // Extents that facts say are equal get one name; the operation refuses arrays that do not fit.
         let mut shape = first.shape().clone();
         shape[axis] = array.shape().get(axis).cloned().unwrap_or(0.into());
         let fits = array.ndim() == shape.len() && array.shape().iter().zip(&shape).all(|(a, b)| same(a, b));
@@ -254,9 +254,9 @@ pub fn concatenate(arrays: &[Array], axis: isize) -> Array {
     Array(join(&parts.iter().collect::<Vec<&Value>>(), axis))
 }
 
-/// The arrays, of one type, side by side along a new axis at this place of the result.
+/// Joins arrays of the same type along a new axis at this position of the result.
 ///
-/// # Panics
+/// If there are none, the result has no such axis, or the types differ.
 /// If there is none, the result has no such axis, or the types differ.
 #[track_caller]
 pub fn stack(arrays: &[Array], axis: isize) -> Array {

@@ -1,4 +1,4 @@
-//! The family `movement`: the same elements under another shape, joined, cut and bordered.
+//! The family `movement`: the same elements with another shape, joined, sliced and padded.
 
 mod concatenate;
 mod methods;
@@ -23,26 +23,26 @@ pub(crate) fn operands<'a, const N: usize>(ins: &[&'a Aval]) -> Result<[&'a Aval
     ins.try_into().map_err(|_| TypeError::new(format!("takes {N} operands, not {}", ins.len())))
 }
 
-/// The place nearest to `at` within an axis of `extent` elements: what a kernel may read where it will not use what it
-/// read. Where a symbolic extent turns out to be 0 there is no such place; such calls run a program compiled for their
-/// numbers, which does not read what is empty.
+/// `at` clamped to an axis of `extent` elements, so that a kernel may read there and discard the value. If a symbolic
+/// extent is 0 for a call there is no such position; such calls run a program compiled for their sizes, which does not
+/// read empty arrays.
 fn nearest(cx: &mut dyn Lower, at: Scalar, extent: &Dim) -> Scalar {
     let (first, last) = (cx.constant(Literal::I32(0)), cx.size(&(extent - 1), DType::I32));
     let below = cx.op(ScalarOp::Min, &[at, last]);
     cx.op(ScalarOp::Max, &[below, first])
 }
 
-/// Whether positions along an axis of a kernel's output fit the `i32` that they are computed as; a longer one is made without
-/// a kernel. For sizes that make an axis as long, a program is compiled for these numbers.
+/// Refuses an axis of a kernel's output whose positions exceed `i32`, in which kernels compute them; a longer one is
+/// made without a kernel. For sizes that make an axis that long, a program is compiled for these numbers.
 fn counted(extent: &Dim) -> Result<(), Unsupported> {
     match extent.as_number() {
-        Some(n) if n > i64::from(i32::MAX) => Err(Unsupported(format!("positions along an axis of {n} are no i32"))),
+        Some(n) if n > i64::from(i32::MAX) => Err(Unsupported(format!("positions along an axis of {n} exceed i32"))),
         _ => Ok(()),
     }
 }
 
-/// How far `index` lies behind `start`, as an `i32` that may be negative.
-fn behind(cx: &mut dyn Lower, index: &Index, start: &Dim) -> Scalar {
+/// `index - start`, as an `i32` that may be negative.
+fn distance(cx: &mut dyn Lower, index: &Index, start: &Dim) -> Scalar {
     let at = cx.affine(index, &1.into(), &(Dim::from(0) - start));
     cx.position(&at)
 }

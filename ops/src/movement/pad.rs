@@ -1,6 +1,6 @@
 //! `pad`: an array with a border, and with gaps between its elements.
 
-use super::{behind, counted, nearest, operands, slice};
+use super::{counted, distance, nearest, operands, slice};
 use crate::elementwise::select_n;
 use gavotte_core::aval::{Aval, Dim, Literal, Shape, Verdict};
 use gavotte_core::device::{Data, HostArray, HostElement};
@@ -17,8 +17,8 @@ use gavotte_core::with_data;
 #[derive(Debug)]
 struct Pad;
 /// The primitive `pad {high, interior, low}` of an array and a scalar: along each axis `low` scalars in front, `high`
-/// behind, `interior` between neighbours. None is negative. Borders may be symbolic; where there are gaps, the axis
-/// must have an element.
+/// after, and `interior` between neighbours. None is negative. Borders may be symbolic; an axis with gaps must have an
+/// element.
 pub(super) static PAD: &dyn Primitive = &Pad;
 
 /// `x` with the scalar `value` around and between its elements.
@@ -42,19 +42,20 @@ pub(super) fn has_element(extent: &Dim) -> bool {
     decide(&extent.at_least(1)) == Verdict::Holds
 }
 
-/// How many places `extent` elements take with `gap` places between neighbours; `None` where that is not known.
+/// The number of positions that `extent` elements take with `gap` positions between neighbours; `None` if it is
+/// unknown.
 pub(super) fn span(extent: &Dim, gap: usize) -> Option<Dim> {
     match gap {
         0 => Some(extent.clone()),
         _ => match extent.as_usize() {
             Some(extent) => Some(Dim::from(extent.saturating_sub(1)) * gap + extent),
-            // No element spans no place, but any other number n of them (n - 1)·(gap + 1) + 1.
+            // Without elements no positions; n > 0 elements take (n - 1)·(gap + 1) + 1.
             None => has_element(extent).then(|| (extent - 1) * (gap + 1) + 1),
         },
     }
 }
 
-/// Where the operand's elements stand in the padded shape.
+/// Which positions of the padded shape hold the operand's elements.
 fn inside(x: &Shape, params: &Params) -> Value {
     let (low, high, interior) = (params.dims("low"), params.dims("high"), params.axes("interior"));
     let everywhere = broadcast_in_dim(&Literal::Bool(true).into(), x, &[]);
@@ -118,7 +119,7 @@ impl Primitive for Pad {
         let [x, value] = [0, 1].map(|i| cx.tangents[i].clone().unwrap_or_else(|| zeros(cx.primals[i].aval())));
         vec![Some(pad(&x, &value, &p.dims("low"), &p.dims("high"), &p.axes("interior")))]
     }
-    // the array gets what stands in its places, the scalar the sum of the rest
+    // the array gets the cotangent at its positions, the scalar the sum of the rest
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         let (low, interior) = (cx.params.dims("low"), cx.params.axes("interior"));
         let (from, ct) = (cx.ins[0].aval().shape, cx.cotangent());
@@ -135,7 +136,7 @@ impl Primitive for Pad {
         };
         vec![cx.ins[0].is_unknown().then(cut), cx.ins[1].is_unknown().then(rest)]
     }
-    /// The new axis stays where it is; with a scalar for each of its places, the border is selected.
+    /// The new axis stays where it is; if the scalar has it, the border is selected.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let ((x, at), (value, many)) = (&cx.ins[0], &cx.ins[1]);
         let (mut low, mut high) = (cx.params.dims("low"), cx.params.dims("high"));
@@ -159,7 +160,7 @@ impl Primitive for Pad {
     fn kind(&self) -> Kind {
         Kind::View
     }
-    /// The nearest element is read, and selected where it stands at the wanted place.
+    /// Reads the nearest element, and selects it if it is at the wanted position.
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let (low, high, interior) = (cx.params().dims("low"), cx.params().dims("high"), cx.params().axes("interior"));
         let (from, mut at) = (cx.operand(0).shape, cx.index());
@@ -173,7 +174,7 @@ impl Primitive for Pad {
                 return Ok(vec![value]);
             }
             counted(&cx.output(0).shape[axis])?;
-            let local = behind(cx, &at[axis], &low[axis]);
+            let local = distance(cx, &at[axis], &low[axis]);
             let step = cx.constant(Literal::I32(interior[axis] as i32 + 1));
             let number = cx.op(ScalarOp::Div, &[local, step]);
             let element = nearest(cx, number, &from[axis]);

@@ -1,4 +1,4 @@
-//! `reshape`: the same elements in the same order under another shape.
+//! `reshape`: the same elements in the same order with another shape.
 
 use super::operands;
 use gavotte_core::aval::{Aval, Dim, volume};
@@ -17,7 +17,7 @@ struct Reshape;
 /// The primitive `reshape {shape}`.
 pub(super) static RESHAPE: &dyn Primitive = &Reshape;
 
-/// The elements of `x` in their order, in `shape`.
+/// The elements of `x` in order, with the shape `shape`.
 #[track_caller]
 pub(crate) fn reshape(x: &Value, shape: &[Dim]) -> Value {
     if x.shape().as_slice() == shape {
@@ -26,8 +26,8 @@ pub(crate) fn reshape(x: &Value, shape: &[Dim]) -> Value {
     bind1(RESHAPE, &[x], Params::new().with("shape", shape))
 }
 
-/// Where in `to` a new axis stands if it stands at `at` in `from` and no element is to move: the axes in front of it
-/// hold as many elements in both, and those behind it too.
+/// The position in `to` of a new axis at `at` in `from`, if no element has to move: the axes in front of it hold
+/// equally many elements in both, and so do those after it.
 fn place(from: &[Dim], to: &[Dim], at: usize) -> Option<usize> {
     let (before, after) = (volume(&from[..at]), volume(&from[at..]));
     (0..=to.len()).find(|k| volume(&to[..*k]) == before && volume(&to[*k..]) == after)
@@ -41,7 +41,7 @@ impl Primitive for Reshape {
         let [x] = operands(ins)?;
         let out = x.with_shape(params.try_dims("shape")?);
         let (has, holds) = (x.volume(), out.volume());
-        let why = || format!("the operand has {has} elements, {:?} holds {holds}: give a shape of as many", out.shape);
+        let why = || format!("the operand has {has} elements, {:?} holds {holds}: use a shape with as many", out.shape);
         require_equal(&has, &holds, why)?;
         require_extents(&out.shape)?;
         Ok(vec![out])
@@ -52,11 +52,11 @@ impl Primitive for Reshape {
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         vec![cx.tangents[0].as_ref().map(|t| reshape(t, &cx.params.dims("shape")))]
     }
-    // every element goes back to where it was
+    // every element goes back to its position
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         vec![Some(reshape(cx.cotangent(), &cx.ins[0].aval().shape))]
     }
-    /// The new axis stays where it is if the shapes divide there, else it goes to the front.
+    /// The new axis stays where it is if the shapes split there, otherwise it goes to the front.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let (x, at) = (&cx.ins[0].0, cx.ins[0].1.expect("the operand is batched"));
         let (mut from, mut to) = (x.shape().clone(), cx.params.dims("shape"));
@@ -71,7 +71,7 @@ impl Primitive for Reshape {
     fn kind(&self) -> Kind {
         Kind::Reshape
     }
-    /// Only where axes of extent 1 come or go; other shapes are read from a stored operand as it lies.
+    /// Only if axes of extent 1 are added or removed; other reshapes read a stored operand as it is in memory.
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let (from, to) = (cx.operand(0).shape, cx.output(0).shape);
         let long = |dim: &&Dim| **dim != 1;

@@ -1,4 +1,4 @@
-//! `slice`: every so many-th element between two places, along each axis.
+//! `slice`: every `stride`-th element within a range, along each axis.
 
 use super::pad::{pad_zeros, span};
 use super::{operands, reshape};
@@ -15,9 +15,9 @@ use gavotte_core::ir::{
 /// Cuts out a block.
 #[derive(Debug)]
 struct Slice;
-/// The primitive `slice {start, limit, stride}`: along each axis the places `start`, `start + stride`, … below `limit`.
-/// Bounds may be symbolic; where the stride is not 1, the symbols of `limit - start`
-/// must stand in multiples of it.
+/// The primitive `slice {start, limit, stride}`: along each axis the positions `start`, `start + stride`, … below
+/// `limit`. Bounds may be symbolic; if the stride is not 1, the coefficients of symbols in `limit - start` must be
+/// multiples of it.
 pub(super) static SLICE: &dyn Primitive = &Slice;
 
 /// The elements at `start`, `start + stride`, … below `limit` along each axis.
@@ -29,7 +29,7 @@ pub(crate) fn slice(x: &Value, start: &[Dim], limit: &[Dim], stride: &[usize]) -
     bind1(SLICE, &[x], Params::new().with("start", start).with("limit", limit).with("stride", stride))
 }
 
-/// The number of places from `start` in steps of `stride` below `limit`.
+/// The number of positions from `start` in steps of `stride` below `limit`.
 fn extent(axis: usize, start: &Dim, limit: &Dim, stride: usize, of: &Dim) -> Result<Dim, TypeError> {
     let length = limit - start;
     let within = || format!("axis {axis}: {start}..{limit} must lie within 0..{of} for every size: correct the range");
@@ -48,7 +48,7 @@ fn extent(axis: usize, start: &Dim, limit: &Dim, stride: usize, of: &Dim) -> Res
     })
 }
 
-/// `x` with `gap` zeros behind every place along an axis.
+/// `x` with `gap` zeros after every element along an axis.
 #[track_caller]
 fn followed(x: &Value, axis: usize, gap: usize) -> Value {
     let mut shape = x.shape().to_vec();
@@ -89,7 +89,7 @@ impl Primitive for Slice {
         let p = cx.params;
         vec![cx.tangents[0].as_ref().map(|t| slice(t, &p.dims("start"), &p.dims("limit"), &p.axes("stride")))]
     }
-    // back to where it was, zeros around and between
+    // back to its position, with zeros around and between
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         let (start, stride) = (cx.params.dims("start"), cx.params.axes("stride"));
         let (from, mut ct) = (cx.ins[0].aval().shape, cx.cotangent().clone());
@@ -97,7 +97,7 @@ impl Primitive for Slice {
         for axis in 0..from.len() {
             let (mut gap, mut kept) = (stride[axis] - 1, ct.shape()[axis].clone());
             if span(&kept, gap).is_none() {
-                // Maybe no place was kept: then zeros follow every place, instead of standing between them.
+                // The slice may be empty: so zeros follow every element, instead of being between them.
                 ct = followed(&ct, axis, gap);
                 (gap, kept) = (0, ct.shape()[axis].clone());
             }

@@ -1,9 +1,8 @@
 //! Optimizers: triples of functions, after `jax.example_libraries.optimizers`.
 //!
-//! An [`Optimizer`] is written for one array and lifted to trees. `init_fun(params)` makes a state,
-//! `update_fun(i, grads, state)` takes step `i` (an `i32` scalar, counted from 0), and `get_params(&state)` reads the
-//! parameters. States are trees, so a whole step can be compiled; a state that is moved into a compiled step is updated
-//! in place.
+//! An [`Optimizer`] is written for one array and lifted to trees. `init_fun(params)` makes a state, `update_fun(i,
+//! grads, state)` takes step `i` (an `i32` scalar, counted from 0), and `get_params(&state)` reads the parameters.
+//! States are trees, so a whole step can be compiled; a state that is moved into a compiled step is updated in place.
 //!
 //! ```
 //! use gavotte::optimizers::{Optimizer, sgd};
@@ -20,10 +19,10 @@
 //! assert!((get_params(&state).item::<f32>() - 0.8 * 0.8 * 0.8).abs() < 1e-6);
 //! ```
 //!
-//! Steps follow the type of each leaf: `f64` parameters are updated in `f64` throughout. A leaf that is not floating has no
-//! gradient, and stays as it is.
+//! Updates use the type of each leaf: `f64` parameters are updated in `f64` throughout. A leaf that is not floating has
+//! no gradient, and stays unchanged.
 //!
-//! Numbers that would make NaN of parameters are refused where an optimizer or a schedule is made.
+//! Settings that would make parameters NaN are refused when an optimizer or a schedule is made.
 
 use crate::movement::reject;
 use crate::{Array, Aval, DType, Literal, Tree, zeros_like};
@@ -31,26 +30,26 @@ use gavotte_core::error::Error;
 use gavotte_core::ir::{refuse, same};
 use std::sync::Arc;
 
-/// Makes a state of parameters.
+/// Makes a state from parameters.
 pub type InitFun<P, S> = dyn Fn(P) -> S + Send + Sync;
 /// Takes a step: `(i, grads, state)` to the next state.
 pub type UpdateFun<P, S> = dyn Fn(&Array, P, S) -> S + Send + Sync;
 /// Reads the parameters of a state.
 pub type GetParams<P, S> = dyn Fn(&S) -> P + Send + Sync;
 
-/// How to learn parameters `P` with a state `S`.
+/// A rule for updating parameters `P` with a state `S`.
 ///
 /// Cloning copies three handles; an optimizer holds no state.
 pub struct Optimizer<P: Tree, S: Tree> {
-    /// `init_fun(params)` gives the state before the first step.
+    /// `init_fun(params)` returns the state before the first step.
     pub init_fun: Arc<InitFun<P, S>>,
-    /// `update_fun(&i, grads, state)` gives the state behind step `i`, an `i32` scalar counted from 0.
+    /// `update_fun(&i, grads, state)` returns the state after step `i`, an `i32` scalar counted from 0.
     pub update_fun: Arc<UpdateFun<P, S>>,
-    /// `get_params(&state)` gives the parameters.
+    /// `get_params(&state)` returns the parameters.
     pub get_params: Arc<GetParams<P, S>>,
 }
 
-// By hand: a derived one would ask that `P` and `S` be `Clone`.
+// By hand: a derived one would require `P` and `S` to be `Clone`.
 impl<P: Tree, S: Tree> Clone for Optimizer<P, S> {
     fn clone(&self) -> Self {
         Optimizer {
@@ -66,7 +65,7 @@ impl<P: Tree, S: Tree> Clone for Optimizer<P, S> {
 pub struct Schedule(Arc<dyn Fn(&Array) -> Array + Send + Sync>);
 
 impl Schedule {
-    /// A schedule of one's own. The function is given the step as a floating scalar, and gives a scalar of its type.
+    /// A custom schedule. The function takes the step as a floating scalar, and returns a scalar of its type.
     pub fn new(f: impl Fn(&Array) -> Array + Send + Sync + 'static) -> Self {
         Schedule(Arc::new(f))
     }
@@ -140,7 +139,8 @@ impl From<f64> for Schedule {
     }
 }
 impl From<f32> for Schedule {
-    /// The shortest decimal number that is `x` in `f32`, so that `1e-3f32` and `1e-3` are one schedule for `f64` leaves.
+    /// The shortest decimal number that is `x` in `f32`, so that `1e-3f32` and `1e-3` are the same schedule for `f64`
+    /// leaves.
     fn from(x: f32) -> Self {
         Schedule::constant(x.to_string().parse().unwrap_or(f64::from(x)))
     }
@@ -185,7 +185,7 @@ pub struct Momentum<P: Tree> {
     pub velocity: P,
 }
 
-/// What Adam's moments decay by, and what its root is kept away from 0 by.
+/// The decay rates of Adam's moments, and the term that keeps its root away from 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments {
     /// Decay of the mean of gradients.
@@ -210,7 +210,7 @@ pub fn adam<P: Tree>(rate: impl Into<Schedule>) -> Optimizer<P, Adam<P>> {
     adam_with(rate, Moments::default())
 }
 
-/// [`adam`] with moments of one's own.
+/// [`adam`] with custom moments.
 ///
 /// # Panics
 /// If a beta is not in `[0, 1)`, or `epsilon` is not positive.
@@ -220,7 +220,7 @@ pub fn adam_with<P: Tree>(rate: impl Into<Schedule>, moments: Moments) -> Optimi
 }
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2):
-/// `x -= rate * (what Adam subtracts, without the rate, + decay * x)`.
+/// `x -= rate * (Adam's update without the rate + decay * x)`.
 ///
 /// # Panics
 /// If `decay` is not finite.
@@ -229,7 +229,7 @@ pub fn adamw<P: Tree>(rate: impl Into<Schedule>, decay: f64) -> Optimizer<P, Ada
     adamw_with(rate, decay, Moments::default())
 }
 
-/// [`adamw`] with moments of one's own.
+/// [`adamw`] with custom moments.
 ///
 /// # Panics
 /// As [`adam_with`] and [`adamw`].
@@ -246,7 +246,7 @@ pub fn adamw_with<P: Tree>(rate: impl Into<Schedule>, decay: f64, moments: Momen
         |x| [x.clone(), zeros_like(x), zeros_like(x)],
         move |i, g, [x, m, v]| {
             let rate = rate.at(i, x.dtype());
-            // Counted as a float: the integer may be the last.
+            // Incremented as a float: the integer may be the largest.
             let t = i.astype(x.dtype()) + 1.0;
             let m = m * beta1 + &g * (1.0 - beta1);
             let v = v * beta2 + &g * &g * (1.0 - beta2);
@@ -271,14 +271,14 @@ pub struct Adam<P: Tree> {
     pub v: P,
 }
 
-/// `1 - beta^t`, exact to rounding: `beta^t` itself loses, in `f32`, four of the digits of `1 - 0.999^t`.
+/// `1 - beta^t`, exact up to rounding: via `beta^t`, `1 - 0.999^t` loses four digits in `f32`.
 //  1 - beta^t = -(e^(t ln beta) - 1), with ln beta from f64
 #[track_caller]
 fn bias(beta: f64, t: &Array) -> Array {
     -(t * beta.ln()).expm1()
 }
 
-/// Refuses a number that an optimizer or a schedule cannot work with.
+/// Refuses a number that is invalid for an optimizer or a schedule.
 #[track_caller]
 fn expect(operation: &str, name: &str, x: f64, fits: bool, wanted: &str) {
     if !fits {
@@ -291,11 +291,11 @@ fn expect_positive(operation: &str, name: &str, x: f64) {
     expect(operation, name, x, x > 0.0 && x.is_finite(), "positive and finite");
 }
 
-/// What is divided by `every` must be finite in `f32`, too: it is multiplied by step 0.
+/// A slope divided by `every` must be finite in `f32`, too: it is multiplied by step 0.
 #[track_caller]
 fn expect_interval(operation: &str, every: f64, slope: f64) {
     expect_positive(operation, "every", every);
-    let advice = "finite: take a `factor` nearer to 1, or a longer `every`";
+    let advice = "finite: use a `factor` closer to 1, or a longer `every`";
     expect(operation, "change in a step", slope, (slope as f32).is_finite(), advice);
 }
 
@@ -303,7 +303,7 @@ fn constant(x: f64, dtype: DType) -> Array {
     Array::scalar(Literal::from_f64(dtype, x))
 }
 
-/// A state that is a few trees like the parameters, the parameters first.
+/// A state that consists of a few trees like the parameters, starting with the parameters.
 trait Slots<P, const N: usize>: Tree {
     fn pack(slots: [P; N]) -> Self;
     fn unpack(self) -> [P; N];
@@ -323,7 +323,7 @@ slots!(Sgd 1 x);
 slots!(Momentum 2 x velocity);
 slots!(Adam 3 x m v);
 
-/// The optimizer of trees that treats every leaf as these functions of one array say.
+/// The optimizer of trees that applies these functions of one array to every leaf.
 fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
     init: impl Fn(&Array) -> [Array; N] + Send + Sync + 'static,
     update: impl Fn(&Array, Array, [Array; N]) -> [Array; N] + Send + Sync + 'static,
@@ -350,9 +350,7 @@ fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
                 let (is, wanted) = (g.aval(), leaf[0].value().aval());
                 if wanted.dtype.is_float() && !is_alike(is, wanted) {
                     let of = if path.is_empty() { String::new() } else { format!(" of {path}") };
-                    refuse(Error::Type(format!(
-                        "update_fun: the gradient{of} is {is}, and what it changes is {wanted}"
-                    )));
+                    refuse(Error::Type(format!("update_fun: the gradient{of} is {is}, but its parameter is {wanted}")));
                 }
                 if leaf[0].dtype().is_float() { update(i, g.into(), leaf) } else { leaf }
             }));
@@ -365,7 +363,7 @@ fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
     }
 }
 
-/// Whether two types are one, by the facts in force.
+/// Whether two types are equal, by the facts in force.
 fn is_alike(a: &Aval, b: &Aval) -> bool {
     a.dtype == b.dtype && a.rank() == b.rank() && a.shape.iter().zip(&b.shape).all(|(a, b)| same(a, b))
 }

@@ -14,7 +14,7 @@ fn pair(dtype: DType) -> Pair {
     }
 }
 
-/// Gradients that change from step to step and from place to place.
+/// Gradients that differ between steps and between places.
 fn gradient(i: usize, place: usize) -> f64 {
     ((i * 7 + place * 3) as f64).sin() * 10f64.powi(place as i32 - 2)
 }

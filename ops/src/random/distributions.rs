@@ -16,7 +16,7 @@ fn to_shape(shape: impl IntoIterator<Item = impl Into<Dim>>) -> Shape {
     shape.into_iter().map(Into::into).collect()
 }
 
-/// The next number after `x` in a direction, in `dtype`.
+/// The next number above or below `x`, in `dtype`.
 fn next(dtype: DType, x: f64, up: bool) -> f64 {
     match (dtype, up) {
         (DType::F32, true) => (x as f32).next_up().into(),
@@ -26,10 +26,10 @@ fn next(dtype: DType, x: f64, up: bool) -> f64 {
     }
 }
 
-/// Whether the uniform number in `[0, 1)` that has the upper 23 bits of a word as its fraction is less than `p`.
+/// Whether a uniform number in `[0, 1)`, with the upper 23 bits of a word as its fraction, is less than `p`.
 #[track_caller]
 fn are_less(words: Array, p: f32) -> Array {
-    // So many of the 2²³ fractions are less; 2⁹ words have each.
+    // The number of the 2²³ fractions that are less; 2⁹ words have each.
     let fractions = (f64::from(p) * f64::from(1 << 23)).ceil();
     match fractions {
         1.0..8_388_608.0 => words.lt((fractions as u32) << 9),
@@ -96,17 +96,17 @@ impl Key {
         scaled.maximum(low)
     }
 
-    /// `true` with probability `p`: where [`uniform`](Self::uniform) in `f32` is less than it.
+    /// `true` with probability `p`: if [`uniform`](Self::uniform) in `f32` is less than `p`.
     #[track_caller]
     pub fn bernoulli(self, p: f32, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
         are_less(self.bits(shape), p)
     }
 
-    /// `true` with probability `p`, for about half the work of [`bernoulli`](Self::bernoulli) where the last axis is long,
+    /// `true` with probability `p`, at about half the cost of [`bernoulli`](Self::bernoulli) if the last axis is long,
     /// and with other results.
     ///
-    /// Both words of the generator's blocks are used: along the last axis 16 elements take the first words of 16 blocks,
-    /// and the next 16 elements their second words. An element depends on the key and its position alone.
+    /// Uses both words of the generator's blocks: along the last axis 16 elements take the first words of 16 blocks,
+    /// and the next 16 elements their second words. An element depends only on the key and its position.
     #[track_caller]
     pub fn bernoulli_pairs(self, p: f32, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
         let shape = to_shape(shape);
@@ -118,14 +118,14 @@ impl Key {
         are_less(where_(&(column & 16).ne(0), second, first), p)
     }
 
-    /// Uniform in `low..high`, `i32`; all `low` where that range is empty.
+    /// Uniform in `low..high`, `i32`; all `low` if that range is empty.
     #[track_caller]
     pub fn randint(self, shape: impl IntoIterator<Item = impl Into<Dim>>, low: i32, high: i32) -> Array {
         let shape = to_shape(shape);
         let [high_key, low_key] = self.split();
         let (high_bits, low_bits) = (high_key.bits(shape.clone()), low_key.bits(shape));
         let span = if high <= low { 1 } else { high.wrapping_sub(low) as u32 };
-        // 2³² mod span, so that both draws together are one of 64 bits.
+        // 2³² mod span, so that both draws together act as one of 64 bits.
         let half = (1u32 << 16) % span;
         let multiplier = half.wrapping_mul(half) % span;
         let offset = ((high_bits % span) * multiplier + low_bits % span) % span;
@@ -142,7 +142,7 @@ impl Key {
         erf_inv(&u) * 2f64.sqrt()
     }
 
-    /// Normal, with mean 0 and variance 1 before all outside `(low, high)` is left out.
+    /// Normal, with mean 0 and variance 1 before truncation to `(low, high)`.
     ///
     /// # Panics
     /// If `dtype` is not floating.
@@ -165,11 +165,11 @@ impl Key {
     /// The numbers below `n` in random order, `i32`. Computed on the host.
     ///
     /// # Panics
-    /// If the key is being traced, or `n` is more than an `i32` counts.
+    /// If the key is being traced, or `n` is more than an `i32` can count.
     #[track_caller]
     pub fn permutation(self, n: usize) -> Array {
         if i32::try_from(n).is_err() {
-            reject("permutation", format!("{n} numbers are more than an i32 counts"), &[]);
+            reject("permutation", format!("{n} numbers are more than an i32 can count"), &[]);
         }
         let mut key = match self.to_words() {
             Ok(words) => words,
@@ -178,7 +178,7 @@ impl Key {
             ))),
         };
         let mut order: Vec<i32> = (0..n as i32).collect();
-        // Sorting by random words; with repetitions, so that equal words leave no trace.
+        // Sorts by random words; with repetitions, so that ties do not bias the order.
         let rounds = (3.0 * (n.max(1) as f64).ln() / f64::from(u32::MAX).ln()).ceil() as u32;
         for _ in 0..rounds {
             let subkey = threefry2x32(key, [0, 1]);

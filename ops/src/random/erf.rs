@@ -106,7 +106,7 @@ fn horner(w: &Array, coefficients: &[f64]) -> Array {
     p
 }
 
-/// The inverse of the error function on `(-1, 1)`; infinite at the ends. In `f32` it has the bits of JAX's.
+/// The inverse of the error function on `(-1, 1)`; infinite at the ends. In `f32` it equals JAX's bit for bit.
 #[track_caller]
 pub(super) fn erf_inv(x: &Array) -> Array {
     if x.dtype() == DType::F32 {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn erf_has_its_known_values() {
-        // Abramowitz and Stegun, table 7.1; and 15 digits beyond the switch of methods.
+        // Abramowitz and Stegun, table 7.1; and 15 digits on both sides of the switch between methods.
         for (x, y) in [(0.0, 0.0), (0.5, 0.5204998778130465), (-1.0, -0.8427007929497149), (2.0, 0.9953222650189527)] {
             assert!((erf(x) - y).abs() < 1e-15, "erf({x}) = {}", erf(x));
         }

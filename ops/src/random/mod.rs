@@ -2,7 +2,7 @@
 //! `jax_threefry_partitionable=True`.
 //!
 //! A [`Key`] is neither `Copy` nor `Clone`, and every sampler takes it by value: a key is used once. Element `i`
-//! (row-major) of a draw depends on the key and on `i` alone, so a mask can be made again wherever it is needed.
+//! (row-major) of a draw depends only on the key and on `i`, so a mask can be recomputed wherever it is needed.
 //!
 //! ```compile_fail,E0382
 //! # use gavotte::{DType, random::Key};
@@ -30,7 +30,7 @@ use gavotte_core::tree::Tree;
 
 /// A key: `u32[2]`. Use it once, or [`split`](Key::split) it.
 ///
-/// A batch of keys, `u32[n,2]`, is of this type too, so that a function of a key can be mapped over it with `vmap`; every
+/// A batch of keys, `u32[n,2]`, has this type too, so that a function of a key can be mapped over it with `vmap`; every
 /// sampler refuses it.
 #[derive(Tree, Debug)]
 pub struct Key(Array);
@@ -45,7 +45,7 @@ impl Key {
         Key(Array::new(&[2], words.to_vec()))
     }
 
-    /// The key in an array of two words, as [`split_array`](Key::split_array) gives them.
+    /// The key in an array of two words, such as a row of [`split_array`](Key::split_array).
     ///
     /// # Panics
     /// If the array is not `u32[2]`.
@@ -103,7 +103,7 @@ impl Key {
         blocks.try_into().unwrap_or_else(|_| unreachable!("threefry2x32 has two outputs"))
     }
 
-    /// The key whose words are both words at a counter.
+    /// The key made of both words at a counter.
     #[track_caller]
     fn at(&self, high: &Array, low: &Array) -> Key {
         let [a, b] = self.blocks(high, low);
@@ -140,7 +140,7 @@ impl Key {
         where_(&iota(&shape, 1, DType::U32).eq(0u32), a, b)
     }
 
-    /// A batch of `n` new keys: what `vmap` maps a function of a key over.
+    /// A batch of `n` new keys, over which `vmap` maps a function of a key.
     ///
     /// ```
     /// # use gavotte::{DType, random::Key, vmap};
@@ -155,7 +155,7 @@ impl Key {
     /// These keys as a batch.
     ///
     /// # Panics
-    /// If there is none, or one is a batch.
+    /// If there are none, or one is a batch.
     #[track_caller]
     pub fn stack(keys: impl IntoIterator<Item = Key>) -> Key {
         let mut words = vec![];
@@ -171,7 +171,7 @@ impl Key {
     /// A new key for a number, such as that of a training step: a `u32`, or a scalar array of integers.
     ///
     /// # Panics
-    /// If it is an array that is no integer scalar.
+    /// If it is an array but not an integer scalar.
     #[track_caller]
     pub fn fold_in(self, data: impl FoldIn) -> Key {
         let data = data.word();
@@ -194,7 +194,7 @@ impl Key {
     }
 }
 
-/// What [`Key::fold_in`] takes.
+/// An argument of [`Key::fold_in`].
 pub trait FoldIn {
     /// The number as an array.
     fn word(self) -> Array;
@@ -221,7 +221,7 @@ fn counter(shape: &Shape) -> Array {
     numbered(shape, |axis| iota(shape, axis, DType::U32))
 }
 
-/// So many elements may be drawn with one key: their numbers are words.
+/// The most elements that may be drawn with one key: their numbers are words.
 const MOST: i64 = 1 << 32;
 
 /// The row-major number, in an array of shape `shape`, of the element at these positions.
@@ -230,7 +230,7 @@ fn numbered(shape: &Shape, position: impl Fn(usize) -> Array) -> Array {
     let n = volume(shape);
     demand(n.as_number().is_none_or(|n| n <= MOST), || format!("a draw of {n} elements: at most 2³² fit one key"));
     if n.as_number().is_none() {
-        // Their product may be more than one size counts to; calls whose sizes it is for are refused.
+        // The number may exceed the limit for some sizes; calls with such sizes are refused.
         assume(Dim::from(MOST).at_least(&n));
     }
     let mut sum: Option<Array> = None;

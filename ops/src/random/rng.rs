@@ -6,8 +6,8 @@ use std::convert::Infallible;
 
 /// The blocks of a key in order: a generator for the crates `rand` and `rand_distr`.
 ///
-/// Both words of block 0, then of block 1, and so on; the counter has 64 bits. It gives the same numbers everywhere;
-/// they are not those of the key's samplers.
+/// Yields both words of block 0, then of block 1, and so on; the counter has 64 bits. The numbers are the same on every
+/// machine; they differ from those of the key's samplers.
 #[derive(Debug)]
 pub struct KeyRng {
     key: [u32; 2],

@@ -1,5 +1,5 @@
-//! The functions of an `f32` that samplers need, as XLA computes them on a processor, so that samples have the bits of
-//! JAX's: the same formulas, in which a product and the sum that reads it are rounded once.
+//! The functions of an `f32` that samplers need, as XLA computes them on a CPU, so that samples equal JAX's bit for
+//! bit: the same formulas, in which a product and the sum that reads it are rounded once.
 //!
 //! Sources: S. L. Moshier, *Cephes*, `logf` and `log1pf`; M. Giles, *Approximating the erfinv function* (GPU Computing Gems,
 //! 2011), table 5; for the error function the rational approximation of Eigen.
@@ -28,7 +28,7 @@ pub(super) fn erf(x: f32) -> f32 {
         0.497_469_251_100_675_38,
         1.0,
     ];
-    /// Where the result is 1 to the last bit.
+    /// From here on the result is exactly 1.
     const END: f32 = 3.832_506_856_900_711;
     let x = x.clamp(-END, END);
     let polynomial = |c: &[f32]| c.iter().fold(0.0, |p: f32, c| p.mul_add(x * x, *c));
@@ -168,7 +168,7 @@ mod tests {
         (-1.0, 0xff80_0000),
     ];
 
-    /// Bits that JAX 0.10.2 gives on a processor.
+    /// Bits that JAX 0.10.2 yields on a CPU.
     #[test]
     fn bits_are_those_of_xla() {
         for (x, bits) in ERF {

@@ -1,4 +1,4 @@
-//! `argmax`: where along an axis the largest element is.
+//! `argmax`: the position of the largest element along an axis.
 
 use crate::movement::operands;
 use gavotte_core::aval::{Aval, DType, Literal};
@@ -12,13 +12,13 @@ use gavotte_core::ir::{
 };
 use gavotte_core::with_data;
 
-/// The place of the maximum.
+/// The position of the maximum.
 #[derive(Debug)]
 struct Argmax;
-/// The primitive `argmax {axis}`: the place of the first largest element as `i32`. NaN counts as largest.
+/// The primitive `argmax {axis}`: the position of the first largest element as `i32`. NaN counts as largest.
 pub(super) static ARGMAX: &dyn Primitive = &Argmax;
 
-/// The place of the first largest element along `axis`.
+/// The position of the first largest element along `axis`.
 #[track_caller]
 pub(super) fn argmax(x: &Value, axis: usize) -> Value {
     bind1(ARGMAX, &[x], Params::new().with("axis", axis))
@@ -35,7 +35,7 @@ fn first_largest<T: HostElement>(mut xs: impl Iterator<Item = T>) -> i32 {
     at
 }
 
-/// Of two elements with their places, the larger one with its place; of equals the one in front. NaN counts as largest.
+/// The larger of two elements with its position; of equal ones the first. NaN counts as largest.
 fn larger(cx: &mut Export<'_>, [x, x_at, y, y_at]: [&Operand; 4]) -> Vec<Operand> {
     let mut of = |op, ins: &[&Operand]| cx.scalar(op, &ins.iter().copied().cloned().collect::<Vec<_>>());
     let (mut wins, mut ties) = (of(ScalarOp::Gt, &[x, y]), of(ScalarOp::Eq, &[x, y]));
@@ -62,7 +62,9 @@ impl Primitive for Argmax {
                 let why = || format!("axis {axis} of {x} may have no element, and so no largest one");
                 require_at_least(extent, &1.into(), why)?;
                 if extent.as_number().is_some_and(|n| n - 1 > i32::MAX.into()) {
-                    return Err(TypeError::new(format!("axis {axis} of {x} has places beyond i32: divide the array")));
+                    return Err(TypeError::new(format!(
+                        "axis {axis} of {x} has positions beyond i32: split the array"
+                    )));
                 }
             }
         }
@@ -92,13 +94,13 @@ impl Primitive for Argmax {
     fn kind(&self) -> Kind {
         Kind::Opaque
     }
-    /// One reduction of elements and places.
+    /// One reduction of elements and positions.
     fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
         let (x, axis, out) = (cx.operand(0), cx.params().axis("axis"), cx.output(0));
         let dtype = x.aval().dtype;
         let counts = x.aval().with_dtype(DType::I32);
         let places = cx.op("iota", &[], &[("iota_dimension", stablehlo::number(axis))], counts);
-        // What a reduction begins with may come in anywhere: it must lose against every element.
+        // The initial value of a reduction may be combined at any point: it must lose against every element.
         let least = cx.constant(ReduceOp::Max.identity(dtype));
         let nowhere = cx.constant(Literal::I32(i32::MAX));
         let scalars = [dtype, DType::I32, dtype, DType::I32].map(Aval::scalar).to_vec();

@@ -1,4 +1,4 @@
-//! What users call: sums, means, extrema over axes.
+//! Sums, means and extrema over axes, as users call them.
 
 use super::argmax::argmax;
 use super::reduce_max::reduce_max;
@@ -10,7 +10,7 @@ use gavotte_core::aval::{Dim, volume};
 use gavotte_core::ir::Value;
 use gavotte_core::ir::structural::{broadcast_in_dim, reduce_sum};
 
-/// Axes to reduce over: one number, several, or `()` for all. Negative ones count from the end.
+/// Axes to reduce over: one number, several, or `()` for all. Negative numbers count from the end.
 ///
 /// ```
 /// # use gavotte::Array;
@@ -53,7 +53,7 @@ macro_rules! axes {
 // `i32` makes a bare number such as `-1` fit.
 axes!(i32 isize usize);
 
-/// The axes in rising order.
+/// The axes in ascending order.
 #[track_caller]
 pub(crate) fn resolve(operation: &str, axes: impl Axes, x: &Array) -> Vec<usize> {
     let Some(list) = axes.list() else { return (0..x.ndim()).collect() };
@@ -73,7 +73,7 @@ fn count(x: &Array, axes: &[usize]) -> Dim {
     volume(&axes.iter().map(|axis| x.dim(*axis)).collect::<Vec<Dim>>())
 }
 
-/// `reduced` with `axes` back, of extent 1.
+/// `reduced` with `axes` restored, with extent 1.
 #[track_caller]
 fn kept(x: &Array, reduced: Value, axes: &[usize]) -> Array {
     let shape: Vec<Dim> = (0..x.ndim()).map(|axis| if axes.contains(&axis) { 1.into() } else { x.dim(axis) }).collect();
@@ -109,7 +109,7 @@ impl Array {
         kept(self, reduce_sum(&self.0, &axes), &axes)
     }
 
-    /// The mean over axes, which disappear; NaN over none.
+    /// The mean over axes, which disappear; NaN if there are no elements.
     ///
     /// # Panics
     /// If there is no such axis, or the elements are not floating.
@@ -128,7 +128,7 @@ impl Array {
         kept(self, mean("mean_keepdims", self, &axes), &axes)
     }
 
-    /// The variance over axes, which disappear: the mean square of the distances from the mean.
+    /// The variance over axes, which disappear: the mean squared distance from the mean.
     ///
     /// # Panics
     /// If there is no such axis, or the elements are not floating.
@@ -141,8 +141,8 @@ impl Array {
         Array(mean("var", &Array(MUL.of([&distance, &distance])), &axes))
     }
 
-    /// The largest element over axes, which disappear: NaN if there is one, the least value of the type if there is
-    /// no element. Equal largest elements share the derivative.
+    /// The largest element over axes, which disappear: NaN if there is one, the least value of the type if there are no
+    /// elements. Elements that tie for the largest share the derivative.
     ///
     /// # Panics
     /// If there is no such axis, or the elements are `bool`.
@@ -168,16 +168,16 @@ impl Array {
     #[track_caller]
     pub fn min(&self, axes: impl Axes) -> Array {
         if !self.dtype().is_float() {
-            // The least integer has no negative.
+            // The least integer cannot be negated.
             reject("min", "takes f32 or f64: convert with `astype` first", &[self]);
         }
         Array(NEG.of([&reduce_max(&NEG.of([&self.0]), &resolve("min", axes, self))]))
     }
 
-    /// The place of the largest element along an axis, which disappears, as `i32`: of equal ones the first.
+    /// The position of the largest element along an axis, which disappears, as `i32`: of equal ones the first.
     ///
     /// # Panics
-    /// If there is no such axis, or it has no element.
+    /// If there is no such axis, or it has no elements.
     #[track_caller]
     pub fn argmax(&self, axis: isize) -> Array {
         Array(argmax(&self.0, axis_of("argmax", axis, self.ndim(), self)))

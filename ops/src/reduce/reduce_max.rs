@@ -17,7 +17,7 @@ use gavotte_core::with_data;
 /// Maximum over axes.
 #[derive(Debug)]
 struct ReduceMax;
-/// The primitive `reduce_max {axes}`: NaN where there is one, the least value of the type where there is no element.
+/// The primitive `reduce_max {axes}`: NaN if there is one, the least value of the type if there are no elements.
 pub(super) static REDUCE_MAX: &dyn Primitive = &ReduceMax;
 
 /// The largest element of `x` over `axes`, which disappear.
@@ -35,15 +35,14 @@ pub(crate) fn larger<T: HostElement>(a: T, b: T) -> T {
     if a != a || a > b { a } else { b }
 }
 
-/// The value below which no element lies.
+/// The least value of the type.
 pub(crate) fn least<T: HostElement>() -> T {
     let data = HostArray::scalar(ReduceOp::Max.identity(T::DTYPE)).into_data();
     T::view(&data).expect("an identity has the type that it is asked for")[0]
 }
 
-/// For every element its part in the tangent of the maximum `highest` that it was compared with: 1 for the only
-/// element that is as large, `1/k` for each of `k`, 0 for others. `count` sums over the elements that were compared and
-/// repeats the sum for each.
+/// For every element its share of the tangent of the maximum `highest` over its group: 1 if it alone equals the
+/// maximum, `1/k` if it is one of `k`, 0 for others. `count` sums over each group and repeats the sum for each element.
 pub(crate) fn shares(x: &Value, highest: &Value, count: impl FnOnce(&Value) -> Value) -> Value {
     let is = bind1(CONVERT_ELEMENT_TYPE, &[&EQ.of([x, highest])], Params::new().with("dtype", x.dtype()));
     DIV.of([&is, &count(&is)])
@@ -71,7 +70,7 @@ impl Primitive for ReduceMax {
         let data = with_data!(ins[0].data(), xs => fold(xs, places, n));
         vec![HostArray::from_data(&shape, data)]
     }
-    // d max = Σᵢ dxᵢ over the k places where xᵢ = max, divided by k
+    // d max = Σᵢ dxᵢ over the k elements with xᵢ = max, divided by k
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         let (x, axes) = (&cx.primals[0], cx.params.axes("axes"));
         let kept: Vec<usize> = (0..x.rank()).filter(|axis| !axes.contains(axis)).collect();

@@ -1,4 +1,4 @@
-//! Layers of layers.
+//! Layers made of layers.
 
 use super::{Layer, Mode, Signal};
 use crate::random::Key;
@@ -6,15 +6,15 @@ use crate::{Array, Dim, Shape, Tree};
 use gavotte_core::error::Error;
 use gavotte_core::ir::{demand, refuse};
 
-/// A tuple of one to eight layers, each taking what the one before gives.
+/// A tuple of one to eight layers, each taking the output of the one before.
 pub trait Serial {
-    /// What the first one takes.
+    /// The input of the first one.
     type In: Signal;
-    /// What the last one gives.
+    /// The output of the last one.
     type Out: Signal;
     /// The tuple of their parameters.
     type Params: Tree;
-    /// The layers as one.
+    /// The layers as a single layer.
     fn serial(self) -> Layer<Self::Params, Self::In, Self::Out>;
 }
 
@@ -27,14 +27,14 @@ pub fn serial<L: Serial>(layers: L) -> Layer<L::Params, L::In, L::Out> {
 pub trait Parallel<X: Signal, Y: Signal> {
     /// The tuple of their parameters.
     type Params: Tree;
-    /// The layers as one.
+    /// The layers as a single layer.
     fn parallel(self) -> Layer<Self::Params, Vec<X>, Vec<Y>>;
 }
 
-/// One to eight layers side by side: the input has one item for each of them, and so has the output.
+/// One to eight layers side by side: input and output have one item for each of them.
 ///
 /// # Panics
-/// When used, if the number of inputs is another one.
+/// When used, if the number of inputs differs from the number of layers.
 pub fn parallel<X: Signal, Y: Signal, L: Parallel<X, Y>>(layers: L) -> Layer<L::Params, Vec<X>, Vec<Y>> {
     layers.parallel()
 }
@@ -108,12 +108,12 @@ tuples!(6; X0 X6; P0 X0 X1 0 l0 p0 m0, P1 X1 X2 1 l1 p1 m1, P2 X2 X3 2 l2 p2 m2,
 tuples!(7; X0 X7; P0 X0 X1 0 l0 p0 m0, P1 X1 X2 1 l1 p1 m1, P2 X2 X3 2 l2 p2 m2, P3 X3 X4 3 l3 p3 m3, P4 X4 X5 4 l4 p4 m4, P5 X5 X6 5 l5 p5 m5, P6 X6 X7 6 l6 p6 m6);
 tuples!(8; X0 X8; P0 X0 X1 0 l0 p0 m0, P1 X1 X2 1 l1 p1 m1, P2 X2 X3 2 l2 p2 m2, P3 X3 X4 3 l3 p3 m3, P4 X4 X5 4 l4 p4 m4, P5 X5 X6 5 l5 p5 m5, P6 X6 X7 6 l6 p6 m6, P7 X7 X8 7 l7 p7 m7);
 
-/// The input `n` times, for [`parallel`] layers behind it.
+/// The input `n` times, for [`parallel`] layers after it.
 pub fn fan_out(n: usize) -> Layer<(), Array, Vec<Array>> {
     Layer::new(move |_, shape: Shape| (vec![shape; n], ()), move |(), x: &Array, _| vec![x.clone(); n])
 }
 
-/// The sum of the inputs, which have one shape.
+/// The sum of the inputs, which have the same shape.
 ///
 /// # Panics
 /// When used, if there is no input, or their shapes differ.
@@ -139,7 +139,7 @@ pub fn fan_in_sum() -> Layer<(), Vec<Array>, Array> {
     )
 }
 
-/// The inputs, one behind the other along an axis; their other extents are equal. A negative axis counts from the end.
+/// The inputs joined in order along an axis; their other extents are equal. A negative axis counts from the end.
 ///
 /// # Panics
 /// When used, if there is no input, or the shapes do not fit.
@@ -151,7 +151,7 @@ pub fn fan_in_concat(axis: isize) -> Layer<(), Vec<Array>, Array> {
             };
             let at = place(axis, first.len());
             for shape in &shapes {
-                let why = || format!("fan_in_concat: {first:?} and {shape:?} do not have as many axes");
+                let why = || format!("fan_in_concat: {first:?} and {shape:?} differ in the number of axes");
                 demand(shape.len() == first.len(), why);
             }
             let mut shape = first.clone();
@@ -169,7 +169,7 @@ fn place(axis: isize, rank: usize) -> usize {
     at as usize
 }
 
-/// The layer that `make` builds for the shape of the input: a residual block needs its width, for example.
+/// The layer that `make` builds for the shape of the input, for example a residual block, which needs its width.
 pub fn shape_dependent<P, X, Y>(
     make: impl Fn(&X::Shape) -> Layer<P, X, Y> + Clone + Send + Sync + 'static,
 ) -> Layer<P, X, Y>

@@ -1,4 +1,4 @@
-//! Layers without parts.
+//! Elementary layers.
 
 use super::{Layer, Mode};
 use crate::array::Array;
@@ -20,12 +20,12 @@ pub struct Affine {
 /// `x W + b` along the last axis, in `f32`: weights from [`init::glorot_normal`], biases 0.
 ///
 /// # Panics
-/// When initialised, if the input is a scalar, or the extent of its last axis is no number.
+/// When initialised, if the input is a scalar, or the extent of its last axis is not a number.
 pub fn dense(out: usize) -> Layer<Affine> {
     dense_with(out, init::glorot_normal, DType::F32)
 }
 
-/// [`dense`] with an initialiser of the weights, and an element type.
+/// [`dense`] with an initialiser for the weights, and an element type.
 ///
 /// # Panics
 /// As [`dense`].
@@ -37,20 +37,20 @@ pub fn dense_with(
     Layer::new(
         move |key, mut shape: Shape| {
             let Some(last) = shape.last_mut() else {
-                refuse(Error::Type("dense: the input is a scalar, and needs an axis".into()))
+                refuse(Error::Type("dense: the input is a scalar, but needs an axis".into()))
             };
-            let takes = std::mem::replace(last, out.into());
-            demand(takes.as_usize().is_some(), || {
-                format!("dense: the last axis has extent {takes}, and needs a number")
+            let inputs = std::mem::replace(last, out.into());
+            demand(inputs.as_usize().is_some(), || {
+                format!("dense: the last axis has extent {inputs}, but needs a number")
             });
-            let w = initialiser(key, [takes, out.into()].into_iter().collect(), dtype);
+            let w = initialiser(key, [inputs, out.into()].into_iter().collect(), dtype);
             (shape, Affine { w, b: crate::zeros([out], dtype) })
         },
         |params: &Affine, x: &Array, _| x.dot(&params.w) + &params.b,
     )
 }
 
-/// A function of the elements as a layer: the shape stays.
+/// An elementwise function as a layer: the shape stays.
 pub fn elementwise(f: impl Fn(&Array) -> Array + Send + Sync + 'static) -> Layer<()> {
     Layer::new(|_, shape| (shape, ()), move |(), x: &Array, _| f(x))
 }
@@ -84,7 +84,7 @@ pub fn identity() -> Layer<()> {
     elementwise(Array::clone)
 }
 
-/// All axes but the first as one.
+/// Joins all axes but the first into one.
 ///
 /// # Panics
 /// When used, if the input is a scalar.
@@ -108,8 +108,8 @@ pub fn dropout(rate: f64) -> Layer<()> {
     Layer::new(|_, shape| (shape, ()), move |(), x: &Array, mode| dropout_of(x, rate, mode))
 }
 
-/// In training, each element is 0 with probability `rate`, and else `1 / (1 - rate)` times itself, so that its mean
-/// stays (Srivastava et al., 2014). In evaluation, nothing happens.
+/// In training, each element is 0 with probability `rate`, and otherwise scaled by `1 / (1 - rate)`, so that the mean
+/// stays (Srivastava et al., 2014). In evaluation, it is the identity.
 ///
 /// # Panics
 /// If `rate` is not in `[0, 1)`: it is the probability to drop.

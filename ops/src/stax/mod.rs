@@ -1,9 +1,9 @@
 //! Layers: pairs of functions, after `jax.example_libraries.stax`.
 //!
-//! A [`Layer`] is a pair. `init_fun(key, shape)` draws parameters for inputs of this shape, and says what shape comes
-//! out; `apply_fun(&params, &input, mode)` computes. Combinators make layers of layers: [`serial`] chains them,
-//! [`fan_out`], [`parallel`] and [`fan_in_sum`] branch and join. The parameters of a combination are the tuple of its
-//! parts' parameters, so they are a tree, and optimizers and transformations take them as they are.
+//! A [`Layer`] is a pair. `init_fun(key, shape)` draws parameters for inputs of this shape, and returns the shape of
+//! the output; `apply_fun(&params, &input, mode)` computes it. Combinators make layers of layers: [`serial`] chains
+//! them, [`fan_out`], [`parallel`] and [`fan_in_sum`] branch and join. The parameters of a combination are the tuple of
+//! its layers' parameters, so they are a tree, which optimizers and transformations accept.
 //!
 //! ```
 //! use gavotte::random::Key;
@@ -30,17 +30,17 @@ use crate::random::Key;
 use crate::{Array, Shape, Tree};
 use std::sync::Arc;
 
-/// Whether parameters are being learned. Training takes a key, which dropout and its like draw from; evaluation is
-/// deterministic. So training without a key cannot be written.
+/// Whether parameters are being trained. Training takes a key, which dropout and similar layers draw from; evaluation
+/// is deterministic. So training without a key does not compile.
 pub enum Mode {
-    /// Learning; the key is used up.
+    /// Training; consumes the key.
     Train(Key),
-    /// Predicting.
+    /// Prediction.
     Eval,
 }
 
 impl Mode {
-    /// As many modes as a layer has parts: in training, each with its own key.
+    /// Splits the mode among `N` layers: in training, each gets its own key.
     #[track_caller]
     pub fn split<const N: usize>(self) -> [Mode; N] {
         match self {
@@ -58,12 +58,12 @@ impl Mode {
     }
 }
 
-/// What flows between layers: arrays, lists of them where branches run side by side, and what users define, such as
-/// the nodes of a graph.
+/// Values between layers: arrays, lists of them for parallel branches, and types that users define, such as the nodes
+/// of a graph.
 pub trait Signal {
-    /// What `init_fun` is told about it.
+    /// The shape that `init_fun` takes.
     type Shape: Clone;
-    /// The shape of this one.
+    /// The shape of this value.
     fn shape(&self) -> Self::Shape;
 }
 
@@ -81,23 +81,23 @@ impl<X: Signal> Signal for Vec<X> {
     }
 }
 
-/// Draws a layer's parameters; says what shape comes out.
+/// Draws a layer's parameters; also returns the shape of the output.
 pub type InitFun<P, X, Y> = dyn Fn(Key, <X as Signal>::Shape) -> (<Y as Signal>::Shape, P) + Send + Sync;
 /// Computes a layer's output.
 pub type ApplyFun<P, X, Y> = dyn Fn(&P, &X, Mode) -> Y + Send + Sync;
 
 /// A layer with parameters `P`, from `X` to `Y`.
 ///
-/// Cloning copies two handles: both copies are the same functions, and neither holds parameters.
+/// Cloning copies two handles: both copies have the same functions, and neither holds parameters.
 pub struct Layer<P: Tree, X: Signal = Array, Y: Signal = Array> {
-    /// `init_fun(key, shape)` gives the shape of the output and fresh parameters.
+    /// `init_fun(key, shape)` returns the shape of the output and fresh parameters.
     pub init_fun: Arc<InitFun<P, X, Y>>,
-    /// `apply_fun(&params, &x, mode)` gives the output.
+    /// `apply_fun(&params, &x, mode)` returns the output.
     pub apply_fun: Arc<ApplyFun<P, X, Y>>,
 }
 
 impl<P: Tree, X: Signal, Y: Signal> Layer<P, X, Y> {
-    /// A layer of two functions.
+    /// A layer from its two functions.
     pub fn new(
         init_fun: impl Fn(Key, X::Shape) -> (Y::Shape, P) + Send + Sync + 'static,
         apply_fun: impl Fn(&P, &X, Mode) -> Y + Send + Sync + 'static,
@@ -106,7 +106,7 @@ impl<P: Tree, X: Signal, Y: Signal> Layer<P, X, Y> {
     }
 }
 
-// By hand: a derived one would ask that `P`, `X` and `Y` be `Clone`.
+// By hand: a derived one would require `P`, `X` and `Y` to be `Clone`.
 impl<P: Tree, X: Signal, Y: Signal> Clone for Layer<P, X, Y> {
     fn clone(&self) -> Self {
         Layer { init_fun: self.init_fun.clone(), apply_fun: self.apply_fun.clone() }

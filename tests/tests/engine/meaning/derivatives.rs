@@ -109,7 +109,7 @@ fn gradients_are_of_the_parameters_types() {
         (floats(&[1.0]), "f32[1]"),
         (Array::new(&[2], vec![1f64, 2.0]), "f64[2]"),
     ] {
-        let wanted = format!("is {text}, and what it changes is f32[2]");
+        let wanted = format!("is {text}, but its parameter is f32[2]");
         says(quietly(|| (optimizer.update_fun)(&Array::scalar(0), wrong, state())), &wanted);
     }
 }
