@@ -9,8 +9,8 @@ use crate::ir::{Location, Value, refuse, same, undecided};
 use crate::transform;
 use crate::tree::{Tree, TreeDef};
 
-/// `f` over one more axis: for each argument, the axis at which all its leaves have it, or `None`; results have it as
-/// axis 0.
+/// `f` over one more axis: `in_axes` has its position in all leaves of each argument, or `None`; it is the first axis
+/// of results.
 ///
 /// # Panics
 /// When called: if no argument is mapped, or the mapped axes have different extents.

@@ -56,8 +56,8 @@ fn check_carry(operation: &str, (def, types): (&TreeDef, &[Aval]), (found_def, f
         if before != after {
             let leaf = if path.is_empty() { "the carry".to_string() } else { format!("the carry's leaf `{path}`") };
             fail(format!(
-                "{operation}: {leaf} is {before} before an iteration and {after} after it\n  its type must \
-                 stay: convert it with `astype`, or start with the other type"
+                "{operation}: {leaf} is {before} before an iteration and {after} after it\n  its type must stay \
+                 the same: convert it with `astype`, or start with the other type"
             ));
         }
     }
@@ -104,7 +104,7 @@ pub fn scan_with<C: Tree, X: Tree, Y: Tree>(
     });
     let args: Vec<Aval> = types.iter().cloned().chain(row_types).collect();
     let (mut carry_def, mut n_carry, mut row_def) = (TreeDef::Leaf, 0, TreeDef::Leaf);
-    let Nested { program, consts, .. } = nested("turn", &args, |mut leaves| {
+    let Nested { program, consts, .. } = nested("body", &args, |mut leaves| {
         let rows = leaves.split_off(types.len());
         let (carry, row) = f(C::unflatten(&def, leaves), X::unflatten(&xs_def, rows));
         let ((found, mut leaves), (rows_def, rows)) = (carry.into_leaves(), row.into_leaves());

@@ -161,7 +161,7 @@ impl Primitive for CustomVjp {
         let fwd = try_closed(params, "fwd", &ins)?.out_avals();
         let (found, residuals) = fwd.split_at(outs.len().min(fwd.len()));
         if found != outs {
-            return Err(TypeError::new(format!("`fwd` gives {fwd:?}, which must begin with {outs:?}")));
+            return Err(TypeError::new(format!("`fwd` returns {fwd:?}, which must begin with {outs:?}")));
         }
         let given = [&ins[..n_const], residuals, &floats(&outs)].concat();
         check_outs(&*try_closed(params, "bwd", &given)?, "bwd", &floats(&ins[n_const..]))?;

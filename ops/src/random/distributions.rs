@@ -41,7 +41,7 @@ fn are_less(words: Array, p: f32) -> Array {
 #[track_caller]
 fn floating(operation: &str, dtype: DType) {
     if !dtype.is_float() {
-        reject(operation, format!("gives f32 or f64, not {dtype}"), &[]);
+        reject(operation, format!("returns f32 or f64, not {dtype}"), &[]);
     }
 }
 

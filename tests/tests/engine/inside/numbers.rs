@@ -160,7 +160,7 @@ fn within_a_loop_the_turns_equation_is_named() {
     });
     assert!(f.try_call((vector(&[1.0, 2.0, 3.0]),)).is_ok());
     let message = refusal(f.try_call((vector(&[1.0, 0.0, -1.0]),)));
-    assert_has(&message, &["check_nans: log makes an infinity of finite operands in @turn", "f32[] 0.0"]);
+    assert_has(&message, &["check_nans: log makes an infinity of finite operands in @body", "f32[] 0.0"]);
     assert_has(&message, &[&format!("numbers.rs:{line}:"), "\n  within scan at tests/tests/engine/inside/numbers.rs:"]);
 }
 
@@ -174,5 +174,5 @@ fn what_a_mask_hides_within_a_loop_is_nobodys_concern() {
         scan(turn, Array::scalar(0f32), xs).0
     });
     assert!(f.try_call((vector(&[1.0, 0.0, 3.0]),)).is_ok());
-    assert_has(&refusal(f.try_call((vector(&[0.0, -1.0]),))), &["div makes a NaN of finite operands in @turn"]);
+    assert_has(&refusal(f.try_call((vector(&[0.0, -1.0]),))), &["div makes a NaN of finite operands in @body"]);
 }
