@@ -1,14 +1,14 @@
-//! Barriers, on the way to kernels: the identity, and so no work; but what follows one should come late.
+//! Barriers, on the way to kernels: they compute nothing, but what depends on one should run late.
 //!
-//! A barrier says that what is computed from its outputs is not to be there before all of its operands are: what a
-//! checkpoint computes again, for instance, not before the cotangent that it is for.
+//! A barrier says that its outputs must not be available before all of its operands are: what a checkpoint recomputes,
+//! for instance, not before the cotangent that it is for.
 
 use crate::ir::{Atom, Eqn, Kind, Program, Var};
 use std::collections::HashMap;
 
-/// A program without barriers; and for each equation others, by number, before which it should not run.
+/// A program without barriers; and for each equation the equations, by number, after which it should run.
 ///
-/// An equation that no result needs is dropped; what is needed of a barrier is each output's operand alone.
+/// An equation that no result needs is dropped. Each output of a barrier needs only its own operand.
 pub fn drop_barriers(mut program: Program) -> (Program, Vec<Vec<usize>>) {
     let mut live = vec![false; program.n_var()];
     let mark = |atom: &Atom, live: &mut [bool]| atom.var().into_iter().for_each(|var| live[var.index()] = true);
@@ -22,10 +22,10 @@ pub fn drop_barriers(mut program: Program) -> (Program, Vec<Vec<usize>>) {
         };
         needed.into_iter().for_each(|k| mark(&eqn.ins[k], &mut live));
     }
-    // What each output of a barrier is, and the equations that make the barrier's operands.
+    // What each output of a barrier stands for, and the equations that make the barrier's operands.
     let mut outputs: HashMap<Var, (Atom, Vec<usize>)> = HashMap::new();
     let mut makers: Vec<Option<usize>> = vec![None; program.n_var()];
-    let (mut eqns, mut behind): (Vec<Eqn>, Vec<Vec<usize>>) = (vec![], vec![]);
+    let (mut eqns, mut after): (Vec<Eqn>, Vec<Vec<usize>>) = (vec![], vec![]);
     for mut eqn in std::mem::take(&mut program.eqns) {
         let is_live = eqn.outs.iter().any(|binder| live[binder.var.index()]);
         let mut late: Vec<usize> = vec![];
@@ -45,7 +45,7 @@ pub fn drop_barriers(mut program: Program) -> (Program, Vec<Vec<usize>>) {
         } else if is_live || eqn.has_effect() {
             eqn.outs.iter().for_each(|binder| makers[binder.var.index()] = Some(eqns.len()));
             eqns.push(eqn);
-            behind.push(late);
+            after.push(late);
         }
     }
     for atom in &mut program.outs {
@@ -54,5 +54,5 @@ pub fn drop_barriers(mut program: Program) -> (Program, Vec<Vec<usize>>) {
         }
     }
     program.eqns = eqns;
-    (program.renumbered(), behind)
+    (program.renumbered(), after)
 }

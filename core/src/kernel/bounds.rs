@@ -1,15 +1,15 @@
-//! Whether a kernel reads within its arrays, before code is made of it.
+//! Whether a kernel reads within its arrays, checked before code is generated.
 //!
-//! Where loops alone say what is read, the algebra of dimensions proves for all sizes that it is there; what it cannot prove
-//! becomes a position that the kernel computes, and every target checks those. An output has the shape of the row loops, and
-//! is written where they stand: that `verify` sees.
+//! Where only loops determine the position, the algebra of dimensions proves for all sizes that it is in bounds. A
+//! position that it cannot prove becomes one that the kernel computes, and every target checks those. An output has the
+//! shape of the row loops and is written at their position, as `verify` checks.
 
 use crate::aval::{Dim, Facts, Verdict};
 use crate::ir::{Index, Scalar, facts_in_force};
 use crate::kernel::{Instr, Kernel};
 
 impl Kernel {
-    /// The kernel with a check of each position that the facts in force leave open.
+    /// The kernel with a check of each position that the facts in force do not prove.
     pub(super) fn with_checks(self) -> Kernel {
         let is_proved = |input: u32, index: &[Index]| {
             let shape = &self.inputs[input as usize].1.shape;
@@ -40,7 +40,8 @@ impl Kernel {
         Kernel { body, results, ..self }
     }
 
-    /// Whether a position that loops make lies within an extent wherever it is read. One that the kernel computes is checked.
+    /// Whether a position made of loops lies within an extent wherever it is read. A computed position is checked at
+    /// run time.
     fn is_within(&self, at: &Index, extent: &Dim) -> bool {
         let Index::Affine { constant, terms } = at else { return true };
         if let ([(l, stride)], true) = (&terms[..], *constant == 0usize)
@@ -64,8 +65,8 @@ impl Kernel {
         least.is_natural() && rest.is_natural() || self.follows(&[least, rest])
     }
 
-    /// Whether sizes are natural by what is known of the symbols. Where an axis is empty the program runs compiled for those
-    /// numbers, so of what has a symbol there is one at least.
+    /// Whether the facts about the symbols prove these sizes natural. A program with an empty axis is compiled for
+    /// those numbers, so an extent with a symbol is at least 1.
     fn follows(&self, wanted: &[Dim]) -> bool {
         if wanted.iter().any(|dim| dim.as_number().is_some_and(|n| n < 0)) {
             return false;
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
     use crate::kernel::{parse_kernel, verify_kernel};
 
-    /// A kernel over `rows` rows that reads an array of this shape at these positions, and reduces over what is said.
+    /// A kernel over `rows` rows that reads an array of this shape at these positions, with these reduction loops.
     fn kernel(rows: &str, reduce: &str, shape: &str, at: &str) -> Kernel {
         let end = if reduce.is_empty() { "store" } else { "max" };
         let text = format!(

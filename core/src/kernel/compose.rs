@@ -1,16 +1,16 @@
-//! Index arrays that a graph alone decides are put together once for it.
+//! Index arrays that only a graph determines are composed once for each graph.
 //!
-//! The transpose of a gather adds up members in another order, and what it adds is often gathered itself: each kernel would
-//! read `index[order[i]]` for each member, in every call anew. Where both are arguments or constants, that is an array of
-//! its own, which whoever runs the program makes when it meets one of the two for the first time.
+//! The transpose of a gather sums members in another order, and its terms are often gathered, too: each kernel would
+//! read `index[order[i]]` for each member, anew in every call. Where both arrays are arguments or constants, their
+//! composition is an array of its own. The runtime computes it when it first meets one of the two.
 
 use crate::aval::{Aval, DType};
 use crate::ir::{Index, Scalar, Var};
 use crate::kernel::{Composed, Instr, Kernel, KernelProgram, Step};
 
 impl KernelProgram {
-    /// Lets kernels read index arrays that are put together before the program runs, where they read one index array at
-    /// the positions of another.
+    /// Lets kernels read index arrays that are composed before the program runs, where they read one index array at the
+    /// positions of another.
     pub fn compose(&mut self) {
         let program = &self.program;
         let is_given = |var: Var| program.args.iter().chain(&program.consts).any(|binder| binder.var == var);
@@ -48,8 +48,9 @@ impl KernelProgram {
     }
 }
 
-/// Of an instruction that reads an array of one axis at what another such array holds for a loop's turn: both, and the
-/// index of the second. The loop goes over the whole of that: what nobody reads may hold anything, such as padding.
+/// For an instruction that reads an array of one axis at the elements of another such array: both arrays, and the index
+/// of the second. A loop must cover the whole second array: elements that nobody reads, such as padding, may hold
+/// anything.
 fn composition(kernel: &Kernel, i: usize) -> Option<(u32, u32, Vec<Index>)> {
     let Instr::Load(of, index) = &kernel.body[i] else { return None };
     let [Index::Value(Scalar(position))] = index[..] else { return None };

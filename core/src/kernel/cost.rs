@@ -1,8 +1,8 @@
 //! What kernels cost, counted from their loops and bodies before anything runs.
 //!
-//! An instruction counts once for each point of the loops that it depends on: what no inner loop changes is not counted
-//! for each of its turns. The members of all segments together are the points of a segment loop. Of an array a
-//! kernel reads what its loads name, at most the whole of it; what it writes it writes once.
+//! An instruction counts once for each point of the loops that it depends on: what does not depend on an inner loop is
+//! not counted for each of its iterations. The points of a segment loop are the members of all segments. A kernel reads
+//! what its loads name, each array at most once as a whole, and writes each output once.
 
 use crate::aval::{Aval, DType, Sizes};
 use crate::ir::scalar::Counts;
@@ -16,13 +16,14 @@ use std::ops::Add;
 /// Arithmetic and memory traffic.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Cost {
-    /// Sums, products, quotients, extrema and their like on floating elements; a step of a reduction is one.
+    /// Sums, products, quotients, extrema and similar operations on floating-point elements; a step of a reduction is
+    /// one.
     pub flops: u64,
-    /// Exponentials, logarithms, roots, powers, sines and their like on floating elements.
+    /// Exponentials, logarithms, roots, powers, sines and similar functions of floating-point elements.
     pub transcendentals: u64,
-    /// Bytes of arrays that are read.
+    /// Bytes of the arrays read.
     pub bytes_read: u64,
-    /// Bytes of arrays that are written.
+    /// Bytes of the arrays written.
     pub bytes_written: u64,
 }
 
@@ -39,17 +40,17 @@ impl Add for Cost {
 }
 
 impl Cost {
-    /// Bytes of arrays that are read or written.
+    /// Bytes of the arrays read or written.
     pub fn bytes(&self) -> u64 {
         self.bytes_read + self.bytes_written
     }
 
-    /// Operations on floating elements; a transcendental function counts as one.
+    /// Operations on floating-point elements; a transcendental function counts as one.
     pub fn ops(&self) -> u64 {
         self.flops + self.transcendentals
     }
 
-    /// The same `n` times.
+    /// `n` times this cost.
     pub fn times(self, n: u64) -> Cost {
         Cost {
             flops: self.flops * n,
@@ -78,12 +79,12 @@ pub fn bytes_at(aval: &Aval, sizes: &Sizes) -> u64 {
     aval.at(sizes).volume().as_usize().unwrap_or(0) as u64 * aval.dtype.size() as u64
 }
 
-/// How many registers hold the elements that one holds of 32 bits.
+/// How many registers hold as many elements of this type as one register holds of 32 bits.
 fn registers(dtype: DType) -> u64 {
     if dtype == DType::F64 { 2 } else { 1 }
 }
 
-/// The loops that something depends on, by number.
+/// The loops that a scalar depends on, by number.
 type Loops = BTreeSet<u32>;
 
 impl Kernel {
@@ -114,13 +115,13 @@ impl Kernel {
         cost
     }
 
-    /// The points of all loops together.
+    /// The number of points of all loops.
     pub(crate) fn n_point(&self, sizes: &Sizes) -> u64 {
         self.points(&(0..self.loops.len() as u32).collect(), sizes)
     }
 
-    /// For each input the bytes that loads name, an element as often as it is named: where rows are gathered this may be
-    /// more than the array has. Offsets of segments are named once beside.
+    /// For each input the bytes that its loads name, counting an element as often as it is named: where rows are
+    /// gathered this may exceed the array. Offsets of segments are named once more.
     pub(crate) fn named_bytes(&self, sizes: &Sizes) -> Vec<u64> {
         let mut named = vec![0; self.inputs.len()];
         let dtypes = self.dtypes();
@@ -137,7 +138,7 @@ impl Kernel {
         named
     }
 
-    /// About how many instructions a launch takes, each on one element: loads, stores, and operations by their
+    /// About how many instructions a launch takes, on one element each: loads, stores, and operations by their
     /// [`cost`](ScalarOp::cost). A product that is only added is no instruction of its own. Elements of 64 bits count
     /// twice, as a register holds half as many.
     pub fn work(&self, sizes: &Sizes) -> u64 {
@@ -163,7 +164,7 @@ impl Kernel {
         of_body.sum::<u64>() + of_outputs.sum::<u64>()
     }
 
-    /// For each instruction how many points the loops have that it depends on.
+    /// For each instruction the number of points of the loops that it depends on.
     fn points_of_body(&self, sizes: &Sizes) -> Vec<u64> {
         let mut depends: Vec<Loops> = Vec::with_capacity(self.body.len());
         for instr in &self.body {
@@ -177,9 +178,9 @@ impl Kernel {
         depends.iter().map(|loops| self.points(loops, sizes)).collect()
     }
 
-    /// How many points these loops have together.
+    /// The number of points of these loops.
     fn points(&self, loops: &Loops, sizes: &Sizes) -> u64 {
-        // A segment loop's extent counts the members of all segments: its row loop is in it.
+        // A segment loop's extent counts the members of all segments, so it includes its row loop.
         let counted: Loops = loops
             .iter()
             .filter_map(|i| match self.loops[*i as usize].kind {
@@ -241,7 +242,7 @@ kernel @reduce_sum_0(%0: f32[n], %1: f32[n,k]) -> (%2: f32[n]) {
         // exp of 3 rows; a product and a step of the sum at each of 3 · 5 points
         let cost = Cost { flops: 2 * 3 * 5, transcendentals: 3, bytes_read: 4 * (3 + 15), bytes_written: 4 * 3 };
         assert_eq!(cost_of(text, &[("n", 3), ("k", 5)]), cost);
-        // Of a row a load, an exponential and a store; of a point a load and a multiply-add.
+        // For each row a load, an exponential and a store; for each point a load and a multiply-add.
         assert_eq!(kernel_of(text).work(&sizes_of(&[("n", 3), ("k", 5)])), 3 * (1 + 20 + 1) + 3 * 5 * 2);
         assert_eq!(
             kernel_of(&text.replace("f32", "f64")).work(&sizes_of(&[("n", 3), ("k", 5)])),

@@ -1,14 +1,14 @@
-//! What no result needs leaves a kernel's body.
+//! Removes from a kernel's body what no result needs.
 
 use crate::ir::{Index, Scalar};
 use crate::kernel::{Instr, Kernel, LoopKind};
 
 impl Kernel {
-    /// The same kernel without the instructions that no result needs, and without the inputs that only those read.
+    /// The kernel without the instructions that no result needs, and without the inputs that only those read.
     pub(super) fn without_dead(mut self) -> Kernel {
         let mut is_live = vec![false; self.body.len()];
         self.results.iter().for_each(|s| is_live[s.0 as usize] = true);
-        // A scalar is made before it is used: one walk back sees every use before what it uses.
+        // A scalar is defined before it is used: one backward walk sees every use before the definition.
         for i in (0..self.body.len()).rev() {
             if is_live[i] {
                 self.body[i].scalars_mut().for_each(|s| is_live[s.0 as usize] = true);
@@ -67,7 +67,7 @@ impl Instr {
     }
 }
 
-/// The new number of each that stays.
+/// The new number of each element that stays.
 fn numbered(stays: &[bool]) -> Vec<u32> {
     let number = |before: &mut u32, stays: &bool| {
         let number = *before;

@@ -1,7 +1,8 @@
 //! Dense products among kernels: `out[b, i, j] = Σₖ x[b, i, k] · y[b, k, j]`, whatever the layout of the arrays.
 //!
-//! A kernel that is one, and large, runs through a library that keeps blocks of both operands in the caches. So operands
-//! of what may be large are stored: what would be computed where it is read is computed once for every row and column.
+//! A large one runs through a library that keeps blocks of both operands in the caches. So operands of products that
+//! may be large are stored: an element that would be computed where it is read is instead computed once for all rows
+//! and columns.
 
 use crate::aval::{Aval, DType, Dim, Sizes, volume};
 use crate::ir::{Index, Kind, Program, ReduceOp, Scalar, ScalarOp, Var};
@@ -10,19 +11,19 @@ use crate::kernel::rules::Trial;
 use crate::kernel::{Instr, Kernel, LoopKind};
 use std::collections::HashMap;
 
-/// The least rows, columns and terms of a large product. On one core with AVX-512, products over 64 and 256 terms
-/// with 7 or 8 columns took as long in the library as by machine code; with 10 they took half as long.
+/// The least number of rows, columns and terms of a large product. On one core with AVX-512, products over 64 and 256
+/// terms with 7 or 8 columns took as long in the library as in machine code; with 10 they took half as long.
 const MIN_EXTENT: usize = 9;
-/// The least products of two numbers in a large product: there the library gains 3 µs, and the step of its own
-/// that it needs costs about one.
+/// The least number of multiplications in a large product: there the library gains 3 µs, and the separate step that it
+/// needs costs about one.
 const MIN_WORK: usize = 64 * 64 * 64;
 
-/// A loop, or several that run through every array as one would.
+/// A loop, or several that run through every array as one loop would.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Axis {
-    /// How often it runs.
+    /// The number of iterations.
     pub extent: Dim,
-    /// By how many elements a turn moves in the first operand, the second, and the result.
+    /// How many elements an iteration moves in the first operand, the second, and the result.
     pub strides: [Dim; 3],
 }
 
@@ -33,7 +34,7 @@ pub struct Product {
     pub dtype: DType,
     /// Both operands: inputs of the kernel by number.
     pub operands: [usize; 2],
-    /// The element of each operand at which all loops begin.
+    /// The element of each operand at which all loops start.
     pub starts: [Dim; 2],
     /// Loops around the product.
     pub batch: Vec<Axis>,
@@ -46,7 +47,7 @@ pub struct Product {
 }
 
 impl Product {
-    /// A kernel as a product, where it is one of floating elements and all that it sums over is one loop.
+    /// A kernel as a product, where it is one of floating-point elements and sums over exactly one loop.
     pub fn of(kernel: &Kernel) -> Option<Product> {
         let [(_, out)] = &kernel.outputs[..] else { return None };
         let is_loop = |kind: LoopKind| matches!(kind, LoopKind::Row | LoopKind::Reduce);
@@ -83,7 +84,7 @@ impl Product {
         let starts = [x_start, y_start];
         let (rows, columns, terms) = (rows?, columns?, terms?);
         let product = Product { dtype: out.dtype, operands: [x, y], starts, batch, rows, columns, terms };
-        // The result is to be written along memory.
+        // The result should be written along memory.
         Some(if product.rows.strides[2] == 1usize { product.transposed() } else { product })
     }
 
@@ -97,12 +98,12 @@ impl Product {
         self
     }
 
-    /// Whether it is worth the library for these sizes; without any, whether it is for all.
+    /// Whether the library pays for these sizes; without any, whether it pays for all.
     pub fn is_large_at(&self, sizes: &Sizes) -> bool {
         self.is_large(|dim| dim.at(sizes).as_usize().unwrap_or(0))
     }
 
-    /// Whether it is for some sizes: a symbol may be larger than any number.
+    /// Whether the library pays for some sizes: a symbol may be larger than any number.
     pub fn may_be_large(&self) -> bool {
         self.is_large(|dim| dim.as_usize().unwrap_or(MIN_WORK))
     }
@@ -113,7 +114,7 @@ impl Product {
     }
 }
 
-/// The input that a scalar loads, the element of it at which all loops begin, and how far a turn of each loop moves.
+/// The input that a scalar loads, its element at which all loops start, and how far an iteration of each loop moves.
 fn load(kernel: &Kernel, scalar: Scalar) -> Option<(usize, Dim, Vec<Dim>)> {
     let Instr::Load(input, index) = &kernel.body[scalar.0 as usize] else { return None };
     let input = *input as usize;
@@ -134,7 +135,7 @@ fn row_major(aval: &Aval) -> Vec<Dim> {
     (1..=aval.rank()).map(|axis| volume(&aval.shape[axis..])).collect()
 }
 
-/// Makes one axis of two wherever one turn of the outer moves as all turns of the inner, in every array.
+/// Merges two axes wherever one iteration of the outer moves as far as all iterations of the inner, in every array.
 fn join(axes: &mut Vec<Axis>) {
     let meets = |outer: &Axis, inner: &Axis| {
         outer.strides.iter().zip(&inner.strides).all(|(outer, inner_stride)| *outer == inner_stride * &inner.extent)
@@ -148,7 +149,7 @@ fn join(axes: &mut Vec<Axis>) {
     }
 }
 
-/// Takes the largest axis, and leaves the others to the loops around the product.
+/// Takes the largest axis, and leaves the others as loops around the product.
 fn largest(mut axes: Vec<Axis>, batch: &mut Vec<Axis>) -> Option<Axis> {
     let at = (0..axes.len()).max_by_key(|i| axes[*i].extent.as_usize().unwrap_or(usize::MAX))?;
     let axis = axes.swap_remove(at);
@@ -162,7 +163,7 @@ const READ_BY_PRODUCT: &str = "read by a large product";
 /// The operands of products that may be large, where they would be computed as they are read.
 pub(super) fn operands_to_store(program: &Program, fusion: &Fusion) -> HashMap<Var, &'static str> {
     let trial = Trial::new(program);
-    // As if all were stored: then the product shows, whatever its operands are made of.
+    // As if everything were stored: this exposes the product, however its operands are computed.
     let stored = fuse(program, &|_| Some(READ_BY_PRODUCT));
     let contracts = program.eqns.iter().enumerate().filter(|(_, eqn)| eqn.prim.kind() == Kind::Contract);
     let large = contracts.filter(|(i, _)| {
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn axes_that_go_on_in_memory_are_one() {
-        // Rows are i0 and i1; columns of %1 stand first, so that it is read across.
+        // Rows are i0 and i1; columns of %1 come first, so it is read across.
         let text = "\
 kernel @dot_general_0(%0: f32[n,3,20], %1: f32[40,21]) -> (%2: f32[n,3,40]) {
   row i0: n

@@ -1,13 +1,13 @@
-//! First fusion: which results are stored, and which are computed where they are read.
+//! Fusion: which results are stored, and which are computed where they are read.
 //!
-//! Maps, views and generated elements go into their consumers, and so into the reads of reductions, contractions
-//! and segment sums; a reduction is always stored. A result that several consumers read, or that one consumer reads
-//! several times, is stored once it costs more to compute again than to load. The result of a reshape shares its
-//! operand's memory. What is stored changes no bit of any result on the portable
-//! target; machine code does not round a product that only a sum reads.
+//! Maps, views and generated elements are inlined into their consumers, and so into the reads of reductions,
+//! contractions and segment sums; a reduction is always stored. A result that several consumers read, or that one
+//! consumer reads several times, is stored once recomputing it costs more than loading it. The result of a reshape
+//! shares its operand's memory. The choice changes no bit of any result on the portable target; machine code does not
+//! round a product that only a sum reads.
 //!
-//! A few elements cost less to compute again than a kernel of their own costs; but what all kernels compute is bounded by
-//! what the program has, and so is what one computes (`body`).
+//! Recomputing a few elements is cheaper than another kernel. But what all kernels compute is bounded by the size of
+//! the program, and so is what one kernel computes (`body`).
 
 mod body;
 
@@ -32,9 +32,9 @@ pub enum Place {
 pub struct Fusion {
     places: Vec<Place>,
     reasons: Vec<&'static str>,
-    /// Whether each variable is an array that is there before the whole program runs.
+    /// Whether each variable is an array that exists before the whole program runs.
     given: Vec<bool>,
-    /// Ids and offsets of segments that say the same.
+    /// Ids and offsets of segments that describe the same segments.
     paired: Vec<(Var, Var)>,
 }
 
@@ -44,41 +44,40 @@ impl Fusion {
         self.places[var.index()]
     }
 
-    /// Why.
+    /// The reason for a variable's place.
     pub fn reason(&self, var: Var) -> &'static str {
         self.reasons[var.index()]
     }
 
-    /// Whether a variable is there before the whole program runs: one of its arguments or constants. What a loop changes
-    /// is not.
+    /// Whether a variable exists before the whole program runs: one of its arguments or constants that no loop changes.
     pub fn is_given(&self, var: Var) -> bool {
         self.given.get(var.index()).copied().unwrap_or(false)
     }
 
-    /// Of the arguments, only these are there before the program runs that this one is a part of.
+    /// Of the arguments, only these exist before the program that contains this one runs.
     pub fn restrict_given(&mut self, is_given: &dyn Fn(Var) -> bool) {
         (0..).map(Var).zip(&mut self.given).for_each(|(var, given)| *given &= is_given(var));
     }
 
-    /// Whether the ids and the offsets of segments, named by their memory, are known to say the same of members that count
-    /// up.
+    /// Whether the ids and the offsets of segments, named by their memory, are known to describe the same segments,
+    /// with members in counting order.
     pub fn is_paired(&self, ids: Var, offsets: Var) -> bool {
         self.paired.contains(&(ids, offsets))
     }
 
-    /// Says which ids and offsets say the same.
+    /// Sets the pairs of ids and offsets that describe the same segments.
     pub fn set_paired(&mut self, paired: Vec<(Var, Var)>) {
         self.paired = paired;
     }
 
-    /// One more variable, beyond the program's, whose elements are given.
+    /// Adds a variable, beyond the program's, whose elements are stored.
     pub fn add_given(&mut self) {
         self.given.push(true);
         self.places.push(Place::Stored);
         self.reasons.push("given");
     }
 
-    /// The variable whose memory holds the elements: the variable itself, but for an alias.
+    /// The variable whose memory holds the elements: the variable itself, except for an alias.
     pub fn memory(&self, var: Var) -> Var {
         match self.place(var) {
             Place::Alias(of) => self.memory(of),
@@ -87,24 +86,24 @@ impl Fusion {
     }
 }
 
-/// Loading one element, in additions.
+/// The cost of loading one element, in additions.
 const LOAD: u32 = 1;
-/// Loading one element from a place that is computed.
+/// The cost of loading one element from a computed position.
 const GATHER: u32 = 2;
-/// Storing one element, where another kernel would load it.
+/// The cost of storing one element that another kernel loads.
 const STORE: u32 = 2;
-/// So few elements are computed once for each kernel that reads them, whatever its size.
+/// At most this many elements are recomputed in each kernel that reads them, whatever the kernel's size.
 const FEW: i64 = 64;
-/// How much of one result may be computed again for its further readers; the first that keeps the whole program within its
-/// bound is taken.
+/// How much of one result may be recomputed for its further readers. The first limit that keeps the whole program
+/// within its bound is taken.
 const LIMITS: [usize; 5] = [MAX_BODY * MAX_BODY, 64, 16, 4, 0];
-/// The equations that all kernels of a program may compute together, for each of its own, and a few more.
+/// The equations that all kernels of a program may compute in total, for each equation of the program.
 const AGAIN: usize = 4;
 /// What small programs may compute beyond that.
 const SMALL_CHANGE: usize = 1024;
 
-/// Chooses what is stored; what `must_store` has a reason for is, unless it shares memory. The program must be free of calls and of
-/// dead equations.
+/// Chooses what is stored. Whatever `must_store` has a reason for is stored, unless it shares memory. The program must
+/// be free of calls and of dead equations.
 pub fn fuse(program: &Program, must_store: &dyn Fn(Var) -> Option<&'static str>) -> Fusion {
     let avals = program.avals();
     let uses = uses_of(program);
@@ -125,7 +124,7 @@ fn uses_of(program: &Program) -> Vec<Vec<&Eqn>> {
     let mut uses: Vec<Vec<&Eqn>> = vec![vec![]; program.n_var()];
     for eqn in &program.eqns {
         for var in eqn.ins.iter().filter_map(|atom| atom.var()) {
-            // What reads an operand twice needs it once.
+            // An equation that reads an operand twice counts once.
             let uses = &mut uses[var.index()];
             if uses.last().is_none_or(|last| !std::ptr::eq(*last, eqn)) {
                 uses.push(eqn);
@@ -135,8 +134,7 @@ fn uses_of(program: &Program) -> Vec<Vec<&Eqn>> {
     uses
 }
 
-/// The choice where no more than `limit` of a result is computed again for its readers, and how much all kernels compute
-/// then.
+/// The choice where at most `limit` of a result is recomputed for its readers, and how much all kernels then compute.
 fn fuse_within(
     program: &Program,
     must_store: &dyn Fn(Var) -> Option<&'static str>,
@@ -208,7 +206,7 @@ fn fuse_within(
     (fusion, total)
 }
 
-/// Stores what was to be computed where it is read, for a reader that needs it in memory.
+/// Stores what would be computed where it is read, for a reader that needs it in memory.
 fn store_operand(fusion: &mut Fusion, costs: &mut [u32], var: Var, reason: &'static str) {
     if fusion.places[var.index()] == Place::Inline {
         fusion.places[var.index()] = Place::Stored;
@@ -222,7 +220,8 @@ fn cost_of(eqn: &Eqn, costs: &[u32], fusion: &Fusion) -> u32 {
         Kind::Map { cost } => cost,
         _ => 0,
     };
-    // Where a view reads is computed: its first operand is what it reads, the others say where.
+    // The position at which a view reads is computed: its first operand is the array, the others determine the
+    // position.
     let gathers = eqn.prim.kind() == Kind::View && eqn.ins.len() > 1;
     let operands = eqn.ins.iter().enumerate().filter_map(|(i, atom)| {
         let var = atom.var()?;
@@ -235,8 +234,8 @@ fn cost_of(eqn: &Eqn, costs: &[u32], fusion: &Fusion) -> u32 {
     operands.fold(own, u32::saturating_add)
 }
 
-/// Where a variable is whose elements take `cost` additions. Computing one takes `work` equations, of which no more than
-/// the limit may be computed again.
+/// Where a variable is stored whose elements cost `cost` additions. Computing one takes `work` equations, of which at
+/// most `limit` may be recomputed.
 fn choose(var: Var, cost: u32, (work, limit): (usize, usize), uses: &[&Eqn], avals: &[Aval]) -> (Place, &'static str) {
     if uses.iter().any(|eqn| matches!(eqn.prim.kind(), Kind::Opaque | Kind::Control | Kind::Barrier)) {
         return (Place::Stored, "read by a step that needs memory");
@@ -265,13 +264,13 @@ fn are_few(aval: &Aval) -> bool {
     aval.volume().as_number().is_some_and(|n| n <= FEW)
 }
 
-/// Whether two shapes differ in axes of extent 1 only.
+/// Whether two shapes differ only in axes of extent 1.
 fn adds_unit_axes(a: &Aval, b: &Aval) -> bool {
     let whole = |aval: &Aval| aval.shape.iter().filter(|dim| **dim != 1usize).cloned().collect::<Vec<_>>();
     whole(a) == whole(b)
 }
 
-/// Whether an equation reads an operand at computed places, any of them any number of times.
+/// Whether an equation reads an operand at computed positions, each any number of times.
 fn is_gathered(eqn: &Eqn, var: Var) -> bool {
     eqn.prim.kind() == Kind::View && eqn.ins.len() > 1 && eqn.ins[0] == Atom::Var(var)
 }
@@ -286,7 +285,7 @@ fn expands(eqn: &Eqn, var: Var, avals: &[Aval]) -> bool {
     }
 }
 
-/// Names what is stored and why, one line for each variable.
+/// Prints what is stored and why, one line for each variable.
 pub struct Explained<'a>(pub &'a Program, pub &'a Fusion);
 
 impl fmt::Display for Explained<'_> {

@@ -1,10 +1,10 @@
-//! Products in which a weight of 0 leaves out what it weighs.
+//! Products in which a weight of 0 skips what it weighs.
 
 use crate::ir::{Scalar, ScalarOp};
 use crate::kernel::Instr;
 
-/// A factor that is `row` where the other one, `weight`, is not 0, and else 0: where the weight is 0, nothing depends on
-/// what the row holds.
+/// A factor that is `row` where the other factor, `weight`, is not 0, and else 0: where the weight is 0, nothing
+/// depends on the row's content.
 #[derive(Clone, Copy, Debug)]
 pub struct Guarded {
     /// The other factor.

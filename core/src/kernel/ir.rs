@@ -4,7 +4,7 @@ use crate::aval::{Aval, DType, Dim, Literal};
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp, Var};
 use smallvec::SmallVec;
 
-/// A loop nest with one body. Output element `(i0, i1, …)` is made where the row loops stand at `i0, i1, …`.
+/// A loop nest with one body. Output element `(i0, i1, …)` is made when the row loops are at `i0, i1, …`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Kernel {
     /// The name of the operation at its root, and a number.
@@ -13,9 +13,9 @@ pub struct Kernel {
     pub inputs: Vec<(Var, Aval)>,
     /// Arrays it writes; all have the row loops' extents as shape.
     pub outputs: Vec<(Var, Aval)>,
-    /// Loops, by number: row loops in the order of the output's axes, then what is reduced over.
+    /// Loops, by number: row loops in the order of the output's axes, then the reduced loops.
     pub loops: Vec<Loop>,
-    /// The work for one point of the loops; `Scalar(i)` is what `body[i]` makes.
+    /// The work for one point of the loops; `Scalar(i)` is the result of `body[i]`.
     pub body: Vec<Instr>,
     /// How `results` are combined over the loops that are not rows; `None` where every loop is a row.
     pub reduce: Option<ReduceOp>,
@@ -26,7 +26,7 @@ pub struct Kernel {
 /// One loop.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Loop {
-    /// How often it runs, over all its kernel: for a segment loop, over all segments together.
+    /// The number of iterations in the whole kernel: of a segment loop, over all segments together.
     pub extent: Dim,
     /// What it runs over.
     pub kind: LoopKind,
@@ -39,8 +39,8 @@ pub enum LoopKind {
     Row,
     /// An axis that is reduced.
     Reduce,
-    /// The members of a segment, reduced: positions `offsets[s] .. offsets[s+1]`, where row loop `segment` stands
-    /// at `s` and `offsets` is an input by number.
+    /// The members of a segment, reduced: positions `offsets[s] .. offsets[s+1]`, where row loop `segment` is at `s`
+    /// and `offsets` is an input by number.
     Segment {
         /// The number of the row loop.
         segment: u32,
@@ -65,7 +65,7 @@ pub enum Instr {
 }
 
 impl Kernel {
-    /// The element type of every scalar of the body. A scalar that reads what is not there is `bool`.
+    /// The element type of every scalar of the body. A scalar with an undefined operand is `bool`.
     pub fn dtypes(&self) -> Vec<DType> {
         let mut dtypes: Vec<DType> = Vec::with_capacity(self.body.len());
         for instr in &self.body {

@@ -1,4 +1,4 @@
-//! From a program and the choice of what is stored to steps: a kernel for each stored result.
+//! From a program and the choice of stored variables to steps: a kernel for each stored result.
 
 use crate::error::Error;
 use crate::ir::{Eqn, Kind, Program, Var, within_facts_of};
@@ -8,7 +8,7 @@ use crate::kernel::{ControlStep, Kernel, KernelProgram, Step, segments, verify_k
 
 /// Why a program is not lowered.
 pub(super) enum Refused {
-    /// These must be in memory: what reads them has no kernel without that. The error says so to users.
+    /// These must be in memory: their readers have no kernel otherwise. The error says so to users.
     Operands(Vec<Var>, Error),
     Error(Error),
 }
@@ -19,7 +19,7 @@ impl From<Error> for Refused {
     }
 }
 
-/// Lowers a nested program. The argument of each number may be given to the whole program.
+/// Lowers a nested program. The argument with each number may be given to the whole program.
 pub(super) type LowerNested<'l> = &'l dyn Fn(Program, &dyn Fn(usize) -> bool) -> Result<KernelProgram, Error>;
 
 /// Lowers a program: each equation whose result is stored becomes a step.
@@ -34,7 +34,7 @@ pub(super) fn lower_steps(
     for (i, eqn) in program.eqns.iter().enumerate() {
         let stored: Vec<usize> =
             (0..eqn.outs.len()).filter(|k| fusion.place(eqn.outs[*k].var) == Place::Stored).collect();
-        // An equation without outputs is there for its effect.
+        // An equation without outputs has an effect.
         if stored.is_empty() && !eqn.outs.is_empty() {
             continue;
         }
@@ -81,7 +81,7 @@ pub(super) fn lower_steps(
     }
 }
 
-/// A kernel that an equation's rule made, if it is well formed.
+/// The kernel that an equation's rule made, if it is well formed.
 fn verified(kernel: Kernel, eqn: &Eqn) -> Result<Kernel, Error> {
     let wrong =
         |error| Error::Verify(format!("{error}\n  by the rule `lower` of {}\n  at {}", eqn.prim.name(), eqn.location));

@@ -30,7 +30,7 @@ impl KernelProgram {
     /// arrays, or check that they do.
     ///
     /// # Errors
-    /// Where a primitive's rule makes no well-formed kernel, or an operation can't be lowered.
+    /// Where a primitive's rule makes a malformed kernel, or an operation can't be lowered.
     pub fn new(program: Program) -> Result<KernelProgram, Error> {
         let Program { name, args, consts, facts, .. } = &program;
         let (name, args, consts, facts) = (name.clone(), args.clone(), consts.clone(), facts.clone());
@@ -38,10 +38,10 @@ impl KernelProgram {
         with_facts_of(&head, || KernelProgram::within(program, &|_| true))
     }
 
-    /// [`KernelProgram::new`] of a program whose facts are in force, maybe one within another one. The argument of each number may be
-    /// given to the whole program, so that it is the same whenever this one runs.
+    /// [`KernelProgram::new`] of a program whose facts are in force, possibly nested in another one. The argument with
+    /// each number may be given to the whole program, so that it is the same whenever this program runs.
     fn within(program: Program, is_given: &dyn Fn(usize) -> bool) -> Result<KernelProgram, Error> {
-        let (program, behind) = drop_barriers(program);
+        let (program, after) = drop_barriers(program);
         let mut stored = HashMap::new();
         let (fusion, steps) = loop {
             let fusion = choose_places_within(&program, is_given, &mut stored);
@@ -56,7 +56,7 @@ impl KernelProgram {
                 }
             }
         };
-        let (steps, groups) = group(&program, &fusion, steps, &behind);
+        let (steps, groups) = group(&program, &fusion, steps, &after);
         let (steps, groups) = merge(&program, &fusion, steps, groups);
         let steps = steps.into_iter().map(Step::with_checks).collect();
         let mut lowered = KernelProgram { program, fusion, steps, groups, composed: vec![], segments: vec![] };

@@ -1,4 +1,4 @@
-//! What is stored: as fusion chooses, and what kernels need in memory beside.
+//! Stored variables: those that fusion chooses, and those that kernels need in memory.
 
 use crate::ir::{Atom, Binder, Eqn, Kind, Program, Var};
 use crate::kernel::dense_product::operands_to_store;
@@ -7,13 +7,14 @@ use crate::kernel::rules::Trial;
 use crate::kernel::segments;
 use std::collections::HashMap;
 
-/// What is stored: as fusion chooses, and what large products read. The program must be free of calls and of dead
-/// equations.
+/// Stored variables: those that fusion chooses, and the operands of large products. The program must be free of calls
+/// and of dead equations.
 pub fn choose_places(program: &Program) -> Fusion {
     choose_places_within(program, &|_| true, &mut HashMap::new())
 }
 
-/// The choice where `stored` is in memory, each variable for its reason; what the program needs there beside comes to it.
+/// The choice where `stored` is in memory, each variable for its reason; what else the program needs in memory is
+/// added.
 pub(super) fn choose_places_within(
     program: &Program,
     is_given: &dyn Fn(usize) -> bool,
@@ -23,7 +24,7 @@ pub(super) fn choose_places_within(
         let mut fusion = fuse(program, &|var| stored.get(&var).copied());
         let mut more = operands_to_store(program, &fusion);
         more.extend(operands_to_check(program, &fusion));
-        // What is stored makes what is computed from it cheaper, so that another operand may come to be computed.
+        // A stored variable makes its readers cheaper, so another operand may now be computed where it is read.
         if more.keys().all(|var| stored.contains_key(var)) {
             let number = |(arg, binder): (usize, &Binder)| (binder.var, arg);
             let numbers: HashMap<Var, usize> = program.args.iter().enumerate().map(number).collect();
@@ -36,11 +37,11 @@ pub(super) fn choose_places_within(
     }
 }
 
-/// Arrays that are read at computed positions and whose elements would be computed there from what holds more: only in
-/// memory of its own is one read at a position checked against its own extent.
+/// Arrays that are read at computed positions and whose elements would be computed there from a larger array: only an
+/// array in memory is read at a position checked against its own extent.
 fn operands_to_check(program: &Program, fusion: &Fusion) -> HashMap<Var, &'static str> {
     let is_inline = |atom: &Atom| atom.var().is_some_and(|var| fusion.place(var) == Place::Inline);
-    // Of several operands one may say where another is read.
+    // One of several operands may be the position at which another is read.
     let may_gather = |eqn: &Eqn| eqn.prim.kind() == Kind::View && eqn.ins.len() > 1 && eqn.ins.iter().any(is_inline);
     let gathers: Vec<usize> = (0..program.eqns.len()).filter(|i| may_gather(&program.eqns[*i])).collect();
     if gathers.is_empty() {

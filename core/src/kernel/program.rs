@@ -1,4 +1,4 @@
-//! What lowering makes of a program: steps, and the groups in which they run.
+//! The result of lowering a program: steps, and the groups in which they run.
 
 use crate::aval::{Aval, Dim};
 use crate::error::Error;
@@ -11,7 +11,7 @@ use std::ops::Range;
 /// One step of a compiled program, in order.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Runs a kernel; the place is the user's line of its root.
+    /// Runs a kernel; the location is the user's line of its root.
     Kernel(Kernel, Location),
     /// Runs an equation through its primitive's `eval`.
     Eval(Eqn),
@@ -30,25 +30,25 @@ pub struct ControlStep {
     pub nested: Vec<KernelProgram>,
 }
 
-/// A program with the choice of what is stored, and its steps.
+/// A program with its stored variables and its steps.
 #[derive(Clone, Debug)]
 pub struct KernelProgram {
     /// The program.
     pub program: Program,
-    /// What is stored.
+    /// Which variables are stored.
     pub fusion: Fusion,
     /// The steps, in order.
     pub steps: Vec<Step>,
     /// The groups of the steps, in order: each step is in one.
     pub groups: Vec<Group>,
-    /// Index arrays that are put together before the program runs; none unless [`KernelProgram::compose`] looks for them.
+    /// Index arrays that are composed before the program runs; none until [`KernelProgram::compose`] is called.
     pub composed: Vec<Composed>,
     /// Segments that must be checked before the program runs.
     pub segments: Vec<Segmented>,
 }
 
 impl KernelProgram {
-    /// Checks every kernel, those of loops and branches too, as [`verify_kernel`] does.
+    /// Checks every kernel, including those of loops and branches, as [`verify_kernel`] does.
     pub fn verify(&self) -> Result<(), Error> {
         self.steps.iter().try_for_each(|step| match step {
             Step::Kernel(kernel, _) => verify_kernel(kernel),
@@ -57,7 +57,7 @@ impl KernelProgram {
         })
     }
 
-    /// The number of groups in which something runs; a loop or a branch counts as those within it.
+    /// The number of groups that run something; a loop or a branch counts as the groups within it.
     pub fn n_group(&self) -> usize {
         let count = |group: &Group| match &self.steps[group.steps.start] {
             Step::Control(step) => step.nested.iter().map(KernelProgram::n_group).sum(),
@@ -68,7 +68,7 @@ impl KernelProgram {
 }
 
 impl Step {
-    /// The step with a check of each position that its kernel may read outside of an array.
+    /// The step with a check of each position where its kernel may read outside an array.
     pub(super) fn with_checks(self) -> Step {
         match self {
             Step::Kernel(kernel, location) => Step::Kernel(kernel.with_checks(), location),
@@ -125,17 +125,17 @@ pub enum Space {
     Rows {
         /// How many rows there are.
         extent: Dim,
-        /// What belongs to each row, where a step runs over it.
+        /// The members of each row, where a step runs over them.
         members: Option<Members>,
         /// How each step goes over the rows.
         parts: Vec<Part>,
-        /// Arrays that only this group's steps read, each at the rows that made them: they need no memory beyond
-        /// that of the range at hand. The last step alone may have made what nobody reads.
+        /// Arrays that only this group's steps read, each at the rows that made them: they need memory only for the
+        /// current range. An array that nobody reads may be among them if the last step made it.
         local: Vec<Var>,
     },
 }
 
-/// What belongs to each row: members `offsets[r] .. offsets[r+1]` to row `r`, in order and without gaps.
+/// The members of each row: `offsets[r] .. offsets[r+1]` belong to row `r`, in order and without gaps.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Members {
     /// The row of each member: `i32[extent]`.
@@ -153,8 +153,8 @@ pub enum Part {
     Row,
     /// Row loop 0 runs over the members of the rows: positions `offsets[r0] .. offsets[r1]`.
     Member,
-    /// This loop, its first reduction, runs over the rows. A range computes a part of the result; the parts are combined
-    /// after the group, and only later groups read the result.
+    /// This loop, its first reduction, runs over the rows. A range computes a partial result; the partial results are
+    /// combined after the group, and only later groups read the result.
     RowReduce(u32),
     /// The same over the members of the rows.
     MemberReduce(u32),
@@ -169,7 +169,7 @@ impl Part {
         }
     }
 
-    /// Whether a range of rows computes a part of the result only.
+    /// Whether a range of rows computes only a partial result.
     pub fn is_partial(self) -> bool {
         matches!(self, Part::RowReduce(_) | Part::MemberReduce(_))
     }
@@ -206,15 +206,15 @@ impl fmt::Display for Space {
 /// An index array read at every position that another holds: `of[at[i]]` for each `i`.
 #[derive(Clone, Debug)]
 pub struct Composed {
-    /// What holds it: a variable beyond the program's.
+    /// The variable that holds it, beyond the program's.
     pub var: Var,
     /// The array that is read: an argument or a constant of the program.
     pub of: Var,
     /// The positions: likewise.
     pub at: Var,
-    /// The type of the positions, and so of what is found there.
+    /// The type of the positions, and so of the result.
     pub aval: Aval,
-    /// The kernel that reads it first, and its place in the user's code.
+    /// The first kernel that reads it, and its place in the user's code.
     pub reader: (String, Location),
 }
 
@@ -227,7 +227,7 @@ pub struct Segmented {
     pub offsets: Var,
     /// The members, segment by segment; `None` where they count up.
     pub order: Option<Var>,
-    /// The primitive that reads them first, and its place in the user's code.
+    /// The first primitive that reads them, and its place in the user's code.
     pub reader: (&'static str, Location),
 }
 

@@ -1,5 +1,5 @@
-//! What a primitive's rule sees, and the kernel that comes of it: an equation whose result is stored, and with it whatever it
-//! reads that is not.
+//! What a primitive's rule sees, and the kernel that results from it: an equation whose result is stored, together with
+//! everything it reads that is not stored.
 
 use crate::aval::{Aval, DType, Dim, Literal};
 use crate::ir::{Atom, Eqn, Index, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var};
@@ -8,7 +8,7 @@ use crate::kernel::{Instr, Kernel, Loop, LoopKind, verify_kernel};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
-/// For each variable the equation that makes it, and as which output.
+/// For each variable the equation that makes it, and the number of the output.
 pub(super) fn makers_of(program: &Program) -> Vec<Option<(usize, usize)>> {
     let mut makers = vec![None; program.n_var()];
     for (i, eqn) in program.eqns.iter().enumerate() {
@@ -19,7 +19,7 @@ pub(super) fn makers_of(program: &Program) -> Vec<Option<(usize, usize)>> {
     makers
 }
 
-/// Lowers single equations and operands, to see what becomes of them.
+/// Lowers single equations and operands tentatively.
 pub(super) struct Trial<'a> {
     program: &'a Program,
     avals: Vec<Aval>,
@@ -45,17 +45,17 @@ impl<'a> Trial<'a> {
     /// The arrays that an equation, by number, reads at positions that nothing checks.
     pub(super) fn unchecked(&self, fusion: &Fusion, eqn: usize) -> Vec<Var> {
         let mut lowering = self.lowering(fusion);
-        // What has no kernel is evaluated, and that checks.
+        // An equation without a kernel is evaluated, and `eval` checks.
         let _ = lowering.kernel(eqn, &[0], eqn);
         lowering.unchecked
     }
 
-    /// Whether each element of a list that is computed where it is read is its position.
+    /// Whether each element of a list that is computed where it is read equals its position.
     pub(super) fn counts_up(&self, fusion: &Fusion, list: Var) -> bool {
         self.lowering(fusion).counts_up(list)
     }
 
-    /// Whether the elements of an operand are read out of memory as they are, be it in another layout.
+    /// Whether the elements of an operand are loaded from memory unchanged, possibly in another layout.
     pub(super) fn is_loaded(&self, fusion: &Fusion, operand: Var) -> bool {
         let shape = &self.avals[operand.index()].shape;
         let mut lowering = self.lowering(fusion);
@@ -75,7 +75,7 @@ pub(super) struct Lowering<'a> {
     inputs: Vec<(Var, Aval)>,
     loops: Vec<Loop>,
     body: Vec<Instr>,
-    /// What is computed already: an element of a variable, and an instruction.
+    /// The scalars computed so far: an element of a variable, and an instruction.
     seen: HashMap<(Var, Vec<Index>), Scalar>,
     unique: HashMap<Instr, Scalar>,
     reduce: Option<(ReduceOp, Scalar)>,
@@ -86,7 +86,7 @@ pub(super) struct Lowering<'a> {
     unchecked: Vec<Var>,
 }
 
-/// What one equation's rule sees: the shared state, its equation, and the element that is wanted.
+/// What one equation's rule sees: the shared state, its equation, and the wanted element.
 struct Rule<'l, 'a> {
     lowering: &'l mut Lowering<'a>,
     eqn: &'a Eqn,
@@ -161,8 +161,8 @@ impl<'a> Lowering<'a> {
         self.inputs.len() as u32 - 1
     }
 
-    /// `index` along an axis of this extent, by loops where it is a scalar that is such a position. What a loop names is
-    /// read unchecked, so that only a loop over the whole axis counts.
+    /// `index` along an axis of this extent, expressed by loops where it is a scalar that equals such a position. A
+    /// position named by a loop is read unchecked, so only a loop over the whole axis counts.
     fn in_loops(&self, index: &Index, extent: &Dim) -> Index {
         if let Index::Value(scalar) = index
             && let Instr::Position(Index::Affine { constant, terms }) = &self.body[scalar.0 as usize]
@@ -176,8 +176,8 @@ impl<'a> Lowering<'a> {
         index.clone()
     }
 
-    /// Whether some load checks each computed position of an element of an array that is not in memory against the array's
-    /// extents.
+    /// Whether for an element of an array that is not in memory some load checks each computed position against the
+    /// array's extents.
     fn is_checked(&self, var: Var, index: &[Index]) -> bool {
         let checks = |at: &Index, extent: &Dim| {
             self.body.iter().any(|instr| match instr {
@@ -195,14 +195,14 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// Whether each element of a list that is computed where it is read is its position: as its rule says.
+    /// Whether each element of a list that is computed where it is read equals its position, by its rule.
     fn counts_up(&self, list: Var) -> bool {
         let mut apart = Lowering::new(self.program, self.avals, self.makers, self.fusion);
         let element = apart.element(Atom::Var(list), &[loop_index(0)]);
         element.is_ok_and(|scalar| apart.body[scalar.0 as usize] == Instr::Position(loop_index(0)))
     }
 
-    /// The element of an operand at `index`: loaded where it is stored, computed here where it is not.
+    /// The element of an operand at `index`: loaded if stored, otherwise computed here.
     fn element(&mut self, atom: Atom, index: &[Index]) -> Result<Scalar, Unsupported> {
         let var = match atom {
             Atom::Literal(literal) => return Ok(self.push(Instr::Const(literal))),
@@ -221,7 +221,7 @@ impl<'a> Lowering<'a> {
             && self.fusion.memory(var) == ids
             && index == [loop_index(member)]
         {
-            // The segment of a segment's own member is the segment at hand.
+            // The segment of a segment's own member is the current segment.
             return Ok(self.push(Instr::Position(loop_index(segment))));
         }
         if self.fusion.place(var) != Place::Inline {
@@ -285,7 +285,7 @@ impl Lower for Rule<'_, '_> {
 
     fn read(&mut self, operand: usize, index: &[Index]) -> Result<Scalar, Unsupported> {
         let atom = self.eqn.ins[operand];
-        // A scalar operand counts for every place.
+        // A scalar operand has the same element everywhere.
         let index = if self.aval(atom).rank() == 0 { &[] } else { index };
         self.lowering.element(atom, index)
     }
@@ -386,7 +386,7 @@ impl Lower for Rule<'_, '_> {
         self.lowering.loops.push(Loop { extent: extent.clone(), kind: LoopKind::Segment { segment: row, offsets } });
         let position = loop_index(self.lowering.loops.len() - 1);
         let member = Index::Value(self.read(order, &[position])?);
-        // An order that counts is computed here, and leads back to the loop.
+        // An order that counts up is computed here, and leads back to the loop.
         let member = self.lowering.in_loops(&member, &extent);
         let ids = self.eqn.prim.segments().and_then(|[ids, ..]| self.eqn.ins.get(ids)?.var());
         let ids = ids.map(|ids| self.lowering.fusion.memory(ids));

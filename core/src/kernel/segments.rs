@@ -1,9 +1,9 @@
 //! Segments that are checked before a program runs.
 //!
-//! Kernels take a shorter way where the ids of members and the offsets of segments say the same: the segment of a member
-//! is that of the loop at hand, and what a range of rows makes is read at the rows of its own members. Nobody checks that
-//! on the way. So it is done only for arrays that are there before the program runs, arguments and constants, and whoever
-//! runs it checks these once for each graph. What a program computes itself is read as it is.
+//! Kernels use a faster form where the ids of members and the offsets of segments describe the same segments: the
+//! segment of a member is the loop's current one, and the results of a range of rows are read at the rows of its own
+//! members. No kernel checks that. So it is done only for arrays that exist before the program runs, arguments and
+//! constants, and the runtime checks these once for each graph. Ids that a program computes are read as they are.
 
 use crate::aval::DType;
 use crate::ir::{Control, Eqn, Program, Var};
@@ -63,8 +63,8 @@ impl KernelProgram {
     }
 }
 
-/// The variable of which nested program `i` of an equation has the memory as its argument `arg`, in every turn, where that
-/// is given to the program around.
+/// The variable whose memory nested program `i` of an equation has as its argument `arg`, in every iteration, if that
+/// variable is given to the enclosing program.
 pub(super) fn given_operand(fusion: &Fusion, eqn: &Eqn, control: &Control, (i, arg): (usize, usize)) -> Option<Var> {
     let operand = control.constant_operand(i, arg)?;
     let memory = fusion.memory(eqn.ins.get(operand)?.var()?);

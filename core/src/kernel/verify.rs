@@ -3,11 +3,11 @@
 //! 1. A kernel writes at least one array, and no array is named twice.
 //! 2. Row loops come first and are the shape of every output. A segment loop is the only loop after them; it runs over
 //!    the segments of a row loop, by an input of type `i32[segments+1]`.
-//! 3. A scalar is made before it is used, operations have as many operands as they take, of one type (but the
-//!    predicate of `select`, which is `bool`).
-//! 4. A load has one position for each axis of its input; positions computed in the kernel are `i32`, others name
-//!    loops of the kernel, each once, with a stride that is not zero.
-//! 5. There is a reduction exactly where a loop is no row, and one result for each output, of its type.
+//! 3. A scalar is made before it is used; operations have as many operands as they take, of one type (except the
+//! predicate of `select`, which is `bool`).
+//! 4. A load has one position for each axis of its input; positions computed in the kernel are `i32`, others name loops
+//! of the kernel, each once, with a nonzero stride.
+//! 5. There is a reduction exactly if some loop is not a row, and one result for each output, of its type.
 
 use crate::aval::DType;
 use crate::error::Error;
@@ -45,7 +45,7 @@ fn check(kernel: &Kernel) -> Result<(), Wrong> {
     }
     for (var, aval) in &kernel.outputs {
         if !aval.shape.iter().eq(kernel.loops[..n_row].iter().map(|l| &l.extent)) {
-            return Err((0, format!("{var} has not the shape of the row loops")));
+            return Err((0, format!("{var} does not have the shape of the row loops")));
         }
     }
     let dtypes = kernel.dtypes();
@@ -53,7 +53,7 @@ fn check(kernel: &Kernel) -> Result<(), Wrong> {
         check_instr(kernel, i, instr, &dtypes).map_err(|why| (body_at + i, why))?;
     }
     if kernel.reduce.is_some() != (n_row < kernel.loops.len()) {
-        return Err((results_at, "there must be a reduction exactly where a loop is no row".into()));
+        return Err((results_at, "there must be a reduction exactly if some loop is not a row".into()));
     }
     if kernel.results.len() != kernel.outputs.len() {
         return Err((end, "there must be one result for each output".into()));
@@ -110,7 +110,7 @@ fn check_instr(kernel: &Kernel, i: usize, instr: &Instr, dtypes: &[DType]) -> Re
         }
         Instr::Op(op, ins) => {
             if ins.len() != op.arity() || !ins.iter().all(made) {
-                return Err(format!("{} takes {} scalars made before it", op.name(), op.arity()));
+                return Err(format!("{} takes {} scalars computed before it", op.name(), op.arity()));
             }
             let is_select = *op == ScalarOp::Select;
             if is_select && dtype(&ins[0]) != DType::Bool {
@@ -127,7 +127,7 @@ fn check_instr(kernel: &Kernel, i: usize, instr: &Instr, dtypes: &[DType]) -> Re
 fn check_index(kernel: &Kernel, index: &Index, made: &[DType]) -> Result<(), String> {
     match index {
         Index::Value(s) if made.get(s.0 as usize) != Some(&DType::I32) => {
-            Err(format!("${} is no position: an i32 made before it is", s.0))
+            Err(format!("${} is no position: use an i32 that is computed before it", s.0))
         }
         Index::Value(_) => Ok(()),
         Index::Affine { terms, .. } => terms.iter().enumerate().try_for_each(|(i, (number, stride))| {

@@ -178,7 +178,7 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
         "2",
         "kernel @f(%0: f32[3]) -> (%1: f32[3,1]) { row i0: 3 $0: f32 = load %0[i0] store $0 -> %1 }",
         "kernel @f(%0: f32[3]) -> (%1: f32[3,1]) {",
-        "%1 has not the shape of the row loops",
+        "%1 does not have the shape of the row loops",
     ),
     (
         "2",
@@ -205,7 +205,7 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
         "3",
         "kernel @f() -> (%0: f32[]) { $0: f32 = neg $1 $1: f32 = const 1.0f32 store $0 -> %0 }",
         "  $0: bool = neg $1",
-        "neg takes 1 scalars made before it",
+        "neg takes 1 scalars computed before it",
     ),
     (
         "3",
@@ -213,7 +213,7 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
             $1: f32 = add $0
             store $1 -> %0 }",
         "  $1: f32 = add $0",
-        "add takes 2 scalars made before it",
+        "add takes 2 scalars computed before it",
     ),
     (
         "3",
@@ -237,13 +237,13 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
         "4",
         "kernel @f(%0: f32[3]) -> (%1: f32[]) { $0: u32 = const 1u32 $1: f32 = load %0[$0] store $1 -> %1 }",
         "  $1: f32 = load %0[$0]",
-        "$0 is no position: an i32 made before it is",
+        "$0 is no position: use an i32 that is computed before it",
     ),
     (
         "4",
         "kernel @f() -> (%1: i32[]) { $0: i32 = position $0 store $0 -> %1 }",
         "  $0: i32 = position $0",
-        "$0 is no position: an i32 made before it is",
+        "$0 is no position: use an i32 that is computed before it",
     ),
     (
         "4",
@@ -267,13 +267,13 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
         "5",
         "kernel @f(%0: f32[3]) -> (%1: f32[]) { reduce i0: 3 $0: f32 = load %0[i0] store $0 -> %1 }",
         "  store $0 -> %1",
-        "there must be a reduction exactly where a loop is no row",
+        "there must be a reduction exactly if some loop is not a row",
     ),
     (
         "5",
         "kernel @f(%0: f32[3]) -> (%1: f32[3]) { row i0: 3 $0: f32 = load %0[i0] sum $0 -> %1 }",
         "  sum $0 -> %1",
-        "there must be a reduction exactly where a loop is no row",
+        "there must be a reduction exactly if some loop is not a row",
     ),
     (
         "5",

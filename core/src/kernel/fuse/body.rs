@@ -1,29 +1,30 @@
-//! What a kernel comes to compute: each equation once for each place at which its elements are asked for.
+//! What a kernel computes: each equation once for each place at which its elements are needed.
 //!
-//! A map asks for its operands at its own place, a view at another. So a scalar, or a chain of maps, is computed once
-//! however many read it; three slices of an array make three places of all that the array is computed from.
+//! A map needs its operands at its own place, a view at another. So a scalar, or a chain of maps, is computed once
+//! however many equations read it; three slices of an array need everything the array is computed from at three places.
 
 use crate::aval::Aval;
 use crate::ir::{Eqn, Kind, Var};
 use smallvec::SmallVec;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The equations and places that a kernel may compute before some of what it reads is stored. Lowering and code generation
-/// go down so deep.
+/// The most equations and places that a kernel computes before some of what it reads is stored. Lowering and code
+/// generation recurse this deep.
 pub(super) const MAX_BODY: usize = 256;
-/// Operands that take less than this are never stored for it: there would be as much to load.
+/// Operands that take less than this are never stored for this reason: there would be as much to load.
 const LEAST: usize = 8;
 
-/// A variable, and the place at which an element of it is asked for.
+/// A variable, and the place at which an element of it is needed.
 type Point = (Var, u64);
-/// The place of the element that is asked for first; the only place of a scalar.
+/// The place of the element that is needed first; the only place of a scalar.
 const HERE: u64 = 0;
 
-/// What one element of each variable takes that is computed where it is read, while equations are to come that read it.
+/// For each variable that is computed where it is read, what one element takes, while equations that read it are still
+/// to come.
 pub(super) struct Bodies {
     /// Sorted, each point once.
     of: Vec<Vec<Point>>,
-    /// How many equations are to come that read each variable.
+    /// How many equations that read each variable are still to come.
     to_come: Vec<usize>,
 }
 
@@ -33,8 +34,8 @@ impl Bodies {
         Bodies { of: vec![vec![]; n_use.len()], to_come: n_use }
     }
 
-    /// Enters the next equation: how much one element of it takes, and which operands must be stored as it would be too
-    /// much else. Operands that are not `is_inline` are loaded.
+    /// Enters the next equation: how much one element of it takes, and which operands must be stored because it would
+    /// otherwise take too much. Operands that are not `is_inline` are loaded.
     pub(super) fn enter(
         &mut self,
         eqn: &Eqn,
@@ -63,7 +64,7 @@ impl Bodies {
             }
         }
         let mut body = joined(operands.into_iter().map(|(_, body)| body));
-        // It is read before all that is bound later, and so the last in order.
+        // It is read before anything that is bound later, so it is the last in order.
         let first = eqn.outs.first().map(|binder| binder.var);
         body.extend(first.map(|var| (var, HERE)));
         let len = body.len();
@@ -77,8 +78,8 @@ impl Bodies {
     }
 }
 
-/// The body of operand `i`, asked for at the places where an equation reads it. `asks` says what equation it is, but for
-/// its first operand.
+/// The body of operand `i` at the places where an equation reads it. `asks` identifies the equation except for its
+/// first operand.
 fn moved(mut body: Vec<Point>, eqn: &Eqn, (asks, i): (u64, usize), avals: &[Aval]) -> Vec<Point> {
     let is_scalar = |var: Var| avals[var.index()].rank() == 0;
     if matches!(eqn.prim.kind(), Kind::Map { .. }) || eqn.ins[i].var().is_some_and(is_scalar) {
@@ -100,13 +101,13 @@ fn hashed(x: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// All of them, each point once.
+/// The union of the bodies, each point once.
 fn joined(mut bodies: impl Iterator<Item = Vec<Point>>) -> Vec<Point> {
     let mut all = bodies.next().unwrap_or_default();
     let n = all.len();
     bodies.for_each(|body| all.extend(body));
     if all.len() > n {
-        // Sorted runs: what the standard library's stable sort finds out at once.
+        // The standard library's stable sort detects sorted runs at once.
         all.sort();
         all.dedup();
     }

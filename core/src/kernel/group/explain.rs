@@ -1,4 +1,4 @@
-//! Why steps are in one group, or are not.
+//! Why steps are in one group or not.
 
 use super::reach::reach;
 use super::schedule::same_rows;
@@ -6,7 +6,7 @@ use crate::ir::Var;
 use crate::kernel::{Kernel, KernelProgram, Members, Part, Space, Step};
 use std::fmt;
 
-/// For every stored array and step that reads it, one line: whether one group holds maker and reader, and why.
+/// For every stored array and step that reads it, one line: whether one group holds both producer and reader, and why.
 pub struct Why<'a>(pub &'a KernelProgram);
 
 impl fmt::Display for Why<'_> {
@@ -81,7 +81,7 @@ fn verdict(
     if is_fused { format!("fused in group {first}: {why}") } else { format!("not fused: {why}") }
 }
 
-/// What keeps a reader from the group of one of the arrays that it reads.
+/// What keeps a reader out of the group of one of the arrays that it reads.
 fn kept_by(
     lowered: &KernelProgram,
     kernel: &Kernel,

@@ -1,29 +1,29 @@
-//! From equations that should come late to steps that should.
+//! From equations that should run late to steps that should.
 
 use crate::ir::{Program, Var};
 use crate::kernel::fuse::{Fusion, Place};
 
-/// For each step those before which it should not run. `makers` says which step makes a variable's memory, and `behind` for
-/// each equation before which others it should not run.
+/// For each step the steps after which it should run. `makers` says which step makes a variable's memory, and `after`
+/// for each equation the equations after which it should run.
 pub(super) fn waits(
     program: &Program,
     fusion: &Fusion,
     makers: &[Option<usize>],
-    behind: &[Vec<usize>],
+    after: &[Vec<usize>],
     n_step: usize,
 ) -> Vec<Vec<usize>> {
     let mut waits = vec![vec![]; n_step];
-    if behind.iter().all(Vec::is_empty) {
+    if after.iter().all(Vec::is_empty) {
         return waits;
     }
-    // What is computed where it is read: the steps that it reads, and those that its reader waits for.
+    // For what is computed where it is read: the steps that it reads, and those that its reader waits for.
     let mut sources: Vec<Vec<usize>> = vec![vec![]; program.n_var()];
     let mut late: Vec<Vec<usize>> = vec![vec![]; program.n_var()];
     let steps_of = |sources: &[Vec<usize>], var: Var| match fusion.place(var) {
         Place::Inline => sources[var.index()].clone(),
         Place::Stored | Place::Alias(_) => makers[fusion.memory(var).index()].into_iter().collect(),
     };
-    for (eqn, others) in program.eqns.iter().zip(behind) {
+    for (eqn, others) in program.eqns.iter().zip(after) {
         let ins = || eqn.ins.iter().filter_map(|atom| atom.var());
         let read = sorted(ins().flat_map(|var| steps_of(&sources, var)).collect());
         let made = others.iter().flat_map(|other| &program.eqns[*other].outs);

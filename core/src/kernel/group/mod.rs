@@ -1,9 +1,9 @@
-//! Groups: steps that run together, with a barrier after all of them only.
+//! Groups: steps that run together, with a barrier only after all of them.
 //!
-//! A kernel that runs for a range of one of its loops can be followed at once by another that reads only what this range
-//! made. So a thread may take some rows, run every kernel of a group on them, and take the next rows: what passes from
-//! kernel to kernel stays in the cache, and nobody waits. What a kernel may read of its own group is in `reach`; what a step
-//! is, in `steps`; the ways in which a group takes a step in, in `trial`; which steps run together, in `schedule`.
+//! A kernel that runs for a range of one of its loops can be followed at once by another that reads only what this
+//! range made. So a thread may take some rows, run every kernel of a group on them, and take the next rows: what passes
+//! from kernel to kernel stays in the cache, and nobody waits. `reach` decides what a kernel may read of its own group,
+//! `steps` what a step is, `trial` in which ways a group takes a step in, and `schedule` which steps run together.
 
 mod explain;
 mod late;
@@ -20,8 +20,8 @@ use crate::kernel::{Group, Space, Step};
 use std::collections::HashSet;
 
 /// Groups the steps of a program: the steps in the order in which they run from now on, and the groups. The order is
-/// topological, and steps that are there for their effect keep theirs. `late` says for each equation before which others it
-/// should not run.
+/// topological, and steps with an effect keep their order. `late` says for each equation after which others it should
+/// run.
 pub fn group(program: &Program, fusion: &Fusion, steps: Vec<Step>, late: &[Vec<usize>]) -> (Vec<Step>, Vec<Group>) {
     let open = schedule::schedule(program, fusion, &steps, late);
     let mut taken: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
@@ -42,7 +42,7 @@ pub fn group(program: &Program, fusion: &Fusion, steps: Vec<Step>, late: &[Vec<u
     (steps, groups)
 }
 
-/// Whether no step reads what it or a later one makes.
+/// Whether no step reads what it or a later step makes.
 fn is_ordered(fusion: &Fusion, steps: &[Step]) -> bool {
     let mut later: HashSet<Var> = HashSet::new();
     steps.iter().rev().all(|step| {
@@ -51,10 +51,10 @@ fn is_ordered(fusion: &Fusion, steps: &[Step]) -> bool {
     })
 }
 
-/// Finds what lives within each group.
+/// Finds the arrays that are local to each group.
 pub(super) fn find_local(program: &Program, fusion: &Fusion, steps: &[Step], groups: &mut [Group]) {
     let results: HashSet<Var> = program.outs.iter().filter_map(|out| out.var()).map(|var| fusion.memory(var)).collect();
-    // The first and the last step that reads each variable's memory: it is local where both are in its group.
+    // The first and the last step that reads each variable's memory: it is local if both are in its group.
     let mut readers: Vec<Option<(usize, usize)>> = vec![None; program.n_var()];
     for (i, step) in steps.iter().enumerate() {
         for var in step.reads() {

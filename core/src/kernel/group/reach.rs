@@ -1,8 +1,8 @@
 //! What a kernel may read of its own group.
 //!
 //! A range of rows makes rows of arrays, and the members of these rows. Within the same range another kernel may read
-//! the row that it stands at, the row of the member that it stands at, the member that it stands at, and the members of
-//! the row that it stands at. All else may belong to rows that no thread has come to yet.
+//! its current row, its current member, the row of that member, and the members of that row. Anything else may belong
+//! to rows that no thread has reached yet.
 
 use crate::aval::Dim;
 use crate::ir::{Index, Program, Scalar, Var};
@@ -16,7 +16,7 @@ pub(super) struct Pairing {
     pub(super) members: Members,
 }
 
-/// The pairings whose members stand row by row, each once: what is known to say the same.
+/// The pairings whose members are sorted by row, each once: those known to be consistent.
 pub(super) fn sorted_pairings(program: &Program, fusion: &Fusion) -> Vec<Pairing> {
     let avals = program.avals();
     let mut found: Vec<Pairing> = vec![];
@@ -34,7 +34,7 @@ pub(super) fn sorted_pairings(program: &Program, fusion: &Fusion) -> Vec<Pairing
     found
 }
 
-/// The loops of a kernel that stand at rows and at members of a range.
+/// The loops of a kernel that are at the rows and members of a range.
 struct Walk {
     row: Option<u32>,
     member: Option<u32>,
@@ -56,7 +56,7 @@ fn walk(kernel: &Kernel, part: Part, members: Option<&Members>, fusion: &Fusion)
     }
 }
 
-/// How a kernel reads an array that another of its group makes; or why it cannot within one group.
+/// How a kernel reads an array that another kernel of its group makes, or why it cannot do so within one group.
 pub(super) type Reach = Result<&'static str, &'static str>;
 
 /// Whether `kernel`, which goes over the rows as `part` says, may read `var` in the group that makes it as `made`.
@@ -77,7 +77,7 @@ pub(super) fn reach(
     if kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { offsets, .. } if of(offsets))) {
         return Err("the offsets of a segment loop");
     }
-    // The row of the member that a loop stands at, by the group's own list.
+    // The row of the member that a loop is at, by the group's own list.
     let is_row_of_member = |scalar: Scalar| match &kernel.body[scalar.0 as usize] {
         Instr::Load(input, index) => {
             let ids = fusion.memory(kernel.inputs[*input as usize].0);
@@ -104,7 +104,7 @@ pub(super) fn reach(
             (Part::Member, _) if at(walk.member) => "read at its member",
             (Part::Row, Index::Value(_)) => return Err("read at gathered rows"),
             (_, Index::Value(_)) => return Err("read at gathered members"),
-            _ => return Err("read at other rows than those at hand"),
+            _ => return Err("read at other rows than the current ones"),
         };
     }
     Ok(how)

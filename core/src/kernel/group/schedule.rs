@@ -2,30 +2,32 @@
 //!
 //! Steps are taken in the program's order. What a step is ([`Class`]) decides when it is placed, and in which group:
 //!
-//! - `Rows`, in its turn: a row step joins the earliest group, at or after its producers' groups, in which everything it
-//!   reads is available; otherwise it opens a new group. Producers that are not placed yet join with it where they can.
-//! - `Source`, with its first reader: it joins the reader's group where the reader may read it there; otherwise the earliest
-//!   group before that one that takes it in, or a new one just before.
-//! - `Small`, as late as possible: in its turn it joins the group of its last producer, where that is a group of rows that
-//!   takes it in. Otherwise it waits until a reader needs it, and then joins the first serial group after its producers, or
-//!   opens one there. What no reader needs joins the serial group at the end.
-//! - `Alone`, in its turn: a group of its own, right after its producers' groups. Steps with an effect keep their order.
-//! - `Product`, in its turn: a group of its own, after all groups so far.
+//! - `Rows`, in program order: a row step joins the earliest group, at or after its producers' groups, in which
+//! everything it reads is available; otherwise it opens a new group. Producers that are not placed yet join with it
+//! where they can.
+//! - `Source`, with its first reader: it joins the reader's group where the reader may read it there; otherwise the
+//! earliest group before that one that takes it in, or a new one just before.
+//! - `Small`, as late as possible: it joins the group of its last producer if that is a group of rows that takes it in.
+//! Otherwise it waits until a reader needs it, and then joins the first serial group after its producers, or opens one
+//! there. What no reader needs joins the serial group at the end.
+//! - `Alone`, in program order: a group of its own, right after its producers' groups. Steps with an effect keep their
+//! order.
+//! - `Product`, in program order: a group of its own, after all groups so far.
 //!
-//! A group of rows takes a step in in one of five ways (`trial`). Whether what the step reads of the group is available to it
-//! there, `reach` says. No step comes before those that it waits for (`late`).
+//! A group of rows takes a step in in one of five ways (`trial`). `reach` decides whether what the step reads of the
+//! group is available to it there. No step runs before those that it waits for (`late`).
 //!
-//! A worklist places a step and what it needs ([`Scheduler::place_all`]): the step on top is placed, or names the steps that
-//! must be placed first. These come on top, and it is tried again after them.
+//! A worklist places a step and what it needs ([`Scheduler::place_all`]): the step on top is placed, or names the steps
+//! that must be placed first. These go on top, and the step is tried again after them.
 //!
 //! # Cost
 //!
-//! Let a program have `s` steps that read `r` operands in all, and let there be `g <= s` groups. A step is on the worklist
-//! at most once for each of its readers: `O(s + r)` tries. A try of a row step looks at the groups from its producers' on,
-//! `O(g)` of them and mostly few. With `m` producers that are to join with it, a look tests `O(m²)` times whether a kernel
-//! finds what it reads, each time in `O(operands · body)`, which fusion bounds. A group that opens between others renumbers
-//! the later ones in `O(s)`. So scheduling takes `O((s + r) · g)` at worst, and `O(s + r)` where steps read what recent
-//! steps make.
+//! Let a program have `s` steps that read `r` operands in all, and let there be `g <= s` groups. A step is on the
+//! worklist at most once for each of its readers: `O(s + r)` tries. A try of a row step visits the groups from its
+//! producers' on, `O(g)` of them and mostly few. With `m` producers that could join with it, a visit tests `O(m²)`
+//! times whether a kernel finds what it reads, each time in `O(operands · body)`, which fusion bounds. A group that
+//! opens between others renumbers the later ones in `O(s)`. So scheduling takes `O((s + r) · g)` at worst, and `O(s +
+//! r)` where steps read what recent steps make.
 
 use super::late::waits;
 use super::reach::{Pairing, reach, sorted_pairings};
@@ -36,7 +38,7 @@ use crate::ir::{Program, Var};
 use crate::kernel::fuse::Fusion;
 use crate::kernel::{Part, Step};
 
-/// The groups of a program's steps. `late` says for each equation before which others it should not run.
+/// The groups of a program's steps. `late` says for each equation after which others it should run.
 pub(super) fn schedule(program: &Program, fusion: &Fusion, steps: &[Step], late: &[Vec<usize>]) -> Vec<Open> {
     let mut makers = vec![None; program.n_var()];
     for (i, step) in steps.iter().enumerate() {
@@ -81,14 +83,14 @@ struct Scheduler<'a> {
     axes: Vec<Option<Axis>>,
     /// For each step the memory that it reads and other steps make, with these steps: its producers.
     reads: Vec<Vec<(Var, usize)>>,
-    /// For each step those before which it should not run.
+    /// For each step those after which it should run.
     waits: Vec<Vec<usize>>,
     groups: Vec<Open>,
     /// The group of each step that is placed.
     at: Vec<Option<usize>>,
     /// How it goes over the group's rows.
     parts: Vec<Part>,
-    /// The group of the last step that is there for its effect.
+    /// The group of the last step with an effect.
     last_effect: Option<usize>,
 }
 
@@ -106,7 +108,7 @@ impl Scheduler<'_> {
                 Class::Rows | Class::Alone | Class::Product => self.place_all(step),
             }
         }
-        // What no reader needed.
+        // The steps that no reader needed.
         for step in 0..self.steps.len() {
             if self.classes[step] != Class::Small {
                 self.place_all(step);
@@ -133,7 +135,7 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Places a step; or does nothing, and returns the steps that must be placed before it.
+    /// Places a step; or changes nothing, and returns the steps that must be placed before it.
     fn place(&mut self, step: usize) -> Vec<usize> {
         let missing = self.missing(step);
         match self.classes[step] {
@@ -147,7 +149,7 @@ impl Scheduler<'_> {
         vec![]
     }
 
-    /// Places a row step, together with the producers that can join with it; or returns what comes first.
+    /// Places a row step, together with the producers that can join with it; or returns the steps to place first.
     fn place_rows(&mut self, step: usize, missing: &[usize]) -> Vec<usize> {
         let can_join = |maker: &usize| self.axes[*maker].is_some() && self.missing(*maker).is_empty();
         if let Some(maker) = missing.iter().find(|maker| !can_join(maker)) {
@@ -168,9 +170,9 @@ impl Scheduler<'_> {
     }
 
     /// Places a row step in the earliest group that takes it in, with those of its missing producers that can join; the
-    /// others must be able to join earlier groups. Whether there is such a group.
+    /// others must be able to join earlier groups. Returns whether there is such a group.
     fn join_earliest(&mut self, step: usize, missing: &[usize]) -> bool {
-        // Those that join come after what they wait for, too.
+        // Producers that join also run after what they wait for.
         let first = missing.iter().chain([&step]).map(|step| self.earliest(*step, Split::is_rows)).max().unwrap_or(0);
         for at in first..self.groups.len() {
             let Some((group, rest)) = self.join_with(&self.trial(at), step, missing) else { continue };
@@ -195,8 +197,8 @@ impl Scheduler<'_> {
         (self.earliest(step, Split::is_rows)..limit).find_map(|at| self.join(&self.trial(at), &[step]))
     }
 
-    /// Places a small kernel in the group of its last producer, where that takes it in: it is little work, and its reader
-    /// may join, too. Whether it did.
+    /// Places a small kernel in the group of its last producer, where that takes it in: it is little work, and its
+    /// reader may join, too. Returns whether it did.
     fn follow(&mut self, step: usize) -> bool {
         let at = self.earliest(step, Split::is_rows);
         let group = if at < self.groups.len() { self.join(&self.trial(at), &[step]) } else { None };
@@ -240,8 +242,8 @@ impl Scheduler<'_> {
         missing
     }
 
-    /// The first group where a step may be, as far as its placed producers and what it waits for are concerned: a
-    /// producer's own group where its split `can_share`, otherwise the next one.
+    /// The first group where a step may be, given its placed producers and what it waits for: a producer's own group
+    /// where its split `can_share`, otherwise the next one.
     fn earliest(&self, step: usize, can_share: impl Fn(&Split) -> bool) -> usize {
         let after = |maker: usize| self.at[maker].map(|at| at + usize::from(!can_share(&self.groups[at].split)));
         let makers = self.reads[step].iter().map(|(_, maker)| maker).chain(&self.waits[step]);
@@ -273,7 +275,7 @@ impl Scheduler<'_> {
         Some((found, rest))
     }
 
-    /// A group with these steps, in the first combination of ways in which each finds what it reads.
+    /// A group with these steps, in the first combination of ways in which each step finds what it reads.
     fn join(&self, group: &Trial, steps: &[usize]) -> Option<Trial> {
         let Some((step, rest)) = steps.split_first() else { return Some(group.clone()) };
         let own = own_members(&self.steps[*step], self.fusion);
@@ -281,7 +283,7 @@ impl Scheduler<'_> {
         ways.filter(|group| self.is_available(group, *step)).find_map(|group| self.join(&group, rest))
     }
 
-    /// Whether all that the last step of a group reads of the group is available there.
+    /// Whether everything that the last step of a group reads of the group is available there.
     fn is_available(&self, group: &Trial, step: usize) -> bool {
         let (Split::Rows { members, .. }, Step::Kernel(kernel, _)) = (&group.split, &self.steps[step]) else {
             return false;
@@ -301,7 +303,7 @@ impl Scheduler<'_> {
         })
     }
 
-    /// Makes what was tried so: in its group, or in a new one at `at`.
+    /// Commits a trial: in its group, or in a new one at `at`.
     fn accept(&mut self, trial: Trial, at: usize) {
         let Some(group) = trial.group else { return self.insert(at, trial.split, trial.added) };
         if trial.to_members {
@@ -314,7 +316,7 @@ impl Scheduler<'_> {
         self.add(group, trial.added);
     }
 
-    /// Opens a group at `at`; those from there on come after it.
+    /// Opens a group at `at`; the groups from there on move after it.
     fn insert(&mut self, at: usize, split: Split, steps: Vec<(usize, Part)>) {
         if at < self.groups.len() {
             let later = self.at.iter_mut().chain([&mut self.last_effect]);
@@ -324,7 +326,7 @@ impl Scheduler<'_> {
         self.add(at, steps);
     }
 
-    /// Adds steps after those of a group.
+    /// Appends steps to a group.
     fn add(&mut self, group: usize, steps: Vec<(usize, Part)>) {
         for (step, part) in &steps {
             (self.at[*step], self.parts[*step]) = (Some(group), *part);
@@ -333,7 +335,7 @@ impl Scheduler<'_> {
     }
 }
 
-/// Whether an alias has the same first axis as the memory that it names: the same rows are then at the same places.
+/// Whether an alias has the same first axis as the memory that it names: then the same rows are at the same places.
 pub(super) fn same_rows(avals: &[Aval], alias: Var, memory: Var) -> bool {
     let first = |var: Var| avals[var.index()].shape.first();
     alias == memory || (first(alias).is_some() && first(alias) == first(memory))

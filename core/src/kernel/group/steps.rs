@@ -7,7 +7,7 @@ use crate::kernel::{Instr, Kernel, LoopKind, Part, Product, Step};
 
 /// A kernel of at most this many points runs on one thread.
 const SMALL: i64 = 4096;
-/// Fewer rows are no work for several threads.
+/// Fewer rows are not worth several threads.
 const MIN_ROWS: i64 = 32;
 /// A reduction of all rows keeps at most this many elements for each range.
 const MAX_PARTIAL: i64 = 4096;
@@ -17,7 +17,7 @@ const MAX_PARTIAL: i64 = 4096;
 pub(super) enum Class {
     /// No kernel, or a kernel without a loop that can be split.
     Alone,
-    /// A product that may be large: a library goes through its rows in an order of its own.
+    /// A product that may be large: a library goes through its rows in its own order.
     Product,
     /// A kernel of few points.
     Small,
@@ -47,20 +47,20 @@ impl Class {
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
     pub(super) extent: Dim,
-    /// Its number where it is a reduction; otherwise it is row loop 0.
+    /// Its number if it is a reduction; otherwise it is row loop 0.
     reduced: Option<u32>,
 }
 
 impl Axis {
-    /// The split loop of a step: a long reduction to few results, or else its rows, where they are enough.
+    /// The split loop of a step: a long reduction to few results, or else its rows, if they are enough.
     pub(super) fn of(step: &Step) -> Option<Axis> {
         let Step::Kernel(kernel, _) = step else { return None };
         let n_row = kernel.n_row();
         let first = kernel.loops.first().filter(|_| n_row > 0).map(|l| &l.extent);
         let reduced = kernel.loops.get(n_row).filter(|l| l.kind == LoopKind::Reduce).map(|l| &l.extent);
         let results = volume(&kernel.loops[..n_row].iter().map(|l| l.extent.clone()).collect::<Vec<_>>());
-        // A long reduction to few results is split itself: rows are fewer, and read what other rows make. The exception
-        // is a reduction along its own rows, where these are enough.
+        // A long reduction to few results is split itself: there are fewer rows, and they read what other rows make.
+        // The exception is a reduction along its own rows, if these are enough.
         let rows = first.map_or(Some(0), Dim::as_number);
         let is_split = |rows: i64| rows < MIN_ROWS || !goes_along_rows(kernel);
         match (reduced, rows) {
@@ -86,12 +86,12 @@ impl Axis {
     }
 }
 
-/// Whether this many rows are work for several threads.
+/// Whether this many rows are worth several threads.
 pub(super) fn is_enough(rows: &Dim) -> bool {
     is_large(rows, MIN_ROWS)
 }
 
-/// Whether an extent is at least so large: one that is not a number counts as larger than every number.
+/// Whether an extent is at least this large: one that is not a number counts as larger than every number.
 fn is_large(extent: &Dim, least: i64) -> bool {
     extent.as_number().is_none_or(|n| n >= least)
 }

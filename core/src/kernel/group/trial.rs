@@ -1,4 +1,4 @@
-//! A group that grows, and the ways in which it takes another step in.
+//! A growing group, and the ways in which it takes another step in.
 
 use super::reach::Pairing;
 use super::steps::{Axis, is_enough};
@@ -6,11 +6,11 @@ use crate::aval::Dim;
 use crate::ir::Var;
 use crate::kernel::{Members, Part};
 
-/// A group while it grows.
+/// A growing group.
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) split: Split,
-    /// Steps by number; the part counts where rows are split.
+    /// Steps by number; the part matters only where rows are split.
     pub(super) steps: Vec<(usize, Part)>,
 }
 
@@ -32,21 +32,21 @@ impl Split {
     }
 }
 
-/// How a group of rows takes in a step with a split loop. What the step reads of the group must be available, too: `reach`
-/// says when it is.
+/// How a group of rows takes in a step with a split loop. What the step reads of the group must also be available:
+/// `reach` decides that.
 enum Entry<'a> {
     /// The step's loop has the extent of the group's rows.
     Rows,
-    /// The same, and a segment loop of the step goes over the members of each row, which the group does not know yet: it
-    /// learns them. Only then may the step read what the group makes of these members.
+    /// The same, and a segment loop of the step goes over the members of each row, which the group does not know yet
+    /// and now learns. Only then may the step read what the group makes of these members.
     RowsWithMembers(&'a Members),
     /// The step's loop has the extent of the members that the group knows.
     Members,
-    /// The group does not know members yet, and the program names members of its rows, as many as the extent of the step's
-    /// loop: the group learns them. What goes over all members in any order may go over them row by row.
+    /// The group does not know members yet, and the program names members of its rows, as many as the extent of the
+    /// step's loop: the group learns them. A step that goes over all members in any order may go over them row by row.
     NewMembers(&'a Members),
-    /// The group does not know members yet, and its rows are members of the step's rows, by the program: the step's rows
-    /// become the group's rows, and the group's rows become their members.
+    /// The group does not know members yet, and its rows are members of the step's rows, by the program: the step's
+    /// rows become the group's rows, and the group's rows become their members.
     RowsOfMembers(&'a Pairing),
 }
 
@@ -69,13 +69,13 @@ impl Trial {
         Trial { group: None, split: axis.map_or(Split::Alone, rows), to_members: false, added: vec![] }
     }
 
-    /// A group as it is.
+    /// The group unchanged.
     pub(super) fn of(number: usize, group: &Open) -> Trial {
         Trial { group: Some(number), split: group.split.clone(), to_members: false, added: vec![] }
     }
 
-    /// The group with one more step, once for each way in. `members_of_step` are those that a segment loop of the step
-    /// goes over, by their offsets.
+    /// The group with one more step, once for each way in. `members_of_step` are the members that a segment loop of the
+    /// step goes over, by their offsets.
     pub(super) fn with(
         &self,
         step: usize,
@@ -110,7 +110,7 @@ impl Trial {
     }
 }
 
-/// The ways in which a group of these rows and members takes a step in, whatever the step reads; the plainest first.
+/// The ways in which a group with these rows and members takes a step in, whatever the step reads; the simplest first.
 fn entries<'a>(
     (extent, members): (&Dim, Option<&Members>),
     axis: &Axis,

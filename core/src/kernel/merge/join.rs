@@ -6,7 +6,7 @@ use crate::kernel::{Instr, Kernel, LoopKind};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// A kernel while it grows out of two.
+/// A kernel that grows out of two.
 #[derive(Default)]
 pub(super) struct Joint {
     pub(super) inputs: Vec<(Var, Aval)>,
@@ -32,7 +32,7 @@ impl Joint {
         scalar
     }
 
-    /// Takes over a body, where loads of `made` are scalars already; returns what each scalar is now.
+    /// Takes over a body whose loads of `made` are scalars already; returns the new scalar for each of its scalars.
     pub(super) fn take(&mut self, kernel: &Kernel, made: &[(Var, Scalar)]) -> HashMap<Scalar, Scalar> {
         let mut now: HashMap<Scalar, Scalar> = HashMap::with_capacity(kernel.body.len());
         for (i, instr) in kernel.body.iter().enumerate() {
@@ -74,7 +74,7 @@ fn renamed(instr: &Instr, name: &dyn Fn(Scalar) -> Scalar) -> Instr {
 pub(super) fn without_dead(mut kernel: Kernel) -> Kernel {
     let mut live = vec![false; kernel.body.len()];
     kernel.results.iter().for_each(|scalar| live[scalar.0 as usize] = true);
-    // Operands come before what uses them: one pass from the end sees all.
+    // Operands come before their uses: one backward pass sees all.
     for i in (0..kernel.body.len()).rev() {
         if live[i] {
             mark(&kernel.body[i], &mut live);
@@ -125,19 +125,19 @@ fn mark(instr: &Instr, live: &mut [bool]) {
 
 /// What a kernel's instructions compute.
 pub(super) struct Work {
-    /// For each instruction a number that says what it computes, whatever the kernel.
+    /// For each instruction a number that identifies what it computes, in whatever kernel.
     names: Vec<u64>,
-    /// Those of all but constants, each once, in order.
+    /// The numbers of all instructions except constants, each once, sorted.
     distinct: Vec<u64>,
 }
 
 impl Work {
     pub(super) fn of(kernel: &Kernel) -> Work {
-        Work::beside(kernel, &HashMap::new())
+        Work::after(kernel, &HashMap::new())
     }
 
-    /// Loads of `made` are what made it.
-    fn beside(kernel: &Kernel, made: &HashMap<Var, u64>) -> Work {
+    /// Loads of `made` count as the instruction that made it.
+    fn after(kernel: &Kernel, made: &HashMap<Var, u64>) -> Work {
         let names = names(kernel, made);
         let work = |(instr, name): (&Instr, &u64)| (!matches!(instr, Instr::Const(_))).then_some(*name);
         let mut distinct: Vec<u64> = kernel.body.iter().zip(&names).filter_map(work).collect();
@@ -147,14 +147,14 @@ impl Work {
     }
 }
 
-/// How many instructions two kernels have as one, beside constants: what both do counts once, and what the second loads of
-/// what the first makes is at hand.
+/// How many instructions two kernels have when merged, not counting constants: what both compute counts once, and what
+/// the second loads of the first's results needs no load.
 pub(super) fn work_together([a, b]: [&Kernel; 2], [of_a, of_b]: [&Work; 2]) -> usize {
     let outputs = a.outputs.iter().zip(&a.results);
     let made: HashMap<Var, u64> = outputs.map(|((var, _), s)| (*var, of_a.names[s.0 as usize])).collect();
     let reads_made = b.inputs.iter().any(|(var, _)| made.contains_key(var));
-    let beside = reads_made.then(|| Work::beside(b, &made));
-    let of_b = beside.as_ref().unwrap_or(of_b);
+    let after = reads_made.then(|| Work::after(b, &made));
+    let of_b = after.as_ref().unwrap_or(of_b);
     let shared = of_b.distinct.iter().filter(|name| of_a.distinct.binary_search(name).is_ok()).count();
     of_a.distinct.len() + of_b.distinct.len() - shared
 }

@@ -1,9 +1,9 @@
-//! Kernels of a group with the same loops become one: what one makes another has at hand, and what both read is read
-//! once.
+//! Kernels of a group with the same loops become one: what one makes for another stays in registers, and what both read
+//! is read once.
 //!
-//! Maps become one where the later reads of the earlier only the element that it stands at, or nothing; reductions where
-//! neither reads the other. In a group that splits rows they must read something in common: to bring together what has
-//! nothing to do with each other would only keep more arrays at hand.
+//! Maps are merged where the later reads of the earlier only the element that it is at, or nothing; reductions where
+//! neither reads the other. In a group that splits rows they must read something in common: merging unrelated kernels
+//! would only keep more arrays live.
 
 mod join;
 mod row;
@@ -17,7 +17,7 @@ use join::{Joint, without_dead, work_together};
 use row::Row;
 use std::collections::{HashMap, HashSet};
 
-/// The most instructions that a merged kernel has, beside constants: more would not find room in registers.
+/// The most instructions of a merged kernel, not counting constants: more would not fit into registers.
 const MAX_BODY: usize = 120;
 
 /// A kernel of a group.
@@ -69,7 +69,7 @@ pub(super) fn merge(
 
 struct Merger<'a> {
     fusion: &'a Fusion,
-    /// For each memory how many steps read it; a result of the program is read once more.
+    /// For each memory the number of steps that read it; a result of the program is read once more.
     needed: HashMap<Var, usize>,
 }
 
@@ -89,13 +89,13 @@ impl Merger<'_> {
             if let (Some(a), Some(b)) = (row.item(first), row.item(second)) {
                 self.count(&a.kernel, &b.kernel, &kernel);
             }
-            // What is merged may go with what is before it, or with what comes after.
+            // A merged kernel may merge with kernels before it or after it.
             second = row.merge((first, second), kernel, moves_down, self.fusion);
         }
         row.into_items()
     }
 
-    /// Both kernels as one, and whether it stands where the second stood; `None` where they stay two. The second must stay
+    /// Both kernels as one, and whether it takes the place of the second; `None` if they stay two. The second must stay
     /// after the one at `last`.
     fn pair(&self, row: &mut Row, [first, second]: [usize; 2], last: Option<usize>) -> Option<(Kernel, bool)> {
         if row.is_hopeless(first, second) {
@@ -104,12 +104,12 @@ impl Merger<'_> {
         let [placed_a, placed_b] = [first, second].map(|at| row.places[at].as_ref());
         let (placed_a, placed_b) = (placed_a?, placed_b?);
         let (a, b) = (&placed_a.item.kernel, &placed_b.item.kernel);
-        // A kernel that moves must stay after what it reads and before what reads it; and where one may write over
-        // what another still reads, both stay in their order.
+        // A kernel that moves must stay after what it reads and before its readers; and where one may overwrite what
+        // another still reads, both stay in their order.
         let up = last.is_none_or(|last| last <= first);
         let down = || row.order.next(first, a).is_none_or(|next| next >= second);
-        // Where one thread runs all, each kernel less is a gain. In a range of rows what is made at hand is, and what is
-        // read once instead of twice; but nothing is made long before it is read, as what a checkpoint computes again.
+        // Where one thread runs everything, each kernel less is a gain. In a range of rows, values kept in registers
+        // and reads saved are; but nothing is made long before it is read, such as what a checkpoint recomputes.
         let is_gain = match placed_a.item.part {
             None => up || down(),
             Some(_) if self.reads_of(b, a) => down(),
@@ -130,13 +130,13 @@ impl Merger<'_> {
         reader.inputs.iter().any(|(var, _)| writer.outputs.iter().any(|(out, _)| self.fusion.memory(*var) == *out))
     }
 
-    /// Whether two kernels of the same loops may run point by point together.
+    /// Whether two kernels with the same loops may run point by point together.
     fn fit(&self, a: &Kernel, b: &Kernel) -> bool {
         if a.reduce.is_some() {
             return !self.reads_of(b, a);
         }
-        // What is made is read at the point that makes it only.
-        let at_hand = b.body.iter().all(|instr| match instr {
+        // A result may only be read at the point that makes it.
+        let is_local = b.body.iter().all(|instr| match instr {
             Instr::Load(input, index) => {
                 let var = b.inputs[*input as usize].0;
                 let is_made = |(out, _): &(Var, Aval)| self.fusion.memory(var) == *out;
@@ -144,10 +144,11 @@ impl Merger<'_> {
             }
             _ => true,
         });
-        at_hand && self.stays_in_place(a, b) && self.stays_in_place(b, a)
+        is_local && self.stays_in_place(a, b) && self.stays_in_place(b, a)
     }
 
-    /// Whether what a kernel may write over, as it reads it only where it writes, is read by the other likewise.
+    /// Whether an array that a kernel may overwrite, as it reads it only where it writes, is read likewise by the
+    /// other.
     fn stays_in_place(&self, kernel: &Kernel, other: &Kernel) -> bool {
         kernel.inputs.iter().all(|(var, aval)| {
             let memory = self.fusion.memory(*var);
@@ -163,7 +164,7 @@ impl Merger<'_> {
         let of_a = joint.take(a, &[]);
         let made: Vec<(Var, Scalar)> = a.outputs.iter().zip(&a.results).map(|((var, _), s)| (*var, of_a[s])).collect();
         let of_b = joint.take(b, &made);
-        // What only `b` reads of `a` is no array any more.
+        // What only `b` reads of `a` is no longer an array.
         let only_b = |var: Var| {
             let by_b = usize::from(b.inputs.iter().any(|(input, _)| self.fusion.memory(*input) == var));
             self.needed.get(&var).copied().unwrap_or(0) <= by_b && by_b > 0
@@ -187,7 +188,7 @@ impl Merger<'_> {
         without_dead(kernel)
     }
 
-    /// Counts the readers anew for a kernel in the place of two.
+    /// Updates the reader counts for a kernel that replaces two.
     fn count(&mut self, a: &Kernel, b: &Kernel, merged: &Kernel) {
         let reads = |kernel: &Kernel| -> HashSet<Var> {
             kernel.inputs.iter().map(|(var, _)| self.fusion.memory(*var)).collect()
@@ -203,12 +204,12 @@ impl Merger<'_> {
 }
 
 impl Kernel {
-    /// Whether a position is that of the element which a kernel without reduction stands at.
+    /// Whether a position is that of the element that a kernel without reduction is at.
     pub(crate) fn is_here(&self, index: &[Index]) -> bool {
         index.len() == self.loops.len() && index.iter().enumerate().all(|(i, at)| at.is_loop(i as u32))
     }
 
-    /// Whether a kernel without reduction reads this memory only at the element that it stands at, under its own name.
+    /// Whether a kernel without reduction reads this memory only at the element that it is at, under its own name.
     pub(crate) fn reads_here(&self, memory: Var, fusion: &Fusion) -> bool {
         self.reduce.is_none()
             && self.body.iter().all(|instr| match instr {

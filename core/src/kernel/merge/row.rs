@@ -1,5 +1,5 @@
-//! The kernels of a group while they become fewer: where each stands, which of them have the same loops, and which must stay
-//! in their order. Each question takes a few look-ups, however many kernels there are.
+//! The kernels of a group while they are merged: the place of each, which of them have the same loops, and which must
+//! stay in their order. Each query takes a few look-ups, however many kernels there are.
 
 use super::Item;
 use super::join::Work;
@@ -9,20 +9,20 @@ use crate::kernel::fuse::Fusion;
 use crate::kernel::{Kernel, LoopKind, Part};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// The kernels before it, with the same loops, with which a kernel is tried.
+/// How many earlier kernels with the same loops a kernel is tried with.
 const LOOK_BACK: usize = 32;
 
-/// What two kernels must have in common to become one: the loops, with the memory of a segment's offsets, how they are
+/// What two kernels must have in common to be merged: the loops, with the memory of a segment's offsets, how they are
 /// combined, and how they go over the rows.
 type Form = (Vec<(Dim, Option<LoopKind>, Option<(u32, Var)>)>, Option<ReduceOp>, Option<Part>);
 
-/// A group's kernels in their order, with gaps where a kernel became part of another.
+/// A group's kernels in their order, with gaps where a kernel was merged into another.
 pub(super) struct Row {
     pub(super) places: Vec<Option<Placed>>,
     pub(super) order: Order,
-    /// The places of the kernels of each form, and when two of them became one.
+    /// The places of the kernels of each form, and when two of them were last merged.
     forms: Vec<(BTreeSet<usize>, u64)>,
-    /// Pairs of kernels, by number, that never become one.
+    /// Pairs of kernels, by number, that are never merged.
     hopeless: HashSet<(u64, u64)>,
     /// Counts kernels and events.
     now: u64,
@@ -34,7 +34,7 @@ pub(super) struct Placed {
     pub(super) work: Work,
     form: usize,
     number: u64,
-    /// When it was tried with all before it, in vain.
+    /// When it was tried in vain with all kernels before it.
     tried: Option<u64>,
 }
 
@@ -76,7 +76,7 @@ impl Row {
         Some(placed)
     }
 
-    /// The kernels that one may become one with, from the nearest; none where it was tried with the same before.
+    /// The kernels that this one may be merged with, from the nearest; none if it was tried with the same ones before.
     pub(super) fn candidates(&mut self, second: usize) -> Vec<usize> {
         let Some(placed) = &mut self.places[second] else { return vec![] };
         let (places, changed) = &self.forms[placed.form];
@@ -87,7 +87,7 @@ impl Row {
         places.range(..second).rev().take(LOOK_BACK).copied().collect()
     }
 
-    /// Puts one kernel where one of two stood; returns that place.
+    /// Puts one kernel in the place of one of two; returns that place.
     pub(super) fn merge(
         &mut self,
         (first, second): (usize, usize),
@@ -108,7 +108,7 @@ impl Row {
         Some((self.places[first].as_ref()?.number, self.places[second].as_ref()?.number))
     }
 
-    /// Whether two kernels were found to stay two wherever they stand.
+    /// Whether two kernels are known to stay two wherever they are.
     pub(super) fn is_hopeless(&self, first: usize, second: usize) -> bool {
         self.numbers(first, second).is_some_and(|pair| self.hopeless.contains(&pair))
     }
@@ -130,14 +130,14 @@ fn form_of(item: &Item, fusion: &Fusion) -> Form {
 }
 
 /// Which kernels must stay in their order: one that reads what another makes, and two that read the same where one of
-/// them may write over it.
+/// them may overwrite it.
 #[derive(Default)]
 pub(super) struct Order {
     /// Which kernel makes each memory.
     makers: HashMap<Var, usize>,
-    /// Which read each memory.
+    /// Which kernels read each memory.
     readers: HashMap<Var, BTreeSet<usize>>,
-    /// Which read each array, and which of them may write over it.
+    /// Which kernels read each array, and which of them may overwrite it.
     shared: HashMap<Var, [BTreeSet<usize>; 2]>,
 }
 
@@ -166,7 +166,7 @@ impl Order {
         }
     }
 
-    /// Of an array that a kernel reads: the others that must stay on their side of it.
+    /// For an array that a kernel reads: the other kernels that must stay on their side of it.
     fn others(&self, kernel: &Kernel, input: &(Var, Aval)) -> Option<&BTreeSet<usize>> {
         let [readers, takers] = self.shared.get(&input.0)?;
         Some(if may_take(kernel, input) { readers } else { takers })
@@ -188,7 +188,7 @@ impl Order {
     }
 }
 
-/// Whether a kernel may write over an array that it reads: it makes one of its type.
+/// Whether a kernel may overwrite an array that it reads: it makes one of its type.
 fn may_take(kernel: &Kernel, input: &(Var, Aval)) -> bool {
     kernel.outputs.iter().any(|(_, out)| *out == input.1)
 }

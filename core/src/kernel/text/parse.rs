@@ -11,8 +11,8 @@
 //! result  = ("store" | "sum" | "max") "$" number "->" "%" number
 //! binder  = "%" number ":" type
 //! ```
-//! Loops and scalars are numbered in order, from 0; a factor alone is the last term of its index; results stand in
-//! the order of the outputs. `//` starts a comment that ends with the line.
+//! Loops and scalars are numbered in order, from 0; a factor alone is the last term of its index; results come in the
+//! order of the outputs. `//` starts a comment that ends with the line.
 
 use crate::aval::{Aval, DType, Dim};
 use crate::error::Error;
@@ -35,7 +35,7 @@ pub fn parse_kernel(text: &str) -> Result<Kernel, Error> {
     Ok(kernel)
 }
 
-/// A kernel, and for each scalar the type that the text gives it, with the place of that type.
+/// A kernel, and for each scalar the type that the text states, with the place of that type.
 fn kernel(c: &mut Cursor<'_>) -> Result<(Kernel, Vec<(usize, DType)>), Error> {
     c.expect("kernel")?;
     c.expect("@")?;
@@ -75,7 +75,7 @@ fn binders(c: &mut Cursor<'_>) -> Result<Vec<(Var, Aval)>, Error> {
     Ok(binders.into_iter().map(|binder| (binder.var, binder.aval)).collect())
 }
 
-/// What is numbered must have the number of its place in its list.
+/// An item's number must equal its place in its list.
 fn in_order(c: &Cursor<'_>, place: usize, letter: &str, found: u32, wanted: usize) -> Result<(), Error> {
     if found as usize == wanted {
         return Ok(());
@@ -122,7 +122,7 @@ fn one_loop(c: &mut Cursor<'_>, word: &str, kernel: &Kernel) -> Result<Loop, Err
     Ok(Loop { extent, kind })
 }
 
-/// An instruction whose result has the type `dtype`: sizes and conversions have no other.
+/// An instruction whose result has the type `dtype`: sizes and conversions have no other source for it.
 fn instr(c: &mut Cursor<'_>, dtype: DType, inputs: &[(Var, Aval)]) -> Result<Instr, Error> {
     let place = c.place();
     let op = match c.name("an instruction")? {
@@ -143,7 +143,7 @@ fn instr(c: &mut Cursor<'_>, dtype: DType, inputs: &[(Var, Aval)]) -> Result<Ins
             None => return Err(c.error_at(place, format!("`{name}` is no instruction"))),
         },
     };
-    // Operands stand on the operation's line: the next line may begin with a scalar too.
+    // Operands are on the operation's line: the next line may begin with a scalar, too.
     let ins = if c.rest_of_line().starts_with('$') { c.list(&[], scalar)? } else { vec![] };
     Ok(Instr::Op(op, ins.into_iter().collect()))
 }

@@ -5,8 +5,8 @@ use crate::ir::{Index, Var};
 use crate::kernel::{Composed, Instr, Kernel, KernelProgram, LoopKind, Space, Step};
 use std::fmt;
 
-/// A position: `i0`, `8*i0 + i2 - 1`, `(n)*i0 + (n-1)`, `$3`. Loops and symbols may have the same names, so what has
-/// symbols stands in parentheses.
+/// A position: `i0`, `8*i0 + i2 - 1`, `(n)*i0 + (n-1)`, `$3`. Loops and symbols may have the same names, so factors
+/// with symbols are in parentheses.
 struct At<'a>(&'a Index);
 
 impl fmt::Display for At<'_> {
@@ -42,7 +42,7 @@ fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
 }
 
 impl Kernel {
-    /// The name of an input; `%?` for one that is not there.
+    /// The name of an input; `%?` for one that does not exist.
     fn input_name(&self, input: u32) -> String {
         self.inputs.get(input as usize).map_or("%?".into(), |(var, _)| var.to_string())
     }
@@ -115,8 +115,8 @@ impl fmt::Display for Step {
 }
 
 impl fmt::Display for KernelProgram {
-    /// Group by group: `group 3: rows n, members e by %36`, then its steps. Before each kernel of a group that splits
-    /// rows a comment says which of its loops goes over them.
+    /// Group by group: `group 3: rows n, members e by %36`, then its steps. In a group that splits rows, a comment
+    /// before each kernel says which of its loops goes over them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Composed { var, of, at, aval, .. } in &self.composed {
             writeln!(f, "// {var}: {aval} is {of}[{at}], once for each graph")?;
