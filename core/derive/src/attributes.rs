@@ -1,11 +1,11 @@
-//! The attribute `#[tree(…)]`, and where the crate is found.
+//! The attribute `#[tree(…)]`, and the path of the crate.
 
 use proc_macro_crate::{FoundCrate, crate_name};
 use proc_macro2::Span;
 use syn::{Attribute, Ident, Path, parse_quote};
 
-/// Where the trait and its like are: the module `tree` of the crate that `#[tree(crate = path)]` names, else of `gavotte`
-/// as the user's manifest calls it.
+/// The path of the module `tree`: in the crate that `#[tree(crate = path)]` names, else in `gavotte` under its name in
+/// the user's manifest.
 pub(crate) fn tree_module(named: Option<Path>) -> Path {
     match named {
         Some(path) => parse_quote!(#path::tree),
@@ -16,23 +16,23 @@ pub(crate) fn tree_module(named: Option<Path>) -> Path {
     }
 }
 
-/// What the user's crate calls the crate. Inside Gavotte there are packages that know its core alone.
+/// The name of the crate in the user's crate. Some packages of Gavotte know only its core.
 fn find_crate() -> Ident {
     let found = ["gavotte", "gavotte-core"].into_iter().find_map(|package| match crate_name(package).ok()? {
-        // The crate names itself as its users do.
+        // The crate refers to itself by the name that its users use.
         FoundCrate::Itself => Some(package.replace('-', "_")),
         FoundCrate::Name(name) => Some(name),
     });
-    // Built without Cargo there is no manifest to ask.
+    // Without Cargo there is no manifest.
     Ident::new(&found.unwrap_or("gavotte".into()), Span::call_site())
 }
 
-/// Reads the attributes of the type: the path that `#[tree(crate = path)]` names.
+/// Reads the attributes of the type: the path in `#[tree(crate = path)]`.
 pub(crate) fn check_container(attrs: &[Attribute]) -> syn::Result<Option<Path>> {
     let mut named = None;
     each(attrs, |meta| {
         if !meta.path.is_ident("crate") {
-            return Err(meta.error("on a type the one form is #[tree(crate = path)]; #[tree(static)] marks a field"));
+            return Err(meta.error("on a type the only form is #[tree(crate = path)]; #[tree(static)] marks a field"));
         }
         named = Some(meta.value()?.call(Path::parse_mod_style)?);
         Ok(())
@@ -40,7 +40,7 @@ pub(crate) fn check_container(attrs: &[Attribute]) -> syn::Result<Option<Path>> 
     Ok(named)
 }
 
-/// Refuses every attribute of a variant.
+/// Rejects every attribute of a variant.
 pub(crate) fn check_variant(attrs: &[Attribute]) -> syn::Result<()> {
     each(attrs, |meta| {
         Err(meta.error(
@@ -54,7 +54,7 @@ pub(crate) fn is_static(attrs: &[Attribute]) -> syn::Result<bool> {
     let mut found = false;
     each(attrs, |meta| {
         if !meta.path.is_ident("static") {
-            return Err(meta.error("on a field the one form is #[tree(static)]"));
+            return Err(meta.error("on a field the only form is #[tree(static)]"));
         }
         found = true;
         Ok(())
@@ -62,7 +62,7 @@ pub(crate) fn is_static(attrs: &[Attribute]) -> syn::Result<bool> {
     Ok(found)
 }
 
-/// Each entry of each `#[tree(…)]`.
+/// Calls `read` for each entry of each `#[tree(…)]`.
 fn each(
     attrs: &[Attribute],
     mut read: impl FnMut(syn::meta::ParseNestedMeta<'_>) -> syn::Result<()>,

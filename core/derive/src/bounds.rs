@@ -1,4 +1,4 @@
-//! What the types of fields must implement, and what that asks of type parameters.
+//! The traits that types of fields must implement, and the bounds on type parameters that follow.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -16,9 +16,9 @@ pub(crate) fn required(ty: &Type, is_static: bool, tree: &Path) -> TokenStream {
     quote_spanned!(ty.span()=> #tree::#name)
 }
 
-/// Adds the bounds that the fields, static or not, ask of the type's parameters.
+/// Adds the bounds on the type's parameters that the fields, static or not, require.
 ///
-/// Bounds on the fields' own types would do too, but make a type that holds itself a riddle that the compiler gives up.
+/// Bounds on the fields' own types would do too, but the compiler cannot resolve them for a recursive type.
 pub(crate) fn add<'a>(generics: &mut Generics, fields: impl Iterator<Item = (&'a Type, bool)>, tree: &Path) {
     let params: Vec<Ident> = generics.type_params().map(|param| param.ident.clone()).collect();
     let is_param = |ident: &Ident| params.contains(ident);
@@ -42,8 +42,8 @@ pub(crate) fn add<'a>(generics: &mut Generics, fields: impl Iterator<Item = (&'a
     }
 }
 
-/// The parts of a type that depend on a parameter and must be trees: `T` of `Vec<T>`, and `T::Weights` where that is the
-/// field. `PhantomData` asks nothing of its parameter.
+/// The parts of a type that depend on a parameter and must be trees: `T` of `Vec<T>`, and `T::Weights` where that is
+/// the field. `PhantomData` requires nothing of its parameter.
 fn collect(ty: &Type, is_param: &impl Fn(&Ident) -> bool, found: &mut Vec<Type>) {
     match ty {
         Type::Path(path) => {
@@ -72,7 +72,7 @@ fn collect(ty: &Type, is_param: &impl Fn(&Ident) -> bool, found: &mut Vec<Type>)
     }
 }
 
-/// Whether an identifier that `is` holds for stands in the tokens.
+/// Whether the tokens contain an identifier for which `is` holds.
 fn mentions(tokens: TokenStream, is: &impl Fn(&Ident) -> bool) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Ident(ident) => is(&ident),

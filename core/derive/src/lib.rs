@@ -13,26 +13,26 @@ use syn::{Data, DeriveInput, Fields, Ident, Index, Member, Path, Type};
 /// Implements `Tree` for a struct of any kind, or for an enumeration. The macro needs `gavotte` among the dependencies of
 /// the crate it is used in, under any name.
 ///
-/// Each field is a child under its name, or under its number where it has none. Of an enumeration, the variant is part of
+/// Each field is a child under its name, or under its number if it has none. The variant of an enumeration is part of
 /// the structure: a compiled function is traced once for each variant that it is called with.
 ///
 /// A field marked `#[tree(static)]` holds no arrays: its value is part of the structure, and joins the key of compiled
-/// functions. Its type must implement `Clone`, `Eq`, `Hash` and `Debug`. `f32` and `f64` count as well, by their bits, also
-/// within `Option`, `Box`, `Vec`, arrays and tuples: NaN equals itself, and `0.0` differs from `-0.0`. They must be spelled
-/// so in the field's type: the macro does not look through an alias.
+/// functions. Its type must implement `Clone`, `Eq`, `Hash` and `Debug`. `f32` and `f64` are allowed, too, also within
+/// `Option`, `Box`, `Vec`, arrays and tuples. They are compared by their bits: NaN equals itself, and `0.0` differs
+/// from `-0.0`. The field's type must spell them out: the macro cannot see through an alias.
 ///
-/// Type parameters need no bounds: those that stand in a field get `Tree`, and static fields of a parameter's type get
-/// what static fields must implement.
+/// Type parameters need no bounds: those that a field contains get `Tree`, and static fields of a parameter's type get
+/// the bounds of static fields.
 ///
-/// `#[tree(crate = path)]` on the type names the crate where it is reached by another path, such as through the crate that
-/// exports it again.
+/// `#[tree(crate = path)]` on the type names the crate by another path, for instance through a crate that re-exports
+/// it.
 #[proc_macro_derive(Tree, attributes(tree))]
 pub fn derive_tree(input: TokenStream) -> TokenStream {
     let ast = syn::parse_macro_input!(input as DeriveInput);
     expand(ast).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-/// A struct, or a variant of an enumeration: what its node is called, and how its values are written.
+/// A struct, or a variant of an enumeration: the name of its node, and how its values are written.
 struct Shape {
     /// The node's name.
     name: String,
@@ -46,7 +46,7 @@ struct Field {
     member: Member,
     /// Its segment of a path.
     label: String,
-    /// What it is bound to in a pattern.
+    /// The name it is bound to in a pattern.
     binding: Ident,
     ty: Type,
     is_static: bool,
@@ -110,7 +110,8 @@ fn shapes(ast: &DeriveInput) -> syn::Result<Vec<Shape>> {
     }
 }
 
-/// Takes a structure apart again. A struct has one shape; of an enumeration the node's name tells the variant.
+/// Reassembles a value from its structure. A struct has one shape; the variant of an enumeration is found by the node's
+/// name.
 fn assemble(ast: &DeriveInput, shapes: &[Shape], tree: &Path) -> proc_macro2::TokenStream {
     if let (Data::Struct(_), [shape]) = (&ast.data, shapes) {
         return shape.assemble(tree);
@@ -125,7 +126,7 @@ fn assemble(ast: &DeriveInput, shapes: &[Shape], tree: &Path) -> proc_macro2::To
     }
 }
 
-/// Restores the structure that was written. Where there is one shape alone, its error says what is wrong.
+/// Restores a saved structure. If there is only one shape, its error says what is wrong.
 fn restore(shapes: &[Shape], tree: &Path) -> proc_macro2::TokenStream {
     if let [shape] = shapes {
         return shape.restore(tree);
@@ -207,8 +208,8 @@ impl Shape {
 }
 
 impl Field {
-    /// A call of a method of the trait that the field must implement. All calls have one form and one place, so that the
-    /// compiler says once what the field's type lacks.
+    /// A call of a method of the trait that the field must implement. All calls have the same form and location, so the
+    /// compiler reports once what the field's type lacks.
     fn call(
         &self,
         tree: &Path,

@@ -76,9 +76,9 @@ fn attributes_and_types_that_mean_nothing_are_refused() {
     for (source, part) in [
         ("pub union U { a: u8, b: u8 }", "a union does not say which field it holds"),
         ("pub enum Never {}", "without variants has no values"),
-        ("pub struct M { #[tree(skip)] a: gavotte::Array }", "on a field the one form is #[tree(static)]"),
+        ("pub struct M { #[tree(skip)] a: gavotte::Array }", "on a field the only form is #[tree(static)]"),
         ("pub enum E { #[tree(static)] A }", "a variant takes no #[tree(…)]"),
-        ("#[tree(static)] pub struct M { a: gavotte::Array }", "on a type the one form is #[tree(crate = path)]"),
+        ("#[tree(static)] pub struct M { a: gavotte::Array }", "on a type the only form is #[tree(crate = path)]"),
     ] {
         says(&one_error(&format!("#[derive(gavotte::Tree)] {source}")), &[part]);
     }
