@@ -27,11 +27,11 @@ pub trait Buffer: fmt::Debug + Send + Sync + Any {
 
 /// A place that holds arrays and runs compiled programs.
 pub trait Device: fmt::Debug + Send + Sync {
-    /// The name users see and caches hold: `cpu`, `cuda:0`.
+    /// The name that users see and caches use: `cpu`, `cuda:0`.
     fn name(&self) -> &str;
-    /// Copies an array to the device; free where it is there already.
+    /// Copies an array to the device; free if it is there already.
     fn put(&self, array: Arc<HostArray>) -> Result<Arc<dyn Buffer>, Error>;
-    /// Takes an array that is on another device: through the host, where there is no shorter way.
+    /// Takes an array from another device: through the host, unless there is a shorter way.
     fn bring(&self, buffer: Arc<dyn Buffer>) -> Result<Arc<dyn Buffer>, Error> {
         self.put(buffer.to_host()?)
     }
@@ -62,7 +62,7 @@ impl Device for Cpu {
     }
 }
 
-/// The processor as a device: always there.
+/// The processor as a device: it always exists.
 pub fn cpu() -> DeviceRef {
     Arc::new(Cpu)
 }
@@ -82,7 +82,7 @@ pub enum Data {
     Bool(Elements<bool>),
 }
 
-/// The elements of a [`HostArray`] for writing. Their number and their type stay.
+/// Mutable access to the elements of a [`HostArray`]. Their number and their type are fixed.
 ///
 /// ```compile_fail
 /// # use gavotte_core::{aval::Literal, device::{Data, HostArray}};
@@ -128,7 +128,7 @@ macro_rules! with_data {
 pub trait HostElement: Element {
     /// Wraps elements.
     fn wrap(elements: Vec<Self>) -> Data;
-    /// The elements, where the type is right.
+    /// The elements, if the type is right.
     fn view(data: &Data) -> Option<&[Self]>;
 }
 
@@ -171,7 +171,7 @@ impl HostArray {
     /// An array of this data.
     ///
     /// # Errors
-    /// If the number of elements is not the product of the extents, or those are too large.
+    /// If the number of elements is not the product of the extents, or the extents are too large.
     pub fn try_from_data(shape: &[usize], data: Data) -> Result<Self, Error> {
         let (len, dtype) = with_data!(&data, xs => (xs.len(), dtype_of(xs)));
         let aval = Aval::new(dtype, shape.iter().copied());
@@ -190,13 +190,13 @@ impl HostArray {
     /// An array whose elements are all the same.
     ///
     /// # Panics
-    /// If there is no room for it.
+    /// If there is not enough memory.
     #[track_caller]
     pub fn full(shape: &[usize], literal: Literal) -> Self {
         HostArray::try_full(shape, literal).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// An array whose elements are all the same, or why there is no room for it.
+    /// An array whose elements are all the same, or the reason why there is not enough memory for it.
     pub(crate) fn try_full(shape: &[usize], literal: Literal) -> Result<Self, Error> {
         let aval = Aval::new(literal.dtype(), shape.iter().copied());
         let Some(bytes) = aval.bytes() else {
@@ -206,7 +206,7 @@ impl HostArray {
         Ok(HostArray::filled(aval, bytes, literal))
     }
 
-    /// An array of this type and this many bytes. The memory is known to be available.
+    /// An array of this type and number of bytes. The memory is known to be available.
     pub(crate) fn filled(aval: Aval, bytes: usize, literal: Literal) -> Self {
         let n = bytes / aval.dtype.size();
         let data = match literal {
@@ -234,7 +234,7 @@ impl HostArray {
         with_data!(&self.data, xs => xs.len())
     }
 
-    /// Whether there is no element.
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -244,7 +244,7 @@ impl HostArray {
         &self.data
     }
 
-    /// The elements for writing.
+    /// Mutable access to the elements.
     pub fn data_mut(&mut self) -> DataMut<'_> {
         match &mut self.data {
             Data::F32(xs) => DataMut::F32(xs),
@@ -263,7 +263,7 @@ impl HostArray {
     /// The elements as `T`.
     ///
     /// # Panics
-    /// If the element type is another.
+    /// If the element type is not `T`.
     #[track_caller]
     pub fn as_slice<T: HostElement>(&self) -> &[T] {
         match T::view(&self.data) {

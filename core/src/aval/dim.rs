@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub struct Symbol(Arc<str>);
 
 impl Symbol {
-    /// The symbol of this name: a letter or `_`, then letters, digits and `_`.
+    /// The symbol with this name: a letter or `_`, then letters, digits and `_`.
     ///
     /// # Panics
     /// If the name is not of that form.
@@ -53,9 +53,9 @@ pub(crate) type Terms = Vec<(Monomial, i64)>;
 /// The extent of an axis: a number, or a polynomial over [`Symbol`]s such as `8*n+1`.
 ///
 /// Equality is equality of polynomials: both sides are kept in one normal form. A symbol stands for any natural number,
-/// and arithmetic is that of integers without bound. A number or a coefficient that an `i64` does not hold makes a
-/// dimension [too large](Dim::is_too_large), and so is all that is computed from it: it never wraps. No program has an
-/// array with such an extent, nor one of that many elements.
+/// and arithmetic is that of unbounded integers. A number or a coefficient that does not fit into an `i64` makes a
+/// dimension [too large](Dim::is_too_large), and so is everything computed from it: it never wraps. No program has an
+/// array with such an extent or with that many elements.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Dim(Repr);
 
@@ -66,7 +66,7 @@ enum Repr {
     TooLarge,
 }
 
-/// Terms while they are added up, in numbers beyond those of any dimension.
+/// A sum of terms in progress, in numbers wider than those of any dimension.
 #[derive(Default)]
 struct Summed {
     terms: SmallVec<[(Monomial, i128); 4]>,
@@ -74,7 +74,7 @@ struct Summed {
 }
 
 impl Summed {
-    /// Adds a term; none is one beyond these numbers, too.
+    /// Adds a term; `None` is one that exceeds even these numbers.
     fn add(&mut self, monomial: Monomial, coefficient: Option<i128>) {
         let Some(coefficient) = coefficient else {
             self.is_too_large = true;
@@ -90,7 +90,7 @@ impl Summed {
     }
 
     fn dim(self) -> Dim {
-        // Where all symbols have a size there is one term, and no need for lists.
+        // Once all symbols have sizes there is one term, and no need for lists.
         if let ([(monomial, x)], false) = (&self.terms[..], self.is_too_large)
             && monomial.is_empty()
         {
@@ -107,7 +107,7 @@ impl Summed {
 impl Dim {
     pub(super) const TOO_LARGE: Dim = Dim(Repr::TooLarge);
 
-    /// Whether it, or something that it was computed from, is beyond an `i64`. It has no number, no symbols and no terms.
+    /// Whether it, or something that it was computed from, exceeds an `i64`. It has no number, no symbols and no terms.
     pub fn is_too_large(&self) -> bool {
         matches!(self.0, Repr::TooLarge)
     }
@@ -118,7 +118,7 @@ impl Dim {
         Dim(Repr::Polynomial(Arc::new(vec![(SmallVec::from_iter([Symbol::new(name)]), 1)])))
     }
 
-    /// The number, where no symbol is left.
+    /// The number, if no symbol is left.
     pub fn as_number(&self) -> Option<i64> {
         match self.0 {
             Repr::Number(x) => Some(x),
@@ -126,12 +126,12 @@ impl Dim {
         }
     }
 
-    /// The number as an extent, where no symbol is left and it is not negative.
+    /// The number as an extent, if no symbol is left and it is not negative.
     pub fn as_usize(&self) -> Option<usize> {
         self.as_number().and_then(|x| x.try_into().ok())
     }
 
-    /// The symbol, where the dimension is one symbol alone.
+    /// The symbol, if the dimension is just one symbol.
     pub fn as_symbol(&self) -> Option<&Symbol> {
         match &self.0 {
             Repr::Polynomial(terms) => match &terms[..] {
@@ -150,7 +150,7 @@ impl Dim {
         all
     }
 
-    /// Replaces symbols that have a size by it; others stay.
+    /// Replaces each symbol that has a size by its size; others stay.
     pub fn at(&self, sizes: &Sizes) -> Dim {
         let Repr::Polynomial(terms) = &self.0 else { return self.clone() };
         let mut sum = Summed::default();
@@ -168,7 +168,7 @@ impl Dim {
         sum.dim()
     }
 
-    /// Puts a dimension in the place of each symbol that `of` has one for.
+    /// Replaces each symbol for which `of` returns a dimension.
     pub fn replace(&self, of: impl Fn(&Symbol) -> Option<Dim>) -> Dim {
         let Repr::Polynomial(terms) = &self.0 else { return self.clone() };
         let one = |symbol: &Symbol| of(symbol).unwrap_or_else(|| Dim::symbol(symbol.name()));
@@ -178,7 +178,7 @@ impl Dim {
         terms.iter().map(term).sum()
     }
 
-    /// The quotient, where this dimension is `divisor` times a polynomial that division term by term finds.
+    /// The quotient, if this dimension is `divisor` times a polynomial that division term by term finds.
     pub fn div_exact(&self, divisor: &Dim) -> Option<Dim> {
         if self.is_too_large() || divisor.is_too_large() {
             return None;
@@ -202,8 +202,8 @@ impl Dim {
         Some(Dim::from_terms(quotient))
     }
 
-    /// How many steps of `step` cover it, where that is a polynomial: where every symbol stands in multiples of `step`.
-    /// The dimension must not be negative.
+    /// The number of steps of `step` that cover it, if that is a polynomial: every symbol occurs in multiples of
+    /// `step`. The dimension must not be negative.
     pub fn div_ceil(&self, step: usize) -> Option<Dim> {
         let step = i64::try_from(step).ok().filter(|step| *step > 0 && !self.is_too_large())?;
         let mut quotient = Terms::new();
@@ -219,7 +219,7 @@ impl Dim {
         Some(Dim::from_terms(quotient))
     }
 
-    /// Whether it is at least zero for all sizes of its symbols; `false` also where the signs do not tell.
+    /// Whether it is at least zero for all sizes of its symbols; `false` also if the signs do not decide it.
     pub fn is_natural(&self) -> bool {
         match &self.0 {
             Repr::Number(x) => *x >= 0,
@@ -228,7 +228,7 @@ impl Dim {
         }
     }
 
-    /// The size that makes this dimension `extent`, where it has one symbol and is linear in it (`n`, `n+1`, `8*n`).
+    /// The size that makes this dimension `extent`, if it has one symbol and is linear in it (`n`, `n+1`, `8*n`).
     pub fn solve(&self, extent: usize) -> Option<(Symbol, usize)> {
         let Repr::Polynomial(terms) = &self.0 else { return None };
         let (symbol, scale, constant) = match &terms[..] {
@@ -251,7 +251,7 @@ impl Dim {
         }
     }
 
-    /// The dimension of these terms, each product of symbols once.
+    /// The dimension with these terms, each product of symbols once.
     pub(super) fn from_terms(terms: impl IntoIterator<Item = (Monomial, i64)>) -> Dim {
         let mut terms: Terms = terms.into_iter().filter(|(_, coefficient)| *coefficient != 0).collect();
         terms.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -455,12 +455,12 @@ impl Sizes {
         self.0.is_empty()
     }
 
-    /// The size of a symbol, where it has one.
+    /// The size of a symbol, if it has one.
     pub fn get(&self, symbol: &Symbol) -> Option<usize> {
         self.0.iter().find(|(s, _)| s == symbol).map(|(_, size)| *size)
     }
 
-    /// Gives a symbol its size; `Err` holds the size it already had, where that differs.
+    /// Sets the size of a symbol; `Err` holds the previous size, if that differs.
     pub fn set(&mut self, symbol: Symbol, size: usize) -> Result<(), usize> {
         match self.get(&symbol) {
             Some(old) if old != size => Err(old),
@@ -508,7 +508,7 @@ mod tests {
         }
     }
 
-    /// Products at and beyond the border, by 128-bit arithmetic.
+    /// Products at and beyond the limit, by 128-bit arithmetic.
     #[test]
     fn what_an_i64_does_not_hold_is_too_large() {
         let wanted = |x: i128| i64::try_from(x).map_or(Dim::TOO_LARGE, Dim::from);
@@ -532,7 +532,7 @@ mod tests {
         }
     }
 
-    /// A symbol is any natural number: where the value of a polynomial is no `i64`, it has none.
+    /// A symbol is any natural number: if the value of a polynomial is not an `i64`, it has none.
     #[test]
     fn sizes_that_make_it_too_large_are_found() {
         for (text, n, wanted) in [
@@ -541,7 +541,7 @@ mod tests {
             ("8*n", usize::MAX, None),
             ("n*n", 1 << 32, None),
             ("n*n-n*n+n", 1 << 32, Some(1 << 32)),
-            // What is added up may be beyond an `i64` where the sum is not.
+            // The terms may exceed an `i64` although their sum does not.
             ("n*n-4294967295*n", 1 << 32, Some(1 << 32)),
             ("n*n*n*n*n", 1 << 32, None),
             ("n*n*n*n-n*n*n*n*n", 1 << 32, None),

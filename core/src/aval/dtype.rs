@@ -52,7 +52,7 @@ impl DType {
         }
     }
 
-    /// The type of this name.
+    /// The type with this name.
     pub fn parse(name: &str) -> Option<DType> {
         DType::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
@@ -66,13 +66,13 @@ impl fmt::Display for DType {
 
 /// A Rust type that is an array element.
 pub trait Element: Copy + PartialEq + PartialOrd + fmt::Debug + Default + Send + Sync + 'static {
-    /// The element type it stands for.
+    /// The corresponding element type.
     const DTYPE: DType;
     /// This value as a scalar literal.
     fn literal(self) -> Literal;
 }
 
-/// A scalar constant. Two literals are equal when their bits are.
+/// A scalar constant. Two literals are equal if their bits are.
 #[derive(Clone, Copy, Debug)]
 pub enum Literal {
     /// An `f32`.

@@ -1,8 +1,7 @@
-//! Facts about sizes, such as `n >= 1`, and what follows from them.
+//! Facts about sizes, such as `n >= 1`, and proofs from them.
 //!
-//! A symbol is any natural number, and proofs are about integers without bound. So what is proved holds for every size:
-//! where a number that a program computes with would be beyond an `i64`, it is [too large](Dim::is_too_large), and no call
-//! comes to use it.
+//! A symbol is any natural number, and proofs are about unbounded integers. So what is proved holds for every size: a
+//! number in a program that would exceed an `i64` is [too large](Dim::is_too_large), and no call ever uses it.
 
 use super::dim::{Monomial, Terms};
 use super::{Dim, Shape, Sizes, Symbol};
@@ -27,7 +26,7 @@ pub struct Fact {
     relation: Relation,
 }
 
-/// What is known of a relation.
+/// What is known about a relation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// It holds for every size.
@@ -82,12 +81,13 @@ impl Fact {
         Fact::new(self.difference.at(sizes), self.relation)
     }
 
-    /// Whether it is about a size that is [too large](Dim::is_too_large): then nothing is known of it, and no sizes keep it.
+    /// Whether it is about a size that is [too large](Dim::is_too_large): then nothing is known about it, and no sizes
+    /// satisfy it.
     pub fn is_too_large(&self) -> bool {
         self.difference.is_too_large()
     }
 
-    /// Whether it holds where no symbol is left.
+    /// Whether it holds, if no symbol is left.
     pub fn as_bool(&self) -> Option<bool> {
         self.difference.as_number().map(|x| match self.relation {
             Relation::AtLeast => x >= 0,
@@ -143,7 +143,7 @@ impl FromStr for Fact {
     }
 }
 
-/// Facts that hold together, in the order in which they were given. Sizes are natural numbers: that needs no fact.
+/// Facts that hold together, in the order in which they were added. Sizes are natural numbers: that needs no fact.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Facts(Vec<Fact>);
 
@@ -153,7 +153,7 @@ impl Facts {
         Facts::default()
     }
 
-    /// What the types of arguments say: no extent is negative, so that an `f32[n-1]` tells that `n >= 1`.
+    /// The facts that the types of arguments imply: no extent is negative, so an `f32[n-1]` implies `n >= 1`.
     pub(crate) fn of_shapes<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> Facts {
         let mut facts = Facts::new();
         for dim in shapes.into_iter().flatten().filter(|dim| !dim.is_natural()) {
@@ -162,17 +162,17 @@ impl Facts {
         facts
     }
 
-    /// Whether there is none.
+    /// Whether there are no facts.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Each of them.
+    /// Each fact.
     pub fn iter(&self) -> impl Iterator<Item = &Fact> {
         self.0.iter()
     }
 
-    /// Adds a fact, unless it follows from those before.
+    /// Adds a fact, unless it follows from earlier ones.
     pub fn add(&mut self, fact: Fact) {
         if self.decide(&fact) != Verdict::Holds {
             self.0.push(fact);
@@ -184,7 +184,7 @@ impl Facts {
         self.0.push(fact);
     }
 
-    /// The facts with symbols replaced by their sizes; what holds for these sizes is no longer a fact, what does not
+    /// The facts with symbols replaced by their sizes. A fact that holds for these sizes is dropped; one that does not
     /// stays, as a false relation of numbers.
     pub fn at(&self, sizes: &Sizes) -> Facts {
         let mut facts = Facts::new();
@@ -198,7 +198,8 @@ impl Facts {
         self.0.iter().find(|fact| is_broken(fact.at(sizes)))
     }
 
-    /// What these facts say of a relation. `Holds` and `Fails` are proved; `Open` may also be a proof not found.
+    /// What these facts imply about a relation. `Holds` and `Fails` are proved; `Open` may also mean that no proof was
+    /// found.
     pub fn decide(&self, fact: &Fact) -> Verdict {
         let p = &fact.difference;
         if let Some(holds) = fact.as_bool() {
@@ -218,7 +219,7 @@ impl Facts {
         }
     }
 
-    /// How two sizes compare for every size of their symbols, where these facts decide it.
+    /// How two sizes compare for every size of their symbols, if these facts decide it.
     pub fn compare(&self, a: &Dim, b: &Dim) -> Option<Ordering> {
         if a == b || self.decide(&a.equal_to(b)) == Verdict::Holds {
             return Some(Ordering::Equal);
@@ -283,12 +284,12 @@ fn has_integer_root(p: &Dim) -> bool {
 
 /// How many facts one proof may use, one after another.
 const MAX_DEPTH: usize = 8;
-/// How many polynomials one proof may look at.
+/// How many polynomials one proof may visit.
 const MAX_STEPS: usize = 64;
 /// Coefficients beyond this end a proof before they could overflow.
 const MAX_COEFFICIENT: u64 = 1 << 40;
 
-/// A search for nonnegative multiples of known facts that, taken from a polynomial, leave no negative coefficient.
+/// A search for nonnegative multiples of known facts that, subtracted from a polynomial, leave no negative coefficient.
 ///
 /// Sound: from `f >= 0` and a product `K` of symbols follows `K·f >= 0`; if `y·p - x·K·f >= 0` for positive `x`, `y`,
 /// then `p >= 0`. A polynomial over natural numbers without negative coefficient is at least 0.
@@ -306,7 +307,7 @@ impl Proof {
         self.steps -= 1;
         for fact in self.usable(&p, &monomial) {
             let Some((_, d)) = fact.iter().find(|(m, _)| *m == monomial).cloned() else { continue };
-            // As much of the fact as takes the negative term away, or only as much as leaves no other one negative.
+            // As much of the fact as cancels the negative term, or only as much as makes no other term negative.
             let whole = (-negative, -d);
             let part = fact.iter().filter(|(_, x)| *x > 0).fold(whole, |least, (m, x)| {
                 let here = (coefficient(&p, m), *x);
@@ -465,7 +466,7 @@ mod tests {
         }
     }
 
-    /// Every verdict on random relations is true for all small sizes that keep the facts.
+    /// Every verdict on random relations is true for all small sizes that satisfy the facts.
     #[test]
     fn verdicts_are_sound() {
         let mut seed = 7u64;
@@ -490,14 +491,14 @@ mod tests {
                 assert_eq!(sizes.set(Symbol::new("m"), j), Ok(()));
                 if known.broken_at(&sizes).is_none() && verdict != Verdict::Open {
                     let holds = wanted.at(&sizes).as_bool();
-                    assert_eq!(holds, Some(verdict == Verdict::Holds), "{known} gives {wanted} at n={i}, m={j}");
+                    assert_eq!(holds, Some(verdict == Verdict::Holds), "{known} implies {wanted} at n={i}, m={j}");
                 }
             }
         }
         assert!(decided > 40, "{decided} of 400 decided");
     }
 
-    /// Where arithmetic would wrap nothing is proved, and no sizes keep a fact.
+    /// Where arithmetic would wrap nothing is proved, and no sizes satisfy a fact.
     #[test]
     fn nothing_follows_from_what_is_too_large() {
         let n = Dim::symbol("n");
@@ -509,13 +510,13 @@ mod tests {
             assert_eq!(known.decide(&wanted), Verdict::Open, "{wanted}");
             assert!([wanted].into_iter().collect::<Facts>().broken_at(&Sizes::new()).is_some());
         }
-        // `8*n >= 8` holds for every `n` from 1 on; where `8*n` is beyond an `i64`, the number is refused.
+        // `8*n >= 8` holds for every `n` from 1 on; if `8*n` exceeds an `i64`, the number is refused.
         assert_eq!(known.decide(&fact("8*n >= 8")), Verdict::Holds);
         let mut sizes = Sizes::new();
         assert_eq!(sizes.set(Symbol::new("n"), 1 << 61), Ok(()));
         assert!(dim("8*n").at(&sizes).is_too_large());
         assert_eq!(facts(&["8*n >= m"]).broken_at(&sizes).map(Fact::to_string), Some("m <= 8*n".into()));
-        // The least coefficient has no opposite.
+        // The least coefficient cannot be negated.
         let least = Dim::from(i64::MIN) * &n;
         for relation in [least.at_least(0), least.equal_to(0), least.at_most(0), least.equal_to(Dim::symbol("m"))] {
             let _ = (known.decide(&relation), relation.to_string(), relation.at(&sizes));

@@ -29,7 +29,7 @@ pub fn volume(shape: &[Dim]) -> Dim {
     shape.iter().fold(Dim::from(1), |product, dim| &product * dim)
 }
 
-/// The type of an array: what is known of it before it is computed.
+/// The type of an array: what is known about it before it is computed.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Aval {
     /// Element type.
@@ -66,14 +66,14 @@ impl Aval {
         (is_number && !self.is_too_large()).then(bytes).flatten()
     }
 
-    /// Whether the bytes of its elements are beyond an `i64`, whatever sizes its symbols have. An empty axis does not make
-    /// the others less long.
+    /// Whether the number of bytes of its elements exceeds an `i64`, whatever sizes its symbols have. An empty axis
+    /// does not make the other extents smaller.
     pub fn is_too_large(&self) -> bool {
         let filled = self.shape.iter().filter(|dim| **dim != 0usize);
         filled.fold(Dim::from(self.dtype.size()), |bytes, dim| bytes * dim).is_too_large()
     }
 
-    /// Why no array can be of this type, whatever sizes its symbols have.
+    /// Why no array can have this type, whatever sizes its symbols have.
     pub(crate) fn impossible(&self) -> Option<String> {
         if self.is_too_large() {
             return Some(format!("{self} is too large: the elements of an array are less than 2^63 bytes"));
@@ -147,7 +147,7 @@ mod tests {
                 "{aval}"
             );
         }
-        // Where a symbol is 0 there are no elements, but no other size helps.
+        // If a symbol is 0 there are no elements, but no other size helps.
         assert!(aval(DType::F32, &[&n, &huge, &huge]).is_too_large());
         let symbolic = aval(DType::F32, &[&n, &n, &n]);
         assert_eq!((symbolic.bytes(), symbolic.impossible()), (None, None));

@@ -1,33 +1,33 @@
-//! Elements in memory that begins at a cache line.
+//! Elements in memory aligned to cache lines.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// Where arrays begin is a multiple of this many bytes: a cache line, and the widest vector. A vector that lies across two
-/// lines costs two reads.
+/// Arrays start at a multiple of this many bytes: a cache line, and the widest vector. A vector that crosses two lines
+/// costs two reads.
 pub(crate) const ALIGN: usize = 64;
 
-/// The elements of an array, a slice for reading and writing. Where they fill a cache line, they begin at one.
+/// The elements of an array, a slice for reading and writing. If they fill a cache line, they start at one.
 pub struct Elements<T> {
-    /// Nothing grows it: it stays where it is.
+    /// It never grows, so it is never moved.
     memory: Vec<T>,
     /// The elements at the start of the memory that are not the array's.
     skipped: usize,
 }
 
-/// How many elements memory that begins here has before its first cache line.
+/// How many elements precede the first cache line of memory that starts here.
 fn before_line<T>(memory: &[T]) -> usize {
     let skipped = memory.as_ptr().align_offset(ALIGN);
     if skipped < max_skipped::<T>() + 1 { skipped } else { 0 }
 }
 
-/// How many elements may lie before a cache line.
+/// The most elements that may precede a cache line.
 const fn max_skipped<T>() -> usize {
     ALIGN / size_of::<T>() - 1
 }
 
 impl<T: Copy> Elements<T> {
-    /// `n` times the same element.
+    /// `n` copies of one element.
     pub fn filled(x: T, n: usize) -> Self {
         if n <= max_skipped::<T>() {
             return Elements { memory: vec![x; n], skipped: 0 };
@@ -47,7 +47,7 @@ impl<T: Copy> From<Vec<T>> for Elements<T> {
             return Elements { memory, skipped: 0 };
         }
         memory.reserve_exact(max_skipped::<T>());
-        // That may have moved it.
+        // The memory may have moved.
         let skipped = before_line(&memory);
         memory.extend_from_within(n - skipped..);
         memory.copy_within(..n - skipped, skipped);
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn elements_begin_at_a_cache_line() {
-        // Vectors of many lengths begin at many places.
+        // Vectors of many lengths start at many addresses.
         for n in 16..600 {
             let numbers: Vec<f32> = (0..n).map(|i| i as f32).collect();
             let mut elements = Elements::from(numbers.clone());

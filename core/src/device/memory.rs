@@ -1,13 +1,13 @@
-//! How much memory this process may still take, as far as the system says. It is asked before much is taken: a process that
-//! is given less than it asked for is ended, and cannot say why.
+//! How much memory this process may still take, as far as the system says. The system is asked before much memory is
+//! taken: a process that gets less than it asked for is killed, and cannot say why.
 
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// So little is taken without asking: to ask costs about as much as to fill it for the first time.
+/// This much is taken without asking: asking costs about as much as filling this much memory for the first time.
 const LITTLE: u64 = 16 << 20;
 
-/// Demands that this many more bytes can be taken. The error says how many there are.
+/// Requires that this many more bytes can be taken. The error says how many are available.
 pub(crate) fn require(bytes: usize) -> Result<(), String> {
     let bytes = bytes as u64;
     if bytes < LITTLE {
@@ -21,7 +21,7 @@ pub(crate) fn require(bytes: usize) -> Result<(), String> {
     }
 }
 
-/// Bytes that this process may still take; `None` where the system does not say.
+/// Bytes that this process may still take; `None` if the system does not say.
 #[cfg(target_os = "linux")]
 pub fn available() -> Option<u64> {
     let [machine, own, limits] = ["/proc/meminfo", "/proc/self/status", "/proc/self/limits"]
@@ -30,19 +30,19 @@ pub fn available() -> Option<u64> {
     [of_machine(&machine), of_limits(&own, &limits), of_groups(&groups)].into_iter().flatten().min()
 }
 
-/// Bytes that this process may still take; `None` where the system does not say.
+/// Bytes that this process may still take; `None` if the system does not say.
 #[cfg(not(target_os = "linux"))]
 pub fn available() -> Option<u64> {
     None
 }
 
-/// Bytes of addresses that the limits of this process leave; `None` where it has none.
+/// Bytes of address space that the limits of this process leave; `None` if it has no limit.
 pub fn address_space() -> Option<u64> {
     let [own, limits] = ["/proc/self/status", "/proc/self/limits"].map(|file| read_to_string(file).unwrap_or_default());
     of_limits(&own, &limits)
 }
 
-/// The number after a name, in bytes where it is in kB.
+/// The number after a name; a number in kB is converted to bytes.
 fn number(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     let mut words = rest.split_whitespace();
@@ -50,23 +50,24 @@ fn number(text: &str, name: &str) -> Option<u64> {
     Some(if words.next() == Some("kB") { number.saturating_mul(1024) } else { number })
 }
 
-/// What the machine can give without taking it from other programs.
+/// The memory that the machine can provide without taking it from other programs.
 fn of_machine(meminfo: &str) -> Option<u64> {
     Some(number(meminfo, "MemAvailable:")? + number(meminfo, "SwapFree:").unwrap_or(0))
 }
 
-/// What the limits of the process leave; `None` where it has none.
+/// The memory that the limits of the process leave; `None` if it has no limit.
 fn of_limits(status: &str, limits: &str) -> Option<u64> {
     let left = |limit: &str, taken: &str| Some(number(limits, limit)?.saturating_sub(number(status, taken)?));
     let left = [left("Max address space", "VmSize:"), left("Max data size", "VmData:")];
     left.into_iter().flatten().min()
 }
 
-/// What the limits of the groups that the process is in leave, of either version, from its own to the outermost.
+/// The memory that the limits of the process's control groups leave, of either version, from its own group to the
+/// outermost.
 ///
 /// Source: *Control Group v2*, "Memory Interface Files"; *Memory Resource Controller* for the first version.
 fn of_groups(cgroup: &str) -> Option<u64> {
-    let rooms = cgroup.lines().filter_map(|line| {
+    let left = cgroup.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let (controllers, group) = (fields.next()?, fields.next()?);
         let (root, files) = match controllers {
@@ -74,18 +75,18 @@ fn of_groups(cgroup: &str) -> Option<u64> {
             _ if controllers.split(',').any(|name| name == "memory") => ("/sys/fs/cgroup/memory", V1),
             _ => return None,
         };
-        // Within a container only the part of the path below its own group is there.
+        // Within a container only the part of the path below its own group exists.
         let folders = Path::new(group.trim_start_matches('/')).ancestors().map(|group| Path::new(root).join(group));
         folders.filter_map(|folder| of_group(&|file| read_to_string(folder.join(file)).ok(), files)).min()
     });
-    rooms.min()
+    left.min()
 }
 
-/// The files of a group's limit and of what it has taken, and what `memory.stat` calls files that are kept in memory.
+/// The files with a group's limit and its usage, and the name in `memory.stat` of cached files.
 const V2: [&str; 3] = ["memory.max", "memory.current", "inactive_file"];
 const V1: [&str; 3] = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"];
 
-/// What the limit of one group leaves, given its files. Files that are kept in memory give it back when it is needed.
+/// The memory that the limit of one group leaves, given its files. Cached files are evicted when memory is needed.
 fn of_group(read: &dyn Fn(&str) -> Option<String>, [limit, taken, kept]: [&str; 3]) -> Option<u64> {
     let bytes = |file: &str| read(file)?.trim().parse::<u64>().ok();
     let kept = number(&read("memory.stat").unwrap_or_default(), kept).unwrap_or(0);
