@@ -51,12 +51,12 @@ pub fn jvp(
 
 /// Computes the tangents of one equation's outputs from those of its operands, by its primitive's `jvp` rule.
 pub(super) fn push_tangents(eqn: &Eqn, primals: &[Value], outs: &[Value], moves: &mut [Option<Value>]) {
-    // A rule that runs the primal again beside its tangent does so for the numbers alone.
+    // A rule that reruns the primal along with its tangent does so only for the numbers.
     let params = eqn.without_effects().params;
     push_with(eqn, moves, |tangents| eqn.prim.jvp(&Jvp { primals, tangents, outs, params: &params }));
 }
 
-/// Computes the tangents of one equation's outputs from those of its operands by `f`, where there are any.
+/// Computes by `f` the tangents of one equation's outputs from those of its operands, if there are any.
 pub(super) fn push_with(
     eqn: &Eqn,
     moves: &mut [Option<Value>],

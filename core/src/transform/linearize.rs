@@ -8,7 +8,8 @@ use crate::ir::{
 use crate::transform::jvp::{push_tangents, push_with};
 use smallvec::SmallVec;
 
-/// The derivative of a program at a point: linear in its arguments, with what it needs of the point as constants.
+/// The derivative of a program at a point: linear in its arguments, with the values that it needs from the point as
+/// constants.
 #[derive(Clone, Debug)]
 pub struct LinearProgram {
     /// One argument for each argument of the original that has a tangent.
@@ -19,7 +20,7 @@ pub struct LinearProgram {
     pub outs: Vec<Option<usize>>,
 }
 
-/// Results at `args`, and the derivative with respect to the arguments that `wrt` marks (floating ones only).
+/// Results at `args`, and the derivative with respect to the arguments that `wrt` marks (only floating-point ones).
 ///
 /// Source: Radul et al., *You Only Linearize Once* (POPL 2023): reverse mode is linearisation, then transposition.
 pub fn linearize(program: &Program, consts: &[Value], args: &[Value], wrt: &[bool]) -> (Vec<Value>, LinearProgram) {
@@ -27,8 +28,8 @@ pub fn linearize(program: &Program, consts: &[Value], args: &[Value], wrt: &[boo
     linearize_with(&program.inlined(), consts, args, wrt, &[])
 }
 
-/// [`linearize`], with the values of some variables known: the equations that bind them are not run again. The
-/// variables are those of `program`, which holds no calls ([`Program::inlined`]).
+/// [`linearize`], with the values of some variables known: the equations that bind them are not rerun. The variables
+/// are those of `program`, which contains no calls ([`Program::inlined`]).
 pub fn linearize_with(
     program: &Program,
     consts: &[Value],
@@ -42,7 +43,7 @@ pub fn linearize_with(
     (results, point.derivative(program, args, &wrt))
 }
 
-/// What the forward pass leaves: the value of every variable, and the derivative of every equation that has a
+/// The result of the forward pass: the value of every variable, and the derivative of every equation that has a
 /// `linearize` rule.
 struct Point {
     values: Vec<Option<Value>>,
@@ -68,7 +69,7 @@ impl Point {
             let active: SmallVec<[bool; 4]> =
                 eqn.ins.iter().map(|atom| atom.var().is_some_and(|var| moves[var.index()])).collect();
             let is_active = active.contains(&true);
-            // One without outputs is there for its effect, which no known value stands for.
+            // An equation without outputs has an effect, which no known value replaces.
             if !eqn.outs.is_empty() && eqn.outs.iter().all(|binder| values[binder.var.index()].is_some()) {
                 derivatives.push(None);
                 mark_active(eqn, is_active, &mut moves);
@@ -129,15 +130,15 @@ impl Point {
     }
 }
 
-/// Floating outputs of an equation may have tangents where an operand may.
+/// Floating-point outputs of an equation may have tangents if an operand may.
 fn mark_active(eqn: &Eqn, is_active: bool, moves: &mut [bool]) {
     for binder in &eqn.outs {
         moves[binder.var.index()] = is_active && binder.aval.dtype.is_float();
     }
 }
 
-/// Computes now what does not depend on the arguments of a program with these values for its constants; its results become
-/// constants in their place.
+/// Evaluates now everything that does not depend on the arguments of a program with these values for its constants; its
+/// results replace the constants.
 pub fn hoist(program: Program, captured: Vec<Value>) -> (Program, Vec<Value>) {
     let mut linear = vec![false; program.n_var()];
     for binder in &program.args {
@@ -161,7 +162,7 @@ pub fn hoist(program: Program, captured: Vec<Value>) -> (Program, Vec<Value>) {
             known[binder.var.index()] = Some(value);
         }
     }
-    // What the linear equations still read of the known values are the residuals.
+    // The known values that the linear equations still read are the residuals.
     let mut consts = vec![];
     let mut residuals = vec![];
     let mut seen = vec![false; known.len()];

@@ -1,5 +1,5 @@
-//! Transformations: program in, equations out. They interpret a program and bind what its primitives' rules say, so
-//! that outside a trace they compute and inside one they record.
+//! Transformations: program in, equations out. They interpret a program and bind what its primitives' rules return, so
+//! they compute outside a trace and record inside one.
 
 mod jvp;
 mod linearize;

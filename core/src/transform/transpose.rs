@@ -1,4 +1,4 @@
-//! Transposition of linear programs, and reverse mode as linearisation followed by it.
+//! Transposition of linear programs, and reverse mode as linearisation followed by transposition.
 
 use crate::aval::Aval;
 use crate::ir::Program;
@@ -54,8 +54,8 @@ pub fn transpose(linear: &LinearProgram, cotangents: &[Option<Value>]) -> Vec<Op
 }
 
 /// The rule `transpose` of a primitive that runs `program` on its operands (its constants, then its arguments) and is
-/// linear in the unknown ones: what depends on the known ones alone is computed, the rest is transposed. One entry for
-/// each operand, `None` for zero and for a known one.
+/// linear in the unknown ones: what depends only on known operands is computed, the rest is transposed. One entry for
+/// each operand, `None` for zero and for a known operand.
 pub fn transpose_call(program: &Program, ins: &[Linear], cotangents: &[Option<Value>]) -> Vec<Option<Value>> {
     let program = program.inlined();
     let (mut args, mut consts, mut values) = (vec![], vec![], vec![]);
@@ -74,12 +74,12 @@ pub fn transpose_call(program: &Program, ins: &[Linear], cotangents: &[Option<Va
     ins.iter().map(|operand| if operand.is_unknown() { found.next().flatten() } else { None }).collect()
 }
 
-/// A tangent or cotangent of this type, with zeros where there is none.
+/// A tangent or cotangent of this type, with zeros if there is none.
 #[track_caller]
 pub fn instantiate(found: Option<Value>, aval: &Aval) -> Value {
     match found {
         Some(value) if value.shape() == &aval.shape => value,
-        // A rule may return a scalar's cotangent where every element has the same.
+        // A rule may return a scalar as the cotangent if every element is the same.
         Some(value) => broadcast_in_dim(&value, &aval.shape, &[]),
         None => zeros(aval),
     }
@@ -99,9 +99,9 @@ fn accumulate(atom: Atom, cotangent: Value, sums: &mut [Option<Value>]) {
 /// Cotangents of arguments, or of results; `None` for zero.
 pub type Cotangents = Vec<Option<Value>>;
 
-/// Results at `args`, and the function that takes cotangents of the results (`None` for zero) to those of the
-/// arguments that `wrt` marks: one entry per argument, `None` for zero, for an unmarked one, and for one that is not
-/// floating.
+/// Results at `args`, and the function that maps cotangents of the results (`None` for zero) to those of the arguments
+/// that `wrt` marks: one entry per argument, `None` for zero, for an unmarked one, and for one that is not
+/// floating-point.
 pub fn vjp(
     program: &Program,
     consts: &[Value],

@@ -1,10 +1,10 @@
-//! Batching: the program over one more axis.
+//! Batching: the program over an additional axis.
 
 use crate::aval::Dim;
 use crate::ir::{Atom, Batch, Batched, Program, Value, adopt, bind, interpret_read as read, with_location};
 use smallvec::SmallVec;
 
-/// Results with the place of the new axis (`None`: the same for every element) for arguments with the place of
+/// Results with the position of the new axis (`None`: the same for every element) for arguments with the positions of
 /// theirs. `size` is the extent of the new axis.
 pub fn vmap(program: &Program, consts: &[Value], args: &[(Value, Option<usize>)], size: &Dim) -> Batched {
     adopt(&program.facts);
