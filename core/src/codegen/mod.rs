@@ -1,4 +1,4 @@
-//! Code generators: kernel IR to something that runs. Thin: they know scalar operations only.
+//! Code generators: from kernel IR to something that runs. They know only scalar operations.
 
 pub mod cuda;
 pub mod portable;

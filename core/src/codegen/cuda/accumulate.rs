@@ -1,4 +1,4 @@
-//! The variables that combine the terms of a reduction, and how threads fold theirs.
+//! The variables that combine the terms of a reduction, and how threads fold them.
 
 use super::draft::Draft;
 use super::launch::WARP;
@@ -15,12 +15,12 @@ use std::ops::Range;
 pub(super) struct Accumulators<'k> {
     pub(super) kernel: &'k Kernel,
     pub(super) op: ReduceOp,
-    /// Whether they may have many terms: then what an addition rounds off is taken along to the next.
+    /// Whether they may have many terms: then the rounding error of an addition is carried along to the next.
     pub(super) is_long: bool,
 }
 
 impl Accumulators<'_> {
-    /// The variable of an output.
+    /// The name of an output's variable.
     pub(super) fn name(self, output: usize) -> String {
         format!("{}{output}", self.op.name())
     }
@@ -35,7 +35,7 @@ impl Accumulators<'_> {
         0..self.kernel.outputs.len()
     }
 
-    /// Declares each as what nothing reduces to.
+    /// Declares each with the identity of the reduction.
     pub(super) fn declare(self, draft: &mut Draft<'_>) {
         for i in self.all() {
             let identity = literal(self.op.identity(self.dtype(i)));
@@ -46,13 +46,13 @@ impl Accumulators<'_> {
         }
     }
 
-    /// The variable of what a sum lacks; whole numbers round nothing off.
+    /// The variable for the rounding error of a sum; sums of integers have none.
     pub(super) fn lacks(self, output: usize) -> Option<String> {
         let rounds = self.op == ReduceOp::Sum && self.dtype(output).is_float();
         (self.is_long && rounds).then(|| format!("lacks{output}"))
     }
 
-    /// Combines one with a term.
+    /// Combines an output's variable with a term.
     pub(super) fn add(self, draft: &mut Draft<'_>, output: usize, term: &str) {
         match self.lacks(output) {
             Some(lacks) => self.add_part(draft, output, &format!("{term} + {lacks}")),
@@ -60,14 +60,14 @@ impl Accumulators<'_> {
         }
     }
 
-    /// Adds to a sum what a term and what the sum lacks are together.
+    /// Adds a part, which includes the carried rounding error, to a sum.
     pub(super) fn add_part(self, draft: &mut Draft<'_>, output: usize, part: &str) {
         let Some(lacks) = self.lacks(output) else { return };
         draft.uses(Helper::AddPart);
         draft.line(format!("add_part({}, {lacks}, {part});", self.name(output)));
     }
 
-    /// Combines one with a value of its type.
+    /// Combines an output's variable with a value of its type.
     pub(super) fn combine(self, draft: &mut Draft<'_>, output: usize, value: &str) {
         let name = self.name(output);
         let (text, helper) = match (self.op, self.dtype(output)) {
@@ -85,7 +85,7 @@ impl Accumulators<'_> {
         draft.line(format!("{name} = {text};"));
     }
 
-    /// Folds what the threads of each row have: those `lanes` apart.
+    /// Folds the variables of each row's threads, which are `lanes` apart.
     pub(super) fn fold(self, draft: &mut Draft<'_>, lanes: usize) {
         if lanes == WARP {
             return;
@@ -98,7 +98,8 @@ impl Accumulators<'_> {
         draft.close();
     }
 
-    /// Stores each at `at` of the array that `array` names, in the threads for which `stores` holds; all, where it is empty.
+    /// Stores each at `at` of the array that `array` names, in the threads for which `stores` holds; in all, if it is
+    /// empty.
     pub(super) fn store(self, draft: &mut Draft<'_>, stores: &str, at: &str, array: impl Fn(usize) -> String) {
         let is_open = !stores.is_empty();
         if is_open {

@@ -1,6 +1,6 @@
 //! The work of a kernel's body at one point of its loops, as declarations of scalars.
 //!
-//! A scalar is computed as far outside as it can be: where the row stands, or for each term of the reduction.
+//! A scalar is computed as far outside as possible: once for the row, or for each term of the reduction.
 
 use super::draft::Draft;
 use super::launch::Width;
@@ -23,7 +23,7 @@ pub(super) enum Level {
     Term,
 }
 
-/// What is known of a kernel's scalars.
+/// What is known about a kernel's scalars.
 pub(super) struct Body<'k> {
     kernel: &'k Kernel,
     dtypes: Vec<DType>,
@@ -31,11 +31,11 @@ pub(super) struct Body<'k> {
     loops: Vec<Vec<bool>>,
     /// Products that only sums read: they are not rounded before they are added.
     fused: Vec<bool>,
-    /// The checks that are written: of a scalar against an extent, by the name of what came out.
+    /// The checks written so far: of a scalar against an extent, by the name of the result.
     checked: HashMap<(u32, String), String>,
-    /// The words of a block of threefry that are written, by their operands.
+    /// The blocks of threefry written so far, by their operands.
     words: HashMap<Vec<Scalar>, String>,
-    /// What holds where a row reduces anything at all, if it may have no terms: checks of the row ask for it.
+    /// The condition under which a row reduces anything at all, if it may have no terms: checks of the row use it.
     pub(super) has_terms: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl<'k> Body<'k> {
         self.loops[s.0 as usize][number]
     }
 
-    /// The factors of a result that is a product which is added unrounded.
+    /// The factors of a result that is a product added without rounding.
     pub(super) fn factors(&self, s: Scalar) -> Option<[Scalar; 2]> {
         match &self.kernel.body[s.0 as usize] {
             Instr::Op(ScalarOp::Mul, ins) if self.fused[s.0 as usize] => Some([ins[0], ins[1]]),
@@ -100,7 +100,7 @@ impl<'k> Body<'k> {
         Ok(())
     }
 
-    /// Checks where the row stands what a load of each term reads at positions of the row.
+    /// Checks once for the row what a load of each term reads at positions of the row.
     fn check_early(&mut self, draft: &mut Draft<'_>, i: usize) {
         let Instr::Load(input, index) = &self.kernel.body[i] else { return };
         for (at, extent) in index.iter().zip(&self.kernel.inputs[*input as usize].1.shape) {
@@ -166,7 +166,7 @@ impl<'k> Body<'k> {
         format!("{} ? {element} : {zero}", checks.join(" && "))
     }
 
-    /// Whether a computed position is within an extent: the name of what came out.
+    /// Checks whether a computed position is within an extent; returns the name of the result.
     fn check(&mut self, draft: &mut Draft<'_>, s: Scalar, extent: &Dim) -> String {
         let position = self.operand(draft, s);
         let extent = draft.dim(extent);
@@ -187,7 +187,7 @@ impl<'k> Body<'k> {
     }
 }
 
-/// Whether a scalar is a product of floats that nothing reads but sums.
+/// Whether a scalar is a product of floats that only sums read.
 fn is_fused(kernel: &Kernel, s: Scalar) -> bool {
     let is_product = matches!(&kernel.body[s.0 as usize], Instr::Op(ScalarOp::Mul, _));
     let reads = |instr: &Instr| match instr {
@@ -203,7 +203,7 @@ fn is_fused(kernel: &Kernel, s: Scalar) -> bool {
         && !kernel.body.iter().any(reads)
 }
 
-/// For each scalar, the loops that it depends on. Loops of one turn count for nothing.
+/// For each scalar, the loops that it depends on. Loops of one iteration do not count.
 fn dependencies(kernel: &Kernel) -> Vec<Vec<bool>> {
     let mut all: Vec<Vec<bool>> = Vec::with_capacity(kernel.body.len());
     for instr in &kernel.body {

@@ -1,4 +1,4 @@
-//! A function while it is written: its lines, and what they use.
+//! A function that is being written: its lines, and what they use.
 
 use super::launch::{Param, Width};
 use super::positions::Place;
@@ -9,11 +9,11 @@ use crate::ir::Scalar;
 use crate::kernel::Kernel;
 use std::collections::BTreeSet;
 
-/// The lines of a function's body so far, and what they use: it becomes parameters and helpers.
+/// The lines of a function's body so far, and what they use, which becomes parameters and helpers.
 pub(super) struct Draft<'k> {
     pub(super) kernel: &'k Kernel,
     pub(super) width: Width,
-    /// What stands for the flat number of a row: `row`, or the only row loop that moves.
+    /// The name of a row's flat number: `row`, or the only row loop with several iterations.
     pub(super) row: String,
     /// Loops that the lines name.
     pub(super) named: BTreeSet<usize>,
@@ -72,12 +72,12 @@ impl<'k> Draft<'k> {
         self.line("}");
     }
 
-    /// The place behind the last line, for [`Self::insert`].
+    /// The place after the last line, for [`Self::insert`].
     pub(super) fn mark(&self) -> (usize, usize) {
         (self.lines.len(), self.depth)
     }
 
-    /// Adds lines at a place, as deep as they would have been there.
+    /// Inserts lines at a place, with the indentation of that place.
     pub(super) fn insert(&mut self, (at, depth): (usize, usize), texts: Vec<String>) {
         let lines = texts.into_iter().map(|text| format!("{}{text}", "    ".repeat(depth)));
         self.lines.splice(at..at, lines);
@@ -88,7 +88,7 @@ impl<'k> Draft<'k> {
         self.width.type_name()
     }
 
-    /// An expression of numbers and sizes as one of the type of positions: overloaded functions ask for that.
+    /// An expression of numbers and sizes, converted to the type of positions: overloaded functions require that.
     pub(super) fn same_type(&self, text: &str) -> String {
         match self.width {
             Width::Wide if text.contains(' ') => format!("(long long)({text})"),
@@ -97,18 +97,18 @@ impl<'k> Draft<'k> {
         }
     }
 
-    /// A dimension as an expression that may stand alone.
+    /// A dimension as a stand-alone expression.
     pub(super) fn dim(&mut self, dim: &Dim) -> String {
         self.symbols.extend(dim.symbols());
         text::dim(dim).0
     }
 
-    /// A dimension as what something is divided by.
+    /// A dimension as a factor or divisor.
     pub(super) fn factor(&mut self, dim: &Dim) -> String {
         self.symbols.extend(dim.symbols());
         match text::dim(dim) {
             (sum, true) => format!("({sum})"),
-            // `a / n * 8` would be another number.
+            // `a / n * 8` would be a different number.
             (product, false) if product.contains(' ') => format!("({product})"),
             (product, false) => product,
         }
@@ -124,24 +124,24 @@ impl<'k> Draft<'k> {
         }
     }
 
-    /// A function of the prelude.
+    /// Notes a function of the prelude that the lines call.
     pub(super) fn uses(&mut self, helper: Helper) {
         self.helpers.insert(helper);
     }
 
-    /// What a check needs to record what it finds: the last arguments of `inside` and `members_of`.
+    /// The last arguments of `inside` and `members_of`, with which a check records a violation.
     pub(super) fn record(&mut self) -> &'static str {
         self.is_checked = true;
         "record, kernel"
     }
 
-    /// How many terms a part has.
+    /// The number of terms in a part.
     pub(super) fn part_length(&mut self) -> &'static str {
         self.cut[0] = true;
         "length"
     }
 
-    /// How many parts there are.
+    /// The number of parts.
     pub(super) fn parts(&mut self) -> &'static str {
         self.cut[1] = true;
         "parts"
@@ -157,7 +157,7 @@ impl<'k> Draft<'k> {
         format!("size{at}")
     }
 
-    /// A loop's place.
+    /// The position of a loop.
     pub(super) fn index(&mut self, number: usize) -> String {
         self.named.insert(number);
         format!("i{number}")
@@ -212,7 +212,7 @@ impl<'k> Draft<'k> {
         &self.helpers
     }
 
-    /// The function's text. `bounds` is what the compiler is told of the block.
+    /// The function's text. `bounds` tells the compiler the size of a block.
     pub(super) fn function(&self, name: &str, bounds: &str, params: &[String]) -> String {
         let head = format!("extern \"C\" __global__ void {bounds}{name}");
         let one = format!("{head}({}) {{", params.join(", "));

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 pub struct Function {
     /// Its name in the module.
     pub name: String,
-    /// What it takes, in order.
+    /// Its parameters, in order.
     pub params: Vec<Param>,
     pub(super) text: String,
     pub(super) helpers: BTreeSet<Helper>,
@@ -26,14 +26,14 @@ pub(super) struct Written {
     pub(super) parts: Option<Parts>,
 }
 
-/// The name that functions get.
+/// The name of a function.
 pub(super) struct Name {
     pub(super) name: String,
     pub(super) width: Width,
 }
 
 impl Name {
-    /// That of another function of the same kernel.
+    /// The name of another function of the same kernel.
     pub(super) fn part(&self, what: &str) -> Name {
         Name { name: format!("{}_{what}", self.name), width: self.width }
     }
@@ -43,7 +43,7 @@ impl Name {
         let params: Vec<Param> = arrays.into_iter().chain(draft.params()).collect();
         let texts: Vec<String> = params.iter().map(|param| declared(draft, &params, param)).collect();
         let bounds = match work.team {
-            // Two blocks at a time are enough: else the compiler would rather spill than use a register more.
+            // Two resident blocks are enough: otherwise the compiler would rather spill than use another register.
             ThreadGroup::Block(block) => format!("__launch_bounds__({block}, 2) "),
             ThreadGroup::Thread | ThreadGroup::Warp => String::new(),
         };
@@ -57,7 +57,7 @@ fn declared(draft: &Draft<'_>, params: &[Param], param: &Param) -> String {
     let kernel = draft.kernel;
     let element = |output: usize| type_name(kernel.outputs[output].1.dtype);
     match param {
-        // Nobody writes what it points at: the compiler may read it through the cache for what never changes.
+        // Nobody writes the memory: the compiler may read it through the read-only cache.
         Param::Input(i) if !may_be_written(kernel, *i) => {
             let (var, aval) = &kernel.inputs[*i];
             format!("const {}* __restrict__ v{}", type_name(aval.dtype), var.0)
@@ -81,8 +81,8 @@ fn declared(draft: &Draft<'_>, params: &[Param], param: &Param) -> String {
     }
 }
 
-/// Whether an input's memory may be an output's as well: a memory plan may do so where the element that is written is all
-/// that is read.
+/// Whether an input may share memory with an output: a memory plan may do so if the element being written is the only
+/// one that is read.
 fn may_be_written(kernel: &Kernel, input: usize) -> bool {
     let is_own = |instr: &Instr| match instr {
         Instr::Load(read, index) if *read as usize == input => Place::of(kernel, input, index).is_own(kernel),

@@ -1,17 +1,17 @@
-//! How functions are launched: what they take, and how many blocks of threads they need for given sizes.
+//! How functions are launched: their parameters, and how many blocks of threads they need for given sizes.
 
 use crate::aval::{DType, Dim, Literal, Sizes, Symbol};
 use crate::ir::Index;
 use crate::kernel::{Instr, Kernel};
 
-/// Threads of a block where nothing else is said.
+/// Threads of a block by default.
 pub const BLOCK: u32 = 256;
 /// Threads of a warp.
 pub(super) const WARP: usize = 32;
-/// What positions of 32 bits may count to: a margin is left for the last part and the last block.
+/// The limit of positions of 32 bits, with a margin for the last part and the last block.
 const NARROW_LIMIT: i64 = 1 << 30;
 
-/// The integers that positions and sizes are computed in.
+/// The integer type of positions and sizes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Width {
     /// 32 bits.
@@ -21,10 +21,11 @@ pub enum Width {
 }
 
 impl Width {
-    /// What a kernel needs for these sizes: 64 bits where an array, or the terms of a reduction, are more than 32 bits count.
+    /// The width that a kernel needs for these sizes: 64 bits if an array, or the terms of a reduction, have too many
+    /// elements for 32 bits.
     pub fn of(kernel: &Kernel, sizes: &Sizes) -> Width {
         let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(_, aval)| aval.volume());
-        // Rows count to the volume of an output.
+        // Rows count up to the volume of an output.
         let reduced = kernel.loops[kernel.n_row()..].iter().map(|l| l.extent.clone());
         let terms = reduced.fold(Dim::from(1), |terms, extent| terms * extent);
         let counts = arrays.chain([terms]).map(|dim| magnitude(&dim, sizes));
@@ -52,7 +53,7 @@ impl Instr {
     }
 }
 
-/// How far a position that loops make may be from 0, on the way to its sum as well.
+/// How far a position made of loops may be from 0, including its partial sums.
 fn reach(kernel: &Kernel, at: &Index, sizes: &Sizes) -> i64 {
     let Index::Affine { constant, terms } = at else { return 0 };
     let extent = |l: u32| magnitude(&kernel.loops[l as usize].extent, sizes).max(1);
@@ -60,7 +61,7 @@ fn reach(kernel: &Kernel, at: &Index, sizes: &Sizes) -> i64 {
     terms.fold(magnitude(constant, sizes), i64::saturating_add)
 }
 
-/// The sum of the sizes of a dimension's terms: no step of computing it comes to more.
+/// The sum of the absolute values of a dimension's terms: no intermediate result exceeds it.
 fn magnitude(dim: &Dim, sizes: &Sizes) -> i64 {
     let size = |symbol: &Symbol| sizes.get(symbol).and_then(|size| i64::try_from(size).ok()).unwrap_or(i64::MAX);
     let terms = dim.terms().into_iter().map(|(symbols, coefficient)| {
@@ -69,7 +70,7 @@ fn magnitude(dim: &Dim, sizes: &Sizes) -> i64 {
     terms.fold(0, i64::saturating_add)
 }
 
-/// What a function takes at one place of its list.
+/// One parameter of a function.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Param {
     /// The address of an input of the kernel, by number.
@@ -86,17 +87,17 @@ pub enum Param {
     Symbol(Symbol),
     /// A size as a scalar of this type.
     Scalar(Dim, DType),
-    /// How many terms one part of a reduction has, of the function's [`Width`].
+    /// The number of terms in one part of a reduction, of the function's [`Width`].
     PartLength,
-    /// How many parts there are, of the function's [`Width`].
+    /// The number of parts, of the function's [`Width`].
     Parts,
 }
 
-/// Bytes of the record: the kernel's number as `u32`, which is 0 while all is well; the position as `i32`; the extent that
-/// it had to be below, as `i64`. It is aligned to 8 bytes.
+/// Bytes of the record: the kernel's number as `u32`, which is 0 while all is well; the position as `i32`; the extent
+/// that it had to be below, as `i64`. It is aligned to 8 bytes.
 pub const RECORD_BYTES: usize = 16;
 
-/// A parameter's value in one launch. Numbers are passed as they are here.
+/// A parameter's value in one launch. Numbers are passed unchanged.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Argument {
     /// The address of an input, by number.
@@ -128,22 +129,22 @@ pub struct Launch {
     pub block: u32,
     /// One for each parameter.
     pub arguments: Vec<Argument>,
-    /// Whether it may run beside the launches of its kernel before it: it writes other elements.
+    /// Whether it may run concurrently with the preceding launches of its kernel: it writes other elements.
     pub is_beside: bool,
 }
 
-/// Who works on one unit of a function's work.
+/// The threads that work on one unit of a function's work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ThreadGroup {
     /// One thread.
     Thread,
     /// The threads of a warp.
     Warp,
-    /// A block of so many threads.
+    /// A block of this many threads.
     Block(u32),
 }
 
-/// A function's work: so many units, for each part if there are parts.
+/// A function's work: the number of units, for each part if there are parts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Work {
     pub(super) team: ThreadGroup,
@@ -158,14 +159,14 @@ pub(super) struct Work {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum When {
     Always,
-    /// Where a reduction has several parts.
+    /// If a reduction has several parts.
     Parts,
-    /// Where this is more than so many.
+    /// If the dimension exceeds this number.
     Above(Dim, usize),
 }
 
 impl When {
-    /// Whether it does for these.
+    /// Whether it runs for these sizes.
     pub(super) fn holds(&self, sizes: &Sizes, parts: usize) -> bool {
         match self {
             When::Always => true,
@@ -175,7 +176,7 @@ impl When {
     }
 }
 
-/// An extent in pieces of so many points.
+/// An extent in pieces of this many points.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Pieces {
     pub(super) extent: Dim,
@@ -196,7 +197,7 @@ pub(super) fn number(dim: &Dim, sizes: &Sizes) -> usize {
 }
 
 impl Work {
-    /// The blocks, and the threads of each, where `block` threads are wanted.
+    /// The number of blocks, and of threads in each, when about `block` threads are wanted.
     pub(super) fn grid(&self, sizes: &Sizes, parts: usize, block: u32) -> (usize, u32) {
         let units = n_unit(&self.units, sizes) * if self.is_parted { parts } else { 1 };
         match self.team {
@@ -210,27 +211,27 @@ impl Work {
 /// How a long reduction of few results is cut into parts, by the sizes alone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Parts {
-    /// What is reduced over.
+    /// The number of terms in all.
     pub(super) terms: Dim,
-    /// A part has at least so many terms.
+    /// The least number of terms in a part.
     pub(super) least: usize,
     /// The terms of a part are a multiple of this.
     pub(super) step: usize,
     /// The units of work for each part.
     pub(super) units: Vec<Pieces>,
-    /// No more parts than make so many units in all.
+    /// The largest number of units that the parts may make in all.
     pub(super) most: usize,
 }
 
 impl Parts {
-    /// The terms of a part.
+    /// The number of terms in a part.
     pub(super) fn length(&self, sizes: &Sizes) -> usize {
         let most = (self.most / n_unit(&self.units, sizes).max(1)).max(1);
         let length = number(&self.terms, sizes).div_ceil(most).max(self.least);
         length.next_multiple_of(self.step)
     }
 
-    /// How many there are: one at least, as there is a result even of nothing.
+    /// The number of parts: at least one, as even an empty reduction has a result.
     pub(super) fn number(&self, sizes: &Sizes) -> usize {
         number(&self.terms, sizes).div_ceil(self.length(sizes)).max(1)
     }
@@ -258,7 +259,7 @@ mod tests {
         assert_eq!(Width::of(&kernel, &sizes((1 << 27) + 1)), Width::Wide);
         // No size is known: nothing is promised.
         assert_eq!(Width::of(&kernel, &Sizes::new()), Width::Wide);
-        // A position may be larger than what it counts.
+        // A position may be larger than the array's extent.
         let text = "kernel @counted_0() -> (%0: i32[n]) { row i0: n $0: i32 = position 1000*i0 store $0 -> %0 }";
         let kernel = parse_kernel(text).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(Width::of(&kernel, &sizes(1 << 20)), Width::Narrow);

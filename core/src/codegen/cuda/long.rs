@@ -1,20 +1,20 @@
-//! Long segments: a block for each, several rows of it side by side.
+//! Long segments: a block for each, with several of its rows side by side.
 //!
-//! Segments are of very different lengths, where a few nodes of a graph have most of its edges. A block looks for long ones
-//! among as many segments as it has threads. It takes those that it finds one after the other, with all its threads: each
-//! warp folds its terms, and then the first threads fold the warps.
+//! The lengths of segments vary widely, as when a few nodes of a graph have most of its edges. A block searches as many
+//! segments as it has threads for long ones. It processes those that it finds one after the other, with all its
+//! threads: each warp folds its terms, and then the first threads fold the warps.
 
 use super::body::Level;
 use super::function::{Function, Name};
 use super::launch::{Param, Pieces, ThreadGroup, WARP, When, Work};
 use super::nest::{Mark, write_loops, write_row_loops};
-use super::reduction::{Reduction, Turns};
+use super::reduction::{Iterations, Reduction};
 use super::shape::{LONG, Segments};
 use super::text::type_name;
 use crate::aval::Dim;
 use crate::ir::Unsupported;
 
-/// Threads of a block, whatever block is asked for: the tree of a sum depends on it.
+/// Threads of a block, whatever block size is requested: the tree of a sum depends on it.
 const THREADS: usize = 256;
 /// Warps of a block.
 const WARPS: usize = THREADS / WARP;
@@ -24,7 +24,7 @@ pub(super) fn write(mut reduction: Reduction<'_>, segments: &Segments, name: &Na
     let kernel = reduction.kernel;
     let lanes = segments.rows.as_usize().map_or(WARP, |rows| rows.clamp(1, WARP).next_power_of_two());
     declare(&mut reduction, segments, lanes);
-    let of_own = look(&mut reduction, segments);
+    let of_own = find_long(&mut reduction, segments);
     reduction.draft.open(format!("for (int word = 0; word < {WARPS}; ++word)"));
     reduction.draft.open("for (unsigned rest = found[word]; rest != 0u; rest &= rest - 1u)");
     let mark = declare_row(&mut reduction, segments, lanes);
@@ -33,12 +33,12 @@ pub(super) fn write(mut reduction: Reduction<'_>, segments: &Segments, name: &Na
     reduction.sums.declare(&mut reduction.draft);
     let first = if lanes == 1 { "threadIdx.x".to_string() } else { format!("threadIdx.x / {lanes}") };
     let begin = format!("{} + (int)({first})", reduction.draft.same_type("range.x"));
-    reduction.term_loop(&Turns { begin, end: "range.y".into(), step: THREADS / lanes })?;
+    reduction.term_loop(&Iterations { begin, end: "range.y".into(), step: THREADS / lanes })?;
     reduction.sums.fold(&mut reduction.draft, lanes);
     fold_warps(&mut reduction, segments, lanes);
     write_row_loops(&mut reduction.draft, mark);
     (0..2).for_each(|_| reduction.draft.close());
-    // Only the segment's own loop is needed to look for it.
+    // Only the segment's own loop is needed to find it.
     let number = segments.number;
     reduction.draft.named = [number].into();
     write_loops(&mut reduction.draft, of_own, 0..number + 1, "own");
@@ -69,7 +69,7 @@ fn declare(reduction: &mut Reduction<'_>, segments: &Segments, lanes: usize) {
     }
 }
 
-/// In how many tiles the rows of a segment are, as something to divide by; `None` for one.
+/// The number of tiles of a segment's rows, as a divisor; `None` for one tile.
 fn tiles(reduction: &mut Reduction<'_>, segments: &Segments, lanes: usize) -> Option<String> {
     match segments.rows.as_usize() {
         Some(rows) if rows <= lanes => None,
@@ -78,9 +78,9 @@ fn tiles(reduction: &mut Reduction<'_>, segments: &Segments, lanes: usize) -> Op
     }
 }
 
-/// Looks for long segments, one for each thread: a bit for each that is. Gives the place where a thread's own segment is to
-/// be declared.
-fn look(reduction: &mut Reduction<'_>, segments: &Segments) -> Mark {
+/// Finds long segments, one thread for each segment and one bit for each result. Returns the place to declare a
+/// thread's own segment.
+fn find_long(reduction: &mut Reduction<'_>, segments: &Segments) -> Mark {
     let int = reduction.draft.int();
     reduction.draft.line(format!("const {int} own = first + threadIdx.x;"));
     reduction.draft.line("bool is_long = false;");
@@ -96,8 +96,8 @@ fn look(reduction: &mut Reduction<'_>, segments: &Segments) -> Mark {
     mark
 }
 
-/// Declares the next of the segments that were found, and the row of a thread. Threads without a row of their own do the
-/// last one's work again.
+/// Declares the next of the segments that were found, and the row of a thread. Threads without a row repeat the last
+/// row's work.
 fn declare_row(reduction: &mut Reduction<'_>, segments: &Segments, lanes: usize) -> Mark {
     let draft = &mut reduction.draft;
     let (int, row) = (draft.int(), draft.row.clone());

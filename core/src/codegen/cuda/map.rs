@@ -9,7 +9,7 @@ use super::shape::rows;
 use crate::ir::Unsupported;
 use crate::kernel::Kernel;
 
-/// Writes a kernel whose loops are rows.
+/// Writes a kernel whose loops are all rows.
 pub(super) fn write(kernel: &Kernel, name: &Name) -> Result<Written, Unsupported> {
     let mut draft = Draft::new(kernel, name.width);
     let mut body = Body::new(kernel);

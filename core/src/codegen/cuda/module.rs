@@ -8,7 +8,7 @@ use crate::ir::Unsupported;
 use crate::kernel::Kernel;
 use std::collections::{BTreeSet, HashSet};
 
-/// A translation unit: the device functions that its kernels use, and the kernels' functions, each of a name of its own.
+/// A translation unit: the device functions that its kernels use, and the kernels' functions, each with a unique name.
 #[derive(Clone, Default, Debug)]
 pub struct Module {
     sources: Vec<Source>,
@@ -21,8 +21,8 @@ impl Module {
         Module::default()
     }
 
-    /// Adds a kernel whose positions are of this width; gives its number in [`Self::sources`]. `note` stands in the comment
-    /// before it: the program and the user's line, say.
+    /// Adds a kernel with positions of this width; returns its number in [`Self::sources`]. `note` goes into the
+    /// comment before it: the program and the user's line, say.
     ///
     /// # Errors
     /// If the kernel has an operation that does not exist for its type.
@@ -34,7 +34,7 @@ impl Module {
         Ok(self.sources.len() - 1)
     }
 
-    /// The name, or the same with a number behind it.
+    /// The name, or the name followed by a number.
     fn unused_name(&self, name: &str) -> String {
         let others = (2..).map(|n| format!("{name}_{n}"));
         let mut names = std::iter::once(name.to_string()).chain(others);

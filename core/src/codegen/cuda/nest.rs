@@ -1,4 +1,4 @@
-//! Threads as points of loops: the row of a thread, and the loops that make it up.
+//! Threads as points of loops: the row of a thread, and the loops that determine it.
 
 use super::draft::Draft;
 use super::launch::WARP;
@@ -6,20 +6,20 @@ use super::shape::rows;
 use crate::aval::{Dim, volume};
 use std::ops::Range;
 
-/// A place among the lines, behind which loops are declared.
+/// A place among the lines after which loops are declared.
 pub(super) type Mark = (usize, usize);
 
 /// The threads of a warp among rows and terms.
 pub(super) struct Places {
-    /// Behind what declares the row.
+    /// After the declaration of the row.
     pub(super) mark: Mark,
-    /// Which of the slices of the terms a thread has; empty where there is one.
+    /// The slice of the terms that a thread has; empty if there is only one.
     pub(super) slice: String,
-    /// What holds for the one thread that stores a row; empty where every thread does.
+    /// The condition that holds in the one thread that stores a row; empty if every thread does.
     pub(super) stores: String,
 }
 
-/// A thread for each row: the number of its row, and an end to threads that have none.
+/// A thread for each row: declares the number of its row, and ends threads that have none.
 pub(super) fn declare_row(draft: &mut Draft<'_>) -> Places {
     let (int, row) = (draft.int(), draft.row.clone());
     let block = if int == "int" { "blockIdx.x" } else { "(long long)blockIdx.x" };
@@ -42,7 +42,7 @@ pub(super) fn declare_warp(draft: &mut Draft<'_>, lanes: usize, is_parted: bool)
     Places { mark: draft.mark(), slice, stores }
 }
 
-/// Declares the number of a warp under this name, and that of the thread in it.
+/// Declares the number of a warp under this name, and that of the thread within it.
 fn declare_warp_number(draft: &mut Draft<'_>, name: &str) {
     let int = draft.int();
     let block = if int == "int" { "blockIdx.x" } else { "(long long)blockIdx.x" };
@@ -50,7 +50,7 @@ fn declare_warp_number(draft: &mut Draft<'_>, name: &str) {
     draft.line(format!("const int lane = threadIdx.x % {WARP};"));
 }
 
-/// Declares which rows a warp has: gives the row of a thread as it is, where it is not declared yet.
+/// Declares which rows a warp has; returns the row of a thread as an expression, if it is not declared yet.
 fn declare_unit(draft: &mut Draft<'_>, lanes: usize) -> Option<String> {
     let rows = rows(draft.kernel);
     let rows = draft.dim(&rows);
@@ -65,7 +65,8 @@ fn declare_unit(draft: &mut Draft<'_>, lanes: usize) -> Option<String> {
     Some(format!("warp * {lanes} + {}", among(lanes)))
 }
 
-/// Declares which part a warp works on, and which rows: gives the row of a thread as it is, where it is not declared yet.
+/// Declares which part a warp works on, and which rows; returns the row of a thread as an expression, if it is not
+/// declared yet.
 fn declare_part(draft: &mut Draft<'_>, lanes: usize) -> Option<String> {
     let int = draft.int();
     let rows = rows(draft.kernel).as_usize().expect("only few rows have parts");
@@ -93,8 +94,8 @@ fn among(lanes: usize) -> String {
     if lanes == WARP { "lane".into() } else { format!("lane % {lanes}") }
 }
 
-/// Declares the row of a thread. Where the last warp has more threads than rows, the others do the last row's work again, as
-/// all threads take part in shuffles: gives what holds for those that have a row of their own.
+/// Declares the row of a thread. If the last warp has more threads than rows, the others repeat the last row's work, as
+/// all threads take part in shuffles: returns the condition that holds in threads with a row of their own.
 fn declare_own(draft: &mut Draft<'_>, lanes: usize, own: &str) -> Option<String> {
     let (int, row, rows) = (draft.int(), draft.row.clone(), rows(draft.kernel));
     if rows.as_usize().is_some_and(|rows| rows % lanes == 0) {
@@ -120,8 +121,8 @@ pub(super) fn write_row_loops(draft: &mut Draft<'_>, at: Mark) {
     write_loops(draft, at, 0..n_row, &row);
 }
 
-/// Declares the loops of a range that the lines name, by their number among all points of the range. A loop that has that
-/// name itself is there already.
+/// Declares the loops of a range that the lines name, by their number among all points of the range. A loop that has
+/// that name itself is declared already.
 pub(super) fn write_loops(draft: &mut Draft<'_>, at: Mark, range: Range<usize>, number: &str) {
     let extents: Vec<Dim> = draft.kernel.loops[range.clone()].iter().map(|l| divisor(&l.extent)).collect();
     let first = extents.iter().position(|extent| *extent != 1usize);
@@ -129,22 +130,22 @@ pub(super) fn write_loops(draft: &mut Draft<'_>, at: Mark, range: Range<usize>, 
     let mut lines = vec![];
     for i in named {
         let own = i - range.start;
-        let behind = volume(&extents[own + 1..]);
+        let inner = volume(&extents[own + 1..]);
         let mut place = number.to_string();
-        if behind != 1usize {
-            place = format!("{place} / {}", draft.factor(&behind));
+        if inner != 1usize {
+            place = format!("{place} / {}", draft.factor(&inner));
         }
         if first != Some(own) {
             place = format!("{place} % {}", draft.factor(&extents[own]));
         }
-        // Of the loops of one turn only those of segments are named.
+        // Of the loops with one iteration only those of segments are named.
         let place = if extents[own] == 1usize { "0".into() } else { place };
         lines.push(format!("const {} i{i} = {place};", draft.int()));
     }
     draft.insert(at, lines);
 }
 
-/// An extent to divide by: where it is 0, nothing runs.
+/// An extent as a divisor: where it is 0, nothing runs.
 fn divisor(extent: &Dim) -> Dim {
     if *extent == 0usize { Dim::from(1) } else { extent.clone() }
 }

@@ -1,4 +1,4 @@
-//! Where in memory a load reads: its positions as one sum over loops and computed positions.
+//! The memory address of a load: its positions as one sum over loops and computed positions.
 
 use crate::aval::{Aval, Dim, volume};
 use crate::ir::{Index, Scalar};
@@ -8,14 +8,14 @@ use crate::kernel::Kernel;
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Place {
     pub(super) constant: Dim,
-    /// For each loop of the kernel, by how many elements a turn moves.
+    /// For each loop of the kernel, how many elements an iteration moves.
     pub(super) strides: Vec<Dim>,
-    /// Positions that the kernel computes, and by how many elements they count.
+    /// Positions that the kernel computes, each with the number of elements per step.
     pub(super) computed: Vec<(Scalar, Dim)>,
 }
 
 impl Place {
-    /// The place of a load of an input. Loops of one turn stand at 0, and have no part in it.
+    /// The place of a load of an input. Loops of one iteration are at 0, and do not contribute.
     pub(super) fn of(kernel: &Kernel, input: usize, index: &[Index]) -> Place {
         let mut place = Place::at(kernel, Dim::from(0), &[]);
         for (at, step) in index.iter().zip(row_major(&kernel.inputs[input].1)) {
@@ -27,7 +27,7 @@ impl Place {
         place
     }
 
-    /// A position that loops make.
+    /// A position made of loops.
     pub(super) fn at(kernel: &Kernel, constant: Dim, terms: &[(u32, Dim)]) -> Place {
         let mut strides = vec![Dim::from(0); kernel.loops.len()];
         let moving = terms.iter().filter(|(number, _)| kernel.loops[*number as usize].extent != 1usize);
@@ -42,12 +42,12 @@ impl Place {
         }
     }
 
-    /// The factor by which all row loops move as the number of the row does: with it, the number stands for the loops.
+    /// The factor by which all row loops move as the number of the row does: with it, the number replaces the loops.
     pub(super) fn by_row(&self, kernel: &Kernel) -> Option<Dim> {
         let rows = row_major(&kernel.outputs[0].1);
         let moving = (0..rows.len()).filter(|i| kernel.loops[*i].extent != 1usize);
         let last = moving.clone().next_back()?;
-        // The last loop that moves is the number's last digit.
+        // The last loop with several iterations is the number's last digit.
         let factor = &self.strides[last];
         let is_row = *factor != 0usize && moving.into_iter().all(|i| self.strides[i] == &rows[i] * factor);
         is_row.then(|| factor.clone())

@@ -1,4 +1,4 @@
-//! Device functions that kernels call. A module holds those that its kernels use.
+//! Device functions that kernels call. A module contains those that its kernels use.
 
 use crate::ir::scalar::CudaHelper;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ pub(super) enum Helper {
     Inside,
     MembersOf,
     AddPart,
-    /// What an operation of the table calls.
+    /// The helper of an operation of the table.
     Operation(CudaHelper),
     ToInt,
     ToUnsigned,
@@ -44,7 +44,7 @@ impl Helper {
         }
     }
 
-    /// What it calls in turn.
+    /// The helpers that it calls in turn.
     fn needs(self) -> &'static [Helper] {
         match self {
             Helper::Inside => &[Helper::Record],
@@ -80,7 +80,7 @@ impl Helper {
     }
 }
 
-/// The text of these helpers and of all that they need, each once, in the order in which they may call each other.
+/// The text of these helpers and of all that they need, each once, in an order in which they may call each other.
 pub(super) fn prelude(helpers: &BTreeSet<Helper>) -> String {
     let needed = helpers.iter().flat_map(|helper| helper.needs().iter().chain([helper]));
     let needed: BTreeSet<Helper> = needed.copied().collect();
@@ -88,7 +88,7 @@ pub(super) fn prelude(helpers: &BTreeSet<Helper>) -> String {
 }
 
 const RECORD: &str = "\
-// What is left of a position outside of its array: of the first that any thread finds.
+// The record of a position outside of its array: the first that any thread finds.
 struct Record {
     unsigned kernel;     // its number; 0 while all is well
     int position;
@@ -109,7 +109,7 @@ __device__ __forceinline__ bool inside(int position, long long extent, Record* r
 ";
 
 const MEMBERS_OF: &str = "\
-// Where the members of a segment begin and end: none, and a record, where its offsets are out of order or lead outside of
+// The begin and the end of a segment's members: none, and a record, if its offsets are out of order or lead outside of
 // the members.
 __device__ __forceinline__ int2 members_of(int begin, int end, long long members, Record* record, unsigned kernel) {
     const bool is_right = inside(end, members + 1, record, kernel) && inside(begin, (long long)end + 1, record, kernel);
@@ -138,7 +138,7 @@ __device__ __forceinline__ int wrapping_abs(int x) { return x < 0 ? (int)(0u - (
 ";
 
 const DIVIDE: &str = "\
-// A quotient by zero is zero; the one that does not fit wraps.
+// A quotient by zero is zero; the one that overflows wraps.
 __device__ __forceinline__ int divide(int x, int y) { return y == 0 ? 0 : y == -1 ? wrapping_neg(x) : x / y; }
 __device__ __forceinline__ unsigned divide(unsigned x, unsigned y) { return y == 0u ? 0u : x / y; }
 ";
@@ -150,19 +150,19 @@ __device__ __forceinline__ unsigned remainder_of(unsigned x, unsigned y) { retur
 ";
 
 const SHIFT_LEFT: &str = "\
-// By 32 or more, or by less than nothing, gives 0.
+// Returns 0 for shifts by 32 or more, or by a negative number.
 __device__ __forceinline__ unsigned shift_left(unsigned x, unsigned y) { return y < 32u ? x << y : 0u; }
 __device__ __forceinline__ int shift_left(int x, int y) { return (unsigned)y < 32u ? (int)((unsigned)x << y) : 0; }
 ";
 
 const SHIFT_RIGHT: &str = "\
-// Zeros come in; by 32 or more, or by less than nothing, gives 0.
+// Shifts in zeros; returns 0 for shifts by 32 or more, or by a negative number.
 __device__ __forceinline__ unsigned shift_right(unsigned x, unsigned y) { return y < 32u ? x >> y : 0u; }
 __device__ __forceinline__ int shift_right(int x, int y) { return (unsigned)y < 32u ? (int)((unsigned)x >> y) : 0; }
 ";
 
 const ADD_PART: &str = "\
-// What a part adds to a total, and what that rounds off. An infinite total lacks nothing, also where finite parts made it.
+// Adds a part to a total and computes the rounding error. An infinite total has none, even if finite parts made it.
 template <typename T> __device__ __forceinline__ void add_part(T& total, T& lacks, T part) {
     const T sum = total + part;
     const T lost = part - (sum - total);
@@ -172,12 +172,12 @@ template <typename T> __device__ __forceinline__ void add_part(T& total, T& lack
 ";
 
 const NAN_MAX: &str = "\
-// NaN where either is; of equal numbers, as the zeros are, the second.
+// NaN if either is; of equal numbers, such as the zeros, the second.
 template <typename T> __device__ __forceinline__ T nan_max(T x, T y) { return x > y || x != x ? x : y; }
 ";
 
 const NAN_MIN: &str = "\
-// NaN where either is; of equal numbers, as the zeros are, the second.
+// NaN if either is; of equal numbers, such as the zeros, the second.
 template <typename T> __device__ __forceinline__ T nan_min(T x, T y) { return x < y || x != x ? x : y; }
 ";
 
@@ -192,13 +192,13 @@ __device__ __forceinline__ double logistic(double x) { return 1.0 / (1.0 + exp(-
 ";
 
 const TO_INT: &str = "\
-// Truncated; saturates. The instruction makes 0 of NaN for `float` only.
+// Truncates; saturates. The instruction converts NaN to 0 for `float` only.
 __device__ __forceinline__ int to_int(float x) { return x != x ? 0 : __float2int_rz(x); }
 __device__ __forceinline__ int to_int(double x) { return x != x ? 0 : __double2int_rz(x); }
 ";
 
 const TO_UNSIGNED: &str = "\
-// Truncated; saturates. The instruction makes 0 of NaN for `float` only.
+// Truncates; saturates. The instruction converts NaN to 0 for `float` only.
 __device__ __forceinline__ unsigned to_unsigned(float x) { return x != x ? 0u : __float2uint_rz(x); }
 __device__ __forceinline__ unsigned to_unsigned(double x) { return x != x ? 0u : __double2uint_rz(x); }
 ";

@@ -1,9 +1,9 @@
-//! Large dense products: blocks of both operands go through shared memory, and each thread makes a small block of the
-//! result in registers.
+//! Large dense products: blocks of both operands go through shared memory, and each thread computes a small block of
+//! the result in registers.
 //!
-//! Every sum adds its terms in their order, one after the other, so that the size of blocks changes no bit. A long one goes
-//! in rounds: what they add to the totals rounds off is taken along to the next. Where the result has few blocks, parts of
-//! the terms are units of their own, which a second function adds.
+//! Every sum adds its terms in their order, one after the other, so the size of blocks changes no bit. A long sum goes
+//! in rounds, and the rounding error of adding a round to the total is carried along to the next. If the result has few
+//! blocks, parts of the terms are separate units, which a second function adds.
 
 use super::draft::Draft;
 use super::function::{Name, Written};
@@ -19,20 +19,20 @@ use crate::kernel::{Axis, Kernel, Product};
 const THREADS: usize = 256;
 /// Threads of a block down and across.
 const SIDE: usize = 16;
-/// Rows and columns of each thread, at most.
+/// The most rows and columns of each thread.
 const MICRO: usize = 4;
-/// Terms that are in shared memory at a time.
+/// Terms in shared memory at a time.
 const DEPTH: usize = 16;
 /// A sum of more terms goes in rounds.
 const LONG: usize = 2048;
 /// Terms of a round.
 const ROUND: usize = 8 * DEPTH;
-/// Terms of a part, at least.
+/// The least number of terms in a part.
 const PART_TERMS: usize = 256;
-/// So many blocks are enough for a device: more parts are not made.
+/// This many blocks are enough for a device: no more parts are made.
 const ENOUGH_BLOCKS: usize = 256;
 
-/// The kernel as a product, where it is one and may be large enough to gain by shared memory.
+/// The kernel as a product, if it is one and may be large enough to gain from shared memory.
 pub(super) fn recognised(kernel: &Kernel) -> Option<Product> {
     Product::of(kernel).filter(Product::may_be_large)
 }
@@ -55,7 +55,7 @@ pub(super) fn write(kernel: &Kernel, product: &Product, name: &Name) -> Written 
     Written { functions: [main].into_iter().chain(fold).collect(), parts }
 }
 
-/// How many rows or columns each thread has.
+/// The number of rows or columns of each thread.
 fn micro(axis: &Axis) -> usize {
     let n = axis.extent.as_usize().unwrap_or(usize::MAX).div_ceil(SIDE);
     if n < MICRO { n.next_power_of_two() } else { MICRO }
@@ -76,13 +76,13 @@ fn parts(product: &Product) -> Option<Parts> {
 
 /// One of the two operands: its block in shared memory.
 struct Operand<'a> {
-    /// The name of the block, and of where the operand begins.
+    /// The name of the block, and of the pointer to the operand's start.
     name: &'static str,
-    /// Which of the product's operands.
+    /// Which of the product's operands it is.
     number: usize,
     /// Its rows or columns.
     axis: &'a Axis,
-    /// The name of one of them.
+    /// The name of one row or column.
     one: &'static str,
 }
 
@@ -130,7 +130,7 @@ impl<'k> Writer<'k> {
         self.store(sums, if is_long { "totals" } else { "sums" });
     }
 
-    /// Adds the sums of a round to the totals; they begin anew.
+    /// Adds the sums of a round to the totals, and resets them.
     fn end_round(&mut self, [rows, columns]: [usize; 2]) {
         let draft = &mut self.draft;
         draft.uses(Helper::AddPart);
@@ -143,7 +143,7 @@ impl<'k> Writer<'k> {
         (0..2).for_each(|_| draft.close());
     }
 
-    /// Declares which block of the result is at hand, and where its operands and its elements begin.
+    /// Declares the current block of the result, and where its operands and its elements start.
     fn declare_block(&mut self) {
         let (product, int) = (self.product, self.draft.int());
         let mut rest = "blockIdx.x".to_string();
@@ -175,7 +175,7 @@ impl<'k> Writer<'k> {
         }
     }
 
-    /// In how many blocks an extent is, as something to divide by.
+    /// The number of blocks in an extent, as a divisor.
     fn n_block(&mut self, extent: &Dim, block: usize) -> String {
         match extent.as_usize() {
             Some(extent) => extent.div_ceil(block).max(1).to_string(),
@@ -183,7 +183,7 @@ impl<'k> Writer<'k> {
         }
     }
 
-    /// What is added to an array to come to its first element in this turn of the loops around.
+    /// The offset of an array's first element in this iteration of the batch loops.
     fn start(&mut self, array: usize, constant: &Dim) -> String {
         let mut sum = String::new();
         if *constant != 0usize {
@@ -210,8 +210,8 @@ impl<'k> Writer<'k> {
         ("begin".into(), "end".into())
     }
 
-    /// Copies a block of an operand to shared memory; beyond its ends there are zeros. Neighbouring threads read what lies
-    /// side by side.
+    /// Copies a block of an operand to shared memory, padded with zeros. Neighbouring threads read neighbouring
+    /// elements.
     fn fill(&mut self, operand: &Operand<'_>, end: &str) {
         let Operand { name, number, axis, one } = *operand;
         let (stride, term_stride) = (&axis.strides[number], &self.product.terms.strides[number]);
@@ -255,7 +255,7 @@ impl<'k> Writer<'k> {
         (0..3).for_each(|_| draft.close());
     }
 
-    /// Stores the sums of each thread, which have this name, that are within the result.
+    /// Stores those sums of each thread, under this name, that are within the result.
     fn store(&mut self, [rows, columns]: [usize; 2], sums: &str) {
         let product = self.product;
         let mut start = self.start(2, &Dim::from(0));

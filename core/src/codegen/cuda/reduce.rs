@@ -1,9 +1,9 @@
 //! Kernels with a reduction, over dense axes or over the members of segments.
 //!
-//! A warp takes some rows side by side, and its other threads take the terms of those rows by turns. Then a tree of
-//! shuffles folds what the threads of a row have. Where few rows have many terms, parts of the terms are units of work, and
-//! a second function folds the parts; long segments are left to a second function (`long`). What is added to what is fixed
-//! by the kernel and the sizes.
+//! A warp takes some rows side by side, and the terms of each row are dealt out to its threads in turn. Then a tree of
+//! shuffles folds the partial results of the threads of a row. If few rows have many terms, parts of the terms are
+//! units of work, and a second function folds the parts; long segments are left to a second function (`long`). The
+//! order of additions is fixed by the kernel and the sizes.
 
 use super::accumulate::Accumulators;
 use super::body::Body;
@@ -18,10 +18,10 @@ use crate::aval::DType;
 use crate::ir::{ReduceOp, Unsupported};
 use crate::kernel::Kernel;
 
-/// So many results, at least, are folded by a thread each: below, by a warp each.
+/// At least this many results are folded by one thread each: fewer, by a warp each.
 const MANY_RESULTS: usize = 1 << 12;
 
-/// So many terms, at most, a thread adds without taking along what is rounded off.
+/// At most this many terms are added by a thread without carrying the rounding error along.
 const CHAIN: usize = 256;
 
 /// Writes a kernel that reduces.
@@ -56,9 +56,9 @@ pub(super) fn fold(kernel: &Kernel, op: ReduceOp, name: &Name) -> Function {
     sums.declare(&mut draft);
     let (int, row) = (draft.int(), draft.row.clone());
     let first = if is_by_thread { "0" } else { "lane" };
-    let turn = if is_by_thread { "++part" } else { "part += 32" };
+    let increment = if is_by_thread { "++part" } else { "part += 32" };
     let parts = draft.parts();
-    draft.open(format!("for ({int} part = {first}; part < {parts}; {turn})"));
+    draft.open(format!("for ({int} part = {first}; part < {parts}; {increment})"));
     let at = if rows == 1usize { "part".into() } else { format!("{} + {row}", draft.times("part", &rows)) };
     for i in sums.all() {
         sums.add(&mut draft, i, &format!("parts{i}[{at}]"));

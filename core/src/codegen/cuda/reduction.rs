@@ -1,4 +1,4 @@
-//! A function that reduces, while it is written: which terms a thread takes, and how it combines them.
+//! A reduction's function that is being written: which terms a thread takes, and how it combines them.
 
 use super::accumulate::Accumulators;
 use super::body::{Body, Level};
@@ -12,7 +12,7 @@ use crate::aval::DType;
 use crate::ir::{ReduceOp, Scalar, Unsupported};
 use crate::kernel::Kernel;
 
-/// A function of a reduction, while it is written.
+/// A reduction's function that is being written.
 pub(super) struct Reduction<'k> {
     pub(super) draft: Draft<'k>,
     pub(super) kernel: &'k Kernel,
@@ -20,8 +20,8 @@ pub(super) struct Reduction<'k> {
     pub(super) body: Body<'k>,
 }
 
-/// Where the terms of a thread begin and end, and how many a turn goes on.
-pub(super) struct Turns {
+/// Where the terms of a thread begin and end, and the step from one to the next.
+pub(super) struct Iterations {
     pub(super) begin: String,
     pub(super) end: String,
     pub(super) step: usize,
@@ -50,7 +50,7 @@ impl<'k> Reduction<'k> {
         self.sums.declare(&mut self.draft);
         let first = [begin, places.slice].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
         let begin = if first.is_empty() { "0".into() } else { first.join(" + ") };
-        self.term_loop(&Turns { begin, end, step: shape.slices() })?;
+        self.term_loop(&Iterations { begin, end, step: shape.slices() })?;
         self.sums.fold(&mut self.draft, shape.lanes);
         let row = self.draft.row_number();
         if is_parted {
@@ -69,13 +69,13 @@ impl<'k> Reduction<'k> {
         Ok(self.function(name, results, work))
     }
 
-    /// The function, whose results go to these arrays.
+    /// The function, which writes its results to these arrays.
     pub(super) fn function(&self, name: &Name, results: fn(usize) -> Param, work: Work) -> Function {
         let arrays = (0..self.kernel.inputs.len()).map(Param::Input).chain(self.sums.all().map(results));
         name.function(&self.draft, arrays.collect(), work)
     }
 
-    /// Declares the members of the segment at hand as `range`.
+    /// Declares the members of the current segment as `range`.
     pub(super) fn declare_members(&mut self, segments: &Segments) {
         let draft = &mut self.draft;
         let at = draft.index(segments.number);
@@ -86,7 +86,7 @@ impl<'k> Reduction<'k> {
         draft.line(format!("const int2 range = members_of({begin}, {end}, {members}, {record});"));
     }
 
-    /// Where the members of a segment begin and end: a long one is left to the other function, and not stored.
+    /// Where the members of a segment begin and end: a long segment is left to the other function, and not stored.
     fn short_members(&mut self, segments: &Segments, stores: &mut String) -> (String, String) {
         self.declare_members(segments);
         self.body.has_terms = Some("range.x < range.y".into());
@@ -95,7 +95,7 @@ impl<'k> Reduction<'k> {
             return (begin, "range.y".into());
         }
         let is_long = format!("range.y - range.x > {}", LONG);
-        // Threads that store each their own row take part in no shuffles.
+        // Threads that each store their own row take part in no shuffles.
         if stores.is_empty() {
             self.draft.line(format!("if ({is_long}) return;"));
             return (begin, "range.y".into());
@@ -123,16 +123,16 @@ impl<'k> Reduction<'k> {
     }
 
     /// Combines the terms of a thread, one after the other.
-    pub(super) fn term_loop(&mut self, turns: &Turns) -> Result<(), Unsupported> {
+    pub(super) fn term_loop(&mut self, iterations: &Iterations) -> Result<(), Unsupported> {
         let n_row = self.kernel.n_row();
         let mut moving = (n_row..self.kernel.loops.len()).filter(|i| self.kernel.loops[*i].extent != 1usize);
         let term = match (moving.next(), moving.next()) {
             (Some(only), None) => format!("i{only}"),
             _ => "term".into(),
         };
-        let Turns { begin, end, step } = turns;
-        let turn = if *step == 1 { format!("++{term}") } else { format!("{term} += {step}") };
-        self.draft.open(format!("for ({} {term} = {begin}; {term} < {end}; {turn})", self.draft.int()));
+        let Iterations { begin, end, step } = iterations;
+        let increment = if *step == 1 { format!("++{term}") } else { format!("{term} += {step}") };
+        self.draft.open(format!("for ({} {term} = {begin}; {term} < {end}; {increment})", self.draft.int()));
         let mark = self.draft.mark();
         self.body.write(&mut self.draft, Level::Term)?;
         for (i, scalar) in self.kernel.results.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Scalar operations as expressions.
 //!
-//! Whatever C leaves open is settled by a helper of the prelude: integers wrap, a quotient by zero is zero, shifts by the
-//! width are zero, conversions saturate, and of NaN and a number the maximum is NaN.
+//! A helper of the prelude settles whatever C leaves open: integers wrap, a quotient by zero is zero, shifts by the
+//! width are zero, conversions saturate, and the maximum of NaN and a number is NaN.
 
 use super::prelude::Helper;
 use super::text::type_name;
@@ -9,7 +9,7 @@ use crate::aval::DType;
 use crate::ir::scalar::{CudaText, Form};
 use crate::ir::{ScalarOp, Unsupported};
 
-/// An operation on operands as they are written. `dtype` is their type, for `select` that of the choices.
+/// An operation on written operands. `dtype` is their type, for `select` that of the choices.
 pub(super) struct Operation<'a> {
     pub(super) op: ScalarOp,
     pub(super) dtype: DType,

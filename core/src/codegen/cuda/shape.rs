@@ -1,4 +1,4 @@
-//! How a warp shares a reduction: some of its threads stand side by side on rows, the others on terms.
+//! How a warp shares a reduction: its threads are split between rows and terms.
 
 use super::body::{Body, Level};
 use super::launch::{Parts, Pieces, WARP};
@@ -7,22 +7,23 @@ use crate::aval::{Dim, volume};
 use crate::ir::Scalar;
 use crate::kernel::{Instr, Kernel, LoopKind};
 
-/// How many terms a segment is taken to have, and a dense axis of unknown extent.
+/// The assumed number of terms of a segment, and of a dense axis of unknown extent.
 const GUESSED: [usize; 2] = [8, 256];
-/// Elements of a sector: what neighbours read together costs as much as one.
+/// Elements of a sector: reading neighbours together costs as much as reading one.
 const SECTOR: usize = 8;
-/// Terms of a part for each thread, at least.
+/// The least number of terms in a part for each thread.
 const PART_TERMS: usize = 16;
-/// So many warps are enough for a device: more parts are not made.
+/// This many warps are enough for a device: no more parts are made.
 const ENOUGH_WARPS: usize = 1024;
-/// More rows than these keep a device busy without parts.
+/// More rows than this keep a device busy without parts.
 const MANY_ROWS: usize = 1 << 15;
 
-/// The shape of a reduction: it is fixed by the kernel, and by nothing of a launch, so that sums have the same bits for
-/// every size of blocks.
+/// The shape of a reduction: it is fixed by the kernel and independent of the launch, so that sums have the same bits
+/// for every size of blocks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Shape {
-    /// So many rows, a power of two, stand side by side in a warp. The other threads take the terms by turns.
+    /// The number of rows side by side in a warp, a power of two. The terms of each row are dealt out to the row's
+    /// threads in turn.
     pub(super) lanes: usize,
     /// How a long reduction of few rows is cut.
     pub(super) parts: Option<Parts>,
@@ -35,13 +36,13 @@ impl Shape {
         Shape { lanes, parts: parts(kernel, lanes) }
     }
 
-    /// How many threads share the terms of a row.
+    /// The number of threads that share the terms of a row.
     pub(super) fn slices(&self) -> usize {
         WARP / self.lanes
     }
 }
 
-/// What is reduced over, in all.
+/// The number of terms in all.
 pub(super) fn terms(kernel: &Kernel) -> Dim {
     kernel.loops[kernel.n_row()..].iter().fold(Dim::from(1), |terms, l| terms * &l.extent)
 }
@@ -64,7 +65,7 @@ fn parts(kernel: &Kernel, lanes: usize) -> Option<Parts> {
     (is_long && are_few).then_some(Parts { terms, least, step: slices, units, most: ENOUGH_WARPS })
 }
 
-/// How many sectors a warp asks for, for all loads of a term, divided by the share of threads that have work.
+/// The number of sectors that a warp requests for all loads of a term, divided by the share of threads that have work.
 fn cost(kernel: &Kernel, body: &Body<'_>, lanes: usize) -> f64 {
     let slices = WARP / lanes;
     let loads = kernel.body.iter().enumerate().filter(|(i, _)| body.level(Scalar(*i as u32)) == Level::Term);
@@ -85,7 +86,7 @@ fn segment_of(kernel: &Kernel) -> Option<usize> {
     Segments::of(kernel).map(|segments| segments.number)
 }
 
-/// A segment of more members is long: a block takes it.
+/// A segment with more members is long: a block takes it.
 pub(super) const LONG: usize = 1024;
 
 /// The segments of a kernel whose last loop goes over their members.
@@ -97,7 +98,7 @@ pub(super) struct Segments {
     pub(super) offsets: usize,
     /// Members of all of them.
     pub(super) members: Dim,
-    /// How many there are, for all turns of the loops around them.
+    /// Their number, for all iterations of the enclosing loops.
     pub(super) all: Dim,
     /// The rows of each.
     pub(super) rows: Dim,
@@ -118,7 +119,7 @@ impl Segments {
     }
 }
 
-/// How many sectors a warp asks for with one load of a term.
+/// The number of sectors that a warp requests with one load of a term.
 fn sectors(kernel: &Kernel, body: &Body<'_>, place: &Place, lanes: usize) -> usize {
     let n_row = kernel.n_row();
     let moves = |l: &usize| kernel.loops[*l].extent != 1usize;
@@ -127,7 +128,7 @@ fn sectors(kernel: &Kernel, body: &Body<'_>, place: &Place, lanes: usize) -> usi
         sectors_along(n, &place.strides[l], is_scattered || segment_of(kernel) == Some(l))
     };
     let term = (n_row..kernel.loops.len()).rev().find(moves).map_or(1, |l| along(l, WARP / lanes));
-    // Loops that go on in memory are one run of neighbours; others ask for sectors of their own.
+    // Loops that are contiguous in memory are one run of neighbours; others request sectors of their own.
     let (mut sectors, mut rest) = (term, lanes);
     let mut run: Option<(usize, usize)> = None;
     for l in (0..n_row).rev().filter(moves) {
@@ -144,7 +145,7 @@ fn sectors(kernel: &Kernel, body: &Body<'_>, place: &Place, lanes: usize) -> usi
     sectors * run.map_or(1, |(l, n)| along(l, n))
 }
 
-/// Whether a turn of a loop moves as all turns of the loop within do.
+/// Whether an iteration of a loop moves as far as all iterations of the inner loop.
 fn goes_on(kernel: &Kernel, place: &Place, outer: usize, inner: usize) -> bool {
     let within = kernel.loops[outer + 1..=inner].iter().fold(Dim::from(1), |n, l| n * &l.extent);
     segment_of(kernel) != Some(outer) && place.strides[outer] == &place.strides[inner] * &within
@@ -159,7 +160,7 @@ fn sectors_along(n: usize, stride: &Dim, is_scattered: bool) -> usize {
     }
 }
 
-/// The share of `of` places that `n` things fill, where they come in rows of so many places.
+/// The share of `of` places that `n` items fill, if they come in rows of that many places.
 fn share(n: usize, of: usize) -> f64 {
     n.max(1) as f64 / n.max(1).next_multiple_of(of) as f64
 }

@@ -1,4 +1,4 @@
-//! What is generated for a kernel: text, parameters, and launches.
+//! The code generated for a kernel: text, parameters, and launches.
 
 use super::function::{Function, Name};
 use super::launch::{Argument, Launch, Param, Parts, WARP, When, Width, number};
@@ -8,10 +8,10 @@ use crate::error::Error;
 use crate::ir::Unsupported;
 use crate::kernel::Kernel;
 
-/// The most parameters that a function may have: what all devices take is 4096 bytes of them.
+/// The most parameters of a function: all devices accept 4096 bytes of them.
 const MAX_PARAMS: usize = 4096 / 8;
 
-/// The most blocks that a launch may have.
+/// The most blocks of a launch.
 const MAX_BLOCKS: u32 = i32::MAX as u32;
 
 /// The CUDA C of a kernel: its functions, which run one after the other.
@@ -23,12 +23,12 @@ pub struct Source {
     pub functions: Vec<Function>,
     width: Width,
     parts: Option<Parts>,
-    /// For each output, the type of its parts, and how many elements a part has.
+    /// For each output, the type of its parts, and the number of elements in a part.
     scratch: Vec<(DType, Dim)>,
 }
 
 impl Source {
-    /// Writes a kernel. `name` is that of its first function; `note` stands in the comment before it.
+    /// Writes a kernel. `name` is that of its first function; `note` goes into the comment before it.
     pub(super) fn new(kernel: &Kernel, name: String, width: Width, note: &str) -> Result<Source, Unsupported> {
         let name = Name { name, width };
         let written = match (product::recognised(kernel), kernel.reduce) {
@@ -52,12 +52,12 @@ impl Source {
         })
     }
 
-    /// The integers that its positions are computed in.
+    /// The integer type of its positions.
     pub fn width(&self) -> Width {
         self.width
     }
 
-    /// Bytes of each scratch memory for these sizes. Scratch of no bytes is not used.
+    /// Bytes of each scratch memory for these sizes. Scratch memory of zero bytes is not used.
     ///
     /// # Panics
     /// If a symbol has no size.
@@ -69,16 +69,17 @@ impl Source {
         self.scratch.iter().map(bytes).collect()
     }
 
-    /// What to launch for these sizes, in order, with about `block` threads in each block: a multiple of 32, and 1024 at
-    /// most. No bit of a result depends on it. Where an output has no element there is nothing to launch.
+    /// The launches for these sizes, in order, with about `block` threads in each block: a multiple of 32, and at most
+    /// 1024. No bit of a result depends on it. An output without elements needs no launch.
     ///
     /// # Errors
-    /// Where a launch has more blocks than a GPU starts, 2^31 - 1.
+    /// If a launch has more blocks than a GPU can start, 2^31 - 1.
     ///
     /// # Panics
-    /// If a symbol has no size, if positions of 32 bits are too short ([`Width::of`]), or if `block` is no such number.
+    /// If a symbol has no size, if positions of 32 bits do not suffice ([`Width::of`]), or if `block` is not such a
+    /// number.
     pub fn launches(&self, sizes: &Sizes, block: u32) -> Result<Vec<Launch>, Error> {
-        assert!(block.is_multiple_of(WARP as u32) && (1..=1024).contains(&block), "{block} threads are no block");
+        assert!(block.is_multiple_of(WARP as u32) && (1..=1024).contains(&block), "no block has {block} threads");
         let parts = self.n_part(sizes);
         let launch = |(i, function): (usize, &Function)| {
             let (grid, block) = function.work.grid(sizes, parts, block);
@@ -103,15 +104,13 @@ impl Source {
 
     fn argument(&self, param: &Param, sizes: &Sizes, parts: usize) -> Argument {
         let integer = |x: usize| match self.width {
-            Width::Narrow => {
-                Argument::Narrow(i32::try_from(x).expect("32 bits are enough: the caller has seen to that"))
-            }
+            Width::Narrow => Argument::Narrow(i32::try_from(x).expect("32 bits are enough: the caller ensures it")),
             Width::Wide => Argument::Wide(x as i64),
         };
         match param {
             Param::Input(i) => Argument::Input(*i),
             Param::Output(i) => Argument::Output(*i),
-            // One part is the result.
+            // A single part is the result.
             Param::Scratch(i) if parts == 1 => Argument::Output(*i),
             Param::Scratch(i) => Argument::Scratch(*i),
             Param::Record => Argument::Record,

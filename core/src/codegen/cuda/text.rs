@@ -16,7 +16,8 @@ pub(super) fn type_name(dtype: DType) -> &'static str {
 /// A constant of exactly these bits.
 pub(super) fn literal(literal: Literal) -> String {
     match literal {
-        // The shortest decimal that is read as these bits; what is not normal has a form that no compiler warns of.
+        // The shortest decimal that is read as these bits; numbers that are not normal have a form that no compiler
+        // warns about.
         Literal::F32(x) if x.is_normal() || x == 0.0 => format!("{x:?}f"),
         Literal::F32(x) => format!("__uint_as_float({:#x}u)", x.to_bits()),
         Literal::F64(x) if x.is_normal() || x == 0.0 => format!("{x:?}"),
@@ -28,14 +29,14 @@ pub(super) fn literal(literal: Literal) -> String {
     }
 }
 
-/// The parameter that holds a symbol's size. One letter stands for itself, as the generator gives no such names; others
-/// are kept apart from the words of the language and from the generator's own by what stands before them.
+/// The parameter that holds a symbol's size. A single letter is used unchanged, as the generator uses no such names; a
+/// prefix keeps other symbols apart from the words of the language and from the generator's own names.
 pub(super) fn symbol_name(symbol: &Symbol) -> String {
     let name = symbol.name();
     if name.len() == 1 && name != "_" { name.into() } else { format!("dim_{name}") }
 }
 
-/// A dimension as an expression, and whether it is a sum, which stands in parentheses within a product.
+/// A dimension as an expression, and whether it is a sum, which needs parentheses within a product.
 pub(super) fn dim(dim: &Dim) -> (String, bool) {
     let terms = dim.terms();
     let mut text = String::new();
@@ -56,7 +57,7 @@ pub(super) fn dim(dim: &Dim) -> (String, bool) {
     if terms.is_empty() { ("0".into(), false) } else { (text, terms.len() > 1) }
 }
 
-/// A name that C accepts and that is no word of the language or of its library: those of the compiler end in a number.
+/// A name that C accepts and that is no word of the language or of its library: the compiler's names end in a number.
 pub(super) fn function_name(name: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut text: String = name.chars().map(|c| if is_word(c) { c } else { '_' }).collect();

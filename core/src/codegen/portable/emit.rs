@@ -41,7 +41,7 @@ impl Prepare<'_> {
         if fixed { self.setup.push(op) } else { self.ops.push(op) }
     }
 
-    /// The value at a higher level.
+    /// The value expanded to a higher level.
     pub(super) fn expand(&mut self, value: u32, to: Level) -> u32 {
         let (level, fixed, dtype) = self.values[value as usize];
         if level == to {
@@ -95,7 +95,7 @@ impl Prepare<'_> {
             outputs.push(Output { value, applied, size: aval.dtype.size(), combine });
         }
         let tile_rows = match &weighted {
-            // No tile of products: only weights and offsets are kept for each row.
+            // There is no tile of products: only weights and offsets are kept for each row.
             Some(weighted) => (TILE * weighted.group / self.lanes.max(1)).clamp(1, TILE),
             None => (TILE / self.lanes.max(1)).max(1),
         };
@@ -137,7 +137,7 @@ impl Prepare<'_> {
             lanes: self.lanes,
             tile_rows,
             n_segment: self.n_segment,
-            n_behind: self.n_behind,
+            n_inner: self.n_inner,
             setup: self.setup,
             ops: self.ops,
             outputs,
@@ -185,7 +185,7 @@ impl Prepare<'_> {
     }
 
     pub(super) fn apply(&mut self, i: usize, op: ScalarOp, ins: &[Scalar]) -> Result<u32, Error> {
-        // One block of threefry gives both words.
+        // One block of threefry yields both words.
         if let Form::Threefry(word) = op.form() {
             return self.threefry(i, word, ins);
         }
@@ -234,7 +234,7 @@ impl Prepare<'_> {
         (out, out1)
     }
 
-    /// Places values in the scratch memory. A tile's value gives its place up after its last use.
+    /// Assigns places in the scratch memory to values. A tile's value frees its place after its last use.
     pub(super) fn allocate(&self, kept: &[u32], tile_rows: usize) -> (Vec<usize>, usize) {
         let bytes = |value: usize| {
             let (level, _, dtype) = self.values[value];
@@ -299,7 +299,7 @@ impl Prepare<'_> {
     }
 }
 
-/// Whether a result has the bits of its operand: it is the same value then.
+/// Whether a result has the bits of its operand: then it is the same value.
 fn keeps_bits(op: ScalarOp, from: DType) -> bool {
     match op.form() {
         Form::Convert(to) => to == from || (to.is_int() && from.is_int()),

@@ -1,4 +1,4 @@
-//! Which loops of a kernel are lanes, rows of a tile, or outside, and where its loads are in memory then.
+//! Which loops of a kernel are lanes, rows of a tile, or outside, and where its loads then are in memory.
 
 use super::prepared::{Affine, Lanes, Level, Mode, TileOp};
 use crate::aval::{DType, Dim, Sizes};
@@ -6,13 +6,13 @@ use crate::error::Error;
 use crate::ir::{BLOCK, Index, Scalar, ScalarOp};
 use crate::kernel::{Instr, Kernel, LoopKind};
 
-/// Elements of a tile, at most, unless one row has more lanes.
+/// The most elements of a tile, unless one row has more lanes.
 pub(super) const TILE: usize = 1024;
 /// A reduction over at most this many points runs across the lanes of a row.
 const LANE_REDUCE: usize = 64;
-/// A factor that is the same for all tiles is copied to be read in order, where it has at most so many elements.
+/// A factor that is the same for all tiles is copied into reading order if it has at most this many elements.
 pub(super) const STAGE: usize = 8 * 1024;
-/// A reduction of everything is cut into at most so many chunks, each of at least [`CHUNK`] elements.
+/// A reduction of everything is cut into at most this many chunks, each of at least [`CHUNK`] elements.
 const MAX_CHUNKS: usize = 16;
 const CHUNK: usize = 16 * 1024;
 
@@ -23,17 +23,17 @@ pub(super) enum Role {
     Lane(usize),
 }
 
-/// A loop that the next one runs over as well.
+/// A loop merged into the next one.
 const MERGED: Role = Role::Outer(usize::MAX);
 
-/// A loop with its extent, and what it is.
+/// A loop and its extent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     pub(super) number: usize,
     pub(super) extent: usize,
 }
 
-/// A kernel on its way to tile operations.
+/// A kernel being prepared as tile operations.
 pub(super) struct Prepare<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) sizes: &'a Sizes,
@@ -45,15 +45,15 @@ pub(super) struct Prepare<'a> {
     pub(super) rows: Vec<usize>,
     pub(super) lanes: usize,
     pub(super) n_segment: usize,
-    pub(super) n_behind: usize,
-    /// Level of each value, whether it stays the same for all tiles, and its element type.
+    pub(super) n_inner: usize,
+    /// Level of each value, whether it is the same for all tiles, and its element type.
     pub(super) values: Vec<(Level, bool, DType)>,
     pub(super) expanded: Vec<(u32, Level, u32)>,
     pub(super) setup: Vec<TileOp>,
     pub(super) ops: Vec<TileOp>,
     /// The value of each scalar of the body.
     pub(super) scalars: Vec<u32>,
-    /// The number of elements for each row of values that are neither one nor one for each lane.
+    /// The number of elements per row of values that have neither one element nor one for each lane.
     pub(super) widths: Vec<(u32, usize)>,
     /// Whether each scalar of the body changes by lane.
     pub(super) by_lane: Vec<bool>,
@@ -72,7 +72,7 @@ impl<'a> Prepare<'a> {
             rows: vec![],
             lanes: 1,
             n_segment: 0,
-            n_behind: 1,
+            n_inner: 1,
             values: vec![],
             expanded: vec![],
             setup: vec![],
@@ -98,7 +98,7 @@ impl<'a> Prepare<'a> {
         Error::Call(format!("@{}: the size {dim} is not known for {:?}", self.kernel.name, self.sizes))
     }
 
-    /// Decides what each loop is. Row loops stay in order: outside, then rows, then lanes, so that the output is
+    /// Decides the role of each loop. Row loops stay in order: outside, then rows, then lanes, so that the output is
     /// written front to back.
     pub(super) fn assign_roles(&mut self) -> Result<(), Error> {
         let mut kept = vec![];
@@ -116,10 +116,10 @@ impl<'a> Prepare<'a> {
             self.mode = Mode::Segments { offsets };
             self.n_segment = kept[row].extent;
             let rest: Vec<Axis> = kept.iter().copied().filter(|axis| axis.number != row).collect();
-            // Lanes stand behind the segments in the output: its elements are side by side then.
-            let (behind, lanes) = split_suffix(&rest[row..], TILE);
-            self.n_behind = behind.iter().map(|axis| axis.extent).product();
-            self.place(&rest[..row + behind.len()], &[kept[row], position], lanes);
+            // Lanes come after the segments in the output, so that its elements are contiguous.
+            let (inner, lanes) = split_suffix(&rest[row..], TILE);
+            self.n_inner = inner.iter().map(|axis| axis.extent).product();
+            self.place(&rest[..row + inner.len()], &[kept[row], position], lanes);
             // Coordinates of a tile's rows come from the offsets.
             self.rows = vec![self.n_segment, position.extent];
             return Ok(());
@@ -162,8 +162,9 @@ impl<'a> Prepare<'a> {
         Ok(())
     }
 
-    /// Whether the result sums products of an element that changes along the summed axis, but not along the last kept
-    /// one, and of rows along the last kept axis that are the same everywhere: better added row by row.
+    /// Whether the result sums products of two factors: an element that changes along the summed axis, but not along
+    /// the last kept one, and rows along the last kept axis that are the same everywhere. Such a sum is better added
+    /// row by row.
     pub(super) fn is_row_product(&self, kept: &[Axis], reduced: &[Axis]) -> bool {
         let ([.., last], [summed]) = (kept, reduced) else { return false };
         let Some(Instr::Op(ScalarOp::Mul, ins)) = self.kernel.body.get(self.kernel.results[0].0 as usize) else {
@@ -204,7 +205,7 @@ impl<'a> Prepare<'a> {
         self.lane_axes = lanes.to_vec();
     }
 
-    /// Joins neighbouring loops that every access passes through as if they were one.
+    /// Merges neighbouring loops if every access passes through them as if they were one.
     pub(super) fn merge(&mut self, axes: &[Axis]) -> Vec<Axis> {
         let mut merged: Vec<Axis> = vec![];
         for axis in axes {
@@ -324,7 +325,7 @@ impl<'a> Prepare<'a> {
     }
 }
 
-/// How many of all rows are a chunk: what one chunk adds is added up anyway before anything else is added to it.
+/// The number of rows in a chunk, chosen so that each chunk is a complete subtree of the sum.
 pub(super) fn chunk_rows(rows: usize, chunks: usize) -> usize {
     rows.div_ceil(chunks).next_power_of_two().max(BLOCK)
 }

@@ -27,7 +27,7 @@ impl Run<'_> {
     /// Runs one operation for a tile.
     ///
     /// # Safety
-    /// As for `TileKernel::run`; the operations before it have run for the same tile.
+    /// As for `TileKernel::run`; the operations before it have already run for the same tile.
     pub(super) unsafe fn execute(&mut self, op: &TileOp, tile: &Tile) {
         let lanes = self.kernel.lanes;
         let count = |level: Level| match level {
@@ -36,7 +36,8 @@ impl Run<'_> {
             Level::Row => tile.rows,
             Level::Full => tile.rows * lanes,
         };
-        // SAFETY: every value has room for its level; operands were made before, by the order of the operations.
+        // SAFETY: every value's memory is large enough for its level; operands were computed before, by the order of
+        // the operations.
         unsafe {
             match op {
                 TileOp::Const { literal, out } => fill(self.pointer(*out), *literal, 1),
@@ -86,12 +87,12 @@ impl Run<'_> {
         }
     }
 
-    /// The part of an offset that no row and no lane changes.
+    /// The part of an offset that does not depend on rows or lanes.
     pub(super) fn fixed_offset(&self, at: &Affine) -> i64 {
         at.outer.iter().fold(at.constant, |sum, (i, coef)| sum + coef * self.outer[*i])
     }
 
-    /// Offsets of the tile's rows, without the part of the lanes, into `scratch.offsets`.
+    /// Writes the offsets of the tile's rows, without the part of the lanes, into `scratch.offsets`.
     pub(super) unsafe fn row_offsets(&mut self, at: &Affine, gathered: &[Gathered], tile: &Tile) {
         let fixed = self.fixed_offset(at);
         let offsets = &mut self.scratch.offsets[..tile.rows];
@@ -119,7 +120,7 @@ impl Run<'_> {
         }
     }
 
-    /// Offsets of every element of a level, into `scratch.lane_offsets`.
+    /// Writes the offsets of every element of a level into `scratch.lane_offsets`.
     unsafe fn element_offsets(&mut self, at: &Affine, gathered: &[Gathered], level: Level, tile: &Tile) {
         let lanes = self.kernel.lanes;
         let by_row = matches!(level, Level::Row | Level::Full);
@@ -192,7 +193,7 @@ impl Run<'_> {
             }
             self.scratch.pointers[out as usize] = into;
             if gathered.iter().any(|g| g.extent == 0) {
-                // Read before a loop that has no turn: there is nothing to read, and nobody asks for it.
+                // The load precedes a loop without iterations: there is nothing to read, and nobody reads the result.
                 let n = if level <= Level::Lane { lanes } else { lanes * tile.rows };
                 std::ptr::write_bytes(into, 0, n * size);
                 return;
@@ -267,7 +268,7 @@ impl Run<'_> {
     }
 }
 
-/// Where a value's own memory is, whatever it points to now.
+/// The address of a value's own memory, whatever it points to now.
 fn kernel_place(run: &mut Run<'_>, value: u32) -> *mut u8 {
     run.scratch.memory.as_mut_ptr().cast::<u8>().wrapping_add(run.kernel.places[value as usize])
 }
@@ -276,7 +277,7 @@ fn kernel_place(run: &mut Run<'_>, value: u32) -> *mut u8 {
 #[inline(always)]
 unsafe fn copy_rows<T: Copy, const N: usize>(from: *const T, offsets: &[i64], into: *mut T) {
     for (r, offset) in offsets.iter().enumerate() {
-        // SAFETY: the caller gives `N` elements at each offset, and room for as many rows.
+        // SAFETY: the caller provides `N` elements at each offset, and memory for the same number of rows.
         unsafe {
             let row = from.offset(*offset as isize).cast::<[T; N]>().read_unaligned();
             into.add(r * N).cast::<[T; N]>().write_unaligned(row);
@@ -287,7 +288,7 @@ unsafe fn copy_rows<T: Copy, const N: usize>(from: *const T, offsets: &[i64], in
 #[inline(always)]
 unsafe fn gather<T: Copy>(from: *const T, offsets: &[i64], into: *mut T) {
     for (i, offset) in offsets.iter().enumerate() {
-        // SAFETY: the caller has checked the offsets, and gives room for as many elements.
+        // SAFETY: the caller has checked the offsets, and provides memory for the same number of elements.
         unsafe { *into.add(i) = *from.offset(*offset as isize) };
     }
 }
@@ -295,7 +296,7 @@ unsafe fn gather<T: Copy>(from: *const T, offsets: &[i64], into: *mut T) {
 /// Repeats each of `n` elements, `stride` apart, `group` times.
 #[inline(always)]
 unsafe fn repeat<T: Copy>(from: *const T, group: usize, stride: i64, into: *mut T, n: usize) {
-    // SAFETY: the caller gives `n` elements, and room for `n·group`.
+    // SAFETY: the caller provides `n` elements, and memory for `n·group`.
     unsafe {
         for i in 0..n {
             let x = *from.offset(i as isize * stride as isize);
@@ -312,7 +313,7 @@ unsafe fn repeat<T: Copy>(from: *const T, group: usize, stride: i64, into: *mut 
 /// Repeats a value of a lower level: `n` elements of the higher one.
 #[inline(always)]
 unsafe fn expand<T: Copy>(from: *const T, level: Level, into: *mut T, n: usize, lanes: usize) {
-    // SAFETY: the caller gives room for `n` elements, and a value of `level`.
+    // SAFETY: the caller provides memory for `n` elements, and a value of `level`.
     unsafe {
         match level {
             Level::Const => {

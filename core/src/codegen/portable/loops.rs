@@ -22,7 +22,7 @@ pub(super) fn wide() -> bool {
     }
 }
 
-/// Compiles one loop twice, for the least machine and for one with AVX2, and picks at run time.
+/// Compiles one loop twice, for the baseline machine and for one with AVX2, and picks one at run time.
 macro_rules! tile_fn {
     (|$n:ident, $ins:ident, $out:ident, $out1:ident| $body:block) => {{
         #[allow(unused_variables, reason = "few loops have a second output")]
@@ -48,7 +48,7 @@ macro_rules! tile_fn {
     }};
 }
 
-/// A loop of one formula over one operand or two.
+/// A loop of one formula over one or two operands.
 macro_rules! map {
     (($x:ident) $a:ty => $o:ty, $e:expr) => {
         tile_fn!(|n, ins, out, out1| {
@@ -108,7 +108,7 @@ macro_rules! compare {
     };
 }
 
-/// What `$e` makes of the element type `dtype`.
+/// The expansion of `$e` for the element type `dtype`.
 macro_rules! of_type {
     ($dtype:expr, |$t:ident| $e:expr) => {
         match $dtype {
@@ -147,7 +147,8 @@ macro_rules! function_loops {
         )* }
         forms { $($forms:tt)* }
     ) => {
-        /// The loop of a function on operands of this type; none for other forms, and where the type does not have it.
+        /// The loop of a function on operands of this type; `None` for other forms, and if the type does not have the
+        /// function.
         fn function_loop(op: ScalarOp, dtype: DType) -> Option<TileFn> {
             $($(
                 if op == ScalarOp::$op && dtype == <$t as Element>::DTYPE {
@@ -160,8 +161,8 @@ macro_rules! function_loops {
 }
 scalar_table!(function_loops);
 
-/// The loop of an operation on operands of this type (for `Select` that of the choices, for others of the first
-/// operand). `None` where the operation does not exist for the type.
+/// The loop of an operation on operands of this type (for `Select` that of the choices, for others that of the first
+/// operand). `None` if the operation does not exist for the type.
 pub(in crate::codegen) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
     Some(match (op.form(), dtype) {
         (Form::Function(_), dtype) => return function_loop(op, dtype),
@@ -181,7 +182,7 @@ pub(in crate::codegen) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> 
         (Form::Bitcast(to), from) if from.size() == 4 && to.size() == 4 => map!((x) u32 => u32, x),
         (Form::Bitcast(to), from) if from == to && from == DType::F64 => map!((x) u64 => u64, x),
         (Form::Bitcast(_), _) => return None,
-        // One block gives both words.
+        // One block yields both words.
         (Form::Threefry(_), DType::U32) => tile_fn!(|n, ins, out, out1| {
             let [k0, k1, x0, x1] = ins.map(|p| std::slice::from_raw_parts(p.cast::<u32>(), n));
             let (out, out1) = (out.cast::<u32>(), out1.cast::<u32>());
@@ -192,7 +193,7 @@ pub(in crate::codegen) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> 
     })
 }
 
-/// As a function of slices, which are known not to overlap: the compiler makes vector code of it.
+/// A function of slices, which are known not to overlap: so the compiler vectorises it.
 #[inline(always)]
 fn threefry_all(k0: &[u32], k1: &[u32], x0: &[u32], x1: &[u32], out: &mut [u32], out1: &mut [u32]) {
     let n = out.len();

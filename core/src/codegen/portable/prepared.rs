@@ -1,13 +1,13 @@
-//! A kernel made ready to run for given sizes: a list of tile operations.
+//! A kernel prepared to run for given sizes: a list of tile operations.
 
 use super::loops::TileFn;
 use super::sums::{GroupsFn, RowsFn, WeightedFn};
 use crate::aval::Literal;
 
-/// Segments that one unit of work covers; the same for any number of threads, so that sums are.
+/// Segments in one unit of work. The number does not depend on the threads, so neither do sums.
 pub(super) const SEGMENT_BLOCK: usize = 64;
 
-/// How results leave a tile.
+/// How results are written from a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Every point of the tile is an output element.
@@ -51,21 +51,21 @@ pub(super) struct Affine {
     pub(super) lanes: Lanes,
 }
 
-/// The part of an offset that depends on the lane.
+/// How the offset depends on the lane.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Lanes {
-    /// None.
+    /// Not at all.
     #[default]
     Same,
-    /// The lane's number.
+    /// By the lane's number.
     Contiguous,
-    /// `stride` times the lane's number divided by `group`.
+    /// By `stride` times the lane's number divided by `group`.
     Repeat { group: usize, stride: i64 },
-    /// A table.
+    /// By a table.
     Table(Vec<i64>),
 }
 
-/// A computed position that takes part in an offset.
+/// A computed position that contributes to an offset.
 #[derive(Clone, Debug)]
 pub(super) struct Gathered {
     pub(super) value: u32,
@@ -74,7 +74,7 @@ pub(super) struct Gathered {
     pub(super) extent: i64,
 }
 
-/// Where the rows of a load begin.
+/// Where the rows of a load start.
 #[derive(Clone, Debug)]
 pub(super) struct RowLoad {
     pub(super) input: usize,
@@ -83,15 +83,15 @@ pub(super) struct RowLoad {
     pub(super) gathered: Vec<Gathered>,
 }
 
-/// A sum of products whose one factor is read row by row where it lies, and whose other factor, the weight, is the same
-/// for each `group` lanes of a row: the products are never stored.
+/// A sum of products. One factor is read row by row in place; the other factor, the weight, is the same for each
+/// `group` lanes of a row. The products are never stored.
 #[derive(Clone, Debug)]
 pub(super) struct Weighted {
     pub(super) f: WeightedFn,
     pub(super) rows: RowLoad,
-    /// The rows copied side by side, where they were not.
+    /// The rows copied side by side, if they were not.
     pub(super) staged: Option<u32>,
-    /// Whether a row holds one group only, which is met again for each weight.
+    /// Whether a row holds only one group, which is reused for each weight.
     pub(super) cycle: bool,
     pub(super) weights: u32,
     pub(super) group: usize,
@@ -111,7 +111,7 @@ pub(super) enum TileOp {
         level: Level,
         out: u32,
     },
-    /// A matrix of `rows` by the lanes, which stays the same for all tiles.
+    /// A matrix of `rows` by the lanes, which is the same for all tiles.
     Stage {
         input: usize,
         size: usize,
@@ -166,7 +166,7 @@ pub(super) const NONE: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub(super) struct Output {
     pub(super) value: u32,
-    /// Whether an operation of each tile makes the value, and so may write it where it belongs.
+    /// Whether an operation of each tile makes the value, and so may write it directly to its destination.
     pub(super) applied: bool,
     pub(super) size: usize,
     pub(super) combine: Option<(RowsFn, GroupsFn, Literal)>,
@@ -181,7 +181,7 @@ pub struct TileKernel {
     /// Extents of the loops whose points are a tile's rows, outermost first; for segments, those of the segment and
     /// of the position.
     pub(super) rows: Vec<usize>,
-    /// The row loop along which a tile's rows follow one another.
+    /// The row loop along which a tile's rows are consecutive.
     pub(super) linear: Option<usize>,
     /// Whether anything reads the coordinates of the tile's rows.
     pub(super) reads_coordinates: bool,
@@ -190,18 +190,19 @@ pub struct TileKernel {
     /// Rows of a whole tile.
     pub(super) tile_rows: usize,
     pub(super) n_segment: usize,
-    /// Points of the outer loops that stand behind the segments' loop in the output.
-    pub(super) n_behind: usize,
-    /// Run once.
+    /// Points of the outer loops that come after the segments' loop in the output.
+    pub(super) n_inner: usize,
+    /// Operations that run once.
     pub(super) setup: Vec<TileOp>,
-    /// Run for each tile.
+    /// Operations that run for each tile.
     pub(super) ops: Vec<TileOp>,
     pub(super) outputs: Vec<Output>,
-    /// What replaces the value of the only output, where that is a weighted sum of rows.
+    /// Replaces the value of the only output, if that is a weighted sum of rows.
     pub(super) weighted: Option<Weighted>,
-    /// Place of each value in the scratch memory, in bytes; then, for each output, of what waits in its sums.
+    /// Place of each value in the scratch memory, in bytes; then, for each output, that of the pending blocks of its
+    /// sums.
     pub(super) places: Vec<usize>,
-    /// The number of the first of these.
+    /// The number of the first of the latter.
     pub(super) waiting: usize,
     /// Bytes of scratch memory for each thread.
     pub(super) scratch: usize,
@@ -215,7 +216,7 @@ impl Weighted {
 }
 
 impl TileKernel {
-    /// Units of work that threads may share: their order, and what they contain, does not depend on the threads.
+    /// Units of work that threads may share: neither their order nor their content depends on the threads.
     pub fn n_unit(&self) -> usize {
         match self.mode {
             Mode::Map | Mode::Lanes { .. } => self.n_outer() * self.n_row().div_ceil(self.tile_rows),
@@ -225,12 +226,12 @@ impl TileKernel {
         }
     }
 
-    /// Bytes that partial results take, beside the outputs.
+    /// Bytes of partial results, in addition to the outputs.
     pub fn partial_bytes(&self) -> usize {
         self.partials_before(self.outputs.len())
     }
 
-    /// Where the partial results of an output begin: behind those of the outputs before it.
+    /// Where the partial results of an output start: after those of the outputs before it.
     pub(super) fn partials_before(&self, output: usize) -> usize {
         match self.mode {
             Mode::Rows { chunks } if chunks > 1 => output * chunks * self.lanes * 8,
@@ -238,12 +239,12 @@ impl TileKernel {
         }
     }
 
-    /// The number of segments, where rows are combined by segment.
+    /// The number of segments, if rows are combined by segment.
     pub fn n_segment(&self) -> usize {
         self.n_segment
     }
 
-    /// How results leave a tile.
+    /// How results are written from a tile.
     pub fn mode(&self) -> Mode {
         self.mode
     }
@@ -254,7 +255,7 @@ impl TileKernel {
         self.scratch + offsets * size_of::<i64>()
     }
 
-    /// Whether it reads by number along an axis that has no place.
+    /// Whether it gathers along an axis of extent 0.
     pub(super) fn gathers_nothing(&self) -> bool {
         let of = |op: &TileOp| match op {
             TileOp::Load { gathered, .. } | TileOp::LoadRows { rows: RowLoad { gathered, .. }, .. } => {

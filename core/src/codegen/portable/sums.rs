@@ -1,26 +1,26 @@
 //! The precompiled loops that combine rows, neighbours and weighted rows.
 //!
-//! Every sum of this target is made in the order of [`Cascade`](crate::ir::Cascade), whatever the loops around it, so that no
-//! choice of the compiler (what is stored, which axis is the lanes, where a tile ends) changes a bit of it, and the
-//! interpreter has the same bits.
+//! Every sum of this target is added in the order of [`Cascade`](crate::ir::Cascade), whatever the loops around it. So
+//! no choice of the compiler (which arrays are stored, which axis is the lanes, where a tile ends) changes a bit of it,
+//! and the interpreter has the same bits.
 
 use super::loops::wide;
 use crate::aval::DType;
 use crate::ir::{BLOCK, ReduceOp};
 
-/// A sum on its way: what was added before the rows at hand, and whether they are the last.
+/// A sum in progress: how much was added before the current rows, and whether they are the last.
 pub(super) struct Sum {
     /// Blocks before these rows.
     pub(super) before: usize,
     /// Rows of a block.
     pub(super) block: usize,
-    /// `lanes` elements for each level, where what has no neighbour yet waits for it.
+    /// `lanes` elements for each level, where a block waits for its neighbour.
     pub(super) waiting: *mut u8,
-    /// To which `lanes` elements the whole is added; null where more rows follow.
+    /// The `lanes` elements to which the whole sum is added; null if more rows follow.
     pub(super) into: *mut u8,
 }
 
-/// Levels of what waits in a sum of so many blocks.
+/// Levels of pending blocks in a sum of this many blocks.
 pub(super) fn n_level(blocks: usize) -> usize {
     blocks.max(1).ilog2() as usize + 1
 }
@@ -28,7 +28,7 @@ pub(super) fn n_level(blocks: usize) -> usize {
 /// Adds terms for `N` neighbouring lanes from lane `l`, of `lanes`.
 ///
 /// # Safety
-/// `sum` must have room for the levels that the blocks need.
+/// The memory of `sum` must be large enough for the levels that the blocks need.
 #[inline(always)]
 unsafe fn cascade<T: Copy, const N: usize>(
     n: usize,
@@ -76,13 +76,14 @@ unsafe fn cascade<T: Copy, const N: usize>(
     }
 }
 
-/// Adds (or takes the maximum of) `rows` rows of `lanes` elements. The first row begins a block.
+/// Adds (or takes the maximum of) `rows` rows of `lanes` elements. The first row starts a block.
 ///
 /// # Safety
 /// `from` must be valid for `rows·lanes` elements, the memory of the sum for `lanes` and its levels; they must not overlap.
 pub(super) type RowsFn = unsafe fn(rows: usize, lanes: usize, from: *const u8, sum: &Sum);
 
-/// Runs a block for the next lanes, as many as fit in one, with their number as the constant `N`; gives it.
+/// Runs a block for the next lanes, as many as possible at once, with their number as the constant `N`; evaluates to
+/// it.
 macro_rules! in_blocks {
     ($rest:expr, $N:ident => $body:expr) => {
         in_blocks!($rest, $N => $body, 16 8 7 6 5 4 3 2)
@@ -185,7 +186,7 @@ macro_rules! groups_fn {
                     }
                 };
                 match group {
-                    // The usual number of heads, in a loop of its own.
+                    // The usual number of heads, in a separate loop.
                     8 => return short(8),
                     _ if group <= 2 * BLOCK => return short(group),
                     _ => {}
@@ -225,15 +226,15 @@ pub(super) fn groups_fn(op: ReduceOp, dtype: DType) -> Option<GroupsFn> {
     })
 }
 
-/// Adds for each of `rows` rows of `lanes` elements the row's elements times its weights: lane `l` has weight `l / group` of
-/// `lanes / group`. Where rows are guarded, elements of weight 0 count as 0.
+/// Adds for each of `rows` rows of `lanes` elements the row's elements times its weights: lane `l` has weight `l /
+/// group` of `lanes / group`. If rows are guarded, elements of weight 0 count as 0.
 pub(super) type WeightedFn = unsafe fn(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, sum: &Sum);
 
-/// Where rows are.
+/// Where the rows are.
 pub(super) struct Rows<'a> {
     pub(super) from: *const u8,
     pub(super) n: usize,
-    /// Whether a row holds one group only, which is met again for each weight.
+    /// Whether a row holds only one group, which is reused for each weight.
     pub(super) cycle: bool,
     pub(super) at: RowPlaces<'a>,
 }
@@ -258,14 +259,14 @@ macro_rules! weighted_fn {
             (l, lanes): (usize, usize),
             sum: &Sum,
         ) {
-            // SAFETY: the caller gives `rows` rows of `N` elements and their weights.
+            // SAFETY: the caller provides `rows` rows of `N` elements and their weights.
             unsafe {
                 let term = |r: usize| -> [$t; N] {
                     let x = row(r).cast::<[$t; N]>().read_unaligned();
                     let w = weights.add(r * heads).cast::<[$t; W]>().read_unaligned();
                     let product: [$t; N] = std::array::from_fn(|i| w[i / (N / W)] * x[i]);
-                    // A row that counts as 0 and one times 0 differ where the product is NaN alone, which is rare. All are
-                    // asked, as a search that may end early takes them one by one.
+                    // Skipping a row of weight 0 differs from multiplying it by 0 only if the product is NaN, which is
+                    // rare. All products are tested: a search that may end early would take them one by one.
                     if !$guarded || !product.iter().fold(false, |any, x| any | x.is_nan()) {
                         return product;
                     }
@@ -347,7 +348,7 @@ macro_rules! weighted_fn {
     }};
 }
 
-/// The loop that adds weighted rows, guarded or not; floats only.
+/// The loop that adds weighted rows, guarded or not; only for floats.
 pub(super) fn weighted_fn(dtype: DType, guarded: bool) -> Option<WeightedFn> {
     match (dtype, guarded) {
         (DType::F32, false) => Some(weighted_fn!(f32, false)),

@@ -1,4 +1,4 @@
-//! Runs prepared kernels: units of work, tile by tile, and how results leave a tile.
+//! Runs prepared kernels: units of work, tile by tile, and how results are written from a tile.
 
 use super::layout::chunk_rows;
 use super::prepared::{Affine, Mode, RowLoad, SEGMENT_BLOCK, TileKernel};
@@ -9,15 +9,15 @@ use std::ops::Range;
 
 /// The arrays of one launch.
 pub struct Access<'a> {
-    /// Where each input begins.
+    /// Where each input starts.
     pub inputs: &'a [*const u8],
-    /// Where each output begins.
+    /// Where each output starts.
     pub outputs: &'a [*mut u8],
-    /// Where partial results begin: [`TileKernel::partial_bytes`] of them.
+    /// Where partial results start: [`TileKernel::partial_bytes`] of them.
     pub partials: *mut u8,
 }
 
-/// One thread's working memory; it grows as kernels ask.
+/// One thread's working memory; it grows as kernels need.
 #[derive(Default)]
 pub struct Scratch {
     pub(super) memory: Vec<Aligned>,
@@ -27,7 +27,7 @@ pub struct Scratch {
     pub(super) lane_offsets: Vec<i64>,
 }
 
-// SAFETY: the pointers go into the scratch's own memory and into arrays of the launch that runs; they are set anew
+// SAFETY: the pointers point into the scratch's own memory and into arrays of the current launch; they are set anew
 // before each launch, and used by the one thread that holds the scratch.
 unsafe impl Send for Scratch {}
 
@@ -44,7 +44,7 @@ pub struct OutOfBounds {
     pub extent: i64,
 }
 
-/// The rows of one tile: how many, and where they are.
+/// The rows of one tile: their number, and where they are.
 pub(super) struct Tile {
     pub(super) rows: usize,
     /// The first row, counted over all row loops; for segments, the first position.
@@ -61,12 +61,12 @@ pub(super) struct Run<'a> {
 
 impl TileKernel {
     /// Runs ranges of units, up to the first that reads out of bounds. Units may run in any order, on any thread;
-    /// [`TileKernel::combine`] follows when all have.
+    /// [`TileKernel::combine`] follows after all of them.
     ///
     /// # Safety
     /// `access` must hold the kernel's arrays: inputs valid for reads, outputs and partials for writes, for the sizes
-    /// it was prepared for; outputs must not overlap inputs, but that an output of a map may be an input that the
-    /// kernel reads at the written place only. No two calls that run at once may share units.
+    /// it was prepared for. Outputs must not overlap inputs, except that an output of a map may be an input that the
+    /// kernel reads only at the element being written. No two concurrent calls may share units.
     pub unsafe fn run(
         &self,
         access: &Access<'_>,
@@ -74,17 +74,18 @@ impl TileKernel {
         scratch: &mut Scratch,
     ) -> Result<(), OutOfBounds> {
         let mut ranges = units.into_iter().filter(|units| !units.is_empty()).peekable();
-        // Without lanes there is nothing to write, and what is the same for all tiles may be of an empty array.
+        // Without lanes there is nothing to write, and a value that is the same for all tiles may come from an empty
+        // array.
         if self.lanes == 0 || ranges.peek().is_none() {
             return Ok(());
         }
         if self.gathers_nothing() && self.n_outer() * self.n_row() > 0 {
-            // Not one position lies within: no place of the array may be read, not even the first.
+            // No position is in bounds: no element of the array may be read, not even the first.
             return Err(OutOfBounds { position: 0, extent: 0 });
         }
         scratch.prepare(self);
         let mut run = Run { kernel: self, access, scratch, outer: vec![0; self.outer.len()], failed: None };
-        // SAFETY: the caller keeps this function's contract, which is that of everything within.
+        // SAFETY: the caller keeps this function's contract, which covers everything within.
         unsafe {
             for op in &self.setup {
                 run.execute(op, &Tile { rows: self.tile_rows, start: 0 });
@@ -115,9 +116,9 @@ impl TileKernel {
         let mut waiting = vec![0u64; n_level(chunks) * self.lanes];
         for (k, (output, out)) in self.outputs.iter().zip(access.outputs).enumerate() {
             if let Some((rows, _, identity)) = output.combine {
-                // Each chunk is a power of two of blocks already.
+                // The number of blocks in each chunk is a power of two already.
                 let sum = Sum { before: 0, block: 1, waiting: waiting.as_mut_ptr().cast(), into: *out };
-                // SAFETY: the output holds `lanes` elements, its partials `chunks` times as many.
+                // SAFETY: the output holds `lanes` elements, its partials `chunks` times that number.
                 unsafe {
                     fill(*out, identity, self.lanes);
                     rows(chunks, self.lanes, access.partials.wrapping_add(self.partials_before(k)), &sum);
@@ -126,7 +127,7 @@ impl TileKernel {
         }
     }
 
-    /// The positions that the units before `unit` cover, for splitting work by its amount.
+    /// The number of positions that the units before `unit` cover, for splitting work by its amount.
     pub fn work_before(&self, unit: usize, offsets: Option<&[i32]>) -> usize {
         match (self.mode, offsets) {
             (Mode::Segments { .. }, Some(offsets)) if !offsets.is_empty() => {
@@ -158,7 +159,7 @@ impl Scratch {
 
 /// Writes a literal `n` times.
 pub(super) unsafe fn fill(at: *mut u8, literal: Literal, n: usize) {
-    // SAFETY: the caller gives room for `n` elements of the literal's type.
+    // SAFETY: the caller provides memory for `n` elements of the literal's type.
     unsafe {
         match literal {
             Literal::F32(x) => (0..n).for_each(|i| *at.cast::<f32>().add(i) = x),
@@ -183,7 +184,7 @@ impl Run<'_> {
         }
     }
 
-    /// Sets the coordinates of the tile's rows, where there is more than one row loop.
+    /// Sets the coordinates of the tile's rows, if there is more than one row loop.
     fn set_rows(&mut self, tile: &Tile) {
         let extents = &self.kernel.rows;
         if !self.kernel.reads_coordinates {
@@ -227,7 +228,7 @@ impl Run<'_> {
         let kernel = self.kernel;
         let n_row = kernel.n_row();
         let tiles = n_row.div_ceil(kernel.tile_rows);
-        // Where the output is an input as well, a tile's results are written when nothing reads the input any more.
+        // If the output is also an input, a tile's results are written after the last read of the input.
         let shared = |out: &*mut u8| self.access.inputs.contains(&out.cast_const());
         let direct: smallvec::SmallVec<[bool; 2]> = kernel
             .outputs
@@ -317,7 +318,7 @@ impl Run<'_> {
         }
     }
 
-    /// Adds rows of a tile's result to the blocks that are there already; all of them to `into` behind the last row.
+    /// Adds rows of a tile's result to the blocks added so far; after the last row, adds the whole sum to `into`.
     unsafe fn combine_rows(&self, k: usize, tile: &Tile, rows: Range<usize>, (before, into): (usize, *mut u8)) {
         let (lanes, output) = (self.kernel.lanes, &self.kernel.outputs[k]);
         let sum = Sum { before, block: BLOCK, waiting: self.scratch.pointers[self.kernel.waiting + k], into };
@@ -350,7 +351,7 @@ impl Run<'_> {
         rows.gathered.is_empty() && self.is_linear(&rows.at)
     }
 
-    /// Whether an offset grows by the same from row to row.
+    /// Whether an offset grows by the same amount from row to row.
     pub(super) fn is_linear(&self, at: &Affine) -> bool {
         at.rows.iter().all(|(i, _)| self.kernel.linear == Some(*i))
     }
@@ -359,7 +360,7 @@ impl Run<'_> {
         let kernel = self.kernel;
         let offsets = self.access.inputs[offsets_input].cast::<i32>();
         let (n_segment, n_position) = (kernel.n_segment, kernel.rows[1]);
-        // SAFETY: the offsets hold one entry more than there are segments.
+        // SAFETY: there is one more offset than there are segments.
         let offset = |segment: usize| unsafe { *offsets.add(segment) };
         let n_outer = kernel.n_outer();
         for unit in units {
@@ -374,9 +375,9 @@ impl Run<'_> {
             let (first, last) = (offset(segments.start) as usize, offset(segments.end) as usize);
             for point in 0..n_outer {
                 self.set_outer(point);
-                let (before, behind) = (point / kernel.n_behind, point % kernel.n_behind);
+                let (before, inner) = (point / kernel.n_inner, point % kernel.n_inner);
                 let place = |segment: usize, size: usize, out: *mut u8| {
-                    let row = (before * n_segment + segment) * kernel.n_behind + behind;
+                    let row = (before * n_segment + segment) * kernel.n_inner + inner;
                     out.wrapping_add(row * kernel.lanes * size)
                 };
                 // SAFETY: as for `TileKernel::run`; each unit owns its segments' rows of the outputs.
@@ -394,7 +395,7 @@ impl Run<'_> {
                     while start < last {
                         let mut end = last.min(start + kernel.tile_rows);
                         if end < last {
-                            // The segment that the tile would cut is cut where a block of its sum ends.
+                            // The segment that the end of the tile would cut is cut where a block of its sum ends.
                             let mut cut = segment;
                             while offset(cut + 1) as usize <= end {
                                 cut += 1;

@@ -1,4 +1,4 @@
-//! Sums of weighted rows: recognised, and made without storing a product.
+//! Sums of weighted rows: recognised, and computed without storing a product.
 
 use super::layout::{Prepare, STAGE};
 use super::prepared::{Affine, Gathered, Lanes, Level, Mode, RowLoad, TileOp, Weighted};
@@ -11,16 +11,16 @@ use crate::kernel::{Guarded, Instr, guarded};
 pub(super) struct Factors {
     wide: Scalar,
     weight: Scalar,
-    /// How rows of weight 0 are left out, where they are.
+    /// How rows of weight 0 are skipped, if they are.
     guard: Option<(Guarded, Scalar)>,
     group: usize,
     /// Whether the weight is a load with one element for each group, not one for each row.
     narrow: bool,
-    /// Whether the rows hold one group, which is met again for each weight.
+    /// Whether a row holds only one group, which is reused for each weight.
     cycle: bool,
 }
 
-/// Whether a table counts from 0 to `group`, again and again.
+/// Whether a table counts from 0 to `group`, repeatedly.
 fn is_cycle(table: &[i64], group: usize) -> bool {
     table.iter().enumerate().all(|(l, at)| *at == (l % group) as i64)
 }
@@ -35,7 +35,7 @@ impl Factors {
 }
 
 impl Prepare<'_> {
-    /// Notes which scalars of the body change by lane.
+    /// Finds the scalars of the body that change by lane.
     pub(super) fn find_lanes(&mut self) {
         for i in 0..self.kernel.body.len() {
             let changes = self.instr_changes_by_lane(&self.kernel.body[i]);
@@ -59,8 +59,8 @@ impl Prepare<'_> {
         self.by_lane[scalar.0 as usize]
     }
 
-    /// The factors of the result, where it is a sum over rows of products of a load whose lanes lie side by side in each
-    /// row (or can be copied so) and of a weight that is the same for groups of lanes.
+    /// The factors of the result, if it is a sum over rows of products of two factors: a load whose lanes are
+    /// contiguous in each row (or can be copied so), and a weight that is the same for groups of lanes.
     pub(super) fn weighted_factors(&self) -> Option<Factors> {
         let by_row = matches!(self.mode, Mode::Rows { .. } | Mode::Segments { .. });
         if !by_row || self.lanes < 2 || self.kernel.reduce != Some(ReduceOp::Sum) {
@@ -71,7 +71,7 @@ impl Prepare<'_> {
         let Instr::Op(ScalarOp::Mul, ins) = &self.kernel.body[result.0 as usize] else { return None };
         let (a, b) = (ins[0], ins[1]);
         [(a, b), (b, a)].into_iter().find_map(|(factor, weight)| {
-            // Nothing else asks whether the weight is 0.
+            // Nothing else tests whether the weight is 0.
             let guard = guarded(&self.kernel.body, factor, weight)
                 .filter(|guard| self.uses(factor) == 1 && self.uses(guard.counts) == 1);
             let wide = guard.map_or(factor, |guard| guard.row);
@@ -95,7 +95,7 @@ impl Prepare<'_> {
         })
     }
 
-    /// Whether a load's rows are the same for all tiles, and few.
+    /// Whether a load's rows are few, and the same for all tiles.
     fn can_stage(&self, scalar: Scalar) -> bool {
         let Instr::Load(input, index) = &self.kernel.body[scalar.0 as usize] else { return false };
         let (constant, terms) = self.offset(*input as usize, index);
@@ -113,7 +113,7 @@ impl Prepare<'_> {
         self.kernel.body.iter().map(reads).sum()
     }
 
-    /// How a load's offsets change by lane, where no computed position does.
+    /// How a load's offsets change by lane, if no computed position does.
     fn lanes_of(&self, scalar: Scalar) -> Option<Lanes> {
         match &self.kernel.body[scalar.0 as usize] {
             Instr::Load(input, index) => self.load_lanes(*input, index),
@@ -142,7 +142,7 @@ impl Prepare<'_> {
         } else {
             self.expand(self.scalars[weight.0 as usize], Level::Row)
         };
-        let f = weighted_fn(dtype, guard.is_some()).expect("asked for before");
+        let f = weighted_fn(dtype, guard.is_some()).expect("checked before");
         let mut rows = self.row_load(wide);
         let mut staged = None;
         if rows.at.lanes != Lanes::Contiguous && !cycle {
