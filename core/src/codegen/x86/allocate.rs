@@ -1,14 +1,15 @@
 //! Linear scan: a place for every virtual register (Poletto and Sarkar, *Linear scan register allocation*, TOPLAS 1999).
 //!
-//! A register lives from its first writing to its last reading; what is made before a loop and read or written within it
-//! lives to the loop's end. Where registers run out, the one that is used least for its length of life, weighted by the loops
-//! around its uses and by how seldom these run, lives in memory for good. A constant that lives in memory is read from the function's pool, an argument
-//! from their table: neither is stored. Addresses of the function's own memory need no register.
+//! A register lives from its first write to its last read; one that is made before a loop and read or written within it
+//! lives to the loop's end. When registers run out, the one that is used least for the length of its life is spilled
+//! for good. Uses are weighted by the enclosing loops and by how rarely these run. A spilled constant is read from the
+//! function's pool, a spilled argument from the table of arguments: neither is stored. Addresses of the function's own
+//! memory need no register.
 
 use super::lir::{Class, Function, Inst, Op, Reg};
 use iced_x86::Register;
 
-/// Integers that may be given away; three more are kept, for values that live in memory.
+/// Integer registers that may be allocated; three more are reserved for spilled values.
 pub(super) const INTS: [Register; 9] = [
     Register::R8,
     Register::R9,
@@ -24,17 +25,17 @@ pub(super) const INTS: [Register; 9] = [
 /// Where a virtual register is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
-    /// A register of its class's file, by number in the list of those that may be given away.
+    /// A register of its class's file, by number in the list of those that may be allocated.
     Register(u8),
     /// Memory, at this byte of the frame.
     Slot(u32),
     /// The pool's constant with these bits in every lane.
     Pool(u64),
-    /// The pool's place of the open constant of this number.
+    /// The pool's entry for the open constant with this number.
     Open(u32),
     /// The pool's mask of these lanes.
     Mask(u16),
-    /// The pool's table of this number.
+    /// The pool's table with this number.
     Table(u32),
     /// This entry of the table of arguments.
     Arg(u32),
@@ -44,15 +45,15 @@ pub(super) enum Place {
     Nowhere,
 }
 
-/// Registers of one kind: the classes that live in them, and how many may be given away.
+/// Registers of one kind: the classes that live in them, and how many may be allocated.
 pub(super) type File = (&'static [Class], u8);
 
 /// The places of all registers.
 pub(super) struct Allocation {
     pub(super) places: Vec<Place>,
-    /// Bytes of the frame, the function's own memory included; that comes first.
+    /// Bytes of the frame, including the function's own memory, which comes first.
     pub(super) frame: usize,
-    /// For each call, in order, what is read again behind it.
+    /// For each call, in order, the registers that are read after it.
     pub(super) calls: Vec<Vec<Reg>>,
 }
 
@@ -129,7 +130,7 @@ pub(super) fn allocate(f: &Function, files: &[File]) -> Allocation {
     Allocation { places, frame, calls }
 }
 
-/// Where the result of an instruction is without a register, if that is a constant.
+/// The place of an instruction's result that needs no register, if it is a constant.
 pub(super) fn constant(inst: &Inst) -> Option<Place> {
     match inst.op {
         Op::Const => Some(Place::Pool(inst.imm as u64)),
@@ -140,7 +141,7 @@ pub(super) fn constant(inst: &Inst) -> Option<Place> {
     }
 }
 
-/// Where a value that is written once can be read again without having been stored.
+/// Where a value that is written once can be reread without having been stored.
 fn elsewhere(inst: &Inst) -> Option<Place> {
     match inst.op {
         Op::Arg => Some(Place::Arg(inst.imm as u32)),
@@ -148,7 +149,7 @@ fn elsewhere(inst: &Inst) -> Option<Place> {
     }
 }
 
-/// From first writing to last reading, sorted by start.
+/// From first write to last read, sorted by start.
 fn intervals(f: &Function) -> Vec<Interval> {
     let mut found: Vec<Option<Interval>> = vec![None; f.classes.len()];
     let mut depth = vec![0u8; f.insts.len()];
@@ -158,7 +159,7 @@ fn intervals(f: &Function) -> Vec<Interval> {
     let mut is_rare = vec![false; f.insts.len()];
     f.rare.iter().for_each(|(start, end)| is_rare[*start..=*end].fill(true));
     for (at, inst) in f.insts.iter().enumerate() {
-        // What seldom runs is as if two loops fewer were around it.
+        // Code that rarely runs counts as if it had two fewer loops around it.
         let weight = 8f32.powi(i32::from(depth[at]) - if is_rare[at] { 2 } else { 0 });
         for reg in inst.reads().chain(inst.dst) {
             let interval = found[reg.0 as usize].get_or_insert(Interval { reg, start: at, end: at, weight: 0.0 });
@@ -166,7 +167,7 @@ fn intervals(f: &Function) -> Vec<Interval> {
             interval.weight += weight;
         }
     }
-    // Inner loops end first, so that a life that one lengthens is seen by the loop around it.
+    // Inner loops end first, so that the enclosing loop sees a lifetime that one extends.
     let mut loops = f.loops.clone();
     loops.sort_by_key(|(start, end)| end - start);
     for (start, end) in loops {

@@ -1,4 +1,4 @@
-//! The functions that a process has made, by the canonical form of their kernels.
+//! The functions that a process has compiled, by the canonical form of their kernels.
 
 use super::canonical::Canonical;
 use super::{Isa, Job, Size, Spread, check, emit, instruction_order, nest};
@@ -6,13 +6,13 @@ use crate::ir::Unsupported;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
-/// How many functions are kept that no program has: some tens of megabytes.
+/// How many unused functions are kept: some tens of megabytes.
 const MAX_UNUSED: usize = 4096;
 
-/// What a function is generated from.
+/// Everything a function is generated from.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
-    /// The text of the canonical kernel, which has its types and so the lanes of its vectors.
+    /// The text of the canonical kernel. It includes the types, which determine the lanes of vectors.
     text: String,
     partition: Option<usize>,
     masked: Vec<bool>,
@@ -20,7 +20,7 @@ struct Key {
     isa: Isa,
 }
 
-/// A canonical kernel, and what else its function is generated from.
+/// A canonical kernel, and everything else its function is generated from.
 pub(super) struct Form {
     pub(super) canonical: Canonical,
     key: Key,
@@ -38,11 +38,11 @@ impl Form {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) bytes: Vec<u8>,
-    /// Where the instructions begin; the constants stand before them.
+    /// Where the instructions start; the constants come before them.
     pub(super) entry: usize,
-    /// The sizes behind inputs and outputs in the table of arguments, in the symbols of the canonical kernel.
+    /// The sizes after inputs and outputs in the table of arguments, in the symbols of the canonical kernel.
     pub(super) sizes: Vec<Size>,
-    /// Constants of the canonical kernel by number, and at which bytes each is.
+    /// Constants of the canonical kernel by number, and the byte offset of each.
     pub(super) open: Vec<(usize, usize)>,
 }
 
@@ -62,10 +62,10 @@ impl Shared {
 /// The functions of the process.
 static FUNCTIONS: LazyLock<Mutex<HashMap<Key, Arc<Shared>>>> = LazyLock::new(Mutex::default);
 
-/// The function of each form, and whether it was there: in the process, or for a form before it. Those that were not are
+/// The function of each form, and whether it was known: in the process, or from an earlier form. Unknown ones are
 /// generated on the threads of `spread`.
 pub(super) fn find_or_make(forms: &[&Form], spread: Spread<'_>) -> Vec<Result<(Arc<Shared>, bool), Unsupported>> {
-    // A function is put there whole: another thread's panic leaves nothing half done.
+    // A function is inserted whole: another thread's panic leaves nothing half done.
     let functions = || FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     let known: Vec<Option<Arc<Shared>>> = {
         let functions = functions();
@@ -79,7 +79,7 @@ pub(super) fn find_or_make(forms: &[&Form], spread: Spread<'_>) -> Vec<Result<(A
             missing.len() - 1
         });
     }
-    // Others need not wait for these.
+    // Other threads need not wait for these.
     let made: Vec<OnceLock<_>> = missing.iter().map(|_| OnceLock::new()).collect();
     spread(missing.len(), &|i| {
         made[i].get_or_init(|| Shared::new(missing[i]).map(Arc::new));
@@ -112,7 +112,8 @@ mod tests {
     use crate::codegen::x86::{Code, alone};
     use crate::kernel::{Kernel, parse_kernel};
 
-    /// A number, negated so many times: no other test does that, and functions are the process's.
+    /// A kernel that negates a number this many times: no other test does that, and functions are shared by the
+    /// process.
     fn kernel(times: usize) -> Kernel {
         let body: String = (0..times).map(|i| format!("${}: f32 = neg ${i} ", i + 1)).collect();
         let text = format!(

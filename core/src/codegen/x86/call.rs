@@ -1,6 +1,6 @@
 //! Operations without vector code: a function stores their operands, and calls the portable target's loop for all lanes.
 //!
-//! So the bits are those of the portable target, and lanes that mean nothing do no harm: no operation traps.
+//! So the bits are those of the portable target, and unused lanes do no harm: no operation traps.
 
 use crate::aval::DType;
 use crate::codegen::portable::{TileFn, tile_fn};
@@ -8,9 +8,9 @@ use crate::ir::ScalarOp;
 use crate::ir::scalar::{CodeOrCall, Form};
 use std::sync::LazyLock;
 
-/// Bytes from one operand to the next, and the result behind them.
+/// Bytes from one operand to the next, and to the result after them.
 pub(super) const STEP: usize = 64;
-/// Operands, at most.
+/// The most operands.
 pub(super) const OPERANDS: usize = 2;
 
 /// Whether machine code calls a loop for an operation on operands of this type.
@@ -25,7 +25,7 @@ fn is_called(op: ScalarOp, dtype: DType) -> bool {
     }
 }
 
-/// Operations that are called, by number, with the type of their operands and the loop.
+/// The operations that are called, by number, with the type of their operands and the loop.
 pub(super) static CALLED: LazyLock<Vec<(ScalarOp, DType, TileFn)>> = LazyLock::new(|| {
     let all = ScalarOp::ALL.iter().flat_map(|op| DType::ALL.map(|dtype| (*op, dtype)));
     let called = all.filter(|(op, dtype)| is_called(*op, *dtype));
@@ -37,10 +37,11 @@ pub(super) fn number(op: ScalarOp, dtype: DType) -> Option<i64> {
     CALLED.iter().position(|called| (called.0, called.1) == (op, dtype)).map(|at| at as i64)
 }
 
-/// Applies operation `number` to `lanes` lanes of the operands, which begin [`STEP`] bytes apart, and stores the result.
+/// Applies operation `number` to `lanes` lanes of the operands, which are [`STEP`] bytes apart, and stores the result.
 ///
 /// # Safety
-/// `operands` must be valid for as many operands as the operation takes, `result` for one; they must not overlap.
+/// `operands` must be valid for the number of operands that the operation takes, `result` for one; they must not
+/// overlap.
 #[cfg(target_arch = "x86_64")]
 pub(super) unsafe extern "sysv64" fn apply(number: u64, operands: *const u8, result: *mut u8, lanes: u64) {
     let ins = std::array::from_fn(|i| operands.wrapping_add(i.min(OPERANDS - 1) * STEP));

@@ -1,5 +1,6 @@
-//! What of a kernel its instructions depend on. Kernels that differ in names, in sizes that no layout looks at, or in
-//! constants are one function: such sizes are entries of its table of arguments, such constants are written into its pool.
+//! The parts of a kernel that its instructions depend on. Kernels that differ only in names, in sizes that no layout
+//! depends on, or in constants share one function: such sizes are entries of its table of arguments, such constants are
+//! written into its pool.
 
 use super::Isa;
 use super::choose::choose;
@@ -8,18 +9,18 @@ use crate::aval::{Aval, Dim, Literal, Symbol};
 use crate::ir::{Index, Unsupported, Var};
 use crate::kernel::{Instr, Kernel, LoopKind};
 
-/// Rows that are at most so long are a number of elements apart that the code knows: it then steps from row to row with
-/// one multiplication by a constant, or none.
+/// The code knows the stride of rows up to this length: it steps from row to row with one multiplication by a constant,
+/// or none.
 const MAX_STRIDE: usize = 512;
 
-/// A kernel without what its instructions do not depend on.
+/// A kernel without anything that its instructions do not depend on.
 pub(super) struct Canonical {
     pub(super) kernel: Kernel,
     /// What each symbol of `kernel` stands for.
     dims: Vec<(Symbol, Dim)>,
-    /// The constants that the pool has places for, by number.
+    /// The constants with places in the pool, by number.
     pub(super) constants: Vec<Literal>,
-    /// For each instruction of the body, the number of the constant that it is.
+    /// For each instruction of the body that is an open constant, the constant's number.
     pub(super) open: Vec<Option<u32>>,
 }
 
@@ -28,7 +29,7 @@ impl Canonical {
     pub(super) fn new(kernel: &Kernel, partition: Option<usize>, isa: Isa) -> Result<Canonical, Unsupported> {
         let layout = choose(kernel, partition, isa)?;
         let canonical = Builder::new(kernel, partition, Some(&layout)).build();
-        // Sizes are left open only where that leads to the same code: results must not depend on it.
+        // Sizes are left open only if that leads to the same code: results must not depend on it.
         if choose(&canonical.kernel, partition, isa)? == layout {
             return Ok(canonical);
         }
@@ -42,12 +43,12 @@ impl Canonical {
     }
 }
 
-/// Whether a constant stays in the kernel: one that asks for code of its own, or that formulas share.
+/// Whether a constant stays in the kernel: it requires special code, or formulas share it.
 fn is_plain(literal: Literal) -> bool {
     let x = literal.as_f64();
     match literal {
         Literal::F32(_) | Literal::F64(_) => !x.is_finite() || [0.0, 0.5, 1.0, 2.0].contains(&x.abs()),
-        // Positions may be computed of them in advance.
+        // Positions may be computed from them in advance.
         Literal::I32(_) | Literal::U32(_) | Literal::Bool(_) => true,
     }
 }
@@ -55,7 +56,7 @@ fn is_plain(literal: Literal) -> bool {
 struct Builder<'a> {
     kernel: &'a Kernel,
     partition: Option<usize>,
-    /// The layout that must come out again; without one, all sizes stay as they are.
+    /// The layout that must result again; `None` keeps all sizes.
     layout: Option<&'a Layout>,
     dims: Vec<(Symbol, Dim)>,
     constants: Vec<Literal>,
@@ -91,7 +92,7 @@ impl<'a> Builder<'a> {
         let kernel = self.kernel;
         let l = &kernel.loops[i];
         if Some(i) == self.partition && l.kind == LoopKind::Row {
-            // A call says from where to where it runs.
+            // A call specifies its range.
             return self.named("p".into(), &l.extent);
         }
         let is_staged = || l.kind != LoopKind::Row && self.may_be_staged(i, layout);
@@ -101,7 +102,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Whether copies of an operand, made before the loops, may be read by this one.
+    /// Whether this loop may read copies of an operand that were made before the loops.
     fn may_be_staged(&self, l: usize, layout: &Layout) -> bool {
         self.kernel.body.iter().any(|instr| match instr {
             Instr::Load(input, index) => {
@@ -114,8 +115,8 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// The type of an array, inputs and outputs counted together. How many rows it has matters where a computed position
-    /// must be one of them; how long rows are says how far apart they lie.
+    /// The type of an array; inputs and outputs are counted together. The number of rows matters if a computed position
+    /// must be one of them; the length of rows is their stride.
     fn array(&mut self, i: usize, aval: &Aval, layout: &Layout) -> Aval {
         let axis = |(axis, dim): (usize, &Dim)| match (axis, dim.as_usize()) {
             (0, _) if !self.is_computed(i, 0) => self.named(format!("a{i}"), dim),
@@ -168,7 +169,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A number up to a limit as it is, anything else as a symbol.
+    /// A number up to a limit is kept, anything else becomes a symbol.
     fn beyond(&mut self, limit: usize, dim: &Dim) -> Dim {
         match dim.as_number() {
             Some(n) if n.unsigned_abs() <= limit as u64 => dim.clone(),
@@ -176,7 +177,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The symbol for a size; equal sizes have the same one.
+    /// The symbol for a size; equal sizes share one.
     fn any(&mut self, dim: &Dim) -> Dim {
         let known = self.dims.iter().find(|(symbol, d)| d == dim && symbol.name().starts_with('s'));
         match known {
@@ -185,14 +186,14 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A symbol for a size that no other place has.
+    /// A symbol for a size that no other place shares.
     fn named(&mut self, name: String, dim: &Dim) -> Dim {
         self.dims.push((Symbol::new(&name), dim.clone()));
         Dim::symbol(&name)
     }
 
-    /// The number of the constant that an instruction is, unless it stays as it is. In the kernel's text a number that no
-    /// constant that stays has tells it from the others; what the code reads is its place alone.
+    /// The number of the constant that an instruction is, unless it is kept. In the kernel's text it is replaced by a
+    /// number that no kept constant has; the code only reads its place.
     fn constant(&mut self, instr: &mut Instr) -> Option<u32> {
         let Instr::Const(literal) = instr else { return None };
         if is_plain(*literal) {
@@ -236,7 +237,7 @@ mod tests {
         Code::new(kernel, Some(0), &[false; 2], isa).unwrap_or_else(|why| panic!("{why:?}"))
     }
 
-    /// What a kernel of three rows of two makes of `0, 1, …`, its rows taken backwards.
+    /// The result of a kernel for three rows of two elements `0, 1, …`, taken in reverse order.
     fn run(code: &Code, sizes: &Sizes) -> Vec<f32> {
         let x: Vec<f32> = (0..6).map(|i| i as f32).collect();
         let (rows, mut out) = ([2, 1, 0], vec![f32::NAN; 6]);
@@ -287,7 +288,7 @@ mod tests {
                 assert_eq!(run(&same, &sizes), [-0.5, 0.25, -2.0, -1.25, -3.5, -2.75]);
             }
         }
-        // Equal constants are one register.
+        // Equal constants share one register.
         let equal = code(&kernel("a", 0, ["3", "2"], "7.0f32", "7.0f32"));
         assert!(!Arc::ptr_eq(&first.function, &equal.function));
         assert_eq!(run(&equal, &sizes), [35.0, 42.0, 21.0, 28.0, 7.0, 14.0]);
@@ -295,8 +296,8 @@ mod tests {
         assert!(!Arc::ptr_eq(&first.function, &code(&kernel("a", 0, ["3", "3"], "0.25f32", "-3.5f32")).function));
     }
 
-    /// A constant may have the bits of any other, of another type, and of what a form shows or a place holds before it is
-    /// written.
+    /// A constant may have the bits of any other, of another type, and of the number that a form shows or that a place
+    /// holds before it is written.
     #[test]
     fn constants_are_places_whatever_their_bits() {
         let bits = [0.3f32.to_bits(), 3f32.to_bits(), 4f32.to_bits(), 0, 0x7e5a_5a00, 0x7e5a_5a01, 1];

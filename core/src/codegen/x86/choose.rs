@@ -1,6 +1,6 @@
-//! Which layout a kernel gets: all that its loops allow are costed, and the cheapest is taken.
+//! Which layout a kernel gets: the cost of every layout that its loops allow is estimated, and the cheapest is taken.
 //!
-//! All is chosen for registers of 512 bits. Where those of the machine hold half as much, two stand for one: sums are added
+//! Everything is chosen for registers of 512 bits. If the machine's hold half as much, two replace one: sums are added
 //! in the same order.
 
 use super::Isa;
@@ -9,39 +9,39 @@ use crate::ir::{Index, Unsupported};
 use crate::kernel::{Instr, Kernel, LoopKind};
 use std::ops::Range;
 
-// What things cost, in reads of one vector whose lanes lie in order. They need to rank layouts only.
+// Costs, in reads of one vector whose lanes are contiguous. They need only rank layouts.
 
-/// Reading a vector whose lanes lie in order, or are all the same.
+/// Reading a vector whose lanes are contiguous, or all the same.
 const IN_ORDER: f64 = 1.0;
-/// Reading a vector whose lanes lie near one another: a read and a permutation.
+/// Reading a vector whose lanes are near one another: a read and a permutation.
 const NEAR: f64 = 2.0;
-/// Reading a vector turn by turn, for each turn: a checked position, and a read of some of the lanes.
-const BY_TURN: f64 = 3.0;
-/// Reading a vector whose lanes lie anywhere.
+/// Reading a vector iteration by iteration, for each: a checked position, and a read of some of the lanes.
+const BY_ITERATION: f64 = 3.0;
+/// Reading a vector whose lanes are anywhere.
 const GATHER: f64 = 14.0;
-/// One unit of [`ScalarOp::cost`](crate::ir::ScalarOp::cost): two operations at a time, while a read takes about as long as
-/// one.
+/// One unit of [`ScalarOp::cost`](crate::ir::ScalarOp::cost): two operations execute at a time, while a read takes
+/// about as long as one.
 const OPERATION: f64 = 0.5;
-/// A turn of the innermost code, beside its reads and operations.
-const TURN: f64 = 1.0;
+/// An iteration of the innermost code, besides its reads and operations.
+const ITERATION: f64 = 1.0;
 /// Combining the lanes of one vector with each other.
 const FOLD: f64 = 8.0;
 /// The same for several vectors that are folded together.
 const FOLD_TOGETHER: f64 = 3.0;
-/// A layout that costs more than this never takes the place of another one.
+/// A layout that costs more than this never replaces another one.
 const WORST: f64 = 1e9;
-/// What a read outside of the loops that are combined counts of one inside: it is done once for many turns.
+/// The weight of a read outside the combined loops: it is done once for many iterations.
 const OUTSIDE: f64 = 0.2;
 
-// How long loops of unknown length are taken to be, and what decides how many vectors are taken at a time.
+// The assumed lengths of loops of unknown length, and the limits that decide how many vectors are taken at a time.
 
 /// Members of a segment.
 const MEMBERS: f64 = 12.0;
-/// Turns of another loop.
-const TURNS: f64 = 100.0;
-/// Members of a short segment, of which most are.
+/// Iterations of another loop.
+const ITERATIONS: f64 = 100.0;
+/// Members of a short segment; most segments are short.
 const SHORT: usize = 8;
-/// A body whose operations cost this much is not worth running for turns that are not there.
+/// A body whose operations cost this much is not worth running for iterations beyond the end.
 const HEAVY: u32 = 60;
 /// A loop of this many vectors is long: several are taken at a time.
 const LONG: usize = 8;
@@ -90,22 +90,22 @@ fn choose_whole(kernel: &Kernel, partition: Option<usize>, vector: usize) -> Res
     if let Some(grouped) = grouped(kernel, partition, &plain, &reduces) {
         return Ok(grouped);
     }
-    let turns = match vector / width {
+    let iterations = match vector / width {
         0 | 1 => return Ok(plain),
-        turns => 1 << turns.ilog2(),
+        iterations => 1 << iterations.ilog2(),
     };
     let mut candidates = vec![plain.clone()];
     let with = |filling: Filling| Layout { filling, ..plain.clone() };
     if let Some(q) = outer.last() {
         let has_segments = kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { .. }));
         if !has_segments {
-            candidates.push(with(Filling::Rows { packed: Packed::new(*q, turns), group: Group::NONE }));
+            candidates.push(with(Filling::Rows { packed: Packed::new(*q, iterations), group: Group::NONE }));
         }
     }
     if let Some(q) = reduces.last() {
-        candidates.push(with(Filling::Terms { packed: Packed::new(*q, turns) }));
+        candidates.push(with(Filling::Terms { packed: Packed::new(*q, iterations) }));
     }
-    candidates.extend(grouped_by_turn(kernel, partition, &plain, &reduces));
+    candidates.extend(grouped_by_iteration(kernel, partition, &plain, &reduces));
     let cost = |layout: &Layout| cost(kernel, partition, layout);
     let best = candidates.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
     let mut best = best.ok_or_else(|| Unsupported("no layout".into()))?;
@@ -115,23 +115,23 @@ fn choose_whole(kernel: &Kernel, partition: Option<usize>, vector: usize) -> Res
     Ok(best)
 }
 
-/// How many vectors of a packed loop's turns are taken at a time: independent work for the processor to overlap.
+/// How many vectors of a packed loop's iterations are taken at a time: independent work for the processor to overlap.
 fn vectors_at_a_time(kernel: &Kernel, partition: Option<usize>, packed: Packed) -> usize {
     if matches!(kernel.loops[packed.number].kind, LoopKind::Segment { .. }) {
-        // Most segments are short: of one pass over all members the processor guesses the end. What reads at computed
-        // positions, or computes much, would pay for the turns that are not there.
+        // Most segments are short: with one pass over all members the processor predicts the end. Reads at computed
+        // positions, or heavy computation, would pay for iterations beyond the end.
         let computes = |index: &Index| matches!(index, Index::Value(_));
         let gathers = kernel.body.iter().any(|i| matches!(i, Instr::Load(_, index) if index.iter().any(computes)));
         let cost = |instr: &Instr| if let Instr::Op(op, _) = instr { op.cost() } else { 0 };
         let is_heavy = kernel.body.iter().map(cost).sum::<u32>() >= HEAVY;
-        return if gathers || is_heavy { 1 } else { SHORT.div_ceil(packed.turns) };
+        return if gathers || is_heavy { 1 } else { SHORT.div_ceil(packed.iterations) };
     }
     let long =
-        number(kernel, packed.number).is_none_or(|n| n >= LONG * packed.turns) || Some(packed.number) == partition;
+        number(kernel, packed.number).is_none_or(|n| n >= LONG * packed.iterations) || Some(packed.number) == partition;
     if long { AT_A_TIME } else { 1 }
 }
 
-/// The layout in which one reduced axis is the last lane axis, where its elements lie side by side and every result is the
+/// The layout in which one reduced axis is the last lane axis, if its elements are contiguous and every result is the
 /// combination of neighbouring lanes.
 fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &[usize]) -> Option<Layout> {
     let [l] = reduces else { return None };
@@ -150,13 +150,18 @@ fn grouped(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &
     lanes.push((*l, n));
     let filling = Filling::Row { group: Group { lanes: n, members: n } };
     let layout = Layout { vector, lanes, width, filling, first_reduce: outer.len(), order: outer };
-    // Worth it where it makes gathers contiguous.
+    // Worth it if it makes gathers contiguous.
     (cost(kernel, partition, &layout) < cost(kernel, partition, plain).min(WORST)).then_some(layout)
 }
 
-/// The layout in which one short reduced axis is the last lane axis, and a vector holds several rows: every result is the
-/// combination of neighbouring lanes.
-fn grouped_by_turn(kernel: &Kernel, partition: Option<usize>, plain: &Layout, reduces: &[usize]) -> Option<Layout> {
+/// The layout in which one short reduced axis is the last lane axis, and a vector holds several rows: every result is
+/// the combination of neighbouring lanes.
+fn grouped_by_iteration(
+    kernel: &Kernel,
+    partition: Option<usize>,
+    plain: &Layout,
+    reduces: &[usize],
+) -> Option<Layout> {
     let [l] = reduces else { return None };
     if Some(*l) == partition || kernel.loops[*l].kind != LoopKind::Reduce {
         return None;
@@ -165,7 +170,7 @@ fn grouped_by_turn(kernel: &Kernel, partition: Option<usize>, plain: &Layout, re
     let q = *plain.order[..plain.first_reduce].last()?;
     let group = Group { lanes: members.next_power_of_two(), members };
     let width = plain.width * group.lanes;
-    // Results stand side by side, and halves of 512 bits hold a row as well.
+    // Results are contiguous, and halves of 512 bits hold a whole row, too.
     if members < 2 || !width.is_power_of_two() || 2 * width > plain.vector {
         return None;
     }
@@ -175,19 +180,19 @@ fn grouped_by_turn(kernel: &Kernel, partition: Option<usize>, plain: &Layout, re
     Some(Layout { lanes, width, filling, order, ..plain.clone() })
 }
 
-/// About how many cycles one output element costs, from how its loads lie.
+/// About how many cycles one output element costs, by the patterns of its loads.
 fn cost(kernel: &Kernel, partition: Option<usize>, layout: &Layout) -> f64 {
     let n_row = kernel.n_row();
     let trips = |l: usize| match (number(kernel, l), kernel.loops[l].kind) {
         (_, LoopKind::Segment { .. }) => MEMBERS,
         (Some(n), _) => n as f64,
-        (None, _) => TURNS,
+        (None, _) => ITERATIONS,
     };
     let inner: f64 = layout.order[layout.first_reduce..].iter().map(|l| trips(*l)).product();
     let moves = |l: usize| layout.is_lane(l) || layout.is_packed(l);
     // Whether a scalar differs by lane.
     let mut varies: Vec<bool> = vec![];
-    let mut loads = TURN;
+    let mut loads = ITERATION;
     for instr in &kernel.body {
         let place = match instr {
             Instr::Load(input, index) => place(kernel, partition, *input as usize, index),
@@ -214,10 +219,12 @@ fn cost(kernel: &Kernel, partition: Option<usize>, layout: &Layout) -> f64 {
         varies.push(scattered || place.terms.iter().any(|(l, _)| moves(*l)));
         let in_loop = place.terms.iter().any(|(l, _)| *l >= n_row) || !place.computed.is_empty();
         let weight = if kernel.reduce.is_some() && !in_loop { OUTSIDE } else { 1.0 };
-        let by_turn = layout.reads_rows_by_turn(&place.terms) && place.computed.len() == 1;
+        let by_iteration = layout.reads_rows_by_iteration(&place.terms) && place.computed.len() == 1;
         loads += weight
             * match layout.pattern(0, &place.terms) {
-                _ if scattered && by_turn => BY_TURN * layout.packed().map_or(1.0, |packed| packed.turns as f64),
+                _ if scattered && by_iteration => {
+                    BY_ITERATION * layout.packed().map_or(1.0, |packed| packed.iterations as f64)
+                }
                 _ if scattered => GATHER,
                 Some(Pattern::Same | Pattern::Contiguous(_)) => IN_ORDER + place.computed.len() as f64,
                 Some(Pattern::Near { .. }) => NEAR + place.computed.len() as f64,
@@ -227,14 +234,14 @@ fn cost(kernel: &Kernel, partition: Option<usize>, layout: &Layout) -> f64 {
     let width = layout.width as f64;
     match layout.filling {
         Filling::Terms { packed } => {
-            let whole = (inner / packed.turns as f64).max(1.0);
+            let whole = (inner / packed.iterations as f64).max(1.0);
             (whole * loads + FOLD) / width
         }
         // Several vectors are folded together.
         Filling::Rows { packed, group } if group.lanes > 1 => {
-            (loads + FOLD_TOGETHER) / (packed.turns * layout.width / group.lanes) as f64
+            (loads + FOLD_TOGETHER) / (packed.iterations * layout.width / group.lanes) as f64
         }
-        Filling::Rows { packed, .. } => inner * loads / (packed.turns * layout.width) as f64,
+        Filling::Rows { packed, .. } => inner * loads / (packed.iterations * layout.width) as f64,
         Filling::Row { group } if group.lanes > 1 => {
             (loads + FOLD) * layout.vectors() as f64 / (layout.width / group.lanes) as f64
         }

@@ -1,6 +1,6 @@
-//! Sums of weighted rows of which a mask made many weights 0: first the members that count are listed, a vector at a time,
-//! then their rows are added. What dropout dropped costs neither a read of its row nor a jump that the processor
-//! guesses wrong. The program says that such a row counts as 0 (`weigh`): 0 times an infinity would be NaN.
+//! Sums of weighted rows of which a mask made many weights 0: first the members that count are listed, a vector at a
+//! time, then their rows are added. What dropout dropped costs neither a read of its row nor a mispredicted jump. The
+//! program says that such a row counts as 0 (`weigh`): 0 times an infinity would be NaN.
 
 use super::layout::{Filling, Layout, Packed};
 use super::lir::{Class, Mem, Op, Pred, Reg};
@@ -11,9 +11,9 @@ use crate::kernel::{Guarded, Instr, Kernel, LoopKind};
 /// Members that are listed at a time.
 const BLOCK: usize = 512;
 
-/// Where the lists begin of what the members that count have.
+/// Where the lists for the members that count start.
 struct Lists {
-    /// Their numbers, where anything is read by these.
+    /// Their numbers, if anything is read by these.
     members: Option<Reg>,
     weights: Reg,
     /// For each listed scalar.
@@ -21,7 +21,7 @@ struct Lists {
 }
 
 impl Nest<'_> {
-    /// Finds the weight of the only result, where it is a sum of weighted rows over a segment.
+    /// Finds the weight of the only result, if it is a sum of weighted rows over a segment.
     pub(super) fn find_compacted(&mut self, masked: &[bool]) {
         let [Some(Fused { guard: Some(guard), .. })] = self.fused[..] else { return };
         let Some(last) = self.layout.order.last() else { return };
@@ -38,7 +38,7 @@ impl Nest<'_> {
         }
     }
 
-    /// Positions that each member reads to find its row: they are listed too, a vector at a time.
+    /// Positions that each member reads to find its row: they are listed, too, a vector at a time.
     fn find_listed(&self, weight: Scalar) -> Vec<Scalar> {
         let mut listed: Vec<Scalar> = vec![];
         for (i, access) in self.accesses.iter().enumerate() {
@@ -59,8 +59,8 @@ impl Nest<'_> {
         is_load && self.levels[at] == self.layout.order.len() && self.extents_of(s) == 1
     }
 
-    /// What is listed for a position: where that is itself read at a computed position, this one. The members that count
-    /// are few, and to read for these alone costs less than for all, a vector at a time.
+    /// The position to list for a scalar: if that is itself read at a computed position, the inner one. Few members
+    /// count, and reading for these alone costs less than reading for all, a vector at a time.
     fn source(&self, s: Scalar) -> Scalar {
         let computed = self.accesses[s.0 as usize].as_ref().map(|access| &access.place.computed[..]);
         match computed {
@@ -69,7 +69,8 @@ impl Nest<'_> {
         }
     }
 
-    /// For each scalar whether it reads anything by the number of the member, loop `l`, but for positions that are listed.
+    /// For each scalar whether it reads anything by the number of the member, loop `l`, except for positions that are
+    /// listed.
     fn need_member(&self, l: usize) -> Vec<bool> {
         let mut needs: Vec<bool> = Vec::with_capacity(self.kernel.body.len());
         for (i, instr) in self.kernel.body.iter().enumerate() {
@@ -91,7 +92,7 @@ impl Nest<'_> {
         needs
     }
 
-    /// A loop over members that leaves out those whose weight is 0.
+    /// A loop over members that skips those whose weight is 0.
     pub(super) fn compacted_loop(
         &mut self,
         Guarded { weight, counts, row }: Guarded,
@@ -112,7 +113,7 @@ impl Nest<'_> {
         let step = self.f.int(Op::Imm, &[], BLOCK as i64);
         // Blocks of members.
         let mut block = scope.clone();
-        self.turns(i, end, (1, 1), |nest| {
+        self.iterate(i, end, (1, 1), |nest| {
             let left = nest.f.int(Op::Sub, &[end, i], 0);
             let n = nest.f.int(Op::Min, &[left, step], 0);
             nest.f.update(stop, Op::Add, &[i, n], None, 0);
@@ -123,11 +124,11 @@ impl Nest<'_> {
             listing.indices[l] = Some(at);
             let lanes = nest.f.lanes;
             nest.over_members(l)
-                .turns(at, stop, (1, lanes), |nest| nest.list(weight, (at, stop, kept), &lists, &mut listing))?;
+                .iterate(at, stop, (1, lanes), |nest| nest.list(weight, (at, stop, kept), &lists, &mut listing))?;
             // Add.
             let k = nest.f.int(Op::Imm, &[], 0);
             let k = nest.f.int(Op::Mov, &[k], 0);
-            nest.over_rows(row).turns(k, kept, (1, 1), |nest| {
+            nest.over_rows(row).iterate(k, kept, (1, 1), |nest| {
                 let entry = |base| Mem { base, index: Some((k, 4)), disp: 0 };
                 let class = class_of(nest.dtypes[weight.0 as usize]);
                 let weights = Mem { index: Some((k, size as u32)), ..entry(lists.weights) };
@@ -137,12 +138,12 @@ impl Nest<'_> {
                 }
                 block.indices[l] = lists.members.map(|list| nest.f.load(Class::Int, Op::LoadI32, entry(list), None));
                 block.set(weight, value);
-                // Those that are listed count.
+                // All listed members count.
                 let all = nest.f.first_lanes(nest.f.lanes);
                 block.set(counts, all);
                 nest.level(level + 1, &mut block)
             })?;
-            // The loop itself goes on by one.
+            // The loop itself increments by one.
             nest.f.update(i, Op::AddImm, &[stop], None, -1);
             Ok(())
         })
@@ -157,7 +158,7 @@ impl Nest<'_> {
         nest
     }
 
-    /// The nest that adds rows: what only the weight needs is not wanted there.
+    /// The nest that adds rows, without the scalars that only the weight needs.
     fn over_rows(&mut self, row: Scalar) -> Nest<'_> {
         let mut nest = self.second();
         nest.wanted = nest.wanted_for([row]);
@@ -172,7 +173,7 @@ impl Nest<'_> {
         self.f.int(Op::StackAddr, &[], start as i64)
     }
 
-    /// Adds positions and weights of the next members, those whose weight is not 0, to the lists.
+    /// Appends positions and weights of the next members, those whose weight is not 0, to the lists.
     fn list(
         &mut self,
         weight: Scalar,
@@ -183,7 +184,7 @@ impl Nest<'_> {
         let left = self.f.int(Op::Sub, &[stop, at], 0);
         scope.left = Some(self.f.vec(Op::Splat, &[left]));
         scope.vectors = 1;
-        let mask = self.mask_of(0, scope).expect("turns are left");
+        let mask = self.mask_of(0, scope).expect("members are left");
         let listed = self.listed.clone();
         let values: Result<Vec<Reg>, Unsupported> =
             std::iter::once(&weight).chain(&listed).map(|s| self.value(*s, 0, scope)).collect();
@@ -213,7 +214,7 @@ impl Nest<'_> {
     }
 }
 
-/// For each scalar of a kernel whether it is 0 where a mask says so; `inputs` tells the same of what the kernel reads.
+/// For each scalar of a kernel whether a mask makes it 0; `inputs` says the same of what the kernel reads.
 pub(crate) fn masked(kernel: &Kernel, inputs: &[bool]) -> Vec<bool> {
     let is_zero = |s: &Scalar| matches!(&kernel.body[s.0 as usize], Instr::Const(x) if x.as_f64() == 0.0);
     let mut masked: Vec<bool> = Vec::with_capacity(kernel.body.len());

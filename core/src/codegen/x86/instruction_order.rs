@@ -1,22 +1,23 @@
-//! The order of instructions between labels and jumps: chains that do not depend on one another take turns.
+//! The order of instructions between labels and jumps: independent chains are interleaved.
 //!
-//! A processor looks ahead over some hundred instructions. A block of threefry, or the `exp` of a vector, is a chain nearly
-//! as long, in which each instruction waits for the one before: of chains written one behind the other the processor sees
-//! one at a time. List scheduling (Cooper and Torczon, *Engineering a Compiler*, chapter 12) takes first what has the
-//! longest way to the end of its block, as soon as its operands are there, while registers last.
+//! A processor looks ahead over some hundred instructions. A block of threefry, or the `exp` of a vector, is a chain of
+//! nearly that length, in which each instruction waits for the one before: of chains written one after the other the
+//! processor sees only one at a time. List scheduling (Cooper and Torczon, *Engineering a Compiler*, chapter 12) first
+//! takes the instruction with the longest way to the end of its block, as soon as its operands are ready, while
+//! registers last.
 
 use super::allocate::{File, constant};
 use super::lir::{Class, Function, Inst, Op, Reg};
 use smallvec::SmallVec;
 use std::collections::HashSet;
 
-/// Blocks of fewer instructions stay as they are.
+/// Blocks of fewer instructions are left unchanged.
 const SHORTEST: usize = 12;
-/// Longer ones are cut: what lies further apart no processor sees at once.
+/// Longer ones are cut: no processor sees instructions further apart at once.
 const LONGEST: usize = 1024;
-/// How far an instruction may move ahead of one that stands before it: the first of these for which registers last.
+/// How far an instruction may move ahead of one that precedes it: the first of these for which registers last.
 const WINDOWS: [usize; 4] = [LONGEST, 128, 48, 20];
-/// Instructions that a processor starts in one cycle, about.
+/// About how many instructions a processor starts in one cycle.
 const WIDTH: u32 = 4;
 
 /// Orders the instructions of each block of a function whose registers are of these files.
@@ -27,7 +28,7 @@ pub(super) fn schedule(f: &mut Function, files: &[File]) {
     let mut registers = vec![Access::default(); f.classes.len()];
     let mut uses = vec![0; f.classes.len()];
     f.insts.iter().flat_map(named).for_each(|reg| uses[reg.0 as usize] += 1);
-    // Constants stand first.
+    // Constants come first.
     let mut start = f.insts.iter().take_while(|inst| constant(inst).is_some()).count();
     while start < f.insts.len() {
         let rest = &f.insts[start..];
@@ -51,7 +52,7 @@ fn named(inst: &Inst) -> impl Iterator<Item = Reg> + '_ {
     inst.reads().chain(inst.dst)
 }
 
-/// Cycles from an instruction's start until its result can be read, about.
+/// About how many cycles pass from an instruction's start until its result can be read.
 fn latency(op: Op) -> u32 {
     match op {
         Op::Gather | Op::GatherBytes => 20,
@@ -66,20 +67,20 @@ fn latency(op: Op) -> u32 {
     }
 }
 
-/// An instruction of a block among the others.
+/// An instruction of a block in the dependence graph.
 #[derive(Clone, Default)]
 struct Node {
-    /// What waits for it, with the cycles from its start to theirs.
+    /// The instructions that wait for it, with the cycles from its start to theirs.
     after: SmallVec<[(u32, u32); 4]>,
-    /// For how many it waits.
+    /// The number of instructions that it waits for.
     waits: u32,
-    /// The first cycle in which it can start, as far as those before it tell.
+    /// The first cycle in which it can start, given those scheduled before it.
     ready: u32,
     /// Cycles from its start to the end of the block.
     to_end: u32,
 }
 
-/// Who has written something last, and who has read it since.
+/// The last writer of something, and its readers since.
 #[derive(Clone, Default)]
 struct Access {
     writer: Option<usize>,
@@ -106,8 +107,8 @@ fn edge(nodes: &mut [Node], from: Option<usize>, to: usize, latency: u32) {
     }
 }
 
-/// What must stand before what in a block. `own` are addresses of the function's own memory; `registers` is empty, and is
-/// left so.
+/// Which instructions must precede which in a block. `own` are addresses of the function's own memory; `registers` is
+/// empty on entry and on exit.
 fn dependences(insts: &[Inst], own: &HashSet<Reg>, registers: &mut [Access]) -> Vec<Node> {
     let mut nodes = vec![Node::default(); insts.len()];
     let (mut arrays, mut frame, mut check) = (Access::default(), Access::default(), None);
@@ -122,7 +123,7 @@ fn dependences(insts: &[Inst], own: &HashSet<Reg>, registers: &mut [Access]) -> 
         }
         let checks = matches!(inst.op, Op::CheckInt | Op::CheckVec | Op::CheckOrder);
         if checks || inst.mem.is_some() {
-            // What is read at a computed position has been checked, and of two checks that fail the first is told.
+            // A read at a computed position must follow its check, and of two checks that fail the first is reported.
             edge(&mut nodes, check, i, 0);
         }
         if checks {
@@ -134,7 +135,8 @@ fn dependences(insts: &[Inst], own: &HashSet<Reg>, registers: &mut [Access]) -> 
                 Some(_) => frame.read(&mut nodes, i, latency(Op::Load)),
                 None => frame.write(&mut nodes, i),
             },
-            // An array that is written in place is read where it is not yet written: a read may pass a write before it.
+            // An array that is updated in place is read only where it is not yet written: a read may pass a write
+            // before it.
             Some(_) if inst.dst.is_some() => arrays.readers.push(i),
             Some(_) => arrays.write(&mut nodes, i),
         }
@@ -143,28 +145,28 @@ fn dependences(insts: &[Inst], own: &HashSet<Reg>, registers: &mut [Access]) -> 
         registers[reg.0 as usize] = Access::default();
     }
     for i in (0..insts.len()).rev() {
-        let behind = nodes[i].after.iter().map(|(next, latency)| nodes[*next as usize].to_end + latency).max();
-        nodes[i].to_end = behind.unwrap_or(0).max(latency(insts[i].op));
+        let after = nodes[i].after.iter().map(|(next, latency)| nodes[*next as usize].to_end + latency).max();
+        nodes[i].to_end = after.unwrap_or(0).max(latency(insts[i].op));
     }
     nodes
 }
 
-/// A number for each file of registers: vectors, masks where they have their own, integers.
+/// A number for each register file: vectors, masks if they have their own, integers.
 type PerFile = [u32; 3];
 
-/// How many registers a block's own values hold at a time.
+/// How many registers a block's own values occupy at a time.
 #[derive(Clone)]
 struct Pressure {
-    /// For each instruction the values that only this block knows.
+    /// For each instruction the values that only this block uses.
     values: Vec<SmallVec<[u32; 3]>>,
-    /// For each value its file, and how many instructions that name it are to come, in all and still.
+    /// For each value its file, and how many instructions that name it there are, in all and still to come.
     file: Vec<usize>,
     named: Vec<u32>,
     left: Vec<u32>,
     live: PerFile,
-    /// How many values may live.
+    /// How many values may be live.
     most: PerFile,
-    /// How many may live before the order that is there goes on: it needs the rest.
+    /// How many may be live before the existing order continues: it needs the rest.
     free: PerFile,
 }
 
@@ -195,7 +197,7 @@ impl Pressure {
         }
         pressure.restart();
         for (file, (classes, n)) in files.iter().enumerate() {
-            // Constants want registers for vectors, too.
+            // Constants need vector registers, too.
             let n = u32::from(if classes.contains(&Class::Vec) { n - n / 4 } else { *n });
             pressure.most[file] = n.max(peak[file]);
             pressure.free[file] = n.saturating_sub(peak[file]).max(n / 2);
@@ -203,13 +205,13 @@ impl Pressure {
         pressure
     }
 
-    /// Goes back to the start of the block.
+    /// Returns to the start of the block.
     fn restart(&mut self) {
         self.left.copy_from_slice(&self.named);
         self.live = [0; 3];
     }
 
-    /// How many values begin and end with an instruction.
+    /// How many values an instruction starts and ends.
     fn changes(&self, i: usize) -> (PerFile, PerFile) {
         let (mut begins, mut ends) = ([0; 3], [0; 3]);
         for value in &self.values[i] {
@@ -220,13 +222,13 @@ impl Pressure {
         (begins, ends)
     }
 
-    /// Whether registers last for an instruction.
+    /// Whether there are enough registers for an instruction.
     fn fits(&self, i: usize) -> bool {
         let (begins, ends) = self.changes(i);
         (0..3).all(|file| begins[file] <= ends[file] || self.live[file] + begins[file] <= self.free[file])
     }
 
-    /// Runs an instruction; tells what lives meanwhile.
+    /// Runs an instruction; returns the number of values live during it.
     fn take(&mut self, i: usize) -> PerFile {
         let (begins, ends) = self.changes(i);
         let peak = std::array::from_fn(|file| self.live[file] + begins[file]);
@@ -238,8 +240,8 @@ impl Pressure {
     }
 }
 
-/// An order of a block's instructions, unless it needs more registers than there are and than the one that is there.
-/// None moves ahead of one that stands `window` before it.
+/// An order of a block's instructions, unless it needs more registers than exist and than the existing order needs.
+/// None moves ahead of one that comes `window` before it.
 fn order(mut nodes: Vec<Node>, pressure: &mut Pressure, window: usize) -> Option<Vec<usize>> {
     pressure.restart();
     let mut order = Vec::with_capacity(nodes.len());
@@ -249,7 +251,7 @@ fn order(mut nodes: Vec<Node>, pressure: &mut Pressure, window: usize) -> Option
     waiting.sort_unstable_by_key(|i| rank(&nodes, *i));
     let mut taken = vec![false; nodes.len()];
     let mut oldest = 0;
-    // In parts of a cycle.
+    // In fractions of a cycle.
     let mut now = 0;
     while !waiting.is_empty() {
         while taken[oldest] {
@@ -266,7 +268,7 @@ fn order(mut nodes: Vec<Node>, pressure: &mut Pressure, window: usize) -> Option
                 }
             }
         }
-        // Where none fits, the order that is there knows how to go on.
+        // If none fits, the existing order is known to continue.
         let at = best.map(|(_, at)| at).or_else(|| (0..waiting.len()).min_by_key(|at| waiting[*at]))?;
         let i = waiting.remove(at);
         let peak = pressure.take(i);
@@ -297,7 +299,7 @@ mod tests {
 
     const FILES: [File; 3] = [(&[Class::Vec, Class::Wide], 29), (&[Class::Mask], 4), (&[Class::Int], 9)];
 
-    /// Two loads, and behind each a chain of additions and a store.
+    /// Two loads, followed by a chain of additions and a store for each.
     fn chains(n: usize) -> (Function, Vec<usize>) {
         let mut f = Function::new(16);
         let base = f.int(Op::Arg, &[], 5);
@@ -314,7 +316,7 @@ mod tests {
         (f, owner)
     }
 
-    /// Where each instruction of `f` stood in `before`, told by what it writes or stores.
+    /// The position in `before` of each instruction of `f`, identified by what it writes or stores.
     fn moved(before: &Function, f: &Function) -> Vec<usize> {
         let key = |inst: &Inst| (inst.dst, inst.srcs.to_vec());
         let of = |inst: &Inst| before.insts.iter().position(|old| key(old) == key(inst)).expect("it was there");
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn independent_chains_take_turns() {
+    fn independent_chains_are_interleaved() {
         let (before, owner) = chains(20);
         let mut f = before.clone();
         schedule(&mut f, &FILES);

@@ -1,5 +1,5 @@
-//! Which loops of a nest are lanes of a vector, which one is taken several turns at a time, and in what order the others
-//! stand; and how a load's lanes lie in such a layout. `choose` decides which layout a kernel gets.
+//! Which loops of a nest are lanes of a vector, which one has several iterations per vector, and the order of the
+//! others; and the pattern of a load's lanes in such a layout. `choose` decides which layout a kernel gets.
 
 use super::lir::LANES;
 use crate::aval::Dim;
@@ -7,37 +7,38 @@ use crate::ir::{Index, Scalar};
 use crate::kernel::{Kernel, Loop, LoopKind};
 use smallvec::SmallVec;
 
-/// Lanes of one row, at most; what is longer is a loop over packs of lanes.
+/// The most lanes of one row; a longer axis is a loop over packs of lanes.
 pub(super) const MAX_WIDTH: usize = 64;
 
-/// Copies of a small operand that many turns read in another order: at most so many vectors.
+/// The most vectors in copies of a small operand that many iterations read in another order.
 pub(super) const MAX_STAGED: usize = 256;
 
-/// A loop of which one vector holds several turns. These rows of lanes fit into a vector: `turns · width <= vector`.
+/// A loop of which one vector holds several iterations. These rows of lanes fit into a vector: `iterations · width <=
+/// vector`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Packed {
     pub(super) number: usize,
-    /// How many turns a vector holds: a power of two.
-    pub(super) turns: usize,
-    /// How many vectors of turns the innermost code works on.
+    /// Iterations in a vector: a power of two.
+    pub(super) iterations: usize,
+    /// Vectors of iterations that the innermost code works on.
     pub(super) vectors: usize,
-    /// How many of them stand for one of 512 bits: 1, or 2 where registers hold half as much. It divides `vectors`.
+    /// How many of them replace one of 512 bits: 1, or 2 if registers hold half as much. It divides `vectors`.
     pub(super) parts: usize,
 }
 
 impl Packed {
     /// One vector of 512 bits.
-    pub(super) fn new(number: usize, turns: usize) -> Packed {
-        Packed { number, turns, vectors: 1, parts: 1 }
+    pub(super) fn new(number: usize, iterations: usize) -> Packed {
+        Packed { number, iterations, vectors: 1, parts: 1 }
     }
 }
 
 /// Neighbouring lanes that are combined into one result: the last lane loop is a reduced one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Group {
-    /// How many lanes: a power of two; 1 where none are combined.
+    /// Lanes per group: a power of two; 1 if none are combined.
     pub(super) lanes: usize,
-    /// How many of them mean something, the first ones; the others read what the last of these reads.
+    /// Valid lanes per group; padding lanes repeat the last valid one.
     pub(super) members: usize,
 }
 
@@ -45,15 +46,15 @@ impl Group {
     pub(super) const NONE: Group = Group { lanes: 1, members: 1 };
 }
 
-/// What the lanes of vectors are. A row of lanes is one turn of all loops but the lanes' own.
+/// What the lanes of vectors are. A row of lanes is one iteration of all loops but the lanes' own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Filling {
-    /// One row of lanes, in as many vectors as it needs; the last one may be short. All lanes of a group mean something.
+    /// One row of lanes, in as many vectors as it needs; the last one may be short. All lanes of a group are valid.
     Row { group: Group },
-    /// Rows of lanes of several turns of a row loop, side by side: each turn has results of its own.
+    /// Rows of lanes of several iterations of a row loop, side by side: each iteration has its own results.
     Rows { packed: Packed, group: Group },
-    /// Rows of lanes of several turns of a reduced loop, side by side: turns are combined into one row of results. No lanes
-    /// of one row are combined.
+    /// Rows of lanes of several iterations of a reduced loop, side by side: iterations are combined into one row of
+    /// results. No lanes of one row are combined.
     Terms { packed: Packed },
 }
 
@@ -66,14 +67,14 @@ pub(super) struct Place {
     pub(super) computed: SmallVec<[(Scalar, Dim, Dim); 1]>,
 }
 
-/// How the lanes of a load lie.
+/// The pattern of a load's lanes in memory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Pattern {
     /// All at one place.
     Same,
-    /// Side by side, from this element on.
+    /// Contiguous, from this element on.
     Contiguous(i64),
-    /// Among `n` elements from the first on, no more than a vector holds: which of these each lane is.
+    /// Among `n` elements from the first on, no more than a vector holds: the element of each lane.
     Near { first: i64, n: usize, table: [i32; LANES] },
     /// Anywhere: offsets from the first number.
     Far(i64, [i32; LANES]),
@@ -91,12 +92,12 @@ pub(super) struct Layout {
     pub(super) filling: Filling,
     /// The other loops, outermost first.
     pub(super) order: Vec<usize>,
-    /// Where in `order` the loops begin whose results are combined.
+    /// The first position in `order` of a loop whose results are combined.
     pub(super) first_reduce: usize,
 }
 
 impl Layout {
-    /// The loop of which a vector holds several turns.
+    /// The loop of which a vector holds several iterations.
     pub(super) fn packed(&self) -> Option<Packed> {
         match self.filling {
             Filling::Row { .. } => None,
@@ -104,7 +105,7 @@ impl Layout {
         }
     }
 
-    /// The packed loop, where its turns are combined.
+    /// The packed loop, if its iterations are combined.
     pub(super) fn packed_terms(&self) -> Option<Packed> {
         if let Filling::Terms { packed } = self.filling { Some(packed) } else { None }
     }
@@ -122,10 +123,10 @@ impl Layout {
         self.packed().map_or_else(|| self.width.div_ceil(self.vector), |packed| packed.vectors)
     }
 
-    /// Lanes of vector `v` that mean something.
+    /// Valid lanes of vector `v`.
     pub(super) fn active(&self, v: usize) -> usize {
         match self.packed() {
-            Some(packed) => packed.turns * self.width,
+            Some(packed) => packed.iterations * self.width,
             None => self.vector.min(self.width - v * self.vector),
         }
     }
@@ -133,7 +134,7 @@ impl Layout {
     /// This layout with vectors of half as many lanes, two for one.
     pub(super) fn halved(self) -> Layout {
         let half = |packed: Packed| Packed {
-            turns: packed.turns / 2,
+            iterations: packed.iterations / 2,
             vectors: 2 * packed.vectors,
             parts: 2 * packed.parts,
             ..packed
@@ -159,10 +160,10 @@ impl Layout {
         self.packed().is_some_and(|packed| packed.number == number)
     }
 
-    /// For each lane of vector `v` the turn of the packed loop and the coordinates of the lanes' loops.
+    /// For each lane of vector `v` the iteration of the packed loop and the coordinates of the lanes' loops.
     fn coordinates(&self, v: usize, lane: usize) -> (usize, SmallVec<[usize; 3]>) {
-        let (turn, mut at) = match self.packed() {
-            Some(packed) => (v * packed.turns + lane / self.width, lane % self.width),
+        let (iteration, mut at) = match self.packed() {
+            Some(packed) => (v * packed.iterations + lane / self.width, lane % self.width),
             None => (0, v * self.vector + lane),
         };
         let mut coordinates: SmallVec<[usize; 3]> = self
@@ -180,10 +181,10 @@ impl Layout {
         if let Some(last) = coordinates.last_mut().filter(|_| group.lanes > 1) {
             *last = (*last).min(group.members - 1);
         }
-        (turn, coordinates)
+        (iteration, coordinates)
     }
 
-    /// For each active lane of vector `v` what these strides add up to; `None` where a stride is not a number.
+    /// For each valid lane of vector `v` the sum of these strides; `None` if a stride is not a number.
     pub(super) fn offsets(&self, v: usize, terms: &[(usize, Dim)]) -> Option<Vec<i64>> {
         let stride = |number: usize| match terms.iter().find(|(l, _)| *l == number) {
             Some((_, stride)) => stride.as_number(),
@@ -196,41 +197,42 @@ impl Layout {
         let lanes: Option<SmallVec<[i64; 3]>> = self.lanes.iter().map(|(l, _)| stride(*l)).collect();
         let lanes = lanes?;
         let offset = |lane: usize| {
-            let (turn, coordinates) = self.coordinates(v, lane);
+            let (iteration, coordinates) = self.coordinates(v, lane);
             let inner = coordinates.iter().zip(&lanes).map(|(i, stride)| *i as i64 * stride);
-            turn as i64 * packed + inner.sum::<i64>()
+            iteration as i64 * packed + inner.sum::<i64>()
         };
         Some((0..self.active(v)).map(offset).collect())
     }
 
-    /// Whether a vector holds a few rows of several elements, each contiguous but for where it begins.
-    pub(super) fn reads_rows_by_turn(&self, terms: &[(usize, Dim)]) -> bool {
+    /// Whether a vector holds a few rows of several elements, each contiguous except for its start.
+    pub(super) fn reads_rows_by_iteration(&self, terms: &[(usize, Dim)]) -> bool {
         let Some(packed) = self.packed() else { return false };
-        let few = packed.turns <= 4 && self.width >= 4;
+        let few = packed.iterations <= 4 && self.width >= 4;
         let moves = terms.iter().any(|(l, _)| *l == packed.number);
         let lanes = self.offsets(0, terms);
         let lane = |i: usize| (i % self.width).min(self.row() - 1) as i64;
         few && !moves && lanes.is_some_and(|at| at.iter().enumerate().all(|(i, at)| *at == lane(i)))
     }
 
-    /// How many elements a row has that is read by turn.
+    /// The number of elements in a row that is read by iteration.
     pub(super) fn row(&self) -> usize {
         let Group { lanes, members } = self.group();
         self.width - (lanes - members)
     }
 
-    /// Whether a lane means something, as far as that does not depend on the turns that are left.
+    /// Whether a lane is valid, as far as that does not depend on the iterations that are left.
     pub(super) fn is_member(&self, lane: usize) -> bool {
         let Group { lanes, members } = self.group();
         lane % lanes < members
     }
 
-    /// How the lanes of vector `v` lie; `None` where that is known only when the kernel runs.
+    /// The pattern of the lanes of vector `v`; `None` if it is known only when the kernel runs.
     pub(super) fn pattern(&self, v: usize, terms: &[(usize, Dim)]) -> Option<Pattern> {
         self.pattern_among(v, None, terms)
     }
 
-    /// The first element that all vectors read and how many there are from it to the last, if one vector holds these.
+    /// The first element that all vectors read and the number of elements from it to the last, if one vector holds
+    /// these.
     pub(super) fn span(&self, terms: &[(usize, Dim)]) -> Option<(i64, usize)> {
         let (mut first, mut last) = (i64::MAX, i64::MIN);
         for v in 0..self.vectors() {
@@ -242,7 +244,7 @@ impl Layout {
         (n <= self.vector).then_some((first, n))
     }
 
-    /// How the lanes of vector `v` lie; where all vectors read the same few elements, among these.
+    /// The pattern of the lanes of vector `v`; if all vectors read the same few elements, among these.
     pub(super) fn pattern_among(
         &self,
         v: usize,
@@ -268,13 +270,13 @@ impl Layout {
     }
 }
 
-/// Whether a loop has one turn always. One member of all segments together is in one of them.
+/// Whether a loop always has one iteration. A segment loop does not: a single member belongs to only one segment.
 pub(super) fn runs_once(kernel: &Kernel, partition: Option<usize>, l: usize) -> bool {
     let Loop { extent, kind } = &kernel.loops[l];
     Some(l) != partition && *extent == 1usize && !matches!(kind, LoopKind::Segment { .. })
 }
 
-/// The place of a load, its strides multiplied out; loops of one turn are left out, but `partition`.
+/// The place of a load, its strides multiplied out; loops of one iteration are left out, except `partition`.
 pub(super) fn place(kernel: &Kernel, partition: Option<usize>, input: usize, index: &[Index]) -> Place {
     let shape = &kernel.inputs[input].1.shape;
     let mut place = Place { constant: Dim::from(0), terms: SmallVec::new(), computed: SmallVec::new() };
@@ -303,7 +305,7 @@ fn add_term(terms: &mut SmallVec<[(usize, Dim); 4]>, number: usize, stride: Dim)
     }
 }
 
-/// The extent of a loop, where it is a number.
+/// The extent of a loop, if it is a number.
 pub(super) fn number(kernel: &Kernel, l: usize) -> Option<usize> {
     kernel.loops[l].extent.as_number().and_then(|n| usize::try_from(n).ok())
 }

@@ -1,12 +1,12 @@
-//! Instructions over virtual registers: what a loop nest becomes before registers and bytes are chosen.
+//! Instructions over virtual registers: the form of a loop nest before registers and bytes are chosen.
 //!
-//! Code is a straight list with labels. A register is written once, but for loop variables and accumulators, which
-//! instructions may write again. Integers are 64 bits wide; vectors hold [`Function::lanes`] elements of 32 or of 64 bits;
-//! masks one bit for each lane. Which elements an instruction works on, the classes of its registers say.
+//! Code is a straight list with labels. A register is written once, except for loop variables and accumulators, which
+//! instructions may write again. Integers are 64 bits wide; vectors hold [`Function::lanes`] elements of 32 or of 64
+//! bits; masks one bit for each lane. The classes of its registers determine which elements an instruction works on.
 
 use smallvec::SmallVec;
 
-/// Lanes of a vector, at most. A function that has elements of 64 bits has half as many as the machine has of 32.
+/// The most lanes of a vector. A function that has elements of 64 bits has half as many lanes as the machine has of 32.
 pub(super) const LANES: usize = 16;
 
 /// A virtual register.
@@ -17,7 +17,7 @@ pub(super) struct Reg(pub(super) u32);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Label(pub(super) u32);
 
-/// What a register holds.
+/// The content of a register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Class {
     Int,
@@ -58,7 +58,7 @@ pub(super) enum Pred {
     Unordered,
 }
 
-/// An operation. Operands stand in `srcs`; `imm` is the number named here.
+/// An operation. Operands are in `srcs`; `imm` is the number named here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Op {
     // integers
@@ -68,7 +68,7 @@ pub(super) enum Op {
     Arg,
     /// The address of byte `imm` of the function's own memory.
     StackAddr,
-    /// A 32-bit integer of memory, its sign extended.
+    /// A 32-bit integer from memory, sign-extended.
     LoadI32,
     Mov,
     Add,
@@ -77,35 +77,35 @@ pub(super) enum Op {
     AddImm,
     MulImm,
     Min,
-    /// Lane 0 of a vector, its sign extended.
+    /// Lane 0 of a vector, sign-extended.
     LaneToInt,
-    /// How many lanes a mask has.
+    /// The number of lanes of a mask.
     MaskCount,
     // flow
     Label,
-    /// To the label where the first operand is less than the second.
+    /// Jumps to the label if the first operand is less than the second.
     JumpLt,
-    /// To the label where the first operand is not less than the second.
+    /// Jumps to the label if the first operand is not less than the second.
     JumpGe,
-    /// Fails where the operand is not in `0..imm`, or, for a negative `imm`, `0..argument -imm`.
+    /// Fails if the operand is not in `0..imm`, or, for a negative `imm`, `0..argument -imm`.
     CheckInt,
-    /// As `CheckInt`, for each lane of the mask; where there is a second operand its lanes are the extent, and `imm` is
-    /// what is told.
+    /// As `CheckInt`, for each lane of the mask; if there is a second operand its lanes are the extent, and `imm` is
+    /// the extent that is reported.
     CheckVec,
-    /// Fails where the second operand is less than the first, as offsets that are not sorted.
+    /// Fails if the second operand is less than the first, as with unsorted offsets.
     CheckOrder,
     // vectors
-    /// All lanes the bits `imm`.
+    /// The bits `imm` in all lanes.
     Const,
-    /// All lanes the constant that has place `imm` in the pool: kernels of one form differ in it.
+    /// The constant with place `imm` in the pool in all lanes: kernels of one form differ in it.
     Open,
     /// Entry `imm` of the function's tables.
     Table,
     Splat,
-    /// Argument `imm` in all lanes; of 32 bits its lower half.
+    /// Argument `imm` in all lanes; for 32 bits its lower half.
     SplatArg,
     Load,
-    /// Reads the lanes of the mask; the others stay.
+    /// Reads the lanes of the mask; the others keep their values.
     LoadInto,
     /// Bytes; a mask has the first lanes, any number of them.
     LoadBytes,
@@ -117,14 +117,14 @@ pub(super) enum Op {
     Store,
     /// Bytes; a mask has the first lanes, any number of them.
     StoreBytes,
-    /// Stores the lanes of the mask one behind the other.
+    /// Stores the lanes of the mask contiguously.
     StoreCompressed,
     MovV,
     AddF,
     SubF,
     MulF,
     DivF,
-    /// The second operand where either is NaN or both are zero.
+    /// The second operand if either is NaN or both are zero.
     MaxF,
     /// As `MaxF`.
     MinF,
@@ -153,17 +153,18 @@ pub(super) enum Op {
     CvtUToF,
     CvtToI,
     CvtToU,
-    /// To the float of the other size.
+    /// Converts to the float of the other size.
     CvtF,
-    /// Lanes of the second operand, by the numbers in the first. Of 64 bits each half has its number, as here below.
+    /// Lanes of the second operand, by the numbers in the first. For 64 bits each half has its number, here and below.
     Perm,
-    /// Lanes of the second and the third operand, by the numbers in the first: those from the number of lanes on are the third's.
+    /// Lanes of the second and the third operand, by the numbers in the first: those from the number of lanes on are
+    /// the third's.
     Perm2,
     /// The second operand where the mask has a bit, else the first.
     Blend,
-    /// The lanes of the mask, one behind the other.
+    /// The lanes of the mask, contiguous.
     Compress,
-    /// What `call::apply` makes of the operands; `imm` is the operation's number.
+    /// The result of `call::apply` for the operands; `imm` is the operation's number.
     Call,
     // masks
     CmpF(Pred),
@@ -179,7 +180,7 @@ pub(super) enum Op {
 }
 
 impl Op {
-    /// Whether a mask leaves the other lanes of the result as they were.
+    /// Whether a mask leaves the other lanes of the result unchanged.
     fn merges(self) -> bool {
         !matches!(
             self,
@@ -238,7 +239,7 @@ pub(super) struct Function {
     pub(super) classes: Vec<Class>,
     /// First and last instruction of each loop.
     pub(super) loops: Vec<(usize, usize)>,
-    /// First and last instruction, a jump and its label, of what seldom runs.
+    /// First and last instruction, a jump and its label, of code that rarely runs.
     pub(super) rare: Vec<(usize, usize)>,
     pub(super) n_label: u32,
     pub(super) tables: Vec<[i32; LANES]>,
@@ -249,7 +250,7 @@ pub(super) struct Function {
     consts: Vec<(Constant, Reg)>,
 }
 
-/// What a function sets once, at its start.
+/// A value that a function sets once, at its start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Constant {
     Bits(u32),
@@ -260,7 +261,7 @@ enum Constant {
 }
 
 impl Function {
-    /// An empty function on vectors of so many lanes.
+    /// An empty function on vectors with this many lanes.
     pub(super) fn new(lanes: usize) -> Function {
         Function { lanes, ..Function::default() }
     }
@@ -295,7 +296,7 @@ impl Function {
         self.classes[reg.0 as usize]
     }
 
-    /// An operation on vectors, which gives elements of the last operand's size.
+    /// An operation on vectors that returns elements of the last operand's size.
     pub(super) fn vec(&mut self, op: Op, srcs: &[Reg]) -> Reg {
         let is_wide = srcs.last().is_some_and(|reg| self.is_wide(*reg));
         self.emit(if is_wide { Class::Wide } else { Class::Vec }, op, srcs, 0)
@@ -306,7 +307,7 @@ impl Function {
         self.emit(Class::Vec, op, &[src], imm)
     }
 
-    /// An operation that gives a mask.
+    /// An operation that returns a mask.
     pub(super) fn mask(&mut self, op: Op, srcs: &[Reg]) -> Reg {
         self.emit(Class::Mask, op, srcs, 0)
     }
@@ -336,7 +337,7 @@ impl Function {
         dst
     }
 
-    /// Writes memory, the lanes of the mask.
+    /// Writes the lanes of the mask to memory.
     pub(super) fn store(&mut self, op: Op, mem: Mem, value: Reg, mask: Option<Reg>) {
         self.push(Inst { srcs: SmallVec::from_slice(&[value]), mem: Some(mem), mask, ..Inst::new(op) });
     }
@@ -365,7 +366,7 @@ impl Function {
         self.constant(Constant::Wide(bits), Class::Wide)
     }
 
-    /// The constant of this number among those that the function's form leaves open, likewise.
+    /// The constant with this number among those that the function's form leaves open, likewise.
     pub(super) fn open(&mut self, number: u32, class: Class) -> Reg {
         self.constant(Constant::Open(number), class)
     }
@@ -393,7 +394,7 @@ impl Function {
         self.consts.iter().find(|(_, r)| *r == reg).map(|(constant, _)| *constant)
     }
 
-    /// The lanes of a vector of 32 bits that is a constant.
+    /// The lanes of a vector of 32-bit elements that is a constant.
     pub(super) fn known_numbers(&self, reg: Reg) -> Option<[i32; LANES]> {
         match self.constant_of(reg)? {
             Constant::Bits(bits) => Some([bits as i32; LANES]),
@@ -431,7 +432,7 @@ impl Function {
         self.vec(Op::Perm2, &[numbers, a, b])
     }
 
-    /// The numbers of lanes, as a permutation of vectors like `like` takes them.
+    /// The numbers of lanes in the form in which a permutation of vectors like `like` takes them.
     fn numbers(&mut self, numbers: [i32; LANES], like: Reg) -> Reg {
         let is_wide = self.is_wide(like);
         self.table(if is_wide { std::array::from_fn(|i| 2 * numbers[i / 2] + (i % 2) as i32) } else { numbers })
@@ -455,7 +456,7 @@ impl Function {
         self.push(Inst { srcs: SmallVec::from_slice(srcs), imm: label.0.into(), ..Inst::new(op) });
     }
 
-    /// Puts the constants at the start; nothing may be added behind.
+    /// Puts the constants at the start; nothing may be appended afterwards.
     pub(super) fn finish(&mut self) {
         let is_read = self.remove_dead();
         let consts: Vec<Inst> = self

@@ -1,5 +1,5 @@
-//! Functions of numbers as vector instructions. Where the portable target has a formula of its own, it is this one, step by
-//! step, so that both give the same bits.
+//! Functions of numbers as vector instructions. If the portable target has its own formula, it is this one, step by
+//! step, so that both return the same bits.
 
 use super::lir::{Function, Op, Pred, Reg};
 use crate::aval::Literal;
@@ -18,7 +18,7 @@ impl Function {
         self.mask(Op::CmpF(Pred::Unordered), &[x, x])
     }
 
-    /// `if x > y || x.is_nan() { x } else { y }` and its mirror image: NaN where either is.
+    /// `if x > y || x.is_nan() { x } else { y }` and its mirror image: NaN if either is.
     pub(super) fn extremum(&mut self, op: Op, x: Reg, y: Reg) -> Reg {
         let y = self.v(op, x, y);
         let nan = self.nan(x);
@@ -31,7 +31,7 @@ impl Function {
         self.fv(Op::MinF, x, high)
     }
 
-    /// `x = k·ln 2 + r`: the whole `k`, as a float, and `r`.
+    /// `x = k·ln 2 + r`: the integer `k`, as a float, and `r`.
     fn split(&mut self, x: Reg) -> (Reg, Reg) {
         let shift = 12_582_912.0f32;
         let scaled = self.fv(Op::MulF, x, std::f32::consts::LOG2_E);
@@ -107,7 +107,7 @@ impl Function {
         self.v(Op::And, x, rest)
     }
 
-    /// `log(x)`, or `log(x)` corrected by `c` for `x` that stands for `x·(1 + c)`. The formula is that of FreeBSD's
+    /// `log(x)`, or `log(x)` corrected by `c` for an `x` that represents `x·(1 + c)`. The formula is that of FreeBSD's
     /// `e_logf.c`: `log(2^k (1 + f)) = k ln 2 + f - f²/2 + s (f²/2 + R(s²))` with `s = f / (2 + f)`.
     fn log_of(&mut self, x: Reg, scale: Reg, c: Option<Reg>) -> Reg {
         let (start, low) = (self.bits(0x3f35_04f3), self.bits(0x007f_ffff));
@@ -145,7 +145,7 @@ impl Function {
         self.v(Op::AddF, sum, high)
     }
 
-    /// `y` where `x` is an ordinary positive number; -∞ at 0, ∞ at ∞, NaN below and for NaN.
+    /// `y` for an ordinary positive number `x`; -∞ at 0, ∞ at ∞, NaN below and for NaN.
     fn log_ends(&mut self, x: Reg, y: Reg) -> Reg {
         let (zero, infinity) = (self.bits(0), self.float(f32::INFINITY));
         let is_zero = self.mask(Op::CmpF(Pred::Eq), &[x, zero]);
@@ -160,7 +160,7 @@ impl Function {
     }
 
     pub(super) fn log(&mut self, x: Reg) -> Reg {
-        // Subnormal numbers are made normal first.
+        // Subnormal numbers are normalised first.
         let (least, zero) = (self.float(f32::MIN_POSITIVE), self.bits(0));
         let tiny = self.mask(Op::CmpF(Pred::Lt), &[x, least]);
         let larger = self.fv(Op::MulF, x, 8_388_608.0);
@@ -174,7 +174,7 @@ impl Function {
     pub(super) fn log1p(&mut self, x: Reg) -> Reg {
         let (one, zero) = (self.float(1.0), self.bits(0));
         let u = self.v(Op::AddF, one, x);
-        // What rounding 1 + x lost, relative to it.
+        // The rounding error of 1 + x, relative to it.
         let back = self.v(Op::SubF, u, one);
         let lost = self.v(Op::SubF, x, back);
         let c = self.v(Op::DivF, lost, u);
@@ -223,7 +223,7 @@ impl Function {
     }
 
     /// What `threefry2x32` adds between its rounds: the third key, and for each block of rounds a key with its number;
-    /// at the end the parity that is no key.
+    /// at the end the parity that is not a key.
     fn schedule(&mut self, k0: Reg, k1: Reg) -> [Reg; 7] {
         let parity = self.bits(0x1BD1_1BDA);
         let k2 = self.v(Op::Xor, k0, k1);
@@ -237,7 +237,7 @@ impl Function {
         [k2, numbered[0], numbered[1], numbered[2], numbered[3], numbered[4], parity]
     }
 
-    /// Makes the schedule of keys here, for generators within inner loops.
+    /// Computes the schedule of keys here, for generators within inner loops.
     pub(super) fn spread_keys(&mut self, (k0, k1): (Reg, Reg)) {
         if !self.schedules.iter().any(|(keys, _)| *keys == (k0, k1)) {
             let schedule = self.schedule(k0, k1);

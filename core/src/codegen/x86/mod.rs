@@ -1,11 +1,11 @@
 //! Machine code for x86-64 with AVX-512 or AVX2: one function for each kernel, in tens of microseconds.
 //!
-//! `choose` says which loops are lanes (`layout`); `nest` writes the loops over virtual registers (`lir`), with `math` for scalar
-//! operations; `allocate` gives registers away; `emit` writes bytes. A function runs a range of one loop of its kernel, so
-//! that threads share a kernel, and kernels over the same rows can take turns. It reads and writes nothing outside its
-//! arrays: the last vector of a row is masked, and computed positions are checked.
+//! `choose` decides which loops are lanes (`layout`); `nest` writes the loops over virtual registers (`lir`), with
+//! `math` for scalar operations; `allocate` assigns registers; `emit` writes bytes. A function runs a range of one loop
+//! of its kernel, so that threads share a kernel, and kernels over the same rows can be interleaved. It reads and
+//! writes nothing outside its arrays: the last vector of a row is masked, and computed positions are checked.
 //!
-//! Kernels of one canonical form (`canonical`) share a function, which a process makes once (`cache`).
+//! Kernels of one canonical form (`canonical`) share a function, which a process compiles once (`cache`).
 //!
 //! Operations without vector code are called (`call`). Elementwise results have the bits of the portable target. Sums are
 //! added in another order, the same on both instruction sets, and a product that only a sum reads is not rounded before it
@@ -39,8 +39,8 @@ use cache::{Form, Shared};
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
 use std::sync::Arc;
 
-/// Entries of a function's table of arguments: the range it runs; the position and the extent that a failed check leaves;
-/// the address of what it calls; then inputs, outputs, and sizes.
+/// Entries of a function's table of arguments: the range it runs; the position and the extent that a failed check
+/// leaves; the address of the function that it calls; then inputs, outputs, and sizes.
 pub const BEGIN: usize = 0;
 /// The end of the range.
 pub const END: usize = 1;
@@ -50,10 +50,10 @@ pub const POSITION: usize = 2;
 pub const EXTENT: usize = 3;
 /// The function that it calls for operations without vector code: [`Pages::call`] enters it.
 pub const CALL: usize = 4;
-/// Where the addresses of inputs begin.
+/// Where the addresses of inputs start.
 pub const ARGS: usize = 5;
 
-/// How many elements, and places of an axis, positions in lanes of 32 bits count.
+/// How many elements, or positions along an axis, 32-bit lanes can address.
 const REACH: usize = 1 << 31;
 
 /// An instruction set that functions are written for.
@@ -66,7 +66,7 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// All, the fastest first.
+    /// All instruction sets, the fastest first.
     pub const ALL: [Isa; 2] = [Isa::Avx512, Isa::Avx2];
 
     /// Its name, as `--target` takes it.
@@ -95,7 +95,7 @@ impl Isa {
         }
     }
 
-    /// Lanes of a vector: where a kernel has elements of 64 bits, as many as a register holds of them.
+    /// Lanes of a vector: if a kernel has elements of 64 bits, as many as a register holds of them.
     fn lanes(self, kernel: &Kernel) -> usize {
         let arrays = kernel.inputs.iter().chain(&kernel.outputs).map(|(_, aval)| aval.dtype);
         let is_wide = arrays.chain(kernel.dtypes()).any(|dtype| dtype == DType::F64);
@@ -107,15 +107,15 @@ impl Isa {
     }
 }
 
-/// Whether an output of a kernel is 0 wherever a mask says so; `masked` tells the same of its inputs.
+/// Whether a mask makes an output of a kernel 0; `masked` says the same of its inputs.
 pub fn gives_masked(kernel: &Kernel, output: usize, masked: &[bool]) -> bool {
     kernel.reduce.is_none() && compact::masked(kernel, masked)[kernel.results[output].0 as usize]
 }
 
-/// What has something done for each number below the first: once each, on any threads, all of them when it returns.
+/// Runs the work for each number below the first: once each, on any threads; all have finished when it returns.
 pub type Spread<'s> = &'s dyn Fn(usize, &(dyn Fn(usize) + Sync));
 
-/// Spreads nothing.
+/// Runs everything on the calling thread.
 pub fn alone(n: usize, work: &(dyn Fn(usize) + Sync)) {
     (0..n).for_each(work);
 }
@@ -125,16 +125,16 @@ pub fn alone(n: usize, work: &(dyn Fn(usize) + Sync)) {
 pub struct Job<'k> {
     /// The kernel.
     pub kernel: &'k Kernel,
-    /// The loop of which a call runs a range: a range of a loop that is combined is added to what the output holds.
+    /// The loop of which a call runs a range: the result of a range of a reduced loop is added to the output's content.
     pub partition: Option<usize>,
-    /// Of which inputs many elements are 0, as [`gives_masked`] tells.
+    /// The inputs of which many elements are 0, as [`gives_masked`] finds.
     pub masked: Vec<bool>,
-    /// Which inputs are far, as [`far_inputs`] tells: lanes of 32 bits do not count to their last element.
+    /// The inputs that are far, as [`far_inputs`] finds: 32-bit lanes do not reach their last element.
     pub far: Vec<bool>,
 }
 
-/// Which inputs of a kernel have more elements, or a longer axis, than positions in lanes of 32 bits reach. A symbol
-/// without a size counts as small: who knows the sizes asks again.
+/// The inputs of a kernel that have more elements, or a longer axis, than positions in 32-bit lanes reach. A symbol
+/// without a size counts as small: a caller that knows the sizes must ask again.
 pub fn far_inputs(kernel: &Kernel, sizes: &Sizes) -> Vec<bool> {
     let is_far = |(_, aval): &(_, Aval)| {
         let extents = aval.shape.iter().map(|dim| dim.at(sizes).as_usize().unwrap_or(1).max(1));
@@ -147,7 +147,7 @@ pub fn far_inputs(kernel: &Kernel, sizes: &Sizes) -> Vec<bool> {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Size {
     dim: Dim,
-    /// The type of the scalar that it is; without one it is an integer of 64 bits.
+    /// The type of the scalar that it is; `None` for an integer of 64 bits.
     dtype: Option<DType>,
 }
 
@@ -159,13 +159,13 @@ impl Size {
     }
 }
 
-/// The machine code of a kernel: a function that kernels of one canonical form share, and what it works on.
+/// The machine code of a kernel: a function that kernels of one canonical form share, and its data.
 #[derive(Debug)]
 pub struct Code {
     function: Arc<Shared>,
-    /// What the function's pool holds in the places that its form leaves open, by their numbers.
+    /// The contents of the function's pool at the places that its form leaves open, by their numbers.
     constants: Vec<Literal>,
-    /// The sizes behind inputs and outputs in the table of arguments.
+    /// The sizes after inputs and outputs in the table of arguments.
     sizes: Vec<Size>,
     isa: Isa,
     masked: Vec<bool>,
@@ -179,16 +179,16 @@ impl Code {
     /// Compiles one [`Job`].
     ///
     /// # Errors
-    /// Where there is no machine code for it.
+    /// If there is no machine code for it.
     pub fn new(kernel: &Kernel, partition: Option<usize>, masked: &[bool], isa: Isa) -> Result<Code, Unsupported> {
         let far = far_inputs(kernel, &Sizes::new());
         Code::all(&[Job { kernel, partition, masked: masked.to_vec(), far }], isa, &alone).remove(0)
     }
 
-    /// The code that reaches all of the kernel's arrays for these sizes, where this one does not.
+    /// The code that reaches all of the kernel's arrays for these sizes, if this one does not.
     ///
     /// # Errors
-    /// Where there is no machine code for that.
+    /// If there is no machine code for that.
     pub fn that_reaches(&self, kernel: &Kernel, sizes: &Sizes) -> Result<Option<Code>, Unsupported> {
         let far = far_inputs(kernel, sizes);
         if far == self.far {
@@ -198,7 +198,7 @@ impl Code {
         Code::all(&[job], self.isa, &alone).remove(0).map(Some)
     }
 
-    /// Compiles kernels, on whatever threads `spread` has, but those of a canonical form that this process has compiled
+    /// Compiles kernels, on the threads of `spread`, except those of a canonical form that this process has compiled
     /// before.
     pub fn all(jobs: &[Job<'_>], isa: Isa, spread: Spread<'_>) -> Vec<Result<Code, Unsupported>> {
         let forms: Vec<Result<Form, Unsupported>> = jobs.iter().map(|job| Form::new(job, isa)).collect();
@@ -222,7 +222,7 @@ impl Code {
         forms.into_iter().zip(jobs).map(code).collect()
     }
 
-    /// The loop that a kernel is divided by where nothing else is said: its first row loop.
+    /// The loop that a kernel is divided by by default: its first row loop.
     pub fn first_loop(kernel: &Kernel) -> Option<usize> {
         kernel.loops.first().filter(|l| l.kind == LoopKind::Row).map(|_| 0)
     }
@@ -232,17 +232,17 @@ impl Code {
         self.was_known
     }
 
-    /// How many bytes it has.
+    /// The number of its bytes.
     pub fn n_byte(&self) -> usize {
         self.function.bytes.len()
     }
 
-    /// Where the instructions begin; the constants stand before them.
+    /// Where the instructions start; the constants come before them.
     fn entry(&self) -> usize {
         self.function.entry
     }
 
-    /// Writes the machine code behind other bytes.
+    /// Appends the machine code to other bytes.
     fn write(&self, bytes: &mut Vec<u8>) {
         let start = bytes.len();
         bytes.extend_from_slice(&self.function.bytes);
@@ -268,7 +268,7 @@ impl Code {
         text
     }
 
-    /// The sizes that stand behind the arrays in the table of arguments, for these sizes of symbols.
+    /// The sizes that follow the arrays in the table of arguments, for these sizes of symbols.
     pub fn sizes(&self, sizes: &Sizes) -> Vec<u64> {
         self.sizes.iter().map(|size| size.entry(sizes)).collect()
     }

@@ -5,19 +5,19 @@ use crate::error::Error;
 use memmap2::{Mmap, MmapMut};
 use std::io;
 
-/// The constants of functions begin at multiples of this many bytes, and their instructions too.
+/// The constants of functions start at multiples of this many bytes, and so do their instructions.
 pub(super) const ALIGN: usize = 64;
 
 /// The code of several kernels in memory that may be executed.
 #[derive(Debug)]
 pub struct Pages {
     map: Option<Mmap>,
-    /// Where the instructions of each function begin, and how many bytes they are.
+    /// Where the instructions of each function start, and their number of bytes.
     functions: Vec<(usize, usize)>,
 }
 
 impl Pages {
-    /// Copies functions side by side.
+    /// Copies functions one after the other.
     pub fn new<'a>(codes: impl Iterator<Item = &'a Code>) -> Result<Pages, Error> {
         let mut bytes: Vec<u8> = vec![];
         let mut functions = vec![];
@@ -44,13 +44,14 @@ impl Pages {
         Ok(Pages { map, functions })
     }
 
-    /// The address of the first instruction of function `i`, and how many bytes of them there are.
+    /// The address of the first instruction of function `i`, and the number of bytes of its instructions.
     pub fn function(&self, i: usize) -> (usize, usize) {
         let (start, size) = self.functions[i];
         (self.map.as_ref().map_or(0, |map| map.as_ptr().addr()) + start, size)
     }
 
-    /// Calls function `i` with its table of arguments, whose entry [`CALL`](super::CALL) is set here; whether all its checks held.
+    /// Calls function `i` with its table of arguments, whose entry [`CALL`](super::CALL) is set here; returns whether
+    /// all its checks held.
     ///
     /// # Safety
     /// [`Isa::is_available`](super::Isa::is_available) must hold of the code's instruction set. `args` must hold the range, valid

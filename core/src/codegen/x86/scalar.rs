@@ -1,4 +1,4 @@
-//! Which instructions a scalar operation is: those of its row's vector code, or a call.
+//! The instructions of a scalar operation: its row's vector code, or a call.
 
 use super::call;
 use super::lir::{Class, Function, Op, Pred, Reg};
@@ -146,7 +146,7 @@ impl Function {
             DType::F32 => self.emit(Class::Vec, Op::CvtF, &[a], 0),
             DType::F64 => self.emit(Class::Wide, Op::CvtF, &[a], 0),
             DType::I32 => {
-                // What is too large becomes the largest; NaN becomes 0.
+                // A number that is too large becomes the largest; NaN becomes 0.
                 let y = self.emit(Class::Vec, Op::CvtToI, &[a], 0);
                 let (limit, most, zero) = (self.real(a, 2_147_483_648.0), self.bits(i32::MAX as u32), self.bits(0));
                 let large = self.mask(Op::CmpF(Pred::Ge), &[a, limit]);
@@ -185,7 +185,7 @@ impl Function {
                 let ones = self.bits(u32::MAX);
                 self.v(Op::Xor, a, ones)
             }
-            // The machine's shifts by 32 or more give 0, too.
+            // The machine's shifts by 32 or more also return 0.
             IntCode::Shl => self.vec(Op::ShlV, ins),
             IntCode::Shr => self.vec(Op::ShrV, ins),
             IntCode::Neg => {

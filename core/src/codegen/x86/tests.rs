@@ -1,4 +1,4 @@
-//! What random kernels do not come to: sums that leave out what a mask dropped, and code in pages.
+//! What random kernels do not cover: sums that skip what a mask dropped, and code in pages.
 
 use super::call::CALLED;
 use super::{ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gives_masked};
@@ -23,7 +23,7 @@ kernel @segment_sum_0(%0: i32[n+1], %1: f32[z], %2: i32[z], %3: f32[m,40], %4: i
 }
 ";
 
-/// The same where a weight of 0 says that its row counts as 0.
+/// The same kernel, where a row of weight 0 counts as 0.
 fn guarded() -> String {
     let guard =
         "  $4: f32 = const 0f32\n  $5: bool = ne $1, $4\n  $6: f32 = select $5, $4, $3\n  $7: f32 = mul $1, $6\n";
@@ -67,7 +67,7 @@ fn machines() -> impl Iterator<Item = Isa> {
     Isa::ALL.into_iter().filter(has)
 }
 
-/// The sums, in the type of floats that is asked for, or the position and the extent of a failed check.
+/// The sums, in the requested type of floats, or the position and the extent of a failed check.
 fn run(text: &str, a: &Arrays, dtype: DType, masked: bool, isa: Isa) -> Result<Vec<f64>, (u64, u64)> {
     let kernel = parse_kernel(&text.replace("f32", &dtype.to_string())).unwrap();
     let code = Code::new(&kernel, Some(0), &[masked; 5], isa).unwrap();
@@ -97,12 +97,12 @@ fn run(text: &str, a: &Arrays, dtype: DType, masked: bool, isa: Isa) -> Result<V
     if ran { Ok(numbers_of(dtype, &out)) } else { Err((table[POSITION], table[EXTENT])) }
 }
 
-/// The bytes of numbers as a type's.
+/// The bytes of numbers of a type.
 fn bytes(dtype: DType, numbers: impl Iterator<Item = f64>) -> Vec<u8> {
     numbers.flat_map(|x| Literal::from_f64(dtype, x).bits().to_le_bytes()[..dtype.size()].to_vec()).collect()
 }
 
-/// The floats that bytes are.
+/// The floats with these bytes.
 fn numbers_of(dtype: DType, bytes: &[u8]) -> Vec<f64> {
     let number = |x: &[u8]| match dtype {
         DType::F64 => f64::from_le_bytes(x.try_into().unwrap()),
@@ -137,7 +137,7 @@ fn sums_leave_out_what_a_mask_dropped() {
         for (text, masked) in ways {
             assert_eq!(run(text, &a, masked).as_ref(), Ok(&wanted), "{isa:?}, {dtype}, masked: {masked}\n{text}");
         }
-        // A row of which a weight of 0 says that it counts for nothing does; one that is multiplied by 0 does not.
+        // A row that a weight of 0 skips counts for nothing; one that is multiplied by 0 does not.
         let dropped = a.weights.iter().position(|w| *w == 0.0).unwrap();
         a.rows.extend([f32::INFINITY; 40]);
         a.columns[dropped] = 29;
@@ -145,7 +145,7 @@ fn sums_leave_out_what_a_mask_dropped() {
             assert!(run(WEIGHTED, &a, masked).unwrap().iter().any(|x| x.is_nan()));
             assert_eq!(run(&guarded, &a, masked).as_ref(), Ok(&wanted));
         }
-        // One that counts must be there.
+        // A row that counts must exist.
         let kept = a.weights.iter().position(|w| *w != 0.0).unwrap();
         a.columns[kept] = 31;
         for (text, masked) in ways {
@@ -170,7 +170,7 @@ fn rows_at_positions() {
         sizes.set(Symbol::new("n"), n).unwrap();
         sizes.set(Symbol::new("m"), m).unwrap();
         let rows = bytes(dtype, (0..4 * m).map(|i| i as f64));
-        // The position that is wrong, if one is, is the first or the last.
+        // The wrong position, if there is one, is the first or the last.
         for wrong in [None, Some(0), Some(n - 1)] {
             let position = |i: usize| if Some(i) == wrong { m as i32 } else { (i * 5 % m) as i32 };
             let positions: Vec<i32> = (0..n).map(position).collect();
@@ -188,7 +188,7 @@ fn rows_at_positions() {
     }
 }
 
-/// Columns that are all read twice, the second time in the other order: few of them find a register in between.
+/// Columns that are all read twice, the second time in reverse order: few of them stay in a register in between.
 fn crowded(n: usize) -> Kernel {
     let loads = (0..n).map(|k| format!("$%{k}: f32 = load %0[i0, {k}] "));
     let numbers = (0..n).chain((0..n).rev());
@@ -207,7 +207,7 @@ fn frames_of_several_pages_touch_each_of_them() {
     let (n, rows) = (150, 19);
     for isa in machines() {
         let code = Code::new(&crowded(n), Some(0), &[false], isa).unwrap();
-        // What the code takes of the stack before it touches it again.
+        // How much stack the code allocates before it touches the stack again.
         let mut decoder = Decoder::with_ip(64, &code.function.bytes[code.entry()..], 0, DecoderOptions::NONE);
         let (mut frame, mut untouched) = (0, 0);
         loop {
@@ -221,7 +221,7 @@ fn frames_of_several_pages_touch_each_of_them() {
             assert!(untouched <= 4096, "{isa:?}: {i}");
         }
         assert!(frame > 4 * 4096, "{isa:?}: a frame of {frame} bytes");
-        // And it runs where there is not much more.
+        // It also runs on a stack that is not much larger.
         let run = move || {
             let x: Vec<f32> = (0..n * rows).map(|i| (i % 251) as f32).collect();
             let mut out = vec![f32::NAN; rows];
@@ -234,7 +234,7 @@ fn frames_of_several_pages_touch_each_of_them() {
             let pages = Pages::new(std::iter::once(&code)).unwrap();
             // SAFETY: the machine has the instructions, and the table names arrays of the kernel's types.
             assert!(unsafe { pages.call(0, &mut table) });
-            // The first is added twice, once as the sum begins; then all are taken away.
+            // The first is added twice, once as the sum starts; then all are subtracted.
             let wanted: Vec<f32> = x.chunks(n).map(|row| row[0]).collect();
             assert_eq!(out, wanted);
         };
@@ -242,7 +242,7 @@ fn frames_of_several_pages_touch_each_of_them() {
     }
 }
 
-/// An operation on `n` operands of type `dtype`, which are given as bytes, as machine code.
+/// The machine code's result of an operation on `n` operands of type `dtype`, which are passed as bytes.
 fn apply(op: ScalarOp, dtype: DType, n: usize, operands: [&[u8]; 2], isa: Isa) -> Vec<u8> {
     let ins = if op.arity() == 1 { "$0" } else { "$0, $1" };
     let text = format!(
@@ -276,8 +276,8 @@ fn apply_portable(op: ScalarOp, dtype: DType, n: usize, operands: [&[u8]; 2]) ->
     out
 }
 
-/// Every operation that is called, on every pair of numbers at which operations have something to decide: the bits of the
-/// portable target.
+/// Every operation that is called returns the bits of the portable target, on every pair of numbers at which operations
+/// have special cases.
 #[test]
 fn called_operations_are_those_of_the_portable_target() {
     let numbers = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.25, 7.0, 1e-3, 100.0, 1e10, -3e9, 1e300, f64::INFINITY, f64::NAN];
@@ -294,7 +294,7 @@ fn called_operations_are_those_of_the_portable_target() {
     }
 }
 
-/// Floats of all sizes, more of those at which functions bend.
+/// Floats of all sizes, more of those at which functions change.
 fn floats() -> Vec<f32> {
     let all = (0..=u32::MAX).step_by(20_011).map(f32::from_bits);
     let middle = (-110_000..110_000).map(|i| i as f32 * 1e-3);
@@ -303,8 +303,8 @@ fn floats() -> Vec<f32> {
     all.chain(middle).chain(small).chain(ends).collect()
 }
 
-/// A function's exact value, how far results may be off in units in the last place, and whether the portable target has
-/// the same formula.
+/// A function's exact value, the most units in the last place by which results may be off, and whether the portable
+/// target has the same formula.
 type Exact = (ScalarOp, fn(f64) -> f64, f64, bool);
 
 #[test]
@@ -338,7 +338,7 @@ fn functions_stay_within_their_ulp() {
                     false => y == near || y.is_nan() && near.is_nan(),
                 };
                 assert!(is_right, "{} of {x:e}, {isa:?}: {y:e}, not {wanted:e}", op.name());
-                // One formula: the same bits.
+                // The same formula returns the same bits.
                 let other = if is_portable { portable[i] } else { machines[0].1[i] };
                 let same = y.to_bits() == other.to_bits() || y.is_nan() && other.is_nan();
                 assert!(same, "{} of {x:e}, {isa:?}: {y:e}, elsewhere {other:e}", op.name());

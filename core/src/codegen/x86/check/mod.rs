@@ -1,5 +1,5 @@
-//! Checks of what was made of a function's instructions, by code that has nothing of those who made it. Builds with debug
-//! assertions run them over every function.
+//! Checks of a function's transformed instructions, by code that shares nothing with the transformations. Builds with
+//! debug assertions run them on every function.
 
 mod order;
 mod registers;

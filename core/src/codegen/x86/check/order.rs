@@ -1,15 +1,15 @@
-//! Whether instructions in another order do the same.
+//! Whether reordered instructions do the same.
 //!
-//! Between labels, jumps and calls each instruction of the one list must be in the other. It must read what the same
-//! instructions wrote, and each register must be left by the same one. Arrays keep their stores in order, each behind the
-//! reads that stood before it; a read may pass a store, since an array that is written in place is read where it is not yet
-//! written. The function's own memory keeps both orders. No access of memory may pass a check that stood before it, nor a
-//! check another.
+//! Between labels, jumps and calls each instruction of one list must be in the other. It must read what the same
+//! instructions wrote, and each register's last writer must be the same. Stores to arrays keep their order, each after
+//! the reads that preceded it; a read may pass a store, since an array that is updated in place is read only where it
+//! is not yet written. The function's own memory keeps both orders. No memory access may pass a check that preceded it,
+//! nor may a check pass another.
 
 use super::super::lir::{Function, Inst, Op, Reg};
 use std::collections::{HashMap, HashSet};
 
-/// Compares a function's instructions with those in their first order; `Err` says which one is out of place.
+/// Compares a function's instructions with those in their original order; `Err` says which one is out of place.
 pub(in crate::codegen::x86) fn keeps_order(before: &Function, after: &Function) -> Result<(), String> {
     let own = before.insts.iter().filter(|inst| inst.op == Op::StackAddr).filter_map(|inst| inst.dst).collect();
     if before.insts.len() != after.insts.len() {
@@ -31,7 +31,7 @@ pub(in crate::codegen::x86) fn keeps_order(before: &Function, after: &Function) 
     Ok(())
 }
 
-/// What an instruction does to memory.
+/// How an instruction accesses memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     None,
@@ -58,13 +58,13 @@ fn is_check(inst: &Inst) -> bool {
 }
 
 fn block(before: &[Inst], after: &[Inst], own: &HashSet<Reg>) -> Result<(), String> {
-    // Where each instruction stood: of equal ones the first is the first.
+    // The original position of each instruction: of equal ones the first stays the first.
     let mut taken = vec![false; before.len()];
     let (mut from, mut first) = (Vec::with_capacity(after.len()), 0);
     for inst in after {
         first += taken[first..].iter().take_while(|taken| **taken).count();
         let at = (first..before.len()).find(|at| !taken[*at] && before[*at] == *inst);
-        let at = at.ok_or_else(|| format!("{inst:?} was not there"))?;
+        let at = at.ok_or_else(|| format!("{inst:?} is new"))?;
         taken[at] = true;
         from.push(at);
     }
@@ -78,7 +78,7 @@ fn block(before: &[Inst], after: &[Inst], own: &HashSet<Reg>) -> Result<(), Stri
     let mut to = vec![0; from.len()];
     from.iter().enumerate().for_each(|(now, at)| to[*at] = now);
     let accesses: Vec<Access> = before.iter().map(|inst| access(inst, own)).collect();
-    // Who must stay behind whom: the kind of the later, the kind of the earlier.
+    // Which kinds of instructions must stay in order: the kind of the later, the kind of the earlier.
     let is = |at: usize, kinds: &[Access]| kinds.contains(&accesses[at]);
     let stays = |at: usize, earlier: usize| {
         let checked = is_check(&before[earlier]) && (is_check(&before[at]) || !is(at, &[Access::None]));
@@ -98,7 +98,7 @@ fn block(before: &[Inst], after: &[Inst], own: &HashSet<Reg>) -> Result<(), Stri
     Ok(())
 }
 
-/// Which instruction of the block wrote what each one reads, and what each register holds at the end.
+/// For each instruction of the block the writers of what it reads, and for each register the last writer.
 #[derive(Default)]
 struct Flow {
     read: Vec<Vec<Option<usize>>>,
@@ -143,7 +143,7 @@ mod tests {
         f
     }
 
-    /// The function with instruction `from` taken out and put before `to`, as these are numbered then.
+    /// The function with instruction `from` removed and inserted before `to`, as numbered after the removal.
     fn moved(from: usize, to: usize) -> Function {
         let mut f = function();
         let inst = f.insts.remove(from);
@@ -155,7 +155,7 @@ mod tests {
     fn orders_that_do_the_same_are_right() {
         let f = function();
         assert_eq!(keeps_order(&f, &f), Ok(()));
-        // An address is made later, a store of the function's own memory earlier than that of an array.
+        // An address computed later, a store to the function's own memory before one to an array.
         for (from, to) in [(1, 7), (10, 8), (13, 12)] {
             assert_eq!(keeps_order(&f, &moved(from, to)), Ok(()), "{from} to {to}");
         }
@@ -165,17 +165,17 @@ mod tests {
     fn planted_mistakes_are_found() {
         let f = function();
         let mistakes = [
-            (3, 4, "has passed"),          // a check behind another
+            (3, 4, "has passed"),          // a check after another
             (4, 5, "has passed"),          // a read before its check
             (6, 7, "reads another value"), // a sum before it begins
-            (8, 7, "reads another value"), // a store of what is not summed yet
+            (8, 7, "reads another value"), // a store of a sum not yet computed
             (9, 8, "has passed"),          // two stores of arrays
-            (11, 10, "has passed"),        // a read of what is not stored yet
-            (12, 11, "has passed"),        // a read of what is overwritten
+            (11, 10, "has passed"),        // a read before its store
+            (12, 11, "has passed"),        // a read after an overwrite
             (12, 10, "has passed"),        // two stores of the function's own memory
-            (13, 15, "has moved"),         // a store behind a label
-            (2, 3, "reads another value"), // a check of what is not read yet
-            (5, 9, "reads another value"), // a read behind those that want it
+            (13, 15, "has moved"),         // a store after a label
+            (2, 3, "reads another value"), // a check before its read
+            (5, 9, "reads another value"), // a read after its uses
         ];
         for (from, to, tells) in mistakes {
             let found = keeps_order(&f, &moved(from, to));
@@ -183,7 +183,7 @@ mod tests {
         }
         let mut changed = f.clone();
         changed.insts[3].imm = 101;
-        assert!(keeps_order(&f, &changed).is_err_and(|why| why.contains("was not there")));
+        assert!(keeps_order(&f, &changed).is_err_and(|why| why.contains("is new")));
         changed.insts.remove(3);
         assert!(keeps_order(&f, &changed).is_err_and(|why| why.contains("have become")));
     }

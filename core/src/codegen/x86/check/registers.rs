@@ -1,21 +1,21 @@
-//! Whether every instruction finds the values that it reads where the allocation says they are.
+//! Whether every instruction finds the values that it reads where the allocation puts them.
 //!
-//! Symbols flow through the code. At each instruction a state says of every location, a register of the machine or a slot of
-//! the frame, which virtual register's value it holds:
+//! Symbols flow through the code. At each instruction a state says for every location, a register of the machine or a
+//! slot of the frame, which virtual register's value it holds:
 //!
 //! ```text
-//!        unreached          no path has come here yet
+//!        unreached          no path has reached it
 //!     /    |    |    \
-//!   v0    v1    v2   ...    the value that v0, v1, v2, ... has now
+//!   v0    v1    v2   ...    the current value of v0, v1, v2, ...
 //!     \    |    |    /
-//!          none             nothing, or one thing or another
+//!          none             nothing, or different values on different paths
 //! ```
 //!
-//! A write puts its register's symbol into its place, and what was there, or lay across it, is gone. A call leaves the slots,
-//! the registers that are the caller's, and those that it is told to keep. Where paths meet, a location keeps what it holds
-//! on both. States only sink, so walking the code until none changes comes to an end; a read that fails on the way fails at
-//! the end as well. Constants, arguments and addresses of the frame are made anew wherever they are read: of these the place
-//! must say what the only instruction says that writes the register.
+//! A write puts its register's symbol into its place, and removes what was there or overlapped it. A call keeps the
+//! slots, the callee-saved registers, and those that it is told to keep. Where paths meet, a location keeps its symbol
+//! if it is the same on both. States only move down the lattice, so the walk ends when none changes; a read that fails
+//! during the walk also fails at the end. Constants, arguments and addresses of the frame are rematerialised wherever
+//! they are read: their place must match the only instruction that writes the register.
 
 use super::super::allocate::INTS;
 use super::super::allocate::{Allocation, File, Place};
@@ -23,22 +23,22 @@ use super::super::lir::{Class, Function, Inst, Op, Reg};
 use iced_x86::Register;
 use std::collections::HashMap;
 
-/// Bytes that a value may take in the frame.
+/// The most bytes of a value in the frame.
 const SLOT: u32 = 64;
 
 /// Where a value may be at run time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Location {
-    /// Of a file, by number.
+    /// A register of a file, by number.
     Register(usize, u8),
-    /// From this byte of the frame on.
+    /// This byte of the frame and those after it.
     Slot(u32),
 }
 
-/// What each location holds that holds a value.
+/// The symbol of each location that holds a value.
 type State = HashMap<Location, Reg>;
 
-/// Checks an allocation of registers of these files; `Err` says which instruction finds what.
+/// Checks an allocation of registers of these files; `Err` says which instruction finds the wrong value.
 pub(in crate::codegen::x86) fn holds_values(
     f: &Function,
     allocation: &Allocation,
@@ -60,18 +60,18 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Whether a register may be where it is at all.
+    /// Whether a register may be in its place at all.
     fn place(&self, reg: Reg) -> Result<(), String> {
         let place = self.allocation.places[reg.0 as usize];
         let own = self.f.stack as u32;
         match place {
             Place::Register(n) => {
                 let (_, given) = self.files[self.file(reg)];
-                if n < given { Ok(()) } else { Err(format!("register {n} is not given away")) }
+                if n < given { Ok(()) } else { Err(format!("register {n} may not be allocated")) }
             }
             Place::Slot(at) if at < own => Err(format!("its slot {at} is the function's own memory")),
             Place::Slot(at) if (at + SLOT) as usize > self.allocation.frame => {
-                Err(format!("its slot {at} lies behind the frame"))
+                Err(format!("its slot {at} lies after the frame"))
             }
             Place::Slot(_) => Ok(()),
             Place::Nowhere => {
@@ -84,7 +84,7 @@ impl Checker<'_> {
                 let mut writers = self.f.insts.iter().filter(|inst| inst.dst == Some(reg));
                 match (writers.next(), writers.next()) {
                     (Some(only), None) if says(place, only) => Ok(()),
-                    (writer, _) => Err(format!("{place:?} is not what {writer:?} says")),
+                    (writer, _) => Err(format!("{place:?} does not match {writer:?}")),
                 }
             }
         }
@@ -95,7 +95,7 @@ impl Checker<'_> {
         self.files.iter().position(|(classes, _)| classes.contains(&class)).expect("every class has a file")
     }
 
-    /// Where a register's value flows; `None` where it is made anew.
+    /// The location through which a register's value flows; `None` if it is rematerialised.
     fn location(&self, reg: Reg) -> Option<Location> {
         match self.allocation.places[reg.0 as usize] {
             Place::Register(n) => Some(Location::Register(self.file(reg), n)),
@@ -104,7 +104,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Walks the code once from what is known at its labels; whether more is known then.
+    /// Walks the code once from the states at its labels; returns whether a state changed.
     fn walk(&self, labels: &mut [Option<State>]) -> Result<bool, String> {
         let (mut state, mut has_changed) = (State::new(), false);
         let mut calls = self.allocation.calls.iter();
@@ -112,7 +112,7 @@ impl Checker<'_> {
             if inst.op == Op::Label {
                 let known = &mut labels[inst.imm as usize];
                 has_changed |= meet(known, &state);
-                state.clone_from(known.as_ref().expect("a path has come here"));
+                state.clone_from(known.as_ref().expect("a path has reached it"));
             }
             for reg in inst.reads() {
                 let Some(location) = self.location(reg) else { continue };
@@ -126,7 +126,8 @@ impl Checker<'_> {
                 }
             }
             if inst.op == Op::Call {
-                let kept = calls.next().ok_or_else(|| format!("instruction {i}: nobody says what this call keeps"))?;
+                let kept =
+                    calls.next().ok_or_else(|| format!("instruction {i}: no entry says what this call keeps"))?;
                 state.retain(|location, reg| self.survives(*location) || kept.contains(reg));
             }
             if let Some(location) = inst.dst.and_then(|dst| self.location(dst)) {
@@ -150,7 +151,7 @@ impl Checker<'_> {
     }
 }
 
-/// Whether an instruction makes what a place stands for.
+/// Whether an instruction makes the value that a place stands for.
 fn says(place: Place, inst: &Inst) -> bool {
     match place {
         Place::Pool(bits) => inst.op == Op::Const && inst.imm as u64 == bits,
@@ -163,7 +164,7 @@ fn says(place: Place, inst: &Inst) -> bool {
     }
 }
 
-/// What holds on the paths that came to a label and on one more; whether that is less than before.
+/// Intersects the state at a label with that of one more path; returns whether it shrank.
 fn meet(known: &mut Option<State>, other: &State) -> bool {
     let Some(known) = known else {
         *known = Some(other.clone());
@@ -183,7 +184,7 @@ mod tests {
     const FILES: [File; 3] = [(&[Class::Vec, Class::Wide], 8), (&[Class::Mask], 4), (&[Class::Int], 9)];
     const ONE: u32 = 0x3f80_0000;
 
-    /// A sum of what a call makes of an array's elements, and where its registers are.
+    /// A sum of what a call computes from an array's elements, and the places of its registers.
     struct Summed {
         f: Function,
         allocation: Allocation,
@@ -234,7 +235,7 @@ mod tests {
             (own, Place::Frame(64)),
             (begin, Place::Register(2)),
             (i, Place::Register(4)),
-            // Of these a call keeps nothing by itself.
+            // A call does not preserve these by itself.
             (end, Place::Register(0)),
             (sum, Place::Register(1)),
             (x, Place::Slot(128)),
@@ -266,15 +267,15 @@ mod tests {
 
     type Mistake = (&'static str, fn(&mut Summed));
 
-    /// Each is one mistake, told by what comes of it.
+    /// Each is one mistake, and the message that it must cause.
     const MISTAKES: [Mistake; 18] = [
         ("reads v7", |s| s.put(s.chosen, Place::Register(1))),
         ("reads v2 at Register(2, 5), which holds nothing", |s| s.put(s.next, Place::Register(5))),
         ("reads v4", |s| s.put(s.end, Place::Register(4))),
         ("reads v1 at Register(1, 0), which holds v10", |s| s.put(s.differs, Place::Register(0))),
         ("own memory", |s| s.put(s.x, Place::Slot(64))),
-        ("behind the frame", |s| s.put(s.x, Place::Slot(256))),
-        ("behind the frame", |s| s.allocation.frame = 191),
+        ("after the frame", |s| s.put(s.x, Place::Slot(256))),
+        ("after the frame", |s| s.allocation.frame = 191),
         ("which holds nothing", |s| s.put(s.sum, Place::Slot(160))),
         ("reads v4", |s| s.forget(s.end)),
         ("reads v7", |s| s.forget(s.sum)),
@@ -283,10 +284,10 @@ mod tests {
         ("Pool(1)", |s| s.put(s.one, Place::Pool(1))),
         ("Arg(6)", |s| s.put(s.base, Place::Arg(6))),
         ("Frame(0)", |s| s.put(s.own, Place::Frame(0))),
-        ("not given away", |s| s.put(s.y, Place::Register(8))),
+        ("may not be allocated", |s| s.put(s.y, Place::Register(8))),
         ("has no place", |s| s.put(s.y, Place::Nowhere)),
         ("reads v9", |s| {
-            // Of a loop without a turn there is no value.
+            // After a loop without iterations there is no value.
             let last = s.f.insts.last_mut().expect("a store");
             (last.srcs, last.mask) = (smallvec![s.y], Some(s.differs));
         }),

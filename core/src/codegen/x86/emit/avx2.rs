@@ -1,11 +1,11 @@
 //! Vectors and masks of AVX2: eight lanes, or four where some have 64 bits.
 //!
-//! A mask is a vector whose lanes have all bits or none. Its lanes have the size of the largest elements, so that of four
-//! lanes they have 64 bits. Of these functions what has 32 bits is the lower half of a register, and the upper half means
-//! nothing: only what touches memory, or lanes of both sizes, must know.
+//! A mask is a vector whose lanes have all bits or none. Its lanes have the size of the largest elements, so in a
+//! function of four lanes they have 64 bits. In such a function a vector of 32-bit elements is the lower half of a
+//! register, and the upper half is undefined: only code that accesses memory, or lanes of both sizes, must handle this.
 //!
-//! There are half as many registers as AVX-512 has, so that more lives in memory, and instructions take their last operand
-//! from there.
+//! There are half as many registers as with AVX-512, so more values are spilled, and instructions take their last
+//! operand from memory.
 
 mod bytes;
 mod codes;
@@ -53,7 +53,7 @@ impl Emit<'_, Avx2> {
         self.f.lanes < LANES
     }
 
-    /// Whether lanes of 32 bits, or 64 where `wide`, are half a register.
+    /// Whether lanes of 32 bits, or 64 if `wide`, fill half a register.
     fn is_half(&self, wide: bool) -> bool {
         self.has_wide_masks() && !wide
     }
@@ -68,7 +68,7 @@ impl Emit<'_, Avx2> {
         }
     }
 
-    /// Where the pool has a constant.
+    /// The pool's place of a constant.
     fn constant_place(&mut self, class: Class, place: Place) -> MemoryOperand {
         match place {
             Place::Pool(bits) if class == Class::Wide => self.pooled_all(&bits.to_le_bytes()),
@@ -153,8 +153,8 @@ impl Emit<'_, Avx2> {
         })
     }
 
-    /// Puts the result of an instruction into `d`, which is no operand's register but of one that the machine has; a mask
-    /// that merges is not looked at.
+    /// Computes the result of an instruction into `d`, which is a machine register but not that of an operand; a
+    /// merging mask is ignored.
     fn compute(&mut self, inst: &Inst, d: Register) -> Result<(), IcedError> {
         let wide = self.is_wide(inst);
         match inst.op {

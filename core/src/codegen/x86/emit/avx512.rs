@@ -1,7 +1,7 @@
-//! Vectors and masks of AVX-512: sixteen lanes, or eight where some have 64 bits, one bit of a mask for each.
+//! Vectors and masks of AVX-512: sixteen lanes, or eight if some have 64 bits, with one mask bit for each.
 //!
-//! Instructions are written as those on whole registers. Of eight lanes those of 32 bits are the lower half of a register:
-//! [`Emit::lanes`] makes the instruction the one on half a register.
+//! Instructions are written as those on whole registers. In a function of eight lanes, those of 32 bits are the lower
+//! half of a register: [`Emit::lanes`] converts the instruction to one on half a register.
 
 mod codes;
 
@@ -30,20 +30,20 @@ impl Emit<'_, Avx512> {
         self.add(i)
     }
 
-    /// Adds an instruction on lanes of 32 bits, which is given as that on a whole register.
+    /// Adds an instruction on lanes of 32 bits, which is passed as that on a whole register.
     fn lanes(&mut self, i: Instruction, mask: Option<Register>, zeroes: bool) -> Result<(), IcedError> {
         let i = if self.f.lanes < LANES { halved(i)? } else { i };
         self.with_mask(i, mask, zeroes)
     }
 
-    /// Likewise, on lanes of 64 bits where `wide`.
+    /// The same, on lanes of 64 bits if `wide`.
     fn lanes_of(&mut self, wide: bool, i: Instruction, mask: Option<Register>, zeroes: bool) -> Result<(), IcedError> {
         if wide { self.with_mask(i, mask, zeroes) } else { self.lanes(i, mask, zeroes) }
     }
 
     fn gather(&mut self, inst: &Inst, wide: bool, d: Register, mask: Option<Register>) -> Result<(), IcedError> {
         let at = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
-        // The machine clears the mask as it goes; what it skips keeps the old lanes.
+        // The machine clears the mask as it goes; skipped lanes keep their old values.
         let k = MASK_SCRATCH[2];
         match mask {
             Some(mask) => self.add(Instruction::with2(Code::VEX_Kmovw_kr_km16, k, mask)?)?,
@@ -64,7 +64,7 @@ impl Emit<'_, Avx512> {
     fn gather_bytes(&mut self, inst: &Inst, d: Register, mask: Option<Register>) -> Result<(), IcedError> {
         let at = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
         let slot = memory(Register::RSP, None, 0);
-        // A lane that is not wanted reads the first element.
+        // A masked-out lane reads the first element.
         let clear = Instruction::with2(Code::EVEX_Vmovdqu32_zmm_k1z_zmmm512, VEC_SCRATCH[2], at)?;
         self.with_mask(clear, mask, true)?;
         self.add(Instruction::with2(Code::EVEX_Vmovups_zmmm512_k1z_zmm, slot, VEC_SCRATCH[2])?)?;
@@ -85,7 +85,7 @@ impl Emit<'_, Avx512> {
         let wide = self.is_wide(inst);
         let i = match inst.op {
             Op::CvtToF | Op::CvtUToF | Op::CvtToI | Op::CvtToU | Op::CvtF if wide => {
-                // Both sizes: what has 32 bits is half a register.
+                // Both sizes: the 32-bit side is half a register.
                 let to_wide = inst.dst.is_some_and(|dst| self.f.is_wide(dst));
                 let (d, a) = if to_wide { (d, half(a)) } else { (half(d), a) };
                 return self.with_mask(Instruction::with2(codes::conversion(inst.op, to_wide), d, a)?, mask, false);
@@ -319,19 +319,19 @@ impl Vectors for Emit<'_, Avx512> {
                 };
                 self.add(Instruction::with3(code, d, a, b)?)?;
             }
-            other => unreachable!("{other:?} gives no mask"),
+            other => unreachable!("{other:?} is no mask"),
         }
         self.written(dst, d)
     }
 }
 
-/// Half of a register of vectors.
+/// Half of a vector register.
 fn half(register: Register) -> Register {
     if register.is_zmm() { Register::YMM0 + (register as u32 - Register::ZMM0 as u32) } else { register }
 }
 
-/// The instruction on half registers that one on whole registers stands for: in the assembler's list of instructions it
-/// is the one before.
+/// The instruction on half registers for one on whole registers: in the assembler's list of instructions it is the
+/// preceding one.
 fn halved(mut i: Instruction) -> Result<Instruction, IcedError> {
     i.set_code(Code::try_from(i.code() as usize - 1)?);
     for operand in 0..i.op_count() {
@@ -355,7 +355,7 @@ fn int(pred: Pred) -> i32 {
     }
 }
 
-/// The part of a register that has the same number among those from `first` on.
+/// The register with the same number among those from `first` on.
 fn shorter(register: Register, first: Register) -> Register {
     first + (register as u32 - Register::ZMM0 as u32)
 }

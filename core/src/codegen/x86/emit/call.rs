@@ -1,7 +1,7 @@
-//! Calls of what has no vector code.
+//! Calls of operations without vector code.
 //!
-//! Behind what the allocation gave away, the frame has room for the operands, the result, the address of the table of
-//! arguments, and every register that is read again behind the call.
+//! After the allocated slots, the frame contains the operands, the result, the address of the table of arguments, and
+//! every register that is read after the call.
 
 use super::super::CALL;
 use super::super::call::{OPERANDS, STEP};
@@ -9,12 +9,12 @@ use super::super::lir::{Class, Inst, Reg};
 use super::{Emit, Vectors, memory};
 use iced_x86::{Code, IcedError, Instruction, Register};
 
-/// Where the frame's part for calls has what.
+/// Offsets within the frame's part for calls.
 const RESULT: usize = OPERANDS * STEP;
 const TABLE: usize = RESULT + STEP;
 const KEPT: usize = TABLE + STEP;
 
-/// Bytes of that part, for calls with so many registers that are read again.
+/// Bytes of that part, for calls that preserve this many registers.
 pub(super) fn bytes(calls: &[Vec<Reg>]) -> usize {
     calls.iter().map(|live| KEPT + live.len() * STEP).max().unwrap_or(0)
 }
@@ -23,7 +23,7 @@ impl<I> Emit<'_, I>
 where
     Self: Vectors,
 {
-    /// Calls an operation; `live` are the registers that keep what they hold.
+    /// Calls an operation; `live` are the registers whose contents are preserved.
     pub(super) fn call(&mut self, inst: &Inst, dst: Reg, live: &[Reg]) -> Result<(), IcedError> {
         let at = |place: usize| (self.call_area + place) as i32;
         let (operands, result, table) = (at(0), at(RESULT), at(TABLE));
@@ -44,7 +44,7 @@ where
         self.add(Instruction::with2(Code::Lea_r64_m, Register::RSI, memory(Register::RSP, None, operands))?)?;
         self.add(Instruction::with2(Code::Lea_r64_m, Register::RDX, memory(Register::RSP, None, result))?)?;
         self.add(Instruction::with2(Code::Mov_r32_imm32, Register::ECX, self.f.lanes as u32)?)?;
-        // What is called has code without AVX, which is slow where upper halves are in use.
+        // The callee has code without AVX, which is slow while upper halves are in use.
         self.a.vzeroupper()?;
         self.add(Instruction::with1(Code::Call_rm64, Register::RAX)?)?;
         self.load_slot(Class::Int, Register::RDI, table)?;
@@ -57,11 +57,11 @@ where
         self.written(dst, d)
     }
 
-    /// The register of a value, where a call may change it.
+    /// The register of a value, if a call may change it.
     fn kept(&self, reg: Reg) -> Option<(Class, Register)> {
         let register = self.physical(reg)?;
         let class = self.f.classes[reg.0 as usize];
-        // Other integers are the caller's.
+        // Other integer registers are callee-saved.
         let may_change = class != Class::Int || (Register::R8..=Register::R11).contains(&register);
         may_change.then_some((class, register))
     }

@@ -1,4 +1,4 @@
-//! Integers: addresses, loop variables and what decides where to go.
+//! Integers: addresses, loop variables and branch conditions.
 
 use super::super::lir::{Inst, Op, Reg};
 use super::{Emit, INT_SCRATCH, Vectors, low_half, memory};
@@ -15,7 +15,7 @@ where
                 self.add(Instruction::with2(Code::Mov_rm64_imm32, d, inst.imm as i32)?)?;
             }
             Op::Imm => self.add(Instruction::with2(Code::Mov_r64_imm64, d, inst.imm as u64)?)?,
-            // What lives where it is read needs no instruction.
+            // An operand that is rematerialised where it is read needs no instruction.
             Op::Arg if self.physical(dst).is_none() => {}
             Op::Arg => self.read_arg(d, inst.imm as u32)?,
             Op::StackAddr => {}
@@ -81,7 +81,7 @@ where
                     self.add(Instruction::with2(Code::Mov_r64_rm64, d, Register::RAX)?)?;
                 }
             }
-            other => unreachable!("{other:?} gives no integer"),
+            other => unreachable!("{other:?} is no integer"),
         }
         self.written(dst, d)
     }

@@ -1,10 +1,10 @@
-//! Every instruction of a function becomes one or a few of the machine's.
+//! Translates every instruction of a function to one or a few of the machine's.
 //!
 //! The function takes the address of its table of arguments in `rdi`, which stays there; `rsi` holds the address of the
-//! pool of constants before the code; `rbp` the frame. It returns 0, or 1 where a check failed, with the position and the
+//! pool of constants before the code; `rbp` the frame. It returns 0, or 1 if a check failed, with the position and the
 //! extent in entries [`POSITION`] and [`EXTENT`] of the table.
 //!
-//! What differs by instruction set, vectors and masks, is the trait [`Vectors`].
+//! The trait [`Vectors`] covers the differences between instruction sets: vectors and masks.
 
 mod avx2;
 mod avx512;
@@ -22,24 +22,24 @@ use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Integers that are kept for values which live in memory.
+/// Integer registers reserved for spilled values.
 const INT_SCRATCH: [Register; 3] = [Register::RAX, Register::RCX, Register::RDX];
 
-/// Bytes of a page of memory, at least.
+/// The least number of bytes in a page of memory.
 const PAGE: usize = 4096;
 
-/// The registers of the caller that the function keeps, in the frame below `rbp`.
+/// Bytes of the callee-saved registers that the function stores, in the frame below `rbp`.
 const SAVED: i32 = 5 * 8;
 
-/// What differs by instruction set: vectors and masks.
+/// The differences between instruction sets: vectors and masks.
 trait Vectors {
-    /// The registers of vectors and masks that may be given away.
+    /// The registers of vectors and masks that may be allocated.
     const FILES: &'static [File];
 
-    /// Three vectors that are kept, for values that live in memory.
+    /// Three vectors reserved for spilled values.
     const SCRATCH: [Register; 3];
 
-    /// Register `n` of those that may be given to vectors or masks.
+    /// Register `n` of those that may be allocated to vectors or masks.
     fn register(class: Class, n: u8) -> Register;
 
     /// Reads a constant from the pool.
@@ -54,13 +54,13 @@ trait Vectors {
     /// Lane 0 as 32 bits.
     fn lane_to_int(&mut self, from: Reg, to: Register) -> Result<(), IcedError>;
 
-    /// How many lanes a mask has, in `eax`.
+    /// The number of lanes of a mask, in `eax`.
     fn count(&mut self, mask: Reg) -> Result<(), IcedError>;
 
     /// A check of all lanes.
     fn check_vec(&mut self, inst: &Inst) -> Result<(), IcedError>;
 
-    /// The first lane of `at` that the check just made found wrong, in `rax`.
+    /// The first lane of `at` that the preceding check found wrong, in `rax`.
     fn wrong_lane(&mut self, at: Register) -> Result<(), IcedError>;
 
     /// An instruction that writes memory.
@@ -73,7 +73,7 @@ trait Vectors {
     fn mask(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError>;
 }
 
-/// The state of writing a function for instruction set `I`.
+/// The state of emitting a function for instruction set `I`.
 struct Emit<'a, I> {
     a: CodeAssembler,
     f: &'a Function,
@@ -81,36 +81,36 @@ struct Emit<'a, I> {
     labels: Vec<CodeLabel>,
     exit: CodeLabel,
     pool: Vec<u8>,
-    /// Where constants are in the pool.
+    /// The places of constants in the pool.
     consts: Vec<(Vec<u8>, i32)>,
-    /// Where open constants are in the pool, by number, and the bytes from one copy to the next.
+    /// The places of open constants in the pool, by number, and the bytes from one copy to the next.
     open: Vec<(u32, Range<usize>, usize)>,
-    /// Where the frame's part for calls begins.
+    /// Where the frame's part for calls starts.
     call_area: usize,
-    /// Checks whose failure is told behind the code.
+    /// Checks whose failure is reported after the code.
     failures: Vec<Failure>,
     isa: PhantomData<I>,
 }
 
-/// What is told when a check fails.
+/// What is reported when a check fails.
 struct Failure {
     label: CodeLabel,
-    /// The register with the position, or with many.
+    /// The register with the position, or with a vector of positions.
     position: Register,
-    /// The extent, or where in the table it is, as in [`Inst::imm`].
+    /// The extent, or its entry in the table, as in [`Inst::imm`].
     extent: i64,
 }
 
 /// The bytes of a function.
 pub(super) struct Emitted {
     pub(super) bytes: Vec<u8>,
-    /// Where its instructions begin: the pool of constants stands before them.
+    /// Where its instructions start: the pool of constants comes before them.
     pub(super) entry: usize,
-    /// Open constants by number, and at which byte of all each is, once or once for each lane.
+    /// Open constants by number, and the byte offset of each, once or once for each lane.
     pub(super) open: Vec<(usize, usize)>,
 }
 
-/// Writes a function.
+/// Emits a function.
 pub(super) fn emit(f: &Function, isa: Isa) -> Result<Emitted, IcedError> {
     match isa {
         Isa::Avx2 => emit_for::<avx2::Avx2>(f, &files(isa)),
@@ -118,7 +118,7 @@ pub(super) fn emit(f: &Function, isa: Isa) -> Result<Emitted, IcedError> {
     }
 }
 
-/// The registers that an instruction set has to give away.
+/// The registers of an instruction set that may be allocated.
 pub(super) fn files(isa: Isa) -> Vec<File> {
     let vectors = match isa {
         Isa::Avx2 => Emit::<avx2::Avx2>::FILES,
@@ -206,8 +206,8 @@ where
         self.find_pool()
     }
 
-    /// Makes room for a frame that begins at a line of the cache. Below a stack lies a page that may not be touched: a frame
-    /// of several pages touches each of them in order, and so never steps over that one.
+    /// Allocates a frame that starts at a cache line. Below a stack lies a guard page: a frame of several pages touches
+    /// each of them in order, and so never steps over that page.
     fn make_room(&mut self, frame: usize) -> Result<(), IcedError> {
         let a = &mut self.a;
         a.and(rsp, -64)?;
@@ -221,7 +221,7 @@ where
         a.sub(rsp, (frame % PAGE) as i32)
     }
 
-    /// Points `rsi` at the pool: it begins at the first byte of all.
+    /// Points `rsi` at the pool, which starts at the first byte.
     fn find_pool(&mut self) -> Result<(), IcedError> {
         let pool = MemoryOperand::with_base_displ(Register::RIP, 0);
         self.add(Instruction::with2(Code::Lea_r64_m, Register::RSI, pool)?)
@@ -261,7 +261,7 @@ where
         self.a.add_instruction(instruction)
     }
 
-    /// A place of the pool that holds these bytes.
+    /// The place of the pool that holds these bytes.
     fn pooled(&mut self, bytes: &[u8]) -> MemoryOperand {
         let at = match self.consts.iter().find(|(known, _)| known == bytes) {
             Some((_, at)) => *at,
@@ -274,15 +274,15 @@ where
         memory(Register::RSI, None, at)
     }
 
-    /// Puts bytes into the pool; tells where.
+    /// Puts bytes into the pool; returns their offset.
     fn put(&mut self, bytes: &[u8]) -> usize {
-        // No constant lies across two lines of the cache.
+        // No constant crosses a cache line.
         self.pool.resize(self.pool.len().next_multiple_of(bytes.len().min(ALIGN)), 0);
         self.pool.extend_from_slice(bytes);
         self.pool.len() - bytes.len()
     }
 
-    /// The place of the pool for so many copies of an open constant of so many bytes: no other constant shares it,
+    /// The place in the pool for this many copies of an open constant of this many bytes: no other constant shares it,
     /// whatever their bits are.
     fn open(&mut self, number: u32, size: usize, copies: usize) -> MemoryOperand {
         let known = self.open.iter().find(|(other, ..)| *other == number).map(|(_, at, _)| at.start);
@@ -307,7 +307,7 @@ where
         })
     }
 
-    /// The register that holds a value, `scratch` where it lives in memory.
+    /// The register that holds a value, `scratch` if it is spilled.
     fn read(&mut self, reg: Reg, scratch: Register) -> Result<Register, IcedError> {
         let class = self.f.classes[reg.0 as usize];
         match self.places[reg.0 as usize] {
@@ -329,21 +329,21 @@ where
         inst.dst.iter().chain(&inst.srcs).any(|reg| self.f.is_wide(*reg))
     }
 
-    /// What a register holds from the start on.
+    /// The constant that a register holds throughout.
     fn constant_of(&self, reg: Reg) -> Option<Place> {
         let constants = self.f.insts.iter().map_while(|inst| Some((inst.dst, constant(inst)?)));
         constants.into_iter().find(|(dst, _)| *dst == Some(reg)).map(|(_, place)| place)
     }
 
-    /// How many bytes a load or a store is of whose mask is known to have the first lanes: a plain one of a shorter register
-    /// costs less than a masked one.
+    /// The number of bytes of a load or a store whose mask is known to have the first lanes: a plain one of a shorter
+    /// register costs less than a masked one.
     fn first_bytes(&self, inst: &Inst, wide: bool) -> Option<u32> {
         let Place::Mask(lanes) = self.constant_of(inst.mask?)? else { return None };
         let n = lanes.trailing_ones();
         (u32::from(lanes) == (1 << n) - 1).then_some(if wide { 8 * n } else { 4 * n })
     }
 
-    /// Sets a constant, where it has a register.
+    /// Sets a constant, if it has a register.
     fn constant(&mut self, inst: &Inst, dst: Reg) -> Result<(), IcedError> {
         match (self.physical(dst), constant(inst)) {
             (Some(d), Some(place)) => self.read_constant(self.f.classes[dst.0 as usize], place, d),
@@ -351,12 +351,12 @@ where
         }
     }
 
-    /// The register to write a value to; `scratch` where it lives in memory, for [`Self::written`].
+    /// The register to write a value to; `scratch` if it is spilled, for [`Self::written`].
     fn target(&self, reg: Reg, scratch: Register) -> Register {
         self.physical(reg).unwrap_or(scratch)
     }
 
-    /// Stores a value that lives in memory.
+    /// Stores a spilled value.
     fn written(&mut self, reg: Reg, from: Register) -> Result<(), IcedError> {
         let Place::Slot(at) = self.places[reg.0 as usize] else { return Ok(()) };
         self.store_slot(self.f.classes[reg.0 as usize], from, at as i32)
@@ -385,7 +385,7 @@ where
         self.add(Instruction::with2(Code::Mov_r64_rm64, to, arg(entry.into()))?)
     }
 
-    /// Where the 32 bits of the extent of a check are.
+    /// The place of the 32 bits of a check's extent.
     fn extent(&mut self, imm: i64) -> MemoryOperand {
         match imm {
             0.. => self.pooled(&(imm as u32).to_le_bytes()),

@@ -1,4 +1,4 @@
-//! Where loads read, and checks that it lies within their arrays.
+//! Addresses of loads, and checks that they are within their arrays.
 
 use super::super::ARGS;
 use super::super::lir::{Class, Mem, Op, Reg};
@@ -8,7 +8,7 @@ use crate::ir::{Scalar, Unsupported};
 use crate::kernel::Instr;
 
 impl Nest<'_> {
-    /// The sum of what loops up to a level add to a load's address.
+    /// The sum of what loops up to a level contribute to a load's address.
     pub(super) fn address_sum(&mut self, i: usize, level: usize, scope: &mut Scope) -> Reg {
         let access = self.accesses[i].as_ref().expect("a load");
         let entry = (ARGS + access.input) as u32;
@@ -54,12 +54,13 @@ impl Nest<'_> {
         sum
     }
 
-    /// Where a load reads, but for what its lanes add. Computed positions that are the same for all lanes are in it.
+    /// The address of a load, without the offsets of its lanes. Computed positions that are the same for all lanes are
+    /// included.
     pub(super) fn address(&mut self, i: usize, scope: &mut Scope) -> Result<Mem, Unsupported> {
         let access = self.accesses[i].as_ref().expect("a load");
         let constant = if let Stride::Number(n) = access.constant { n } else { 0 };
         let size = access.size;
-        // The innermost loop's index may be scaled by the machine.
+        // The machine may scale the innermost loop's index.
         let last = access.strides.last().copied();
         let computed: Vec<(Scalar, Dim, Dim)> =
             access.place.computed.iter().filter(|(s, ..)| !self.varies(s.0 as usize)).cloned().collect();
@@ -97,7 +98,7 @@ impl Nest<'_> {
         Ok(self.further(Mem { base, index, disp: 0 }, constant))
     }
 
-    /// A place this many bytes further.
+    /// An address this many bytes further.
     pub(super) fn further(&mut self, mem: Mem, bytes: i64) -> Mem {
         match i32::try_from(i64::from(mem.disp) + bytes) {
             Ok(disp) => Mem { disp, ..mem },
@@ -108,7 +109,7 @@ impl Nest<'_> {
         }
     }
 
-    /// The place of a load in one register; those of all vectors share it.
+    /// The address of a load in one register, which all vectors share.
     pub(super) fn without_index(&mut self, i: usize, mem: Mem, scope: &mut Scope) -> Mem {
         let Some((index, scale)) = mem.index else { return mem };
         let computed = self.accesses[i].iter().flat_map(|access| &access.place.computed);
@@ -142,14 +143,14 @@ impl Nest<'_> {
             }
         };
         let checked = self.check_int(reg, extent);
-        // The same scalar may be a position along axes of several extents; the check is for each.
+        // The same scalar may be a position along axes of several extents; each has its own check.
         if self.extents_of(scalar) == 1 {
             scope.ints.insert(scalar.0, checked);
         }
         Ok(checked)
     }
 
-    /// For how many extents a position is used.
+    /// The number of extents that a position is used with.
     pub(in crate::codegen::x86) fn extents_of(&self, scalar: Scalar) -> usize {
         self.extents.get(&scalar).map_or(0, Vec::len)
     }
@@ -164,7 +165,7 @@ impl Nest<'_> {
     ) -> Result<Checked, Unsupported> {
         let v = if self.differs_by_vector(scalar.0 as usize) { v } else { 0 };
         let key = (scalar.0, v, self.stride(stride, 1));
-        // The same scalar may be a position along axes of several extents; the check is for each.
+        // The same scalar may be a position along axes of several extents; each has its own check.
         let is_one = self.extents_of(scalar) == 1;
         if let Some(known) = scope.offsets.get(&key).filter(|_| is_one) {
             return Ok(*known);

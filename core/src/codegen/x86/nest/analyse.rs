@@ -1,4 +1,4 @@
-//! What is known of a kernel before any code is made.
+//! What is known about a kernel before any code is generated.
 
 use super::super::layout::{Group, Place, place, runs_once};
 use super::{Access, Fused, Nest, Stride, class_of};
@@ -38,23 +38,23 @@ impl Nest<'_> {
         self.find_wanted();
     }
 
-    /// At which level each scalar is known, and whether it differs by lane, for the layout.
+    /// The level at which each scalar is known, and whether it differs by lane, for the layout.
     pub(in crate::codegen::x86) fn analyse_lanes(&mut self) {
-        let (mut levels, mut by_lane, mut by_turn) = (vec![], vec![], vec![]);
+        let (mut levels, mut by_lane, mut by_iteration) = (vec![], vec![], vec![]);
         for (loops, scalars) in &self.depends {
             let mut level = loops.iter().filter_map(|l| self.layout.level(*l)).max().unwrap_or(0);
             let mut lane = loops.iter().any(|l| self.layout.is_lane(*l));
-            let mut turn = loops.iter().any(|l| self.layout.is_packed(*l));
+            let mut iteration = loops.iter().any(|l| self.layout.is_packed(*l));
             for Scalar(s) in scalars {
                 level = level.max(levels[*s as usize]);
                 lane |= by_lane[*s as usize];
-                turn |= by_turn[*s as usize];
+                iteration |= by_iteration[*s as usize];
             }
             levels.push(level);
             by_lane.push(lane);
-            by_turn.push(turn);
+            by_iteration.push(iteration);
         }
-        (self.levels, self.by_lane, self.by_turn) = (levels, by_lane, by_turn);
+        (self.levels, self.by_lane, self.by_iteration) = (levels, by_lane, by_iteration);
     }
 
     pub(super) fn index_parts(&self, index: &Index, loops: &mut Vec<usize>, scalars: &mut Vec<Scalar>) {
@@ -115,7 +115,7 @@ impl Nest<'_> {
             .collect();
     }
 
-    /// Which scalars are wanted as vectors or masks: all that results need, but for positions of loads.
+    /// The scalars that are needed as vectors or masks: all that results need, except for positions of loads.
     pub(super) fn find_wanted(&mut self) {
         let results = self.kernel.results.iter().zip(&self.fused);
         let roots = results.flat_map(|(result, fused)| match fused {
@@ -125,7 +125,7 @@ impl Nest<'_> {
         self.wanted = self.wanted_for(roots);
     }
 
-    /// Which scalars these need as vectors or masks, themselves included.
+    /// The scalars that these need as vectors or masks, themselves included.
     pub(in crate::codegen::x86) fn wanted_for(&self, roots: impl IntoIterator<Item = Scalar>) -> Vec<bool> {
         let mut wanted = vec![false; self.kernel.body.len()];
         roots.into_iter().for_each(|s| wanted[s.0 as usize] = true);
@@ -155,7 +155,7 @@ impl Nest<'_> {
         wanted
     }
 
-    /// What a load that is read as an integer needs itself.
+    /// Marks what a load that is read as an integer needs itself.
     fn mark_positions(&self, s: usize, wanted: &mut [bool]) {
         if let Instr::Load(_, index) = &self.kernel.body[s] {
             for at in index {
@@ -172,6 +172,6 @@ impl Nest<'_> {
     }
 
     pub(in crate::codegen::x86) fn varies(&self, s: usize) -> bool {
-        self.by_lane[s] || self.by_turn[s]
+        self.by_lane[s] || self.by_iteration[s]
     }
 }

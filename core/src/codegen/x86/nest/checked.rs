@@ -1,5 +1,5 @@
-//! Checks of positions that the generated code computes or reads. An address is made of such a position only after its
-//! check: [`Checked`] says so, and only the checks here make one.
+//! Checks of positions that the generated code computes or reads. Such a position may enter an address only after its
+//! check: [`Checked`] proves it, and only the checks here construct one.
 
 use super::super::REACH;
 use super::super::lir::{Class, Function, Inst, Mem, Op, Reg};
@@ -18,31 +18,31 @@ impl Checked {
         self.0
     }
 
-    /// Integers that are stored one after the other, from `base` on, when their lanes have been checked.
+    /// Integers that are stored contiguously from `base` on, after their lanes have been checked.
     pub(in crate::codegen::x86) fn load(f: &mut Function, list: CheckedList, number: Reg) -> Checked {
         let mem = Mem { base: list.0, index: Some((number, 4)), disp: 0 };
         Checked(f.load(Class::Int, Op::LoadI32, mem, None))
     }
 }
 
-/// Memory of the function that holds checked positions, one after the other.
+/// Memory of the function that holds checked positions contiguously.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::codegen::x86) struct CheckedList(Reg);
 
 impl CheckedList {
-    /// An empty list that begins at this address.
+    /// An empty list that starts at this address.
     pub(in crate::codegen::x86) fn at(base: Reg) -> CheckedList {
         CheckedList(base)
     }
 
-    /// Where it begins, and lanes that may be stored there.
+    /// Where it starts, and lanes that may be stored there.
     pub(in crate::codegen::x86) fn entry(self, lanes: Checked) -> (Reg, Reg) {
         (self.0, lanes.0)
     }
 }
 
 impl Nest<'_> {
-    /// The number that a check takes for an extent.
+    /// The operand of a check for an extent.
     fn check_imm(&mut self, extent: &Dim) -> i64 {
         match extent.as_number() {
             Some(n) => n,
@@ -57,14 +57,14 @@ impl Nest<'_> {
         Checked(position)
     }
 
-    /// Checks lanes; those outside the mask count for nothing.
+    /// Checks lanes; those outside the mask are ignored.
     pub(super) fn check_lanes(&mut self, position: Reg, extent: &Dim, mask: Option<Reg>) -> Checked {
         let imm = self.check_imm(extent);
         self.f.push(Inst { srcs: smallvec![position], mask, imm, ..Inst::new(Op::CheckVec) });
         Checked(position)
     }
 
-    /// Checks lanes against an extent that may be more than they count to: then only negative ones fail.
+    /// Checks lanes against an extent that may exceed their range: then only negative ones fail.
     pub(super) fn check_far_lanes(&mut self, position: Reg, extent: &Dim, mask: Option<Reg>) -> Checked {
         let imm = self.check_imm(extent);
         let (extent, reach) = (self.size(extent), self.f.int(Op::Imm, &[], REACH as i64));
@@ -86,7 +86,7 @@ impl Nest<'_> {
         Ok(self.check_lanes(position, &extent, Some(mask)))
     }
 
-    /// Checks where the members of a segment begin and end: both within the members, in order.
+    /// Checks the begin and the end of a segment's members: both within the members, in order.
     pub(super) fn check_segment(&mut self, begin: Reg, end: Reg, members: &Dim) -> (Checked, Checked) {
         // The end is one past the last member.
         let most = members + 1;

@@ -1,5 +1,5 @@
-//! Lanes of arrays with more elements than lanes of 32 bits count: each is found by a position of 64 bits, one after the
-//! other. Of so large an array the machine waits for memory, not for instructions.
+//! Lanes of arrays with more elements than 32-bit lanes can address: each is found by a position of 64 bits, one after
+//! the other. With so large an array the machine waits for memory, not for instructions.
 
 use super::super::lir::{Class, Mem, Op, Reg};
 use super::{Nest, Scope};
@@ -7,8 +7,8 @@ use crate::aval::Dim;
 use crate::ir::Unsupported;
 
 impl Nest<'_> {
-    /// The lanes of vector `v` of load `i`, which its loops' lanes (`moving`) and computed positions move from `mem`. Lanes
-    /// outside the mask are 0.
+    /// The lanes of vector `v` of load `i`, which its loops' lanes (`moving`) and computed positions move from `mem`.
+    /// Lanes outside the mask are 0.
     pub(super) fn gather_far(
         &mut self,
         i: usize,
@@ -27,7 +27,7 @@ impl Nest<'_> {
             let position = self.check_far_lanes(position, &extent, mask);
             computed.push((self.by_lane_of(position.reg()), stride));
         }
-        // A lane that is not wanted reads the first element.
+        // A masked-out lane reads the first element.
         let counts = mask.map(|mask| {
             let (zero, one) = (self.f.bits(0), self.f.bits(1));
             let counts = self.f.blend(mask, zero, one);
@@ -68,10 +68,10 @@ impl Nest<'_> {
         }
         let mut sum = None;
         for (l, stride) in moving {
-            let turn = self.layout.offsets(v, &[(*l, Dim::from(1))]).expect("a stride of one is a number")[lane];
-            if turn != 0 {
+            let iteration = self.layout.offsets(v, &[(*l, Dim::from(1))]).expect("a stride of one is a number")[lane];
+            if iteration != 0 {
                 let stride = self.size(stride);
-                let term = self.f.int(Op::MulImm, &[stride], turn);
+                let term = self.f.int(Op::MulImm, &[stride], iteration);
                 sum = Some(self.sum(sum, term));
             }
         }

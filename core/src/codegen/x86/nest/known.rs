@@ -1,4 +1,4 @@
-//! Lanes that are known before the code runs: numbers of turns of the lanes' loops, and what is computed from these.
+//! Lanes that are known before the code runs: iteration numbers of the lanes' loops, and what is computed from these.
 
 use super::super::lir::{LANES, Reg};
 use super::Nest;
@@ -6,7 +6,7 @@ use crate::aval::DType;
 use crate::ir::ScalarOp;
 use crate::ir::scalar::{Form, Formula, Function, ScalarElement};
 
-/// What each lane holds.
+/// The contents of each lane.
 enum Known {
     Numbers([i32; LANES]),
     Mask([bool; LANES]),
@@ -74,7 +74,7 @@ impl Nest<'_> {
         if numbers.iter().all(|n| *n == numbers[0]) { self.f.bits(numbers[0] as u32) } else { self.f.table(numbers) }
     }
 
-    /// A position whose lanes begin at a known number.
+    /// A position whose lanes start at a known number.
     pub(super) fn known_position(&mut self, first: i64, lanes: Reg) -> Option<Reg> {
         let first = i32::try_from(first).ok()?;
         let lanes = self.f.known_numbers(lanes)?;
@@ -82,7 +82,7 @@ impl Nest<'_> {
     }
 }
 
-/// What a formula of two integers makes of the operands of each lane, as bits.
+/// The results of a formula of two integers for the operands of each lane, as bits.
 fn of_pairs<T: ScalarElement>(
     function: &Function,
     operands: impl Fn(usize) -> (T, T),

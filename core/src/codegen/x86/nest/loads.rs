@@ -1,4 +1,4 @@
-//! Loads as vectors, by how their lanes lie.
+//! Loads as vectors, by the pattern of their lanes.
 
 use super::super::layout::Pattern;
 use super::super::lir::{Class, Inst, Mem, Op, Reg};
@@ -17,12 +17,12 @@ impl Nest<'_> {
         let short = scope.left.is_some();
         let terms: Vec<(usize, Dim)> = access.place.terms.to_vec();
         let computed = self.varying(i);
-        if self.loads_by_turn(i, scope) {
-            return self.load_by_turn(i, v, scope);
+        if self.loads_by_iteration(i, scope) {
+            return self.load_by_iteration(i, v, scope);
         }
         let mem = self.address(i, scope)?;
         let mask = self.mask_of(v, scope);
-        // Turns that are not there must not be read.
+        // Iterations beyond the end must not be read.
         let is_whole = scope.left.is_none();
         let layout = &self.layout;
         let span = if is_whole { *self.spans.entry(i).or_insert_with(|| layout.span(&terms)) } else { None };
@@ -36,12 +36,12 @@ impl Nest<'_> {
                 self.f.load(class, if is_bool { Op::LoadBytes } else { Op::Load }, mem, mask)
             }
             Some(Pattern::Near { first, n, table })
-                if computed.is_empty() && (!short || self.reads_by_turn(&terms)) =>
+                if computed.is_empty() && (!short || self.reads_by_iteration(&terms)) =>
             {
                 let mem = self.further(mem, first * size);
                 let near = match scope.left {
-                    // Only the turns that are left may be read.
-                    Some(left) if self.moves_by_turn(&terms) => Some(self.lanes_left(v, left, |lane| lane)),
+                    // Only the iterations that are left may be read.
+                    Some(left) if self.moves_by_iteration(&terms) => Some(self.lanes_left(v, left, |lane| lane)),
                     _ => (n < self.f.lanes).then(|| self.f.first_lanes(n)),
                 };
                 let op = if is_bool { Op::LoadBytes } else { Op::Load };
@@ -82,33 +82,37 @@ impl Nest<'_> {
         computed.filter(|(s, ..)| self.varies(s.0 as usize)).cloned().collect()
     }
 
-    /// Whether a load reads whole rows, one for each turn that a vector holds.
-    fn loads_by_turn(&self, i: usize, scope: &Scope) -> bool {
+    /// Whether a load reads whole rows, one for each iteration that a vector holds.
+    fn loads_by_iteration(&self, i: usize, scope: &Scope) -> bool {
         let Some(access) = &self.accesses[i] else { return false };
-        let by_turn = self.layout.reads_rows_by_turn(&access.place.terms) && self.is_by_turn(&self.varying(i));
-        by_turn && scope.left.is_none() && access.size > 1
+        let by_iteration =
+            self.layout.reads_rows_by_iteration(&access.place.terms) && self.is_by_iteration(&self.varying(i));
+        by_iteration && scope.left.is_none() && access.size > 1
     }
 
     /// Whether the lanes of a load are found one by one, at computed positions.
     pub(super) fn gathers(&self, i: usize, scope: &Scope) -> bool {
         let staged = self.accesses[i].as_ref().is_some_and(|access| access.staged.is_some());
-        !staged && !self.varying(i).is_empty() && !self.loads_by_turn(i, scope)
+        !staged && !self.varying(i).is_empty() && !self.loads_by_iteration(i, scope)
     }
 
-    /// Whether computed positions differ by turn of the packed loop only, and are read from memory where the next turn's
-    /// stands a fixed distance on.
-    pub(super) fn is_by_turn(&self, computed: &[(Scalar, Dim, Dim)]) -> bool {
+    /// Whether computed positions differ only by iteration of the packed loop, and are read from memory at a fixed
+    /// distance from one iteration to the next.
+    pub(super) fn is_by_iteration(&self, computed: &[(Scalar, Dim, Dim)]) -> bool {
         let [(scalar, stride, _)] = computed else { return false };
         let at = scalar.0 as usize;
         let Some(access) = &self.accesses[at] else { return false };
         let terms = &access.place.terms;
-        let by_turn = self.by_turn[at] && !self.by_lane[at] && access.place.computed.is_empty();
-        by_turn && access.staged.is_none() && self.turn_stride(terms).is_some() && stride.as_number().is_some()
+        let by_iteration = self.by_iteration[at] && !self.by_lane[at] && access.place.computed.is_empty();
+        by_iteration
+            && access.staged.is_none()
+            && self.iteration_stride(terms).is_some()
+            && stride.as_number().is_some()
     }
 
-    /// Rows at computed positions, one for each turn that a vector holds: each is read where its lanes are.
-    pub(super) fn load_by_turn(&mut self, i: usize, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
-        let packed = self.layout.packed().expect("a packed loop has turns");
+    /// Rows at computed positions, one for each iteration that a vector holds: each is read into its lanes.
+    pub(super) fn load_by_iteration(&mut self, i: usize, v: usize, scope: &mut Scope) -> Result<Reg, Unsupported> {
+        let packed = self.layout.packed().expect("there is a packed loop");
         let access = self.accesses[i].as_ref().expect("a load");
         let (size, class) = (access.size, access.class);
         let computed = self.varying(i);
@@ -116,15 +120,15 @@ impl Nest<'_> {
         let stride = stride.as_number().unwrap_or(1) * size;
         let source = scalar.0 as usize;
         let terms = &self.accesses[source].as_ref().expect("a load").place.terms;
-        let next = self.turn_stride(terms).unwrap_or(0) * 4;
+        let next = self.iteration_stride(terms).unwrap_or(0) * 4;
         let base = self.address(i, scope)?;
         let base = self.without_index(i, base, scope);
         let width = self.layout.width;
         let row = self.f.reg(class);
-        for turn in 0..packed.turns {
-            let number = (v * packed.turns + turn) as i64;
+        for iteration in 0..packed.iterations {
+            let number = (v * packed.iterations + iteration) as i64;
             let key = (scalar.0, number);
-            let at = match scope.turns.get(&key) {
+            let at = match scope.iterations.get(&key) {
                 Some(at) => *at,
                 None => {
                     let mem = self.address(source, scope)?;
@@ -132,31 +136,31 @@ impl Nest<'_> {
                     let at = self.f.load(Class::Int, Op::LoadI32, mem, None);
                     let at = self.check_int(at, extent);
                     if self.extents_of(*scalar) == 1 {
-                        scope.turns.insert(key, at);
+                        scope.iterations.insert(key, at);
                     }
                     at
                 }
             };
             let offset = self.f.int(Op::MulImm, &[at.reg()], stride);
-            let mem = self.further(Mem { index: Some((offset, 1)), ..base }, -((turn * width) as i64 * size));
-            let mask = self.f.mask_of((((1u32 << self.layout.row()) - 1) << (turn * width)) as u16);
-            let op = if turn == 0 { Op::Load } else { Op::LoadInto };
+            let mem = self.further(Mem { index: Some((offset, 1)), ..base }, -((iteration * width) as i64 * size));
+            let mask = self.f.mask_of((((1u32 << self.layout.row()) - 1) << (iteration * width)) as u16);
+            let op = if iteration == 0 { Op::Load } else { Op::LoadInto };
             self.f.push(Inst { dst: Some(row), mem: Some(mem), mask: Some(mask), ..Inst::new(op) });
         }
         Ok(row)
     }
 
-    /// Whether, of the lanes' loops, only the packed one moves a load, by one element a turn.
-    pub(super) fn reads_by_turn(&self, terms: &[(usize, Dim)]) -> bool {
+    /// Whether, of the lanes' loops, only the packed one moves a load, by one element per iteration.
+    pub(super) fn reads_by_iteration(&self, terms: &[(usize, Dim)]) -> bool {
         let lanes = terms.iter().any(|(l, _)| self.layout.is_lane(*l));
-        if self.moves_by_turn(terms) { !lanes && self.turn_stride(terms) == Some(1) } else { true }
+        if self.moves_by_iteration(terms) { !lanes && self.iteration_stride(terms) == Some(1) } else { true }
     }
 
-    pub(super) fn moves_by_turn(&self, terms: &[(usize, Dim)]) -> bool {
+    pub(super) fn moves_by_iteration(&self, terms: &[(usize, Dim)]) -> bool {
         terms.iter().any(|(l, _)| self.layout.is_packed(*l))
     }
 
-    pub(super) fn turn_stride(&self, terms: &[(usize, Dim)]) -> Option<i64> {
+    pub(super) fn iteration_stride(&self, terms: &[(usize, Dim)]) -> Option<i64> {
         terms.iter().find(|(l, _)| self.layout.is_packed(*l)).and_then(|(_, stride)| stride.as_number())
     }
 }

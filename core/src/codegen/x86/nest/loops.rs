@@ -27,7 +27,7 @@ impl Nest<'_> {
                 Some(_) => vec![],
                 None => (0..self.kernel.outputs.len()).map(|k| self.output(k, scope)).collect(),
             };
-            // Vector by vector, so that few values are held at a time; the processor overlaps them by itself.
+            // Vector by vector, so that few values are live at a time; the processor overlaps them by itself.
             for v in 0..scope.vectors {
                 self.hoist(level, scope, Some(v))?;
                 if self.kernel.reduce.is_some() {
@@ -59,7 +59,7 @@ impl Nest<'_> {
             LoopKind::Segment { segment, offsets } => {
                 let entry = (ARGS + offsets as usize) as i64;
                 let base = self.f.int(Op::Arg, &[], entry);
-                // A loop of one turn has no index.
+                // A loop of one iteration has no index.
                 let row = scope.indices[segment as usize].unwrap_or_else(|| self.f.int(Op::Imm, &[], 0));
                 let mem = Mem { base, index: Some((row, 4)), disp: 0 };
                 let begin = self.f.load(Class::Int, Op::LoadI32, mem, None);
@@ -94,13 +94,13 @@ impl Nest<'_> {
             }
             _ => {
                 let mut inner = scope.clone();
-                self.turns(i, end, (1, 1), |nest| nest.level(level + 1, &mut inner))
+                self.iterate(i, end, (1, 1), |nest| nest.level(level + 1, &mut inner))
             }
         }
     }
 
-    /// A loop while at least so many turns are left, by so many at a time.
-    pub(in crate::codegen::x86) fn turns(
+    /// A loop while at least `least` iterations are left, in steps of `step`.
+    pub(in crate::codegen::x86) fn iterate(
         &mut self,
         i: Reg,
         end: Reg,
@@ -121,7 +121,7 @@ impl Nest<'_> {
         Ok(())
     }
 
-    /// Whole vectors first, several at a time; then single ones; the last may be short. Of a segment all may be short.
+    /// Whole vectors first, several at a time; then single ones; the last may be short. In a segment all may be short.
     pub(super) fn packed_loop(
         &mut self,
         packed: Packed,
@@ -130,16 +130,16 @@ impl Nest<'_> {
         end: Reg,
         scope: &Scope,
     ) -> Result<(), Unsupported> {
-        // Segments are short: whole vectors would be another loop whose end the processor guesses wrong.
+        // Segments are short: whole vectors would be another loop whose end the processor mispredicts.
         let is_segment = matches!(self.kernel.loops[packed.number].kind, LoopKind::Segment { .. });
         if !is_segment {
             let mut inner = scope.clone();
-            let step = packed.turns * packed.vectors;
-            self.turns(i, end, (step, step), |nest| nest.level(level + 1, &mut inner))?;
+            let step = packed.iterations * packed.vectors;
+            self.iterate(i, end, (step, step), |nest| nest.level(level + 1, &mut inner))?;
         }
         let mut inner = scope.clone();
         inner.vectors = if is_segment { packed.vectors } else { packed.parts };
-        self.turns(i, end, (1, packed.turns * inner.vectors), |nest| {
+        self.iterate(i, end, (1, packed.iterations * inner.vectors), |nest| {
             let left = nest.f.int(Op::Sub, &[end, i], 0);
             inner.left = Some(nest.f.vec(Op::Splat, &[left]));
             nest.level(level + 1, &mut inner)

@@ -1,7 +1,7 @@
 //! From a loop nest to instructions over virtual registers.
 //!
-//! The scalar body is computed on vectors. What depends on no lane is the same in all lanes, or an integer where it only
-//! says where something is read. Every instruction is placed in the outermost loop that it depends on.
+//! The scalar body is computed on vectors. A scalar that depends on no lane is the same in all lanes, or an integer if
+//! it only determines an address. Every instruction is placed in the outermost loop that it depends on.
 
 mod address;
 mod analyse;
@@ -28,7 +28,7 @@ use crate::kernel::{Guarded, Kernel};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
-/// What the table of arguments holds after the first entries: inputs, outputs, then these sizes.
+/// The contents of the table of arguments after the first entries: inputs, outputs, then these sizes.
 #[derive(Default)]
 pub(super) struct Signature {
     pub(super) sizes: Vec<Size>,
@@ -44,7 +44,7 @@ enum Stride {
     Entry(u32, i64),
 }
 
-/// What an address is the sum of so far: the array's entry, and loops with their strides.
+/// The terms of an address so far: the array's entry, and loops with their strides.
 type Sum = (u32, Vec<(u32, Stride)>);
 
 /// A load, prepared.
@@ -56,9 +56,9 @@ pub(super) struct Access {
     pub(super) place: Place,
     /// Loops that are not lanes, outermost first, with the level at which each index is known.
     strides: Vec<(usize, usize, Stride)>,
-    /// Bytes in front.
+    /// Constant offset in bytes.
     constant: Stride,
-    /// Where the staged copy begins in the function's memory, and the loops by which it is read with their trips.
+    /// Where the staged copy starts in the function's memory, and the loops by which it is read with their trip counts.
     staged: Option<(usize, Vec<(usize, usize)>)>,
 }
 
@@ -66,79 +66,80 @@ pub(super) struct Access {
 #[derive(Clone, Default)]
 pub(super) struct Scope {
     vecs: HashMap<(u32, usize), Reg>,
-    /// What operations on these registers gave, with the type of the operands.
+    /// The results of operations on these registers, with the type of the operands.
     ops: HashMap<(ScalarOp, DType, SmallVec<[Reg; 4]>), Reg>,
     ints: HashMap<u32, Checked>,
     sums: HashMap<Sum, Reg>,
-    /// Small rows that several vectors take their lanes from, by load, first element and how many there are.
+    /// Small rows that several vectors take their lanes from, by load, first element and number of elements.
     rows: HashMap<(usize, i64, usize), Reg>,
-    /// Computed positions of single turns of the packed loop.
-    turns: HashMap<(u32, i64), Checked>,
+    /// Computed positions of single iterations of the packed loop.
+    iterations: HashMap<(u32, i64), Checked>,
     /// Computed positions times a stride in bytes.
     products: HashMap<(u32, i64), Reg>,
     /// Lanes of computed positions, by scalar and vector, times a stride in elements, in bounds.
     offsets: HashMap<(u32, usize, Stride), Checked>,
-    /// The lanes of each vector whose turns are left.
-    turn_masks: HashMap<usize, Reg>,
+    /// The lanes of each vector whose iterations are left.
+    iteration_masks: HashMap<usize, Reg>,
     pub(super) indices: Vec<Option<Reg>>,
-    /// The lanes that mean something, where these are not all.
+    /// The valid lanes, if not all are.
     pub(super) mask: Option<Reg>,
-    /// How many turns of the packed loop are left, in all lanes, where they may be less than the vectors hold.
+    /// The number of iterations of the packed loop that are left, in all lanes, if they may be fewer than the vectors
+    /// hold.
     pub(super) left: Option<Reg>,
     pub(super) vectors: usize,
 }
 
 impl Scope {
-    /// Gives a scalar that is the same for all lanes its value.
+    /// Sets the value of a scalar that is the same for all lanes.
     pub(super) fn set(&mut self, scalar: Scalar, value: Reg) {
         self.vecs.insert((scalar.0, 0), value);
     }
 
-    /// Gives a position that is known to be in bounds its value.
+    /// Sets the value of a position that is known to be in bounds.
     pub(super) fn set_checked(&mut self, scalar: Scalar, value: Checked) {
         self.ints.insert(scalar.0, value);
     }
 }
 
-/// A kernel on its way to instructions: a layout, what is known of each scalar in it, and the function that is written.
-/// Several nests may write to one function, each with a layout of its own.
+/// A kernel being translated to instructions: a layout, what is known about each scalar in it, and the function being
+/// written. Several nests may write to one function, each with its own layout.
 pub(super) struct Nest<'a> {
     pub(super) kernel: &'a Kernel,
-    /// For each scalar, the number of the constant that it is, where the pool has a place for it.
+    /// For each scalar, the number of the constant that it is, if the pool has a place for it.
     open: &'a [Option<u32>],
     partition: Option<usize>,
     pub(super) layout: Layout,
     pub(super) f: &'a mut Function,
     signature: &'a mut Signature,
-    /// Which inputs have more elements than lanes of 32 bits count.
+    /// The inputs that have more elements than 32-bit lanes can address.
     far: &'a [bool],
     pub(super) dtypes: Vec<DType>,
     /// The loops and the scalars that each scalar depends on.
     depends: Vec<(Vec<usize>, Vec<Scalar>)>,
-    /// For each scalar: its level, whether it differs by lane, by turn of the packed loop.
+    /// For each scalar: its level, whether it differs by lane, by iteration of the packed loop.
     pub(super) levels: Vec<usize>,
     by_lane: Vec<bool>,
-    by_turn: Vec<bool>,
+    by_iteration: Vec<bool>,
     pub(super) wanted: Vec<bool>,
     pub(super) accesses: Vec<Option<Access>>,
     /// The extents that each computed position is checked against.
     extents: HashMap<Scalar, Vec<Dim>>,
-    /// What [`Layout::span`] says of loads, by number.
+    /// The result of [`Layout::span`] for loads, by number.
     spans: HashMap<usize, Option<(i64, usize)>>,
     /// Results that are sums of products.
     pub(super) fused: Vec<Option<Fused>>,
     /// One for each result and vector.
     sums: Vec<Vec<Reg>>,
-    /// How a long sum goes.
+    /// How a long sum is computed.
     rounds: Option<rounds::Rounds>,
-    /// The weight of a sum of weighted rows whose zeros are left out.
+    /// The weight of a sum of weighted rows whose zeros are skipped.
     pub(super) compacted: Option<Guarded>,
-    /// Positions that are listed with it.
+    /// Positions that are listed along with it.
     pub(super) listed: Vec<Scalar>,
     end_label: Label,
 }
 
-/// A product that is added without being rounded, and only where its guard says that it counts.
+/// A product that is added without being rounded, and only if its guard says that it counts.
 #[derive(Clone, Copy)]
 pub(super) struct Fused {
     factors: [Scalar; 2],
@@ -150,8 +151,8 @@ pub(super) fn class_of(dtype: DType) -> Class {
     if dtype == DType::F64 { Class::Wide } else { Class::Vec }
 }
 
-/// The instructions of a canonical kernel. `masked` says of which inputs many elements are 0, as a mask made them;
-/// `far`, which have more elements than lanes of 32 bits count.
+/// The instructions of a canonical kernel. `masked` says which inputs have many elements that a mask made 0; `far`,
+/// which have more elements than 32-bit lanes can address.
 pub(super) fn build<'a>(
     Canonical { kernel, open, .. }: &'a Canonical,
     partition: Option<usize>,
@@ -173,7 +174,7 @@ pub(super) fn build<'a>(
         depends: vec![],
         levels: vec![],
         by_lane: vec![],
-        by_turn: vec![],
+        by_iteration: vec![],
         wanted: vec![],
         accesses: vec![],
         extents: HashMap::new(),
@@ -215,7 +216,7 @@ impl Nest<'_> {
             depends: self.depends.clone(),
             levels: self.levels.clone(),
             by_lane: self.by_lane.clone(),
-            by_turn: self.by_turn.clone(),
+            by_iteration: self.by_iteration.clone(),
             wanted: self.wanted.clone(),
             accesses: self.accesses.clone(),
             extents: self.extents.clone(),

@@ -9,7 +9,7 @@ use crate::ir::{ReduceOp, Scalar, Unsupported};
 use crate::kernel::LoopKind;
 
 impl Nest<'_> {
-    /// The address of an output's element, but for what its lanes add.
+    /// The address of an output's element, without the offsets of its lanes.
     pub(super) fn output(&mut self, k: usize, scope: &mut Scope) -> Mem {
         let (_, aval) = &self.kernel.outputs[k];
         let size = aval.dtype.size() as i64;
@@ -48,7 +48,7 @@ impl Nest<'_> {
         Ok(self.f.blend(value, zero, one))
     }
 
-    /// Stores lanes as elements of so many bytes.
+    /// Stores lanes as elements of this many bytes.
     fn store(&mut self, size: usize, mem: Mem, value: Reg, mask: Option<Reg>) {
         self.f.store(if size == 1 { Op::StoreBytes } else { Op::Store }, mem, value, mask);
     }
@@ -80,7 +80,7 @@ impl Nest<'_> {
             (ReduceOp::Max, DType::Bool) => self.f.update(sum, Op::Or, &[sum, x], mask, 0),
             (ReduceOp::Sum, _) => self.f.update(sum, Op::AddI, &[sum, x], mask, 0),
             (ReduceOp::Max, DType::F32 | DType::F64) => {
-                // A NaN stays.
+                // A NaN stays NaN.
                 let nan = self.f.mask(Op::CmpF(Pred::Unordered), &[sum, sum]);
                 let larger = self.f.vec(Op::MaxF, &[sum, x]);
                 let larger = self.f.blend(nan, larger, sum);
@@ -91,15 +91,15 @@ impl Nest<'_> {
         }
     }
 
-    /// Combines the values of this turn.
+    /// Combines the values of this iteration.
     pub(super) fn combine(&mut self, v: usize, scope: &mut Scope) -> Result<(), Unsupported> {
         for (k, result) in self.kernel.results.iter().enumerate() {
-            // Lanes beyond a row's end stay what they are; those of a short last vector must not be counted.
+            // Lanes beyond a row's end keep their values; those of a short last vector must not be counted.
             let mask = if scope.left.is_some() { self.mask_of(v, scope) } else { self.members() };
             let sum = self.sums[k][v];
             if let Some(Fused { factors: [a, b], guard }) = self.fused[k] {
                 let (a, b) = (self.value(a, v, scope)?, self.value(b, v, scope)?);
-                // Of members that are listed all count.
+                // All listed members count.
                 let counts = guard.filter(|_| self.compacted.is_none()).map(|guard| self.value(guard.counts, v, scope));
                 let mask = match (mask, counts.transpose()?) {
                     (Some(mask), Some(counts)) => Some(self.f.mask(Op::MaskAnd, &[mask, counts])),
@@ -124,7 +124,7 @@ impl Nest<'_> {
         for k in 0..self.kernel.outputs.len() {
             let mut sums = self.sums[k].clone();
             let width = self.layout.width;
-            if let Some(Packed { turns, parts, .. }) = self.layout.packed_terms() {
+            if let Some(Packed { iterations, parts, .. }) = self.layout.packed_terms() {
                 // Vectors of 512 bits first, then halves of one.
                 let first = sums[0];
                 for (i, other) in sums.iter().enumerate().skip(parts) {
@@ -133,7 +133,7 @@ impl Nest<'_> {
                 for part in &sums[1..parts] {
                     self.add_to(k, first, *part, None);
                 }
-                let mut half = turns / 2;
+                let mut half = iterations / 2;
                 while half > 0 {
                     let other = self.moved(first, half * width);
                     self.add_to(k, first, other, None);
@@ -143,7 +143,7 @@ impl Nest<'_> {
             }
             let whole = match self.layout.filling {
                 Filling::Rows { group, .. } if group.lanes > 1 => {
-                    self.store_turns(k, group.lanes, &sums, scope);
+                    self.store_iterations(k, group.lanes, &sums, scope);
                     continue;
                 }
                 Filling::Row { group } | Filling::Rows { group, .. } => group.lanes,
@@ -177,11 +177,11 @@ impl Nest<'_> {
         Ok(())
     }
 
-    /// Combines the groups of all vectors, half by half and two vectors at a time: the results stand side by side.
+    /// Combines the groups of all vectors, half by half and two vectors at a time: the results are contiguous.
     pub(super) fn fold_groups(&mut self, k: usize, mut group: usize, mut sums: Vec<Reg>) -> Reg {
         while group > 1 {
             let half = group / 2;
-            // The lower or the upper halves of all groups, one behind the other.
+            // The lower or the upper halves of all groups, one after the other.
             let halves = |upper: usize| -> [i32; LANES] {
                 std::array::from_fn(|lane| (lane / half * group + lane % half + upper * half) as i32)
             };
@@ -206,7 +206,7 @@ impl Nest<'_> {
         sums[0]
     }
 
-    /// The lanes that mean something, where groups have others.
+    /// The valid lanes, if groups have padding lanes.
     fn members(&mut self) -> Option<Reg> {
         let lanes = (0..self.f.lanes).filter(|lane| self.layout.is_member(*lane));
         let bits = lanes.fold(0, |bits, lane| bits | 1 << lane);
@@ -214,21 +214,23 @@ impl Nest<'_> {
         (members < lanes).then(|| self.f.mask_of(bits))
     }
 
-    /// Combines the groups of vectors that hold several turns, and stores what the turns that are left give.
-    fn store_turns(&mut self, k: usize, group: usize, sums: &[Reg], scope: &mut Scope) {
+    /// Combines the groups of vectors that hold several iterations, and stores the results of the iterations that are
+    /// left.
+    fn store_iterations(&mut self, k: usize, group: usize, sums: &[Reg], scope: &mut Scope) {
         let width = self.layout.width;
         let size = self.kernel.outputs[k].1.dtype.size();
         let mem = self.output(k, scope);
-        // So many vectors fold into one.
+        // This many vectors fold into one.
         let folded = 1 << group.min(sums.len()).ilog2();
         let n = folded * self.f.lanes / group;
         for (i, sums) in sums.chunks(folded).enumerate() {
             let dense = self.fold_groups(k, group, sums.to_vec());
             let mask = match scope.left {
                 Some(left) => {
-                    let turn = |result: usize| ((i * n + result) / (width / group)) as i32;
-                    let turns = self.f.table(std::array::from_fn(|lane| if lane < n { turn(lane) } else { i32::MAX }));
-                    Some(self.f.mask(Op::CmpS(Pred::Lt), &[turns, left]))
+                    let iteration = |result: usize| ((i * n + result) / (width / group)) as i32;
+                    let iterations =
+                        self.f.table(std::array::from_fn(|lane| if lane < n { iteration(lane) } else { i32::MAX }));
+                    Some(self.f.mask(Op::CmpS(Pred::Lt), &[iterations, left]))
                 }
                 None => (n < self.f.lanes).then(|| self.f.first_lanes(n)),
             };
@@ -236,7 +238,7 @@ impl Nest<'_> {
         }
     }
 
-    /// Stores results that stand side by side in one vector.
+    /// Stores results that are contiguous in one vector.
     pub(super) fn store_dense(&mut self, k: usize, results: Reg, scope: &mut Scope) -> Result<(), Unsupported> {
         let mem = self.output(k, scope);
         let n = self.layout.width / self.layout.group().lanes;
@@ -254,7 +256,7 @@ impl Nest<'_> {
     ) -> Result<(), Unsupported> {
         let mem = self.output(k, scope);
         let size = self.kernel.outputs[k].1.dtype.size();
-        // A range of a loop that is combined adds to what other ranges gave.
+        // A range of a reduced loop adds to the results of other ranges.
         let accumulates = self.partition.is_some_and(|l| self.kernel.loops[l].kind == LoopKind::Reduce);
         for (v, sum) in sums.iter().enumerate() {
             let lanes = match self.layout.filling {

@@ -7,8 +7,8 @@ use super::{Nest, Scope};
 use crate::ir::Unsupported;
 
 impl Nest<'_> {
-    /// Operands that no outer loop changes, and that would be gathered in each turn, are copied once into the function's
-    /// own memory, in the order in which they are read.
+    /// Copies operands that no outer loop changes, and that would be gathered in each iteration, once into the
+    /// function's own memory, in the order in which they are read.
     pub(super) fn stage_small_operands(&mut self) {
         if self.layout.first_reduce == 0 || self.layout.order.len() == self.layout.first_reduce {
             return;
@@ -19,7 +19,7 @@ impl Nest<'_> {
             .collect();
         for (i, access) in self.accesses.iter_mut().enumerate() {
             let Some(access) = access else { continue };
-            let uses_packed = self.by_turn[i];
+            let uses_packed = self.by_iteration[i];
             let gathers = (0..self.layout.vectors())
                 .any(|v| matches!(self.layout.pattern(v, &access.place.terms), Some(Pattern::Far(..)) | None));
             let small = access.size >= 4 && access.place.computed.is_empty() && self.by_lane[i] && !uses_packed;
@@ -71,7 +71,7 @@ impl Nest<'_> {
         Ok(())
     }
 
-    /// A copy in the function's memory: one vector for each turn of the loops that read it.
+    /// A copy in the function's memory: one vector for each iteration of the loops that read it.
     pub(super) fn load_staged(
         &mut self,
         class: Class,

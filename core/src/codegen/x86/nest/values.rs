@@ -9,12 +9,12 @@ use crate::kernel::Instr;
 use smallvec::SmallVec;
 
 impl Nest<'_> {
-    /// Makes everything that is known at this level, and the parts of addresses that are; of what differs by vector only
-    /// vector `only`, where one is said.
+    /// Computes everything that is known at this level, including the parts of addresses. If `only` is set, of what
+    /// differs by vector only that vector's.
     pub(super) fn hoist(&mut self, level: usize, scope: &mut Scope, only: Option<usize>) -> Result<(), Unsupported> {
         for i in 0..self.kernel.body.len() {
             if self.levels[i] > level && self.accesses[i].is_some() {
-                let access = self.accesses[i].as_ref().expect("just asked");
+                let access = self.accesses[i].as_ref().expect("just checked");
                 if access.staged.is_none() && (level == 0 || access.strides.iter().any(|(at, ..)| *at == level)) {
                     self.address_sum(i, level, scope);
                 }
@@ -40,7 +40,7 @@ impl Nest<'_> {
         Ok(())
     }
 
-    /// Lanes of computed positions that a load of an inner loop takes are checked and scaled once.
+    /// Lanes of computed positions that a load of an inner loop uses are checked and scaled once.
     fn hoist_offsets(&mut self, i: usize, level: usize, scope: &mut Scope) -> Result<(), Unsupported> {
         let access = self.accesses[i].as_ref().filter(|access| !self.far[access.input]);
         if access.is_none() || self.levels[i] <= level || !self.wanted[i] || !self.gathers(i, scope) {
@@ -76,7 +76,7 @@ impl Nest<'_> {
 
     /// In how many vectors a scalar differs.
     pub(super) fn copies(&self, i: usize, scope: &Scope) -> usize {
-        let differs = if self.layout.packed().is_some() { self.by_turn[i] } else { self.by_lane[i] };
+        let differs = if self.layout.packed().is_some() { self.by_iteration[i] } else { self.by_lane[i] };
         if differs { scope.vectors } else { 1 }
     }
 
@@ -115,11 +115,11 @@ impl Nest<'_> {
     }
 
     pub(super) fn differs_by_vector(&self, i: usize) -> bool {
-        if self.layout.packed().is_some() { self.by_turn[i] } else { self.by_lane[i] }
+        if self.layout.packed().is_some() { self.by_iteration[i] } else { self.by_lane[i] }
     }
 
-    /// An operation, unless this scope has done it for another vector or another scalar. One block of a generator gives
-    /// both words.
+    /// An operation, unless this scope has done it for another vector or another scalar. One block of a generator
+    /// yields both words.
     fn operation(
         &mut self,
         op: ScalarOp,
@@ -186,7 +186,7 @@ impl Nest<'_> {
         }
     }
 
-    /// What the lanes of a vector add to a position.
+    /// What the lanes of a vector contribute to a position.
     pub(super) fn lane_offsets(&mut self, v: usize, terms: &[(usize, Dim)]) -> Result<Reg, Unsupported> {
         if let Some(offsets) = self.layout.offsets(v, terms) {
             return Ok(self.table(&offsets));
@@ -206,38 +206,39 @@ impl Nest<'_> {
         sum.ok_or_else(|| Unsupported("a position without lanes".into()))
     }
 
-    /// Numbers for the lanes. What a load adds fits, or its array is far; a position of the program wraps, as an `i32` does.
+    /// Numbers for the lanes. Offsets of a load fit, or its array is far; a position of the program wraps, as an `i32`
+    /// does.
     pub(super) fn table(&mut self, offsets: &[i64]) -> Reg {
         let mut table = [0i32; LANES];
         table.iter_mut().zip(offsets).for_each(|(entry, offset)| *entry = *offset as i32);
         self.f.table(table)
     }
 
-    /// The lanes of vector `v` that mean something, where these are not all.
+    /// The valid lanes of vector `v`, if not all are.
     pub(in crate::codegen::x86) fn mask_of(&mut self, v: usize, scope: &mut Scope) -> Option<Reg> {
         if let Some(left) = scope.left {
-            return Some(self.turn_mask(v, left, scope));
+            return Some(self.iteration_mask(v, left, scope));
         }
         if self.layout.packed().is_none() && v > 0 { self.whole_mask(v) } else { self.first_mask(scope) }
     }
 
-    /// The lanes of vector `v` whose turns are left.
-    fn turn_mask(&mut self, v: usize, left: Reg, scope: &mut Scope) -> Reg {
-        if let Some(mask) = scope.turn_masks.get(&v) {
+    /// The lanes of vector `v` whose iterations are left.
+    fn iteration_mask(&mut self, v: usize, left: Reg, scope: &mut Scope) -> Reg {
+        if let Some(mask) = scope.iteration_masks.get(&v) {
             return *mask;
         }
         let (width, layout) = (self.layout.width, self.layout.clone());
-        let turn = |lane| if layout.is_member(lane) { lane / width } else { usize::MAX };
-        let mask = self.lanes_left(v, left, turn);
-        scope.turn_masks.insert(v, mask);
+        let iteration = |lane| if layout.is_member(lane) { lane / width } else { usize::MAX };
+        let mask = self.lanes_left(v, left, iteration);
+        scope.iteration_masks.insert(v, mask);
         mask
     }
 
-    /// The lanes of vector `v` whose turn, as `turn` counts them within the vector, is left.
-    pub(super) fn lanes_left(&mut self, v: usize, left: Reg, turn: impl Fn(usize) -> usize) -> Reg {
-        let turns = self.layout.packed().map_or(0, |packed| packed.turns);
-        let numbers: [i32; LANES] = std::array::from_fn(|lane| match turn(lane) {
-            turn if turn < turns => (v * turns + turn) as i32,
+    /// The lanes of vector `v` whose iteration, as `iteration` counts them within the vector, is left.
+    pub(super) fn lanes_left(&mut self, v: usize, left: Reg, iteration: impl Fn(usize) -> usize) -> Reg {
+        let iterations = self.layout.packed().map_or(0, |packed| packed.iterations);
+        let numbers: [i32; LANES] = std::array::from_fn(|lane| match iteration(lane) {
+            iteration if iteration < iterations => (v * iterations + iteration) as i32,
             _ => i32::MAX,
         });
         let numbers = self.f.table(numbers);

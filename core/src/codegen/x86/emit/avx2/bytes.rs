@@ -1,4 +1,4 @@
-//! Elements of one byte: no instruction reads or writes only some of them, so the first few go in pieces.
+//! Elements of one byte: no instruction reads or writes only some of them, so the first few are moved in pieces.
 
 use super::super::super::allocate::Place;
 use super::super::super::lir::{Inst, Mem, Reg};
@@ -7,29 +7,29 @@ use super::{Avx2, Operand, SCRATCH, low};
 use iced_x86::code_asm::CodeLabel;
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 
-/// Where bytes begin, while only some are read or written, and how many.
+/// The address of the bytes while only some are read or written, and their number.
 const START: Register = Register::RCX;
 const COUNT: Register = Register::RDX;
 
-/// Where code goes on, by how many bytes there are.
+/// The branch targets, by the number of bytes.
 struct Branches {
     /// All.
     all: CodeLabel,
-    /// Less than four.
+    /// Fewer than four.
     few: CodeLabel,
-    /// None, and behind the others.
+    /// None, and after the others.
     done: CodeLabel,
 }
 
 impl Emit<'_, Avx2> {
-    /// How many lanes a mask has that is the same in every call; `None` for others.
+    /// The number of lanes of a mask that is the same in every call; `None` for others.
     fn known_count(&self, mask: Option<Reg>) -> Option<usize> {
         let Some(mask) = mask else { return Some(self.f.lanes) };
         let Some(Place::Mask(lanes)) = self.constant_of(mask) else { return None };
         Some(lanes.trailing_ones() as usize)
     }
 
-    /// Goes where the number of lanes of a mask says; code for four and more comes first.
+    /// Branches on the number of lanes of a mask; code for four and more comes first.
     fn by_count(&mut self, mask: Reg, mem: Mem) -> Result<Branches, IcedError> {
         let branches = Branches { all: self.a.create_label(), few: self.a.create_label(), done: self.a.create_label() };
         self.mask_to_bits(mask, SCRATCH[1])?;
@@ -44,7 +44,7 @@ impl Emit<'_, Avx2> {
         Ok(branches)
     }
 
-    /// How far the last four bytes lie behind the first, in bits.
+    /// The distance of the last four bytes from the first, in bits.
     fn bits_to_last_four(&mut self, to: Register) -> Result<(), IcedError> {
         let bits = MemoryOperand::with_index_scale_displ_size(COUNT, 8, -32, 1);
         self.add(Instruction::with2(Code::Lea_r32_m, to, bits)?)
@@ -73,7 +73,7 @@ impl Emit<'_, Avx2> {
     fn load_first_bytes(&mut self, mask: Reg, mem: Mem, d: Register) -> Result<(), IcedError> {
         self.zeros(d)?;
         let Branches { mut all, mut few, mut done } = self.by_count(mask, mem)?;
-        // The first four, then the last four, some of which are the same.
+        // The first four, then the last four, which may overlap.
         let (dense, rest) = (low(d), low(SCRATCH[1]));
         self.add(Instruction::with2(Code::VEX_Vmovd_xmm_rm32, dense, memory(START, None, 0))?)?;
         self.add(Instruction::with2(Code::Mov_r32_rm32, Register::EAX, last_four())?)?;
@@ -83,7 +83,7 @@ impl Emit<'_, Avx2> {
         self.three(Code::VEX_Vpor_xmm_xmm_xmmm128, dense, dense, Operand::Register(rest))?;
         self.widen(d, Operand::Register(dense))?;
         self.a.jmp(done)?;
-        // The first, the middle one, the last: of less than three some twice, which the mask takes away.
+        // The first, the middle and the last byte: fewer than three repeat, which the mask hides.
         self.place(&mut few)?;
         self.insert(d, memory(START, None, 0), 0, 1)?;
         self.add(Instruction::with2(Code::Mov_r32_rm32, Register::EAX, Register::EDX)?)?;
@@ -150,13 +150,14 @@ impl Emit<'_, Avx2> {
         self.place(&mut done)
     }
 
-    /// Bytes have no gather: lane by lane through the frame's first bytes, which a function that gathers bytes keeps free.
+    /// Bytes have no gather: lane by lane through the frame's first bytes, which a function that gathers bytes keeps
+    /// free.
     pub(super) fn gather_bytes(&mut self, inst: &Inst, d: Register) -> Result<(), IcedError> {
         let at = self.read(inst.srcs[0], SCRATCH[1])?;
         let slot = |lane: usize| memory(Register::RSP, None, 4 * lane as i32);
         let mut numbers = at;
         if let Some(mask) = inst.mask {
-            // A lane that is not wanted reads the first element.
+            // A masked-out lane reads the first element.
             let k = self.lanes_of(mask, false, SCRATCH[2])?;
             self.three(Code::VEX_Vpand_ymm_ymm_ymmm256, SCRATCH[2], k, Operand::Register(at))?;
             numbers = SCRATCH[2];
@@ -210,7 +211,7 @@ impl Emit<'_, Avx2> {
     }
 }
 
-/// So many bytes in pieces of four, two and one: the first of each, and how many.
+/// This many bytes in pieces of four, two and one: the first byte and the length of each.
 fn pieces(n: usize) -> impl Iterator<Item = (usize, usize)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -224,7 +225,7 @@ fn last_four() -> MemoryOperand {
     memory(START, Some((COUNT, 1)), -4)
 }
 
-/// So many bytes on.
+/// This many bytes further.
 fn further(at: MemoryOperand, by: usize) -> MemoryOperand {
     MemoryOperand { displacement: at.displacement + by as i64, displ_size: 1, ..at }
 }

@@ -3,7 +3,7 @@
 use super::super::super::lir::Op;
 use iced_x86::Code;
 
-/// Of one operand.
+/// Instructions of one operand.
 pub(super) fn unary(op: Op, wide: bool) -> Code {
     match (op, wide) {
         (Op::MovV, _) => Code::VEX_Vmovups_ymm_ymmm256,
@@ -15,7 +15,7 @@ pub(super) fn unary(op: Op, wide: bool) -> Code {
     }
 }
 
-/// Of two operands.
+/// Instructions of two operands.
 pub(super) fn binary(op: Op, wide: bool) -> Code {
     match (op, wide) {
         (Op::AddF, false) => Code::VEX_Vaddps_ymm_ymm_ymmm256,

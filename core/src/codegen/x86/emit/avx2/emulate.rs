@@ -1,4 +1,4 @@
-//! What AVX-512 has an instruction for, and AVX2 a few. The results have the same bits.
+//! Single instructions of AVX-512 that take several of AVX2. The results have the same bits.
 
 use super::super::super::lir::{Inst, Op};
 use super::super::Emit;
@@ -31,7 +31,7 @@ impl Emit<'_, Avx2> {
                 self.three(Code::VEX_Vaddpd_ymm_ymm_ymmm256, d, d, less)
             }
             (Op::CvtToU, false) => {
-                // 2³¹ less where the machine's signed numbers end; the sign bit puts it back.
+                // Subtracts 2³¹ where the machine's signed numbers end; the sign bit adds it back.
                 let limit = self.bits(2_147_483_648f32.to_bits());
                 self.three_imm(Code::VEX_Vcmpps_ymm_ymm_ymmm256_imm8, t, a, limit, 0x1d)?;
                 self.three(Code::VEX_Vandps_ymm_ymm_ymmm256, d, t, limit)?;
@@ -41,7 +41,7 @@ impl Emit<'_, Avx2> {
                 self.three(Code::VEX_Vpxor_ymm_ymm_ymmm256, d, d, in_t)
             }
             (Op::CvtToU, true) => {
-                // Behind 2⁵² the lowest bit of a double is 1.
+                // From 2⁵² on the lowest bit of a double is 1.
                 self.two_imm(Code::VEX_Vroundpd_ymm_ymmm256_imm8, d, Operand::Register(a), 11)?;
                 let large = Operand::Memory(self.pooled_all(&4_503_599_627_370_496f64.to_le_bytes()));
                 self.three(Code::VEX_Vaddpd_ymm_ymm_ymmm256, d, d, large)?;

@@ -1,4 +1,4 @@
-//! Masks: made by comparisons, for lanes of either size.
+//! Masks made by comparisons, for lanes of either size.
 
 use super::super::super::lir::{Inst, Op, Pred, Reg};
 use super::super::{Emit, float, memory};
@@ -6,7 +6,7 @@ use super::{Avx2, BYTES, Operand, SCRATCH, codes, low};
 use iced_x86::{Code, IcedError, Instruction, Register};
 
 impl Emit<'_, Avx2> {
-    /// A mask for lanes of 64 bits where `wide`, else of 32.
+    /// A mask for lanes of 64 bits if `wide`, else of 32.
     pub(super) fn lanes_of(&mut self, mask: Reg, wide: bool, scratch: Register) -> Result<Register, IcedError> {
         if !self.is_half(wide) {
             return self.read(mask, scratch);
@@ -25,9 +25,9 @@ impl Emit<'_, Avx2> {
         self.add(Instruction::with2(code, Register::EAX, k)?)
     }
 
-    /// The mask of the first `rax` lanes, which are at most all; `rax` is overwritten.
+    /// The mask of the first `rax` lanes, clamped to all; `rax` is overwritten.
     pub(super) fn first_lanes(&mut self, wide: bool, d: Register) -> Result<(), IcedError> {
-        // A window on ones, then zeros.
+        // A window onto ones, then zeros.
         let mut window = [u8::MAX; 2 * BYTES];
         window[BYTES..].fill(0);
         let window = self.pooled(&window);
@@ -37,7 +37,7 @@ impl Emit<'_, Avx2> {
         self.two(Code::VEX_Vmovups_ymm_ymmm256, d, Operand::Memory(at))
     }
 
-    /// Puts the mask that an instruction gives into `d`.
+    /// Computes the mask that an instruction returns into `d`.
     pub(super) fn compute_mask(&mut self, inst: &Inst, d: Register) -> Result<(), IcedError> {
         match inst.op {
             Op::CmpF(pred) => {
@@ -70,7 +70,7 @@ impl Emit<'_, Avx2> {
                 let b = self.operand(inst.srcs[1]);
                 self.three(codes::binary(inst.op, false), d, a, b)?;
             }
-            other => unreachable!("{other:?} gives no mask"),
+            other => unreachable!("{other:?} is no mask"),
         }
         Ok(())
     }
@@ -83,7 +83,7 @@ impl Emit<'_, Avx2> {
     fn compare_ints(&mut self, pred: Pred, signed: bool, ins: &[Reg], d: Register) -> Result<(), IcedError> {
         use Code::{VEX_Vpcmpeqd_ymm_ymm_ymmm256, VEX_Vpcmpgtd_ymm_ymm_ymmm256};
         use Code::{VEX_Vpmaxud_ymm_ymm_ymmm256, VEX_Vpminud_ymm_ymm_ymmm256};
-        // There is equal, and greater of signed numbers.
+        // The machine has equal, and greater for signed numbers.
         let swaps = signed && matches!(pred, Pred::Lt | Pred::Ge);
         let (first, second) = if swaps { (ins[1], ins[0]) } else { (ins[0], ins[1]) };
         let a = self.read(first, SCRATCH[1])?;
@@ -116,7 +116,7 @@ impl Emit<'_, Avx2> {
         if is_negated { self.not(d) } else { Ok(()) }
     }
 
-    /// Makes a mask of what a comparison left.
+    /// Makes a mask of a comparison's result.
     fn spread(&mut self, d: Register, wide: bool) -> Result<(), IcedError> {
         if !self.is_half(wide) {
             return Ok(());

@@ -56,7 +56,7 @@ impl Emit<'_, Avx2> {
 
     pub(super) fn gather(&mut self, inst: &Inst, d: Register, wide: bool) -> Result<(), IcedError> {
         let at = self.read(inst.srcs[0], SCRATCH[1])?;
-        // The machine clears the mask as it goes; what it skips keeps the old lanes.
+        // The machine clears the mask as it goes; skipped lanes keep their old values.
         let k = SCRATCH[2];
         match inst.mask {
             Some(mask) => {

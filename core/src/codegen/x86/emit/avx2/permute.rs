@@ -7,7 +7,7 @@ use super::{Avx2, LANES, Operand, SCRATCH};
 use iced_x86::{Code, IcedError, Instruction, Register};
 
 impl Emit<'_, Avx2> {
-    /// Numbers of lanes, where they are the same in every call.
+    /// The numbers of lanes, if they are the same in every call.
     fn known_numbers(&self, numbers: Reg) -> Option<[usize; LANES]> {
         let Some(Place::Table(n)) = self.constant_of(numbers) else { return None };
         let table = self.f.tables[n as usize];
@@ -43,7 +43,7 @@ impl Emit<'_, Avx2> {
             let a = self.read(inst.srcs[1], SCRATCH[1])?;
             let b = self.operand(inst.srcs[2]);
             self.three_imm(code, d, a, b, imm)?;
-            // The middle quarters change places.
+            // Swaps the middle quarters.
             return if swaps {
                 self.two_imm(Code::VEX_Vpermq_ymm_ymmm256_imm8, d, Operand::Register(d), 0b11_01_10_00)
             } else {
@@ -55,15 +55,15 @@ impl Emit<'_, Avx2> {
             let x = self.read(inst.srcs[i], to)?;
             self.permute_by(to, numbers, x, wide)?;
         }
-        // A bit of each number says of which vector.
+        // One bit of each number selects the vector.
         let shift = if self.is_half(wide) { 29 } else { 28 };
         self.add(Instruction::with3(Code::VEX_Vpslld_ymm_ymm_imm8, SCRATCH[2], numbers, shift)?)?;
         self.choose(d, SCRATCH[0], Operand::Register(SCRATCH[1]), SCRATCH[2])
     }
 
-    /// The lanes of `mask`, one behind the other.
+    /// The lanes of `mask`, contiguous.
     pub(super) fn compress(&mut self, d: Register, x: Register, mask: Reg, wide: bool) -> Result<(), IcedError> {
-        // For each mask the numbers of its lanes. A lane of 64 bits is two.
+        // For each mask the numbers of its lanes. A lane of 64 bits counts as two.
         let numbers = |mask: usize| {
             let mut lanes = (0..LANES as u8).filter(move |lane| mask >> lane & 1 == 1);
             (0..LANES).map(move |_| lanes.next().unwrap_or(0))
@@ -87,7 +87,7 @@ fn four(numbers: impl Iterator<Item = usize>) -> i32 {
     numbers.enumerate().map(|(i, n)| (n as i32) << (2 * i)).sum()
 }
 
-/// The instruction that permutes by these numbers, if one does without a register for them.
+/// The instruction that permutes by these numbers, if there is one that needs no register for them.
 fn single(numbers: [usize; LANES], half: bool) -> Option<(Code, i32)> {
     let quarters = || numbers[..4].iter().copied();
     if quarters().all(|n| n < 4) && (half || (0..4).all(|i| numbers[i + 4] == numbers[i] + 4)) {
@@ -98,10 +98,10 @@ fn single(numbers: [usize; LANES], half: bool) -> Option<(Code, i32)> {
     pairs.map(|imm| (Code::VEX_Vpermq_ymm_ymmm256_imm8, imm))
 }
 
-/// The instruction that takes lanes of two vectors by these numbers, if one does, and whether the middle quarters of its
-/// result then change places.
+/// The instruction that takes lanes of two vectors by these numbers, if there is one, and whether the middle quarters
+/// of its result must then be swapped.
 fn double(numbers: [usize; LANES], half: bool) -> Option<(Code, i32, bool)> {
-    // Two lanes of the first, two of the second; of whole registers the same in both halves.
+    // Two lanes of the first, two of the second; in whole registers the same in both halves.
     let shuffle = |n: [usize; LANES], second: usize| {
         let from = |n: usize, first: usize| (first..first + 4).contains(&n);
         let low = from(n[0], 0) && from(n[1], 0) && from(n[2], second) && from(n[3], second);

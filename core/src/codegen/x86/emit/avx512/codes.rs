@@ -3,7 +3,7 @@
 use super::super::super::lir::Op;
 use iced_x86::{Code, Register};
 
-/// Reads so many bytes and sets the others to 0; with the first register of the kind.
+/// Reads this many bytes and sets the others to 0; returns the first register of the kind, too.
 pub(super) fn load_first(n: u32) -> Option<(Code, Register)> {
     match n {
         32 => Some((Code::EVEX_Vmovups_ymm_k1z_ymmm256, Register::YMM0)),
@@ -14,7 +14,7 @@ pub(super) fn load_first(n: u32) -> Option<(Code, Register)> {
     }
 }
 
-/// Writes so many bytes; with the first register of the kind.
+/// Writes this many bytes; returns the first register of the kind, too.
 pub(super) fn store_first(n: u32) -> Option<(Code, Register)> {
     match n {
         32 => Some((Code::EVEX_Vmovups_ymmm256_k1z_ymm, Register::YMM0)),
@@ -25,7 +25,7 @@ pub(super) fn store_first(n: u32) -> Option<(Code, Register)> {
     }
 }
 
-/// Of one operand.
+/// Instructions of one operand.
 pub(super) fn unary(op: Op, wide: bool) -> Code {
     match (op, wide) {
         (Op::MovV, false) => Code::EVEX_Vmovups_zmm_k1z_zmmm512,
@@ -44,7 +44,7 @@ pub(super) fn unary(op: Op, wide: bool) -> Code {
     }
 }
 
-/// Between elements of both sizes.
+/// Conversions between elements of both sizes.
 pub(super) fn conversion(op: Op, to_wide: bool) -> Code {
     match (op, to_wide) {
         (Op::CvtToF, true) => Code::EVEX_Vcvtdq2pd_zmm_k1z_ymmm256b32_er,
@@ -57,7 +57,7 @@ pub(super) fn conversion(op: Op, to_wide: bool) -> Code {
     }
 }
 
-/// Of two operands.
+/// Instructions of two operands.
 pub(super) fn binary(op: Op, wide: bool) -> Code {
     match (op, wide) {
         (Op::AddF, false) => Code::EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er,
