@@ -4,9 +4,9 @@
 //! 2. Row loops come first and are the shape of every output. A segment loop is the only loop after them; it runs over
 //!    the segments of a row loop, by an input of type `i32[segments+1]`.
 //! 3. A scalar is made before it is used; operations have as many operands as they take, of one type (except the
-//! predicate of `select`, which is `bool`).
+//!    predicate of `select`, which is `bool`).
 //! 4. A load has one position for each axis of its input; positions computed in the kernel are `i32`, others name loops
-//! of the kernel, each once, with a nonzero stride.
+//!    of the kernel, each once, with a nonzero stride.
 //! 5. There is a reduction exactly if some loop is not a row, and one result for each output, of its type.
 
 use crate::aval::DType;

@@ -3,15 +3,15 @@
 //! Steps are taken in the program's order. What a step is ([`Class`]) decides when it is placed, and in which group:
 //!
 //! - `Rows`, in program order: a row step joins the earliest group, at or after its producers' groups, in which
-//! everything it reads is available; otherwise it opens a new group. Producers that are not placed yet join with it
-//! where they can.
+//!   everything it reads is available; otherwise it opens a new group. Producers that are not placed yet join with it
+//!   where they can.
 //! - `Source`, with its first reader: it joins the reader's group where the reader may read it there; otherwise the
-//! earliest group before that one that takes it in, or a new one just before.
+//!   earliest group before that one that takes it in, or a new one just before.
 //! - `Small`, as late as possible: it joins the group of its last producer if that is a group of rows that takes it in.
-//! Otherwise it waits until a reader needs it, and then joins the first serial group after its producers, or opens one
-//! there. What no reader needs joins the serial group at the end.
+//!   Otherwise it waits until a reader needs it, and then joins the first serial group after its producers, or opens
+//!   one there. What no reader needs joins the serial group at the end.
 //! - `Alone`, in program order: a group of its own, right after its producers' groups. Steps with an effect keep their
-//! order.
+//!   order.
 //! - `Product`, in program order: a group of its own, after all groups so far.
 //!
 //! A group of rows takes a step in in one of five ways (`trial`). `reach` decides whether what the step reads of the
