@@ -225,7 +225,7 @@ fn an_nvrtc_without_a_function_is_refused() {
     let folder = TempDir::new().unwrap();
     hide(&PathBuf::from(nvrtc).join("libnvrtc.so.13"), "nvrtcGetCUBIN", &folder.path().join("libnvrtc.so.13"));
     let folders = format!("{}:{}", Emulator::get().folder().display(), folder.path().display());
-    let parts = ["NVRTC (libnvrtc.so.13) is too old or not whole", "nvrtcGetCUBIN", "11.2 is the least"];
+    let parts = ["NVRTC (libnvrtc.so.13) is too old or damaged", "nvrtcGetCUBIN", "11.2 is the least"];
     let line = "train --dataset karate --epochs 1 --device cuda";
     assert_failed(&with_libraries(&folders, NEW, line), 2, &parts);
     let text = stdout(with_libraries(&folders, NEW, "devices"));

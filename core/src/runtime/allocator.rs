@@ -1,15 +1,15 @@
-//! What happens where the system has no memory left.
+//! Handling of memory exhaustion.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use crate::device::memory;
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// The system's allocator, which tells a function of the program how many bytes it could not get.
+/// The system's allocator, which calls a function of the program with the number of bytes that it could not allocate.
 ///
-/// A program in Rust that gets no memory is aborted. Most of what an array needs is asked for before it is taken, and
-/// refused with [`Error::TooLarge`](crate::error::Error::TooLarge); this is for what is left: under a tight limit the
-/// next small list is one too many. The function may end the process as the program ends; where it returns, Rust aborts.
-/// It must take no memory itself.
+/// A Rust program whose allocation fails is aborted. Most of the memory of arrays is checked before it is taken, and
+/// refused with [`Error::TooLarge`](crate::error::Error::TooLarge); this covers the rest: under a tight limit the next
+/// small list may be one too many. The function may end the process as the program usually ends; if it returns, Rust
+/// aborts. It must not allocate memory itself.
 ///
 /// ```
 /// # use gavotte_core::runtime::Allocator;
@@ -22,7 +22,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 /// # fn main() {}
 /// ```
 pub struct Allocator {
-    /// Is told how many bytes were asked for in vain.
+    /// Called with the number of bytes of a failed allocation.
     pub refused: fn(usize),
 }
 
@@ -35,18 +35,18 @@ impl Allocator {
     }
 }
 
-/// Lets all threads take memory from one place where the addresses of this process are limited. Else the GNU C library
-/// reserves 64 MB of addresses for each thread, until a thread has not even the memory to begin, or to say so. To be
-/// called before there are threads; elsewhere it does nothing.
+/// Lets all threads allocate from one arena if the address space of this process is limited. Otherwise the GNU C
+/// library reserves 64 MB of addresses for each thread, until a thread has not even the memory to start, or to report
+/// it. Call it before there are threads; on other systems it does nothing.
 pub fn save_addresses() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     if memory::address_space().is_some() {
-        // SAFETY: it sets a number of the C library's allocator.
+        // SAFETY: it sets a parameter of the C library's allocator.
         unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     }
 }
 
-// SAFETY: all is done by the system's allocator, and what it returns is passed on.
+// SAFETY: the system's allocator does all the work, and its results are passed on.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: by this function's contract.

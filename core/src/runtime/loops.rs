@@ -1,4 +1,4 @@
-//! How loops and branches go from turn to turn, on every device.
+//! How loops and branches go from iteration to iteration, on every device.
 
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
@@ -8,9 +8,9 @@ use crate::runtime::plan::Plan;
 use crate::runtime::plan::control::{Carry, ControlPlan, Given};
 use crate::runtime::plan::frame::{Frame, Place};
 
-/// What runs the nested programs of a step: a team of threads, or a device. What it is told happens in order.
+/// Runs the nested programs of a step: a team of threads, or a device. Its calls take effect in order.
 pub(in crate::runtime) trait Engine {
-    /// Where an array begins.
+    /// Where an array starts.
     type Place: Place;
 
     /// Runs nested program `i` of the step.
@@ -25,10 +25,10 @@ pub(in crate::runtime) trait Engine {
         frame: &Frame<Self::Place>,
     ) -> Result<(), Error>;
 
-    /// Copies an array; where it is there already, nothing is done.
+    /// Copies an array; does nothing if both places are the same.
     ///
     /// # Safety
-    /// Both must hold an array of this type, and be the same place or share none.
+    /// Both must hold an array of this type, and be the same place or not overlap.
     unsafe fn copy(&mut self, from: Self::Place, to: Self::Place, aval: &Aval) -> Result<(), Error>;
 
     /// Writes a number.
@@ -37,16 +37,16 @@ pub(in crate::runtime) trait Engine {
     /// `to` must hold one element of the literal's type.
     unsafe fn write(&mut self, to: Self::Place, literal: Literal) -> Result<(), Error>;
 
-    /// Reads a `bool`. Where something has failed it may be an error, or anything.
+    /// Reads a `bool`. After a failure it may be an error, or anything.
     ///
     /// # Safety
-    /// There must be one.
+    /// There must be a `bool`.
     unsafe fn bool_at(&mut self, from: Self::Place) -> Result<bool, Error>;
 
     /// Reads an `i32`.
     ///
     /// # Safety
-    /// There must be one.
+    /// There must be an `i32`.
     unsafe fn i32_at(&mut self, from: Self::Place) -> Result<i32, Error>;
 }
 
@@ -71,14 +71,14 @@ pub(in crate::runtime) unsafe fn drive<E: Engine>(
     let operands = step.eqn.ins.iter().enumerate().map(operand).collect();
     let results = step.eqn.outs.iter().map(|binder| outer.pointers[binder.var.index()]).collect();
     let mut running = Running { step, plan, memory, operands, results, engine };
-    // SAFETY: the plan keeps room for each number; the rest is by this function's contract.
+    // SAFETY: the plan keeps memory for each number; the rest is by this function's contract.
     unsafe {
         for (i, _, literal) in &plan.literals {
             running.engine.write(running.operands[*i], *literal)?;
         }
         match &step.control {
             Control::Scan { n_const, reverse, .. } => running.scan(*n_const, *reverse),
-            Control::While { n_cond_const, n_body_const, .. } => running.turns(*n_cond_const, *n_body_const),
+            Control::While { n_cond_const, n_body_const, .. } => running.repeat_while(*n_cond_const, *n_body_const),
             Control::Switch { .. } => running.branch(),
         }
     }
@@ -103,8 +103,8 @@ impl<'a, E: Engine> Running<'a, E> {
     unsafe fn once(&mut self, i: usize, args: &[E::Place], outs: &[E::Place]) -> Result<(), Error> {
         let (lowered, plan) = (&self.step.nested[i], &self.plan.nested[i]);
         let frame = Frame::new(plan, args, &[], outs, self.memory.further(self.plan.arenas[i]));
-        // SAFETY: by this function's contract; the nested arena is within the step's memory, and a result's memory holds
-        // its elements and is no other array's.
+        // SAFETY: by this function's contract; the nested arena is within the step's memory, and a result's memory
+        // holds its elements and is no other array's.
         unsafe {
             self.engine.run(i, lowered, plan, &frame)?;
             for ((given, out), aval) in self.plan.given[i].iter().zip(outs).zip(&plan.outs) {
@@ -123,7 +123,7 @@ impl<'a, E: Engine> Running<'a, E> {
         self.plan.nested.last().map_or(&[], |body| &body.outs)
     }
 
-    /// The carries before the first turn: those that are changed in place are brought there.
+    /// The carries before the first iteration: those that are updated in place are copied there.
     ///
     /// # Safety
     /// As [`drive`].
@@ -137,9 +137,9 @@ impl<'a, E: Engine> Running<'a, E> {
                     unsafe { self.engine.copy(init, result, &self.avals()[k])? }
                     CarryPlaces { now: result, next: result, spare: result, result }
                 }
-                Carry::ByTurns(at) => {
+                Carry::DoubleBuffered(at) => {
                     let spare = self.memory.further(*at);
-                    // The result's memory may be the first value's.
+                    // The result's memory may be that of the initial value.
                     let next = if init == result { spare } else { result };
                     CarryPlaces { now: init, next, spare, result }
                 }
@@ -148,7 +148,7 @@ impl<'a, E: Engine> Running<'a, E> {
         Ok(Carries(places))
     }
 
-    /// Brings every carry to where the result must be.
+    /// Copies every carry to the result's place.
     ///
     /// # Safety
     /// As [`drive`].
@@ -171,8 +171,8 @@ impl<'a, E: Engine> Running<'a, E> {
         let rows: Vec<usize> =
             lowered.program.args[n_const + n_carry..].iter().map(|b| bytes(&plan.avals[b.var.index()])).collect();
         let result_rows: Vec<usize> = plan.outs[n_carry..].iter().map(bytes).collect();
-        for turn in 0..self.plan.length {
-            let i = if reverse { self.plan.length - 1 - turn } else { turn };
+        for iteration in 0..self.plan.length {
+            let i = if reverse { self.plan.length - 1 - iteration } else { iteration };
             let row = |(start, bytes): (&E::Place, &usize)| start.further(bytes * i);
             let mut args = self.operands[..n_const].to_vec();
             args.extend(carries.now());
@@ -181,7 +181,7 @@ impl<'a, E: Engine> Running<'a, E> {
             outs.extend(self.results[n_carry..].iter().zip(&result_rows).map(row));
             // SAFETY: rows are within their arrays; carries are where the plan put them.
             unsafe { self.once(0, &args, &outs)? }
-            carries.turn();
+            carries.advance();
         }
         // SAFETY: as above.
         unsafe { self.end(&carries) }
@@ -189,7 +189,7 @@ impl<'a, E: Engine> Running<'a, E> {
 
     /// # Safety
     /// As [`drive`].
-    unsafe fn turns(&mut self, n_cond_const: usize, n_body_const: usize) -> Result<(), Error> {
+    unsafe fn repeat_while(&mut self, n_cond_const: usize, n_body_const: usize) -> Result<(), Error> {
         // SAFETY: as of this function.
         let mut carries = unsafe { self.begin(n_cond_const + n_body_const)? };
         let predicate = self.memory.further(self.plan.predicate);
@@ -206,7 +206,7 @@ impl<'a, E: Engine> Running<'a, E> {
                 }
                 self.once(1, &of_body, &carries.next())?;
             }
-            carries.turn();
+            carries.advance();
         }
         // SAFETY: as above.
         unsafe { self.end(&carries) }
@@ -229,11 +229,11 @@ impl<'a, E: Engine> Running<'a, E> {
 struct Carries<P>(Vec<CarryPlaces<P>>);
 
 struct CarryPlaces<P> {
-    /// Where it is now.
+    /// Its current place.
     now: P,
-    /// Where the next turn writes it.
+    /// Where the next iteration writes it.
     next: P,
-    /// Where it is when it is not at the result's place; the same where a turn changes it in place.
+    /// Its place other than the result's; the same if an iteration updates it in place.
     spare: P,
     result: P,
 }
@@ -247,8 +247,8 @@ impl<P: Place> Carries<P> {
         self.0.iter().map(|places| places.next).collect()
     }
 
-    /// What was written is what is read from now on.
-    fn turn(&mut self) {
+    /// Makes what was written the current values.
+    fn advance(&mut self) {
         for places in &mut self.0 {
             places.now = places.next;
             places.next = if places.now == places.result { places.spare } else { places.result };

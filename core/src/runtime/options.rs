@@ -1,4 +1,4 @@
-//! What a program is compiled for.
+//! The options of compilation.
 
 use crate::codegen::x86::Isa;
 use crate::error::Error;
@@ -10,14 +10,14 @@ use std::sync::LazyLock;
 pub enum Target {
     /// Tiles, interpreted: runs on every machine.
     Portable,
-    /// Machine code for x86-64 with AVX2 and FMA; kernels that it does not know run as on [`Target::Portable`].
+    /// Machine code for x86-64 with AVX2 and FMA; kernels that it does not support run as on [`Target::Portable`].
     Avx2,
     /// Machine code for x86-64 with AVX-512; otherwise as [`Target::Avx2`].
     Avx512,
 }
 
 impl Target {
-    /// The fastest that this machine runs.
+    /// The fastest target that this machine runs.
     pub fn native() -> Target {
         match Isa::ALL.into_iter().find(|isa| isa.is_available()) {
             Some(Isa::Avx512) => Target::Avx512,
@@ -35,7 +35,7 @@ impl Target {
         }
     }
 
-    /// Fails where this machine does not run it.
+    /// Fails if this machine does not run it.
     pub(super) fn check(self) -> Result<(), Error> {
         let Some(isa) = self.isa().filter(|isa| !isa.is_available()) else { return Ok(()) };
         let needs = match isa {
@@ -44,7 +44,7 @@ impl Target {
         };
         let other = Isa::ALL.into_iter().find(|isa| isa.is_available()).map_or("portable", Isa::name);
         Err(Error::Unsupported(format!(
-            "the target {} needs x86-64 with {needs} on Linux or macOS, and this machine has it not: take `{other}`",
+            "the target {} needs x86-64 with {needs} on Linux or macOS, which this machine lacks: take `{other}`",
             isa.name()
         )))
     }
@@ -55,23 +55,24 @@ impl Target {
 pub struct Options {
     /// What kernels are compiled to.
     pub target: Target,
-    /// On how many threads a program is compiled and run at most; by default on all cores. Other threads than the caller's
-    /// get only what is worth it: they are neither started nor woken for a run of less than about a tenth of a
-    /// millisecond. No result depends on it.
+    /// The most threads that compile and run a program; by default all cores. Threads other than the caller's get only
+    /// work that is worth it: they are neither started nor woken for a run of less than about a tenth of a millisecond.
+    /// No result depends on it.
     pub threads: NonZeroUsize,
-    /// Whether these threads get of all work, however small. That makes programs slower, and tests of them sharper.
+    /// Whether these threads share all work, however small. That makes programs slower, and tests of them stricter.
     pub shares_all: bool,
-    /// Whether every call looks for a NaN or an infinity in its results, and names the equation that made the first one
-    /// out of finite operands. Arguments are then kept, not written in place; results are the same.
+    /// Whether every call checks its results for NaN and infinity, and names the equation that made the first one out
+    /// of finite operands. Arguments are then kept, not written in place; results are the same.
     pub check_nans: bool,
-    /// Whether every kernel on a GPU is waited for, one by one. A GPU runs later than the calls, so what a kernel does wrong is
-    /// the error of a later call; this way it is the kernel's own. Results are the same; on a processor nothing changes.
+    /// Whether every kernel on a GPU is waited for, one by one. A GPU runs later than the calls, so an error of a
+    /// kernel is reported by a later call; with this option it is the kernel's own. Results are the same; on a
+    /// processor nothing changes.
     pub launch_blocking: bool,
     /// Whether `jit` prints why a call found no compiled program, on the standard error stream.
     pub explain_misses: bool,
 }
 
-/// How many cores this process may use. To ask takes longer than a small program runs.
+/// How many cores this process may use. Asking takes longer than a small program runs.
 pub(super) static CORES: LazyLock<NonZeroUsize> =
     LazyLock::new(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
 

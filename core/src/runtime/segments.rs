@@ -1,4 +1,4 @@
-//! Segments that are given to a program, checked before it runs.
+//! Checks of the segments that are given to a program, before it runs.
 
 use crate::device::Buffer;
 use crate::error::Error;
@@ -8,7 +8,7 @@ use crate::runtime::identity::ByIdentity;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// The segments that kernels of a program trust to say the same in all their arrays, and those known to do so.
+/// The segments whose arrays a program's kernels trust to be consistent, and those known to be.
 pub(super) struct GivenSegments(Vec<(Segmented, ByIdentity<dyn Buffer, ()>)>);
 
 impl GivenSegments {
@@ -20,7 +20,7 @@ impl GivenSegments {
     /// the program says; one on another device is copied to the host, once.
     ///
     /// # Errors
-    /// Where arrays contradict one another.
+    /// If arrays contradict one another.
     pub(super) fn check(
         &self,
         program: &str,

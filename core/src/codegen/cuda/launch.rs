@@ -130,7 +130,7 @@ pub struct Launch {
     /// One for each parameter.
     pub arguments: Vec<Argument>,
     /// Whether it may run concurrently with the preceding launches of its kernel: it writes other elements.
-    pub is_beside: bool,
+    pub is_concurrent: bool,
 }
 
 /// The threads that work on one unit of a function's work.

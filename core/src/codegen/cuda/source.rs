@@ -90,8 +90,8 @@ impl Source {
                 ))
             })?;
             let arguments = function.params.iter().map(|param| self.argument(param, sizes, parts)).collect();
-            let is_beside = matches!(function.work.when, When::Above(..));
-            Ok(Launch { function: i, grid, block, arguments, is_beside })
+            let is_concurrent = matches!(function.work.when, When::Above(..));
+            Ok(Launch { function: i, grid, block, arguments, is_concurrent })
         };
         let runs = |(_, function): &(usize, &Function)| function.work.when.holds(sizes, parts);
         let launches = self.functions.iter().enumerate().filter(runs).map(launch);

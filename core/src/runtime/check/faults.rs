@@ -1,4 +1,4 @@
-//! Mistakes planted in a plan, to see that the checker finds them.
+//! Mistakes planted in a plan, to test that the checker finds them.
 
 use crate::kernel::{Group, KernelProgram, Space, Step};
 use crate::runtime::check::program::memory_of;
@@ -10,38 +10,38 @@ use crate::runtime::plan::work::Work;
 /// A mistake that a planner could make.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PlanFault {
-    /// An array lies where another lies that is still read.
+    /// An array shares memory with another that is still read.
     SharedPlace,
-    /// An array begins a line early, within its neighbour.
+    /// An array starts a line early, within its neighbour.
     EarlyPlace,
     /// The arena ends before its last array does.
     ShortArena,
-    /// A result takes over an argument that is read after it is written, or at other elements.
+    /// A result takes over an argument that is read after the result is written, or at other elements.
     GivenTooEarly,
     /// Two results take over one argument.
     GivenTwice,
-    /// A result that is an argument as it is, and the argument is given away.
+    /// A result is an argument unchanged, and the argument is donated.
     GivenResult,
-    /// An array under another name lies elsewhere.
+    /// An alias lies elsewhere than its array.
     LostAlias,
     /// A result lies in the arena, which the next run overwrites.
     ResultInArena,
     /// Two groups run as one, chunk of rows by chunk of rows.
     GroupTooWide,
-    /// What threads keep chunk by chunk is read after its group.
+    /// An array that threads keep chunk by chunk is read after its group.
     ChunkOutlived,
     /// A step is left out.
     StepLeftOut,
     /// The memory of a loop or a branch is another array's, too.
     NestedPlace,
-    /// A nested program's memory is that of a carry, too.
+    /// A nested program's memory is also that of a carry.
     NestedArena,
-    /// A carry is changed in place though it is read after it is written.
+    /// A carry is updated in place although it is read after it is written.
     CarryInPlace,
 }
 
 impl PlanFault {
-    /// All of them.
+    /// All mistakes.
     pub const ALL: [PlanFault; 14] = [
         PlanFault::SharedPlace,
         PlanFault::EarlyPlace,
@@ -60,7 +60,7 @@ impl PlanFault {
     ];
 }
 
-/// Plants a mistake at the `at`th place where it could be; `false` where there are fewer.
+/// Plants a mistake at the `at`th possible place; returns `false` if there are fewer.
 pub(in crate::runtime) fn plant(fault: PlanFault, at: usize, lowered: &mut KernelProgram, plan: &mut Plan) -> bool {
     planted(fault, at, lowered, plan).is_some()
 }
@@ -76,7 +76,7 @@ fn planted(fault: PlanFault, at: usize, lowered: &mut KernelProgram, plan: &mut 
         .collect();
     match fault {
         PlanFault::SharedPlace => {
-            // Each array on each other.
+            // Each array on each other array.
             let (var, place) = *arena.get(at / arena.len().max(1))?;
             let (other, there) = arena[at % arena.len()];
             if var == other || place == there {

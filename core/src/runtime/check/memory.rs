@@ -1,24 +1,24 @@
-//! Memory of which only is known who wrote what is there.
+//! Memory of which only the writers of its contents are known.
 
 use crate::aval::Literal;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What was written in one go.
+/// The result of one write.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Tag {
-    /// By a step; each time it runs it writes something else.
+    /// By a step; each run of it writes a new tag.
     Made(u32),
     /// A number.
     Literal(Literal),
 }
 
-/// What a stretch of memory holds: from its beginning, the number of bytes of each.
+/// The contents of a range of memory: from its start, the number of bytes with each tag.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Content(Vec<(u64, Tag)>);
 
 impl Content {
-    /// Bytes that were written in one go.
+    /// Bytes from one write.
     pub(super) fn new(bytes: u64, tag: Tag) -> Content {
         if bytes == 0 { Content::default() } else { Content(vec![(bytes, tag)]) }
     }
@@ -28,7 +28,7 @@ impl Content {
         Content::new(literal.dtype().size() as u64, Tag::Literal(literal))
     }
 
-    /// How many bytes it is.
+    /// The number of its bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.0.iter().map(|(bytes, _)| bytes).sum()
     }
@@ -53,25 +53,25 @@ impl Content {
     }
 }
 
-/// A stretch of memory.
+/// A range of memory.
 #[derive(Clone, Copy)]
 struct Piece {
     end: u64,
-    /// `None` where nothing was written.
+    /// `None` if nothing was written.
     tag: Option<Tag>,
-    /// Nobody may write it.
+    /// Whether nobody may write it.
     is_fixed: bool,
 }
 
-/// Why memory cannot be read or written as somebody wants to.
+/// Why memory cannot be read or written as requested.
 pub(super) type Fault = &'static str;
 
-/// Where memory begins: far from address 0, at which arrays stand that have no place of their own.
+/// Where memory starts: far from address 0, the address of arrays without memory.
 const FIRST: u64 = 1 << 60;
-/// So much lies between arrays that belong to nobody.
+/// The number of unowned bytes between arrays.
 const GAP: u64 = 4096;
 
-/// Memory in pieces, by where they begin. What is in none of them does not exist.
+/// Memory in pieces, by where they start. An address in none of them does not exist.
 #[derive(Clone, Default)]
 pub(super) struct Memory {
     pieces: BTreeMap<u64, Piece>,
@@ -79,20 +79,20 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// A tag that nothing has.
+    /// An unused tag.
     pub(super) fn tag(&mut self) -> Tag {
         self.next_tag += 1;
         Tag::Made(self.next_tag)
     }
 
-    /// Adds memory that holds nothing yet, after all that is there and a gap. Returns where it begins.
+    /// Adds memory without contents, after all existing memory and a gap. Returns where it starts.
     pub(super) fn add(&mut self, bytes: u64) -> u64 {
         let start = self.pieces.last_key_value().map_or(FIRST, |(_, piece)| piece.end + GAP);
         self.pieces.insert(start, Piece { end: start + bytes, tag: None, is_fixed: false });
         start
     }
 
-    /// Forbids to write a stretch.
+    /// Forbids writing to a range.
     pub(super) fn fix(&mut self, range: Range<u64>) {
         self.split(range.start);
         self.split(range.end);
@@ -109,7 +109,7 @@ impl Memory {
         }
     }
 
-    /// The pieces of a stretch, all of which must exist.
+    /// The pieces of a range, all of which must exist.
     fn pieces_of(&self, range: Range<u64>) -> Result<Vec<(u64, Piece)>, Fault> {
         let first = self.pieces.range(..=range.start).next_back().map_or(range.start, |(at, _)| *at);
         let (mut at, mut found) = (range.start, vec![]);
@@ -123,7 +123,7 @@ impl Memory {
         if at < range.end { Err("lies outside of all memory") } else { Ok(found) }
     }
 
-    /// What a stretch holds.
+    /// The contents of a range.
     pub(super) fn read(&self, range: Range<u64>) -> Result<Content, Fault> {
         let mut content = Content::default();
         if range.is_empty() {
@@ -135,7 +135,7 @@ impl Memory {
         Ok(content)
     }
 
-    /// Writes a stretch in one go; without a tag it holds nothing from then on.
+    /// Writes a range at once; without a tag it has no contents from then on.
     pub(super) fn write(&mut self, range: Range<u64>, tag: Option<Tag>) -> Result<(), Fault> {
         if range.is_empty() {
             return Ok(());
@@ -145,7 +145,7 @@ impl Memory {
         }
         self.split(range.start);
         self.split(range.end);
-        // Long loops would leave a piece for each of their turns.
+        // Long loops would leave a piece for each of their iterations.
         let inside: Vec<u64> = self.pieces.range(range.clone()).map(|(at, _)| *at).collect();
         for at in inside {
             self.pieces.remove(&at);
@@ -154,7 +154,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Copies what a stretch holds.
+    /// Copies the contents of a range.
     pub(super) fn copy(&mut self, from: Range<u64>, to: u64) -> Result<(), Fault> {
         let content = self.read(from)?;
         let mut at = to;
@@ -165,7 +165,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Keeps what both hold, and nothing where they differ.
+    /// Keeps the contents that both share, and none where they differ.
     pub(super) fn meet(&mut self, other: &Memory) {
         let ends: Vec<u64> = other.pieces.iter().flat_map(|(start, piece)| [*start, piece.end]).collect();
         ends.into_iter().for_each(|at| self.split(at));

@@ -1,16 +1,17 @@
 //! A checker of memory plans that shares no code with the planner.
 //!
 //! It runs a program without computing anything. Memory holds tags instead of elements: each write leaves a new one, so
-//! what an array holds is known by the tags that its writer left ([`memory`]). Wherever a step reads, they must still be
-//! there: then nobody reads what was overwritten or is not written yet. Nothing outside of the plan's memory exists, and
-//! constants, and arguments that are not given away, may only be read.
+//! the contents of an array are identified by the tags that its writer left ([`memory`]). Wherever a step reads, they
+//! must still be there: then nobody reads what was overwritten or is not written yet. Nothing outside the plan's memory
+//! exists, and constants, and arguments that are not donated, may only be read.
 //!
-//! Steps that run chunk of rows by chunk of rows have no order among them, as threads are at different rows. So what one
-//! makes another may read only at the rows that it stands at, and memory changes hands within a group only row by row
-//! ([`program`]). Loops and branches go through the code that drives them when they run, turn by turn ([`nested`]).
+//! Steps that run chunk of rows by chunk of rows have no order among them, as threads are at different rows. So a step
+//! may read another's results only at the rows that it is at itself, and within a group memory is reused only row by
+//! row ([`program`]). Loops and branches go through the code that drives them when they run, iteration by iteration
+//! ([`nested`]).
 //!
-//! The lattice is small: a byte holds nothing, or one tag. Branches meet: where they leave different tags, nothing is
-//! left. After three turns of a scan the others are taken to be alike, and only write; a long one is left then.
+//! The lattice is small: a byte has no tag, or one. Branches meet: where they leave different tags, none remains. After
+//! three iterations of a scan the others are assumed to be alike, and only write; a long scan is left then.
 
 mod faults;
 mod memory;
@@ -28,18 +29,18 @@ use crate::runtime::plan::Plan;
 use crate::runtime::plan::frame::Frame;
 use crate::runtime::plan::placed::Buffers;
 
-/// Whether a plan is sound, where arguments are given away and where they are not.
+/// Checks a plan, with and without donated arguments.
 ///
 /// # Errors
 /// Names the step and the array that the plan is wrong about.
 pub(super) fn check_plan(lowered: &KernelProgram, plan: &Plan) -> Result<(), Error> {
-    [true, false].into_iter().try_for_each(|gives| {
-        check(lowered, plan, gives)
+    [true, false].into_iter().try_for_each(|donates| {
+        check(lowered, plan, donates)
             .map_err(|why| Error::Verify(format!("@{}: the memory plan is wrong: {why}", lowered.program.name)))
     })
 }
 
-fn check(lowered: &KernelProgram, plan: &Plan, gives: bool) -> Result<(), String> {
+fn check(lowered: &KernelProgram, plan: &Plan, donates: bool) -> Result<(), String> {
     let mut memory = Memory::default();
     let add = |memory: &mut Memory, bytes: u64| {
         let (start, tag) = (memory.add(bytes), memory.tag());
@@ -61,14 +62,14 @@ fn check(lowered: &KernelProgram, plan: &Plan, gives: bool) -> Result<(), String
     let mut given = vec![false; args.len()];
     for planned in &plan.planned {
         let (Buffers::Out(out), bytes) = (planned.buffer, bytes_of(planned.var.index())) else { continue };
-        outs[out] = match plan.donors[out].filter(|_| gives) {
+        outs[out] = match plan.donors[out].filter(|_| donates) {
             None => memory.add(bytes),
             Some(arg) => {
                 if std::mem::replace(&mut given[arg], true) {
-                    return Err(format!("argument {arg} is given away twice"));
+                    return Err(format!("argument {arg} is donated twice"));
                 }
                 if bytes_of(program.args[arg].var.index()) != bytes {
-                    return Err(format!("argument {arg} has not the size of result {out}"));
+                    return Err(format!("argument {arg} does not have the size of result {out}"));
                 }
                 args[arg]
             }
@@ -84,7 +85,7 @@ fn check(lowered: &KernelProgram, plan: &Plan, gives: bool) -> Result<(), String
     for out in &program.outs {
         let buffer = out.var().and_then(|var| plan.buffers[program::memory_of(lowered, var).index()]);
         match buffer {
-            Some(Buffers::Arg(arg)) if given[arg] => return Err(format!("{out} is an argument that was given away")),
+            Some(Buffers::Arg(arg)) if given[arg] => return Err(format!("{out} is a donated argument")),
             Some(Buffers::Arena(_) | Buffers::Chunk(_)) => return Err(format!("the result {out} ends with the run")),
             _ => {}
         }
@@ -92,7 +93,7 @@ fn check(lowered: &KernelProgram, plan: &Plan, gives: bool) -> Result<(), String
     Walk { memory }.run(lowered, plan, &frame).map(|_| ())
 }
 
-/// The bytes of a variable's elements, without what is left of their last line.
+/// The bytes of a variable's elements, without the rest of their last line.
 fn element_bytes(plan: &Plan, index: usize) -> u64 {
     let aval = &plan.avals[index];
     (aval.volume().as_usize().unwrap_or(0) * aval.dtype.size()) as u64

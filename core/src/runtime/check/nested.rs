@@ -1,4 +1,4 @@
-//! Loops and branches, driven as when they run.
+//! Loops and branches, driven as in a run.
 
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
@@ -13,33 +13,33 @@ use crate::runtime::plan::control::ControlPlan;
 use crate::runtime::plan::frame::Frame;
 use crate::runtime::plan::placed::Buffers;
 
-/// The iterations of a loop that are looked at.
-const TURNS: usize = 3;
-/// A scan of more turns is left after those that are looked at.
+/// The number of a loop's iterations that are checked.
+const ITERATIONS: usize = 3;
+/// A scan of more iterations is left after those that are checked.
 const MANY: usize = 1000;
 
-/// A loop or a branch on its way.
-struct Turning<'w, 'a> {
+/// A loop or a branch that is being simulated.
+struct Simulated<'w, 'a> {
     walk: &'w mut Walk,
     step: &'a ControlStep,
-    /// How many turns a scan has.
+    /// The number of iterations of a scan.
     length: usize,
-    /// What the operands hold at the beginning.
+    /// The contents of the operands at the start.
     operands: Vec<Content>,
-    /// How many turns have begun, or how often a condition was asked.
-    turn: usize,
+    /// How many iterations have started, or how often a condition was evaluated.
+    iteration: usize,
     /// The branch to be taken.
     branch: usize,
-    /// What the last turn, or the branch, gave.
+    /// The results of the last iteration, or of the branch.
     last: Option<Vec<Content>>,
-    /// What turns of a scan gave.
-    turns: Vec<(usize, Vec<Content>)>,
+    /// The results of a scan's iterations, by row.
+    iterations: Vec<(usize, Vec<Content>)>,
     /// Whether the scan was left before its end.
     is_left: bool,
 }
 
 impl Walk {
-    /// Runs a loop or a branch whose own memory begins at `base`.
+    /// Runs a loop or a branch whose own memory starts at `base`.
     pub(super) fn nested(
         &mut self,
         running: &mut Running<'_>,
@@ -58,32 +58,32 @@ impl Walk {
             Control::Scan { length, .. } => length.at(&running.plan.sizes).as_usize().unwrap_or(0),
             Control::While { .. } | Control::Switch { .. } => 0,
         };
-        // Nothing of the step's own memory is anybody else's.
+        // No other array lies in the step's own memory.
         self.memory.write(own.clone(), None).map_err(|why| format!("the step's own memory {why}"))?;
         let before = self.memory.clone();
         let mut left = None;
         for branch in 0..n_run {
             self.memory = before.clone();
-            let mut turning = Turning {
+            let mut simulated = Simulated {
                 walk: self,
                 step,
                 length,
                 operands: operands.clone(),
-                turn: 0,
+                iteration: 0,
                 branch,
                 last: None,
-                turns: vec![],
+                iterations: vec![],
                 is_left: false,
             };
-            // SAFETY: a place is a number here, and nothing is read or written but tags.
-            let driven = unsafe { drive(step, plan, running.frame, base, &mut turning) };
-            driven.or_else(|error| if turning.is_left { Ok(()) } else { Err(error.to_string()) })?;
-            let (results, is_left) = (turning.wanted(), turning.is_left);
+            // SAFETY: a place is only a number here, and only tags are read or written.
+            let driven = unsafe { drive(step, plan, running.frame, base, &mut simulated) };
+            driven.or_else(|error| if simulated.is_left { Ok(()) } else { Err(error.to_string()) })?;
+            let (results, is_left) = (simulated.wanted(), simulated.is_left);
             for (number, wanted, from) in results {
                 let start = running.range(step.eqn.outs[number].var).start + from;
                 let found = self.memory.read(start..start + wanted.bytes());
                 if found.map_err(|why| format!("result {number} {why}"))? != wanted {
-                    return Err(format!("result {number} does not hold what a turn gave"));
+                    return Err(format!("result {number} does not hold the result of an iteration"));
                 }
             }
             for binder in step.eqn.outs.iter().filter(|_| is_left) {
@@ -95,7 +95,7 @@ impl Walk {
                 left = Some(self.memory.clone());
             }
         }
-        // Branches leave results of their own: what is there counts as written in one go.
+        // Each branch leaves its own results: the contents count as one write.
         for binder in &step.eqn.outs {
             let range = running.range(binder.var);
             if n_run > 1 {
@@ -109,8 +109,8 @@ impl Walk {
     }
 }
 
-impl Turning<'_, '_> {
-    /// What parts of the results must hold: the result's number, the content, and where it begins.
+impl Simulated<'_, '_> {
+    /// The required contents of parts of the results: the result's number, the contents, and where they start.
     fn wanted(&self) -> Vec<(usize, Content, u64)> {
         let (n_carry, first) = match &self.step.control {
             Control::Scan { n_const, n_carry, .. } => (*n_carry, *n_const),
@@ -123,7 +123,7 @@ impl Turning<'_, '_> {
         let there = if self.is_left { 0 } else { n_carry };
         let mut wanted: Vec<_> =
             carries.into_iter().take(there).enumerate().map(|(number, content)| (number, content, 0)).collect();
-        for (row, results) in &self.turns {
+        for (row, results) in &self.iterations {
             for (number, content) in results.iter().enumerate().skip(n_carry) {
                 wanted.push((number, content.clone(), *row as u64 * content.bytes()));
             }
@@ -131,7 +131,7 @@ impl Turning<'_, '_> {
         wanted
     }
 
-    /// What argument `arg` of nested program `i` must hold, of this many bytes.
+    /// The required contents of argument `arg` of nested program `i`, of this many bytes.
     fn argument(&self, i: usize, arg: usize, bytes: u64) -> Content {
         let carry = |k: usize, operand: usize| match &self.last {
             Some(last) => last[k].clone(),
@@ -163,12 +163,12 @@ impl Turning<'_, '_> {
     /// The row that a scan is at.
     fn row(&self) -> usize {
         match &self.step.control {
-            Control::Scan { reverse: true, .. } => self.length - 1 - self.turn,
-            _ => self.turn,
+            Control::Scan { reverse: true, .. } => self.length - 1 - self.iteration,
+            _ => self.iteration,
         }
     }
 
-    /// Writes what a turn would write that is like those before it.
+    /// Writes what an iteration writes that is like those before it.
     fn like_before(
         &mut self,
         lowered: &KernelProgram,
@@ -190,35 +190,35 @@ fn wrong(why: impl Into<String>) -> Error {
     Error::Verify(why.into())
 }
 
-impl Engine for Turning<'_, '_> {
+impl Engine for Simulated<'_, '_> {
     type Place = u64;
 
     unsafe fn run(&mut self, i: usize, lowered: &KernelProgram, plan: &Plan, frame: &Frame<u64>) -> Result<(), Error> {
         let is_turn = i + 1 == self.step.nested.len() || matches!(self.step.control, Control::Switch { .. });
         let is_scan = matches!(self.step.control, Control::Scan { .. });
-        if is_scan && self.turn >= TURNS && self.length > MANY {
+        if is_scan && self.iteration >= ITERATIONS && self.length > MANY {
             self.is_left = true;
-            return Err(wrong("the other turns are like those before"));
+            return Err(wrong("the other iterations are like those before"));
         }
-        let results = if is_scan && self.turn >= TURNS {
+        let results = if is_scan && self.iteration >= ITERATIONS {
             self.like_before(lowered, plan, frame).map_err(wrong)?
         } else {
             for (arg, binder) in lowered.program.args.iter().enumerate() {
                 let (start, bytes) = (frame.pointers[binder.var.index()], element_bytes(plan, binder.var.index()));
                 let found = self.walk.memory.read(start..start + bytes);
-                let found = found.map_err(|why| wrong(format!("argument {arg} of a turn {why}")))?;
+                let found = found.map_err(|why| wrong(format!("argument {arg} of an iteration {why}")))?;
                 if found != self.argument(i, arg, bytes) {
-                    return Err(wrong(format!("argument {arg} of turn {} is not what it should be", self.turn)));
+                    return Err(wrong(format!("argument {arg} of iteration {} is wrong", self.iteration)));
                 }
             }
             self.walk.run(lowered, plan, frame).map_err(wrong)?
         };
         if is_turn {
-            if is_scan && self.turn < TURNS {
-                self.turns.push((self.row(), results.clone()));
+            if is_scan && self.iteration < ITERATIONS {
+                self.iterations.push((self.row(), results.clone()));
             }
             self.last = Some(results);
-            self.turn += 1;
+            self.iteration += 1;
         }
         Ok(())
     }
@@ -229,9 +229,9 @@ impl Engine for Turning<'_, '_> {
             return Ok(());
         }
         if from < to + bytes && to < from + bytes {
-            return Err(wrong("an array is copied over itself"));
+            return Err(wrong("an array is copied to a place that overlaps it"));
         }
-        self.walk.memory.copy(from..from + bytes, to).map_err(|why| wrong(format!("what is copied {why}")))
+        self.walk.memory.copy(from..from + bytes, to).map_err(|why| wrong(format!("a copied array {why}")))
     }
 
     unsafe fn write(&mut self, to: u64, literal: Literal) -> Result<(), Error> {
@@ -242,7 +242,7 @@ impl Engine for Turning<'_, '_> {
 
     unsafe fn bool_at(&mut self, from: u64) -> Result<bool, Error> {
         self.walk.memory.read(from..from + 1).map_err(|why| wrong(format!("the condition {why}")))?;
-        Ok(self.turn < TURNS)
+        Ok(self.iteration < ITERATIONS)
     }
 
     unsafe fn i32_at(&mut self, from: u64) -> Result<i32, Error> {

@@ -1,4 +1,4 @@
-//! Going through the steps of a program and of its groups.
+//! Walks through the steps of a program and of its groups.
 
 use crate::ir::{Atom, Index, Scalar, Var};
 use crate::kernel::fuse::Place;
@@ -12,17 +12,17 @@ use crate::runtime::plan::placed::Buffers;
 use crate::runtime::plan::work::Work;
 use std::ops::Range;
 
-/// The memory of a run, and what is done to it.
+/// The memory of a run, and the operations on it.
 pub(super) struct Walk {
     pub(super) memory: Memory,
 }
 
-/// A program on its way, and what its arrays must hold.
+/// A running program, and the required contents of its arrays.
 pub(super) struct Running<'a> {
     pub(super) lowered: &'a KernelProgram,
     pub(super) plan: &'a Plan,
     pub(super) frame: &'a Frame<u64>,
-    /// By the variable that has the memory; `None` where nothing was made yet.
+    /// By the variable that has the memory; `None` if nothing was made yet.
     holds: Vec<Option<Content>>,
 }
 
@@ -49,7 +49,7 @@ impl Running<'_> {
         memory_of(self.lowered, var)
     }
 
-    /// What a variable must hold.
+    /// The required contents of a variable.
     pub(super) fn holds(&self, var: Var) -> Result<&Content, Fault> {
         self.holds[self.memory(var).index()].as_ref().ok_or("is not made yet")
     }
@@ -58,7 +58,7 @@ impl Running<'_> {
         self.holds[var.index()] = Some(content);
     }
 
-    /// Whether all that lies in the arena lies within it.
+    /// Checks that all arrays in the arena lie within it.
     fn check_places(&self) -> Result<(), String> {
         let arrays = self.plan.buffers.iter().enumerate().filter_map(|(index, buffer)| match buffer {
             Some(Buffers::Arena(place)) => Some((*place as u64, element_bytes(self.plan, index))),
@@ -69,7 +69,7 @@ impl Running<'_> {
             _ => None,
         });
         match arrays.chain(loops).find(|(place, bytes)| place + bytes > self.plan.arena_bytes as u64) {
-            Some((place, bytes)) => Err(format!("{bytes} bytes at {place} of the arena end beyond it")),
+            Some((place, bytes)) => Err(format!("{bytes} bytes at {place} extend past the end of the arena")),
             None => Ok(()),
         }
     }
@@ -80,7 +80,7 @@ impl Running<'_> {
 }
 
 impl Walk {
-    /// Runs a program, and returns what its results hold.
+    /// Runs a program, and returns the contents of its results.
     pub(super) fn run(
         &mut self,
         lowered: &KernelProgram,
@@ -119,7 +119,7 @@ impl Walk {
         self.results(&running)
     }
 
-    /// What is where the results are, whatever it should be.
+    /// The actual contents of the results, right or wrong.
     pub(super) fn results_there(
         &self,
         lowered: &KernelProgram,
@@ -134,7 +134,7 @@ impl Walk {
         lowered.program.outs.iter().map(|out| result(out).map_err(|why| format!("result {out} {why}"))).collect()
     }
 
-    /// What the results hold, each of which must be there.
+    /// The contents of the results, each of which must exist.
     fn results(&self, running: &Running<'_>) -> Result<Vec<Content>, String> {
         let result = |out: &Atom| match out {
             Atom::Literal(literal) => Ok(Content::of_literal(*literal)),
@@ -143,14 +143,14 @@ impl Walk {
         running.lowered.program.outs.iter().map(result).collect()
     }
 
-    /// Reads a variable, which must hold what was written for it.
+    /// Reads a variable, which must contain what was written for it.
     pub(super) fn read(&self, running: &Running<'_>, var: Var) -> Result<Content, Fault> {
         let wanted = running.holds(var)?;
         let found = self.memory.read(running.range(var))?;
         if found == *wanted { Ok(found) } else { Err("is overwritten") }
     }
 
-    /// Runs a step that nothing else runs beside.
+    /// Runs a step that nothing else runs alongside.
     fn alone(&mut self, running: &mut Running<'_>, number: usize) -> Result<(), String> {
         let step = &running.lowered.steps[number];
         let at = |what: &dyn std::fmt::Display, why| format!("{what} {why} in step {number}, {}", step.name());
@@ -200,12 +200,12 @@ impl Walk {
     fn rows(&mut self, running: &mut Running<'_>, steps: Range<usize>) -> Result<(), String> {
         let group = running.lowered.groups.iter().find(|group| group.steps == steps);
         let Some(Space::Rows { members, parts, .. }) = group.map(|group| &group.space) else {
-            return Err(format!("steps {steps:?} are no group that goes over rows"));
+            return Err(format!("steps {steps:?} are not a group that goes over rows"));
         };
         let mut kernels: Vec<Going<'_>> = vec![];
         for (number, part) in steps.clone().zip(parts) {
             let Step::Kernel(kernel, _) = &running.lowered.steps[number] else {
-                return Err(format!("step {number} of a group that goes over rows is no kernel"));
+                return Err(format!("step {number} of a group that goes over rows is not a kernel"));
             };
             kernels.push(Going { number, kernel, part: *part });
         }
@@ -227,7 +227,7 @@ impl Walk {
         for var in written().collect::<Vec<_>>() {
             self.write(running, var).map_err(|why| format!("{var} {why} in steps {steps:?}"))?;
         }
-        // What threads keep chunk by chunk is gone.
+        // The arrays that threads keep chunk by chunk are gone.
         for var in written().filter(|var| running.is_chunk(*var)).collect::<Vec<_>>() {
             running.holds[var.index()] = None;
         }
@@ -251,14 +251,14 @@ impl Walk {
             return if here.follows(running, &kernels[maker], var, members) {
                 Ok(())
             } else {
-                Err("is read at rows that other threads may not have come to")
+                Err("is read at rows that other threads may not have reached")
             };
         }
         self.read(running, var)?;
         let range = running.range(var);
         for (k, writer) in kernels.iter().enumerate() {
             for (out, _) in &writer.kernel.outputs {
-                // Reductions of all rows are written when all steps have run.
+                // Reductions of all rows are written after all steps have run.
                 if running.is_chunk(*out) || is_partial(writer.part) || !overlap(&running.range(*out), &range) {
                     continue;
                 }
@@ -276,8 +276,8 @@ impl Walk {
     }
 }
 
-/// Whether a kernel may write `out` over what it reads there: it reads that at the point which it writes, and nothing of
-/// it after another result of the point is written.
+/// Whether a kernel may write `out` over what it reads there: it reads that only at the point that it writes, and does
+/// not read it after another result of the point is written.
 fn is_in_place(running: &Running<'_>, kernel: &Kernel, out: Var, over: &dyn Fn(&Var) -> bool) -> bool {
     let read = |input: &u32| over(&kernel.inputs[*input as usize].0);
     let loads = |scalar: &Scalar| matches!(&kernel.body[scalar.0 as usize], Instr::Load(input, _) if read(input));
@@ -310,7 +310,7 @@ struct Going<'a> {
 }
 
 impl Going<'_> {
-    /// The loop that stands at the rows, and the one that stands at their members.
+    /// The loop at the rows, and the one at their members.
     fn loops(&self, running: &Running<'_>, members: Option<&Members>) -> (Option<u32>, Option<u32>) {
         let lists =
             |input: u32| members.is_some_and(|m| m.offsets == running.memory(self.kernel.inputs[input as usize].0));
@@ -335,7 +335,7 @@ impl Going<'_> {
         self.kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { offsets, .. } if names(offsets)))
     }
 
-    /// Whether this reads what `maker` makes only at the rows, or the members, of which `maker` has just made it.
+    /// Whether this kernel reads the results of `maker` only at the rows, or the members, that `maker` has just made.
     fn follows(&self, running: &Running<'_>, maker: &Going<'_>, var: Var, members: Option<&Members>) -> bool {
         if is_partial(maker.part) || self.is_offsets(var) {
             return false;
@@ -363,7 +363,7 @@ impl Going<'_> {
         })
     }
 
-    /// Whether each row, or member, reads the like of it of a variable.
+    /// Whether each row, or member, reads only its own row, or member, of a variable.
     fn reads_own_rows(&self, var: Var) -> bool {
         !is_partial(self.part)
             && !self.is_offsets(var)

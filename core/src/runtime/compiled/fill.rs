@@ -1,4 +1,4 @@
-//! Filling memory with a number.
+//! Fills memory with a number.
 
 use crate::aval::Literal;
 use std::mem::MaybeUninit;
@@ -6,11 +6,11 @@ use std::mem::MaybeUninit;
 /// Writes a number `n` times.
 ///
 /// # Safety
-/// The place must have room.
+/// The memory must be large enough.
 pub(in crate::runtime) unsafe fn fill(place: *mut u8, literal: Literal, n: usize) {
     macro_rules! fill {
         ($x:expr) => {
-            // What is there may be no number of this type yet.
+            // The present contents may not be a valid number of this type.
             // SAFETY: by this function's contract.
             unsafe { std::slice::from_raw_parts_mut(place.cast(), n) }.fill(MaybeUninit::new($x))
         };

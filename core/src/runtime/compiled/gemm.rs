@@ -1,6 +1,6 @@
 //! Large dense products, through the crates of `gemm`.
 //!
-//! The work is cut into blocks of the result, and where these are few into parts of the sums: by the sizes, never by the
+//! The work is cut into blocks of the result, and, if these are few, into parts of the sums: by the sizes, never by the
 //! number of threads. Parts are added in their order. So the number of threads changes no bit.
 
 use crate::aval::{DType, Dim, Sizes};
@@ -11,33 +11,35 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::ops::Range;
 
-/// The pieces into which work is cut, about, where they are large enough.
+/// About how many pieces work is cut into, if they are large enough.
 const UNITS: usize = 16;
-/// The least rows and columns of a block, about: both operands are packed for each block, and packing columns costs
-/// more.
+/// About the least number of rows and columns of a block: both operands are packed for each block, and packing columns
+/// costs more.
 const MIN_BLOCK: [usize; 2] = [256, 128];
-/// A block's rows and columns are multiples of these, where there are several: those of the register blocks of `gemm`.
+/// A block's rows and columns are multiples of these, if there are several blocks: those of the register blocks of
+/// `gemm`.
 const STEP: [usize; 2] = [8, 16];
-/// The least terms of a part of the sums, where blocks are too few.
+/// The least number of terms in a part of the sums, if blocks are too few.
 const MIN_TERMS: usize = 1024;
-/// The elements of a result that are combined at a time, where there are parts.
+/// The number of elements of a result that are combined at a time, if there are parts.
 const COMBINED: usize = 8192;
 
 /// The terms of longer sums are taken in pieces of this many.
 const PIECE: usize = 1 << 15;
 
-/// A loop of known size: how often it runs, and by how many elements a turn moves in both operands and the result.
+/// A loop of known size: the number of iterations, and how many elements an iteration moves in both operands and the
+/// result.
 #[derive(Clone, Copy, Debug)]
-struct Turns {
+struct SizedLoop {
     extent: usize,
     strides: [isize; 3],
 }
 
-impl Turns {
-    fn new(axis: &Axis, sizes: &Sizes) -> Option<Turns> {
+impl SizedLoop {
+    fn new(axis: &Axis, sizes: &Sizes) -> Option<SizedLoop> {
         let number = |dim: &Dim| dim.at(sizes).as_number();
         let [x, y, out] = axis.strides.each_ref().map(|stride| number(stride).map(|stride| stride as isize));
-        Some(Turns { extent: axis.extent.at(sizes).as_usize()?, strides: [x?, y?, out?] })
+        Some(SizedLoop { extent: axis.extent.at(sizes).as_usize()?, strides: [x?, y?, out?] })
     }
 }
 
@@ -45,18 +47,18 @@ impl Turns {
 #[derive(Debug)]
 pub(in crate::runtime) struct ProductWork {
     dtype: DType,
-    /// Inputs of the kernel by number, and the element of each at which all loops begin.
+    /// Inputs of the kernel by number, and the element of each at which all loops start.
     operands: [(usize, usize); 2],
-    batch: Vec<Turns>,
-    rows: Turns,
-    columns: Turns,
-    terms: Turns,
+    batch: Vec<SizedLoop>,
+    rows: SizedLoop,
+    columns: SizedLoop,
+    terms: SizedLoop,
     /// Rows and columns of a block.
     block: [usize; 2],
-    /// How many blocks there are down and across.
+    /// The number of blocks down and across.
     n_block: [usize; 2],
-    /// The terms of a part of the sums, and how many parts there are: the first where the result is, the others in the
-    /// memory for partial results. Only a product without loops around it is cut so.
+    /// The number of terms in a part of the sums, and the number of parts: the first is stored in the result, the
+    /// others in the memory for partial results. Only a product without batch loops is cut this way.
     part: usize,
     n_part: usize,
 }
@@ -65,11 +67,11 @@ impl ProductWork {
     /// A kernel that is a large product for these sizes.
     pub(in crate::runtime) fn new(kernel: &Kernel, sizes: &Sizes) -> Option<ProductWork> {
         let product = Product::of(kernel).filter(|product| product.is_large_at(sizes))?;
-        let turns = |axis| Turns::new(axis, sizes);
-        let (rows, columns, terms) = (turns(&product.rows)?, turns(&product.columns)?, turns(&product.terms)?);
-        let batch = product.batch.iter().map(turns).collect::<Option<Vec<_>>>()?;
+        let sized = |axis| SizedLoop::new(axis, sizes);
+        let (rows, columns, terms) = (sized(&product.rows)?, sized(&product.columns)?, sized(&product.terms)?);
+        let batch = product.batch.iter().map(sized).collect::<Option<Vec<_>>>()?;
         let [x, y] = product.starts.map(|start| start.at(sizes).as_usize());
-        let n_batch: usize = batch.iter().map(|turns| turns.extent).product();
+        let n_batch: usize = batch.iter().map(|axis| axis.extent).product();
         let across = (columns.extent / MIN_BLOCK[1]).clamp(1, UNITS);
         let down = (rows.extent / MIN_BLOCK[0]).clamp(1, UNITS.div_ceil(across * n_batch));
         let cut = |extent: usize, pieces: usize, step: usize| extent.div_ceil(pieces).next_multiple_of(step);
@@ -84,12 +86,12 @@ impl ProductWork {
         Some(ProductWork { dtype: product.dtype, operands, batch, rows, columns, terms, block, n_block, part, n_part })
     }
 
-    /// How many blocks and parts of them there are.
+    /// The number of blocks and of their parts.
     pub(in crate::runtime) fn n_unit(&self) -> usize {
-        self.batch.iter().map(|turns| turns.extent).product::<usize>() * self.n_part * self.n_block[0] * self.n_block[1]
+        self.batch.iter().map(|axis| axis.extent).product::<usize>() * self.n_part * self.n_block[0] * self.n_block[1]
     }
 
-    /// Elements of the result, where there are no loops around the product.
+    /// Elements of the result, if there are no batch loops.
     fn n_element(&self) -> usize {
         self.rows.extent * self.columns.extent
     }
@@ -100,18 +102,18 @@ impl ProductWork {
         self.parts_bytes() + pieces * self.dtype.size()
     }
 
-    /// Bytes of all parts of the sums but the first.
+    /// Bytes of all parts of the sums except the first.
     pub(in crate::runtime) fn parts_bytes(&self) -> usize {
         (self.n_part - 1) * self.n_element() * self.dtype.size()
     }
 
-    /// Whether the terms of a block are taken in pieces. Behind the parts of the sums each unit has then room for two blocks:
-    /// what a piece gives, and what its sums lack.
+    /// Whether the terms of a block are taken in pieces. After the parts of the sums each unit then has memory for two
+    /// blocks: the result of a piece, and the rounding errors of its sums.
     fn has_pieces(&self) -> bool {
         self.part > 2 * PIECE
     }
 
-    /// Into how many pieces the result is cut where sums wait to be put together; none where there are no parts.
+    /// The number of pieces into which the result is cut for combining the parts of sums; `None` if there are no parts.
     pub(in crate::runtime) fn n_combined(&self) -> usize {
         if self.n_part > 1 { self.n_element().div_ceil(COMBINED) } else { 0 }
     }
@@ -155,11 +157,11 @@ impl ProductWork {
     /// As [`Self::run_as`]; no other thread may have the block.
     unsafe fn run_block<T: Multiplied>(&self, arrays: &Arrays<'_>, block: Block) {
         let mut at = [0; 3];
-        let mut go = |turns: &Turns, n: usize| (0..3).for_each(|i| at[i] += turns.strides[i] * n as isize);
+        let mut go = |axis: &SizedLoop, n: usize| (0..3).for_each(|i| at[i] += axis.strides[i] * n as isize);
         let mut batch = block.batch;
-        for turns in self.batch.iter().rev() {
-            go(turns, batch % turns.extent);
-            batch /= turns.extent;
+        for axis in self.batch.iter().rev() {
+            go(axis, batch % axis.extent);
+            batch /= axis.extent;
         }
         go(&self.rows, block.rows.start);
         go(&self.columns, block.columns.start);
@@ -176,7 +178,7 @@ impl ProductWork {
         let ([x_row, _, out_row], [_, y_column, out_column]) = (self.rows.strides, self.columns.strides);
         let [x_term, y_term, _] = self.terms.strides;
         let (m, n, k) = (block.rows.len(), block.columns.len(), block.terms.len());
-        // The product of the terms from one on.
+        // The product of the terms from `first` on.
         let multiply = |out: *mut T, [out_row, out_column]: [isize; 2], first: usize, k: usize| {
             let operand = |i: usize, stride: isize| operand(i).wrapping_offset(stride * first as isize).cast_mut();
             let out = Matrix { start: out, down: out_row, across: out_column };
@@ -190,8 +192,8 @@ impl ProductWork {
             return multiply(out, [out_row, out_column], 0, k);
         }
         multiply(out, [out_row, out_column], 0, k.min(PIECE));
-        let room = (self.n_part - 1) * self.n_element() + 2 * self.block[0] * self.block[1] * block.unit;
-        let piece = arrays.partials.cast::<T>().wrapping_add(room);
+        let offset = (self.n_part - 1) * self.n_element() + 2 * self.block[0] * self.block[1] * block.unit;
+        let piece = arrays.partials.cast::<T>().wrapping_add(offset);
         let lacks = piece.wrapping_add(m * n);
         for first in (0..k).step_by(PIECE) {
             if first > 0 {
@@ -199,7 +201,7 @@ impl ProductWork {
             }
             for i in 0..m * n {
                 let at = (i / n) as isize * out_row + (i % n) as isize * out_column;
-                // SAFETY: the block's own elements of the result, and the unit's own room.
+                // SAFETY: the block's own elements of the result, and the unit's own memory.
                 let (sum, lacks, part) = unsafe { (&mut *out.offset(at), &mut *lacks.add(i), *piece.add(i)) };
                 match first {
                     0 => *lacks = T::ZERO,
@@ -209,7 +211,7 @@ impl ProductWork {
         }
     }
 
-    /// Puts the sums of a piece of the result together, part by part.
+    /// Adds up the sums of a piece of the result, part by part.
     ///
     /// # Safety
     /// As [`Self::run`]; all units have run, and no other thread may have the piece.
@@ -219,7 +221,7 @@ impl ProductWork {
             match self.dtype {
                 DType::F32 => self.combine_as::<f32>(arrays, piece),
                 DType::F64 => self.combine_as::<f64>(arrays, piece),
-                DType::I32 | DType::U32 | DType::Bool => unreachable!("products are of floating elements"),
+                DType::I32 | DType::U32 | DType::Bool => unreachable!("products are of floating-point elements"),
             }
         }
     }
@@ -232,7 +234,7 @@ impl ProductWork {
         for part in 0..self.n_part - 1 {
             let from = arrays.partials.cast_const().cast::<T>().wrapping_add(part * self.n_element() + start);
             let into = arrays.out.cast::<T>().wrapping_add(start);
-            // SAFETY: by this function's contract; pieces of the result are apart.
+            // SAFETY: by this function's contract; pieces of the result are disjoint.
             let (into, from) =
                 unsafe { (std::slice::from_raw_parts_mut(into, n), std::slice::from_raw_parts(from, n)) };
             into.iter_mut().zip(from).for_each(|(sum, part)| *sum += *part);
@@ -252,7 +254,7 @@ pub(in crate::runtime) struct Arrays<'a> {
 /// A piece of the work.
 struct Block {
     unit: usize,
-    /// The turns of all loops around, counted as one loop.
+    /// The iterations of all batch loops, counted as one loop.
     batch: usize,
     part: usize,
     rows: Range<usize>,
@@ -262,7 +264,7 @@ struct Block {
 
 impl fmt::Display for ProductWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [rows, columns, terms] = [&self.rows, &self.columns, &self.terms].map(|turns| turns.extent);
+        let [rows, columns, terms] = [&self.rows, &self.columns, &self.terms].map(|axis| axis.extent);
         write!(f, "product {rows} x {columns} over {terms}, {} units of work", self.n_unit())
     }
 }

@@ -13,12 +13,12 @@ use std::collections::HashSet;
 /// The machine code of a program's steps, by number of the function in the executable's pages.
 #[derive(Debug)]
 pub(in crate::runtime) enum StepCode {
-    /// Not as machine code.
+    /// No machine code.
     None,
     Function(usize),
     /// None, as the kernel is a large product for all sizes.
     Product,
-    /// Those of nested programs.
+    /// The functions of nested programs.
     Nested(Vec<Vec<StepCode>>),
 }
 
@@ -31,7 +31,7 @@ pub(in crate::runtime) struct MachineCode {
 }
 
 impl MachineCode {
-    /// Compiles the kernels that the target can, on the threads of `spread`.
+    /// Compiles the kernels that the target supports, on the threads of `spread`.
     pub(in crate::runtime) fn new(
         lowered: &KernelProgram,
         target: Target,
@@ -61,12 +61,12 @@ impl MachineCode {
 }
 
 impl MachineCode {
-    /// How many functions were not known before.
+    /// The number of functions that were not known before.
     pub(in crate::runtime) fn n_generated(&self) -> usize {
         self.codes.iter().filter(|code| !code.was_known()).count()
     }
 
-    /// Every function with a name: its program's and its kernel's.
+    /// Lists every function with a name: its program's and its kernel's.
     fn name(&self, lowered: &KernelProgram, codes: &[StepCode], named: &mut Vec<Named>) {
         for (step, code) in lowered.steps.iter().zip(codes) {
             match (step, code) {
@@ -117,7 +117,7 @@ impl MachineCode {
     }
 }
 
-/// The loop that each step is divided by: as its group says.
+/// The loop that each step is divided by, as its group says.
 fn partitions(lowered: &KernelProgram) -> Vec<Option<usize>> {
     let first = |step: &Step| if let Step::Kernel(kernel, _) = step { Code::first_loop(kernel) } else { None };
     let mut partitions: Vec<Option<usize>> = lowered.steps.iter().map(first).collect();
@@ -151,7 +151,7 @@ fn list_jobs<'k>(lowered: &'k KernelProgram, jobs: &mut Vec<Job<'k>>) -> Vec<Ste
     lowered.steps.iter().zip(partitions(lowered)).map(job).collect()
 }
 
-/// Gives each step the number of its job's function, where there is one.
+/// Sets the function number of each step that has a job with a function.
 fn number(steps: &mut [StepCode], numbers: &[Option<usize>]) {
     for step in steps {
         match step {
@@ -166,13 +166,14 @@ fn number(steps: &mut [StepCode], numbers: &[Option<usize>]) {
 #[derive(Debug)]
 pub(in crate::runtime) struct MachineWork {
     function: usize,
-    /// The function of its own that it runs where arrays are so large that the program's does not reach all of them.
+    /// The separate function that it runs if arrays are so large that the program's function does not reach all of
+    /// them.
     far: Option<Pages>,
-    /// Turns of the loop that is divided.
-    turns: Option<usize>,
-    /// Whether what ranges of that loop compute is added to what the outputs hold.
+    /// Iterations of the loop that is divided.
+    iterations: Option<usize>,
+    /// Whether the results of that loop's ranges are added to the contents of the outputs.
     accumulates: bool,
-    /// The input that says how much work each row is.
+    /// The input that determines how much work each row is.
     pub(in crate::runtime) offsets: Option<usize>,
     sizes: Vec<u64>,
     /// Elements of each output.
@@ -180,7 +181,7 @@ pub(in crate::runtime) struct MachineWork {
 }
 
 impl MachineWork {
-    /// `None` where there is no machine code that reaches all of the kernel's arrays.
+    /// `None` if no machine code reaches all of the kernel's arrays.
     pub(in crate::runtime) fn new(kernel: &Kernel, code: &Code, function: usize, sizes: &Sizes) -> Option<MachineWork> {
         let far_code = code.that_reaches(kernel, sizes).ok()?;
         let far = match &far_code {
@@ -188,7 +189,7 @@ impl MachineWork {
             None => None,
         };
         let code = far_code.as_ref().unwrap_or(code);
-        let turns = code.partition.map(|l| kernel.loops[l].extent.at(sizes).as_usize().unwrap_or(0));
+        let iterations = code.partition.map(|l| kernel.loops[l].extent.at(sizes).as_usize().unwrap_or(0));
         let accumulates = code.partition.is_some_and(|l| kernel.loops[l].kind != LoopKind::Row);
         let volumes = kernel.outputs.iter().map(|(_, aval)| aval.at(sizes).volume().as_usize().unwrap_or(0)).collect();
         let offsets = kernel.loops.iter().find_map(|l| match l.kind {
@@ -197,20 +198,20 @@ impl MachineWork {
             }
             _ => None,
         });
-        Some(MachineWork { function, far, turns, accumulates, offsets, sizes: code.sizes(sizes), volumes })
+        Some(MachineWork { function, far, iterations, accumulates, offsets, sizes: code.sizes(sizes), volumes })
     }
 
-    /// Turns of the loop that is divided; `None` where none is.
-    pub(in crate::runtime) fn turns(&self) -> Option<usize> {
-        self.turns
+    /// Iterations of the loop that is divided; `None` if none is.
+    pub(in crate::runtime) fn iterations(&self) -> Option<usize> {
+        self.iterations
     }
 
-    /// Rows that threads may share; `None` where one thread runs the whole.
+    /// Rows that threads may share; `None` if one thread runs the whole.
     pub(in crate::runtime) fn rows(&self) -> Option<usize> {
-        self.turns.filter(|_| !self.accumulates)
+        self.iterations.filter(|_| !self.accumulates)
     }
 
-    /// Fills outputs to which ranges add what they give; such a kernel is run whole.
+    /// Initialises outputs to which ranges add their results; such a kernel is run whole.
     ///
     /// # Safety
     /// The table must be of this step, with valid addresses of its outputs.
@@ -222,24 +223,24 @@ impl MachineWork {
             let n = self.volumes[k];
             let place = table[ARGS + kernel.inputs.len() + k] as *mut u8;
             let identity = kernel.reduce.map(|op| op.identity(aval.dtype));
-            // SAFETY: the table has the places of the outputs.
+            // SAFETY: the table has the addresses of the outputs.
             identity.into_iter().for_each(|identity| unsafe { fill(place, identity, n) });
         }
     }
 
-    /// How many entries the table of arguments has.
+    /// The number of entries of the table of arguments.
     pub(in crate::runtime) fn table_len(&self, kernel: &Kernel) -> usize {
         ARGS + kernel.inputs.len() + kernel.outputs.len() + self.sizes.len()
     }
 
-    /// Writes the table of arguments, for arrays that begin at these places, after what is there.
+    /// Appends the table of arguments, for arrays that start at these places.
     pub(in crate::runtime) fn write_table(&self, tables: &mut Vec<u64>, arrays: impl Iterator<Item = *mut u8>) {
         tables.extend([0; ARGS]);
         tables.extend(arrays.map(|array| array as u64));
         tables.extend(&self.sizes);
     }
 
-    /// The table alone.
+    /// The table by itself.
     pub(in crate::runtime) fn table(&self, arrays: impl Iterator<Item = *mut u8>) -> Vec<u64> {
         let mut table = vec![];
         self.write_table(&mut table, arrays);

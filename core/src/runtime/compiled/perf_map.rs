@@ -1,7 +1,7 @@
 //! Names for machine code: a file that the profiler `perf` reads, with a line for each function.
 //!
-//! `perf` looks for `/tmp/perf-PID.map` where it meets code of no file. Each line is an address and a size in
-//! hexadecimal, then a name. It is written where the environment variable `GAVOTTE_PERF_MAP` is set.
+//! `perf` reads `/tmp/perf-PID.map` when it finds code that belongs to no file. Each line is an address and a size in
+//! hexadecimal, then a name. The file is written if the environment variable `GAVOTTE_PERF_MAP` is set.
 
 use crate::sync::locked;
 use std::fmt::Write as _;
@@ -10,13 +10,13 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Mutex, Once};
 
-/// A function: where it begins, its bytes, and its name.
+/// A function: its start, its number of bytes, and its name.
 pub(in crate::runtime) type Named = (usize, usize, String);
 
-/// The file, once this process has begun it.
+/// The file, once this process has created it.
 static FILE: Mutex<Option<File>> = Mutex::new(None);
 
-/// Whether the user asks for names: `GAVOTTE_PERF_MAP` is set, and not to 0.
+/// Whether the user wants names: `GAVOTTE_PERF_MAP` is set, and not to 0.
 pub(in crate::runtime) fn is_wanted() -> bool {
     std::env::var_os("GAVOTTE_PERF_MAP").is_some_and(|value| !value.is_empty() && value != "0")
 }
@@ -25,8 +25,8 @@ fn path() -> PathBuf {
     format!("/tmp/perf-{}.map", std::process::id()).into()
 }
 
-/// Adds functions to the process's file. Where that cannot be written, says so once, and goes without: what runs does
-/// not need it.
+/// Adds functions to the process's file. If that cannot be written, warns once, and continues without: nothing depends
+/// on it.
 pub(in crate::runtime) fn write(functions: impl Iterator<Item = Named>) {
     static WARNED: Once = Once::new();
     let mut text = String::new();
@@ -53,8 +53,8 @@ fn append(text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// A new file: one of an earlier process with this number names other functions, and what somebody else has put there
-/// is not written to.
+/// A new file: one of an earlier process with the same number names other functions, and anyone else's file is not
+/// overwritten.
 fn begin() -> io::Result<File> {
     match fs::remove_file(path()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

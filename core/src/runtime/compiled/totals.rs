@@ -1,8 +1,8 @@
 //! Totals of many parts.
 //!
-//! A chain of additions rounds each time to the size of the sum so far. Where there are many parts, what an addition rounds
-//! off is taken along to the next, so that the error does not grow with their number (W. Kahan, "Further remarks on
-//! reducing truncation errors", 1965).
+//! A chain of additions rounds each time to the size of the sum so far. If there are many parts, the summation is
+//! compensated: the rounding error of an addition is carried along to the next, so that the error does not grow with
+//! their number (W. Kahan, "Further remarks on reducing truncation errors", 1965).
 
 use std::ops::{Add, Sub};
 
@@ -10,7 +10,7 @@ use std::ops::{Add, Sub};
 pub(in crate::runtime) trait Float:
     Copy + Default + Add<Output = Self> + Sub<Output = Self> + 'static
 {
-    /// Whether it is a number, and not an infinite one.
+    /// Whether it is a finite number.
     fn is_finite(self) -> bool;
 }
 impl Float for f32 {
@@ -24,12 +24,12 @@ impl Float for f64 {
     }
 }
 
-/// Adds a part to a total, and what the total lacks; nothing at first.
+/// Adds a part to a total, and updates the total's rounding error; both start at zero.
 pub(in crate::runtime) fn add<T: Float>(total: &mut T, lacks: &mut T, part: T) {
     let part = part + *lacks;
     let new = *total + part;
     let lost = part - (new - *total);
-    // An infinite total lacks nothing, also where finite parts made it.
+    // An infinite total has no rounding error, even if finite parts made it.
     *lacks = if lost.is_finite() { lost } else { T::default() };
     *total = new;
 }

@@ -1,4 +1,4 @@
-//! Loops and branches on the processor: the caller's thread goes through them, and each turn's jobs are shared.
+//! Loops and branches on the processor: the caller's thread goes through them, and each iteration's jobs are shared.
 
 use crate::aval::{Aval, Literal};
 use crate::device::HostArray;

@@ -1,4 +1,4 @@
-//! Equations that have no kernel: they run through their primitive's `eval`, on one thread.
+//! Equations without a kernel: they run through their primitive's `eval`, on one thread.
 
 use crate::aval::Literal;
 use crate::device::HostArray;
@@ -18,17 +18,17 @@ pub(in crate::runtime) unsafe fn run(eqn: &Eqn, plan: &Plan, frame: &Frame) -> R
     for (binder, out) in eqn.outs.iter().zip(evaluate(eqn, &ins, plan)?) {
         let into = frame.pointers[binder.var.index()];
         with_data!(out.data(), xs => {
-            // SAFETY: the plan gave the variable room for the elements of its type, and this is of that type.
+            // SAFETY: the plan allocated memory for the elements of the variable's type, and this array has that type.
             unsafe { std::ptr::copy_nonoverlapping(xs.as_ptr(), into.cast(), xs.len()) }
         });
     }
     Ok(())
 }
 
-/// What an equation computes, of the types that the plan has for its outputs.
+/// The results of an equation, with the types that the plan has for its outputs.
 ///
 /// # Errors
-/// Where its primitive does not like what it is given, or returns something of another type.
+/// If its primitive rejects its operands, or returns something of another type.
 pub(in crate::runtime) fn evaluate(eqn: &Eqn, ins: &[HostArray], plan: &Plan) -> Result<Vec<HostArray>, Error> {
     let refs: Vec<&HostArray> = ins.iter().collect();
     let outs = eqn.outs.iter().map(|binder| &plan.avals[binder.var.index()]);

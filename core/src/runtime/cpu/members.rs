@@ -1,18 +1,18 @@
-//! Where the members of a group's rows are, as a run finds them.
+//! Where the members of a group's rows are, as found by a run.
 
 use crate::error::Error;
 use std::ops::Range;
 
-/// Offsets of members that have been checked: they begin at 0, never go back, and end at the number of members. So what they
-/// say of any rows is a range of members, and code may be handed it. Only [`MemberOffsets::check`] makes them.
+/// Checked offsets of members: they start at 0, never decrease, and end at the number of members. So any rows have a
+/// valid range of members, which may be passed to code. Only [`MemberOffsets::check`] constructs them.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::runtime) struct MemberOffsets<'a>(&'a [i32]);
 
 impl<'a> MemberOffsets<'a> {
-    /// Checks offsets, one more than there are rows, of this many members.
+    /// Checks offsets, one more than there are rows, with this number of members.
     pub(in crate::runtime) fn check(offsets: &'a [i32], n_member: usize) -> Result<MemberOffsets<'a>, Error> {
         let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
-        // All pairs are looked at, several at a time.
+        // All pairs are tested, several at a time.
         let sorted = offsets.windows(2).fold(true, |sorted, pair| sorted & (pair[0] <= pair[1]));
         if first == 0 && last as i64 == n_member as i64 && sorted {
             return Ok(MemberOffsets(offsets));
@@ -23,7 +23,7 @@ impl<'a> MemberOffsets<'a> {
         )))
     }
 
-    /// The offsets themselves.
+    /// All offsets.
     pub(in crate::runtime) fn all(self) -> &'a [i32] {
         self.0
     }

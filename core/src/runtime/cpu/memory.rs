@@ -1,5 +1,5 @@
-//! Memory of runs: in lines of the cache, and in large pages, as rows at random places then seldom miss the processor's
-//! table of pages.
+//! Memory of runs: in cache lines, and in large pages, with which rows at random places rarely miss the processor's
+//! TLB.
 
 use crate::device::ALIGN;
 use std::mem::MaybeUninit;
@@ -10,11 +10,11 @@ use std::mem::MaybeUninit;
 pub(in crate::runtime) struct Line([u8; ALIGN]);
 
 impl Line {
-    /// One that holds nothing yet.
+    /// A line without contents.
     pub(in crate::runtime) const EMPTY: Line = Line([0; ALIGN]);
 }
 
-/// Asks the system to back memory that nobody has touched yet by large pages, where that pays and where it can.
+/// Asks the system to back untouched memory by large pages, if that pays and is possible.
 pub(in crate::runtime) fn advise(memory: &mut [MaybeUninit<Line>]) {
     #[cfg(target_os = "linux")]
     {
@@ -25,8 +25,8 @@ pub(in crate::runtime) fn advise(memory: &mut [MaybeUninit<Line>]) {
         let skipped = start.addr().next_multiple_of(PAGE) - start.addr();
         if bytes >= LARGE {
             let whole = (bytes - skipped) / PAGE * PAGE;
-            // SAFETY: the range lies within the memory; the advice changes nothing of what it holds. A system without large
-            // pages refuses, and goes on with small ones.
+            // SAFETY: the range lies within the memory; the advice does not change its contents. A system without large
+            // pages refuses, and small ones are used.
             unsafe { libc::madvise(start.wrapping_add(skipped).cast(), whole, libc::MADV_HUGEPAGE) };
         }
     }

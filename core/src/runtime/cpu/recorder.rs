@@ -1,40 +1,40 @@
-//! What each thread does when, while profiling is on.
+//! Records what each thread does when, while profiling is on.
 
 use crate::kernel::Step;
 use std::time::Instant;
 
-/// A time, from when to when.
+/// A start and an end.
 pub(in crate::runtime) type Times = (Instant, Instant);
 
-/// What one thread did, while profiling is on.
+/// The events of one thread, while profiling is on.
 #[derive(Default)]
 pub(in crate::runtime) struct Recorder {
-    /// Until when it is known what it did, in a call that is recorded.
+    /// The time up to which its events are known, in a call that is recorded.
     known: Option<Instant>,
-    /// A step by where it is in memory, as its number differs with the program that it is nested in; none for a wait.
+    /// A step by its memory address, as its number depends on the program that contains it; `None` for a wait.
     pub(in crate::runtime) events: Vec<(Option<usize>, bool, Times)>,
 }
 
 impl Recorder {
-    /// A call has begun, which is recorded where its time is given.
+    /// Starts a call, which is recorded if its start time is given.
     pub(in crate::runtime) fn begin(&mut self, start: Option<Instant>) {
         self.known = start;
     }
 
-    /// Now, where anything is recorded.
+    /// The current time, if anything is recorded.
     pub(in crate::runtime) fn start(&self) -> Option<Instant> {
         self.known.map(|_| Instant::now())
     }
 
-    /// Notes that the thread was at a step from `start` until now. A step that runs chunk by chunk `begins` with its
-    /// first chunk only.
+    /// Records that the thread was at a step from `start` until now. A step that runs chunk by chunk `begins` only with
+    /// its first chunk.
     pub(in crate::runtime) fn record(&mut self, step: &Step, begins: bool, start: Option<Instant>) {
         if let Some(start) = start {
             self.note(Some(address(step)), begins, start);
         }
     }
 
-    /// Notes that from what is known last until now the thread had nothing to do, or was not there.
+    /// Records that since its last event the thread had nothing to do, or was absent.
     pub(in crate::runtime) fn waited(&mut self) {
         if let Some(start) = self.known {
             self.note(None, true, start);

@@ -1,9 +1,9 @@
 //! Groups of kernels that go through their rows together: a thread takes some rows, runs every kernel on them, and takes
 //! the next.
 //!
-//! The rows are cut into units, by the work that they are and never by the number of threads. What a unit computes of a
-//! reduction over all rows has a place of its own, and these are combined in the units' order. So it changes no bit which
-//! thread does which unit.
+//! The rows are cut into units, by their work and never by the number of threads. The partial results of a unit for a
+//! reduction over all rows have a separate place, and are combined in the units' order. So no bit depends on which
+//! thread runs which unit.
 
 use crate::aval::{DType, Literal};
 use crate::codegen::x86::Pages;
@@ -25,14 +25,14 @@ use crate::runtime::plan::work::Work;
 use crate::runtime::threads::worth;
 use std::ops::Range;
 
-/// What this many chunks contribute to a long sum is added up before it is added to the total.
+/// The contributions of this many chunks to a long sum are added up before they are added to the total.
 const ROUND: usize = 4;
 
 impl RowsWork {
     /// Runs the group.
     ///
     /// # Safety
-    /// As [`cpu::run_steps`](super::cpu::run_steps): valid memory for all that the steps read and write.
+    /// As [`cpu::run_steps`](super::cpu::run_steps): valid memory for everything that the steps read and write.
     pub(in crate::runtime) unsafe fn run(
         &self,
         steps: &[Step],
@@ -55,14 +55,14 @@ impl RowsWork {
             let launches = self.launches(steps, plan, frame, &mut tables);
             let mut running = Running { launches: &launches, tables: &mut tables, members, frame, is_first: true };
             for unit in units {
-                // SAFETY: by this function's contract; each unit is done once.
+                // SAFETY: by this function's contract; each unit is run once.
                 if let Err(error) = unsafe { self.run_unit(unit, &rows[unit], &mut running, worker) } {
                     worker.fail(unit, error);
                 }
             }
             worker.kept.tables = tables;
         })?;
-        // SAFETY: by this function's contract; all units are done.
+        // SAFETY: by this function's contract; all units are complete.
         unsafe { self.combine(frame) }
         Ok(())
     }
@@ -99,7 +99,7 @@ impl RowsWork {
     ) -> Result<(), Error> {
         for partial in &self.partials {
             let place = partial.place(running.frame, unit);
-            // SAFETY: the plan keeps room for each unit's part.
+            // SAFETY: the plan keeps memory for each unit's part.
             unsafe { fill(place, partial.identity(), partial.unit_bytes() / partial.dtype.size()) };
             running.tables[partial.entry] = place.wrapping_add(partial.unit_bytes() - partial.bytes) as u64;
         }
@@ -127,8 +127,8 @@ impl RowsWork {
         Ok(())
     }
 
-    /// Tells the steps where the rows of each local array would begin, had this thread all of them: those at hand are in
-    /// its memory.
+    /// Tells the steps where the rows of each local array would start if this thread had all of them: the current ones
+    /// are in its memory.
     fn place_chunk(&self, rows: Range<usize>, running: &mut Running<'_>, state: &mut WorkerState) {
         let Running { members, tables, .. } = running;
         let members = members.map_or(0..0, |members| members.of(&rows));
@@ -146,7 +146,7 @@ impl RowsWork {
         }
     }
 
-    /// Puts reductions over all rows together.
+    /// Combines the parts of reductions over all rows.
     ///
     /// # Safety
     /// As [`Self::run`]; all units have run.
@@ -160,10 +160,10 @@ impl RowsWork {
     }
 }
 
-/// A thread on its way through the rows.
+/// The state of a thread that goes through the rows.
 struct Running<'a> {
     launches: &'a [Launch<'a>],
-    /// Of all launches, one after the other.
+    /// The tables of all launches, one after the other.
     tables: &'a mut [u64],
     members: Option<MemberOffsets<'a>>,
     frame: &'a Frame,
@@ -178,7 +178,7 @@ struct Launch<'a> {
     location: Location,
     work: &'a MachineWork,
     part: Part,
-    /// Where its table is among those of all steps.
+    /// Its table's range among those of all steps.
     table: Range<usize>,
 }
 
@@ -206,15 +206,15 @@ impl Launch<'_> {
 }
 
 impl Partial {
-    /// Where a unit's part begins.
+    /// Where a unit's part starts.
     fn place(&self, frame: &Frame, unit: usize) -> *mut u8 {
         frame.partials.wrapping_add(self.at + unit * self.unit_bytes())
     }
 
-    /// Adds a part, which is nothing then, to a total, beside which is what it lacks.
+    /// Adds a part, which is then reset, to a total, which is followed by its rounding error.
     ///
     /// # Safety
-    /// All places must have room for the output, and lie apart.
+    /// All places must have memory for the output, and must not overlap.
     unsafe fn add(&self, places: [*mut u8; 3]) {
         fn all<T: Float>([total, lacks, part]: [&mut [T]; 3]) {
             let places = total.iter_mut().zip(lacks).zip(part);
@@ -229,19 +229,19 @@ impl Partial {
         }
     }
 
-    /// What a part is before anything is added to it.
+    /// The initial value of a part.
     fn identity(&self) -> Literal {
         self.op.identity(self.dtype)
     }
 
     /// # Safety
-    /// `from` must hold the parts of `units` units, `into` have room for the output.
+    /// `from` must hold the parts of `units` units, and `into` must have memory for the output.
     unsafe fn combine(&self, from: *mut u8, units: usize, into: *mut u8) {
         // SAFETY: by this function's contract.
         unsafe {
             fill(into, self.identity(), self.n);
             if self.is_long {
-                // What the result lacks is where the first unit's was.
+                // The rounding error of the result is stored where the first unit's was.
                 let lacks = from.wrapping_add(self.bytes);
                 fill(lacks, self.identity(), self.n);
                 for unit in 0..units {
@@ -278,7 +278,7 @@ impl Partial {
 }
 
 /// # Safety
-/// Both places must hold `n` elements, and lie apart.
+/// Both places must hold `n` elements, and must not overlap.
 unsafe fn fold<T: Copy>(into: *mut u8, part: *const u8, n: usize, f: impl Fn(T, T) -> T) {
     // SAFETY: by this function's contract.
     let (into, part) = unsafe {

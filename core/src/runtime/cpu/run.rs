@@ -1,7 +1,8 @@
-//! Running a plan on the processor: the caller's thread goes through all steps, and a team shares what is worth it.
+//! Running a plan on the processor: the caller's thread goes through all steps, and a team shares the work that is
+//! worth it.
 //!
-//! Loops and branches, small kernels, and what puts partial results together are the caller's alone. All else is a job of
-//! a team: units of work, each of which some thread does; the next step begins when the units are done.
+//! Loops and branches, small kernels, and the combination of partial results belong to the caller's thread. Everything
+//! else is a job of a team: units of work, each of which some thread runs; the next step starts after all units.
 
 use crate::codegen::portable::{Access, Mode, OutOfBounds, TileKernel};
 use crate::codegen::x86::Pages;
@@ -22,7 +23,7 @@ use crate::runtime::threads::worth::{self, Nanos, Sharing};
 use smallvec::SmallVec;
 use std::cell::Cell;
 
-/// Runs all steps, with the pool's threads where there is one; each thread has a slot.
+/// Runs all steps, with the pool's threads if there are any; each thread has a slot.
 ///
 /// # Safety
 /// `frame` must hold valid memory for every variable that the steps read or write, of the plan's sizes.
@@ -126,7 +127,7 @@ impl Launch<'_> {
     /// As [`run_steps`].
     unsafe fn tiles(&self, tiles: &TileKernel, workers: &mut Workers<'_>) -> Result<(), Error> {
         let offsets = match tiles.mode() {
-            // SAFETY: the plan's sizes give the offsets of a segment loop this extent.
+            // SAFETY: in the plan's sizes the offsets of a segment loop have this extent.
             Mode::Segments { offsets } => Some(unsafe { self.offsets(offsets, tiles.n_segment()) }),
             _ => None,
         };
@@ -139,7 +140,7 @@ impl Launch<'_> {
             let last = Cell::new(0);
             let mut units = units.inspect(|piece| last.set(*piece)).map(|piece| pieces[piece].clone());
             // SAFETY: the memory is valid by this function's contract; pieces are disjoint; the plan lets an output
-            // overlap an input only where the kernel reads the written place alone.
+            // overlap an input only if the kernel reads just the element being written.
             while let Err(found) = unsafe { tiles.run(&access, &mut units, &mut worker.kept.scratch) } {
                 let OutOfBounds { position, extent } = found;
                 worker.fail(last.get(), out_of_bounds(self.kernel, self.location, position, extent));
@@ -166,8 +167,8 @@ impl Launch<'_> {
                 let (out, partials) = (self.outputs()[0], self.frame.partials);
                 let arrays = Arrays { inputs: &inputs, out, partials };
                 for unit in units {
-                    // SAFETY: the memory is valid by this function's contract; each unit is done once, and parts are
-                    // combined when all have run.
+                    // SAFETY: the memory is valid by this function's contract; each unit is run once, and parts are
+                    // combined after all units.
                     unsafe { if combines { product.combine(&arrays, unit) } else { product.run(&arrays, unit) } }
                 }
                 worker.record(self.step, !combines, start);
@@ -182,12 +183,12 @@ impl Launch<'_> {
     unsafe fn machine(&self, work: &MachineWork, workers: &mut Workers<'_>) -> Result<(), Error> {
         let pieces = match work.rows() {
             Some(rows) => {
-                // SAFETY: the plan's sizes give the offsets of a segment loop this extent.
+                // SAFETY: in the plan's sizes the offsets of a segment loop have this extent.
                 let offsets = work.offsets.map(|input| unsafe { self.offsets(input, rows) });
                 worth::cut(rows, workers.sharing.pieces(self.nanos), |row| worth::work_before(row, offsets))
             }
             // One thread runs the whole.
-            None => std::iter::once(0..work.turns().unwrap_or(1)).collect(),
+            None => std::iter::once(0..work.iterations().unwrap_or(1)).collect(),
         };
         workers.share(pieces.len(), self.nanos, &|worker, units| {
             let start = worker.start();
@@ -208,7 +209,7 @@ impl Launch<'_> {
     }
 }
 
-/// A kernel was given a position that no array has.
+/// The error of a kernel with a position out of bounds.
 pub(in crate::runtime) fn out_of_bounds(kernel: &Kernel, location: Location, position: i64, extent: i64) -> Error {
     Error::Call(format!("@{}: position {position} is not in 0..{extent}\n  at {location}", kernel.name))
 }

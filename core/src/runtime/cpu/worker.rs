@@ -1,4 +1,4 @@
-//! The threads that go through a plan's steps, and what each of them has of its own.
+//! The threads that go through a plan's steps, and the state of each.
 
 use crate::codegen::portable::Scratch;
 use crate::codegen::x86::Pages;
@@ -15,22 +15,22 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// What belongs to one thread from call to call.
+/// The state of one thread that is kept from call to call.
 pub(in crate::runtime) type WorkerSlot = Padded<Mutex<WorkerState>>;
 
-/// One thread's working memory, and what it notes.
+/// One thread's working memory, and its events.
 #[derive(Default)]
 pub(in crate::runtime) struct WorkerState {
     pub(in crate::runtime) scratch: Scratch,
-    /// Arrays of the chunk of rows at hand.
+    /// Arrays of the current chunk of rows.
     pub(in crate::runtime) chunk: Vec<Line>,
-    /// Tables of arguments of the group at hand.
+    /// Tables of arguments of the current group.
     pub(in crate::runtime) tables: Vec<u64>,
     pub(in crate::runtime) recorder: Recorder,
 }
 
 impl WorkerState {
-    /// Makes room for what a plan says; what is done is noted where a call that began just now is profiled.
+    /// Allocates the memory that a plan needs; events are recorded if the call, which started just now, is profiled.
     pub(in crate::runtime) fn prepare(&mut self, own: OwnBytes, profiled: Option<Instant>) {
         let lines = own.chunk / ALIGN;
         if self.chunk.len() < lines {
@@ -41,10 +41,10 @@ impl WorkerState {
     }
 }
 
-/// What went wrong in the units of a job: of the first unit, by number, of those that fail. Who does which unit when changes
-/// nothing about it.
+/// The error of a job's units: of the first failing unit, by number. It does not depend on which thread runs which unit
+/// when.
 struct Failure {
-    /// That unit; what comes before it is still done.
+    /// That unit; units before it are still run.
     unit: AtomicUsize,
     error: Mutex<Option<(usize, Error)>>,
 }
@@ -62,7 +62,7 @@ impl Failure {
         }
     }
 
-    /// Whether the unit has still to be done.
+    /// Whether the unit must still be run.
     fn allows(&self, unit: usize) -> bool {
         unit < self.unit.load(Ordering::Relaxed)
     }
@@ -73,44 +73,44 @@ impl Failure {
     }
 }
 
-/// What goes through the steps: the caller's thread, with those that help it.
+/// What goes through the steps: the caller's thread, with its helpers.
 pub(in crate::runtime) struct Workers<'t> {
-    /// None where the whole run is not worth another thread.
+    /// `None` if the whole run is not worth another thread.
     pool: Option<&'t mut ThreadPool>,
     pub(in crate::runtime) sharing: Sharing,
     slots: &'t [WorkerSlot],
     pages: &'t Pages,
 }
 
-/// A thread that does units of a job.
+/// A thread that runs units of a job.
 pub(in crate::runtime) struct Worker<'w> {
     pub(in crate::runtime) pages: &'w Pages,
     pub(in crate::runtime) kept: &'w mut WorkerState,
     failure: &'w Failure,
 }
 
-/// The units that a thread does, one after the other.
+/// The units that a thread runs, one after the other.
 pub(in crate::runtime) type Units<'u> = &'u mut dyn Iterator<Item = usize>;
 
 impl Worker<'_> {
-    /// Now, where a profile is wanted.
+    /// The current time, if a profile is wanted.
     pub(in crate::runtime) fn start(&self) -> Option<Instant> {
         self.kept.recorder.start()
     }
 
-    /// Notes that this thread was at a step from `start` until now; `begins` is false of another chunk of its rows.
+    /// Records that this thread was at a step from `start` until now; `begins` is false for another chunk of its rows.
     pub(in crate::runtime) fn record(&mut self, step: &Step, begins: bool, start: Option<Instant>) {
         self.kept.recorder.record(step, begins, start);
     }
 
-    /// Says that a unit failed.
+    /// Records that a unit failed.
     pub(in crate::runtime) fn fail(&self, unit: usize, error: Error) {
         self.failure.set(unit, error);
     }
 }
 
 impl<'t> Workers<'t> {
-    /// The caller's thread and those of a pool, where there is one; each thread has a slot.
+    /// The caller's thread and those of a pool, if there is one; each thread has a slot.
     pub(in crate::runtime) fn new(
         pool: Option<&'t mut ThreadPool>,
         sharing: Sharing,
@@ -120,8 +120,8 @@ impl<'t> Workers<'t> {
         Workers { pool, sharing, slots, pages }
     }
 
-    /// Has the units `0..n` of some work done that takes about so long on one thread: each once, on whichever thread comes.
-    /// When this returns they are done, or one has failed.
+    /// Runs the units `0..n` of some work that takes about this long on one thread: each once, on any thread. When this
+    /// returns they are complete, or one has failed.
     pub(in crate::runtime) fn share(
         &mut self,
         n: usize,
@@ -130,7 +130,7 @@ impl<'t> Workers<'t> {
     ) -> Result<(), Error> {
         let (slots, pages, failure) = (self.slots, self.pages, Failure::none());
         let do_units = |thread: usize, units: Units<'_>| {
-            // Nobody else asks for this slot: the lock is never waited for.
+            // Nobody else takes this slot: the lock never waits.
             let kept = &mut *locked(&slots[thread].0);
             if thread > 0 {
                 kept.recorder.waited();
@@ -148,7 +148,7 @@ impl<'t> Workers<'t> {
         failure.into_result()
     }
 
-    /// Does something that is no job, on this thread, as part of a step.
+    /// Runs something that is not a job, on this thread, as part of a step.
     pub(in crate::runtime) fn alone<T>(&mut self, step: &Step, work: impl FnOnce(&mut Self) -> T) -> T {
         let start = locked(&self.slots[0].0).recorder.start();
         let done = work(self);

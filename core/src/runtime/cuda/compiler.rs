@@ -1,8 +1,8 @@
-//! From CUDA C to what the driver loads, through NVRTC, and from a folder on disk where it has been compiled before.
+//! From CUDA C to code that the driver loads, through NVRTC, or from a folder on disk if it has been compiled before.
 //!
-//! Machine code is made where NVRTC knows the device's generation: the driver loads it as it is. PTX, which the driver compiles
-//! again, is for devices that are newer than NVRTC. A driver takes machine code of its own major version of CUDA, whose
-//! minor versions are compatible, and PTX that is not newer than itself.
+//! Machine code is generated if NVRTC knows the device's generation: the driver loads it directly. PTX, which the
+//! driver compiles again, is for devices that are newer than NVRTC. A driver accepts machine code of its own major
+//! version of CUDA, whose minor versions are compatible, and PTX that is not newer than itself.
 //!
 //! Source: NVIDIA, *CUDA Compatibility*, "Minor Version Compatibility".
 
@@ -15,11 +15,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The variable that names the folder for compiled kernels; empty, there is none.
+/// The environment variable that names the folder for compiled kernels; if it is empty, there is none.
 const VARIABLE: &str = "GAVOTTE_CACHE";
-/// Bytes of the digest that a file begins with.
+/// Bytes of the digest at the start of a file.
 const DIGEST: usize = 32;
-/// NVIDIA's packages of NVRTC on PyPI, the newest first: major version, least architecture, name, and the file in it.
+/// NVIDIA's packages of NVRTC on PyPI, the newest first: major version, least architecture, name, and the library's
+/// file.
 const PACKAGES: [(u32, Pair, &str, &str); 3] = [
     (13, (7, 5), "nvidia-cuda-nvrtc", "libnvrtc.so.13"),
     (12, (5, 0), "nvidia-cuda-nvrtc-cu12", "libnvrtc.so.12"),
@@ -29,37 +30,37 @@ const PACKAGES: [(u32, Pair, &str, &str); 3] = [
 /// A version, or a compute capability: 8 and 0 of `sm_80`.
 type Pair = (u32, u32);
 
-/// What is made for a device: of which form, and for which architecture.
+/// What to compile for a device: the form, and the architecture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Image {
     form: Form,
     architecture: Pair,
 }
 
-/// Compiles for one device.
+/// A compiler for one device.
 #[derive(Debug)]
 pub(super) struct Compiler {
     nvrtc: &'static Nvrtc,
-    /// What the driver may take, the best first.
+    /// The images that the driver may accept, the best first.
     images: Vec<Image>,
-    /// How many of those the driver has refused.
+    /// How many of those the driver has rejected.
     refused: AtomicUsize,
-    /// What decides what comes out, beside text and options.
+    /// The versions that determine the output, besides text and options.
     versions: String,
     folder: Option<PathBuf>,
 }
 
 impl Compiler {
-    /// A compiler for a device of this compute capability: of the NVRTCs that are there the first that fits.
+    /// A compiler for a device of this compute capability: the first of the available NVRTCs that fits.
     ///
     /// # Errors
-    /// Where NVRTC or the driver is not there, or no NVRTC fits the driver and the device.
+    /// If NVRTC or the driver is missing, or no NVRTC fits the driver and the device.
     pub(super) fn new(capability: Pair) -> Result<Compiler, Error> {
         let (all, driver) = (Nvrtc::all()?, driver_version()?);
         let fit = |nvrtc: &'static Nvrtc| {
             images_for(nvrtc.version, &nvrtc.architectures, driver, capability).map(|images| (nvrtc, images))
         };
-        // Where none fits, the first says why.
+        // If none fits, the first says why.
         let fits = all.iter().map(fit).reduce(|found, next| found.or_else(|why| next.map_err(|_| why)));
         let (nvrtc, images) = fits.expect("there is one").map_err(Error::Device)?;
         let folder = match std::env::var_os(VARIABLE) {
@@ -71,12 +72,12 @@ impl Compiler {
         Ok(Compiler { nvrtc, images, refused: AtomicUsize::new(0), versions, folder })
     }
 
-    /// What to make for the driver: what it has not refused.
+    /// What to compile for the driver: the first image that it has not rejected.
     pub(super) fn image(&self) -> Image {
         self.images[self.refused.load(Ordering::Relaxed)]
     }
 
-    /// Notes that the driver does not take such an image; whether there is another.
+    /// Notes that the driver rejects such an image; returns whether there is another.
     pub(super) fn refuse(&self, image: Image) -> bool {
         let at = self.images.iter().position(|known| *known == image).unwrap_or_default();
         let is_another = at + 1 < self.images.len();
@@ -86,7 +87,7 @@ impl Compiler {
         is_another
     }
 
-    /// What it makes, in words.
+    /// A description of what it compiles.
     pub(super) fn described(&self) -> String {
         let (Image { form, architecture: (major, minor) }, version) = (self.image(), self.nvrtc.version);
         let what = match form {
@@ -96,10 +97,10 @@ impl Compiler {
         format!("{what} for sm_{major}{minor} by NVRTC {}.{}", version.0, version.1)
     }
 
-    /// An image of a text. `name` stands for it in errors.
+    /// An image of a text. `name` identifies it in errors.
     ///
     /// # Errors
-    /// Where NVRTC refuses the text, with what it says.
+    /// If NVRTC rejects the text, with its messages.
     pub(super) fn compile(&self, text: &str, image: Image, name: &str) -> Result<Vec<u8>, Error> {
         let options = image.options();
         let mut hash = Sha256::new();
@@ -114,7 +115,7 @@ impl Compiler {
         }
         let image = self.nvrtc.compile(text, &options, image.form, name)?;
         if let Some(file) = &file {
-            // What cannot be kept is compiled again.
+            // An image that cannot be kept is compiled again.
             let _ = write(file, &image);
         }
         Ok(image)
@@ -130,7 +131,7 @@ impl Image {
     }
 }
 
-/// What an NVRTC makes that a driver may take for a device, the best first; or why nothing, and what to do.
+/// The images of an NVRTC that a driver may accept for a device, the best first; or why there are none, and what to do.
 fn images_for(nvrtc: Pair, known: &[Pair], driver: Pair, capability: Pair) -> Result<Vec<Image>, String> {
     let told = format!("NVRTC {}.{}", nvrtc.0, nvrtc.1);
     let knows = format!("the driver, which knows CUDA {}.{}", driver.0, driver.1);
@@ -154,7 +155,7 @@ fn images_for(nvrtc: Pair, known: &[Pair], driver: Pair, capability: Pair) -> Re
             capability.0, capability.1
         )),
         (true, false) => {
-            Err(format!("{told} compiles for nothing that sm_{}{} runs\n  {advice}", capability.0, capability.1))
+            Err(format!("{told} compiles no code that sm_{}{} runs\n  {advice}", capability.0, capability.1))
         }
     }
 }
@@ -173,14 +174,14 @@ fn advice(driver: Pair, capability: Pair) -> String {
     }
 }
 
-/// An image that was kept; none where there is none, or it is not what was written.
+/// A kept image; `None` if there is none, or it is damaged.
 fn read(file: &Path) -> Option<Vec<u8>> {
     let bytes = std::fs::read(file).ok()?;
     let (digest, image) = bytes.split_at_checked(DIGEST)?;
     (Sha256::digest(image).as_slice() == digest).then(|| image.to_vec())
 }
 
-/// Keeps an image: the file is there whole or not at all.
+/// Keeps an image: the file is written whole or not at all.
 fn write(file: &Path, image: &[u8]) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
@@ -204,11 +205,11 @@ mod tests {
 
     #[test]
     fn machine_code_comes_first_where_it_fits() {
-        // The device's own, an older one of its generation, and none.
+        // The device's own architecture, an older one of its generation, and none.
         assert_eq!(made((13, 2), &OF_13, (13, 2), (8, 0)), [(Form::Cubin, (8, 0)), (Form::Ptx, (8, 0))]);
         assert_eq!(made((13, 2), &OF_13, (13, 2), (8, 9)), [(Form::Cubin, (8, 6)), (Form::Ptx, (8, 6))]);
         assert_eq!(made((13, 2), &OF_13, (13, 2), (12, 0)), [(Form::Ptx, (9, 0))]);
-        // PTX of a newer minor version is no more than the driver knows; machine code is.
+        // The driver does not know PTX of a newer minor version, but accepts its machine code.
         assert_eq!(made((13, 2), &OF_13, (13, 0), (8, 0)), [(Form::Cubin, (8, 0))]);
         assert_eq!(made((11, 8), &[(3, 5), (3, 7)], (11, 4), (3, 7)), [(Form::Cubin, (3, 7))]);
     }

@@ -1,7 +1,7 @@
-//! Loops and branches on a GPU: the host launches turn after turn.
+//! Loops and branches on a GPU: the host launches iteration after iteration.
 //!
-//! It waits for the device only where it must know something: whether a `while` goes on, and which branch is taken. A scan
-//! is launched as a whole, and its numbers are set and its arrays copied by the device.
+//! It waits for the device only if it must know something: whether a `while` continues, and which branch is taken. A
+//! scan is launched as a whole, and the device sets its numbers and copies its arrays.
 
 use crate::aval::{Aval, DType, Literal};
 use crate::device::HostArray;
@@ -15,7 +15,7 @@ use crate::runtime::plan::Plan;
 use crate::runtime::plan::frame::Frame;
 use cudarc::driver::sys::CUdeviceptr;
 
-/// A loop or a branch, with what its nested programs launch.
+/// A loop or a branch, with the launches of its nested programs.
 pub(super) struct Nested<'r> {
     pub(super) runner: &'r Runner<'r>,
     pub(super) works: &'r [Vec<Work>],

@@ -18,12 +18,12 @@ use std::any::Any;
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-/// What the driver says about a GPU.
+/// The driver's information about a GPU.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceInfo {
     /// `cuda:0`.
     pub name: String,
-    /// What its maker calls it.
+    /// The manufacturer's name.
     pub model: String,
     /// Its architecture, as 8 and 0 of `sm_80`.
     pub compute_capability: (u32, u32),
@@ -41,13 +41,13 @@ pub(super) struct Cuda {
     compute: Arc<CudaStream>,
     pool: Arc<Pool>,
     staging: Mutex<Staging>,
-    /// Why there is none, where NVRTC is not there: arrays can be held without it.
+    /// An error if NVRTC is missing: arrays can be held without it.
     compiler: Result<Compiler, Error>,
-    /// The streams of recordings, made with the first: whoever records holds them.
+    /// The streams of recordings, created with the first: a recording thread holds the lock.
     recorders: Mutex<Vec<Arc<CudaStream>>>,
-    /// What kernels find wrong: see [`RECORD_BYTES`]. Made with the first kernel.
+    /// The errors that kernels find: see [`RECORD_BYTES`]. Created with the first kernel.
     record: OnceLock<Block>,
-    /// The kernels by their numbers in the record, less one.
+    /// The kernels, by their numbers in the record minus one.
     kernels: Mutex<Vec<(String, Option<Location>)>>,
     /// The handle that arrays carry.
     this: Weak<Cuda>,
@@ -64,7 +64,7 @@ pub(super) struct CudaBuffer {
 /// The GPUs that the driver lists.
 ///
 /// # Errors
-/// Where there is no driver, it is too old, or it fails. A driver without a GPU is an empty list.
+/// If there is no driver, it is too old, or it fails. A driver without a GPU yields an empty list.
 pub fn devices() -> Result<Vec<DeviceInfo>, Error> {
     driver_version()?;
     let failed = |error| failure::driver("listing the GPUs", error);
@@ -84,7 +84,7 @@ fn is_no_device(error: &DriverError) -> bool {
 
 fn info(ordinal: i32) -> Result<DeviceInfo, DriverError> {
     let device = result::device::get(ordinal)?;
-    // SAFETY: the device is one that the driver has just given.
+    // SAFETY: the driver has just returned this device.
     let ask = |attribute| unsafe { result::device::get_attribute(device, attribute) }.map(|value| value as u32);
     Ok(DeviceInfo {
         name: name_of(ordinal as usize),
@@ -103,19 +103,19 @@ fn name_of(ordinal: usize) -> String {
     format!("cuda:{ordinal}")
 }
 
-/// What is compiled for a GPU of this compute capability, and by which NVRTC, in words.
+/// A description of the code that is compiled for a GPU of this compute capability, and by which NVRTC.
 ///
 /// # Errors
-/// Where NVRTC is not there, or none that fits the driver and the GPU, with what to do about it.
+/// If NVRTC is missing, or no NVRTC fits the driver and the GPU, with what to do about it.
 pub fn code_for(compute_capability: (u32, u32)) -> Result<String, Error> {
     Ok(Compiler::new(compute_capability)?.described())
 }
 
-/// The GPU with this number: one handle serves a whole process, as long as somebody has it. Without NVRTC it holds arrays,
-/// and runs nothing.
+/// The GPU with this number: one handle serves a whole process, as long as somebody holds it. Without NVRTC it holds
+/// arrays, but runs nothing.
 ///
 /// # Errors
-/// Where there is no driver or no such GPU, or driver, NVRTC and GPU do not fit each other, with what to do about it.
+/// If there is no driver or no such GPU, or driver, NVRTC and GPU do not fit together, with what to do about it.
 pub fn cuda(ordinal: usize) -> Result<DeviceRef, Error> {
     static OPEN: Mutex<Vec<Weak<Cuda>>> = Mutex::new(vec![]);
     let name = name_of(ordinal);
@@ -128,7 +128,7 @@ pub fn cuda(ordinal: usize) -> Result<DeviceRef, Error> {
     if ordinal >= found.len() {
         let names: Vec<&str> = found.iter().map(|device| device.name.as_str()).collect();
         let there = if names.is_empty() {
-            "there is a driver and no GPU".into()
+            "there is a driver but no GPU".into()
         } else {
             format!("there is {}", names.join(", "))
         };
@@ -171,15 +171,15 @@ impl Cuda {
     }
 
     fn this(&self) -> Arc<Cuda> {
-        self.this.upgrade().expect("who calls has a handle")
+        self.this.upgrade().expect("the caller has a handle")
     }
 
-    /// The stream that everything that uses arrays is in.
+    /// The stream of everything that uses arrays.
     pub(super) fn stream(&self) -> &Arc<CudaStream> {
         &self.compute
     }
 
-    /// This many streams for recordings, which are the caller's as long as it holds them.
+    /// This many streams for recordings, which belong to the caller as long as it holds them.
     pub(super) fn recorders(&self, n: usize) -> Result<MutexGuard<'_, Vec<Arc<CudaStream>>>, Error> {
         let mut recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
         while recorders.len() < n {
@@ -193,28 +193,28 @@ impl Cuda {
         self.pool.take(bytes)
     }
 
-    /// Calls the driver in this device's context: [`Pool::with_room`].
+    /// Calls the driver in this device's context: [`Pool::with_memory`].
     fn call<T>(&self, what: &str, call: impl FnMut() -> Result<T, DriverError>) -> Result<T, Error> {
-        self.pool.with_room(call).map_err(|error| self.failed(what, error))
+        self.pool.with_memory(call).map_err(|error| self.failed(what, error))
     }
 
-    /// Compiles a text of CUDA C and loads it; `name` stands for it in errors. What the driver refuses is compiled to
-    /// another form, if there is one.
+    /// Compiles a text of CUDA C and loads it; `name` identifies it in errors. If the driver rejects it, it is compiled
+    /// to another form, if there is one.
     pub(super) fn load(&self, text: &str, name: &str) -> Result<Arc<CudaModule>, Error> {
         if self.record.get().is_none() {
             let record = self.take(RECORD_BYTES)?;
             self.call("its record", || {
-                // SAFETY: the block is as large, and nobody else has it.
+                // SAFETY: the block is large enough, and nobody else has it.
                 unsafe { result::memset_d8_async(record.address(), 0, RECORD_BYTES, self.compute.cu_stream()) }
             })?;
-            // Another thread may have been faster: then this block goes back.
+            // Another thread may have been faster: then this block is released.
             let _ = self.record.set(record);
         }
         let compiler = self.compiler.as_ref().map_err(Error::clone)?;
         loop {
             let image = compiler.image();
             let code = Ptx::from_binary(compiler.compile(text, image, name)?);
-            match self.pool.with_room(|| self.context.load_module(code.clone())) {
+            match self.pool.with_memory(|| self.context.load_module(code.clone())) {
                 Err(error) if failure::is_refused_image(&error) && compiler.refuse(image) => {}
                 loaded => return loaded.map_err(|error| self.failed(&format!("loading the kernels of {name}"), error)),
             }
@@ -233,13 +233,13 @@ impl Cuda {
 
     /// Starts a recording on the compute stream.
     pub(super) fn replay(&self, graph: &CudaGraph) -> Result<(), DriverError> {
-        self.pool.with_room(|| {
-            // SAFETY: the graph was instantiated, and whoever has recorded it says that its addresses are valid.
+        self.pool.with_memory(|| {
+            // SAFETY: the graph was instantiated, and its recorder ensures that its addresses are valid.
             unsafe { result::graph::launch(graph.cu_graph_exec(), self.compute.cu_stream()) }
         })
     }
 
-    /// Where kernels record what is wrong.
+    /// Where kernels record errors.
     pub(super) fn record(&self) -> CUdeviceptr {
         self.record.get().map_or(0, Block::address)
     }
@@ -251,14 +251,14 @@ impl Cuda {
         kernels.len() as u32
     }
 
-    /// What a kernel has found wrong since it was last asked, as the record has it.
+    /// Checks the error that a kernel has found since the last check, as the record has it.
     fn check_record(&self, staging: &mut Staging, record: [u8; RECORD_BYTES]) -> Result<(), Error> {
         let (number, rest) = record.split_at(4);
         let number = u32::from_ne_bytes(number.try_into().expect("four bytes"));
         if number == 0 {
             return Ok(());
         }
-        // SAFETY: the record has as many bytes, and kernels that still run come before it.
+        // SAFETY: the record has this many bytes, and kernels that still run come before it.
         unsafe { staging.upload(&[0; RECORD_BYTES], self.record()) }
             .map_err(|error| self.failed("its record", error))?;
         let position = i32::from_ne_bytes(rest[..4].try_into().expect("four bytes"));
@@ -272,7 +272,7 @@ impl Cuda {
     /// Starts a function on a stream.
     ///
     /// # Safety
-    /// `values` must be what the function takes, and what it reads and writes must be valid.
+    /// `values` must be the function's parameters, and what it reads and writes must be valid.
     pub(super) unsafe fn launch(
         &self,
         stream: &CudaStream,
@@ -282,7 +282,7 @@ impl Cuda {
     ) -> Result<(), DriverError> {
         let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
         let (grid, block) = ((launch.grid, 1, 1), (launch.block, 1, 1));
-        self.pool.with_room(|| {
+        self.pool.with_memory(|| {
             // SAFETY: by this function's contract.
             unsafe { result::launch_kernel(function.cu_function(), grid, block, 0, stream.cu_stream(), &mut pointers) }
         })
@@ -291,7 +291,7 @@ impl Cuda {
     /// Copies bytes within the device's memory.
     ///
     /// # Safety
-    /// Both places must be valid for as many bytes, and share none.
+    /// Both places must be valid for this many bytes, and must not overlap.
     pub(super) unsafe fn copy_within(
         &self,
         stream: &CudaStream,
@@ -317,7 +317,7 @@ impl Cuda {
                 return unsafe { result::memset_d8_async(to, bits as u8, 1, stream) };
             }
             (0..literal.dtype().size() as CUdeviceptr / 4).try_for_each(|half| {
-                // SAFETY: by this function's contract; words begin with the least, as on the host.
+                // SAFETY: by this function's contract; words are stored low half first, as on the host.
                 unsafe { sys::cuMemsetD32Async(to + 4 * half, (bits >> (32 * half)) as u32, 1, stream) }.result()
             })
         })
@@ -339,7 +339,7 @@ impl Cuda {
         })
     }
 
-    /// An array of this type that holds nothing yet.
+    /// A new array of this type without contents.
     pub(super) fn empty(&self, aval: Aval) -> Result<Arc<CudaBuffer>, Error> {
         let bytes = bytes_of_type(&aval);
         let block = Arc::new(self.take(bytes)?);
@@ -349,13 +349,13 @@ impl Cuda {
     /// Copies an array to the device.
     pub(super) fn upload(&self, array: &HostArray) -> Result<Arc<CudaBuffer>, Error> {
         let block = self.take(bytes_of(array).len())?;
-        // SAFETY: the block is as large, and nobody else has it.
+        // SAFETY: the block is large enough, and nobody else has it.
         unsafe { self.upload_to(array, block.address()) }?;
         Ok(Arc::new(CudaBuffer { device: self.this(), aval: array.aval().clone(), block: Arc::new(block) }))
     }
 
-    /// Copies an array from another GPU. What the two have started before comes first, and neither gives the memory to
-    /// something else before.
+    /// Copies an array from another GPU, after everything that the two have started before. Neither reuses the memory
+    /// before that.
     fn copy_of(&self, there: &CudaBuffer) -> Result<Arc<CudaBuffer>, Error> {
         let here = self.empty(there.aval.clone())?;
         let bytes = bytes_of_type(&there.aval);
@@ -378,7 +378,7 @@ impl Cuda {
     /// Copies an array to an address.
     ///
     /// # Safety
-    /// The memory there must be large enough, and nothing that is not yet started may read what it holds now.
+    /// The memory there must be large enough, and nothing that is not yet started may read its present contents.
     pub(super) unsafe fn upload_to(&self, array: &HostArray, to: CUdeviceptr) -> Result<(), Error> {
         let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: by this function's contract.
@@ -393,13 +393,13 @@ impl Cuda {
         let shape: Vec<usize> = aval.shape.iter().filter_map(|dim| dim.as_usize()).collect();
         let mut bytes = vec![0u8; shape.iter().product::<usize>() * aval.dtype.size()];
         let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
-        // What kernels found wrong comes with it: whoever reads waits once.
+        // Errors that kernels found come with it: a reader waits only once.
         let mut record = [0; RECORD_BYTES];
         let mut arrays = vec![(from, &mut bytes[..])];
         if let Some(block) = self.record.get() {
             arrays.push((block.address(), &mut record));
         }
-        // SAFETY: by this function's contract; the record has as many bytes, and was set when it was made.
+        // SAFETY: by this function's contract; the record has this many bytes, and was set when it was created.
         unsafe { staging.download(&mut arrays) }.map_err(|error| self.failed("copying from it", error))?;
         self.check_record(&mut staging, record)?;
         Ok(HostArray::from_data(&shape, data(aval.dtype, &bytes)))
@@ -461,7 +461,7 @@ impl Buffer for CudaBuffer {
     }
 }
 
-/// The bytes that an array of this type has.
+/// The number of bytes of an array of this type.
 pub(super) fn bytes_of_type(aval: &Aval) -> usize {
     aval.volume().as_usize().unwrap_or(0) * aval.dtype.size()
 }
@@ -477,7 +477,7 @@ fn bytes_of(array: &HostArray) -> &[u8] {
 /// Elements from their bytes, in the machine's order.
 fn data(dtype: DType, bytes: &[u8]) -> Data {
     fn all<const N: usize, T: Copy>(bytes: &[u8], read: fn([u8; N]) -> T) -> Elements<T> {
-        bytes.chunks_exact(N).map(|chunk| read(chunk.try_into().expect("chunks are as long"))).collect()
+        bytes.chunks_exact(N).map(|chunk| read(chunk.try_into().expect("chunks have this length"))).collect()
     }
     match dtype {
         DType::F32 => Data::F32(all(bytes, f32::from_ne_bytes)),

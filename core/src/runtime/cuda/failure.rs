@@ -1,11 +1,11 @@
-//! What the driver refuses, in words.
+//! Errors of the driver, in words.
 
 use crate::error::Error;
 use cudarc::driver::DriverError;
 use cudarc::driver::sys::CUresult;
 
-/// The error of a call of the driver: what was tried, the driver's name of the error and its text. The device runs later than
-/// the calls, so what a kernel did wrong is an error of a later one.
+/// The error of a driver call: what was tried, the driver's name of the error and its text. The device runs later than
+/// the calls, so an error in a kernel is reported by a later call.
 pub(super) fn driver(what: &str, error: DriverError) -> Error {
     let advice = match is_fault(&error) {
         true => {
@@ -34,11 +34,11 @@ fn described(error: DriverError) -> String {
     format!("{name}: {description}")
 }
 
-/// What to do about an error, where that is known.
+/// What to do about an error, if that is known.
 fn advice(error: CUresult) -> &'static str {
     match error {
-        CUresult::CUDA_ERROR_NO_DEVICE => "\n  there is a driver and no GPU: `gavotte devices` lists what is found",
-        CUresult::CUDA_ERROR_INVALID_DEVICE => "\n  `gavotte devices` lists the numbers that there are",
+        CUresult::CUDA_ERROR_NO_DEVICE => "\n  there is a driver but no GPU: `gavotte devices` lists what is found",
+        CUresult::CUDA_ERROR_INVALID_DEVICE => "\n  `gavotte devices` lists the valid numbers",
         CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => {
             "\n  the driver is older than NVRTC: take a newer driver, or an older nvidia-cuda-nvrtc"
         }
@@ -46,7 +46,7 @@ fn advice(error: CUresult) -> &'static str {
     }
 }
 
-/// Whether a kernel has failed, after which the device does nothing more.
+/// Whether a kernel has failed, after which the device can do nothing more.
 fn is_fault(error: &DriverError) -> bool {
     matches!(
         error.0,
@@ -66,7 +66,7 @@ pub(super) fn is_out_of_memory(error: &DriverError) -> bool {
     error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY
 }
 
-/// Whether the driver does not take what was compiled, and may take another form of it.
+/// Whether the driver rejects the compiled code, but may accept another form of it.
 pub(super) fn is_refused_image(error: &DriverError) -> bool {
     matches!(
         error.0,

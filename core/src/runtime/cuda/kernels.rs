@@ -1,4 +1,4 @@
-//! Kernels launched by themselves: what tests and experiments need.
+//! Single kernels launched for tests and experiments.
 
 use crate::aval::Sizes;
 use crate::codegen::cuda::{Launch, Module, Source, Width};
@@ -11,7 +11,7 @@ use crate::runtime::cuda::memory::Block;
 use cudarc::driver::CudaFunction;
 use std::sync::Arc;
 
-/// A kernel with what it runs on.
+/// A kernel with its sizes and arrays.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelRun<'a> {
     /// The kernel.
@@ -28,12 +28,12 @@ pub type KernelOutputs = Result<Vec<Arc<HostArray>>, Error>;
 /// Compiles kernels together and runs each, with about `block` threads in each block: a multiple of 32 up to 1024.
 ///
 /// # Errors
-/// Where the device is no GPU, or the kernels are not compiled. That one of them fails, its own result says.
+/// If the device is not a GPU, or the kernels cannot be compiled. If one of them fails, its own result says so.
 pub fn run_kernels(device: &DeviceRef, runs: &[KernelRun<'_>], block: u32) -> Result<Vec<KernelOutputs>, Error> {
     run_changed_kernels(device, runs, block, |text| text, |_| {})
 }
 
-/// [`run_kernels`] with the text of the kernels and what is launched changed: to see that mistakes are noticed.
+/// [`run_kernels`] with changes to the text of the kernels and to the launches: to test that mistakes are noticed.
 ///
 /// # Errors
 /// As [`run_kernels`].
@@ -44,7 +44,7 @@ pub fn run_changed_kernels(
     change_text: impl Fn(String) -> String,
     change_launch: impl Fn(&mut Launch),
 ) -> Result<Vec<KernelOutputs>, Error> {
-    let device = Cuda::of(device).ok_or_else(|| Error::Device(format!("{} is no GPU", device.name())))?;
+    let device = Cuda::of(device).ok_or_else(|| Error::Device(format!("{} is not a GPU", device.name())))?;
     let mut module = Module::new();
     for KernelRun { kernel, sizes, .. } in runs {
         module
@@ -83,7 +83,7 @@ fn one(
     };
     for launch in launches {
         let mut values = arguments(launch, &addresses);
-        // SAFETY: the values are those that the function takes, and all memory was made for it just above.
+        // SAFETY: the values are the function's parameters, and all memory was allocated for it just above.
         unsafe { device.launch(device.stream(), &functions[launch.function], launch, &mut values) }
             .map_err(|error| device.failed(&format!("launching @{}", kernel.name), error))?;
     }

@@ -1,20 +1,20 @@
-//! What a launch passes to its function.
+//! The arguments that a launch passes to its function.
 
 use crate::codegen::cuda::{Argument, Launch};
 use cudarc::driver::sys::CUdeviceptr;
 
 /// Where the memory of a kernel is.
 pub(super) struct Addresses<'a> {
-    /// Of each input, by number; likewise below.
+    /// The address of each input, by number; likewise below.
     pub(super) inputs: &'a dyn Fn(usize) -> CUdeviceptr,
     pub(super) outputs: &'a dyn Fn(usize) -> CUdeviceptr,
     pub(super) scratch: &'a dyn Fn(usize) -> CUdeviceptr,
-    /// The record of what kernels find wrong, and the kernel's number in it.
+    /// The record of errors that kernels find, and the kernel's number in it.
     pub(super) record: CUdeviceptr,
     pub(super) number: u32,
 }
 
-/// The value of each parameter: its bytes stand first, as the driver reads as many as the parameter has.
+/// The value of each parameter: its bytes come first, as the driver reads only as many as the parameter has.
 pub(super) fn arguments(launch: &Launch, addresses: &Addresses<'_>) -> Vec<u64> {
     let value = |argument: &Argument| match argument {
         Argument::Input(i) => (addresses.inputs)(*i),

@@ -1,4 +1,4 @@
-//! What a program launches for given sizes, as a tree like that of its steps.
+//! The launches of a program for given sizes, as a tree like that of its steps.
 
 use crate::aval::Sizes;
 use crate::codegen::cuda::{BLOCK, Launch, Source};
@@ -6,22 +6,22 @@ use crate::error::Error;
 use crate::ir::Control;
 use crate::kernel::{KernelProgram, Step};
 
-/// Parts of sums begin at multiples of this many bytes.
+/// Parts of sums start at multiples of this many bytes.
 pub(super) const SCRATCH_ALIGN: usize = 256;
 
 /// The launches of a program.
 pub(super) struct Launches {
     pub(super) steps: Vec<Work>,
-    /// Bytes for parts of sums: each kernel has its own, as kernels may run beside each other.
+    /// Bytes for parts of sums: each kernel has its own, as kernels may run concurrently.
     pub(super) scratch_bytes: usize,
-    /// How many there are in a run, copies and numbers of loops not counted; none where the host must wait for something
-    /// in between: then a run cannot be recorded.
+    /// The number of launches in a run, not counting copies and numbers of loops; `None` if the host must wait for
+    /// something in between: then a run cannot be recorded.
     pub(super) count: Option<usize>,
 }
 
-/// A step made ready.
+/// A prepared step.
 pub(super) enum Work {
-    /// Kernel `number` of the module, with where each of its parts of sums begins.
+    /// Kernel `number` of the module, with the start of each of its parts of sums.
     Kernel { number: usize, launches: Vec<Launch>, scratch: Vec<usize> },
     /// An equation without a kernel.
     Eval,
@@ -30,10 +30,11 @@ pub(super) enum Work {
 }
 
 impl Launches {
-    /// Of each launch of each step whether it may run beside those before it; none where not all steps are kernels.
-    pub(super) fn beside(&self) -> Option<Vec<Vec<bool>>> {
+    /// For each launch of each step whether it may run concurrently with those before it; `None` if not all steps are
+    /// kernels.
+    pub(super) fn concurrent(&self) -> Option<Vec<Vec<bool>>> {
         let of_step = |work: &Work| match work {
-            Work::Kernel { launches, .. } => Some(launches.iter().map(|launch| launch.is_beside).collect()),
+            Work::Kernel { launches, .. } => Some(launches.iter().map(|launch| launch.is_concurrent).collect()),
             Work::Eval | Work::Nested(_) => None,
         };
         self.steps.iter().map(of_step).collect()
@@ -42,7 +43,7 @@ impl Launches {
     /// `sources` are those of the kernels, in the order of the steps.
     ///
     /// # Errors
-    /// Where these sizes are too large to launch.
+    /// If these sizes are too large to launch.
     pub(super) fn new(lowered: &KernelProgram, sources: &[Source], sizes: &Sizes) -> Result<Launches, Error> {
         let mut maker = Maker { sources, sizes, number: 0, scratch_bytes: 0 };
         let steps = maker.steps(lowered)?;
@@ -67,7 +68,7 @@ fn count(lowered: &KernelProgram, works: &[Work], sizes: &Sizes) -> Option<usize
 struct Maker<'s> {
     sources: &'s [Source],
     sizes: &'s Sizes,
-    /// That of the next kernel.
+    /// The number of the next kernel.
     number: usize,
     scratch_bytes: usize,
 }

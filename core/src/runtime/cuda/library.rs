@@ -6,20 +6,20 @@ use cudarc::{driver, get_lib_name_candidates};
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
-/// The least version of CUDA that a driver must know: the last that knows a K80.
+/// The least version of CUDA that a driver must support: the last that supports a K80.
 pub(super) const LEAST_DRIVER: (u32, u32) = (11, 4);
-/// The least NVRTC: the first that says which architectures it knows.
+/// The least version of NVRTC: the first that reports which architectures it supports.
 pub(super) const LEAST_NVRTC: (u32, u32) = (11, 2);
 
-/// Names of NVRTC's files, as the loaders of Linux and of Windows know them: what a toolkit links, then the newest major version
-/// first. All of 11 from 11.2 on bear one name.
+/// Names of NVRTC's files, as the loaders of Linux and of Windows know them: the name that a toolkit links, then the
+/// newest major version first. All versions of 11 from 11.2 on share one name.
 pub(super) const NVRTC_FILES: &[&str] = if cfg!(windows) {
     &["nvrtc64_130_0.dll", "nvrtc64_120_0.dll", "nvrtc64_112_0.dll"]
 } else {
     &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2"]
 };
 
-/// The driver's functions that are called, all of them. A test holds that there are no others.
+/// All driver functions that are called. A test checks that there are no others.
 const DRIVER_FUNCTIONS: [&str; 43] = [
     "cuInit",
     "cuDriverGetVersion",
@@ -69,17 +69,17 @@ const DRIVER_FUNCTIONS: [&str; 43] = [
 /// One of NVIDIA's libraries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Library {
-    /// What people call it.
+    /// Its usual name.
     pub name: &'static str,
-    /// What it is for, and where it comes from.
+    /// Its purpose, and where it comes from.
     pub purpose: &'static str,
-    /// The least version that will do, major and minor; of the driver that of CUDA that it knows.
+    /// The least sufficient version, major and minor; for the driver, that of the CUDA version that it supports.
     pub least: (u32, u32),
     /// The names under which the system's loader was asked for it.
     pub tried: Vec<String>,
-    /// The first that was there.
+    /// The first that was found.
     pub found: Option<String>,
-    /// Functions that are called and that it does not have.
+    /// Functions that are called but missing.
     missing: Vec<&'static str>,
 }
 
@@ -97,7 +97,7 @@ impl Library {
         let load = |file: &String| Some((file.clone(), unsafe { libloading::Library::new(file.as_str()) }.ok()?));
         let (mut found, mut missing) = (None, vec![]);
         if let Some((file, library)) = tried.iter().find_map(load) {
-            // SAFETY: the function is looked for, and not called.
+            // SAFETY: the function is looked up, and not called.
             let has = |function: &str| unsafe { library.get::<unsafe extern "C" fn()>(function) }.is_ok();
             missing = functions.iter().copied().filter(|function| !has(function)).collect();
             found = Some(file);
@@ -108,7 +108,7 @@ impl Library {
     }
 }
 
-/// The libraries, looked for once: driver, NVRTC.
+/// The libraries, looked up once: driver, NVRTC.
 pub fn libraries() -> &'static [Library; 2] {
     static LIBRARIES: OnceLock<[Library; 2]> = OnceLock::new();
     LIBRARIES.get_or_init(|| {
@@ -134,7 +134,7 @@ pub fn libraries() -> &'static [Library; 2] {
     })
 }
 
-/// The error of a library that is not there.
+/// The error of a missing library.
 pub(super) fn absent(library: &Library) -> Error {
     Error::Device(format!(
         "there is no CUDA {} on this machine\n  it {}; tried {}\n  `gavotte devices` lists what is there and what is missing",
@@ -144,11 +144,11 @@ pub(super) fn absent(library: &Library) -> Error {
     ))
 }
 
-/// The newest version of CUDA that the driver knows, major and minor. Nothing else of it may be called before this has
-/// succeeded.
+/// The newest version of CUDA that the driver supports, major and minor. No other function of the driver may be called
+/// before this has succeeded.
 ///
 /// # Errors
-/// Where there is no driver, it is too old or lacks a function, or it fails.
+/// If there is no driver, it is too old or lacks a function, or it fails.
 pub fn driver_version() -> Result<(u32, u32), Error> {
     let library = &libraries()[0];
     let file = library.found.as_ref().ok_or_else(|| absent(library))?;
@@ -160,7 +160,7 @@ pub fn driver_version() -> Result<(u32, u32), Error> {
         )));
     }
     let mut number = 0;
-    // SAFETY: the library is there and has the function, and the pointer is valid.
+    // SAFETY: the library is loaded and has the function, and the pointer is valid.
     let result = unsafe { driver::sys::cuDriverGetVersion(&mut number) };
     result.result().map_err(|error| failure::driver("cuDriverGetVersion", error))?;
     let version = (number as u32 / 1000, number as u32 % 1000 / 10);

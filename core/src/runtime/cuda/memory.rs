@@ -1,7 +1,7 @@
-//! Memory of a device: blocks that are kept when they are given back, and given out again.
+//! Memory of a device: blocks that are kept when they are released, and reused.
 //!
-//! Everything that uses a block is ordered by the device's compute stream: copies make it wait, or wait for it. So a block
-//! can be given out again as soon as its last handle is gone: what is still running with it runs first.
+//! The device's compute stream orders everything that uses a block: copies make it wait, or wait for it. So a block can
+//! be reused as soon as its last handle is gone: whatever is still running with it runs first.
 
 use crate::error::Error;
 use crate::runtime::cuda::failure;
@@ -17,7 +17,7 @@ const GRAIN: usize = 512;
 #[derive(Debug)]
 pub(super) struct Pool {
     context: Arc<CudaContext>,
-    /// The stream that orders all that uses a block.
+    /// The stream that orders all uses of a block.
     compute: Arc<CudaStream>,
     /// The device's name, for errors.
     name: String,
@@ -26,13 +26,13 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    /// Blocks that nobody uses: bytes and address.
+    /// Unused blocks: bytes and address.
     free: BTreeSet<(usize, CUdeviceptr)>,
-    /// Bytes of those in use.
+    /// Bytes of the blocks in use.
     used: usize,
 }
 
-/// A piece of a device's memory. It goes back to its pool with its last handle.
+/// A piece of a device's memory. It returns to its pool with its last handle.
 #[derive(Debug)]
 pub(super) struct Block {
     pool: Arc<Pool>,
@@ -41,7 +41,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Where it begins; 0 where it is empty.
+    /// Where it starts; 0 if it is empty.
     pub(super) fn address(&self) -> CUdeviceptr {
         self.address
     }
@@ -66,10 +66,10 @@ impl Pool {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A block of at least this many bytes. The driver knows no empty one: that has no address.
+    /// A block of at least this many bytes. The driver has no empty blocks: an empty one has no address.
     ///
     /// # Errors
-    /// Where memory does not last: then blocks that nobody uses have been given back to the driver already.
+    /// If there is not enough memory: then unused blocks have been returned to the driver already.
     pub(super) fn take(self: &Arc<Pool>, bytes: usize) -> Result<Block, Error> {
         let pool = self.clone();
         if bytes == 0 {
@@ -96,20 +96,20 @@ impl Pool {
         self.retry(allocate, |pool| pool.give_back(shelf)).map_err(|error| self.refused(bytes, shelf, error))
     }
 
-    /// Calls the driver. It takes memory of its own for modules, recordings and streams: where that does not last, blocks
-    /// that nobody uses go back to it, and the call is made again.
-    pub(super) fn with_room<T>(&self, call: impl FnMut() -> Result<T, DriverError>) -> Result<T, DriverError> {
+    /// Calls the driver. It needs memory itself for modules, recordings and streams: if there is not enough, unused
+    /// blocks are returned to it, and the call is repeated.
+    pub(super) fn with_memory<T>(&self, call: impl FnMut() -> Result<T, DriverError>) -> Result<T, DriverError> {
         self.retry(call, |pool| pool.give_back(&mut pool.shelf()))
     }
 
     fn retry<T>(
         &self,
         mut call: impl FnMut() -> Result<T, DriverError>,
-        make_room: impl FnOnce(&Pool) -> Result<bool, DriverError>,
+        free_memory: impl FnOnce(&Pool) -> Result<bool, DriverError>,
     ) -> Result<T, DriverError> {
         self.context.bind_to_thread()?;
         match call() {
-            Err(error) if failure::is_out_of_memory(&error) => match make_room(self) {
+            Err(error) if failure::is_out_of_memory(&error) => match free_memory(self) {
                 Ok(true) => call(),
                 _ => Err(error),
             },
@@ -117,21 +117,21 @@ impl Pool {
         }
     }
 
-    /// Gives all blocks that nobody uses back to the driver; whether there was one.
+    /// Returns all unused blocks to the driver; returns whether there was one.
     fn give_back(&self, shelf: &mut Shelf) -> Result<bool, DriverError> {
         if shelf.free.is_empty() {
             return Ok(false);
         }
-        // What still runs may use them.
+        // Running kernels may use them.
         self.compute.synchronize()?;
         while let Some((_, address)) = shelf.free.pop_first() {
-            // SAFETY: nobody has a handle of the block, and nothing runs that uses it.
+            // SAFETY: nobody has a handle of the block, and nothing that uses it is running.
             unsafe { result::free_sync(address) }?;
         }
         Ok(true)
     }
 
-    /// Why there is no memory.
+    /// Why there is not enough memory.
     fn refused(&self, bytes: usize, shelf: &Shelf, error: DriverError) -> Error {
         if !failure::is_out_of_memory(&error) {
             return failure::driver(&format!("{}: allocating {bytes} bytes", self.name), error);
@@ -142,7 +142,7 @@ impl Pool {
             Err(_) => "the driver does not say how much is free".into(),
         };
         Error::Device(format!(
-            "{}: out of memory: {:.1} MB were asked for beside {:.1} MB in use here, and {rest}\n  take a smaller graph or \
+            "{}: out of memory: {:.1} MB were asked for with {:.1} MB in use here, and {rest}\n  take a smaller graph or \
              batch, drop arrays that are not needed, or look at `gavotte ir --stage plan`; the device can still be used",
             self.name,
             mb(bytes),
@@ -155,7 +155,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let mut shelf = std::mem::take(&mut *self.shelf());
         if self.context.bind_to_thread().is_ok() {
-            // A device that has failed takes nothing back: it is lost with the process.
+            // A failed device takes nothing back: its memory is lost until the process ends.
             let _ = self.give_back(&mut shelf);
         }
     }

@@ -1,5 +1,5 @@
-//! NVIDIA GPUs, through the driver's API. What is there is found when the program runs: without a driver nothing but a
-//! clear error comes of asking for a device.
+//! NVIDIA GPUs, through the driver's API. The driver is loaded when the program runs: without it, asking for a device
+//! returns a clear error.
 
 mod compiler;
 mod control;

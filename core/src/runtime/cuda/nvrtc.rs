@@ -1,4 +1,4 @@
-//! NVRTC, NVIDIA's compiler of CUDA C: found when the program runs, all its functions before the first is called.
+//! NVRTC, NVIDIA's compiler of CUDA C: loaded when the program runs, with all its functions before the first call.
 
 use crate::error::Error;
 use crate::runtime::cuda::library::{LEAST_NVRTC, NVRTC_FILES, absent, libraries};
@@ -24,7 +24,7 @@ type Message = unsafe extern "C" fn(c_int) -> *const c_char;
 type Version = unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int;
 type Count = unsafe extern "C" fn(*mut c_int) -> c_int;
 
-/// What NVRTC makes.
+/// The output of NVRTC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Form {
     /// Text, which the driver compiles again.
@@ -33,7 +33,7 @@ pub(super) enum Form {
     Cubin,
 }
 
-/// The functions that are called, and the library that they are of: it stays as long as they do.
+/// The functions that are called, and their library, which stays loaded as long as they exist.
 #[derive(Debug)]
 struct Functions {
     version: Version,
@@ -59,8 +59,8 @@ unsafe fn function<T: Copy>(library: &Library, name: &str) -> Result<T, String> 
 
 impl Functions {
     fn find(file: &str) -> Result<Functions, String> {
-        // SAFETY: to load NVRTC runs its initialisers, which ask nothing of the caller; each function has the type that
-        // `nvrtc.h` gives it.
+        // SAFETY: loading NVRTC runs its initialisers, which require nothing of the caller; each function has the type
+        // that `nvrtc.h` declares.
         unsafe {
             let library = Library::new(file).map_err(|error| error.to_string())?;
             Ok(Functions {
@@ -86,26 +86,26 @@ impl Functions {
     }
 
     fn text(&self, status: c_int) -> String {
-        // SAFETY: the library has a text of its own for every number.
+        // SAFETY: the library has a text for every number.
         unsafe { CStr::from_ptr((self.message)(status)) }.to_string_lossy().into_owned()
     }
 }
 
-/// An NVRTC that has all functions, and what it says about itself.
+/// An NVRTC that has all functions, and what it reports about itself.
 #[derive(Debug)]
 pub(super) struct Nvrtc {
     functions: Functions,
     /// Major and minor.
     pub(super) version: (u32, u32),
-    /// What it compiles for, as 8 and 0 of `sm_80`.
+    /// The architectures that it supports, as 8 and 0 of `sm_80`.
     pub(super) architectures: Vec<(u32, u32)>,
 }
 
 impl Nvrtc {
-    /// Each that this machine has, in the order of [`NVRTC_FILES`].
+    /// Every NVRTC on this machine, in the order of [`NVRTC_FILES`].
     ///
     /// # Errors
-    /// Where there is none, or none that has all functions: then what the first lacks.
+    /// If there is none, or none that has all functions: then what the first lacks.
     pub(super) fn all() -> Result<&'static [Nvrtc], Error> {
         static ALL: OnceLock<Result<Vec<Nvrtc>, Error>> = OnceLock::new();
         let find = || {
@@ -132,7 +132,7 @@ impl Nvrtc {
         let (major, minor) = LEAST_NVRTC;
         let lacks = |why: &dyn Display| {
             Error::Device(format!(
-                "NVRTC ({file}) is too old or not whole: {why}\n  {major}.{minor} is the least; `gavotte devices` lists what \
+                "NVRTC ({file}) is too old or damaged: {why}\n  {major}.{minor} is the least; `gavotte devices` lists what \
                  is there"
             ))
         };
@@ -141,10 +141,10 @@ impl Nvrtc {
         // SAFETY: the pointers are valid.
         let told = unsafe { [(functions.version)(&mut major, &mut minor), (functions.architectures.0)(&mut n)] };
         let mut numbers = vec![0; n.max(0) as usize];
-        // SAFETY: as above, and there is room for all.
+        // SAFETY: as above, and the buffer is large enough for all.
         let listed = unsafe { (functions.architectures.1)(numbers.as_mut_ptr()) };
         let mut statuses = told.into_iter().chain([listed]);
-        statuses.try_for_each(|status| functions.check("it does not tell what it is", status))?;
+        statuses.try_for_each(|status| functions.check("it does not report its version", status))?;
         let version = (major as u32, minor as u32);
         if version < LEAST_NVRTC {
             return Err(lacks(&format!("it is {major}.{minor}")));
@@ -153,10 +153,10 @@ impl Nvrtc {
         Ok(Nvrtc { functions, version, architectures })
     }
 
-    /// What comes of a text of CUDA C; `name` stands for it in errors.
+    /// The image of a text of CUDA C; `name` identifies it in errors.
     ///
     /// # Errors
-    /// Where the text is refused, with what the compiler says.
+    /// If the text is rejected, with the compiler's messages.
     pub(super) fn compile(&self, text: &str, options: &[String], form: Form, name: &str) -> Result<Vec<u8>, Error> {
         let c = |text: &str| CString::new(text).map_err(|error| Error::Device(format!("NVRTC: {name}: {error}")));
         let source = c(text)?;
@@ -177,12 +177,12 @@ impl Nvrtc {
             let (why, said) = (functions.text(status), log.trim_end_matches('\0').trim_end());
             return Err(Error::Device(format!("NVRTC refuses the kernels of {name}: {why}\n{said}")));
         }
-        // PTX ends with a zero, which the driver wants.
+        // PTX ends with a zero byte, which the driver requires.
         program.read(if form == Form::Ptx { functions.ptx } else { functions.cubin }, name)
     }
 }
 
-/// A program of the library, destroyed with its last use.
+/// A program of the library, destroyed on drop.
 struct Made<'a> {
     functions: &'a Functions,
     raw: Program,
@@ -195,7 +195,7 @@ impl Made<'_> {
         // SAFETY: the program is alive, and the pointer is valid.
         self.functions.check(name, unsafe { size(self.raw, &mut n) })?;
         let mut bytes = vec![0u8; n];
-        // SAFETY: as above, and there is room for all.
+        // SAFETY: as above, and the buffer is large enough.
         self.functions.check(name, unsafe { get(self.raw, bytes.as_mut_ptr().cast()) })?;
         Ok(bytes)
     }
@@ -208,10 +208,10 @@ impl Drop for Made<'_> {
     }
 }
 
-/// The version of NVRTC, major and minor: of the first, where there are several.
+/// The version of NVRTC, major and minor: of the first, if there are several.
 ///
 /// # Errors
-/// Where there is none, it is too old or lacks a function, or it fails.
+/// If there is none, it is too old or lacks a function, or it fails.
 pub fn nvrtc_version() -> Result<(u32, u32), Error> {
     Ok(Nvrtc::all()?[0].version)
 }

@@ -1,7 +1,7 @@
 //! A compiled program on a GPU: its kernels are launched in order on the device's stream.
 //!
-//! A call returns results at once; they are there when somebody asks for them. What a kernel finds wrong is in the device's
-//! record by then, and is told to whoever reads an array next.
+//! A call returns results at once; they are complete when somebody asks for them. Errors that a kernel finds are in the
+//! device's record by then, and are reported to the next reader of an array.
 
 use crate::aval::{Aval, Sizes};
 use crate::codegen::cuda::{Module, Width};
@@ -27,9 +27,9 @@ use cudarc::driver::CudaStream;
 use cudarc::driver::sys::CUdeviceptr;
 use std::sync::{Arc, Mutex};
 
-/// How many plans are kept, for how many different sizes.
+/// How many plans are kept, for different sizes.
 const MAX_PLANS: usize = 16;
-/// How many launches a recorded run has at most: a recording takes memory for each.
+/// The most launches of a recorded run: a recording takes memory for each.
 const MOST_RECORDED: usize = 4096;
 
 /// A program for one device.
@@ -40,24 +40,24 @@ pub(in crate::runtime) struct GpuProgram {
     is_blocking: bool,
     out_avals: Vec<Aval>,
     consts: Vec<Arc<CudaBuffer>>,
-    /// The same in host memory.
+    /// The constants in host memory.
     host_consts: Vec<Arc<HostArray>>,
     segments: GivenSegments,
-    /// The kernels compiled for what widths their positions need.
+    /// The kernels compiled for each combination of position widths.
     loaded: Mutex<Vec<(Vec<Width>, Arc<Loaded>)>>,
     plans: Mutex<Vec<Arc<GpuPlan>>>,
 }
 
-/// What is launched for given sizes.
+/// The launches for given sizes.
 struct GpuPlan {
     plan: Plan,
     loaded: Arc<Loaded>,
     launches: Launches,
-    /// Locked while a call launches: those of another would come between, in the same memory.
+    /// Locked while a call launches: launches of another call must not come between, in the same memory.
     state: Mutex<CallState>,
 }
 
-/// What stays from call to call.
+/// State that is kept from call to call.
 #[derive(Default)]
 struct CallState {
     arena: Option<Arc<Block>>,
@@ -65,7 +65,7 @@ struct CallState {
 }
 
 impl GpuProgram {
-    /// A program on a GPU; none for another device.
+    /// A program on a GPU; `None` for another device.
     pub(in crate::runtime) fn of(
         device: &DeviceRef,
         lowered: &KernelProgram,
@@ -96,7 +96,7 @@ impl GpuProgram {
         })
     }
 
-    /// The kernels for these widths, compiled when they are first asked for.
+    /// The kernels for these widths, compiled on first use.
     fn loaded(&self, widths: Vec<Width>) -> Result<Arc<Loaded>, Error> {
         if let Some((_, loaded)) = locked(&self.loaded).iter().find(|(known, _)| *known == widths) {
             return Ok(loaded.clone());
@@ -109,7 +109,7 @@ impl GpuProgram {
                 .map_err(|why| Error::Unsupported(format!("{name}: {}: {why:?}", kernel.name)))?;
         }
         if module.sources().is_empty() {
-            // What has no kernel, or only loops and branches without, needs no compiler.
+            // A program without kernels, or only with loops and branches without kernels, needs no compiler.
             return Ok(self.keep(widths, Loaded { module, kernels: vec![] }));
         }
         let on_device = self.device.load(&module.text(), &name)?;
@@ -157,7 +157,7 @@ impl GpuProgram {
         let mut args = here.collect::<Result<Vec<_>, _>>()?;
         self.check(&plan, &args)?;
         self.segments.check(&self.lowered.program.name, |var| self.given(&given, var))?;
-        // An argument whose last handle this program has may be written in place.
+        // An argument may be written in place if this program has the last handle.
         drop(given);
         let starts: Vec<CUdeviceptr> =
             args.iter().map(|arg| arg.as_ref().map_or(0, |arg| arg.block.address())).collect();
@@ -187,22 +187,22 @@ impl GpuProgram {
             unsafe { runner.run(&self.lowered.steps, &plan.plan, &plan.launches.steps, &frame) }
         };
         match plan.launches.count {
-            // What is recorded cannot be waited for one by one.
+            // Launches of a recording cannot be waited for one by one.
             Some(1..=MOST_RECORDED) if !self.is_blocking => {
-                // All addresses that are not the same in every run.
+                // All addresses that can differ between runs.
                 let addresses = [&starts[..], &results, &[arena.address()]].concat();
-                let recorded = |given: &[Arc<CudaStream>]| match plan.launches.beside() {
+                let recorded = |given: &[Arc<CudaStream>]| match plan.launches.concurrent() {
                     None => start(&given[0]),
-                    Some(beside) => {
+                    Some(concurrent) => {
                         let follows = dependences(&plan.plan, &self.lowered.steps, &self.lowered.fusion);
-                        let follows = of_launches(&follows, &beside);
+                        let follows = of_launches(&follows, &concurrent);
                         let streams = Streams::new(given.to_vec(), &follows);
                         let streams = streams.map_err(|error| self.device.failed("recording a run", error))?;
                         let stream = &given[0];
                         let runner =
                             Runner { device: &self.device, stream, loaded: &plan.loaded, scratch, is_blocking: false };
                         // SAFETY: as above.
-                        unsafe { runner.run_beside(&self.lowered.steps, &plan.launches.steps, &frame, streams) }
+                        unsafe { runner.run_concurrently(&self.lowered.steps, &plan.launches.steps, &frame, streams) }
                     }
                 };
                 replays.run(&self.device, addresses, &start, &recorded)?;
@@ -229,7 +229,7 @@ impl GpuProgram {
         Ok(())
     }
 
-    /// The array of an argument or a constant, in host memory where it came from there.
+    /// The array of an argument or a constant, in host memory if it came from there.
     fn given(&self, args: &[Arc<dyn Buffer>], var: Var) -> Result<Arc<dyn Buffer>, Error> {
         let program = &self.lowered.program;
         let at = |binders: &[Binder]| binders.iter().position(|binder| binder.var == var);
@@ -284,7 +284,7 @@ impl GpuProgram {
     }
 }
 
-/// On the device every array is in its memory, and every step is a launch of its own, or several.
+/// On the device every array is in its memory, and every step is a separate launch, or several.
 pub(super) fn ungroup(lowered: &mut KernelProgram) {
     lowered.groups =
         (0..lowered.steps.len()).map(|step| Group { steps: step..step + 1, space: Space::Alone }).collect();
@@ -295,7 +295,7 @@ pub(super) fn ungroup(lowered: &mut KernelProgram) {
     }
 }
 
-/// The kernels of a program and of those within it, in the order of the steps: so they are numbered.
+/// The kernels of a program and of its nested programs, in the order of the steps, which is that of their numbers.
 fn kernels(lowered: &KernelProgram) -> Vec<(&Kernel, Location)> {
     let mut found = vec![];
     for step in &lowered.steps {
@@ -308,14 +308,14 @@ fn kernels(lowered: &KernelProgram) -> Vec<(&Kernel, Location)> {
     found
 }
 
-/// The buffer of an argument. What is said to be in host memory is asked for its elements once, so that those that are
-/// checked are those that are used.
+/// The buffer of an argument. Elements in host memory are fetched only once, so that those that are checked are those
+/// that are used.
 fn host_or_device(arg: Value) -> Result<Arc<dyn Buffer>, Error> {
     let buffer = arg.into_buffer()?;
     if buffer.device().name() == cpu().name() { Ok(buffer.to_host()?) } else { Ok(buffer) }
 }
 
-/// The memory of an argument, where nobody else has a handle of it; the argument is gone then.
+/// The memory of an argument, if nobody else has a handle of it; the argument is consumed then.
 fn donated(arg: &mut Option<Arc<CudaBuffer>>) -> Option<Arc<Block>> {
     let buffer = arg.as_mut().and_then(Arc::get_mut)?;
     Arc::get_mut(&mut buffer.block)?;

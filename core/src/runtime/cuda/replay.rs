@@ -1,11 +1,11 @@
-//! Runs that are recorded once and then replayed: one call of the driver in place of one for each kernel.
+//! Runs that are recorded once and then replayed: one call of the driver instead of one for each kernel.
 //!
-//! A recording holds addresses. Training puts its arrays to the same places step after step, as donated arguments stay
-//! where they are and the pool gives out again what came back; so a few recordings serve. What is run only once is not
+//! A recording contains addresses. Training uses the same addresses step after step, as donated arguments stay where
+//! they are and the pool reuses released blocks; so a few recordings suffice. A run that happens only once is not
 //! recorded.
 //!
-//! A recording is made on streams that the device keeps for it, one recording at a time: what other threads start meanwhile
-//! on the device's stream is not in it.
+//! A recording is made on streams that the device reserves for it, one recording at a time: it does not contain what
+//! other threads start meanwhile on the device's stream.
 //!
 //! Source: NVIDIA, *CUDA C++ Programming Guide*, "CUDA Graphs".
 
@@ -16,7 +16,7 @@ use cudarc::driver::sys::{CUdeviceptr, CUgraphInstantiate_flags, CUstreamCapture
 use cudarc::driver::{CudaGraph, CudaStream};
 use std::sync::Arc;
 
-/// How many recordings are kept, and how many places are remembered that had one run.
+/// How many recordings are kept, and for how many sets of addresses a first run is remembered.
 const MOST: usize = 8;
 
 /// Starts a run on a stream.
@@ -27,23 +27,23 @@ pub(super) type Record<'f> = dyn Fn(&[Arc<CudaStream>]) -> Result<(), Error> + '
 /// A run that the driver has recorded.
 struct Recording(CudaGraph);
 
-// SAFETY: the driver's handles of graphs belong to no thread. Whoever has this one has it alone: two threads never use it at
+// SAFETY: the driver's graph handles belong to no thread. A recording has a single owner: two threads never use it at
 // the same time.
 unsafe impl Send for Recording {}
 
-/// The recordings of a plan, by the addresses that they hold; the last used stands last.
+/// The recordings of a plan, by the addresses that they contain; the most recently used comes last.
 #[derive(Default)]
 pub(super) struct Replays {
     seen: Vec<Vec<CUdeviceptr>>,
     graphs: Vec<(Vec<CUdeviceptr>, Recording)>,
-    /// Whether the driver has failed to record or to replay: launches need less of it.
+    /// Whether the driver has failed to record or to replay: plain launches require less of it.
     is_refused: bool,
 }
 
 impl Replays {
-    /// Runs `launches` on the device's stream, or a recording with these addresses, which `recorded` makes of the same work
-    /// from the first of several streams on. Where the driver fails to record or to replay, the launches are made, and say
-    /// what is wrong if they fail, too.
+    /// Runs `launches` on the device's stream, or a recording with these addresses, which `recorded` makes of the same
+    /// work from the first of several streams on. If the driver fails to record or to replay, the launches are made,
+    /// and report the error if they fail, too.
     pub(super) fn run(
         &mut self,
         device: &Cuda,
@@ -87,11 +87,11 @@ impl Replays {
     }
 }
 
-/// Records what is launched, which does not run yet; none where that fails.
+/// Records the launches, which do not run yet; `None` if that fails.
 fn record(device: &Cuda, recorded: &Record<'_>) -> Option<Recording> {
     let recorders = device.recorders(MAX_STREAMS).ok()?;
     let recorder = &recorders[0];
-    // Other threads may call what a recording forbids.
+    // Other threads may make calls that a recording forbids.
     recorder.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).ok()?;
     let launched = recorded(&recorders);
     let recording = recorder.end_capture(CUgraphInstantiate_flags(0));

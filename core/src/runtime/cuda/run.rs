@@ -28,7 +28,7 @@ pub(super) struct Loaded {
 /// What all steps of a run share.
 pub(super) struct Runner<'r> {
     pub(super) device: &'r Cuda,
-    /// Where kernels are launched: the device's, or one that records.
+    /// Where kernels are launched: the device's stream, or one that records.
     pub(super) stream: &'r CudaStream,
     pub(super) loaded: &'r Loaded,
     /// The memory for parts of sums.
@@ -38,7 +38,7 @@ pub(super) struct Runner<'r> {
 }
 
 impl Runner<'_> {
-    /// Starts all steps. Those without a kernel are done when this returns, as is what they need.
+    /// Starts all steps. Those without a kernel are complete when this returns, and so is what they need.
     ///
     /// # Safety
     /// `frame` must hold valid memory for every variable that the steps read or write, of the plan's sizes.
@@ -73,11 +73,11 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Starts all kernels, beside each other where the order allows.
+    /// Starts all kernels, concurrently if the order allows.
     ///
     /// # Safety
     /// As [`Self::run`].
-    pub(super) unsafe fn run_beside(
+    pub(super) unsafe fn run_concurrently(
         &self,
         steps: &[Step],
         works: &[Work],
@@ -87,7 +87,7 @@ impl Runner<'_> {
         let failed = |error| self.device.failed("recording a run", error);
         for (step, work) in steps.iter().zip(works) {
             let (Step::Kernel(kernel, location), Work::Kernel { number, launches, scratch }) = (step, work) else {
-                unreachable!("kernels alone run beside each other");
+                unreachable!("only kernels run concurrently");
             };
             let kernel = Ready { kernel, location: *location, number: *number, scratch };
             for launch in launches {
@@ -118,7 +118,7 @@ impl Runner<'_> {
             number: *in_record,
         };
         let mut values = arguments(launch, &addresses);
-        // SAFETY: the values are those that the function takes, in its order; every address is of memory that the plan
+        // SAFETY: the values are the function's parameters, in its order; every address is of memory that the plan
         // keeps for the variable.
         let launched = unsafe { self.device.launch(stream, &functions[launch.function], launch, &mut values) };
         let named = format!("@{}\n  at {}", ready.kernel.name, ready.location);
@@ -141,14 +141,14 @@ impl Runner<'_> {
         };
         let ins = eqn.ins.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
         for (binder, out) in eqn.outs.iter().zip(evaluate(eqn, &ins, plan)?) {
-            // SAFETY: the plan keeps memory for the result, and what reads what it holds now has been started.
+            // SAFETY: the plan keeps memory for the result, and the readers of its present contents have been started.
             unsafe { self.device.upload_to(&out, frame.pointers[binder.var.index()])? }
         }
         Ok(())
     }
 }
 
-/// A kernel as it is launched.
+/// A kernel ready to launch.
 struct Ready<'k> {
     kernel: &'k Kernel,
     location: Location,

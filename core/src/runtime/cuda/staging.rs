@@ -1,4 +1,4 @@
-//! Copies between host and device, through pinned memory: the driver copies from there while the program goes on.
+//! Copies between host and device, through pinned memory: the driver copies from there while the program continues.
 //!
 //! Source: NVIDIA, *CUDA C++ Programming Guide*, "Asynchronous Concurrent Execution".
 
@@ -7,9 +7,9 @@ use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, result};
 use std::sync::Arc;
 
-/// Bytes of one piece: large enough for the bus, small enough to begin soon.
+/// Bytes of one piece: large enough for the bus, small enough to start soon.
 const PIECE: usize = 4 << 20;
-/// While one is filled or emptied, the driver copies the other.
+/// Double-buffered.
 const PIECES: usize = 2;
 
 /// A pinned piece of host memory.
@@ -19,17 +19,17 @@ struct Piece {
     used: Used,
 }
 
-// SAFETY: the memory belongs to the piece alone, and may be used from every thread.
+// SAFETY: the memory belongs only to the piece, and may be used from every thread.
 unsafe impl Send for Piece {}
 
 /// How long a copy uses a piece.
 #[derive(Debug)]
 enum Used {
-    /// None does.
+    /// No copy uses it.
     Free,
-    /// Until this has come to pass.
+    /// Until this event has occurred.
     Until(CudaEvent),
-    /// Until all copies are done: a call has failed, and nobody knows whether one runs.
+    /// Until all copies are complete: a call has failed, and it is unknown whether a copy is running.
     Unknown,
 }
 
@@ -37,7 +37,7 @@ enum Used {
 #[derive(Debug)]
 pub(super) struct Staging {
     context: Arc<CudaContext>,
-    /// What uses arrays.
+    /// The stream of everything that uses arrays.
     compute: Arc<CudaStream>,
     copies: Arc<CudaStream>,
     pool: Arc<Pool>,
@@ -59,7 +59,7 @@ impl Staging {
     fn piece(&mut self) -> Result<usize, DriverError> {
         if self.pieces.len() < PIECES {
             // SAFETY: a context is bound, and the size is not 0.
-            let memory = self.pool.with_room(|| unsafe { result::malloc_host(PIECE, 0) })?;
+            let memory = self.pool.with_memory(|| unsafe { result::malloc_host(PIECE, 0) })?;
             self.pieces.push(Piece { memory: memory.cast(), used: Used::Free });
             return Ok(self.pieces.len() - 1);
         }
@@ -80,7 +80,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Starts copies that use a piece, and notes when they are done.
+    /// Starts copies that use a piece, and records when they are complete.
     fn start(
         &mut self,
         at: usize,
@@ -88,60 +88,61 @@ impl Staging {
     ) -> Result<(), DriverError> {
         self.pieces[at].used = Used::Unknown;
         copy(&self.copies)?;
-        self.pieces[at].used = Used::Until(self.pool.with_room(|| self.copies.record_event(None))?);
+        self.pieces[at].used = Used::Until(self.pool.with_memory(|| self.copies.record_event(None))?);
         Ok(())
     }
 
-    /// What has failed may have started copies. Whoever gave the memory of the device may give it to another use.
+    /// A failed call may have started copies. Its caller may reuse the device's memory.
     fn settled(&self, result: Result<(), DriverError>) -> Result<(), DriverError> {
         if result.is_err() {
-            // A device that cannot even wait runs nothing any more.
+            // A device that cannot even wait is not running anything.
             let _ = self.copies.synchronize();
         }
         result
     }
 
-    /// Copies bytes to the device. What is started on the compute stream from now on finds them there.
+    /// Copies bytes to the device. Anything started on the compute stream from now on finds them there.
     ///
     /// # Safety
-    /// `to` must be valid for as many bytes, and nothing may read it yet.
+    /// `to` must be valid for this many bytes, and nothing may read it yet.
     pub(super) unsafe fn upload(&mut self, bytes: &[u8], to: CUdeviceptr) -> Result<(), DriverError> {
         let mut send = || {
             self.context.bind_to_thread()?;
             // The block may have been used before.
-            self.pool.with_room(|| self.copies.join(&self.compute))?;
+            self.pool.with_memory(|| self.copies.join(&self.compute))?;
             for (i, part) in bytes.chunks(PIECE).enumerate() {
                 let at = self.piece()?;
                 let to = to + (i * PIECE) as CUdeviceptr;
-                // SAFETY: the piece is as large, and no copy uses it.
+                // SAFETY: the piece is large enough, and no copy uses it.
                 let piece = unsafe { std::slice::from_raw_parts_mut(self.pieces[at].memory, part.len()) };
                 piece.copy_from_slice(part);
-                // SAFETY: the piece stays what it is until the copy is done, and `to` is valid by this function's contract.
+                // SAFETY: the piece is not changed until the copy is complete, and `to` is valid by this function's
+                // contract.
                 self.start(at, |copies| unsafe { result::memcpy_htod_async(to, piece, copies.cu_stream()) })?;
             }
-            self.pool.with_room(|| self.compute.join(&self.copies))
+            self.pool.with_memory(|| self.compute.join(&self.copies))
         };
         let sent = send();
         self.settled(sent)
     }
 
-    /// Copies arrays from the device, each from an address, once all that was started on the compute stream is done.
-    /// Those that fit into one piece together are waited for once.
+    /// Copies arrays from the device, each from an address, after everything that was started on the compute stream.
+    /// Arrays that fit into one piece together are waited for once.
     ///
     /// # Safety
-    /// Each address must be valid for as many bytes.
+    /// Each address must be valid for this many bytes.
     pub(super) unsafe fn download(&mut self, arrays: &mut [(CUdeviceptr, &mut [u8])]) -> Result<(), DriverError> {
         let mut receive = || {
             self.context.bind_to_thread()?;
-            self.pool.with_room(|| self.copies.join(&self.compute))?;
+            self.pool.with_memory(|| self.copies.join(&self.compute))?;
             let mut coming: Option<(usize, Vec<Part<'_>>)> = None;
             for parts in parts(arrays) {
                 let at = self.piece()?;
                 let memory = self.pieces[at].memory;
                 self.start(at, |copies| {
                     parts.iter().try_for_each(|(offset, from, part)| {
-                        // SAFETY: the piece is as large, no copy uses it, and it is not touched until the copy is done; the
-                        // address is valid by this function's contract.
+                        // SAFETY: the piece is large enough, no copy uses it, and it is not touched until the copy is
+                        // complete; the address is valid by this function's contract.
                         unsafe {
                             let piece = std::slice::from_raw_parts_mut(memory.add(*offset), part.len());
                             result::memcpy_dtoh_async(piece, *from, copies.cu_stream())
@@ -158,11 +159,11 @@ impl Staging {
         self.settled(received)
     }
 
-    /// Waits for a piece, and takes what came.
+    /// Waits for a piece, and takes its contents.
     fn empty(&mut self, at: usize, parts: Vec<Part<'_>>) -> Result<(), DriverError> {
         self.wait_for(at)?;
         for (offset, _, part) in parts {
-            // SAFETY: the copy into the piece is done, which is as large.
+            // SAFETY: the copy into the piece, which is large enough, is complete.
             let piece = unsafe { std::slice::from_raw_parts(self.pieces[at].memory.add(offset), part.len()) };
             part.copy_from_slice(piece);
         }
@@ -170,24 +171,24 @@ impl Staging {
     }
 }
 
-/// Bytes of an array that go through a piece: where in the piece, from where on the device, and where to.
+/// Bytes of an array that go through a piece: the offset in the piece, the source on the device, and the destination.
 type Part<'a> = (usize, CUdeviceptr, &'a mut [u8]);
 
-/// The arrays cut into what goes through each piece.
+/// The arrays cut into the parts that go through each piece.
 fn parts<'a>(arrays: &'a mut [(CUdeviceptr, &mut [u8])]) -> Vec<Vec<Part<'a>>> {
     let mut pieces: Vec<Vec<Part<'a>>> = vec![];
-    let mut room = 0;
+    let mut left = 0;
     for (from, bytes) in arrays {
         let (mut from, mut rest) = (*from, &mut **bytes);
         while !rest.is_empty() {
-            if room == 0 {
+            if left == 0 {
                 pieces.push(vec![]);
-                room = PIECE;
+                left = PIECE;
             }
-            let (part, behind) = rest.split_at_mut(rest.len().min(room));
-            let (offset, n) = (PIECE - room, part.len());
+            let (part, after) = rest.split_at_mut(rest.len().min(left));
+            let (offset, n) = (PIECE - left, part.len());
             pieces.last_mut().expect("one was just begun").push((offset, from, part));
-            (from, rest, room) = (from + n as CUdeviceptr, behind, room - n);
+            (from, rest, left) = (from + n as CUdeviceptr, after, left - n);
         }
     }
     pieces
@@ -197,7 +198,8 @@ impl Drop for Staging {
     fn drop(&mut self) {
         if self.context.bind_to_thread().is_ok() && self.copies.synchronize().is_ok() {
             for piece in &self.pieces {
-                // SAFETY: no copy uses it. What a device that has failed does not take back is lost with the process.
+                // SAFETY: no copy uses it. Memory that a failed device does not take back is lost until the process
+                // ends.
                 let _ = unsafe { result::free_host(piece.memory.cast()) };
             }
         }

@@ -1,8 +1,8 @@
-//! Steps beside each other: what a recorded run may do at the same time.
+//! Concurrent steps of a recorded run.
 //!
-//! Small kernels wait for one another longer than they run. So a recording goes over several streams: a step follows those
-//! that it must follow, and nothing else. Two steps must keep their order where they touch the same memory and one of
-//! them writes it; what the plan gives out twice counts as the same.
+//! Small kernels wait for one another longer than they run. So a recording uses several streams: a step follows only
+//! those that it must follow. Two steps must keep their order if they touch the same memory and one of them writes it;
+//! memory that the plan reuses counts as the same.
 
 use crate::ir::Var;
 use crate::kernel::Step;
@@ -12,10 +12,10 @@ use crate::runtime::plan::placed::{Buffers, bytes_of};
 use cudarc::driver::{CudaEvent, CudaStream, DriverError};
 use std::sync::Arc;
 
-/// Streams of a recording, at most.
+/// The most streams of a recording.
 pub(super) const MAX_STREAMS: usize = 8;
 
-/// A piece of memory: whose, and which bytes of it.
+/// A piece of memory: the buffer, and the range of its bytes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Piece {
     whose: Buffers,
@@ -31,7 +31,7 @@ impl Piece {
                 let end = at + bytes_of(&plan.avals[var.index()]).max(1);
                 Piece { whose: Buffers::Arena(0), start: at, end }
             }
-            // A result may be where an argument is.
+            // A result may share the memory of an argument.
             Buffers::Out(out) => whole(plan.donors[out].map_or(Buffers::Out(out), Buffers::Arg)),
             other => whole(other),
         })
@@ -42,7 +42,7 @@ impl Piece {
     }
 }
 
-/// For each step the earlier ones that it must follow, but for those that these follow themselves.
+/// For each step the earlier ones that it must follow, without those that these follow themselves.
 pub(super) fn dependences(plan: &Plan, steps: &[Step], fusion: &Fusion) -> Vec<Vec<usize>> {
     let pieces = |vars: Vec<Var>| -> Vec<Piece> {
         vars.into_iter().filter_map(|var| Piece::of(plan, fusion.memory(var))).collect()
@@ -54,7 +54,7 @@ pub(super) fn dependences(plan: &Plan, steps: &[Step], fusion: &Fusion) -> Vec<V
         let ((reads, writes), (before, written)) = (&touched[i], &touched[j]);
         meet(reads, written) || meet(writes, written) || meet(writes, before)
     };
-    // For each step all that come before it.
+    // For each step all steps that come before it.
     let mut follows: Vec<Vec<bool>> = vec![];
     let mut all = vec![];
     for i in 0..steps.len() {
@@ -72,28 +72,28 @@ pub(super) fn dependences(plan: &Plan, steps: &[Step], fusion: &Fusion) -> Vec<V
     all
 }
 
-/// The same for launches: those of a step, of which it is said whether they may run beside those before them.
-pub(super) fn of_launches(dependences: &[Vec<usize>], is_beside: &[Vec<bool>]) -> Vec<Vec<usize>> {
+/// The same for launches: for those of each step it is given whether they may run concurrently with those before them.
+pub(super) fn of_launches(dependences: &[Vec<usize>], is_concurrent: &[Vec<bool>]) -> Vec<Vec<usize>> {
     let mut launches: Vec<Vec<usize>> = vec![];
     let mut of_step: Vec<std::ops::Range<usize>> = vec![];
-    for (before, is_beside) in dependences.iter().zip(is_beside) {
+    for (before, is_concurrent) in dependences.iter().zip(is_concurrent) {
         let first = launches.len();
         let before: Vec<usize> = before.iter().flat_map(|step| of_step[*step].clone()).collect();
-        for (i, is_beside) in is_beside.iter().enumerate() {
-            launches.push(if i == 0 || *is_beside { before.clone() } else { (first..first + i).collect() });
+        for (i, is_concurrent) in is_concurrent.iter().enumerate() {
+            launches.push(if i == 0 || *is_concurrent { before.clone() } else { (first..first + i).collect() });
         }
         of_step.push(first..launches.len());
     }
     launches
 }
 
-/// The stream of each step, of that many: after the last of those that it must follow, or in a stream of its own, or after
-/// what has stood longest.
+/// The stream of each step, among this many: after the last of those that it must follow, or in an unused stream, or
+/// after the stream that has been idle longest.
 pub(super) fn streams_of(dependences: &[Vec<usize>], n: usize) -> Vec<usize> {
     let (mut streams, mut last) = (vec![], vec![None; n]);
     for (step, before) in dependences.iter().enumerate() {
-        let behind = before.iter().copied().filter(|j| last[streams[*j]] == Some(*j)).max();
-        let stream = match behind {
+        let follows = before.iter().copied().filter(|j| last[streams[*j]] == Some(*j)).max();
+        let stream = match follows {
             Some(j) => streams[j],
             None => (0..n).min_by_key(|stream| last[*stream].map_or(0, |j: usize| j + 1)).unwrap_or(0),
         };
@@ -107,23 +107,23 @@ pub(super) fn streams_of(dependences: &[Vec<usize>], n: usize) -> Vec<usize> {
 pub(super) struct Streams<'d> {
     streams: Vec<Arc<CudaStream>>,
     dependences: &'d [Vec<usize>],
-    /// When the recording began, and when each launch is done.
+    /// When the recording starts, and when each launch is complete.
     start: CudaEvent,
     done: Vec<CudaEvent>,
-    /// Which stream each is in, and the last so far of each stream.
+    /// The stream of each launch, and the last launch so far of each stream.
     number: Vec<usize>,
     last: Vec<Option<usize>>,
 }
 
 impl<'d> Streams<'d> {
-    /// Begins at what the first stream has come to.
+    /// Starts at the current point of the first stream.
     pub(super) fn new(streams: Vec<Arc<CudaStream>>, dependences: &'d [Vec<usize>]) -> Result<Self, DriverError> {
         let start = streams[0].record_event(None)?;
         let (number, last) = (streams_of(dependences, streams.len()), vec![None; streams.len()]);
         Ok(Streams { streams, dependences, start, done: vec![], number, last })
     }
 
-    /// The stream of the next launch, which waits there for what it must follow.
+    /// The stream of the next launch, which waits there for those that it must follow.
     pub(super) fn enter(&mut self) -> Result<Arc<CudaStream>, DriverError> {
         let step = self.done.len();
         let (number, before) = (self.number[step], &self.dependences[step]);
@@ -138,14 +138,14 @@ impl<'d> Streams<'d> {
         Ok(stream)
     }
 
-    /// What was entered has been launched.
+    /// Notes that the entered launch has been made.
     pub(super) fn leave(&mut self) -> Result<(), DriverError> {
         let number = self.number[self.done.len()];
         self.done.push(self.streams[number].record_event(None)?);
         Ok(())
     }
 
-    /// The first stream goes on when all are done.
+    /// The first stream continues when all are complete.
     pub(super) fn join(self) -> Result<(), DriverError> {
         self.last[1..].iter().flatten().try_for_each(|last| self.streams[0].wait(&self.done[*last]))
     }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_step_stands_behind_the_last_that_it_follows() {
-        // A chain, a step beside it, one that follows both, and more beginnings than streams.
+        // A chain, a step concurrent with it, one that follows both, and more starts than streams.
         let dependences = [vec![], vec![0], vec![], vec![1, 2], vec![], vec![], vec![3]];
         assert_eq!(streams_of(&dependences, 3), [0, 0, 1, 1, 2, 0, 1]);
         assert_eq!(streams_of(&dependences, 1), [0; 7]);
@@ -166,9 +166,9 @@ mod tests {
     #[test]
     fn launches_of_a_step_follow_one_another_unless_they_are_beside() {
         let dependences = [vec![], vec![0], vec![1]];
-        let is_beside = [vec![false, true], vec![false, false], vec![false]];
+        let is_concurrent = [vec![false, true], vec![false, false], vec![false]];
         let wanted = [vec![], vec![], vec![0, 1], vec![2], vec![2, 3]];
-        assert_eq!(of_launches(&dependences, &is_beside), wanted);
+        assert_eq!(of_launches(&dependences, &is_concurrent), wanted);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! `check_nans`: which equation made the first NaN or infinity.
+//! `check_nans`: the equation that made the first NaN or infinity.
 //!
-//! Only where a result is not finite, the program runs again, equation by equation, through the reference
-//! interpreter. From the results that are not finite the way leads back through operands that are not; the first
-//! equation on it that makes a NaN where no operand has one, or an infinity where every operand is finite, is named. So a
-//! logarithm of zero that a mask leaves out concerns nobody, and an infinite literal, constant or argument is no mistake.
+//! Only if a result is not finite, the program is rerun, equation by equation, through the reference interpreter. From
+//! the results that are not finite it traces back through operands that are not. It names the first equation on this
+//! path that makes a NaN if no operand has one, or an infinity if every operand is finite. So a masked logarithm of
+//! zero is ignored, and an infinite literal, constant or argument is no error.
 
 use crate::aval::Sizes;
 use crate::device::{Data, HostArray};
@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Checks results; the error names the equation, its line, the place, and its operands.
+/// Checks results; the error names the equation, its line, the position, and its operands.
 pub(in crate::runtime) fn check(
     program: &Program,
     args: &[Arc<HostArray>],
@@ -45,7 +45,7 @@ fn value(atom: Atom, values: &Values) -> Arc<HostArray> {
     }
 }
 
-/// The first equation on the way to a result that is not finite which makes such a number, and what to say of it.
+/// The first equation on the path to a result that is not finite that makes such a number, and its description.
 fn culprit<'a>(program: &'a Program, values: &Values) -> Option<(&'a Eqn, String)> {
     let mut leads = vec![false; program.n_var()];
     let mark = |atoms: &[Atom], leads: &mut [bool]| {
@@ -74,7 +74,7 @@ fn culprit<'a>(program: &'a Program, values: &Values) -> Option<(&'a Eqn, String
     first
 }
 
-/// The equation within the programs that `eqn` runs, in the first turn that makes such a number.
+/// The equation within the programs that `eqn` runs, in the first iteration that makes such a number.
 fn within(eqn: &Eqn, values: &Values, sizes: &Sizes) -> Option<String> {
     eqn.params.programs_within().next()?;
     let found: Rc<OnceCell<String>> = Rc::default();
@@ -95,14 +95,14 @@ fn within(eqn: &Eqn, values: &Values, sizes: &Sizes) -> Option<String> {
     Some(format!("{why}\n  within {} at {}", eqn.prim.name(), eqn.location))
 }
 
-/// What is not finite among some numbers: the first place of each.
+/// The numbers that are not finite: the first position of each kind.
 #[derive(Clone, Copy, Default)]
 struct Numbers {
     nan: Option<usize>,
     infinity: Option<usize>,
 }
 
-/// What an equation made that was not there before.
+/// What an equation made that its operands did not have.
 struct Made {
     what: &'static str,
     at: usize,
@@ -169,7 +169,7 @@ fn describe(
     text
 }
 
-/// The equation's text; of one that holds programs, the first line.
+/// The equation's text; if it contains programs, the first line.
 fn one_line(eqn: &Eqn) -> String {
     let text = eqn.to_string();
     text.lines().next().unwrap_or_default().to_string()

@@ -1,18 +1,14 @@
-//! Index arrays that are put together once for each graph.
+//! Index arrays that are composed once for each graph.
 
 use crate::device::{Data, Elements, HostArray};
 use crate::error::Error;
 use crate::kernel::Composed;
 
-/// What an index array holds at the positions of another.
+/// The elements of an index array at the positions of another.
 ///
 /// # Errors
-/// Where a position is not in the array that is read.
-pub(in crate::runtime) fn put_together(
-    composed: &Composed,
-    of: &HostArray,
-    at: &HostArray,
-) -> Result<HostArray, Error> {
+/// If a position is out of bounds of the array that is read.
+pub(in crate::runtime) fn compose(composed: &Composed, of: &HostArray, at: &HostArray) -> Result<HostArray, Error> {
     let of: &[i32] = of.as_slice();
     let element = |position: &i32| {
         let element = usize::try_from(*position).ok().and_then(|position| of.get(position)).copied();

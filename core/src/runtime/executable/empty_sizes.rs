@@ -1,8 +1,9 @@
-//! Calls with sizes that leave an axis without elements, or make it longer than an `i32` counts.
+//! Calls with sizes that leave an axis without elements, or make it too long for an `i32`.
 //!
-//! A kernel that joins or borders arrays reads every operand at the place nearest to the wanted one, and selects. An
-//! axis that turns out to be empty has no such place, and the place along a very long one is no `i32`. Then the program is
-//! compiled once more, for these numbers: its kernels do not mention what is empty, and do not join what is that long.
+//! A kernel that concatenates or pads arrays reads every operand at the position nearest to the wanted one, and
+//! selects. An empty axis has no such position, and a position along a very long one is not an `i32`. In these cases
+//! the program is recompiled for these numbers: its kernels do not mention empty arrays, and do not concatenate arrays
+//! of that length.
 
 use crate::aval::{Dim, Sizes};
 use crate::device::{DeviceRef, HostArray};
@@ -12,7 +13,7 @@ use crate::runtime::{Executable, Options};
 use crate::sync::locked;
 use std::sync::{Arc, Mutex};
 
-/// How many such programs are kept.
+/// The most such programs that are kept.
 const MAX_PROGRAMS: usize = 16;
 
 /// The programs compiled for sizes that leave an axis empty.
@@ -31,7 +32,7 @@ impl EmptySizes {
         EmptySizes { extents, device: device.clone(), options: options.clone(), programs: Mutex::default() }
     }
 
-    /// The program for these sizes, where they leave an axis empty.
+    /// The program for these sizes, if they leave an axis empty.
     pub(in crate::runtime) fn executable(
         &self,
         program: &Program,
@@ -57,7 +58,7 @@ impl EmptySizes {
     }
 }
 
-/// Adds the extents with symbols of a program and of those within it.
+/// Adds the extents with symbols of a program and of its nested programs.
 fn collect(program: &Program, extents: &mut Vec<Dim>) {
     for dim in program.binders().flat_map(|binder| &binder.aval.shape).filter(|dim| dim.as_number().is_none()) {
         if !extents.contains(dim) {

@@ -18,7 +18,7 @@ use crate::runtime::cpu::recorder::Recorder;
 use crate::runtime::cpu::run;
 use crate::runtime::cpu::worker::WorkerSlot;
 use crate::runtime::cuda::{Gpu, GpuProgram, Prediction};
-use crate::runtime::executable::composed_indices::put_together;
+use crate::runtime::executable::composed_indices::compose;
 use crate::runtime::executable::empty_sizes::EmptySizes;
 use crate::runtime::identity::ByIdentity;
 use crate::runtime::options::{CORES, Options, Target};
@@ -41,14 +41,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-/// How many plans are kept, for how many different sizes.
+/// How many plans are kept, for different sizes.
 const MAX_PLANS: usize = 16;
 
 /// A compiled program: call it with arguments as often as you like.
 pub struct Executable {
     lowered: KernelProgram,
     machine: MachineCode,
-    /// Where it runs, if that is not the processor.
+    /// The program on a GPU, if it does not run on the processor.
     gpu: Option<GpuProgram>,
     out_avals: Vec<Aval>,
     consts: Vec<Arc<HostArray>>,
@@ -61,17 +61,17 @@ pub struct Executable {
     plans: Mutex<Vec<Arc<Plan>>>,
     empty: EmptySizes,
     is_profiled: AtomicBool,
-    /// What calls have taken that other threads may share.
+    /// The times of calls whose work other threads may share.
     experience: Mutex<Experience>,
-    /// There from when on it first has work: functions to generate, or a call.
+    /// Created when it first has work: functions to generate, or a call.
     pool: OnceLock<Arc<Mutex<ThreadPool>>>,
     /// How often calls have woken a thread.
     n_woken: AtomicUsize,
-    /// One for each call that has run at the same time as others, and is done.
+    /// One state for each call that has run concurrently with others, and is complete.
     idle: Mutex<Vec<CallState>>,
 }
 
-/// What stays from call to call. Each call that runs has one to itself.
+/// State that is kept from call to call. Each running call has its own.
 #[derive(Default)]
 struct CallState {
     arena: Vec<Line>,
@@ -95,7 +95,7 @@ impl Executable {
     ) -> Result<Executable, Error> {
         let start = Instant::now();
         options.target.check()?;
-        // Anybody may have changed its fields: from here on it is believed.
+        // Anyone may have changed its fields: from here on it is trusted.
         verify(program)?;
         let program = pass::optimize(program);
         let consts = consts.iter().map(Value::to_host).collect::<Result<Vec<_>, _>>()?;
@@ -121,7 +121,7 @@ impl Executable {
             {
                 return free.share(n, threads, &|_, units| units.for_each(work));
             }
-            // Alone, too, where the system has no more threads, or another thread has the team.
+            // On this thread only if the system has no more threads, or another thread has the team.
             alone(n, work);
         };
         Ok(Executable {
@@ -161,12 +161,12 @@ impl Executable {
         &self.lowered.steps
     }
 
-    /// The machine code of every kernel; a kernel that has none says so.
+    /// The machine code of every kernel; a kernel without machine code says so.
     pub fn asm_text(&self) -> String {
         self.machine.listing(&self.lowered)
     }
 
-    /// The number of groups in which something runs: each is one launch.
+    /// The number of groups that run something: each is one launch.
     pub fn n_kernel(&self) -> usize {
         self.lowered.n_group()
     }
@@ -176,27 +176,28 @@ impl Executable {
         self.lowered.to_string()
     }
 
-    /// For every stored array and step that reads it, whether one group holds maker and reader, and why: one line each.
+    /// For every stored array and step that reads it, whether one group holds producer and reader, and why: one line
+    /// each.
     pub fn why_text(&self) -> String {
         Why(&self.lowered).to_string()
     }
 
-    /// For how many kernels machine code was generated: those of which this process had none of the same form.
+    /// For how many kernels machine code was generated: those whose form this process had not compiled before.
     pub fn n_generated(&self) -> usize {
         self.machine.n_generated()
     }
 
-    /// How often its calls have woken another thread: never where all that they do is small.
+    /// How often its calls have woken another thread: never if all its work is small.
     pub fn n_woken(&self) -> usize {
         self.n_woken.load(Ordering::Relaxed)
     }
 
-    /// What passes, fusion and lowering took.
+    /// The time of passes, fusion and lowering.
     pub fn compile_time(&self) -> Duration {
         self.compile_time
     }
 
-    /// The program that runs for these sizes in place of this one: where they leave an axis empty.
+    /// The program that runs for these sizes instead of this one: if they leave an axis empty.
     fn other(&self, sizes: &Sizes) -> Result<Option<Arc<Executable>>, Error> {
         if locked(&self.plans).iter().any(|plan| plan.sizes == *sizes) {
             return Ok(None);
@@ -221,11 +222,11 @@ impl Executable {
         Ok(plan)
     }
 
-    /// A plan for these sizes, made anew: all that a call with other sizes asks for before it runs. Those that leave an
-    /// axis empty have a program of their own, and this is not its plan.
+    /// A new plan for these sizes: everything that a call with other sizes requires before it runs. Sizes that leave an
+    /// axis empty have another program, and this is not its plan.
     ///
     /// # Errors
-    /// Where a fact that the program assumes does not hold, or a size is too large.
+    /// If a fact that the program assumes does not hold, or a size is too large.
     pub fn new_plan(&self, sizes: &Sizes) -> Result<Plan, Error> {
         check_facts(self.program(), sizes)?;
         let codes = Codes::Here(&self.machine.codes, &self.machine.steps);
@@ -236,8 +237,8 @@ impl Executable {
         Ok(plan)
     }
 
-    /// Whether a plan for these sizes with a mistake planted in it is found to be wrong: at the `at`th place where the
-    /// mistake could be made, `None` where there are fewer.
+    /// Whether a plan for these sizes with a planted mistake is found to be wrong: at the `at`th place where the
+    /// mistake could be made, `None` if there are fewer.
     ///
     /// # Errors
     /// As [`Executable::new_plan`].
@@ -247,8 +248,8 @@ impl Executable {
         Ok(plant(fault, at, &mut lowered, &mut plan).then(|| check_plan(&lowered, &plan)))
     }
 
-    /// The text of the plan for these sizes: peak, steps with what they cost, buffers with their lives. Where a machine
-    /// is given, it says for each kernel what that needs at least, and the share of its roofline that it should reach.
+    /// The text of the plan for these sizes: peak, steps with their costs, buffers with their lifetimes. If a machine
+    /// is given, it shows for each kernel the least time, and the share of its roofline that it should reach.
     pub fn plan_text(&self, sizes: &Sizes, machine: Option<&roofline::Machine>) -> Result<String, Error> {
         if let Some(other) = self.other(sizes)? {
             return other.plan_text(&Sizes::new(), machine);
@@ -257,22 +258,22 @@ impl Executable {
         Ok(PlanText { plan: &plan, steps: &self.lowered.steps, memory, machine }.to_string())
     }
 
-    /// What a run on a GPU would take for these sizes, predicted from the GPU's data sheet: see [`Prediction`]. There need
-    /// be no GPU, and this program may be one for the processor.
+    /// The predicted time of a run on a GPU for these sizes, from the GPU's data sheet: see [`Prediction`]. No GPU is
+    /// needed, and this program may be one for the processor.
     ///
     /// # Errors
-    /// Where the program has steps that do not run on GPUs, or a fact that it assumes does not hold.
+    /// If the program has steps that do not run on GPUs, or a fact that it assumes does not hold.
     pub fn predict(&self, sizes: &Sizes, gpu: &'static Gpu) -> Result<Prediction, Error> {
         if let Some(other) = self.other(sizes)? {
             return other.predict(&Sizes::new(), gpu);
         }
         check_facts(self.program(), sizes)?;
-        // On a GPU kernels put index arrays together themselves.
+        // On a GPU kernels compose index arrays themselves.
         let apart = if self.composed.is_empty() { None } else { Some(KernelProgram::new(self.program().clone())?) };
         Prediction::new(apart.as_ref().unwrap_or(&self.lowered), sizes, gpu)
     }
 
-    /// What each step costs for these sizes.
+    /// The cost of each step for these sizes.
     pub fn cost(&self, sizes: &Sizes) -> CostAnalysis {
         CostAnalysis::new(&self.lowered.program, &self.lowered.steps, sizes)
     }
@@ -284,13 +285,13 @@ impl Executable {
         Ok(MemoryAnalysis::new(&self.lowered, &plan, threads))
     }
 
-    /// Whether calls note from now on what each thread does when; results are the same. A call with sizes that leave
-    /// an axis empty runs another program, and notes nothing.
+    /// Sets whether calls record from now on what each thread does when; results are the same. A call with sizes that
+    /// leave an axis empty runs another program, and records nothing.
     pub fn set_profiling(&self, on: bool) {
         self.is_profiled.store(on, Ordering::Relaxed);
     }
 
-    /// What was noted since the last time; costs are those for these sizes.
+    /// The events since the last call of this; costs are those for these sizes.
     pub fn take_profile(&self, sizes: &Sizes) -> Profile {
         let mut idle = locked(&self.idle);
         let profiled: Vec<_> = idle.iter_mut().flat_map(|state| std::mem::take(&mut state.profiled)).collect();
@@ -325,7 +326,7 @@ impl Executable {
         let mut args = args.into_iter().map(into_host).collect::<Result<Vec<_>, _>>()?;
         self.check_args(&plan, &args)?;
         self.segments.check(&self.lowered.program.name, |var| Ok(self.given(&args, var)?.clone()))?;
-        let composed = self.put_together(&args)?;
+        let composed = self.compose(&args)?;
         let mut state = locked(&self.idle).pop().unwrap_or_default();
         let outs = self.run_with(&mut state, &plan, &mut args, &composed);
         let mut idle = locked(&self.idle);
@@ -352,16 +353,16 @@ impl Executable {
         let learns = may_share && self.sharing == Sharing::Worthwhile && !is_profiled;
         let is_shared = may_share && (!learns || locked(&self.experience).says_team());
         if is_shared && self.pool.get().is_none() {
-            // Where another thread is first, both have the same.
+            // If another thread is first, both have the same pool.
             let _ = self.pool.set(ThreadPool::of_process(self.threads)?);
         }
-        // One thread leads the team at a time. So a program that another calls while it runs, through the interpreter, is
-        // the calling thread's alone, and so is one that is called while another thread has the team.
+        // One thread leads the team at a time. A program that another calls through the interpreter while it runs uses
+        // only the calling thread, and so does one that is called while another thread has the team.
         let mut pool = self.pool.get().filter(|_| is_shared).and_then(|pool| try_locked(pool));
         let lines = (plan.arena_bytes + plan.partial_bytes).div_ceil(ALIGN) + 1;
         let is_small = arena.len() < lines;
         if is_small {
-            // What is too small is given back before more is asked for.
+            // An arena that is too small is freed before a larger one is allocated.
             *arena = vec![];
         }
         let mut outs = self.result_memory(plan, args, if is_small { lines * ALIGN } else { 0 })?;
@@ -384,9 +385,9 @@ impl Executable {
             .iter()
             .enumerate()
             .map(|(i, arg)| match arg {
-                // Read only: the plan gives no step an argument or a constant to write.
+                // Read only: the plan lets no step write to an argument or a constant.
                 Some(array) => data_pointer_const(array),
-                // An argument that was taken over is where its result is.
+                // A donated argument is now its result.
                 None => plan
                     .donors
                     .iter()
@@ -397,8 +398,8 @@ impl Executable {
         let frame = Frame::new(plan, &arg_starts, &const_starts, &out_starts, arena_start);
         let begun = Instant::now();
         let woken_before = pool.as_ref().map_or(0, |pool| pool.n_woken());
-        // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the program
-        // was compiled; results and arena were made for this plan just above.
+        // SAFETY: arguments have the types of their binders, as just checked, and constants, as checked when the
+        // program was compiled; results and arena were allocated for this plan just above.
         let done = unsafe {
             run::run(plan, &self.lowered.steps, &self.machine.pages, &frame, (pool.as_deref_mut(), self.sharing), slots)
         };
@@ -406,7 +407,7 @@ impl Executable {
             slots[1..].iter().for_each(|slot| locked(&slot.0).recorder.waited());
             profiled.push((start, Instant::now()));
         }
-        // A team that was busy elsewhere says nothing.
+        // A run without the team because it was busy elsewhere says nothing.
         if learns && pool.is_some() == is_shared && done.is_ok() {
             locked(&self.experience).learn(begun.elapsed(), plan.whole_nanos());
         }
@@ -415,12 +416,13 @@ impl Executable {
         Ok(outs)
     }
 
-    /// Whether a run is worth more threads than one.
+    /// Whether a run is worth several threads.
     fn is_shared(&self, plan: &Plan) -> bool {
         self.threads.get() > 1 && plan.is_shared(self.sharing)
     }
 
-    /// Kernels trust the types of their arrays, so each array is asked for its own: a value knows what its buffer said.
+    /// Kernels trust the types of their arrays, so each array itself is checked: a value only knows what its buffer
+    /// claimed.
     fn check_args(&self, plan: &Plan, args: &[Option<Arc<HostArray>>]) -> Result<(), Error> {
         let binders = &self.lowered.program.args;
         if binders.len() != args.len() {
@@ -452,18 +454,18 @@ impl Executable {
         array.ok_or_else(|| Error::Call(format!("{var} has no memory: this is a mistake in the memory plan")))
     }
 
-    /// Index arrays that these arguments and the constants decide.
-    fn put_together(&self, args: &[Option<Arc<HostArray>>]) -> Result<Vec<Arc<HostArray>>, Error> {
+    /// Index arrays that these arguments and the constants determine.
+    fn compose(&self, args: &[Option<Arc<HostArray>>]) -> Result<Vec<Arc<HostArray>>, Error> {
         let composed = self.lowered.composed.iter().zip(&self.composed);
         let array = |(composed, known): (&Composed, &ByIdentity<HostArray, Arc<HostArray>>)| {
             let (of, at) = (self.given(args, composed.of)?, self.given(args, composed.at)?);
-            known.get(&[of.clone(), at.clone()], || put_together(composed, of, at).map(Arc::new))
+            known.get(&[of.clone(), at.clone()], || compose(composed, of, at).map(Arc::new))
         };
         composed.map(array).collect()
     }
 
-    /// Memory for each result that a step writes: a donated argument's, or new, for which there must be room beside
-    /// the temporary memory that is to be taken.
+    /// Memory for each result that a step writes: a donated argument's, or new memory, which must be available in
+    /// addition to the temporary memory.
     fn result_memory(
         &self,
         plan: &Plan,
@@ -486,7 +488,7 @@ impl Executable {
         memory::require(needed).map_err(|why| {
             let of_results = memory::shown((needed - temporary) as u64);
             Error::TooLarge(format!(
-                "@{} is too large for this machine: {why}\n  {of_results} are for results, {} for what lies between: \
+                "@{} is too large for this machine: {why}\n  {of_results} are for results, {} for temporaries: \
                  take smaller sizes, or split the work",
                 self.lowered.program.name,
                 memory::shown(temporary as u64)
@@ -543,7 +545,7 @@ fn same_or_reshaped(array: &Arc<HostArray>, shape: &[usize]) -> Arc<HostArray> {
     if array.shape().as_slice() == shape { array.clone() } else { Arc::new(array.reshaped(shape)) }
 }
 
-/// The host array of a value; the last handle stays the last.
+/// The host array of a value; the last handle remains the last.
 fn into_host(value: Value) -> Result<Option<Arc<HostArray>>, Error> {
     let buffer = value.into_buffer()?;
     let device = buffer.device();

@@ -1,15 +1,15 @@
-//! Pieces of one memory that are taken and given back while a plan is made.
+//! Pieces of one memory that are taken and released while a plan is made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The memory as far as it was needed, and which of it is free: no two free pieces touch.
+/// The memory needed so far, and which of it is free: no two free pieces touch.
 #[derive(Debug, Default)]
 pub(in crate::runtime) struct Arena {
     /// Bytes by place.
     free: BTreeMap<usize, usize>,
     /// The same as bytes and place.
     sizes: BTreeSet<(usize, usize)>,
-    /// How many bytes there are.
+    /// The total number of bytes.
     pub(in crate::runtime) bytes: usize,
 }
 
@@ -31,7 +31,7 @@ impl Arena {
             self.give(place + bytes, size - bytes);
             return place;
         }
-        // A free piece at the end grows.
+        // A free piece at the end is extended.
         let last = self.free.last_key_value().map(|(place, size)| (*place, *size));
         let place = match last.filter(|(place, size)| place + size == self.bytes) {
             Some((place, size)) => {
@@ -44,12 +44,12 @@ impl Arena {
         place
     }
 
-    /// Gives a piece back.
+    /// Releases a piece.
     pub(in crate::runtime) fn give(&mut self, mut place: usize, mut bytes: usize) {
         if bytes == 0 {
             return;
         }
-        // Neighbours join, so that large arrays find room again.
+        // Neighbours are merged, so that large arrays fit again.
         let before = self.free.range(..place).next_back().map(|(at, size)| (*at, *size));
         if let Some((at, size)) = before.filter(|(at, size)| at + size == place) {
             self.remove(at, size);
@@ -80,7 +80,7 @@ mod tests {
         arena.give(192, 64);
         assert_eq!(arena.free.iter().collect::<Vec<_>>(), [(&64, &384)]);
         assert_eq!((arena.take(320), arena.take(128), arena.bytes), (64, 512, 640));
-        // The last piece grows.
+        // The last piece is extended.
         arena.give(512, 128);
         assert_eq!((arena.take(256), arena.bytes), (512, 768));
         assert_eq!((arena.take(0), arena.take(64)), (384, 384));

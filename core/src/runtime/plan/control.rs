@@ -9,34 +9,34 @@ use crate::runtime::plan::placed::{Buffers, bytes_of};
 use crate::runtime::plan::sizes::sum;
 use crate::runtime::plan::work::Codes;
 
-/// The operand with which the carry `out` begins, for a result that is the carry of a loop.
+/// The operand with the initial value of the carry `out`, for a result that is the carry of a loop.
 pub(in crate::runtime) fn carry_operand(control: &Control, out: usize) -> Option<usize> {
     match control {
-        // Behind the carries stand rows: no operand is the first value of those.
+        // Rows come after the carries: no operand is their initial value.
         Control::Scan { n_const, n_carry, .. } => (out < *n_carry).then_some(n_const + out),
         Control::While { n_cond_const, n_body_const, .. } => Some(n_cond_const + n_body_const + out),
         Control::Switch { .. } => None,
     }
 }
 
-/// What a result of a nested program is.
+/// How a nested program produces a result.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::runtime) enum Given {
-    /// A step writes it where it belongs, or it is there already.
+    /// A step writes it to its place, or it is there already.
     Written,
-    /// What this variable is.
+    /// It is a copy of this variable.
     Copied(Var),
     /// A number.
     Literal(Literal),
 }
 
-/// Where a carry is from turn to turn.
+/// Where a carry is from iteration to iteration.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::runtime) enum Carry {
-    /// Where the result is: a turn changes it in place.
+    /// In the result's place: an iteration updates it in place.
     InPlace,
-    /// In two places by turns: the result's, and one at this byte of the step's memory.
-    ByTurns(usize),
+    /// Double-buffered: in the result's place and at this byte of the step's memory, alternately.
+    DoubleBuffered(usize),
 }
 
 /// The memory of a loop or a branch, for given sizes.
@@ -44,23 +44,23 @@ pub(in crate::runtime) enum Carry {
 pub(in crate::runtime) struct ControlPlan {
     /// The plans of the nested programs.
     pub(in crate::runtime) nested: Vec<Plan>,
-    /// The bytes of the step's own memory: what nested programs need, carries, numbers.
+    /// The bytes of the step's own memory: the needs of nested programs, carries, numbers.
     pub(in crate::runtime) bytes: usize,
-    /// Where the memory of each nested program begins.
+    /// Where the memory of each nested program starts.
     pub(in crate::runtime) arenas: Vec<usize>,
-    /// What the results of each nested program are.
+    /// How each nested program produces its results.
     pub(in crate::runtime) given: Vec<Vec<Given>>,
     pub(in crate::runtime) carries: Vec<Carry>,
-    /// Operands that are numbers, and where they are put.
+    /// Operands that are numbers, and where they are written.
     pub(in crate::runtime) literals: Vec<(usize, usize, Literal)>,
     /// Where the results of a loop's condition are.
     pub(in crate::runtime) predicate: usize,
-    /// How many turns, where that is fixed.
+    /// The number of iterations, if it is fixed.
     pub(in crate::runtime) length: usize,
 }
 
 impl ControlPlan {
-    /// `codes` are those of the program that the step is in, and the step is number `at` of it.
+    /// `codes` are those of the program that contains the step, and the step is number `at` of it.
     pub(in crate::runtime) fn new(
         step: &ControlStep,
         codes: Codes<'_>,
@@ -101,8 +101,11 @@ impl ControlPlan {
                     let taken = nested.donors[out] == Some(first + out);
                     let stays = is_argument(lowered, &nested, out, first + out);
                     let in_place = matches!(given, Given::Written) && (taken || stays);
-                    let carry =
-                        if in_place { Carry::InPlace } else { Carry::ByTurns(plan.take(lowered, &nested.outs[out])?) };
+                    let carry = if in_place {
+                        Carry::InPlace
+                    } else {
+                        Carry::DoubleBuffered(plan.take(lowered, &nested.outs[out])?)
+                    };
                     plan.carries.push(carry);
                 }
             }
@@ -132,7 +135,7 @@ fn unknown_length(step: &ControlStep, length: &str) -> Error {
     Error::Call(format!("{}: the length `{length}` is not known\n  at {}", step.eqn.prim.name(), step.eqn.location))
 }
 
-/// Whether a result is an argument as it is.
+/// Whether a result is an argument unchanged.
 fn is_argument(lowered: &KernelProgram, plan: &Plan, out: usize, arg: usize) -> bool {
     lowered.program.outs[out]
         .var()
@@ -153,7 +156,7 @@ fn given(lowered: &KernelProgram, plan: &Plan, out: usize, is_carry: &dyn Fn(usi
     }
 }
 
-/// Mistakes, planted to see that they are found.
+/// Planted mistakes, to test that they are found.
 impl ControlPlan {
     /// Puts the memory of all nested programs at the end of the step's, where carries and numbers are.
     pub(in crate::runtime) fn plant_arena(&mut self) {
@@ -161,7 +164,7 @@ impl ControlPlan {
         self.arenas.fill(end);
     }
 
-    /// Changes every carry in place.
+    /// Updates every carry in place.
     pub(in crate::runtime) fn plant_in_place(&mut self) {
         self.carries.fill(Carry::InPlace);
     }

@@ -1,7 +1,7 @@
 //! Which arguments give their memory to results.
 //!
-//! A result may be written into an argument of its type, its donor. Whether it may depends on who reads the donor, and how
-//! ([`Reading`]):
+//! A result may be written into an argument of its type, its donor. Whether it may depends on who reads the donor, and
+//! how ([`Reading`]):
 //!
 //! | the reader | may read the donor |
 //! | --- | --- |
@@ -25,11 +25,11 @@ use std::collections::HashMap;
 /// How a step reads an array.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Reading {
-    /// Only at the element that it writes, and no other result is what it reads there.
+    /// Only at the element that it writes, and no other result is the element read there.
     Element,
-    /// Only as the first value of the carry that the result is.
+    /// Only as the initial value of the carry that is the result.
     FirstCarry,
-    /// Only at the row that it stands at: its first row loop is the first axis of both.
+    /// Only at its current row: its first row loop is the first axis of both.
     Row,
     /// Anywhere.
     Anywhere,
@@ -95,7 +95,7 @@ impl Plan {
             };
             let fits = |i: &usize| {
                 let arg = program.args[*i].var;
-                // What runs before the group may read anything.
+                // A step that runs before the group may read anything.
                 let mut recent = readers[arg.index()].iter().rev().take_while(|i| **i >= together[writer].start);
                 may_take(out, *i) && recent.all(|i| is_legal(when(*i), Reading::of(&steps[*i], arg, var, fusion)))
             };
@@ -142,7 +142,7 @@ fn reads_first_carry(step: &ControlStep, arg: Var, out: Var, fusion: &Fusion) ->
 }
 
 fn reads_own_element(kernel: &Kernel, arg: Var, out: Var, fusion: &Fusion) -> bool {
-    // All results of a point are made before one is written, but one that is the argument itself may be read later.
+    // All results of a point are computed before one is written, but one that is the argument itself may be read later.
     let is_arg = |scalar: &Scalar| match &kernel.body[scalar.0 as usize] {
         Instr::Load(input, _) => fusion.memory(kernel.inputs[*input as usize].0) == arg,
         _ => false,

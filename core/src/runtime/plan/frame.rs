@@ -3,7 +3,7 @@
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::placed::Buffers;
 
-/// Where an array begins: a pointer, or an address on a device.
+/// Where an array starts: a pointer, or an address on a device.
 pub(in crate::runtime) trait Place: Copy + PartialEq {
     /// The place of an array without memory.
     const NONE: Self;
@@ -30,21 +30,21 @@ impl Place for u64 {
 
 /// Where the arrays of a running program are.
 pub(in crate::runtime) struct Frame<P = *mut u8> {
-    /// Where every variable's memory begins; none where it has none.
+    /// Where every variable's memory starts; `NONE` if it has none.
     pub(in crate::runtime) pointers: Vec<P>,
     pub(in crate::runtime) arena: P,
     pub(in crate::runtime) partials: P,
 }
 
-// SAFETY: the pointers are shared by the team's threads; which thread writes where is decided by units, which no two
-// threads share, and a step begins when the units of the one before are done.
+// SAFETY: the team's threads share the pointers; units, which no two threads share, determine which thread writes
+// where, and a step starts after the units of the previous one.
 unsafe impl Sync for Frame {}
 
 impl<P: Place> Frame<P> {
-    /// The plan's arrays for arguments, constants and results that begin at these places.
+    /// The plan's arrays for arguments, constants and results that start at these places.
     pub(in crate::runtime) fn new(plan: &Plan, args: &[P], consts: &[P], outs: &[P], arena: P) -> Frame<P> {
         let place = |buffer: &Option<Buffers>| match buffer {
-            // A thread places the chunk at hand by itself.
+            // A thread places its current chunk itself.
             None | Some(Buffers::Chunk(_)) => P::NONE,
             Some(Buffers::Arena(at)) => arena.further(*at),
             Some(Buffers::Out(i)) => outs[*i],

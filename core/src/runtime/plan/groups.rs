@@ -1,8 +1,8 @@
-//! Groups of kernels that go through their rows together, for given sizes: into what units the rows are cut, and what
-//! memory these need.
+//! Groups of kernels that go through their rows together, for given sizes: the units into which the rows are cut, and
+//! the memory that these need.
 //!
-//! The rows are cut by the work that they are and never by the number of threads. What a unit computes of a reduction over
-//! all rows has a place of its own.
+//! The rows are cut by their work and never by the number of threads. The partial results of a unit for a reduction
+//! over all rows have a separate place.
 
 use crate::aval::{Aval, DType, Sizes};
 use crate::codegen::x86::ARGS;
@@ -14,11 +14,11 @@ use crate::runtime::plan::work::Work;
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// Into how many units rows are cut, at most.
+/// The most units into which rows are cut.
 const UNITS: usize = 32;
 /// The least rows of a unit.
 const MIN_UNIT: usize = 16;
-/// Rows that every kernel runs on before the next ones: their arrays should fit in the nearest caches.
+/// Rows that every kernel runs on before the next ones: their arrays should fit into the nearest caches.
 const CHUNK: usize = 128;
 /// Members of these rows, unless one row has more.
 const CHUNK_MEMBERS: usize = 1024;
@@ -31,24 +31,25 @@ pub(in crate::runtime) enum GroupWork {
     Rows(Box<RowsWork>),
 }
 
-/// What a reduction over all rows leaves for each unit.
+/// The partial result of a reduction over all rows for each unit.
 #[derive(Debug)]
 pub(in crate::runtime) struct Partial {
     /// The step's number and the output's.
     pub(in crate::runtime) step: usize,
     pub(in crate::runtime) output: usize,
     pub(in crate::runtime) var: Var,
-    /// Where its address is in the steps' tables.
+    /// The entry with its address in the steps' tables.
     pub(in crate::runtime) entry: usize,
     pub(in crate::runtime) op: ReduceOp,
     pub(in crate::runtime) dtype: DType,
     /// Elements of a unit's part.
     pub(in crate::runtime) n: usize,
-    /// Where the first unit's part begins, in the memory for partial results.
+    /// Where the first unit's part starts, in the memory for partial results.
     pub(in crate::runtime) at: usize,
     /// Bytes of a unit's part.
     pub(in crate::runtime) bytes: usize,
-    /// Whether units have many chunks. A part is then three: the total, what it lacks, and the sum of a few chunks.
+    /// Whether units have many chunks. A part then has three arrays: the total, its rounding error, and the sum of a
+    /// few chunks.
     pub(in crate::runtime) is_long: bool,
 }
 
@@ -57,28 +58,28 @@ pub(in crate::runtime) struct Partial {
 pub(in crate::runtime) struct RowsWork {
     pub(in crate::runtime) steps: Range<usize>,
     pub(in crate::runtime) rows: usize,
-    /// The offsets of the rows' members, and how many these are.
+    /// The offsets of the rows' members, and the number of members.
     pub(in crate::runtime) members: Option<(Var, usize)>,
     pub(in crate::runtime) parts: Vec<Part>,
     pub(in crate::runtime) partials: Vec<Partial>,
     pub(in crate::runtime) locals: Vec<Local>,
-    /// Where each step's table of arguments is in a thread's list of all of them.
+    /// Where each step's table of arguments is in a thread's list of all tables.
     pub(in crate::runtime) tables: Vec<Range<usize>>,
 }
 
-/// An array of which each thread keeps the rows, or the members, of the chunk at hand only.
+/// An array of which each thread keeps only the rows, or the members, of the current chunk.
 #[derive(Debug)]
 pub(in crate::runtime) struct Local {
     pub(in crate::runtime) var: Var,
     pub(in crate::runtime) by_member: bool,
     /// Bytes of one row, or of one member.
     pub(in crate::runtime) bytes: usize,
-    /// Where its address is in the steps' tables.
+    /// The entries with its address in the steps' tables.
     pub(in crate::runtime) entries: Vec<usize>,
 }
 
 impl GroupWork {
-    /// How a group runs: through its rows where all its kernels are machine code.
+    /// How a group runs: through its rows if all its kernels are machine code.
     pub(in crate::runtime) fn new(
         group: &Group,
         steps: &[Step],
@@ -148,7 +149,7 @@ impl RowsWork {
         }
     }
 
-    /// Lays out the steps' tables, once it is known where all arrays are.
+    /// Lays out the steps' tables, once all arrays are placed.
     pub(in crate::runtime) fn lay_tables(&mut self, steps: &[Step], work: &[Work], buffers: &[Option<Buffers>]) {
         let mut end = 0;
         for (i, step) in self.steps.clone().enumerate() {
@@ -192,7 +193,7 @@ impl RowsWork {
         self.rows.div_ceil(MIN_UNIT).clamp(1, UNITS)
     }
 
-    /// The end of the chunk that begins at a row.
+    /// The end of the chunk that starts at a row.
     pub(in crate::runtime) fn chunk_end(&self, start: usize, end: usize, offsets: Option<&[i32]>) -> usize {
         let mut stop = end.min(start + CHUNK);
         if let Some(offsets) = offsets {
@@ -205,7 +206,7 @@ impl RowsWork {
 }
 
 impl Partial {
-    /// Bytes of all that a unit has.
+    /// Bytes of all arrays of a unit.
     pub(in crate::runtime) fn unit_bytes(&self) -> usize {
         if self.is_long { 3 * self.bytes } else { self.bytes }
     }

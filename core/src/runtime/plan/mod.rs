@@ -1,4 +1,4 @@
-//! The memory plan: where every stored array is, fixed before the run.
+//! The memory plan: the place of every stored array, fixed before the run.
 
 mod arena;
 pub(in crate::runtime) mod control;
@@ -25,13 +25,13 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct Plan {
     pub(in crate::runtime) sizes: Sizes,
-    /// For each step, what it runs.
+    /// The work of each step.
     pub(in crate::runtime) work: Vec<Work>,
-    /// For each step, what it takes on one thread, about.
+    /// About how long each step takes on one thread.
     pub(in crate::runtime) nanos: Vec<Nanos>,
     /// How groups of steps run.
     pub(in crate::runtime) groups: Vec<GroupWork>,
-    /// For each variable that has memory, where.
+    /// The place of each variable that has memory.
     pub(in crate::runtime) buffers: Vec<Option<Buffers>>,
     pub(in crate::runtime) planned: Vec<Planned>,
     /// The type of every variable.
@@ -43,7 +43,7 @@ pub struct Plan {
     pub(in crate::runtime) arena_bytes: usize,
     pub(in crate::runtime) partial_bytes: usize,
     pub(in crate::runtime) out_bytes: usize,
-    /// What each thread has of its own.
+    /// The memory of each thread.
     pub(in crate::runtime) own: OwnBytes,
 }
 
@@ -120,12 +120,12 @@ impl Plan {
         self.arena_bytes + self.partial_bytes + self.out_bytes
     }
 
-    /// What these steps take on one thread, about.
+    /// About how long these steps take on one thread.
     pub(in crate::runtime) fn nanos_of(&self, steps: Range<usize>) -> Nanos {
         self.nanos[steps].iter().fold(0, |sum, nanos| sum.saturating_add(*nanos))
     }
 
-    /// What a run takes on one thread, about; of what only that thread can do not all is counted.
+    /// About how long a run takes on one thread; work that only that thread can do is not fully counted.
     pub(in crate::runtime) fn whole_nanos(&self) -> Nanos {
         self.nanos_of(0..self.nanos.len())
     }
@@ -177,7 +177,7 @@ impl Plan {
         }
         let together = self.together(steps.len());
         let mut arena = Arena::default();
-        // For each step the pieces that are free after it: place and bytes.
+        // For each step the pieces that are freed after it: place and bytes.
         let mut ends: Vec<Vec<(usize, usize)>> = vec![vec![]; steps.len()];
         for (step, written) in steps.iter().map(Step::writes).enumerate() {
             if let Work::Control(control, at) = &mut self.work[step] {
@@ -214,8 +214,8 @@ impl Plan {
         }
     }
 
-    /// For each step those that run in turns with it, itself included: what one of them reads or writes is in use as long
-    /// as any of them runs.
+    /// For each step those that are interleaved with it, including itself: what one of them reads or writes is in use
+    /// as long as any of them runs.
     fn together(&self, n: usize) -> Vec<Range<usize>> {
         let mut together: Vec<Range<usize>> = (0..n).map(|step| step..step + 1).collect();
         for group in &self.groups {

@@ -1,4 +1,4 @@
-//! Where arrays are.
+//! The places of arrays.
 
 use crate::aval::Aval;
 use crate::device::ALIGN;
@@ -15,7 +15,7 @@ pub enum Buffers {
     Arena(usize),
     /// The memory of a result, by number.
     Out(usize),
-    /// A thread's own memory for the chunk of rows at hand: array `k` of its group's.
+    /// A thread's own memory for the current chunk of rows: array `k` of its group's.
     Chunk(usize),
 }
 
@@ -29,10 +29,10 @@ pub(in crate::runtime) struct Planned {
     pub(in crate::runtime) life: (usize, usize),
 }
 
-/// The memory that each thread has of its own, in bytes.
+/// The memory of each thread, in bytes.
 #[derive(Clone, Copy, Default, Debug)]
 pub(in crate::runtime) struct OwnBytes {
-    /// Arrays of the chunk of rows at hand, unless a row is very long.
+    /// Arrays of the current chunk of rows, unless a row is very long.
     pub(in crate::runtime) chunk: usize,
     /// Tiles.
     pub(in crate::runtime) scratch: usize,
@@ -44,7 +44,7 @@ impl OwnBytes {
     }
 }
 
-/// Bytes of an array of a plan, to the next multiple of [`ALIGN`]: [`sizes::check`] has looked at its extents.
+/// Bytes of an array of a plan, rounded up to a multiple of [`ALIGN`]: [`sizes::check`] has checked its extents.
 pub(in crate::runtime) fn bytes_of(aval: &Aval) -> usize {
     aval.bytes().unwrap_or(0).next_multiple_of(ALIGN)
 }

@@ -1,13 +1,13 @@
-//! The sizes of a call, put into everything that a program computes with. What runs from here on multiplies them without a
-//! look.
+//! Checks the sizes of a call in everything that a program computes with. Code that runs later multiplies them
+//! unchecked.
 
 use crate::aval::{Aval, Dim, Sizes};
 use crate::error::Error;
 use crate::ir::{Index, Location, Program};
 use crate::kernel::{Instr, Kernel, KernelProgram, Step};
 
-/// Demands that every array of a program can be for these sizes, and that every number that a kernel computes with is one.
-/// `avals` are the types of its variables.
+/// Requires that every array of a program is possible for these sizes, and that every number that a kernel computes
+/// with is known. `avals` are the types of its variables.
 pub(in crate::runtime) fn check(lowered: &KernelProgram, avals: &[Aval], sizes: &Sizes) -> Result<(), Error> {
     let program = &lowered.program;
     let binders = program.args.iter().chain(&program.consts).map(|binder| (binder, None));
@@ -43,7 +43,7 @@ fn too_large(program: &Program, why: &str) -> Error {
     Error::TooLarge(format!("@{}: {why}", program.name))
 }
 
-/// Demands that extents, strides and positions of a kernel are numbers.
+/// Requires that extents, strides and positions of a kernel are numbers.
 fn check_kernel(kernel: &Kernel, location: Location, sizes: &Sizes) -> Result<(), String> {
     let check = |dim: &Dim| match dim.at(sizes) {
         number if number.is_too_large() => Err(format!("{}: {dim} is too large\n  at {location}", kernel.name)),

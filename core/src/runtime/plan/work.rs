@@ -1,6 +1,6 @@
-//! What each step runs for the sizes of a plan, and what it takes.
+//! The work of each step for the sizes of a plan, and its time.
 //!
-//! The rates are those of one core of a common server, where arrays are in its caches.
+//! The rates are those of one core of a common server, with arrays in its caches.
 
 use crate::aval::Sizes;
 use crate::codegen::portable::TileKernel;
@@ -15,23 +15,23 @@ use crate::runtime::plan::control::ControlPlan;
 use crate::runtime::threads::worth::{BYTE_RATE, Nanos};
 
 /// A `while` loop is assumed to have this many iterations.
-const TURNS: u64 = 100;
-/// Instructions on one element that machine code does in a nanosecond, and the interpreter of tiles.
+const ITERATIONS: u64 = 100;
+/// Instructions on one element that machine code executes in a nanosecond, and those of the interpreter of tiles.
 const MACHINE_RATE: u64 = 20;
 const TILES_RATE: u64 = 2;
 /// Multiply-adds of a large product in a nanosecond.
 const PRODUCT_RATE: u64 = 20;
 
-/// What a program's steps are compiled to.
+/// The compiled form of a program's steps.
 #[derive(Clone, Copy)]
 pub(in crate::runtime) enum Codes<'c> {
-    /// The functions of the processor, and which of them each step is.
+    /// The functions of the processor, and the function of each step.
     Here(&'c [Code], &'c [StepCode]),
     /// Code of another device.
     Elsewhere,
 }
 
-/// A step made ready for the sizes of a plan.
+/// A step prepared for the sizes of a plan.
 #[derive(Debug)]
 pub(in crate::runtime) enum Work {
     /// A kernel on the portable target.
@@ -40,11 +40,11 @@ pub(in crate::runtime) enum Work {
     Machine(Box<MachineWork>),
     /// A kernel that is a large dense product.
     Product(Box<ProductWork>),
-    /// The step runs on a device that makes it ready itself.
+    /// The step runs on a device that prepares it itself.
     Elsewhere,
-    /// Nothing is to be made ready for an equation that runs through `eval`.
+    /// An equation that runs through `eval` needs no preparation.
     Eval,
-    /// A loop or a branch; its own memory begins at this byte of the arena.
+    /// A loop or a branch; its own memory starts at this byte of the arena.
     Control(ControlPlan, usize),
 }
 
@@ -86,7 +86,7 @@ impl Work {
     }
 }
 
-/// What a step takes that runs like this; an equation without a kernel, which no other thread can do, counts as nothing.
+/// The time of a step with this work; an equation without a kernel, which no other thread can run, counts as nothing.
 pub(in crate::runtime) fn of_step(step: &Step, work: &Work, sizes: &Sizes) -> Nanos {
     let of_kernel = |kernel: &Kernel, rate: u64| {
         let bytes = kernel.cost(sizes).bytes() / BYTE_RATE;
@@ -101,7 +101,7 @@ pub(in crate::runtime) fn of_step(step: &Step, work: &Work, sizes: &Sizes) -> Na
             match &step.control {
                 Control::Switch { .. } => nested.max().unwrap_or(0),
                 Control::Scan { .. } => nested.sum::<Nanos>().saturating_mul(control.length as u64),
-                Control::While { .. } => nested.sum::<Nanos>().saturating_mul(TURNS),
+                Control::While { .. } => nested.sum::<Nanos>().saturating_mul(ITERATIONS),
             }
         }
         _ => 0,

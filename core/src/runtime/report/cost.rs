@@ -1,4 +1,4 @@
-//! What a compiled program costs, known before its first run: arithmetic, traffic, memory.
+//! The cost of a compiled program, known before its first run: arithmetic, traffic, memory.
 
 use crate::aval::{Aval, Sizes};
 use crate::ir::{Atom, Control, Location, Program, atom_aval};
@@ -7,7 +7,7 @@ use crate::runtime::plan::Plan;
 use crate::runtime::plan::placed::{Buffers, bytes_of};
 use std::fmt;
 
-/// How a step runs, as far as its cost is known by it.
+/// How a step runs, which determines how much of its cost is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StepKind {
     /// As a kernel: everything is counted.
@@ -15,21 +15,21 @@ pub enum StepKind {
     /// Through the interpreter: only the bytes of operands and outputs are counted.
     Interpreted,
     /// A loop with this many iterations.
-    Turns(usize),
-    /// A loop that ends when it likes: one turn of it is counted.
-    AnyTurns,
+    Iterations(usize),
+    /// A loop with an unknown number of iterations: one iteration is counted.
+    AnyIterations,
     /// One of several programs: the one with the most operations is counted.
     Branches,
 }
 
-/// What one step costs.
+/// The cost of one step.
 #[derive(Clone, Debug)]
 pub struct StepCost {
     /// The kernel's name, or the primitive's.
     pub name: String,
     /// The user's line that it comes from.
     pub location: Location,
-    /// What it costs.
+    /// Its cost.
     pub cost: Cost,
     /// How it runs.
     pub kind: StepKind,
@@ -56,10 +56,10 @@ impl StepCost {
                     step.nested.iter().map(|nested| CostAnalysis::new(&nested.program, &nested.steps, sizes).total);
                 let (cost, kind) = match &step.control {
                     Control::Scan { length, .. } => {
-                        let turns = length.at(sizes).as_usize().unwrap_or(0);
-                        (nested.sum::<Cost>().times(turns as u64), StepKind::Turns(turns))
+                        let iterations = length.at(sizes).as_usize().unwrap_or(0);
+                        (nested.sum::<Cost>().times(iterations as u64), StepKind::Iterations(iterations))
                     }
-                    Control::While { .. } => (nested.sum(), StepKind::AnyTurns),
+                    Control::While { .. } => (nested.sum(), StepKind::AnyIterations),
                     Control::Switch { .. } => {
                         let dearest = nested.max_by_key(|cost| cost.flops + cost.transcendentals);
                         (dearest.unwrap_or_default(), StepKind::Branches)
@@ -71,12 +71,12 @@ impl StepCost {
     }
 }
 
-/// What a compiled program costs, step by step.
+/// The cost of a compiled program, step by step.
 #[derive(Clone, Debug)]
 pub struct CostAnalysis {
     /// The steps in order.
     pub steps: Vec<StepCost>,
-    /// All of them together.
+    /// Their sum.
     pub total: Cost,
 }
 
@@ -95,9 +95,9 @@ impl fmt::Display for CostAnalysis {
             let how = match kind {
                 StepKind::Kernel => String::new(),
                 StepKind::Interpreted => " through the interpreter".into(),
-                StepKind::Turns(turns) => format!(" in {turns} turns"),
-                StepKind::AnyTurns => ", each turn".into(),
-                StepKind::Branches => ", the dearest branch".into(),
+                StepKind::Iterations(iterations) => format!(" in {iterations} iterations"),
+                StepKind::AnyIterations => ", each iteration".into(),
+                StepKind::Branches => ", the most expensive branch".into(),
             };
             writeln!(f, "@{name}{how}: {cost}")?;
         }
@@ -105,14 +105,14 @@ impl fmt::Display for CostAnalysis {
     }
 }
 
-/// A result that is written into an argument's memory where the last handle of that argument is moved into the call.
+/// A result that is written into an argument's memory if the last handle of that argument is moved into the call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Donation {
     /// The argument's leaf, by number.
     pub argument: usize,
     /// The result's leaf, by number.
     pub result: usize,
-    /// How many bytes that saves.
+    /// The number of bytes that this saves.
     pub bytes: usize,
 }
 
@@ -123,17 +123,17 @@ pub struct MemoryAnalysis {
     pub arguments: usize,
     /// Captured constants.
     pub constants: usize,
-    /// Index arrays that are put together once for each graph.
+    /// Index arrays that are composed once for each graph.
     pub composed: usize,
     /// Results that the program writes; one that is an argument or a constant takes no memory of its own.
     pub results: usize,
-    /// What lives within the run: the arena and partial sums.
+    /// Memory that is used only within the run: the arena and partial sums.
     pub temporaries: usize,
-    /// What all threads have of their own: rows at hand, tiles. What runs through the interpreter is not counted.
+    /// The memory of all threads: current rows, tiles. Memory of the interpreter is not counted.
     pub threads: usize,
-    /// All of it together: what is held at most where no argument is given away.
+    /// The sum of all: the most memory in use if no argument is donated.
     pub peak: usize,
-    /// What giving arguments away saves of `peak`.
+    /// How much donating arguments saves of `peak`.
     pub donations: Vec<Donation>,
 }
 
@@ -162,7 +162,7 @@ impl MemoryAnalysis {
         }
     }
 
-    /// Bytes that giving every argument away saves.
+    /// The number of bytes that donating every argument saves.
     pub fn donated(&self) -> usize {
         self.donations.iter().map(|donation| donation.bytes).sum()
     }
@@ -176,6 +176,6 @@ impl fmt::Display for MemoryAnalysis {
             "arguments {arguments} bytes, constants {constants}, index arrays {composed}, results {results}, temporaries \
              {temporaries}, threads {threads}"
         )?;
-        writeln!(f, "peak {peak} bytes, {} less where arguments are given away", self.donated())
+        writeln!(f, "peak {peak} bytes, {} less if arguments are donated", self.donated())
     }
 }

@@ -1,4 +1,4 @@
-//! What a program costs, and where the time of its runs goes.
+//! The cost of a program, and where the time of its runs goes.
 
 pub(super) mod cost;
 pub(super) mod plan_text;

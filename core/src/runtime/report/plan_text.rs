@@ -1,4 +1,4 @@
-//! The memory plan as text: steps with what they cost, buffers with their lives.
+//! The memory plan as text: steps with their costs, buffers with their lifetimes.
 
 use crate::codegen::portable::{Mode, TileKernel};
 use crate::kernel::{Kernel, Step};
@@ -38,9 +38,9 @@ impl PlanText<'_> {
                     writeln!(f, "{pad}{i:3} @{}: {how}; {}", kernel.name, self.cost(kernel, plan))?;
                 }
                 (Step::Kernel(kernel, _), Work::Machine(work)) => {
-                    let rows = match (work.rows(), work.turns()) {
+                    let rows = match (work.rows(), work.iterations()) {
                         (Some(rows), _) => format!("{rows} rows"),
-                        (None, Some(turns)) => format!("{turns} rows put together"),
+                        (None, Some(n)) => format!("{n} rows combined"),
                         (None, None) => "on one thread".into(),
                     };
                     writeln!(f, "{pad}{i:3} @{}: machine code, {rows}; {}", kernel.name, self.cost(kernel, plan))?;
@@ -63,7 +63,7 @@ impl PlanText<'_> {
         Ok(())
     }
 
-    /// What a kernel costs, and how near it should come to what the machine can do.
+    /// The cost of a kernel, and the share of the machine's peak that it should reach.
     fn cost(&self, kernel: &Kernel, plan: &Plan) -> String {
         let cost = kernel.cost(&plan.sizes);
         let Some(machine) = self.machine else { return cost.to_string() };
@@ -101,7 +101,7 @@ impl fmt::Display for PlanText<'_> {
             let place = match p.buffer {
                 Buffers::Arena(at) => format!("arena at {at}"),
                 Buffers::Out(i) => match plan.donors[i] {
-                    Some(arg) => format!("result {i}, in the memory of argument {arg} where that is given away"),
+                    Some(arg) => format!("result {i}, in the memory of argument {arg} if that is donated"),
                     None => format!("result {i}"),
                 },
                 Buffers::Arg(i) => format!("argument {i}"),

@@ -1,4 +1,4 @@
-//! Where the time of a run goes: what each thread did when, and how that compares with what the machine can do.
+//! Where the time of a run goes: what each thread did when, and how that compares with the machine's peak.
 
 use crate::aval::Sizes;
 use crate::ir::Program;
@@ -11,10 +11,10 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// From when to when, counted from the begin of the first call.
+/// The start and the end, measured from the start of the first call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span {
-    /// When it began.
+    /// When it started.
     pub start: Duration,
     /// When it ended.
     pub end: Duration,
@@ -23,10 +23,10 @@ pub struct Span {
 /// What a thread did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event {
-    /// A step, by its number in [`Profile::steps`]; none where the thread had nothing to do: the others were at the last
-    /// units, or at work that is not shared.
+    /// A step, by its number in [`Profile::steps`]; `None` if the thread had nothing to do: the others were working on
+    /// the last units, or on work that is not shared.
     pub step: Option<usize>,
-    /// Whether the step begins here; else this is another chunk of its rows.
+    /// Whether the step starts here; otherwise this is another chunk of its rows.
     pub begins: bool,
     /// When.
     pub span: Span,
@@ -58,7 +58,7 @@ impl Profile {
         let span = |(start, end): Times| Span { start: since(start), end: since(end) };
         let event = |(step, begins, times): &(Option<usize>, bool, Times)| {
             let step = step.map(|address| numbers.get(&address).copied());
-            // A step of no program that is known would be a mistake; it is not shown as something else.
+            // A step of an unknown program would be a mistake; it is not shown as something else.
             (step != Some(None)).then(|| Event { step: step.flatten(), begins: *begins, span: span(*times) })
         };
         Profile {
@@ -68,7 +68,7 @@ impl Profile {
         }
     }
 
-    /// The events as a JSON array that Perfetto and `chrome://tracing` show.
+    /// The events as a JSON array for Perfetto and `chrome://tracing`.
     pub fn to_trace(&self) -> String {
         let pid = std::process::id();
         let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
@@ -94,11 +94,11 @@ impl Profile {
         format!("[\n{}\n]\n", lines.join(",\n"))
     }
 
-    /// How long each kernel takes, and how that compares with what the machine can do; the longest first. A loop or
-    /// a branch has no line: its kernels have.
+    /// The time of each kernel, and how that compares with the machine's peak; the longest first. Loops and branches
+    /// have no line: their kernels have.
     pub fn table(&self, machine: &Machine) -> ProfileTable {
         let mut runs = vec![0; self.steps.len()];
-        // For each call, how long each step took of the thread that was at it longest.
+        // For each call, the longest time of any thread in each step.
         let mut times = vec![vec![0.0; self.calls.len()]; self.steps.len()];
         let mut waits = vec![];
         for (call, span) in self.calls.iter().enumerate() {
@@ -106,7 +106,7 @@ impl Profile {
             let mut begun = vec![0; self.steps.len()];
             let mut waited = Duration::ZERO;
             for thread in &self.threads {
-                let mut turns = vec![0; self.steps.len()];
+                let mut n_begun = vec![0; self.steps.len()];
                 let mut own = vec![0.0; self.steps.len()];
                 for Event { step, begins, span } in thread.iter().filter(within) {
                     let Some(step) = *step else {
@@ -114,10 +114,10 @@ impl Profile {
                         continue;
                     };
                     own[step] += (span.end - span.start).as_secs_f64();
-                    turns[step] += usize::from(*begins);
+                    n_begun[step] += usize::from(*begins);
                 }
                 for step in 0..self.steps.len() {
-                    begun[step] = turns[step].max(begun[step]);
+                    begun[step] = n_begun[step].max(begun[step]);
                     times[step][call] = own[step].max(times[step][call]);
                 }
             }
@@ -144,7 +144,7 @@ impl Profile {
     }
 }
 
-/// A program's steps and those within them, with where each is in memory.
+/// A program's steps and nested steps, with the memory address of each.
 fn flatten(program: &Program, steps: &[Step], sizes: &Sizes, all: &mut Vec<(usize, StepCost)>) {
     for (step, cost) in steps.iter().zip(CostAnalysis::new(program, steps, sizes).steps) {
         all.push((address(step), cost));
@@ -162,7 +162,7 @@ fn median(mut xs: Vec<f64>) -> f64 {
     }
 }
 
-/// How long a kernel takes in a call, and how fast it is.
+/// The time of a kernel in a call, and its speed.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProfileRow {
     /// The kernel's name, or the primitive's.
@@ -171,16 +171,17 @@ pub struct ProfileRow {
     pub location: Option<String>,
     /// How often it runs in a call, on average.
     pub runs: f64,
-    /// What all its runs in a call take, from the first thread's begin to the last one's end: the median of the calls.
+    /// The time of all its runs in a call, from the first thread's start to the last one's end: the median of the
+    /// calls.
     pub time_s: f64,
     /// Bytes of arrays that it reads and writes, in 10⁹ a second.
     pub gb_per_s: f64,
     /// Its operations, in 10⁹ a second; a transcendental function counts as one.
     pub gflop_per_s: f64,
-    /// What the machine needs at least for these bytes, or for these operations: the longer of both. Of a whole call,
-    /// the sum over its kernels.
+    /// The least time in which the machine can do these bytes, or these operations: the longer of both. For a whole
+    /// call, the sum over its kernels.
     pub least_s: f64,
-    /// That as a share of the time; above 1 where arrays come out of caches.
+    /// That as a share of the time; above 1 if arrays come out of caches.
     pub roofline: f64,
 }
 
@@ -199,10 +200,10 @@ impl ProfileRow {
     }
 }
 
-/// How long each kernel of a program takes.
+/// The time of each kernel of a program.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProfileTable {
-    /// What the machine can do.
+    /// The machine's peak.
     pub machine: Machine,
     /// How many calls were recorded.
     pub calls: usize,
@@ -210,6 +211,6 @@ pub struct ProfileTable {
     pub rows: Vec<ProfileRow>,
     /// A whole call.
     pub total: ProfileRow,
-    /// For how much of a call a thread has nothing to do: the mean of the threads, the median of the calls.
+    /// How long in a call a thread has nothing to do: the mean of the threads, the median of the calls.
     pub wait_s: f64,
 }

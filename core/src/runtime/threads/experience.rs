@@ -1,76 +1,75 @@
-//! What runs have taken with the team and without: estimates say that work is worth sharing, clocks say whether it was.
+//! The times of runs with the team and without: estimates say that work is worth sharing, clocks say whether it was.
 //!
-//! Two cores that share no cache, as a host may place those of a virtual machine, hand each other every array at the
-//! price of memory: two threads are then slower than one, and still slower where other programs keep them from one
-//! another. So now and then some runs are made the other way, and what is faster stays. Medians are compared: another
-//! program may make any run longer, and so does the way that arrays take into other caches. Results have the same bits
-//! both ways.
+//! Two cores that share no cache, as a host may assign to a virtual machine, exchange every array at the price of
+//! memory: two threads are then slower than one, and even slower if other programs disturb them. So now and then some
+//! runs are made the other way, and the faster way is kept. Medians are compared: another program may make any run
+//! longer, and so may the transfer of arrays into other caches. Results have the same bits both ways.
 
 use crate::runtime::threads::worth::Nanos;
 use smallvec::SmallVec;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// The time in usual runs before the first comparison: until then arrays and code have come into the caches.
+/// The time in usual runs before the first comparison: by then arrays and code are in the caches.
 const FIRST: Duration = Duration::from_millis(5);
-/// And at least this many times what a run alone may cost. Whoever makes a few long runs never makes one alone.
+/// And at least this many times the possible cost of a run alone. A program with a few long runs never makes one alone.
 const CAUTION: u32 = 50;
 /// The time in usual runs from one comparison to the next.
 const GAP: Duration = Duration::from_millis(50);
-/// A third of the usual time between comparisons is enough where runs take longer or shorter than at first, by `CHANGE`.
+/// A third of the usual time between comparisons is enough if runs take longer or shorter than at first, by `CHANGE`.
 const SOONER: u32 = 3;
 const CHANGE: f64 = 1.25;
-/// The last runs, which tell what runs take now.
+/// The last runs, which show the current times.
 const RECENT: usize = 32;
-/// The other way is hopeless where it takes this many times what is usual.
+/// The other way is hopeless if it takes this many times the usual time.
 const HOPELESS: f64 = 1.25;
-/// The runs after which what is not better is given up.
+/// The number of runs after which a way that is not better is given up.
 const FEW: usize = 8;
 /// The most runs of a comparison.
 const TRIES: usize = 32;
 
-/// When enough is known of the other way.
+/// When enough is known about the other way.
 struct Proof {
-    /// The runs after which it may be found hopeless.
+    /// The number of runs after which it may be found hopeless.
     least: usize,
-    /// The runs after which it is decided.
+    /// The number of runs after which it is decided.
     most: usize,
-    /// The other way is better where it takes less than this share of what is usual.
+    /// The other way is better if it takes less than this share of the usual time.
     better: f64,
-    /// The time in usual runs from one comparison to the next is this many times what the last one has cost: so they slow a
-    /// program by no more than its inverse.
+    /// The time in usual runs from one comparison to the next is this many times the cost of the last one: so
+    /// comparisons slow a program by no more than the inverse.
     gain: u32,
 }
 
-/// Where the team is worth it, each run alone costs time; and beside other programs more threads have more of the cores,
-/// so what speaks against the team must be strong.
+/// If the team is worth it, each run alone costs time; and when other programs run, more threads get more of the cores,
+/// so the evidence against the team must be strong.
 const ALONE: Proof = Proof { least: 1, most: TRIES, better: 0.88, gain: 240 };
 const TEAM: Proof = Proof { least: 3, most: FEW, better: 1.0, gain: 48 };
 
-/// What runs of one program have taken.
+/// The times of runs of one program.
 #[derive(Debug)]
 pub(in crate::runtime) struct Experience {
-    /// How many threads there are beside the caller's.
+    /// The number of threads besides the caller's.
     workers: u32,
     /// How runs are made: with the team, or alone.
     with_team: bool,
-    /// What the last comparison has cost; `None` before the first.
+    /// The cost of the last comparison; `None` before the first.
     cost: Option<Duration>,
     usual: Usual,
-    /// The comparison that is being made.
+    /// The comparison in progress.
     other: Option<Other>,
 }
 
 /// The runs that were made in the usual way since the last comparison.
 ///
-/// What they take is over what was estimated: calls may have other sizes each time.
+/// Their times are divided by the estimates: calls may have other sizes each time.
 #[derive(Debug, Default)]
 struct Usual {
     n: usize,
     spent: Duration,
-    /// Of the first few runs.
+    /// The rate of the first few runs.
     at_first: f64,
-    /// Of the last runs, in no order.
+    /// The rates of the last runs, in no order.
     recent: [f64; RECENT],
 }
 
@@ -97,7 +96,7 @@ impl Usual {
 /// The runs of one comparison.
 #[derive(Debug)]
 struct Other {
-    /// What the usual way takes.
+    /// The usual time.
     usual: Typical,
     n: usize,
     rates: [f64; TRIES],
@@ -105,18 +104,18 @@ struct Other {
 }
 
 impl Other {
-    fn beside(usual: Typical) -> Other {
+    fn compared_with(usual: Typical) -> Other {
         Other { usual, n: 0, rates: [0.0; TRIES], cost: Duration::ZERO }
     }
 
-    /// Takes down a run. Once enough is known, whether this way is the better one.
+    /// Notes a run. Once enough is known, returns whether this way is the better one.
     fn add(&mut self, took: Duration, rate: f64, workers: u32, proof: &Proof) -> Option<bool> {
-        // What a run takes beyond its time alone was another program's.
+        // The part of a run's time that exceeds the time alone was another program's.
         let usual = self.usual.median;
         let beyond = (rate / usual - 1.0).clamp(0.0, workers.into());
         self.cost += took.mul_f64(beyond * usual / rate);
         self.n += 1;
-        // The first one brings arrays into other caches, and wakes the team.
+        // The first run brings arrays into other caches, and wakes the team.
         let n = self.n.checked_sub(1).filter(|n| *n > 0)?;
         self.rates[n - 1] = rate;
         let tried = Typical::of(&self.rates[..n]);
@@ -124,14 +123,15 @@ impl Other {
         if n >= proof.least && ratio > HOPELESS || n >= FEW && ratio > proof.better {
             return Some(false);
         }
-        // Beside other programs most runs alone may be undisturbed, and most with the team not, for all that it is faster.
+        // When other programs run, most runs alone may be undisturbed, and most with the team not, although the team is
+        // faster.
         let is_better = ratio.max(tried.mean / self.usual.mean) < proof.better;
         (n == proof.most).then_some(is_better)
     }
 }
 
 impl Experience {
-    /// That of a program that has not run yet, and may have this many threads.
+    /// The experience of a program that has not run yet, and may have this many threads.
     pub(in crate::runtime) fn new(threads: NonZeroUsize) -> Experience {
         let workers = u32::try_from(threads.get() - 1).unwrap_or(u32::MAX);
         Experience { workers, with_team: true, cost: None, usual: Usual::default(), other: None }
@@ -147,14 +147,14 @@ impl Experience {
         if self.with_team { &ALONE } else { &TEAM }
     }
 
-    /// Takes down what that run has taken, of which `estimate` was thought.
+    /// Notes the time of that run, and its estimate.
     pub(in crate::runtime) fn learn(&mut self, took: Duration, estimate: Nanos) {
         let rate = took.as_nanos().max(1) as f64 / estimate.max(1) as f64;
         let proof = self.proof();
         let Some(other) = &mut self.other else {
             self.usual.add(took, rate);
             if self.is_due(took) {
-                self.other = Some(Other::beside(self.usual.typical()));
+                self.other = Some(Other::compared_with(self.usual.typical()));
             }
             return;
         };
@@ -165,11 +165,11 @@ impl Experience {
         }
     }
 
-    /// Whether it is time for a comparison, where a usual run has just taken this.
+    /// Whether a comparison is due after a usual run with this time.
     fn is_due(&self, took: Duration) -> bool {
         let spent = self.usual.spent;
         match self.cost {
-            // Alone it takes that many times as long at most.
+            // Alone it takes at most that many times as long.
             None => spent >= FIRST.max(took.saturating_mul(self.workers).saturating_mul(CAUTION)),
             Some(cost) => {
                 let gain = self.proof().gain;
@@ -180,7 +180,7 @@ impl Experience {
     }
 }
 
-/// What a run takes.
+/// The typical time of a run.
 #[derive(Debug)]
 struct Typical {
     median: f64,
@@ -205,8 +205,8 @@ mod tests {
         Experience::new(NonZeroUsize::new(2).unwrap())
     }
 
-    /// Makes runs for this many milliseconds, each of which takes what `takes` says. Returns the shares of that time that
-    /// were spent with the team and alone.
+    /// Makes runs for this many milliseconds, each of which takes the time that `takes` returns. Returns the shares of
+    /// that time that were spent with the team and alone.
     fn runs(experience: &mut Experience, long: f64, mut takes: impl FnMut(bool) -> f64) -> [f64; 2] {
         let mut spent = [0.0; 2];
         while spent.iter().sum::<f64>() < long {

@@ -1,5 +1,5 @@
-//! The team in many orders of events: its source, made of threads whose every step a scheduler chooses (the crate `shuttle`).
-//! A lost wake-up is a deadlock there, and a race is an order that some schedule takes.
+//! The team under many orders of events: its source is compiled with threads whose every step a scheduler chooses (the
+//! crate `shuttle`). There a lost wake-up is a deadlock, and a race is an order that some schedule takes.
 
 mod primitives {
     pub(super) use shuttle::hint::spin_loop;
@@ -14,7 +14,7 @@ mod primitives {
     /// The scheduler takes the core at every step.
     pub(super) fn interrupted() {}
 
-    /// A clock by which every wait is too long: schedules must not depend on time.
+    /// A clock for which every wait is too long: schedules must not depend on time.
     pub(super) struct Instant;
 
     impl Instant {
@@ -43,13 +43,13 @@ fn pool(n: usize) -> ThreadPool {
     ThreadPool::new(NonZeroUsize::new(n).unwrap()).unwrap()
 }
 
-/// Random schedules, and those that need few changes of thread in the wrong place.
+/// Random schedules, and those that need few context switches in the wrong place.
 fn explore(f: impl Fn() + Send + Sync + Clone + 'static) {
     shuttle::check_random(f.clone(), 1000);
     shuttle::check_pct(f, 1000, 3);
 }
 
-/// A job whose units and whose end are counted.
+/// A job that counts its units and notes its end.
 struct Job {
     done: Vec<AtomicUsize>,
     is_over: AtomicBool,

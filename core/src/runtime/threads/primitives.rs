@@ -1,5 +1,5 @@
-//! What the team is made of: threads, locks, atomic numbers and time. They are the standard library's; tests put others in
-//! their place, which try one order of events after the other (`explored`).
+//! The team's primitives: threads, locks, atomic numbers and time. They are the standard library's; tests substitute
+//! others, which try many orders of events (`explored`).
 
 pub(super) use crate::sync::locked;
 pub(super) use std::hint::spin_loop;
@@ -7,7 +7,7 @@ pub(super) use std::sync::{Mutex, atomic};
 pub(super) use std::thread;
 pub(super) use std::time::Instant;
 
-/// A place at which a thread may lose its core. In tests it does, now and then.
+/// A point at which a thread may be preempted. In tests it is, now and then.
 #[cfg(not(test))]
 pub(super) fn interrupted() {}
 

@@ -1,12 +1,12 @@
-//! A team of threads that share work, where what is waited for is the work and not the threads.
+//! A team of threads that share work, and wait for the work instead of the threads.
 //!
-//! A job is cut into units. Each thread that has time claims a unit, does it, and claims the next, until none is left; so
-//! does the thread that offers the job, its leader. The job is done when its units are. A thread that comes late finds
-//! nothing left, and one that never comes is not missed: so a core that other programs keep busy costs what it would have
-//! done, and no more.
+//! A job is cut into units. Each free thread claims a unit, runs it, and claims the next, until none is left; so does
+//! the thread that offers the job, its leader. The job is complete when its units are. A thread that comes late finds
+//! nothing left, and one that never comes is not missed: a core that other programs keep busy costs only what it would
+//! have contributed.
 //!
-//! Starting a thread costs more than most kernels. So the threads of a team are started once. Within a run they look for
-//! the next job awake, as it soon comes; then they sleep, as an idle program must not keep a core busy.
+//! Starting a thread costs more than most kernels. So the threads of a team are started once. Within a run they spin
+//! for the next job, as it soon comes; then they sleep, as an idle program must not keep a core busy.
 
 use super::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use super::primitives::thread::{self, JoinHandle, Thread};
@@ -20,28 +20,27 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// A worker that finds nothing to do looks for the next job this long before it sleeps: within a run there soon is one.
-/// It keeps its core meanwhile. One that offers it to others by a yield may have it back only after a program that always
-/// computes, or share the leader's for good beside one that is idle; one that has slept is soon given a core.
+/// How long a worker with nothing to do spins for the next job before it sleeps: within a run there soon is one. It
+/// keeps its core meanwhile. A worker that yields the core may get it back only after a program that computes all the
+/// time, or may share the leader's core permanently although another is idle; a thread that has slept soon gets a core.
 pub(super) const AWAKE: Duration = Duration::from_micros(50);
 
-/// What a thread takes: its stack, and some memory.
+/// The memory of a thread: its stack, and some more.
 const BYTES: usize = 3 << 20;
 
-/// One time in this many a worker looks that long even where it has often looked in vain.
+/// One time in this many a worker spins that long even if it has often spun in vain.
 const TRIAL: usize = 16;
 
-/// For so long the leader looks whether the last units are done before it sleeps: about what it costs to sleep and to be
-/// woken.
+/// How long the leader spins for the last units before it sleeps: about the cost of sleeping and being woken.
 pub(super) const PATIENCE: Duration = Duration::from_micros(40);
 
-/// Keeps what threads write often off the cache lines of other data; processors fetch lines in pairs.
+/// Keeps frequently written data of threads off the cache lines of other data; processors fetch lines in pairs.
 #[repr(align(128))]
 #[derive(Default)]
 pub(in crate::runtime) struct Padded<T>(pub(in crate::runtime) T);
 
-/// What is done for each unit of a job: called once on each thread that has claimed a unit, with the thread's number and
-/// the units it claims, one after the other. Those that it does not ask for are left to others.
+/// The work on the units of a job: called once on each thread that has claimed a unit, with the thread's number and the
+/// units it claims, one after the other. Units that it does not request are left to others.
 type Work<'a> = &'a (dyn Fn(usize, &mut dyn Iterator<Item = usize>) + Sync);
 
 /// The units `first..end` in one word, so that a claim is one exchange.
@@ -49,18 +48,18 @@ const fn packed(first: usize, end: usize) -> u64 {
     (first as u64) << 32 | end as u64
 }
 
-/// What belongs to one thread of a team.
+/// The state of one thread of a team.
 #[derive(Default)]
 pub(super) struct Seat {
-    /// The units that nobody has claimed yet, of those that this thread would best do: the same part of each job, as
-    /// neighbouring rows may still be in its caches.
+    /// The unclaimed units of this thread's share: the same part of each job, as neighbouring rows may still be in its
+    /// caches.
     units: AtomicU64,
     /// Whether it sleeps, or is about to.
     pub(super) is_asleep: AtomicBool,
 }
 
 impl Seat {
-    /// Claims the first unit, or the last: whoever comes to help stays off the owner's path.
+    /// Claims the first unit, or the last: a helper stays out of the owner's way.
     fn claim(&self, is_own: bool) -> Option<usize> {
         let rest = |units: u64| {
             let (first, end) = ((units >> 32) as usize, units as u32 as usize);
@@ -71,25 +70,25 @@ impl Seat {
     }
 }
 
-/// What the threads of a team share.
+/// The state that the threads of a team share.
 pub(super) struct Shared {
-    /// One for each thread; the leader's is the first.
+    /// One for each thread; the leader's comes first.
     pub(super) seats: Vec<Padded<Seat>>,
-    /// What to do for each unit: a [`Work`] of the leader. It is there as long as there are units that are not done, and
-    /// only who has claimed one may look at it.
+    /// The work on each unit: a [`Work`] of the leader. It exists as long as there are incomplete units, and only a
+    /// thread that has claimed one may access it.
     work: AtomicPtr<()>,
-    /// How many units of this job the workers have done.
+    /// How many units of this job the workers have completed.
     done: Padded<AtomicUsize>,
-    /// The number at which the sleeping leader is to be woken.
+    /// The number at which to wake the sleeping leader.
     wanted: AtomicUsize,
-    /// Whether the units that nobody has claimed are not to be done.
+    /// Whether the unclaimed units are to be skipped.
     is_stopped: AtomicBool,
-    /// Of the first unit that panicked.
+    /// The payload of the first unit that panicked.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
-    /// Counts jobs; workers look at it for the next one.
+    /// Counts jobs; workers wait for it to change.
     offered: Padded<AtomicUsize>,
     is_over: AtomicBool,
-    /// Who offers this job, or has offered the last one.
+    /// The thread that offers this job, or has offered the last one.
     leader: Mutex<Thread>,
 }
 
@@ -108,14 +107,14 @@ impl Shared {
         }
     }
 
-    /// Claims a unit for a thread: of its own, or of those of others.
+    /// Claims a unit for a thread: one of its own, or of others.
     pub(super) fn claim(&self, thread: usize) -> Option<usize> {
         interrupted();
         let n = self.seats.len();
         (0..n).find_map(|i| self.seats[(thread + i) % n].0.claim(i == 0))
     }
 
-    /// Does the unit that this thread has claimed, and more. Returns how many it has claimed.
+    /// Runs the unit that this thread has claimed, and more. Returns how many it has claimed.
     fn do_units(&self, thread: usize, first: usize, work: Work<'_>) -> usize {
         let mut units = Units { shared: self, thread, first: Some(first), n: 1 };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| work(thread, &mut units))) {
@@ -125,7 +124,7 @@ impl Shared {
         units.n
     }
 
-    /// A worker's life.
+    /// A worker's main loop.
     fn serve(&self, thread: usize) {
         let mut vigil = Vigil { long: AWAKE, n: 0 };
         loop {
@@ -139,14 +138,14 @@ impl Shared {
             };
             interrupted();
             let work = self.work.load(Ordering::SeqCst).cast_const().cast::<Work<'_>>();
-            // SAFETY: `share` stores the place of its work before there is a unit to claim. It returns or unwinds, and
-            // the next job is offered, only after all claimed units are counted as done; this one is counted below, when
-            // the work is used no more.
+            // SAFETY: `share` stores the address of its work before there is a unit to claim. It returns or unwinds,
+            // and the next job is offered, only after all claimed units are counted as complete; this one is counted
+            // below, when the work is no longer used.
             let n = self.do_units(thread, first, unsafe { *work });
             interrupted();
             let done = self.done.0.fetch_add(n, Ordering::SeqCst) + n;
-            // The leader says what it waits for before it looks for the last time, and here it is the other way round: one
-            // of the two sees the other.
+            // The leader announces what it waits for before it checks for the last time, and here the order is
+            // reversed: one of the two sees the other.
             if self.wanted.load(Ordering::SeqCst) == done {
                 locked(&self.leader).unpark();
             }
@@ -156,24 +155,24 @@ impl Shared {
     /// Waits for another job than number `seen`.
     fn wait(&self, thread: usize, seen: usize, vigil: &mut Vigil) {
         let is_new = || self.offered.0.load(Ordering::SeqCst) != seen;
-        // More threads than cores would only keep those from one another.
+        // More threads than cores would only impede one another.
         if thread < CORES.get() && vigil.sees(is_new) {
             return;
         }
         let is_asleep = &self.seats[thread].0.is_asleep;
         is_asleep.store(true, Ordering::SeqCst);
         interrupted();
-        // The leader counts a job before it looks who sleeps: one of the two sees the other.
+        // The leader counts a job before it checks who sleeps: one of the two sees the other.
         while !is_new() {
             thread::park();
         }
         is_asleep.store(false, Ordering::SeqCst);
     }
 
-    /// Waits until the workers have done this many units.
+    /// Waits until the workers have completed this many units.
     fn wait_for(&self, n: usize) {
         let is_done = || self.done.0.load(Ordering::SeqCst) == n;
-        if looks(PATIENCE, is_done) {
+        if happens_within(PATIENCE, is_done) {
             return;
         }
         self.wanted.store(n, Ordering::SeqCst);
@@ -185,11 +184,11 @@ impl Shared {
     }
 }
 
-/// Looks for so long whether something has happened.
-fn looks(long: Duration, has_happened: impl Fn() -> bool) -> bool {
+/// Spins for at most this long; returns whether something has happened.
+fn happens_within(long: Duration, has_happened: impl Fn() -> bool) -> bool {
     let start = Instant::now();
     loop {
-        // The clock costs more than a look.
+        // Reading the clock costs more than a check.
         for _ in 0..16 {
             if has_happened() {
                 return true;
@@ -202,8 +201,8 @@ fn looks(long: Duration, has_happened: impl Fn() -> bool) -> bool {
     }
 }
 
-/// How long a worker looks for the next job: shorter each time it has looked in vain. It may be on the leader's core, and
-/// keep it from what it waits for.
+/// How long a worker spins for the next job: shorter each time it has spun in vain. It may be on the leader's core, and
+/// impede what it waits for.
 struct Vigil {
     long: Duration,
     n: usize,
@@ -213,19 +212,19 @@ impl Vigil {
     fn sees(&mut self, is_new: impl Fn() -> bool) -> bool {
         self.n += 1;
         let long = if self.n.is_multiple_of(TRIAL) { AWAKE } else { self.long };
-        let sees = looks(long, is_new);
+        let sees = happens_within(long, is_new);
         self.long = if sees { AWAKE } else { self.long / 2 };
         sees
     }
 }
 
-/// The units that one thread claims, as it asks for them.
+/// The units that one thread claims, as it requests them.
 struct Units<'s> {
     shared: &'s Shared,
     thread: usize,
-    /// One that is claimed already.
+    /// A unit that is claimed already.
     first: Option<usize>,
-    /// How many are claimed.
+    /// The number of claimed units.
     n: usize,
 }
 
@@ -245,7 +244,7 @@ impl Iterator for Units<'_> {
     }
 }
 
-/// A team by its number of threads, as long as a program has it.
+/// A team by its number of threads, as long as a program holds it.
 type Registered = (NonZeroUsize, Weak<Mutex<ThreadPool>>);
 
 /// The teams of the process.
@@ -256,13 +255,13 @@ pub(in crate::runtime) struct ThreadPool {
     pub(super) shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     n_woken: usize,
-    /// The process that has the workers: in one that was forked from it the leader does all by itself.
+    /// The process that has the workers: in a process forked from it the leader does everything by itself.
     process: u32,
 }
 
 impl ThreadPool {
-    /// The team of this many threads: one for all programs of the process. Whoever holds its lock leads it; a thread that
-    /// finds it locked works alone, as more threads than cores help nobody.
+    /// The team of this many threads: one for all programs of the process. The thread that holds its lock leads it; a
+    /// thread that finds it locked works alone, as more threads than cores do not help.
     ///
     /// # Errors
     /// As of [`ThreadPool::new`].
@@ -277,14 +276,14 @@ impl ThreadPool {
         Ok(team)
     }
 
-    /// Starts all threads but the caller's.
+    /// Starts all threads except the caller's.
     ///
     /// # Errors
-    /// Where the system refuses a thread.
+    /// If the system refuses a thread.
     pub(in crate::runtime) fn new(n: NonZeroUsize) -> Result<ThreadPool, Error> {
         let n = n.get();
         let refused = |why: String| Error::Threads { wanted: n, why };
-        // A thread that begins without memory cannot say so.
+        // A thread that starts without memory cannot report it.
         memory::require((n - 1) * BYTES).map_err(refused)?;
         let mut pool = ThreadPool::without_workers(Arc::new(Shared::new(n)));
         for thread in 1..n {
@@ -297,12 +296,12 @@ impl ThreadPool {
         Ok(pool)
     }
 
-    /// A team whose other threads are not there, or not yet.
+    /// A team whose other threads do not exist, or not yet.
     pub(super) fn without_workers(shared: Arc<Shared>) -> ThreadPool {
         ThreadPool { shared, workers: vec![], n_woken: 0, process: std::process::id() }
     }
 
-    /// How many threads there are.
+    /// The number of threads.
     pub(in crate::runtime) fn n(&self) -> usize {
         self.shared.seats.len()
     }
@@ -312,11 +311,12 @@ impl ThreadPool {
         self.n_woken
     }
 
-    /// Has the units `0..n` done, each once, by this thread and by those that come while there are some left; returns
-    /// when all are done. It is offered to this many threads, this one included, and those of them that sleep are woken.
+    /// Runs the units `0..n`, each once, on this thread and on those that come while some are left; returns when all
+    /// are complete. The job is offered to this many threads, including this one, and sleeping ones among them are
+    /// woken.
     ///
-    /// The first unit is always the leader's. Where one panics, so does this function, with the same payload, as soon as
-    /// those that were claimed are done; the others are not done then.
+    /// The first unit is always the leader's. If one panics, so does this function, with the same payload, as soon as
+    /// the claimed ones are complete; the others are then skipped.
     pub(in crate::runtime) fn share(&mut self, n: usize, threads: usize, work: Work<'_>) {
         let threads = threads.min(self.n()).min(n);
         if threads < 2 {
@@ -328,7 +328,7 @@ impl ThreadPool {
         shared.work.store(std::ptr::from_ref(&work).cast_mut().cast(), Ordering::SeqCst);
         shared.done.0.store(0, Ordering::SeqCst);
         shared.is_stopped.store(false, Ordering::SeqCst);
-        // Nobody has units of the last job, nor can claim one: all seats are empty until here.
+        // Nobody has units of the last job or can claim one: all seats are empty up to here.
         for thread in (0..threads).rev() {
             let [first, end] = [thread, thread + 1].map(|thread| n * thread / threads);
             shared.seats[thread].0.units.store(packed(first.max(1), end), Ordering::SeqCst);
@@ -341,7 +341,7 @@ impl ThreadPool {
             }
         }
         let mut own = shared.do_units(0, 0, work);
-        // What nobody wants to do any more: after a panic, or where the work did not ask for all.
+        // Units that nobody will run any more: after a panic, or if the work did not request all.
         while shared.claim(0).is_some() {
             own += 1;
         }

@@ -9,12 +9,12 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread::{sleep, yield_now};
 use std::time::{Duration, Instant};
 
-/// In all tests threads lose their core at some of the places where that could do harm: often for a moment, seldom for so
-/// long that others are done meanwhile.
+/// In all tests threads lose their core at some of the points where that could do harm: often for a moment, rarely for
+/// so long that others finish meanwhile.
 pub(super) fn interrupted() {
     thread_local!(static STATE: Cell<u64> = const { Cell::new(0) });
     let mut x = match STATE.get() {
-        // Each thread begins elsewhere.
+        // Each thread starts elsewhere.
         0 => STATE.with(|state| std::ptr::from_ref(state).addr() as u64) | 1,
         x => x,
     };
@@ -50,7 +50,7 @@ fn add(count: &AtomicUsize, n: usize) {
     count.fetch_add(n, Ordering::Relaxed);
 }
 
-/// So long that everyone sleeps who may.
+/// Long enough for every thread that may sleep to sleep.
 fn long() {
     sleep((AWAKE + PATIENCE) * 50);
 }
@@ -80,7 +80,7 @@ fn a_unit_sees_what_the_job_before_wrote() {
     for round in 1..=500 {
         pool.share(n, 4, &|_, units| {
             for unit in units {
-                // Of all units, whoever did them.
+                // Of all units, whichever threads ran them.
                 assert!(
                     places.iter().all(|place| get(place) >= round - 1),
                     "unit {unit} of round {round} came too early"
@@ -93,7 +93,7 @@ fn a_unit_sees_what_the_job_before_wrote() {
     }
 }
 
-/// Neither the work nor anything it borrows is used when the job is over, whatever thread loses its core when.
+/// Neither the work nor anything it borrows is used after the job, whichever thread loses its core when.
 #[test]
 fn nobody_touches_a_job_that_is_over() {
     struct Job {
@@ -101,7 +101,7 @@ fn nobody_touches_a_job_that_is_over() {
         done: Vec<AtomicUsize>,
     }
     let mut pool = pool(5);
-    // They are kept, so that who came too late would be seen and not read what is gone.
+    // They are kept, so that a late access is noticed and does not read freed memory.
     let mut jobs: Vec<Arc<Job>> = vec![];
     for round in 0..4_000 {
         let n = 2 + round % 9;
@@ -132,7 +132,7 @@ fn a_thread_that_comes_late_finds_nothing_left() {
     }
 }
 
-/// A worker that has claimed a unit is waited for, asleep; the others' units are done meanwhile.
+/// A worker that has claimed a unit is waited for asleep; the others' units are run meanwhile.
 #[test]
 fn what_is_waited_for_is_a_unit_that_someone_holds() {
     let mut pool = pool(2);
@@ -174,7 +174,7 @@ fn short_jobs_by_the_thousand_on_too_few_cores() {
         pool.share(8, 8, &|_, units| units.for_each(|unit| add(&sum, unit)));
     }
     assert_eq!(sum.into_inner(), 3_000 * 28);
-    // A hundred times what it takes: only a team whose threads keep cores from one another is slower.
+    // A hundred times the usual time: only a team whose threads impede one another is slower.
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
 
@@ -215,7 +215,7 @@ fn a_panic_in_any_unit_reaches_the_caller_and_the_team_works_on() {
                         if is_late {
                             sleep(PATIENCE * 2);
                         }
-                        // Without the words of a panic on the error stream.
+                        // Without the message of a panic on the error stream.
                         resume_unwind(Box::new(round));
                     }
                     done[unit].fetch_add(1, Ordering::Relaxed);

@@ -1,44 +1,44 @@
-//! How long work takes, about, and how much of it is worth another thread.
+//! About how long work takes, and how much of it is worth another thread.
 //!
-//! An estimate that is wrong by some factor makes a run a little slower and changes no result: pieces are cut by it, and it
-//! depends on sizes alone.
+//! An estimate that is wrong by some factor makes a run a little slower and changes no result: it determines how pieces
+//! are cut, and depends on sizes alone.
 
 use std::ops::Range;
 
 /// Nanoseconds on one thread.
 pub(in crate::runtime) type Nanos = u64;
 
-/// What a thread gets of a job is at least so much: to offer it costs about a microsecond.
+/// A thread gets at least this much of a job: offering it costs about a microsecond.
 const LEAST_PART: Nanos = 8_000;
-/// A thread that sleeps is woken for runs that take so long: by when it is awake, half of a shorter one is over.
+/// A sleeping thread is woken for runs of at least this time: by the time it is awake, half of a shorter run is over.
 const LEAST_RUN: Nanos = 100_000;
-/// Pieces take about so long: long beside what a claim costs, short beside the time for which a system gives a core away.
+/// Pieces take about this long: long compared with the cost of a claim, short compared with a time slice of the system.
 const PIECE: Nanos = 20_000;
-/// More pieces are never needed.
+/// The most pieces ever needed.
 const MAX_PIECES: u64 = 256;
-/// The pieces of a job where even the smallest is shared.
+/// The pieces of a job if even the smallest is shared.
 const SMALL_PIECES: usize = 13;
 
-/// The functions to generate that are worth a thread.
+/// The number of functions to generate that is worth a thread.
 pub(in crate::runtime) const FUNCTIONS: usize = 4;
 
 /// Bytes that are read or written in a nanosecond.
 pub(in crate::runtime) const BYTE_RATE: u64 = 20;
 
-/// What a row of segments costs beside its members, in members.
+/// The cost of a row of segments in addition to its members, in members.
 const ROW: u64 = 4;
 
 /// How work is shared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::runtime) enum Sharing {
-    /// Where it pays.
+    /// If it pays.
     Worthwhile,
     /// However small it is.
     All,
 }
 
 impl Sharing {
-    /// How many threads a job that takes so long is worth.
+    /// How many threads a job of this time is worth.
     pub(in crate::runtime) fn threads(self, nanos: Nanos) -> usize {
         match self {
             Sharing::Worthwhile => usize::try_from(nanos / LEAST_PART).unwrap_or(usize::MAX),
@@ -46,7 +46,7 @@ impl Sharing {
         }
     }
 
-    /// Into how many pieces a job that takes so long is cut, if it may be cut anywhere.
+    /// The number of pieces into which a job of this time is cut, if it may be cut anywhere.
     pub(in crate::runtime) fn pieces(self, nanos: Nanos) -> usize {
         match self {
             Sharing::Worthwhile => (nanos / PIECE).clamp(1, MAX_PIECES) as usize,
@@ -54,19 +54,19 @@ impl Sharing {
         }
     }
 
-    /// Whether it is worth waking threads for a run that takes so long.
+    /// Whether a run of this time is worth waking threads for.
     pub(in crate::runtime) fn wakes(self, nanos: Nanos) -> bool {
         nanos >= LEAST_RUN || self == Sharing::All
     }
 }
 
-/// The work before a row, of rows that have members and are counted by their offsets, or of rows that are all alike.
+/// The work before a row: rows have members and are counted by their offsets, or are all alike.
 pub(in crate::runtime) fn work_before(row: usize, offsets: Option<&[i32]>) -> u64 {
     offsets.map_or(0, |offsets| offsets[row].max(0) as u64) + ROW * row as u64
 }
 
-/// Cuts `0..n` into this many pieces of about the same work, one after the other; some may be empty. `before` is the
-/// work of all that is before a place.
+/// Cuts `0..n` into this many consecutive pieces of about the same work; some may be empty. `before` is the work of
+/// everything before a place.
 pub(in crate::runtime) fn cut(n: usize, pieces: usize, before: impl Fn(usize) -> u64) -> Vec<Range<usize>> {
     let whole = before(n);
     let mut start = 0;
@@ -82,7 +82,7 @@ pub(in crate::runtime) fn cut(n: usize, pieces: usize, before: impl Fn(usize) ->
         }
         low
     };
-    // Where offsets are not sorted a border may lie before the last one (the kernel then says so).
+    // If offsets are not sorted a border may lie before the previous one (the kernel then reports it).
     let piece = |piece: usize| {
         let end = end_of(piece).max(start);
         std::mem::replace(&mut start, end)..end
@@ -90,7 +90,7 @@ pub(in crate::runtime) fn cut(n: usize, pieces: usize, before: impl Fn(usize) ->
     (0..pieces).map(piece).collect()
 }
 
-/// What it takes to move this many bytes.
+/// The time to move this many bytes.
 pub(in crate::runtime) fn of_bytes(bytes: usize) -> Nanos {
     bytes as u64 / BYTE_RATE
 }

@@ -25,7 +25,7 @@ fn the_kernels_of_a_loop_are_recorded_in_every_turn() {
     sum.try_call(args()).unwrap();
     let profile = executable.take_profile(lowered.sizes());
     assert_eq!((profile.calls.len(), profile.threads.len()), (2, 2));
-    let outer = profile.steps.iter().position(|step| step.kind == StepKind::Turns(3)).expect("there is a loop");
+    let outer = profile.steps.iter().position(|step| step.kind == StepKind::Iterations(3)).expect("there is a loop");
     let inner = outer + 1;
     assert_eq!(profile.steps[inner].kind, StepKind::Kernel);
     let of = |thread: usize, step: usize| profile.threads[thread].iter().filter(move |event| event.step == Some(step));

@@ -179,7 +179,7 @@ fn the_peak_is_arguments_constants_arena_and_results() -> Result<(), Error> {
     assert_eq!(memory.results + memory.temporaries, lowered.executable().plan(lowered.sizes())?.bytes());
     let [donation] = &memory.donations[..] else { panic!("{memory}") };
     assert_eq!((donation.argument, donation.result, donation.bytes, memory.donated()), (0, 0, bytes, bytes));
-    let peak = format!("peak {} bytes, 16384 less where arguments are given away", memory.peak);
+    let peak = format!("peak {} bytes, 16384 less if arguments are donated", memory.peak);
     assert_has(&memory.to_string(), &[&peak]);
     assert_has(&text(&lowered, Stage::Plan), &[&peak, "steps 0-", "arena at 0"]);
     assert_eq!(lowered.compile()?.memory_analysis()?, memory);
@@ -204,11 +204,11 @@ fn loops_count_their_turns_and_branches_the_dearest() -> Result<(), Error> {
     let sum = jit(|x: Array, xs: Array| scan(|sum: Array, x: Array| ((sum * 2f32 + x).exp(), ()), x, xs).0);
     let cost = sum.lower((x(), vector(&[1.0; 7])))?.cost_analysis();
     assert_eq!((cost.total.flops, cost.total.transcendentals), (2 * 7, 7));
-    assert!(cost.steps.iter().any(|step| step.kind == StepKind::Turns(7)), "{cost}");
+    assert!(cost.steps.iter().any(|step| step.kind == StepKind::Iterations(7)), "{cost}");
     let grow = jit(|x: Array| while_loop(|x: Array| x.lt(100f32), |x: Array| x * 3f32 + 1f32, x));
     let cost = grow.lower((x(),))?.cost_analysis();
     assert_eq!(cost.total.flops, 2, "one turn: {cost}");
-    assert_has(&cost.to_string(), &["@while, each turn: 2 flops"]);
+    assert_has(&cost.to_string(), &["@while, each iteration: 2 flops"]);
     let either = jit(|x: Array| cond(x.gt(0f32), |x: Array| x.exp() * 2f32 + 1f32, |x: Array| x * 2f32, x));
     let cost = either.lower((x(),))?.cost_analysis();
     assert_eq!((cost.total.flops, cost.total.transcendentals), (2, 1), "{cost}");

@@ -1,11 +1,11 @@
-//! What GPUs can do, by their data sheets: what predictions are made from.
+//! Data sheet figures of GPUs, from which predictions are made.
 
-/// Figures of a GPU, or of one of two on a board. Rates are peaks: no program comes to more.
+/// Figures of a GPU, or of one of two on a board. Rates are peaks: no program exceeds them.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Gpu {
-    /// What the command line calls it.
+    /// Its name on the command line.
     pub name: &'static str,
-    /// What NVIDIA calls it.
+    /// NVIDIA's name.
     pub product: &'static str,
     /// Bytes a second between memory and chip.
     pub bytes_per_s: f64,
@@ -21,34 +21,34 @@ pub struct Gpu {
     pub l2_bytes: u64,
     /// Bytes a second between L2 cache and multiprocessors, an estimate from measurements.
     pub l2_bytes_per_s: f64,
-    /// Seconds until a load that the L2 cache answers is there.
+    /// Seconds until a load from the L2 cache is complete.
     pub l2_latency_s: f64,
-    /// Where the figures are from.
+    /// The sources of the figures.
     pub sources: &'static str,
 }
 
-/// What lies between a kernel's end and the start of the next in the same stream, in seconds, where the host is ahead.
+/// The gap between a kernel's end and the start of the next in the same stream, in seconds, if the host is ahead.
 ///
 /// NVIDIA's blog "Getting Started with CUDA Graphs" (A. Gray, 2019) measures kernels of 2.9 us one after the other on a
 /// V100: each takes 3.8 us in a stream. The same is taken for every GPU.
 pub(super) const STREAM_GAP_S: f64 = 0.9e-6;
 
-/// The same between two kernels of a captured graph: the blog measures 3.4 us for each.
+/// The gap between two kernels of a captured graph: the blog measures 3.4 us for each.
 pub(super) const GRAPH_GAP_S: f64 = 0.5e-6;
 
-/// What a kernel takes that does nothing: its blocks start and end.
+/// The time of a kernel that does nothing: its blocks start and end.
 ///
 /// Zhang, Wahib, Zhang and Matsuoka, "A Study of Single and Multi-device Synchronization Methods in Nvidia GPUs" (IPDPS
 /// 2020), measure 1.08 us for each more empty kernel of a stream, on a V100. [`STREAM_GAP_S`] of them lie between kernels.
 pub(super) const START_S: f64 = 0.2e-6;
 
-/// What starting a graph takes on the host, in seconds: for the graph, and for each node.
+/// The time for starting a graph on the host, in seconds: for the graph, and for each node.
 ///
 /// NVIDIA's blog "Constant Time Launch for Straight-Line CUDA Graphs and Other Performance Enhancements" (2024) gives
 /// these for a graph that was started before, from CUDA 12.6 on.
 pub(super) const GRAPH_LAUNCH_S: (f64, f64) = (2.5e-6, 1e-9);
 
-/// The GPUs that predictions know.
+/// The GPUs for which predictions can be made.
 pub static GPUS: [Gpu; 4] = [
     Gpu {
         name: "h100",
@@ -110,7 +110,7 @@ pub static GPUS: [Gpu; 4] = [
 ];
 
 impl Gpu {
-    /// The GPU of this name, as [`GPUS`] has it.
+    /// The GPU with this name in [`GPUS`].
     pub fn find(name: &str) -> Option<&'static Gpu> {
         GPUS.iter().find(|gpu| gpu.name == name)
     }

@@ -1,4 +1,4 @@
-//! What one kernel would take.
+//! The predicted time of one kernel.
 
 use super::gpus::{GRAPH_GAP_S, Gpu, START_S};
 use super::traffic::Traffic;
@@ -10,10 +10,10 @@ use crate::kernel::{Instr, Kernel, LoopKind, Product, bytes_at};
 
 /// Loads that a thread waits for together: compilers unroll loops by this many iterations.
 const IN_FLIGHT: u64 = 4;
-/// Terms that a large product has in shared memory at a time.
+/// Terms of a large product in shared memory at a time.
 const PRODUCT_TERMS: u64 = 16;
 
-/// What the time of a kernel goes to.
+/// What limits a kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bound {
     /// Bytes of memory and of the cache.
@@ -22,12 +22,12 @@ pub enum Bound {
     Compute,
     /// Waiting for loads that depend on each other.
     Latency,
-    /// The gap between launches, which is longer than the kernel.
+    /// The gap between launches, if it is longer than the kernel.
     Launch,
 }
 
 impl Bound {
-    /// All of them.
+    /// All limits.
     pub const ALL: [Bound; 4] = [Bound::Memory, Bound::Compute, Bound::Latency, Bound::Launch];
 }
 
@@ -36,7 +36,7 @@ impl Bound {
 pub struct LaunchShape {
     /// Blocks.
     pub blocks: u32,
-    /// Threads of each.
+    /// Threads per block.
     pub threads: u32,
 }
 
@@ -46,21 +46,21 @@ impl LaunchShape {
     }
 }
 
-/// What one kernel would take.
+/// The prediction for one kernel.
 #[derive(Clone, Debug)]
 pub struct KernelPrediction {
     /// Its name.
     pub name: String,
     /// The user's line that it comes from.
     pub location: Location,
-    /// Bytes that it moves.
+    /// The bytes that it moves.
     pub traffic: Traffic,
-    /// Operations on floating elements.
+    /// Operations on floating-point elements.
     pub ops: u64,
     /// Its launches, in order. An array without elements needs none.
     pub launches: Vec<LaunchShape>,
-    /// Of each whether it may run beside those before it.
-    pub is_beside: Vec<bool>,
+    /// For each launch whether it may run concurrently with those before it.
+    pub is_concurrent: Vec<bool>,
     /// Seconds for its bytes.
     pub memory_s: f64,
     /// Seconds for its operations and instructions.
@@ -99,7 +99,7 @@ impl KernelPrediction {
             compute_s,
             latency_s: launches.len() as f64 * START_S + waits as f64 * gpu.l2_latency_s,
             launches,
-            is_beside: launched.iter().map(|launch| launch.is_beside).collect(),
+            is_concurrent: launched.iter().map(|launch| launch.is_concurrent).collect(),
         })
     }
 
@@ -113,14 +113,14 @@ impl KernelPrediction {
         self.seconds() + self.launches.len() as f64 * GRAPH_GAP_S
     }
 
-    /// Seconds of each launch in a graph, with the gap after it: the work counts as the first one's.
+    /// Seconds of each launch in a graph, with the gap after it: the work is attributed to the first one.
     pub(super) fn launches_s(&self) -> Vec<f64> {
         let rest = START_S + GRAPH_GAP_S;
         let n = self.launches.len();
         (0..n).map(|i| if i == 0 { self.graph_s() - (n - 1) as f64 * rest } else { rest }).collect()
     }
 
-    /// What most of its time in a graph goes to.
+    /// What takes most of its time in a graph.
     pub fn bound(&self) -> Bound {
         let seconds = self.seconds();
         if self.graph_s() >= 2.0 * seconds {
@@ -136,7 +136,7 @@ impl KernelPrediction {
 }
 
 impl Gpu {
-    /// The part of it that this many blocks keep busy.
+    /// The share of the GPU that this many blocks keep busy.
     fn share(&self, blocks: u32) -> f64 {
         (f64::from(blocks) / f64::from(self.multiprocessors)).min(1.0)
     }
@@ -157,7 +157,7 @@ fn is_f64(kernel: &Kernel) -> bool {
     kernel.dtypes().contains(&DType::F64)
 }
 
-/// Into how many parts the reduction of a kernel is cut.
+/// The number of parts into which the reduction of a kernel is cut.
 fn n_part(kernel: &Kernel, source: &Source, sizes: &Sizes) -> u64 {
     let whole: u64 = kernel.outputs.iter().map(|(_, aval)| bytes_at(aval, sizes)).sum();
     (scratch_bytes(source, sizes) / whole.max(1)).max(1)
@@ -180,7 +180,7 @@ fn waits(kernel: &Kernel, parts: u64, launches: &[LaunchShape], sizes: &Sizes, g
     };
     let rows: u64 =
         kernel.outputs.first().map_or(0, |(_, aval)| aval.at(sizes).volume().as_usize().unwrap_or(0) as u64);
-    // Of its segment a thread knows nothing before it has the offsets.
+    // A thread knows nothing of its segment before it has the offsets.
     let offsets = u64::from(kernel.loops.iter().any(|l| matches!(l.kind, LoopKind::Segment { .. })));
     let of_folds: u64 = folds.iter().map(|fold| rounds(parts * rows, fold) * waves(fold)).sum();
     (offsets + depth_of_loads(kernel) * main_rounds) * waves(main) + of_folds
@@ -192,7 +192,7 @@ fn product_terms(kernel: &Kernel, sizes: &Sizes) -> Option<u64> {
     product.terms.extent.at(sizes).as_usize().map(|terms| terms as u64)
 }
 
-/// How many loads of a point wait for each other: one, and one more for each place that was itself loaded.
+/// How many loads of a point wait for each other: one, and one more for each address that was itself loaded.
 fn depth_of_loads(kernel: &Kernel) -> u64 {
     let mut depths: Vec<u64> = Vec::with_capacity(kernel.body.len());
     for instr in &kernel.body {
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn sums_in_parts_wait_for_their_turns() {
         let h100 = gpu("h100");
-        // Below two parts of 512 terms a warp does all: 16 turns of each thread, four at a time.
+        // Below two parts of 512 terms a warp does everything: 16 iterations of each thread, four at a time.
         let whole = predicted(&sum(512), h100);
         assert_eq!(whole.launches.len(), 1);
         let parted = predicted(&sum(1 << 20), h100);
@@ -326,7 +326,7 @@ mod tests {
             $1: f32 = load %0[$0]
             sum $1 -> %3 }";
         assert_eq!(depth(gather), 2);
-        // Offsets, members, elements: 64 members are a few turns of the threads at most.
+        // Offsets, members, elements: 64 members take each thread at most a few iterations.
         let h100 = gpu("h100");
         let segments = predicted(gather, h100);
         assert!(is_near(segments.latency_s, START_S + 3.0 * h100.l2_latency_s), "{segments}");

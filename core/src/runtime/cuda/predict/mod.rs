@@ -1,17 +1,18 @@
-//! What a program would take on a GPU, predicted: no device, no driver and no compiler is asked.
+//! The predicted time of a program on a GPU: no device, driver or compiler is needed.
 //!
-//! **The model.** Kernels run one after the other, as `GpuProgram` launches them, and each takes the longest of three times.
-//! *Memory*: what it reads and writes passes through the L2 cache at the cache's rate, a gathered element as often as it is
-//! named; of that comes from memory, at memory's rate, what this run did not touch before, or not lately enough. The cache
-//! holds what was touched last, up to half its size. A result that fits is written to the cache, and its way on to memory
-//! costs nothing. *Compute*: the operations at the peak rate of their type, or the instructions ([`Kernel::work`]) at one a
-//! lane and cycle, if that is longer. A kernel of fewer blocks than multiprocessors has that share of the cache's and of
-//! the compute rate. *Latency*: a thread goes through its terms four loads at a time (a large product sixteen terms between
-//! barriers), and waits for the L2 cache each time, once more for each load whose place was itself loaded; threads beyond
-//! those that fit wait for their turn. Between kernels lies a gap, which others measured on a V100. Not counted are chains
-//! of arithmetic, reads that do not lie side by side, conflicts of banks, segments longer than the average, clocks below
-//! their peak, trees of shuffles, and the host where it cannot keep ahead of plain launches. So a prediction is a bound from
-//! below, which has not been compared with a device yet: it says where time goes, and how much of it is launches.
+//! **The model.** Kernels run one after the other, as `GpuProgram` launches them, and each takes the longest of three
+//! times. *Memory*: what it reads and writes passes through the L2 cache at the cache's rate, a gathered element as
+//! often as it is named. Data that this run did not touch before, or not recently enough, comes from memory at memory's
+//! rate. The cache holds the most recently used data, up to half its size. A result that fits is written to the cache,
+//! and its write-back to memory costs nothing. *Compute*: the operations at the peak rate of their type, or the
+//! instructions ([`Kernel::work`]) at one per lane and cycle, if that is longer. A kernel of fewer blocks than
+//! multiprocessors has that share of the cache's and of the compute rate. *Latency*: a thread goes through its terms
+//! four loads at a time (a large product sixteen terms between barriers), and waits for the L2 cache each time, once
+//! more for each load whose address was itself loaded; threads beyond those that fit wait for the others. Between
+//! kernels there is a gap, which others measured on a V100. Not counted are chains of arithmetic, uncoalesced reads,
+//! bank conflicts, segments longer than the average, clocks below their peak, trees of shuffles, and the host if it
+//! cannot keep ahead of plain launches. So a prediction is a lower bound, which has not been compared with a device
+//! yet: it shows where time goes, and how much of it is launches.
 
 mod gpus;
 mod kernel;
@@ -34,7 +35,7 @@ use gpus::{GRAPH_GAP_S, GRAPH_LAUNCH_S, START_S, STREAM_GAP_S};
 use kernel::scratch_bytes;
 use traffic::Cache;
 
-/// Kernels each of which must follow the one before.
+/// Kernels each of which must follow the previous one.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct Path {
     /// Seconds in a graph.
@@ -49,8 +50,8 @@ impl Path {
     }
 }
 
-/// The longest path through launches that take these seconds each, where each follows others and what stands before it in
-/// its stream.
+/// The longest path through launches that take these seconds each, where each follows others and the preceding launch
+/// in its stream.
 fn longest(seconds: &[f64], dependences: &[Vec<usize>]) -> Path {
     let streams = streams_of(dependences, MAX_STREAMS);
     let mut ends: Vec<Path> = vec![];
@@ -63,27 +64,28 @@ fn longest(seconds: &[f64], dependences: &[Vec<usize>]) -> Path {
     ends.into_iter().fold(Path::default(), Path::longer)
 }
 
-/// What a program would take on a GPU, kernel by kernel.
+/// The predicted time of a program on a GPU, kernel by kernel.
 #[derive(Clone, Debug)]
 pub struct Prediction {
-    /// Which GPU.
+    /// The GPU.
     pub gpu: &'static Gpu,
-    /// The sizes that it is for.
+    /// The sizes of the symbols.
     pub sizes: Sizes,
     /// The kernels, in the order in which they run.
     pub kernels: Vec<KernelPrediction>,
-    /// Equations that run on the host, the device waiting: nothing is predicted of these.
+    /// Equations that run on the host while the device waits: they are not predicted.
     pub on_host: Vec<String>,
-    /// Bytes of device memory for all that lives within a run, parts of sums too.
+    /// Bytes of device memory for everything that lives within a run, including parts of sums.
     pub arena_bytes: usize,
-    /// The kernels that wait for each other longest.
+    /// The chain of dependent kernels that takes longest.
     pub longest_path: Path,
-    /// Launches where each group that the processor runs without a barrier is one, and one more adds up its parts of sums.
+    /// The number of launches if each group that the processor runs without a barrier were one, and one more for adding
+    /// up its parts of sums.
     pub n_grouped: usize,
 }
 
 impl Prediction {
-    /// Predicts a run. The sizes are such that the program's facts hold.
+    /// Predicts a run. The sizes must satisfy the program's facts.
     pub(in crate::runtime) fn new(
         lowered: &KernelProgram,
         sizes: &Sizes,
@@ -93,9 +95,9 @@ impl Prediction {
         let plan = Plan::new(&apart, Codes::Elsewhere, sizes, &|_, _| true)?;
         let mut cache = Cache::new(gpu);
         let (mut kernels, mut on_host, mut scratch_most) = (vec![], vec![], 0);
-        let (mut seconds, mut is_beside) = (vec![], vec![]);
+        let (mut seconds, mut is_concurrent) = (vec![], vec![]);
         for step in &apart.steps {
-            let mut beside = vec![];
+            let mut concurrent = vec![];
             if let Step::Kernel(kernel, location) = step {
                 let source = source(kernel, sizes)?;
                 let scratch = scratch_bytes(&source, sizes);
@@ -103,14 +105,14 @@ impl Prediction {
                 let traffic = cache.traffic(kernel, &|var| apart.fusion.memory(var), scratch, sizes);
                 let predicted = KernelPrediction::new(kernel, *location, &source, traffic, sizes, gpu)?;
                 seconds.extend(predicted.launches_s());
-                beside.clone_from(&predicted.is_beside);
+                concurrent.clone_from(&predicted.is_concurrent);
                 kernels.push(predicted);
             } else {
                 on_host.push(step.name().into());
             }
-            is_beside.push(beside);
+            is_concurrent.push(concurrent);
         }
-        let follows = of_launches(&dependences(&plan, &apart.steps, &apart.fusion), &is_beside);
+        let follows = of_launches(&dependences(&plan, &apart.steps, &apart.fusion), &is_concurrent);
         Ok(Prediction {
             gpu,
             sizes: sizes.clone(),
@@ -118,7 +120,7 @@ impl Prediction {
             on_host,
             arena_bytes: plan.arena_bytes + scratch_most as usize,
             longest_path: longest(&seconds, &follows),
-            n_grouped: n_grouped(&lowered.groups, &is_beside),
+            n_grouped: n_grouped(&lowered.groups, &is_concurrent),
         })
     }
 
@@ -132,7 +134,7 @@ impl Prediction {
         self.kernels.iter().map(|kernel| kernel.traffic).sum()
     }
 
-    /// Operations on floating elements.
+    /// Operations on floating-point elements.
     pub fn ops(&self) -> u64 {
         self.kernels.iter().map(|kernel| kernel.ops).sum()
     }
@@ -142,12 +144,12 @@ impl Prediction {
         self.kernels.iter().map(KernelPrediction::seconds).sum()
     }
 
-    /// Seconds of a run of plain launches, where the host is ahead of the device.
+    /// Seconds of a run with plain launches, if the host is ahead of the device.
     pub fn stream_s(&self) -> f64 {
         self.kernels_s() + self.n_launch() as f64 * STREAM_GAP_S
     }
 
-    /// Seconds of a run of one captured graph, in which kernels are in a line. Starting it is hidden by the run before,
+    /// Seconds of a run as one captured graph, in which kernels form a line. Its start overlaps with the previous run,
     /// unless it takes longer.
     pub fn graph_s(&self) -> f64 {
         let (graph, node) = GRAPH_LAUNCH_S;
@@ -155,33 +157,34 @@ impl Prediction {
         on_device.max(graph + self.n_launch() as f64 * node)
     }
 
-    /// Seconds of a run as it is recorded, in branches beside each other: those of its longest path, or all
-    /// bytes and operations if these take longer.
+    /// Seconds of a run as it is recorded, in concurrent branches: those of its longest path, or all bytes and
+    /// operations if these take longer.
     pub fn branches_s(&self) -> f64 {
         let busy: f64 = self.kernels.iter().map(|kernel| kernel.memory_s.max(kernel.compute_s)).sum();
         self.longest_path.seconds.max(busy)
     }
 
-    /// Seconds of a graph of [`n_grouped`](Prediction::n_grouped) launches: a kernel then waits for the one before it within its
-    /// block, which counts as nothing here, and bytes are counted as if they went through the cache all the same.
+    /// Seconds of a graph of [`n_grouped`](Prediction::n_grouped) launches: a kernel then waits for the previous one
+    /// within its block, which counts as nothing here, and bytes are counted as if they still went through the cache.
     pub fn grouped_s(&self) -> f64 {
         let (n, starts) = (self.n_grouped as f64, (self.n_launch() - self.n_grouped) as f64);
         self.kernels_s() - starts * START_S + n * GRAPH_GAP_S
     }
 }
 
-/// The program as it is launched on a GPU: every step by itself, every array in the device's memory.
+/// The program as it is launched on a GPU: every step separate, every array in the device's memory.
 fn apart(lowered: &KernelProgram) -> Result<KernelProgram, Error> {
     if let Some(step) = lowered.steps.iter().find(|step| matches!(step, Step::Control(_))) {
         let (program, name) = (&lowered.program.name, step.name());
-        return Err(Error::Unsupported(format!("@{program}: nothing is predicted of `{name}`")));
+        return Err(Error::Unsupported(format!("@{program}: `{name}` cannot be predicted")));
     }
     let mut apart = lowered.clone();
     ungroup(&mut apart);
     Ok(apart)
 }
 
-/// Launches where each group is one, and one more where a kernel of it has another. `launches` are those of each step.
+/// The number of launches if each group were one, and one more if a kernel of it has a second. `launches` are those of
+/// each step.
 fn n_grouped(groups: &[Group], launches: &[Vec<bool>]) -> usize {
     groups.iter().map(|group| launches[group.steps.clone()].iter().map(Vec::len).max().unwrap_or(0)).sum()
 }

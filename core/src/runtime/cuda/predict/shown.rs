@@ -74,7 +74,7 @@ impl Prediction {
         writeln!(f, "  predicted with a graph of one line {}", us(self.graph_s()))?;
         writeln!(
             f,
-            "  predicted with graph replay {}: branches beside each other, the longest path has {} launches",
+            "  predicted with graph replay {}: concurrent branches, the longest path has {} launches",
             us(self.branches_s()),
             self.longest_path.launches
         )?;

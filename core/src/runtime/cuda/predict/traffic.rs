@@ -1,4 +1,4 @@
-//! What kernels move: through the L2 cache, and from memory.
+//! The bytes that kernels move: through the L2 cache, and from memory.
 
 use super::gpus::Gpu;
 use crate::aval::Sizes;
@@ -7,7 +7,7 @@ use crate::kernel::{Kernel, bytes_at};
 use std::collections::HashMap;
 use std::iter::Sum;
 
-/// The reciprocal of the part of the L2 cache that is counted on: nothing says what it drops first.
+/// The reciprocal of the share of the L2 cache that is relied on: its replacement policy is not documented.
 const CACHE_SHARE: u64 = 2;
 
 /// Bytes that a kernel moves.
@@ -15,9 +15,9 @@ const CACHE_SHARE: u64 = 2;
 pub struct Traffic {
     /// Bytes read, gathered elements as often as they are named, and parts of sums.
     pub read: u64,
-    /// Bytes written, parts of sums too.
+    /// Bytes written, including parts of sums.
     pub written: u64,
-    /// Of both what the L2 cache cannot answer.
+    /// The bytes of both that the L2 cache cannot serve.
     pub from_memory: u64,
 }
 
@@ -38,7 +38,7 @@ impl Sum for Traffic {
     }
 }
 
-/// What the L2 cache holds: arrays since whose last use no more than its size was touched.
+/// The contents of the L2 cache: arrays since whose last use no more than the cache's size was touched.
 pub(super) struct Cache {
     bytes: u64,
     touched: u64,
@@ -59,8 +59,8 @@ impl Cache {
         self.last_use.insert(memory, self.touched);
     }
 
-    /// What a kernel moves, with this many bytes of parts of sums; `memory` says in whose memory an array is. Its arrays are
-    /// then the last that were used.
+    /// The traffic of a kernel, with this many bytes of parts of sums; `memory` returns whose memory an array uses. The
+    /// kernel's arrays are then the most recently used.
     pub(super) fn traffic(
         &mut self,
         kernel: &Kernel,
@@ -73,7 +73,7 @@ impl Cache {
             let whole = bytes_at(aval, sizes);
             traffic.read += named;
             if !self.holds(memory(*var), whole) {
-                // What fits the cache comes once.
+                // An array that fits into the cache is loaded once.
                 traffic.from_memory += if whole <= self.bytes { named.min(whole) } else { named };
             }
         }
