@@ -69,8 +69,8 @@ impl Source {
         self.scratch.iter().map(bytes).collect()
     }
 
-    /// The launches for these sizes, in order, with about `block` threads in each block: a multiple of 32, and at most
-    /// 1024. No bit of a result depends on it. An output without elements needs no launch.
+    /// The launches for these sizes, in order, with about `block` threads in each block: a multiple of 32 up to 1024. No
+    /// bit of a result depends on it. An output without elements needs no launch.
     ///
     /// # Errors
     /// If a launch has more blocks than a GPU can start, 2^31 - 1.

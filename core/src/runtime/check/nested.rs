@@ -194,7 +194,7 @@ impl Engine for Simulated<'_, '_> {
     type Place = u64;
 
     unsafe fn run(&mut self, i: usize, lowered: &KernelProgram, plan: &Plan, frame: &Frame<u64>) -> Result<(), Error> {
-        let is_turn = i + 1 == self.step.nested.len() || matches!(self.step.control, Control::Switch { .. });
+        let is_iteration = i + 1 == self.step.nested.len() || matches!(self.step.control, Control::Switch { .. });
         let is_scan = matches!(self.step.control, Control::Scan { .. });
         if is_scan && self.iteration >= ITERATIONS && self.length > MANY {
             self.is_left = true;
@@ -213,7 +213,7 @@ impl Engine for Simulated<'_, '_> {
             }
             self.walk.run(lowered, plan, frame).map_err(wrong)?
         };
-        if is_turn {
+        if is_iteration {
             if is_scan && self.iteration < ITERATIONS {
                 self.iterations.push((self.row(), results.clone()));
             }

@@ -115,7 +115,7 @@ fn a_panic_reaches_the_leader_in_every_order() {
 }
 
 #[test]
-fn threads_lead_one_team_by_turns() {
+fn threads_lead_one_team_in_turn() {
     explore(|| {
         let pool = Arc::new(Mutex::new(pool(2)));
         let lead = |pool: &Arc<Mutex<ThreadPool>>| {

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_in_parts_wait_for_their_turns() {
+    fn sums_in_parts_wait_for_their_iterations() {
         let h100 = gpu("h100");
         // Below two parts of 512 terms a warp does everything: 16 iterations of each thread, four at a time.
         let whole = predicted(&sum(512), h100);
