@@ -193,6 +193,9 @@ pub fn trace_function<A: Args, F: Function<A, By>, By>(f: &F, def: &TreeDef, ava
     (traced, out_def)
 }
 
+/// [`trace_function`] of one function. What takes this is compiled once for all functions.
+pub(super) type Tracer<'a> = &'a dyn Fn(&TreeDef, &[Aval]) -> (Traced, TreeDef);
+
 /// The current types of values.
 pub fn avals(leaves: &[Value]) -> Vec<Aval> {
     leaves.iter().map(|leaf| leaf.aval().clone()).collect()

@@ -1,7 +1,7 @@
 //! Differentiation of functions of trees.
 
 use crate::api::argnums::{Argnums, Gradient};
-use crate::api::function::{Args, Fun, Function, avals, trace_function};
+use crate::api::function::{Args, Fun, Function, Tracer, avals, trace_function};
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
 use crate::ir::{Location, Value, refuse};
@@ -51,7 +51,7 @@ where
     F: Function<A, By, Out = (L, Aux)> + Send + Sync + 'f,
 {
     Fun::new(move |args: A| {
-        let (outs, out_def, mut found) = differentiate::<A, F, By>(&f, args, &[0]);
+        let (outs, out_def, mut found) = gradients::<A, F, By>(&f, args, &[0]);
         (F::Out::unflatten(&out_def, outs), found.remove(0).tree())
     })
 }
@@ -111,7 +111,7 @@ where
 /// The result, and the gradient with respect to each argument in `numbers`.
 #[track_caller]
 fn value_and_gradients<A: Args, F: Function<A, By>, By>(f: &F, args: A, numbers: &[usize]) -> (F::Out, Vec<Gradient>) {
-    let (mut outs, out_def, found) = differentiate::<A, F, By>(f, args, numbers);
+    let (mut outs, out_def, found) = gradients::<A, F, By>(f, args, numbers);
     if outs.len() != 1 {
         refuse_output(&outs);
     }
@@ -120,14 +120,22 @@ fn value_and_gradients<A: Args, F: Function<A, By>, By>(f: &F, args: A, numbers:
 
 /// Results, their structure, and the gradient of the first result leaf with respect to each argument in `numbers`.
 #[track_caller]
-fn differentiate<A: Args, F: Function<A, By>, By>(
+fn gradients<A: Args, F: Function<A, By>, By>(
     f: &F,
     args: A,
     numbers: &[usize],
 ) -> (Vec<Value>, TreeDef, Vec<Gradient>) {
     const { assert!(A::ARITY > 0, "a function of no arguments has no gradient") };
+    differentiate(&|def, avals| trace_function::<A, F, By>(f, def, avals), args.into_leaves(), numbers)
+}
+
+#[track_caller]
+fn differentiate(
+    tracer: Tracer<'_>,
+    (def, leaves): (TreeDef, Vec<Value>),
+    numbers: &[usize],
+) -> (Vec<Value>, TreeDef, Vec<Gradient>) {
     const ORDINALS: [&str; 8] = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"];
-    let (def, leaves) = args.into_leaves();
     let mut start = 0;
     let places: Vec<Range<usize>> =
         def.children().iter().map(|(_, child)| (start..start + child.n_leaf(), start += child.n_leaf()).0).collect();
@@ -144,7 +152,7 @@ fn differentiate<A: Args, F: Function<A, By>, By>(
             }
         }
     }
-    let (traced, out_def) = trace_function::<A, F, By>(f, &def, &avals(&leaves));
+    let (traced, out_def) = tracer(&def, &avals(&leaves));
     let wrt: Vec<bool> = (0..leaves.len()).map(|i| numbers.iter().any(|number| places[*number].contains(&i))).collect();
     let (outs, pull) = transform::vjp(&traced.program, &traced.consts, &leaves, &wrt);
     let Some(value) = outs.first().filter(|value| value.rank() == 0 && value.dtype().is_float()) else {
@@ -175,18 +183,29 @@ fn refuse_output(outs: &[Value]) -> ! {
 /// If the trees differ, or a tangent's type is not its primal's.
 #[track_caller]
 pub fn jvp<A: Args, F: Function<A, By>, By>(f: &F, primals: A, tangents: A) -> (F::Out, F::Out) {
-    let ((def, primals), (other, tangents)) = (primals.into_leaves(), tangents.into_leaves());
+    let tracer = |def: &TreeDef, avals: &[Aval]| trace_function::<A, F, By>(f, def, avals);
+    let (outs, moves, out_def) = pushed(&tracer, primals.into_leaves(), tangents.into_leaves());
+    (F::Out::unflatten(&out_def, outs), F::Out::unflatten(&out_def, moves))
+}
+
+/// Results, their tangents, and their structure.
+#[track_caller]
+fn pushed(
+    tracer: Tracer<'_>,
+    (def, primals): (TreeDef, Vec<Value>),
+    (other, tangents): (TreeDef, Vec<Value>),
+) -> (Vec<Value>, Vec<Value>, TreeDef) {
     require_alike(
         ["jvp: primals and tangents", "primal", "tangent"],
         (&def, &avals(&primals)),
         (&other, &tangents),
         None,
     );
-    let (traced, out_def) = trace_function::<A, F, By>(f, &def, &avals(&primals));
+    let (traced, out_def) = tracer(&def, &avals(&primals));
     let tangents: Vec<Option<Value>> = tangents.into_iter().map(Some).collect();
     let (outs, moves) = transform::jvp(&traced.program, &traced.consts, &primals, &tangents);
     let moves = moves.into_iter().zip(&outs).map(|(t, out)| instantiate(t, out.aval())).collect();
-    (F::Out::unflatten(&out_def, outs), F::Out::unflatten(&out_def, moves))
+    (outs, moves, out_def)
 }
 
 /// Refuses a tree that differs from another in structure or in a type. `names` are the names of both trees, of a leaf

@@ -1,6 +1,6 @@
 //! `jit`: trace once, compile, run many times.
 
-use crate::api::function::{Args, Fun, Function, name_of, trace_function};
+use crate::api::function::{Args, Fun, Function, Tracer, name_of, trace_function};
 use crate::api::lowered::{Lowered, Staged};
 use crate::api::miss::{self, CacheKey, Miss};
 use crate::api::sizes::match_sizes;
@@ -106,7 +106,10 @@ where
     let cache: Arc<Mutex<Cache>> = Arc::default();
     let lookup = {
         let cache = cache.clone();
-        move |def: &TreeDef, leaves: &[Value]| find_or_trace::<A, F, By>(&cache, &f, def, leaves, &options)
+        move |def: &TreeDef, leaves: &[Value]| {
+            let tracer = |def: &TreeDef, avals: &[Aval]| trace_function::<A, F, By>(&f, def, avals);
+            find_or_trace(&cache, &name_of::<F>, &tracer, (def, leaves), &options)
+        }
     };
     let lookup = Arc::new(lookup);
     let fun = {
@@ -136,11 +139,11 @@ pub fn make_program<A: Args, F: Function<A, By>, By>(f: &F, args: A) -> Program 
 }
 
 #[track_caller]
-fn find_or_trace<A: Args, F: Function<A, By>, By>(
+fn find_or_trace(
     cache: &Mutex<Cache>,
-    f: &F,
-    def: &TreeDef,
-    leaves: &[Value],
+    name: &dyn Fn() -> String,
+    tracer: Tracer<'_>,
+    (def, leaves): (&TreeDef, &[Value]),
     options: &Options,
 ) -> Arc<Staged> {
     // An array in host memory moves to the device of the others.
@@ -155,12 +158,12 @@ fn find_or_trace<A: Args, F: Function<A, By>, By>(
             return staged.clone();
         }
     }
-    let miss = miss::explain(&name_of::<F>(), &key, locked(cache).entries.keys());
+    let miss = miss::explain(&name(), &key, locked(cache).entries.keys());
     if options.explain_misses {
         miss::print(&miss);
     }
     let start = Instant::now();
-    let (traced, out_def) = trace_function::<A, F, By>(f, def, &key.avals);
+    let (traced, out_def) = tracer(def, &key.avals);
     let staged = Arc::new(Staged {
         program: Arc::new(traced.program),
         consts: traced.consts,

@@ -1,7 +1,7 @@
 //! Batching of functions of trees.
 
 use crate::api::axes::{MapAxes, resolved};
-use crate::api::function::{Args, Fun, Function, trace_function};
+use crate::api::function::{Args, Fun, Function, Tracer, trace_function};
 use crate::aval::{Aval, Dim};
 use crate::error::Error;
 use crate::ir::structural::{place_axis, renamed};
@@ -128,32 +128,49 @@ where
     F::Out: 'f,
 {
     Fun::new(move |args: A| {
-        let (def, leaves) = args.into_leaves();
-        let axes = in_axes(&def, &leaves);
-        let size = mapped_size(&def, &leaves, &axes, made_at);
-        let leaves: Vec<Value> = leaves.iter().zip(&axes).map(|(leaf, axis)| of_size(leaf, *axis, &size)).collect();
-        let inner: Vec<Aval> = leaves.iter().zip(&axes).map(|(leaf, axis)| without(leaf.aval(), *axis)).collect();
-        let (traced, out_def) = trace_function::<A, F, By>(&f, &def, &inner);
-        let ins: Vec<(Value, Option<usize>)> = leaves.into_iter().zip(axes).collect();
-        let outs = transform::vmap(&traced.program, &traced.consts, &ins, &size);
-        let same: Vec<bool> = outs.iter().map(|(_, axis)| axis.is_none()).collect();
-        let types = traced.program.out_avals();
-        let axes = out_axes(&out_def, &types, &same);
-        for ((path, axis), aval) in out_def.paths().iter().zip(&axes).zip(&types) {
-            if axis.is_some_and(|axis| axis > aval.rank()) {
-                let axis = axis.unwrap_or_default();
-                let result = if path.is_empty() { "the result".into() } else { format!("result {path}") };
-                refuse(Error::Type(format!(
-                    "vmap: {result} is {aval} per batch element, and can have no new axis {axis}\n  at {made_at}"
-                )));
-            }
-        }
-        let place = |(out, axis): (&(Value, Option<usize>), Option<usize>)| match axis {
-            Some(axis) => place_axis(out, axis, &size),
-            None => out.0.clone(),
-        };
-        F::Out::unflatten(&out_def, outs.iter().zip(axes).map(place).collect())
+        let tracer = |def: &TreeDef, avals: &[Aval]| trace_function::<A, F, By>(&f, def, avals);
+        let (outs, out_def) = map_leaves(&tracer, made_at, args.into_leaves(), &in_axes, &out_axes);
+        F::Out::unflatten(&out_def, outs)
     })
+}
+
+/// Which axis of each leaf of the arguments is mapped.
+type InAxes<'a> = &'a dyn Fn(&TreeDef, &[Value]) -> Vec<Option<usize>>;
+/// Which axis of each leaf of the result the mapped one becomes.
+type OutAxes<'a> = &'a dyn Fn(&TreeDef, &[Aval], &[bool]) -> Vec<Option<usize>>;
+
+fn map_leaves(
+    tracer: Tracer<'_>,
+    made_at: Location,
+    (def, leaves): (TreeDef, Vec<Value>),
+    in_axes: InAxes<'_>,
+    out_axes: OutAxes<'_>,
+) -> (Vec<Value>, TreeDef) {
+    let axes = in_axes(&def, &leaves);
+    let size = mapped_size(&def, &leaves, &axes, made_at);
+    let leaves: Vec<Value> = leaves.iter().zip(&axes).map(|(leaf, axis)| of_size(leaf, *axis, &size)).collect();
+    let inner: Vec<Aval> = leaves.iter().zip(&axes).map(|(leaf, axis)| without(leaf.aval(), *axis)).collect();
+    let (traced, out_def) = tracer(&def, &inner);
+    let ins: Vec<(Value, Option<usize>)> = leaves.into_iter().zip(axes).collect();
+    let outs = transform::vmap(&traced.program, &traced.consts, &ins, &size);
+    let same: Vec<bool> = outs.iter().map(|(_, axis)| axis.is_none()).collect();
+    let types = traced.program.out_avals();
+    let axes = out_axes(&out_def, &types, &same);
+    for ((path, axis), aval) in out_def.paths().iter().zip(&axes).zip(&types) {
+        if axis.is_some_and(|axis| axis > aval.rank()) {
+            let axis = axis.unwrap_or_default();
+            let result = if path.is_empty() { "the result".into() } else { format!("result {path}") };
+            refuse(Error::Type(format!(
+                "vmap: {result} is {aval} per batch element, and can have no new axis {axis}\n  at {made_at}"
+            )));
+        }
+    }
+    let place = |(out, axis): (&(Value, Option<usize>), Option<usize>)| match axis {
+        Some(axis) => place_axis(out, axis, &size),
+        None => out.0.clone(),
+    };
+    let outs = outs.iter().zip(axes).map(place).collect();
+    (outs, out_def)
 }
 
 fn leaf_axes(def: &TreeDef, leaves: &[Value], in_axis: &impl Fn(usize, &Aval) -> Option<usize>) -> Vec<Option<usize>> {

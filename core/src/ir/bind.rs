@@ -296,6 +296,13 @@ pub struct Traced {
 /// If `f` panics, or returns a value of a trace that has ended.
 #[track_caller]
 pub fn trace(name: &str, avals: &[Aval], f: impl FnOnce(Vec<Value>) -> Vec<Value>) -> Traced {
+    let mut f = Some(f);
+    trace_with(name, avals, &mut |args| f.take().map_or(vec![], |f| f(args)))
+}
+
+/// [`trace`], compiled once for all functions; `f` is called once.
+#[track_caller]
+fn trace_with(name: &str, avals: &[Aval], f: &mut dyn FnMut(Vec<Value>) -> Vec<Value>) -> Traced {
     let scope = Rc::new(Scope { id: Arc::new(TraceId::new(name)), builder: RefCell::default() });
     let args: Vec<Binder> = {
         let mut builder = scope.builder.borrow_mut();
