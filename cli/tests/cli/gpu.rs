@@ -245,7 +245,7 @@ fn libraries_that_do_not_fit_name_those_that_do() {
     for (settings, parts) in [
         ("driver=11040,compute=3.7", ["newer major version", "nvidia-cuda-nvrtc-cu11", "libnvrtc.so.11.2"]),
         ("driver=12040,compute=9.0", ["newer major version", "nvidia-cuda-nvrtc-cu12", "libnvrtc.so.12"]),
-        ("driver=99000,compute=7.0", ["nothing that sm_70 runs", "nvidia-cuda-nvrtc-cu12", "libnvrtc.so.12"]),
+        ("driver=99000,compute=7.0", ["no code that sm_70 runs", "nvidia-cuda-nvrtc-cu12", "libnvrtc.so.12"]),
     ] {
         assert_failed(&on_emulator(settings, line), 2, &[&["--device cuda:0"][..], &parts].concat());
         let text = stdout(on_emulator(settings, "devices"));

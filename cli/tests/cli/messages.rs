@@ -54,7 +54,7 @@ fn what_comes_from_files_and_arguments_is_shown_as_text() {
     let text = format!("program @f(%0: f32[3]) -> (f32[3]) {{\n{lines}  return %5000\n}}\n");
     let file = write("long.txt", &text.replace("%2500: f32[3]", "%2500: f32[4]"));
     let output = run(["opt", as_str(&file)]);
-    assert_refused(&output, &["long.txt: line 2501", "%2500: f32[4] = neg", "^ neg gives"]);
+    assert_refused(&output, &["long.txt: line 2501", "%2500: f32[4] = neg", "^ neg returns"]);
     assert_can_be_read(&output);
 }
 
@@ -64,7 +64,7 @@ fn a_program_that_is_wrong_is_wrong_at_its_line() {
     let file = folder.path().join("f.txt");
     for (line, parts) in [
         ("%1: f32[3] = log %9", ["f.txt: line 2, column 20", "%9 is read here, and nothing binds it"]),
-        ("%1: f32[4] = log %0", ["f.txt: line 2: ", "^ log gives [f32[3]], not [f32[4]]"]),
+        ("%1: f32[4] = log %0", ["f.txt: line 2: ", "^ log returns [f32[3]], not [f32[4]]"]),
         ("%1: f32[3] = log %2", ["f.txt: line 2, column 20", "%2 is read here"]),
     ] {
         fs::write(&file, format!("program @f(%0: f32[3]) -> (f32[3]) {{\n  {line}\n  return %1\n}}\n")).unwrap();

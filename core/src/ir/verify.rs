@@ -130,7 +130,9 @@ fn show(program: &Program, line: usize, why: &str) -> (usize, Error) {
         text.push('\n');
         if i == line {
             text.push_str(&format!("  ^ {why}\n"));
-            if let Some(eqn) = line.checked_sub(1).and_then(|i| program.eqns.get(i)).filter(|e| e.location.is_known()) {
+            // The line of a program's text is the line above.
+            let is_in_source = |eqn: &&Eqn| eqn.location.is_known() && eqn.location.line().is_none();
+            if let Some(eqn) = line.checked_sub(1).and_then(|i| program.eqns.get(i)).filter(is_in_source) {
                 text.push_str(&format!("    made at {}\n", eqn.location));
             }
         }

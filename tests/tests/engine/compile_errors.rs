@@ -114,3 +114,18 @@ fn an_argument_that_is_not_there_does_not_compile() {
     let said = compile_user_crate("gavotte", &transformed(call));
     says(&said, &["there is no argument 2 among (gavotte::Array, gavotte::Array)", "counted from 0"]);
 }
+
+#[test]
+fn what_threads_cannot_share_is_not_captured() {
+    for transformed in ["jit(f)", "grad(f)", "vmap(f, [Some(0)])"] {
+        let said = one_error(&format!(
+            "use gavotte::*;
+            pub fn g() {{
+                let calls = std::cell::Cell::new(0);
+                let f = |x: Array| {{ calls.set(calls.get() + 1); x.sum(()) }};
+                let _ = {transformed};
+            }}"
+        ));
+        says(&said, &["`Cell<i32>` cannot be shared between threads safely", "required by a bound in"]);
+    }
+}

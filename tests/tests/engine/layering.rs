@@ -126,7 +126,7 @@ fn assert_none(what: &str, found: &[String]) {
     assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
 }
 
-/// A row of a folder's table: modules of which none uses another, or which are one circle, where `↔` stands between them.
+/// A place in a folder's order: a module, or several that are one circle, where `↔` stands between them.
 struct Row {
     modules: Vec<String>,
     is_circle: bool,
@@ -142,14 +142,16 @@ fn order_of(folder: &str) -> Vec<Row> {
         is_circle: names.contains('↔'),
         about: about.to_string(),
     };
+    // Modules of one line come one after the other, where they are no circle.
+    let rows_of = |names: &str, about: &str| -> Vec<Row> { names.split(',').map(|name| row(name, about)).collect() };
     let cells = |line: &str| -> Vec<String> { line.split('|').skip(1).map(|cell| cell.trim().to_string()).collect() };
     if let Some(line) = page.lines().find(|line| line.starts_with(&format!("| `{folder}` |"))) {
         let cells = cells(line);
-        return cells[1].split(',').map(|names| row(names, &cells[2])).collect();
+        return rows_of(&cells[1], &cells[2]);
     }
     let from = page.find(&format!("Within `{folder}`, each module")).unwrap_or_else(|| panic!("no table of {folder}"));
     let rows = page[from..].lines().skip(1).skip_while(|line| !line.starts_with('|')).skip(2);
-    rows.take_while(|line| line.starts_with('|')).map(cells).map(|cells| row(&cells[0], &cells[1])).collect()
+    rows.take_while(|line| line.starts_with('|')).map(cells).flat_map(|cells| rows_of(&cells[0], &cells[1])).collect()
 }
 
 /// A file without its unit tests, in one line.

@@ -1,7 +1,7 @@
 //! Calls of compiled programs on a GPU, which the emulator is: whose memory results have, sizes and types at the edge, and
 //! what is done where the driver fails.
 
-use gavotte::{Array, DType, Dim, Options, Tree, concatenate, device_put, jit, jit_with, scan, where_, zeros};
+use gavotte::{Array, DType, Dim, Options, Tree, concatenate, device_put, full, jit, jit_with, scan, where_, zeros};
 use gavotte_core::runtime::cuda::cuda;
 use gavotte_emulator::driver::Session;
 use gavotte_tests::compare::difference;
@@ -299,4 +299,34 @@ fn a_driver_that_refuses_machine_code_is_given_ptx() {
         }
         assert_eq!(machine.report(), "");
     }
+}
+
+#[test]
+fn threads_share_a_compiled_function() {
+    on_machine(|| {
+        // Several kernels with arrays between them in the program's one arena.
+        let f = jit(|x: Array| {
+            let y = (&x * 2.0f32 + 1.0f32).sum(());
+            let z = x * &y;
+            (z.sum(()), z)
+        });
+        let calls = |number: f32| {
+            let x = there(full([100], number));
+            let call = |_| {
+                let (sum, z) = f(x.clone());
+                (sum.item::<f32>(), z.to_vec::<f32>()[99])
+            };
+            (0..8).map(call).collect::<Vec<_>>()
+        };
+        std::thread::scope(|scope| {
+            let calls = &calls;
+            let threads = [1f32, 2.0, 3.0, 4.0].map(|number| (number, scope.spawn(move || calls(number))));
+            for (number, thread) in threads {
+                let z = number * 100.0 * (2.0 * number + 1.0);
+                let found = thread.join().expect("no thread panics");
+                assert_eq!(found, vec![(100.0 * z, z); 8], "of {number}");
+            }
+        });
+        assert_eq!(f.n_entry(), 1);
+    });
 }
