@@ -205,7 +205,11 @@ fn what_is_computed_for_a_product_is_stored() {
     assert!(executable.fused_text().contains("read by a large product"), "{}", executable.fused_text());
     let plan = executable.plan_text(&Sizes::new(), None).expect("it has a plan");
     assert!(!is_native() || n_product(&plan) == 1 && plan.contains("product 64 x 128 over 96"), "{plan}");
-    assert!(!is_native() || executable.asm_text().contains("through the crates of `gemm`"), "{}", executable.asm_text());
+    assert!(
+        !is_native() || executable.asm_text().contains("through the crates of `gemm`"),
+        "{}",
+        executable.asm_text()
+    );
     // A thin product stays a kernel, and reads what is computed for it as before.
     let lowered = jit(f).lower((ones(&[4096, 64]), ones(&[64, 8]), ones(&[8]))).expect("it compiles");
     let executable = lowered.executable();
