@@ -11,6 +11,10 @@ mod primitives {
         mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// A thread that waits sleeps soon: whoever looks often meanwhile sees what it waits for in nearly every schedule, and
+    /// no schedule tries what happens between the last look and the sleep.
+    pub(super) const LOOKS: usize = 1;
+
     /// The scheduler takes the core at every step.
     pub(super) fn interrupted() {}
 
@@ -34,6 +38,7 @@ mod team;
 
 use primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
 use primitives::{Mutex, locked, thread};
+use shuttle::sync::Barrier;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -129,5 +134,43 @@ fn threads_lead_one_team_in_turn() {
         };
         lead(&pool);
         other.join().unwrap();
+    });
+}
+
+/// A worker that sleeps when a job comes is woken: this one waits for it.
+#[test]
+fn units_that_wait_for_each_other_are_done() {
+    explore(|| {
+        let mut pool = pool(2);
+        for _ in 0..2 {
+            let met = Arc::new(Barrier::new(2));
+            pool.share(2, 2, &|_, units| {
+                for _ in units {
+                    met.wait();
+                }
+            });
+        }
+    });
+}
+
+/// The worker has its unit when the leader's panics: the job is over when the worker's is done.
+#[test]
+fn a_panic_waits_for_the_units_that_others_hold() {
+    explore(|| {
+        let mut pool = pool(2);
+        let (met, done) = (Arc::new(Barrier::new(2)), AtomicBool::new(false));
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            pool.share(2, 2, &|thread, units| {
+                for _ in units {
+                    met.wait();
+                    if thread == 0 {
+                        resume_unwind(Box::new("out"));
+                    }
+                    done.store(true, Ordering::SeqCst);
+                }
+            });
+        }));
+        assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"out"));
+        assert!(done.load(Ordering::SeqCst));
     });
 }

@@ -10,7 +10,7 @@
 
 use super::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use super::primitives::thread::{self, JoinHandle, Thread};
-use super::primitives::{Instant, Mutex, interrupted, locked, spin_loop};
+use super::primitives::{Instant, LOOKS, Mutex, interrupted, locked, spin_loop};
 use crate::device::memory;
 use crate::error::Error;
 use crate::runtime::options::CORES;
@@ -82,7 +82,7 @@ pub(super) struct Shared {
     /// The number at which to wake the sleeping leader.
     wanted: AtomicUsize,
     /// Whether the unclaimed units are to be skipped.
-    is_stopped: AtomicBool,
+    pub(super) is_stopped: AtomicBool,
     /// The payload of the first unit that panicked.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     /// Counts jobs; workers wait for it to change.
@@ -116,6 +116,10 @@ impl Shared {
 
     /// Runs the unit that this thread has claimed, and more. Returns how many it has claimed.
     fn do_units(&self, thread: usize, first: usize, work: Work<'_>) -> usize {
+        // It was claimed after a panic: nobody wants it.
+        if self.is_stopped.load(Ordering::SeqCst) {
+            return 1;
+        }
         let mut units = Units { shared: self, thread, first: Some(first), n: 1 };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| work(thread, &mut units))) {
             self.is_stopped.store(true, Ordering::SeqCst);

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex};
-use std::thread::{sleep, yield_now};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::thread::{sleep, spawn, yield_now};
 use std::time::{Duration, Instant};
 
 /// In all tests threads lose their core at some of the points where that could do harm: often for a moment, rarely for
@@ -157,6 +157,26 @@ fn what_is_waited_for_is_a_unit_that_someone_holds() {
     }
 }
 
+/// Whoever leads is woken, and not who made the team.
+#[test]
+fn a_leader_that_sleeps_is_woken() {
+    let mut pool = pool(2);
+    let (send, done) = mpsc::channel();
+    spawn(move || {
+        let met = Barrier::new(2);
+        pool.share(2, 2, &|thread, units| {
+            for _ in units {
+                met.wait();
+                if thread == 1 {
+                    long();
+                }
+            }
+        });
+        send.send(()).expect("somebody waits");
+    });
+    assert_eq!(done.recv_timeout(Duration::from_secs(20)), Ok(()));
+}
+
 #[test]
 fn own_units_come_in_order_and_those_of_others_from_their_end() {
     let mut pool = deserted(3);
@@ -188,6 +208,8 @@ fn those_that_sleep_are_woken_and_no_more_than_are_wanted() {
         while !is_asleep(&pool) {
             yield_now();
         }
+        // One that says so is only about to: where it sees the next job before it sleeps, nobody wakes it.
+        long();
         pool.share(1, 4, &|_, units| units.for_each(drop));
         assert_eq!(pool.n_woken(), woken, "one unit is no work for others");
         let met = Barrier::new(wanted);
@@ -228,6 +250,32 @@ fn a_panic_in_any_unit_reaches_the_caller_and_the_team_works_on() {
         pool.share(12, 3, &|_, units| units.for_each(|unit| add(&done[unit], 1)));
         assert!(done.iter().all(|count| get(count) == 1));
     }
+}
+
+/// The worker's unit panics while the leader is in its first: neither begins another.
+#[test]
+fn nobody_begins_a_unit_after_a_panic() {
+    let mut pool = pool(2);
+    let shared = pool.shared.clone();
+    let begun = AtomicUsize::new(0);
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        pool.share(100, 2, &|thread, units| {
+            for _ in units {
+                add(&begun, 1);
+                if thread == 1 {
+                    resume_unwind(Box::new("out"));
+                }
+                let start = Instant::now();
+                while !shared.is_stopped.load(Ordering::SeqCst) {
+                    assert!(start.elapsed() < Duration::from_secs(20), "nobody is told of the panic");
+                    yield_now();
+                }
+                long();
+            }
+        });
+    }));
+    assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"out"));
+    assert_eq!(begun.into_inner(), 2);
 }
 
 #[test]
