@@ -124,6 +124,31 @@ mod tests {
         assert_eq!((cut[0].start, cut[6].end), (0, 200));
     }
 
+    /// Offsets of which nobody knows anything yet: pieces are cut before a kernel says that they are wrong.
+    #[test]
+    fn offsets_in_any_order_leave_no_row_out_and_none_is_in_two_pieces() {
+        let long = i32::MAX;
+        let any: [&[i32]; 7] = [
+            &[0, 900, 0, 900, 0, 900, 0, 900],
+            &[0, long, 0, long, 0, long, 5, 6],
+            &[0, 7, 5, 3, 1, 0, 0, 800],
+            &[900, 700, 500, 300, 100, 50, 20, 0],
+            &[-5, 900, -900, 900, -900, 3, 2, 1],
+            &[long, long, long, 0, 0, 0, 0, 0],
+            &[3, 900, 800, 700, 900, 600, 500, 10],
+        ];
+        for offsets in any {
+            for pieces in 1..20 {
+                let n = offsets.len() - 1;
+                let cut = cut(n, pieces, |row| work_before(row, Some(offsets)));
+                assert_eq!(cut.len(), pieces);
+                let rows: Vec<usize> = cut.iter().cloned().flatten().collect();
+                assert_eq!(rows, (0..n).collect::<Vec<_>>(), "{offsets:?} in {cut:?}");
+                assert!(cut.iter().all(|piece| piece.start <= piece.end), "{offsets:?} in {cut:?}");
+            }
+        }
+    }
+
     #[test]
     fn small_work_is_one_threads() {
         let (usual, all) = (Sharing::Worthwhile, Sharing::All);
