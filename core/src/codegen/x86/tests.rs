@@ -30,6 +30,11 @@ fn guarded() -> String {
     WEIGHTED.replace("  $4: f32 = mul $1, $3\n", guard).replace("sum $4", "sum $7")
 }
 
+/// The same where the numbers of members are their places.
+fn direct() -> String {
+    guarded().replace("load %1[$0]", "load %1[i2]").replace("load %2[$0]", "load %2[i2]")
+}
+
 struct Arrays {
     offsets: Vec<i32>,
     weights: Vec<f32>,
@@ -153,6 +158,27 @@ fn sums_leave_out_what_a_mask_dropped() {
         }
         a.columns[kept] = -1;
         assert!(run(&guarded, &a, true).is_err());
+    }
+}
+
+/// Where each member names its row itself, the positions are listed: nothing but the list checks them.
+#[test]
+fn listed_positions_are_checked() {
+    let direct = direct();
+    for (isa, dtype) in machines().flat_map(|isa| [(isa, DType::F32), (isa, DType::F64)]) {
+        let mut a = arrays();
+        a.order = (0..a.weights.len() as i32).collect();
+        let wanted = sums(&a);
+        let run = |a: &Arrays| run(&direct, a, dtype, true, isa);
+        assert_eq!(run(&a).as_ref(), Ok(&wanted));
+        let kept: Vec<usize> = (0..a.weights.len()).filter(|i| a.weights[*i] != 0.0).collect();
+        for i in kept.iter().copied().step_by(7).chain(kept.last().copied()) {
+            let column = std::mem::replace(&mut a.columns[i], 29);
+            assert_eq!(run(&a), Err((29, 29)), "{isa:?}, {dtype}: member {i}");
+            a.columns[i] = -1;
+            assert!(run(&a).is_err(), "{isa:?}, {dtype}: member {i}");
+            a.columns[i] = column;
+        }
     }
 }
 
