@@ -42,3 +42,50 @@ impl<A: ?Sized, T: Clone> ByIdentity<A, T> {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is known of these arrays, and whether it was found out just now.
+    fn ask(known: &ByIdentity<u32, u32>, arrays: &[&Arc<u32>]) -> (u32, bool) {
+        let arrays: Vec<Arc<u32>> = arrays.iter().map(|array| Arc::clone(array)).collect();
+        let mut is_new = false;
+        let find_out = || {
+            is_new = true;
+            Ok(arrays.iter().map(|array| **array).sum())
+        };
+        let sum = known.get(&arrays, find_out);
+        (sum.expect("it is a sum"), is_new)
+    }
+
+    #[test]
+    fn lists_are_the_same_where_all_their_arrays_are() {
+        let known = ByIdentity::default();
+        let [a, b, c] = [1, 2, 2].map(Arc::new);
+        assert_eq!([ask(&known, &[&a, &b]), ask(&known, &[&a, &b])], [(3, true), (3, false)]);
+        // Equal, and another array.
+        assert_eq!(
+            [ask(&known, &[&a, &c]), ask(&known, &[&b, &a]), ask(&known, &[&c, &b])],
+            [(3, true), (3, true), (4, true)]
+        );
+        assert_eq!([ask(&known, &[&a, &b]), ask(&known, &[&a, &c])], [(3, false), (3, false)]);
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_first_and_then_what_is_oldest() {
+        let known = ByIdentity::default();
+        let arrays: Vec<Arc<u32>> = (0..MAX_KEPT as u32).map(Arc::new).collect();
+        let n_kept = || locked(&known.0).len();
+        assert!(arrays.iter().all(|array| ask(&known, &[array]).1));
+        for i in 0..100 {
+            // This one is gone when the next comes; the first time the oldest of the others makes way.
+            assert_eq!((ask(&known, &[&Arc::new(i)]).1, n_kept()), (true, MAX_KEPT));
+        }
+        assert!(arrays[1..].iter().all(|array| !ask(&known, &[array]).1));
+        assert!(ask(&known, &[&arrays[0]]).1);
+        drop(arrays);
+        assert!(ask(&known, &[&Arc::new(0)]).1);
+        assert_eq!(n_kept(), 1);
+    }
+}
