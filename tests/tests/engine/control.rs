@@ -4,8 +4,8 @@ use gavotte::optimizers::Adam;
 use gavotte::random::Key;
 use gavotte::segment::Segments;
 use gavotte::{
-    Array, DType, Dim, Error, Lowered, ScanOptions, Stage, Tree, cond, fori_loop, grad, jit, jit_with, jvp,
-    make_program, scan, scan_with, switch, vmap, while_loop,
+    Array, DType, Dim, Error, Lowered, ScanOptions, Stage, Tree, cond, debug_print, fori_loop, grad, jit, jit_with,
+    jvp, make_program, scan, scan_with, switch, vmap, while_loop, with_debug_output,
 };
 use gavotte_core::ir::{PrintOptions, Program, quietly};
 use gavotte_core::runtime::Options;
@@ -13,7 +13,10 @@ use gavotte_gat::data::karate;
 use gavotte_gat::experiment::Inputs;
 use gavotte_gat::model::{GatConfig, GatParams};
 use gavotte_gat::train::{GatTraining, Trainer};
+use gavotte_tests::targets::ways;
+use std::cell::RefCell;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 
 fn floats(n: usize) -> Array {
     Array::new(&[n], (0..n).map(|i| (i as f64 * 0.7).sin()).collect())
@@ -342,6 +345,91 @@ fn transformed_nests_grow_by_their_depth() {
             let [few, more, many] = [5, 10, 20].map(|depth| n_eqn(&transformed(nest, depth)));
             // Turns back run the turns forth again, those of each loop around.
             assert!(many - more <= 4 * (more - few) + 8, "{name}, {how}: {few}, {more}, {many} equations");
+        }
+    }
+}
+
+/// A position that is none, in the third iteration of what would end after five: that is the loop's error, and nothing more of
+/// the loop runs. Nor is it there in the next call.
+#[test]
+fn what_fails_in_an_iteration_is_the_last_of_a_loop() {
+    type Loop = fn(Array, Array) -> Array;
+    let in_the_body: Loop = |x, ids| {
+        let turn = |(i, sum): (Array, Array)| {
+            let taken = x.take(&ids.take(&i, 0), 0);
+            debug_print("{}: {}", &[&i, &taken]);
+            (i + 1, sum + taken)
+        };
+        while_loop(|(i, _): (Array, Array)| i.lt(5), turn, (Array::scalar(0), Array::scalar(0f32))).1
+    };
+    let in_the_predicate: Loop = |x, ids| {
+        let goes_on = |(i, _): (Array, Array)| {
+            let taken = x.take(&ids.take(&i, 0), 0);
+            debug_print("{}: {}", &[&i, &taken]);
+            taken.gt(-1.0) & i.lt(4)
+        };
+        let turn = |(i, sum): (Array, Array)| {
+            let next = sum + x.take(&ids.take(&i, 0).clip(0, 1), 0);
+            (i + 1, next)
+        };
+        while_loop(goes_on, turn, (Array::scalar(0), Array::scalar(0f32))).1
+    };
+    let in_a_scan: Loop = |x, ids| {
+        let turn = |sum: Array, (i, id): (Array, Array)| {
+            let taken = x.take(&id, 0);
+            debug_print("{}: {}", &[&i, &taken]);
+            (sum + &taken, taken)
+        };
+        scan(turn, Array::scalar(0f32), (gavotte::arange(5, DType::I32), ids)).0
+    };
+    let x = || Array::new(&[2], vec![0.5f32, 2.0]);
+    for (what, f) in [("body", in_the_body), ("predicate", in_the_predicate), ("scan", in_a_scan)] {
+        for (way, options) in ways() {
+            let compiled = options.map(|options| jit_with(f, options));
+            let run = |ids: [i32; 5]| {
+                let lines = Rc::new(RefCell::new(vec![]));
+                let (sink, ids) = (lines.clone(), Array::new(&[5], ids.to_vec()));
+                let run = || match &compiled {
+                    Some(compiled) => compiled.try_call((x(), ids)),
+                    None => quietly(|| f(x(), ids)),
+                };
+                let found = with_debug_output(move |line| sink.borrow_mut().push(line.to_string()), run);
+                (found.map(|sum| sum.item::<f32>()), lines.take())
+            };
+            let (found, lines) = run([0, 1, 9, 0, 7]);
+            let why = found.expect_err("there is no element 9").to_string();
+            assert!(why.contains("9") && why.contains("0..2") && why.contains("control.rs"), "{what}, {way}: {why}");
+            assert_eq!(lines, ["0: 0.5", "1: 2.0"], "{what}, {way}");
+            let (found, lines) = run([0, 1, 1, 0, 1]);
+            let wanted = if what == "predicate" { 5.0 } else { 7.0 };
+            assert_eq!((found.ok(), lines.len()), (Some(wanted), 5), "{what}, {way}");
+        }
+    }
+}
+
+/// Rows that are made may be of the type of rows that are read, and are no place for them: of an iteration the row is made
+/// before the other is read.
+#[test]
+fn rows_that_are_read_are_not_written_over() {
+    let f = |carry: Array, xs: Array| {
+        let turn = |carry: Array, x: Array| {
+            let row = carry.tanh();
+            (x.dot(&row) + &row, row)
+        };
+        scan(turn, carry, xs)
+    };
+    let args = || (floats(9).reshape([3, 3]), floats(45).reshape([5, 3, 3]));
+    let (carry, xs) = args();
+    let wanted = f(carry, xs);
+    for threads in [1, 2] {
+        let threads = NonZeroUsize::new(threads).expect("not zero");
+        let f = jit_with(f, Options { threads, shares_all: true, ..Options::default() });
+        for _ in 0..2 {
+            // Both are given away.
+            let (carry, xs) = args();
+            let found = f(carry, xs);
+            assert_close(&found.0, &wanted.0.to_vec::<f64>());
+            assert_close(&found.1, &wanted.1.to_vec::<f64>());
         }
     }
 }

@@ -229,6 +229,30 @@ fn what_fails_within_a_loop_ends_it() {
     });
 }
 
+/// What is computed from a position that is none decides nothing.
+#[test]
+fn what_fails_before_a_decision_is_told() {
+    on_machine(|| {
+        let device = cuda(0).expect("the emulator is a GPU");
+        let goes_on = jit(|(x, i): (Array, Array)| {
+            while_loop(|(x, i)| x.take(&i, 0).gt(0.0), |(x, i): (Array, Array)| (x, i + 1), (x, i)).1
+        });
+        let branch = jit(|(x, i): (Array, Array)| {
+            let which = x.take(&i, 0).astype(DType::I32);
+            switch(which, &[&|i: Array| i, &|i: Array| i + 1], i)
+        });
+        for f in [goes_on, branch] {
+            let call = |i: i32| {
+                let args = (Array::new(&[3], vec![1.0, 1.0, 0.0]), Array::scalar(i));
+                quietly(|| f(device_put(args, &device).expect("there is room")))
+            };
+            let why = call(3).expect_err("there is no element 3").to_string();
+            assert!(why.contains("position 3 is not in 0..3") && why.contains("gpu/control.rs"), "{why}");
+            assert_eq!(call(1).expect("the device can still be used").item::<i32>(), 2);
+        }
+    });
+}
+
 #[test]
 fn training_as_one_scan_has_the_bits_of_the_loop() {
     on_machine(|| {

@@ -44,3 +44,22 @@ fn operands_without_a_kernel_are_stored() {
     check(|x| segments(&x).max(&x), &x, &[2.0, 3.0], 0.0);
     check(|x| grad(|x: Array| segments(&x).mean(&x).square().sum(()))(x), &x, &[1.5, 1.5, 6.0], 1e-6);
 }
+
+/// Where two kernels of a group fail in the same rows, the first of them does, and the second does not run there any more.
+#[test]
+fn of_two_steps_that_fail_the_first_is_told() {
+    // Enough that one thread goes through both wrong rows together.
+    const ROWS: usize = 5000;
+    let ids = |at: usize, wrong: i32| {
+        Array::new(&[ROWS], (0..ROWS).map(|i| if i == at { wrong } else { i as i32 % 8 }).collect())
+    };
+    // The first reduces each row, and the second reads what that is.
+    let f = move |x: Array, one: &Array, other: &Array| {
+        let rows = x.reshape([8, 1]).broadcast_to([8, 3]);
+        rows.take(one, 0).sum(1).reshape([ROWS, 1]) * rows.take(other, 0).tanh()
+    };
+    for (first, second) in [(70, 60), (60, 70), (70, 70)] {
+        check_refused(move |x| f(x, &ids(first, 1000), &ids(second, 2000)), &eight(), "1000");
+        check_refused(move |x| f(x, &ids(0, 0), &ids(second, 2000)), &eight(), "2000");
+    }
+}
