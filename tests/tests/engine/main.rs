@@ -15,6 +15,7 @@ mod determinism;
 mod differential;
 mod documentation;
 mod facts;
+mod facts_in_force;
 mod file_tests;
 mod functions;
 mod golden_gat;
