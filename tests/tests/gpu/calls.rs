@@ -1,7 +1,12 @@
 //! Calls of compiled programs on a GPU, which the emulator is: whose memory results have, sizes and types at the edge, and
 //! what is done where the driver fails.
 
-use gavotte::{Array, DType, Dim, Options, Tree, concatenate, device_put, full, jit, jit_with, scan, where_, zeros};
+use gavotte::{
+    Array, DType, Dim, Options, Tree, assume, concatenate, device_put, full, jit, jit_with, make_program, scan, where_, zeros,
+};
+use gavotte_core::aval::{Sizes, Symbol};
+use gavotte_core::ir::Value;
+use gavotte_core::runtime::Executable;
 use gavotte_core::runtime::cuda::cuda;
 use gavotte_emulator::driver::Session;
 use gavotte_tests::compare::difference;
@@ -328,5 +333,46 @@ fn threads_share_a_compiled_function() {
             }
         });
         assert_eq!(f.n_entry(), 1);
+    });
+}
+
+/// One function, called with arrays of the host and of the device by turns: there is a program for each.
+#[test]
+fn devices_have_programs_of_their_own() {
+    on_machine(|| {
+        let f = jit(|x: Array| x * 2.0f32 + 1.0f32);
+        let wanted = elements(f(floats(&[5])));
+        for _ in 0..2 {
+            assert_eq!(difference(&elements(f(there(floats(&[5])))), &wanted, 0.0), None);
+            assert_eq!(difference(&elements(f(floats(&[5]))), &wanted, 0.0), None);
+        }
+        assert_eq!(f.n_entry(), 2);
+    });
+}
+
+/// What kernels rely on is asked of the sizes of each call, also where nobody has looked at these before.
+#[test]
+fn sizes_that_break_facts_are_refused() {
+    on_machine(|| {
+        let f = |x: Array, y: Array| {
+            assume("m <= n");
+            x.slice_axis(0, ..y.dim(0)) + y
+        };
+        let args = |n: usize, m: usize| [floats(&[n]).declare(["n"]), floats(&[m]).declare(["m"])];
+        let [x, y] = args(3, 2);
+        let program = make_program(&f, (x, y));
+        let device = cuda(0).expect("the emulator is a GPU");
+        let executable = Executable::compile_for(&device, &program, &[], &Options::default());
+        let executable = executable.unwrap_or_else(|error| panic!("{error}"));
+        let call = |n: usize, m: usize| {
+            let mut sizes = Sizes::new();
+            for (name, size) in [("n", n), ("m", m)] {
+                assert_eq!(sizes.set(Symbol::new(name), size), Ok(()));
+            }
+            executable.call(args(n, m).map(Value::from).to_vec(), &sizes)
+        };
+        assert_eq!(call(3, 2).expect("it holds")[0].to_host().expect("it is computed").len(), 2);
+        let why = call(2, 3).map(drop).expect_err("it does not hold").to_string();
+        assert!(why.contains("`m <= n`") && why.contains("`m` is 3"), "{why}");
     });
 }
