@@ -4,13 +4,14 @@ use gavotte::optimizers::{Adam, Optimizer, Schedule, adam};
 use gavotte::random::Key;
 use gavotte::stax::{Affine, Layer, Mode, dense, relu, serial};
 use gavotte::{
-    Array, Compiled, DType, Dim, Error, Fun, Jit, Options, Tree, device_copy, full, jit, jit_with, scan, shape,
-    value_and_grad, zeros,
+    Array, Compiled, DType, Dim, Error, Fun, Jit, Options, Tree, debug_print, device_copy, full, jit, jit_with, scan,
+    shape, value_and_grad, with_debug_output, zeros,
 };
 use gavotte_core::ir::Program;
 use std::num::NonZeroUsize;
 use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 #[test]
 fn what_users_hold_is_send_and_sync() {
@@ -132,6 +133,48 @@ fn calls_at_the_same_time_have_memory_of_their_own() {
             });
         }
     });
+}
+
+#[test]
+fn what_threads_trace_at_the_same_time_is_one_program() {
+    let together = Barrier::new(3);
+    let f = jit(|x: Array| {
+        // Nobody has traced it before all do.
+        together.wait();
+        x * 2f32
+    });
+    thread::scope(|scope| {
+        for number in [1f32, 2.0, 3.0] {
+            let f = &f;
+            scope.spawn(move || assert_eq!(f(Array::scalar(number)).item::<f32>(), 2.0 * number));
+        }
+    });
+    assert_eq!((f.n_entry(), f.misses().len()), (1, 1));
+}
+
+/// One thread leads the team at a time: what a running program calls, here for each line that it prints, works alone.
+#[test]
+fn a_program_that_runs_may_call_another() {
+    let threads = NonZeroUsize::new(2).expect("two is not zero");
+    let options = Options { threads, shares_all: true, ..Options::default() };
+    let inner = jit_with(|x: Array| x * 2f32, options.clone());
+    let outer = jit_with(
+        |x: Array| {
+            debug_print("{}", &[&x.sum(())]);
+            x.exp()
+        },
+        options,
+    );
+    let ones = || full(shape([8, 3]), 1f32);
+    let doubled = vec![2f32; 24];
+    assert_eq!(inner(ones()).to_vec::<f32>(), doubled);
+    let (send, results) = mpsc::channel();
+    // Where it waits for itself it does so for ever.
+    thread::spawn(move || {
+        let call = move |_: &str| send.send(inner(ones()).to_vec::<f32>()).expect("somebody waits");
+        with_debug_output(call, || outer(ones()))
+    });
+    assert_eq!(results.recv_timeout(Duration::from_secs(60)), Ok(doubled));
 }
 
 #[test]
