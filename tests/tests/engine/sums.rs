@@ -384,3 +384,35 @@ fn equal_terms_are_added_up_as_one() {
         assert!(off <= 1e-7, "{off:e} off");
     }
 }
+
+/// What a round adds may be less than half of the total's last place: it is kept until it is more. Where the total is
+/// infinite, nothing is kept, as an infinity less itself is no number.
+#[test]
+fn small_terms_count_beside_a_large_total() {
+    const N: usize = 1 << 17;
+    // Rows enough to be the lanes of vectors.
+    const ROWS: usize = 40;
+    let kinds = [(16_777_216f32, 0.003f32), (f32::INFINITY, 1.0), (f32::MAX, f32::MAX)];
+    let row = |(first, other): (f32, f32)| std::iter::once(first).chain(std::iter::repeat_n(other, N - 1));
+    let terms = (0..ROWS).flat_map(|i| row(kinds[i % 3])).collect::<Vec<f32>>();
+    let arrays = [HostArray::new(&[ROWS, N], terms)];
+    let text = format!(
+        "program @f(%0: f32[{ROWS},{N}]) -> (f32[{ROWS}]) {{
+  %1: f32[{ROWS}] = reduce_sum %0 {{axes=[1]}}
+  return %1
+}}
+"
+    );
+    let program = parse(&text, gavotte::registry()).unwrap_or_else(|error| panic!("{error}"));
+    let wanted = 16_777_216.0 + 0.003 * (N - 1) as f64;
+    for target in targets() {
+        for threads in [1, 2] {
+            for (i, sum) in numbers(&compiled(target, threads, &program, &arrays)[0]).into_iter().enumerate() {
+                match i % 3 {
+                    0 => assert!((sum - wanted).abs() <= 4.0, "{target:?}, row {i}: {sum}, not {wanted}"),
+                    _ => assert_eq!(sum, f64::INFINITY, "{target:?}, row {i}"),
+                }
+            }
+        }
+    }
+}
