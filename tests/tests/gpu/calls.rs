@@ -2,7 +2,8 @@
 //! what is done where the driver fails.
 
 use gavotte::{
-    Array, DType, Dim, Options, Tree, assume, concatenate, device_put, full, jit, jit_with, make_program, scan, where_, zeros,
+    Array, DType, Dim, Options, Tree, assume, concatenate, device_put, full, jit, jit_with, make_program, scan, where_,
+    zeros,
 };
 use gavotte_core::aval::{Sizes, Symbol};
 use gavotte_core::ir::Value;

@@ -193,7 +193,7 @@ fn happens_within(long: Duration, has_happened: impl Fn() -> bool) -> bool {
     let start = Instant::now();
     loop {
         // Reading the clock costs more than a check.
-        for _ in 0..16 {
+        for _ in 0..LOOKS {
             if has_happened() {
                 return true;
             }
