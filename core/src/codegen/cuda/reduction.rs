@@ -94,7 +94,7 @@ impl<'k> Reduction<'k> {
         if !segments.may_be_long() {
             return (begin, "range.y".into());
         }
-        let is_long = format!("range.y - range.x > {}", LONG);
+        let is_long = format!("range.y - range.x > {LONG}");
         // Threads that each store their own row take part in no shuffles.
         if stores.is_empty() {
             self.draft.line(format!("if ({is_long}) return;"));

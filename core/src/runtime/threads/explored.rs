@@ -33,7 +33,11 @@ mod primitives {
 }
 
 #[path = "team.rs"]
-#[allow(dead_code, reason = "the programs use the other one")]
+#[allow(
+    dead_code,
+    clippy::duplicate_mod,
+    reason = "the same source, made of other threads: programs use the other one"
+)]
 mod team;
 
 use primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
