@@ -63,3 +63,38 @@ fn of_two_steps_that_fail_the_first_is_told() {
         check_refused(move |x| f(x, &ids(0, 0), &ids(second, 2000)), &eight(), "2000");
     }
 }
+
+/// One position along axes of two extents is checked against both, whichever is read first.
+#[test]
+fn a_position_is_checked_against_every_axis_that_it_is_used_for() {
+    let x = Array::new(&[8, 40], (0..320).map(|i| i as f32).collect());
+    let take = |i: i32, is_first: bool| {
+        move |x: Array| {
+            let ids = Array::new(&[3], vec![0, 3, i]);
+            let (long, short) = ((&x * 0.5).tanh(), (&x + 1.0).tanh().slice_axis(0, 0usize..4));
+            let [long, short] = [long, short].map(|array| array.take(&ids, 0));
+            if is_first { short + long } else { long + short }.sum(1)
+        }
+    };
+    for is_first in [true, false] {
+        check_refused(take(5, is_first), &x, "is not in 0..4");
+        check_refused(take(-1, is_first), &x, "is not in 0..");
+    }
+}
+
+/// Offsets that a program makes itself nobody has looked at before: where they fall or name what is not there, it is told.
+#[test]
+fn offsets_that_are_computed_are_checked() {
+    let sum = |last: [f32; 3]| {
+        move |x: Array| {
+            let offsets = concatenate(&[x.slice_axis(0, 0usize..1) * 0.0, Array::new(&[3], last.to_vec())], 0);
+            let ids = Array::new(&[8], vec![0, 0, 0, 1, 1, 1, 2, 2]);
+            let rows = x.reshape([8, 1]).broadcast_to([8, 40]) * 1.5;
+            Segments { ids, offsets: offsets.astype(DType::I32), order: None }.sum(&rows).sum(1)
+        }
+    };
+    check(sum([3.0, 6.0, 8.0]), &eight(), &[360.0, 900.0, 900.0], 1e-6);
+    for wrong in [[6.0, 3.0, 8.0], [3.0, 9.0, 8.0], [3.0, 6.0, 9.0], [-1.0, 6.0, 8.0]] {
+        check_refused(sum(wrong), &eight(), "");
+    }
+}
