@@ -10,7 +10,7 @@
 //!     b: Array,
 //! }
 //! let model = Model { w: Array::from([[1f32, 2.0]]), b: Array::from([0.5f32]) };
-//! let folder = tempfile::tempdir().expect("there is room for a folder");
+//! let folder = tempfile::tempdir().expect("the disk has space");
 //! let path = folder.path().join("model.safetensors");
 //! save_params(&path, &model, Some("after epoch 7"))?;
 //!

@@ -14,7 +14,7 @@ use std::path::Path;
 ///
 /// ```
 /// use gavotte::{Array, jit, load};
-/// let folder = tempfile::tempdir().expect("there is room for a folder");
+/// let folder = tempfile::tempdir().expect("the disk has space");
 /// let path = folder.path().join("double.step");
 /// let double = jit(|x: Array| x * 2f32);
 /// double.lower((Array::scalar(0f32),))?.compile()?.save(&path)?;

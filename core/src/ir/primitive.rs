@@ -33,7 +33,7 @@ pub enum Kind {
     Call,
     /// A nested program with rules of its own: transformations ask them, passes then put the program in its place.
     Custom,
-    /// Each output is the operand of its place, unchanged, but counts as another value: what is computed behind it is
+    /// Each output is the operand of its place, unchanged, but counts as another value: what is computed after it is
     /// computed again, not shared with what is computed in front of it.
     Barrier,
     /// Nested programs that run many times, or one of several: a step of its own with steps within.
@@ -99,7 +99,7 @@ pub trait Primitive: fmt::Debug + Sync {
     fn kind(&self) -> Kind;
 
     /// Whether running it does more than give its outputs, as printing does: each of its equations then runs once, in
-    /// program order, also where nobody reads what it gives. Such a primitive is [`Kind::Opaque`] and has no outputs.
+    /// program order, also where nobody reads its outputs. Such a primitive is [`Kind::Opaque`] and has no outputs.
     fn has_effect(&self) -> bool {
         false
     }
@@ -184,7 +184,7 @@ pub struct Linearize<'a> {
 /// Tangents of the outputs for tangents of the operands, `None` for zero; linear in them.
 pub type Derivative = Box<dyn Fn(&[Option<Value>]) -> Vec<Option<Value>>>;
 
-/// What a `linearize` rule gives.
+/// The result of a `linearize` rule.
 pub struct Linearized {
     /// Outputs.
     pub outs: SmallVec<[Value; 1]>,

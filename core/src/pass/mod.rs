@@ -2,8 +2,8 @@
 //!
 //! Laws that every pass keeps: the result is well formed and renumbered; arguments, constants and results keep their
 //! places and types; results keep their bits, save that a zero may change its sign and a NaN its payload; an equation
-//! that stays keeps its location. The programs of loops and branches get the same passes. A pass asks a primitive for its kind and its rules, never for its name, and takes
-//! time linear in the size of the program.
+//! that stays keeps its location. The programs of loops and branches get the same passes. A pass asks a primitive for its
+//! kind and its rules, never for its name, and takes time linear in the size of the program.
 
 mod change;
 mod cse;
@@ -110,7 +110,7 @@ pub fn optimize(program: &Program) -> Program {
 /// The program after [`PIPELINE`]; `observer` is told what each pass gave and how long it took.
 ///
 /// # Panics
-/// In debug builds, if a pass gives a program that is not well formed: a bug of that pass.
+/// In debug builds, if a pass returns a program that is not well formed: a bug of that pass.
 pub fn optimize_with(program: &Program, observer: &mut dyn FnMut(&Pass, &Program, Duration)) -> Program {
     let passes = PIPELINE.iter().map(|name| find(name).expect("the pipeline names passes of the table"));
     passes.fold(program.clone(), |program, pass| {

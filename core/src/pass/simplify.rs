@@ -67,7 +67,7 @@ fn simplest(mut eqn: Eqn, avals: &[Aval], eqns: &[Eqn], made_by: &[Option<usize>
                 let found = prim.abstract_eval(&types.iter().collect::<Vec<_>>(), &params);
                 assert!(
                     found.as_deref() == Ok(std::slice::from_ref(&out)),
-                    "simplifying `{eqn}` to {} of {types:?} gives {found:?}: the rule must keep the type",
+                    "simplifying `{eqn}` to {} of {types:?} returns {found:?}: the rule must keep the type",
                     prim.name()
                 );
                 let change = log.is_on().then(|| change(rule, &cx));

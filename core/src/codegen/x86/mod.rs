@@ -108,7 +108,7 @@ impl Isa {
 }
 
 /// Whether a mask makes an output of a kernel 0; `masked` says the same of its inputs.
-pub fn gives_masked(kernel: &Kernel, output: usize, masked: &[bool]) -> bool {
+pub fn writes_masked(kernel: &Kernel, output: usize, masked: &[bool]) -> bool {
     kernel.reduce.is_none() && compact::masked(kernel, masked)[kernel.results[output].0 as usize]
 }
 
@@ -127,7 +127,7 @@ pub struct Job<'k> {
     pub kernel: &'k Kernel,
     /// The loop of which a call runs a range: the result of a range of a reduced loop is added to the output's content.
     pub partition: Option<usize>,
-    /// The inputs of which many elements are 0, as [`gives_masked`] finds.
+    /// The inputs of which many elements are 0, as [`writes_masked`] finds.
     pub masked: Vec<bool>,
     /// The inputs that are far, as [`far_inputs`] finds: 32-bit lanes do not reach their last element.
     pub far: Vec<bool>,

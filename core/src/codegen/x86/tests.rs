@@ -1,7 +1,7 @@
 //! What random kernels do not cover: sums that skip what a mask dropped, and code in pages.
 
 use super::call::CALLED;
-use super::{ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, gives_masked};
+use super::{ARGS, BEGIN, Code, END, EXTENT, Isa, POSITION, Pages, writes_masked};
 use crate::aval::{DType, Literal, Sizes, Symbol};
 use crate::codegen::portable::tile_fn;
 use crate::ir::ScalarOp;
@@ -383,7 +383,7 @@ fn masks_are_seen_through_products() {
         );
         parse_kernel(&text).unwrap_or_else(|error| panic!("{error}"))
     };
-    let asks = |how: &str, input: bool| gives_masked(&kernel(how), 0, &[input, false]);
+    let asks = |how: &str, input: bool| writes_masked(&kernel(how), 0, &[input, false]);
     assert!(asks("$4: f32 = mul $3, $0", false));
     assert!(asks("$4: f32 = neg $3", false));
     assert!(!asks("$4: f32 = add $3, $0", false));

@@ -151,8 +151,8 @@ impl Primitive for BroadcastInDim {
         let axes: Vec<usize> = (0..cx.cotangent().rank()).filter(|axis| !dims.contains(axis)).collect();
         vec![Some(renamed(&reduce_sum(cx.cotangent(), &axes), &cx.ins[0].aval().shape))]
     }
-    /// The new axis keeps its place among the operand's axes, so that nothing moves: right behind the axis it follows.
-    /// Where it leads, it goes as far behind as that allows: rows stay in front, a batch of scalars becomes the lanes.
+    /// The new axis keeps its place among the operand's axes, so that nothing moves: right after the axis it follows.
+    /// Where it leads, it goes as far to the end as that allows: rows stay in front, a batch of scalars becomes the lanes.
     fn batch(&self, cx: &Batch<'_>) -> Batched {
         let (x, at) = (&cx.ins[0].0, cx.ins[0].1.expect("the operand is batched"));
         let dims = cx.params.axes("dims");

@@ -102,7 +102,7 @@ impl Primitive for ReduceSum {
         let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
         let of = |axes: &[usize]| axes.iter().map(|axis| shape[*axis]).collect::<Vec<usize>>();
         let product = |extents: &[usize]| extents.iter().product::<usize>();
-        // Where the axes are neighbours, nothing moves; else they move behind the others.
+        // Where the axes are neighbours, nothing moves; otherwise they move after the others.
         let moved;
         let (x, counts) = if axes.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
             let (first, end) = (axes.first().copied().unwrap_or(0), axes.last().map_or(0, |last| last + 1));

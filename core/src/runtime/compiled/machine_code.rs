@@ -1,7 +1,7 @@
 //! Which steps run as machine code, and how a thread runs its share of one.
 
 use crate::aval::Sizes;
-use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Job, POSITION, Pages, Spread, far_inputs, gives_masked};
+use crate::codegen::x86::{ARGS, BEGIN, Code, END, EXTENT, Job, POSITION, Pages, Spread, far_inputs, writes_masked};
 use crate::error::Error;
 use crate::ir::Var;
 use crate::kernel::{Kernel, KernelProgram, LoopKind, Product, Space, Step};
@@ -140,7 +140,7 @@ fn list_jobs<'k>(lowered: &'k KernelProgram, jobs: &mut Vec<Job<'k>>) -> Vec<Ste
         }
         Step::Kernel(kernel, _) => {
             let masked: Vec<bool> = kernel.inputs.iter().map(|(var, _)| masked_vars.contains(var)).collect();
-            let outputs = (0..kernel.outputs.len()).filter(|k| gives_masked(kernel, *k, &masked));
+            let outputs = (0..kernel.outputs.len()).filter(|k| writes_masked(kernel, *k, &masked));
             masked_vars.extend(outputs.map(|k| kernel.outputs[k].0));
             jobs.push(Job { kernel, partition, masked, far: far_inputs(kernel, &Sizes::new()) });
             StepCode::Function(jobs.len() - 1)

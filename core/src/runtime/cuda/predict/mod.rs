@@ -16,7 +16,7 @@
 
 mod gpus;
 mod kernel;
-mod shown;
+mod text;
 mod traffic;
 
 pub use gpus::{GPUS, Gpu};
