@@ -27,15 +27,18 @@ impl<A: ?Sized, T: Clone> ByIdentity<A, T> {
     /// What is known about these arrays, computed unless it is known.
     pub(super) fn get(&self, arrays: &[Arc<A>], find_out: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let is = |(kept, array): (&Weak<A>, &Arc<A>)| std::ptr::addr_eq(kept.as_ptr(), Arc::as_ptr(array));
-        if let Some(known) = locked(&self.0).iter().find(|kept| kept.arrays.iter().zip(arrays).all(is)) {
-            return Ok(known.found.clone());
+        {
+            let mut all = locked(&self.0);
+            if let Some(known) = all.iter().find(|kept| kept.arrays.iter().zip(arrays).all(is)) {
+                return Ok(known.found.clone());
+            }
+            // What is known about arrays that are gone is freed before more is computed.
+            all.retain(|kept| kept.arrays.iter().all(|array| array.strong_count() > 0));
         }
         // Without the lock: it may take long, and call a user's buffer.
         let found = find_out()?;
         let mut all = locked(&self.0);
-        // Entries of arrays that are gone are removed first, then the oldest.
-        all.retain(|kept| kept.arrays.iter().all(|array| array.strong_count() > 0));
-        if all.len() == MAX_KEPT {
+        if all.len() >= MAX_KEPT {
             all.remove(0);
         }
         all.push(Kept { arrays: arrays.iter().map(Arc::downgrade).collect(), found: found.clone() });
