@@ -1,4 +1,4 @@
-//! The user's surface: transformations compose in any order, tracing scopes, errors, the cache, donation.
+//! The user-facing API: transformations compose in any order, tracing scopes, errors, the cache, donation.
 
 use approx::assert_relative_eq;
 use gavotte::random::Key;
@@ -167,7 +167,7 @@ fn an_escaped_value_is_named() {
     assert!(message.contains("that trace has ended"), "{message}");
 }
 
-/// Every mistake that a call can meet is an error of `try_call`, and names the line of this file where it is made.
+/// Every mistake in a call is an error of `try_call` that names the line of this file where it was made.
 #[test]
 fn mistakes_within_a_call_are_errors() {
     fn message(f: impl Fn(Array) -> Array + Send + Sync) -> String {
@@ -218,7 +218,7 @@ fn no_two_leaves_have_one_path() {
     let distinct: std::collections::HashSet<&String> = paths.iter().collect();
     assert_eq!(distinct.len(), words.len() * words.len(), "{paths:?}");
     assert!(paths.contains(&"a.b".into()) && paths.contains(&"\"a.b\".a".into()), "{paths:?}");
-    // What it is called stays what it is.
+    // Names survive the round trip.
     let (def, leaves) = tree.flatten();
     assert!(Keys::unflatten(&def, leaves).keys().eq(&words));
 }

@@ -1,4 +1,4 @@
-//! Rematerialisation: what reverse mode keeps, what it computes again, and that the gradients stay.
+//! Rematerialisation: what reverse mode stores, what it recomputes, and that gradients do not change.
 
 use gavotte::{
     Array, DType, Fun, Policy, checkpoint, checkpoint_name, checkpoint_with, grad, hvp, jit, jvp, linearize,
@@ -11,15 +11,15 @@ use gavotte_core::pass::optimize;
 const ROWS: usize = 128;
 const N: usize = 16;
 const LAYERS: usize = 16;
-/// Bytes of what one layer gives to the next.
+/// Bytes of the array that one layer passes to the next.
 const STEP: usize = ROWS * N * size_of::<f32>();
 
 type Layer<'f> = Fun<'f, (Array, Array), Array>;
 
-/// A matrix product, and behind it functions whose derivatives need their results.
+/// A matrix product, followed by functions whose derivatives need their results.
 fn layer(x: Array, w: Array) -> Array {
     let h = x.matmul(&w).tanh();
-    // The norm is of a column, where all rows meet: both `h` and the quotient have to be stored.
+    // The norm reduces a column over all rows, so both `h` and the quotient must be stored.
     let norm = (h.square().sum(0) + 1.0).sqrt();
     (h / norm).sin()
 }
@@ -28,7 +28,7 @@ fn plain<'f>() -> Layer<'f> {
     Fun::new(|(x, w): (Array, Array)| layer(x, w))
 }
 
-/// The loss of a chain of layers, each with weights of its own.
+/// The loss of a chain of layers, each with its own weights.
 fn loss(one: Layer<'static>) -> impl Fn(Vec<Array>, Array) -> Array + Send + Sync {
     move |ws: Vec<Array>, x: Array| ws.into_iter().fold(x, &*one).square().sum(())
 }
@@ -38,7 +38,7 @@ fn operands() -> (Vec<Array>, Array) {
     (ws, Key::new(2).normal([ROWS, N], DType::F32))
 }
 
-/// Temporary bytes of the compiled gradient of a loss, its equations after all passes, and the gradients in a row.
+/// Temporary bytes of the compiled gradient of a loss, its program after all passes, and the gradients, flattened.
 fn compiled(loss: impl Fn(Vec<Array>, Array) -> Array + Send + Sync) -> (usize, Program, Vec<f32>) {
     let (ws, x) = operands();
     let step = jit(grad(loss));
@@ -66,12 +66,12 @@ fn a_chain_of_checkpoints_needs_less_memory_and_computes_again() {
     let (dots, with_dots, by_dots) = compiled(loss(checkpoint_with(layer, Policy::Dots)));
     let (least, again, by_nothing) = compiled(loss(checkpoint(layer)));
     assert!(least < dots && dots < all, "plain {all}, dots {dots}, nothing {least} bytes");
-    // Each layer's operand is kept in any case; the policies differ in whole arrays for each layer, but where kernels
-    // that were merged keep none.
+    // Every policy keeps each layer's operand. The policies differ by whole arrays per layer, except where merged
+    // kernels keep none.
     assert!(all - dots >= (LAYERS - 3) * STEP, "plain {all}, dots {dots}");
-    // The gradients of weights, together less than one array more, wait for the small kernels at the end.
+    // The gradients of the weights wait for the small kernels at the end; together they take less than one more array.
     assert!(dots - least >= (LAYERS - 3) * STEP, "dots {dots}, nothing {least}");
-    // What is computed again: nothing, all but the products, all but what the last layer's derivative does not need.
+    // Recomputed: nothing; all but the products; all but what the last layer's derivative does not need.
     assert_eq!(count(&program, "tanh"), LAYERS);
     assert_eq!(count(&with_dots, "tanh"), 2 * LAYERS);
     assert_eq!(count(&again, "tanh"), 2 * LAYERS);
@@ -88,7 +88,7 @@ fn checkpoints_within_checkpoints_keep_still_less() {
     let four = checkpoint(|x: Array, ws: Vec<Array>| ws.into_iter().fold(x, |x, w| checkpoint(layer)(x, w)));
     let nested = move |ws: Vec<Array>, x: Array| ws.chunks(4).fold(x, |x, ws| four(x, ws.to_vec())).square().sum(());
     let (bytes, program, found) = compiled(nested);
-    // Of 16 operands, the first of each four and those of one four: 8 at most at a time.
+    // Of 16 operands, at most 8 are alive: the first of each group of four, and those of one group.
     assert!(flat - bytes >= (LAYERS / 2 - 1) * STEP, "nested {bytes}, flat {flat} bytes");
     assert!(count(&program, "tanh") > 2 * LAYERS, "the inner ones are computed a third time");
     assert_close(&found, &wanted, "nested");
@@ -199,8 +199,8 @@ fn captured_values_are_differentiated_too() {
     assert!((found.item::<f64>() - wanted.item::<f64>()).abs() < 1e-12);
 }
 
-/// Second derivatives keep as little as first ones: the recorded program holds checkpoints, and the compiled one computes
-/// again behind each.
+/// Second derivatives keep as little as first ones: the recorded program holds checkpoints, and the compiled one
+/// recomputes after each.
 #[test]
 fn derivatives_of_checkpoints_are_checkpoints() {
     let one = |x: Array| checkpoint(|x: Array| x.sin().exp())(x).sum(());
@@ -224,16 +224,16 @@ fn derivatives_of_checkpoints_are_checkpoints() {
     assert!(count(&optimize(&second), "sin") > 2, "{}", optimize(&second));
 }
 
-/// A loop whose turns are checkpoints keeps the carries; one within a checkpoint keeps its operands.
+/// A loop whose iterations are checkpoints keeps the carries; a loop within a checkpoint keeps its operands.
 #[test]
 fn loops_of_checkpoints_and_checkpoints_of_loops() {
-    let turn = |x: Array, w: Array| (x.matmul(&w).tanh().exp().sin(), ());
+    let body = |x: Array, w: Array| (x.matmul(&w).tanh().exp().sin(), ());
     let ws = || Key::new(3).normal([5, 4, 4], DType::F64) * 0.3;
     let x = || Key::new(4).normal([2, 4], DType::F64);
-    let kept = checkpoint(turn);
-    let plain = |ws: Array, x: Array| scan(turn, x, ws).0.sum(());
+    let kept = checkpoint(body);
+    let plain = |ws: Array, x: Array| scan(body, x, ws).0.sum(());
     let inside = |ws: Array, x: Array| scan(|x: Array, w: Array| kept(x, w), x, ws).0.sum(());
-    let around = |ws: Array, x: Array| checkpoint(|ws: Array, x: Array| scan(turn, x, ws).0)(ws, x).sum(());
+    let around = |ws: Array, x: Array| checkpoint(|ws: Array, x: Array| scan(body, x, ws).0)(ws, x).sum(());
     let wanted = grad(plain)(ws(), x()).to_vec::<f64>();
     for found in
         [grad(inside)(ws(), x()), grad(around)(ws(), x()), jit(grad(inside))(ws(), x()), jit(grad(around))(ws(), x())]
@@ -242,7 +242,7 @@ fn loops_of_checkpoints_and_checkpoints_of_loops() {
             assert!((found - wanted).abs() <= 1e-12 * (1.0 + wanted.abs()), "{found} is not {wanted}");
         }
     }
-    // What the forward loop hands to the backward one: rows of residuals.
+    // Rows of residuals that the forward loop passes to the backward one.
     let rows = |program: &Program| {
         let first = program.eqns.iter().find(|eqn| eqn.prim.name() == "scan").expect("there is a loop");
         first.outs.iter().filter(|binder| binder.aval.rank() == 3).count()
@@ -259,7 +259,8 @@ fn recomputation_comes_late() {
         &value_and_grad(move |x: Array| one(one(one(x))).sum(())),
         (Array::new(&[2], vec![0.5, 1.0]),),
     ));
-    // Forward: three of each. Backward: the last layer first, each recomputed just before its cotangent goes through.
+    // Forward: three of each. Backward: the last layer first, each recomputed just before its cotangent passes through
+    // it.
     let order: Vec<&str> =
         program.eqns.iter().map(|eqn| eqn.prim.name()).filter(|name| ["sin", "cos"].contains(name)).collect();
     assert_eq!(order.len(), 9, "{program}");

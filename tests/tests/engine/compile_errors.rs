@@ -1,8 +1,8 @@
-//! What the compiler tells users: a mistake is an error, reported once, that says what to do.
+//! Compiler errors that users see: each mistake is reported once, and the error says what to do.
 
 use gavotte_tests::rustc::{compile_user_crate, reported};
 
-/// The one error of a crate, with all its notes.
+/// The only error of a crate, with all its notes.
 #[track_caller]
 fn one_error(source: &str) -> String {
     let said = compile_user_crate("gavotte", source);
@@ -84,7 +84,7 @@ fn attributes_and_types_that_mean_nothing_are_refused() {
     }
 }
 
-/// A user's function `f`, which is transformed.
+/// A user's function `f`, to be transformed.
 fn transformed(call: &str) -> String {
     format!("use gavotte::*; pub fn f() {{ let _ = {call}; }}")
 }

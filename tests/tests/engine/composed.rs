@@ -1,4 +1,4 @@
-//! Index arrays that are put together once for each graph: whatever graph a call is for, and whoever keeps its arrays,
+//! Composed index arrays are computed once per graph. Whichever graph a call is for, and whoever keeps its arrays, the
 //! results are that graph's.
 
 use gavotte_core::aval::{Sizes, Symbol};
@@ -11,8 +11,8 @@ const K: usize = 5;
 const N: usize = 7;
 const Z: usize = 40;
 
-/// Rows of `%0` gathered by member and added up in the order of other segments, as the transpose of a gather does; the
-/// order itself comes back, changed, so that it may be written in place.
+/// Rows of `%0` gathered by member and summed in the order of other segments, as the transpose of a gather does. The
+/// order is also returned, changed, so that it may be written in place.
 const PROGRAM: &str = "program @moved(%0: f32[k,4], %1: i32[z], %2: i32[k+1], %3: i32[z], %4: i32[z], %5: i32[n+1], \
                        %6: i32[z]) -> (f32[n,4], i32[z]) {
   %7: f32[z,4] = gather %0, %1, %2, %3 {axis=0}
@@ -31,7 +31,7 @@ fn executable(target: Target) -> (Executable, Sizes) {
     (Executable::compile(&program, &[], &options).unwrap_or_else(|error| panic!("{error}")), sizes)
 }
 
-/// The arguments, and what is to come back.
+/// The arguments and the expected results.
 struct Graph {
     args: Vec<HostArray>,
     sums: Vec<f32>,
@@ -85,7 +85,7 @@ fn each_graph_has_its_own() {
         for i in [0, 0, 1, 0, 2, 2, 1] {
             check(&executable, &sizes, kept[i].clone(), &graphs[i]);
         }
-        // One array of another graph: the pair is another.
+        // One array of another graph makes a different pair.
         let mut mixed = kept[0].clone();
         mixed[1..4].clone_from_slice(&kept[1][1..4]);
         let ids = graphs[1].args[1].as_slice::<i32>();
@@ -99,7 +99,7 @@ fn each_graph_has_its_own() {
     }
 }
 
-/// Graphs that are gone leave their memory to others.
+/// Graphs that are gone free their memory for others.
 #[test]
 fn graphs_that_are_gone_are_forgotten() {
     for target in targets() {
@@ -107,7 +107,7 @@ fn graphs_that_are_gone_are_forgotten() {
         let mut random = Random::new(2);
         for _ in 0..200 {
             let graph = graph(&mut random);
-            // Each argument is given away: the order is written in place.
+            // Every argument is donated: the order is written in place.
             check(&executable, &sizes, graph.args.iter().cloned().map(Value::from).collect(), &graph);
         }
     }
@@ -131,7 +131,7 @@ fn a_wrong_order_is_an_error() {
     }
 }
 
-/// Positions that belong to no segments are looked at when they are put together.
+/// Positions that belong to no segments are checked when they are composed.
 #[test]
 fn a_position_outside_is_an_error() {
     let text = "program @taken(%0: f32[5], %1: i32[40], %2: i32[30]) -> (f32[30]) {
@@ -158,9 +158,9 @@ fn a_position_outside_is_an_error() {
     }
 }
 
-/// What nobody reads may hold anything: the padding behind a slice.
+/// Unread elements may hold anything: the padding after a slice.
 #[test]
-fn positions_that_are_not_read_are_not_looked_at() {
+fn positions_that_are_not_read_are_not_checked() {
     let text = "program @padded(%0: f32[3], %1: i32[4], %2: i32[5], %3: i32[6]) -> (i32[2]) {
   %4: i32[2] = slice %3 {limit=[2], start=[0], stride=[1]}
   %5: i32[2] = gather %1, %4, %2, %4 {axis=0}

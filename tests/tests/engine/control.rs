@@ -58,13 +58,13 @@ fn training_as_one_scan_has_the_bits_of_the_loop() {
         };
         let (i, state, inputs, _) = trainer.step_args(0, start().0, &experiment, Key::new(0)).expect("it fits");
         let step = &trainer.step;
-        let turn = move |(state, key): (Adam<GatParams>, Key), i: Array, inputs: Inputs| {
+        let body = move |(state, key): (Adam<GatParams>, Key), i: Array, inputs: Inputs| {
             let [now, next] = key.split();
             let (state, loss) = step(i, state, inputs, now);
             ((state, next), loss)
         };
         let one = jit_with(
-            |i: Array, state: Adam<GatParams>, key: Key, inputs: Inputs| turn((state, key), i, inputs),
+            |i: Array, state: Adam<GatParams>, key: Key, inputs: Inputs| body((state, key), i, inputs),
             options.clone(),
         );
         let (mut state, mut key, mut losses) = (state, start().1, vec![]);
@@ -76,8 +76,9 @@ fn training_as_one_scan_has_the_bits_of_the_loop() {
         }
         let all = jit_with(
             |state: Adam<GatParams>, key: Key, inputs: Inputs| {
-                let turns = gavotte::iota([EPOCHS], 0, DType::I32);
-                let ((state, _), losses) = scan(|carry, i: Array| turn(carry, i, inputs.clone()), (state, key), turns);
+                let iterations = gavotte::iota([EPOCHS], 0, DType::I32);
+                let ((state, _), losses) =
+                    scan(|carry, i: Array| body(carry, i, inputs.clone()), (state, key), iterations);
                 (state, losses)
             },
             options,
@@ -97,12 +98,12 @@ fn plan_text<A, O>(lowered: &Lowered<A, O>) -> String {
     lowered.text(Stage::Plan, PrintOptions::default()).expect("sizes are known")
 }
 
-/// What is carried takes no memory by turns.
+/// Carries take no memory per iteration.
 #[test]
 fn carries_are_changed_in_place() {
-    let bytes = |turns: usize| {
+    let bytes = |iterations: usize| {
         let f = jit(move |x: Array, w: Array| {
-            let goes_on = |(i, _): (Array, Array)| i.lt(turns as i32);
+            let goes_on = |(i, _): (Array, Array)| i.lt(iterations as i32);
             while_loop(goes_on, |(i, x): (Array, Array)| (i + 1, (&x * &w).sin() + &x), (Array::scalar(0), x)).1
         });
         let lowered = f.lower((floats(1000), floats(1000))).expect("it compiles");
@@ -111,7 +112,7 @@ fn carries_are_changed_in_place() {
     };
     let (ten, text) = bytes(10);
     assert_eq!(ten, bytes(1000).0, "{text}");
-    // The result, and less than another array of that size.
+    // The result, and less than one more array of that size.
     assert!(ten < 2 * 8000, "{ten} bytes\n{text}");
 }
 
@@ -128,13 +129,13 @@ fn a_moved_argument_is_the_memory_of_the_carry() {
 fn loops_nest() {
     // Σ_i Π_{j<=i} (x + j), by a loop in a scan, and a branch in the loop.
     let f = |x: Array| {
-        let turn = |sum: Array, i: Array| {
+        let body = |sum: Array, i: Array| {
             let product =
                 fori_loop(0, &i + 1, |j: Array, p: Array| p * (&x + j.astype(DType::F64)), Array::scalar(1.0));
             let term = cond(i.eq(1), |p: Array| -p, |p: Array| p, product);
             (sum + &term, term)
         };
-        scan(turn, Array::scalar(0.0), gavotte::arange(3, DType::I32))
+        scan(body, Array::scalar(0.0), gavotte::arange(3, DType::I32))
     };
     let x = 0.5f64;
     let terms = [x, -x * (x + 1.0), x * (x + 1.0) * (x + 2.0)];
@@ -179,7 +180,7 @@ fn gradients_of_branches() {
     assert_close(&all(Array::scalar(0.3), Array::new(&[3], vec![2, 0, 1])), &[0.3f64.exp(), 0.3f64.cos(), 3.0 * 0.09]);
 }
 
-/// Each element stops by itself.
+/// Each element stops on its own.
 #[test]
 fn loops_over_one_more_axis() {
     let steps = |x: Array| {
@@ -193,14 +194,14 @@ fn loops_over_one_more_axis() {
     }
 }
 
-/// One compiled program for every number of turns, none included.
+/// One compiled program for any number of iterations, including none.
 #[test]
 fn symbolic_length() {
     let sums = jit(|xs: Array| {
         let n = xs.dim(0);
         let (sum, all) = scan(|sum: Array, x: Array| (&sum + &x, &sum * x), Array::scalar(0.0), xs);
-        let turns = fori_loop(0, n, |i: Array, count: Array| count + i, Array::scalar(0));
-        (sum, all, turns)
+        let iterations = fori_loop(0, n, |i: Array, count: Array| count + i, Array::scalar(0));
+        (sum, all, iterations)
     });
     for n in [4, 0, 1, 7] {
         let xs = floats(n);
@@ -209,10 +210,10 @@ fn symbolic_length() {
             products.push(sum * x);
             sum += x;
         }
-        let (found, all, turns) = sums(xs.declare(["t"]));
+        let (found, all, iterations) = sums(xs.declare(["t"]));
         assert_close(&found, &[sum]);
         assert_close(&all, &products);
-        assert_eq!(turns.item::<i32>(), (0..n as i32).sum::<i32>());
+        assert_eq!(iterations.item::<i32>(), (0..n as i32).sum::<i32>());
     }
     assert_eq!(sums.n_entry(), 1);
 }
@@ -221,8 +222,8 @@ fn symbolic_length() {
 fn reverse_goes_from_the_end() {
     let options = ScanOptions { reverse: true, ..ScanOptions::default() };
     let xs = Array::new(&[3], vec![1, 2, 3]);
-    let turn = |sum: Array, x: Array| (&sum + &x, sum + x);
-    let (last, all) = scan_with(turn, Array::scalar(0), xs, options);
+    let body = |sum: Array, x: Array| (&sum + &x, sum + x);
+    let (last, all) = scan_with(body, Array::scalar(0), xs, options);
     assert_eq!((last.item::<i32>(), all.to_vec::<i32>()), (6, vec![6, 5, 3]));
     let options = ScanOptions { length: Some(Dim::from(4)), ..ScanOptions::default() };
     let (last, all) = scan_with(|x: Array, (): ()| (&x * 2, x), Array::scalar(1), (), options);
@@ -289,16 +290,16 @@ fn mistakes_are_explained() {
     }
 }
 
-/// What a turn counts for itself is counted again on the way back, not kept for every turn.
+/// Arrays that an iteration computes without operands are recomputed on the way back, not kept for every iteration.
 #[test]
 fn numbers_that_need_no_operand_are_not_stacked() {
     let segments = Segments::sorted(&[0, 0, 2, 2, 2, 3], 4).unwrap_or_else(|error| panic!("{error}"));
     let loss = |x: Array, segments: Segments| {
-        let turn = |x: Array, _: Array| {
+        let body = |x: Array, _: Array| {
             let x = segments.sum(&segments.gather(&x).sin());
             (x.clone(), x.sum(()))
         };
-        scan(turn, x, floats(5)).1.sum(())
+        scan(body, x, floats(5)).1.sum(())
     };
     let step = jit(move |x: Array, segments: Segments| grad(move |x: Array| loss(x, segments.clone()))(x));
     let args = (floats(4).declare(["n"]), segments.with_symbols("n", "e"));
@@ -307,13 +308,13 @@ fn numbers_that_need_no_operand_are_not_stacked() {
     assert!(text.contains("f64[5,e]") && !text.contains("i32[5,e]"), "{text}");
 }
 
-/// Every equation, those of nested programs too.
+/// All equations, including those of nested programs.
 fn n_eqn(program: &Program) -> usize {
     let within = |eqn: &gavotte_core::ir::Eqn| eqn.params.programs_within().map(|inner| n_eqn(inner)).sum::<usize>();
     program.eqns.iter().map(|eqn| 1 + within(eqn)).sum()
 }
 
-/// Rules look at a nested program once, whatever it is nested in: twice would be a million times for twenty loops.
+/// Rules evaluate a nested program once, however deeply it is nested: twice would be a million times for twenty loops.
 #[test]
 fn transformed_nests_grow_by_their_depth() {
     fn scans(depth: usize, y: Array) -> Array {
@@ -343,24 +344,24 @@ fn transformed_nests_grow_by_their_depth() {
                 continue;
             }
             let [few, more, many] = [5, 10, 20].map(|depth| n_eqn(&transformed(nest, depth)));
-            // Turns back run the turns forth again, those of each loop around.
+            // Backward iterations recompute the forward ones, including those of every enclosing loop.
             assert!(many - more <= 4 * (more - few) + 8, "{name}, {how}: {few}, {more}, {many} equations");
         }
     }
 }
 
-/// A position that is none, in the third iteration of what would end after five: that is the loop's error, and nothing more of
-/// the loop runs. Nor is it there in the next call.
+/// A position out of bounds in the third iteration of a loop that would end after five: the loop returns that error and
+/// runs nothing more. The next call no longer has it.
 #[test]
 fn what_fails_in_an_iteration_is_the_last_of_a_loop() {
     type Loop = fn(Array, Array) -> Array;
     let in_the_body: Loop = |x, ids| {
-        let turn = |(i, sum): (Array, Array)| {
+        let body = |(i, sum): (Array, Array)| {
             let taken = x.take(&ids.take(&i, 0), 0);
             debug_print("{}: {}", &[&i, &taken]);
             (i + 1, sum + taken)
         };
-        while_loop(|(i, _): (Array, Array)| i.lt(5), turn, (Array::scalar(0), Array::scalar(0f32))).1
+        while_loop(|(i, _): (Array, Array)| i.lt(5), body, (Array::scalar(0), Array::scalar(0f32))).1
     };
     let in_the_predicate: Loop = |x, ids| {
         let goes_on = |(i, _): (Array, Array)| {
@@ -368,19 +369,19 @@ fn what_fails_in_an_iteration_is_the_last_of_a_loop() {
             debug_print("{}: {}", &[&i, &taken]);
             taken.gt(-1.0) & i.lt(4)
         };
-        let turn = |(i, sum): (Array, Array)| {
+        let body = |(i, sum): (Array, Array)| {
             let next = sum + x.take(&ids.take(&i, 0).clip(0, 1), 0);
             (i + 1, next)
         };
-        while_loop(goes_on, turn, (Array::scalar(0), Array::scalar(0f32))).1
+        while_loop(goes_on, body, (Array::scalar(0), Array::scalar(0f32))).1
     };
     let in_a_scan: Loop = |x, ids| {
-        let turn = |sum: Array, (i, id): (Array, Array)| {
+        let body = |sum: Array, (i, id): (Array, Array)| {
             let taken = x.take(&id, 0);
             debug_print("{}: {}", &[&i, &taken]);
             (sum + &taken, taken)
         };
-        scan(turn, Array::scalar(0f32), (gavotte::arange(5, DType::I32), ids)).0
+        scan(body, Array::scalar(0f32), (gavotte::arange(5, DType::I32), ids)).0
     };
     let x = || Array::new(&[2], vec![0.5f32, 2.0]);
     for (what, f) in [("body", in_the_body), ("predicate", in_the_predicate), ("scan", in_a_scan)] {
@@ -407,16 +408,16 @@ fn what_fails_in_an_iteration_is_the_last_of_a_loop() {
     }
 }
 
-/// Rows that are made may be of the type of rows that are read, and are no place for them: of an iteration the row is made
-/// before the other is read.
+/// Rows being made may have the type of rows being read, but cannot take their place: an iteration makes its row before
+/// it reads the other.
 #[test]
 fn rows_that_are_read_are_not_written_over() {
     let f = |carry: Array, xs: Array| {
-        let turn = |carry: Array, x: Array| {
+        let body = |carry: Array, x: Array| {
             let row = carry.tanh();
             (x.dot(&row) + &row, row)
         };
-        scan(turn, carry, xs)
+        scan(body, carry, xs)
     };
     let args = || (floats(9).reshape([3, 3]), floats(45).reshape([5, 3, 3]));
     let (carry, xs) = args();
@@ -425,7 +426,7 @@ fn rows_that_are_read_are_not_written_over() {
         let threads = NonZeroUsize::new(threads).expect("not zero");
         let f = jit_with(f, Options { threads, shares_all: true, ..Options::default() });
         for _ in 0..2 {
-            // Both are given away.
+            // Both are donated.
             let (carry, xs) = args();
             let found = f(carry, xs);
             assert_close(&found.0, &wanted.0.to_vec::<f64>());

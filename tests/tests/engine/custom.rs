@@ -1,5 +1,5 @@
-//! Functions with derivatives of their own, and `stop_gradient`: against closed forms and plain rules, and under the other
-//! transformations in every order of two.
+//! Functions with custom derivatives, and `stop_gradient`: against closed forms and plain rules, and under every
+//! ordered pair of the other transformations.
 
 use approx::assert_relative_eq;
 use gavotte::random::Key;
@@ -28,7 +28,7 @@ fn message<T>(result: Result<T, Error>) -> String {
     result.err().map(|error| error.to_string()).unwrap_or_default()
 }
 
-/// `sin`, whose derivative is given as three times the right one, so that one sees who asked the rule.
+/// `sin` with three times its derivative, which shows where the rule was used.
 fn wave_jvp<'f>() -> Fun<'f, (Array,), Array> {
     custom_jvp(|x: Array| x.sin(), |(x,): (Array,), (t,): (Array,)| (x.sin(), x.cos() * t * 3.0))
 }
@@ -43,7 +43,7 @@ fn wave_vjp<'f>() -> Fun<'f, (Array,), Array> {
 
 const XS: [f64; 3] = [0.3, -1.1, 0.7];
 
-/// The value, then the derivatives that the rule gives: `sin`, `3 cos`, and of that `-3 sin`.
+/// The value, then the derivatives by the rule: `sin`, `3 cos`, and the derivative of that, `-3 sin`.
 fn expected(order: usize) -> Vec<f64> {
     XS.iter()
         .map(|x| match order {
@@ -111,7 +111,7 @@ struct Layer {
     b: Array,
 }
 
-/// A function of a struct, an array of places and an array, with results of two types; the rule is the plain one.
+/// A function of a struct, an array of positions and an array, with results of two types; its rule is the plain one.
 fn layer(of: Layer, at: Array, x: Array) -> (Array, Array) {
     ((of.w.take(&at, 0) * x).tanh() + of.b, &at * 2)
 }
@@ -163,7 +163,7 @@ fn trees_of_several_types_go_through_both_rules() {
             assert_close(&found.w.to_vec::<f64>(), &wanted.w.to_vec::<f64>(), name);
             assert_close(&[found.b.item()], &[wanted.b.item()], name);
         }
-        // One argument mapped, the others the same for every turn: their cotangents add up.
+        // One mapped argument; the others are the same for every element, so their cotangents add up.
         let (of, at, x) = layer_args();
         let rows = gavotte::stack(&[x.clone(), &x * 2.0], 0);
         let mapped =
@@ -185,7 +185,7 @@ fn trees_of_several_types_go_through_both_rules() {
 
 #[test]
 fn a_backward_rule_may_be_what_no_derivative_is() {
-    // Cotangents are cut off at 1: reverse mode runs the rule, forward mode has no transpose of it.
+    // Cotangents are clipped at 1: reverse mode runs the rule; forward mode has no transpose of it.
     let fwd = |x: Array| (x.clone(), ());
     let clipped = || custom_vjp(|x: Array| x, fwd, |(): (), ct: Array| (ct.clip(-1.0, 1.0),));
     let loss = |x: Array| (clipped()(x) * vector(&[0.5, 3.0, -7.0])).sum(());
@@ -282,7 +282,7 @@ fn sizes_may_be_symbols() {
 
 #[test]
 fn a_rule_may_use_functions_with_rules() {
-    // The tangent goes through a function with a rule, which is transposed as what it computes.
+    // The tangent goes through a function with a rule; what that function computes is transposed.
     let double = || custom_jvp(|x: Array| x * 2.0, |(x,): (Array,), (t,): (Array,)| (x * 2.0, t * 2.0));
     let outer =
         custom_jvp(|x: Array| x.square(), move |(x,): (Array,), (t,): (Array,)| (x.square(), jit(double())(t) * x));
@@ -307,8 +307,8 @@ fn keys_are_arguments_of_functions_with_rules() {
 #[test]
 fn rules_hold_within_loops_and_branches() {
     for wave in [wave_jvp(), wave_vjp()] {
-        // Three turns of x ↦ sin x, whose derivative is 27 cos(sin(sin x)) cos(sin x) cos x by the rule.
-        let turns = |x: Array| scan_with(|x: Array, ()| (wave(x), ()), x, (), three()).0;
+        // Three iterations of x ↦ sin x, whose derivative is 27 cos(sin(sin x)) cos(sin x) cos x by the rule.
+        let iterated = |x: Array| scan_with(|x: Array, ()| (wave(x), ()), x, (), three()).0;
         let chosen = |x: Array| cond(x.gt(0.0), |x: Array| wave(x), |x: Array| x * 5.0, x);
         let looped = |x: Array| fori_loop(0, 3, |_, x: Array| wave(x), x);
         let slope = |x: f64| 27.0 * x.sin().sin().cos() * x.sin().cos() * x.cos();
@@ -319,11 +319,11 @@ fn rules_hold_within_loops_and_branches() {
             };
             let reverse =
                 |f: &(dyn Fn(Array) -> Array + Send + Sync)| jit(grad(|x: Array| f(x)))(scalar(x)).item::<f64>();
-            assert_close(&[forward(&turns), reverse(&turns)], &[slope(x); 2], "scan");
+            assert_close(&[forward(&iterated), reverse(&iterated)], &[slope(x); 2], "scan");
             assert_close(&[forward(&chosen), reverse(&chosen)], &[branch(x); 2], "cond");
             assert_close(&[forward(&looped)], &[slope(x)], "fori_loop");
         }
-        let rows = vmap(grad(turns), [Some(0)])(vector(&XS));
+        let rows = vmap(grad(iterated), [Some(0)])(vector(&XS));
         assert_close(&rows.to_vec::<f64>(), &each(&slope), "vmap(grad(scan))");
     }
 }
@@ -341,7 +341,7 @@ fn stopped_gradients_stop_in_every_order() {
     assert_eq!(jvp(&f, (scalar(3.0),), (scalar(2.0),)).1.item::<f64>(), 18.0);
     assert_eq!(vmap(grad(f), [Some(0)])(vector(&[1.0, 2.0])).to_vec::<f64>(), [1.0, 4.0]);
     assert_eq!(grad(|x: Array| vmap(f, [Some(0)])(x).sum(()))(vector(&[1.0, 2.0])).to_vec::<f64>(), [1.0, 4.0]);
-    // The gradient's own x² was stopped before, so nothing is left of it.
+    // The x² of the gradient is already stopped, so nothing of it is left.
     assert_eq!(grad(grad(f))(scalar(3.0)).item::<f64>(), 0.0);
     assert_eq!(jvp(&grad(f), (scalar(3.0),), (scalar(1.0),)).1.item::<f64>(), 0.0);
     let tree = |of: Layer, x: Array| {

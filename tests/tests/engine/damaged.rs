@@ -1,8 +1,8 @@
-//! Program text with mistakes in it, a fixed number of steps from a fixed seed. Whatever stands there is an error with its
-//! line, or a program, and that is compiled for sizes of any magnitude, and run where they are small: nothing panics, nothing
-//! faults, and a call that one target refuses every target refuses.
+//! Program text with mistakes: a fixed number of steps from a fixed seed. Any text is either an error that names its
+//! line, or a program. A program is compiled for sizes of any magnitude, and run where they are small. Nothing panics
+//! or faults, and a call that one target refuses is refused by every target.
 //!
-//! `GAVOTTE_STEPS=1000000` takes as many steps instead.
+//! `GAVOTTE_STEPS=1000000` takes that many steps instead.
 
 use gavotte_core::aval::{Dim, Sizes};
 use gavotte_core::device::HostArray;
@@ -17,14 +17,14 @@ use gavotte_tests::targets::engines;
 use std::fs::{read_dir, read_to_string};
 use std::path::Path;
 
-/// Texts that are tried.
+/// Number of texts to try.
 const STEPS: usize = 20_000;
-/// A program is run where no array of it has more elements.
+/// A program is run only if none of its arrays has more elements.
 const SMALL: usize = 1 << 14;
-/// Symbols have these sizes by turns.
+/// The sizes of symbols, in rotation.
 const SIZES: [usize; 4] = [0, 1, 3, 1 << 40];
 
-/// What stands in the place of a number.
+/// Replacements for a number.
 const NUMBERS: [&str; 14] = [
     "0",
     "1",
@@ -41,7 +41,7 @@ const NUMBERS: [&str; 14] = [
     "n",
     "1e999",
 ];
-/// What stands in the place of anything.
+/// Replacements for anything.
 const WORDS: [&str; 24] = [
     "f32",
     "f64",
@@ -73,7 +73,7 @@ fn steps() -> usize {
     std::env::var("GAVOTTE_STEPS").ok().and_then(|steps| steps.parse().ok()).unwrap_or(STEPS)
 }
 
-/// Names, numbers and signs, one after the other: together they are the text.
+/// Names, numbers and signs in order; joined, they are the text.
 fn pieces(text: &str) -> Vec<&str> {
     let is_word = |c: char| c.is_alphanumeric() || "_.%@".contains(c);
     let mut found = vec![];
@@ -91,7 +91,7 @@ fn pieces(text: &str) -> Vec<&str> {
     found
 }
 
-/// The text with one to three mistakes in it; `other` is a text that pieces may be taken from.
+/// The text with one to three mistakes; pieces may be taken from `other`.
 fn damaged(text: &str, other: &str, random: &mut Random) -> String {
     let mut pieces = pieces(text);
     let other = self::pieces(other);
@@ -109,7 +109,7 @@ fn damaged(text: &str, other: &str, random: &mut Random) -> String {
                 let with = random.below(pieces.len());
                 pieces.swap(at, with);
             }
-            // Some pieces again, or their end.
+            // Repeats some pieces, or cuts off the end.
             _ if random.below(4) == 0 => pieces.truncate(at.max(1)),
             _ => {
                 let again = pieces[at..(at + 1 + random.below(12)).min(pieces.len())].to_vec();
@@ -124,7 +124,7 @@ fn damaged(text: &str, other: &str, random: &mut Random) -> String {
     pieces.concat()
 }
 
-/// Programs in the folders of file tests that are well formed, and what they become.
+/// The well-formed programs in the folders of file tests, inputs and results.
 fn texts_of_files(is_wanted: fn(&str) -> bool) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("file_tests");
     let mut files: Vec<_> = read_dir(root)
@@ -146,7 +146,7 @@ fn programs() -> Vec<String> {
     (0..60).map(|seed| random_program(seed).0.to_string()).chain(of_files).collect()
 }
 
-/// The elements of the largest array of a program, and of those in it; none where they are more than can be counted.
+/// Elements of the largest array of a program and its nested programs; `None` if they cannot be counted.
 fn largest(program: &Program, sizes: &Sizes) -> Option<usize> {
     let nested = program.eqns.iter().flat_map(|eqn| eqn.params.programs_within());
     let nested = nested.map(|nested| largest(nested, sizes));
@@ -156,7 +156,7 @@ fn largest(program: &Program, sizes: &Sizes) -> Option<usize> {
     own.chain(nested).try_fold(0, |most, n| Some(most.max(n?)))
 }
 
-/// Whether a program surely ends soon: no loop goes on while a condition holds, or many times.
+/// Whether a program surely ends soon: it has no `while` loop, and no scan of many iterations.
 fn ends_soon(program: &Program, sizes: &Sizes) -> bool {
     program.eqns.iter().all(|eqn| {
         let is_short = match eqn.prim.control(&eqn.params) {
@@ -168,18 +168,18 @@ fn ends_soon(program: &Program, sizes: &Sizes) -> bool {
     })
 }
 
-fn sizes_of(program: &Program, turn: usize) -> Sizes {
+fn sizes_of(program: &Program, step: usize) -> Sizes {
     let mut sizes = Sizes::new();
     let binders = program.args.iter().chain(&program.consts);
     let symbols = binders.flat_map(|binder| &binder.aval.shape).flat_map(Dim::symbols);
     for (i, symbol) in symbols.enumerate() {
-        // A symbol may come again.
-        let _ = sizes.set(symbol, SIZES[(turn + i) % SIZES.len()]);
+        // A symbol may occur again.
+        let _ = sizes.set(symbol, SIZES[(step + i) % SIZES.len()]);
     }
     sizes
 }
 
-/// How a program runs on a target, if it runs: the error, or nothing.
+/// Runs a program on a target: the error, or nothing.
 fn outcome(program: &Program, target: Target, sizes: &Sizes, random: &mut Random) -> Result<(), String> {
     let mut arrays = |binders: &[Binder]| -> Vec<HostArray> {
         binders.iter().map(|binder| random_array(&binder.aval.at(sizes), random)).collect()
@@ -191,7 +191,7 @@ fn outcome(program: &Program, target: Target, sizes: &Sizes, random: &mut Random
     executable.call(values(args), sizes).map(drop).map_err(|error| error.to_string())
 }
 
-/// What becomes of a program that was read.
+/// Checks a program that was parsed.
 fn check_program(program: &Program, step: usize) -> Result<(), String> {
     let again =
         parse(&program.to_string(), gavotte::registry()).map_err(|error| format!("its text is refused: {error}"))?;
@@ -209,7 +209,7 @@ fn check_program(program: &Program, step: usize) -> Result<(), String> {
         let consts: Option<Vec<Value>> = program.consts.iter().map(constant).collect();
         for target in [Target::Portable, Target::native()] {
             let options = Options { target, ..Options::default() };
-            // Whether it is compiled and planned or refused, it takes no memory.
+            // Compiled and planned, or refused: neither allocates its arrays.
             if let Some(Ok(executable)) = consts.as_ref().map(|consts| Executable::compile(program, consts, &options)) {
                 let _ = executable.new_plan(&sizes);
             }
@@ -224,7 +224,7 @@ fn check_program(program: &Program, step: usize) -> Result<(), String> {
     }
 }
 
-/// Whether a message names a line of the text, or shows it with a mark.
+/// Whether a message names a line of the text, or marks it.
 fn has_line(message: &str) -> bool {
     message.contains("line ") || message.contains("  ^ ")
 }

@@ -1,4 +1,4 @@
-//! Attention over a masked matrix and over a list of edges are one function: their training curves are equal to rounding.
+//! Attention over a masked matrix and over a list of edges is one function: the training curves are equal to rounding.
 
 use gavotte::DType;
 use gavotte::random::Key;
@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 const N_EPOCH: usize = 30;
 
-/// A training without dropout, which the two forms would draw differently.
+/// A training run without dropout, which the two forms would draw differently.
 fn fit(dataset: &Dataset, dtype: DType, storage: Storage) -> Result<Outcome<GatParams>, Error> {
     let config = GatConfig { dropout: 0.0, dtype, storage, ..GatConfig::new(dataset.n_class()) };
     let train = GatTraining { epochs: N_EPOCH, patience: None, ..GatTraining::default() };
@@ -25,7 +25,7 @@ fn losses(epoch: &Epoch) -> [f64; 4] {
     [step_loss, losses.train, losses.val, losses.test]
 }
 
-/// Every loss of every epoch within `tolerance`, relative.
+/// Checks every loss of every epoch within `tolerance`, relative.
 #[track_caller]
 fn assert_same_curves(dataset: &Dataset, dtype: DType, tolerance: f64) {
     let [edges, dense] = [Storage::Edges, Storage::Dense]

@@ -1,4 +1,4 @@
-//! The same key gives the same bits: from one run to the next, for every number of threads, and on every instruction set.
+//! The same key yields the same bits: from run to run, for every number of threads, and on every instruction set.
 
 use gavotte::random::Key;
 use gavotte::{Array, Tree};
@@ -11,7 +11,7 @@ use gavotte_gat::train::{GatTraining, Outcome, Trainer};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-/// A training with dropout.
+/// A training run with dropout.
 fn fit(
     dataset: &Dataset,
     epochs: usize,

@@ -1,4 +1,4 @@
-//! What the documentation shows is so: error messages come from the program, and an operation is where the page says.
+//! The documentation is true: error messages come from the program, and an operation is where the page says.
 
 use gavotte::{Array, DType, Error, Options, assume, grad, jit_with, while_loop};
 use gavotte_core::ir::scalar::{CodeOrCall, Form, Function};
@@ -7,7 +7,7 @@ use gavotte_tests::workspace_dir;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Every file with this ending, but for build outputs and hidden folders.
+/// Every file with this ending, except build outputs and hidden folders.
 fn files(dir: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
         let path = entry.expect("the folder can be read").path();
@@ -53,7 +53,7 @@ fn shown() -> Vec<(PathBuf, String)> {
     blocks
 }
 
-/// The message with every place in a source file replaced by `src/main.rs`, and spaces in front of lines by two.
+/// The message with every source position replaced by `src/main.rs`, and leading spaces by two.
 fn normal(message: &str) -> String {
     let mut text = String::new();
     for line in message.trim().lines() {
@@ -87,7 +87,8 @@ fn floats(shape: &[usize]) -> Array {
     Array::new(shape, vec![0.5f32; shape.iter().product()])
 }
 
-/// Every message that the documentation shows, from the mistake that it is about. Programs bear this function's name.
+/// Every message that the documentation shows, produced by the mistake it describes. Programs are named after this
+/// function.
 fn step() -> Vec<String> {
     let tail = |x: Array| {
         let half = x.slice_axis(0, 1usize..);
@@ -141,13 +142,13 @@ fn every_message_shown_is_produced() {
     }
 }
 
-/// `true` where `word` stands in `line` as a word of its own.
+/// Whether `word` occurs in `line` as a whole word.
 fn has_word(line: &str, word: &str) -> bool {
     line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|part| part == word)
 }
 
-/// The page on adding an operation says: two places in one folder. So it is for functions of one variable, and for
-/// operations with rules of their own.
+/// The page on adding an operation says: two places in one folder. This holds for functions of one variable, and for
+/// operations with their own rules.
 #[test]
 fn an_operation_is_two_places_in_one_folder() {
     let ops = workspace_dir().join("ops/src");
@@ -162,7 +163,7 @@ fn an_operation_is_two_places_in_one_folder() {
         });
         lines.collect()
     };
-    // The page's own example and its like: the entry, and the line of the table.
+    // The page's own example and others like it: the entry, and the line of the table.
     for name in ["EXPM1", "LOG1P", "SIN", "TANH", "LOGISTIC", "SQRT"] {
         let found = places(&[name]);
         // A derivative may use a neighbour in the same file.
@@ -172,7 +173,7 @@ fn an_operation_is_two_places_in_one_folder() {
             files
         };
         let wanted = [ops.join("elementwise/functions.rs"), ops.join("elementwise/mod.rs")];
-        assert!(found.iter().copied().eq(&wanted), "{name} stands in {found:?}, not in {wanted:?}");
+        assert!(found.iter().copied().eq(&wanted), "{name} is in {found:?}, not in {wanted:?}");
     }
     let page = read(&workspace_dir().join("ARCHITECTURE.md"));
     let entry = read(&ops.join("elementwise/functions.rs"));
@@ -182,12 +183,12 @@ fn an_operation_is_two_places_in_one_folder() {
     let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     for (block, file) in [(blocks[0], &entry), (blocks[1], &table)] {
         let block = squeeze(block.trim_start_matches("rust,ignore"));
-        assert!(squeeze(file).contains(&block), "the page shows what is not there:\n{block}");
+        assert!(squeeze(file).contains(&block), "the page shows a block that the file does not have:\n{block}");
     }
 }
 
-/// What the page says of scalar operations: all of one that no target has code of its own for is a row of the table, an entry
-/// of its primitive, and a line for JAX.
+/// The page says of scalar operations: one for which no target has its own code is a row of the table, an entry for its
+/// primitive, and a line for JAX.
 #[test]
 fn a_scalar_operation_is_a_row_and_a_primitive() {
     let mut paths = vec![];
@@ -211,13 +212,13 @@ fn a_scalar_operation_is_a_row_and_a_primitive() {
     for op in called {
         let wanted = ["core/src/ir/scalar", "ops/src/elementwise"].map(|folder| workspace_dir().join(folder));
         let found = folders(&format!("{op:?}"));
-        assert!(found.iter().eq(&wanted), "{op:?} stands in {found:?}, not in {wanted:?}");
+        assert!(found.iter().eq(&wanted), "{op:?} is in {found:?}, not in {wanted:?}");
         assert!(gavotte::registry().get(op.name()).is_some(), "{op:?} is no primitive");
         assert!(oracle.contains(&format!("    \"{}\": ", op.name())), "{op:?} is not compared with JAX");
     }
 }
 
-/// An error is an error of the type that is documented.
+/// An error has the documented type.
 #[test]
 fn refusals_are_typed() {
     let error = quietly(|| floats(&[2, 3]).dot(&floats(&[4, 5])).astype(DType::F64)).map(drop);

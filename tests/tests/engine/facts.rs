@@ -1,5 +1,5 @@
-//! Facts about sizes: each comparison that symbols leave open says so, and names the fact that decides it; with exactly
-//! that fact the function compiles, and a call whose sizes break it is refused.
+//! Facts about sizes: each comparison that symbols leave undecided is an error that names the fact that decides it.
+//! With exactly that fact the function compiles, and a call whose sizes break it is refused.
 
 use gavotte::random::Key;
 use gavotte::segment::Segments;
@@ -17,7 +17,7 @@ fn bits(array: &Array) -> Vec<u32> {
     array.to_vec::<f32>().into_iter().map(f32::to_bits).collect()
 }
 
-/// An undecided operation: its name in the message, the two sizes, the fact, sizes of `n` and `m` that keep it and
+/// An undecided operation: its name in the message, the two sizes, the fact, sizes of `n` and `m` that satisfy it and
 /// sizes that break it, and the operation.
 struct Open {
     operation: &'static str,
@@ -134,7 +134,7 @@ fn declared([n, m]: [usize; 2]) -> (Array, Array) {
     (floats(&[n, 2]).declare(["n".into(), Dim::from(2)]), floats(&[m, 2]).declare(["m".into(), Dim::from(2)]))
 }
 
-/// Each case without the fact, with it, and with sizes that break it; the gradient with it too.
+/// Each case without the fact, with it, and with sizes that break it; the gradient with the fact too.
 #[test]
 fn what_is_open_names_the_fact_that_decides_it() {
     for Open { operation, sizes: [a, b], fact, keeps, breaks, f } in OPEN {
@@ -191,7 +191,7 @@ fn what_is_open_names_the_fact_that_decides_it() {
     }
 }
 
-/// What no size can make right asks for no fact.
+/// A mistake that no size can fix asks for no fact.
 #[test]
 fn a_mistake_is_no_open_question() {
     let wrong: [fn(&Array, &Array) -> Array; 3] = [
@@ -214,17 +214,17 @@ fn facts_join_the_program_and_its_text() {
     let traced = program(|x, y| {
         assume("n >= 2");
         assume(y.dim(0).at_most(x.dim(0)));
-        // What follows is no second fact.
+        // An implied fact is not added again.
         assume("2*n >= 3");
         x.slice_axis(0, 1..).slice_axis(0, ..1) + &x.slice_axis(0, ..y.dim(0)).sum(0)
     });
     let text = traced.to_string();
     assert!(text.contains(") -> (f32[1,2]) where n >= 2, m <= n {"), "{text}");
     assert_eq!(parse(&text, gavotte::registry()), Ok(traced.clone()));
-    // Every pass keeps them.
+    // Every pass keeps the facts.
     let optimized = gavotte_core::pass::optimize(&traced);
     assert_eq!(optimized.facts, traced.facts);
-    // Without them the program is not well formed.
+    // Without the facts the program is not well formed.
     let without = text.replace(" where n >= 2, m <= n", "");
     let error = parse(&without, gavotte::registry()).expect_err("a slice relies on a fact").to_string();
     assert!(error.contains("assume(\"n >= 1\")"), "{error}");
@@ -258,7 +258,7 @@ fn numbers_for_symbols_keep_or_break_facts() {
     assert!(refused.contains("`m <= n`") && refused.contains("`m` is 3"), "{refused}");
 }
 
-/// Facts of a nested trace join those around it, and stay with a compiled function that is called again.
+/// Facts of a nested trace join the facts around it, and stay with a compiled function that is called again.
 #[test]
 fn facts_of_nested_functions_join_those_around() {
     let inner = jit(|x: Array| {
@@ -271,7 +271,7 @@ fn facts_of_nested_functions_join_those_around() {
     assert_eq!(inner.n_entry(), 1);
     assert_eq!(parse(&traced.to_string(), gavotte::registry()), Ok(traced));
 
-    // A function traced under an outer fact does not serve where that fact is missing.
+    // A trace made under an outer fact does not serve where that fact is missing.
     let bare = jit(|x: Array| x.index(0));
     let outer = jit(|x: Array| {
         assume("n >= 1");
@@ -280,7 +280,7 @@ fn facts_of_nested_functions_join_those_around() {
     assert!(outer.try_call((column(),)).is_ok());
     assert!(bare.try_call((column(),)).is_err());
 
-    // A gradient within, as it is taken in a training step.
+    // A gradient within, as in a training step.
     let step = jit(|x: Array| {
         grad(|x: Array| {
             assume("n >= 1");
@@ -302,12 +302,12 @@ fn facts_about_numbers_are_checked_at_once() {
     assert_eq!(f(floats(&[2])).item::<f32>(), 0.0);
     let error = jit(f).try_call((floats(&[0]),)).expect_err("it is empty").to_string();
     assert!(error.contains("assume: `1 <= 0` cannot hold") && error.contains("facts.rs"), "{error}");
-    let beside = jit(|x: Array| {
+    let contradiction = jit(|x: Array| {
         assume("n >= 3");
         assume("n < 2");
         x
     });
-    let error = beside.try_call((floats(&[3]).declare(["n"]),)).expect_err("both cannot hold").to_string();
+    let error = contradiction.try_call((floats(&[3]).declare(["n"]),)).expect_err("both cannot hold").to_string();
     assert!(error.contains("`n <= 1` cannot hold given n >= 3"), "{error}");
     let text = jit(|x: Array| {
         assume("n => 3");
@@ -342,7 +342,7 @@ fn joined_and_padded_axes_may_be_empty() {
         assert_eq!(slope(x, y).to_vec::<f32>(), wanted, "{sizes:?}");
     }
     assert_eq!((compiled.n_entry(), slope.n_entry()), (1, 1));
-    // Results keep their symbols, but a sum of two does not tell either.
+    // Results keep their symbols, but a sum of two does not determine either.
     let again = jit(|x: Array, y: Array| x.sum(0) + y.sum(()));
     for sizes in [[0, 2], [2, 3]] {
         let (x, y) = declared(sizes);
@@ -411,7 +411,7 @@ fn gradients_are_batched_over_symbols() {
     assert_eq!(each.n_entry(), 1);
 }
 
-/// Rows named otherwise than the segments they belong to.
+/// Rows with another symbol than the segments they belong to.
 #[test]
 fn segments_and_rows_may_have_two_names() {
     let segments = || Segments::new(&[1, 0, 1], 2).unwrap_or_else(|error| panic!("{error}"));

@@ -1,4 +1,4 @@
-//! Whose facts are in force: a program has its own and those of what it calls, however that came to be called, and nothing
+//! Which facts are in force: a program's own and those of the programs it calls, however it came to call them. Nothing
 //! else vouches for a size.
 
 use gavotte::{Array, DType, Dim, Error, Options, Stage, arange, assume, jit, make_program, scan};
@@ -19,7 +19,7 @@ fn program(f: impl Fn(Array, Array) -> Array) -> Program {
     make_program(&f, declared([3, 2]))
 }
 
-/// They join where the function was traced before, and where its program is run equation by equation.
+/// Facts join from a function that was traced before, and from a program run equation by equation.
 #[test]
 fn facts_of_what_was_traced_before_join_those_around() {
     let column = || floats(&[2, 3]).declare(["n".into(), Dim::from(3)]);
@@ -34,9 +34,9 @@ fn facts_of_what_was_traced_before_join_those_around() {
     let program = make_program(&first, (column(),));
     let run = |x: Array| Array::from(&interpret(&program, &[], &[x.into()])[0]);
     assert_eq!(make_program(&run, (column(),)).facts.to_string(), "n >= 1");
-    // Without them around it the call is refused.
+    // Without the facts around it the call is refused.
     let text = called.to_string();
-    // The program of the call may stand in the text before the one that calls it, which alone must have the fact.
+    // In the text the called program may precede its caller; only the caller must have the fact.
     let one_less = |at: usize| format!("{}{}", &text[..at], &text[at + " where n >= 1".len()..]);
     let places: Vec<usize> = text.match_indices(" where n >= 1").map(|(at, _)| at).collect();
     let errors: Vec<String> = places
@@ -48,7 +48,7 @@ fn facts_of_what_was_traced_before_join_those_around() {
     assert!(errors[0].contains("does not follow from the facts around it"), "{errors:?}");
 }
 
-/// Neither those of a trace that happens to be open, nor those of another program.
+/// A program has neither the facts of a trace that happens to be open, nor those of another program.
 #[test]
 fn a_program_has_its_own_facts_alone() {
     let traced = program(|x, y| {
@@ -68,7 +68,7 @@ fn a_program_has_its_own_facts_alone() {
     );
 }
 
-/// What facts prove is not checked when the program runs: a kernel reads where its loop stands.
+/// What facts prove is not checked at run time: a kernel reads at its loop's position.
 #[test]
 fn kernels_rely_on_facts() {
     let head = |x: Array, y: Array| {
@@ -89,7 +89,7 @@ fn kernels_rely_on_facts() {
     }
 }
 
-/// Whoever asks what a run would take is told that there is none.
+/// Plans, memory and predictions are refused for sizes that break facts.
 #[test]
 fn nothing_is_said_of_sizes_that_break_facts() {
     let traced = program(|x, y| {

@@ -1,5 +1,5 @@
-//! Runs the files under `tests/file_tests`: one folder for each pass, each transformation and each step
-//! of lowering, and a file for each rewrite rule.
+//! Runs the files under `tests/file_tests`: one folder for each pass, transformation and step of lowering, and a file
+//! for each rewrite rule.
 
 use gavotte_core::pass::PASSES;
 use gavotte_tests::file_test::check_file;
@@ -8,7 +8,7 @@ use gavotte_tests::tests_dir;
 use std::path::{Path, PathBuf};
 
 const TRANSFORMATIONS: [&str; 5] = ["jvp", "linearize", "transpose", "vjp", "vmap"];
-/// What stands between a program and its machine code.
+/// The steps between a program and its machine code.
 const LOWERINGS: [&str; 6] = ["barriers", "fuse", "kernels", "group", "merge", "cuda"];
 
 fn sorted_entries(dir: &Path) -> Vec<PathBuf> {
@@ -23,7 +23,7 @@ fn files_of(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_file_gives_what_it_expects() {
+fn every_file_matches_its_expectation() {
     let root = tests_dir().join("file_tests");
     let files = sorted_entries(&root).into_iter().flat_map(|folder| files_of(&folder));
     let cases = files.map(|path| (path.strip_prefix(&root).expect("it is in there").display().to_string(), path));

@@ -19,7 +19,7 @@ fn params() -> Params {
     Params { w: scalar(2.0), b: scalar(1.0) }
 }
 
-/// A function by reference, as its users write it.
+/// A function by reference, as users write it.
 fn line(params: &Params, x: &Array) -> Array {
     &params.w * x + &params.b
 }
@@ -87,7 +87,7 @@ fn functions_by_reference() {
     assert_eq!(grad(checkpoint(square))(x()).item::<f64>(), 6.0);
     let ruled = custom_jvp(square, |(x,): (Array,), (t,): (Array,)| (&x * &x, t * 10.0));
     assert_eq!(grad(ruled)(x()).item::<f64>(), 10.0);
-    // By value and by reference are one function to whoever calls it.
+    // Callers see no difference between by value and by reference.
     let by_value = |p: Params, x: Array| line(&p, &x);
     assert_eq!(jit(by_value)(params(), x()).item::<f64>(), jit(line)(params(), x()).item::<f64>());
 }

@@ -1,5 +1,5 @@
-//! The graph attention network on Cora against numbers that two other implementations agree on: forward, gradients, and
-//! twenty steps of Adam.
+//! The graph attention network on Cora against numbers on which two other implementations agree: forward, gradients,
+//! and twenty steps of Adam.
 
 use gavotte::random::Key;
 use gavotte::stax::Mode;
@@ -24,10 +24,10 @@ const N_STEP: usize = 20;
 struct Golden(RefCell<NpzArchive<BufReader<File>>>);
 
 impl Golden {
-    /// The archive, where the golden values are.
+    /// The archive; `None` where the golden values are missing.
     fn open() -> Option<Golden> {
         let Some(folder) = gavotte_tests::golden_dir() else {
-            gavotte_tests::skip("no golden values; set GAVOTTE_TEST_DATA to the folder beside them");
+            gavotte_tests::skip("no golden values; set GAVOTTE_TEST_DATA to the folder next to them");
             return None;
         };
         let path = folder.join("gat_cora_f64.npz");
@@ -61,16 +61,16 @@ impl Golden {
         self.read(name).1
     }
 
-    /// Parameters, or what has their shapes, with this prefix. Every second layer has one head; biases are stored without
-    /// the head axis.
+    /// Parameters, or arrays of their shapes, with this prefix. Every second layer has one head; biases are stored
+    /// without the head axis.
     fn params(&self, prefix: &str, dtype: DType) -> GatParams {
         let array =
             |name: &str, shape: &[usize]| Array::new(shape, self.floats(&format!("{prefix}{name}"))).astype(dtype);
-        let head = |layer: usize, takes: usize, heads: usize, gives: usize| Head {
-            w: array(&format!("W{layer}"), &[takes, heads, gives]),
-            a_src: array(&format!("a_src{layer}"), &[heads, gives]),
-            a_dst: array(&format!("a_dst{layer}"), &[heads, gives]),
-            bias: Some(array(&format!("b{layer}"), &[heads, gives])),
+        let head = |layer: usize, fan_in: usize, heads: usize, fan_out: usize| Head {
+            w: array(&format!("W{layer}"), &[fan_in, heads, fan_out]),
+            a_src: array(&format!("a_src{layer}"), &[heads, fan_out]),
+            a_dst: array(&format!("a_dst{layer}"), &[heads, fan_out]),
+            bias: Some(array(&format!("b{layer}"), &[heads, fan_out])),
             residual: None,
         };
         GatParams { hidden: head(1, N_FEAT, 8, 8), out: head(2, 64, 1, N_CLASS) }
@@ -104,7 +104,7 @@ impl Golden {
     }
 }
 
-/// Where the element at place `i` in row-major order stands in column-major order.
+/// The column-major place of the element at place `i` in row-major order.
 fn column_major(i: usize, shape: &[usize]) -> usize {
     let (mut rest, mut place) = (i, 0);
     for axis in (0..shape.len()).rev() {
@@ -119,7 +119,7 @@ fn numbers(array: &Array) -> Vec<f64> {
     array.astype(DType::F64).to_vec()
 }
 
-/// No element differs by more than `tolerance`. A NaN differs.
+/// Checks that no element differs by more than `tolerance`. A NaN differs.
 #[track_caller]
 fn assert_close(what: &str, found: &[f64], wanted: &[f64], tolerance: f64) {
     assert_eq!(found.len(), wanted.len(), "{what}");
@@ -215,8 +215,8 @@ fn twenty_steps_of_adam_in_f64() {
 }
 
 // The parameter furthest off is element 45008 of `hidden.w`: its gradient and its weight decay, both 2.0e-4, cancel to
-// 2.5e-11, which is one rounding of either in f32. Adam's first step is 0.005 g / (|g| + 1e-8), so that rounding moves it
-// by 9e-6. All other elements are within 1.4e-6: should this test fail, look whether it is that one alone.
+// 2.5e-11, which is one rounding of either in f32. Adam's first step is 0.005 g / (|g| + 1e-8), so that rounding moves
+// it by 9e-6. All other elements are within 1.4e-6. If this test fails, check whether that element alone is off.
 #[test]
 fn twenty_steps_of_adam_in_f32() {
     let Some(golden) = Golden::open() else { return };

@@ -1,4 +1,4 @@
-//! Groups of steps: laws that hold for every program. What goes together and why is in the file tests.
+//! Groups of steps: laws that hold for every program. The file tests show what is grouped, and why.
 
 use gavotte::{Array, DType, checkpoint, concatenate, grad, make_program, ones, random::Key};
 use gavotte_core::ir::Var;
@@ -43,9 +43,10 @@ fn check(lowered: &KernelProgram) -> Result<(), String> {
     })
 }
 
-/// Large products with small kernels between them: what waits for its reader comes after all that it reads itself.
+/// Large products with small kernels between them: a step that waits for its reader comes after everything it reads
+/// itself.
 #[test]
-fn small_kernels_come_along_behind_what_they_read() {
+fn small_kernels_come_after_what_they_read() {
     let layer = |x: Array, w: Array| {
         let h = x.matmul(&w).tanh();
         let norm = (h.square().sum(0) + 1.0).sqrt();
@@ -78,11 +79,11 @@ fn steps_stay_in_a_topological_order_and_each_is_in_one_group() {
     assert!(n.get() >= 20, "there were {} groups of several kernels only", n.get());
 }
 
-/// A program of a size.
+/// One step of a program.
 type Function<'f> = &'f dyn Fn(Array) -> Array;
 
-/// Programs that are small, and whose steps read each other at several places: what kernels compute grows as the program
-/// does, in all and each.
+/// Small programs whose steps read each other in several places: the size of kernels grows only as the program does, in
+/// total and each.
 #[test]
 fn what_is_computed_again_is_bounded_by_the_program() {
     let elements = |n: usize| ones([n], DType::F32);
@@ -91,7 +92,7 @@ fn what_is_computed_again_is_bounded_by_the_program() {
         let p = y.pad(0f32, &[(1, 1)]);
         (p.slice_axis(0, 0usize..64) + p.slice_axis(0, 1usize..65) + p.slice_axis(0, 2usize..66)) * 0.25
     };
-    let turn = |y: Array| concatenate(&[y.slice_axis(0, 1usize..4), y.slice_axis(0, 0usize..1)], 0);
+    let rotate = |y: Array| concatenate(&[y.slice_axis(0, 1usize..4), y.slice_axis(0, 0usize..1)], 0);
     let taken = move |y: Array| y.take(&order, 0) + y;
     let summed = |y: Array| &y * 0.5 + y.sum(());
     let squared = |y: Array| &y * &y + y;
@@ -99,7 +100,7 @@ fn what_is_computed_again_is_bounded_by_the_program() {
     let chained = |y: Array| (y * 1.01).tanh();
     let programs: [(&str, Function<'_>, usize); 8] = [
         ("heat", &heat, 64),
-        ("rotations", &turn, 4),
+        ("rotations", &rotate, 4),
         ("gathers", &taken, 8),
         ("sums", &summed, 8),
         ("squares", &squared, 8),
@@ -121,7 +122,8 @@ fn what_is_computed_again_is_bounded_by_the_program() {
     }
 }
 
-/// Each block adds as many kernels and groups as the one before it; more than a linear time for hundreds would not end.
+/// Each block adds as many kernels and groups as the one before it. If it took more than linear time, hundreds would
+/// not finish.
 #[test]
 fn blocks_add_kernels_of_their_own_only() {
     let counts = |n: usize| {

@@ -8,7 +8,7 @@ use gavotte_gat::experiment::Inputs;
 use gavotte_gat::loss::{masked_nll, weight_decay};
 use gavotte_gat::model::{GatConfig, GatParams, gat};
 
-/// The two-layer network of the training, small, in `f64` and without dropout.
+/// A small version of the training's two-layer network, in `f64` and without dropout.
 fn config(classes: usize) -> GatConfig {
     GatConfig { heads: 2, hidden: 2, dropout: 0.0, dtype: DType::F64, ..GatConfig::new(classes) }
 }
@@ -26,7 +26,7 @@ fn flat(params: &GatParams) -> Vec<f64> {
     params.flatten().1.into_iter().flat_map(|leaf| Array::from(leaf).to_vec::<f64>()).collect()
 }
 
-/// The parameters moved by `step` in the element `i` of the list of all.
+/// The parameters with element `i` of the list of all elements moved by `step`.
 fn moved(params: &GatParams, i: usize, step: f64) -> GatParams {
     let mut before = 0;
     params.map(|leaf| {
@@ -65,7 +65,7 @@ fn the_karate_club() {
             }
             here
         });
-        (leaf.expect("there are so many parameters"), i)
+        (leaf.expect("the parameter exists"), i)
     };
     let element = |i: usize, j: usize| {
         let ((a, row), (b, column)) = (place(i), place(j));
@@ -86,7 +86,7 @@ fn the_karate_club() {
     }
     assert!(largest > 1e-2, "there is something to compare: {largest}");
     eprintln!("{n} parameters: worst {worst:.1e}, largest element {largest:.1e}");
-    // A product with a direction is the sum of columns.
+    // A product with a direction is a weighted sum of columns.
     let direction = params.map(|leaf| Array::from(leaf).sin().into());
     let along = flat(&jit(hvp(loss(config)))(params.clone(), inputs, direction.clone()));
     let direction = flat(&direction);

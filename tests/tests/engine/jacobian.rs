@@ -37,7 +37,7 @@ fn layer(of: Params, x: Array) -> Array {
     (of.w.matmul(&x) + of.b).tanh()
 }
 
-/// The slopes of `tanh` there.
+/// The derivatives of `tanh` at `W x + b`.
 fn slopes() -> Vec<f64> {
     let w = params().w.to_vec::<f64>();
     let b = params().b.to_vec::<f64>();
@@ -194,7 +194,7 @@ fn axes_may_be_given_for_parts_of_trees() {
     assert_eq!(columns.to_vec::<f64>(), [39.0, 42.0, 45.0]);
     let both = vmap_with(dot, (0, None::<usize>), 0)(of(), vector(&[1.0, 1.0, 1.0]));
     assert_eq!(both.to_vec::<f64>(), [16.0, 35.0]);
-    // One number for all arguments, and results where they are asked for.
+    // One axis for all arguments; results as requested.
     let spread = |x: Array, y: Array| (x.clone(), vec![x.expand_dims(0) + y, Array::new(&[2], vec![7.0, 8.0])]);
     let (x, list) = vmap_with(spread, 1, (0, [MapAxes::At(-1), MapAxes::Unmapped]))(
         Array::new(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
@@ -247,7 +247,7 @@ fn functions_of_a_key_map_over_a_batch_of_keys() {
     let one_by_one: Vec<(Array, Key)> = Key::new(5).split_into(3).into_iter().map(draw).collect();
     let wanted: Vec<f32> = one_by_one.iter().flat_map(|(row, _)| row.to_vec::<f32>()).collect();
     assert_eq!(rows.to_vec::<f32>(), wanted);
-    // The keys that came out are a batch again.
+    // The returned keys are a batch again.
     let again = vmap(|key: Key| key.bits([2]), [Some(0)])(keys).to_vec::<u32>();
     let wanted: Vec<u32> = one_by_one.into_iter().flat_map(|(_, key)| key.bits([2]).to_vec::<u32>()).collect();
     assert_eq!(again, wanted);

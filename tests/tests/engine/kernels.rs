@@ -1,4 +1,4 @@
-//! Kernels: every one that lowering makes is well formed and survives its text, and what is not is refused.
+//! Kernels: every kernel that lowering makes is well formed and survives its text, and malformed ones are refused.
 
 use gavotte_core::aval::{Aval, Literal, Sizes, Symbol};
 use gavotte_core::error::Error;
@@ -26,7 +26,7 @@ fn check_text(kernel: &Kernel) -> Result<(), String> {
     if back == *kernel { Ok(()) } else { Err(format!("read back as\n{back:?}\nfrom\n{kernel}{kernel:?}")) }
 }
 
-/// Checks the kernels of every program, and that there are at least `least` in all.
+/// Checks the kernels of every program, and that there are at least `least` in total.
 fn check_programs(programs: impl IntoIterator<Item = (String, Program)>, least: usize) {
     let n = Cell::new(0);
     check_all(programs, |program| {
@@ -53,7 +53,7 @@ fn those_of_random_programs_survive_their_text() {
     check_programs((0..600).map(|seed| (format!("seed {seed}"), random_program(seed).0)), 500);
 }
 
-/// What lowering seldom makes: every form of position, sizes, literals of every kind, two results.
+/// Forms that lowering seldom makes: every form of position, sizes, literals of every kind, two results.
 #[test]
 fn every_form_survives_its_text() {
     let texts = [
@@ -114,7 +114,7 @@ fn every_form_survives_its_text() {
     }
 }
 
-/// The value of a parsed position, not its text alone.
+/// The value of a parsed position, not only its text.
 #[test]
 fn positions_mean_what_they_say() {
     let kernel = parse_kernel(
@@ -122,7 +122,7 @@ fn positions_mean_what_they_say() {
             row i0: 9 row i1: n
             $0: f32 = load %0[i1 + (i0), 8 - 0*i0] store $0 -> %1 }",
     );
-    // A number ends a position: what follows it is no part.
+    // A number ends a position: what follows is not part of it.
     assert!(kernel.unwrap_err().to_string().contains("line 3, column 44: expected `]`"));
     let kernel = parse_kernel(
         "kernel @f(%0: f32[n,9]) -> (%1: f32[9,n]) {
@@ -306,7 +306,7 @@ fn the_verifier_refuses_what_breaks_a_rule() {
     });
 }
 
-/// The rules are numbered as in the verifier's documentation, and none is left out.
+/// The rules are numbered as in the verifier's documentation, and none is missing.
 #[test]
 fn every_rule_of_the_verifier_is_broken_once() {
     let path = gavotte_tests::workspace_dir().join("core/src/kernel/verify.rs");
@@ -318,7 +318,7 @@ fn every_rule_of_the_verifier_is_broken_once() {
     assert_eq!(broken, rules);
 }
 
-/// What cannot be read, where, and why.
+/// Unreadable texts, with the place and the reason.
 const UNREADABLE: &[(&str, usize, usize, &str)] = &[
     ("program @f", 1, 1, "expected `kernel`, found `program @f`"),
     ("kernel @f(%0: f32[2]", 1, 21, "expected `)`, found ``"),

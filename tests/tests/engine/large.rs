@@ -1,4 +1,4 @@
-//! Arrays of more elements than 32 bits count.
+//! Arrays with more elements than 32 bits can count.
 
 use gavotte::{Array, DType, jit, jit_with};
 use gavotte_core::aval::{Dim, Literal};
@@ -9,7 +9,7 @@ use gavotte_core::runtime::Options;
 use gavotte_tests::skip;
 use gavotte_tests::targets::engines;
 
-/// Whether the system has the addresses for an array of so many bytes. Few pages of it are touched.
+/// Whether the system can hold an array of this many bytes. Few of its pages are touched.
 fn has_room(bytes: usize) -> bool {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
@@ -20,7 +20,8 @@ fn has_room(bytes: usize) -> bool {
     has_room
 }
 
-/// Elements beyond those that 32 bits count, at positions that loops and lists give, for sizes that are numbers and symbols.
+/// Elements beyond those that 32 bits can count, at positions from loops and from lists, for sizes that are numbers and
+/// symbols.
 #[test]
 fn every_element_of_a_large_array_is_reached() {
     const ROW: usize = (1 << 30) + 16;
@@ -66,7 +67,7 @@ fn every_element_of_a_large_array_is_reached() {
     }
 }
 
-/// Places along an axis that is joined or bordered are computed as `i32` by kernels.
+/// Kernels compute positions along a joined or padded axis as `i32`.
 #[test]
 fn axes_longer_than_an_i32_counts_are_made_without_a_kernel() {
     let most = i32::MAX as usize;
@@ -83,7 +84,7 @@ fn axes_longer_than_an_i32_counts_are_made_without_a_kernel() {
     }
 }
 
-/// What is made without a kernel is made before what reads it.
+/// An array made without a kernel is made before its reader runs.
 #[test]
 fn what_reads_a_long_axis_reads_it_in_memory() {
     let n = i32::MAX as usize;
@@ -93,7 +94,7 @@ fn what_reads_a_long_axis_reads_it_in_memory() {
     }
 }
 
-/// The number of elements may be more than an integer of an array counts.
+/// The number of elements may exceed what an integer element can count.
 #[test]
 fn a_mean_of_many_is_one() {
     let mean = jit(|x: Array| x.broadcast_to([32768usize, 65537]).astype(DType::F32).mean(()));

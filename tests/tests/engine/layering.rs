@@ -1,9 +1,10 @@
-//! Who may know whom: the order of the core's modules and of the crates, and where `unsafe` and the CUDA driver live.
+//! Which module may use which: the order of the core's modules and of the crates, and where `unsafe` and the CUDA
+//! driver are allowed.
 
 use gavotte_tests::{tests_dir, workspace_dir};
 use std::path::{Path, PathBuf};
 
-/// The folders whose modules have an order, which ARCHITECTURE.md says.
+/// The folders whose modules have an order, given in ARCHITECTURE.md.
 const ORDERED: [&str; 10] = [
     "core/src",
     "core/src/kernel",
@@ -17,7 +18,7 @@ const ORDERED: [&str; 10] = [
     "core/src/api",
 ];
 
-/// The crates by folder and package: each uses only those before it. The derive macro knows none.
+/// The crates by folder and package: each uses only those before it. The derive macro uses none.
 const CRATES: [(&str, &str); 5] = [
     ("core/derive", "gavotte-derive"),
     ("core", "gavotte-core"),
@@ -26,8 +27,8 @@ const CRATES: [(&str, &str); 5] = [
     ("cli", "gavotte-cli"),
 ];
 
-/// Where `unsafe` may stand. Of the tests, where kernels are launched on guarded memory, where NVRTC, a library in C, is
-/// called, and where the emulator is a driver, whose callers give it pointers; its interpreter has none.
+/// Where `unsafe` is allowed. In the tests: where kernels are launched on guarded memory, where NVRTC, a C library, is
+/// called, and where the emulator is a driver, whose callers pass pointers; the emulator's interpreter has none.
 const UNSAFE: [&str; 6] = [
     "core/src/runtime",
     "core/src/codegen",
@@ -55,7 +56,7 @@ fn sources(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The lines of a file with their numbers, without comments and without what stands in quotes.
+/// The lines of a file with their numbers, without comments and the contents of quotes.
 fn code(path: &Path) -> Vec<(usize, String)> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.lines().enumerate().map(|(i, line)| (i + 1, without_text(line))).collect()
@@ -81,8 +82,8 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
-/// The first names behind `root::` in a line: one, or those of a braced list.
-fn names_behind<'a>(line: &'a str, root: &str) -> Vec<&'a str> {
+/// The first names after `root::` in a line: one, or those of a braced list.
+fn names_after<'a>(line: &'a str, root: &str) -> Vec<&'a str> {
     let path = format!("{root}::");
     let mut names = vec![];
     for (at, _) in line.match_indices(&path) {
@@ -126,14 +127,14 @@ fn assert_none(what: &str, found: &[String]) {
     assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
 }
 
-/// A place in a folder's order: a module, or several that are one circle, where `↔` stands between them.
+/// An entry of a folder's order: a module, or several that form one circle, joined by `↔`.
 struct Row {
     modules: Vec<String>,
     is_circle: bool,
     about: String,
 }
 
-/// The order of a folder's modules, from ARCHITECTURE.md: the table under the line that names the folder, or the line of
+/// The order of a folder's modules in ARCHITECTURE.md: the table below the line that names the folder, or its row in
 /// the table of folders.
 fn order_of(folder: &str) -> Vec<Row> {
     let page = std::fs::read_to_string(workspace_dir().join("ARCHITECTURE.md")).expect("the page is there");
@@ -142,7 +143,7 @@ fn order_of(folder: &str) -> Vec<Row> {
         is_circle: names.contains('↔'),
         about: about.to_string(),
     };
-    // Modules of one line come one after the other, where they are no circle.
+    // Modules on one line are in order, unless they form a circle.
     let rows_of = |names: &str, about: &str| -> Vec<Row> { names.split(',').map(|name| row(name, about)).collect() };
     let cells = |line: &str| -> Vec<String> { line.split('|').skip(1).map(|cell| cell.trim().to_string()).collect() };
     if let Some(line) = page.lines().find(|line| line.starts_with(&format!("| `{folder}` |"))) {
@@ -154,13 +155,13 @@ fn order_of(folder: &str) -> Vec<Row> {
     rows.take_while(|line| line.starts_with('|')).map(cells).flat_map(|cells| rows_of(&cells[0], &cells[1])).collect()
 }
 
-/// A file without its unit tests, in one line.
+/// A file without its unit tests, on one line.
 fn whole_code(path: &Path) -> String {
     let lines = code(path).into_iter().map(|(_, line)| line);
     lines.take_while(|line| !line.starts_with("mod tests {")).collect::<Vec<_>>().join(" ")
 }
 
-/// What the file of a folder exports from its modules: each name with its module.
+/// The names that a folder's file exports from its modules, each with its module.
 fn exports_of(dir: &Path) -> Vec<(String, String)> {
     let file = ["mod.rs", "lib.rs"].map(|name| dir.join(name)).into_iter().find(|path| path.exists());
     let code = whole_code(&file.unwrap_or_else(|| dir.with_extension("rs")));
@@ -197,13 +198,13 @@ fn modules_use_only_those_above_them() {
             let code = whole_code(&path);
             let relative = vec!["super"; names.len()].join("::");
             let roots = [absolute.clone(), absolute.replace("crate", "gavotte_core"), relative];
-            for name in roots.iter().flat_map(|root| names_behind(&code, root)) {
+            for name in roots.iter().flat_map(|root| names_after(&code, root)) {
                 let exported = exports.iter().find(|(known, module)| known == name && known != module);
                 let other = exported.map_or(name, |(_, module)| module);
                 let Some(at) = row_of(other).filter(|_| other != module) else { continue };
                 used += 1;
                 if at > place || at == place && !order[place].is_circle {
-                    found.push(format!("{}: `{module}` stands above `{other}` ({name})", shown(&path)));
+                    found.push(format!("{}: `{module}` is above `{other}` ({name})", shown(&path)));
                 }
             }
             seen.push(module);
@@ -252,14 +253,14 @@ fn crates_use_only_those_above_them() {
         for (number, name) in dependencies(&manifest) {
             let ours = CRATES.iter().position(|(_, package)| *package == name);
             if ours.is_some_and(|other| other >= place) || name == "gavotte-tests" {
-                found.push(format!("{}:{number}: `{package}` stands above `{name}`", shown(&manifest)));
+                found.push(format!("{}:{number}: `{package}` is above `{name}`", shown(&manifest)));
             }
         }
     }
     assert_none("a crate may use only those above it", &found);
 }
 
-/// Lines outside the folders `allowed` in which `is` finds something.
+/// Lines outside the folders `allowed` for which `is` holds.
 fn lines_outside(allowed: &[&str], is: impl Fn(&str) -> bool) -> Vec<String> {
     let folders = CRATES.iter().map(|(folder, _)| workspace_dir().join(folder).join("src"));
     let folders =
@@ -279,7 +280,7 @@ fn lines_outside(allowed: &[&str], is: impl Fn(&str) -> bool) -> Vec<String> {
 fn unsafe_code_lives_in_runtime_and_codegen() {
     let found = lines_outside(&UNSAFE, |line| words(line).any(|word| word == "unsafe"));
     assert_none(
-        "`unsafe` may stand only in the runtime, in the code generators, and where tests launch kernels or call NVRTC",
+        "`unsafe` is allowed only in the runtime, in the code generators, and where tests launch kernels or call NVRTC",
         &found,
     );
 }
@@ -295,12 +296,12 @@ fn the_cuda_driver_is_known_to_the_runtime_only() {
     assert_none("only the runtime of the core may name `cudarc`", &found);
 }
 
-/// The reader of sources sees what it should: else the tests above would hold for everything.
+/// The reader of sources sees what it should; otherwise the tests above would pass on anything.
 #[test]
 fn the_reader_sees_names() {
-    assert_eq!(names_behind("use crate::{ir::{self, Var}, api, tree::Tree};", "crate"), ["ir", "api", "tree"]);
-    assert_eq!(names_behind("let x: crate::api::Jit = gavotte_core::ir::f();", "crate"), ["api"]);
-    assert_eq!(names_behind("$crate::device::Data", "crate"), Vec::<&str>::new());
+    assert_eq!(names_after("use crate::{ir::{self, Var}, api, tree::Tree};", "crate"), ["ir", "api", "tree"]);
+    assert_eq!(names_after("let x: crate::api::Jit = gavotte_core::ir::f();", "crate"), ["api"]);
+    assert_eq!(names_after("$crate::device::Data", "crate"), Vec::<&str>::new());
     assert_eq!(without_text("let a = \"use crate::api\"; b // unsafe"), "let a = \"\"; b ");
     assert_eq!(words(&without_text("unsafe { f('\"') }")).collect::<Vec<_>>(), ["unsafe", "f"]);
 }

@@ -1,5 +1,5 @@
-//! What programs mean, how they are compiled and how they run on the processor: one program of all these tests, as each
-//! program takes long to link.
+//! What programs mean, how they are compiled, and how they run on the processor. All these tests are one program, since
+//! each program takes long to link.
 
 mod api;
 mod believed;

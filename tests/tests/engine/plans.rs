@@ -1,5 +1,5 @@
-//! Memory plans are checked by a checker that shares no code with the planner. In debug builds every plan of every test is;
-//! here are two thousand random programs more, and plans with mistakes in them, which the checker must find.
+//! Memory plans are checked by a checker that shares no code with the planner. Debug builds check every plan of every
+//! test. Here are two thousand more random programs, and plans with planted mistakes, which the checker must find.
 
 use gavotte::random::Key;
 use gavotte::{Array, DType, cond, grad, jit_with, scan, while_loop};
@@ -47,13 +47,13 @@ fn plans_of_random_programs_are_sound() {
     });
 }
 
-/// Loops and branches whose carries change in place, by turns, and stay; with rows, in both directions, nested.
+/// Loops and branches whose carries change in place, alternate, and stay; with rows, in both directions, nested.
 fn control(a: Array, b: Array, xs: Array) -> (Array, Array, Array, Array) {
-    let turn = |(u, v): (Array, Array), x: Array| {
+    let body = |(u, v): (Array, Array), x: Array| {
         let next = &u * 0.5 + &v.transpose() * &x;
         ((next.clone(), u.tanh()), next.sum(0))
     };
-    let ((u, v), rows) = scan(turn, (a.clone(), b.clone()), xs.clone());
+    let ((u, v), rows) = scan(body, (a.clone(), b.clone()), xs.clone());
     let halved = while_loop(|x: Array| x.square().sum(()).gt(1.0), |x: Array| (&x * 0.5).tanh(), u.clone());
     let which = v.sum(()).gt(0.0);
     let chosen = cond(
@@ -68,7 +68,7 @@ fn control(a: Array, b: Array, xs: Array) -> (Array, Array, Array, Array) {
     (u, halved, chosen, rows)
 }
 
-/// Programs with all that a plan can be wrong about, with sizes.
+/// Programs that cover everything a plan can get wrong, with sizes.
 fn programs() -> Vec<(String, Executable, Sizes)> {
     let mut found = vec![];
     for target in targets() {
@@ -83,8 +83,8 @@ fn programs() -> Vec<(String, Executable, Sizes)> {
         let lowered = jit_with(control, options.clone()).lower(args.clone()).unwrap_or_else(|error| panic!("{error}"));
         found.push((format!("control, {target:?}"), rebuilt(lowered.program(), target), Sizes::new()));
         let slope = grad(|a: Array, b: Array, xs: Array| {
-            let turn = |u: Array, x: Array| ((&u.dot(&b) * x).tanh(), u.sum(0));
-            let (u, rows) = scan(turn, a, xs);
+            let body = |u: Array, x: Array| ((&u.dot(&b) * x).tanh(), u.sum(0));
+            let (u, rows) = scan(body, a, xs);
             u.sum(()) + rows.square().sum(())
         });
         let lowered = jit_with(slope, options.clone()).lower(args).unwrap_or_else(|error| panic!("{error}"));
@@ -122,8 +122,8 @@ fn training_step(options: Options) -> (Program, Sizes) {
     (lowered.program().clone(), lowered.sizes().clone())
 }
 
-/// What is a mistake wherever it is made; of the others only some are (two arrays may share a place when neither is
-/// needed any more).
+/// Faults that are always mistakes; others only sometimes are (two arrays may share a place when neither is needed any
+/// more).
 const ALWAYS: [PlanFault; 5] = [
     PlanFault::GivenTwice,
     PlanFault::GivenResult,

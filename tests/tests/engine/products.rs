@@ -1,5 +1,5 @@
-//! Large dense products: what the interpreter computes, whatever the layout of the operands, what is computed before and
-//! behind, the sizes, and the number of threads.
+//! Large dense products compute what the interpreter computes, whatever the layout of the operands, the computations
+//! before and after, the sizes, and the number of threads.
 
 use gavotte::random::Key;
 use gavotte::{Array, DType, Policy, Tree, checkpoint, checkpoint_with, grad, jit, jit_with, nn, scan, zeros};
@@ -29,7 +29,7 @@ fn call(executable: &Executable, arrays: &[HostArray], sizes: &Sizes) -> Result<
     Ok(outs.iter().map(|out| HostArray::clone(&out.to_host().expect("results are computed"))).collect())
 }
 
-/// The steps of a plan that run as products; none on the portable target, which runs kernels only.
+/// The steps of a plan that run as products; none on the portable target, which only runs kernels.
 fn n_product(plan: &str) -> usize {
     plan.matches(": product ").count()
 }
@@ -38,19 +38,19 @@ fn is_native() -> bool {
     Target::native() != Target::Portable
 }
 
-/// An axis of a product: its letter, and its extent.
+/// An axis of a product: its letter and its extent.
 type Axis = (char, usize);
 
-/// A random product with something before and behind it.
+/// A random product with computations before and after it.
 #[derive(Debug)]
 struct Case {
     dtype: DType,
-    /// The axes of both operands, in the order in which they lie.
+    /// The axes of both operands, in memory order.
     operands: [Vec<Axis>; 2],
     out: Vec<Axis>,
-    /// Which operand is computed where the product reads it, if it were not stored.
+    /// Which operands would be computed where the product reads them, if they were not stored.
     before: [bool; 2],
-    behind: bool,
+    after: bool,
 }
 
 impl Case {
@@ -58,7 +58,7 @@ impl Case {
         let random = &mut Random::new(seed);
         let mut extent = |range: std::ops::Range<usize>| range.start + random.below(range.len());
         let long = 9..150;
-        // Two axes of a kind now and then, of which one is short: rows, columns, terms, and loops around all.
+        // Occasionally two axes of a kind, one of them short: rows, columns, terms, and enclosing loops.
         let [rows, columns, terms, batch] = [('i', 'u'), ('j', 'v'), ('k', 'w'), ('b', 'c')].map(|(one, other)| {
             let first = if one == 'b' { vec![] } else { vec![(one, extent(long.clone()))] };
             let second = if extent(0..3) == 0 { vec![(other, extent(1..4))] } else { vec![] };
@@ -73,12 +73,12 @@ impl Case {
         let free = |axes: &[Axis], of: &[Axis]| axes.iter().copied().filter(|a| of.contains(a)).collect::<Vec<_>>();
         let out = [batch, free(&x, &rows), free(&y, &columns)].concat();
         let mut coin = || random.below(3) == 0;
-        let (before, behind) = ([coin(), coin()], coin());
+        let (before, after) = ([coin(), coin()], coin());
         let dtype = if coin() { DType::F64 } else { DType::F32 };
-        Case { dtype, operands: [x, y], out, before, behind }
+        Case { dtype, operands: [x, y], out, before, after }
     }
 
-    /// The program, with the extents of these axes as symbols of their names.
+    /// The program, with these axes' extents as symbols of the same names.
     fn program(&self, symbols: &[char]) -> Program {
         let [x, y] = &self.operands;
         let shape = |axes: &[Axis]| {
@@ -113,11 +113,11 @@ impl Case {
         );
         text += &format!("  %6: {to} = dot_general {}, {} {roles}\n", names[0], names[1]);
         text += &format!("  %7: {to} = max %6, -3{}\n", self.dtype);
-        text += &format!("  return {}\n}}\n", if self.behind { "%7" } else { "%6" });
+        text += &format!("  return {}\n}}\n", if self.after { "%7" } else { "%6" });
         parse(&text, gavotte::registry()).unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
-    /// Operands of small whole numbers: sums of their products are exact, in whatever order.
+    /// Operands of small whole numbers: sums of their products are exact in any order.
     fn arrays(&self, random: &mut Random, size: impl Fn(&Axis) -> usize) -> Vec<HostArray> {
         let array = |axes: &Vec<Axis>, random: &mut Random| {
             let shape: Vec<usize> = axes.iter().map(&size).collect();
@@ -128,7 +128,7 @@ impl Case {
     }
 }
 
-/// The interpreter's results exactly, on one to seven threads; and how many steps were products.
+/// Checks that results equal the interpreter's exactly, on one to seven threads. Returns how many steps were products.
 fn check(program: &Program, calls: &[Vec<HostArray>]) -> Result<usize, String> {
     let mut n = 0;
     for threads in [1, 2, 3, 7] {
@@ -174,7 +174,7 @@ fn one_program_serves_large_and_small_sizes() {
 
 #[test]
 fn many_blocks_and_long_sums_have_the_same_bits_for_every_number_of_threads() {
-    // Several blocks each way; sums cut into parts; loops around.
+    // Several blocks in each direction; split sums; enclosing loops.
     for (x, w) in [
         (vec![700, 40], vec![40, 500]),
         (vec![40, 9000], vec![9000, 70]),
@@ -210,7 +210,7 @@ fn what_is_computed_for_a_product_is_stored() {
         "{}",
         executable.asm_text()
     );
-    // A thin product stays a kernel, and reads what is computed for it as before.
+    // A thin product stays a kernel, and its operand is computed where it is read, as before.
     let lowered = jit(f).lower((ones(&[4096, 64]), ones(&[64, 8]), ones(&[8]))).expect("it compiles");
     let executable = lowered.executable();
     assert!(!executable.fused_text().contains("read by a large product"), "{}", executable.fused_text());
@@ -250,7 +250,7 @@ fn checkpoints_keep_less_between_products() {
     const LAYERS: usize = 8;
     let layer = |x: Array, w: Array| {
         let h = x.matmul(&w).tanh();
-        // A reduction, so that both `h` and the quotient have to be stored.
+        // A reduction, so both `h` and the quotient must be stored.
         let norm = (h.square().sum(-1) + 1.0).sqrt().expand_dims(-1);
         (h / norm).sin()
     };
@@ -263,7 +263,7 @@ fn checkpoints_keep_less_between_products() {
     };
     let (dots, nothing) = (checkpoint_with(layer, Policy::Dots), checkpoint(layer));
     let (all, dots, nothing) = (bytes(&layer), bytes(&|x, w| dots(x, w)), bytes(&|x, w| nothing(x, w)));
-    // Of each layer but the last ones: a quotient, then a product.
+    // For each layer but the last ones: a quotient, then a product.
     let least = (LAYERS - 3) * 128 * 64 * size_of::<f32>();
     assert!(nothing + least <= dots && dots + least <= all, "all {all}, dots {dots}, nothing {nothing} bytes");
 }

@@ -1,8 +1,8 @@
 //! Random kernels on every target that runs kernels, against an evaluator of kernel IR.
 //!
-//! Arrays lie between pages that may not be touched, so a read or a write outside of one ends the process. The kernel that
-//! was running then stands in a file of the folder `target/tmp`, `random_kernels_<test>.txt`, with its seed;
-//! `GAVOTTE_KERNEL_SEEDS=7..8` runs that one alone, `0..100000` runs many.
+//! Arrays lie between pages that must not be touched, so a read or write outside of one ends the process. The file
+//! `target/tmp/random_kernels_<test>.txt` then holds the kernel that was running, with its seed;
+//! `GAVOTTE_KERNEL_SEEDS=7..8` runs only that one, `0..100000` runs many.
 
 use gavotte_core::aval::{Aval, DType, Literal, Sizes};
 use gavotte_core::device::{DataMut, HostArray};
@@ -24,23 +24,23 @@ use std::path::Path;
 
 const KERNELS: u64 = 2000;
 
-/// Says which kernel runs, in case that it ends the process.
+/// Records which kernel is running, in case it ends the process.
 fn note(test: &str, case: &Case) {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("random_kernels_{test}.txt"));
     std::fs::write(&path, case.to_string()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// The kernels of the seeds that are asked for.
+/// The kernels of the requested seeds.
 fn cases() -> impl Iterator<Item = Case> {
     let seeds = std::env::var("GAVOTTE_KERNEL_SEEDS").map_or(0..KERNELS, |seeds| {
         let range = seeds.split_once("..").map(|(first, end)| (first.parse(), end.parse()));
-        let Some((Ok(first), Ok(end))) = range else { panic!("GAVOTTE_KERNEL_SEEDS is no range: {seeds}") };
+        let Some((Ok(first), Ok(end))) = range else { panic!("GAVOTTE_KERNEL_SEEDS is not a range: {seeds}") };
         first..end
     });
     seeds.map(random_kernel)
 }
 
-/// How the launches of one case ended: counted over all of them.
+/// How the launches of one case ended, counted over all of them.
 #[derive(Default)]
 struct Count {
     refused: usize,
@@ -98,7 +98,7 @@ fn targets_compute_what_kernels_say() {
     }
 }
 
-/// Every operation on every type that has it: a target that takes kernels takes them all.
+/// Every operation on every type that has it: a target that takes kernels must take them all.
 #[test]
 fn every_operation_on_every_type() {
     for target in kernel_targets() {
@@ -111,7 +111,7 @@ fn every_operation_on_every_type() {
     }
 }
 
-/// Every form of kernel that machine code has a layout of its own for, in many widths.
+/// Every form of kernel for which machine code has its own layout, in many widths.
 #[test]
 fn every_form_in_every_width() {
     for target in kernel_targets() {
@@ -122,8 +122,8 @@ fn every_form_in_every_width() {
     }
 }
 
-/// A kernel gives the same bits on every instruction set: sums too are added in one order. Without a sum these are the
-/// portable target's, but for the functions that machine code has formulas of its own for.
+/// A kernel computes the same bits on every instruction set: sums, too, are added in one order. Without a sum these are
+/// the portable target's bits, except for functions for which machine code has its own formulas.
 #[test]
 fn results_have_the_same_bits() {
     let targets = kernel_targets();
@@ -163,7 +163,7 @@ fn results_have_the_same_bits() {
     assert!(targets.len() < 2 || n > 50_000, "{n} elements are compared");
 }
 
-/// Kernels that a target once got wrong, whatever the seeds make of them.
+/// Kernels that a target once got wrong, independent of the seeds.
 #[test]
 fn kernels_that_were_wrong_once() {
     let texts = [
@@ -173,19 +173,19 @@ fn kernels_that_were_wrong_once() {
             $0: i32 = load %0[i0]
             $1: bool = eq $0, $0
             max $1 -> %1 max $0 -> %2 }",
-        // Segments of a row loop with others before and behind it.
+        // Segments of a row loop with other loops before and after it.
         "kernel @segments(%0: i32[7], %1: i32[6,3,2]) -> (%2: i32[3,6,2]) {
             row i0: 3 row i1: 6 row i2: 2 segment i3: 5 of i1 by %0
             $0: i32 = position i3
             $1: i32 = load %1[i1, i0, i2]
             $2: i32 = mul $0, $1
             sum $2 -> %2 }",
-        // Vectors of one row that read another number of neighbours from the same place on.
+        // Vectors of one row that read a different number of neighbours from the same place on.
         "kernel @neighbours(%0: i32[2]) -> (%1: i32[2,20]) {
             row i0: 2 row i1: 20 reduce i2: 65
             $0: i32 = load %0[i0]
             max $0 -> %1 }",
-        // One member at most, of all segments together.
+        // At most one member in all segments together.
         "kernel @member(%0: i32[7]) -> (%1: i32[6,3]) {
             row i0: 6 row i1: 3 segment i2: 1 of i0 by %0
             $0: i32 = const -1i32
@@ -196,7 +196,7 @@ fn kernels_that_were_wrong_once() {
         let array = |(i, aval): (usize, &Aval)| {
             let shape: Vec<usize> = aval.shape.iter().map(|dim| dim.as_usize().expect("a number")).collect();
             let n = shape.iter().product::<usize>();
-            // Sorted, and none beyond the last loop: the offsets of the segments are among them.
+            // Sorted, and none beyond the last loop: the segments' offsets are among them.
             let members = kernel.loops.last().and_then(|l| l.extent.as_usize()).expect("a number");
             let number = |k: usize| if i == 0 { (k * members / n) as i32 } else { k as i32 - 9 };
             HostArray::new(&shape, (0..n).map(number).collect())
@@ -216,7 +216,7 @@ fn they_are_well_formed_and_survive_their_text() {
     });
 }
 
-/// A suite that leaves an operation out tests nothing of it.
+/// A suite that omits an operation tests nothing of it.
 #[test]
 fn they_use_every_operation_and_every_kind_of_loop() {
     let all: Vec<Case> = (0..KERNELS).map(random_kernel).collect();
@@ -234,7 +234,7 @@ fn they_use_every_operation_and_every_kind_of_loop() {
     assert!(used(&|case| launches(case, &mut Random::new(0)).iter().any(|launch| launch.in_place.is_some())) > 50);
 }
 
-/// A position that is outside of its array, or an offset: the target says so, and touches nothing but its arrays.
+/// An out-of-bounds position or offset: the target reports it, and touches nothing but its arrays.
 #[test]
 fn targets_stay_within_arrays() {
     for target in kernel_targets() {
@@ -283,8 +283,8 @@ fn is_nan(dtype: DType, bytes: &[u8]) -> bool {
     }
 }
 
-/// The suite itself: a target that runs a slightly different kernel is caught in nearly all cases where that computes
-/// something else.
+/// The suite itself: a target that runs a slightly different kernel is caught in nearly all cases where the results
+/// differ.
 #[test]
 fn wrong_targets_are_noticed() {
     let target = kernel_targets()[0];

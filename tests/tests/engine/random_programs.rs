@@ -70,7 +70,7 @@ fn passes_keep_what_they_compute() {
     });
 }
 
-/// The pipeline is long enough: once more finds nothing, on all but a few.
+/// The pipeline is long enough: running it again changes only a few programs.
 #[test]
 fn the_pipeline_leaves_little_to_do() {
     let unsettled = |seed: &u64| {
@@ -90,7 +90,7 @@ fn targets_agree_with_the_interpreter() {
     });
 }
 
-/// Zeros of both signs, NaN, infinities, subnormal numbers, the least integer: to compile changes no bit.
+/// Zeros of both signs, NaN, infinities, subnormal numbers, the least integer: compiling changes no bit.
 #[test]
 fn operations_that_are_exact_have_one_result() {
     check_all(seeds(), |seed| {

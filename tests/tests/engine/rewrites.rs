@@ -1,4 +1,4 @@
-//! Every rewrite rule of the registry: its name, its file under `tests/file_tests/rewrites`, and what it keeps.
+//! Every rewrite rule of the registry: its name, its file under `tests/file_tests/rewrites`, and what it preserves.
 
 use gavotte_core::aval::{Aval, Sizes};
 use gavotte_core::device::HostArray;
@@ -16,7 +16,7 @@ fn rules() -> impl Iterator<Item = (String, &'static RewriteRule)> {
     gavotte::registry().rewrites().map(|(_, rule)| (rule.name.to_string(), rule))
 }
 
-/// The program in the rule's file, and the same after `simplify`.
+/// The program in the rule's file, and its result after `simplify`.
 fn both_sides(rule: &RewriteRule) -> Result<(Program, Program, Vec<Change>, Sizes), String> {
     let path = tests_dir().join("file_tests/rewrites").join(rule.name).with_extension("txt");
     let (before, sizes) = program_of(&path).map_err(|why| format!("{}: {why}", path.display()))?;
@@ -60,7 +60,7 @@ fn every_file_is_of_a_rule() {
     });
 }
 
-/// The law of all passes: every bit, save the sign of a zero and the payload of a NaN.
+/// The law of all passes: every bit is kept, except the sign of a zero and the payload of a NaN.
 #[test]
 fn both_sides_of_a_rule_have_the_same_values() {
     const ROUNDS: u64 = 50;

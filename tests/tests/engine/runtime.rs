@@ -1,4 +1,4 @@
-//! What a plan must not change: results depend neither on threads, nor on earlier calls, nor on who keeps an argument.
+//! What a plan must not change: results do not depend on threads, on earlier calls, or on who keeps an argument.
 
 use gavotte::nn::softmax;
 use gavotte::segment::Segments;
@@ -25,12 +25,12 @@ fn compile_to(target: Target, program: &Program, consts: &[HostArray], threads: 
     Executable::compile(program, &values(consts), &options).map_err(|error| format!("{error}\n{program}"))
 }
 
-/// New values, each with the only handle of its buffer.
+/// New values, each holding the only handle of its buffer.
 fn values(arrays: &[HostArray]) -> Vec<Value> {
     arrays.iter().cloned().map(Value::from).collect()
 }
 
-/// Type and bits of every element: unlike `difference`, this tells 0 from -0 and one NaN from another.
+/// Type and bits of every element: unlike `difference`, this distinguishes 0 from -0, and one NaN from another.
 fn bits(values: &[Value]) -> Vec<(Aval, Vec<u64>)> {
     let one = |value: &Value| {
         let array = value.to_host().expect("it is computed");
@@ -39,8 +39,8 @@ fn bits(values: &[Value]) -> Vec<(Aval, Vec<u64>)> {
     values.iter().map(one).collect()
 }
 
-/// Runs a program on one thread and on more, twice each, with arguments kept and given away. Gives the results, and
-/// whether the plan has an argument's memory for one.
+/// Runs a program on one thread and on more, twice each, with arguments kept and donated. Returns the results, and
+/// whether the plan puts a result in an argument's memory.
 fn check_calls(program: &Program, arrays: &[HostArray]) -> Result<(Vec<Value>, bool), String> {
     let sizes = sizes(program, arrays);
     let (args, consts) = arrays.split_at(program.args.len());
@@ -95,7 +95,7 @@ fn random_programs() {
     assert!(n.get() >= 20, "only {} plans put a result in the memory of an argument", n.get());
 }
 
-/// The three arrays of `n` segments of `e` members: uneven, some empty, not in order.
+/// The three arrays of `n` segments of `e` members: uneven, some empty, unordered.
 fn random_segments(n: usize, e: usize, random: &mut Random) -> [HostArray; 3] {
     let ids: Vec<i32> = (0..e).map(|_| (random.below(n) * random.below(n) / n) as i32).collect();
     let segments = Segments::new(&ids, n).unwrap_or_else(|error| panic!("{error}"));
@@ -103,7 +103,7 @@ fn random_segments(n: usize, e: usize, random: &mut Random) -> [HostArray; 3] {
     [segments.ids, segments.offsets, order].map(|array| HostArray::clone(&array.to_host().expect("it is here")))
 }
 
-/// Large enough that every way to share the work is taken.
+/// Large enough that every way to share the work is used.
 const LARGE: &[(&str, &str)] = &[
     (
         "a map in place",
@@ -189,7 +189,7 @@ fn large_arrays() {
     });
 }
 
-/// Moving the last handle of an argument lends its memory to the result; keeping a handle does not.
+/// Moving the last handle of an argument donates its memory to the result; keeping a handle does not.
 #[test]
 fn a_result_takes_the_memory_that_is_given_away() {
     let aval = Aval::new(DType::F32, [5]);
@@ -211,7 +211,7 @@ fn a_result_takes_the_memory_that_is_given_away() {
     assert_eq!(x.as_slice::<f32>(), [0.0; 5]);
 }
 
-/// One buffer as two arguments has no last handle, also when both are given away.
+/// One buffer passed as two arguments has no last handle, even if both are donated.
 #[test]
 fn one_buffer_may_be_two_arguments() {
     let aval = Aval::new(DType::F32, [3]);
@@ -230,7 +230,7 @@ fn one_buffer_may_be_two_arguments() {
     }
 }
 
-/// A function of arrays whose axes have symbols.
+/// A function of arrays with symbolic axes.
 struct Symbolic {
     name: &'static str,
     avals: Vec<Aval>,
@@ -250,7 +250,7 @@ impl Symbolic {
         program
     }
 
-    /// The arguments for these sizes, and more of these types.
+    /// The arguments for these sizes, followed by `more` of these types.
     fn arrays(&self, sizes: &Sizes, more: &[Aval]) -> Vec<HostArray> {
         let mut random = Random::new(12);
         let mut arrays = vec![];
@@ -307,7 +307,7 @@ fn symbolic() -> Vec<Symbolic> {
     ]
 }
 
-/// The sizes of one call after the other.
+/// The sizes of successive calls.
 fn rounds() -> Vec<Sizes> {
     [(1, 3), (7, 40), (300, 5000)]
         .map(|(n, e)| {
@@ -319,7 +319,7 @@ fn rounds() -> Vec<Sizes> {
         .to_vec()
 }
 
-/// The sizes of the symbols that a program has.
+/// The sizes of the program's own symbols.
 fn own_sizes(program: &Program, all: &Sizes) -> Sizes {
     let mut sizes = Sizes::new();
     for symbol in program.symbols() {
@@ -338,7 +338,7 @@ fn one_executable_serves_every_size() {
             let executable = compile(&program, &[], 2)?;
             // Machine code may add in another order where a size is known; the portable target never does.
             let portable = compile_to(Target::Portable, &program, &[], 2)?;
-            // The first sizes once more at the end: nothing of other sizes may have stayed.
+            // The first sizes again at the end: nothing of other sizes may remain.
             for all in rounds().iter().chain(&rounds()[..1]) {
                 let sizes = own_sizes(&program, all);
                 let arrays = case.arrays(all, &more);
@@ -382,7 +382,7 @@ fn arrays_of_other_types_are_refused() {
     assert!(call(vec![]).expect_err("too few").contains("takes 1 arrays, not 0"));
 }
 
-/// Segments that were put together by hand and are not what they should be: an error, on any number of threads.
+/// Hand-made segments that are inconsistent: an error, on any number of threads.
 #[test]
 fn broken_segments_are_errors() {
     let sum = |threads: usize, offsets: Vec<i32>, order: Option<Vec<i32>>, n: usize| {
@@ -414,9 +414,10 @@ fn broken_segments_are_errors() {
     }
 }
 
-/// Of several positions out of bounds an error names the one that a single thread finds first, whoever finds which.
+/// Of several out-of-bounds positions, the error names the one that a single thread finds first, whichever thread finds
+/// which.
 #[test]
-fn of_several_failures_the_first_is_told() {
+fn of_several_failures_the_first_is_reported() {
     let program = "program @f(%0: f32[900,3], %1: i32[5000]) -> (f32[5000,3]) {
            %2: f32[5000,3] = gather %0, %1 {axis=0}
            %3: f32[5000,3] = exp %2
@@ -442,7 +443,7 @@ fn of_several_failures_the_first_is_told() {
 }
 
 #[test]
-fn what_is_small_wakes_nobody() {
+fn small_runs_wake_no_threads() {
     let woken = |n: usize, calls: usize| {
         let text = format!(
             "program @f(%0: f32[{n}]) -> (f32[{n}]) {{ %1: f32[{n}] = exp %0 %2: f32[{n}] = tanh %1 return %2 }}"
@@ -453,7 +454,7 @@ fn what_is_small_wakes_nobody() {
         let x = HostArray::new(&[n], vec![0.5f32; n]);
         for _ in 0..calls {
             executable.call(values(std::slice::from_ref(&x)), &Sizes::new()).unwrap_or_else(|error| panic!("{error}"));
-            // Between runs all sleep.
+            // Between runs all threads sleep.
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         executable.n_woken()
@@ -489,18 +490,18 @@ fn what_is_stored_changes_no_bit_of_a_sum() {
     assert_eq!(bits(within(segments, weights, rows)), bits(sum));
 }
 
-/// Not even the first place of an array without places is read.
+/// Not even the first position of an empty array is read.
 #[test]
-fn numbers_of_an_axis_without_places_are_refused() {
+fn positions_of_an_empty_axis_are_refused() {
     let take = jit(|x: Array, ids: Array| x.take(&ids, 0).sin());
     let x = Array::new(&[0, 3], Vec::<f32>::new()).declare([Dim::symbol("n"), Dim::from(3)]);
-    let error = take.try_call((x.clone(), Array::new(&[2], vec![0, 0]))).expect_err("there is no place 0");
+    let error = take.try_call((x.clone(), Array::new(&[2], vec![0, 0]))).expect_err("there is no position 0");
     assert!(error.to_string().contains("position 0 is not in 0..0"), "{error}");
     let none = take(x, Array::new(&[0], Vec::<i32>::new()));
     assert_eq!(none.to_vec::<f32>(), Vec::<f32>::new());
 }
 
-/// A hundred thousand operations, one behind the other, on a thread with as much stack as tests have.
+/// A chain of a hundred thousand operations, on a thread with the stack size of tests.
 #[test]
 fn long_chains_need_no_stack() {
     const N: usize = 50_000;
@@ -513,10 +514,10 @@ fn long_chains_need_no_stack() {
         assert!((eager - wanted).abs() < 1e-4, "{eager}, not {wanted}");
         let slope = jit(grad(move |x: Array| (0..N / 10).fold(x, |y, _| (y * 1.0001).sin())))(Array::scalar(0.5f32));
         assert!(slope.item::<f32>().is_finite());
-        // The same elements under other shapes.
+        // The same elements in other shapes.
         let shapes = |x: Array| (0..N).fold(x, |y, i| y.reshape([[2, 8], [4, 4]][i % 2]));
         assert_eq!(jit(shapes)(Array::new(&[4, 4], vec![3f32; 16])).to_vec::<f32>(), [3f32; 16]);
     };
     let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(run).expect("a thread starts");
-    thread.join().expect("it comes to its end");
+    thread.join().expect("the thread ends");
 }

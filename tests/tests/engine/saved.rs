@@ -51,7 +51,7 @@ fn bits(tree: &impl Tree) -> Vec<(String, Vec<u64>)> {
 }
 
 fn place() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let folder = tempfile::tempdir().expect("a folder can be created");
     let path = folder.path().join("step");
     (folder, path)
 }
@@ -87,7 +87,7 @@ fn training_step(traces: &AtomicUsize) -> impl Fn(Model, Segments, Array, Key) -
     }
 }
 
-/// The same key again: the step above draws once a trace.
+/// A copy of the key: the step above draws once per trace.
 fn key_copy(key: &Key) -> Key {
     let (def, leaves) = key.flatten();
     Key::unflatten(&def, leaves)
@@ -119,7 +119,7 @@ fn a_loaded_step_has_the_bits_of_the_saved_one_and_never_traces() -> Result<(), 
     assert_eq!(loaded.lowered().sizes(), compiled.lowered().sizes());
     assert_eq!(loaded.cost_analysis().total, compiled.cost_analysis().total);
     assert_eq!(loaded.memory_analysis()?, compiled.memory_analysis()?);
-    // What was loaded can be saved, and what is there is replaced by the same bytes.
+    // A loaded step can be saved, and replaces the file by the same bytes.
     let before = fs::read(&path).expect("it is there");
     loaded.save(&path)?;
     assert_eq!(fs::read(&path).expect("it is there"), before);
@@ -226,7 +226,7 @@ fn other_trees_are_refused() -> Result<(), Error> {
     Ok(())
 }
 
-/// A tree that does not say how it is restored.
+/// A tree that does not say how to restore it.
 struct Plain(Array);
 
 impl Tree for Plain {
@@ -247,7 +247,7 @@ fn a_type_that_cannot_be_restored_says_so() -> Result<(), Error> {
     Ok(())
 }
 
-/// A saved step, its place, and what loading it says once its bytes are changed.
+/// The message on loading a saved step whose bytes were changed.
 fn changed(change: impl Fn(Vec<u8>) -> Vec<u8>) -> String {
     let (_folder, path) = place();
     let shift = numbers(&[4]);
@@ -261,7 +261,7 @@ fn changed(change: impl Fn(Vec<u8>) -> Vec<u8>) -> String {
     message
 }
 
-/// The bytes with one text of the head for another.
+/// The bytes with one text of the head replaced by another.
 fn replaced(bytes: Vec<u8>, old: &str, new: &str) -> Vec<u8> {
     let at = bytes.windows(old.len()).position(|bytes| bytes == old.as_bytes());
     let at = at.unwrap_or_else(|| panic!("`{old}` is not in the file"));
@@ -298,7 +298,7 @@ fn cut_off_or_damaged_files_are_refused() {
     assert_has(&changed(|_| vec![]), &["this is not a compiled step that Gavotte saved"]);
 }
 
-/// No flip of a bit anywhere gives a step.
+/// No flipped bit anywhere yields a step.
 #[test]
 fn every_damaged_byte_is_noticed() -> Result<(), Error> {
     let (_folder, path) = place();
@@ -319,7 +319,7 @@ fn files_are_written_whole_or_not_at_all() -> Result<(), Error> {
     let compiled = jit(|x: Array| x * 2f32).lower((Array::scalar(1f32),))?.compile()?;
     compiled.save(&path)?;
     compiled.save(&path)?;
-    assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 1, "nothing is left beside it");
+    assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 1, "no other file is left");
     let below = path.join("below");
     assert_has(&refusal(compiled.save(&below)), &["below: cannot write it: "]);
     let a_folder = folder.path().join("folder");

@@ -1,4 +1,4 @@
-//! One compiled step serves graphs of every size, and computes what a step traced for that very graph computes.
+//! One compiled step serves graphs of every size, and computes what a step traced for that graph computes.
 
 use gavotte::optimizers::Adam;
 use gavotte::random::Key;
@@ -19,7 +19,7 @@ fn graph(n_node: usize, n_word: usize) -> Dataset {
     planted(&mut Key::new(n_node as u64).rng(), &spec).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The graph with every 20th node for training; its sizes are all other than those of a graph of another size.
+/// The graph with every 20th node for training; all its sizes differ from those of a graph of another size.
 fn experiment(dataset: &Dataset, config: &GatConfig) -> Result<Experiment, Error> {
     let nodes = 0..dataset.n_node() as i32;
     let (train, rest): (Vec<i32>, Vec<i32>) = nodes.partition(|node| node % 20 == 0);
@@ -33,13 +33,13 @@ fn bits<T: Tree>(tree: &T) -> Vec<(String, Vec<u64>)> {
     tree.leaves_with_paths().into_iter().map(|(path, leaf)| (path, bits(leaf.into()))).collect()
 }
 
-/// Which leaves two trees do not share to the bit.
+/// The leaves in which two trees differ in any bit.
 fn differing<T: Tree>(a: &T, b: &T) -> Vec<String> {
     assert_eq!(a.avals(), b.avals());
     bits(a).into_iter().zip(bits(b)).filter(|(a, b)| a != b).map(|((path, _), _)| path).collect()
 }
 
-/// Some steps from fresh parameters with dropout, and the loss of each.
+/// Some steps from fresh parameters with dropout, and each step's loss.
 fn steps(trainer: &GatTrainer, experiment: &Experiment) -> Result<(Adam<GatParams>, Vec<Array>), Error> {
     let mut state = (trainer.optimizer.init_fun)(trainer.init(Key::new(1), experiment)?);
     let mut losses = vec![];
@@ -52,7 +52,7 @@ fn steps(trainer: &GatTrainer, experiment: &Experiment) -> Result<(Adam<GatParam
     Ok((state, losses))
 }
 
-/// Steps and evaluations on graphs of these sizes, one after another, by one trainer and each by a trainer of its own.
+/// Steps and evaluations on graphs of these sizes in sequence, by one shared trainer and by a new trainer for each.
 fn one_program_serves(config: GatConfig, n_word: usize, sizes: &[usize]) -> Result<(), Error> {
     let trainer = || Trainer::gat(config, GatTraining::default());
     let shared = trainer()?;
@@ -91,7 +91,7 @@ fn one_program_serves(config: GatConfig, n_word: usize, sizes: &[usize]) -> Resu
     Ok(())
 }
 
-/// From Cora's numbers to fewer and to more, and back.
+/// From Cora's sizes to smaller and larger ones, and back.
 #[test]
 fn the_step_traced_on_cora_runs_on_graphs_of_other_sizes() {
     let cora = PlantedSpec::cora();

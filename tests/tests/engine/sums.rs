@@ -1,7 +1,7 @@
-//! Sums of any length: how far they are from the exact ones, and that they have one order.
+//! Sums of any length: how far they are from the exact ones, and that their order is fixed.
 //!
-//! Each path by which something is added up is a program over `n` terms. It runs on every target, with `n` as a symbol and
-//! as a number, on one thread and on several. The exact sum is that of the same program in `f64`.
+//! Each way to sum is a program over `n` terms. It runs on every target, with `n` as a symbol and as a number, on one
+//! thread and on several. The exact sum is that of the same program in `f64`.
 
 use gavotte_core::codegen::x86::Isa;
 use gavotte_core::device::HostArray;
@@ -12,14 +12,14 @@ use gavotte_tests::compare::{difference, run, sizes};
 use gavotte_tests::report::check_all;
 use std::num::NonZeroUsize;
 
-/// A way to add up.
+/// A way to sum.
 struct Path {
     name: &'static str,
     /// The program, with arrays of `f32` and of `i32`.
     text: &'static str,
-    /// The most terms that it is tried with.
+    /// The most terms it is tried with.
     most: usize,
-    /// Whether the interpreter and the portable target have the same bits.
+    /// Whether the interpreter and the portable target return the same bits.
     is_one_order: bool,
 }
 
@@ -148,12 +148,12 @@ const fn path(name: &'static str, text: &'static str) -> Path {
 }
 
 impl Path {
-    /// One whose terms are computed, and not by the same formulas everywhere.
+    /// A path whose terms are computed, but not by the same formulas everywhere.
     const fn computed(self) -> Path {
         Path { is_one_order: false, ..self }
     }
 
-    /// Machine code adds up to so many terms one after the other.
+    /// The most terms that machine code adds one after another.
     fn chain(&self) -> usize {
         let has_segments = ["segment", "scatter"].iter().any(|word| self.text.contains(word));
         if has_segments { 1152 } else { 256 }
@@ -189,7 +189,7 @@ impl Path {
                     (false, [5]) => {
                         HostArray::new(&[5], [0, last, last + (n - last).min(2), n, n].map(|x| x as i32).to_vec())
                     }
-                    // Numbers of segments, or of members: those of a segment stand backwards.
+                    // Segments of the members, or their order: within a segment it is reversed.
                     (false, _) => {
                         let is_order = !is_scatter && arg.var == args[args.len() - 1].var;
                         let number = |i: usize| match i {
@@ -208,11 +208,11 @@ impl Path {
     }
 }
 
-/// What is added up.
+/// The kinds of terms.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Ones,
-    /// One number that sums of itself round off, always to the same side.
+    /// One number whose sums are rounded, always to the same side.
     Tenths,
     Positive,
     Mixed,
@@ -228,8 +228,8 @@ impl Kind {
         }
     }
 
-    /// How far a sum may be off, in units of the sum of all sizes. Where all terms are equal, each addition of a `chain`
-    /// may round to the same side.
+    /// How far a sum may be off, in units of the sum of all magnitudes. Where all terms are equal, each addition of a
+    /// `chain` may round to the same side.
     fn tolerance(self, n: usize, chain: usize) -> f64 {
         let chain = match self {
             Kind::Ones => return 0.0,
@@ -259,10 +259,10 @@ fn compiled(target: Target, threads: usize, program: &Program, arrays: &[HostArr
     outs.iter().map(|out| HostArray::clone(&out.to_host().expect("results are computed"))).collect()
 }
 
-/// How far results may be from the exact ones.
+/// The exact sums, and the scale of their allowed errors.
 struct Exact {
     sums: Vec<f64>,
-    /// Sums of the terms' sizes.
+    /// Sums of the terms' magnitudes.
     sizes: Vec<f64>,
 }
 
@@ -292,12 +292,12 @@ impl Exact {
     }
 }
 
-/// Runs one path with so many terms everywhere.
+/// Runs one path with this many terms everywhere.
 fn check(path: &Path, n: usize, kind: Kind) -> Result<(), String> {
     let arrays = path.arrays(n, kind, &mut Random::new(n as u64));
     let programs = [path.program("f32", None), path.program("f32", Some(n))];
     let exact = Exact::of(&path.program("f64", Some(n)), &arrays);
-    // Other formulas for the terms are a few roundings each.
+    // Other formulas for the terms differ by a few roundings each.
     let more = if path.is_one_order { 0.0 } else { 4.0 * f64::from(f32::EPSILON) };
     let eager = run(&programs[1], &arrays);
     exact.check(&eager, kind.tolerance(n, 0) + more).map_err(|why| format!("interpreter: {why}"))?;
@@ -365,7 +365,7 @@ fn twenty_million_ones_are_twenty_million() {
     });
 }
 
-/// What a program makes itself is added up as well as what it is given.
+/// Terms that a program makes itself are summed as accurately as its arguments.
 #[test]
 fn equal_terms_are_added_up_as_one() {
     let text = "program @f(%0: f32[]) -> (f32[]) {
@@ -385,12 +385,12 @@ fn equal_terms_are_added_up_as_one() {
     }
 }
 
-/// What a round adds may be less than half of the total's last place: it is kept until it is more. Where the total is
-/// infinite, nothing is kept, as an infinity less itself is no number.
+/// A round may add less than half a unit in the total's last place: it is carried along until it is more. Where the
+/// total is infinite, nothing is carried, since infinity minus infinity is NaN.
 #[test]
-fn small_terms_count_beside_a_large_total() {
+fn small_terms_count_next_to_a_large_total() {
     const N: usize = 1 << 17;
-    // Rows enough to be the lanes of vectors.
+    // Enough rows to fill the lanes of vectors.
     const ROWS: usize = 40;
     let kinds = [(16_777_216f32, 0.003f32), (f32::INFINITY, 1.0), (f32::MAX, f32::MAX)];
     let row = |(first, other): (f32, f32)| std::iter::once(first).chain(std::iter::repeat_n(other, N - 1));

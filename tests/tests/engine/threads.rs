@@ -1,4 +1,4 @@
-//! Arrays, keys, layers and compiled functions go from thread to thread, and threads share them.
+//! Arrays, keys, layers and compiled functions move between threads, and threads share them.
 
 use gavotte::optimizers::{Adam, Optimizer, Schedule, adam};
 use gavotte::random::Key;
@@ -32,7 +32,8 @@ type State = Adam<Params>;
 type Params = (Affine, ((), Affine));
 type Step = Jit<'static, (Array, State, Array, Key), (State, Array)>;
 
-/// The training step of a small perceptron, its state at the start, and what reads its parameters. All its work is shared.
+/// The training step of a small perceptron, its initial state, and a function that reads its parameters. All its work
+/// is shared.
 fn training() -> (Step, State, impl Fn(&State) -> Vec<u32>) {
     let Layer { init_fun, apply_fun } = serial((dense(16), serial((relu(), dense(3)))));
     let Optimizer { init_fun: start, update_fun, get_params } = adam::<Params>(0.01);
@@ -56,14 +57,14 @@ fn training() -> (Step, State, impl Fn(&State) -> Vec<u32>) {
     (step, state, bits)
 }
 
-/// Rows of their own for each thread, as many as it says.
+/// `n` rows; each thread has its own.
 fn rows(n: usize) -> Array {
     let rows = Array::new(&[n, 8], (0..n * 8).map(|i| ((i * 37 + n) % 101) as f32 * 0.02 - 1.0).collect());
     rows.declare([Dim::from("n"), 8.into()])
 }
 
 fn train(step: &Step, state: &State, n: usize, n_step: i32) -> State {
-    // A step writes its state in place; this one is everybody's start.
+    // A step writes its state in place, and all threads share this start.
     let mut state = device_copy(state).expect("there is memory");
     for i in 0..n_step {
         state = step(Array::scalar(i), state, rows(n), Key::new(n as u64).fold_in(i as u32)).0;
@@ -75,7 +76,7 @@ fn train(step: &Step, state: &State, n: usize, n_step: i32) -> State {
 fn threads_share_one_compiled_step() {
     let (step, start, bits) = training();
     let sizes = [64, 1, 200, 33];
-    // Whoever comes first traces: all come at once.
+    // The first thread to arrive traces: all arrive at once.
     let together = Barrier::new(sizes.len());
     let found: Vec<_> = thread::scope(|scope| {
         let threads = sizes.map(|n| {
@@ -106,7 +107,7 @@ fn a_thread_makes_batches_for_another() {
         state = step(Array::scalar(i), state, batch, Key::new(7)).0;
         again = step(Array::scalar(i), again, draw(i as u64), Key::new(7)).0;
     }
-    assert!(loader.join().expect("it ends"), "somebody reads all");
+    assert!(loader.join().expect("it ends"), "every batch is received");
     assert_eq!(bits(&state), bits(&again));
 }
 
@@ -139,7 +140,7 @@ fn calls_at_the_same_time_have_memory_of_their_own() {
 fn what_threads_trace_at_the_same_time_is_one_program() {
     let together = Barrier::new(3);
     let f = jit(|x: Array| {
-        // Nobody has traced it before all do.
+        // No trace ends before all have begun.
         together.wait();
         x * 2f32
     });
@@ -152,7 +153,7 @@ fn what_threads_trace_at_the_same_time_is_one_program() {
     assert_eq!((f.n_entry(), f.misses().len()), (1, 1));
 }
 
-/// One thread leads the team at a time: what a running program calls, here for each line that it prints, works alone.
+/// One thread leads the team at a time: a call made by a running program, here for each line it prints, works alone.
 #[test]
 fn a_program_that_runs_may_call_another() {
     let threads = NonZeroUsize::new(2).expect("two is not zero");
@@ -169,7 +170,7 @@ fn a_program_that_runs_may_call_another() {
     let doubled = vec![2f32; 24];
     assert_eq!(inner(ones()).to_vec::<f32>(), doubled);
     let (send, results) = mpsc::channel();
-    // Where it waits for itself it does so for ever.
+    // If it waits for itself, it waits forever.
     thread::spawn(move || {
         let call = move |_: &str| send.send(inner(ones()).to_vec::<f32>()).expect("somebody waits");
         with_debug_output(call, || outer(ones()))
@@ -185,21 +186,21 @@ fn a_traced_value_belongs_to_its_thread() {
         thread::scope(|scope| {
             let read = scope.spawn(|| y.to_host().map(drop).expect_err("it has no contents").to_string());
             let computed = scope.spawn(|| {
-                // No trace is open there, so it would have to be computed.
+                // No trace is open on this thread, so it would have to be computed.
                 gavotte_core::ir::quietly(|| &y + 1f32).map(drop).expect_err("it has no contents").to_string()
             });
             let captured = scope.spawn(|| {
                 let other = jit(|z: Array| z + &y).try_call((Array::scalar(1f32),));
                 other.map(drop).expect_err("the trace is elsewhere").to_string()
             });
-            let all = [read, computed, captured].map(|thread| thread.join().expect("an error is no panic"));
-            kept.lock().expect("nobody panicked").extend(all);
+            let all = [read, computed, captured].map(|thread| thread.join().expect("an error is not a panic"));
+            kept.lock().expect("no thread panicked").extend(all);
         });
         y
     });
     assert_eq!(messages(Array::scalar(3f32)).item::<f32>(), 6.0, "the trace goes on");
     drop(messages);
-    let texts = kept.into_inner().expect("nobody panicked");
+    let texts = kept.into_inner().expect("no thread panicked");
     assert_eq!(texts.len(), 3);
     for text in texts {
         for part in ["belongs to a trace on another thread", "@a_traced_value_belongs_to_its_thread", "threads.rs"] {

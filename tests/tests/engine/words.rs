@@ -1,8 +1,8 @@
 //! Everything composes: ten functions under all words of length three over jit, grad, vmap, jvp and checkpoint.
 //!
-//! A function of one number stays one under each letter: `grad` and `jvp` give its derivative, `jit` and `checkpoint` give
-//! itself, and `vmap` the weighted sum of its values at multiples of the argument. The reference knows no automatic
-//! differentiation: it is arithmetic on closed forms of the derivatives.
+//! A function of one number stays one under each letter: `grad` and `jvp` return its derivative, `jit` and `checkpoint`
+//! the function itself, and `vmap` the weighted sum of its values at multiples of the argument. The reference uses no
+//! automatic differentiation: it is arithmetic on closed forms of the derivatives.
 
 use gavotte::segment::Segments;
 use gavotte::{Array, cond, grad, jit, jvp, scan, vmap};
@@ -43,7 +43,7 @@ fn under(letter: &str, f: Function) -> Function {
                 (mapped(at) * Array::new(&[3], WEIGHTS.to_vec())).sum(())
             })
         }
-        other => panic!("{other} is no letter"),
+        other => panic!("{other} is not a letter"),
     }
 }
 
@@ -65,7 +65,7 @@ fn reference(word: &[&str], derivative: Derivative, x: f64) -> f64 {
     terms.iter().map(|(factor, k, scale)| factor * derivative(*k, scale * x)).sum()
 }
 
-/// The derivatives of a polynomial, given by its coefficients from the constant on.
+/// The derivatives of a polynomial, by its coefficients from the constant up.
 fn polynomial(coefficients: &[f64], order: usize, x: f64) -> f64 {
     let falling = |i: usize| (0..order).map(|k| i as f64 - k as f64).product::<f64>();
     let terms = coefficients.iter().enumerate().skip(order);
@@ -119,15 +119,15 @@ fn functions() -> Vec<(&'static str, Function, Derivative)> {
             },
             |k, x| polynomial(&[0.0, 1.0, 4.0], k, x),
         ),
-        // x · x · x · x by a scan, and the sum of what it passes: x + x² + x³ + x⁴
+        // x · x · x · x by a scan, and the sum of its rows: x + x² + x³ + x⁴
         entry(
             "a scan",
             |x| {
-                let turn = |power: Array, _: Array| {
+                let body = |power: Array, _: Array| {
                     let power = power * &x;
                     (power.clone(), power)
                 };
-                scan(turn, gavotte::ones_like(&x), gavotte::arange(4, DType::I32)).1.sum(())
+                scan(body, gavotte::ones_like(&x), gavotte::arange(4, DType::I32)).1.sum(())
             },
             |k, x| polynomial(&[0.0, 1.0, 1.0, 1.0, 1.0], k, x),
         ),
@@ -185,7 +185,7 @@ fn all_words_of_length_three() {
     });
 }
 
-/// The reference itself, against central differences.
+/// Checks the reference itself against central differences.
 #[test]
 fn the_closed_forms_are_right() {
     for (name, f, derivative) in functions() {
