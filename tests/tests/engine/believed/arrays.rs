@@ -1,4 +1,4 @@
-//! Buffers of another's making: what they say of their type is not believed where their elements are read.
+//! Custom buffers: the type they claim is not believed where their elements are read.
 
 use super::{assert_has, refused};
 use gavotte::{Array, Aval, DType, Error, Literal, Options, device_put, grad, jit, jit_with, load, scan, vmap};
@@ -9,10 +9,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A buffer that says one thing and gives others.
+/// A buffer that claims one type and returns another.
 #[derive(Debug)]
 struct Liar {
-    /// What it says, each time it is asked; the last for good.
+    /// The types it claims, one per query; the last one for good.
     says: Vec<Aval>,
     asked: AtomicUsize,
     to_host: Arc<HostArray>,
@@ -21,8 +21,8 @@ struct Liar {
 
 impl Buffer for Liar {
     fn aval(&self) -> &Aval {
-        let turn = self.asked.fetch_add(1, Ordering::Relaxed);
-        &self.says[turn.min(self.says.len() - 1)]
+        let nth = self.asked.fetch_add(1, Ordering::Relaxed);
+        &self.says[nth.min(self.says.len() - 1)]
     }
     fn device(&self) -> DeviceRef {
         cpu()
@@ -43,7 +43,7 @@ fn floats(n: usize) -> Aval {
     Aval::new(DType::F32, [n])
 }
 
-/// An `f32` vector of so many elements, as it says.
+/// A buffer that claims these types and returns these contents.
 fn liar(says: Vec<Aval>, to_host: Arc<HostArray>, into_any: Arc<dyn Any + Send + Sync>) -> Array {
     Array::from(Value::from_buffer(Arc::new(Liar { says, asked: AtomicUsize::new(0), to_host, into_any })))
 }
@@ -76,7 +76,7 @@ fn arguments_are_asked_for_their_own_type() {
             assert_has(&error, &["array 0 is", "must be f32[4194304]"]);
         }
     }
-    // What it says on the way to the host does not matter where it gives the array itself.
+    // A claim made on the way to the host does not matter where the buffer returns the array itself.
     let honest = liar(vec![floats(16)], ones(3), ones(16));
     assert_eq!(jit(|x: Array| x.sum(()))(honest).item::<f32>(), 16.0);
 }
@@ -100,13 +100,13 @@ fn constants_are_asked_when_they_are_compiled() {
 }
 
 #[test]
-fn other_doors_ask_as_well() {
+fn other_entry_points_ask_too() {
     let step = |total: Array, x: Array| (&total + &x, x);
     let looped = jit(move |x: Array| scan(step, Array::scalar(0.0f32), x).0);
     let mapped = jit(vmap(|x: Array| x * 2.0, [Some(0)]));
     let compiled = mapped.lower((Array::from(Value::from(ones(MANY))),)).and_then(|lowered| lowered.compile());
     let compiled = compiled.unwrap_or_else(|error| panic!("{error}"));
-    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let folder = tempfile::tempdir().expect("a folder can be created");
     let path = folder.path().join("step");
     compiled.save(&path).unwrap_or_else(|error| panic!("{error}"));
     let loaded = load::<(Array,), Array>(&path).unwrap_or_else(|error| panic!("{error}"));
@@ -115,7 +115,7 @@ fn other_doors_ask_as_well() {
         assert_has(&refused(|| mapped.try_call((x.clone(),))), &["array 0 is"]);
         assert_has(&refused(|| compiled.try_call((x.clone(),))), &["array 0 is"]);
         assert_has(&refused(|| loaded.try_call((x.clone(),))), &["array 0 is"]);
-        // The device has it already; whoever reads it there asks.
+        // The device already has it; readers on the device ask.
         let there = device_put(x, &cpu()).unwrap_or_else(|error| panic!("{error}"));
         assert_has(&refused(|| there.to_host()), &["a buffer says"]);
         let saved = jit(|y: Array| (&there * y).sum(())).lower((Array::scalar(1.0f32),)).map(drop);
@@ -134,6 +134,6 @@ fn a_buffer_that_is_no_array_is_refused() {
 
 #[test]
 #[should_panic(expected = "every extent of a computed array is a number")]
-fn a_buffer_of_unknown_size_is_none() {
+fn a_buffer_of_unknown_size_is_refused() {
     liar(vec![Aval::new(DType::F32, ["n"])], ones(16), ones(16));
 }

@@ -1,5 +1,5 @@
-//! Safe code may say what it likes: what generated code relies on is checked, in every build. What is not as it was said to
-//! be ends in an error.
+//! Safe code may claim anything: what generated code relies on is checked, in every build. A false claim ends in an
+//! error.
 
 mod arrays;
 mod primitives;

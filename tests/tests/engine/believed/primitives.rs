@@ -1,4 +1,4 @@
-//! Primitives of another's making: what `eval` gives is checked against what `abstract_eval` says.
+//! Custom primitives: what `eval` returns is checked against what `abstract_eval` says.
 
 use super::{assert_has, refused};
 use gavotte::{Array, Aval, Literal, cond, fori_loop, grad, jit, scan, vmap};
@@ -7,11 +7,11 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind1, quietly};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Says that it gives its operand's type.
+/// Claims to return its operand's type.
 #[derive(Debug)]
 struct Odd {
     name: &'static str,
-    gives: fn(&HostArray) -> Vec<HostArray>,
+    returns: fn(&HostArray) -> Vec<HostArray>,
 }
 
 impl Primitive for Odd {
@@ -22,7 +22,7 @@ impl Primitive for Odd {
         Ok(vec![ins[0].clone()])
     }
     fn eval(&self, ins: &[&HostArray], _: &Params) -> Vec<HostArray> {
-        (self.gives)(ins[0])
+        (self.returns)(ins[0])
     }
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         vec![cx.tangents[0].clone()]
@@ -44,22 +44,22 @@ fn full(shape: &[usize], literal: impl Into<Literal>) -> HostArray {
     HostArray::full(shape, literal.into())
 }
 
-/// Gives what it says at first.
+/// Returns what it claims, the first time.
 fn at_first(x: &HostArray) -> Vec<HostArray> {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     if CALLS.fetch_add(1, Ordering::Relaxed) == 0 { vec![x.clone()] } else { vec![full(&[1 << 20], 1.0f32)] }
 }
 
 static ODD: [&dyn Primitive; 9] = [
-    &Odd { name: "too_many_elements", gives: |_| vec![full(&[1 << 20], 1.0f32)] },
-    &Odd { name: "too_few_elements", gives: |_| vec![full(&[1], 1.0f32)] },
-    &Odd { name: "too_few_outputs", gives: |_| vec![] },
-    &Odd { name: "too_many_outputs", gives: |x| vec![x.clone(), x.clone()] },
-    &Odd { name: "wide_elements", gives: |x| vec![full(&x.shape(), 1.0f64)] },
-    &Odd { name: "other_elements", gives: |x| vec![full(&x.shape(), 7i32)] },
-    &Odd { name: "another_rank", gives: |x| vec![x.reshaped(&[1, x.len()])] },
-    &Odd { name: "no_elements", gives: |_| vec![full(&[0], 1.0f32)] },
-    &Odd { name: "right_at_first", gives: at_first },
+    &Odd { name: "too_many_elements", returns: |_| vec![full(&[1 << 20], 1.0f32)] },
+    &Odd { name: "too_few_elements", returns: |_| vec![full(&[1], 1.0f32)] },
+    &Odd { name: "too_few_outputs", returns: |_| vec![] },
+    &Odd { name: "too_many_outputs", returns: |x| vec![x.clone(), x.clone()] },
+    &Odd { name: "wide_elements", returns: |x| vec![full(&x.shape(), 1.0f64)] },
+    &Odd { name: "other_elements", returns: |x| vec![full(&x.shape(), 7i32)] },
+    &Odd { name: "another_rank", returns: |x| vec![x.reshaped(&[1, x.len()])] },
+    &Odd { name: "no_elements", returns: |_| vec![full(&[0], 1.0f32)] },
+    &Odd { name: "right_at_first", returns: at_first },
 ];
 
 fn odd(prim: &'static dyn Primitive, x: &Array) -> Array {
@@ -71,7 +71,7 @@ fn x() -> Array {
 }
 
 #[test]
-fn what_eval_gives_is_checked_outside_jit() {
+fn what_eval_returns_is_checked_outside_jit() {
     let _ = quietly(|| odd(ODD[8], &x()));
     for prim in ODD {
         let error = refused(|| Ok(odd(prim, &x())));
@@ -80,18 +80,18 @@ fn what_eval_gives_is_checked_outside_jit() {
 }
 
 #[test]
-fn what_eval_gives_is_checked_in_compiled_programs() {
+fn what_eval_returns_is_checked_in_compiled_programs() {
     let _ = quietly(|| odd(ODD[8], &x()));
     for prim in ODD {
         let of = |x: &Array| odd(prim, x);
-        let turn = |total: Array, row: Array| (&total + of(&row).sum(()), row);
+        let body = |total: Array, row: Array| (&total + of(&row).sum(()), row);
         let rows = |x: Array| x.reshape([4, 64]).broadcast_to([4, 64]);
         let programs = [
             jit(move |x: Array| of(&(x * 2.0)) * 3.0).try_call((x(),)),
             jit(move |x: Array| fori_loop(0, 3, |_, x: Array| of(&x) + 1.0, x)).try_call((x(),)),
             jit(move |x: Array| cond(x.sum(()).gt(Array::scalar(0.0f32)), |x: Array| of(&x), |x: Array| x, x))
                 .try_call((x(),)),
-            jit(move |x: Array| scan(turn, Array::scalar(0.0f32), rows(x)).0)
+            jit(move |x: Array| scan(body, Array::scalar(0.0f32), rows(x)).0)
                 .try_call((Array::new(&[256], vec![1.0f32; 256]),)),
             jit(grad(move |x: Array| (of(&x) * &x).sum(()))).try_call((x(),)),
         ];
@@ -109,7 +109,7 @@ fn of_array(prim: &'static dyn Primitive) -> impl Fn(Array) -> Array {
     move |x: Array| odd(prim, &x)
 }
 
-/// Scalars are computed when a program is compiled, unless that gives something else than was said.
+/// Scalars are computed when a program is compiled, unless the result differs from the claimed type.
 #[test]
 fn what_a_pass_computes_is_checked() {
     #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The fields of a program are anybody's: it is checked before it is compiled, in every build.
+//! Anyone may set the fields of a program: it is checked before it is compiled, in every build.
 
 use super::{assert_has, refused};
 use gavotte::{Array, Aval, DType, Dim, Literal, Options, fori_loop, jit, registry, scan};
@@ -85,13 +85,13 @@ fn a_changed_program_is_not_compiled() {
     assert_refused(|p| p.eqns[1].prim = registry().get("scatter_add").expect("it is a primitive"));
 }
 
-/// Whatever is changed in a nested program is found, too.
+/// Changes in a nested program are found too.
 #[test]
 fn a_changed_nested_program_is_not_compiled() {
-    let turn = |total: Array, row: Array| (&total + row.sum(()), &row * &total);
+    let body = |total: Array, row: Array| (&total + row.sum(()), &row * &total);
     let looped = trace("f", &[Aval::new(DType::F32, [4, 8])], |args| {
         let x = Array::from(args[0].clone());
-        let (total, rows) = scan(turn, Array::scalar(0.0f32), x);
+        let (total, rows) = scan(body, Array::scalar(0.0f32), x);
         let again = fori_loop(0, 3, |_, x: Array| x * 2.0, total);
         vec![again.into(), rows.into()]
     });
@@ -129,7 +129,7 @@ fn a_changed_nested_program_is_not_compiled() {
     }
 }
 
-/// Says that it runs a program that does not take what it is given.
+/// Claims to run a program that does not take its operands.
 #[derive(Debug)]
 struct Runs {
     kind: Kind,
@@ -177,7 +177,7 @@ static RUNS: [&dyn Primitive; 8] = [
     &Runs { kind: Kind::Map { cost: 1 }, control: |body| Some(Control::Switch { branches: vec![body] }) },
 ];
 
-/// What a primitive says of itself is held against what its nested programs are.
+/// A primitive's claims are checked against its nested programs.
 #[test]
 fn primitives_that_hold_programs_are_not_believed() {
     let nested = trace("nested", &[floats(4)], |args| args).program;

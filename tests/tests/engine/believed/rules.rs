@@ -1,4 +1,4 @@
-//! Rules of primitives: what they read is proved to be there, or checked.
+//! Rules of primitives: their reads are proved to be in bounds, or checked.
 
 use gavotte_core::aval::{Aval, DType, Dim, Sizes, Symbol};
 use gavotte_core::device::HostArray;
@@ -9,7 +9,7 @@ use gavotte_core::ir::{
 use gavotte_core::runtime::{Executable, Options};
 use gavotte_tests::targets::engines;
 
-/// An operation that gives its operand, but for what its rule makes of it.
+/// An operation that returns its operand, except for what its rule makes of it.
 struct Ruled(fn(&mut dyn Lower) -> Result<Scalar, Unsupported>);
 
 impl std::fmt::Debug for Ruled {
@@ -42,14 +42,14 @@ impl Primitive for Ruled {
     }
 }
 
-/// The element at `by` times the position and `more`.
+/// The element at `by` times the position plus `more`.
 fn elsewhere(cx: &mut dyn Lower, by: i64, more: i64) -> Result<Scalar, Unsupported> {
     let at = cx.index();
     let at = cx.affine(&at[0], &by.into(), &more.into());
     cx.read(0, &[at])
 }
 
-/// Rules that read what is not there, or make no kernel, and what is said of it.
+/// Rules that read out of bounds or make no kernel, and their messages.
 static RULES: [(&str, Ruled); 9] = [
     ("is not in 0..40", Ruled(|cx| elsewhere(cx, 1, 1))),
     ("is not in 0..40", Ruled(|cx| elsewhere(cx, 1, -1))),
@@ -91,7 +91,7 @@ fn rules_are_not_believed_about_what_they_read() {
                 "{target:?}, {extent}: {tells}, {found:?}"
             );
         }
-        // What is there is read, and where there is no kernel the operation itself is asked.
+        // In-bounds reads succeed, and where there is no kernel the operation itself runs.
         static RIGHT: [Ruled; 2] = [Ruled(|cx| elsewhere(cx, 1, 0)), Ruled(|cx| cx.read(0, &[]))];
         RIGHT.iter().for_each(|rule| assert_eq!(run(rule).as_deref(), Ok(x.as_slice::<f32>()), "{target:?}, {extent}"));
     }

@@ -1,4 +1,4 @@
-//! Segments are three arrays that anybody may put together: whether they say the same is checked where kernels rely on it.
+//! Segments are three arrays that anyone may combine: their consistency is checked where kernels rely on it.
 
 use super::{assert_has, refused};
 use gavotte::segment::Segments;
@@ -26,7 +26,7 @@ fn arguments_are_checked() {
             let error = refused(|| f.try_call((segments.clone(), data())));
             assert_has(&error, ADVICE);
             assert!(error.contains("segment.rs") || error.contains("segments.rs"), "{what}: {error}");
-            // Nothing is kept of what was refused.
+            // Nothing of a refused call is remembered.
             assert_eq!(error, refused(|| f.try_call((segments, data()))), "{what}");
         }
         assert_eq!(f(made(ids(), offsets(), None), data()).to_vec::<f32>(), sums);
@@ -39,7 +39,7 @@ fn arrays_that_are_known_do_not_vouch_for_others() {
     let good = made(ids(), offsets(), None);
     f(good.clone(), data());
     let bad = wrong().swap_remove(0).1;
-    // Each was seen, and the two together were not.
+    // Each array was checked, but not the two together.
     for mixed in [
         Segments { ids: bad.ids, ..good.clone() },
         Segments { offsets: wrong().swap_remove(10).1.offsets, ..good.clone() },
@@ -85,7 +85,7 @@ fn operations_outside_jit_check() {
 
 #[test]
 fn constants_derivatives_maps_and_files_are_checked() {
-    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let folder = tempfile::tempdir().expect("a folder can be created");
     for (i, (_, segments)) in wrong().into_iter().enumerate() {
         let of = segments.clone();
         assert_has(&refused(|| jit(move |x: Array| share(&of, &x)).try_call((data(),))), ADVICE);
@@ -107,14 +107,14 @@ fn constants_derivatives_maps_and_files_are_checked() {
     }
 }
 
-/// What a loop does not change is checked before it begins.
+/// Segments that a loop does not change are checked before it begins.
 #[test]
 fn loops_are_told_what_is_checked() {
     for options in options() {
         let f = jit_with(
             |s: Segments, x: Array| {
-                let turn = |x: Array, i: Array| (s.gather(&share(&s, &x)) * 0.5, i);
-                scan(turn, x, Array::new(&[3], vec![0.0f32; 3])).0
+                let body = |x: Array, i: Array| (s.gather(&share(&s, &x)) * 0.5, i);
+                scan(body, x, Array::new(&[3], vec![0.0f32; 3])).0
             },
             options,
         );
@@ -126,8 +126,8 @@ fn loops_are_told_what_is_checked() {
     }
 }
 
-/// Segments that a program makes itself are read as they are: what is gathered goes by the ids, what is summed by the
-/// offsets, whether they say the same or not.
+/// Segments that a program computes itself are read as they are: gathers use the ids and sums the offsets, whether or
+/// not they agree.
 #[test]
 fn what_is_computed_within_is_read_as_it_is() {
     let by_hand = |ids: &[i32], offsets: &[i32], x: &[f32]| -> Vec<f64> {
@@ -151,13 +151,13 @@ fn what_is_computed_within_is_read_as_it_is() {
         );
         let looped = jit_with(
             |ids: Array, offsets: Array, x: Array| {
-                let turn = |(ids, sums): (Array, Array), _: Array| {
+                let body = |(ids, sums): (Array, Array), _: Array| {
                     let s = Segments { ids: ids.clone(), offsets: offsets.clone(), order: None };
                     let all = s.sum(&(&x + s.gather(&s.sum(&x))));
                     ((Array::scalar(ROWS as i32 - 1) - ids, &sums * 0.0 + all), Array::scalar(0.0f32))
                 };
                 let none = Array::new(&[ROWS], vec![0.0f32; ROWS]);
-                scan(turn, (ids, none), Array::new(&[2], vec![0.0f32; 2])).0.1
+                scan(body, (ids, none), Array::new(&[2], vec![0.0f32; 2])).0.1
             },
             options,
         );

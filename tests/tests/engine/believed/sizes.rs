@@ -1,4 +1,4 @@
-//! Sizes multiply without wrapping: what numbers do not count, or memory does not hold, is an error.
+//! Sizes multiply without wrapping: a count too large for an integer or for memory is an error.
 
 use super::{assert_has, refused};
 use gavotte::random::Key;
@@ -12,13 +12,13 @@ const HUGE: usize = 1 << 32;
 /// A function that asks for more than there can be.
 type Asks = fn(Array) -> Array;
 
-/// Each with the operation that is named.
+/// Each with the operation that its error names.
 const ASKS: [(&str, Asks); 8] = [
     ("broadcast_in_dim", |x| x.broadcast_to([HUGE, HUGE]).argmax(1)),
     ("broadcast_in_dim", |x| x.broadcast_to([1usize << 31, 1 << 31, 1 << 31]).sum(())),
-    // Too many bytes of few enough elements.
+    // Few enough elements, but too many bytes.
     ("broadcast_in_dim", |x| x.broadcast_to([1usize << 61]).max(())),
-    // Nothing is in it, but no number counts the rows.
+    // It is empty, but no integer counts the rows.
     ("broadcast_in_dim", |x| x.broadcast_to([0, HUGE, HUGE]).sum(())),
     ("broadcast_in_dim", |_| full([1usize << 40, 1 << 30], 1.0f32)),
     ("iota", |_| iota([HUGE, HUGE], 1, DType::U32)),
@@ -30,7 +30,7 @@ fn flags(x: &Array) -> Array {
     x.gt(Array::scalar(0.0f32)).broadcast_to([1usize << 62])
 }
 
-/// Of arrays that can be, and that no compiled program has to store.
+/// On arrays that can exist, and that no compiled program has to store.
 const ASKS_OF_LARGE: [(&str, Asks); 6] = [
     ("reshape", |x| x.broadcast_to([HUGE]).reshape([-1i64, 1 << 62, 1 << 62])),
     ("pad", |x| x.broadcast_to([HUGE, 1]).pad(0.0f32, &[(0, 0), (0, HUGE)])),
@@ -92,10 +92,10 @@ fn symbols_whose_sizes_wrap_are_refused_when_they_come() {
     for size in [1 << 16, 1 << 20] {
         assert_has(&refused(|| four.try_call((symbolic(size),))), &["too large", "[n,n,n,n]", "sizes.rs"]);
     }
-    // The elements are few enough, the bytes are not; and none of it is stored.
+    // Few enough elements, but too many bytes; none of it is stored.
     let summed = jit(move |x: Array| x.broadcast_to([Dim::from(1i64 << 42), n(&x)]).max(()));
     assert_has(&refused(|| summed.try_call((symbolic(1 << 20),))), &["too large", "broadcast_in_dim"]);
-    // A proof about `n` holds for what the numbers are.
+    // A proof about `n` holds for the actual numbers.
     let rows = jit(move |x: Array| {
         assume("n >= 1");
         let many = x.sum(()).broadcast_to([n(&x) * (1i64 << 40)]);
@@ -113,15 +113,15 @@ fn symbols_whose_sizes_wrap_are_refused_when_they_come() {
 }
 
 #[test]
-fn symbols_in_nested_programs_are_looked_at() {
+fn symbols_in_nested_programs_are_checked() {
     let looped = jit(|x: Array| {
         assume("n >= 1");
         let shape = [x.dim(0), x.dim(0), x.dim(0), x.dim(0)];
-        let turn = move |total: Array, row: Array| {
+        let body = move |total: Array, row: Array| {
             let all = row.broadcast_to(shape.clone()).argmax(0).astype(DType::F32).sum(());
             (&total + all, row)
         };
-        scan(turn, Array::scalar(0.0f32), x).0
+        scan(body, Array::scalar(0.0f32), x).0
     });
     assert!(looped.try_call((symbolic(2),)).is_ok());
     assert_has(&refused(|| looped.try_call((symbolic(1 << 16),))), &["too large", "sizes.rs"]);
@@ -152,7 +152,7 @@ fn program_text_has_sizes_that_are_counted() {
     assert_has(&refused(|| parse(negative, registry())), &["negative extent"]);
 }
 
-/// Types by hand meet the same check when they are compiled.
+/// Hand-made types meet the same check when they are compiled.
 #[test]
 fn traced_types_are_counted() {
     let traced = trace("f", &[Aval::new(DType::F32, [HUGE, HUGE])], |args| args);
@@ -160,7 +160,7 @@ fn traced_types_are_counted() {
     assert_has(&refused(|| compiled.map(drop)), &["too large"]);
 }
 
-/// What no machine has room for is refused before it is taken, with both numbers.
+/// More memory than any machine has is refused before it is allocated, with both numbers.
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_is_known_before_it_is_taken() {
@@ -182,7 +182,7 @@ fn memory_is_known_before_it_is_taken() {
     let payload =
         std::panic::catch_unwind(|| HostArray::full(&[1 << 40], Literal::F32(1.0))).expect_err("it is too large");
     assert_has(payload.downcast_ref::<String>().expect("it says why"), &both);
-    // The same program with a size for which there is room goes on.
+    // The same program runs with a size that fits.
     let by_size = jit(|x: Array| {
         assume("n >= 1");
         x.sum(()).broadcast_to([x.dim(0) * (1i64 << 20), x.dim(0)]).argmax(1).max(())
@@ -191,7 +191,7 @@ fn memory_is_known_before_it_is_taken() {
     assert_has(&refused(|| by_size.try_call((symbolic(1 << 12),))), &both);
 }
 
-/// One key has words for so many elements; of sizes that are symbols, each call says how many there are.
+/// One key has words for a limited number of elements; with symbols, each call says how many there are.
 #[test]
 fn a_draw_is_no_larger_than_one_key_has_words_for() {
     let draw = |x: Array| {

@@ -37,7 +37,7 @@ fn vmap_agrees_with_a_loop() {
     });
 }
 
-/// The batch rules of what the derivative rules bind.
+/// The batch rules of the primitives that derivative rules bind.
 #[test]
 fn vmap_of_vjp_agrees_with_a_loop() {
     check_all(cases(), |case| {
@@ -52,12 +52,12 @@ fn vmap_of_vjp_agrees_with_a_loop() {
             }
             each.push(arrays);
         }
-        // Floating operands only: places are the business of the test above.
+        // Floating operands only: the test above covers positions.
         let axis = |binder: &Binder| binder.aval.dtype.is_float().then_some(0);
         let in_axes: Vec<Option<usize>> = gradient.args.iter().map(axis).collect();
         for i in (0..in_axes.len()).filter(|i| in_axes[*i].is_none()) {
-            for turn in 0..BATCH {
-                each[turn][i] = each[0][i].clone();
+            for element in 0..BATCH {
+                each[element][i] = each[0][i].clone();
             }
         }
         check_vmap(&gradient, &in_axes, &each, 1e-9)

@@ -1,5 +1,5 @@
-//! Programs with a symbol for some extents, as they are and transformed: compiled once, run at several sizes, against
-//! the interpreter on the program traced with numbers.
+//! Programs with a symbol for some extents, plain and transformed: compiled once, run at several sizes, against the
+//! interpreter on the program traced with numbers.
 
 use super::symbols::placements;
 use gavotte::arange;
@@ -17,10 +17,10 @@ use gavotte_tests::transformed::{jvp_program, linearize_programs, vjp_program, v
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// The sizes of `n`, each with one of the batch axis `b`.
+/// The sizes of `n`, each with a size of the batch axis `b`.
 const SIZES: [(usize, usize); 4] = [(0, 2), (1, 1), (2, 0), (5, 3)];
 
-/// As between targets and the interpreter: other sums, other approximations of `exp`.
+/// As between targets and the interpreter: other orders of sums, other approximations of `exp`.
 const TOLERANCE: f64 = 5e-5;
 
 fn sizes((n, b): (usize, usize)) -> Sizes {
@@ -36,7 +36,7 @@ fn suggested(error: &str) -> Option<String> {
     Some(error.split_once("assume(\"")?.1.split_once("\")")?.0.to_string())
 }
 
-/// The program of a case's primitive on these types, with every fact that its errors ask for.
+/// The program of a case's primitive on these types, with every fact that its errors suggest.
 fn generic(case: &Case, avals: &[Aval], params: &gavotte_core::ir::Params) -> Result<Program, String> {
     let mut facts: Vec<String> = vec![];
     loop {
@@ -64,7 +64,7 @@ fn generic(case: &Case, avals: &[Aval], params: &gavotte_core::ir::Params) -> Re
     }
 }
 
-/// Operands of these types that the primitive takes: places are within every axis, segments are segments.
+/// Operands of these types that the primitive takes: positions are within every axis, segments are consistent.
 fn operands(case: &Case, avals: &[Aval], random: &mut Random) -> Option<Vec<HostArray>> {
     let is_map = matches!(case.prim.kind(), Kind::Map { .. });
     let number = |aval: &Aval, random: &mut Random| {
@@ -85,7 +85,7 @@ fn operands(case: &Case, avals: &[Aval], random: &mut Random) -> Option<Vec<Host
             arrays[i + 1] = std::sync::Arc::unwrap_or_clone(array.to_host().ok()?);
         }
     }
-    // Numbers of an axis that has none are nowhere.
+    // No position is within an empty axis.
     let no_place = avals.iter().zip(&arrays).any(|(aval, array)| aval.dtype == DType::I32 && !array.is_empty())
         && !is_map
         && arrays.iter().any(HostArray::is_empty);
@@ -111,7 +111,7 @@ const TRANSFORMATIONS: &[(&str, Transformation)] = &[
     ("vmap of vjp", |case, program| batched(case, &vjp_program(program))),
 ];
 
-/// Arguments for a transformed program: the operands, batched where it has them so, and random ones for the rest.
+/// Arguments for a transformed program: the operands, batched where the program expects it, then random ones.
 fn arguments(case: &Case, numeric: &Program, operands: &[HostArray], random: &mut Random) -> Vec<HostArray> {
     let fit = |(i, aval): (usize, &Aval)| match operands.get(i) {
         Some(array) if array.shape().len() == aval.rank() => array.clone(),
@@ -124,7 +124,7 @@ fn arguments(case: &Case, numeric: &Program, operands: &[HostArray], random: &mu
     numeric.args.iter().map(|binder| &binder.aval).enumerate().map(fit).collect()
 }
 
-/// Checks one program under every transformation; gives how many runs there were.
+/// Checks one program under every transformation; returns the number of runs.
 fn check(case: &Case, program: &Program) -> Result<usize, String> {
     let mut runs = 0;
     for (name, transformation) in TRANSFORMATIONS {
@@ -151,13 +151,13 @@ fn check(case: &Case, program: &Program) -> Result<usize, String> {
                 let refusal = executable.call(vec![], &sizes).map(drop).map_err(|error| error.to_string());
                 match refusal {
                     Err(why) if why.contains(&fact.to_string()) && why.contains(&format!("`n` is {}", pair.0)) => {}
-                    other => return Err(at(format!("{pair:?} breaks {fact}, and gives {other:?}"))),
+                    other => return Err(at(format!("{pair:?} breaks {fact}, and returns {other:?}"))),
                 }
                 continue;
             }
             let mut extents = transformed.args.iter().flat_map(|binder| &binder.aval.shape);
             if extents.any(|dim| dim.at(&sizes).as_usize().is_none()) {
-                // No array has such a type: that this size is left out follows from an argument's type.
+                // No array has such a type: an argument's type excludes this size.
                 continue;
             }
             let Some(operands) = operands(case, &avals, &mut random) else { continue };
@@ -208,8 +208,8 @@ fn one_compiled_program_serves_every_size() {
     }
 }
 
-/// Steps and gaps along symbols, which no sample with numbers has: with one left over, from within, and where maybe no
-/// place is kept.
+/// Steps and gaps along symbols, which samples with numbers lack: with one left over, from within, and where possibly
+/// no position is kept.
 #[test]
 fn steps_and_gaps_along_symbols() {
     let texts = [

@@ -1,4 +1,4 @@
-//! The derivative rules: against differences, against each other, and in the types they give.
+//! The derivative rules: against differences, against each other, and in the types of their results.
 
 use gavotte_core::aval::Aval;
 use gavotte_core::ir::verify;
@@ -18,7 +18,7 @@ fn vjp_is_the_adjoint_of_jvp() {
     check_each_derivative(Modes::Reverse, |program, arrays| check_vjp(program, arrays, &mut Random::new(7)));
 }
 
-/// Whatever a primitive is linear in, it can be transposed in: the rule itself, which `vjp` need not come to.
+/// A primitive can be transposed in whatever it is linear in: the rule itself, which `vjp` may never reach.
 #[test]
 fn transpose_is_the_adjoint_where_it_is_linear() {
     check_derivatives(Modes::Reverse, |program, arrays| {
@@ -56,7 +56,7 @@ fn second_order() {
     });
 }
 
-/// In their own types the transformed programs are well formed and give tangents of the primals' types.
+/// In their own types the transformed programs are well formed and return tangents of the primals' types.
 #[test]
 fn derivatives_have_the_types_of_what_they_belong_to() {
     check_all(cases(), |case| {
@@ -69,7 +69,7 @@ fn derivatives_have_the_types_of_what_they_belong_to() {
         for (transformed, wanted) in transformed.iter().flatten().zip(wanted) {
             verify(transformed).map_err(|error| error.to_string())?;
             if transformed.out_avals() != wanted {
-                return Err(format!("gives {:?}, not {wanted:?}\n{transformed}", transformed.out_avals()));
+                return Err(format!("returns {:?}, not {wanted:?}\n{transformed}", transformed.out_avals()));
             }
         }
         Ok(())

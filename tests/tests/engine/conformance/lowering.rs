@@ -1,5 +1,5 @@
-//! The `lower` rules against `eval`, with no code generator between: a rule is asked for one element at a time, turn by
-//! turn of its loops, and may read nothing that lies outside of its operands.
+//! The `lower` rules against `eval`, with no code generator between: a rule runs for one element at a time, iteration
+//! by iteration of its loops, and may read nothing outside of its operands.
 
 use gavotte_core::aval::{Aval, DType, Dim, Literal};
 use gavotte_core::device::HostArray;
@@ -43,7 +43,7 @@ fn excuses_are_needed() {
     }
 }
 
-/// A result, every element by the rule; `like` gives its type.
+/// A result, every element by the rule; `like` has its type.
 fn lowered(case: &Case, result: usize, like: &HostArray) -> Result<HostArray, Unsupported> {
     let shape = like.shape();
     let element = |i: usize| {
@@ -64,30 +64,34 @@ fn lowered(case: &Case, result: usize, like: &HostArray) -> Result<HostArray, Un
     Ok(from_numbers(&shape, like.dtype(), &numbers?))
 }
 
-/// A kernel at one element of its output and one turn of its loops; the rule runs again for every turn.
+/// A kernel at one element of its output and one iteration of its loops; the rule runs again for every iteration.
 struct Element<'a> {
     case: &'a Case,
     outs: Vec<Aval>,
     index: Vec<usize>,
-    /// What each instruction of this turn gave.
+    /// The results of the instructions in this iteration.
     tape: Vec<Literal>,
-    turn: usize,
-    /// How many turns the loops have, once they are opened.
-    n_turn: Option<usize>,
-    /// What the reduction has come to, once there is one.
+    iteration: usize,
+    /// The number of iterations, once the loops are opened.
+    n_iteration: Option<usize>,
+    /// The reduction so far, once there is one.
     total: Option<Literal>,
 }
 
 impl<'a> Element<'a> {
     fn compute(case: &'a Case, result: usize, index: Vec<usize>) -> Result<Literal, Unsupported> {
         let outs = case.program().out_avals();
-        let mut element = Element { case, outs, index, tape: vec![], turn: 0, n_turn: None, total: None };
+        let mut element = Element { case, outs, index, tape: vec![], iteration: 0, n_iteration: None, total: None };
         loop {
             element.tape.clear();
             let scalars = case.prim.lower(&mut element)?;
-            element.turn += 1;
-            if element.turn >= element.n_turn.unwrap_or(1) {
-                assert_eq!(element.n_turn.is_some(), element.total.is_some(), "loops and a reduction come together");
+            element.iteration += 1;
+            if element.iteration >= element.n_iteration.unwrap_or(1) {
+                assert_eq!(
+                    element.n_iteration.is_some(),
+                    element.total.is_some(),
+                    "loops and a reduction come together"
+                );
                 return Ok(element.tape[scalars[result].0 as usize]);
             }
         }
@@ -101,7 +105,7 @@ impl<'a> Element<'a> {
     fn place(&self, index: &Index) -> i64 {
         match index {
             Index::Affine { constant, terms } if terms.is_empty() => constant.as_number().expect("sizes are numbers"),
-            Index::Affine { .. } => unreachable!("every place is a number here"),
+            Index::Affine { .. } => unreachable!("every position is a number here"),
             Index::Value(scalar) => self.tape[scalar.0 as usize].as_f64() as i64,
         }
     }
@@ -125,9 +129,9 @@ impl Lower for Element<'_> {
     }
     fn read(&mut self, operand: usize, index: &[Index]) -> Result<Scalar, Unsupported> {
         let array = &self.case.ins[operand];
-        assert_eq!(index.len(), array.shape().len(), "one place for each axis of operand {operand}");
-        if self.n_turn == Some(0) {
-            // A loop without turns reads nothing: any number will do.
+        assert_eq!(index.len(), array.shape().len(), "one position for each axis of operand {operand}");
+        if self.n_iteration == Some(0) {
+            // A loop without iterations reads nothing: any number will do.
             return Ok(self.push(Literal::from_f64(array.dtype(), 0.0)));
         }
         let mut at = 0;
@@ -160,14 +164,14 @@ impl Lower for Element<'_> {
     }
     fn reduction_loops(&mut self, extents: &[Dim]) -> Result<Vec<Index>, Unsupported> {
         let extents: Vec<usize> = extents.iter().map(|dim| dim.as_usize().expect("sizes are numbers")).collect();
-        self.n_turn = Some(extents.iter().product());
-        let mut turn = self.turn;
+        self.n_iteration = Some(extents.iter().product());
+        let mut iteration = self.iteration;
         let mut at: Vec<Index> = extents
             .iter()
             .rev()
             .map(|extent| {
-                let here = turn % (*extent).max(1);
-                turn /= (*extent).max(1);
+                let here = iteration % (*extent).max(1);
+                iteration /= (*extent).max(1);
                 Index::constant(here)
             })
             .collect();
@@ -178,19 +182,19 @@ impl Lower for Element<'_> {
         let segment = self.place(segment) as usize;
         let [offsets, order] = [offsets, order].map(|operand| self.case.ins[operand].as_slice::<i32>());
         let (first, end) = (offsets[segment] as usize, offsets[segment + 1] as usize);
-        self.n_turn = Some(end - first);
-        let member = order[first..end].get(self.turn).copied().unwrap_or(0);
+        self.n_iteration = Some(end - first);
+        let member = order[first..end].get(self.iteration).copied().unwrap_or(0);
         Ok(Index::constant(i64::from(member)))
     }
     fn reduce(&mut self, op: ReduceOp, value: Scalar) -> Result<Scalar, Unsupported> {
-        assert!(self.n_turn.is_some(), "a reduction without a loop");
+        assert!(self.n_iteration.is_some(), "a reduction without a loop");
         let x = self.tape[value.0 as usize];
         let total = self.total.unwrap_or_else(|| op.identity(x.dtype()));
         let combine = match op {
             ReduceOp::Sum => ScalarOp::Add,
             ReduceOp::Max => ScalarOp::Max,
         };
-        let total = if self.n_turn == Some(0) { total } else { evaluated(combine, &[total, x]) };
+        let total = if self.n_iteration == Some(0) { total } else { evaluated(combine, &[total, x]) };
         self.total = Some(total);
         Ok(self.push(total))
     }

@@ -1,4 +1,4 @@
-//! Every primitive of the registry keeps every law, on each of its samples.
+//! Every primitive of the registry obeys every law, on each of its samples.
 
 mod batching;
 mod compiled_sizes;
@@ -37,7 +37,7 @@ fn every_primitive_has_samples_and_unique_names_for_them() {
 fn excuses_name_primitives() {
     let excused = OWN_DERIVATIVE.iter().chain(NOT_IN_F64).chain(NOT_LOWERED).chain(NOT_REVERSED).map(|(name, _)| *name);
     for name in excused.chain(NOT_BATCHED.iter().map(|(name, _, _, _)| *name)) {
-        assert!(gavotte::registry().get(name).is_some(), "{name} is no primitive: drop its excuse");
+        assert!(gavotte::registry().get(name).is_some(), "{name} is not a primitive: drop its excuse");
     }
 }
 
@@ -74,16 +74,16 @@ fn abstract_eval_survives_any_operands() {
 }
 
 #[test]
-fn eval_gives_the_types_of_abstract_eval() {
+fn eval_returns_the_types_of_abstract_eval() {
     check_all(cases(), |case| {
         let program = case.program();
         let found: Vec<Aval> = run(&program, &case.ins).iter().map(|out| Aval::new(out.dtype(), out.shape())).collect();
         let wanted = program.out_avals();
-        if found == wanted { Ok(()) } else { Err(format!("eval gives {found:?}, abstract_eval {wanted:?}")) }
+        if found == wanted { Ok(()) } else { Err(format!("eval returns {found:?}, abstract_eval {wanted:?}")) }
     });
 }
 
-/// `simplify` rules on operands they may know: zeros, ones, the same operand twice, the primitive on itself.
+/// `simplify` rules on operands they may know: zeros, ones, equal operands, the primitive applied to itself.
 #[test]
 fn simplify_keeps_values() {
     check_all(cases(), |case| {
@@ -94,7 +94,7 @@ fn simplify_keeps_values() {
             verify(&simple).map_err(|error| error.to_string())?;
             let wanted = run(&program, &case.ins);
             if wanted.iter().flat_map(numbers).any(|x| x.is_nan()) {
-                // 0 · ∞ and its kin: `x · 0 = 0` is a law of numbers only.
+                // 0 · ∞ and the like: `x · 0 = 0` is a law of finite numbers only.
                 continue;
             }
             if let Some(why) = difference(&run(&simple, &case.ins), &wanted, 0.0) {

@@ -9,7 +9,7 @@ use gavotte_tests::compare::{difference, run};
 use gavotte_tests::report::check_all;
 use gavotte_tests::transformed::{jvp_program, vjp_program, vmap_program};
 
-/// The operands' types and the attributes with a symbol for some of the extents that are `size`.
+/// The operands' types and the attributes with a symbol for some of the extents equal to `size`.
 pub(crate) fn placements(case: &Case, size: usize) -> Vec<(Vec<Aval>, Params)> {
     let n = Dim::symbol("n");
     let avals: Vec<Aval> = case.ins.iter().map(|array| Aval::new(array.dtype(), array.shape())).collect();
@@ -51,7 +51,7 @@ fn symbolic(case: &Case, size: usize) -> Vec<Program> {
     programs
 }
 
-/// A nested program with `n` for `size` in the types of its arguments, and what follows for all others.
+/// A nested program with `n` for `size` in its arguments' types, and the types that follow for all others.
 fn retyped(program: &Program, size: usize) -> Option<Program> {
     let mut program = program.clone();
     let mut avals = program.avals();
@@ -76,7 +76,7 @@ fn retyped(program: &Program, size: usize) -> Option<Program> {
     Some(program)
 }
 
-/// The attributes with `n` for `size` in those that hold extents.
+/// The attributes with `n` for `size` where they hold extents.
 fn with_symbol(params: &Params, size: usize) -> Params {
     fn put(attr: &Attr, size: usize) -> Attr {
         match attr {
@@ -106,7 +106,7 @@ fn symbols_stand_for_sizes() {
             for generic in symbolic(case, size) {
                 let found: Vec<Aval> = generic.out_avals().iter().map(|aval| aval.at(&sizes)).collect();
                 if found != program.out_avals() {
-                    return Err(format!("at n={size} gives {found:?}, not {:?}\n{generic}", program.out_avals()));
+                    return Err(format!("at n={size} returns {found:?}, not {:?}\n{generic}", program.out_avals()));
                 }
                 check_symbolic_rules(case, &program, &generic).map_err(|why| format!("{why}\n{generic}"))?;
             }

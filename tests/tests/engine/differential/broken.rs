@@ -1,8 +1,8 @@
 //! A proof that the suite can fail: every rule of every primitive is broken, one at a time, and the checks of its
 //! samples must notice each.
 //!
-//! The broken primitive is a wrapper: all rules are the primitive's own but one, whose results are changed (a number by
-//! one, a truth to its opposite, a type by an axis).
+//! The broken primitive is a wrapper: all rules are the primitive's own except one, whose results are changed (a number
+//! by one, a truth value to its opposite, a type by an axis).
 
 use super::checks::checks_of;
 use super::judge::{Answer, agrees_with_jax, in_parallel, report, xla_agrees};
@@ -53,7 +53,7 @@ impl Rule {
         Rule::Simplify,
     ];
 
-    /// Whether a check is one of those that are to notice it.
+    /// Whether a check should notice it.
     fn is_shown_by(self, check: &Check) -> bool {
         match self {
             Rule::AbstractEval | Rule::Eval | Rule::Lower | Rule::StableHlo | Rule::Simplify => {
@@ -73,7 +73,7 @@ impl Rule {
 struct Broken {
     inner: &'static dyn Primitive,
     rule: Rule,
-    /// Whether the broken rule has given anything that is not what it should be.
+    /// Whether the broken rule has returned a wrong result.
     is_reached: AtomicBool,
 }
 
@@ -98,7 +98,7 @@ impl Broken {
         }
     }
 
-    /// A tangent changed in every element, also where it was zero.
+    /// A tangent changed in every element, even where it was zero.
     fn tangent(&self, tangent: Option<Value>, of: &Aval) -> Option<Value> {
         match tangent {
             Some(tangent) => Some(self.value(&tangent)),
@@ -115,7 +115,7 @@ impl Broken {
 fn changed(array: &HostArray) -> HostArray {
     let change = |x: f64| match array.dtype() {
         DType::Bool => 1.0 - x,
-        // The largest numbers stay numbers of the type.
+        // The largest numbers stay within the type.
         DType::I32 | DType::U32 => {
             if x > 0.0 {
                 x - 1.0
@@ -158,7 +158,7 @@ impl Primitive for Broken {
         tangents.into_iter().zip(cx.outs).map(|(tangent, out)| self.tangent(tangent, out.aval())).collect()
     }
     fn value_and_jvp(&self, cx: &ValueAndJvp<'_>) -> Option<Pushed> {
-        // With it the rule `jvp` is asked where tangents are pushed alone.
+        // With it, `jvp` is called where only tangents are pushed.
         let (outs, tangents) = self.inner.value_and_jvp(cx)?;
         if !self.breaks(Rule::ValueAndJvp) {
             return Some((outs, tangents));
@@ -208,7 +208,7 @@ impl Primitive for Broken {
         if !self.breaks(Rule::Lower) {
             return self.inner.lower(cx);
         }
-        // What is reduced is the kernel's root: nothing can stand behind it.
+        // A reduction is the kernel's root: nothing can follow it.
         if self.kind() == Kind::Reduce {
             return self.inner.lower(&mut Misreading(cx)).inspect(|_| self.reached());
         }
@@ -238,11 +238,11 @@ impl Primitive for Broken {
     fn rewrites(&self) -> &'static [RewriteRule] {
         match self.rule {
             Rule::Simplify => {
-                // The rule applies to every equation whose rules are asked for.
+                // The rule applies to every equation whose rules are queried.
                 self.reached();
                 &[RewriteRule { name: "all-ones", law: "wrong on purpose", apply: |cx| Some(all_ones(cx)) }]
             }
-            // What is simplified away is never lowered.
+            // A simplified equation is never lowered.
             Rule::Lower => &[],
             _ => self.inner.rewrites(),
         }
@@ -262,7 +262,7 @@ fn all_ones(cx: &Simplify<'_>) -> Rewrite {
     }
 }
 
-/// A scalar changed.
+/// A changed scalar.
 fn spoiled(cx: &mut dyn Lower, scalar: Scalar, dtype: DType) -> Scalar {
     match dtype {
         DType::Bool => cx.op(ScalarOp::Not, &[scalar]),
@@ -273,7 +273,7 @@ fn spoiled(cx: &mut dyn Lower, scalar: Scalar, dtype: DType) -> Scalar {
     }
 }
 
-/// A kernel that reads every element wrong.
+/// A kernel that misreads every element.
 struct Misreading<'a>(&'a mut dyn Lower);
 
 impl Lower for Misreading<'_> {
@@ -325,7 +325,7 @@ impl Lower for Misreading<'_> {
     }
 }
 
-/// Rules that no check comes to: primitive, rule, why.
+/// Rules that no check reaches: primitive, rule, reason.
 const UNREACHED: &[(&str, Rule, &str)] = &[
     ("call", Rule::Jvp, INLINED),
     ("call", Rule::Batch, INLINED),
@@ -339,14 +339,14 @@ const UNREACHED: &[(&str, Rule, &str)] = &[
 const TOGETHER: &str = "forward mode asks `value_and_jvp`, reverse mode `linearize`";
 const INLINED: &str = "calls are inlined before any rule of theirs is asked";
 
-/// What became of a primitive with a broken rule.
+/// The outcome for a primitive with a broken rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Outcome {
     /// A check failed.
     Noticed,
-    /// The broken rule gave wrong results and no check failed.
+    /// The broken rule returned wrong results and no check failed.
     Missed,
-    /// No check came to the rule.
+    /// No check reached the rule.
     NeverReached,
 }
 
@@ -422,9 +422,9 @@ fn has_rule(prim: &'static dyn Primitive, rule: Rule) -> bool {
     });
     match rule {
         Rule::Jvp => has_floats,
-        // Only some have one; where a primitive is linear a check comes to it.
+        // Only some have one; where a primitive is linear, a check reaches it.
         Rule::ValueAndJvp | Rule::Linearize | Rule::Transpose => false,
-        // What runs by `eval`, has nested programs, or is dropped, has no kernel.
+        // A primitive that runs by `eval`, has nested programs, or is dropped, has no kernel.
         Rule::Lower => !matches!(prim.kind(), Kind::Opaque | Kind::Call | Kind::Custom | Kind::Control | Kind::Barrier),
         Rule::Batch => samples.iter().any(|sample| !sample.ins.is_empty()),
         // Multiple results are never simplified.

@@ -1,4 +1,4 @@
-//! What is checked of each sample: itself, and what every transformation makes of it.
+//! The checks of each sample: the sample itself, and what every transformation makes of it.
 
 use gavotte_core::aval::{Aval, Dim};
 use gavotte_core::device::HostArray;
@@ -40,17 +40,17 @@ fn is_allowed(case: &Case, in_axes: &[Option<usize>]) -> bool {
     (0..in_axes.len()).all(|i| in_axes[i].is_none() || !not_batched(case, i))
 }
 
-/// Three turns along each axis, other operands as they are.
+/// Three elements along each axis, other operands unchanged.
 fn batched(ins: &[HostArray], in_axes: &[Option<usize>]) -> Vec<HostArray> {
-    let turns: Vec<Vec<HostArray>> = (0..BATCH).map(|i| turn(ins, i)).collect();
+    let elements: Vec<Vec<HostArray>> = (0..BATCH).map(|i| turn(ins, i)).collect();
     let operand = |(i, axis): (usize, &Option<usize>)| match axis {
-        Some(axis) => stack(&turns.iter().map(|turn| turn[i].clone()).collect::<Vec<_>>(), *axis),
+        Some(axis) => stack(&elements.iter().map(|element| element[i].clone()).collect::<Vec<_>>(), *axis),
         None => ins[i].clone(),
     };
     in_axes.iter().enumerate().map(operand).collect()
 }
 
-/// The sample near its point, in its own types and in `f64`, where it has a derivative.
+/// The sample near its point, in its own types and in `f64`, if it has a derivative.
 fn derivable(case: &Case) -> Vec<(Program, Vec<HostArray>)> {
     let program = case.program();
     if floating(&case.ins).is_empty() {
@@ -65,8 +65,7 @@ fn derivable(case: &Case) -> Vec<(Program, Vec<HostArray>)> {
     }
 }
 
-/// The widened sample where all floating elements are equal: in a tie the derivative is a matter of convention, which is
-/// JAX's.
+/// The widened sample with all floating elements equal: in a tie the derivative is a matter of convention, here JAX's.
 fn tied(case: &Case) -> Vec<(Program, Vec<HostArray>)> {
     let equal = |x: f64| {
         let put = |array: &HostArray| match array.dtype().is_float() {
@@ -81,7 +80,7 @@ fn tied(case: &Case) -> Vec<(Program, Vec<HostArray>)> {
     }
 }
 
-/// Inputs for a program that takes more than `arrays`: random ones behind them.
+/// Inputs for a program that takes more than `arrays`: random ones follow them.
 pub(crate) fn completed(program: &Program, arrays: &[HostArray], random: &mut Random) -> Vec<HostArray> {
     let more = program.args.iter().chain(&program.consts).skip(arrays.len());
     arrays.iter().cloned().chain(more.map(|binder| random_array(&binder.aval, random))).collect()
@@ -119,7 +118,7 @@ fn derivatives(name: &str, program: &Program, arrays: &[HostArray], is_reversed:
             checks.push(vjp.transformed(Transform::Vmap(in_axes.clone(), BATCH), batched(&vjp.inputs, &in_axes)));
         }
         checks.push(vjp);
-        // Of nothing everything is linear, which JAX does not take for a reason.
+        // Anything is linear in an empty operand, which JAX does not accept as a reason.
         let is_empty = part.args.iter().any(|binder| binder.aval.volume() == Dim::from(0));
         if has_derivative && !is_empty && is_linear(&part, &inputs, &mut random) {
             let cotangents: Vec<HostArray> =
@@ -131,7 +130,7 @@ fn derivatives(name: &str, program: &Program, arrays: &[HostArray], is_reversed:
     checks
 }
 
-/// Every set of operands that is not empty, of few operands; of more, all and each alone.
+/// Every nonempty set of operands, if there are few; otherwise all of them, and each alone.
 fn subsets(of: &[usize]) -> Vec<Vec<usize>> {
     if of.len() > 3 {
         return std::iter::once(of.to_vec()).chain(of.iter().map(|i| vec![*i])).collect();
@@ -140,7 +139,8 @@ fn subsets(of: &[usize]) -> Vec<Vec<usize>> {
     (1..1usize << of.len()).map(subset).collect()
 }
 
-/// Excuses that do not count here: JAX knows what `stop_gradient` is, and what has no `f64` form is compared in `f32`.
+/// Excuses that do not count here: JAX knows `stop_gradient`, and primitives without an `f64` form are compared in
+/// `f32`.
 #[test]
 fn no_primitive_is_excused() {
     for (name, _) in OWN_DERIVATIVE.iter().chain(NOT_IN_F64) {

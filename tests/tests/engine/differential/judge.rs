@@ -10,7 +10,7 @@ use gavotte_tests::targets::targets;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What JAX or XLA computes, or says.
+/// The answer of JAX or XLA, or its error.
 pub(crate) type Answer = Result<Vec<HostArray>, String>;
 
 /// The types of arrays.
@@ -44,13 +44,13 @@ pub(crate) fn agrees_with_jax(check: &Check, jax: &Answer) -> Result<(), String>
     Ok(())
 }
 
-/// Elements that were compared, and those of them that rounding may change so much that it says nothing.
+/// Elements compared, and those that rounding may change too much for a comparison to mean anything.
 static COMPARED: AtomicUsize = AtomicUsize::new(0);
 static LOST: AtomicUsize = AtomicUsize::new(0);
-/// Those that differ by more than the relative tolerance, and by less than rounding was measured to do.
+/// Elements that differ by more than the relative tolerance, but by less than the measured rounding.
 static EXPLAINED: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether what XLA computes for the exported text agrees with JAX.
+/// Whether XLA's results for the exported text agree with JAX.
 pub(crate) fn xla_agrees(check: &Check, xla: &Answer, jax: &Answer) -> Result<(), String> {
     let wanted = jax.as_ref().map_err(|why| format!("JAX: {why}"))?;
     let found = xla.as_ref().map_err(|why| format!("XLA: {why}"))?;
@@ -60,13 +60,13 @@ pub(crate) fn xla_agrees(check: &Check, xla: &Answer, jax: &Answer) -> Result<()
     }
 }
 
-/// What is wrong with each check, if anything is.
+/// What is wrong with each check, if anything.
 pub(crate) fn judge(worker: &mut Worker, checks: &[&Check]) -> Vec<Result<(), String>> {
     let jax = ask_jax(worker, checks);
     judge_by(worker, checks, &jax.iter().collect::<Vec<_>>())
 }
 
-/// The same, where JAX has been asked.
+/// The same, with JAX's answers already known.
 pub(crate) fn judge_by(worker: &mut Worker, checks: &[&Check], jax: &[&Answer]) -> Vec<Result<(), String>> {
     let runs: Vec<_> = checks.iter().map(|check| (&check.program, &check.inputs[..])).collect();
     let xla = caught(|| Ok(ask_xla(worker, &runs))).unwrap_or_else(|why| vec![Err(why); checks.len()]);
@@ -76,14 +76,14 @@ pub(crate) fn judge_by(worker: &mut Worker, checks: &[&Check], jax: &[&Answer]) 
     checks.iter().zip(jax).zip(&xla).map(verdict).collect()
 }
 
-/// A failure with what is needed to see it again.
+/// A failure with everything needed to reproduce it.
 fn described(check: &Check, why: &str) -> String {
     let inputs: Vec<String> = check.inputs.iter().map(|array| format!("  {array:?}")).collect();
     format!("{}\n{why}\n{}from\n{}inputs\n{}", check.name, check.program, check.primal, inputs.join("\n"))
 }
 
-/// Runs `work` on every item, on as many threads as there are workers, each with a worker while it runs. Gives what
-/// came out, in no particular order.
+/// Runs `work` on every item, on as many threads as there are workers, each with its own worker. Returns the results in
+/// no particular order.
 pub(crate) fn in_parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(&mut Worker, T) -> R + Sync) -> Vec<R> {
     let items = Mutex::new(items.into_iter());
     let done = Mutex::new(vec![]);

@@ -1,8 +1,8 @@
 //! Every primitive, and random programs of them, against XLA and JAX.
 //!
-//! What Gavotte computes (by the reference interpreter, by every target, by XLA from the exported StableHLO text) is
-//! compared with what JAX computes from the same programs: their values, and JAX's own derivatives and batches of them.
-//! The meaning of each primitive is written in `tests/python/primitives.py`, independent of the rules here.
+//! Gavotte's results (by the reference interpreter, by every target, by XLA from the exported StableHLO text) are
+//! compared with JAX's results for the same programs: their values, and JAX's own derivatives and batches of them.
+//! `tests/python/primitives.py` says what each primitive means, independent of the rules here.
 //!
 //! `GAVOTTE_PYTHON` names a Python interpreter with the packages of `tests/python/requirements.txt`; without one the
 //! tests print `skipped: …` and pass. `GAVOTTE_DIFFERENTIAL_PROGRAMS=N` compares N random programs instead of 500.

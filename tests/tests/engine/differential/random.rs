@@ -1,4 +1,4 @@
-//! Random programs of all primitives, and their derivatives. One that fails is made small before it is shown.
+//! Random programs of all primitives, and their derivatives. A failing program is made small before it is shown.
 
 use super::checks::then;
 use super::judge::{agrees_with_jax, in_parallel, judge, report};
@@ -15,18 +15,18 @@ use gavotte_tests::rounding::Allowance;
 use gavotte_tests::shrink::shrunk;
 use gavotte_tests::transformed::Transform;
 
-/// Programs whose checks are one compilation.
+/// Programs whose checks share one compilation.
 const CHUNK: usize = 6;
-/// What is checked of each program.
+/// The checks of each program.
 const TRANSFORMS: [Option<Transform>; 3] = [None, Some(Transform::Jvp), Some(Transform::Vjp)];
 
-/// How many programs: `GAVOTTE_DIFFERENTIAL_PROGRAMS`, else 500.
+/// The number of programs: `GAVOTTE_DIFFERENTIAL_PROGRAMS`, else 500.
 fn n_program() -> u64 {
     let wanted = std::env::var("GAVOTTE_DIFFERENTIAL_PROGRAMS").ok();
     wanted.map_or(500, |n| n.parse().expect("GAVOTTE_DIFFERENTIAL_PROGRAMS is a number"))
 }
 
-/// The check of a program, or of a derivative of it in random directions.
+/// The check of a program, or of its derivative in random directions.
 fn check_of(seed: u64, program: &Program, inputs: &[HostArray], transform: &Option<Transform>) -> Check {
     let value = Check::new(format!("seed {seed}"), program, inputs);
     match transform {
@@ -60,7 +60,7 @@ fn failures_of(worker: &mut Worker, seeds: &[u64]) -> Vec<String> {
     failures
 }
 
-/// The smallest program that fails as this one does, with what the oracle says to it.
+/// The smallest program that fails in the same way, with the oracle's verdict on it.
 fn shown_small(worker: &mut Worker, check: &Check, transform: &Option<Transform>, why: &str) -> String {
     let seed: u64 = check.name.split(' ').nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(0);
     let n = check.primal.args.len() + check.primal.consts.len();
@@ -89,8 +89,7 @@ fn random_programs_agree() {
     report(seeds.len(), &failures.concat());
 }
 
-/// A program of which one equation is another than the oracle was told must be told from it, in its value and its
-/// derivative.
+/// A program with one equation other than the oracle was told must be noticed, in its value and in its derivative.
 #[test]
 fn a_changed_equation_is_noticed() {
     const PROGRAMS: u64 = 40;
@@ -121,7 +120,7 @@ fn a_changed_equation_is_noticed() {
 }
 
 /// The check with another primitive in one equation of its program, such that the results change by more than rounding
-/// can.
+/// can explain.
 fn changed(check: &Check) -> Option<Check> {
     let wanted = run(&check.program, &check.inputs);
     let allowance = Allowance::of(&check.program, &check.inputs);
@@ -143,7 +142,7 @@ fn changed(check: &Check) -> Option<Check> {
     None
 }
 
-/// Whether another primitive takes an equation's operands and gives its types.
+/// Whether another primitive takes an equation's operands and returns its types.
 fn fits(eqn: &Eqn, other: &'static dyn Primitive, program: &Program) -> bool {
     let avals = program.avals();
     let ins: Vec<Aval> = eqn

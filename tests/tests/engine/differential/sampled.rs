@@ -8,25 +8,25 @@ use gavotte_tests::report::caught;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-/// Checks that are one compilation.
+/// Checks that share one compilation.
 pub(crate) const CHUNK: usize = 24;
 
-/// The checks of every sample, and what JAX says to each question that they ask.
+/// The checks of every sample, and JAX's answer to each question they ask.
 pub(crate) struct Sampled {
     /// The checks.
     pub(crate) checks: Vec<Check>,
-    /// Samples that no check could be made of.
+    /// Samples for which no check could be made.
     pub(crate) failures: Vec<String>,
     answers: HashMap<String, Arc<Answer>>,
 }
 
-/// What JAX is asked. Equal questions have equal answers, whatever the rules of Gavotte say.
+/// The question to JAX. Equal questions have equal answers, whatever the rules of Gavotte say.
 pub(crate) fn question(check: &Check) -> String {
     check.to_json().to_string()
 }
 
 impl Sampled {
-    /// All of it; `None`, after saying so, where there is nobody to ask.
+    /// All of it; `None`, after saying so, if there is no worker to ask.
     pub(crate) fn get() -> Option<&'static Sampled> {
         static SAMPLED: LazyLock<Sampled> = LazyLock::new(Sampled::new);
         (workers() > 0).then(|| &*SAMPLED)
@@ -34,7 +34,7 @@ impl Sampled {
 
     fn new() -> Sampled {
         let (mut checks, mut failures): (Vec<Check>, Vec<String>) = (vec![], vec![]);
-        // What only prints computes nothing, and StableHLO has no such thing.
+        // A primitive that only prints computes nothing, and StableHLO has none like it.
         for (name, case) in cases().into_iter().filter(|(_, case)| !case.prim.has_effect()) {
             match caught(|| Ok(checks_of(&name, &case))) {
                 Ok(found) => checks.extend(found),
@@ -49,7 +49,7 @@ impl Sampled {
         Sampled { answers: answers.into_iter().flatten().collect(), checks, failures }
     }
 
-    /// What JAX says, if it was asked.
+    /// JAX's answer, if it was asked.
     pub(crate) fn answer(&self, question: &str) -> Option<Arc<Answer>> {
         self.answers.get(question).cloned()
     }

@@ -1,5 +1,5 @@
-//! Programs with symbols, compiled once, against XLA on the text exported for the sizes of a call: a training step of the
-//! graph attention network, and the primitives that make numbers of sizes.
+//! Programs with symbols, compiled once, against XLA on the text exported for the sizes of a call: a training step of
+//! the graph attention network, and the primitives that turn sizes into numbers.
 
 use gavotte::random::Key;
 use gavotte::segment::Segments;
@@ -14,14 +14,14 @@ use gavotte_tests::arrays::numbers;
 use gavotte_tests::oracle::{ask_xla, with_worker, workers};
 use std::sync::Arc;
 
-/// Of the largest element of an array: what two orders of `f64` sums may differ by, through all layers.
+/// Relative to an array's largest element: how much two orders of `f64` sums may differ, through all layers.
 const TOLERANCE: f64 = 1e-11;
 
 fn host(leaf: &Value) -> HostArray {
     Arc::unwrap_or_clone(leaf.to_host().expect("it is computed"))
 }
 
-/// Calls a compiled function, and compares with XLA on the program of its trace at the sizes of the call.
+/// Calls a compiled function, and compares it with XLA on the program of its trace at the sizes of the call.
 fn check<A: Args + Clone, O: Tree>(f: &Jit<'_, A, O>, args: A) {
     let lowered = f.lower(args.clone()).unwrap_or_else(|error| panic!("{error}"));
     assert!(!lowered.program().symbols().is_empty(), "there is no symbol in\n{}", lowered.program());
@@ -51,7 +51,7 @@ fn a_training_step() {
     let split = dataset.default_split.clone().expect("the karate club has one");
     let experiment = config.experiment(&dataset, &split).expect("it fits");
     let trainer = Trainer::gat(config, GatTraining::default()).expect("the numbers are valid");
-    // A step from a state that is not the first: moments and bias corrections are in play.
+    // A step from a later state: moments and bias corrections are in play.
     let params = trainer.init(Key::new(1), &experiment).expect("it fits");
     let start = trainer.step_args(0, (trainer.optimizer.init_fun)(params), &experiment, Key::new(2)).expect("it fits");
     let (state, _) = trainer.step.try_call(start).unwrap_or_else(|error| panic!("{error}"));

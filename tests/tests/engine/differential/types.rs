@@ -1,4 +1,4 @@
-//! The types that `abstract_eval` admits, against those that JAX does.
+//! The types that `abstract_eval` admits, against those that JAX admits.
 
 use super::judge::{in_parallel, report};
 use gavotte_core::aval::{Aval, DType};
@@ -7,7 +7,8 @@ use gavotte_tests::cases::{Case, cases, one_equation};
 use gavotte_tests::oracle::{aval_to_json, program_to_json, workers};
 use serde_json::json;
 
-/// Whatever types `abstract_eval` admits JAX admits, with the same results. (It may refuse more: a promotion, say.)
+/// JAX admits all types that `abstract_eval` admits, with the same results. (`abstract_eval` may refuse more, such as
+/// promotions.)
 #[test]
 fn what_abstract_eval_admits_jax_admits() {
     if workers() == 0 {
@@ -28,7 +29,7 @@ fn what_abstract_eval_admits_jax_admits() {
     report(n, &failures.concat());
 }
 
-/// The programs of one equation with the types of one operand changed that are admitted nevertheless.
+/// Programs of one equation that are admitted even with the type of one operand changed.
 fn neighbours(case: &Case) -> Vec<Program> {
     let avals: Vec<Aval> = case.ins.iter().map(|array| Aval::new(array.dtype(), array.shape())).collect();
     let mut all = vec![avals.clone(), avals[..avals.len().saturating_sub(1)].to_vec()];

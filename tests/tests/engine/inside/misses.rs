@@ -21,7 +21,7 @@ fn last(misses: Vec<Miss>) -> Miss {
     misses.last().cloned().expect("a call has traced")
 }
 
-/// The one change of the second call, and the text of its miss.
+/// The one change in the second call, and the text of its miss.
 fn change<T: Tree>(f: &Jit<'_, (T,), Array>, first: T, second: T) -> (Change, String) {
     assert!(f.try_call((first,)).is_ok());
     let _ = f.try_call((second,));
@@ -132,7 +132,7 @@ fn another_structure() {
     );
 }
 
-/// Memory that is not the processor's.
+/// Memory that does not belong to the processor.
 #[derive(Debug)]
 struct Elsewhere(HostArray);
 
@@ -207,7 +207,7 @@ fn the_nearest_program_is_what_is_compared_with() {
 
 const WITHIN: &str = "GAVOTTE_TEST_EXPLAINS";
 
-/// Run by the test below in a process of its own, whose standard error stream it reads.
+/// Run by the test below in its own process, whose standard error stream it reads.
 #[test]
 fn explaining() {
     let explain_misses = std::env::var_os(WITHIN).is_some();

@@ -1,5 +1,5 @@
-//! Seeing inside: the steps of compilation, what programs cost, why functions are traced again, where numbers go wrong,
-//! and what programs print.
+//! Seeing inside: the steps of compilation, the costs of programs, why functions are traced again, where numbers go
+//! wrong, and what programs print.
 
 mod misses;
 mod numbers;

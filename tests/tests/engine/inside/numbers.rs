@@ -135,7 +135,7 @@ fn a_call_panics_with_the_message() {
 }
 
 #[test]
-fn looking_again_prints_nothing() {
+fn evaluating_again_prints_nothing() {
     let lines: Rc<RefCell<Vec<String>>> = Rc::default();
     let kept = lines.clone();
     let f = checked(|x: Array| {
@@ -148,15 +148,15 @@ fn looking_again_prints_nothing() {
 }
 
 #[test]
-fn within_a_loop_the_turns_equation_is_named() {
+fn within_a_loop_the_iterations_equation_is_named() {
     let line = line!() + 3;
     let f = checked(|xs: Array| {
-        let turn = |sum: Array, x: Array| {
+        let body = |sum: Array, x: Array| {
             let log = x.log();
             let safe = where_(&x.gt(2f32), &log, zeros_like(&x));
             (sum + log, safe)
         };
-        scan(turn, Array::scalar(0f32), xs).0
+        scan(body, Array::scalar(0f32), xs).0
     });
     assert!(f.try_call((vector(&[1.0, 2.0, 3.0]),)).is_ok());
     let message = refusal(f.try_call((vector(&[1.0, 0.0, -1.0]),)));
@@ -167,11 +167,11 @@ fn within_a_loop_the_turns_equation_is_named() {
 #[test]
 fn what_a_mask_hides_within_a_loop_is_nobodys_concern() {
     let f = checked(|xs: Array| {
-        let turn = |sum: Array, x: Array| {
+        let body = |sum: Array, x: Array| {
             let safe = where_(&x.gt(0f32), x.log(), zeros_like(&x));
             (sum + safe / (x + 1f32), Array::scalar(0f32))
         };
-        scan(turn, Array::scalar(0f32), xs).0
+        scan(body, Array::scalar(0f32), xs).0
     });
     assert!(f.try_call((vector(&[1.0, 0.0, 3.0]),)).is_ok());
     assert_has(&refusal(f.try_call((vector(&[0.0, -1.0]),))), &["div makes a NaN of finite operands in @body"]);

@@ -148,49 +148,49 @@ fn elements_of_every_type_print() {
     assert_eq!(print(Array::new(&[3], vec![f64::NAN, 1e300, -0.5])), ["[NaN, 1e300, -0.5]"]);
 }
 
-/// Turns that print, and their sum.
-fn turns(x: Array, xs: Array) -> Array {
-    let turn = |sum: Array, x: Array| {
+/// A scan that prints in each iteration, and returns a product.
+fn iterations(x: Array, xs: Array) -> Array {
+    let body = |sum: Array, x: Array| {
         debug_print("x = {}", &[&x]);
         (sum * &x, x)
     };
-    scan(turn, x, xs).0
+    scan(body, x, xs).0
 }
 
 #[test]
-fn loops_print_turn_by_turn() {
+fn loops_print_iteration_by_iteration() {
     let args = || (Array::scalar(1f32), vector(&[2.0, 3.0]));
     let lines = ["x = 2.0", "x = 3.0"];
     let call = |f: &dyn Fn(Array, Array) -> Array| {
         let (x, xs) = args();
         printed(|| f(x, xs))
     };
-    assert_eq!(call(&turns), lines);
-    assert_eq!(call(&*jit(turns)), lines);
-    assert_eq!(call(&*grad(turns)), lines);
-    assert_eq!(call(&*jit(grad(turns))), lines);
-    assert_eq!(printed(|| jvp(&turns, args(), args())), lines, "the primal, once");
-    let pushed = jit(|x: Array, xs: Array| jvp(&turns, (x.clone(), xs.clone()), (x, xs)).1);
+    assert_eq!(call(&iterations), lines);
+    assert_eq!(call(&*jit(iterations)), lines);
+    assert_eq!(call(&*grad(iterations)), lines);
+    assert_eq!(call(&*jit(grad(iterations))), lines);
+    assert_eq!(printed(|| jvp(&iterations, args(), args())), lines, "the primal, once");
+    let pushed = jit(|x: Array, xs: Array| jvp(&iterations, (x.clone(), xs.clone()), (x, xs)).1);
     assert_eq!(call(&*pushed), lines);
-    assert_eq!(call(&*grad(|x: Array, xs: Array| grad(turns)(x, xs))), lines);
-    let mapped = vmap(turns, [None, Some(0)]);
+    assert_eq!(call(&*grad(|x: Array, xs: Array| grad(iterations)(x, xs))), lines);
+    let mapped = vmap(iterations, [None, Some(0)]);
     let rows = Array::new(&[2, 2], vec![1f32, 2.0, 3.0, 4.0]);
     assert_eq!(
         printed(|| mapped(Array::scalar(1f32), rows)),
         ["x = 1.0", "x = 3.0", "x = 2.0", "x = 4.0"],
-        "all elements of the batch take a turn together"
+        "all elements of the batch run an iteration together"
     );
 }
 
 #[test]
 fn a_loop_that_nobody_reads_prints_still() {
     let f = jit(|x: Array| {
-        turns(x.clone(), vector(&[2.0, 3.0]));
+        iterations(x.clone(), vector(&[2.0, 3.0]));
         fori_loop(
             0,
             2,
             |i: Array, x: Array| {
-                debug_print("turn {}", &[&i]);
+                debug_print("iteration {}", &[&i]);
                 x
             },
             x.clone(),
@@ -209,6 +209,6 @@ fn a_loop_that_nobody_reads_prints_still() {
         );
         x
     });
-    assert_eq!(printed(|| f(Array::scalar(1f32))), ["x = 2.0", "x = 3.0", "turn 0", "turn 1", "yes"]);
+    assert_eq!(printed(|| f(Array::scalar(1f32))), ["x = 2.0", "x = 3.0", "iteration 0", "iteration 1", "yes"]);
     assert_eq!(printed(|| f(Array::scalar(-1f32))).last().map(String::as_str), Some("no"));
 }

@@ -1,4 +1,4 @@
-//! What is recorded while a program runs.
+//! Events recorded while a program runs.
 
 use super::vector;
 use gavotte::{Array, Options, jit_with, scan};
@@ -6,7 +6,7 @@ use gavotte_core::runtime::{Machine, StepKind};
 use std::num::NonZeroUsize;
 
 #[test]
-fn the_kernels_of_a_loop_are_recorded_in_every_turn() {
+fn the_kernels_of_a_loop_are_recorded_in_every_iteration() {
     let threads = NonZeroUsize::new(2).unwrap();
     let sum = jit_with(
         |x: Array, xs: Array| scan(|sum: Array, x: Array| ((sum * 2f32 + x).exp(), ()), x, xs).0,
@@ -34,7 +34,7 @@ fn the_kernels_of_a_loop_are_recorded_in_every_turn() {
     assert!(of(0, inner).all(|event| {
         whole.iter().any(|outer| outer.span.start <= event.span.start && event.span.end <= outer.span.end)
     }));
-    // What is small runs on the first thread alone.
+    // Small work runs on the first thread alone.
     assert!(profile.threads[1].iter().all(|event| event.step.is_none()), "the other has nothing to do");
     assert_eq!(profile.threads[1].len(), 2);
 
@@ -49,7 +49,7 @@ fn the_kernels_of_a_loop_are_recorded_in_every_turn() {
     assert!(executable.take_profile(lowered.sizes()).calls.is_empty(), "what was taken is gone");
 }
 
-/// Of each thread but the first it is known for the whole of a call what it does: steps, and between them waits.
+/// The profile covers every thread but the first for the whole of a call: steps, and waits between them.
 #[test]
 fn what_threads_do_is_known_for_the_whole_of_a_call() {
     let threads = NonZeroUsize::new(3).unwrap();

@@ -89,7 +89,7 @@ fn symbols_take_any_size() -> Result<(), Error> {
     let named = |x: Array| x.declare([Dim::from("n"), Dim::from(3)]);
     let compiled: Compiled<'_, _, _> = scale.lower((named(rows(4, 3)), named(rows(4, 3))))?.compile()?;
     assert_eq!(compiled(named(rows(7, 3)), named(rows(7, 3))).to_vec::<f32>().len(), 21);
-    assert_eq!(compiled(rows(2, 3), rows(2, 3)).to_vec::<f32>().len(), 6, "what is not declared fits by its size");
+    assert_eq!(compiled(rows(2, 3), rows(2, 3)).to_vec::<f32>().len(), 6, "an undeclared axis fits by its size");
     assert_has(&refusal(compiled.try_call((rows(2, 3), rows(5, 3)))), &["`n` is 2 at argument 0 and 5 at argument 1"]);
     assert_has(&refusal(compiled.try_call((rows(2, 4), rows(2, 4)))), &["argument 0: axis 1 is 4, and must be 3"]);
     Ok(())
@@ -121,14 +121,14 @@ fn a_matrix_product_costs_two_flops_for_each_triple() -> Result<(), Error> {
     assert_has(&cost.to_string(), &["@dot_general_0: 240 flops, 0 transcendentals, reads 200 bytes, writes 96"]);
     let cost = "; 240 flops, 0 transcendentals, reads 200 bytes, writes 96";
     assert_has(&text(&lowered, Stage::Plan), &[cost]);
-    // On a machine of so many bytes and operations a second: 296 bytes take longer than 240 operations.
+    // On a machine of this many bytes and operations a second, 296 bytes take longer than 240 operations.
     let plan = |bytes_per_s: f64, flop_per_s: f64| {
         let machine = Machine { threads: 1, bytes_per_s, flop_per_s };
         lowered.executable().plan_text(lowered.sizes(), Some(&machine))
     };
     let bytes = format!("{cost}; at least 296.00 us for bytes, should reach 100%");
     assert_has(&plan(1e6, 1e9)?, &["the machine with 1 thread: 0.0 GB/s, 1.0 GFLOP/s", &bytes]);
-    // 50 loads, 120 multiply-adds and 24 stores take longer than as many multiply-adds as 240 operations.
+    // 50 loads, 120 multiply-adds and 24 stores take longer than the multiply-adds of 240 operations.
     let operations = format!("{cost}; at least 240.00 us for operations, should reach 62%");
     assert_has(&plan(1e9, 1e6)?, &[&operations]);
     Ok(())
@@ -199,7 +199,7 @@ fn costs_follow_the_sizes_of_symbols() -> Result<(), Error> {
 }
 
 #[test]
-fn loops_count_their_turns_and_branches_the_dearest() -> Result<(), Error> {
+fn loops_count_their_iterations_and_branches_the_costliest() -> Result<(), Error> {
     let x = || Array::scalar(1f32);
     let sum = jit(|x: Array, xs: Array| scan(|sum: Array, x: Array| ((sum * 2f32 + x).exp(), ()), x, xs).0);
     let cost = sum.lower((x(), vector(&[1.0; 7])))?.cost_analysis();
@@ -207,7 +207,7 @@ fn loops_count_their_turns_and_branches_the_dearest() -> Result<(), Error> {
     assert!(cost.steps.iter().any(|step| step.kind == StepKind::Iterations(7)), "{cost}");
     let grow = jit(|x: Array| while_loop(|x: Array| x.lt(100f32), |x: Array| x * 3f32 + 1f32, x));
     let cost = grow.lower((x(),))?.cost_analysis();
-    assert_eq!(cost.total.flops, 2, "one turn: {cost}");
+    assert_eq!(cost.total.flops, 2, "one iteration: {cost}");
     assert_has(&cost.to_string(), &["@while, each iteration: 2 flops"]);
     let either = jit(|x: Array| cond(x.gt(0f32), |x: Array| x.exp() * 2f32 + 1f32, |x: Array| x * 2f32, x));
     let cost = either.lower((x(),))?.cost_analysis();

@@ -1,4 +1,4 @@
-//! Mapped branches and loops: for an element that does not run a program, it is as if there were none.
+//! Mapped branches and loops: a program that an element does not run has no effect on the element.
 
 use super::{check, check_refused, floats, ints};
 use gavotte::{Array, DType, cond, fori_loop, grad, jvp, nn, scan, switch, vmap, while_loop, zeros_like};
@@ -11,7 +11,7 @@ fn mapped(f: impl Fn(Array) -> Array + Send + Sync + Copy) -> impl Fn(Array) -> 
     move |x: Array| vmap(f, [Some(0)])(x)
 }
 
-/// The sum of each element's gradient by itself.
+/// The gradient of the sum, one slope for each element.
 fn slopes(f: impl Fn(Array) -> Array + Send + Sync + Copy) -> impl Fn(Array) -> Array + Send + Sync + Copy {
     move |x: Array| grad(move |x: Array| mapped(f)(x).sum(()))(x)
 }
@@ -53,7 +53,7 @@ fn what_a_branch_captures_gets_the_cotangents_of_those_that_take_it() {
     };
     check(of, &floats(&[0.0, 4.0, -1.0]), &[2.5, 1.0], 1e-6);
     check(of, &floats(&[0.0, -1.0]), &[0.0, 0.0], 0.0);
-    // An infinite slope of one that takes the branch is its own, and nobody else's.
+    // An infinite slope of an element that takes the branch stays its own.
     let root = |x: Array| cond(x.ge(0.0), |x: Array| x.sqrt(), |x: Array| x * 0.0, x);
     check(slopes(root), &floats(&[-1.0, 0.0, 4.0]), &[0.0, f64::INFINITY, 0.25], 0.0);
 }
@@ -65,17 +65,17 @@ fn branches_and_loops_in_branches() {
         cond(x.gt(0.0), inner, |x: Array| x * 0.0, x)
     };
     check(slopes(nested), &floats(&[-1.0, 0.0, 0.25, 1.0, 3.0]), &[0.0, 0.0, 1.0, 0.5, 0.5], 1e-6);
-    // The eighth root, by turns.
-    let turns = |x: Array| scan(|x: Array, _: Array| (x.sqrt(), ()), x, gavotte::arange(3, DType::I32)).0;
-    let looped = move |x: Array| cond(x.gt(0.0), turns, |x: Array| x * 0.0, x);
+    // The eighth root, by iteration.
+    let iterated = |x: Array| scan(|x: Array, _: Array| (x.sqrt(), ()), x, gavotte::arange(3, DType::I32)).0;
+    let looped = move |x: Array| cond(x.gt(0.0), iterated, |x: Array| x * 0.0, x);
     check(slopes(looped), &floats(&[-1.0, 0.0, 1.0]), &[0.0, 0.0, 0.125], 1e-6);
     // A branch in a loop, whose row is a sum.
     let inside = |x: Array| {
-        let turn = |sum: Array, i: Array| {
+        let body = |sum: Array, i: Array| {
             let x = &x - i.astype(DType::F32);
             (sum + cond(x.gt(0.0), |x: Array| x.log() + (x.expand_dims(0) * 2.0).sum(()), |x: Array| x * 0.0, x), ())
         };
-        scan(turn, Array::scalar(0f32), gavotte::arange(2, DType::I32)).0
+        scan(body, Array::scalar(0f32), gavotte::arange(2, DType::I32)).0
     };
     check(slopes(inside), &floats(&[-1.0, 0.0, 1.0, 2.0]), &[0.0, 0.0, 3.0, 5.5], 1e-6);
     let custom = |x: Array| cond(x.gt(0.0), |x: Array| nn::softplus(&x.log()), |x: Array| x * 0.0, x);
@@ -108,11 +108,11 @@ fn a_branch_reads_for_those_that_take_it() {
 }
 
 #[test]
-fn a_turn_reads_for_those_that_are_not_done() {
+fn an_iteration_reads_for_those_that_are_not_done() {
     let sum_from = |first: Array| {
         let x = ints(&[10, 20, 30]);
-        let turn = |(i, sum): (Array, Array)| (&i + 1, sum + x.take(&i, 0));
-        while_loop(|(i, _): (Array, Array)| i.lt(3), turn, (first, Array::scalar(0))).1
+        let body = |(i, sum): (Array, Array)| (&i + 1, sum + x.take(&i, 0));
+        while_loop(|(i, _): (Array, Array)| i.lt(3), body, (first, Array::scalar(0))).1
     };
     check(mapped(sum_from), &ints(&[2, 0, 3, 1]), &[30.0, 60.0, 0.0, 50.0], 0.0);
     check_refused(mapped(sum_from), &ints(&[2, -1]), "is not in 0..3");
@@ -121,7 +121,7 @@ fn a_turn_reads_for_those_that_are_not_done() {
         fori_loop(0, end, |i: Array, sum: Array| sum + x.take(&i, 0), Array::scalar(0f32))
     };
     check(mapped(between), &ints(&[1, 3, 0]), &[1.0, 7.0, 0.0], 0.0);
-    // It ends for those that need it, and would not for the others.
+    // It ends for the elements that run it, and would not for the others.
     let counted = |n: Array| {
         let down = |n: Array| while_loop(|n: Array| n.ne(0), |n: Array| n - 1, n);
         cond(n.gt(0), down, |n: Array| n, n)

@@ -1,4 +1,4 @@
-//! What derivatives are given, and what counts.
+//! The types of tangents, cotangents and gradients, and counts that their type cannot hold.
 
 use super::floats;
 use gavotte::optimizers::adam;
@@ -69,7 +69,7 @@ fn counts_do_not_wrap() {
     }
     assert_eq!(dim_value(u32::MAX as usize, DType::U32).item::<u32>(), u32::MAX);
     says(quietly(|| iota([(1usize << 31) + 1], 0, DType::I32)), "is too large for i32, the type that counts sizes");
-    // Of a symbol, the call that gives it such a size is refused; a broadcast of nothing has one.
+    // With a symbol, the call whose size is too large is refused.
     let size = jit(|x: Array| dim_value(x.dim(0) * (1 << 20), DType::I32));
     let of = |n: usize| size.try_call((Array::new(&[n], vec![0f32; n]).declare(["n"]),));
     assert_eq!(of(2047).expect("it fits").item::<i32>(), 2047 << 20);
@@ -99,7 +99,7 @@ fn powers_below_zero_have_the_slope_of_a_power() {
     assert!(grad(|x: Array| gavotte::nn::gelu(&x).sum(()))(floats(&[f32::NAN])).item::<f32>().is_nan());
 }
 
-/// Of another shape, a gradient would make parameters of another shape.
+/// A gradient of another shape would make parameters of another shape.
 #[test]
 fn gradients_are_of_the_parameters_types() {
     let optimizer = adam::<Array>(0.1);

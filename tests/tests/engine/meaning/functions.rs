@@ -1,5 +1,5 @@
-//! Every function of `nn` at its kinks and far out: value, first and second derivative against the limits. Zeros of both
-//! signs.
+//! Every function of `nn` at its kinks and far out: value, first and second derivative against the limits. Zeros of
+//! both signs.
 
 use super::{floats, numbers};
 use gavotte::{Array, DType, grad, jit_with, nn};
@@ -7,11 +7,11 @@ use gavotte_tests::targets::ways;
 
 const INF: f64 = f64::INFINITY;
 
-/// `x`, and there the function, its derivative, and the derivative of that. Where two sides differ, the documentation of the
-/// function says which counts.
+/// `x`, and there the function, its derivative, and its second derivative. Where two sides differ, the documentation of
+/// the function says which counts.
 type Table = &'static [[f64; 4]];
 
-/// A function by its name, with what it must be.
+/// A function by name, with its expected values.
 type Case = (&'static str, fn(&Array) -> Array, Table);
 
 /// Computed with 40 digits.
@@ -165,7 +165,7 @@ fn kinks_and_limits() {
     }
 }
 
-/// Entries of -∞ have no weight, and no derivative passes them.
+/// Entries of -∞ have no weight, and no derivative passes through them.
 #[test]
 fn rows_that_a_mask_made_infinite() {
     let x = || Array::new(&[2, 3], vec![0.0f32, f32::NEG_INFINITY, 0.0, 1e4, 1e4, f32::NEG_INFINITY]);
@@ -190,7 +190,7 @@ fn rows_that_a_mask_made_infinite() {
     check("logsumexp", &total, &ends, &[-INF, INF], 0.0);
 }
 
-/// Zeros of both signs are kept apart from `x + 0`, and an infinity keeps its sign.
+/// Adding 0 makes a negative zero positive, adding -0 does not, and the inverse of a zero has its sign.
 #[test]
 fn zeros_keep_their_sign() {
     let x = floats(&[-0.0, 0.0, 1.0]);

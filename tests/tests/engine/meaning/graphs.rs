@@ -1,4 +1,4 @@
-//! Masks of graph networks: nodes that a loss leaves out, and pairs of nodes that send no message.
+//! Masks of graph networks: nodes that a loss excludes, and pairs of nodes that send no message.
 
 use super::{check, floats, numbers};
 use gavotte::random::Key;

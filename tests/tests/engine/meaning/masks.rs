@@ -1,4 +1,4 @@
-//! What a mask leaves out counts for nothing, and what it multiplies does.
+//! What a mask excludes does not count, and what it multiplies does.
 
 use super::{check, floats, numbers};
 use gavotte::random::Key;
@@ -12,7 +12,7 @@ use gavotte_tests::targets::ways;
 
 const INF: f32 = f32::INFINITY;
 
-/// Members of three segments, rows as wide as two vectors and a bit.
+/// Members of three segments; rows slightly wider than two vectors.
 const WIDTH: usize = 35;
 const MEMBERS: usize = 40;
 
@@ -21,7 +21,7 @@ fn segments() -> Segments {
     Segments::sorted(&ids, 3).expect("they rise")
 }
 
-/// Weights of which every third is 0 by a mask, and rows that are not finite there.
+/// Weights of which a mask zeroes every third, and rows that are not finite there.
 fn weights(bad: f32) -> (Array, Array, Array) {
     let dropped = |i: usize| i % 3 == 1;
     let kept = Array::new(&[MEMBERS], (0..MEMBERS).map(|i| !dropped(i)).collect::<Vec<bool>>());
@@ -53,7 +53,7 @@ fn zero_times_infinity_is_nan_on_every_target() {
             segments().sum(&(weights.expand_dims(-1) * rows))
         };
         in_every_way(by_number, &rows, f64::is_nan);
-        // Gathered from where the rows are, as messages are.
+        // Gathered from the rows' positions, as messages are.
         let order: Vec<i32> = (0..MEMBERS as i32).rev().collect();
         let gathered = |rows: Array| {
             let back = rows.take(&Array::new(&[MEMBERS], order.clone()), 0);
@@ -82,7 +82,7 @@ fn what_a_selection_drops_is_left_out_on_every_target() {
             .flat_map(|i| std::iter::repeat_n(if i % 3 == 1 { 0.0 } else { 1.0 + i as f64 * 0.25 }, WIDTH))
             .collect();
         check(back, &rows, &wanted, 0.0);
-        // The slope of what the mask dropped is 0, whatever stands there.
+        // The slope of a dropped entry is 0, whatever its row holds.
         let of_weights = |rows: Array| {
             let sum = |w: Array| segments().sum(&kept.select(&w, 0.0).expand_dims(-1).weigh(&rows)).sum(());
             grad(sum)(w.clone())
@@ -91,7 +91,7 @@ fn what_a_selection_drops_is_left_out_on_every_target() {
     }
 }
 
-/// Of dropped entries of a sparse matrix neither the product nor its derivative reads anything.
+/// Neither a product with a sparse matrix nor its derivative reads dropped entries.
 #[test]
 fn dropout_drops_what_is_not_finite() {
     let (n, m) = (30, 40);
@@ -105,7 +105,7 @@ fn dropout_drops_what_is_not_finite() {
     let sparse = SparseFeatures::new(&matrix, gavotte::DType::F32).expect("it fits");
     let kept = dropout_of(&sparse.values, 0.5, Mode::Train(Key::new(3)));
     let dropped: Vec<bool> = numbers(&kept).iter().map(|x| *x == 0.0).collect();
-    // Columns that only dropped entries name.
+    // Columns named only by dropped entries.
     let columns: Vec<i32> = sparse.columns.ids.to_vec();
     let is_read = |column: usize| columns.iter().zip(&dropped).any(|(c, dropped)| *c as usize == column && !dropped);
     let bad = (0..m).filter(|column| !is_read(*column)).count();

@@ -1,4 +1,4 @@
-//! A program means the same as it is, compiled, on every target, and mapped. What a mask or a branch leaves out is neither
+//! A program means the same plain, compiled, on every target, and mapped. What a mask or a branch excludes is neither
 //! read, nor checked, nor differentiated.
 
 mod branches;
@@ -13,7 +13,7 @@ use gavotte_core::error::Error;
 use gavotte_core::ir::quietly;
 use gavotte_tests::targets::ways;
 
-/// Checks a function of one array in every way that it runs: each number within `tolerance`, relative, and the sign of a
+/// Checks a function of one array in every way it runs: each number within `tolerance`, relative, and the sign of a
 /// zero.
 #[track_caller]
 fn check(f: impl Fn(Array) -> Array + Send + Sync + Copy, x: &Array, wanted: &[f64], tolerance: f64) {
@@ -39,7 +39,7 @@ fn numbers(x: &Array) -> Vec<f64> {
     (0..host.len()).map(|i| host.get(i).as_f64()).collect()
 }
 
-/// Why it is refused, in every way that it runs.
+/// Checks that it is refused with this message, in every way it runs.
 #[track_caller]
 fn check_refused(f: impl Fn(Array) -> Array + Send + Sync + Copy, x: &Array, says: &str) {
     for (way, options) in ways() {
@@ -52,7 +52,7 @@ fn check_refused(f: impl Fn(Array) -> Array + Send + Sync + Copy, x: &Array, say
         };
         let why = match gavotte_tests::report::caught(|| run().map_err(|error| error.to_string())) {
             Err(why) => why,
-            Ok(found) => panic!("{way}: it gives {:?}", numbers(&found)),
+            Ok(found) => panic!("{way}: it returns {:?}", numbers(&found)),
         };
         assert!(why.contains(says), "{way}: {why}");
     }

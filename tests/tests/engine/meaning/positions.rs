@@ -1,10 +1,10 @@
-//! A position outside of what is read is refused, also where that is never stored and what it is computed from holds more.
+//! An out-of-bounds position is refused, even where the array is never stored and its source holds more elements.
 
 use super::{check, check_refused, floats};
 use gavotte::segment::Segments;
 use gavotte::{Array, DType, arange, concatenate, grad};
 
-/// The elements at one position, of an array that `f` makes of eight.
+/// The elements at one position of an array that `f` makes of eight elements.
 fn at(i: i32, f: impl Fn(Array) -> Array + Copy) -> impl Fn(Array) -> Array + Copy {
     move |x| f(x).take(&Array::new(&[2], vec![0, i]), 0) * 2.0
 }
@@ -31,7 +31,7 @@ fn positions_are_those_of_what_is_read() {
     check_both(|x| x.slice_axis(0, 0usize..4).reshape([4, 1]).reshape([4]), 4, [1.0, 4.0]);
 }
 
-/// What a step needs in memory is stored for it, whatever it is computed from.
+/// Operands that a step needs in memory are stored, whatever they are computed from.
 #[test]
 fn operands_without_a_kernel_are_stored() {
     let x = floats(&[1.0, 2.0, 3.0]);
@@ -45,15 +45,15 @@ fn operands_without_a_kernel_are_stored() {
     check(|x| grad(|x: Array| segments(&x).mean(&x).square().sum(()))(x), &x, &[1.5, 1.5, 6.0], 1e-6);
 }
 
-/// Where two kernels of a group fail in the same rows, the first of them does, and the second does not run there any more.
+/// Where two kernels of a group fail in the same rows, the first one fails, and the second no longer runs there.
 #[test]
-fn of_two_steps_that_fail_the_first_is_told() {
-    // Enough that one thread goes through both wrong rows together.
+fn of_two_steps_that_fail_the_first_is_reported() {
+    // Enough rows that one thread runs both wrong ones together.
     const ROWS: usize = 5000;
     let ids = |at: usize, wrong: i32| {
         Array::new(&[ROWS], (0..ROWS).map(|i| if i == at { wrong } else { i as i32 % 8 }).collect())
     };
-    // The first reduces each row, and the second reads what that is.
+    // The first reduces each row, and the second reads the result.
     let f = move |x: Array, one: &Array, other: &Array| {
         let rows = x.reshape([8, 1]).broadcast_to([8, 3]);
         rows.take(one, 0).sum(1).reshape([ROWS, 1]) * rows.take(other, 0).tanh()
@@ -64,7 +64,7 @@ fn of_two_steps_that_fail_the_first_is_told() {
     }
 }
 
-/// One position along axes of two extents is checked against both, whichever is read first.
+/// A position used along axes of two extents is checked against both, whichever is read first.
 #[test]
 fn a_position_is_checked_against_every_axis_that_it_is_used_for() {
     let x = Array::new(&[8, 40], (0..320).map(|i| i as f32).collect());
@@ -82,7 +82,7 @@ fn a_position_is_checked_against_every_axis_that_it_is_used_for() {
     }
 }
 
-/// Offsets that a program makes itself nobody has looked at before: where they fall or name what is not there, it is told.
+/// Offsets computed by a program are checked: falling or out-of-bounds offsets are reported.
 #[test]
 fn offsets_that_are_computed_are_checked() {
     let sum = |last: [f32; 3]| {
