@@ -1,5 +1,5 @@
-//! GPUs as devices, on the emulator: arrays go there and come back, and what fails says why.
-//! A program of its own, as no NVRTC may be found in it.
+//! GPUs as devices, on the emulator: arrays go there and come back, and failures say why. A program of its own, as no
+//! NVRTC may be found in it.
 #![cfg(target_os = "linux")]
 
 use gavotte::device::{DeviceRef, cpu, cuda, devices};
@@ -9,7 +9,7 @@ use gavotte_emulator::driver::{Emulator, Session};
 use gavotte_tests::arrays::Random;
 use std::sync::Arc;
 
-/// A fresh machine, with what these settings say.
+/// A fresh machine with these settings.
 fn machine(settings: &str) -> Session<'static> {
     Emulator::get().session(settings)
 }
@@ -37,7 +37,7 @@ fn arrays_come_back_as_they_went() {
     {
         let device = cuda(0).expect("the emulator is a GPU");
         let mut random = Random::new(1);
-        // Nothing, one element, one piece of pinned memory and its neighbours, several pieces.
+        // Empty, one element, one piece of pinned memory and its neighbours, several pieces.
         for n in [0, 1, 7, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (5 << 20) + 3] {
             let array = array(DType::F32, n, &mut random);
             assert_eq!(round_trip(&device, &array).unwrap().data(), array.data(), "{n} elements");
@@ -60,7 +60,7 @@ fn trees_are_moved_and_know_where_they_are() {
     let pair = (Array::new(&[2, 2], vec![1f32, 2.0, 3.0, 4.0]), Array::new(&[1], vec![7i32]));
     let there = device_put(pair.clone(), &device).unwrap();
     assert_eq!(there.0.device().expect("it is computed").name(), "cuda:0");
-    // What is there already stays.
+    // Arrays already on the device stay.
     let again = device_put(there, &device).unwrap();
     let back = device_put(again, &cpu()).unwrap();
     assert_eq!(back.0.device().expect("it is computed").name(), "cpu");
@@ -85,7 +85,7 @@ fn arrays_go_from_gpu_to_gpu_without_the_host() {
                 (after.copies_to_host, after.copies_to_device),
                 (before.copies_to_host, before.copies_to_device)
             );
-            // The first one's memory is used again at once.
+            // The first one's memory is reused at once.
             let again = first.put(Arc::new(HostArray::from_data(&[3000], array.data().clone()))).unwrap();
             assert_eq!(other.to_host().unwrap().data(), array.data(), "{dtype}");
             assert_eq!(again.to_host().unwrap().data(), array.data(), "{dtype}");
@@ -120,7 +120,7 @@ fn copies_are_made_where_arrays_are() {
     assert_eq!(machine.counts().live_allocations, 0);
 }
 
-/// Pinned memory is filled again only when the driver has copied what was in it, whatever has failed before.
+/// Pinned memory is refilled only after the driver has copied its contents, whatever failed before.
 #[test]
 fn what_is_being_copied_is_not_overwritten() {
     for call in ["cuEventRecord", "cuEventCreate", "cuMemcpyHtoDAsync_v2", "cuEventSynchronize", "cuMemHostAlloc"] {
@@ -170,7 +170,7 @@ fn what_does_not_fit_says_what_was_asked_for_and_leaves_the_device_usable() {
         assert!(error.contains(part), "`{part}` is not in: {error}");
     }
     assert_eq!(round_trip(&device, &small).unwrap().data(), small.data());
-    // What nobody uses makes room.
+    // Freed arrays make room.
     drop(kept);
     let wide = array(DType::F64, 900_000, &mut random);
     assert_eq!(round_trip(&device, &wide).unwrap().data(), wide.data());

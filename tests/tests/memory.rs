@@ -1,4 +1,4 @@
-//! The plan's peak is what is really allocated. This file has one test, as all tests of a file share its allocator.
+//! The plan's peak is what is really allocated. This file has one test, since the tests of a file share its allocator.
 
 use gavotte::random::Key;
 use gavotte::{Args, Array, Error, Jit, Options, Target, Tree, jit_with, scan};
@@ -13,7 +13,7 @@ use std::num::NonZeroUsize;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// Arrays that nobody else holds.
+/// Copies of the arrays, which nobody else holds.
 fn copied<T: Tree>(tree: &T) -> T {
     tree.map(|leaf| {
         let array = leaf.to_host().expect("it is computed");
@@ -21,8 +21,8 @@ fn copied<T: Tree>(tree: &T) -> T {
     })
 }
 
-/// Compares what is allocated at most with what the plan says: in a first call, whose arguments are kept, and in another
-/// one, to which they are given away.
+/// Compares peak allocation with the plan: in a first call, which keeps its arguments, and in a second one, to which
+/// they are donated.
 fn check<A: Args, O: Tree>(what: &str, f: &Jit<'_, A, O>, args: &A) -> Result<(), Error> {
     let compiled = f.lower(copied(args))?.compile()?;
     let memory = compiled.memory_analysis()?;
@@ -60,13 +60,13 @@ fn the_peak_is_what_is_allocated() -> Result<(), Error> {
             let state = (trainer.optimizer.init_fun)(params);
             check(&what("a step"), &trainer.step, &(Array::scalar(0), state, experiment.inputs.clone(), Key::new(2)))?;
 
-            // The carry is in two places by turns.
-            let turns = |x: Array, xs: Array| {
-                let turn = |x: Array, y: Array| (x.transpose() * y, x.sum(1));
-                scan(turn, x, xs)
+            // The carry alternates between two places.
+            let looped = |x: Array, xs: Array| {
+                let body = |x: Array, y: Array| (x.transpose() * y, x.sum(1));
+                scan(body, x, xs)
             };
             let numbers = |shape: &[usize]| Array::new(shape, vec![0.5f32; shape.iter().product()]);
-            check(&what("a loop"), &jit_with(turns, options), &(numbers(&[700, 700]), numbers(&[20, 700])))?;
+            check(&what("a loop"), &jit_with(looped, options), &(numbers(&[700, 700]), numbers(&[20, 700])))?;
         }
     }
     Ok(())

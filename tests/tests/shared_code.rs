@@ -1,5 +1,5 @@
-//! Machine code belongs to the form of a kernel: a step that is traced again for other numbers runs functions that are
-//! there already, and computes what the portable target computes.
+//! Machine code belongs to the form of a kernel: a step traced again for other numbers reuses the functions already
+//! generated, and computes what the portable target computes.
 
 use gavotte::random::Key;
 use gavotte::{Array, DType, Error, Jit, Options, Target, Tree, jit_with, value_and_grad};
@@ -17,13 +17,13 @@ fn has_machine_code() -> bool {
     is_native
 }
 
-/// Numbers between -1 and 1 that look random.
+/// Pseudo-random numbers between -1 and 1.
 fn numbers(shape: &[usize], seed: usize) -> Array {
     let n: usize = shape.iter().product();
     Array::new(shape, (0..n).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.0 - 1.0).collect())
 }
 
-/// Every leaf is near another's, by the largest of its numbers.
+/// Checks that every leaf is near the other's, relative to its largest number.
 #[track_caller]
 fn assert_near<T: Tree>(found: &T, wanted: &T) {
     let numbers = |leaf: Value| -> Vec<f64> { Array::from(leaf).astype(DType::F64).to_vec() };
@@ -43,7 +43,7 @@ struct Perceptron {
 
 type PerceptronStep = Jit<'static, (Perceptron, Array, Array), (Array, Perceptron)>;
 
-/// One step downhill from the mean square over a batch.
+/// One gradient step on the mean square over a batch.
 fn perceptron_step(target: Target) -> PerceptronStep {
     let step = |model: Perceptron, x: Array, y: Array| {
         let loss = |model: Perceptron, x: Array, y: Array| {
@@ -77,7 +77,7 @@ fn another_batch_generates_no_code() -> Result<(), Error> {
         assert_near(&step.try_call(args())?, &slow.try_call(args())?);
     }
     assert_eq!(step.n_entry(), 3, "every batch is traced by itself");
-    // Other features are other code.
+    // Another number of features needs other code.
     let w = [numbers(&[20, 40], 1), numbers(&[40, 3], 2)];
     let wide = Perceptron { w, b: [numbers(&[40], 3), numbers(&[3], 4)] };
     let lowered = step.lower((wide, numbers(&[100, 20], 5), numbers(&[100, 3], 6)))?;
@@ -85,7 +85,7 @@ fn another_batch_generates_no_code() -> Result<(), Error> {
     Ok(())
 }
 
-/// A generated graph whose arrays have numbers for sizes.
+/// A generated graph whose arrays have numbers as sizes.
 fn graph(n_node: usize) -> (Experiment, Inputs) {
     let spec = PlantedSpec { n_word: 100, ..PlantedSpec::cora().scaled(n_node) };
     let dataset = planted(&mut Key::new(n_node as u64).rng(), &spec).unwrap_or_else(|error| panic!("{error}"));
@@ -112,7 +112,7 @@ fn another_graph_of_fixed_sizes_generates_no_code() -> Result<(), Error> {
         let generated = lowered.executable().n_generated();
         assert_eq!(generated > 0, i == 0, "{n_node} nodes: {generated} functions");
         let (_, loss) = trainer.step.try_call(args())?;
-        // The step of all sizes.
+        // The step for all sizes.
         let (_, wanted) = trainer.step.try_call((args().0, args().1, experiment.inputs.clone(), args().3))?;
         assert_near(&loss, &wanted);
     }

@@ -1,5 +1,5 @@
-//! Calls of compiled programs on a GPU, which the emulator is: whose memory results have, sizes and types at the edge, and
-//! what is done where the driver fails.
+//! Calls of compiled programs on the emulated GPU: whose memory results have, edge cases of sizes and types, and what
+//! happens when the driver fails.
 
 use gavotte::{
     Array, DType, Dim, Options, Tree, assume, concatenate, device_put, full, jit, jit_with, make_program, scan, where_,
@@ -25,7 +25,7 @@ fn floats(shape: &[usize]) -> Array {
 }
 
 fn there<T: Tree>(tree: T) -> T {
-    device_put(tree, &cuda(0).expect("the emulator is a GPU")).expect("there is room")
+    device_put(tree, &cuda(0).expect("the emulator is a GPU")).expect("it fits")
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn memory_is_taken_over_only_from_who_gave_it_up() {
         let more: Vec<f32> = wanted.iter().map(|x| x + 1.0).collect();
         assert_eq!(add(x).to_vec::<f32>(), more);
         assert_eq!(kept.to_vec::<f32>(), wanted, "another handle holds the array");
-        // Arrays of two shapes in one memory.
+        // Arrays of two shapes share one memory block.
         let two = jit(|x: Array| {
             let y = x * 1.0f32 + 0.0f32;
             (y.reshape([2, 2]), y)
@@ -72,7 +72,7 @@ fn what_is_given_up_is_taken_over() {
     let Some(machine) = machine("") else { return };
     {
         let add = jit(|x: Array| x + 1.0f32);
-        // Loads the kernel, and leaves no block of this size that nobody uses.
+        // Loads the kernel, and leaves no unused block of this size.
         let _kept = add(there(floats(&[1000])));
         let mut x = there(floats(&[1000]));
         let before = machine.counts().allocations;
@@ -91,7 +91,7 @@ fn nothing_and_scalars() {
         let none = |x: Array| (&x + 1.0f32, x.sum(0), x.sum(1), x.reshape([0]), concatenate(&[x.clone(), x], 0));
         assert_same("no rows", none, floats(&[0, 3]));
         let joined = |(x, y): (Array, Array)| (concatenate(&[&x * 2.0f32, y.clone()], 0), x.dot(&y.transpose()));
-        assert_same("nothing beside something", joined, (floats(&[0, 3]), floats(&[2, 3])));
+        assert_same("nothing next to something", joined, (floats(&[0, 3]), floats(&[2, 3])));
         let scalars = |(x, n): (Array, Array)| (&x + 0.5f32, &n * &n, x.gt(0.0f32), where_(&n.lt(0), x, 3.0f32));
         assert_same("scalars", scalars, (Array::scalar(1.5f32), Array::scalar(-4)));
     });
@@ -116,7 +116,7 @@ fn every_type_goes_through_kernels() {
     });
 }
 
-/// While one thread records and replays long runs, another asks for results of short ones.
+/// While one thread records and replays long runs, another requests results of short ones.
 #[test]
 fn threads_share_a_device() {
     let Some(machine) = machine("unwritten=refuse") else { return };
@@ -127,16 +127,16 @@ fn threads_share_a_device() {
             let f = jit(f);
             let mut kept = vec![];
             for _ in 0..times {
-                let x = device_put(floats(&[n]), &device).expect("there is room");
+                let x = device_put(floats(&[n]), &device).expect("it fits");
                 for _ in 0..3 {
                     assert_eq!(difference(&elements(f(x.clone())), &wanted, 1e-5), None);
                 }
-                // The next is somewhere else, and is recorded anew.
+                // The next one is elsewhere, and is recorded anew.
                 kept.push(x);
             }
         };
         let long = |x: Array| scan(|h: Array, _: Array| (&h * 0.5f32 + &x, ()), x.clone(), zeros([2000], DType::F32)).0;
-        // Blocks of two sizes: neither gets what the other gave back, so that results stay in their places.
+        // Blocks of two sizes: neither reuses what the other freed, so results stay in place.
         std::thread::scope(|scope| {
             scope.spawn(|| calls(long, 5, 10));
             scope.spawn(|| calls(|x| x * 2.0f32 + 1.0f32, 1000, 300));
@@ -160,20 +160,20 @@ fn one_program_runs_for_all_sizes() {
             let x = || floats(&[n]).declare([Dim::symbol("n")]);
             let wanted = elements(here(x()));
             for _ in 0..3 {
-                let found = elements(there(device_put(x(), &device).expect("there is room")));
+                let found = elements(there(device_put(x(), &device).expect("it fits")));
                 assert_eq!(difference(&found, &wanted, 1e-5), None, "{n} elements");
             }
         }
     });
 }
 
-/// Two kernels, of which the second reads what the first computes.
+/// Two kernels: the second reads what the first computes.
 fn two_kernels(x: Array) -> Array {
     let sums = x.sum(0);
     (x * sums).exp().sum(())
 }
 
-/// Calls a function some times on one array: its kernels are launched one by one, then recorded and replayed.
+/// Calls a function several times on one array: its kernels are launched one by one, then recorded and replayed.
 fn call_often(machine: &Session<'_>, f: impl Fn(Array) -> Array + Send + Sync + Copy + 'static) -> Vec<Vec<f32>> {
     let f = jit(f);
     let x = there(floats(&[6, 4]) * 0.1f32);
@@ -184,7 +184,7 @@ fn call_often(machine: &Session<'_>, f: impl Fn(Array) -> Array + Send + Sync + 
 #[test]
 fn where_recordings_fail_kernels_are_launched() {
     let calls = ["cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "cuGraphLaunch"];
-    // The third stream is the first that records; a third launch is the first that is recorded.
+    // The third stream is the first that records; the third launch is the first that is recorded.
     let failures = calls.map(|call| (call, 1, 999)).into_iter().chain([
         ("cuGraphLaunch", 3, 999),
         ("cuGraphInstantiateWithFlags", 1, 2),
@@ -203,9 +203,9 @@ fn where_recordings_fail_kernels_are_launched() {
     }
 }
 
-/// Whatever the driver wants memory for: what nobody uses goes back to it.
+/// Whatever the driver needs memory for, unused blocks are returned to it.
 #[test]
-fn blocks_that_nobody_uses_make_room() {
+fn unused_blocks_make_room() {
     let calls = ["cuModuleLoadData", "cuModuleGetFunction", "cuLaunchKernel", "cuGraphLaunch", "cuEventCreate"];
     for call in calls {
         let Some(machine) = machine("") else { return };
@@ -223,7 +223,7 @@ fn blocks_that_nobody_uses_make_room() {
                     None
                 );
             }
-            // Without that block there is less than its 4,096 bytes more.
+            // Without that block, fewer than its 4,096 bytes more are allocated.
             assert!(machine.counts().live_bytes < taken + 4096, "{call}");
             drop(device);
         }
@@ -235,7 +235,7 @@ fn blocks_that_nobody_uses_make_room() {
 #[test]
 fn recordings_of_a_device_share_their_streams() {
     let Some(machine) = machine("") else { return };
-    // Nothing else keeps the device between the calls.
+    // Nothing else keeps the device alive between the calls.
     let device = cuda(0).expect("the emulator is a GPU");
     let before = machine.counts();
     for f in [two_kernels, |x: Array| x.sum(1).sum(()), |x: Array| (x.sum(0) * 2.0f32).sum(())] {
@@ -290,7 +290,7 @@ fn kernels_that_are_waited_for_compute_the_same() {
     assert_eq!(machine.report(), "");
 }
 
-/// Machine code comes first, where NVRTC knows the GPU. This driver takes none, and is offered none again.
+/// Machine code is tried first, if NVRTC knows the GPU. This driver takes none, and is not offered any again.
 #[test]
 fn a_driver_that_refuses_machine_code_is_given_ptx() {
     for (compute, offered) in [("8.0", 1), ("8.9", 1), ("9.0", 1), ("99.0", 0)] {
@@ -310,7 +310,7 @@ fn a_driver_that_refuses_machine_code_is_given_ptx() {
 #[test]
 fn threads_share_a_compiled_function() {
     on_machine(|| {
-        // Several kernels with arrays between them in the program's one arena.
+        // Several kernels, with arrays between them in the program's single arena.
         let f = jit(|x: Array| {
             let y = (&x * 2.0f32 + 1.0f32).sum(());
             let z = x * &y;
@@ -337,7 +337,7 @@ fn threads_share_a_compiled_function() {
     });
 }
 
-/// One function, called with arrays of the host and of the device by turns: there is a program for each.
+/// One function, called alternately with arrays of the host and of the device: there is a program for each.
 #[test]
 fn devices_have_programs_of_their_own() {
     on_machine(|| {
@@ -351,7 +351,7 @@ fn devices_have_programs_of_their_own() {
     });
 }
 
-/// What kernels rely on is asked of the sizes of each call, also where nobody has looked at these before.
+/// What kernels rely on is checked for the sizes of each call, even if these sizes were never checked before.
 #[test]
 fn sizes_that_break_facts_are_refused() {
     on_machine(|| {

@@ -1,5 +1,5 @@
-//! What compiled programs compute on a GPU, which the emulator is, against the reference interpreter: every sample of every
-//! primitive, their derivatives and their `vmap`, random programs.
+//! Compiled programs on the emulated GPU, against the reference interpreter: every sample of every primitive, their
+//! derivatives and their `vmap`, random programs.
 
 use gavotte_core::aval::Dim;
 use gavotte_core::device::HostArray;
@@ -14,10 +14,10 @@ use gavotte_tests::transformed::{jvp_program, vjp_program, vmap_program};
 
 const SEEDS: std::ops::Range<u64> = 0..200;
 
-/// A program with its inputs, to be run.
+/// A program with its inputs.
 type Check = (String, (Program, Vec<HostArray>));
 
-/// Runs all on a fresh GPU, on which nothing may be left behind.
+/// Runs all on a fresh GPU, on which nothing may remain allocated.
 #[track_caller]
 fn check(checks: Vec<Check>) {
     let Some(machine) = machine("memory=256M,unwritten=refuse") else { return };
@@ -29,7 +29,7 @@ fn check(checks: Vec<Check>) {
     assert_eq!(machine.counts().live_allocations, 0);
 }
 
-/// A program with random tangents or cotangents behind the inputs that it was made of.
+/// A program with random tangents or cotangents after its original inputs.
 fn with_more(program: Program, ins: &[HostArray], random: &mut Random) -> (Program, Vec<HostArray>) {
     let more: Vec<HostArray> =
         program.args[ins.len()..].iter().map(|binder| random_array(&binder.aval, random)).collect();
@@ -55,7 +55,7 @@ fn derivatives_are_the_interpreters() {
     check(checks);
 }
 
-/// All operands that may be batched, in front of their axes.
+/// All operands that may be batched, along a new first axis.
 #[test]
 fn vmap_is_the_interpreters() {
     let mut checks = vec![];
@@ -63,9 +63,9 @@ fn vmap_is_the_interpreters() {
         let axis = |i: usize| (!not_batched(&case, i)).then_some(0);
         let in_axes: Vec<Option<usize>> = (0..case.ins.len()).map(axis).collect();
         let program = vmap_program(&case.program(), &in_axes, &Dim::from(BATCH));
-        let turns: Vec<Vec<HostArray>> = (0..BATCH).map(|i| turn(&case.ins, i)).collect();
+        let elements: Vec<Vec<HostArray>> = (0..BATCH).map(|i| turn(&case.ins, i)).collect();
         let operand = |i: usize| match in_axes[i] {
-            Some(_) => stack(&turns.iter().map(|turn| turn[i].clone()).collect::<Vec<_>>(), 0),
+            Some(_) => stack(&elements.iter().map(|element| element[i].clone()).collect::<Vec<_>>(), 0),
             None => case.ins[i].clone(),
         };
         checks.push((format!("vmap of {name}"), (program, (0..case.ins.len()).map(operand).collect())));

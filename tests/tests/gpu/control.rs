@@ -1,4 +1,4 @@
-//! Loops and branches on a GPU, which the emulator is: what they compute, what the host waits for, how they fail.
+//! Loops and branches on the emulated GPU: what they compute, what the host waits for, how they fail.
 
 use gavotte::random::Key;
 use gavotte::{
@@ -30,7 +30,7 @@ fn assert_same<A: Tree + Clone, O: Tree>(what: &str, f: impl Fn(A) -> O + Send +
 }
 
 #[test]
-fn scans_carry_in_place_and_by_turns() {
+fn scans_carry_in_place_and_alternating() {
     on_machine(|| {
         assert_same(
             "in place",
@@ -38,14 +38,14 @@ fn scans_carry_in_place_and_by_turns() {
             floats(&[9]),
         );
         let product = |(a, xs): (Array, Array)| scan(|h: Array, x: Array| (a.dot(&h) + &x, h), floats(&[3]), xs);
-        assert_same("by turns", product, (floats(&[3, 3]), floats(&[4, 3])));
-        assert_same("by turns, an even number of them", product, (floats(&[3, 3]), floats(&[5, 3])));
+        assert_same("alternating", product, (floats(&[3, 3]), floats(&[4, 3])));
+        assert_same("alternating, an even number of iterations", product, (floats(&[3, 3]), floats(&[5, 3])));
         let swap =
             |xs: Array| scan(|(a, b): (Array, Array), x: Array| ((b.clone(), a + x), b), (one(), one() * 2.0), xs);
         assert_same("carries that change places", swap, floats(&[5]));
         let given = |xs: Array| {
-            let turn = |(a, b): (Array, Array), x: Array| ((one() * 3.0, b.clone()), (one() * 4.0, x, a, b));
-            scan(turn, (one(), floats(&[2])), xs)
+            let body = |(a, b): (Array, Array), x: Array| ((one() * 3.0, b.clone()), (one() * 4.0, x, a, b));
+            scan(body, (one(), floats(&[2])), xs)
         };
         assert_same("what is not computed", given, floats(&[3, 5]));
         let bools = |xs: Array| scan(|odd: Array, x: Array| (odd.ne(x.gt(0.0)), odd), one().gt(2.0), xs);
@@ -55,11 +55,11 @@ fn scans_carry_in_place_and_by_turns() {
             scan_with(|h: Array, (x, y): (Array, Array)| (&h + &x, h * y), floats(&[5]), (xs, ys), options.clone())
         };
         assert_same("reverse, rows of an odd size", back, (floats(&[4, 5]), floats(&[4, 5])));
-        assert_same("no turn", |xs: Array| scan(|h: Array, x: Array| (&h + &x, h), one(), xs), floats(&[0]));
+        assert_same("no iteration", |xs: Array| scan(|h: Array, x: Array| (&h + &x, h), one(), xs), floats(&[0]));
     });
 }
 
-/// The first value, the result, and what is there by turns.
+/// The initial value, the result and the alternating carry share memory.
 #[test]
 fn a_carry_may_begin_where_it_ends() {
     on_machine(|| {
@@ -68,7 +68,7 @@ fn a_carry_may_begin_where_it_ends() {
         let args = || (floats(&[3]), floats(&[3, 3]));
         let text = here.lower((args(),)).and_then(|lowered| lowered.text(Stage::Plan, PrintOptions::default()));
         assert!(text.as_ref().is_ok_and(|text| text.contains("in the memory of argument 0")), "{text:?}");
-        let found = there(device_put(args(), &cuda(0).expect("the emulator is a GPU")).expect("there is room"));
+        let found = there(device_put(args(), &cuda(0).expect("the emulator is a GPU")).expect("it fits"));
         let found = elements(found);
         assert_eq!(difference(&found, &elements(here(args())), 1e-12), None);
     });
@@ -78,18 +78,18 @@ fn a_carry_may_begin_where_it_ends() {
 fn loops_and_branches_nest() {
     on_machine(|| {
         let f = |x: Array| {
-            let turn = |sum: Array, i: Array| {
+            let body = |sum: Array, i: Array| {
                 let product =
                     fori_loop(0, &i + 1, |j: Array, p: Array| p * (&x + j.astype(DType::F64)), Array::scalar(1.0));
                 let term = cond(i.eq(1), |p: Array| -p, |p: Array| p, product);
                 (sum + &term, term)
             };
-            scan(turn, Array::scalar(0.0), gavotte::arange(4, DType::I32))
+            scan(body, Array::scalar(0.0), gavotte::arange(4, DType::I32))
         };
         assert_same("a loop and a branch in a scan", f, Array::scalar(0.5));
         let cubes = |x: Array| {
-            let turn = |h: Array, x: Array| (h.sin() * &x, h * &x * &x);
-            let (last, all) = scan(turn, Array::scalar(0.3), x);
+            let body = |h: Array, x: Array| (h.sin() * &x, h * &x * &x);
+            let (last, all) = scan(body, Array::scalar(0.3), x);
             last + all.sum(())
         };
         assert_same("a derivative", move |x: Array| value_and_grad(cubes)(x), floats(&[6]));
@@ -100,7 +100,7 @@ fn loops_and_branches_nest() {
 fn branches_are_the_nearest() {
     on_machine(|| {
         let f = |(i, x): (Array, Array)| {
-            // One computes, one gives what it is given, one gives numbers.
+            // One computes, one returns its operand, one returns numbers.
             switch(i, &[&|x: Array| (&x * &x, x), &|x: Array| (x.clone(), x), &|x: Array| (&x * 0.0 + 1.0, x)], x)
         };
         for i in [-3, 0, 1, 2, 7] {
@@ -124,8 +124,8 @@ fn loops_end() {
             assert_same("halving", halve, Array::scalar(x));
         }
         let swap = |x: Array| {
-            let turn = |(i, a, b): (Array, Array, Array)| (i + 1, b.clone(), a * 2.0 + b);
-            while_loop(|(i, ..): (Array, Array, Array)| i.lt(5), turn, (Array::scalar(0), x, floats(&[3])))
+            let body = |(i, a, b): (Array, Array, Array)| (i + 1, b.clone(), a * 2.0 + b);
+            while_loop(|(i, ..): (Array, Array, Array)| i.lt(5), body, (Array::scalar(0), x, floats(&[3])))
         };
         assert_same("carries that change places", swap, floats(&[3]));
     });
@@ -138,18 +138,18 @@ fn equations_without_a_kernel_run_within_loops() {
         assert_same("argmax", best, floats(&[4, 3]));
         let lines = Rc::new(RefCell::new(vec![]));
         let f = jit(|x: Array| {
-            let turn = |(i, x): (Array, Array)| {
-                debug_print("turn {}: {}", &[&i, &x]);
+            let body = |(i, x): (Array, Array)| {
+                debug_print("iteration {}: {}", &[&i, &x]);
                 (i + 1, x * 2.0)
             };
-            while_loop(|(i, _): (Array, Array)| i.lt(3), turn, (Array::scalar(0), x)).1
+            while_loop(|(i, _): (Array, Array)| i.lt(3), body, (Array::scalar(0), x)).1
         });
         let device = cuda(0).expect("the emulator is a GPU");
-        let x = device_put(Array::scalar(0.5), &device).expect("there is room");
+        let x = device_put(Array::scalar(0.5), &device).expect("it fits");
         let sink = lines.clone();
         let last = with_debug_output(move |line| sink.borrow_mut().push(line.to_string()), || f(x));
         assert_eq!(last.item::<f64>(), 4.0);
-        assert_eq!(*lines.borrow(), ["turn 0: 0.5", "turn 1: 1.0", "turn 2: 2.0"]);
+        assert_eq!(*lines.borrow(), ["iteration 0: 0.5", "iteration 1: 1.0", "iteration 2: 2.0"]);
     });
 }
 
@@ -157,7 +157,7 @@ fn equations_without_a_kernel_run_within_loops() {
 fn costs(f: impl Fn(Array) -> Array + Send + Sync + 'static, x: Array) -> Option<[Counts; 2]> {
     let machine = machine("")?;
     let (f, device) = (jit(f), cuda(0).expect("the emulator is a GPU"));
-    let x = device_put(x, &device).expect("there is room");
+    let x = device_put(x, &device).expect("it fits");
     let first = f(x.clone());
     assert_eq!(machine.counts().modules, 1, "all kernels are compiled as one module");
     let call = || {
@@ -175,22 +175,26 @@ fn costs(f: impl Fn(Array) -> Array + Send + Sync + 'static, x: Array) -> Option
             ..after
         }
     };
-    // The second result has another place than the first; the third has the second's.
+    // The second result is in another place than the first; the third is in the second's.
     Some([call(), call()])
 }
 
 #[test]
 fn a_scan_waits_for_nothing() {
-    for turns in [2, 40] {
+    for iterations in [2, 40] {
         let f = |xs: Array| {
-            let turn = |(h, n): (Array, Array), x: Array| ((&h * 0.5 + x, n + Array::scalar(1.0)), Array::scalar(7.0));
-            let ((h, n), rows) = scan(turn, (Array::scalar(1.0), Array::scalar(0.0)), xs);
+            let body = |(h, n): (Array, Array), x: Array| ((&h * 0.5 + x, n + Array::scalar(1.0)), Array::scalar(7.0));
+            let ((h, n), rows) = scan(body, (Array::scalar(1.0), Array::scalar(0.0)), xs);
             h + n + rows.sum(())
         };
-        let Some(costs) = costs(f, floats(&[turns])) else { return };
+        let Some(costs) = costs(f, floats(&[iterations])) else { return };
         for (cost, recorded) in costs.iter().zip([0, 1]) {
-            assert_eq!((cost.synchronizations, cost.copies_to_host, cost.copies_to_device), (0, 0, 0), "{turns} turns");
-            assert!(cost.launches as usize >= turns, "{} launches for {turns} turns", cost.launches);
+            assert_eq!(
+                (cost.synchronizations, cost.copies_to_host, cost.copies_to_device),
+                (0, 0, 0),
+                "{iterations} iterations"
+            );
+            assert!(cost.launches as usize >= iterations, "{} launches for {iterations} iterations", cost.launches);
             assert_eq!(cost.graph_launches, recorded);
         }
     }
@@ -198,14 +202,14 @@ fn a_scan_waits_for_nothing() {
 
 #[test]
 fn a_loop_reads_only_whether_it_goes_on() {
-    for turns in [3, 20] {
+    for iterations in [3, 20] {
         let f = move |x: Array| {
-            let turn = |(i, x): (Array, Array)| (i + 1, x.sin());
-            while_loop(|(i, _): (Array, Array)| i.lt(turns), turn, (Array::scalar(0), x)).1
+            let body = |(i, x): (Array, Array)| (i + 1, x.sin());
+            while_loop(|(i, _): (Array, Array)| i.lt(iterations), body, (Array::scalar(0), x)).1
         };
         let Some([_, cost]) = costs(f, floats(&[7])) else { return };
-        // With what is read comes the record of what kernels found wrong.
-        assert_eq!(cost.copies_to_host, 2 * (turns as u64 + 1));
+        // Every download also copies the record of errors that kernels found.
+        assert_eq!(cost.copies_to_host, 2 * (iterations as u64 + 1));
         assert_eq!(cost.copies_to_device, 0);
         assert_eq!((cost.allocations, cost.graph_launches), (0, 0));
     }
@@ -215,13 +219,13 @@ fn a_loop_reads_only_whether_it_goes_on() {
 fn what_fails_within_a_loop_ends_it() {
     on_machine(|| {
         let device = cuda(0).expect("the emulator is a GPU");
-        // Ends when the second element is at both places: never where there is no such element.
+        // Ends when the second element is in both places: never if there is no such element.
         let f = jit(|(x, ids): (Array, Array)| {
             while_loop(|(x, _)| x.sum(()).lt(3.5), |(x, ids): (Array, Array)| (x.take(&ids, 0), ids), (x, ids)).0
         });
         let call = |id: i32| {
             let args = (Array::new(&[2], vec![1.0, 2.0]), Array::new(&[2], vec![1, id]));
-            quietly(|| f(device_put(args, &device).expect("there is room")))
+            quietly(|| f(device_put(args, &device).expect("it fits")))
         };
         let why = call(9).expect_err("there is no element 9").to_string();
         assert!(why.contains("position 9 is not in 0..2") && why.contains("gpu/control.rs"), "{why}");
@@ -229,9 +233,9 @@ fn what_fails_within_a_loop_ends_it() {
     });
 }
 
-/// What is computed from a position that is none decides nothing.
+/// A value computed from an out-of-bounds position decides nothing.
 #[test]
-fn what_fails_before_a_decision_is_told() {
+fn what_fails_before_a_decision_is_reported() {
     on_machine(|| {
         let device = cuda(0).expect("the emulator is a GPU");
         let goes_on = jit(|(x, i): (Array, Array)| {
@@ -244,7 +248,7 @@ fn what_fails_before_a_decision_is_told() {
         for f in [goes_on, branch] {
             let call = |i: i32| {
                 let args = (Array::new(&[3], vec![1.0, 1.0, 0.0]), Array::scalar(i));
-                quietly(|| f(device_put(args, &device).expect("there is room")))
+                quietly(|| f(device_put(args, &device).expect("it fits")))
             };
             let why = call(3).expect_err("there is no element 3").to_string();
             assert!(why.contains("position 3 is not in 0..3") && why.contains("gpu/control.rs"), "{why}");
@@ -262,14 +266,13 @@ fn training_as_one_scan_has_the_bits_of_the_loop() {
             (w - slope * 0.1f32, loss)
         };
         let device = cuda(0).expect("the emulator is a GPU");
-        let start =
-            || device_put((Key::new(1).normal([4, 2], DType::F32), Key::new(2)), &device).expect("there is room");
-        let turn = move |(w, key): (Array, Key), (): ()| {
+        let start = || device_put((Key::new(1).normal([4, 2], DType::F32), Key::new(2)), &device).expect("it fits");
+        let body = move |(w, key): (Array, Key), (): ()| {
             let [now, next] = key.split();
             let (w, loss) = step(w, now);
             ((w, next), loss)
         };
-        let one = jit(move |w: Array, key: Key| turn((w, key), ()));
+        let one = jit(move |w: Array, key: Key| body((w, key), ()));
         let (mut losses, (mut w, mut key)) = (vec![], start());
         for _ in 0..6 {
             let ((next, rest), loss) = one(w, key);
@@ -277,7 +280,7 @@ fn training_as_one_scan_has_the_bits_of_the_loop() {
             losses.extend(elements(loss));
         }
         let options = ScanOptions { length: Some(6.into()), ..ScanOptions::default() };
-        let all = jit(move |w: Array, key: Key| scan_with(turn, (w, key), (), options.clone()));
+        let all = jit(move |w: Array, key: Key| scan_with(body, (w, key), (), options.clone()));
         let (w_all, key_all) = start();
         let ((found, _), found_losses) = all(w_all, key_all);
         assert_eq!(elements(found)[0].data(), elements(w)[0].data());

@@ -1,4 +1,4 @@
-//! Random kernels as CUDA, on the emulator, against an evaluator of kernel IR; and mistakes planted in them.
+//! Random kernels as CUDA, on the emulator, against an evaluator of kernel IR; and planted mistakes.
 
 use gavotte::device::cuda;
 use gavotte_core::aval::{DType, Sizes};
@@ -14,10 +14,10 @@ use gavotte_tests::kernels::operation::{operation, operations};
 use gavotte_tests::kernels::{Case, bytes};
 
 const KERNELS: u64 = 320;
-/// Kernels that are compiled together.
+/// Kernels compiled together.
 const TOGETHER: usize = 40;
 
-/// The outputs' bytes of each case with so many threads in a block; or what it says instead.
+/// The outputs' bytes of each case, with `block` threads in a block; or its error.
 fn run(cases: &[Case], block: u32) -> Vec<Result<Vec<Vec<u8>>, String>> {
     let device = cuda(0).expect("the emulator is a GPU");
     let mut all = vec![];
@@ -35,12 +35,12 @@ fn run(cases: &[Case], block: u32) -> Vec<Result<Vec<Vec<u8>>, String>> {
     all
 }
 
-/// What the functions of CUDA's library may differ by from those of Rust's.
+/// How much the functions of CUDA's library may differ from Rust's.
 fn relative(dtype: DType) -> f64 {
     if dtype == DType::F64 { 1e-14 } else { 1e-6 }
 }
 
-/// Holds that all cases compute what they say.
+/// Checks that all cases compute what they should.
 fn check(machine: &Session<'_>, cases: &[Case], found: &[Result<Vec<Vec<u8>>, String>]) -> usize {
     let mut n = 0;
     for (case, found) in cases.iter().zip(found) {
@@ -75,9 +75,9 @@ fn every_operation_on_every_type() {
     assert!(check(&machine, &cases, &found) > 1000);
 }
 
-/// A position outside of its array: the kernel says so, and touches nothing else.
+/// An out-of-bounds position: the kernel reports it, and touches nothing else.
 #[test]
-fn positions_outside_are_told() {
+fn positions_outside_are_reported() {
     let Some(machine) = machine("") else { return };
     let text = "kernel @take_7(%0: f32[5], %1: i32[40]) -> (%2: f32[40]) {
         row i0: 40

@@ -1,4 +1,4 @@
-//! Kernels as CUDA C, and programs on a GPU, which the emulator is: it is a driver of the whole process.
+//! Kernels as CUDA C, and programs on the emulated GPU. The emulator is a driver for the whole process.
 
 #[cfg(target_os = "linux")]
 mod calls;

@@ -1,4 +1,4 @@
-//! Compiled programs on a GPU, which the emulator is, against the processor.
+//! Compiled programs on the emulated GPU, against the processor.
 
 use gavotte::device::{DeviceRef, cpu, cuda};
 use gavotte::random::Key;
@@ -101,8 +101,8 @@ fn a_generated_network_is_learnt() {
     train(&network.unwrap_or_else(|error| panic!("{error}")), 3);
 }
 
-/// Trains for so many epochs on the karate club; `observe` sees each. Without nodes for validation every epoch is the best;
-/// with them the steps are so large that some are not.
+/// Trains for this many epochs on the karate club; `observe` sees each one. Without validation nodes every epoch is the
+/// best; with them the steps are so large that some are not.
 fn train_karate(
     machine: &Session<'_>,
     epochs: usize,
@@ -129,14 +129,14 @@ fn train_karate(
     outcome.unwrap_or_else(|error| panic!("{error}\n{}", machine.report()))
 }
 
-/// The counts of a training, and its parameters' bits.
+/// The counts of a training run, and its parameters' bits.
 fn counted(machine: &Session<'_>, epochs: usize) -> (Counts, Vec<u32>) {
     let outcome = train_karate(machine, epochs, false, |_| {});
     let bits = outcome.params.leaves_with_paths().into_iter().flat_map(|(_, leaf)| Array::from(leaf).to_vec::<f32>());
     (machine.counts(), bits.map(f32::to_bits).collect())
 }
 
-/// What an epoch adds to the counts: steps, evaluations and the keeping of the best parameters.
+/// What an epoch adds to the counts: steps, evaluations and keeping the best parameters.
 #[test]
 fn epochs_are_replayed_and_waited_for_once() {
     for (epochs, validates) in [(40, false), (100, true)] {
@@ -147,23 +147,23 @@ fn epochs_are_replayed_and_waited_for_once() {
             if now.launches - before.launches > now.graph_kernels - before.graph_kernels {
                 one_by_one.push(epoch.epoch);
             } else {
-                // The number and the key of the step, the step, and what it tells.
+                // The number and the key of the step, the step, and its report.
                 assert_eq!(now.graph_launches - before.graph_launches, 3, "{epoch:?}");
             }
-            // The first downloads wait until the memory that they go through has been sent, with parameters and data.
+            // The first downloads wait until their pinned memory, which holds parameters and data, has been sent.
             if epoch.epoch > 2 {
                 assert_eq!(now.synchronizations - before.synchronizations, 1, "{epoch:?}");
-                // Seven numbers, and the record of what kernels found wrong: a number, a position and an extent.
+                // Seven numbers, and the record of errors that kernels found: a number, a position and an extent.
                 assert_eq!(now.copies_to_host - before.copies_to_host, 2, "{epoch:?}");
                 assert_eq!(now.bytes_to_host - before.bytes_to_host, 7 * 8 + 16, "{epoch:?}");
                 assert_eq!(now.copies_to_device, before.copies_to_device, "{epoch:?}");
             }
             (before, best) = (now, best + usize::from(epoch.best));
         });
-        // Until every array has found its place.
+        // Until every array has settled in its place.
         assert!(one_by_one.len() <= 10, "epochs {one_by_one:?}, of which {best} were the best");
         assert!(best > 4 && (best < epochs) == validates, "{best} epochs were the best");
-        // What was counted on the device is what the host counts.
+        // The host's counts equal the device's.
         let last = &outcome.history[outcome.best_epoch - 1];
         let same = |a: Splits<f64>, b: Splits<f64>| {
             [a.train, a.val, a.test].map(f64::to_bits) == [b.train, b.val, b.test].map(f64::to_bits)
@@ -187,7 +187,7 @@ fn nothing_is_copied_step_by_step_but_metrics() {
     assert_eq!(counted(&third, 30).1, bits, "two runs, blocks in another order, the same bits");
 }
 
-/// The error of a long sum within a product does not grow with its terms, as that of one chain of additions does.
+/// Unlike one chain of additions, a long sum within a product has an error that does not grow with its terms.
 #[test]
 fn long_sums_of_products_go_in_rounds() {
     const TERMS: usize = 10_000;
@@ -201,7 +201,7 @@ fn long_sums_of_products_go_in_rounds() {
         let found = product(there.0, there.1).to_vec::<f32>();
         let term = f64::from(0.1f32) * f64::from(0.1f32);
         let error = |found: f32, terms: usize| (f64::from(found) / (term * terms as f64) - 1.0).abs();
-        // Of so many blocks each has a part of the terms that is as long as this chain at least.
+        // With this many blocks, each has a part of the terms at least as long as this chain.
         let chain = (0..576).fold(0.0f32, |sum, _| 0.1f32.mul_add(0.1, sum));
         assert!(error(chain, 576) > 4e-6, "{}", error(chain, 576));
         assert!(found.len() == 16 * 81 && found.iter().all(|x| error(*x, TERMS) < 1e-6), "{}", error(found[0], TERMS));

@@ -1,4 +1,4 @@
-//! Segments whose arrays contradict one another, before a GPU reads them.
+//! Segments whose arrays contradict one another are found before a GPU reads them.
 
 use gavotte::device::cuda;
 use gavotte::segment::Segments;
@@ -7,17 +7,17 @@ use gavotte_tests::gpu::machine;
 use gavotte_tests::refused::{assert_has, refused};
 use gavotte_tests::segments::{ADVICE, data, ids, made, offsets, share, wrong};
 
-/// They are checked for arrays that are there and for arrays that come from the host; once for arrays that stay.
+/// Arrays on the device and arrays from the host are checked; arrays that stay are checked once.
 #[test]
 fn gpus_are_given_what_is_checked() {
     let Some(machine) = machine("unwritten=refuse") else { return };
     {
         let device = cuda(0).expect("the emulator is a GPU");
-        let there = |args: (Segments, Array)| device_put(args, &device).expect("there is room");
+        let there = |args: (Segments, Array)| device_put(args, &device).expect("it fits");
         let f = jit(|s: Segments, x: Array| share(&s, &x));
         let looped = jit(|s: Segments, x: Array| {
-            let turn = |x: Array, i: Array| (s.gather(&share(&s, &x)) * 0.5, i);
-            scan(turn, x, Array::new(&[2], vec![0.0f32; 2])).0
+            let body = |x: Array, i: Array| (s.gather(&share(&s, &x)) * 0.5, i);
+            scan(body, x, Array::new(&[2], vec![0.0f32; 2])).0
         });
         let right = there((made(ids(), offsets(), None), data()));
         let sums = f(right.0.clone(), right.1.clone()).to_vec::<f32>();

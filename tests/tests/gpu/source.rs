@@ -1,7 +1,7 @@
-//! CUDA C: every kernel has a text, and NVRTC compiles it without a word and without spilling a register.
+//! CUDA C: every kernel has a text, and NVRTC compiles it without a message and without spilling a register.
 //!
-//! What kernels look like is in the file tests. `GAVOTTE_NVRTC` names the folder with NVRTC; without it what needs it says
-//! that it is skipped.
+//! The file tests show what kernels look like. `GAVOTTE_NVRTC` names the folder with NVRTC; tests that need it report
+//! that they are skipped without it.
 
 use gavotte::random::Key;
 use gavotte::{Array, jit};
@@ -24,12 +24,12 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Kernels of a module: so many compile in about a second.
+/// Kernels per module: this many compile in about a second.
 const OF_MODULE: usize = 50;
-/// The architectures: NVRTC makes PTX and machine code for each.
+/// NVRTC makes PTX and machine code for each architecture.
 const ARCHITECTURES: [&str; 3] = ["sm_75", "sm_80", "sm_90"];
 
-/// Kernels with names of their own, as texts of modules, and how many functions each module has.
+/// Kernels with distinct names, as texts of modules, and the number of functions in each module.
 fn modules(kernels: &[Kernel], width: Width) -> Vec<(String, usize)> {
     let module = |kernels: &[Kernel]| {
         let mut module = Module::new();
@@ -41,7 +41,7 @@ fn modules(kernels: &[Kernel], width: Width) -> Vec<(String, usize)> {
     kernels.chunks(OF_MODULE).map(module).collect()
 }
 
-/// Compiles a module. Whatever the compiler says is a mistake, and so is a register that is spilled.
+/// Compiles a module. Any message of the compiler is an error, and so is a spilled register.
 fn check_module(nvrtc: &Nvrtc, text: &str, n_function: usize, architecture: &str) -> Result<(), String> {
     let architecture_option = format!("--gpu-architecture={architecture}");
     let mut options = COMPILER_OPTIONS.to_vec();
@@ -72,7 +72,7 @@ fn check_kernels(kernels: &[Kernel], width: Width) {
     check_kernels_for(ARCHITECTURES.len(), kernels, width);
 }
 
-/// Compiles each module for so many architectures, which take turns.
+/// Compiles each module for `n_architecture` of the architectures, in rotation.
 fn check_kernels_for(n_architecture: usize, kernels: &[Kernel], width: Width) {
     let modules = modules(kernels, width);
     let Some(nvrtc) = Nvrtc::get() else {
@@ -99,7 +99,7 @@ fn check_kernels_for(n_architecture: usize, kernels: &[Kernel], width: Width) {
     assert!(failures.is_empty(), "{} modules fail:\n{}", failures.len(), failures.join("\n\n"));
 }
 
-/// The kernels of a program and of those within it, as they run.
+/// The kernels of a program and of its nested programs, as they run.
 fn kernels_of(lowered: &KernelProgram) -> Vec<Kernel> {
     let of = |step: &Step| match step {
         Step::Kernel(kernel, _) => vec![kernel.clone()],
@@ -164,7 +164,7 @@ fn kernels_of_programs_compile() {
     check_kernels(&kernels, Width::Narrow);
 }
 
-/// Without a compiler too: there is a text of each.
+/// Needs no compiler: every kernel has a text.
 #[test]
 fn every_random_kernel_has_a_text() {
     for width in [Width::Narrow, Width::Wide] {
@@ -214,7 +214,7 @@ fn what_the_compiler_says_is_noticed() {
     assert!(check(spills, 1).is_err_and(|why| why.contains("spill")));
 }
 
-/// Kernels of one name, and kernels that are named like words of the language.
+/// Kernels with equal names, and kernels named like words of the language.
 #[test]
 fn functions_of_a_module_have_names_of_their_own() {
     let text = |name: &str| {
@@ -232,9 +232,9 @@ fn functions_of_a_module_have_names_of_their_own() {
     names.iter().for_each(|name| assert_eq!(text.matches(&format!(" {name}(")).count(), 1, "{name}\n{text}"));
 }
 
-/// Without a member too many there is no long segment to look for; which segments are long the offsets decide.
+/// With too few members for a long segment, none is searched for; the offsets decide which segments are long.
 #[test]
-fn long_segments_are_looked_for_where_there_may_be_some() {
+fn long_segments_are_searched_for_where_there_may_be_some() {
     let kernel = |members: &str| {
         let text = format!(
             "kernel @segment_sum_0(%0: i32[n+1], %1: f32[{members},3]) -> (%2: f32[n,3]) {{
@@ -253,16 +253,16 @@ fn long_segments_are_looked_for_where_there_may_be_some() {
         for (symbol, size) in [("n", 1000), ("e", e)] {
             sizes.set(Symbol::new(symbol), size).expect("it has no size yet");
         }
-        let launches = module.sources()[source].launches(&sizes, BLOCK).expect("a GPU starts so many blocks");
+        let launches = module.sources()[source].launches(&sizes, BLOCK).expect("a GPU starts this many blocks");
         launches.iter().map(|launch| (launch.function, launch.grid, launch.block)).collect::<Vec<_>>()
     };
-    // Eight warps a block, each with four lanes for rows; the other function has a block for each 256 segments.
+    // Eight warps per block, each with four lanes for rows; the other function has a block for each 256 segments.
     assert_eq!(launches(0, 1024), [(0, 94, 256)]);
     assert_eq!(launches(0, 1025), [(0, 94, 256), (1, 4, 256)]);
     assert_eq!((launches(1, 1).len(), launches(2, 1).len()), (1, 2));
 }
 
-/// One part is the result itself: nothing is folded, and there is no scratch.
+/// A single part is the result itself: nothing is folded, and there is no scratch.
 #[test]
 fn short_reductions_are_one_launch() {
     let kernel = "kernel @sum_0(%0: f32[n]) -> (%1: f32[]) { reduce i0: n $0: f32 = load %0[i0] sum $0 -> %1 }";
@@ -270,7 +270,7 @@ fn short_reductions_are_one_launch() {
     let mut module = Module::new();
     module.push(&kernel, Width::Narrow, "").unwrap_or_else(|why| panic!("{why}"));
     let source = &module.sources()[0];
-    let launches = |n: usize, block| source.launches(&sizes(n), block).expect("a GPU starts so many blocks");
+    let launches = |n: usize, block| source.launches(&sizes(n), block).expect("a GPU starts this many blocks");
     for n in [0, 1, 512] {
         let launches = launches(n, BLOCK);
         assert_eq!((launches.len(), source.scratch_bytes(&sizes(n))), (1, vec![0]), "{n} terms");
@@ -280,13 +280,13 @@ fn short_reductions_are_one_launch() {
     assert_eq!((two.len(), source.scratch_bytes(&sizes(513))), (2, vec![8]));
     assert_eq!(two[0].arguments[..2], [Argument::Input(0), Argument::Scratch(0)]);
     assert_eq!(two[1].arguments[..2], [Argument::Scratch(0), Argument::Output(0)]);
-    // The parts are those of the sizes: the threads of a block change only how many blocks there are.
+    // The sizes determine the parts: the threads of a block change only the number of blocks.
     for (a, b) in launches(1 << 20, 1024).iter().zip(&launches(1 << 20, 64)) {
         assert_eq!((&a.arguments, a.function), (&b.arguments, b.function));
     }
 }
 
-/// A launch has fewer than 2^31 blocks: more is an error that says so.
+/// A launch has fewer than 2^31 blocks; more is an error that says so.
 #[test]
 fn too_many_blocks_are_an_error() {
     let kernel = parse_kernel(
