@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// The golden file, beside the test data; `None` where it is absent.
+/// The golden file, next to the test data; `None` if it is absent.
 fn golden() -> Option<Value> {
     let folder = match std::env::var_os("GAVOTTE_TEST_DATA") {
         Some(data) => PathBuf::from(data).join("../golden"),
@@ -21,7 +21,7 @@ fn word(hex: &Value) -> u32 {
     u32::from_str_radix(digits, 16).expect("a word of 32 bits")
 }
 
-/// What an entry's name asks for. `None` for a name that is not known.
+/// The draw that an entry's name asks for; `None` for an unknown name.
 fn draw(seed: u64, name: &str) -> Option<Array> {
     const FLOAT: DType = DType::F32;
     let key = || Key::new(seed);
@@ -114,7 +114,7 @@ fn checksum(x: &Array) -> u64 {
     words.iter().zip(0u64..).fold(0, |sum, (word, i)| sum.wrapping_add(u64::from(*word).wrapping_mul(2 * i + 1)))
 }
 
-/// Of 100,000 numbers each, as `jax.random` 0.10.2 draws them on a processor with keys of `jax.random.key(seed)`.
+/// 100,000 numbers each, as `jax.random` 0.10.2 draws them on a processor with keys of `jax.random.key(seed)`.
 #[test]
 fn normal_numbers_have_the_bits_of_jax() {
     const FLOAT: DType = DType::F32;

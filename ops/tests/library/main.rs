@@ -1,4 +1,4 @@
-//! What users of the library rely on: one program of all these tests, as each program takes long to link.
+//! What users of the library rely on. All these tests are one program, since each program takes long to link.
 
 mod golden_prng;
 mod nn;

@@ -1,4 +1,4 @@
-//! Files of named parameters: what is saved is loaded, and what does not fit is refused with the file and the tensor.
+//! Files of named parameters: saved parameters load again, and mismatches are refused with the file and the tensor.
 
 use gavotte::params::{ParamsFile, to_bytes};
 use gavotte::{Array, Error, IndexMap, Tree, load_params, load_params_like, save_params, tree};
@@ -24,9 +24,9 @@ fn model() -> Model {
     Model { layers: vec![Layer::Scale(3f32.into()), dense], scale: 2f64.into(), slope: 0.5 }
 }
 
-/// A path in a folder that is removed with what is returned beside it.
+/// A path in a folder that is removed when the returned guard is dropped.
 fn file() -> (PathBuf, tempfile::TempDir) {
-    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let folder = tempfile::tempdir().expect("a folder can be created");
     (folder.path().join("p.safetensors"), folder)
 }
 
@@ -43,7 +43,7 @@ fn bits(tree: &impl Tree) -> Vec<(String, String, Vec<u64>)> {
 fn what_is_saved_is_loaded() {
     let (path, _folder) = file();
     save_params(&path, &model(), Some("{\"epoch\": 7}")).expect("it can be written");
-    // What `like` holds does not count.
+    // The values of `like` do not count.
     let like = tree::map(&model(), |x| x * 0.0);
     let loaded = load_params_like(&path, &like).expect("it fits");
     assert_eq!((bits(&loaded), loaded.slope), (bits(&model()), 0.5));
@@ -132,7 +132,7 @@ fn two_arrays_of_one_name_are_refused() {
     assert_eq!(text, "two arrays are called `w`: give each its own name");
 }
 
-/// Every byte of a file is other ones in turn.
+/// Every byte of a file is corrupted in turn.
 #[test]
 fn no_noise_in_a_file_panics() {
     let whole = to_bytes(&[("w".into(), Array::from([1f32, 2.0]))], Some("x")).expect("it is computed");

@@ -1,4 +1,4 @@
-//! Keys and samplers beyond what the golden values say.
+//! Keys and samplers beyond what the golden values cover.
 
 use gavotte::random::{Key, KeyRng};
 use gavotte::{Array, DType, Dim, init};
@@ -92,7 +92,7 @@ fn doubles_are_uniform_and_normal() {
     // Standard errors: √(1/12/20000) = 0.002 and about 0.0005.
     let (mean, variance) = moments(&uniform);
     assert!((mean - 0.5).abs() < 0.01 && (variance - 1.0 / 12.0).abs() < 0.003, "{mean} {variance}");
-    // More than the 23 bits of an f32.
+    // More bits than the 23 of an f32.
     assert!(uniform.iter().any(|x| (x * 2f64.powi(24)).fract() != 0.0));
     let (mean, variance) = moments(&Key::new(1).normal([20_000], DType::F64).to_vec::<f64>());
     assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
@@ -149,7 +149,7 @@ fn initialisers_have_their_variance() {
 #[test]
 fn keys_seed_generators_of_the_host() {
     let mut rng: KeyRng = Key::new(0).into();
-    // Both words of the block at 0, from the golden split of the key 0.
+    // Both words of block 0, from the golden split of key 0.
     assert_eq!([rng.next_u32(), rng.next_u32()], [0x6b20_0159, 0x99ba_4efe]);
     assert_eq!(rng.next_u64(), 0xcddb_151d_375f_238f);
     let mut bytes = [0u8; 6];
@@ -185,7 +185,7 @@ fn pairs_take_both_words_of_each_block() {
     let found = Key::new(9).bernoulli_pairs(p, [rows, columns]).to_vec::<bool>();
     for (i, found) in found.into_iter().enumerate() {
         let (row, column) = (i / columns, i % columns);
-        // Folding in gives both words at a counter.
+        // Folding in yields both words at a counter.
         let block = words(Key::new(9).fold_in((row * columns + column / 32 * 16 + column % 16) as u32));
         let uniform = (block[column / 16 % 2] >> 9) as f32 / (1 << 23) as f32;
         assert_eq!(found, uniform < p, "row {row}, column {column}");

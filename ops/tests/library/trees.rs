@@ -1,4 +1,4 @@
-//! What is a tree of arrays: derived types of all kinds and the standard library's containers.
+//! Trees of arrays: derived types of all kinds and the standard library's containers.
 
 use gavotte::tree::{self, Structure, TreeDef};
 use gavotte::{Array, IndexMap, Tree, grad, jit, vmap};
@@ -18,7 +18,7 @@ fn numbers(tree: &impl Tree) -> Vec<f32> {
     tree::leaves(tree).iter().map(Array::item).collect()
 }
 
-/// A tree is put together again from its parts, and its structure from what was written.
+/// A tree is reassembled from its parts, and its structure from its text.
 #[track_caller]
 fn comes_back<T: Tree>(tree: &T, expected: &[&str]) {
     let (def, leaves) = tree.flatten();
@@ -72,7 +72,7 @@ enum Layer {
     Skip,
 }
 
-/// A type that holds itself.
+/// A type that contains itself.
 #[derive(Tree)]
 struct List<T> {
     head: T,
@@ -184,7 +184,7 @@ fn containers_are_trees() {
     assert_eq!(numbers(&by_number), [2.0, 3.0, 1.0]);
     let by_name = [("w".to_string(), a), ("b".to_string(), b), ("a.b".to_string(), c)];
     comes_back(&IndexMap::<_, _>::from(by_name.clone()), &["w", "b", "\"a.b\""]);
-    // The order of a hash map is another in every run; that of its tree is not.
+    // A hash map's order differs from run to run; its tree's order does not.
     let hashed: HashMap<_, _> = HashMap::from(by_name);
     comes_back(&hashed, &["\"a.b\"", "b", "w"]);
     let step = jit(|x: HashMap<String, Array>| &x["w"] + &x["b"]);
@@ -208,7 +208,7 @@ fn maps_that_were_written_otherwise_are_refused() {
     assert_eq!(number, "at the root: `09` is not a key of type u8");
 }
 
-/// Whatever keys are called, and however deep they stand.
+/// Whatever the keys are called, and however deep they are.
 #[test]
 fn no_two_leaves_have_one_path() {
     let keys = ["", ".", "a", "a.b", "b", "\"", "\"a\"", "\"a.b\"", "0", "a.\"b", "\n", "\\", "\\\"", "é.", "."];

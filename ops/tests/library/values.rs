@@ -1,4 +1,4 @@
-//! Arrays as Rust values: made of numbers, printed, compared.
+//! Arrays as Rust values: built from numbers, printed, compared.
 
 use gavotte::{Array, DType, allclose, arange, assert_allclose, jit, vmap};
 use gavotte_core::ir::quietly;
@@ -63,7 +63,7 @@ fn what_is_traced_says_so() {
 fn close_is_numpys_rule() {
     let pair = |a: f64, b: f64| allclose(&a.into(), &b.into(), 1e-2, 1e-3);
     assert!(pair(1.0, 1.0) && pair(101.0, 100.0) && pair(0.001, 0.0));
-    // 0.011 + 0.001 are allowed beside 1.1, and 0.01 + 0.001 beside 1.0
+    // The tolerance is 0.011 + 0.001 at 1.1, and 0.01 + 0.001 at 1.0
     assert!(pair(1.0, 1.011) && !pair(1.0125, 1.0));
     assert!(allclose(&99.0.into(), &100.0.into(), 0.01, 0.0) && !allclose(&100.0.into(), &99.0.into(), 0.01, 0.0));
     let infinity = f64::INFINITY;
