@@ -1,4 +1,4 @@
-//! Every input that is refused: with which words, and without a trace.
+//! Every input that is refused: in which words, and that nothing is left of the run.
 
 use crate::{as_str, assert_refused, run, test_data, words};
 use flate2::{Compression, write::GzEncoder};
@@ -20,7 +20,7 @@ fn archive(entries: &[(&str, &str)]) -> Vec<u8> {
     builder.into_inner().unwrap().finish().unwrap()
 }
 
-/// Holds that training on this data is refused, and writes nothing.
+/// Checks that training on this data is refused, and writes nothing.
 #[track_caller]
 fn assert_data_refused(data: &Path, more: &[&str], parts: &[&str]) {
     let root = TempDir::new().unwrap();
@@ -190,7 +190,7 @@ fn a_folder_that_cannot_be_written() {
         let output = run(["train", "--dataset", "karate", "--epochs", "1", "--out", as_str(&out)]);
         assert_refused(&output, &["--out", as_str(&out), "name a folder"]);
     }
-    // One of the folders of the runs cannot be made: the others are not left behind.
+    // One of the runs' folders cannot be made: the others are not left behind.
     let out = root.path().join("out");
     fs::create_dir(&out).unwrap();
     fs::write(out.join("seed-1"), "mine").unwrap();
@@ -204,7 +204,7 @@ fn a_folder_that_cannot_be_written() {
 fn a_profile_that_cannot_be_written() {
     let root = TempDir::new().unwrap();
     fs::write(root.path().join("file"), "mine").unwrap();
-    // Were the long work to come first, this would train for days.
+    // If the long work came first, this would train for days.
     for (path, why) in [("missing/trace.json", "folder"), ("file/trace.json", "folder"), ("", "it is a folder")] {
         let path = root.path().join(path);
         let output = run(["bench", "--dataset", "karate", "--steps", "100000000", "--profile", as_str(&path)]);
@@ -225,7 +225,7 @@ fn parameters_of_another_shape() {
     let eval = |more: &str| run(["eval", "--params", as_str(&params)].into_iter().chain(words(more)));
     assert_refused(&eval("--heads 4"), &["params.safetensors", "hidden.", "f32[34,2,8]", "f32[34,4,8]"]);
     assert_refused(&eval("--hidden 5"), &["params.safetensors", "hidden.", "f32[34,2,8]", "f32[34,2,5]"]);
-    // The classes of another data set are others, and so are those of a graph without names for them.
+    // Another data set has other classes, and so has a graph without names for them.
     assert_refused(&eval("--dataset planted"), &["`planted` has the classes Case_Based", "wanted are 0, 1, 2, 3"]);
     assert_refused(&eval("--dataset rmat:60:300:5:4"), &["hidden.", "f32[34,2,8]", "f32[5,2,8]"]);
     let bytes = fs::read(&params).unwrap();

@@ -1,4 +1,4 @@
-//! The program on a GPU, which the emulator is.
+//! The program on the emulated GPU.
 #![cfg(target_os = "linux")]
 
 use crate::{as_str, json, program, run, skip, stderr, stdout, words};
@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::process::Output;
 use tempfile::TempDir;
 
-/// A driver that knows the PTX of every NVRTC, and a GPU that is newer than all: the emulator runs no machine code.
+/// A driver that knows the PTX of every NVRTC, and a GPU newer than all of them: the emulator runs no machine code.
 const NEW: &str = "driver=99000,compute=99.0";
 
-/// The program beside the emulator, told what machine to be, with NVRTC where there is one; compiled kernels are kept
-/// in this folder, or nowhere.
+/// The program next to the emulator with these settings, with NVRTC if there is one; compiled kernels are cached in
+/// this folder, or nowhere.
 fn on_emulator_with(settings: &str, cache: &str, line: &str) -> Output {
     let folder = Emulator::get().folder();
     let nvrtc = std::env::var("GAVOTTE_NVRTC").unwrap_or_default();
@@ -33,7 +33,7 @@ fn on_emulator(settings: &str, line: &str) -> Output {
     on_emulator_with(settings, "", line)
 }
 
-/// Whether there is NVRTC; says that the test is skipped where not.
+/// Whether there is NVRTC; if not, reports that the test is skipped.
 fn has_nvrtc() -> bool {
     let is_there = std::env::var_os("GAVOTTE_NVRTC").is_some();
     if !is_there {
@@ -42,7 +42,7 @@ fn has_nvrtc() -> bool {
     is_there
 }
 
-/// Holds that a command failed, with this exit code, without a panic and without a request to report a bug.
+/// Checks that a command failed with this exit code, without a panic and without a request to report a bug.
 #[track_caller]
 fn assert_failed(output: &Output, code: i32, parts: &[&str]) {
     let message = stderr(output);
@@ -113,7 +113,7 @@ fn what_fails_is_said_in_the_drivers_words() {
     let report = folder.path().join("report");
     let on_emulator = |settings: &str, line: &str| {
         let output = on_emulator(&format!("{settings},report={}", as_str(&report)), line);
-        // What a failed run has taken it gives back.
+        // A failed run frees everything it allocated.
         let text = std::fs::read_to_string(&report).unwrap();
         let said: Value = serde_json::from_str(text.lines().last().unwrap()).expect("a line of JSON");
         assert_eq!((&said["live_allocations"], &said["leaked_allocations"]), (&0.into(), &0.into()), "{settings}");
@@ -123,15 +123,15 @@ fn what_fails_is_said_in_the_drivers_words() {
     for nth in [1, 2, 10, 30, 50] {
         let settings = format!("{NEW},fail=cuMemAlloc_v2:{nth}:2");
         let output = on_emulator(&settings, line);
-        // Where blocks that nobody uses were given back, the second try succeeds.
+        // Where unused blocks were freed, the second try succeeds.
         if !output.status.success() {
             assert_failed(&output, 1, &out_of_memory);
         } else {
-            assert!(nth > 1, "there is nothing to give back at first");
+            assert!(nth > 1, "nothing can be freed at first");
         }
     }
     assert_failed(&on_emulator(&format!("{NEW},memory=64K"), line), 1, &out_of_memory);
-    // The plan's arena is what does not fit.
+    // The plan's arena does not fit.
     let large = "bench --dataset rmat:200:1000:64:8 --steps 1 --device cuda";
     let output = on_emulator(&format!("{NEW},memory=400K"), large);
     assert_failed(&output, 1, &["out of memory", "MB in all", "@step plans"]);
@@ -177,25 +177,25 @@ fn compiled_kernels_are_kept_and_verified() {
     let first = train();
     let kept = files();
     assert!(!kept.is_empty());
-    assert_eq!((train(), files()), (first, kept.clone()), "what is kept is used");
-    // What is not what was written is compiled again, and written whole.
+    assert_eq!((train(), files()), (first, kept.clone()), "the cache is used");
+    // A damaged file is compiled again, and written whole.
     let spoilt: Vec<u8> = kept[0].1.iter().enumerate().map(|(i, byte)| byte ^ u8::from(i == 100)).collect();
     for bytes in [vec![], kept[0].1[..kept[0].1.len() / 2].to_vec(), spoilt] {
         std::fs::write(&kept[0].0, &bytes).unwrap();
         assert_eq!((train(), files()), (first, kept.clone()));
     }
-    // A kept kernel that another driver made is not taken.
+    // A cached kernel made by another driver is not used.
     let other = on_emulator_with("driver=99010,compute=99.0", as_str(&cache), line);
     assert_eq!(json(other)["train_loss"]["mean"], first);
     assert_eq!(files().len(), 2 * kept.len());
-    // A place where nothing can be kept is no obstacle.
+    // A cache that cannot be written is no obstacle.
     let file = folder.path().join("file");
     std::fs::write(&file, "not a folder").unwrap();
     let value = json(on_emulator_with(NEW, as_str(&file.join("within")), line));
     assert_eq!(value["train_loss"]["mean"], first);
 }
 
-/// Every function of the driver that a training calls is looked for before the first is called.
+/// Every function of the driver that a training run calls is looked up before the first is called.
 #[test]
 fn a_driver_without_a_function_is_refused() {
     if !has_nvrtc() {
@@ -207,7 +207,7 @@ fn a_driver_without_a_function_is_refused() {
     json(on_emulator(&format!("{NEW},report={}", as_str(&report)), line));
     let said: Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).expect("a line of JSON");
     let calls = said["calls"].as_object().expect("calls by function");
-    // NVRTC asks for tables of its own, and takes no for an answer.
+    // NVRTC asks for its own tables, and does without them.
     let ours: Vec<&str> = calls.keys().map(String::as_str).filter(|call| *call != "cuGetExportTable").collect();
     assert!(ours.len() > 30, "{ours:?}");
     for function in ours {

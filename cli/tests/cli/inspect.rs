@@ -89,11 +89,11 @@ fn stages_of_the_compiler_print() {
     }
 }
 
-/// The number behind `before` in a line.
-fn number_behind(text: &str, before: &str) -> f64 {
+/// The number after `before` in a line.
+fn number_after(text: &str, before: &str) -> f64 {
     let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("`{before}` is not in: {text}"));
     let number: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-    number.parse().unwrap_or_else(|error| panic!("no number behind `{before}`: {error}"))
+    number.parse().unwrap_or_else(|error| panic!("no number after `{before}`: {error}"))
 }
 
 #[test]
@@ -103,15 +103,15 @@ fn what_a_gpu_takes_is_predicted_without_one() {
         for part in ["predicted for NVIDIA", gpu.product, gpu.sources, "n=34", "nothing was measured", "arena "] {
             assert!(text.contains(part), "`{part}` is not in: {text}");
         }
-        let (totals, kernels) = text.split_once("\nkernels\n").expect("a list of kernels is behind the totals");
+        let (totals, kernels) = text.split_once("\nkernels\n").expect("a list of kernels follows the totals");
         let kernels: Vec<&str> = kernels.lines().collect();
-        let sum = |before: &str| kernels.iter().map(|line| number_behind(line, before)).sum::<f64>();
-        let total = |before: &str| number_behind(totals, before);
+        let sum = |before: &str| kernels.iter().map(|line| number_after(line, before)).sum::<f64>();
+        let total = |before: &str| number_after(totals, before);
         assert!(kernels.len() > 20 && total("\nstep\n  ") == kernels.len() as f64, "{text}");
         assert_eq!(sum("reads "), total("  reads "));
         assert_eq!(sum("bytes, writes "), total("bytes, writes "));
         let names = kernels.iter().map(|line| line.split(": ").next().unwrap_or(line));
-        let times = names.zip(&kernels).map(|(name, line)| number_behind(line, &format!("{name}: ")));
+        let times = names.zip(&kernels).map(|(name, line)| number_after(line, &format!("{name}: ")));
         let within = total("within kernels ");
         // Every time is rounded to hundredths.
         assert!((times.sum::<f64>() - within).abs() < 0.006 * (kernels.len() + 1) as f64, "{text}");
@@ -145,7 +145,7 @@ fn a_gpu_is_named_for_predictions_only() {
 fn the_step_is_exported_for_the_sizes_of_the_data() {
     let (step, module) = (parse(&stage("optimized", ""), registry()).unwrap(), stage("stablehlo", ""));
     let main = module.lines().find(|line| line.contains("func.func public @main(")).expect("there is a main");
-    let (taken, given) = main.split_once(") -> (").expect("it says what it takes and gives");
+    let (taken, given) = main.split_once(") -> (").expect("the signature has operands and results");
     assert_eq!(taken.matches(": tensor<").count(), step.args.len() + step.consts.len(), "{main}");
     assert_eq!(given.matches("tensor<").count(), step.outs.len(), "{main}");
     // The club has 34 members, and both their numbers and their weights are in the step.
@@ -256,7 +256,7 @@ fn rewrites_are_explained() {
 //   %1: f32[3] = neg %0  ->  dropped  at line 2, src/model.rs:7:9
 program @doubled";
     assert!(text.starts_with(wanted), "{text}");
-    // All of it is comments: it reads as the program alone does.
+    // All of it is comments: it parses like the program alone.
     for more in ["--pass simplify,cse,dce", ""] {
         assert_eq!(parse(&opt(&format!("{more} --explain")), registry()).unwrap().to_string(), opt(more));
     }
@@ -264,7 +264,7 @@ program @doubled";
     assert_refused(&run(words("opt --list --explain")), &["--list", "--explain"]);
 }
 
-/// What is explained of the training step is what is done to it.
+/// The explanation of the training step is what is done to it.
 #[test]
 fn the_step_is_explained() {
     let folder = TempDir::new().unwrap();
@@ -275,7 +275,7 @@ fn the_step_is_explained() {
     assert_eq!(parse(&explained, registry()).unwrap().to_string(), plain);
     let passes = explained.lines().filter(|line| line.starts_with("// ") && !line.starts_with("//  ")).count();
     assert_eq!(passes, gavotte_core::pass::PIPELINE.len(), "{explained}");
-    // Equations keep the lines of the model's source.
+    // Equations keep their lines in the model's source.
     let calls: Vec<&str> = explained.lines().filter(|line| line.contains(" equations  at line ")).collect();
     assert!(!calls.is_empty() && calls.iter().all(|line| line.contains(".rs:")), "{calls:?}");
     assert!(
@@ -289,7 +289,7 @@ fn bench_measures_steps() {
     let report = json(run(words("bench --dataset karate --threads 1 --steps 5 --json")));
     assert_eq!((&report["peer"], &report["data"]), (&"gavotte".into(), &"karate".into()));
     assert_eq!((&report["threads"], &report["steps"]), (&1.into(), &5.into()));
-    let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name} is no number: {report}"));
+    let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name} is not a number: {report}"));
     for name in ["trace_ms", "compile_ms", "plan_ms", "step_min_s", "kernels", "planned_bytes"] {
         assert!(number(name) > 0.0, "{name}");
     }
@@ -305,7 +305,7 @@ fn bench_measures_steps() {
 fn a_graph_of_any_size_is_measured() {
     let report = json(run(words("bench --dataset rmat:300:2000:16:5 --threads 1 --steps 2 --json")));
     assert_eq!((&report["data"], &report["steps"]), (&"rmat:300:2000:16:5".into(), &2.into()));
-    // Its features are dense: the first layer is a product of matrices, and there is no symbol for stored entries.
+    // Its features are dense: the first layer is a matrix product, and there is no symbol for stored entries.
     let text = stdout(run(words("ir --stage trace --dataset rmat:300:2000:16:5")));
     assert!(text.contains("f32[n,16]") && text.contains("dot_general") && !text.contains("[z]"), "{text}");
     for command in ["train", "bench", "ir"] {
@@ -334,14 +334,14 @@ fn a_profile_shows_every_kernel() {
         let named = |event: &&Value| event["ph"] == "M" && event["name"] == "thread_name" && event["tid"] == tid;
         assert_eq!(events.iter().filter(named).count(), 1);
     }
-    assert!(complete("wait", 1) >= 5, "what is small is done by the first thread alone");
-    // A small kernel runs on one thread, one of a group in as many chunks as there are.
+    assert!(complete("wait", 1) >= 5, "small work is done by the first thread alone");
+    // A small kernel runs on one thread, one of a group in as many chunks as it has.
     for kernel in &kernels {
         let same = kernels.iter().filter(|other| *other == kernel).count();
         assert!(complete(kernel, 0) + complete(kernel, 1) >= 5 * same, "@{kernel}");
     }
     for event in events.iter().filter(|event| event["ph"] == "X") {
-        let number = |name: &str| event[name].as_f64().unwrap_or_else(|| panic!("{name} is no number: {event}"));
+        let number = |name: &str| event[name].as_f64().unwrap_or_else(|| panic!("{name} is not a number: {event}"));
         assert!(number("ts") >= 0.0 && number("dur") >= 0.0 && event["pid"].is_u64(), "{event}");
     }
 
@@ -368,7 +368,7 @@ fn a_profile_shows_every_kernel() {
 fn perf_is_told_the_names_of_kernels() {
     assert!(stdout(run(["--help"])).contains("GAVOTTE_PERF_MAP=1"));
     let is_native = gavotte::Target::native() != gavotte::Target::Portable;
-    // Without a target it is the fastest that this machine has.
+    // Without a target, the fastest one of this machine is used.
     for (value, target, is_wanted) in [("1", "", is_native), ("0", "", false), ("1", "--target portable", false)] {
         let args = words("bench --dataset karate --threads 1 --steps 2 --json").chain(words(target));
         let mut command = program();
@@ -389,7 +389,7 @@ fn perf_is_told_the_names_of_kernels() {
             assert!(functions.is_empty(), "GAVOTTE_PERF_MAP={value} {target}: {text}");
             continue;
         }
-        // Every kernel that is disassembled has its name, once.
+        // Every disassembled kernel has its name, once.
         let asm = stage("asm", "");
         let mut kernels: Vec<String> = asm
             .lines()

@@ -1,4 +1,4 @@
-//! Inputs that would take more than there is: memory is known before it is taken.
+//! Inputs that would take more memory than there is: the amount is known before it is allocated.
 #![cfg(target_os = "linux")]
 
 use crate::{as_str, assert_refused, run, words};
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// The program where so many gigabytes of addresses are all there is.
+/// The program with only this many gigabytes of address space.
 fn within(gigabytes: u64, args: &[&str]) -> Output {
     let script = format!("ulimit -v {}; exec \"$0\" \"$@\"", gigabytes << 20);
     let mut command = Command::new("sh");
@@ -42,7 +42,7 @@ fn more_threads_than_have_room() {
     assert_refused(&output, &[&["--threads 1000", "ask for fewer"][..], &BOTH_NUMBERS].concat());
 }
 
-/// A folder of Planetoid's files, of a matrix of three rows, whose number of columns is another's.
+/// A folder of Planetoid's files: a matrix of three rows and `columns` columns.
 fn planetoid(folder: &Path, columns: &str) {
     let pickles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gat/src/data/tests/pickles");
     let read = |name: &str| fs::read(pickles.join(name)).unwrap();
@@ -94,7 +94,7 @@ fn files_without_an_end() {
     );
     assert_refused(&within_line(1, "opt /dev/zero"), &["/dev/zero", "longer than 67108864 bytes"]);
     assert_refused(&within_line(1, "eval --params /dev/urandom"), &["--params /dev/urandom", "gavotte train"]);
-    // A header that is well formed, and claims a terabyte.
+    // A well-formed header that claims a terabyte.
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("p.safetensors");
     let header = r#"{"w":{"dtype":"F32","shape":[250000000000],"data_offsets":[0,1000000000000]}}"#;
@@ -104,7 +104,7 @@ fn files_without_an_end() {
     assert_refused(&run(["eval", "--params", as_str(&file)]), &["18446744073709551615 bytes"]);
 }
 
-/// Where the system has no memory left, whatever asked for it: the user's limit, and never an abort.
+/// Wherever the system runs out of memory, the error is the user's limit, and never an abort.
 #[test]
 fn any_limit_is_an_error_or_enough() {
     let folder = tempfile::tempdir().unwrap();
@@ -142,7 +142,7 @@ fn any_limit_is_an_error_or_enough() {
     assert!(refused > 3, "some limit is too tight");
 }
 
-/// Wherever in a run the memory ends, nothing of the run is left, and what it was to replace is as it was.
+/// Wherever in a run the memory ends, nothing of the run is left, and the run it was to replace is unchanged.
 #[test]
 fn what_a_run_has_made_goes_with_it() {
     let folder = tempfile::tempdir().unwrap();

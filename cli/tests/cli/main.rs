@@ -16,7 +16,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The program, without arguments and without anything of the user's surroundings that it looks at.
+/// The program, without arguments and without any part of the user's environment that it reads.
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gavotte"));
     command.env_remove("GAVOTTE_DATA").env_remove("GAVOTTE_PERF_MAP").env_remove("GAVOTTE_CACHE").stdin(Stdio::null());
@@ -27,7 +27,7 @@ fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
     program().args(args).output().expect("the program starts")
 }
 
-/// Words of a command line; none of them holds a space.
+/// Words of a command line; none of them contains a space.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split_whitespace()
 }
@@ -36,7 +36,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("messages are UTF-8")
 }
 
-/// Standard output of a command that works.
+/// Standard output of a successful command.
 #[track_caller]
 fn stdout(output: Output) -> String {
     assert!(output.status.success(), "{}: {}", output.status, stderr(&output));
@@ -50,7 +50,7 @@ fn json(output: Output) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("no JSON object: {error}\n{text}"))
 }
 
-/// Holds that a command refused its input: exit code 2, nothing on standard output, a message with all of these parts.
+/// Checks that a command refused its input: exit code 2, nothing on standard output, a message with all these parts.
 #[track_caller]
 fn assert_refused(output: &Output, parts: &[&str]) {
     let message = stderr(output);
@@ -66,13 +66,13 @@ fn as_str(path: &Path) -> &str {
     path.to_str().expect("test paths are UTF-8")
 }
 
-/// Says why a test does nothing, past what the harness captures.
+/// Reports why a test does nothing, past the harness's capture.
 fn skip(why: &str) {
     let thread = std::thread::current();
     let _ = writeln!(std::io::stderr(), "skipped: {}: {why}", thread.name().unwrap_or("a test"));
 }
 
-/// The folder with real data, or `None` after saying that the test is skipped.
+/// The folder with real data, or `None` after reporting that the test is skipped.
 fn test_data() -> Option<PathBuf> {
     let folder = std::env::var_os("GAVOTTE_TEST_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);

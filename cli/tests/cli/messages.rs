@@ -1,11 +1,11 @@
-//! What is said: to the point, in words of one's own, and so that any terminal can show it.
+//! Messages: to the point, in the program's own words, and safe to show on any terminal.
 
 use crate::{as_str, assert_refused, program, run, stderr, stdout, words};
 use std::fs;
 use std::process::Output;
 use tempfile::TempDir;
 
-/// Holds that nothing that was printed controls a terminal, and that a screen or two have room for it.
+/// Checks that nothing printed controls a terminal, and that it fits on a screen or two.
 #[track_caller]
 fn assert_can_be_read(output: &Output) {
     for bytes in [&output.stdout, &output.stderr] {
@@ -49,7 +49,7 @@ fn what_comes_from_files_and_arguments_is_shown_as_text() {
         assert_can_be_read(&output);
     }
     assert!(stderr(&run(["eval", "--params", colour])).contains(r"\u{1b}[31mred\u{7}"));
-    // A program of very many lines: what is wrong with one of them is shown.
+    // A program of very many lines: the mistake in one of them is shown.
     let lines: String = (0..5000).map(|i| format!("  %{}: f32[3] = neg %{i}\n", i + 1)).collect();
     let text = format!("program @f(%0: f32[3]) -> (f32[3]) {{\n{lines}  return %5000\n}}\n");
     let file = write("long.txt", &text.replace("%2500: f32[3]", "%2500: f32[4]"));
@@ -84,7 +84,7 @@ fn runs_that_learned_nothing_have_no_accuracy() {
     let output = train("--weight-decay 1e300 --epochs 20");
     assert!(String::from_utf8_lossy(&output.stdout).contains("test accuracy  none"), "{output:?}");
     assert!(stderr(&output).contains("a smaller --lr, or a smaller --weight-decay."), "{}", stderr(&output));
-    // A run that learned something before has one, and it says whose.
+    // A run that learned something before has one, and the message says whose.
     let output = train("--lr 1e15 --epochs 20");
     let text = String::from_utf8_lossy(&output.stdout);
     match stderr(&output).contains("those before training") {
@@ -102,7 +102,7 @@ fn of_seeds_that_were_not_trained_the_summary_says_so() {
     command.args(words("train --dataset karate --quiet --epochs 3 --seeds 100000")).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    // What is trained, the names of the columns, and some runs.
+    // The data, the names of the columns, and some runs.
     assert!(lines.by_ref().take(12).count() == 12);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let last = lines.last().unwrap();

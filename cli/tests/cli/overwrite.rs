@@ -1,4 +1,4 @@
-//! Runs that are to take the place of others, and runs at the same place at the same time.
+//! Runs that replace others, and runs at the same place at the same time.
 #![cfg(unix)]
 
 use crate::run_files::{Training, names};
@@ -45,7 +45,7 @@ fn a_run_that_fails_replaces_nothing() {
 fn a_run_that_is_ended_within_its_first_epoch_replaces_nothing() {
     let root = TempDir::new().unwrap();
     let (out, before) = good_run(root.path());
-    // An epoch of this one takes long enough.
+    // An epoch of this run takes long enough.
     let line = "train --dataset rmat:20000:400000:64:8 --quiet --threads 1 --overwrite --out";
     let mut command = program();
     command.args(words(line)).arg(&out).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -73,7 +73,7 @@ fn one_run_at_a_time_writes_to_a_folder() {
     training.send(&["INT"]);
     assert_eq!(training.end().0, Some(130));
     assert_eq!(names(&out), FILES);
-    // The lock of a program that is gone is no obstacle.
+    // The lock of a dead program is no obstacle.
     let training = Training::start(&out, "--overwrite");
     assert_refused(&train(&out, "--overwrite"), &["another run is writing to it"]);
     training.send(&["KILL"]);
@@ -121,7 +121,7 @@ fn a_folder_that_cannot_be_renamed_is_replaced_inside() {
     let args = words("train --dataset karate --epochs 4 --quiet --overwrite --out .");
     let output = program().args(args).current_dir(&out).output().unwrap();
     stdout(output);
-    assert_eq!(fs::metadata(&out).unwrap().ino(), number, "whoever stands in it still does");
+    assert_eq!(fs::metadata(&out).unwrap().ino(), number, "the folder itself stays");
     assert_ne!(contents(&out), before);
     assert_eq!((names(&out), names(root.path())), (FILES.map(String::from).to_vec(), vec!["good".into()]));
 }
@@ -154,7 +154,7 @@ fn a_file_beyond_the_limit_fails_like_any_other() {
     assert!(names(root.path()).is_empty(), "{:?}", names(root.path()));
 }
 
-/// Whenever two signals come: the program ends, and leaves a whole run or nothing.
+/// Two signals at any time: the program ends, and leaves a whole run or nothing.
 #[test]
 fn no_moment_is_wrong_for_a_signal() {
     let root = TempDir::new().unwrap();
@@ -166,7 +166,7 @@ fn no_moment_is_wrong_for_a_signal() {
         let mut child = command.spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(wait));
         for signal in ["-INT", "-TERM"] {
-            // It may have ended by the first one.
+            // It may already have ended by the first one.
             let sent = Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
             sent.unwrap();
         }

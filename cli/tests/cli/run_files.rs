@@ -1,4 +1,4 @@
-//! The files of a run: they belong together, whatever ends it.
+//! The files of a run belong together, whatever ends it.
 #![cfg(unix)]
 
 use crate::{as_str, assert_refused, json, program, run, stderr, stdout, words};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 const FOREVER: &str = "train --dataset karate --quiet --epochs 100000000 --patience 100000000 --out";
 
-/// What is in a folder, in order.
+/// The names in a folder, sorted.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = entries.collect();
@@ -18,7 +18,7 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A training without end, of which standard output has shown the first line.
+/// A training run without end that has printed its first line.
 pub(crate) struct Training {
     child: Child,
     out: BufReader<std::process::ChildStdout>,
@@ -31,7 +31,7 @@ impl Training {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
-        assert!(line.starts_with("data      karate: 34 nodes"), "what is trained is said first: {line}");
+        assert!(line.starts_with("data      karate: 34 nodes"), "the data is printed first: {line}");
         Training { child, out }
     }
 
@@ -57,7 +57,7 @@ fn a_signal_ends_a_run_with_what_is_best_so_far() {
     for (signal, code, said) in
         [("INT", 130, "Ctrl-C"), ("TERM", 143, "SIGTERM"), ("HUP", 129, "SIGHUP"), ("XCPU", 152, "SIGXCPU")]
     {
-        // What runs under `nohup` ignores it.
+        // A program under `nohup` ignores it.
         if signal == "HUP" && is_ignored(1) {
             continue;
         }
@@ -82,7 +82,7 @@ fn a_signal_ends_a_run_with_what_is_best_so_far() {
     assert_eq!(names(&out), ["run.json", "seed-0"], "seeds that were not begun have no files");
 }
 
-/// Whether this process, and so those that it starts, ignore a signal.
+/// Whether this process, and so its children, ignore a signal.
 fn is_ignored(signal: u32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
@@ -117,7 +117,7 @@ fn a_second_signal_ends_the_program_at_once() {
     let root = TempDir::new().unwrap();
     let out = root.path().join("out");
     let training = Training::start(&out, "");
-    // Both have come before the program goes on.
+    // Both have arrived before the program goes on.
     training.send(&["STOP", "INT", "TERM", "CONT"]);
     let (code, text, _) = training.end();
     assert!(matches!(code, Some(130 | 143)), "{code:?}");
@@ -134,11 +134,11 @@ fn what_is_there_is_replaced_only_where_that_is_said() {
     let before = fs::read(out.join("run.json")).unwrap();
     assert_refused(&train(""), &["--out", as_str(&out), "`run.json`", "--overwrite"]);
     assert_eq!(fs::read(out.join("run.json")).unwrap(), before);
-    // The new run is there alone: nothing of the old one stays beside it.
+    // Only the new run remains: nothing of the old one is left.
     stdout(train("--overwrite"));
     assert_eq!(names(&out), ["metrics.csv", "params.safetensors", "run.json"]);
     assert_eq!(names(root.path()), ["out"]);
-    // What is no file of a run is never replaced.
+    // A file that belongs to no run is never replaced.
     fs::write(out.join("notes.txt"), "mine").unwrap();
     assert_refused(&train("--overwrite"), &["--out", "`notes.txt`", "none of them"]);
     assert_eq!(names(&out).len(), 4);
@@ -160,7 +160,7 @@ fn until_a_run_has_ended_the_old_one_is_whole() {
     training.send(&["KILL"]);
     assert_eq!(training.end().0, None);
     assert_eq!(files(), before);
-    // What the killed program has left goes with the next one.
+    // The next run removes what the killed program left.
     assert_eq!(names(root.path()).len(), 2, "{:?}", names(root.path()));
     stdout(run(words("train --dataset karate --epochs 2 --overwrite --out").chain([as_str(&out)])));
     assert_eq!(names(root.path()), ["out"]);
@@ -193,7 +193,7 @@ fn a_pipe_is_written_to_and_stays_one() {
     assert!(!events.is_empty() && fs::metadata(&pipe).unwrap().file_type().is_fifo());
 }
 
-/// `exec` keeps the number of the process, which the map is named by.
+/// `exec` keeps the process id, by which the map is named.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_map_that_cannot_be_written_is_a_warning() {

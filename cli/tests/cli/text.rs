@@ -1,16 +1,16 @@
-//! What is printed can be read: on a terminal of 80 columns, and in a file.
+//! Output is readable: on a terminal of 80 columns, and in a file.
 
 use crate::{as_str, program, run, stderr, stdout, words};
 use std::fs;
 use std::process::Output;
 use tempfile::TempDir;
 
-/// The program on 80 columns.
+/// The program with 80 columns.
 fn narrow(line: &str) -> Output {
     program().args(words(line)).env("COLUMNS", "80").output().expect("the program starts")
 }
 
-/// Holds that every line is within so many columns.
+/// Checks that every line fits in this many columns.
 #[track_caller]
 fn assert_fits(text: &str, columns: usize) {
     for line in text.lines() {
@@ -45,28 +45,28 @@ fn texts_for_people_fit_the_terminal() {
     ] {
         let output = narrow(line);
         assert_eq!(output.status.code(), Some(2), "{line}");
-        // What the parser of the command line says stands in lines of its own making.
+        // The command-line parser breaks the lines of its messages itself.
         assert_fits(&stderr(&output), 100);
     }
 }
 
 #[test]
 fn long_paragraphs_of_the_help_are_filled() {
-    // A line that was broken for another width leaves a short one behind it.
+    // A line broken for another width is followed by a short one.
     for command in ["train", "eval", "bench", "ir", "opt", "devices"] {
         let help = stdout(narrow(&format!("{command} --help")));
         let lines: Vec<&str> = help.lines().collect();
         for pair in lines.windows(2).filter(|pair| !pair[0].starts_with(' ') && !pair[1].starts_with(' ')) {
             let next = pair[1].split(' ').next().unwrap_or_default();
             let fills = pair[0].is_empty() || pair[1].is_empty() || pair[0].len() + 1 + next.len() > 80;
-            assert!(fills, "{command}: `{next}` has room in: {}", pair[0]);
+            assert!(fills, "{command}: `{next}` would fit in: {}", pair[0]);
         }
     }
 }
 
 #[test]
 fn columns_never_touch() {
-    // Losses of this run have thirty digits.
+    // This run's losses have thirty digits.
     let seed = "18446744073709551614";
     let line = format!("train --dataset karate --lr 1e12 --dropout 0 --epochs 3 --seeds 2 --seed {seed}");
     let output = run(words(&line));
@@ -76,7 +76,7 @@ fn columns_never_touch() {
     let header = text.lines().find(|line| line.contains("train loss")).unwrap();
     for row in rows.iter().chain([&header]) {
         assert!(row.chars().count() <= 100, "{row}");
-        // Names of one or two words, numbers with or without a unit: between columns there are two spaces.
+        // Names of one or two words, numbers with or without a unit: two spaces separate columns.
         assert_eq!(row.split("  ").filter(|cell| !cell.trim().is_empty()).count(), 9, "{row}");
     }
 }

@@ -1,4 +1,4 @@
-//! Training, what it writes, and reading it again.
+//! Training, its output files, and reading them again.
 
 use crate::{as_str, json, run, stderr, stdout, words};
 use safetensors::SafeTensors;
@@ -94,7 +94,7 @@ fn several_seeds() {
     }
     let summary: Value = serde_json::from_slice(&fs::read(root.path().join("run.json")).unwrap()).unwrap();
     assert_eq!(summary, report);
-    // A run of several is the run that its seed alone gives.
+    // One run of several equals the run of its seed alone.
     let alone = root.path().join("alone");
     train(&alone, "--epochs 4 --seed 4");
     let read = |path: &Path| fs::read(path.join("params.safetensors")).unwrap();
@@ -118,7 +118,7 @@ fn the_same_seed_gives_the_same_bits() {
 }
 
 #[test]
-fn eval_gives_the_same_figures() {
+fn eval_computes_the_same_figures() {
     let root = TempDir::new().unwrap();
     for (name, more) in [("edges", "--heads 3"), ("dense", "--attention dense"), ("double", "--dtype f64")] {
         let out = root.path().join(name);
@@ -146,7 +146,7 @@ fn a_generated_graph_is_the_same_for_every_run() {
     let data = &first["data"];
     assert_eq!((&data["nodes"], &data["edges"], &data["features"]), (&60.into(), &360.into(), &4.into()));
     assert_eq!([&data["train_nodes"], &data["val_nodes"], &data["test_nodes"]], [&36, &12, &12]);
-    // The parameters know which graph it was.
+    // The parameters record which graph they belong to.
     let params = root.path().join("a/params.safetensors");
     let found = json(run(["eval", "--params", as_str(&params), "--json"]));
     assert_eq!((&found["data"]["name"], &found["test_loss"]), (&data["name"], &first["test_loss"]["mean"]));
@@ -196,7 +196,7 @@ fn check_nans_names_the_operation_and_its_line() {
     }
     let checked = json(train("--json"));
     let plain = json(run(words("train --dataset karate --quiet --epochs 4 --json")));
-    assert_eq!(checked["train_loss"], plain["train_loss"], "looking changes nothing");
+    assert_eq!(checked["train_loss"], plain["train_loss"], "checking changes nothing");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn eval_on_other_files_of_the_same_network() {
     assert!(stderr(&output).contains("trained on other data"), "{}", stderr(&output));
     let other = json(output);
     assert_eq!(other["data"]["split"], "public");
-    // Their classes are in another order, too; by their names the figures are those of the same network.
+    // Their classes are in another order, too; matched by name, the figures are those of the same network.
     assert_eq!(other["data"]["classes"], trained["data"]["classes"]);
     for figure in ["test_acc", "train_acc"] {
         let [found, wanted] = [&other[figure], &trained[figure]["mean"]].map(|x| x.as_f64().unwrap());
