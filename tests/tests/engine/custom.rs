@@ -264,7 +264,7 @@ fn programs_hold_the_rules_and_can_be_read_back() {
         assert!(traced.to_string().contains("custom_"), "{traced}");
         let lowered = jit(wave).lower((vector(&XS),)).expect("it compiles");
         let compiled = lowered.executable();
-        assert_eq!(compiled.program().eqns.len(), 1, "nobody asked the rule: {}", compiled.program());
+        assert_eq!(compiled.program().eqns.len(), 1, "the rule was not used: {}", compiled.program());
     }
 }
 

@@ -213,7 +213,7 @@ fn a_scalar_operation_is_a_row_and_a_primitive() {
         let wanted = ["core/src/ir/scalar", "ops/src/elementwise"].map(|folder| workspace_dir().join(folder));
         let found = folders(&format!("{op:?}"));
         assert!(found.iter().eq(&wanted), "{op:?} is in {found:?}, not in {wanted:?}");
-        assert!(gavotte::registry().get(op.name()).is_some(), "{op:?} is no primitive");
+        assert!(gavotte::registry().get(op.name()).is_some(), "{op:?} is not a primitive");
         assert!(oracle.contains(&format!("    \"{}\": ", op.name())), "{op:?} is not compared with JAX");
     }
 }
