@@ -1,4 +1,4 @@
-//! How many instructions of threads the interpreter runs in a second: `cargo run --release -p gavotte-emulator
+//! Measures how many thread instructions the interpreter runs per second: `cargo run --release -p gavotte-emulator
 //! --example speed`.
 
 use gavotte_emulator::exec::{Checks, Launch, run};
@@ -6,13 +6,13 @@ use gavotte_emulator::memory::Heap;
 use gavotte_emulator::module::Module;
 use std::time::Instant;
 
-/// A loop of `turns` turns around a body, of threads that each have an element of an array.
+/// A loop of `iterations` iterations around a body; each thread has one element of an array.
 fn kernel(body: &str) -> String {
     format!(
         ".version 8.0
             .target sm_80
             .address_size 64
-            .visible .entry k(.param .u64 x, .param .u32 turns)
+            .visible .entry k(.param .u64 x, .param .u32 iterations)
             {{
             .reg .pred %p<4>;
             .reg .b32 %r<16>;
@@ -20,7 +20,7 @@ fn kernel(body: &str) -> String {
             .reg .b64 %rd<8>;
             .shared .align 4 .b8 s[1024];
             ld.param.u64 %rd1, [x];
-            ld.param.u32 %r1, [turns];
+            ld.param.u32 %r1, [iterations];
             mov.u32 %r2, %tid.x;
             mov.u32 %r3, %ctaid.x;
             mov.u32 %r4, %ntid.x;
@@ -86,6 +86,6 @@ fn main() {
         let launch = Launch { grid, block, dynamic_shared: 0, params: &params, checks: Checks::default() };
         let outcome = run(&module.kernels[0], &module.text(), &mut heap, &launch).expect("the kernel is right");
         let rate = outcome.instructions as f64 / start.elapsed().as_secs_f64() / 1e6;
-        eprintln!("{name:12} {rate:6.0} million instructions of threads in a second");
+        eprintln!("{name:12} {rate:6.0} million thread instructions per second");
     }
 }

@@ -1,53 +1,53 @@
-//! What a test sets and reads: the device, what fails, what is looked for, and what was done.
+//! What a test sets and reads: the device, its failures, its checks, and its counts.
 
 use crate::exec::Checks;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// A call that shall fail.
+/// A call that is made to fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The driver's function, by the name it is called by.
+    /// The driver's function, by its exported name.
     pub function: String,
-    /// Which call of it, counted from 1; 0 means every one.
+    /// Which call, counted from 1; 0 means every call.
     pub call: u64,
     /// The code it returns.
     pub code: i32,
 }
 
-/// A kernel that shall fail.
+/// A kernel that is made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LateFault {
     /// Which launch, counted from 1.
     pub launch: u64,
-    /// The code of what it does wrong.
+    /// The code of its error.
     pub code: i32,
-    /// How many calls later the driver tells, unless somebody waits before.
+    /// How many calls later the driver reports it, unless the program waits earlier.
     pub calls: u64,
 }
 
-/// The device, and what it shall do.
+/// The device, and how it behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How many devices there are. They share one memory.
+    /// The number of devices. They share one memory.
     pub devices: u32,
     /// Bytes of memory.
     pub memory: u64,
     /// The compute capability.
     pub compute: (u32, u32),
-    /// What `cuDriverGetVersion` says, such as 13000.
+    /// The version that `cuDriverGetVersion` returns, such as 13000.
     pub driver: u32,
-    /// The newest PTX that is taken.
+    /// The newest PTX accepted.
     pub ptx: (u32, u32),
-    /// Multiprocessors.
+    /// The number of multiprocessors.
     pub multiprocessors: u32,
     /// Calls that fail.
     pub failures: Vec<Failure>,
     /// A kernel that fails.
     pub fault: Option<LateFault>,
-    /// What is looked for in kernels.
+    /// What kernels are checked for.
     pub checks: Checks,
-    /// A file that gets a line at the end of the process.
+    /// A file to which a line is appended when the process ends.
     pub report: Option<PathBuf>,
 }
 
@@ -68,7 +68,7 @@ impl Default for Settings {
     }
 }
 
-/// What can be set.
+/// The keys of settings.
 const KEYS: [&str; 13] = [
     "devices",
     "memory",
@@ -86,7 +86,7 @@ const KEYS: [&str; 13] = [
 ];
 
 impl Settings {
-    /// Sets what a text such as `devices=1,memory=1G,fail=cuMemAlloc_v2:3:2` says. Nothing is set if it is wrong.
+    /// Applies settings such as `devices=1,memory=1G,fail=cuMemAlloc_v2:3:2`. A wrong text changes nothing.
     pub fn apply(&mut self, text: &str) -> Result<(), String> {
         let mut settings = self.clone();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -150,7 +150,7 @@ fn late_fault(text: &str) -> Result<LateFault, String> {
     Ok(LateFault { launch: number(launch)?, code: number(code)?, calls: number(calls)? })
 }
 
-/// Whether a text is the second of two.
+/// Whether a text is the second of two choices.
 fn choice(text: &str, choices: [&str; 2]) -> Result<bool, String> {
     let at = choices.iter().position(|choice| *choice == text);
     at.map(|at| at == 1).ok_or_else(|| format!("`{}` or `{}` expected", choices[0], choices[1]))
@@ -175,15 +175,15 @@ macro_rules! counts {
 }
 
 counts! {
-    /// Allocations that live.
+    /// Live allocations.
     live_allocations,
-    /// Allocations that were made.
+    /// Allocations made.
     allocations,
-    /// Allocations that lived when the last user of the context released it.
+    /// Allocations that were live when the last user of the context released it.
     leaked_allocations,
-    /// Bytes that are taken, in steps of 512.
+    /// Bytes in use, in steps of 512.
     live_bytes,
-    /// The most bytes that were taken at once.
+    /// The most bytes in use at once.
     peak_bytes,
     /// Copies to the device.
     copies_to_device,
@@ -197,9 +197,9 @@ counts! {
     copies_within,
     /// Bytes copied within the device.
     bytes_within,
-    /// Settings of memory.
+    /// Fills of memory.
     memsets,
-    /// Kernels launched, those of graphs with them.
+    /// Kernels launched, including those of graphs.
     launches,
     /// Graphs launched.
     graph_launches,
@@ -207,19 +207,19 @@ counts! {
     graph_kernels,
     /// Modules loaded.
     modules,
-    /// Images of machine code, none of which is taken.
+    /// Images of machine code, all refused.
     binaries,
-    /// Streams made.
+    /// Streams created.
     streams,
-    /// Waits for a stream, an event or all.
+    /// Waits for a stream, an event or everything.
     synchronizations,
-    /// Instructions, by thread.
+    /// Instructions, counted by thread.
     instructions,
-    /// Elements that kernels read, and bytes that were copied to the host, which were never written.
+    /// Elements read by kernels, and bytes copied to the host, that were never written.
     unwritten_reads,
 }
 
-/// The line that the end of a process leaves: counts, launches by kernel, and calls by function.
+/// The line written at the end of a process: counts, launches by kernel, and calls by function.
 pub fn summary(counts: &Counts, kernels: &BTreeMap<String, u64>, calls: &BTreeMap<&str, u64>) -> String {
     let pairs = |pairs: Vec<(&str, u64)>| {
         pairs.iter().map(|(name, count)| format!("\"{name}\":{count}")).collect::<Vec<_>>().join(",")

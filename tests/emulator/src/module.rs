@@ -1,4 +1,4 @@
-//! A text of PTX on a device: its kernels, and its variables in memory.
+//! A PTX text on a device: its kernels, and its variables in memory.
 
 use crate::decode::{Kernel, decode};
 use crate::exec::Text;
@@ -10,7 +10,7 @@ use std::fmt;
 /// Why a text cannot be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
-    /// It is no PTX, or has something that is not known here.
+    /// It is not PTX, or has something unknown.
     Ptx(PtxError),
     /// Its variables do not fit.
     OutOfMemory,
@@ -44,24 +44,24 @@ pub struct Global {
     pub bytes: u64,
 }
 
-/// A text that has been loaded.
+/// A loaded text.
 #[derive(Debug, Default)]
 pub struct Module {
     source: String,
     files: Vec<(u32, String)>,
-    /// What can be launched.
+    /// The kernels.
     pub kernels: Vec<Kernel>,
-    /// What is in memory.
+    /// The variables in memory.
     pub globals: Vec<Global>,
 }
 
 impl Module {
-    /// Reads a text, decodes its kernels and puts its variables into memory.
+    /// Parses a text, decodes its kernels and places its variables in memory.
     pub fn load(source: &str, heap: &mut Heap) -> Result<Module, LoadError> {
         Module::of(source, ptx::parse(source)?, heap)
     }
 
-    /// The same for a text that has been read.
+    /// The same for a parsed text.
     pub fn of(source: &str, parsed: ptx::Module, heap: &mut Heap) -> Result<Module, LoadError> {
         let mut module = Module { source: source.into(), files: parsed.files.clone(), ..Module::default() };
         let loaded = module.place(&parsed, heap).and_then(|()| module.decode(&parsed));
@@ -74,19 +74,19 @@ impl Module {
         }
     }
 
-    /// Gives the memory of its variables back.
+    /// Frees the memory of its variables.
     pub fn unload(&self, heap: &mut Heap) {
         for global in &self.globals {
             heap.free(global.address);
         }
     }
 
-    /// The kernel of a name.
+    /// The kernel of this name.
     pub fn kernel(&self, name: &str) -> Option<&Kernel> {
         self.kernels.iter().find(|kernel| kernel.name == name)
     }
 
-    /// What faults are reported with.
+    /// What reports of faults need.
     pub fn text(&self) -> Text<'_> {
         Text { ptx: &self.source, files: &self.files }
     }
@@ -124,7 +124,7 @@ impl Module {
     }
 }
 
-/// The bytes of a variable; what is not said is zero.
+/// The bytes of a variable; those without a value are zero.
 fn contents(init: &[Initial], ty: Type, bytes: usize, addresses: &HashMap<String, u64>) -> Result<Vec<u8>, String> {
     let width = ty.bytes() as usize;
     let mut contents = vec![0; bytes];
@@ -136,7 +136,7 @@ fn contents(init: &[Initial], ty: Type, bytes: usize, addresses: &HashMap<String
             Initial::Number(Literal::F64(bits)) => *bits,
             Initial::Address(name) => *addresses.get(name).ok_or_else(|| format!("`{name}` has no address"))?,
         };
-        let place = contents.get_mut(index * width..(index + 1) * width).ok_or("more values than there is room for")?;
+        let place = contents.get_mut(index * width..(index + 1) * width).ok_or("more values than fit")?;
         place.copy_from_slice(&bits.to_le_bytes()[..width]);
     }
     Ok(contents)

@@ -1,9 +1,9 @@
-//! What atomic operations leave in memory; reductions over a warp combine values by the same rows.
+//! What atomic operations leave in memory; reductions over a warp use the same rows.
 
 use super::{Scalar, each_type};
 use crate::ptx::Type;
 
-/// What memory holds afterwards, of what it holds and two operands.
+/// The new value in memory, from the old value and two operands.
 pub type Update = fn(u64, u64, u64) -> u64;
 
 /// The update of an operation such as `add` or `cas`.
@@ -39,7 +39,7 @@ fn number(name: &str, ty: Type) -> Option<Update> {
     })
 }
 
-/// Counters that begin anew behind their operand.
+/// Counters that wrap at their operand.
 fn counter(name: &str, ty: Type) -> Option<Update> {
     match (name, ty) {
         ("inc", Type::U32) => Some(|old, a, _| if old >= a { 0 } else { old + 1 }),

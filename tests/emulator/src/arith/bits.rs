@@ -24,7 +24,7 @@ fn predicates(name: &str) -> Option<Entry> {
     })
 }
 
-/// What is done to bits of any width. Shifts by the width or more leave nothing.
+/// Operations on bits of any width. Shifts by the width or more yield 0.
 fn logic(name: &str, ty: Type) -> Option<Entry> {
     each_type!(ty; B16 => u16, U16 => u16, B32 => u32, U32 => u32, F32 => u32, B64 => u64, U64 => u64, F64 => u64; |T| {
         Some(match name {
@@ -45,7 +45,7 @@ fn logic(name: &str, ty: Type) -> Option<Entry> {
     })
 }
 
-/// What differs where the top bit is a sign.
+/// Operations that differ where the top bit is a sign.
 fn signed(name: &str, ty: Type) -> Option<Entry> {
     let of_any =
         |unsigned| if matches!(name, "mov" | "selp" | "slct.s32" | "slct.f32") { logic(name, unsigned) } else { None };
@@ -57,7 +57,7 @@ fn signed(name: &str, ty: Type) -> Option<Entry> {
     .or_else(|| {
         each_type!(ty; S16 => i16, S32 => i32, S64 => i64; |T| {
             Some(match name {
-                // The width or more leaves signs only, as the width less one does.
+                // A shift by the width or more leaves only signs, as one by the width less one does.
                 "shr" => lanes!(|a: T, n: u32| a >> n.min(T::BITS - 1)),
                 "bfind" => lanes!(|a: T| found((a ^ a >> (T::BITS - 1)).bits())),
                 "bfind.shiftamt" => lanes!(|a: T| shift((a ^ a >> (T::BITS - 1)).bits(), T::BITS)),
@@ -68,7 +68,7 @@ fn signed(name: &str, ty: Type) -> Option<Entry> {
     })
 }
 
-/// What PTX has for words of 32 and 64 bits.
+/// Operations that PTX has for words of 32 and 64 bits.
 fn words(name: &str, ty: Type) -> Option<Entry> {
     if let Some(entry) = word(name, ty) {
         return Some(entry);
@@ -89,7 +89,7 @@ fn words(name: &str, ty: Type) -> Option<Entry> {
     })
 }
 
-/// What PTX has for words of 32 bits only.
+/// Operations that PTX has for words of 32 bits only.
 fn word(name: &str, ty: Type) -> Option<Entry> {
     if ty != Type::B32 {
         return None;
@@ -117,7 +117,7 @@ fn funnel_right(low: u32, high: u32, n: u32) -> u32 {
     (pair(low, high) >> n) as u32
 }
 
-/// Four bytes chosen among eight; bit 3 of a choice spreads the byte's sign over it.
+/// Chooses four of eight bytes; bit 3 of a choice replicates the byte's sign over it.
 fn permute(a: u32, b: u32, selection: u32) -> u32 {
     let bytes = pair(a, b).to_le_bytes();
     u32::from_le_bytes(std::array::from_fn(|i| {
@@ -127,7 +127,7 @@ fn permute(a: u32, b: u32, selection: u32) -> u32 {
     }))
 }
 
-/// The function of three bits that a table of eight gives, for every bit.
+/// The function of three bits with this table of eight results, for every bit.
 fn logic3(a: u32, b: u32, c: u32, table: u32) -> u32 {
     (0..8).filter(|row| table >> row & 1 != 0).fold(0, |result, row| {
         let same = |word: u32, bit: u32| if row >> bit & 1 != 0 { word } else { !word };
@@ -135,12 +135,12 @@ fn logic3(a: u32, b: u32, c: u32, table: u32) -> u32 {
     })
 }
 
-/// The place of the highest bit, or all ones.
+/// The position of the highest set bit, or all ones.
 fn found(bits: u64) -> u32 {
     bits.checked_ilog2().unwrap_or(u32::MAX)
 }
 
-/// By how much the highest bit is below the top, or all ones.
+/// How far the highest set bit is below the top, or all ones.
 fn shift(bits: u64, width: u32) -> u32 {
     bits.checked_ilog2().map_or(u32::MAX, |place| width - 1 - place)
 }
@@ -149,25 +149,25 @@ fn ones(length: u32) -> u64 {
     1u64.checked_shl(length).map_or(u64::MAX, |bit| bit - 1)
 }
 
-/// `length` bits from `at`; position and length are 8 bits wide, and what is above the top is zero.
+/// `length` bits from `at`; position and length are 8 bits wide, and bits above the top are zero.
 fn field(bits: u64, width: u32, at: u32, length: u32) -> u64 {
     let (at, length) = (at & 0xff, length & 0xff);
     if at >= width { 0 } else { bits >> at & ones(length) }
 }
 
-/// The same, filled with the field's top bit, which is the word's where the field goes beyond.
+/// The same, sign-extended from the field's top bit, or from the word's if the field extends beyond it.
 fn signed_field(value: i64, width: u32, at: u32, length: u32) -> i64 {
     let (at, length) = (at & 0xff, length & 0xff);
     if length == 0 {
         return 0;
     }
-    // `value` is extended, so beyond the word there are signs.
+    // `value` is sign-extended, so only signs are beyond the word.
     let shifted = value >> at.min(width - 1);
     let above = 64 - length.min(width - at.min(width - 1)).min(64);
     shifted << above >> above
 }
 
-/// `base` with `length` bits of `bits` from `at` on; what would be above the top is dropped with it.
+/// `base` with `length` bits of `bits` from `at` on; bits above the top are dropped.
 fn insert(bits: u64, base: u64, at: u32, length: u32) -> u64 {
     let (at, length) = (at & 0xff, length & 0xff);
     let mask = ones(length).checked_shl(at).unwrap_or(0);

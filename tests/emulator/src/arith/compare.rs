@@ -3,7 +3,7 @@
 use super::{Entry, each_type, lanes, map2};
 use crate::ptx::Type;
 
-/// The entry of a comparison such as `lt` or, false for numbers only, `geu`.
+/// The entry of a comparison such as `lt` or `geu`, which also holds for NaN.
 pub fn compare(name: &str, ty: Type) -> Option<Entry> {
     if let Type::F32 | Type::F64 = ty { numbers(name, ty) } else { whole(name, ty) }
 }
@@ -28,12 +28,8 @@ fn whole(name: &str, ty: Type) -> Option<Entry> {
     })
 }
 
-/// The names that end in `u` hold for NaN, too.
-#[expect(
-    clippy::neg_cmp_op_on_partial_ord,
-    clippy::double_comparisons,
-    reason = "what is no number is neither less nor more"
-)]
+/// Names that end in `u` also hold for NaN.
+#[expect(clippy::neg_cmp_op_on_partial_ord, clippy::double_comparisons, reason = "NaN is neither less nor greater")]
 fn numbers(name: &str, ty: Type) -> Option<Entry> {
     each_type!(ty; F32 => f32, F64 => f64; |T| {
         Some(match name {

@@ -4,12 +4,12 @@ use super::rounding::narrow;
 use super::{Row, Rows, Scalar, map1};
 use crate::ptx::Type;
 
-/// Which of two neighbours is taken.
+/// Which of two neighbours is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
-    /// The nearer; of two that are as near, the even one.
+    /// The nearer; the even one on a tie.
     Nearest,
-    /// That nearer to zero.
+    /// The one nearer to zero.
     Zero,
     /// The lower.
     Down,
@@ -31,24 +31,24 @@ impl Rounding {
 /// One conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conversion {
-    /// The type it makes.
+    /// The type of the result.
     pub to: Type,
-    /// The type it is given.
+    /// The type of the operand.
     pub from: Type,
     /// How it rounds.
     pub rounding: Rounding,
-    /// Whether the result is a whole number: `.rni` and its like, also between equal types.
+    /// Whether the result is a whole number: `.rni` and the like, also between equal types.
     pub to_whole: bool,
-    /// Whether the result is kept within the type, or for numbers within 0 and 1.
+    /// Whether the result is clamped to the range of the type or, for floats, to 0 to 1.
     pub saturates: bool,
-    /// Bits of the register it goes to: what is narrower is extended.
+    /// Bits of the destination register: narrower results are extended.
     pub width: u32,
 }
 
 impl Conversion {
     /// Converts the lanes of a mask.
     pub fn run(&self, rows: &mut [Row], r: &Rows, mask: u32) {
-        // What addresses and indices are made with has loops of its own.
+        // The conversions of addresses and indices have loops of their own.
         match (self.from, self.to) {
             _ if self.saturates => map1(rows, r, mask, |bits: u64| self.apply(bits)),
             (Type::S32, Type::S64) => map1(rows, r, mask, |a: i32| i64::from(a)),
@@ -78,11 +78,11 @@ impl Conversion {
         if self.saturates { value.clamp(low, high) } else { value }
     }
 
-    /// Results beyond the range stay at its end, whether `.sat` is given or not.
+    /// Results out of range are clamped, with or without `.sat`.
     fn whole_of_number(&self, value: f64) -> i128 {
         let (low, high) = range(self.to);
         if value.is_nan() {
-            // PTX ISA, `cvt`: zero, but the top bit where either side has 64 bits.
+            // PTX ISA, `cvt`: NaN becomes zero, or the top bit alone where either side has 64 bits.
             let is_long = self.from == Type::F64 || self.to.bytes() == 8;
             return if is_long { 1 << (8 * self.to.bytes() - 1) } else { 0 };
         }
@@ -90,7 +90,7 @@ impl Conversion {
     }
 
     fn number_of_whole(&self, value: i128) -> u64 {
-        // The nearest f64 and what it leaves over are exact: values have 64 bits.
+        // The nearest f64 and the remainder are exact: values have 64 bits.
         let double = value as f64;
         let left = (value - double as i128) as f64;
         if self.to == Type::F32 && self.rounding == Rounding::Nearest {
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(to(F64, S64, Rounding::Nearest, u64::MAX), -1.0);
         assert_eq!(to(F32, F64, Rounding::Down, 0.1f64.bits()) as f32, 0.1f32.next_down());
         assert_eq!(to(F32, F64, Rounding::Zero, 1e300f64.bits()) as f32, f32::MAX);
-        // An f64 between the number and the nearest f32 would round it twice.
+        // Going through f64 would round twice.
         let tie = (1 << 62) + (1 << 38) + 1;
         assert_eq!(to(F32, U64, Rounding::Nearest, tie) as f32, (2f32.powi(62)).next_up());
     }

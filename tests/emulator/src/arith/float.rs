@@ -3,7 +3,7 @@
 use super::{Entry, Rounding, lanes, map1, map2, map3, rounding};
 use crate::ptx::Type;
 
-/// The entry of an operation on numbers.
+/// The entry of a floating-point operation.
 pub(super) fn entry(name: &str, ty: Type) -> Option<Entry> {
     match ty {
         Type::F32 => single(name).or_else(|| single_directed(name)),
@@ -12,7 +12,7 @@ pub(super) fn entry(name: &str, ty: Type) -> Option<Entry> {
     }
 }
 
-/// What single and double precision have in common.
+/// Operations that single and double precision have in common.
 macro_rules! common {
     ($name:expr, $t:ty) => {
         Some(match $name {
@@ -37,7 +37,7 @@ macro_rules! common {
             "testp.notanumber" => lanes!(|a: $t| a.is_nan()),
             "testp.normal" => lanes!(|a: $t| a.is_normal()),
             "testp.subnormal" => lanes!(|a: $t| a.is_subnormal()),
-            // What `.ftz` does to operands and results, as a step of its own.
+            // What `.ftz` does to operands and results, as a separate step.
             "flush" => lanes!(|a: $t| if a.is_subnormal() { <$t>::from_bits(0).copysign(a) } else { a }),
             _ => return None,
         })
@@ -52,7 +52,7 @@ fn single(name: &str) -> Option<Entry> {
         "sin" => lanes!(|a: f32| f64::from(a).sin() as f32),
         "cos" => lanes!(|a: f32| f64::from(a).cos() as f32),
         "tanh" => lanes!(|a: f32| f64::from(a).tanh() as f32),
-        // What `.sat` does to a result, as a step of its own: NaN becomes zero.
+        // What `.sat` does to a result, as a separate step: NaN becomes zero.
         "saturate" => lanes!(|a: f32| if a > 0.0 { a.min(1.0) } else { 0.0 }),
         _ => return common!(name, f32),
     })
@@ -65,13 +65,13 @@ fn double(name: &str) -> Option<Entry> {
     })
 }
 
-/// NaN is not chosen where there is a number.
+/// Choosing between operands. NaN is not chosen if either is a number.
 trait Choose: Copy + PartialEq {
     const NAN: Self;
 }
 
 impl Choose for f32 {
-    // The NaN that the device makes.
+    // The device's NaN.
     const NAN: f32 = f32::from_bits(0x7fff_ffff);
 }
 
@@ -111,7 +111,7 @@ fn choose_number<T: Choose>(a: T, b: T, is_first: bool) -> T {
     }
 }
 
-/// Rows for one rounding.
+/// Rows for one rounding direction.
 macro_rules! sided {
     ($name:expr, $t:ty, $side:expr, $add:path, $mul:path, $fma:path, $div:path, $sqrt:path) => {
         match $name {
@@ -127,7 +127,7 @@ macro_rules! sided {
     };
 }
 
-/// Rows for all roundings but the nearest, which has no part in names.
+/// Rows for all rounding modes but nearest, which is not part of names.
 macro_rules! directed {
     ($name:expr, $t:ty, $($f:path),*) => {{
         let (name, side) = $name.rsplit_once('.')?;

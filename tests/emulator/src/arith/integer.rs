@@ -17,7 +17,7 @@ fn any(name: &str, ty: Type) -> Option<Entry> {
             "mul.hi" => lanes!(|a: T, b: T| high(a as i128, b as i128, T::BITS) as T),
             "mad.lo" => lanes!(|a: T, b: T, c: T| a.wrapping_mul(b).wrapping_add(c)),
             "mad.hi" => lanes!(|a: T, b: T, c: T| (high(a as i128, b as i128, T::BITS) as T).wrapping_add(c)),
-            // Nothing traps on the device: a quotient by zero is all ones, a remainder the dividend.
+            // Nothing traps on the device: a quotient by zero is all ones, and the remainder is the dividend.
             "div" => lanes!(|a: T, b: T| if b == 0 { !0 } else { a.wrapping_div(b) }),
             "rem" => lanes!(|a: T, b: T| if b == 0 { a } else { a.wrapping_rem(b) }),
             "min" => lanes!(|a: T, b: T| a.min(b)),
@@ -42,7 +42,7 @@ fn signed(name: &str, ty: Type) -> Option<Entry> {
             "neg" => lanes!(|a: T| a.wrapping_neg()),
             "add.sat" if ty == Type::S32 => lanes!(|a: T, b: T| a.saturating_add(b)),
             "sub.sat" if ty == Type::S32 => lanes!(|a: T, b: T| a.saturating_sub(b)),
-            // What is negative becomes 0.
+            // Negative results become 0.
             "min.relu" if ty == Type::S32 => lanes!(|a: T, b: T| a.min(b).max(0)),
             "max.relu" if ty == Type::S32 => lanes!(|a: T, b: T| a.max(b).max(0)),
             _ => return None,
@@ -50,7 +50,7 @@ fn signed(name: &str, ty: Type) -> Option<Entry> {
     })
 }
 
-/// Products of twice the width, and what is carried out of a sum, which has no sign.
+/// Products of twice the width, and the carry out of an unsigned sum.
 fn wide(name: &str, ty: Type) -> Option<Entry> {
     macro_rules! wide {
         ($t:ty, $twice:ty) => {
@@ -79,7 +79,7 @@ fn wide(name: &str, ty: Type) -> Option<Entry> {
     })
 }
 
-/// What is carried out of `a + b + carry`.
+/// The carry out of `a + b + carry`.
 trait Carrying {
     fn carrying(self, b: Self, carry: bool) -> bool;
 }

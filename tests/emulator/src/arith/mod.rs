@@ -1,7 +1,7 @@
-//! What instructions compute, without memory and without control: one row of a table for each opcode and type.
+//! What instructions compute, apart from memory and control flow: one table row for each opcode and type.
 //!
-//! Registers lie as rows of 32 lanes, so that the cost of finding an instruction is spread over a warp, and the loop
-//! over lanes is one that the compiler makes vectors of.
+//! Registers are rows of 32 lanes, so that the cost of finding an instruction is spread over a warp, and the compiler
+//! vectorises the loop over lanes.
 
 mod atomic;
 mod bits;
@@ -20,7 +20,7 @@ use crate::ptx::Type;
 /// Lanes of a warp.
 pub const LANES: usize = 32;
 
-/// One register of all lanes. What is narrower than 64 bits has zeros above.
+/// One register of all lanes. Values narrower than 64 bits are zero-extended.
 pub type Row = [u64; LANES];
 
 /// The rows that an instruction writes and reads.
@@ -35,11 +35,11 @@ pub struct Rows {
 /// An instruction on the lanes of a mask.
 pub type Lanewise = fn(&mut [Row], &Rows, u32);
 
-/// What a register holds, as a Rust value.
+/// The contents of a register, as a Rust value.
 pub trait Scalar: Copy {
     /// The value in the low bits.
     fn of(bits: u64) -> Self;
-    /// The bits, with zeros above.
+    /// The bits, zero-extended.
     fn bits(self) -> u64;
 }
 
@@ -94,7 +94,7 @@ impl Iterator for Lanes {
     }
 }
 
-/// Sets the lanes of a mask. A whole warp is a loop of its own, which has no branches.
+/// Sets the lanes of a mask. A whole warp has a loop of its own, without branches.
 #[inline(always)]
 pub fn set(row: &mut Row, mask: u32, value: impl Fn(usize) -> u64) {
     if mask == u32::MAX {
@@ -139,16 +139,16 @@ fn map4<A: Scalar, B: Scalar, C: Scalar, D: Scalar, R: Scalar>(
     set(&mut rows[r.to as usize], mask, at);
 }
 
-/// A row of a table: how many operands there are, and the function for them.
+/// A table row: the number of operands, and the function for them.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// Operands that are read.
+    /// Operands read.
     pub operands: usize,
-    /// What is done.
+    /// The function.
     pub run: Lanewise,
 }
 
-/// `lanes!(|a: u32, b: u32| a & b)` is the entry that does this in every lane.
+/// `lanes!(|a: u32, b: u32| a & b)` is the entry that computes this in every lane.
 macro_rules! lanes {
     (|$a:ident: $ta:ty| $value:expr) => {
         Entry { operands: 1, run: |rows, r, mask| map1(rows, r, mask, |$a: $ta| $value) }
@@ -181,7 +181,7 @@ pub(crate) use each_type;
 
 /// The entry of an opcode without its type, such as `mul.wide`, for a type.
 ///
-/// Rounding to nearest, `.approx` and `.full` are no part of the name: all are computed exactly and rounded once.
+/// Rounding to nearest, `.approx` and `.full` are not part of the name: all are computed exactly and rounded once.
 pub fn entry(name: &str, ty: Type) -> Option<Entry> {
     bits::entry(name, ty).or_else(|| integer::entry(name, ty)).or_else(|| float::entry(name, ty))
 }
@@ -198,7 +198,7 @@ pub(crate) fn run(entry: Entry, operands: &[u64]) -> u64 {
     for (row, &operand) in rows[1..].iter_mut().zip(operands) {
         row.fill(operand);
     }
-    // A whole warp and a part of one go two ways.
+    // A whole warp and a part of one take different paths.
     (entry.run)(&mut rows, &Rows { to: 0, from: [1, 2, 3, 4] }, u32::MAX);
     let whole = rows[0][7];
     rows[0].fill(0x5a);

@@ -1,10 +1,10 @@
-//! Rounding towards a side: the nearest number, moved by one where the error of it is on the wrong side.
+//! Directed rounding: the nearest number, moved by one if its error is on the wrong side.
 
 use super::Rounding;
 
-/// The value that `nearest` is moved to, where `error` has the sign of what is left: exact - nearest.
+/// Corrects a value rounded to nearest; `error` has the sign of exact - nearest.
 pub(super) trait Directed: Sized {
-    /// Moves to the neighbour on the side that the rounding asks for.
+    /// Moves to the neighbour on the side that the rounding asks for, if the error requires it.
     fn directed(self, error: f64, rounding: Rounding) -> Self;
 }
 
@@ -18,7 +18,7 @@ macro_rules! directed {
                 match rounding {
                     Rounding::Down if error < 0.0 => self.next_down(),
                     Rounding::Up if error > 0.0 => self.next_up(),
-                    // Beyond the nearest, seen from zero.
+                    // The nearest number is farther from zero than the exact one.
                     Rounding::Zero if error < 0.0 && self > 0.0 => self.next_down(),
                     Rounding::Zero if error > 0.0 && self < 0.0 => self.next_up(),
                     _ => self,
@@ -29,19 +29,19 @@ macro_rules! directed {
 }
 directed!(f32, f64);
 
-/// What an infinity leaves over where finite operands were too large for a number.
+/// The error of an infinity, if finite operands overflowed.
 fn overflow(nearest: f64, operands: &[f64]) -> Option<f64> {
     (nearest.is_infinite() && operands.iter().all(|x| x.is_finite())).then_some(-nearest)
 }
 
-/// The sum, and what it leaves over (Knuth's two-sum).
+/// The sum and its rounding error (Knuth's two-sum).
 fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     let part = sum - a;
     (sum, (a - (sum - part)) + (b - part))
 }
 
-/// `a + b`. The sign of an exact zero is that of the side.
+/// `a + b`. The rounding decides the sign of an exact zero.
 pub(super) fn add(a: f64, b: f64, rounding: Rounding) -> f64 {
     let (sum, error) = two_sum(a, b);
     if sum == 0.0
@@ -59,11 +59,11 @@ pub(super) fn mul(a: f64, b: f64, rounding: Rounding) -> f64 {
     product.directed(overflow(product, &[a, b]).unwrap_or_else(|| product_error(a, b, product)), rounding)
 }
 
-/// The sign of `a * b - product`. Numbers so small that the difference is none are made larger first.
+/// The sign of `a * b - product`. Operands so small that the difference would vanish are scaled up first.
 fn product_error(a: f64, b: f64, product: f64) -> f64 {
     let scale = 2f64.powi(600);
     if product.abs() < f64::MIN_POSITIVE * 2f64.powi(60) {
-        // Both sides times 2^1200, in steps that stay finite, as the product is tiny.
+        // Both sides times 2^1200, in steps that stay finite because the product is tiny.
         return match a.abs() < b.abs() {
             true => (a * scale * scale).mul_add(b, -(product * scale * scale)),
             false => (b * scale * scale).mul_add(a, -(product * scale * scale)),
@@ -105,8 +105,8 @@ pub(super) fn sqrt(a: f64, rounding: Rounding) -> f64 {
     root.directed((-root).mul_add(root, a), rounding)
 }
 
-/// Any of the above for `f32`: in `f64` the exact value is `value` up to an error of which `error` has the sign, and
-/// what the nearest `f32` leaves over is larger than that error wherever it is not zero.
+/// Any of the above for `f32`. In `f64` the exact value is `value` plus an error with the sign of `error`; the
+/// difference between `value` and the nearest `f32` is larger than that error unless it is zero.
 pub(super) fn narrow(value: f64, error: f64, rounding: Rounding) -> f32 {
     let nearest = value as f32;
     let left =
@@ -155,7 +155,7 @@ mod tests {
 
     const SIDES: [Rounding; 3] = [Rounding::Zero, Rounding::Down, Rounding::Up];
 
-    /// Whether `rounded` is the rounding of a value that lies between `nearest` and its neighbours.
+    /// Checks that `rounded` is the rounding of a value that lies between `nearest` and its neighbours.
     fn check(exact_minus: impl Fn(f32) -> f64, rounded: f32, rounding: Rounding, what: &str) {
         let left = exact_minus(rounded);
         match rounding {
@@ -176,7 +176,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let mantissa = (state >> 41) as u32;
             let sign = (state >> 33 & 1) as u32;
-            // Exponents so near that every product and its difference from an f32 is exact in f64.
+            // Exponents so close that every product and its difference from an f32 are exact in f64.
             f32::from_bits(sign << 31 | (120 + (state >> 34 & 7) as u32) << 23 | mantissa & 0x7f_ffff)
         };
         for _ in 0..2000 {

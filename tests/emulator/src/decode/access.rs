@@ -6,7 +6,7 @@ use super::{Address, Atomic, LOCAL_WINDOW, Op, PARAM_WINDOW, SHARED_WINDOW, Tran
 use crate::arith::atomic;
 use crate::ptx::{Base, Operand, PtxError, Space, Statement, Type};
 
-/// Modifiers that change nothing here: caches, who sees what when.
+/// Modifiers that change nothing here: caching and visibility.
 const WITHOUT_EFFECT: [&str; 22] = [
     "ca",
     "cg",
@@ -32,7 +32,7 @@ const WITHOUT_EFFECT: [&str; 22] = [
     "noftz",
 ];
 
-/// Modifiers of accesses that others may make at the same time.
+/// Modifiers of accesses that may be concurrent with others.
 const STRONG: [&str; 4] = ["volatile", "relaxed", "acquire", "release"];
 
 impl Decoder<'_> {
@@ -116,7 +116,7 @@ impl Decoder<'_> {
         self.emit(if is_load { Op::Load(transfer) } else { Op::Store(transfer) })
     }
 
-    /// `cvta`: addresses of windows are shifted by where the window lies.
+    /// `cvta`: addresses of windows are shifted by the start of the window.
     fn convert_address(
         &mut self,
         opcode: &Opcode<'_>,

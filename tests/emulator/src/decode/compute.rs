@@ -6,7 +6,7 @@ use super::opcode::Opcode;
 use crate::arith::{Conversion, Entry, Rounding, Rows, compare, entry};
 use crate::ptx::{Operand, PtxError, Statement, Type};
 
-/// Roundings of numbers, and to whole numbers.
+/// Rounding modifiers: of floats, and to whole numbers.
 const ROUNDINGS: [(&str, (Rounding, bool)); 8] = [
     ("rn", (Rounding::Nearest, false)),
     ("rz", (Rounding::Zero, false)),
@@ -18,7 +18,7 @@ const ROUNDINGS: [(&str, (Rounding, bool)); 8] = [
     ("rpi", (Rounding::Up, true)),
 ];
 
-/// What a comparison may be joined with.
+/// Operations that may join a comparison with a predicate.
 const JOINS: [(&str, &str); 3] = [("and", "and"), ("or", "or"), ("xor", "xor")];
 
 impl Decoder<'_> {
@@ -39,13 +39,13 @@ impl Decoder<'_> {
         }
     }
 
-    /// An instruction of the table. `.ftz` and `.sat` become steps of their own.
+    /// An instruction of the table. `.ftz` and `.sat` become separate steps.
     fn table_instruction(&mut self, mut opcode: Opcode<'_>, statement: &Statement) -> Result<(), PtxError> {
         let ty = self.table_type(&mut opcode, statement)?;
         let flushes = opcode.takes("ftz");
         let saturates = ty == Type::F32 && opcode.takes("sat");
         if ty.is_float() {
-            // All three mean the nearest number here.
+            // All three round to nearest here.
             for modifier in ["rn", "approx", "full"] {
                 opcode.takes(modifier);
             }
@@ -74,7 +74,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// The type that the table is asked for: the first.
+    /// The type under which the table is searched: the first.
     fn table_type(&self, opcode: &mut Opcode<'_>, statement: &Statement) -> Result<Type, PtxError> {
         let is_known = opcode.types.len() == 1 || opcode.name == "slct" && opcode.types.len() == 2;
         let ty = opcode.types.first().copied().filter(|_| is_known);
@@ -104,8 +104,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// The comparison of an opcode, joined with another predicate, as a new row; and that of its opposite, joined
-    /// likewise.
+    /// A comparison and its opposite as new rows, each joined with the other predicate.
     fn comparison(
         &mut self,
         opcode: &mut Opcode<'_>,
@@ -159,7 +158,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// `set`: a comparison as all ones, or as one.
+    /// `set`: the result of a comparison as all ones, or as 1.0.
     fn set(&mut self, mut opcode: Opcode<'_>, statement: &Statement) -> Result<(), PtxError> {
         let [to, ty] = opcode.types[..] else { return Err(self.unknown(statement)) };
         let yes = match to {
@@ -209,7 +208,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// Bits of a part of a value of some type.
+    /// The bits of each part of a value.
     fn part_width(&self, ty: Type, parts: usize) -> Result<u32, PtxError> {
         match (ty.bytes(), parts) {
             (8, 2) => Ok(32),
@@ -218,7 +217,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// Sums with a carry: `add.cc`, `addc`, and products that are added so.
+    /// Sums with a carry: `add.cc`, `addc`, and the multiply-adds like them.
     fn carrying(&mut self, mut opcode: Opcode<'_>, statement: &Statement) -> Result<(), PtxError> {
         let ty = opcode.only_type().ok_or_else(|| self.unknown(statement))?;
         let sets = opcode.takes("cc");
@@ -246,7 +245,7 @@ impl Decoder<'_> {
     }
 }
 
-/// The name that the table knows: `slct.f32.s32` is `slct.s32` of `f32`.
+/// The name in the table: `slct.f32.s32` is `slct.s32` of `f32`.
 fn joined_with_last_type(opcode: &Opcode<'_>) -> String {
     match opcode.types[..] {
         [_, Type::S32] => opcode.joined() + ".s32",
@@ -255,7 +254,7 @@ fn joined_with_last_type(opcode: &Opcode<'_>) -> String {
     }
 }
 
-/// The type of an operand, where a number stands for it.
+/// The type of each operand, for operands that are numbers.
 fn operand_type(name: &str, index: usize, ty: Type) -> Type {
     match (name, index, ty) {
         ("mad.wide", 2, Type::U16) => Type::U32,

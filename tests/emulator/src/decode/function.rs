@@ -7,14 +7,14 @@ use crate::memory::MAX_PC;
 use crate::ptx::{Function, Item, Module, Operand, PtxError, Space, Statement, Type, Variable};
 use std::collections::HashMap;
 
-/// How deep calls may go: functions are put in the place of their calls, so none may call itself.
+/// The deepest nesting of calls. Functions are inlined, so none may call itself.
 const MAX_CALLS: usize = 32;
 /// The most memory of a thread that a device has (CUDA C++ Programming Guide, technical specifications).
 const MAX_LOCAL: usize = 512 << 10;
-/// The most that is declared of anything else.
+/// The most bytes of anything else that is declared.
 const MAX_BYTES: usize = 1 << 24;
 
-/// What a name stands for.
+/// The meaning of a name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Symbol {
     Register(u32, Type),
@@ -22,15 +22,15 @@ pub(super) enum Symbol {
     Variable(Space, u64),
 }
 
-/// What is known in the body of one function.
+/// The names known in the body of one function.
 #[derive(Default)]
 pub(super) struct Frame {
     function: String,
     pub(super) scopes: Vec<HashMap<String, Symbol>>,
-    /// Labels, each with the line that named it first.
+    /// Labels, each with the line that first names it.
     labels: HashMap<String, (u32, u32)>,
     targets: HashMap<String, Vec<String>>,
-    /// Where a return goes; none in a kernel, where it ends the thread.
+    /// The label that a return jumps to; none in a kernel, where a return ends the thread.
     end: Option<u32>,
 }
 
@@ -67,9 +67,9 @@ pub(super) struct Decoder<'a> {
     pub(super) globals: HashMap<String, Symbol>,
     pub(super) constants: HashMap<u64, u32>,
     pub(super) specials: Vec<(String, u32)>,
-    /// Rows of addresses of what begins behind all shared memory, with its alignment.
+    /// The rows of addresses just after all shared memory, with their alignment.
     pub(super) dynamic: Vec<(u32, u32)>,
-    /// Where each label is.
+    /// The position of each label.
     places: Vec<Option<u32>>,
     pub(super) frames: Vec<Frame>,
     pub(super) origin: Origin,
@@ -91,7 +91,7 @@ impl Decoder<'_> {
         self.frame().scopes.last_mut().expect("a body has a scope").insert(name.into(), symbol);
     }
 
-    /// Writes an instruction under the guard of its statement.
+    /// Emits an instruction under the guard of its statement.
     pub(super) fn emit(&mut self, op: Op) -> Result<(), PtxError> {
         if self.kernel.code.len() as u32 >= MAX_PC {
             return Err(self.error("too many instructions"));
@@ -101,7 +101,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// Writes the table's instruction of a name and type.
+    /// Emits the table's instruction of a name and type.
     pub(super) fn emit_entry(&mut self, name: &str, ty: Type, to: u32, from: &[u32]) -> Result<(), PtxError> {
         let entry = entry(name, ty).ok_or_else(|| self.error(format!("unknown instruction `{name}` of {ty:?}")))?;
         debug_assert_eq!(entry.operands, from.len());
@@ -110,14 +110,14 @@ impl Decoder<'_> {
         self.emit(Op::Compute(entry.run, rows))
     }
 
-    /// The same into a new row.
+    /// The same, into a new row.
     pub(super) fn emit_new(&mut self, name: &str, ty: Type, from: &[u32]) -> Result<u32, PtxError> {
         let to = self.row()?;
         self.emit_entry(name, ty, to, from)?;
         Ok(to)
     }
 
-    /// Places of shared variables outside functions.
+    /// Places the shared variables declared outside functions.
     fn shared_variables(&mut self) -> Result<(), PtxError> {
         let module = self.module;
         for variable in module.variables.iter().filter(|variable| variable.space == Space::Shared) {
@@ -145,7 +145,7 @@ impl Decoder<'_> {
         Ok(address)
     }
 
-    /// The place of a variable behind `end`, and where it ends.
+    /// The place of a variable after `end`, and where it ends.
     fn placed(&self, end: usize, bytes: usize, align: u32) -> Result<(u64, usize), PtxError> {
         let place = end.checked_next_multiple_of(align as usize);
         let end = place.and_then(|place| place.checked_add(bytes)).filter(|&end| end <= MAX_BYTES);
@@ -221,7 +221,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// A variable of a body. What calls pass lies in the thread's memory.
+    /// A variable of a body. Parameters of calls are in the thread's memory.
     fn variable(&mut self, variable: &Variable) -> Result<(), PtxError> {
         self.origin.line = variable.line;
         let bytes = variable.bytes.ok_or_else(|| self.error("a variable of a function has a size"))?;
@@ -234,7 +234,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// A function that is called twice has its shared variables once.
+    /// A function that is called twice has one copy of its shared variables.
     fn shared_variable(&mut self, variable: &Variable, bytes: usize) -> Result<Symbol, PtxError> {
         let name = format!("{} {}", self.frame().function, variable.name);
         if let Some(&symbol) = self.globals.get(&name) {
@@ -273,8 +273,7 @@ impl Decoder<'_> {
         self.keep_guard(first)
     }
 
-    /// An instruction that became several must not change the predicate it runs under before its last: they run under a
-    /// copy.
+    /// An instruction that became several must not change its guard before the last of them, so they run under a copy.
     fn keep_guard(&mut self, first: usize) -> Result<(), PtxError> {
         let Some(guard) = self.guard.filter(|_| self.kernel.code.len() > first + 1) else { return Ok(()) };
         let copy = self.row()?;
@@ -303,8 +302,7 @@ impl Decoder<'_> {
             },
             "exit" => self.emit(Op::Exit),
             "trap" => self.emit(Op::Trap),
-            // Accesses happen in the order in which they stand, and what one thread may see of another is asked of
-            // barriers.
+            // Accesses happen in program order; barriers order what one thread sees of another.
             "membar" | "fence" | "nanosleep" => Ok(()),
             "ld" | "ldu" | "st" | "atom" | "red" | "cvta" => self.access(opcode, statement),
             "shfl" | "vote" | "redux" | "bar" | "barrier" | "activemask" => self.together(opcode, statement),
@@ -329,7 +327,7 @@ impl Decoder<'_> {
         self.emit(Op::BranchIndexed(index, labels))
     }
 
-    /// Puts a function in the place of its call. Its parameters are the variables that the call passes.
+    /// Inlines a function. Its parameters are the variables that the call passes.
     fn call(&mut self, statement: &Statement) -> Result<(), PtxError> {
         let (results, name, args): (&[Operand], _, &[Operand]) = match &statement.operands[..] {
             [Operand::List(results), Operand::Name(name), Operand::List(args)] => (results, name, args),
@@ -338,7 +336,7 @@ impl Decoder<'_> {
             [Operand::Name(name)] => (&[], name, &[]),
             _ => return Err(self.error("a call of a function by its name expected")),
         };
-        // A declaration may stand before the definition.
+        // A declaration may precede the definition.
         let module = self.module;
         let mut named = module.functions.iter().filter(|function| function.name == *name);
         let function = named.find(|function| function.body.is_some());
@@ -375,7 +373,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// Labels become places, and what lies behind shared memory gets its address.
+    /// Resolves labels to positions, and the addresses after shared memory.
     fn finish(mut self) -> Result<Kernel, PtxError> {
         let place = |label: &mut u32| *label = self.places[*label as usize].unwrap_or(0);
         for inst in &mut self.kernel.code {

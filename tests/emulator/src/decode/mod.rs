@@ -1,8 +1,8 @@
 //! From names to numbers: kernels as arrays of instructions on rows of registers.
 //!
 //! Constants, special registers and addresses of variables have rows of their own, filled before a kernel runs, so that
-//! an operand is always the number of a row. What an opcode's modifiers add (flushing, saturation, a second
-//! destination, a carry) becomes instructions of their own. Functions are put in the place of their calls.
+//! an operand is always the number of a row. An opcode's modifiers (flushing, saturation, a second destination, a
+//! carry) become separate instructions. Functions are inlined.
 
 mod access;
 mod collective;
@@ -15,11 +15,11 @@ use crate::arith::{Conversion, Lanewise, Rows};
 use crate::ptx::{Module, PtxError, Space};
 use std::collections::HashMap;
 
-/// Where the addresses of shared memory lie among generic addresses.
+/// Where shared memory begins among generic addresses.
 pub const SHARED_WINDOW: u64 = 1 << 60;
-/// Where those of a thread's memory lie.
+/// Where a thread's memory begins among them.
 pub const LOCAL_WINDOW: u64 = 2 << 60;
-/// Where those of a launch's parameters lie.
+/// Where a launch's parameters begin among them.
 pub const PARAM_WINDOW: u64 = 3 << 60;
 
 /// The predicate that an instruction runs under.
@@ -27,39 +27,39 @@ pub const PARAM_WINDOW: u64 = 3 << 60;
 pub struct Guard {
     /// Its row.
     pub row: u32,
-    /// Whether it must not hold.
+    /// Whether the guard is negated.
     pub is_negated: bool,
 }
 
-/// How an address is made.
+/// How an address is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The state space.
     pub space: Space,
-    /// The row of what is added to.
+    /// The row of the base.
     pub base: u32,
-    /// What is added.
+    /// The offset from it.
     pub offset: i64,
-    /// The bits that count: a register may have 32.
+    /// The address bits used: a register may have only 32.
     pub mask: u64,
 }
 
 /// A load or a store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Transfer {
-    /// Where.
+    /// The address.
     pub address: Address,
     /// The rows of the elements.
     pub rows: [u32; 4],
-    /// How many elements there are.
+    /// The number of elements.
     pub count: u8,
     /// Bytes of an element.
     pub bytes: u8,
-    /// For a load: whether the top bit is a sign that fills the register.
+    /// For a load: whether the value is sign-extended to the register.
     pub is_signed: bool,
     /// For a load: bits of the register.
     pub width: u8,
-    /// Whether others may touch the same at the same time: `.volatile`, `.relaxed` and their like.
+    /// Whether accesses may be concurrent: `.volatile`, `.relaxed` and the like.
     pub is_strong: bool,
     /// Whether the memory must not be written while the kernel runs: `.nc`.
     pub is_constant: bool,
@@ -68,13 +68,13 @@ pub struct Transfer {
 /// An atomic operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Atomic {
-    /// Where.
+    /// The address.
     pub address: Address,
     /// Bytes of the operand.
     pub bytes: u8,
-    /// What memory holds afterwards, of what it holds and two operands.
+    /// The new value in memory, from the old value and two operands.
     pub update: fn(u64, u64, u64) -> u64,
-    /// The row that gets what memory held.
+    /// The row of the old value.
     pub to: u32,
     /// The rows of the operands.
     pub from: [u32; 2],
@@ -90,7 +90,7 @@ pub enum Shuffle {
     Idx,
 }
 
-/// What a vote finds.
+/// The question of a vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are PTX's own")]
 pub enum Vote {
@@ -110,56 +110,56 @@ pub enum Collective {
     Shuffle {
         /// Which lane it reads.
         kind: Shuffle,
-        /// Where what is read goes.
+        /// The row of the value read.
         to: u32,
-        /// Where it goes whether there was such a lane.
+        /// The row that says whether there was such a lane.
         found: u32,
-        /// What is read, the lane, and bounds.
+        /// The rows of the value, the lane, and the bounds.
         from: [u32; 3],
     },
-    /// They count for whom a predicate holds.
+    /// They vote on a predicate.
     Vote {
-        /// What is asked.
+        /// The question.
         kind: Vote,
-        /// Where the answer goes.
+        /// The row of the answer.
         to: u32,
         /// The predicate.
         from: u32,
     },
-    /// One value is made of all of theirs.
+    /// One value is computed from all of theirs.
     Reduce {
-        /// Of two, one.
+        /// The operation on two values.
         combine: fn(u64, u64, u64) -> u64,
-        /// Where it goes.
+        /// The row of the result.
         to: u32,
         /// Each lane's part.
         from: u32,
     },
 }
 
-/// What threads of a block wait for.
+/// A barrier of a block.
 #[derive(Clone, Copy, Debug)]
 pub struct Barrier {
     /// The row of the barrier's number.
     pub id: u32,
-    /// The row of the number of threads; else all of the block.
+    /// The row of the number of threads; none for the whole block.
     pub threads: Option<u32>,
-    /// What they find out together: question, destination, predicate.
+    /// The vote: question, destination, predicate.
     pub vote: Option<(Vote, u32, u32)>,
-    /// Whether the threads of a warp must come to the same place.
+    /// Whether the threads of a warp must be at the same instruction.
     pub is_aligned: bool,
 }
 
-/// What an instruction does.
+/// The action of an instruction.
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// Each lane by itself.
+    /// Each lane independently.
     Compute(Lanewise, Rows),
     /// `cvt`.
     Convert(Conversion, Rows),
     /// `bra`.
     Branch(u32),
-    /// `brx.idx`: the row of the index, and the places.
+    /// `brx.idx`: the row of the index, and the positions.
     BranchIndexed(u32, Box<[u32]>),
     /// `ld`.
     Load(Transfer),
@@ -175,20 +175,20 @@ pub enum Op {
     Barrier(Barrier),
     /// The end of a thread.
     Exit,
-    /// An error of the program's own.
+    /// The program's own error.
     Trap,
 }
 
 /// One instruction.
 #[derive(Clone, Debug)]
 pub struct Inst {
-    /// What it does.
+    /// The action.
     pub op: Op,
-    /// When.
+    /// The guard.
     pub guard: Option<Guard>,
 }
 
-/// What a special register holds.
+/// A special register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Special {
     /// `%tid`, by axis.
@@ -205,7 +205,7 @@ pub enum Special {
     Warp,
     /// `%nwarpid`.
     Warps,
-    /// `%lanemask_lt` and its like: whether lanes below, the lane itself, and lanes above are in it.
+    /// `%lanemask_lt` and the like: whether the mask has lanes below, the lane itself, and lanes above.
     LaneMask(bool, bool, bool),
     /// `%dynamic_smem_size`.
     DynamicShared,
@@ -225,7 +225,7 @@ pub struct Origin {
 /// A parameter of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Param {
-    /// Where it lies among all.
+    /// Its offset among all parameters.
     pub offset: usize,
     /// Its size.
     pub bytes: usize,
@@ -236,11 +236,11 @@ pub struct Param {
 pub struct Kernel {
     /// Its name.
     pub name: String,
-    /// What it does; the last instruction is an exit.
+    /// Its code; the last instruction is an exit.
     pub code: Vec<Inst>,
     /// Where each instruction comes from.
     pub origins: Vec<Origin>,
-    /// How many rows of registers there are.
+    /// The number of register rows.
     pub rows: u32,
     /// Rows that hold a number.
     pub constants: Vec<(u32, u64)>,
@@ -250,17 +250,17 @@ pub struct Kernel {
     pub params: Vec<Param>,
     /// Bytes of all parameters.
     pub param_bytes: usize,
-    /// Bytes of shared memory; what a launch adds comes behind.
+    /// Bytes of shared memory; a launch adds its own after them.
     pub shared_bytes: usize,
     /// Bytes of each thread's memory.
     pub local_bytes: usize,
-    /// The most threads of a block, where the text says so.
+    /// The most threads of a block, if declared.
     pub max_threads: Option<u32>,
 }
 
 /// All kernels of a module.
 ///
-/// `addresses` says where the variables outside functions are, but for shared memory.
+/// `addresses` holds the variables declared outside functions, except shared memory.
 pub fn decode(source: &str, module: &Module, addresses: &HashMap<String, u64>) -> Result<Vec<Kernel>, PtxError> {
     let entries = module.functions.iter().filter(|function| function.is_entry);
     entries.map(|function| function::kernel(source, module, addresses, function)).collect()

@@ -28,7 +28,7 @@ impl Decoder<'_> {
         Ok(row)
     }
 
-    /// What a name stands for, from the innermost scope outwards.
+    /// The symbol of a name, from the innermost scope outwards.
     pub(super) fn symbol(&self, name: &str) -> Option<Symbol> {
         let scopes = &self.frames.last()?.scopes;
         scopes.iter().rev().find_map(|scope| scope.get(name)).or_else(|| self.globals.get(name)).copied()
@@ -42,7 +42,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// The row an instruction writes; `_` is one that nobody reads.
+    /// The row that an instruction writes; nobody reads the row of `_`.
     pub(super) fn destination(&mut self, operand: &Operand) -> Result<(u32, Option<Type>), PtxError> {
         match operand {
             Operand::Name(name) if name == "_" => Ok((self.row()?, None)),
@@ -51,7 +51,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// The row of an operand that is read as a type.
+    /// The row of an operand read as a type.
     pub(super) fn operand(&mut self, operand: &Operand, ty: Type) -> Result<u32, PtxError> {
         match operand {
             Operand::Name(name) => match self.symbol(name) {
@@ -76,7 +76,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// The row of a variable's address. What lies behind all shared memory has its address when all is known.
+    /// The row of a variable's address. Addresses after all shared memory are filled in at the end.
     pub(super) fn variable_row(&mut self, name: &str, address: u64, offset: i64) -> Result<u32, PtxError> {
         let variable = self.module.variables.iter().find(|variable| variable.name == name);
         match variable {

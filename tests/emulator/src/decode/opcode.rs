@@ -23,13 +23,13 @@ impl<'a> Opcode<'a> {
         Opcode { name, modifiers, types }
     }
 
-    /// Takes a modifier away; whether it was there.
+    /// Removes a modifier; returns whether it was there.
     pub(super) fn takes(&mut self, modifier: &str) -> bool {
         let at = self.modifiers.iter().position(|&other| other == modifier);
         at.map(|at| self.modifiers.remove(at)).is_some()
     }
 
-    /// Takes all modifiers away that a table knows, with what it says of the first of them.
+    /// Removes all modifiers listed in a table; returns the table's value for the first of them.
     pub(super) fn takes_one<T: Copy>(&mut self, table: &[(&str, T)]) -> Option<T> {
         let at = self.modifiers.iter().position(|modifier| table.iter().any(|(name, _)| name == modifier))?;
         let modifier = self.modifiers.remove(at);

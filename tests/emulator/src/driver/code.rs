@@ -4,7 +4,7 @@ use crate::exec::Kind;
 use crate::module::LoadError;
 use std::ffi::CStr;
 
-/// What a call that fails returns.
+/// The code that a failing call returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code(pub i32);
 

@@ -1,4 +1,4 @@
-//! The functions by the names that programs look for. Their arguments are the driver's; `cuda.h` says what they mean.
+//! The driver's functions, under the names that programs look up. `cuda.h` documents their arguments.
 
 use super::pointers::{Options, write_text};
 use super::state::Driver;
@@ -8,7 +8,7 @@ use super::{CURRENT, Code, Gate, Host, Image, Name, Out, Params, driver, enter};
 use crate::control::Counts;
 use std::ffi::c_char;
 
-/// Where a call's parameters may be instead of a list: nothing here reads them.
+/// An argument that is not read.
 type Unused = usize;
 
 /// `Gate name(arguments) = |driver| body;` exports a function of that name.
@@ -22,7 +22,7 @@ macro_rules! functions {
             }
         )*
 
-        /// The address of a function by its name.
+        /// The address of a function, by name.
         fn address(name: &str) -> Option<usize> {
             match name {
                 $(stringify!($name) => {
@@ -35,7 +35,7 @@ macro_rules! functions {
     };
 }
 
-// Devices and contexts. A context is its device's number and one.
+// Devices and contexts. A context is its device's number plus one.
 functions! {
     Free cuInit(flags: u32) = |driver| if flags == 0 { initialize(driver) } else { Err(Code::INVALID_VALUE) };
     Free cuDriverGetVersion(version: Out<i32>) = |driver| version.put(driver.settings.driver as i32);
@@ -47,7 +47,7 @@ functions! {
         let (_, string) = Code(code).describe().ok_or(Code::INVALID_VALUE)?;
         text.put(string.as_ptr())
     };
-    // NVRTC asks for tables that are no part of the interface; it takes no for an answer.
+    // NVRTC asks for tables outside the public interface, and accepts a refusal.
     Free cuGetExportTable(_table: Out<usize>, _id: Unused) = |_| Err(Code::NOT_FOUND);
     Free cuGetProcAddress(name: Name, function: Out<usize>, _version: i32, _flags: u64) = |_| {
         function.put(versioned_address(name.text()?).ok_or(Code::NOT_FOUND)?)
@@ -125,7 +125,7 @@ functions! {
     Context cuMemAllocAsync(address: Out<u64>, bytes: usize, stream: u64) = |driver| {
         refuse_capture(driver, stream)?;
         let taken = driver.allocate(bytes)?;
-        // Who uses it must be behind the taking of it.
+        // Every use must be ordered after the allocation.
         driver.streams.advance(stream)?;
         driver.touch(stream, &[(taken, true)])?;
         address.put(taken)
@@ -136,7 +136,7 @@ functions! {
     };
     Context cuMemFreeAsync(address: u64, stream: u64) = |driver| {
         refuse_capture(driver, stream)?;
-        // Who frees must be behind all who use.
+        // The free must be ordered after every use.
         driver.streams.advance(stream)?;
         driver.touch(stream, &[(address, true)])?;
         driver.free(address)
@@ -155,7 +155,7 @@ functions! {
     Context cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: u64) = |driver| {
         driver.submit(stream, Work::Within { to, from, bytes })
     };
-    // Devices share one memory, so an address says where something is.
+    // Devices share one memory, so an address alone says where something is.
     Context cuMemcpyPeerAsync(
         to: u64,
         to_context: usize,
@@ -174,7 +174,7 @@ functions! {
     Context cuMemsetD32Async(to: u64, value: u32, count: usize, stream: u64) = |driver| {
         driver.submit(stream, Work::Set { to, value, width: 4, count })
     };
-    // Without a stream they are the legacy stream's, and are waited for.
+    // Calls without a stream run on the legacy stream, and are waited for.
     Context cuMemcpyHtoD_v2(to: u64, from: Host, bytes: usize) = |driver| {
         submit_and_wait(driver, Work::ToDevice { to, from, bytes })
     };
@@ -268,7 +268,7 @@ functions! {
         driver.launch(stream, launched, &params, &extra)
     };
 
-    // Graphs. What can be launched is a copy of what was captured.
+    // Graphs. A launchable graph is a copy of the captured one.
     Context cuStreamBeginCapture_v2(stream: u64, mode: u32) = |driver| {
         let id = driver.handle();
         driver.streams.begin_capture(id, stream, mode == 0)
@@ -307,7 +307,7 @@ functions! {
     };
 }
 
-/// Where the report is written when the process ends.
+/// Writes the report when the process ends.
 extern "C" fn at_exit() {
     driver().write_summary();
 }
@@ -349,7 +349,7 @@ fn submit_and_wait(driver: &mut Driver, work: Work) -> Result<(), Code> {
     driver.streams.synchronize(LEGACY)
 }
 
-/// Memory is not taken while a stream is captured.
+/// Memory cannot be allocated while a stream is captured.
 fn refuse_capture(driver: &mut Driver, stream: u64) -> Result<(), Code> {
     match driver.streams.capture_status(stream)? {
         Some(_) => Err(Code::STREAM_CAPTURE_UNSUPPORTED),
@@ -373,18 +373,18 @@ fn instantiate(driver: &mut Driver, exec: Out<u64>, graph: u64) -> Result<(), Co
     exec.put(driver.add_graph(works))
 }
 
-/// The newest function of a name without its version.
+/// The newest version of a function, by its name without a version.
 fn versioned_address(name: &str) -> Option<usize> {
     address(&format!("{name}_v2")).or_else(|| address(name))
 }
 
-/// Makes everything as it was at first.
+/// Resets everything.
 #[unsafe(no_mangle)]
 pub extern "C" fn gavotte_emulator_reset() {
     driver().reset();
 }
 
-/// Sets what a text says, as `GAVOTTE_EMULATOR` would. 0, or 1 if it is wrong: the last report then says why.
+/// Applies settings, as `GAVOTTE_EMULATOR` would. Returns 0, or 1 if they are wrong: the last report then says why.
 #[unsafe(no_mangle)]
 pub extern "C" fn gavotte_emulator_configure(text: Name) -> i32 {
     let mut driver = driver();
@@ -395,13 +395,13 @@ pub extern "C" fn gavotte_emulator_configure(text: Name) -> i32 {
     i32::from(result.is_err())
 }
 
-/// What was done.
+/// The counts.
 #[unsafe(no_mangle)]
 pub extern "C" fn gavotte_emulator_counts(counts: Out<Counts>) {
     counts.put_if_wanted(driver().current_counts());
 }
 
-/// Writes the last report into `room` bytes, with a zero at the end; how long it is.
+/// Writes the last report into `room` bytes, zero-terminated; returns its length.
 #[unsafe(no_mangle)]
 pub extern "C" fn gavotte_emulator_report(text: Out<c_char>, room: usize) -> usize {
     let driver = driver();
@@ -409,7 +409,7 @@ pub extern "C" fn gavotte_emulator_report(text: Out<c_char>, room: usize) -> usi
     driver.last_report.len()
 }
 
-/// The same for a line with name and launches of each kernel that ran.
+/// The same, for one line per kernel that ran: its name and its launches.
 #[unsafe(no_mangle)]
 pub extern "C" fn gavotte_emulator_kernels(text: Out<c_char>, room: usize) -> usize {
     let lines: String = driver().kernels.iter().map(|(name, count)| format!("{name} {count}\n")).collect();

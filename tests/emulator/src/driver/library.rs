@@ -1,4 +1,4 @@
-//! The library in the hands of a test.
+//! The library, as a test uses it.
 
 use crate::control::Counts;
 use libloading::Library;
@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 type Text = unsafe extern "C" fn(*mut c_char, usize) -> usize;
 
-/// The functions that set and read the emulator, in the library that stands for the driver.
+/// The functions that set and read the emulator, exported by the library in the driver's place.
 struct Functions {
     reset: unsafe extern "C" fn(),
     configure: unsafe extern "C" fn(*const c_char) -> i32,
@@ -23,17 +23,17 @@ pub struct Emulator {
     functions: Functions,
     path: PathBuf,
     folder: OnceLock<PathBuf>,
-    /// Its state is the process's: one session at a time.
+    /// The state belongs to the process: one session at a time.
     turn: Mutex<()>,
     _library: Library,
 }
 
 impl Emulator {
-    /// Loads the library that Cargo has built beside this program. Whoever asks for `libcuda.so.1` afterwards gets it.
+    /// Loads the library that Cargo built next to this program. Later requests for `libcuda.so.1` find it.
     ///
     /// # Panics
     ///
-    /// If it is not there: only a package that depends on this one has it built.
+    /// If it is missing: only packages that depend on this one have it built.
     pub fn get() -> &'static Emulator {
         static EMULATOR: OnceLock<Emulator> = OnceLock::new();
         EMULATOR.get_or_init(|| {
@@ -50,7 +50,7 @@ impl Emulator {
         })
     }
 
-    /// Begins a session on a fresh device, with settings such as `memory=1M,compute=9.0`; other sessions wait for its
+    /// Begins a session on a fresh device, with settings such as `memory=1M,compute=9.0`. Waits for other sessions to
     /// end.
     ///
     /// # Panics
@@ -69,11 +69,11 @@ impl Emulator {
     ///
     /// # Panics
     ///
-    /// If it cannot be written beside this program.
+    /// If it cannot be written next to this program.
     pub fn folder(&self) -> &Path {
         self.folder.get_or_init(|| {
             let folder = self.path.with_file_name("emulator");
-            // Written beside and moved into place: another process may be using it.
+            // Written next to it and moved into place: another process may be using it.
             let own = folder.join(format!("libcuda.{}", std::process::id()));
             let copied = std::fs::create_dir_all(&folder)
                 .and_then(|()| std::fs::copy(&self.path, &own))
@@ -85,7 +85,7 @@ impl Emulator {
 }
 
 impl Emulator {
-    /// Writes the library as `libcuda.so.1` into a folder, without one of its functions: a driver that is older.
+    /// Writes the library as `libcuda.so.1` into a folder, without one of its functions, like an older driver.
     ///
     /// # Panics
     ///
@@ -95,14 +95,13 @@ impl Emulator {
     }
 }
 
-/// Copies a library so that a function is not found in it by its name: its symbol is hidden, so that the library itself
-/// still has it.
+/// Copies a library and hides the symbol of a function: a look-up by name fails, but the library itself still has it.
 ///
 /// # Panics
 ///
 /// If there is no such function, or a file cannot be read or written.
 pub fn hide(library: &Path, function: &str, copy: &Path) {
-    /// The type of a section that holds the symbols for the loader.
+    /// The type of the section with the symbols for the loader.
     const DYNAMIC_SYMBOLS: u64 = 11;
     const SYMBOL_BYTES: usize = 24;
     /// The visibility of symbols that a library keeps to itself.
@@ -122,7 +121,7 @@ pub fn hide(library: &Path, function: &str, copy: &Path) {
     std::fs::write(copy, bytes).unwrap_or_else(|error| panic!("{}: {error}", copy.display()));
 }
 
-/// A time in which the emulator is one test's own.
+/// A session: one test's exclusive use of the emulator.
 pub struct Session<'a> {
     emulator: &'a Emulator,
     _turn: MutexGuard<'a, ()>,
@@ -141,15 +140,15 @@ impl Session<'_> {
         assert_eq!(code, 0, "{}", self.report());
     }
 
-    /// What was done.
+    /// The counts.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        // SAFETY: the function has this signature, and there is room for the counts.
+        // SAFETY: the function has this signature, and the counts are its output.
         unsafe { (self.emulator.functions.counts)(&mut counts) };
         counts
     }
 
-    /// What was reported last.
+    /// The last report.
     pub fn report(&self) -> String {
         read(self.emulator.functions.report)
     }
@@ -164,16 +163,16 @@ impl Session<'_> {
 }
 
 fn read(function: Text) -> String {
-    // SAFETY: the function has this signature, and writes nothing where there is no room.
+    // SAFETY: the function has this signature, and writes nothing into a buffer of no bytes.
     let length = unsafe { function(std::ptr::null_mut(), 0) };
     let mut bytes = vec![0u8; length + 1];
-    // SAFETY: the function has this signature, and there is so much room.
+    // SAFETY: the function has this signature, and the buffer has this many bytes.
     unsafe { function(bytes.as_mut_ptr().cast(), bytes.len()) };
     bytes.truncate(length);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Where the library is: beside the tests, or one folder above.
+/// The path of the library: next to the tests, or one folder above.
 fn find() -> PathBuf {
     let program = std::env::current_exe().expect("a program has a path");
     let folders: Vec<&Path> = program.ancestors().skip(1).take(2).collect();
@@ -185,7 +184,7 @@ fn find() -> PathBuf {
 
 fn functions(library: &Library) -> Functions {
     fn function<T: Copy>(library: &Library, name: &str) -> T {
-        // SAFETY: `Functions` gives each name the signature that `exports` gives it.
+        // SAFETY: `Functions` has the signature that `exports` declares for each name.
         let symbol = unsafe { library.get::<T>(name) };
         *symbol.unwrap_or_else(|error| panic!("{name}: {error}"))
     }

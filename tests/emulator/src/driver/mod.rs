@@ -1,8 +1,8 @@
 //! The driver's interface, as programs find it in `libcuda.so.1`, over the interpreter.
 //!
-//! `unsafe` is in this module only: pointers of callers are read and written in `pointers`, and `library` calls what
-//! another copy of this crate exports. All work is done when it is submitted; what a program must order itself is
-//! checked (`streams`).
+//! `unsafe` is in this module only: `pointers` reads and writes callers' pointers, and `library` calls the exports of
+//! another copy of this crate. All work is done when it is submitted; the order that a program must ensure is checked
+//! (`streams`).
 
 mod code;
 mod exports;
@@ -25,7 +25,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 static DRIVER: LazyLock<Mutex<Driver>> = LazyLock::new(|| Mutex::new(Driver::new(Default::default())));
 
 thread_local! {
-    /// The context of this thread: a device's number and one, or none.
+    /// The context of this thread: a device's number plus one, or none.
     static CURRENT: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -33,7 +33,7 @@ fn driver() -> MutexGuard<'static, Driver> {
     DRIVER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What must hold before a call does anything.
+/// What must hold before a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gate {
     /// Nothing.
@@ -44,7 +44,7 @@ enum Gate {
     Context,
 }
 
-/// Runs a call and gives its code. A mistake of this program's own is an error of the call, too, not the end of the
+/// Runs a call and returns its code. A bug in the emulator also becomes an error of the call, not the end of the
 /// process.
 fn enter(function: &'static str, gate: Gate, call: impl FnOnce(&mut Driver) -> Result<(), Code>) -> i32 {
     let mut driver = driver();

@@ -1,27 +1,27 @@
-//! Arguments that are addresses of the host. All that is read or written through them is read or written here.
+//! Arguments that are host addresses. All reads and writes through them are here.
 //!
-//! What makes this sound is the contract of the driver's own functions: whoever calls them answers for the pointers. So
-//! the types can only be made by such a call. An address of zero is an error, not a fault.
+//! They are sound by the contract of the driver's functions: the caller answers for the pointers. So only such a call
+//! can make these types. A null address is an error, not a fault.
 
 use super::code::Code;
 use std::ffi::{CStr, c_char, c_void};
 
-/// Where a result goes.
+/// The address of a result.
 #[repr(transparent)]
 pub struct Out<T>(*mut T);
 
 impl<T> Out<T> {
-    /// Puts the result there.
+    /// Writes the result.
     pub(super) fn put(self, value: T) -> Result<(), Code> {
         if self.0.is_null() {
             return Err(Code::INVALID_VALUE);
         }
-        // SAFETY: the caller of the driver's function gives room for a result.
+        // SAFETY: the caller of the driver's function provides memory for a result.
         unsafe { self.0.write(value) };
         Ok(())
     }
 
-    /// Puts it there if the caller wants it.
+    /// Writes it if the caller wants it.
     pub(super) fn put_if_wanted(self, value: T) {
         let _ = self.put(value);
     }
@@ -30,7 +30,7 @@ impl<T> Out<T> {
         self.0.is_null()
     }
 
-    /// What stands there now.
+    /// The current value.
     pub(super) fn get(&self) -> Result<T, Code>
     where
         T: Copy,
@@ -38,24 +38,24 @@ impl<T> Out<T> {
         if self.0.is_null() {
             return Err(Code::INVALID_VALUE);
         }
-        // SAFETY: the caller of the driver's function has put a value there.
+        // SAFETY: the caller of the driver's function has written a value there.
         Ok(unsafe { self.0.read() })
     }
 
-    /// Puts values there, one behind the other.
+    /// Writes consecutive values.
     pub(super) fn put_all(self, values: impl Iterator<Item = T>) -> Result<(), Code> {
         if self.0.is_null() {
             return Err(Code::INVALID_VALUE);
         }
         for (index, value) in values.enumerate() {
-            // SAFETY: the caller of the driver's function gives room for as many as it says.
+            // SAFETY: the caller of the driver's function provides memory for as many values as it says.
             unsafe { self.0.add(index).write(value) };
         }
         Ok(())
     }
 }
 
-/// A text that ends with a zero.
+/// A zero-terminated text.
 #[repr(transparent)]
 pub struct Name(*const c_char);
 
@@ -64,12 +64,12 @@ impl Name {
         if self.0.is_null() {
             return Err(Code::INVALID_VALUE);
         }
-        // SAFETY: the caller of the driver's function gives a text that ends with a zero.
+        // SAFETY: the caller of the driver's function passes a zero-terminated text.
         unsafe { CStr::from_ptr(self.0) }.to_str().map_err(|_| Code::INVALID_VALUE)
     }
 }
 
-/// A module's image: PTX as a text, or something binary.
+/// The image of a module: PTX text, or a binary.
 #[repr(transparent)]
 pub struct Image(*const u8);
 
@@ -78,23 +78,23 @@ impl Image {
         if self.0.is_null() {
             return Err(Code::INVALID_VALUE);
         }
-        // SAFETY: there is at least one byte, be it the zero of an empty text.
+        // SAFETY: there is at least one byte, even if it is the zero of an empty text.
         let first = unsafe { self.0.read() };
         // ELF, and the two magic numbers of fat binaries.
         Ok(matches!(first, 0x7f | 0x50 | 0xb1))
     }
 
-    /// The text; nothing where it is a binary.
+    /// The text; none for a binary.
     pub(super) fn text(&self) -> Result<Option<&str>, Code> {
         if self.is_binary()? {
             return Ok(None);
         }
-        // SAFETY: what is not binary is PTX, which ends with a zero.
+        // SAFETY: an image that is not binary is PTX, which is zero-terminated.
         unsafe { CStr::from_ptr(self.0.cast()) }.to_str().map(Some).map_err(|_| Code::INVALID_IMAGE)
     }
 }
 
-/// Memory of the host. It is kept as a number: a graph reads and writes it when it is launched.
+/// Host memory, kept as a number: a graph reads and writes it when it is launched.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host(pub(super) usize);
@@ -105,7 +105,7 @@ impl Host {
         if self.0 == 0 {
             return Err(Code::INVALID_VALUE);
         }
-        // SAFETY: the caller of the driver's function answers for so many bytes; they are no memory of the device.
+        // SAFETY: the caller of the driver's function answers for this many bytes; they are not device memory.
         unsafe { std::ptr::copy_nonoverlapping(self.0 as *const u8, into.as_mut_ptr(), into.len()) };
         Ok(())
     }
@@ -115,7 +115,7 @@ impl Host {
         if self.0 == 0 {
             return Err(Code::INVALID_VALUE);
         }
-        // SAFETY: the caller of the driver's function answers for so many bytes; they are no memory of the device.
+        // SAFETY: the caller of the driver's function answers for this many bytes; they are not device memory.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), self.0 as *mut u8, from.len()) };
         Ok(())
     }
@@ -132,7 +132,7 @@ impl Params {
 
     /// Copies the value of a parameter.
     pub(super) fn copy(&self, index: usize, into: &mut [u8]) -> Result<(), Code> {
-        // SAFETY: the caller of the driver's function gives the address of a value for each parameter of the kernel.
+        // SAFETY: the caller of the driver's function passes the address of a value for each parameter of the kernel.
         let value = unsafe { self.0.add(index).read() };
         Host(value as usize).read(into)
     }
@@ -168,14 +168,14 @@ pub(super) struct Options<'a> {
 impl Options<'_> {
     fn value(&self, key: u32) -> Option<usize> {
         (0..self.count as usize).find_map(|index| {
-            // SAFETY: the caller of the driver's function gives so many keys and values.
+            // SAFETY: the caller of the driver's function passes this many keys and values.
             let found = unsafe { self.keys.0.add(index).read() };
             // SAFETY: as above.
             (found == key).then(|| unsafe { self.values.0.add(index).read() })
         })
     }
 
-    /// Writes a text into the buffer for errors, if the caller gave one (`CU_JIT_ERROR_LOG_BUFFER`).
+    /// Writes a text into the buffer for errors, if the caller passed one (`CU_JIT_ERROR_LOG_BUFFER`).
     pub(super) fn write_error_log(&self, text: &str) {
         if self.keys.is_null() || self.values.is_null() {
             return;
@@ -186,7 +186,7 @@ impl Options<'_> {
     }
 }
 
-/// Writes as much of a text as there is room for, and a zero.
+/// Writes as much of a text as fits, and a zero.
 pub(super) fn write_text(to: Out<c_char>, room: usize, text: &str) {
     if room > 0 {
         let bytes = text.bytes().take(room - 1).chain([0]);
@@ -194,7 +194,7 @@ pub(super) fn write_text(to: Out<c_char>, room: usize, text: &str) {
     }
 }
 
-/// Memory of the host that the driver has given out, pinned as it were.
+/// Host memory allocated by the driver, in place of pinned memory.
 #[derive(Debug)]
 pub(super) struct Pinned(Vec<u64>);
 

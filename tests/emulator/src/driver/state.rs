@@ -12,20 +12,20 @@ use crate::ptx;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
-/// Shared memory of a block that needs no leave.
+/// Shared memory of a block without opting in.
 const SHARED: usize = 48 << 10;
-/// Shared memory of a block that a kernel may be allowed.
+/// Shared memory of a block that a kernel may opt in to.
 pub(super) const MOST_SHARED: usize = 163 << 10;
 /// Threads of a block.
 const MOST_THREADS: u32 = 1024;
 
-/// A call that fails, and why.
+/// A failing call, and why.
 pub(super) struct Failure {
     pub(super) code: Code,
     pub(super) message: String,
 }
 
-/// A kernel that a program holds.
+/// A kernel that a program has a handle of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Function {
     pub(super) module: u64,
@@ -33,7 +33,7 @@ pub(super) struct Function {
     most_dynamic_shared: usize,
 }
 
-/// Everything.
+/// The driver's state.
 pub(super) struct Driver {
     pub(super) settings: Settings,
     pub(super) counts: Counts,
@@ -45,11 +45,11 @@ pub(super) struct Driver {
     pub(super) streams: Streams,
     graphs: HashMap<u64, Vec<Node>>,
     pinned: HashMap<usize, Option<Pinned>>,
-    /// The error that every call gives once a kernel has failed.
+    /// The error that every call returns after a kernel has failed.
     pub(super) sticky: Option<Code>,
-    /// What a kernel did wrong that nobody has been told, and after how many more calls the driver tells.
+    /// A kernel's error that is not reported yet, and after how many more calls it is.
     pub(super) untold: Option<(Code, u64)>,
-    /// What was reported last.
+    /// The last report.
     pub(super) last_report: String,
     pub(super) is_initialized: bool,
     pub(super) retained: u32,
@@ -79,8 +79,7 @@ impl Driver {
         }
     }
 
-    /// Makes everything as it was at first. Handles and addresses are not used again: what has outlived its session
-    /// finds nothing.
+    /// Resets everything. Handles and addresses are not reused: those that outlive their session find nothing.
     pub(super) fn reset(&mut self) {
         let mut heap = std::mem::replace(&mut self.heap, Heap::new(0));
         heap.clear();
@@ -89,7 +88,7 @@ impl Driver {
         self.heap.set_capacity(self.settings.memory);
     }
 
-    /// Counts a call; the code that it shall fail with.
+    /// Counts a call; returns the code with which it is made to fail.
     pub(super) fn injected(&mut self, function: &'static str) -> Option<Code> {
         let call = self.calls.entry(function).or_default();
         *call += 1;
@@ -99,7 +98,7 @@ impl Driver {
         self.settings.failures.iter().find(fails).map(|failure| Code(failure.code))
     }
 
-    /// Tells what is wrong: to whoever reads the errors, and to whoever asks for the last report.
+    /// Reports a problem, on standard error and as the last report.
     pub(super) fn report(&mut self, message: &str) {
         self.last_report = message.into();
         let _ = writeln!(std::io::stderr(), "emulator: {message}");
@@ -111,7 +110,7 @@ impl Driver {
         self.sticky.get_or_insert(code);
     }
 
-    /// Tells what a kernel did wrong, once it is time or somebody waits for it.
+    /// Reports a kernel's error, once it is due or somebody waits for it.
     pub(super) fn tell(&mut self, is_wait: bool) {
         if let Some((code, calls)) = self.untold.take() {
             match calls {
@@ -121,7 +120,7 @@ impl Driver {
         }
     }
 
-    /// Reports a failure and gives its code.
+    /// Reports a failure and returns its code.
     fn refuse(&mut self, failure: Failure) -> Code {
         self.report(&failure.message);
         failure.code
@@ -159,7 +158,7 @@ impl Driver {
         if is_there { Ok(()) } else { Err(Code::INVALID_DEVICE) }
     }
 
-    /// The last user of the context releases all that is in it.
+    /// The last user of the context releases everything in it.
     pub(super) fn release(&mut self) -> Result<(), Code> {
         self.retained = self.retained.checked_sub(1).ok_or(Code::INVALID_CONTEXT)?;
         if self.retained > 0 {
@@ -187,7 +186,7 @@ impl Driver {
     }
 
     pub(super) fn free(&mut self, address: u64) -> Result<(), Code> {
-        // Variables of modules are no one's to free.
+        // Programs may not free the variables of modules.
         let is_global =
             self.modules.values().flat_map(|module| &module.globals).any(|global| global.address == address);
         if is_global || !self.heap.free(address) {
@@ -198,7 +197,7 @@ impl Driver {
         Ok(())
     }
 
-    /// The pinned memory that an address is in, by where it begins.
+    /// The pinned memory that contains an address, by its start.
     pub(super) fn pinned_at(&self, host: Host) -> Option<usize> {
         let holds = |(base, pinned): (&usize, &Option<Pinned>)| {
             let bytes = pinned.as_ref().map_or(0, Pinned::bytes);
@@ -213,7 +212,7 @@ impl Driver {
         Counts { live_allocations, live_bytes: self.heap.used(), ..self.counts }
     }
 
-    /// Leaves a line about this process in a file, if one is set.
+    /// Writes a line about this process to a file, if one is set.
     pub(super) fn write_summary(&self) {
         let Some(path) = &self.settings.report else { return };
         let line = summary(&self.current_counts(), &self.kernels, &self.calls);
@@ -288,7 +287,7 @@ impl Driver {
             1 => kernel.shared_bytes as i32,
             2 | 7 => 0,
             3 => kernel.local_bytes as i32,
-            // An estimate: rows hold constants, too.
+            // An estimate: rows also hold constants.
             4 => kernel.rows.min(255) as i32,
             5 | 6 => compute as i32,
             8 => function.most_dynamic_shared as i32,
@@ -310,12 +309,12 @@ impl Driver {
         }
     }
 
-    /// How many blocks a multiprocessor takes at once.
+    /// How many blocks a multiprocessor runs at once.
     pub(super) fn occupancy(&self, function: u64, threads: i32, dynamic_shared: usize) -> Result<i32, Code> {
         let (_, kernel) = self.kernel(function)?;
         let threads = usize::try_from(threads).ok().filter(|&threads| threads > 0).ok_or(Code::INVALID_VALUE)?;
         let shared = kernel.shared_bytes + dynamic_shared;
-        // 2048 threads, 32 blocks, and 164 KiB of shared memory, of which each block takes one more.
+        // 2048 threads, 32 blocks, and 164 KiB of shared memory, of which each block takes an extra 1 KiB.
         let by_shared = (164 << 10) / (shared + 1024);
         Ok((2048 / threads.next_multiple_of(32)).min(32).min(by_shared) as i32)
     }
@@ -362,7 +361,7 @@ impl Driver {
         Ok(Host(address))
     }
 
-    /// Gives memory back that was given out.
+    /// Frees pinned memory that was allocated here.
     pub(super) fn unpin(&mut self, host: Host) -> Result<(), Code> {
         if self.pinned.get(&host.0).is_none_or(Option::is_none) {
             return Err(Code::INVALID_VALUE);
@@ -371,7 +370,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Memory of the program's own is pinned.
+    /// Pins memory of the program.
     pub(super) fn register(&mut self, host: Host) -> Result<(), Code> {
         match self.pinned.insert(host.0, None) {
             None => Ok(()),
@@ -390,7 +389,7 @@ impl Driver {
         Ok(())
     }
 
-    /// A graph, or what can be launched of one.
+    /// A graph, or its launchable copy.
     pub(super) fn add_graph(&mut self, nodes: Vec<Node>) -> u64 {
         let handle = self.handle();
         self.graphs.insert(handle, nodes);
@@ -442,7 +441,7 @@ impl Driver {
             97 => MOST_SHARED as i32,
             106 => 32,
             111 => 1024,
-            // Memory pools, which `cuMemAllocAsync` takes from.
+            // Memory pools, which `cuMemAllocAsync` allocates from.
             115 => 1,
             attribute if attribute <= 200 && attribute > 0 => 0,
             _ => return Err(Code::INVALID_VALUE),

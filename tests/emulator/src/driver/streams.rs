@@ -1,9 +1,9 @@
-//! Streams and events: what is ordered with what, and what is being captured.
+//! Streams and events: which work is ordered, and what is being captured.
 //!
-//! Work is done when it is submitted, so every order is the order of the calls. That one which a program must ask for
-//! is known by clocks: each stream counts its work, and knows how much of every other's work came before its own
-//! (Mattern, "Virtual time and global states of distributed systems", 1989). Memory that two streams touch and one
-//! writes must be touched in an order that is known.
+//! Work is done when it is submitted, so it always runs in the order of the calls. Clocks track the order that the
+//! program asked for: each stream counts its work, and knows how much of every other's work came before its own
+//! (Mattern, "Virtual time and global states of distributed systems", 1989). If two streams touch the same memory and
+//! one writes it, their order must be known.
 
 use super::code::Code;
 use super::work::{Node, Work};
@@ -35,33 +35,33 @@ struct Stream {
     /// Whether it is ordered with the legacy stream.
     is_blocking: bool,
     clock: Clock,
-    /// What it is captured into.
+    /// The capture that it belongs to.
     capture: Option<u64>,
     /// How much was captured here, and whether nobody has waited for the last of it.
     captured: u64,
     is_unjoined: bool,
-    /// What of the capture comes before the next work here, by number.
+    /// The captured work that comes before the next work here, by number.
     frontier: Vec<usize>,
 }
 
-/// Work that is recorded.
+/// Recorded work.
 #[derive(Debug)]
 struct Capture {
     origin: u64,
     nodes: Vec<Node>,
     is_invalid: bool,
-    /// Whether no memory may be taken meanwhile, on whatever stream.
+    /// Whether no memory may be allocated meanwhile, on any stream.
     is_global: bool,
 }
 
-/// What an event stands for.
+/// The work before an event.
 #[derive(Debug, Default)]
 struct Event {
     clock: Clock,
     at: Option<Instant>,
     /// The capture, the stream, and how much had been captured there.
     captured: Option<(u64, u64, u64)>,
-    /// What of the capture came before.
+    /// The captured work that came before.
     frontier: Vec<usize>,
 }
 
@@ -79,14 +79,14 @@ pub(super) struct Streams {
     events: HashMap<u64, Event>,
     captures: HashMap<u64, Capture>,
     uses: HashMap<u64, Uses>,
-    /// The last copy that uses pinned memory, by where that begins.
+    /// The last copy that uses pinned memory, by the start of that memory.
     pinned: HashMap<usize, (u64, u64)>,
-    /// What the host has waited for.
+    /// The work that the host has waited for.
     host: Clock,
 }
 
 impl Streams {
-    /// There is the legacy stream only.
+    /// Only the legacy stream.
     pub(super) fn new() -> Streams {
         let mut streams = Streams::default();
         streams.streams.insert(LEGACY, Stream { is_blocking: true, ..Stream::default() });
@@ -114,7 +114,7 @@ impl Streams {
         self.streams.get_mut(&handle).ok_or(Code::INVALID_HANDLE)
     }
 
-    /// Records work where the stream is captured; else gives it back to be done, in its order.
+    /// Records work if the stream is captured; otherwise returns it, to be done now in its order.
     pub(super) fn submit(&mut self, handle: u64, work: Work) -> Result<Option<Work>, Code> {
         if let Some(id) = self.stream(handle)?.capture {
             let stream = self.stream_mut(handle)?;
@@ -131,7 +131,7 @@ impl Streams {
         Ok(Some(work))
     }
 
-    /// What comes before the next work of a stream: the legacy stream and streams that block wait for each other.
+    /// The work before the next work of a stream: the legacy stream and blocking streams wait for each other.
     fn before(&self, handle: u64) -> Result<Clock, Code> {
         let stream = self.stream(handle)?;
         let mut before = stream.clock.clone();
@@ -153,7 +153,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Notes what the last work of a stream touched; says which stream it should have waited for.
+    /// Notes what the last work of a stream touched. An error names the stream that it should have waited for.
     pub(super) fn touch(&mut self, handle: u64, touched: &[(u64, bool)]) -> Result<(), String> {
         let Some(stream) = self.streams.get(&handle) else { return Ok(()) };
         let now = (handle, stream.clock.0.get(&handle).copied().unwrap_or_default());
@@ -177,7 +177,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Memory that is free has no uses.
+    /// Free memory has no uses.
     pub(super) fn forget(&mut self, base: u64) {
         self.uses.remove(&base);
     }
@@ -195,7 +195,7 @@ impl Streams {
         }
     }
 
-    /// The host waits for a stream. To wait while it is captured ends the capture.
+    /// The host waits for a stream. Waiting for a captured stream invalidates the capture.
     pub(super) fn synchronize(&mut self, handle: u64) -> Result<(), Code> {
         self.refuse_capture(handle)?;
         let before = self.before(handle)?;
@@ -212,12 +212,12 @@ impl Streams {
         Ok(())
     }
 
-    /// Memory is about to be taken.
+    /// Memory is about to be allocated.
     pub(super) fn refuse_global_captures(&mut self) -> Result<(), Code> {
         self.refuse_captures(|capture| capture.is_global)
     }
 
-    /// What is about to be done spoils captures of a kind.
+    /// Invalidates captures of a kind, which the next operation is not allowed in.
     fn refuse_captures(&mut self, is_spoiled: impl Fn(&Capture) -> bool) -> Result<(), Code> {
         let mut result = Ok(());
         for capture in self.captures.values_mut().filter(|capture| is_spoiled(capture)) {
@@ -237,7 +237,7 @@ impl Streams {
         }
     }
 
-    /// Whether a stream is captured, and whether that has become invalid.
+    /// Whether a stream is captured, and whether the capture has become invalid.
     pub(super) fn capture_status(&self, handle: u64) -> Result<Option<bool>, Code> {
         Ok(self.stream(handle)?.capture.and_then(|id| self.captures.get(&id)).map(|capture| capture.is_invalid))
     }
@@ -301,7 +301,7 @@ impl Streams {
         Ok(at(end)?.saturating_duration_since(at(start)?).as_secs_f32() * 1e3)
     }
 
-    /// From here on work of a stream is recorded.
+    /// Starts recording the work of a stream.
     pub(super) fn begin_capture(&mut self, id: u64, handle: u64, is_global: bool) -> Result<(), Code> {
         if handle == LEGACY || self.stream(handle)?.capture.is_some() {
             return Err(Code::STREAM_CAPTURE_UNSUPPORTED);

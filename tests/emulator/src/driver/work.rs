@@ -5,7 +5,7 @@ use super::pointers::Host;
 use super::state::{Driver, Failure};
 use crate::exec::{Launch, Random, run};
 
-/// A kernel with all that a launch says.
+/// A kernel with everything that a launch specifies.
 #[derive(Clone, Debug)]
 pub(super) struct Launched {
     pub(super) function: u64,
@@ -25,7 +25,7 @@ pub(super) enum Work {
     Set { to: u64, value: u32, width: usize, count: usize },
 }
 
-/// Work of a graph, with the numbers of what it must follow.
+/// Work of a graph, with the numbers of its predecessors.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) work: Work,
@@ -36,7 +36,7 @@ pub(super) struct Node {
 type Touched = Vec<(u64, bool)>;
 
 impl Driver {
-    /// Does some work on a stream now, or records it.
+    /// Does work on a stream now, or records it.
     pub(super) fn submit(&mut self, stream: u64, work: Work) -> Result<(), Code> {
         match self.streams.submit(stream, work)? {
             Some(work) => self.work(stream, &work),
@@ -44,7 +44,7 @@ impl Driver {
         }
     }
 
-    /// Does some work that the stream has counted.
+    /// Does work that the stream has counted.
     fn work(&mut self, stream: u64, work: &Work) -> Result<(), Code> {
         match *work {
             Work::ToDevice { from, .. } => self.touch_pinned(stream, from, true),
@@ -61,7 +61,7 @@ impl Driver {
         self.touch(stream, &touched)
     }
 
-    /// Notes what a stream touched. To touch what another still works with is a fault.
+    /// Notes what a stream touched. Touching memory that another stream still works with is a fault.
     pub(super) fn touch(&mut self, stream: u64, touched: &[(u64, bool)]) -> Result<(), Code> {
         if let Err(message) = self.streams.touch(stream, touched) {
             self.fail(Code::LAUNCH_FAILED, &message);
@@ -69,8 +69,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Notes that a copy uses memory of the host. What was pinned is copied later than the call says: to send from it again
-    /// before the host has waited is a fault.
+    /// Notes that a copy uses host memory. Pinned memory is copied after the call returns: sending from it again before
+    /// the host has waited is a fault.
     fn touch_pinned(&mut self, stream: u64, host: Host, is_sent: bool) {
         let touched = self.pinned_at(host).map_or(Ok(()), |base| self.streams.touch_pinned(stream, base, is_sent));
         if let Err(message) = touched {
@@ -78,7 +78,7 @@ impl Driver {
         }
     }
 
-    /// Does all that a graph says, in any order that its nodes allow: what relies on another shows.
+    /// Does all work of a graph, in any order that its nodes allow: missing dependencies show.
     pub(super) fn run_graph(&mut self, stream: u64, nodes: &[Node]) -> Result<(), Code> {
         self.counts.graph_launches += 1;
         let mut random = Random(self.settings.checks.seed ^ self.counts.graph_launches);
@@ -94,14 +94,14 @@ impl Driver {
                 if waits[next] == 0 {
                     ready.push(next);
                 }
-                debug_assert!(other.after.iter().all(|before| *before < next), "a capture has no circles");
+                debug_assert!(other.after.iter().all(|before| *before < next), "a capture has no cycles");
             }
         }
         Ok(())
     }
 
     fn run_kernel(&mut self, launched: &Launched) -> Result<Touched, Code> {
-        // The context is lost: what comes behind a fault does not run.
+        // The context is lost: work after a fault does not run.
         if self.sticky.is_some() {
             return Ok(vec![]);
         }
@@ -127,13 +127,13 @@ impl Driver {
                 self.counts.instructions += outcome.instructions;
                 self.counts.unwritten_reads += outcome.unwritten;
             }
-            // The device tells only whoever asks it next.
+            // The device reports the fault only to the next call.
             Err(fault) => self.fail(fault.kind.into(), &fault.to_string()),
         }
         Ok(touched)
     }
 
-    /// The allocation of a range, and where the range is in it.
+    /// The allocation that contains a range, and the offset of the range in it.
     fn range(&mut self, address: u64, bytes: usize) -> Result<(usize, usize), Code> {
         let found = self.heap.find(address, bytes as u64);
         let index = found.map_err(|outside| {
@@ -204,7 +204,7 @@ impl Driver {
     }
 }
 
-/// Whether a launch is one that the device can take.
+/// Whether the device accepts a launch.
 pub(super) fn check_launch(
     launched: &Launched,
     most_threads: u32,

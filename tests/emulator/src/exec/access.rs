@@ -11,7 +11,7 @@ use crate::ptx::Space;
 /// The memory that a launch sees.
 pub(super) struct Memory<'a> {
     pub(super) heap: &'a mut Heap,
-    /// The allocation that was touched last.
+    /// The allocation touched last.
     recent: usize,
     pub(super) shared: Region,
     params: &'a [u8],
@@ -97,7 +97,7 @@ impl<'a> Memory<'a> {
             let address = effective(&atomic.address, addresses[lane]);
             let touch = Touch { pc, lane, bytes, writes: true, is_strong: true, is_constant: false };
             let place = self.resolve(warp, atomic.address.space, address, touch)?;
-            // It reads, too: what was never written is noticed.
+            // It also reads: memory that was never written is noticed.
             self.check_written(warp, place, touch)?;
             self.check(warp, place, touch)?;
             let old = self.read(warp, place, 0, bytes);
@@ -154,7 +154,7 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// Looks for races and for what was never written.
+    /// Checks for races and for memory that was never written.
     #[inline]
     fn check(&mut self, warp: &mut Warp, place: Place, touch: Touch) -> Step {
         if !touch.writes {

@@ -88,7 +88,7 @@ impl<'a> Block<'a> {
         Ok(())
     }
 
-    /// Lets threads go on whose barrier is complete; whether there were any.
+    /// Releases threads whose barrier is complete; returns whether there were any.
     fn release_barriers(&mut self) -> Result<bool, Box<Trouble>> {
         let mut is_released = false;
         for (id, wanted) in self.barriers()? {
@@ -185,7 +185,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// For how many threads the predicate holds, and how many there are.
+    /// For how many threads the predicate holds, and the number of threads.
     fn votes(&self, groups: &[u32]) -> (u32, u32) {
         let mut votes = (0, 0);
         for (warp, &group) in self.warps.iter().zip(groups) {
@@ -198,7 +198,7 @@ impl<'a> Block<'a> {
         votes
     }
 
-    /// Threads wait for what will not come: says where they all are.
+    /// Threads wait for something that never comes: reports where they all are.
     fn deadlock(&self) -> Box<Trouble> {
         let mut places: Vec<(u32, u32)> = vec![];
         let mut first = None;

@@ -7,7 +7,7 @@ use crate::arith::{LANES, Lanes, Row, set};
 use crate::decode::{Collective, Kernel, Op, Shuffle, Vote};
 
 impl Warp {
-    /// Whether these lanes are all that live among the members that each of them names.
+    /// Whether these lanes are all the live ones among the members that each of them names.
     pub(super) fn is_complete(&self, lanes: u32, members: u32) -> bool {
         let row = &self.rows[members as usize];
         Lanes(lanes).all(|lane| row[lane] as u32 & self.live == lanes)
@@ -19,7 +19,7 @@ impl Warp {
         Lanes(lanes).for_each(|lane| self.pcs[lane] = pc);
     }
 
-    /// Lets groups go on of which all members that live have come.
+    /// Releases groups whose live members have all arrived.
     pub(super) fn release_lanes(&mut self, kernel: &Kernel, memory: &mut Memory<'_>) -> Step {
         let mut unseen = self.at_collective;
         while unseen != 0 {
@@ -45,8 +45,7 @@ impl Warp {
         Ok(())
     }
 
-    /// The lanes that wait with one another: at one instruction, or at any that does nothing but wait, for the same
-    /// members.
+    /// The lanes that wait together, for the same members: at one instruction, or at any that only wait.
     fn group(&self, kernel: &Kernel, pc: u32, named: u32) -> u32 {
         let only_waits = |pc: u32| matches!(kernel.code[pc as usize].op, Op::Collective(Collective::Sync, _));
         Lanes(self.at_collective)
@@ -59,7 +58,7 @@ impl Warp {
             .fold(0, |group, lane| group | 1 << lane)
     }
 
-    /// Does for a group what it came for. From here on its accesses are ordered with those before.
+    /// Does the collective of a group. Its later accesses are ordered after those before.
     pub(super) fn collect(&mut self, collective: &Collective, group: u32, memory: &mut Memory<'_>) {
         self.segment = 0;
         match *collective {
@@ -69,7 +68,7 @@ impl Warp {
                 for lane in Lanes(group) {
                     let (source, is_found) = source(kind, lane as u32, lanes[lane] as u32, bounds[lane] as u32);
                     let has_source = group >> source & 1 != 0;
-                    // What a lane gives that takes no part is not defined; all ones are no number.
+                    // The value of a lane that does not take part is undefined; all ones is a NaN.
                     let value = if has_source { values[source as usize] } else { u64::from(u32::MAX) };
                     memory.unwritten += u64::from(!has_source);
                     self.rows[to as usize][lane] = value;
@@ -104,7 +103,7 @@ fn vote(kind: Vote, holds: u32, group: u32) -> u64 {
     }
 }
 
-/// What a barrier's vote finds, of how many threads there are and for how many a predicate holds.
+/// The result of a barrier's vote, from the number of threads where a predicate holds and the number of threads.
 pub(super) fn vote_of_block(kind: Vote, holds: u32, threads: u32) -> u64 {
     match kind {
         Vote::All => u64::from(holds == threads),
@@ -113,7 +112,8 @@ pub(super) fn vote_of_block(kind: Vote, holds: u32, threads: u32) -> u64 {
     }
 }
 
-/// The lane that a shuffle reads, and whether it is within bounds; else it is the lane itself (PTX ISA, `shfl.sync`).
+/// The lane that a shuffle reads, and whether it is within bounds; otherwise it is the lane itself (PTX ISA,
+/// `shfl.sync`).
 fn source(kind: Shuffle, lane: u32, by: u32, bounds: u32) -> (u32, bool) {
     let (by, clamp, mask) = (by & 31, bounds & 31, bounds >> 8 & 31);
     let last = lane & mask | clamp & !mask;
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn shuffles_stay_within_their_parts() {
-        // Parts of 8 lanes: mask 0x18, and 7 as the last of a part but for `up`.
+        // Groups of 8 lanes: mask 0x18, and 7 as the last lane of a group except for `up`.
         let bounds = 0x1807;
         assert_eq!(source(Shuffle::Down, 9, 4, bounds), (13, true));
         assert_eq!(source(Shuffle::Down, 13, 4, bounds), (13, false));

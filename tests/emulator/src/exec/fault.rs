@@ -4,14 +4,14 @@ use super::along_axes;
 use crate::decode::{Kernel, Origin};
 use std::fmt;
 
-/// What the driver calls it.
+/// The driver's name for a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An access where no memory is.
+    /// An access outside all memory.
     IllegalAddress,
-    /// An address that is no multiple of the access's size.
+    /// An address that is not a multiple of the access's size.
     Misaligned,
-    /// Anything that a device would not notice, or would hang at.
+    /// Anything that a device would not notice, or would hang on.
     Failed,
     /// Too many instructions.
     Timeout,
@@ -19,7 +19,7 @@ pub enum Kind {
     Trap,
 }
 
-/// What a fault is reported with: the text of the module, and the names of source files.
+/// The text and names for reports of faults: that of the module, and those of source files.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
     /// The PTX.
@@ -43,19 +43,19 @@ impl Text<'_> {
 /// A fault of a launch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What the driver calls it.
+    /// The driver's name for it.
     pub kind: Kind,
-    /// What is wrong; places of other threads are in it.
+    /// The message, with the places of other threads.
     pub message: String,
     /// The kernel.
     pub kernel: String,
-    /// The place, as `Text::describe` gives it.
+    /// The place, as `Text::describe` returns it.
     pub place: String,
     /// The line of the PTX.
     pub line: u32,
     /// The block.
     pub block: [u32; 3],
-    /// The thread, if it is one.
+    /// The thread, if there is a single one.
     pub thread: Option<[u32; 3]>,
 }
 
@@ -74,14 +74,14 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// A fault where it arises: the instruction, and the thread by its number.
+/// A fault where it occurs: the instruction, and the thread by its number.
 #[derive(Debug)]
 pub(super) struct Trouble {
     pub(super) kind: Kind,
     pub(super) message: String,
     pub(super) pc: u32,
     pub(super) thread: Option<u32>,
-    /// Other instructions, and what is to be said of them.
+    /// Other instructions, and what to say of them.
     pub(super) others: Vec<(u32, String)>,
 }
 
@@ -90,7 +90,7 @@ impl Trouble {
         Box::new(Trouble { kind, message: message.into(), pc, thread, others: vec![] })
     }
 
-    /// As it is reported.
+    /// The fault as reported.
     pub(super) fn told(&self, kernel: &Kernel, text: &Text<'_>, block: [u32; 3], extents: [u32; 3]) -> Box<Fault> {
         let origin = |pc: u32| kernel.origins.get(pc as usize).copied().unwrap_or_default();
         let others = self.others.iter().map(|(pc, what)| format!("\n  {what} {}", text.describe(origin(*pc))));

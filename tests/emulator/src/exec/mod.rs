@@ -1,8 +1,8 @@
-//! Runs kernels: block after block, in an order that a seed shuffles; in a block warp after warp, each as far as it can
-//! go.
+//! Runs kernels: block after block, in an order that a seed shuffles; within a block, warp after warp, each as far as
+//! it can go.
 //!
-//! A warp runs the lanes that are furthest behind, all those at the lowest instruction, until they meet others. So
-//! lanes that went different ways join again where the ways do, as code lies in the order of its ways.
+//! A warp runs the lanes that are least advanced, those at the lowest instruction, until they meet others. So diverged
+//! lanes reconverge where their paths meet, since code is laid out in the order of its paths.
 
 mod access;
 mod block;
@@ -16,16 +16,16 @@ use crate::decode::Kernel;
 use crate::memory::Heap;
 use block::Block;
 
-/// What is looked for, and how long.
+/// What is checked, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checks {
     /// Shuffles the order of blocks and of warps.
     pub seed: u64,
-    /// Instructions that a warp may take for a block.
+    /// Instructions that a warp may run for a block.
     pub steps: u64,
-    /// Whether it is an error to read what was never written; else it is counted.
+    /// Whether reading memory that was never written is an error; otherwise it is counted.
     pub refuses_unwritten: bool,
-    /// Whether accesses that nothing orders are an error.
+    /// Whether unordered accesses are an error.
     pub finds_races: bool,
 }
 
@@ -42,24 +42,24 @@ pub struct Launch<'a> {
     pub grid: [u32; 3],
     /// Threads of a block by axis.
     pub block: [u32; 3],
-    /// Bytes of shared memory that come behind those that the kernel declares.
+    /// Bytes of shared memory after those that the kernel declares.
     pub dynamic_shared: usize,
-    /// The parameters, as they lie in memory.
+    /// The parameters, as laid out in memory.
     pub params: &'a [u8],
-    /// What is looked for.
+    /// What is checked.
     pub checks: Checks,
 }
 
 /// What a launch did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Instructions, by thread.
+    /// Instructions, counted by thread.
     pub instructions: u64,
     /// Reads of memory that was never written, by element.
     pub unwritten: u64,
 }
 
-/// Runs a kernel to its end, or to the first thing that is wrong. `Heap::end_launch` then says what it touched.
+/// Runs a kernel to its end, or to the first fault. `Heap::end_launch` then returns what it touched.
 pub fn run(kernel: &Kernel, text: &Text<'_>, heap: &mut Heap, launch: &Launch<'_>) -> Result<Outcome, Box<Fault>> {
     let mut block = Block::new(kernel, heap, launch);
     let mut result = Ok(());
@@ -96,7 +96,7 @@ impl Random {
     }
 }
 
-/// The place of a number along three axes, the first fastest.
+/// The position of a number along three axes, the first fastest.
 fn along_axes(number: u32, extents: [u32; 3]) -> [u32; 3] {
     let [x, y, _] = extents.map(|extent| extent.max(1));
     [number % x, number / x % y, number / x / y]

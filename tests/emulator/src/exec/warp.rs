@@ -5,10 +5,10 @@ use super::fault::{Kind, Trouble};
 use crate::arith::{LANES, Lanes, Row, set};
 use crate::decode::{Guard, Kernel, Op};
 
-/// How many instructions lanes may run before others that could run have a turn: those may be what they wait for.
+/// How many instructions lanes may run before other runnable lanes get a turn: they may be waiting for those.
 const TURN: u32 = 1 << 14;
 
-/// What an instruction means for the lanes that ran it.
+/// The outcome of an instruction for the lanes that ran it.
 pub(super) type Step = Result<(), Box<Trouble>>;
 
 pub(super) struct Warp {
@@ -30,13 +30,13 @@ pub(super) struct Warp {
     /// When each lane ran last.
     turns: [u64; LANES],
     turn: u64,
-    /// Whether lanes have run for a whole turn, and those that have not run for longest are next.
+    /// Whether lanes have run for a whole turn, so that the lanes that have not run for longest are next.
     is_turn_over: bool,
-    /// Memory of its threads, one after the other.
+    /// Memory of its threads, one thread after another.
     pub(super) local: Vec<u8>,
     /// Instructions for this block.
     steps: u64,
-    /// Instructions in all, by thread.
+    /// Instructions in all, counted by thread.
     pub(super) instructions: u64,
 }
 
@@ -78,7 +78,7 @@ impl Warp {
         self.number * LANES as u32 + lane as u32
     }
 
-    /// Lets lanes go on at an instruction.
+    /// Lets lanes continue at an instruction.
     pub(super) fn go_on(&mut self, mask: u32, pc: u32) {
         for lane in Lanes(mask) {
             self.pcs[lane] = pc;
@@ -86,7 +86,7 @@ impl Warp {
         self.runnable |= mask;
     }
 
-    /// The lanes to run, and the instruction at which others wait that are ahead.
+    /// The instruction and the lanes to run, and the nearest later instruction at which other lanes wait.
     fn pick(&mut self) -> Option<(u32, u32, u32)> {
         let first = Lanes(self.runnable).min_by_key(|&lane| {
             let turn = if self.is_turn_over { self.turns[lane] } else { 0 };
@@ -114,13 +114,13 @@ impl Warp {
         mask & if is_negated { !holds } else { holds }
     }
 
-    /// Runs until no lane can go on, or a turn is over.
+    /// Runs until no lane can continue, or a turn is over.
     pub(super) fn run(&mut self, kernel: &Kernel, memory: &mut Memory<'_>) -> Step {
         let mut left = TURN;
         while let Some((pc, mask, limit)) = self.pick() {
             self.is_turn_over = self.run_lanes(kernel, memory, pc, mask, limit, &mut left)?;
             if self.is_turn_over {
-                // What these lanes wait for may be another warp's to do.
+                // These lanes may be waiting for another warp.
                 return self.check_steps(pc, mask, memory.checks.steps);
             }
         }
@@ -135,7 +135,7 @@ impl Warp {
         Err(Trouble::new(Kind::Timeout, pc, Some(thread), format!("more than {most} instructions of one warp")))
     }
 
-    /// Runs lanes that are at one instruction, until they part, meet others or stop. Whether their turn is over.
+    /// Runs lanes at one instruction until they diverge, meet others or stop; returns whether their turn is over.
     fn run_lanes(
         &mut self,
         kernel: &Kernel,

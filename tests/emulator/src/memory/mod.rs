@@ -1,7 +1,7 @@
-//! Memory of the device, which is memory of the host behind addresses of its own.
+//! Memory of the device: host memory under addresses of its own.
 //!
-//! Between allocations nothing is mapped and no address is used twice, so whatever goes beyond an allocation or
-//! outlives it is noticed, wherever it lands.
+//! Nothing is mapped between allocations and no address is used twice, so any access outside an allocation or after its
+//! end is noticed, wherever it lands.
 
 mod region;
 mod shadow;
@@ -12,12 +12,12 @@ pub use shadow::{Access, Race, Segment, Segments};
 
 /// Where the device's memory begins.
 const FIRST: u64 = 0x7_0000_0000;
-/// What the driver aligns allocations to.
+/// The driver's alignment of allocations.
 const ALIGN: u64 = 512;
 /// The least distance between two allocations.
 const GAP: u64 = 1 << 20;
 
-/// What is at an address that nothing may be read at.
+/// What is at an address that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outside {
     /// It was freed.
@@ -39,7 +39,7 @@ pub enum Outside {
 }
 
 impl Outside {
-    /// Says where an address is.
+    /// Describes where an address is.
     pub fn describe(&self, address: u64) -> String {
         match *self {
             Outside::Freed { base, bytes } => {
@@ -59,7 +59,7 @@ impl Outside {
 pub struct Allocation {
     /// Its first address.
     pub base: u64,
-    /// What it holds.
+    /// Its contents.
     pub region: Region,
 }
 
@@ -80,7 +80,7 @@ impl Heap {
         Heap { allocations: vec![], freed: vec![], next: FIRST, capacity, used: 0 }
     }
 
-    /// Takes memory, or none if too little is left. What it holds is all ones: no number, if it is read as one.
+    /// Allocates memory, or nothing if too little is left. It is filled with ones, which is NaN as a float.
     pub fn allocate(&mut self, bytes: u64) -> Option<u64> {
         let taken = bytes.checked_next_multiple_of(ALIGN)?;
         if bytes == 0 || taken > self.capacity.saturating_sub(self.used) {
@@ -93,7 +93,7 @@ impl Heap {
         Some(base)
     }
 
-    /// Gives memory back; whether `base` is where an allocation begins.
+    /// Frees memory; returns whether `base` is where an allocation begins.
     pub fn free(&mut self, base: u64) -> bool {
         let Ok(index) = self.allocations.binary_search_by_key(&base, |allocation| allocation.base) else {
             return false;
@@ -104,14 +104,14 @@ impl Heap {
         true
     }
 
-    /// The allocation that holds all of these bytes, by its index, which holds until one is freed.
+    /// The index of the allocation that contains all of these bytes; it is valid until one is freed.
     pub fn find(&self, address: u64, bytes: u64) -> Result<usize, Outside> {
         let after = self.allocations.partition_point(|allocation| allocation.base <= address);
         let index = after.wrapping_sub(1);
         if self.holds(index, address, bytes) { Ok(index) } else { Err(self.outside(after, address)) }
     }
 
-    /// Whether an allocation holds all of these bytes.
+    /// Whether an allocation contains all of these bytes.
     pub fn holds(&self, index: usize, address: u64, bytes: u64) -> bool {
         self.allocations.get(index).is_some_and(|allocation| {
             let at = address.wrapping_sub(allocation.base);
@@ -142,13 +142,13 @@ impl Heap {
         &self.allocations[index]
     }
 
-    /// An allocation, to be changed.
+    /// An allocation, mutable.
     pub fn allocation_mut(&mut self, index: usize) -> &mut Allocation {
         &mut self.allocations[index]
     }
 
-    /// Forgets who touched what, as a launch has ended; gives the allocations that it touched, and whether it wrote
-    /// them.
+    /// Forgets who touched what, at the end of a launch. Returns the allocations that it touched, and whether it wrote
+    /// to them.
     pub fn end_launch(&mut self) -> Vec<(u64, bool)> {
         let touched = |allocation: &mut Allocation| Some((allocation.base, allocation.region.forget_accesses()?));
         self.allocations.iter_mut().filter_map(touched).collect()
@@ -170,12 +170,12 @@ impl Heap {
         }
     }
 
-    /// Allocations that live.
+    /// Live allocations.
     pub fn live(&self) -> usize {
         self.allocations.len()
     }
 
-    /// Bytes taken, in steps of the alignment.
+    /// Bytes in use, in steps of the alignment.
     pub fn used(&self) -> u64 {
         self.used
     }

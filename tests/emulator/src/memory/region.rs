@@ -1,4 +1,4 @@
-//! Bytes, which of them were ever written, and who touches them in the launch that runs.
+//! Bytes, which of them were ever written, and who touches them in the current launch.
 
 use super::shadow::{Access, Race, Segments, Shadow};
 
@@ -6,7 +6,7 @@ use super::shadow::{Access, Race, Segments, Shadow};
 #[derive(Debug)]
 enum Written {
     All,
-    /// One bit a byte.
+    /// One bit per byte.
     Some(Vec<u64>),
 }
 
@@ -16,20 +16,20 @@ pub struct Region {
     bytes: Vec<u8>,
     written: Written,
     shadow: Option<Shadow>,
-    /// Whether the launch touches it, and then whether it writes.
+    /// Whether the launch touches it, and if so whether it writes.
     touched: Option<bool>,
     /// Whether every block has its own: shared memory.
     is_per_block: bool,
 }
 
 impl Region {
-    /// Memory that nothing was written to.
+    /// Memory that was never written.
     pub fn new(len: usize) -> Region {
         let written = Written::Some(vec![0; len.div_ceil(64)]);
         Region { bytes: vec![0xff; len], written, shadow: None, touched: None, is_per_block: false }
     }
 
-    /// Memory that blocks have one after the other.
+    /// Memory that blocks have one after another.
     pub fn per_block(len: usize) -> Region {
         Region { is_per_block: true, ..Region::new(len) }
     }
@@ -44,7 +44,7 @@ impl Region {
         self.bytes.is_empty()
     }
 
-    /// Makes it as if nothing had ever been written.
+    /// Resets it to memory that was never written.
     pub fn clear(&mut self) {
         self.bytes.fill(0xff);
         self.written = Written::Some(vec![0; self.bytes.len().div_ceil(64)]);
@@ -55,7 +55,7 @@ impl Region {
         &self.bytes
     }
 
-    /// Bytes that are written from outside kernels.
+    /// Bytes written from outside kernels.
     pub fn write(&mut self, at: usize, len: usize) -> &mut [u8] {
         if len == self.bytes.len() {
             self.written = Written::All;
@@ -69,8 +69,7 @@ impl Region {
         &mut self.bytes[at..at + len]
     }
 
-    /// Copies within the device, with what was written and what was not; regions are one and the same if `source` is
-    /// none.
+    /// Copies within the device, along with which bytes were written; without a `source`, within this region.
     pub fn copy_from(&mut self, at: usize, source: Option<&Region>, from: usize, len: usize) {
         match source {
             Some(source) => {
@@ -126,7 +125,7 @@ impl Region {
         }
     }
 
-    /// What 1, 2, 4 or 8 bytes hold.
+    /// The value of 1, 2, 4 or 8 bytes.
     pub fn load(&self, at: usize, len: usize) -> u64 {
         let bytes = &self.bytes[at..at + len];
         match *bytes {
@@ -136,7 +135,7 @@ impl Region {
         }
     }
 
-    /// Puts the low bits of a value into 1, 2, 4 or 8 bytes.
+    /// Writes the low bits of a value to 1, 2, 4 or 8 bytes.
     pub fn store(&mut self, at: usize, len: usize, value: u64) {
         self.bytes[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
     }
@@ -147,7 +146,7 @@ impl Region {
         self.touched = Some(writes || self.touched == Some(true));
     }
 
-    /// Notes an access of a kernel, unless it races with one before.
+    /// Notes an access of a kernel, unless it races with an earlier one.
     #[inline]
     pub fn touch(&mut self, at: usize, len: usize, access: &Access, segments: &Segments) -> Result<(), Race> {
         let (bytes, is_per_block) = (self.bytes.len(), self.is_per_block);
@@ -155,7 +154,7 @@ impl Region {
         shadow.touch(at, len, access, segments)
     }
 
-    /// Forgets all accesses; whether there were any, and then whether one of them wrote.
+    /// Forgets all accesses. Returns whether there were any, and if so whether one of them wrote.
     pub fn forget_accesses(&mut self) -> Option<bool> {
         self.shadow = None;
         self.touched.take()

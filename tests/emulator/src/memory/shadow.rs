@@ -1,14 +1,13 @@
-//! Which accesses of a launch are not ordered, and touch the same bytes.
+//! Which accesses of a launch touch the same bytes without being ordered.
 //!
-//! Two accesses are ordered where one thread makes both, where a barrier of the block lies between, or, within a warp,
-//! a collective operation. Blocks are never ordered. What is not ordered must not touch the same bytes, unless both
-//! only read or both are strong: atomic, volatile or relaxed (PTX ISA, memory consistency model, "data race").
+//! Two accesses are ordered if one thread makes both, if a barrier of the block lies between or, within a warp, a
+//! collective operation. Blocks are never ordered. Unordered accesses must not touch the same bytes, unless both only
+//! read or both are strong: atomic, volatile or relaxed (PTX ISA, memory consistency model, "data race").
 //!
-//! Every cell has a mark for the last write and one for the last read. Readers may be many; the mark then says how far
-//! apart they are, so that it is known whom a write would race with: the other lanes, the other warps or the other
-//! blocks.
+//! Every cell has a mark for the last write and one for the last read. There may be many readers; the mark then says
+//! how far apart they are, and so whom a write would race with: the other lanes, the other warps or the other blocks.
 
-/// A stretch of a warp's run in which nothing orders its lanes.
+/// A stretch of a warp's run without order among its lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
     /// The block's number.
@@ -19,7 +18,7 @@ pub struct Segment {
     pub phase: u32,
 }
 
-/// The segments of a launch, by number. A warp's segments have numbers that grow.
+/// The segments of a launch, by number. A warp's segments have increasing numbers.
 #[derive(Debug)]
 pub struct Segments(Vec<Segment>);
 
@@ -53,13 +52,13 @@ pub struct Access {
     pub pc: u32,
     /// Whether it writes.
     pub writes: bool,
-    /// Whether others may touch the same at the same time: an atomic operation and its like.
+    /// Whether it may be concurrent with others: an atomic operation and the like.
     pub is_strong: bool,
     /// Whether nobody may write this memory during the launch: `ld.global.nc`.
     pub is_constant: bool,
 }
 
-/// The access that another is in conflict with.
+/// The access that another conflicts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Race {
     /// The instruction.
@@ -70,7 +69,7 @@ pub struct Race {
     pub block: u32,
     /// The warp.
     pub warp: u32,
-    /// The lane, or that of one among several.
+    /// The lane, or one of several.
     pub lane: u32,
     /// Whether one of the two relies on the memory being constant.
     pub is_constant: bool,
@@ -94,17 +93,17 @@ const BLOCKS: u32 = 1 << 8;
 const CONSTANT: u32 = 1 << 9;
 const PLACE: u32 = 10;
 
-/// The most instructions that marks have room for.
+/// The most instructions that a mark can number.
 pub(crate) const MAX_PC: u32 = 1 << (32 - PLACE);
 
-/// How a mark stands to an access.
+/// How a marked access relates to another.
 #[derive(PartialEq)]
 enum Relation {
     /// There is none.
     None,
     SameThread,
     OtherLane,
-    /// Before in the same warp; the flag: no barrier of the block lies between.
+    /// Earlier in the same warp; the flag: without a barrier of the block between.
     EarlierInWarp(bool),
     OtherWarp,
     /// Before a barrier.
@@ -123,7 +122,7 @@ impl Mark {
         }
         let (old, new) = (segments.get(self.segment), segments.get(access.segment));
         match () {
-            // Another block's shared memory is another memory.
+            // Another block's shared memory is different memory.
             () if old.block != new.block && is_per_block => Relation::None,
             () if old.block != new.block => Relation::OtherBlock,
             () if old.warp == new.warp => Relation::EarlierInWarp(old.phase == new.phase),
@@ -144,7 +143,7 @@ impl Mark {
             }
     }
 
-    /// The mark with one access more.
+    /// The mark with one more access.
     #[inline(always)]
     fn with(self, relation: &Relation, access: &Access) -> Mark {
         let constant = if *relation == Relation::None { 0 } else { self.place & CONSTANT }
@@ -163,7 +162,7 @@ impl Mark {
             Relation::OtherBlock => BLOCKS,
             _ => 0,
         };
-        // All must be strong for the mark to be: a weak one may be among those that are unordered.
+        // The mark is strong only if all accesses are: a weak one may be among the unordered ones.
         let was_weak = *relation != Relation::None && self.place & STRONG == 0 && flags | another != 0;
         let strong = if access.is_strong && !was_weak { STRONG } else { 0 };
         Mark { segment: access.segment, place: access.pc << PLACE | constant | flags | another | strong | access.lane }
@@ -211,14 +210,14 @@ impl Cell {
     }
 }
 
-/// Bytes of memory whose cells are made at once: large allocations are touched in parts.
+/// Bytes of memory whose cells are created at once: large allocations are touched in parts.
 const PAGE: usize = 4096;
 
 /// The cells of a page.
 #[derive(Debug)]
 struct Page {
     cells: Vec<Cell>,
-    /// A cell is 4 bytes until something less is touched: then it is one byte.
+    /// A cell is 4 bytes until a smaller access: then it is one byte.
     shift: u32,
 }
 
@@ -246,7 +245,7 @@ impl Shadow {
         Shadow { pages: (0..bytes.div_ceil(PAGE)).map(|_| None).collect(), is_per_block }
     }
 
-    /// Notes an access of bytes that are aligned, and so within one page.
+    /// Notes an access to aligned bytes, which are thus within one page.
     #[inline(always)]
     pub(super) fn touch(&mut self, at: usize, len: usize, access: &Access, segments: &Segments) -> Result<(), Race> {
         let page = self.pages[at / PAGE].get_or_insert_with(Page::new);
@@ -265,7 +264,7 @@ impl Shadow {
 mod tests {
     use super::*;
 
-    /// Two blocks; the first has two warps with one segment before a barrier and one behind, and the first warp has two
+    /// Two blocks; the first has two warps with one segment before a barrier and one after, and the first warp has two
     /// before it.
     fn segments() -> (Segments, [u32; 5]) {
         let mut segments = Segments::default();

@@ -1,4 +1,4 @@
-//! What stands in functions: declarations, labels, statements and their operands.
+//! The contents of functions: declarations, labels, statements and their operands.
 
 use super::cursor::Parser;
 use super::lex::Token;
@@ -64,7 +64,7 @@ impl Parser<'_> {
         self.next();
         let (file, line) = (self.count()?, self.count()?);
         self.count()?;
-        // `, function_name $L__info_string0, inlined_at 1 20 3` may follow: the innermost place is what counts.
+        // `, function_name $L__info_string0, inlined_at 1 20 3` may follow: the innermost place counts.
         while self.takes(',') {
             self.word()?;
             while matches!(self.peek(), Token::Number(_)) || self.is_label_reference() || self.is_mark('+') {
@@ -74,7 +74,7 @@ impl Parser<'_> {
         Ok(Item::Location(file, line))
     }
 
-    /// Whether a name that begins like a label of debug sections is next, and no label itself.
+    /// Whether the next name begins like a label of debug sections, and is not itself a label.
     fn is_label_reference(&self) -> bool {
         let is_label = matches!(self.peek(), Token::Word(word) if word.starts_with("$L__info"));
         is_label && self.peek_second() != Some(Token::Mark(':'))
@@ -131,7 +131,7 @@ impl Parser<'_> {
                 self.next();
                 let offset = if self.takes('+') || self.is_mark('-') { self.offset()? } else { 0 };
                 let address = Operand::Address(Base::Name(name.into()), offset);
-                // A texture and coordinates: read on, so that the instruction can be named.
+                // A texture and coordinates: parsed, so that the error can name the instruction.
                 if self.takes(',') {
                     let coordinates = self.deeper(|parser| parser.list(Self::operand))?;
                     Operand::List(std::iter::once(address).chain(coordinates).collect())
@@ -145,7 +145,7 @@ impl Parser<'_> {
         Ok(address)
     }
 
-    /// A number with its sign.
+    /// A signed number.
     pub(super) fn number(&mut self) -> Result<Operand, PtxError> {
         let is_negative = self.takes('-');
         let literal = self.literal()?;

@@ -1,9 +1,9 @@
-//! A place in a text, and the steps that all of parsing is made of.
+//! A position in a text, and the basic steps of parsing.
 
 use super::lex::{Token, lex};
 use super::{Literal, PtxError};
 
-/// How deep blocks and vectors may stand in one another: what is generated stays below ten.
+/// The deepest nesting of blocks and vectors: generated code stays below ten.
 const MAX_DEPTH: u32 = 64;
 
 pub(super) struct Parser<'a> {
@@ -23,7 +23,7 @@ impl<'a> Parser<'a> {
         self.tokens[self.at].0
     }
 
-    /// The token behind the next.
+    /// The token after the next.
     pub(super) fn peek_second(&self) -> Option<Token<'a>> {
         self.tokens.get(self.at + 1).map(|token| token.0)
     }
@@ -95,7 +95,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A whole number with its sign.
+    /// A signed whole number.
     pub(super) fn offset(&mut self) -> Result<i64, PtxError> {
         let is_negative = self.takes('-');
         match self.literal()? {
@@ -105,7 +105,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `item, item`, as long as commas go on.
+    /// `item, item`, as long as commas follow.
     pub(super) fn list<T>(
         &mut self,
         mut item: impl FnMut(&mut Self) -> Result<T, PtxError>,
@@ -117,7 +117,7 @@ impl<'a> Parser<'a> {
         Ok(items)
     }
 
-    /// What stands deeper by one.
+    /// Parses something one level deeper.
     pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T, PtxError>) -> Result<T, PtxError> {
         if self.depth == MAX_DEPTH {
             return Err(self.error("nested too deeply"));

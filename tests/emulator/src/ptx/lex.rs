@@ -5,10 +5,10 @@ use super::{Literal, PtxError};
 /// A piece of text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Token<'a> {
-    /// A name, a directive or an opcode; the dots within belong to it.
+    /// A name, a directive or an opcode, with its dots.
     Word(&'a str),
     Number(Literal),
-    /// What stands between quotes.
+    /// The text between quotes.
     Text(&'a str),
     Mark(char),
     End,
@@ -61,7 +61,7 @@ pub(super) fn lex(source: &str) -> Result<Vec<(Token<'_>, u32)>, PtxError> {
     Ok(tokens)
 }
 
-/// How long the rest of a word is that goes on with `::`, as in `ld.shared::cta.f32`.
+/// The length of the rest of a word that continues with `::`, as in `ld.shared::cta.f32`.
 fn space_suffix(rest: &str) -> usize {
     let Some(tail) = rest.strip_prefix("::") else { return 0 };
     let end = tail.find(|c| !is_in_word(c)).unwrap_or(tail.len());

@@ -1,6 +1,6 @@
-//! PTX as text becomes a tree: what is declared, and statements whose operands are still names.
+//! PTX text becomes a tree: declarations, and statements whose operands are still names.
 //!
-//! Nothing here knows what an opcode means; that is `decode`'s part.
+//! Nothing here knows what an opcode means; that is the job of `decode`.
 
 mod body;
 mod cursor;
@@ -60,7 +60,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// The type a name such as `f32` stands for.
+    /// The type of a name such as `f32`.
     pub fn named(name: &str) -> Option<Type> {
         Some(match name {
             "b8" => Type::B8,
@@ -82,7 +82,7 @@ impl Type {
         })
     }
 
-    /// Bytes in memory. A predicate has no place in memory; it counts as one byte.
+    /// Bytes in memory. A predicate is never in memory; it counts as one byte.
     pub fn bytes(self) -> u32 {
         match self {
             Type::B8 | Type::U8 | Type::S8 | Type::Pred => 1,
@@ -106,22 +106,22 @@ impl Type {
 /// A state space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
-    /// What the launch passes, or, between functions, what a call passes.
+    /// Parameters of a launch or, between functions, of a call.
     Param,
-    /// Memory of the device.
+    /// Device memory.
     Global,
-    /// Memory of the device that no kernel writes.
+    /// Device memory that no kernel writes.
     Const,
-    /// Memory of a block.
+    /// A block's memory.
     Shared,
-    /// Memory of a thread.
+    /// A thread's memory.
     Local,
-    /// Any of them, told apart by the address.
+    /// Any of them, distinguished by the address.
     Generic,
 }
 
 impl Space {
-    /// The space a name such as `global` stands for.
+    /// The space of a name such as `global`.
     pub fn named(name: &str) -> Option<Space> {
         Some(match name {
             "param" | "param::entry" | "param::func" => Space::Param,
@@ -159,17 +159,17 @@ pub enum Initial {
 pub struct Variable {
     /// Its name.
     pub name: String,
-    /// Where it lives.
+    /// Its state space.
     pub space: Space,
     /// The alignment in bytes.
     pub align: u32,
     /// The type of an element.
     pub ty: Type,
-    /// The number of bytes; none for an array without extent.
+    /// The number of bytes; none for an array without an extent.
     pub bytes: Option<usize>,
-    /// The first elements; what follows is zero.
+    /// The first elements; the rest is zero.
     pub init: Vec<Initial>,
-    /// Whether the storage is elsewhere: `.extern`.
+    /// Whether it is defined elsewhere: `.extern`.
     pub is_extern: bool,
     /// The line of its declaration.
     pub line: u32,
@@ -214,26 +214,26 @@ pub struct Statement {
     pub guard: Option<(String, bool)>,
     /// The opcode with its modifiers and types.
     pub opcode: String,
-    /// Destinations first.
+    /// Operands, destinations first.
     pub operands: Vec<Operand>,
 }
 
-/// What stands in a function's body.
+/// An item of a function's body.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// `.reg .b32 %r<5>;` declares `%r0` to `%r4`; without a number the name itself.
     Registers(String, Option<u32>, Type),
     /// A variable of the function or of the block.
     Variable(Variable),
-    /// A place to branch to.
+    /// A branch target.
     Label(String, u32),
     /// `name: .branchtargets a, b;`
     Targets(String, Vec<String>, u32),
     /// An instruction.
     Statement(Statement),
-    /// `{ … }`: names declared in it end with it.
+    /// `{ … }`: a scope of the names declared in it.
     Scope(Vec<Item>),
-    /// `.loc`: what follows comes of this line of this file.
+    /// `.loc`: the following instructions come from this line of this file.
     Location(u32, u32),
 }
 
@@ -244,11 +244,11 @@ pub struct Function {
     pub name: String,
     /// Whether it can be launched.
     pub is_entry: bool,
-    /// What it returns.
+    /// Its results.
     pub results: Vec<Variable>,
-    /// What it takes.
+    /// Its parameters.
     pub params: Vec<Variable>,
-    /// What it does; none for a declaration.
+    /// Its body; none for a declaration.
     pub body: Option<Vec<Item>>,
     /// The most threads of a block: `.maxntid`, `.reqntid`.
     pub max_threads: Option<u32>,
@@ -256,7 +256,7 @@ pub struct Function {
     pub line: u32,
 }
 
-/// A text of PTX.
+/// A PTX text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Module {
     /// `.version`.

@@ -4,7 +4,7 @@ use super::cursor::Parser;
 use super::lex::Token;
 use super::{Function, Initial, Module, Operand, PtxError, Space, Type, Variable};
 
-/// Reads a text of PTX.
+/// Parses a PTX text.
 pub fn parse(source: &str) -> Result<Module, PtxError> {
     let mut parser = Parser::new(source)?;
     let mut module = Module::default();
@@ -186,7 +186,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `.ptr .global .align 4` says of a parameter what it points to.
+    /// `.ptr .global .align 4` says what a parameter points to.
     fn skip_pointer(&mut self) -> Result<(), PtxError> {
         if !self.takes_word(".ptr") {
             return Ok(());

@@ -45,7 +45,7 @@ fn a_device_says_what_it_is() {
     assert_eq!(program.context.mem_get_info().unwrap(), (2 << 20, 3 << 20));
     assert_eq!(CudaContext::device_count().unwrap(), 2);
     let mut version = 0;
-    // SAFETY: there is room for the version.
+    // SAFETY: the version is one number.
     unsafe { sys::cuDriverGetVersion(&mut version) }.result().unwrap();
     assert_eq!(version, 12080);
     assert!(CudaContext::new(2).is_err());
@@ -72,7 +72,7 @@ fn a_fault_stays_and_is_reported() {
     let axpy = program.function(AXPY, "axpy");
     let x = program.stream.clone_htod(&[1f32; 4]).unwrap();
     let mut y = program.stream.clone_htod(&[1f32; 8]).unwrap();
-    // The launch itself tells nothing yet.
+    // The launch itself reports nothing yet.
     program.axpy(&program.stream, &axpy, 1.0, &x, &mut y, 8).unwrap();
     for _ in 0..2 {
         assert_eq!(code(program.stream.synchronize()), CUresult::CUDA_ERROR_ILLEGAL_ADDRESS);
@@ -94,7 +94,7 @@ fn misaligned_addresses_have_their_code() {
     let mut launch = program.stream.launch_builder(&axpy);
     let view = x.slice(1..);
     launch.arg(&1f32).arg(&view).arg(&mut y).arg(&1i32);
-    // SAFETY: these are the kernel's parameters, but for the alignment that is asked for.
+    // SAFETY: these are the kernel's parameters, except for the alignment.
     unsafe { launch.launch(LaunchConfig::for_num_elems(1)) }.unwrap();
     assert_eq!(code(program.stream.synchronize()), CUresult::CUDA_ERROR_MISALIGNED_ADDRESS);
 }
@@ -155,7 +155,7 @@ fn launches_are_refused_with_reason() {
     assert_eq!(axpy.max_threads_per_block().unwrap(), 1024);
 }
 
-/// What a stream does is recorded, and done again with what memory then holds.
+/// The work of a stream is recorded, and repeated with what is then in memory.
 #[test]
 fn graphs_replay() {
     let program = Program::new("");
@@ -181,7 +181,7 @@ fn graphs_replay() {
     let counts = program.session.counts();
     assert_eq!((counts.launches, counts.graph_launches), (6, 3));
     let mut count = 0;
-    // SAFETY: no room for nodes is asked for, and there is room for their number.
+    // SAFETY: no nodes are asked for, only their number.
     unsafe { sys::cuGraphGetNodes(graph.cu_graph(), std::ptr::null_mut(), &mut count) }.result().unwrap();
     assert_eq!(count, 2);
 }
@@ -198,7 +198,7 @@ fn what_cannot_be_captured_spoils_the_capture() {
     stream.synchronize().unwrap();
     stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_GLOBAL).unwrap();
     program.context.bind_to_thread().unwrap();
-    // SAFETY: no memory is taken.
+    // SAFETY: nothing is allocated.
     assert_eq!(code(unsafe { result::malloc_sync(4) }), CUresult::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
     assert_eq!(code(stream.end_capture(flags).map(|_| ())), CUresult::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
     let default = program.context.default_stream();

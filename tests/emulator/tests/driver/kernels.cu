@@ -5,7 +5,7 @@ extern "C" __global__ void add(const float* __restrict__ x, const float* __restr
     if (i < n) z[i] = x[i] + y[i];
 }
 
-// One block a row; the block's maximum and sum in shared memory.
+// One block per row; the block's maximum and sum in shared memory.
 extern "C" __global__ void softmax(const float* x, float* y, int columns) {
     extern __shared__ float s[];
     x += (long long)blockIdx.x * columns;
@@ -38,7 +38,7 @@ __device__ float warp_sum(float x) {
     return x;
 }
 
-// The sum of a block by shuffles, of all blocks by an atomic operation.
+// The sum within a block by shuffles, over all blocks by an atomic operation.
 extern "C" __global__ void sum(const float* x, float* y, int n) {
     __shared__ float s[32];
     float part = 0;
@@ -112,7 +112,7 @@ extern "C" __global__ void doubles(const double* x, double* y, int n) {
     out[7] = sin(a);
 }
 
-// Sums of the values of each segment, one warp each.
+// Sums of the values of each segment, one warp per segment.
 extern "C" __global__ void segments(const int* starts, const int* columns, const float* x, float* y, int rows) {
     int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
     if (row >= rows) return;
@@ -163,7 +163,7 @@ __noinline__ __device__ float weighted(float x, int i) { return x * weights[i & 
 
 struct Point { float x; int n; };
 
-// A function that is called, a switch, a structure, bytes, votes.
+// A function call, a switch, a structure, bytes, votes.
 extern "C" __global__ void mixed(Point p, float* y, bool* flags, unsigned* votes) {
     int i = threadIdx.x;
     float x = 0;

@@ -1,4 +1,4 @@
-//! Kernels that NVRTC compiles. `GAVOTTE_NVRTC` names the folder of `libnvrtc.so.13`; without it these tests say that
+//! Kernels compiled by NVRTC. `GAVOTTE_NVRTC` names the folder of `libnvrtc.so.13`; without it these tests report that
 //! they are skipped.
 
 use crate::program::Program;
@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 const SOURCE: &str = include_str!("kernels.cu");
 
-/// Whether NVRTC is there; then it is loaded, after the driver, which it asks for.
+/// Whether NVRTC is available. If it is, it is loaded after the driver, which it asks for.
 fn has_nvrtc() -> bool {
     static LOADED: OnceLock<Option<libloading::Library>> = OnceLock::new();
     let library = LOADED.get_or_init(|| {
@@ -31,7 +31,7 @@ fn compile(options: &[&str]) -> Ptx {
     compile_ptx_with_opts(SOURCE, options).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A program with a kernel for each of some targets, or nothing where NVRTC is not there.
+/// A program with a kernel for each of some targets, or nothing without NVRTC.
 fn each_target(name: &str, check: impl Fn(&Program, &CudaFunction)) {
     if !has_nvrtc() {
         let _ = writeln!(std::io::stderr(), "skipped: GAVOTTE_NVRTC names no folder with libnvrtc.so.13");
@@ -49,7 +49,7 @@ fn blocks(grid: u32, block: u32, shared_mem_bytes: u32) -> LaunchConfig {
     LaunchConfig { grid_dim: (grid, 1, 1), block_dim: (block, 1, 1), shared_mem_bytes }
 }
 
-/// Launches a kernel with arguments that are as it wants them, and waits.
+/// Launches a kernel with matching arguments, and waits.
 macro_rules! launch {
     ($program:expr, $function:expr, $config:expr, $($arg:expr),*) => {{
         let mut launch = $program.stream.launch_builder($function);
@@ -170,7 +170,7 @@ fn functions_are_right_to_some_units() {
                 ("expm1f", a.exp_m1()),
             ];
             for ((name, expected), &found) in expected.into_iter().zip(y) {
-                // NVIDIA gives up to 4 units (CUDA C++ Programming Guide, mathematical functions); a unit is at most
+                // NVIDIA states up to 4 units (CUDA C++ Programming Guide, mathematical functions); a unit is at most
                 // 1.2e-7.
                 assert_near(found.into(), expected, 4.0 * 1.2e-7, &format!("{name}({x})"));
             }
@@ -364,7 +364,7 @@ fn kernels_may_call_and_choose() {
     });
 }
 
-/// Faster and less precise: other instructions, which must be known as well.
+/// Faster and less precise: other instructions, which must also be known.
 #[test]
 fn fast_mathematics_is_known() {
     if !has_nvrtc() {

@@ -3,14 +3,14 @@
 use crate::program::{AXPY, Program};
 use cudarc::driver::sys::CUresult;
 
-/// One stream writes, another reads: whether the program waits in between decides.
+/// One stream writes, another reads: it is an error unless the program waits in between.
 fn read_after_write(
     waits: impl Fn(&Program, &cudarc::driver::CudaStream, &cudarc::driver::CudaStream),
 ) -> (Program, bool) {
     let program = Program::new("");
     let axpy = program.function(AXPY, "axpy");
     let (first, second) = (program.context.new_stream().unwrap(), program.context.new_stream().unwrap());
-    // SAFETY: that nothing is ordered by itself is what is tested.
+    // SAFETY: the test is that nothing is ordered automatically.
     unsafe { program.context.disable_event_tracking() };
     let x = first.clone_htod(&[1f32; 4]).unwrap();
     let mut y = first.clone_htod(&[0f32; 4]).unwrap();
@@ -45,7 +45,7 @@ fn events_and_the_host_order_streams() {
     assert!(!read_after_write(|_, first, second| first.join(second).unwrap()).1);
 }
 
-/// What cudarc does by itself with several streams is enough.
+/// What cudarc orders itself among several streams is enough.
 #[test]
 fn tracked_events_order_streams() {
     let program = Program::new("");
@@ -59,7 +59,7 @@ fn tracked_events_order_streams() {
     assert_eq!(first.clone_dtoh(&y).unwrap(), [3.; 4]);
 }
 
-/// Two streams are captured as one graph, if the first waits for the second again.
+/// Two streams are captured as one graph if the first waits for the second again.
 #[test]
 fn streams_that_join_are_captured_together() {
     use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
@@ -89,7 +89,7 @@ fn streams_that_join_are_captured_together() {
     assert_eq!(first.clone_dtoh(&y).unwrap(), [6.; 4]);
 }
 
-/// What a graph does not order runs in any order.
+/// Work that a graph does not order runs in any order.
 #[test]
 fn branches_of_a_graph_run_in_any_order() {
     use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
@@ -125,7 +125,7 @@ fn branches_of_a_graph_run_in_any_order() {
     assert!(any.contains(&1.0) && any.contains(&0.0), "{any:?}");
 }
 
-/// Whatever writes on one stream must be waited for by what reads on another.
+/// Every read on one stream must wait for every write on another, of whatever kind.
 #[test]
 fn copies_are_ordered_as_kernels_are() {
     type Write = fn(&std::sync::Arc<cudarc::driver::CudaStream>, &mut [cudarc::driver::CudaSlice<f32>; 2]);
@@ -137,7 +137,7 @@ fn copies_are_ordered_as_kernels_are() {
     for (index, write) in writes.into_iter().enumerate() {
         for waits in [false, true] {
             let program = Program::new("");
-            // SAFETY: that nothing is ordered by itself is what is tested.
+            // SAFETY: the test is that nothing is ordered automatically.
             unsafe { program.context.disable_event_tracking() };
             let (first, second) = (program.context.new_stream().unwrap(), program.context.new_stream().unwrap());
             let mut arrays = [first.clone_htod(&[1f32; 4]).unwrap(), first.clone_htod(&[1f32; 4]).unwrap()];

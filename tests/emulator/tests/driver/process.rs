@@ -1,4 +1,4 @@
-//! Another process, which is told by its environment what to find.
+//! Another process, configured by its environment.
 
 use crate::program::AXPY;
 use cudarc::driver::{CudaContext, LaunchConfig, PushKernelArg};

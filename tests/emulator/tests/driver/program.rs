@@ -40,7 +40,7 @@ $L__BB0_2:
 }
 ";
 
-/// A device of one's own, with a stream.
+/// A fresh device, with a stream.
 pub(crate) struct Program {
     // Dropped before the session ends.
     pub(crate) stream: Arc<CudaStream>,

@@ -3,7 +3,7 @@
 use crate::device::{Device, fault, kernel, per_thread, words};
 use gavotte_emulator::exec::Kind;
 
-/// The sum of a block's numbers, by shuffles within warps and shared memory among them.
+/// The sum of a block's numbers, by shuffles within warps and shared memory between them.
 #[test]
 fn a_block_adds_up() {
     let body = ".shared .align 4 .b8 s[32];
@@ -59,7 +59,7 @@ fn a_barrier_counts() {
     assert_eq!(words(100, body), [1 << 32 | 90; 100]);
 }
 
-/// Half a warp shuffles with a mask of its own while the other half goes another way.
+/// Half a warp shuffles with a mask of its own while the other half takes another path.
 #[test]
 fn masks_are_kept_apart() {
     let body = "mov.u32 %r1, 7;
@@ -76,7 +76,7 @@ fn masks_are_kept_apart() {
     assert_eq!(words(32, body), (0..32).map(|i| if i < 16 { i ^ 1 } else { i ^ 2 }).collect::<Vec<u64>>());
 }
 
-/// Lanes that come later to one shuffle are waited for.
+/// Lanes that arrive later at a shuffle are waited for.
 #[test]
 fn lanes_wait_for_one_another() {
     let body = "setp.lt.u32 %p1, %r0, 5;
@@ -116,7 +116,7 @@ fn a_warp_synchronises_its_memory() {
     assert!(fault(32, &body("")).message.starts_with("race"));
 }
 
-/// Two halves of a block with a barrier each.
+/// Two halves of a block, each with its own barrier.
 #[test]
 fn barriers_have_numbers() {
     let body = "shr.u32 %r1, %r0, 5;
@@ -197,7 +197,7 @@ fn a_mask_without_its_thread_is_an_error() {
     assert!(fault.message.contains("not in the mask 0x0000000f"), "{fault}");
 }
 
-/// A lane outside the warp gives nothing that could be taken for a value.
+/// A lane outside the warp yields nothing that could be taken for a value.
 #[test]
 fn what_no_lane_gives_is_no_number() {
     let mut device = Device::default();
@@ -227,7 +227,7 @@ fn atomics_add_up_over_blocks() {
     assert_eq!(device.download::<u32>(out, 4)[2..], [700, 0]);
 }
 
-/// Blocks take numbers in the order in which they come, which is none to rely on.
+/// Blocks take numbers in the order in which they run, on which nothing may rely.
 #[test]
 fn blocks_run_in_any_order() {
     let ptx = kernel(

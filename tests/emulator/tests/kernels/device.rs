@@ -23,8 +23,8 @@ pub(crate) fn kernel(params: &str, body: &str) -> String {
     )
 }
 
-/// A kernel that gets one address, and whose threads have their number in `%r0` and the address of a 64-bit word of
-/// their own in `%rd1`.
+/// A kernel that takes one address, and whose threads have their number in `%r0` and the address of their own 64-bit
+/// word in `%rd1`.
 pub(crate) fn per_thread(body: &str) -> String {
     let head = "ld.param.u64 %rd0, [p0];
         mov.u32 %r0, %tid.x;
@@ -40,7 +40,7 @@ pub(crate) struct Device {
 
 impl Default for Device {
     fn default() -> Device {
-        // A kernel that hangs is found out soon.
+        // A kernel that hangs is stopped soon.
         Device { heap: Heap::new(1 << 30), checks: Checks { steps: 1 << 22, ..Checks::default() } }
     }
 }
@@ -86,7 +86,7 @@ impl Device {
     }
 }
 
-/// Runs a body of `per_thread` in one block and gives each thread's word.
+/// Runs a body of `per_thread` in one block and returns each thread's word.
 pub(crate) fn words(threads: u32, body: &str) -> Vec<u64> {
     let mut device = Device::default();
     let out = device.upload(&vec![0u64; threads as usize]);

@@ -1,4 +1,4 @@
-//! Mistakes that a kernel may have, planted, each noticed and named.
+//! Planted mistakes of kernels, each noticed and named.
 
 use crate::device::{Device, HEAD, fault, kernel, per_thread};
 use gavotte_emulator::exec::Kind;
@@ -45,7 +45,7 @@ fn a_wrong_index_is_out_of_bounds() {
     }
 }
 
-/// A grid that is too small leaves elements unwritten, which whoever reads them finds out.
+/// A grid that is too small leaves elements unwritten, and reading them is noticed.
 #[test]
 fn a_grid_too_small_leaves_memory_unwritten() {
     let mut device = Device::default();
@@ -146,7 +146,7 @@ fn bytes_of_a_word_are_different_memory() {
     assert_eq!(device.download::<u8>(out, 64), (0..64).collect::<Vec<u8>>());
 }
 
-/// What is read through the read-only path must not be written, not even by the same thread.
+/// Memory read through the read-only path must not be written, not even by the same thread.
 #[test]
 fn constant_reads_are_of_constant_memory() {
     let fault = fault(
@@ -157,7 +157,7 @@ fn constant_reads_are_of_constant_memory() {
     assert!(fault.message.contains("reads as constant"), "{fault}");
 }
 
-/// One launch after another is ordered.
+/// Launches are ordered one after another.
 #[test]
 fn launches_are_ordered() {
     let mut device = Device::default();

@@ -1,4 +1,4 @@
-//! What a text may say, and that it is run as it says.
+//! What a text may say, and that it runs as it says.
 
 use crate::device::{Device, HEAD, kernel, load_error, per_thread, words};
 
@@ -280,7 +280,7 @@ fn places_are_branched_to_by_index() {
     assert_eq!(words(4, body), [111, 110, 100, 111]);
 }
 
-/// Each thread goes through a loop as often as its number says, with a branch inside.
+/// Each thread runs a loop for as many iterations as its number, with a branch inside.
 #[test]
 fn lanes_that_part_join_again() {
     let body = "mov.u32 %r1, 0;
@@ -306,7 +306,7 @@ fn lanes_that_part_join_again() {
     assert_eq!(words(32, body), expected);
 }
 
-/// A lock within a warp: whoever runs the lowest instruction only would never end.
+/// A lock within a warp: running only the lowest instruction would never end.
 #[test]
 fn lanes_that_wait_let_others_run() {
     let body = ".shared .align 4 .b8 lock[4];

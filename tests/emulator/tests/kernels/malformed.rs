@@ -4,7 +4,7 @@ use crate::device::{Device, kernel};
 use gavotte_emulator::exec::{Launch, run};
 use gavotte_emulator::module::Module;
 
-/// A kernel with something of everything.
+/// A kernel with a bit of everything.
 fn text() -> String {
     let kernel = kernel(
         ".param .u64 p0, .param .align 8 .b8 p1[16]",
@@ -54,7 +54,7 @@ fn text() -> String {
     kernel.replace(".visible", &format!("{globals}.visible"))
 }
 
-/// Loads a text and runs what it has, if it has something.
+/// Loads a text and runs its kernels, if it has any.
 fn try_all(text: &str) -> bool {
     let mut device = Device::default();
     device.checks.steps = 1 << 15;
@@ -75,7 +75,7 @@ fn try_all(text: &str) -> bool {
 fn texts_with_mistakes_end_nothing() {
     let text = text();
     assert!(try_all(&text));
-    // Words and marks, so that what is changed is often PTX still.
+    // Words and marks, so that a changed text is often still PTX.
     let mut pieces: Vec<&str> = vec![];
     let mut rest = text.as_str();
     while let Some(first) = rest.chars().next() {

@@ -1,4 +1,4 @@
-//! What other emulators got wrong: each a kernel that a wrong one computes something else for.
+//! Kernels that other emulators got wrong: a wrong one computes something else for each.
 
 use crate::device::{Device, fault, kernel, per_thread, words};
 use gavotte_emulator::exec::Kind;
@@ -35,7 +35,7 @@ fn votes_and_lanes_are_of_the_warp() {
 
 #[test]
 fn fma_rounds_once() {
-    // (1 + 2⁻¹³)(1 - 2⁻¹³) - 1: a product that is rounded is 1.
+    // (1 + 2⁻¹³)(1 - 2⁻¹³) - 1: a rounded product is 1.
     let body = "mov.f32 %f1, 0f3F800400;
         mov.f32 %f2, 0f3F7FF800;
         fma.rn.f32 %f3, %f1, %f2, 0fBF800000;
@@ -110,7 +110,7 @@ fn long_atomics_have_signs() {
     }
 }
 
-/// In lock step, one by one, threads that reverse an array in place without a barrier look right.
+/// In lock step, instruction by instruction, threads that reverse an array in place without a barrier seem right.
 #[test]
 fn races_are_noticed() {
     let body = "mov.u32 %r1, s;
