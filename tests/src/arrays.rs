@@ -36,7 +36,7 @@ impl Random {
         (self.bits() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
 
-    /// One of them.
+    /// One of the items.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }
@@ -73,7 +73,7 @@ pub fn from_numbers(shape: &[usize], dtype: DType, numbers: &[f64]) -> HostArray
 
 /// Writes numbers over elements.
 fn put<T: FromNumber>(xs: &mut [T], numbers: &[f64]) {
-    assert_eq!(xs.len(), numbers.len(), "as many numbers as elements");
+    assert_eq!(xs.len(), numbers.len(), "one number per element");
     xs.iter_mut().zip(numbers).for_each(|(x, number)| *x = T::from_number(*number));
 }
 
@@ -114,7 +114,7 @@ pub fn widened(array: &HostArray) -> HostArray {
     }
 }
 
-/// A floating array moved by `step` along `direction`; another one as it is.
+/// A floating array moved by `step` along `direction`; any other array unchanged.
 pub fn moved(array: &HostArray, direction: &HostArray, step: f64) -> HostArray {
     if !array.dtype().is_float() {
         return array.clone();

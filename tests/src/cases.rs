@@ -1,4 +1,4 @@
-//! The cases, every sample of every primitive, and who is excused from which law.
+//! The cases: every sample of every primitive, and which primitives are exempt from which law.
 
 use crate::arrays::{Random, from_numbers, moved, numbers};
 use crate::compare::{difference, floating, random_like, run, widened_arrays, widened_program};
@@ -9,10 +9,10 @@ use gavotte_core::ir::structural::BROADCAST_IN_DIM;
 use gavotte_core::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var};
 use gavotte_core::with_data;
 
-/// Primitives whose derivative is not that of what they compute, with the reason.
+/// Primitives whose derivative is not that of the function they compute, with the reason.
 pub const OWN_DERIVATIVE: &[(&str, &str)] = &[("stop_gradient", "its derivative is zero by definition")];
 
-/// Primitives that cannot compute in `f64`, with the reason. Nothing is differentiated through them.
+/// Primitives that cannot compute in `f64`, with the reason. They are not differentiated.
 pub const NOT_IN_F64: &[(&str, &str)] = &[("bitcast_convert_type", "the widths of the types would differ")];
 
 /// Primitives that no kernel computes for some or all of their operands, with the reason.
@@ -34,7 +34,7 @@ const LOOPS: &str = "its nested programs have kernels of their own";
 
 /// Primitives without reverse mode, with the reason.
 pub const NOT_REVERSED: &[(&str, &str)] =
-    &[("while", "the number of turns is known only when the loop ends, and each turn would need its residuals")];
+    &[("while", "the number of iterations is known only when the loop ends, and each would need its residuals")];
 
 /// Operands without a batch axis: primitive, number of its operands, which of them, and why. `batch` panics with the
 /// primitive's name.
@@ -44,9 +44,9 @@ pub const NOT_BATCHED: &[(&str, usize, &[usize], &str)] = &[
     ("segment_max", 4, &[1, 2, 3], SEGMENTS),
 ];
 /// Why the arrays of segments have no batch axis.
-pub const SEGMENTS: &str = "every turn would have a graph of its own: graphs are batched by joining them";
+pub const SEGMENTS: &str = "every element of a batch would have a graph of its own: graphs are batched by joining them";
 
-/// Turns of the loops that `vmap` is compared with.
+/// Iterations of the loops that `vmap` is compared with.
 pub const BATCH: usize = 3;
 
 /// One sample of one primitive.
@@ -72,8 +72,8 @@ impl Case {
         NOT_REVERSED.iter().all(|(name, _)| *name != self.prim.name())
     }
 
-    /// The program in `f64` at a point near the sample's, off ties and edges; `None` where there is nothing to
-    /// differentiate or the primitive is excused.
+    /// The program in `f64` at a point near the sample's, away from ties and edges; `None` if there is nothing to
+    /// differentiate or the primitive is exempt.
     pub fn differentiable(&self) -> Option<(Program, Vec<HostArray>)> {
         let program = self.program();
         let floats = floating(&self.ins).len() * program.out_avals().iter().filter(|a| a.dtype.is_float()).count();
@@ -88,7 +88,7 @@ impl Case {
     }
 }
 
-/// A floating array with every element moved a little, and finite.
+/// A floating array with every element moved a little, always finite.
 pub fn nearby(array: &HostArray, random: &mut Random) -> HostArray {
     if !array.dtype().is_float() {
         return array.clone();
@@ -123,7 +123,7 @@ pub fn cases() -> Vec<(String, Case)> {
     cases
 }
 
-/// Which derivatives a check takes.
+/// Which derivatives a check covers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Modes {
     /// Forward mode alone.
@@ -138,7 +138,7 @@ pub fn check_derivatives(modes: Modes, check: impl Fn(&Program, &[HostArray]) ->
     check_all(cases, |case| case.differentiable().map_or(Ok(()), |(program, arrays)| check(&program, &arrays)));
 }
 
-/// The same, with respect to all operands, then to each alone: rules treat a missing tangent in their own way.
+/// The same, with respect to all operands, then to each alone: rules treat a missing tangent separately.
 pub fn check_each_derivative(modes: Modes, check: impl Fn(&Program, &[HostArray]) -> Result<(), String>) {
     check_derivatives(modes, |program, arrays| {
         check(program, arrays)?;
@@ -151,7 +151,7 @@ pub fn check_each_derivative(modes: Modes, check: impl Fn(&Program, &[HostArray]
     });
 }
 
-/// The program of these operands only; the others are constants.
+/// The program as a function of these operands only; the others are constants.
 pub fn in_operands(program: &Program, arrays: &[HostArray], unknown: &[usize]) -> (Program, Vec<HostArray>) {
     let pairs = program.args.iter().cloned().zip(arrays.iter().cloned()).enumerate();
     let (args, consts): (Vec<_>, Vec<_>) = pairs.partition(|(i, _)| unknown.contains(i));
@@ -167,7 +167,7 @@ pub fn not_batched(case: &Case, operand: usize) -> bool {
     NOT_BATCHED.iter().any(|(name, n, operands, _)| is(name, *n) && operands.contains(&operand))
 }
 
-/// The operands of turn `i` of a loop: floats move, other elements change places, which keeps places valid.
+/// The operands of iteration `i` of a loop: floats move, other elements are rotated, so that places stay valid.
 pub fn turn(ins: &[HostArray], i: usize) -> Vec<HostArray> {
     let mut random = Random::new(i as u64);
     let change = |array: &HostArray| {
@@ -180,7 +180,7 @@ pub fn turn(ins: &[HostArray], i: usize) -> Vec<HostArray> {
     if i == 0 { ins.to_vec() } else { ins.iter().map(change).collect() }
 }
 
-/// Every way to batch some of the operands: in front of their axes, among them, and behind them.
+/// All ways to batch some of the operands: in front of their axes, among them, and after them.
 pub fn batchings(ins: &[HostArray]) -> Vec<Vec<Option<usize>>> {
     let subsets = 1usize..1 << ins.len().min(6);
     let places: [fn(usize) -> usize; 3] = [|_| 0, |rank| rank / 2, |rank| rank];
@@ -189,7 +189,7 @@ pub fn batchings(ins: &[HostArray]) -> Vec<Vec<Option<usize>>> {
         ins.iter().enumerate().map(axis).collect::<Vec<_>>()
     };
     let mut all: Vec<Vec<Option<usize>>> = subsets.flat_map(|subset| places.map(|place| axes(subset, place))).collect();
-    // One operand in front, another behind.
+    // One operand in front, another at the end.
     if let [first, .., last] = ins {
         all.push([vec![Some(first.shape().len())], vec![None; ins.len() - 2], vec![Some(0)]].concat());
         all.push([vec![Some(0)], vec![None; ins.len() - 2], vec![Some(last.shape().len())]].concat());
@@ -198,8 +198,8 @@ pub fn batchings(ins: &[HostArray]) -> Vec<Vec<Option<usize>>> {
     all
 }
 
-/// A case's program, and the same with operands that `simplify` rules may know: zeros, ones, the same operand twice,
-/// the primitive on itself.
+/// A case's program, and the same with operands that `simplify` may have rules for: zeros, ones, the same operand
+/// twice, the primitive applied to itself.
 pub fn on_known_operands(case: &Case) -> Vec<Program> {
     let program = case.program();
     let mut programs = vec![program.clone()];
@@ -246,7 +246,7 @@ fn on_itself(program: &Program, i: usize) -> Option<Program> {
     let inner = &program.eqns[0];
     let [out] = &inner.outs[..] else { return None };
     let mut avals: Vec<Aval> = program.args.iter().map(|binder| binder.aval.clone()).collect();
-    // Another operand may hold places in this one: they stay valid where its type stays.
+    // Another operand may hold places in this one: they stay valid if its type stays the same.
     if avals.iter().any(|aval| aval.dtype == gavotte::DType::I32) && avals[i] != out.aval {
         return None;
     }
@@ -260,7 +260,7 @@ fn on_itself(program: &Program, i: usize) -> Option<Program> {
     Some(Program { eqns: vec![inner.clone(), outer], outs, ..program.clone() })
 }
 
-/// Whether `f(x + 100 y) = f(x) + 100 f(y)` at random points, for results of floating type only.
+/// Whether `f(x + 100 y) = f(x) + 100 f(y)` at random points, for floating results only.
 pub fn is_linear(program: &Program, arrays: &[HostArray], random: &mut Random) -> bool {
     let (args, consts) = arrays.split_at(program.args.len());
     let at = |args: &[HostArray]| run(program, &[args, consts].concat());

@@ -6,7 +6,7 @@ use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Atom, Attr, Params, Program, evaluate, verify};
 use std::sync::Arc;
 
-/// The sizes of symbols that these arrays show: arguments, then constants.
+/// The sizes of symbols, from the shapes of these arrays: arguments, then constants.
 pub fn sizes(program: &Program, arrays: &[HostArray]) -> Sizes {
     let mut sizes = Sizes::new();
     for (binder, array) in program.args.iter().chain(&program.consts).zip(arrays) {
@@ -19,7 +19,7 @@ pub fn sizes(program: &Program, arrays: &[HostArray]) -> Sizes {
     sizes
 }
 
-/// What the reference interpreter computes. `arrays` are the arguments, then the constants.
+/// The reference interpreter's results. `arrays` are the arguments, then the constants.
 pub fn run(program: &Program, arrays: &[HostArray]) -> Vec<HostArray> {
     let sizes = sizes(program, arrays);
     let all: Vec<Arc<HostArray>> = arrays.iter().cloned().map(Arc::new).collect();
@@ -27,8 +27,8 @@ pub fn run(program: &Program, arrays: &[HostArray]) -> Vec<HostArray> {
     evaluate(program, args, consts, &sizes).into_iter().map(Arc::unwrap_or_clone).collect()
 }
 
-/// How two lists of arrays differ by more than `tolerance · (1 + |wanted|)`, if they do. With a tolerance of 0 bits
-/// must be equal, save the sign of a zero and the payload of a NaN. Integers and `bool`s must always be equal.
+/// How two lists of arrays differ by more than `tolerance · (1 + |wanted|)`, if they do. With a tolerance of 0 the bits
+/// must be equal, except for the sign of a zero and the payload of a NaN. Integers and `bool`s must always be equal.
 pub fn difference(found: &[HostArray], wanted: &[HostArray], tolerance: f64) -> Option<String> {
     if found.len() != wanted.len() {
         return Some(format!("{} results, not {}", found.len(), wanted.len()));
@@ -44,7 +44,7 @@ pub fn difference(found: &[HostArray], wanted: &[HostArray], tolerance: f64) -> 
     })
 }
 
-/// How two lists of arrays of the same types differ in a bit, if they do. All NaN count as one.
+/// How two lists of arrays of the same types differ in any bit, if they do. All NaN count as equal.
 pub fn difference_in_bits(found: &[HostArray], wanted: &[HostArray]) -> Option<String> {
     let is_nan = |x: Literal| x.as_f64().is_nan();
     found.iter().zip(wanted).enumerate().find_map(|(i, (found, wanted))| {
@@ -63,16 +63,16 @@ fn close(a: f64, b: f64, tolerance: f64) -> bool {
 
 /// The sum of products of two lists of arrays.
 pub fn dot(a: &[HostArray], b: &[HostArray]) -> f64 {
-    assert_eq!(a.len(), b.len(), "as many factors left and right");
+    assert_eq!(a.len(), b.len(), "the same number of factors left and right");
     a.iter().zip(b).map(|(a, b)| numbers(a).iter().zip(numbers(b)).map(|(a, b)| a * b).sum::<f64>()).sum()
 }
 
-/// Those of floating type.
+/// The arrays of floating type.
 pub fn floating(arrays: &[HostArray]) -> Vec<HostArray> {
     arrays.iter().filter(|array| array.dtype().is_float()).cloned().collect()
 }
 
-/// A random array of the type of each.
+/// A random array for each, of the same type.
 pub fn random_like(arrays: &[HostArray], random: &mut Random) -> Vec<HostArray> {
     arrays.iter().map(|array| random_array(&Aval::new(array.dtype(), array.shape()), random)).collect()
 }
@@ -103,7 +103,7 @@ pub fn differences(program: &Program, arrays: &[HostArray], directions: &[HostAr
     above.iter().zip(&below).map(slope).collect()
 }
 
-/// `found` with NaN where `wanted` is NaN: what is not defined is not compared.
+/// `found` with NaN where `wanted` is NaN: undefined values are not compared.
 pub fn where_defined(found: &[HostArray], wanted: &[HostArray]) -> Vec<HostArray> {
     let mask = |(found, wanted): (&HostArray, &HostArray)| {
         let masked: Vec<f64> =
@@ -113,7 +113,7 @@ pub fn where_defined(found: &[HostArray], wanted: &[HostArray]) -> Vec<HostArray
     found.iter().zip(wanted).map(mask).collect()
 }
 
-/// The program with `f64` for `f32` in every type, literal and attribute; `None` where it is then not well formed.
+/// The program with `f64` for `f32` in every type, literal and attribute; `None` if it is then not well formed.
 pub fn widened_program(program: &Program) -> Option<Program> {
     let wide = widened_unchecked(program);
     verify(&wide).is_ok().then_some(wide)

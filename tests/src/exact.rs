@@ -1,16 +1,16 @@
-//! Random elementwise programs on numbers that rules stumble over, of operations whose every bit is settled.
+//! Random elementwise programs on numbers that rules stumble over, with operations whose every bit is defined.
 
 use crate::arrays::Random;
 use gavotte_core::aval::{Aval, DType, Facts, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Atom, Binder, Eqn, Location, Primitive, Program, Var};
 
-/// Elements of an array: two vectors of the widest registers, and some more.
+/// Elements of an array: two vectors of the widest registers, and a few more.
 const ELEMENTS: usize = 37;
 /// Equations of a program.
 const EQUATIONS: usize = 12;
 
-/// What rounds correctly, or not at all.
+/// Operations that round correctly, or not at all.
 const EXACT: [&str; 28] = [
     "abs",
     "add",
@@ -90,7 +90,7 @@ pub fn special_array(shape: &[usize], dtype: DType, random: &mut Random) -> Host
     }
 }
 
-/// A program and its arguments: arrays of every type, and a scalar. The same for the same seed.
+/// A program and its arguments: arrays of every type, and a scalar. Deterministic for a seed.
 pub fn exact_program(seed: u64) -> (Program, Vec<HostArray>) {
     let mut random = Random::new(seed);
     let float = *random.pick(&[DType::F32, DType::F32, DType::F64]);

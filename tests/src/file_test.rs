@@ -1,24 +1,24 @@
-//! File tests: a program, a line `---`, and what a pass or a transformation should make of it.
+//! File tests: a program, a line `---`, and what a pass or a transformation makes of it.
 //!
 //! The file begins with comments that say what to do:
 //!
 //! ```text
 //! // run: simplify,dce              passes by name, or `optimize` for all of them
-//! // run: explain simplify          the same, with what each pass did before the program
+//! // run: explain simplify          the same; the program follows a report of what each pass did
 //! // run: jvp                       or vjp, linearize, transpose
 //! // run: vmap in_axes=[0,None]
-//! // run: fuse                      what is stored and why; or `kernels`, the kernels in order; or `group`, which of
-//! //                                them run together and why; or `merge`, the kernels of each group
+//! // run: fuse                      stored arrays and the reasons; or `kernels`, the kernels in order; or `group`,
+//! //                                which of them run together and why; or `merge`, the kernels of each group
 //! //                                after merging; or `cuda`, those as CUDA C, with their launches
 //! // run: parse-error               expects the message
-//! // sizes: n=3, e=5                sizes of symbols for the check of what is computed
-//! // input 1: 0, 2, 1               elements of an argument, or of a constant behind the arguments; else random
-//! // Anything without such a word is a remark.
+//! // sizes: n=3, e=5                sizes of symbols for checking the results
+//! // input 1: 0, 2, 1               elements of an argument, or of a constant after the arguments; else random
+//! // Lines without such a word are remarks.
 //! ```
 //!
-//! Beside its text a result is checked by what it computes: that of passes against the program they were given, a
-//! derivative against central differences, a batch against a loop, kernels against the reference interpreter. `BLESS=1`
-//! writes what came out into the files.
+//! Apart from its text, what a result computes is checked: the program after passes against the program before them, a
+//! derivative against central differences, a batch against a loop, kernels against the reference interpreter.
+//! `BLESS=1` writes the results into the files.
 
 use crate::arrays::{Random, from_numbers, random_array};
 use crate::compare::{difference, run, widened_arrays, widened_program};
@@ -36,17 +36,17 @@ use gavotte_core::kernel::{
 use gavotte_core::pass;
 use std::path::Path;
 
-/// The extent of the axis that file tests of `vmap` add.
+/// The extent of the axis that file tests add for `vmap`.
 const BATCH: usize = 3;
 
-/// What a file asks for.
+/// The directives of a file.
 struct FileTest {
     run: String,
     sizes: Sizes,
     inputs: Vec<(usize, Vec<f64>)>,
 }
 
-/// The program that a file holds, with the sizes that it gives to symbols.
+/// The program in a file, with its sizes of symbols.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -60,7 +60,7 @@ pub fn program_of(path: &Path) -> Result<(Program, Sizes), String> {
 /// Runs one file.
 ///
 /// # Errors
-/// If the text differs from the expectation, or what is computed is wrong.
+/// If the text differs from the expectation, or the program computes something wrong.
 pub fn check_file(path: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let (source, expected) = text.split_once("\n---\n").ok_or("a line `---` must stand before the expectation")?;
@@ -87,7 +87,7 @@ fn read_directives(source: &str) -> Result<FileTest, String> {
                 for pair in rest.split(',') {
                     let size =
                         pair.split_once('=').and_then(|(symbol, size)| Some((symbol.trim(), size.parse().ok()?)));
-                    let (symbol, size) = size.ok_or_else(|| format!("`{pair}` gives no symbol its size"))?;
+                    let (symbol, size) = size.ok_or_else(|| format!("`{pair}` is not a size of a symbol"))?;
                     test.sizes.set(Symbol::new(symbol), size).map_err(|old| format!("{symbol} has size {old}"))?;
                 }
             }
@@ -103,7 +103,7 @@ fn read_directives(source: &str) -> Result<FileTest, String> {
 }
 
 impl FileTest {
-    /// The text that comes out, once what it computes has been checked.
+    /// The resulting text, after checking what it computes.
     fn transformed(&self, source: &str) -> Result<String, String> {
         let parsed = parse(source, gavotte::registry());
         if self.run == "parse-error" {
@@ -136,7 +136,7 @@ impl FileTest {
             }
             "vmap" => {
                 let in_axes = read_in_axes(options)?;
-                let each: Vec<Vec<HostArray>> = self.turns(&program, &in_axes)?;
+                let each: Vec<Vec<HostArray>> = self.iterations(&program, &in_axes)?;
                 check_vmap(&program, &in_axes, &each, 1e-5)?;
                 vmap_program(&program, &in_axes, &Dim::from(BATCH))
             }
@@ -170,9 +170,9 @@ impl FileTest {
         Ok(shown.to_string())
     }
 
-    /// A program without barriers, and what should wait for what.
+    /// A program without barriers, and which equations should wait for which.
     fn without_barriers(&self, program: Program) -> Result<String, String> {
-        let (found, behind) = drop_barriers(program.clone());
+        let (found, after) = drop_barriers(program.clone());
         verify(&found).map_err(|error| format!("without barriers: {error}"))?;
         let inputs = self.inputs(&program)?;
         if let Some(why) = difference(&run(&found, &inputs), &run(&program, &inputs), 0.0) {
@@ -180,15 +180,15 @@ impl FileTest {
         }
         let name = |i: usize| found.eqns[i].outs[0].var;
         let mut text = found.to_string();
-        for (i, others) in behind.iter().enumerate().filter(|(_, others)| !others.is_empty()) {
+        for (i, others) in after.iter().enumerate().filter(|(_, others)| !others.is_empty()) {
             let others: Vec<String> = others.iter().map(|other| name(*other).to_string()).collect();
             text.push_str(&format!("{} waits for {}\n", name(i), others.join(", ")));
         }
         Ok(text)
     }
 
-    /// The compiled program computes what the interpreter does. The compiler optimises first: a program that this
-    /// leaves as it is has the kernels that the file shows.
+    /// The compiled program computes what the interpreter does. The compiler optimises first: a program that the passes
+    /// leave unchanged has the kernels that the file shows.
     fn check_compiled(&self, program: &Program) -> Result<(), String> {
         let optimized = pass::optimize(program);
         if optimized != *program {
@@ -205,7 +205,7 @@ impl FileTest {
                 (_, Some(pass)) => {
                     let (after, changes) = pass.apply_explained(&result);
                     if after != pass.apply(&result) {
-                        return Err(format!("{name}: explained it gives another program"));
+                        return Err(format!("{name}: explained, it returns another program"));
                     }
                     explained += &pass::explain(pass, &program.name, &changes, &|_| None);
                     after
@@ -222,7 +222,7 @@ impl FileTest {
         }
     }
 
-    /// The kernels of a program as CUDA C, each with its launches for the sizes of the file. What they call is left out.
+    /// The kernels of a program as CUDA C, each with its launches for the file's sizes. Device functions are omitted.
     fn cuda_text(&self, program: Program) -> Result<String, String> {
         let lowered = KernelProgram::new(program).map_err(|error| error.to_string())?;
         let (mut module, mut kernels) = (Module::new(), vec![]);
@@ -240,7 +240,7 @@ impl FileTest {
         Ok(text)
     }
 
-    /// An array for each argument and constant: given in the file, or random.
+    /// An array for each argument and constant: from the file, or random.
     fn inputs(&self, program: &Program) -> Result<Vec<HostArray>, String> {
         self.inputs_from(program, &mut Random::new(2))
     }
@@ -261,11 +261,11 @@ impl FileTest {
         Ok(arrays)
     }
 
-    /// The inputs of every turn of a loop; those that are not batched are the same in each.
-    fn turns(&self, program: &Program, in_axes: &[Option<usize>]) -> Result<Vec<Vec<HostArray>>, String> {
+    /// The inputs of every iteration of a loop; those that are not batched are the same in each.
+    fn iterations(&self, program: &Program, in_axes: &[Option<usize>]) -> Result<Vec<Vec<HostArray>>, String> {
         let mut random = Random::new(3);
         let first = self.inputs_from(program, &mut random)?;
-        let turn = |_| {
+        let iteration = |_| {
             let mut arrays = self.inputs_from(program, &mut random)?;
             for (i, array) in arrays.iter_mut().enumerate() {
                 if in_axes.get(i).copied().flatten().is_none() {
@@ -274,7 +274,7 @@ impl FileTest {
             }
             Ok(arrays)
         };
-        (0..BATCH).map(turn).collect()
+        (0..BATCH).map(iteration).collect()
     }
 }
 
@@ -309,10 +309,10 @@ fn merged_text(program: Program) -> Result<String, String> {
 
 /// The groups of a program with the names of their steps before merging, and the reasons.
 fn group_text(program: Program) -> Result<String, String> {
-    let (program, behind) = drop_barriers(program);
+    let (program, after) = drop_barriers(program);
     let fusion = choose_places(&program);
     let steps = lower_program(&program, &fusion).map_err(|error| error.to_string())?;
-    let (steps, groups) = group(&program, &fusion, steps, &behind);
+    let (steps, groups) = group(&program, &fusion, steps, &after);
     let lowered = KernelProgram { program, fusion, steps, groups, composed: vec![], segments: vec![] };
     let mut text = String::new();
     for (i, group) in lowered.groups.iter().enumerate() {

@@ -9,16 +9,16 @@ use std::sync::LazyLock;
 
 /// Extents of random arrays.
 const EXTENTS: [usize; 3] = [2, 3, 4];
-/// Elements an array may have.
+/// The most elements of an array.
 const MAX_ELEMENTS: usize = 96;
-/// Larger numbers than this are not computed with.
+/// Programs do not compute with larger numbers than this.
 const MAX_NUMBER: f64 = 1e3;
-/// An input moved by this moves a result by no more than `MAX_MOVE`, relative: no subtraction that leaves rounding
+/// An input moved by this moves a result by no more than `MAX_MOVE`, relative: no cancellation that leaves rounding
 /// errors, no comparison of nearly equal numbers. So targets may be compared with a tolerance.
 const NUDGE: f64 = 1e-6;
 const MAX_MOVE: f64 = 1e-4;
 
-/// A program of up to twenty equations, and its arguments and constants. The same for the same seed.
+/// A program of up to twenty equations, with its arguments and constants. Deterministic for a seed.
 pub fn random_program(seed: u64) -> (Program, Vec<HostArray>) {
     let mut random = Random::new(seed);
     let mut builder = Builder::default();
@@ -36,7 +36,7 @@ pub fn random_program(seed: u64) -> (Program, Vec<HostArray>) {
     builder.finish(seed, &mut random)
 }
 
-/// A random program with the symbol `n` for each extent `size`, where it is well formed so; symbols count as large.
+/// A random program with the symbol `n` for each extent `size`, where it is well formed; symbols count as large.
 pub fn with_symbol(program: &Program, size: char) -> Option<Program> {
     let text = program.to_string();
     let mut out = String::with_capacity(text.len());
@@ -59,7 +59,7 @@ fn random_aval(random: &mut Random) -> Aval {
     Aval::new(dtype, (0..rank).map(|_| *random.pick(&EXTENTS)))
 }
 
-/// An operand with what it is at the inputs, and near them.
+/// An operand with its value at the inputs, and near them.
 #[derive(Clone)]
 struct Node {
     atom: Atom,
@@ -82,12 +82,12 @@ struct Builder {
     nodes: Vec<Node>,
 }
 
-/// Every primitive, by what the generator does with it.
+/// Every primitive, by how the generator uses it.
 static MAPS: LazyLock<Vec<&'static dyn Primitive>> = LazyLock::new(|| of_kind(|kind| matches!(kind, Kind::Map { .. })));
 static OTHERS: LazyLock<Vec<&'static dyn Primitive>> =
     LazyLock::new(|| of_kind(|kind| !matches!(kind, Kind::Map { .. })));
 
-/// What only prints is left to tests of printing.
+/// Primitives that only print are left to the tests of printing.
 fn of_kind(is: impl Fn(Kind) -> bool) -> Vec<&'static dyn Primitive> {
     gavotte::registry().iter().filter(|prim| is(prim.kind()) && !prim.has_effect()).collect()
 }
@@ -121,7 +121,7 @@ impl Builder {
         }
     }
 
-    /// An elementwise primitive on operands of one shape, or scalars, or literals, of the types in one of its samples.
+    /// An elementwise primitive on operands of one shape, scalars or literals, of the types in one of its samples.
     fn map(&mut self, random: &mut Random) {
         let prim = *random.pick(&MAPS);
         let samples = prim.samples();
@@ -161,7 +161,7 @@ impl Builder {
         self.bind(TRANSPOSE, vec![node], Params::new().with("axes", axes));
     }
 
-    /// A reduction whose only attribute is `axes`, over some of them.
+    /// A reduction over some axes, whose only attribute is `axes`.
     fn reduction(&mut self, random: &mut Random) {
         let is_axes = |prim: &&&'static dyn Primitive| {
             let samples = prim.samples();
@@ -173,7 +173,7 @@ impl Builder {
         self.bind(*random.pick(&prims), vec![node], Params::new().with("axes", axes));
     }
 
-    /// `dot_general` over one pair of axes, or over none; with a batch axis where two more fit.
+    /// `dot_general` over one pair of axes, or over none; with a batch axis if two more axes fit.
     fn contraction(&mut self, random: &mut Random) {
         let Some(prim) = gavotte::registry().get("dot_general") else { return };
         let (a, b) = (random.pick(&self.nodes).clone(), random.pick(&self.nodes).clone());
@@ -193,7 +193,7 @@ impl Builder {
         self.bind(prim, vec![a, b], Params::new().with("contract", contract).with("batch", batch));
     }
 
-    /// An equation that is there already.
+    /// An equation that already exists.
     fn again(&mut self, random: &mut Random) {
         if self.eqns.is_empty() {
             return;
@@ -207,8 +207,8 @@ impl Builder {
         self.bind(eqn.prim, ins, eqn.params);
     }
 
-    /// A sample with operands of the same types where the program has some. Integers stay: they may be places, which
-    /// must be valid.
+    /// A sample, with operands of the same types from the program where it has any. Integers stay: they may be places,
+    /// which must be valid.
     fn sample(&mut self, random: &mut Random) {
         let prim = *random.pick(&OTHERS);
         let samples = prim.samples();
@@ -220,11 +220,11 @@ impl Builder {
             replace.then(|| (*random.pick(&nodes)).clone())
         };
         let found: Vec<Option<Node>> = sample.ins.iter().map(operand).collect();
-        // What reads wild numbers is wild too.
+        // A primitive that reads wild numbers yields wild ones.
         if sample.ins.iter().any(|array| !is_tame(array)) {
             return;
         }
-        // Half of what is missing becomes an argument, so that derivatives go through it.
+        // Half of the missing operands become arguments, so that derivatives go through them.
         let pairs = found.into_iter().zip(&sample.ins);
         let is_arg = random.below(2) == 1;
         let ins = pairs.map(|(node, array)| {
@@ -254,7 +254,7 @@ impl Builder {
         self.eqns.push(Eqn { prim, params, ins, outs: outs.into_iter().collect(), location: Location::default() });
     }
 
-    /// The program: its results are the last equation's, the last floating one, for derivatives, and a few more.
+    /// The program. Its results are those of the last equation, the last floating one, for derivatives, and a few more.
     fn finish(self, seed: u64, random: &mut Random) -> (Program, Vec<HostArray>) {
         let mut outs: Vec<Atom> = (0..random.below(3)).map(|_| random.pick(&self.nodes).atom).collect();
         let floating = |node: &&Node| node.at.dtype().is_float() && node.atom.var().is_some();
@@ -278,7 +278,7 @@ fn literal_node(literal: Literal) -> Node {
     Node { atom: Atom::Literal(literal), at: array.clone(), near: array }
 }
 
-/// Whether no number is NaN or large. The maximum of nothing, `-∞`, may stay.
+/// Whether no number is NaN or large. The maximum of nothing, `-∞`, is allowed.
 fn is_tame(array: &HostArray) -> bool {
     !array.dtype().is_float() || numbers(array).iter().all(|x| x.abs() <= MAX_NUMBER || *x == f64::NEG_INFINITY)
 }

@@ -12,8 +12,8 @@ use gavotte_core::runtime::cuda::cuda;
 use gavotte_core::runtime::{Executable, Options};
 use gavotte_emulator::driver::{Emulator, Session};
 
-/// A fresh GPU with what these settings of the emulator say, and NVRTC, which whoever asks for it by its name finds from now
-/// on; `None` after saying that the test is skipped, where there is none.
+/// A fresh GPU with these settings of the emulator, and NVRTC, which is found by its name from then on. Without NVRTC,
+/// reports that the test is skipped and returns `None`.
 ///
 /// # Panics
 /// If `GAVOTTE_NVRTC` names a folder without it, or the settings are wrong.
@@ -22,11 +22,11 @@ pub fn machine(settings: &str) -> Option<Session<'static>> {
         skip("GAVOTTE_NVRTC names no folder with NVRTC");
         return None;
     }
-    // A driver that knows the PTX of every NVRTC, and a GPU that is newer than all: the emulator runs no machine code.
+    // A driver that knows the PTX of every NVRTC, and a GPU newer than all: the emulator runs no machine code.
     Some(Emulator::get().session(&format!("driver=99000,compute=99.0,{settings}")))
 }
 
-/// What a program computes on the GPU for arguments, then constants, in host memory.
+/// A program's results on the GPU for arguments, then constants, in host memory.
 pub fn on_gpu(program: &Program, arrays: &[HostArray]) -> Result<Vec<HostArray>, String> {
     let device = cuda(0).map_err(|error| error.to_string())?;
     let values: Vec<Value> = arrays.iter().cloned().map(Value::from).collect();
@@ -38,7 +38,7 @@ pub fn on_gpu(program: &Program, arrays: &[HostArray]) -> Result<Vec<HostArray>,
     outs.map_err(|error| error.to_string())
 }
 
-/// Whether the GPU computes what the interpreter does: integers to the bit, floats but for what rounding does.
+/// Whether the GPU computes what the interpreter does: integers to the bit, floats up to rounding.
 pub fn agrees(program: &Program, arrays: &[HostArray]) -> Result<(), String> {
     let found = on_gpu(program, arrays).map_err(|why| format!("{why}\n{program}"))?;
     match Allowance::of(program, arrays).difference(&found, &run(program, arrays)) {
@@ -47,7 +47,7 @@ pub fn agrees(program: &Program, arrays: &[HostArray]) -> Result<(), String> {
     }
 }
 
-/// Runs on a fresh GPU, which must be left empty and without complaint; where there is none, nothing.
+/// Runs on a fresh GPU, which must be left empty and without reports. Without NVRTC, does nothing.
 pub fn on_machine(test: impl FnOnce()) {
     let Some(machine) = machine("unwritten=refuse") else { return };
     test();
@@ -55,7 +55,7 @@ pub fn on_machine(test: impl FnOnce()) {
     assert_eq!(machine.counts().live_allocations, 0);
 }
 
-/// Whether a function gives on the GPU what it gives on the processor: when it is called first, and when its launches are
+/// Whether a function returns on the GPU what it returns on the processor: on the first call, and when its launches are
 /// recorded and replayed.
 pub fn agree_on_calls<A: Tree + Clone, O: Tree>(
     f: impl Fn(A) -> O + Clone + Send + Sync + 'static,

@@ -9,7 +9,7 @@ use gavotte_core::ir::{Program, verify};
 
 /// Between a derivative and central differences, relative.
 const DIFFERENCES: f64 = 1e-5;
-/// Between two exact ways to the same number, relative.
+/// Between two exact ways to compute the same number, relative.
 const EXACT: f64 = 1e-9;
 
 fn tangents(program: &Program, arrays: &[HostArray], random: &mut Random) -> Vec<HostArray> {
@@ -60,7 +60,7 @@ pub fn check_vjp(program: &Program, arrays: &[HostArray], random: &mut Random) -
         .map_err(|why| format!("{why}\n{transformed}"))
 }
 
-/// The program that `linearize` gives computes what `jvp` does.
+/// The program from `linearize` computes what `jvp` does.
 pub fn check_linearize(program: &Program, arrays: &[HostArray], random: &mut Random) -> Result<(), String> {
     let t = tangents(program, arrays, random);
     let moved = tail(&jvp_program(program), arrays, &t, program.outs.len())?;
@@ -87,8 +87,8 @@ pub fn check_transpose(program: &Program, arrays: &[HostArray], random: &mut Ran
         .map_err(|why| format!("{why}\n{transposed}"))
 }
 
-/// The program over one more axis computes what a loop over it does. `each` holds the arrays of every turn; those of
-/// an argument without a batch axis are equal in all.
+/// The program over one more axis computes what a loop over it does. `each` holds the arrays of every iteration; those
+/// of an argument without a batch axis are equal in all.
 pub fn check_vmap(
     program: &Program,
     in_axes: &[Option<usize>],
@@ -103,9 +103,9 @@ pub fn check_vmap(
     let arrays: Vec<HostArray> = (0..each[0].len()).map(at).collect();
     let found = tail(&transformed, &arrays, &[], 0)?;
     for (i, arrays) in each.iter().enumerate() {
-        let turn: Vec<HostArray> = found.iter().map(|array| slice(array, 0, i)).collect();
-        let what = format!("vmap in_axes={in_axes:?} against turn {i} of a loop");
-        explained(&what, difference(&turn, &run(program, arrays), tolerance), &transformed)?;
+        let iteration: Vec<HostArray> = found.iter().map(|array| slice(array, 0, i)).collect();
+        let what = format!("vmap in_axes={in_axes:?} against iteration {i} of a loop");
+        explained(&what, difference(&iteration, &run(program, arrays), tolerance), &transformed)?;
     }
     Ok(())
 }

@@ -35,15 +35,15 @@ pub fn workspace_dir() -> &'static Path {
     tests_dir().parent().expect("the tests are a folder of the workspace")
 }
 
-/// Says that the test of this thread, or a part of it, does nothing, and why. It is written past what the harness
-/// captures, so that it is read, and `.ci/run` counts it.
+/// Reports that this thread's test, or a part of it, does nothing, and why. The message bypasses the harness's capture,
+/// so that it is read and `.ci/run` counts it.
 pub fn skip(why: &str) {
     let thread = std::thread::current();
     let _ = writeln!(std::io::stderr(), "skipped: {}: {why}", thread.name().unwrap_or("a test"));
 }
 
-/// Where the data sets are: `GAVOTTE_TEST_DATA`, else `../shared/data` beside the workspace. A test that needs them
-/// prints `skipped: …` where there are none.
+/// The folder of the data sets: `GAVOTTE_TEST_DATA`, else `../shared/data` next to the workspace. A test that needs
+/// them prints `skipped: …` if there are none.
 pub fn data_dir() -> Option<PathBuf> {
     let dir = match std::env::var_os("GAVOTTE_TEST_DATA") {
         Some(dir) => PathBuf::from(dir),
@@ -52,7 +52,7 @@ pub fn data_dir() -> Option<PathBuf> {
     dir.is_dir().then_some(dir)
 }
 
-/// Where the golden values are: the folder `golden` beside [`data_dir`].
+/// The folder of the golden values: `golden`, next to [`data_dir`].
 pub fn golden_dir() -> Option<PathBuf> {
     Some(data_dir()?.parent()?.join("golden")).filter(|dir| dir.is_dir())
 }

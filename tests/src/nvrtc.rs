@@ -1,6 +1,6 @@
-//! NVRTC, the compiler of CUDA C: found at run time, and called for what the tests need of it.
+//! NVRTC, the compiler of CUDA C: found at run time, and called as far as the tests need it.
 //!
-//! `GAVOTTE_NVRTC` names the folder that holds `libnvrtc.so.13`; the package `nvidia-cuda-nvrtc` from PyPI brings it. It
+//! `GAVOTTE_NVRTC` names the folder that holds `libnvrtc.so.13`; the PyPI package `nvidia-cuda-nvrtc` contains it. It
 //! needs no device and no driver.
 
 use libloading::Library;
@@ -8,14 +8,14 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// What NVRTC made of a translation unit.
+/// The results of compiling a translation unit.
 #[derive(Debug)]
 pub struct Compiled {
     /// The code that drivers compile.
     pub ptx: String,
-    /// The code of one architecture; empty where a virtual one was asked for.
+    /// The code of one architecture; empty for a virtual one.
     pub cubin: Vec<u8>,
-    /// What the compiler says: warnings, and what it was asked to tell.
+    /// The compiler's log: warnings, and what it was asked to report.
     pub log: String,
 }
 
@@ -43,12 +43,12 @@ pub struct Nvrtc {
     log: (Size, Get),
     ptx: (Size, Get),
     cubin: (Size, Get),
-    /// The functions are those of the library: it stays as long as they do.
+    /// The functions belong to the library, which stays loaded as long as they do.
     _library: Library,
 }
 
 impl Nvrtc {
-    /// The library, where there is one. A test that needs it prints `skipped: …` where there is none.
+    /// The library, if available. A test that needs it prints `skipped: …` if it is not.
     ///
     /// # Panics
     /// If `GAVOTTE_NVRTC` names a folder without it.
@@ -83,12 +83,12 @@ impl Nvrtc {
     /// Compiles a translation unit.
     ///
     /// # Errors
-    /// What the compiler says, if it refuses.
+    /// The compiler's log, if it refuses.
     pub fn compile(&self, source: &str, options: &[&str]) -> Result<Compiled, String> {
         let program = Handle::new(self, source)?;
         let options: Vec<CString> = options.iter().map(|option| text(option)).collect();
         let pointers: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
-        // SAFETY: the program is alive, and the options are as many texts as are said.
+        // SAFETY: the program is alive, and the options are an array of this length.
         let status = unsafe { (self.compile)(program.raw, pointers.len() as c_int, pointers.as_ptr()) };
         let log = String::from_utf8_lossy(&program.read(self.log)?).trim_end_matches('\0').trim().to_string();
         if status != 0 {
@@ -101,7 +101,7 @@ impl Nvrtc {
     }
 
     fn error(&self, status: c_int) -> String {
-        // SAFETY: the library gives a text of its own for every number.
+        // SAFETY: the library returns a static text for every number.
         unsafe { CStr::from_ptr((self.message)(status)) }.to_string_lossy().into_owned()
     }
 
@@ -110,7 +110,7 @@ impl Nvrtc {
     }
 }
 
-/// A program of the library, destroyed in the end.
+/// A program of the library, destroyed on drop.
 struct Handle<'a> {
     nvrtc: &'a Nvrtc,
     raw: Program,
@@ -126,10 +126,10 @@ impl<'a> Handle<'a> {
         Ok(Handle { nvrtc, raw })
     }
 
-    /// One of the results of a compilation.
+    /// One result of a compilation.
     fn read(&self, (size, get): (Size, Get)) -> Result<Vec<u8>, String> {
         let mut n = 0;
-        // SAFETY: the program is alive; the second call writes as many bytes as the first one says.
+        // SAFETY: the program is alive; the second call writes the number of bytes that the first one returns.
         unsafe {
             self.nvrtc.check(size(self.raw, &mut n))?;
             let mut bytes = vec![0u8; n];

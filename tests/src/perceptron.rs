@@ -13,8 +13,8 @@ pub fn layers([_, first, second, classes]: [usize; 4]) -> Layer<Params> {
     serial((dense(first), relu(), dense(second), relu(), dense(classes)))
 }
 
-/// One step of Adam on the mean cross-entropy: `(i, state, x[batch, inputs], y[batch, classes])`, `y` one-hot, to the next
-/// state and the loss.
+/// One step of Adam on the mean cross-entropy: from `(i, state, x[batch, inputs], y[batch, classes])`, with `y`
+/// one-hot, to the next state and the loss.
 pub fn step(widths: [usize; 4]) -> impl Fn(Array, Adam<Params>, Array, Array) -> (Adam<Params>, Array) + 'static {
     let Layer { apply_fun, .. } = layers(widths);
     let Optimizer { update_fun, get_params, .. } = adam(1e-3);

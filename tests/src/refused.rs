@@ -1,24 +1,24 @@
-//! What is refused, and what the error says.
+//! Refusals, and what their errors say.
 
 use gavotte::Error;
 use gavotte_core::ir::quietly;
 
-/// The error that `f` ends in, as a result or by a panic of the engine.
+/// The error of `f`, returned or as a panic of the engine.
 ///
 /// # Panics
-/// Where there is none.
+/// If there is none.
 #[track_caller]
 pub fn refused<T>(f: impl FnOnce() -> Result<T, Error>) -> String {
     match quietly(f).and_then(|result| result) {
-        Ok(_) => panic!("it is believed"),
+        Ok(_) => panic!("nothing is refused"),
         Err(error) => error.to_string(),
     }
 }
 
-/// Demands that a text contains all of these.
+/// Checks that a text contains all of these.
 ///
 /// # Panics
-/// Where one is missing.
+/// If one is missing.
 #[track_caller]
 pub fn assert_has(text: &str, parts: &[&str]) {
     for part in parts {

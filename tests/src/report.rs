@@ -1,4 +1,4 @@
-//! Checks over a table, all of them run before the test fails.
+//! Checks over a table, all of which run before the test fails.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ fn panic_message(payload: Box<dyn std::any::Any + Send>) -> String {
     }
 }
 
-/// Runs `check`; a panic is an error with its message.
+/// Runs `check`; a panic becomes an error with its message.
 pub fn caught<T>(check: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|payload| Err(panic_message(payload)))
 }
@@ -37,7 +37,7 @@ pub fn check_all<T>(cases: impl IntoIterator<Item = (String, T)>, check: impl Fn
     assert!(failures.is_empty(), "{} of {count} fail:\n\n{}", failures.len(), failures.join("\n\n"));
 }
 
-/// The same on several threads, for checks that take long: in order, each thread takes the next.
+/// The same on several threads, for slow checks: each thread takes the next in order.
 ///
 /// # Panics
 /// As [`check_all`].

@@ -1,9 +1,9 @@
-//! How far two right computations of one program may be apart.
+//! How far apart two correct computations of one program may be.
 //!
-//! The suite compares four ways to compute that round in their own order and approximate functions in their own way.
-//! What that may change is measured, not guessed: the reference interpreter runs the program again, with a random
-//! rounding error in everything that rounds, and the results' spread is what rounding can do to each element. A
-//! cancellation spreads wide and is allowed much; a well conditioned element is allowed a few units in the last place.
+//! The suite compares four implementations that round in different orders and approximate functions differently. The
+//! effect is measured, not guessed: the reference interpreter runs the program again, with a random rounding error in
+//! everything that rounds, and the spread of the results is what rounding can do to each element. A cancellation
+//! spreads wide and is allowed a large difference; a well conditioned element is allowed a few units in the last place.
 //!
 //! Source: Parker, *Monte Carlo arithmetic* (UCLA technical report CSD-970002, 1997).
 
@@ -15,26 +15,26 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::{Atom, Batch, Batched, Binder, Eqn, Kind, Params, Primitive, Program, Sample, Var};
 use std::sync::LazyLock;
 
-/// What an equation of a primitive does to exactness.
+/// How a primitive's equation affects exactness.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Rounding {
-    /// Every way to compute it gives the same bits: moves, selections, comparisons, everything on integers.
+    /// All implementations yield the same bits: moves, selections, comparisons, everything on integers.
     Exact,
-    /// One operation, which IEEE 754 rounds correctly, or nearly so.
+    /// One operation that IEEE 754 rounds correctly, or nearly so.
     Rounded,
-    /// A sum of many terms in an order that is not said, or an approximated function.
+    /// A sum of many terms in an unspecified order, or an approximated function.
     Approximate,
 }
 
-/// Float operations that give one of their operands, a sign, or a number that no rounding touches.
+/// Float operations that return one of their operands, a sign, or a number that rounding does not touch.
 const EXACT: &[&str] = &["abs", "floor", "max", "min", "neg", "rem", "select_n", "sign", "stop_gradient", "zeros"];
-/// Conversions round, and do so in one way; the others only move, or find, elements.
-const EXACT_BESIDE_MAPS: &[&str] = &["bitcast_convert_type", "convert_element_type", "reduce_max", "segment_max"];
+/// Conversions, which round in only one way; the others only move or find elements.
+const EXACT_BESIDES_MAPS: &[&str] = &["bitcast_convert_type", "convert_element_type", "reduce_max", "segment_max"];
 /// Correctly rounded.
 const ROUNDED: &[&str] = &["add", "add_any", "div", "mul", "sqrt", "sub"];
 
 impl Rounding {
-    /// That of an equation.
+    /// The rounding of an equation.
     pub fn of(eqn: &Eqn) -> Rounding {
         let name = eqn.prim.name();
         if !eqn.outs.iter().any(|binder| binder.aval.dtype.is_float()) || EXACT.contains(&name) {
@@ -42,20 +42,20 @@ impl Rounding {
         }
         match eqn.prim.kind() {
             Kind::View | Kind::Reshape | Kind::Generate => Rounding::Exact,
-            _ if EXACT_BESIDE_MAPS.contains(&name) => Rounding::Exact,
+            _ if EXACT_BESIDES_MAPS.contains(&name) => Rounding::Exact,
             _ if ROUNDED.contains(&name) => Rounding::Rounded,
             _ => Rounding::Approximate,
         }
     }
 }
 
-/// Relative error that is allowed beside the spread, by the narrowest floating type that the program computes in.
+/// Relative error allowed in addition to the spread, by the narrowest floating type that the program computes in.
 const CLOSE: [f64; 2] = [1e-5, 1e-9];
 /// Relative error of a single correctly rounded operation: four units in the last place.
 const ULPS: f64 = 4.0;
-/// Relative size of the random errors, in units in the last place: what the worst approximation of a function makes.
+/// Relative size of the random errors, in units in the last place: that of the worst approximation of a function.
 const ERROR: [f64; 3] = [0.0, 1.0, 16.0];
-/// Runs with random errors, and how many times their spread is allowed.
+/// The number of runs with random errors, and how many times their spread is allowed.
 const RUNS: u64 = 3;
 const SPREADS: f64 = 4.0;
 
@@ -63,7 +63,7 @@ fn epsilon(dtype: DType) -> f64 {
     if dtype == DType::F64 { f64::EPSILON } else { f32::EPSILON.into() }
 }
 
-/// What each element of each result may differ by.
+/// The allowed difference of each element of each result.
 #[derive(Clone, Debug)]
 pub struct Allowance {
     relative: f64,
@@ -71,7 +71,7 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// For a program at these inputs: arguments, then constants. Its sizes are numbers.
+    /// For a program with these inputs: arguments, then constants. Its sizes are numbers.
     pub fn of(program: &Program, inputs: &[HostArray]) -> Allowance {
         let program = program.inlined();
         let worst = program.eqns.iter().map(Rounding::of).max().unwrap_or(Rounding::Exact);
@@ -99,14 +99,14 @@ impl Allowance {
         Allowance { relative, spread }
     }
 
-    /// What element `i` of result `result` may differ by from `wanted`.
+    /// The allowed difference of element `i` of result `result` from `wanted`.
     pub fn at(&self, result: usize, i: usize, wanted: f64) -> f64 {
         let spread = self.spread.get(result).and_then(|spread| spread.get(i)).copied().unwrap_or(0.0);
-        // Numbers below the normal ones may be flushed to zero.
+        // Subnormal numbers may be flushed to zero.
         self.relative * wanted.abs() + SPREADS * spread + if self.relative > 0.0 { 1e-37 } else { 0.0 }
     }
 
-    /// How many elements may differ by so much that they say nothing.
+    /// How many elements may differ by so much that they show nothing.
     pub fn meaningless(&self, wanted: &[HostArray]) -> usize {
         let of = |(result, array): (usize, &HostArray)| {
             let wild = |(i, x): (usize, f64)| x.is_finite() && self.at(result, i, x) > 1e-3 * (1.0 + x.abs());
@@ -115,14 +115,14 @@ impl Allowance {
         wanted.iter().enumerate().map(of).sum()
     }
 
-    /// How many elements of floating results differ by more than the relative error alone, which their spread explains.
+    /// How many floating elements differ by more than the relative error alone, within their spread.
     pub fn explained(&self, found: &[HostArray], wanted: &[HostArray]) -> usize {
         let far = |(a, b): (f64, f64)| a.is_finite() && (a - b).abs() > self.relative * b.abs() + 1e-37;
         let pairs = found.iter().zip(wanted).filter(|(found, _)| found.dtype().is_float());
         pairs.map(|(a, b)| numbers(a).into_iter().zip(numbers(b)).filter(|pair| far(*pair)).count()).sum()
     }
 
-    /// How `found` differs from `wanted`, if it does by more than it may. Integers, `bool`s, types and what is not
+    /// How `found` differs from `wanted`, if by more than allowed. Integers, `bool`s, types and values that are not
     /// finite must be equal.
     pub fn difference(&self, found: &[HostArray], wanted: &[HostArray]) -> Option<String> {
         if found.len() != wanted.len() {
@@ -136,7 +136,7 @@ impl Allowance {
             let pairs = numbers(found).into_iter().zip(numbers(wanted)).enumerate();
             let apart = pairs.into_iter().find(|(i, (a, b))| {
                 let allowed = if is_float && b.is_finite() { self.at(result, *i, *b) } else { 0.0 };
-                // A difference that is NaN does not fit.
+                // A NaN difference is not within the allowance.
                 let fits = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= allowed;
                 !fits
             });
@@ -148,7 +148,7 @@ impl Allowance {
     }
 }
 
-/// What the interpreter computes, with random errors of this seed.
+/// The interpreter's results, with random errors of this seed.
 fn run_with_errors(program: &Program, inputs: &[HostArray], seed: Option<u64>) -> Vec<HostArray> {
     match seed {
         Some(seed) => run(&with_errors(program, seed), inputs),
@@ -156,14 +156,15 @@ fn run_with_errors(program: &Program, inputs: &[HostArray], seed: Option<u64>) -
     }
 }
 
-/// The program with errors in what its equations give, those within loops and branches too: each turn makes new ones.
+/// The program with errors in the results of its equations, also within loops and branches: each iteration makes new
+/// ones.
 fn with_errors(program: &Program, seed: u64) -> Program {
     let mut next = program.n_var() as u32;
     let mut eqns = vec![];
     for eqn in &program.eqns {
         let params = match eqn.prim.control(&eqn.params) {
             Some(_) => eqn.params.map_programs(&|nested| with_errors(nested, seed)),
-            // Another's program may be transposed before it is run.
+            // Nested programs of other primitives may be transposed before they run.
             None => eqn.params.clone(),
         };
         let mut wrong = Eqn { params, ..eqn.clone() };
@@ -212,7 +213,7 @@ struct Errors {
 }
 
 impl Errors {
-    /// Those behind an equation, if it makes any.
+    /// The errors after an equation, if it makes any.
     fn of(rounding: Rounding, seed: u64) -> Option<&'static Errors> {
         static ALL: LazyLock<Vec<Errors>> = LazyLock::new(|| {
             let of_seed = |seed| ERROR.map(|size| Errors { size, seed });

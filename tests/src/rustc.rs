@@ -1,16 +1,16 @@
-//! A crate of a user, compiled as Cargo would: what the compiler says of it.
+//! A user's crate, compiled as Cargo would: the compiler's messages.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::SystemTime;
 
-/// What the compiler says of a library that depends on the package `gavotte` alone, which its manifest calls `name`.
+/// The compiler's messages for a library that depends only on the package `gavotte`, which its manifest calls `name`.
 /// Empty if it compiles without a warning.
 ///
 /// # Panics
-/// If the compiler cannot be started, or this program's own libraries are not beside it.
+/// If the compiler cannot be started, or this program's own libraries are not next to it.
 pub fn compile_user_crate(name: &str, source: &str) -> String {
-    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let manifest = format!(
         "[package]\nname = \"user\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
          [dependencies]\n{name} = {{ package = \"gavotte\", version = \"*\" }}\n"
@@ -36,7 +36,7 @@ pub fn compile_user_crate(name: &str, source: &str) -> String {
     said
 }
 
-/// The first line of every error that the compiler reported.
+/// The first line of every error reported by the compiler.
 pub fn reported(said: &str) -> Vec<&str> {
     let is_error = |line: &&str| line.starts_with("error") && !line.starts_with("error: aborting due to");
     said.lines().filter(is_error).collect()
@@ -54,6 +54,6 @@ fn library() -> (PathBuf, PathBuf) {
             found.push((built, entry.path()));
         }
     }
-    let latest = found.into_iter().max().expect("the library is beside its tests").1;
+    let latest = found.into_iter().max().expect("the library is next to its tests").1;
     (deps, latest)
 }

@@ -1,11 +1,11 @@
-//! Segments that are right, and segments whose arrays contradict one another.
+//! Correct segments, and segments whose arrays contradict one another.
 
 use gavotte::Array;
 use gavotte::segment::Segments;
 
-/// So many rows that threads have chunks of them.
+/// Enough rows that threads have chunks of them.
 pub const ROWS: usize = 4_000;
-/// And so many members.
+/// The number of members.
 pub const MEMBERS: usize = 12_000;
 
 /// An array of numbers.
@@ -28,12 +28,12 @@ pub fn data() -> Array {
     Array::new(&[MEMBERS], (0..MEMBERS).map(|i| (i % 17) as f32 * 0.25).collect())
 }
 
-/// Segments of these arrays, unchecked.
+/// Unchecked segments of these arrays.
 pub fn made(ids: Vec<i32>, offsets: Vec<i32>, order: Option<Vec<i32>>) -> Segments {
     Segments { ids: ints(ids), offsets: ints(offsets), order: order.map(ints) }
 }
 
-/// Segments of which one array is not as the others say.
+/// Segments in which one array contradicts the others.
 pub fn wrong() -> Vec<(&'static str, Segments)> {
     let with = |change: &dyn Fn(&mut Vec<i32>, &mut Vec<i32>)| {
         let (mut ids, mut offsets) = (ids(), offsets());
@@ -50,7 +50,7 @@ pub fn wrong() -> Vec<(&'static str, Segments)> {
         made(ids(), offsets(), Some(order))
     };
     vec![
-        ("ids the other way round", counted(&|ids, _| ids.reverse())),
+        ("ids in reverse", counted(&|ids, _| ids.reverse())),
         ("one id too small", counted(&|ids, _| ids[7_000] -= 1)),
         ("one id in another chunk", counted(&|ids, _| ids[11_000] = 3)),
         ("an id that is too large", counted(&|ids, _| ids[11_999] = ROWS as i32)),
@@ -68,14 +68,14 @@ pub fn wrong() -> Vec<(&'static str, Segments)> {
         ("an order beyond the members", listed(&|order| order[50] = MEMBERS as i32)),
         ("a negative order", listed(&|order| order[50] = -1)),
         ("an order that mixes segments", listed(&|order| order.swap(3, 9_000))),
-        ("an order the other way round", listed(&|order| order.reverse())),
+        ("an order in reverse", listed(&|order| order.reverse())),
     ]
 }
 
-/// Numbers that sum to 2 in each segment, summed.
+/// The sums of numbers that sum to 2 in each segment.
 pub fn share(segments: &Segments, x: &Array) -> Array {
     segments.sum(&(segments.softmax(x) * 2.0))
 }
 
-/// What the error of wrong segments says.
+/// What the error for wrong segments says.
 pub const ADVICE: &[&str] = &["segments: ", "build segments with `Segments::new`"];

@@ -1,4 +1,4 @@
-//! A failing program made small: what is left is needed for the failure.
+//! Makes a failing program small: everything left is needed for the failure.
 
 use crate::compare::run;
 use gavotte_core::device::HostArray;
@@ -7,10 +7,10 @@ use gavotte_core::ir::{Atom, Binder, Eqn, Program, verify};
 /// Whether a program fails for these inputs: arguments, then constants.
 pub type Fails<'a> = &'a mut dyn FnMut(&Program, &[HostArray]) -> bool;
 
-/// A smaller program that fails too, with its inputs; well formed, as all that `fails` is asked about.
+/// A smaller program that also fails, with its inputs; it is well formed, like all that `fails` is asked about.
 ///
-/// Results are dropped or taken earlier, equations are cut out (what they bound becomes an argument that holds what they
-/// computed), arguments become constants: each as long as the failure stays, until nothing more can go.
+/// Results are dropped or taken earlier, equations are cut out (their results become arguments that hold what they
+/// computed), and arguments become constants: each as long as the failure stays, until nothing more can go.
 pub fn shrunk(program: &Program, inputs: &[HostArray], fails: Fails<'_>) -> (Program, Vec<HostArray>) {
     let mut best = (program.clone(), inputs.to_vec());
     loop {
@@ -30,7 +30,7 @@ fn size(program: &Program) -> [usize; 4] {
 
 type Failing = (Program, Vec<HostArray>);
 
-/// Takes the candidate in place of the best one, if it is well formed, smaller, and fails.
+/// Replaces the best program by the candidate if that is well formed, smaller, and fails.
 fn try_it(best: &mut Failing, candidate: Failing, fails: Fails<'_>) -> bool {
     let (program, inputs) = without_unread(candidate);
     let is_better = size(&program) < size(&best.0) && verify(&program).is_ok() && fails(&program, &inputs);
@@ -40,7 +40,7 @@ fn try_it(best: &mut Failing, candidate: Failing, fails: Fails<'_>) -> bool {
     is_better
 }
 
-/// One result, and the earliest variable that will do; where it takes more than one, as few as can be.
+/// One result, the earliest variable that still fails; if more than one is needed, as few as possible.
 fn with_fewer_results(best: &mut Failing, fails: Fails<'_>) {
     let bound = best.0.eqns.iter().flat_map(|eqn| &eqn.outs).map(|binder| Atom::Var(binder.var));
     for out in bound.chain(best.0.outs.clone()).collect::<Vec<Atom>>() {
@@ -71,7 +71,7 @@ fn without_equations(best: &mut Failing, fails: Fails<'_>) {
     }
 }
 
-/// The program whose equations in the range are arguments that hold what they bind.
+/// The program whose equations in the range are replaced by arguments that hold their results.
 fn cut((program, inputs): &Failing, range: std::ops::Range<usize>) -> Failing {
     let bound: Vec<Binder> = program.eqns[range.clone()].iter().flat_map(|eqn| eqn.outs.clone()).collect();
     let values =
@@ -84,7 +84,7 @@ fn cut((program, inputs): &Failing, range: std::ops::Range<usize>) -> Failing {
     (cut, arrays)
 }
 
-/// Makes constants of arguments: what is not differentiated is simpler.
+/// Makes arguments constants: a program is simpler if less is differentiated.
 fn with_fewer_arguments(best: &mut Failing, fails: Fails<'_>) {
     for i in (0..best.0.args.len()).rev() {
         let (mut program, mut inputs) = best.clone();
@@ -95,7 +95,7 @@ fn with_fewer_arguments(best: &mut Failing, fails: Fails<'_>) {
     }
 }
 
-/// Without equations, arguments and constants that no result needs; variables are numbered again.
+/// Removes equations, arguments and constants that no result needs; variables are renumbered.
 fn without_unread((mut program, inputs): Failing) -> Failing {
     let mut read = vec![false; program.n_var()];
     let mark = |atoms: &[Atom], read: &mut Vec<bool>| {
@@ -126,7 +126,7 @@ mod tests {
     use crate::generate::random_program;
     use crate::transformed::jvp_program;
 
-    /// The program with another primitive in the place of each of this name: an oracle that is wrong.
+    /// The program with another primitive in place of each of this name: a wrong oracle.
     fn with_wrong(program: &Program, name: &str, wrong: &str) -> Program {
         let wrong = gavotte::registry().get(wrong).expect("it is a primitive");
         let mut program = program.clone();
@@ -162,7 +162,7 @@ mod tests {
         assert!(n >= 10, "only {n} programs were wrong");
     }
 
-    /// A derivative that is wrong needs the arguments it is taken in.
+    /// A wrong derivative needs the arguments it is taken in.
     #[test]
     fn a_wrong_derivative_shrinks_to_one_equation_of_an_argument() {
         let mut n = 0;

@@ -1,4 +1,4 @@
-//! What runs programs beside the reference interpreter.
+//! What runs programs, apart from the reference interpreter.
 
 use crate::compare::{difference, run, sizes};
 use gavotte_core::codegen::x86::Isa;
@@ -23,7 +23,7 @@ pub fn targets() -> Vec<(&'static str, Target)> {
     targets
 }
 
-/// The engine's name of each of them.
+/// The engine's name of each target.
 pub fn engines() -> Vec<engine::Target> {
     let machine = [(Isa::Avx2, engine::Target::Avx2), (Isa::Avx512, engine::Target::Avx512)];
     let machine = machine.into_iter().filter(|(isa, _)| isa.is_available()).map(|(_, target)| target);
@@ -51,10 +51,10 @@ fn compiled(target: engine::Target, program: &Program, arrays: &[HostArray]) -> 
     outs.iter().map(|out| HostArray::clone(&out.to_host().expect("results are computed"))).collect()
 }
 
-/// Relative tolerance between a target and the interpreter: other sums, other approximations of `exp`.
+/// Relative tolerance between a target and the interpreter: they sum in other orders and approximate `exp` otherwise.
 const TOLERANCE: f64 = 2e-5;
 
-/// The targets that compute something else than the interpreter.
+/// The targets whose results differ from the interpreter's.
 pub fn check_targets(program: &Program, arrays: &[HostArray]) -> Result<(), String> {
     for (name, target) in targets() {
         if let Some(difference) = difference(&target(program, arrays), &run(program, arrays), TOLERANCE) {

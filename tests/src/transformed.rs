@@ -1,6 +1,6 @@
 //! Transformations as programs: each traces what the transformation binds.
 //!
-//! The program's constants become arguments behind its own, so that a transformed program stands alone.
+//! The program's constants become arguments after its own, so that a transformed program is self-contained.
 
 use crate::oracle::aval_to_json;
 use gavotte_core::aval::{Aval, Dim};
@@ -28,7 +28,7 @@ fn gathered(avals: &[Aval], values: Vec<Option<Value>>) -> Vec<Value> {
     pairs.map(|(aval, value)| value.unwrap_or_else(|| zeros(aval))).collect()
 }
 
-/// Traces `f` on arguments, constants and `more`, given apart.
+/// Traces `f` on arguments, constants and `more`, passed separately.
 fn traced(
     program: &Program,
     suffix: &str,
@@ -67,7 +67,7 @@ pub fn vjp_program(program: &Program) -> Program {
     })
 }
 
-/// The transposed program of a linear one: a cotangent for each result behind the constants; a cotangent for each
+/// The transposed program of a linear one: a cotangent for each result, after the constants; a cotangent for each
 /// argument.
 pub fn transpose_program(program: &Program) -> Program {
     let (args, outs) = (avals(&program.args), program.out_avals());
@@ -79,8 +79,8 @@ pub fn transpose_program(program: &Program) -> Program {
     })
 }
 
-/// The program that computes results and residuals; the linear program with the residuals as constants; for each result
-/// of the original, which result of the linear program is its tangent.
+/// The program that computes results and residuals; the linear program with the residuals as constants; and for each
+/// result of the original, which result of the linear program is its tangent.
 pub fn linearize_programs(program: &Program) -> (Program, Program, Vec<Option<usize>>) {
     let args = avals(&program.args);
     let mut linear = None;
@@ -150,7 +150,7 @@ impl Transform {
         }
     }
 
-    /// What the oracle must know to transform a program so.
+    /// What the oracle must know to apply this transformation to a program.
     pub fn to_json(&self, program: &Program) -> serde_json::Value {
         let mut stage = serde_json::json!({ "args": program.args.len(), "consts": program.consts.len() });
         let name = match self {

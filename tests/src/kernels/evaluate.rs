@@ -1,4 +1,4 @@
-//! Kernel IR, element by element: slow, and easy to check by reading.
+//! Evaluates kernel IR element by element: slow, and easy to check by reading.
 
 use super::Case;
 use super::value::{Term, Value, operated, reduced};
@@ -7,17 +7,17 @@ use gavotte_core::ir::{Index, Scalar, ScalarOp};
 use gavotte_core::kernel::{Instr, Kernel, LoopKind};
 use std::ops::Range;
 
-/// A computed position, or an offset, is outside of its array.
+/// A computed position, or an offset, is outside its array.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Outside;
 
-/// A position with numbers for sizes.
+/// A position with numeric sizes.
 enum At {
     Affine(i64, Vec<(usize, i64)>),
     Value(usize),
 }
 
-/// What each output may hold, or that the kernel reads outside of an array.
+/// The admissible values of each output, or an error if the kernel reads outside an array.
 pub fn evaluate(case: &Case) -> Result<Vec<Vec<Value>>, Outside> {
     Evaluation::new(case).run()
 }
@@ -27,7 +27,7 @@ struct Evaluation<'a> {
     extents: Vec<usize>,
     /// The positions of each instruction, and the shape of what it loads.
     places: Vec<(Vec<At>, Vec<usize>)>,
-    /// For each result, the factors of a product that is read by nothing else.
+    /// For each result, the factors of a product that nothing else reads.
     factors: Vec<Option<(usize, usize)>>,
 }
 
@@ -45,7 +45,7 @@ fn place(index: &Index, sizes: &Sizes) -> At {
     }
 }
 
-/// The factors of a result that is a product, where nothing else reads it.
+/// The factors of a result that is a product, if nothing else reads it.
 fn factors(kernel: &Kernel, result: Scalar) -> Option<(usize, usize)> {
     let Instr::Op(ScalarOp::Mul, ins) = &kernel.body[result.0 as usize] else { return None };
     let reads = |instr: &Instr| match instr {
@@ -100,7 +100,7 @@ impl<'a> Evaluation<'a> {
         Ok(outputs)
     }
 
-    /// What the loops that are not rows run over, where the rows stand.
+    /// The ranges of the loops that are not rows, for one row.
     fn inner(&self, row: &[usize]) -> Result<Vec<Range<usize>>, Outside> {
         let loops = self.case.kernel.loops.iter().zip(&self.extents).skip(row.len());
         let range = |(l, extent): (&gavotte_core::kernel::Loop, &usize)| match l.kind {
@@ -157,7 +157,7 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// Every point of a box, the last coordinate first.
+/// Every point of a box, the last coordinate fastest.
 fn points(ranges: &[Range<usize>]) -> impl Iterator<Item = Vec<usize>> + '_ {
     let n: usize = ranges.iter().map(|range| range.len()).product();
     (0..n).map(|mut i| {
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(computed(text, 2, vec![a, b]), Ok(vec![0.5, 7.0, 2.0, 16.0]));
     }
 
-    /// Members in order, an empty segment, and a member that belongs to nothing.
+    /// Members in order, an empty segment, and a member that belongs to no segment.
     #[test]
     fn segments_of_any_row_loop() {
         let text = "kernel @seg(%0: i32[n+1], %1: i32[4], %2: i32[2,5]) -> (%3: i32[2,n]) {

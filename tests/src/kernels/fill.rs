@@ -1,4 +1,4 @@
-//! What the inputs of random kernels hold.
+//! The contents of the inputs of random kernels.
 
 use super::scalar::special;
 use crate::arrays::Random;
@@ -6,7 +6,7 @@ use gavotte_core::aval::{Aval, DType, Dim, Literal, Sizes};
 use gavotte_core::device::{Data, HostArray};
 use gavotte_core::with_data;
 
-/// What the inputs of a kernel hold.
+/// The numbers that a kernel's inputs hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Numbers {
     /// Small fractions, whole numbers, zeros.
@@ -17,14 +17,14 @@ pub enum Numbers {
     Wild,
 }
 
-/// What one input holds.
+/// The contents of one input.
 pub(super) enum Fill {
     Numbers,
-    /// Positions below this.
+    /// Positions below this extent.
     Places(Dim),
     /// Each position once.
     Order,
-    /// Where the segments of so many members begin.
+    /// Where segments begin, of this many members in all.
     Offsets(Dim),
 }
 
@@ -93,8 +93,8 @@ pub(super) fn filled(dtype: DType, numbers: &[Literal]) -> HostArray {
     array
 }
 
-/// Where segments of so many members in all begin: some are empty, one is long, and now and then some members belong to
-/// none.
+/// Where segments begin, of this many members in all: some are empty, one is long, and occasionally some members belong
+/// to none.
 fn offsets(n: usize, members: usize, random: &mut Random) -> Vec<usize> {
     let long = random.below(n);
     let mut borders: Vec<usize> = (0..n).map(|_| random.below(members + 1)).collect();

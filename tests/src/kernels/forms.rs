@@ -1,4 +1,4 @@
-//! Kernels of the forms for which machine code has layouts of its own, in many widths.
+//! Kernels of the forms for which machine code has special layouts, in many widths.
 
 use super::Case;
 use crate::arrays::{Random, random_array};
@@ -31,7 +31,7 @@ fn short_rows(dtype: DType, h: usize, m: usize) -> (String, String) {
     (format!("short rows of {h} by {m} {dtype}"), text)
 }
 
-/// Rows of members, each head of them weighted by a number of its own, added up by segment.
+/// Rows of members, each head weighted by its own number, summed by segment.
 fn weighted_heads(dtype: DType, h: usize, m: usize) -> (String, String) {
     let text = format!(
         "kernel @heads(%0: i32[5], %1: i32[n], %2: {dtype}[n,{h}], %3: {dtype}[2,{h},{m}]) -> (%4: {dtype}[4,{h},{m}]) {{ \

@@ -1,5 +1,5 @@
-//! Random kernels: well formed, within the bounds of their arrays, and such that a right target has little choice in what
-//! it computes.
+//! Random kernels: well formed, within the bounds of their arrays, and such that a correct target has little freedom in
+//! what it computes.
 
 use super::Case;
 use super::fill::{Fill, Filler, Numbers};
@@ -14,9 +14,9 @@ use gavotte_core::kernel::{Instr, Kernel, Loop, LoopKind};
 #[derive(Clone)]
 struct Made {
     dtype: DType,
-    /// Whether a target may have computed another number: nothing may be decided by it.
+    /// Whether a target may have computed another number: no decision may depend on it.
     rough: bool,
-    /// The positions it may be used as: below this.
+    /// The positions that it may be used as: those below this.
     below: Option<Dim>,
 }
 
@@ -28,17 +28,17 @@ struct Generator {
     body: Vec<Instr>,
     made: Vec<Made>,
     numbers: Numbers,
-    /// Whether a loop is empty: only the simplest positions are in bounds then.
+    /// Whether a loop is empty: then only the simplest positions are in bounds.
     has_empty: bool,
 }
 
 const EXTENTS: [usize; 4] = [64, 65, 100, 33];
-/// Elements of one input, at most.
+/// The most elements of one input.
 const MAX_ELEMENTS: i64 = 100_000;
 
-/// A kernel with its arrays; the same for the same seed.
+/// A kernel with its arrays; deterministic for a seed.
 pub fn random_kernel(seed: u64) -> Case {
-    // A sum of something of a bool is no kernel: seeds that lead nowhere are few, and go on with another.
+    // The sum of a bool is no kernel: the few seeds that lead nowhere continue with another.
     let mut random = Random::new(seed ^ 0x6b65_726e_656c);
     loop {
         if let Some(case) = Generator::new(Random::new(random.bits())).case(seed) {
@@ -67,7 +67,7 @@ impl Generator {
         self.random.below(100) < percent
     }
 
-    /// Row loops, and loops to reduce over; their points are few enough for the evaluator.
+    /// Row loops, and loops to reduce over; with few enough points for the evaluator.
     fn nest(&mut self) {
         let budget = if self.chance(3) { 50_000 } else { 4_000 };
         let mut points = 1;
@@ -128,7 +128,7 @@ impl Generator {
         }
     }
 
-    /// One position along a new axis, and the extent that the axis must have at least.
+    /// One position along a new axis, and the least extent of that axis.
     fn position(&mut self, number: usize) -> (Index, Dim) {
         let affine = |constant: Dim, terms: Vec<(u32, Dim)>| Index::Affine { constant, terms };
         let extent = self.loops[number].extent.clone();
@@ -265,20 +265,20 @@ impl Generator {
         }
     }
 
-    /// A scalar of this type that there is; a rough one only on request.
+    /// An existing scalar of this type; a rough one only on request.
     fn pick(&mut self, dtype: DType, rough: bool) -> Option<Scalar> {
         let fits = |made: &Made| made.dtype == dtype && (rough || !made.rough);
         let found: Vec<usize> = (0..self.made.len()).filter(|i| fits(&self.made[*i])).collect();
         if found.is_empty() {
             return None;
         }
-        // What was made last, most often.
+        // Most often the latest.
         let last = found[found.len() - 1 - self.random.below(found.len().min(2))];
         let any = *self.random.pick(&found);
         Some(Scalar(if self.chance(60) { last } else { any } as u32))
     }
 
-    /// The same, or something new.
+    /// The same, or a new one.
     fn operand(&mut self, dtype: DType, rough: bool) -> Scalar {
         match self.pick(dtype, rough) {
             Some(found) if !self.chance(15) => found,
@@ -300,7 +300,7 @@ impl Generator {
         }
     }
 
-    /// One operation on what there is, if it finds one.
+    /// One operation on existing scalars, if it finds one.
     fn operation(&mut self) {
         let dtype = self.random.pick(&self.made).dtype;
         let (to, bits) = (self.dtype(), *self.random.pick(&[DType::F32, DType::I32, DType::U32]));
@@ -353,7 +353,7 @@ impl Generator {
             return;
         }
         let made = Made { dtype: result, rough, below: None };
-        // Both words of one block are wanted together, as a rule.
+        // Both words of one block are usually wanted together.
         if matches!(op, Threefry0 | Threefry1) && self.chance(70) {
             let twin = if op == Threefry0 { Threefry1 } else { Threefry0 };
             self.push(Instr::Op(twin, ins.iter().copied().collect()), made.clone());
@@ -361,7 +361,7 @@ impl Generator {
         self.push(Instr::Op(op, ins.into_iter().collect()), made);
     }
 
-    /// The body, from loads to what the results are.
+    /// The body, from loads to the operations on them.
     fn write_body(&mut self) {
         let segment = self.loops.iter().position(|l| matches!(l.kind, LoopKind::Segment { .. }));
         if let (Some(number), true) = (segment, self.chance(50)) {
@@ -392,7 +392,7 @@ impl Generator {
         for _ in 0..self.random.below(9) {
             self.operation();
         }
-        // Sums of products have ways of their own.
+        // Targets treat sums of products specially.
         if self.loops.last().is_some_and(|l| l.kind != LoopKind::Row) && self.chance(35) {
             let dtype = if self.chance(90) { DType::F32 } else { DType::F64 };
             let (a, b) = (self.load(dtype, None), self.operand(dtype, true));
@@ -435,7 +435,7 @@ impl Generator {
     }
 }
 
-/// Whether an operation may have operands that a target is free to compute in its own way.
+/// Whether an operation may have operands that a target may compute in its own way.
 fn takes_rough(op: ScalarOp) -> bool {
     use ScalarOp::*;
     match op {

@@ -1,4 +1,4 @@
-//! One kernel on one target, launched in several ways, against what it may compute.
+//! One kernel on one target, launched in several ways, compared with its admissible values.
 
 use super::Case;
 use super::value::Value;
@@ -10,19 +10,19 @@ use gavotte_core::ir::Index;
 use gavotte_core::kernel::{Instr, LoopKind};
 use std::ops::Range;
 
-/// How a launch ended that was not wrong.
+/// The outcome of a launch that was not wrong.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Verdict {
-    /// All outputs are right; so many elements could have been anything.
+    /// All outputs are right.
     Right {
         /// Elements that were compared.
         compared: usize,
-        /// Elements for which there was nothing to compare with.
+        /// Elements for which any value is right.
         free: usize,
     },
     /// The target has no such kernels.
     Unsupported(String),
-    /// A position was outside of its array.
+    /// A position was outside its array.
     OutOfBounds,
 }
 
@@ -44,9 +44,9 @@ pub fn judge(
     Ok(Verdict::Right { compared, free })
 }
 
-/// Compares the bytes of outputs with what a case may compute: how many elements were compared, and how many could have
-/// been anything. `Err` says where they differ.
-/// `relative` says by which share of them floats of a type may be farther apart than the values say.
+/// Compares the bytes of outputs with the admissible values of a case. Returns how many elements were compared, and for
+/// how many any value is right; `Err` says where they differ. `relative` is the share by which floats of a type may
+/// exceed the admissible values.
 pub fn compared(
     case: &Case,
     outputs: &[Vec<u8>],
@@ -86,8 +86,8 @@ fn literal(dtype: DType, bytes: &[u8]) -> Option<Literal> {
     })
 }
 
-/// The ways to launch a case: at both ends of its pages, off by one element, cut along each loop that may be cut, over
-/// its own input.
+/// The ways to launch a case: at both ends of its pages, off by one element, cut along each loop that may be cut, and
+/// over its own input.
 pub fn launches(case: &Case, random: &mut Random) -> Vec<Launch> {
     let whole = |side| Launch { side, in_place: None, pieces: None };
     let mut all = vec![whole(Side::End), whole(Side::Start), whole(Side::Shifted)];
@@ -98,7 +98,7 @@ pub fn launches(case: &Case, random: &mut Random) -> Vec<Launch> {
     all
 }
 
-/// The first row loop and the first reduce loop, with their extents. Where a loop has no points there is nothing to cut.
+/// The first row loop and the first reduce loop, with their extents. A loop without points cannot be cut.
 fn cuttable(case: &Case) -> Vec<(usize, usize)> {
     let extent = |axis: usize| case.kernel.loops[axis].extent.at(&case.sizes).as_usize();
     let first = |kind: LoopKind| {
@@ -108,7 +108,7 @@ fn cuttable(case: &Case) -> Vec<(usize, usize)> {
     [LoopKind::Row, LoopKind::Reduce].into_iter().filter_map(first).collect()
 }
 
-/// The points below `n` in up to four ranges, the last ones first half of the time.
+/// The points below `n` in up to four ranges, in reverse order half of the time.
 fn cut(n: usize, random: &mut Random) -> Vec<Range<usize>> {
     let mut borders: Vec<usize> = (0..random.below(4)).map(|_| random.below(n + 1)).chain([0, n]).collect();
     borders.sort_unstable();
@@ -119,7 +119,7 @@ fn cut(n: usize, random: &mut Random) -> Vec<Range<usize>> {
     ranges
 }
 
-/// An input that the kernel reads at the written place only, of the type of its only output.
+/// An input that the kernel reads only at the written place, of the type of its only output.
 fn donor(case: &Case) -> Option<usize> {
     let kernel = &case.kernel;
     let [(_, output)] = &kernel.outputs[..] else { return None };

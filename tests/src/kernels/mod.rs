@@ -1,4 +1,4 @@
-//! Random kernels, what they compute, and whether a target computes that.
+//! Random kernels, their admissible results, and whether a target computes them.
 
 pub mod evaluate;
 pub mod fill;
@@ -18,7 +18,7 @@ use std::fmt;
 /// A kernel with sizes for its symbols and arrays for its inputs.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The seed that it was made from.
+    /// Its seed.
     pub seed: u64,
     /// The kernel.
     pub kernel: Kernel,

@@ -1,4 +1,4 @@
-//! Kernels of one operation, on all numbers at which it may have something to decide.
+//! Kernels of one operation, on all numbers that may be special to it.
 
 use super::Case;
 use super::fill::filled;
@@ -7,7 +7,7 @@ use gavotte_core::aval::{Aval, DType, Dim, Literal, Sizes, Symbol};
 use gavotte_core::ir::{Index, Scalar, ScalarOp, Var};
 use gavotte_core::kernel::{Instr, Kernel, Loop, LoopKind};
 
-/// Every operation with every type of operands (for `select`: of the choices) that it exists for.
+/// Every operation with every operand type (for `select`: type of the choices) that it exists for.
 pub fn operations() -> impl Iterator<Item = (ScalarOp, DType)> {
     let named = |op: &ScalarOp| !matches!(op, ScalarOp::Convert(_) | ScalarOp::Bitcast(_));
     let conversions = DType::ALL.into_iter().flat_map(|to| [ScalarOp::Convert(to), ScalarOp::Bitcast(to)]);

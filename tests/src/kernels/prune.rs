@@ -1,11 +1,11 @@
-//! Kernels without what they do not need, and failing ones made small.
+//! Removes what kernels do not need, and shrinks failing ones.
 
 use super::Case;
 use gavotte_core::ir::{Index, Scalar, Var};
 use gavotte_core::kernel::{Instr, Kernel, LoopKind, verify_kernel};
 
 /// The kernel without scalars and inputs that no result needs, and the numbers of the inputs that stay. Variables are
-/// numbered again.
+/// renumbered.
 pub fn pruned(kernel: &Kernel) -> (Kernel, Vec<usize>) {
     let mut needed = vec![false; kernel.body.len()];
     kernel.results.iter().for_each(|s| needed[s.0 as usize] = true);
@@ -69,7 +69,7 @@ fn operands_mut(instr: &mut Instr, mut f: impl FnMut(&mut Scalar)) {
     });
 }
 
-/// A smaller case that fails too: with fewer results, and with operands in the place of what is made of them.
+/// A smaller case that fails too: with fewer results, and with scalars replaced by earlier ones.
 pub fn shrunk(case: &Case, fails: &mut dyn FnMut(&Case) -> bool) -> Case {
     let mut best = case.clone();
     loop {

@@ -1,4 +1,4 @@
-//! What one scalar operation makes of numbers, written from the documentation of [`ScalarOp`] and nothing else.
+//! The results of one scalar operation, written from the documentation of [`ScalarOp`] alone.
 
 use gavotte_core::aval::{DType, Literal};
 use gavotte_core::device::HostArray;
@@ -18,7 +18,7 @@ pub fn ulps(op: ScalarOp) -> Option<f64> {
     }
 }
 
-/// Whether an operation has results for operands of this type (for `select`: the type of the choices).
+/// Whether an operation exists for operands of this type (for `select`: the type of the choices).
 pub fn exists(op: ScalarOp, dtype: DType) -> bool {
     match op.form() {
         Form::Function(_) | Form::Threefry(_) => op.row().takes.holds(dtype),
@@ -38,7 +38,7 @@ macro_rules! float {
             ScalarOp::Mul => Literal::$v(x * y()),
             ScalarOp::Div => Literal::$v(x / y()),
             ScalarOp::Rem => Literal::$v(x % y()),
-            // Of equal numbers, as the zeros are, the second.
+            // Of equal numbers, such as the zeros, the second.
             ScalarOp::Max => Literal::$v(if x.is_nan() || x > y() { x } else { y() }),
             ScalarOp::Min => Literal::$v(if x.is_nan() || x < y() { x } else { y() }),
             ScalarOp::Neg => Literal::$v(-x),
@@ -52,7 +52,7 @@ macro_rules! float {
             ScalarOp::Le => Literal::Bool(x <= y()),
             ScalarOp::Gt => Literal::Bool(x > y()),
             ScalarOp::Ge => Literal::Bool(x >= y()),
-            // The nearest number of the type to what is computed in `f64`.
+            // The number of the type nearest to the result in `f64`.
             op => Literal::$v(inexact(op, $ins) as $t),
         }
     }};
@@ -93,8 +93,8 @@ macro_rules! int {
     }};
 }
 
-/// A function that no target computes exactly, in `f64`. Of the oldest this says what they are once more; others are held
-/// against XLA and JAX, and here have the formula of the table.
+/// A function that no target computes exactly, in `f64`. The oldest are defined here once more; the others are compared
+/// with XLA and JAX elsewhere, and use the table's formula here.
 pub(super) fn inexact(op: ScalarOp, ins: &[Literal]) -> f64 {
     let x = ins[0].as_f64();
     match (op, op.form()) {
@@ -179,7 +179,7 @@ fn threefry(key: [u32; 2], mut x: [u32; 2]) -> [u32; 2] {
     x
 }
 
-/// A scalar operation, as the primitive that means it evaluates it.
+/// A scalar operation, evaluated by the corresponding primitive.
 pub fn evaluated(op: ScalarOp, ins: &[Literal]) -> Literal {
     let to = |dtype: DType| Params::new().with("dtype", dtype);
     let (name, params, result) = match op {
@@ -196,7 +196,7 @@ pub fn evaluated(op: ScalarOp, ins: &[Literal]) -> Literal {
     prim.eval(&arrays.iter().collect::<Vec<_>>(), &params)[result].get(0)
 }
 
-/// Numbers at which operations have something to decide.
+/// Numbers that are special to operations.
 pub fn special(dtype: DType) -> Vec<Literal> {
     match dtype {
         DType::F32 | DType::F64 => {

@@ -1,8 +1,8 @@
-//! What a right target may compute: one number or, where it may round in its own way, all numbers between two.
+//! What a correct target may compute: one number or, where it may round in its own way, all numbers in an interval.
 //!
-//! Intervals are tight: an operation that rounds correctly and grows with its operand maps the ends of an interval to the
-//! ends of its image, in the arithmetic of its type. So a wrong target has no more room than the units in the last place
-//! stated for the inexact operations, carried through what follows them, and the rounding errors of sums.
+//! Intervals are tight: an operation that rounds correctly and is monotonic maps the ends of an interval to the ends of
+//! its image, in the arithmetic of its type. So a wrong target has no more leeway than the units in the last place
+//! stated for the inexact operations, carried through later operations, and the rounding errors of sums.
 
 use super::scalar::{apply, inexact, ulps};
 use gavotte_core::aval::{DType, Literal};
@@ -13,9 +13,9 @@ use gavotte_core::ir::{ReduceOp, ScalarOp};
 pub enum Value {
     /// These bits; for NaN, any NaN.
     Exact(Literal),
-    /// A float between the two, both included; the sign of zero counts for nothing.
+    /// A float between the two, both included; the sign of zero does not matter.
     Between(Literal, Literal),
-    /// Whatever it is, it is right: the bits of a NaN, a comparison within an interval, a sum that may overflow.
+    /// Any value is right: the bits of a NaN, a comparison within an interval, a sum that may overflow.
     Anything,
 }
 
@@ -33,8 +33,8 @@ impl Value {
         }
     }
 
-    /// Whether it may have, where functions such as `exp` are another library's: floats that are not exact may be farther
-    /// apart by this share of them.
+    /// The same, if functions such as `exp` come from another library: inexact floats may be farther off by this share
+    /// of them.
     pub fn admits_within(self, found: Literal, relative: f64) -> bool {
         let x = found.as_f64();
         match self {
@@ -59,7 +59,7 @@ fn is_nan(x: Literal) -> bool {
     x.as_f64().is_nan()
 }
 
-/// The least interval around these numbers: none of them, or all, is NaN.
+/// The least interval around these numbers; `Anything` if one is NaN.
 fn around(numbers: impl IntoIterator<Item = Literal>) -> Value {
     let mut ends: Option<(Literal, Literal)> = None;
     for x in numbers {
@@ -78,7 +78,7 @@ fn around(numbers: impl IntoIterator<Item = Literal>) -> Value {
     }
 }
 
-/// What an operation makes of its operands.
+/// The result of an operation on its operands.
 pub fn operated(op: ScalarOp, ins: &[Value]) -> Value {
     use ScalarOp::*;
     if let (Select, Exact(which)) = (op, ins[0]) {
@@ -88,7 +88,7 @@ pub fn operated(op: ScalarOp, ins: &[Value]) -> Value {
     if ins.iter().all(|value| matches!(value, Exact(_))) {
         let ins: Vec<Literal> = ends.iter().map(|(x, _)| *x).collect();
         return match op {
-            // Nobody says which NaN an operation gives.
+            // The NaN that an operation yields is unspecified.
             Bitcast(to) if is_nan(ins[0]) && !to.is_float() => Anything,
             _ if ulps(op).is_some() => near(op, &ins),
             _ => Exact(apply(op, &ins)),
@@ -132,7 +132,7 @@ pub fn operated(op: ScalarOp, ins: &[Value]) -> Value {
     }
 }
 
-/// The numbers within the units in the last place of an inexact operation.
+/// The numbers within an inexact operation's units in the last place.
 fn near(op: ScalarOp, ins: &[Literal]) -> Value {
     let dtype = ins[0].dtype();
     let exact = inexact(op, ins);
@@ -140,12 +140,12 @@ fn near(op: ScalarOp, ins: &[Literal]) -> Value {
         return Exact(Literal::from_f64(dtype, exact));
     }
     let (digits, least) = if dtype == DType::F32 { (23, -126) } else { (52, -1022) };
-    // What is compared with is computed in `f64` too: it may be off by one there.
+    // The reference is also computed in `f64`: it may be off by one there.
     let ulps = ulps(op).unwrap_or(0.0) + if dtype == DType::F32 { 0.0 } else { 1.0 };
     let binade = if exact == 0.0 { least } else { (exact.abs().log2().floor() as i32).max(least) };
-    // `1 / (1 + e^-x)` is 0 where the exponential is too large, though the function has small numbers left.
+    // `1 / (1 + e^-x)` is 0 if the exponential overflows, though the function still has small numbers there.
     let slack = if op == ScalarOp::Logistic { 2f64.powi(least) } else { 0.0 };
-    // One power would be 0 where the number is tiny.
+    // A single power would be 0 for tiny numbers.
     let room = ulps * 2f64.powi(-digits) * 2f64.powi(binade) + slack;
     let low = match op {
         ScalarOp::Exp | ScalarOp::Logistic => (exact - room).max(0.0),
@@ -154,8 +154,8 @@ fn near(op: ScalarOp, ins: &[Literal]) -> Value {
     Between(Literal::from_f64(dtype, low), Literal::from_f64(dtype, exact + room))
 }
 
-/// One summand: its value and, where it is a product that is needed for nothing else, its factors. A target may round
-/// such a product together with the sum, or by itself.
+/// One summand: its value and, if it is a product that nothing else needs, its factors. A target may round such a
+/// product together with the sum, or by itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Term {
     /// Its value.
@@ -164,7 +164,7 @@ pub struct Term {
     pub factors: Option<(Value, Value)>,
 }
 
-/// What a reduction makes of its terms, in any order.
+/// The result of a reduction of its terms, in any order.
 pub fn reduced(op: ReduceOp, dtype: DType, terms: &[Term]) -> Value {
     let identity = op.identity(dtype);
     let Some(ends) = terms.iter().map(|term| term.value.ends()).collect::<Option<Vec<_>>>() else { return Anything };
@@ -192,7 +192,7 @@ fn float_sum(dtype: DType, terms: &[Term], ends: &[(Literal, Literal)]) -> Value
         return Anything;
     }
     if ends.iter().any(|ends| size(ends).is_infinite()) {
-        // An infinity is one in any order, if it is no product that only rounding makes one.
+        // An infinity is one in any order, unless it is a product that only rounding makes infinite.
         let is_sure = |term: &Term| {
             let finite =
                 |value: Value| value.ends().is_some_and(|(low, high)| size(&(low.as_f64(), high.as_f64())).is_finite());
@@ -203,13 +203,13 @@ fn float_sum(dtype: DType, terms: &[Term], ends: &[(Literal, Literal)]) -> Value
         return if is_sure { Exact(Literal::from_f64(dtype, sum)) } else { Anything };
     }
     let (low, high) = ends.iter().fold((0.0, 0.0), |sum, term| (sum.0 + term.0, sum.1 + term.1));
-    // Multiples of one power of two whose sum of sizes has few digits are added without error, in whatever order.
+    // Multiples of one power of two whose sum of sizes has few digits are added without error, in any order.
     let power = ends.iter().map(|(x, _)| lowest_bit(*x)).min().unwrap_or(0);
     let is_normal = power > -900;
     if is_normal && terms.iter().all(is_exact) && magnitude <= 2f64.powi(digits) * 2f64.powi(power.min(900)) {
         return around([Literal::from_f64(dtype, low)]);
     }
-    // Each of the sums rounds, and each product; here the sums of doubles do as well.
+    // Each of the sums rounds, and each product; for doubles, so do the sums here.
     let roundings = (terms.len() + 1) as f64 * if is_single { 1.01 } else { 2.02 };
     let room = roundings * (magnitude * 2f64.powi(-digits) + 2f64.powi(least));
     around([Literal::from_f64(dtype, low - room), Literal::from_f64(dtype, high + room)])
@@ -220,14 +220,14 @@ fn is_exact(term: &Term) -> bool {
     match (term.value, term.factors) {
         (Exact(_), None) => true,
         (Exact(product), Some((Exact(a), Exact(b)))) => {
-            // The doubles' own rounding of a product of singles is none.
+            // A product of singles has no rounding error in doubles.
             a.as_f64().mul_add(b.as_f64(), -product.as_f64()) == 0.0
         }
         _ => false,
     }
 }
 
-/// The exponent of a number's last digit that is not zero.
+/// The exponent of a number's last nonzero digit.
 fn lowest_bit(x: f64) -> i32 {
     if x == 0.0 {
         return i32::MAX;

@@ -1,4 +1,4 @@
-//! Memory between pages that nobody may touch: who reads or writes outside of an array ends the process.
+//! Memory between inaccessible pages: a read or write outside an array ends the process.
 
 use std::ptr::NonNull;
 
@@ -7,23 +7,23 @@ use std::ptr::NonNull;
 pub enum Side {
     /// Its first byte is the first that may be touched; a vector that starts there is aligned.
     Start,
-    /// One element behind that: aligned as its elements are, and no better.
+    /// One element later: aligned as its elements are, and no better.
     Shifted,
     /// Its last byte is the last that may be touched.
     End,
 }
 
-/// What fills the pages before anything is written: no `bool`, an odd number, a small negative float.
+/// The contents of the pages before anything is written: no `bool`, an odd number, a small negative float.
 pub const FILLER: u8 = 0xa5;
 
-/// An array of bytes with an inaccessible page in front of its pages and one behind.
+/// An array of bytes with an inaccessible page before its pages and one after.
 pub struct Guarded {
     /// The first inaccessible page.
     base: NonNull<u8>,
-    /// Bytes of all pages, the inaccessible ones too.
+    /// Bytes of all pages, including the inaccessible ones.
     mapped: usize,
     page: usize,
-    /// Where the array begins, from `base`.
+    /// The start of the array, from `base`.
     start: usize,
     len: usize,
 }
@@ -32,7 +32,7 @@ impl Guarded {
     /// `len` bytes of elements of `size` bytes, filled with [`FILLER`], as is the rest of the pages.
     ///
     /// # Panics
-    /// If the system gives no memory.
+    /// If the system is out of memory.
     pub fn new(len: usize, size: usize, side: Side) -> Guarded {
         assert!(size > 0 && len.is_multiple_of(size), "whole elements");
         // SAFETY: asks for a number.
@@ -53,27 +53,27 @@ impl Guarded {
         };
         let guarded = Guarded { base, mapped, page, start, len };
         guarded.protect(libc::PROT_READ | libc::PROT_WRITE);
-        // SAFETY: the pages between the guards are ours, and may be written since the line before.
+        // SAFETY: the pages between the guards are ours, and are writable since the previous line.
         unsafe { base.add(page).write_bytes(FILLER, inner) };
         guarded
     }
 
-    /// The same for these bytes, which may only be read from now on.
+    /// The same with these bytes, read-only from now on.
     pub fn of(bytes: &[u8], size: usize, side: Side) -> Guarded {
         let guarded = Guarded::with(bytes, size, side);
         guarded.protect(libc::PROT_READ);
         guarded
     }
 
-    /// The same for these bytes, which may be written.
+    /// The same with these bytes, writable.
     pub fn with(bytes: &[u8], size: usize, side: Side) -> Guarded {
         let guarded = Guarded::new(bytes.len(), size, side);
-        // SAFETY: the array has as many bytes, which may be written, and is new memory.
+        // SAFETY: the array has this many bytes, is writable, and is new memory.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), guarded.pointer(), bytes.len()) };
         guarded
     }
 
-    /// What may be done with the pages between the guards.
+    /// Sets the protection of the pages between the guards.
     fn protect(&self, allowed: libc::c_int) {
         let inner = self.mapped - 2 * self.page;
         // SAFETY: these are whole pages of our mapping.
@@ -81,23 +81,23 @@ impl Guarded {
         assert_eq!(code, 0, "the protection of pages can be set");
     }
 
-    /// Where the array begins.
+    /// The start of the array.
     pub fn pointer(&self) -> *mut u8 {
         self.base.as_ptr().wrapping_add(self.start)
     }
 
-    /// What is in the pages between the guards now.
+    /// The current contents of the pages between the guards.
     fn pages(&self) -> &[u8] {
-        // SAFETY: these bytes are mapped, can be read, and are filled since `new`.
+        // SAFETY: these bytes are mapped, readable, and filled since `new`.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(self.page), self.mapped - 2 * self.page) }
     }
 
-    /// What is in the array now.
+    /// The current contents of the array.
     pub fn bytes(&self) -> &[u8] {
         &self.pages()[self.start - self.page..][..self.len]
     }
 
-    /// Whether somebody has written beside the array, into the same pages.
+    /// Whether the pages were written outside the array.
     pub fn is_spoiled(&self) -> bool {
         let (before, rest) = self.pages().split_at(self.start - self.page);
         before.iter().chain(&rest[self.len..]).any(|byte| *byte != FILLER)
@@ -133,9 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_beside_an_array_is_seen() {
+    fn writes_outside_an_array_are_seen() {
         let guarded = Guarded::new(8, 4, Side::Start);
-        // SAFETY: the byte behind the array is in its page.
+        // SAFETY: the byte after the array is in its page.
         unsafe { *guarded.pointer().add(8) = 0 };
         assert!(guarded.is_spoiled());
     }

@@ -14,7 +14,7 @@ use gavotte_core::with_data;
 use guard::{Guarded, Side};
 use std::ops::Range;
 
-/// The loop that a launch is cut along: the first row loop or the first reduce loop.
+/// The loop along which a launch is cut: the first row loop or the first reduce loop.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pieces {
     /// The number of the loop.
@@ -25,34 +25,34 @@ pub struct Pieces {
 
 /// A kernel with its arrays. Only [`Launch::run`] makes one: each pointer is valid for the kernel's type at these sizes.
 pub struct Call<'a> {
-    /// What runs.
+    /// The kernel.
     pub kernel: &'a Kernel,
     /// The sizes of its symbols.
     pub sizes: &'a Sizes,
-    /// Where inputs begin; they can be read only.
+    /// The inputs' addresses; they are read-only.
     pub inputs: Vec<*const u8>,
-    /// Where outputs begin. An output may be an input that is read at the written place only.
+    /// The outputs' addresses. An output may be an input that is read only at the written place.
     pub outputs: Vec<*mut u8>,
-    /// Run it in these pieces, one after the other; the results are those of the whole. Else at once.
+    /// If set, the launch runs in these pieces, one after another; the results are those of the whole.
     pub pieces: Option<&'a Pieces>,
 }
 
-/// Why a kernel has not run.
+/// Why a kernel did not run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refused {
     /// The target has no such kernels.
     Unsupported(String),
-    /// A computed position is outside of its array. The outputs hold anything.
+    /// A computed position is outside its array. The outputs may hold anything.
     OutOfBounds,
 }
 
-/// What runs kernels.
+/// A target that runs kernels.
 pub trait KernelTarget: Sync {
     /// Its name in messages.
     fn name(&self) -> &'static str;
-    /// The share of kernels that it may call unsupported.
+    /// The share of kernels that it may refuse as unsupported.
     fn may_refuse(&self) -> f64;
-    /// Whether it runs a kernel in pieces of this loop.
+    /// Whether it can run a kernel in pieces of this loop.
     fn may_cut(&self, _kernel: &Kernel, _axis: usize) -> bool {
         true
     }
@@ -78,7 +78,7 @@ pub fn kernel_targets() -> Vec<&'static dyn KernelTarget> {
     targets
 }
 
-/// Machine code for an instruction set, as it is or as where lanes of 32 bits do not count to an input's last element.
+/// Machine code for an instruction set, as it is or for inputs whose last element is beyond the reach of 32-bit lanes.
 struct Machine {
     isa: Isa,
     is_far: bool,
@@ -113,7 +113,7 @@ impl KernelTarget for Machine {
                 let identity = kernel.reduce.expect("a reduction").identity(aval.dtype);
                 let n = aval.shape.iter().map(size).product();
                 let one = HostArray::full(&[n], identity);
-                // SAFETY: the output has room for its elements by this function's contract.
+                // SAFETY: the output has its size, by this function's contract.
                 with_data!(one.data(), xs => unsafe { std::ptr::copy_nonoverlapping(xs.as_ptr(), output.cast(), n) });
             }
         }
@@ -122,7 +122,7 @@ impl KernelTarget for Machine {
         for range in ranges.into_iter().filter(|range| !range.is_empty()) {
             table[x86::BEGIN] = range.start as u64;
             table[x86::END] = range.end as u64;
-            // SAFETY: the machine has the instructions, and the table holds valid arrays by this function's contract.
+            // SAFETY: the machine has the instructions, and the table holds valid arrays, by this function's contract.
             if !unsafe { pages.call(0, &mut table) } {
                 return Err(Refused::OutOfBounds);
             }
@@ -131,7 +131,7 @@ impl KernelTarget for Machine {
     }
 }
 
-/// The interpreter of tiles. Its units of work are cut in the proportions of the pieces.
+/// The interpreter of tiles. Its units of work are divided in proportion to the pieces.
 struct Portable;
 
 impl KernelTarget for Portable {
@@ -156,7 +156,7 @@ impl KernelTarget for Portable {
             }
         };
         for units in units {
-            // SAFETY: the pointers are valid by this function's contract, no two ranges share units, and one thread runs
+            // SAFETY: the pointers are valid by this function's contract, ranges share no units, and one thread runs
             // them.
             let ran = unsafe { tiles.run(&access, [units], &mut Scratch::default()) };
             ran.map_err(|_| Refused::OutOfBounds)?;
@@ -172,20 +172,20 @@ impl KernelTarget for Portable {
 pub struct Launch {
     /// Where arrays lie in their pages.
     pub side: Side,
-    /// The input, by number, whose memory is the first output's as well.
+    /// The input, by number, that shares memory with the first output.
     pub in_place: Option<usize>,
-    /// In which pieces it runs.
+    /// The pieces in which it runs.
     pub pieces: Option<Pieces>,
 }
 
-/// The bytes of each output, or that somebody wrote beside one.
+/// The bytes of each output, or an error if something wrote outside one.
 pub type Outputs = Result<Vec<Vec<u8>>, String>;
 
 impl Launch {
     /// Runs a kernel on inputs of these bytes.
     ///
     /// # Panics
-    /// If an input has not the bytes of its type.
+    /// If an input does not have the bytes of its type.
     pub fn run(
         &self,
         target: &dyn KernelTarget,
@@ -222,7 +222,7 @@ impl Launch {
         // SAFETY: every array was made above, of its type's size, and outlives the call.
         let ran = unsafe { target.run(&call) };
         if let Some(i) = outputs.iter().position(|array| array.is_spoiled()) {
-            return Ok(Err(format!("something was written beside {}", kernel.outputs[i].0)));
+            return Ok(Err(format!("something was written outside {}", kernel.outputs[i].0)));
         }
         ran?;
         Ok(Ok(outputs.iter().map(|array| array.bytes().to_vec()).collect()))

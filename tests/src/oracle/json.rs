@@ -1,4 +1,4 @@
-//! Programs and arrays as JSON. Elements travel as their bytes, so that no bit is lost.
+//! Programs and arrays as JSON. Elements are sent as their bytes, so that no bit is lost.
 
 use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::{Data, Elements, HostArray};
@@ -7,7 +7,7 @@ use gavotte_core::with_data;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
-/// A type of numeric extents.
+/// A type with numeric extents.
 pub fn aval_to_json(aval: &Aval) -> Value {
     let shape: Vec<usize> = aval.shape.iter().map(|dim| dim.as_usize().expect("sizes are numbers")).collect();
     json!({ "dtype": aval.dtype.name(), "shape": shape })

@@ -1,7 +1,7 @@
-//! The oracle of the differential suite: XLA and JAX, in Python processes that compute what they are asked for.
+//! The oracle of the differential suite: XLA and JAX, in Python processes that answer requests.
 //!
-//! `GAVOTTE_PYTHON` names an interpreter that has the packages of `tests/python/requirements.txt`; without it
-//! `python3` is used, if it has JAX of the version written there.
+//! `GAVOTTE_PYTHON` names an interpreter with the packages of `tests/python/requirements.txt`; without it, `python3` is
+//! used if it has the JAX version listed there.
 
 mod json;
 mod worker;
@@ -15,12 +15,12 @@ use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Atom, Binder, Eqn, Program, Var, verify};
 use serde_json::{Value, json};
 
-/// A program, transformations of it one after the other, and inputs of what they give: arguments, then constants.
+/// A program, transformations applied to it in sequence, and inputs of the result: arguments, then constants.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// What it shows.
+    /// Its name in messages.
     pub name: String,
-    /// What is transformed. Its sizes are numbers.
+    /// The program before the transformations. Its sizes are numbers.
     pub primal: Program,
     /// The transformations, in order.
     pub transforms: Vec<Transform>,
@@ -31,13 +31,13 @@ pub struct Check {
 }
 
 impl Check {
-    /// What a program itself computes.
+    /// A check of a program itself.
     pub fn new(name: impl Into<String>, program: &Program, inputs: &[HostArray]) -> Check {
         let program = program.clone();
         Check { name: name.into(), primal: program.clone(), transforms: vec![], program, inputs: inputs.to_vec() }
     }
 
-    /// What one more transformation of it computes; `inputs` are those of the result.
+    /// A check of one more transformation; `inputs` are those of the result.
     pub fn transformed(&self, transform: Transform, inputs: Vec<HostArray>) -> Check {
         let mut check = self.clone();
         check.name = format!("{} {transform:?}", self.name);
@@ -47,7 +47,7 @@ impl Check {
         check
     }
 
-    /// The question to JAX.
+    /// The request to JAX.
     pub fn to_json(&self) -> Value {
         let mut program = self.primal.clone();
         let mut transforms = vec![];
@@ -60,7 +60,7 @@ impl Check {
     }
 }
 
-/// What JAX computes for each check, or what it says.
+/// JAX's results for each check, or its error.
 pub fn ask_jax(worker: &mut Worker, checks: &[&Check]) -> Vec<Result<Vec<HostArray>, String>> {
     let questions: Vec<Value> = checks.iter().map(|check| check.to_json()).collect();
     in_one_or_each(questions, |questions| {
@@ -69,7 +69,7 @@ pub fn ask_jax(worker: &mut Worker, checks: &[&Check]) -> Vec<Result<Vec<HostArr
     })
 }
 
-/// What XLA computes for each program in its exported form, or what it says.
+/// XLA's results for each program in its exported form, or its error.
 pub fn ask_xla(worker: &mut Worker, runs: &[(&Program, &[HostArray])]) -> Vec<Result<Vec<HostArray>, String>> {
     in_one_or_each(runs.to_vec(), |runs| {
         let (program, inputs) = joined(runs);
@@ -81,26 +81,26 @@ pub fn ask_xla(worker: &mut Worker, runs: &[(&Program, &[HostArray])]) -> Vec<Re
     })
 }
 
-/// The exported text. What the exporter gives is the exporter's business; that it is read by XLA is ours.
+/// The exported text. Its form is up to the exporter; here XLA must accept it.
 fn exported(program: &Program) -> Result<String, String> {
     verify(program).map_err(|error| error.to_string())?;
     program.to_stablehlo(&Sizes::new()).map_err(|error| error.to_string())
 }
 
-/// Asks once for all; where that fails, for each alone, so that only those to blame fail.
+/// Sends one request for all; if it fails, one for each, so that only the culprits fail.
 fn in_one_or_each<T>(
     all: Vec<T>,
     mut ask: impl FnMut(&[T]) -> Result<Vec<Vec<HostArray>>, String>,
 ) -> Vec<Result<Vec<HostArray>, String>> {
     if let Ok(answers) = ask(&all) {
-        assert_eq!(answers.len(), all.len(), "as many answers as questions");
+        assert_eq!(answers.len(), all.len(), "one answer per question");
         return answers.into_iter().map(Ok).collect();
     }
     all.iter().map(|one| Ok(ask(std::slice::from_ref(one))?.swap_remove(0))).collect()
 }
 
-/// One program that computes what all of them do: a compilation costs more than what is compiled. Constants become
-/// arguments in their places, which the exported form does not tell apart.
+/// One program that computes what all of them do: a compilation costs more than what it compiles. Constants become
+/// arguments in their places, which the exported form does not distinguish.
 fn joined(runs: &[(&Program, &[HostArray])]) -> (Program, Vec<HostArray>) {
     let mut all = Program {
         name: "joined".into(),

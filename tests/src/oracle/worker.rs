@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, TryLockError};
 
-/// A process that answers one request after the other. It ends when this one does.
+/// A process that answers one request after another. It ends with this process.
 #[derive(Debug)]
 pub struct Worker {
     _child: Child,
@@ -46,7 +46,7 @@ impl Worker {
     }
 }
 
-/// As many as the tests' machine has cores; more would only wait for each other.
+/// One for each core of the tests' machine; more would only wait for each other.
 const N_WORKER: usize = 2;
 
 /// The interpreter; `None` if there is none and none was asked for.
@@ -79,7 +79,7 @@ static WORKERS: LazyLock<Option<Vec<Mutex<Worker>>>> = LazyLock::new(|| {
     Some((0..N_WORKER).map(start).collect())
 });
 
-/// How many workers there are: as many threads may ask at once. 0, after saying so, where there is no interpreter.
+/// The number of workers: this many threads may ask at once. Without an interpreter, reports that and returns 0.
 pub fn workers() -> usize {
     let n = WORKERS.as_ref().map_or(0, Vec::len);
     if n == 0 {
@@ -88,7 +88,7 @@ pub fn workers() -> usize {
     n
 }
 
-/// Runs `f` with a worker that no one else is asking.
+/// Runs `f` with a worker that nobody else is using.
 ///
 /// # Panics
 /// If there are no workers.
@@ -97,8 +97,8 @@ pub fn with_worker<T>(f: impl FnOnce(&mut Worker) -> T) -> T {
     f(&mut free(workers))
 }
 
-/// One that is free, or else the next that will be. A test that failed leaves its worker as good as before: a request
-/// is answered before anything can fail.
+/// A free worker, or else one to wait for. A failed test leaves its worker usable: a request is answered before
+/// anything can fail.
 fn free(workers: &[Mutex<Worker>]) -> MutexGuard<'_, Worker> {
     for worker in workers {
         match worker.try_lock() {
@@ -111,7 +111,7 @@ fn free(workers: &[Mutex<Worker>]) -> MutexGuard<'_, Worker> {
     workers[place % workers.len()].lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Threads in the order in which they ask, so that they spread over the workers.
+/// Numbers threads in the order in which they ask, so that they spread over the workers.
 fn thread_number() -> usize {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0);
