@@ -1,7 +1,7 @@
 """Times the training step of a multilayer perceptron in JAX or PyTorch.
 
 784-512-512-10, rectifiers, mean cross-entropy, a batch of 128, Adam with a rate of 0.001; float32, on the CPU. A step is
-forward, backward and update, until the loss is there. What `gavotte` needs for the same, the example `perceptron` says.
+forward, backward and update, until the loss is available. The example `perceptron` times `gavotte` on the same.
 
     python perceptron.py jax|torch|torch-compile THREADS
 """
@@ -11,7 +11,7 @@ import sys
 import time
 
 peer, threads = sys.argv[1], int(sys.argv[2])
-# JAX has no option for its threads: it takes as many as it may use processors.
+# JAX has no option for its threads: it starts one for each processor that it may use.
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 import numpy as np

@@ -1,6 +1,6 @@
-//! What a training step costs for each edge, from 100 thousand edges to 10 million, and how much of its growth is that
-//! of memory: beside the step stand plain loops over the same graph that do nothing but read and write as its kernels do.
-//! One thread, and where the system tells it the time on the processor, so that other programs disturb little.
+//! The cost of a training step per edge, from 100 thousand edges to 10 million, and how much of its growth is due to
+//! memory: the step is compared with plain loops over the same graph that only read and write as its kernels do. One
+//! thread, and processor time where the system reports it, so that other programs disturb little.
 //!
 //! ```sh
 //! cargo bench -p gavotte-bench --bench edges
@@ -24,10 +24,10 @@ const EDGES: [usize; 3] = [100_000, 1_000_000, 10_000_000];
 const EDGES_PER_NODE: usize = 10;
 const FEATURES: usize = 64;
 const CLASSES: usize = 16;
-/// Rows that are read at computed places are of so many floats, about: one cache line or two, or a few.
+/// Rows read at computed places have about this many floats: one or two cache lines, or a few.
 const NARROW: usize = 8;
 const WIDE: usize = 64;
-/// Each figure is the mean of at least so many rounds, and of so many seconds.
+/// Each figure is the mean of at least this many rounds, over at least this many seconds.
 const ROUNDS: usize = 5;
 const SECONDS: f64 = 2.0;
 
@@ -52,7 +52,7 @@ fn row(n_edge: usize) {
     let e = dataset.n_edge() as f64;
     let wide_s = mean(|| paths.gather::<WIDE>(&paths.receivers, &paths.senders));
     let narrow_s = mean(|| paths.gather::<NARROW>(&paths.by_sender, &paths.order));
-    // What the step has in memory.
+    // As much memory as the step uses.
     let n = planned / (2 * size_of::<f32>());
     let mut streamed = [vec![1.0; n], vec![0.0; n]];
     let stream_s = mean(|| stream(&mut streamed)) / (2 * size_of::<f32>() * n) as f64;
@@ -71,16 +71,16 @@ fn row(n_edge: usize) {
     );
 }
 
-/// How a step's kernels go through memory.
+/// The memory traffic of a step's kernels.
 struct Moved {
-    /// Rows at computed places for each edge, in rows of [`WIDE`] and of [`NARROW`] floats.
+    /// Rows at computed places per edge, in rows of [`WIDE`] and of [`NARROW`] floats.
     wide: f64,
     narrow: f64,
-    /// Bytes for each edge of what is read or written in order.
+    /// Bytes per edge that are read or written in order.
     bytes: f64,
 }
 
-/// What a step moves, how long it takes, and the bytes that are planned for it.
+/// What a step moves, how long it takes, and the bytes planned for it.
 fn step(dataset: &Dataset) -> (Moved, f64, usize) {
     let config = GatConfig::new(CLASSES);
     let split = dataset.default_split.clone().expect("a generated graph has a split");
@@ -92,7 +92,7 @@ fn step(dataset: &Dataset) -> (Moved, f64, usize) {
     let lowered = trainer.step.lower(args(0, state.clone().expect("it is there"))).expect("it compiles");
     let mut i = 0;
     let step_s = mean(|| {
-        let state_now = state.take().expect("a step gives the next state");
+        let state_now = state.take().expect("a step returns the next state");
         let (next, loss) = trainer.step.try_call(args(i, state_now)).expect("it runs");
         black_box(loss.to_vec::<f32>());
         state = Some(next);
@@ -130,9 +130,9 @@ impl Moved {
     }
 }
 
-/// What one round takes, in seconds: the mean of some.
+/// The mean time of a round, in seconds.
 fn mean(mut work: impl FnMut()) -> f64 {
-    // The first one makes everything ready.
+    // The first one warms up.
     work();
     let (start, start_s) = (Instant::now(), seconds());
     let mut rounds = 0;
@@ -152,7 +152,7 @@ struct Paths {
     /// Edges by sender, and where each sender's begin.
     order: Vec<i32>,
     by_sender: Vec<usize>,
-    /// As many floats as there may be rows of the widest kind.
+    /// The most floats that rows of either kind need.
     rows: Vec<f32>,
 }
 
@@ -177,7 +177,7 @@ impl Paths {
         }
     }
 
-    /// For each node the sum of rows of `N` floats at the places that its members name.
+    /// For each node, the sum of the rows of `N` floats at the places of its members.
     fn gather<const N: usize>(&self, offsets: &[usize], places: &[i32]) {
         for node in 0..self.n_node {
             let mut sum = [0f32; N];
@@ -190,13 +190,13 @@ impl Paths {
     }
 }
 
-/// Reads floats in order, and writes as many.
+/// Reads floats in order, and writes the same number.
 fn stream([from, to]: &mut [Vec<f32>; 2]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from * 1.5);
     black_box(to);
 }
 
-/// How long this thread has been on a processor; where the system does not tell, the time.
+/// This thread's processor time in seconds; the elapsed time where the system does not report it.
 fn seconds() -> f64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok();

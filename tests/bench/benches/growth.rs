@@ -1,9 +1,9 @@
-//! What the first call of a program takes, for sizes each twice the one before it: trace, differentiate, lower, generate, run.
+//! Times the first call of a program, for sizes that double: trace, differentiate, lower, generate, run.
 //!
 //! ```sh
 //! cargo bench -p gavotte-bench --bench growth            # all
 //! cargo bench -p gavotte-bench --bench growth -- gpt     # one
-//! cargo bench -p gavotte-bench --bench growth -- gpt 96  # at a size of one's own
+//! cargo bench -p gavotte-bench --bench growth -- gpt 96  # at a custom size
 //! ```
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]

@@ -1,11 +1,11 @@
-//! Training steps beside other work: quiet, then with one busy process for each core.
+//! Training steps under load: quiet, then with one busy process for each core.
 //!
 //! ```sh
 //! cargo bench -p gavotte-bench --bench load
 //! ```
 //!
-//! The two ratios that matter are printed last: how much longer a step takes beside the busy processes, and how much
-//! longer with two threads than with one. Nothing else should run; what the machine's load was is printed first.
+//! The two ratios that matter are printed last: how much longer a step takes with the busy processes than without, and
+//! how much longer with two threads than with one. Nothing else should run; the machine's load before is printed first.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -13,17 +13,18 @@ use gavotte_bench::steps::{graph_attention, karate_club, multilayer_perceptron};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// With this argument the program is one that keeps a core busy.
+/// With this argument the program keeps a core busy.
 const BUSY: &str = "--busy";
-/// So often every step is timed with every number of threads, by turns: what else the machine does meets all.
+/// How often every step is timed with each number of threads, in alternation: other work on the machine affects all
+/// alike.
 const ROUNDS: usize = 15;
-/// So long a step is repeated in a round: when all is quiet, and beside the busy processes. Those have a core for some
-/// milliseconds at a time, which a round must be long against.
+/// How long a step is repeated in a round: when all is quiet, and with the busy processes. Those have a core for some
+/// milliseconds at a time, so a round must be much longer.
 const QUIET: Duration = Duration::from_millis(60);
 const LOADED: Duration = Duration::from_millis(400);
-/// A step beside one busy process for each core takes at most so many times as long.
+/// The most times as long that a step may take with one busy process for each core.
 const MOST: f64 = 2.5;
-/// And on two threads at most so many times as long as on one.
+/// The most times as long that it may take on two threads as on one.
 const MOST_OF_ONE: f64 = 1.15;
 
 /// A process that computes until it is dropped.
@@ -32,7 +33,7 @@ struct Busy(Child);
 impl Busy {
     fn start() -> Busy {
         let program = std::env::current_exe().expect("this program has a file");
-        Busy(Command::new(program).arg(BUSY).stdout(Stdio::null()).spawn().expect("it starts once more"))
+        Busy(Command::new(program).arg(BUSY).stdout(Stdio::null()).spawn().expect("it starts again"))
     }
 }
 
@@ -43,7 +44,7 @@ impl Drop for Busy {
     }
 }
 
-/// A step on so many threads, and what it takes in each round, in microseconds.
+/// A step on this many threads, and its time in each round, in microseconds.
 struct Timed {
     threads: usize,
     step: Box<dyn FnMut()>,
@@ -73,7 +74,7 @@ fn median(list: &[f64]) -> f64 {
     list[list.len() / 2]
 }
 
-/// Makes a step for so many threads.
+/// Makes a step for this many threads.
 type Make = fn(usize) -> Box<dyn FnMut()>;
 
 fn main() {

@@ -1,4 +1,5 @@
-//! Kernels beside the same loops in Rust, and whole training steps. How to run it is said in the crate's documentation.
+//! Kernels compared with the same loops in Rust, and whole training steps. The crate's documentation says how to run
+//! it.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -7,11 +8,11 @@ use gavotte_bench::kernels::{Kernel, kernels};
 use gavotte_bench::steps::{graph_attention, multilayer_perceptron};
 use std::time::{Duration, Instant};
 
-/// So often both forms of a kernel run, one after the other: what else the machine does meets both.
+/// How often both forms of a kernel run, in alternation: other work on the machine affects both.
 const ROUNDS: usize = 51;
-/// So long each form runs in a round, about.
-const TURN: Duration = Duration::from_millis(4);
-/// A kernel is to be no slower than this part of rustc's speed.
+/// About how long each form runs in a round.
+const WINDOW: Duration = Duration::from_millis(4);
+/// A kernel must reach at least this fraction of rustc's speed.
 const MARK: f64 = 0.9;
 
 fn main() {
@@ -36,29 +37,29 @@ fn main() {
         group.finish();
     }
     criterion.final_summary();
-    println!("{:20} {:>12} {:>12}   {:>14}", "by turns", "compiled", "rustc", "rustc/compiled");
+    println!("{:20} {:>12} {:>12}   {:>14}", "alternating", "compiled", "rustc", "rustc/compiled");
     for kernel in &mut kernels {
-        let Turns { compiled, native, ratio } = by_turns(kernel);
+        let Medians { compiled, native, ratio } = alternating(kernel);
         let verdict = if ratio < MARK { format!(", below {MARK}") } else { String::new() };
         println!("{:20} {compiled:>9.1} µs {native:>9.1} µs   {ratio:>14.2}{verdict}", kernel.name);
     }
 }
 
 /// Medians of one call, in microseconds, and of the ratio of each round.
-struct Turns {
+struct Medians {
     compiled: f64,
     native: f64,
     ratio: f64,
 }
 
-fn by_turns(kernel: &mut Kernel) -> Turns {
+fn alternating(kernel: &mut Kernel) -> Medians {
     let calls = |run: &mut dyn FnMut(), n: u32| {
         let start = Instant::now();
         (0..n).for_each(|_| run());
         start.elapsed().as_secs_f64() * 1e6 / f64::from(n)
     };
     let [compiled, native] = [&mut kernel.compiled, &mut kernel.native];
-    let n = |once: f64| (TURN.as_secs_f64() * 1e6 / once).max(1.0) as u32;
+    let n = |once: f64| (WINDOW.as_secs_f64() * 1e6 / once).max(1.0) as u32;
     let (n_compiled, n_native) = (n(calls(compiled, 3)), n(calls(native, 3)));
     let rounds: Vec<[f64; 2]> = (0..ROUNDS).map(|_| [calls(compiled, n_compiled), calls(native, n_native)]).collect();
     let median = |of: &dyn Fn(&[f64; 2]) -> f64| {
@@ -66,5 +67,5 @@ fn by_turns(kernel: &mut Kernel) -> Turns {
         list.sort_by(f64::total_cmp);
         list[list.len() / 2]
     };
-    Turns { compiled: median(&|round| round[0]), native: median(&|round| round[1]), ratio: median(&|[a, b]| b / a) }
+    Medians { compiled: median(&|round| round[0]), native: median(&|round| round[1]), ratio: median(&|[a, b]| b / a) }
 }

@@ -1,5 +1,5 @@
-//! What it costs to trace, differentiate and optimise: a multilayer perceptron by depth, and a training step on a graph
-//! of Cora's size.
+//! The cost of tracing, differentiating and optimising: a multilayer perceptron by depth, and a training step on a
+//! graph of Cora's size.
 //!
 //! ```sh
 //! cargo bench -p gavotte-bench --bench tracing
@@ -15,7 +15,7 @@ use gavotte_gat::model::GatConfig;
 use gavotte_gat::train::{GatTraining, Trainer};
 use std::time::Instant;
 
-/// Runs of each; the median is shown.
+/// Runs of each; the figures are medians.
 const RUNS: usize = 9;
 const DEPTHS: [usize; 4] = [125, 250, 500, 1000];
 const WIDTH: usize = 16;
@@ -45,7 +45,7 @@ fn main() {
     );
 }
 
-/// The equations of one step, and the milliseconds to trace it with its gradient and to optimise it.
+/// The number of equations of one step, and the milliseconds to trace it with its gradient and to optimise it.
 fn perceptron(depth: usize) -> (usize, [f64; 2]) {
     let layers: Vec<Dense> = (0..depth)
         .map(|_| Dense {
@@ -76,7 +76,7 @@ fn graph_attention() -> (usize, [f64; 2]) {
         let state = (trainer.optimizer.init_fun)(params);
         let args = trainer.step_args(0, state, &experiment, Key::new(1)).expect("it fits");
         let start = Instant::now();
-        // Within another function the compiled step is recorded as a call: its own program is what counts.
+        // Within another function the compiled step is recorded as a call, whose own program counts.
         let step = &trainer.step;
         let program = make_program(&|i: Array, s, inputs, key| step(i, s, inputs, key), args);
         let inner = program.eqns[0].params.program("program");

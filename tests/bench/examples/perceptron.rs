@@ -1,4 +1,4 @@
-//! Times the training step of a multilayer perceptron, as `bench/perceptron.py` does of JAX and PyTorch.
+//! Times the training step of a multilayer perceptron, as `bench/perceptron.py` does for JAX and PyTorch.
 //!
 //! ```sh
 //! cargo run --release -p gavotte-bench --example perceptron -- 2

@@ -1,20 +1,20 @@
-//! Programs that grow: deep ones, and small ones whose steps read each other many times. What their first call takes is to
-//! be proportional to their equations.
+//! Programs that grow: deep ones, and small ones whose steps read each other many times. Their first call should take
+//! time proportional to their equations.
 
 use gavotte::optimizers::{Optimizer, adam};
 use gavotte::{Array, DType, Tree, concatenate, grad, jit, nn, ones, stack, value_and_grad};
 
-/// A program by name: it is traced, compiled and run for a size, and gives a number.
+/// A program by name: it is traced, compiled and run for a size, and returns a number.
 pub struct Growing {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// Sizes, each twice the one before it.
+    /// Sizes that double.
     pub sizes: &'static [usize],
     /// Traces, compiles and runs it.
     pub first_call: fn(usize) -> f32,
 }
 
-/// All of them.
+/// All programs.
 pub static PROGRAMS: &[Growing] = &[
     Growing { name: "residual", sizes: &[50, 100, 200, 400], first_call: residual },
     Growing { name: "gpt", sizes: &[12, 24, 48], first_call: gpt },
@@ -48,13 +48,13 @@ fn heat(n: usize) -> f32 {
     first(&jit(move |x: Array| (0..n).fold(x, |y, _| step(y)))(ones([64usize], DType::F32)))
 }
 
-/// Four elements, turned round.
+/// Four elements, rotated.
 fn rotate(n: usize) -> f32 {
     let turn = |y: Array| concatenate(&[y.slice_axis(0, 1usize..4), y.slice_axis(0, 0usize..1)], 0);
     first(&jit(move |x: Array| (0..n).fold(x, |y, _| turn(y)))(Array::new(&[4], vec![1f32, 2., 3., 4.])))
 }
 
-/// Sums of elements and of others at given places.
+/// Sums of elements and of other elements at given places.
 fn take(n: usize) -> f32 {
     let step = |y: Array, i: &Array| (y.take(i, 0) + y) * 0.5;
     let x = Array::new(&[8], vec![1e-3f32; 8]);
@@ -68,12 +68,12 @@ fn sum(n: usize) -> f32 {
     first(&jit(move |x: Array| (0..n).fold(x, |y, _| step(y)))(ones([8usize], DType::F32)))
 }
 
-/// One elementwise operation after the other.
+/// One elementwise operation after another.
 fn chain(n: usize) -> f32 {
     first(&jit(move |x: Array| (0..n / 2).fold(x, |y, _| (y * 1.01).tanh()))(Array::scalar(0.5f32)))
 }
 
-/// An array cut into its elements, each changed, and put together again.
+/// An array cut into its elements, each changed, and concatenated again.
 fn parts(n: usize) -> f32 {
     let changed = move |x: Array| {
         let parts: Vec<Array> = (0..n).map(|i| x.slice_axis(0, i..i + 1).sin() * (i as f64)).collect();
@@ -82,7 +82,7 @@ fn parts(n: usize) -> f32 {
     first(&jit(changed)(ones([n], DType::F32)))
 }
 
-/// The sums of all elements up to each, one after the other.
+/// The running sums of the elements, one after another.
 fn totals(n: usize) -> f32 {
     let totals = move |x: Array| {
         let step = |total: &mut Array, i: usize| {
@@ -94,7 +94,7 @@ fn totals(n: usize) -> f32 {
     first(&jit(totals)(ones([n], DType::F32)))
 }
 
-/// As many arguments as results.
+/// The same number of arguments and results.
 fn results(n: usize) -> f32 {
     let all = |xs: Vec<Array>| xs.iter().map(Array::sin).collect::<Vec<_>>();
     first(&jit(all)(vec![ones([8usize], DType::F32); n])[0])
@@ -161,7 +161,7 @@ fn gpt_loss(model: Gpt, ids: Array, next: Array) -> Array {
     -(nn::log_softmax(&logits, -1) * nn::one_hot(&next, VOCABULARY, DType::F32)).sum(()) / LENGTH as f32
 }
 
-/// A transformer of so many blocks: loss, gradient, Adam.
+/// A transformer with this many blocks: loss, gradient, Adam.
 fn gpt(n: usize) -> f32 {
     let norm = || [ones([WIDTH], DType::F32), gavotte::zeros([WIDTH], DType::F32)];
     let block = || {

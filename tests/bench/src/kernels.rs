@@ -9,11 +9,11 @@ use std::num::NonZeroUsize;
 const ROWS: usize = 1024;
 const WIDTH: usize = 1024;
 
-/// A computation in two forms, which give the same; each changes its array in place, or reads it only.
+/// A computation in two forms with the same results; each changes its array in place, or only reads it.
 pub struct Kernel {
-    /// What it is called in the figures.
+    /// Its name in the figures.
     pub name: &'static str,
-    /// How many elements it goes through.
+    /// The number of elements that it goes through.
     pub elements: u64,
     /// Runs the compiled function.
     pub compiled: Box<dyn FnMut()>,
@@ -21,16 +21,16 @@ pub struct Kernel {
     pub native: Box<dyn FnMut()>,
 }
 
-/// Options for so many threads.
+/// Options for this many threads.
 pub fn options(threads: usize) -> Options {
-    Options { threads: NonZeroUsize::new(threads).expect("a thread at least"), ..Options::default() }
+    Options { threads: NonZeroUsize::new(threads).expect("at least one thread"), ..Options::default() }
 }
 
 fn start() -> Array {
     Key::new(0).normal([ROWS, WIDTH], DType::F32)
 }
 
-/// Panics where the two forms do not give the same from the same array.
+/// Panics if the two forms differ for the same array.
 fn check(name: &str, found: &Array, wanted: &[f32]) {
     for (found, wanted) in found.to_vec::<f32>().iter().zip(wanted) {
         assert!((found - wanted).abs() <= 1e-5 * wanted.abs().max(1.0), "{name}: {found} is not {wanted}");
@@ -46,7 +46,7 @@ fn in_place(
     let (step, x) = (jit_with(compiled, options(1)), start());
     let mut own = x.to_vec::<f32>();
     native(&mut own);
-    // The first call compiles; from then on the array is given away.
+    // The first call compiles; from then on the array is donated.
     let mut x = step(x);
     check(name, &x, &own);
     let compiled = move || x = step(std::mem::replace(&mut x, Array::scalar(0f32)));
@@ -58,7 +58,7 @@ fn in_place(
     }
 }
 
-/// All of them.
+/// All kernels.
 pub fn kernels() -> Vec<Kernel> {
     let chain = |x: Array| &x * (&x * &x * -0.5).exp() + 0.25;
     let [scale, shift] = [1, 2].map(|seed| Key::new(seed).normal([WIDTH], DType::F32));

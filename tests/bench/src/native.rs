@@ -1,15 +1,15 @@
-//! Loops as one writes them in Rust for speed: in the order of memory, reductions over independent lanes so that rustc
-//! may use vectors, and an exponential without a call.
+//! Loops written in Rust for speed: in memory order, with reductions over independent lanes so that rustc can
+//! vectorise, and an exponential without a call.
 
-/// Sums and maxima are kept of so many lanes: two of the widest vectors, or more of shorter ones.
+/// The number of lanes of sums and maxima: two of the widest vectors, or more of narrower ones.
 const LANES: usize = 32;
 
-/// `e^x` within 2 ulp, by the formula that Gavotte's targets use: the standard library's is a call for each element.
+/// `e^x` within 2 ulp, by the formula of Gavotte's targets: the standard library's is a call for each element.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     let x = if x > -104.0 { x } else { -104.0 };
     let x = if x < 89.0 { x } else { 89.0 };
-    // Adding 1.5·2^23 rounds to the nearest whole number, which then stands in the low bits.
+    // Adding 1.5·2^23 rounds to the nearest whole number, which is then in the low bits.
     let shift = 12_582_912.0f32;
     let shifted = x.mul_add(std::f32::consts::LOG2_E, shift);
     let whole = shifted - shift;
@@ -34,7 +34,7 @@ pub fn chain(x: &mut [f32]) {
     x.iter_mut().for_each(|x| *x = x.mul_add(exp(*x * *x * -0.5), 0.25));
 }
 
-/// As [`chain`], with the exponential of the standard library.
+/// As [`chain`], with the standard library's exponential.
 pub fn chain_std(x: &mut [f32]) {
     x.iter_mut().for_each(|x| *x = x.mul_add((*x * *x * -0.5).exp(), 0.25));
 }
@@ -62,7 +62,7 @@ pub fn softmax(x: &mut [f32], width: usize) {
     }
 }
 
-/// Each row less its mean, over its deviation, times `scale`, plus `shift`.
+/// Each row minus its mean, divided by its deviation, times `scale`, plus `shift`.
 pub fn layer_norm(x: &mut [f32], scale: &[f32], shift: &[f32]) {
     let n = scale.len() as f32;
     for row in x.chunks_exact_mut(scale.len()) {

@@ -1,4 +1,4 @@
-//! Whole training steps: forward, backward and update, until the loss is there.
+//! Whole training steps: forward, backward and update, until the loss is available.
 
 use crate::kernels::options;
 use gavotte::random::Key;
@@ -10,10 +10,10 @@ use gavotte_tests::perceptron;
 
 /// Inputs, hidden layers, classes.
 pub const WIDTHS: [usize; 4] = [784, 512, 512, 10];
-/// Examples of a step.
+/// Examples per step.
 pub const BATCH: usize = 128;
 
-/// A graph attention network with Adam on a generated graph with Cora's numbers.
+/// A graph attention network with Adam on a generated graph of Cora's size.
 pub fn graph_attention(threads: usize) -> impl FnMut() {
     train_on(&planted(&mut Key::new(0).rng(), &PlantedSpec::cora()).expect("the numbers are valid"), threads)
 }
@@ -24,7 +24,7 @@ pub fn karate_club(threads: usize) -> impl FnMut() {
 }
 
 /// # Panics
-/// If the graph does not fit the model, which would be a mistake of either.
+/// If the graph does not fit the model, which would be a bug in either.
 fn train_on(dataset: &Dataset, threads: usize) -> impl FnMut() + use<> {
     let config = GatConfig::new(dataset.n_class());
     let split = dataset.default_split.clone().expect("it has one");
@@ -47,7 +47,7 @@ fn train_on(dataset: &Dataset, threads: usize) -> impl FnMut() + use<> {
 /// A multilayer perceptron with Adam on one batch.
 ///
 /// # Panics
-/// If the loss is no number.
+/// If the loss is not finite.
 pub fn multilayer_perceptron(threads: usize) -> impl FnMut() {
     let (state, x, y) = perceptron::start(WIDTHS, BATCH);
     let step = jit_with(perceptron::step(WIDTHS), options(threads));
