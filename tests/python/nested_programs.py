@@ -1,4 +1,4 @@
-"""What primitives with nested programs mean: calls, loops, branches, functions with derivatives of their own."""
+"""What primitives with nested programs mean: calls, loops, branches, functions with custom derivatives."""
 
 import jax
 import numpy as np
@@ -23,21 +23,21 @@ def _(p, *xs):
 
 @primitive("scan")
 def _(p, *xs):
-    """Constants, carries, sequences; a turn takes the constants, the carries and a row of each sequence."""
+    """Constants, carries, sequences; an iteration takes the constants, the carries and a row of each sequence."""
     n, m = p["n_const"], p["n_const"] + p["n_carry"]
 
-    def turn(carries, rows):
+    def iteration(carries, rows):
         outs = call(p["body"], [*xs[:n], *carries, *rows])
         return tuple(outs[: p["n_carry"]]), tuple(outs[p["n_carry"] :])
 
     reverse = p["reverse"]["literal"]["hex"] == "01"
-    carries, rows = lax.scan(turn, tuple(xs[n:m]), tuple(xs[m:]), length=p["length"], reverse=reverse)
+    carries, rows = lax.scan(iteration, tuple(xs[n:m]), tuple(xs[m:]), length=p["length"], reverse=reverse)
     return [*carries, *rows]
 
 
 @primitive("while")
 def _(p, *xs):
-    """Constants of the predicate, constants of a turn, carries."""
+    """Constants of the predicate, constants of the body, carries."""
     n, m = p["n_cond_const"], p["n_cond_const"] + p["n_body_const"]
     return lax.while_loop(
         lambda carries: call(p["cond"], [*xs[:n], *carries])[0],
@@ -53,11 +53,11 @@ def _(p, index, *xs):
     return lax.switch(index, branches, *xs)
 
 
-# Derivatives of their own.
+# Custom derivatives.
 
 
 def with_tangents(f, n_const, rule):
-    """`f` whose results' tangents are `rule(operands, tangents of floating arguments)`, one for each floating result."""
+    """`f` with `rule(operands, tangents of floating arguments)` as the tangents of its floating results, one for each."""
     g = jax.custom_jvp(lambda *xs: tuple(f(xs)))
 
     @g.defjvp
@@ -72,7 +72,7 @@ def with_tangents(f, n_const, rule):
 
 @primitive("custom_jvp_call")
 def _(p, *xs):
-    """The rule takes a tangent for each floating argument, and gives those of the floating results behind the results."""
+    """The rule takes a tangent for each floating argument, and returns those of the floating results after the results."""
     n = len(p["program"]["program"]["outs"])
     rule = lambda xs, tangents: call(p["rule"], [*xs, *tangents])[n:]
     return with_tangents(lambda xs: call(p["program"], xs), p["n_const"], rule)(*xs)
@@ -86,7 +86,7 @@ def transposed(f, like):
 
 @primitive("custom_vjp_call")
 def _(p, *xs):
-    """`bwd` takes captured values, what `fwd` left, and cotangents; the derivative is its transpose."""
+    """`bwd` takes captured values, the residuals of `fwd`, and cotangents; the derivative is its transpose."""
     n, outs = p["n_const"], p["program"]["program"]["outs"]
 
     def rule(xs, tangents):
@@ -100,7 +100,7 @@ def _(p, *xs):
 
 @primitive("custom_lin")
 def _(p, *xs):
-    """The transpose of `bwd` in what stands behind the values that it knows."""
+    """The transpose of `bwd` in the arguments after its known values."""
     known, tangents = xs[: p["n_known"]], xs[p["n_known"] :]
     bwd = p["bwd"]["program"]
     like = [jax.ShapeDtypeStruct(arg["shape"], tangents[0].dtype) for arg in bwd["args"][len(known) :]]

@@ -1,7 +1,7 @@
-"""What each primitive of Gavotte means, written with jax.numpy and lax from its documentation alone.
+"""The meaning of each primitive of Gavotte, written with jax.numpy and lax from its documentation alone.
 
-`interpret` runs a program; JAX transforms what it runs by its own rules. A primitive that is missing here fails the
-suite, by name.
+`interpret` runs a program; JAX transforms it by its own rules. A primitive that is missing here fails the suite, by
+name.
 """
 
 import functools
@@ -18,7 +18,7 @@ PRIMITIVES = {}
 
 
 def primitive(name):
-    """Puts a function of (attributes, operands) into the table."""
+    """Registers a function of (attributes, operands)."""
 
     def put(f):
         assert name not in PRIMITIVES, name
@@ -56,7 +56,7 @@ def decode(array):
     return jnp.asarray(data.reshape(array["shape"]))
 
 
-# Elementwise. Operands have one element type and one shape, or are scalars that count for every place.
+# Elementwise. Operands have one element type and one shape, or are scalars, which apply to every element.
 
 
 def elementwise(name, f):
@@ -74,7 +74,7 @@ def is_float(x):
 
 
 def div(a, b):
-    """Integers: towards zero, and 0 where the divisor is 0."""
+    """Integers: rounded towards zero, and 0 where the divisor is 0."""
     if is_float(a):
         return a / b
     a, b = jnp.broadcast_arrays(a, b)
@@ -82,7 +82,7 @@ def div(a, b):
 
 
 def rem(a, b):
-    """The remainder with the sign of the dividend, which it is where an integer divisor is 0."""
+    """The remainder with the sign of the dividend; the dividend itself where an integer divisor is 0."""
     a, b = jnp.broadcast_arrays(a, b)
     if is_float(a):
         return lax.rem(a, b)
@@ -90,14 +90,14 @@ def rem(a, b):
 
 
 def power(a, b):
-    """`a` to the power 0 is 1, also for 0, so its slope is 0 there, where JAX's own is NaN."""
+    """`a` to the power 0 is 1, also for 0, so its slope there is 0; JAX's own is NaN."""
     a, b = jnp.broadcast_arrays(a, b)
     one = (a == 0) & (b == 0)
     return jnp.where(one, 1, jnp.power(jnp.where(one, 1, a), b)).astype(a.dtype)
 
 
 def shift(by):
-    """By 32 or more, or a negative distance, 0."""
+    """A shift by 32 or more, or by a negative distance, yields 0."""
 
     def f(a, b):
         a, b = jnp.broadcast_arrays(a, b)
@@ -108,7 +108,7 @@ def shift(by):
 
 
 for name, f in {
-    # Its slope in 0 may be anything from -1 to 1. That of Gavotte is 0, that of `jnp.abs` is 1.
+    # Any slope from -1 to 1 is correct at 0. That of Gavotte is 0, that of `jnp.abs` is 1.
     "abs": lambda x: x * jnp.sign(x),
     "add": jnp.add,
     "add_any": jnp.add,
@@ -151,7 +151,7 @@ for name, f in {
 
 @primitive("weigh")
 def weigh(params, w, x):
-    """The product: a weight of 0 leaves out what it weighs, and for finite numbers that is 0, too."""
+    """The product: a weight of 0 leaves out what it weighs, and for finite numbers the product is also 0."""
     return w * x
 
 
@@ -163,7 +163,7 @@ def _(_, which, when_false, when_true):
 
 @primitive("convert_element_type")
 def _(p, x):
-    """Floats to integers truncate and saturate, NaN is 0; between integers the bits stay; to bool is `x != 0`."""
+    """Floats to integers truncate and saturate, NaN is 0; integers to integers keep the bits; to bool is `x != 0`."""
     to = DTYPES[p["dtype"]["dtype"]]
     if to == np.bool_:
         return x != 0
@@ -185,7 +185,7 @@ def _(p, x):
 @primitive("threefry2x32")
 def _(_, *words):
     assert all(word.dtype == np.uint32 for word in words)
-    # JAX's rule for batches wants all operands to have the new axis, or none: the sum has it where one has.
+    # JAX's batching rule requires all operands to have the new axis, or none: the sum has it if one of them has.
     same = 0 * sum(words)
     return threefry2x32_p.bind(*(word + same for word in words))
 
@@ -220,7 +220,7 @@ def _(p, x):
 
 @primitive("pad")
 def _(p, x, value):
-    """The array's elements set where they stand among the values. (JAX 0.10.2 cannot transpose its own `pad` in the
+    """The array's elements, set at their places among the values. (JAX 0.10.2 cannot transpose its own `pad` in the
     value alone.)"""
     assert x.dtype == value.dtype and value.ndim == 0
     shape, places = [], []
@@ -278,7 +278,7 @@ def _(p, x):
 
 @primitive("dot_general")
 def _(p, a, b):
-    """By naming the axes: batch, what is left of the first operand, what is left of the second."""
+    """By names of axes: batch, the rest of the first operand, the rest of the second."""
     names = iter(range(a.ndim + b.ndim))
     left, right = [None] * a.ndim, [None] * b.ndim
     for i, j in list(zip(*p["batch"])) + list(zip(*p["contract"])):
@@ -295,13 +295,13 @@ def _(p, a, b):
 
 
 def shared(f, p):
-    """`f` of the remaining axes, for every place along the first `shared` ones."""
+    """`f` of the remaining axes, for every position along the first `shared` ones."""
     return functools.reduce(lambda f, _: jax.vmap(f), range(p.get("shared", 0)), f)
 
 
 @primitive("gather")
 def _(p, x, ids, *_):
-    """The numbers' axes take the place of `axis`; the other two arrays of segments say the same by segment."""
+    """The numbers' axes replace `axis`; the other two arrays of segments hold the same information by segment."""
     return shared(lambda x, ids: jnp.take(x, ids, axis=p["axis"] - p.get("shared", 0)), p)(x, ids)
 
 
@@ -318,7 +318,7 @@ def _(_, data, ids, offsets, order):
 
 @primitive("segment_max")
 def _(_, data, ids, offsets, order):
-    """By a mask of members: the largest of every row, the least value where the mask is empty."""
+    """With a mask of members: the largest of every row, or the least value where the mask is empty."""
     mask = ids[None, :] == jnp.arange(offsets.shape[0] - 1, dtype=ids.dtype)[:, None]
     mask = mask.reshape(mask.shape + (1,) * (data.ndim - 1))
     return jnp.max(jnp.where(mask, data[None], jnp.asarray(least(data.dtype), data.dtype)), axis=1)

@@ -1,7 +1,7 @@
-"""Computes for the differential suite: one request a line on standard input, one answer a line on standard output.
+"""Computes for the differential suite: one request per line on standard input, one answer per line on standard output.
 
-A request holds a list of checks. What is asked for is either what XLA computes for a module of StableHLO, or what JAX
-computes for a program and transformations of it. All checks of a request are one compilation.
+A request holds a list of checks. It asks either for XLA's results of a StableHLO module, or for JAX's results of a program
+and transformations of it. All checks of a request are one compilation.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import sys
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Two workers share two cores; and what is compiled runs once, so that the plainest emitter and one module are best.
+# Two workers share two cores, and compiled code runs only once, so that the plainest emitter and one module are best.
 FLAGS = [
     "--xla_cpu_multi_thread_eigen=false",
     "--xla_cpu_parallel_codegen_split_count=1",
@@ -26,7 +26,7 @@ import numpy as np
 from jaxlib._jax import DeviceList
 from jaxlib.xla_client import CompileOptions
 
-import nested_programs  # noqa: F401  (puts loops, branches and rules of their own into the table)
+import nested_programs  # noqa: F401  (registers loops, branches and custom rules)
 from primitives import DTYPES, PRIMITIVES, decode, interpret
 
 # For the same reason.
@@ -52,12 +52,12 @@ def floats(xs):
     return [x for x in xs if is_float(x)]
 
 
-# Transformations of functions of arguments, then constants, by JAX. Each has the inputs and results of the program
-# that Gavotte's transformation gives.
+# JAX's transformations of functions of arguments, then constants. Each has the inputs and results of the program that
+# Gavotte's transformation returns.
 
 
 def with_floats(f, args, consts):
-    """`f` as a function of its floating arguments alone."""
+    """`f` as a function of its floating arguments only."""
     places = [i for i, x in enumerate(args) if is_float(x)]
 
     def g(*moving):
@@ -162,7 +162,7 @@ def types(checks):
         avals = [jax.ShapeDtypeStruct(binder["shape"], DTYPES[binder["dtype"]]) for binder in binders]
         try:
             outs = jax.eval_shape(lambda *xs: list(interpret(check["program"], xs)), *avals)
-        except Exception as error:  # Whatever JAX says: the answer is that it refuses.
+        except Exception as error:  # Whatever the error: the answer is that JAX refuses.
             return {"refused": str(error)}
         return [{"dtype": NAMES[np.dtype(out.dtype)], "shape": list(out.shape)} for out in outs]
 
@@ -178,14 +178,14 @@ REQUESTS = {
 
 
 def main():
-    # Whatever else is printed must not come between the answers.
+    # Other output must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for count, line in enumerate(sys.stdin):
         request = json.loads(line)
         try:
             answer = {"ok": REQUESTS[request["do"]](request)}
-        except Exception as error:  # The suite reports it with what was asked.
+        except Exception as error:  # The suite reports it with the request.
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
