@@ -1,7 +1,7 @@
 """Times the training step of a multilayer perceptron in JAX or PyTorch.
 
-784-512-512-10, rectifiers, mean cross-entropy, a batch of 128, Adam with a rate of 0.001; float32, on the CPU. A step is
-forward, backward and update, until the loss is available. The example `perceptron` times `gavotte` on the same.
+784-512-512-10, rectifiers, mean cross-entropy, a batch of 128, Adam with a rate of 0.001; float32, on the CPU. A step
+is forward, backward and update, until the loss is available. The example `perceptron` times `gavotte` on the same.
 
     python perceptron.py jax|torch|torch-compile THREADS
 """

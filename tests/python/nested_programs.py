@@ -57,7 +57,7 @@ def _(p, index, *xs):
 
 
 def with_tangents(f, n_const, rule):
-    """`f` with `rule(operands, tangents of floating arguments)` as the tangents of its floating results, one for each."""
+    """`f` with `rule(operands, tangents of floating arguments)` for the tangents of its floating results, in order."""
     g = jax.custom_jvp(lambda *xs: tuple(f(xs)))
 
     @g.defjvp
@@ -72,7 +72,7 @@ def with_tangents(f, n_const, rule):
 
 @primitive("custom_jvp_call")
 def _(p, *xs):
-    """The rule takes a tangent for each floating argument, and returns those of the floating results after the results."""
+    """The rule takes a tangent for each floating argument, and returns the results, then their tangents if floating."""
     n = len(p["program"]["program"]["outs"])
     rule = lambda xs, tangents: call(p["rule"], [*xs, *tangents])[n:]
     return with_tangents(lambda xs: call(p["program"], xs), p["n_const"], rule)(*xs)

@@ -1,7 +1,7 @@
 """Computes for the differential suite: one request per line on standard input, one answer per line on standard output.
 
-A request holds a list of checks. It asks either for XLA's results of a StableHLO module, or for JAX's results of a program
-and transformations of it. All checks of a request are one compilation.
+A request holds a list of checks. It asks either for XLA's results of a StableHLO module, or for JAX's results of a
+program and transformations of it. All checks of a request are one compilation.
 """
 
 import json

@@ -23,7 +23,8 @@ pub struct Pieces {
     pub ranges: Vec<Range<usize>>,
 }
 
-/// A kernel with its arrays. Only [`Launch::run`] makes one: each pointer is valid for the kernel's type at these sizes.
+/// A kernel with its arrays. Only [`Launch::run`] creates one: each pointer is valid for the kernel's type at these
+/// sizes.
 pub struct Call<'a> {
     /// The kernel.
     pub kernel: &'a Kernel,

@@ -217,7 +217,7 @@ impl Streams {
         self.refuse_captures(|capture| capture.is_global)
     }
 
-    /// Invalidates captures of a kind, which the next operation is not allowed in.
+    /// Invalidates captures of a kind, because they do not allow the next operation.
     fn refuse_captures(&mut self, is_spoiled: impl Fn(&Capture) -> bool) -> Result<(), Code> {
         let mut result = Ok(());
         for capture in self.captures.values_mut().filter(|capture| is_spoiled(capture)) {

@@ -19,7 +19,7 @@ pub enum Kind {
     Trap,
 }
 
-/// The text and names for reports of faults: that of the module, and those of source files.
+/// What reports of faults need: the text of the module, and the names of source files.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
     /// The PTX.
