@@ -3,10 +3,12 @@
 mod dim;
 mod dtype;
 mod facts;
+mod symbol;
 
-pub use dim::{Dim, Sizes, Symbol};
+pub use dim::Dim;
 pub use dtype::{DType, Element, Literal};
 pub use facts::{Fact, Facts, Verdict};
+pub use symbol::{Sizes, Symbol};
 
 use smallvec::SmallVec;
 use std::fmt;

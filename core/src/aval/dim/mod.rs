@@ -1,49 +1,12 @@
 //! Dimensions: integers, or polynomials over symbols with integer coefficients in normal form.
 
+mod text;
+
+use super::symbol::{Sizes, Symbol};
 use smallvec::SmallVec;
-use std::fmt;
 use std::iter::Sum;
-use std::num::IntErrorKind;
 use std::ops::{Add, Mul, Sub};
 use std::sync::Arc;
-
-/// The name of a size that is known only when a program runs, such as `n` nodes.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Symbol(Arc<str>);
-
-impl Symbol {
-    /// The symbol with this name: a letter or `_`, then letters, digits and `_`.
-    ///
-    /// # Panics
-    /// If the name is not of that form.
-    #[track_caller]
-    pub fn new(name: &str) -> Self {
-        assert!(is_name(name), "`{name}` is no symbol: use a letter, then letters, digits or `_`");
-        Symbol(name.into())
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.0
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-impl fmt::Display for Symbol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl fmt::Debug for Symbol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A product of symbols, sorted; a power is a repetition.
 pub(crate) type Monomial = SmallVec<[Symbol; 2]>;
@@ -358,124 +321,6 @@ impl Sum for Dim {
 impl PartialEq<usize> for Dim {
     fn eq(&self, other: &usize) -> bool {
         self.as_usize() == Some(*other)
-    }
-}
-
-impl fmt::Display for Dim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let terms = match &self.0 {
-            Repr::Number(x) => return write!(f, "{x}"),
-            Repr::Polynomial(terms) => terms,
-            Repr::TooLarge => return f.write_str("too large"),
-        };
-        for (i, (monomial, coefficient)) in terms.iter().enumerate() {
-            let sign = if *coefficient < 0 { "-" } else { "+" };
-            if i > 0 || *coefficient < 0 {
-                f.write_str(sign)?;
-            }
-            let size = coefficient.unsigned_abs();
-            let names: Vec<&str> = monomial.iter().map(Symbol::name).collect();
-            match (size, names.is_empty()) {
-                (1, false) => f.write_str(&names.join("*"))?,
-                (_, true) => write!(f, "{size}")?,
-                (_, false) => write!(f, "{size}*{}", names.join("*"))?,
-            }
-        }
-        Ok(())
-    }
-}
-impl fmt::Debug for Dim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::str::FromStr for Dim {
-    type Err = String;
-
-    /// Reads what `Display` writes: sums of products of integers and symbols.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no dimension: write a number or a polynomial such as `8*n+1`");
-        let mut sum = Dim::from(0);
-        let mut rest = text.trim();
-        let mut first = true;
-        while first || !rest.is_empty() {
-            let sign = if let Some(tail) = rest.strip_prefix('-') {
-                rest = tail;
-                -1i64
-            } else {
-                if !first {
-                    rest = rest.strip_prefix('+').ok_or_else(wrong)?;
-                }
-                1
-            };
-            first = false;
-            let end = rest.find(['+', '-']).unwrap_or(rest.len());
-            let mut term = Dim::from(sign);
-            for factor in rest[..end].split('*') {
-                let factor = factor.trim();
-                term = match factor.parse::<i64>() {
-                    Ok(x) => term * x,
-                    Err(error) if *error.kind() == IntErrorKind::PosOverflow => Dim::TOO_LARGE,
-                    _ if is_name(factor) => term * Dim::symbol(factor),
-                    _ => return Err(wrong()),
-                };
-            }
-            sum = sum + term;
-            rest = &rest[end..];
-        }
-        if sum.is_too_large() {
-            return Err(format!("`{text}` is too large: sizes and their coefficients are less than 2^63"));
-        }
-        Ok(sum)
-    }
-}
-
-/// The sizes of symbols in one call.
-#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
-pub struct Sizes(SmallVec<[(Symbol, usize); 4]>);
-
-impl fmt::Display for Sizes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (symbol, size)) in self.0.iter().enumerate() {
-            write!(f, "{}{symbol} = {size}", if i > 0 { ", " } else { "" })?;
-        }
-        Ok(())
-    }
-}
-
-impl Sizes {
-    /// No symbol has a size.
-    pub fn new() -> Self {
-        Sizes::default()
-    }
-
-    /// Whether no symbol has a size.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The size of a symbol, if it has one.
-    pub fn get(&self, symbol: &Symbol) -> Option<usize> {
-        self.0.iter().find(|(s, _)| s == symbol).map(|(_, size)| *size)
-    }
-
-    /// Sets the size of a symbol; `Err` holds the previous size, if that differs.
-    pub fn set(&mut self, symbol: Symbol, size: usize) -> Result<(), usize> {
-        match self.get(&symbol) {
-            Some(old) if old != size => Err(old),
-            Some(_) => Ok(()),
-            None => {
-                self.0.push((symbol, size));
-                self.0.sort();
-                Ok(())
-            }
-        }
-    }
-
-    /// Every symbol and its size, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&Symbol, usize)> {
-        self.0.iter().map(|(symbol, size)| (symbol, *size))
     }
 }
 
