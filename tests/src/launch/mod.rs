@@ -12,7 +12,9 @@ use gavotte_core::device::HostArray;
 use gavotte_core::kernel::{Kernel, LoopKind};
 use gavotte_core::with_data;
 use guard::{Guarded, Side};
+use std::cell::RefCell;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// The loop along which a launch is cut: the first row loop or the first reduce loop.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,6 +87,35 @@ struct Machine {
     is_far: bool,
 }
 
+/// What machine code depends on, and the code: as itself and in executable pages.
+type Compiled = ((Isa, bool, Option<usize>, Kernel), Rc<(x86::Code, x86::Pages)>);
+
+thread_local! {
+    /// The kernel that this thread compiled last: it is launched in several ways, one after another.
+    static LAST: RefCell<Option<Compiled>> = const { RefCell::new(None) };
+}
+
+impl Machine {
+    fn compiled(&self, kernel: &Kernel, partition: Option<usize>) -> Result<Rc<(x86::Code, x86::Pages)>, Refused> {
+        let is_it = |(isa, is_far, axis, last): &(Isa, bool, Option<usize>, Kernel)| {
+            (*isa, *is_far, *axis) == (self.isa, self.is_far, partition) && last == kernel
+        };
+        LAST.with_borrow_mut(|last| {
+            if let Some((_, compiled)) = last.as_ref().filter(|(key, _)| is_it(key)) {
+                return Ok(compiled.clone());
+            }
+            let n = kernel.inputs.len();
+            let job = x86::Job { kernel, partition, masked: vec![false; n], far: vec![self.is_far; n] };
+            let code = x86::Code::all(&[job], self.isa, &x86::alone).remove(0);
+            let code = code.map_err(|why| Refused::Unsupported(why.to_string()))?;
+            let pages = x86::Pages::new(std::iter::once(&code)).map_err(|why| Refused::Unsupported(why.to_string()))?;
+            let compiled = Rc::new((code, pages));
+            *last = Some(((self.isa, self.is_far, partition, kernel.clone()), compiled.clone()));
+            Ok(compiled)
+        })
+    }
+}
+
 impl KernelTarget for Machine {
     fn name(&self) -> &'static str {
         match (self.isa, self.is_far) {
@@ -99,11 +130,8 @@ impl KernelTarget for Machine {
     unsafe fn run(&self, call: &Call<'_>) -> Result<(), Refused> {
         let kernel = call.kernel;
         let partition = call.pieces.map(|pieces| pieces.axis).or(x86::Code::first_loop(kernel));
-        let n = kernel.inputs.len();
-        let job = x86::Job { kernel, partition, masked: vec![false; n], far: vec![self.is_far; n] };
-        let code = x86::Code::all(&[job], self.isa, &x86::alone).remove(0);
-        let code = code.map_err(|why| Refused::Unsupported(why.to_string()))?;
-        let pages = x86::Pages::new(std::iter::once(&code)).map_err(|why| Refused::Unsupported(why.to_string()))?;
+        let compiled = self.compiled(kernel, partition)?;
+        let (code, pages) = (&compiled.0, &compiled.1);
         let mut table = vec![0; x86::ARGS];
         table.extend(call.inputs.iter().map(|input| *input as u64));
         table.extend(call.outputs.iter().map(|output| *output as u64));
