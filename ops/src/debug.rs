@@ -128,7 +128,7 @@ fn pieces(format: &str, n: usize) -> Result<Vec<Piece>, TypeError> {
     pieces.push(Piece::Text(text));
     let places = pieces.iter().filter(|piece| matches!(piece, Piece::Place(_))).count();
     if places != n {
-        return Err(TypeError::new(format!("the format {format:?} has {places} placeholders for {n} arrays")));
+        return Err(TypeError::new(format!("placeholders in the format {format:?}: {places}; arrays: {n}")));
     }
     Ok(pieces)
 }
@@ -295,7 +295,7 @@ mod tests {
             Ok(vec![text("a "), Piece::Place(None), text(" {b} "), Piece::Place(Some(3)), text("")])
         );
         let why = |format: &str, n: usize| pieces(format, n).err().map(|why| why.0).unwrap_or_default();
-        assert_eq!(why("x = {}", 2), "the format \"x = {}\" has 1 placeholders for 2 arrays");
+        assert_eq!(why("x = {}", 2), "placeholders in the format \"x = {}\": 1; arrays: 2");
         assert_eq!(why("{x}", 1), "in the format \"{x}\" a placeholder is `{}` or `{:.3}`: write `{{` for a brace");
         assert_eq!(why("x}", 0), "in the format \"x}\" a `}` is unmatched: write `}}`");
         assert!(why("{", 0).contains("a placeholder is") && why("{:.1000}", 1).contains("a placeholder is"));

@@ -26,41 +26,37 @@ impl Gradient {
     message = "`{Self}` does not choose arguments of a function of `{A}`",
     note = "write `Arg::<1>` for the second argument, or a tuple such as `(Arg::<0>, Arg::<2>)`"
 )]
-pub trait Argnums<A: Args> {
-    /// The gradients: a tree like the argument, or a tuple of them.
-    type Grads: Tree;
+pub trait Argnums<A: Args, Grads: Tree> {
     /// The places of the arguments.
     const NUMBERS: &'static [usize];
-    /// The gradients as they are returned, built from one per number.
-    fn grads(found: Vec<Gradient>) -> Self::Grads;
+    /// The gradients as they are returned, built from one per number: a tree like the argument, or a tuple of them.
+    fn grads(found: Vec<Gradient>) -> Grads;
 }
 
-impl<A: HasArg<I>, const I: usize> Argnums<A> for Arg<I> {
-    type Grads = <A as HasArg<I>>::Arg;
+impl<A: HasArg<I, T>, T: Tree, const I: usize> Argnums<A, T> for Arg<I> {
     const NUMBERS: &'static [usize] = &[I];
-    fn grads(mut found: Vec<Gradient>) -> Self::Grads {
+    fn grads(mut found: Vec<Gradient>) -> T {
         found.remove(0).tree()
     }
 }
 
 macro_rules! argnums {
-    ($($i:ident),*) => {
-        impl<A: $(HasArg<$i> +)*, $(const $i: usize),*> Argnums<A> for ($(Arg<$i>,)*) {
-            type Grads = ($(<A as HasArg<$i>>::Arg,)*);
+    ($($i:ident $t:ident),*) => {
+        impl<A: $(HasArg<$i, $t> +)*, $($t: Tree,)* $(const $i: usize),*> Argnums<A, ($($t,)*)> for ($(Arg<$i>,)*) {
             const NUMBERS: &'static [usize] = &[$($i),*];
-            fn grads(found: Vec<Gradient>) -> Self::Grads {
+            fn grads(found: Vec<Gradient>) -> ($($t,)*) {
                 let mut found = found.into_iter();
                 let mut next = || found.next().expect("there is a gradient for every number");
-                ($(next().tree::<<A as HasArg<$i>>::Arg>(),)*)
+                ($(next().tree::<$t>(),)*)
             }
         }
     };
 }
-argnums!(I);
-argnums!(I, J);
-argnums!(I, J, K);
-argnums!(I, J, K, L);
-argnums!(I, J, K, L, M);
-argnums!(I, J, K, L, M, N);
-argnums!(I, J, K, L, M, N, O);
-argnums!(I, J, K, L, M, N, O, P);
+argnums!(I S);
+argnums!(I S, J T);
+argnums!(I S, J T, K U);
+argnums!(I S, J T, K U, L V);
+argnums!(I S, J T, K U, L V, M W);
+argnums!(I S, J T, K U, L V, M W, N X);
+argnums!(I S, J T, K U, L V, M W, N X, O Y);
+argnums!(I S, J T, K U, L V, M W, N X, O Y, P Z);

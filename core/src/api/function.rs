@@ -25,15 +25,14 @@ pub trait Args: Tree {
         Self: 'f;
 }
 
-/// The argument at a position, counted from 0.
+/// The argument at a position, counted from 0, is a `T`.
+///
+/// The type is a parameter rather than an associated type, so that the compiler reports a wrong position once.
 #[diagnostic::on_unimplemented(
     message = "there is no argument {I} among {Self}",
     note = "arguments are counted from 0, as in `grad_argnums(f, (Arg::<0>, Arg::<2>))`"
 )]
-pub trait HasArg<const I: usize>: Args {
-    /// Its type.
-    type Arg: Tree;
-}
+pub trait HasArg<const I: usize, T: Tree>: Args {}
 
 /// How a function takes its arguments: by value.
 #[derive(Debug)]
@@ -117,9 +116,7 @@ macro_rules! arguments {
 }
 macro_rules! argument {
     ([$($all:ident),*] $i:literal $t:ident) => {
-        impl<$($all: Tree),*> HasArg<$i> for ($($all,)*) {
-            type Arg = $t;
-        }
+        impl<$($all: Tree),*> HasArg<$i, $t> for ($($all,)*) {}
     };
 }
 arity!(0 (););

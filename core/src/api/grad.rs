@@ -63,13 +63,13 @@ where
 /// When called: if the result is not a floating scalar, or a leaf of a chosen argument is not floating.
 ///
 /// Source: JAX, `jax.value_and_grad` with `argnums`.
-pub fn value_and_grad_argnums<'f, A, F, N, By>(f: F, argnums: N) -> Fun<'f, A, (F::Out, N::Grads)>
+pub fn value_and_grad_argnums<'f, A, F, N, Grads, By>(f: F, argnums: N) -> Fun<'f, A, (F::Out, Grads)>
 where
     A: Args + 'f,
     F: Function<A, By> + Send + Sync + 'f,
     F::Out: 'f,
-    N: Argnums<A>,
-    N::Grads: 'f,
+    N: Argnums<A, Grads>,
+    Grads: Tree + 'f,
 {
     // The type carries the choice.
     let _ = argnums;
@@ -96,13 +96,13 @@ where
 /// As [`value_and_grad_argnums`].
 ///
 /// Source: JAX, `jax.grad` with `argnums`.
-pub fn grad_argnums<'f, A, F, N, By>(f: F, argnums: N) -> Fun<'f, A, N::Grads>
+pub fn grad_argnums<'f, A, F, N, Grads, By>(f: F, argnums: N) -> Fun<'f, A, Grads>
 where
     A: Args + 'f,
     F: Function<A, By> + Send + Sync + 'f,
     F::Out: 'f,
-    N: Argnums<A>,
-    N::Grads: 'f,
+    N: Argnums<A, Grads>,
+    Grads: Tree + 'f,
 {
     let both = value_and_grad_argnums(f, argnums);
     Fun::new(move |args| both.apply(args).1)

@@ -135,7 +135,7 @@ fn wrong_formats_are_refused_at_the_users_line() {
         x
     });
     let message = refusal(f.try_call((vector(&[1.0]),)));
-    assert_has(&message, &["debug_print: the format \"{} and {}\" has 2 placeholders for 1 arrays", "f32[1]"]);
+    assert_has(&message, &["debug_print: placeholders in the format \"{} and {}\": 2; arrays: 1", "f32[1]"]);
     assert_has(&message, &[&format!("printing.rs:{line}:")]);
 }
 
