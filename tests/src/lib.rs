@@ -5,6 +5,7 @@ pub mod cases;
 pub mod compare;
 pub mod exact;
 pub mod file_test;
+pub mod functions;
 pub mod generate;
 pub mod gpu;
 pub mod kernels;

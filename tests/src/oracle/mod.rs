@@ -28,13 +28,21 @@ pub struct Check {
     pub program: Program,
     /// Its arguments, then its constants.
     pub inputs: Vec<HostArray>,
+    /// The function in `tests/python/functions.py` that says what the program computes, if not its primitives do.
+    pub function: Option<&'static str>,
 }
 
 impl Check {
     /// A check of a program itself.
     pub fn new(name: impl Into<String>, program: &Program, inputs: &[HostArray]) -> Check {
         let program = program.clone();
-        Check { name: name.into(), primal: program.clone(), transforms: vec![], program, inputs: inputs.to_vec() }
+        let inputs = inputs.to_vec();
+        Check { name: name.into(), primal: program.clone(), transforms: vec![], program, inputs, function: None }
+    }
+
+    /// A check of a public function by its name in JAX's terms, and the program that it traces to.
+    pub fn of_function(name: &'static str, program: &Program, inputs: &[HostArray]) -> Check {
+        Check { function: Some(name), ..Check::new(name, program, inputs) }
     }
 
     /// A check of one more transformation; `inputs` are those of the result.
@@ -56,7 +64,11 @@ impl Check {
             program = transform.of(&program);
         }
         let inputs: Vec<Value> = self.inputs.iter().map(json::array_to_json).collect();
-        json!({ "program": program_to_json(&self.primal), "transforms": transforms, "inputs": inputs })
+        let asked = match self.function {
+            Some(name) => json!({ "function": name, "args": self.primal.args.len() }),
+            None => program_to_json(&self.primal),
+        };
+        json!({ "program": asked, "transforms": transforms, "inputs": inputs })
     }
 }
 

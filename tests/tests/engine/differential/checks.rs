@@ -41,7 +41,7 @@ fn is_allowed(case: &Case, in_axes: &[Option<usize>]) -> bool {
 }
 
 /// Three elements along each axis, other operands unchanged.
-fn batched(ins: &[HostArray], in_axes: &[Option<usize>]) -> Vec<HostArray> {
+pub(crate) fn batched(ins: &[HostArray], in_axes: &[Option<usize>]) -> Vec<HostArray> {
     let elements: Vec<Vec<HostArray>> = (0..BATCH).map(|i| turn(ins, i)).collect();
     let operand = |(i, axis): (usize, &Option<usize>)| match axis {
         Some(axis) => stack(&elements.iter().map(|element| element[i].clone()).collect::<Vec<_>>(), *axis),

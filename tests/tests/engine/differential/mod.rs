@@ -9,6 +9,7 @@
 
 mod broken;
 mod checks;
+mod functions;
 mod judge;
 mod random;
 mod sampled;
