@@ -212,6 +212,18 @@ impl Array {
         sign SIGN;
         /// The largest whole number that is not greater.
         floor FLOOR;
+        /// The smallest whole number that is not less.
+        ceil CEIL;
+        /// The nearest whole number, of two the even one: 2 for 1.5 and for 2.5.
+        round ROUND;
+        /// The whole number next to it on the side of zero.
+        trunc TRUNC;
+        /// The number of bits that are set in each integer.
+        #[doc(alias = "bitwise_count")]
+        population_count POPULATION_COUNT;
+        /// The number of bits above the highest that is set in each integer; 32 for 0.
+        #[doc(alias = "count_leading_zeros")]
+        clz CLZ;
     }
 
     methods_of_two! {

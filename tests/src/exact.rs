@@ -11,11 +11,12 @@ const ELEMENTS: usize = 37;
 const EQUATIONS: usize = 12;
 
 /// Operations that round correctly, or not at all.
-const EXACT: [&str; 28] = [
+const EXACT: [&str; 31] = [
     "abs",
     "add",
     "add_any",
     "and",
+    "ceil",
     "convert_element_type",
     "div",
     "eq",
@@ -32,6 +33,7 @@ const EXACT: [&str; 28] = [
     "not",
     "or",
     "rem",
+    "round",
     "select_n",
     "shift_left",
     "shift_right_logical",
@@ -39,6 +41,7 @@ const EXACT: [&str; 28] = [
     "sqrt",
     "stop_gradient",
     "sub",
+    "trunc",
     "xor",
 ];
 

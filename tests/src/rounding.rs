@@ -27,7 +27,21 @@ pub enum Rounding {
 }
 
 /// Float operations that return one of their operands, a sign, or a number that rounding does not touch.
-const EXACT: &[&str] = &["abs", "floor", "max", "min", "neg", "rem", "select_n", "sign", "stop_gradient", "zeros"];
+const EXACT: &[&str] = &[
+    "abs",
+    "ceil",
+    "floor",
+    "max",
+    "min",
+    "neg",
+    "rem",
+    "round",
+    "select_n",
+    "sign",
+    "stop_gradient",
+    "trunc",
+    "zeros",
+];
 /// Conversions, which round in only one way; the others only move or find elements.
 const EXACT_BESIDES_MAPS: &[&str] = &["bitcast_convert_type", "convert_element_type", "reduce_max", "segment_max"];
 /// Correctly rounded.

@@ -1,4 +1,4 @@
-//! Arithmetic: `add sub mul div rem max min pow atan2 neg abs sign floor`.
+//! Arithmetic: `add sub mul div rem max min pow atan2 neg abs sign floor ceil round trunc`.
 
 use super::functions::LOG;
 use super::row::{Push, Row, equal_operands, is};
@@ -189,3 +189,15 @@ pub(crate) static SIGN: Row = Row::new("sign", ScalarOp::Sign, &[A]);
 /// The largest whole number that is not greater.
 // constant almost everywhere
 pub(crate) static FLOOR: Row = Row::new("floor", ScalarOp::Floor, &[A]);
+
+/// The smallest whole number that is not less.
+// constant almost everywhere
+pub(crate) static CEIL: Row = Row::new("ceil", ScalarOp::Ceil, &[A]);
+
+/// The nearest whole number, of two the even one.
+// constant almost everywhere
+pub(crate) static ROUND: Row = Row::new("round", ScalarOp::Round, &[A]);
+
+/// The whole number next to it on the side of zero.
+// constant almost everywhere
+pub(crate) static TRUNC: Row = Row::new("trunc", ScalarOp::Trunc, &[A]);

@@ -53,6 +53,10 @@ pub(crate) static NOT: Row = Row {
 pub(crate) static SHIFT_LEFT: Row = Row::new("shift_left", ScalarOp::Shl, &[]);
 /// The bits of `a` moved down by `b`, with zeros from above; 0 for a distance of 32 or more.
 pub(crate) static SHIFT_RIGHT_LOGICAL: Row = Row::new("shift_right_logical", ScalarOp::Shr, &[]);
+/// The number of bits that are set.
+pub(crate) static POPULATION_COUNT: Row = Row::new("population_count", ScalarOp::PopulationCount, &[]);
+/// The number of bits above the highest that is set.
+pub(crate) static CLZ: Row = Row::new("clz", ScalarOp::Clz, &[]);
 
 fn zero(cx: &Simplify<'_>) -> Option<Rewrite> {
     let found = [(0, 1), (1, 0)].into_iter().find(|(x, zero)| is(cx, *zero, 0.0) && stands(cx, *x));

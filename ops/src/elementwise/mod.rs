@@ -13,9 +13,11 @@ mod select;
 mod threefry;
 mod weigh;
 
-pub(crate) use arithmetic::{ABS, ADD, ATAN2, DIV, FLOOR, MAX, MIN, MUL, NEG, POW, REM, SIGN, SUB};
+pub(crate) use arithmetic::{ABS, ADD, ATAN2, CEIL, DIV, FLOOR, MAX, MIN, MUL, NEG, POW, REM, ROUND, SIGN, SUB, TRUNC};
 pub(crate) use convert::{BITCAST_CONVERT_TYPE, CONVERT_ELEMENT_TYPE, STOP_GRADIENT};
-pub(crate) use logic::{AND, EQ, GE, GT, LE, LT, NE, NOT, OR, SHIFT_LEFT, SHIFT_RIGHT_LOGICAL, XOR};
+pub(crate) use logic::{
+    AND, CLZ, EQ, GE, GT, LE, LT, NE, NOT, OR, POPULATION_COUNT, SHIFT_LEFT, SHIFT_RIGHT_LOGICAL, XOR,
+};
 pub(crate) use select::{SELECT_N, select_n};
 pub(crate) use threefry::{THREEFRY2X32, threefry2x32};
 pub(crate) use weigh::WEIGH;
@@ -29,22 +31,37 @@ use smallvec::SmallVec;
 /// The primitives of this family.
 pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
     &ABS,
+    &functions::ACOS,
+    &functions::ACOSH,
     &ADD,
     &AND,
+    &functions::ASIN,
+    &functions::ASINH,
+    &functions::ATAN,
     &ATAN2,
+    &functions::ATANH,
     BITCAST_CONVERT_TYPE,
+    &functions::CBRT,
+    &CEIL,
+    &CLZ,
     CONVERT_ELEMENT_TYPE,
     &functions::COS,
+    &functions::COSH,
     &DIV,
     &EQ,
+    &functions::ERF,
+    &functions::ERFC,
     &functions::EXP,
+    &functions::EXP2,
     &functions::EXPM1,
     &FLOOR,
     &GE,
     &GT,
     &LE,
     &functions::LOG,
+    &functions::LOG10,
     &functions::LOG1P,
+    &functions::LOG2,
     &functions::LOGISTIC,
     &LT,
     &MAX,
@@ -54,18 +71,23 @@ pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
     &NEG,
     &NOT,
     &OR,
+    &POPULATION_COUNT,
     &POW,
     &REM,
+    &ROUND,
     SELECT_N,
     &SHIFT_LEFT,
     &SHIFT_RIGHT_LOGICAL,
     &SIGN,
     &functions::SIN,
+    &functions::SINH,
     &functions::SQRT,
     STOP_GRADIENT,
     &SUB,
+    &functions::TAN,
     &functions::TANH,
     THREEFRY2X32,
+    &TRUNC,
     WEIGH,
     &XOR,
 ];

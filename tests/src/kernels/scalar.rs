@@ -45,6 +45,12 @@ macro_rules! float {
             ScalarOp::Abs => Literal::$v(x.abs()),
             ScalarOp::Sign => Literal::$v(if x == 0.0 || x.is_nan() { x } else { <$t>::signum(x) }),
             ScalarOp::Floor => Literal::$v(x.floor()),
+            ScalarOp::Ceil => Literal::$v(-(-x).floor()),
+            ScalarOp::Trunc => Literal::$v(x.abs().floor().copysign(x)),
+            // Halves: twice the nearest whole number to the half.
+            ScalarOp::Round => {
+                Literal::$v(if (x - x.trunc()).abs() == 0.5 { 2.0 * (x / 2.0).round() } else { x.round() })
+            }
             ScalarOp::Sqrt => Literal::$v(x.sqrt()),
             ScalarOp::Eq => Literal::Bool(x == y()),
             ScalarOp::Ne => Literal::Bool(x != y()),
@@ -80,6 +86,8 @@ macro_rules! int {
             ScalarOp::Or => Literal::$v(x | y()),
             ScalarOp::Xor => Literal::$v(x ^ y()),
             ScalarOp::Not => Literal::$v(!x),
+            ScalarOp::PopulationCount => Literal::$v((0..32).filter(|i| x as u32 >> i & 1 == 1).count() as $t),
+            ScalarOp::Clz => Literal::$v((0..32).rev().take_while(|i| x as u32 >> i == 0).count() as $t),
             ScalarOp::Shl => Literal::$v(shift(|x, y| x << y)),
             ScalarOp::Shr => Literal::$v(shift(|x, y| x >> y)),
             ScalarOp::Eq => Literal::Bool(x == y()),

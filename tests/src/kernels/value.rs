@@ -116,7 +116,9 @@ pub fn operated(op: ScalarOp, ins: &[Value]) -> Value {
         Mul if crosses_zero(ends[0]) && is_infinite(ends[1]) || crosses_zero(ends[1]) && is_infinite(ends[0]) => {
             Anything
         }
-        Add | Sub | Mul | Max | Min | Neg | Sign | Floor | Sqrt | Lt | Le | Gt | Ge => around(corners()),
+        Add | Sub | Mul | Max | Min | Neg | Sign | Floor | Ceil | Round | Trunc | Sqrt | Lt | Le | Gt | Ge => {
+            around(corners())
+        }
         Convert(to) if to != DType::Bool => around(corners()),
         Convert(_) if !crosses_zero(ends[0]) => around(corners()),
         Div if !crosses_zero(ends[1]) => around(corners()),

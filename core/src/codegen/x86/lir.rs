@@ -130,6 +130,10 @@ pub(super) enum Op {
     MinF,
     SqrtF,
     FloorF,
+    CeilF,
+    /// To the nearest whole number, halves to the even one.
+    NearestF,
+    TruncF,
     /// `a · 2^⌊b⌋`, rounded once.
     ScaleF,
     /// `result += a · b`, rounded once.

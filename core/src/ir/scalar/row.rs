@@ -240,6 +240,16 @@ pub enum StableHlo {
     Remainder(&'static str),
     /// The operation of this name; a shift by 32 or more is 0, which StableHLO leaves undefined.
     Shift(&'static str),
+    /// The operation of this name in CHLO, the dialect of functions that XLA composes from those of StableHLO.
+    Chlo(&'static str),
+    /// The logarithm to this base, of which StableHLO has the natural one.
+    Log(f64),
+    /// The power of 2, which is a power like any other.
+    PowerOfTwo,
+    /// The whole number next to zero: the floor or the ceiling.
+    Truncate,
+    /// The operation of this name on the bits as `u32`: XLA folds that of a negative constant to a wrong number.
+    OfWord(&'static str),
     /// `abs`, which StableHLO lacks for `u32`.
     Abs,
     /// `sign`, which StableHLO lacks for `u32`.
@@ -297,6 +307,9 @@ pub enum FloatCode {
     Abs,
     Sign,
     Floor,
+    Ceil,
+    Nearest,
+    Trunc,
     Sqrt,
     /// `f32` only, like those below.
     Exp,

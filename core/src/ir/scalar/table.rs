@@ -123,6 +123,24 @@ macro_rules! scalar_table {
                     f32: x.floor(), cuda Text("floorf({0})"), machine Code(FloatCode::Floor);
                     f64: x.floor(), cuda Text("floor({0})"), machine Code(FloatCode::Floor);
                 }
+                /// The smallest whole number that is not less than `x`.
+                Ceil(x) = "ceil" {
+                    takes Floats, costs 1 Flop, accuracy Rounded, stablehlo Op("ceil");
+                    f32: x.ceil(), cuda Text("ceilf({0})"), machine Code(FloatCode::Ceil);
+                    f64: x.ceil(), cuda Text("ceil({0})"), machine Code(FloatCode::Ceil);
+                }
+                /// The nearest whole number, of two the even one.
+                Round(x) = "round" {
+                    takes Floats, costs 1 Flop, accuracy Rounded, stablehlo Op("round_nearest_even");
+                    f32: x.round_ties_even(), cuda Text("rintf({0})"), machine Code(FloatCode::Nearest);
+                    f64: x.round_ties_even(), cuda Text("rint({0})"), machine Code(FloatCode::Nearest);
+                }
+                /// The whole number next to `x` on the side of zero.
+                Trunc(x) = "trunc" {
+                    takes Floats, costs 1 Flop, accuracy Rounded, stablehlo Truncate;
+                    f32: x.trunc(), cuda Text("truncf({0})"), machine Code(FloatCode::Trunc);
+                    f64: x.trunc(), cuda Text("trunc({0})"), machine Code(FloatCode::Trunc);
+                }
                 /// The square root.
                 Sqrt(x) = "sqrt" {
                     takes Floats, costs 5 Transcendental, accuracy Rounded, stablehlo Op("sqrt");
@@ -171,6 +189,96 @@ macro_rules! scalar_table {
                     f32: x.tanh(), cuda Text("tanhf({0})"), machine Code(FloatCode::Tanh);
                     f64: x.tanh(), cuda Text("tanh({0})"), machine Call;
                 }
+                /// `2ˣ`.
+                Exp2(x) = "exp2" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(2.0), stablehlo PowerOfTwo;
+                    f32: x.exp2(), cuda Text("exp2f({0})"), machine Call;
+                    f64: x.exp2(), cuda Text("exp2({0})"), machine Call;
+                }
+                /// The logarithm to base 2.
+                Log2(x) = "log2" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(2.0), stablehlo Log(2.0);
+                    f32: x.log2(), cuda Text("log2f({0})"), machine Call;
+                    f64: x.log2(), cuda Text("log2({0})"), machine Call;
+                }
+                /// The logarithm to base 10.
+                Log10(x) = "log10" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(2.0), stablehlo Log(10.0);
+                    f32: x.log10(), cuda Text("log10f({0})"), machine Call;
+                    f64: x.log10(), cuda Text("log10({0})"), machine Call;
+                }
+                /// The cube root.
+                Cbrt(x) = "cbrt" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(2.0), stablehlo Op("cbrt");
+                    f32: x.cbrt(), cuda Text("cbrtf({0})"), machine Call;
+                    f64: x.cbrt(), cuda Text("cbrt({0})"), machine Call;
+                }
+                /// The tangent.
+                Tan(x) = "tan" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Op("tan");
+                    f32: x.tan(), cuda Text("tanf({0})"), machine Call;
+                    f64: x.tan(), cuda Text("tan({0})"), machine Call;
+                }
+                /// The angle whose sine is `x`, from -π/2 to π/2.
+                Asin(x) = "asin" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Chlo("chlo.asin");
+                    f32: x.asin(), cuda Text("asinf({0})"), machine Call;
+                    f64: x.asin(), cuda Text("asin({0})"), machine Call;
+                }
+                /// The angle whose cosine is `x`, from 0 to π.
+                Acos(x) = "acos" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Chlo("chlo.acos");
+                    f32: x.acos(), cuda Text("acosf({0})"), machine Call;
+                    f64: x.acos(), cuda Text("acos({0})"), machine Call;
+                }
+                /// The angle whose tangent is `x`, from -π/2 to π/2.
+                Atan(x) = "atan" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Chlo("chlo.atan");
+                    f32: x.atan(), cuda Text("atanf({0})"), machine Call;
+                    f64: x.atan(), cuda Text("atan({0})"), machine Call;
+                }
+                /// The hyperbolic sine.
+                Sinh(x) = "sinh" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Chlo("chlo.sinh");
+                    f32: x.sinh(), cuda Text("sinhf({0})"), machine Call;
+                    f64: x.sinh(), cuda Text("sinh({0})"), machine Call;
+                }
+                /// The hyperbolic cosine.
+                Cosh(x) = "cosh" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Chlo("chlo.cosh");
+                    f32: x.cosh(), cuda Text("coshf({0})"), machine Call;
+                    f64: x.cosh(), cuda Text("cosh({0})"), machine Call;
+                }
+                /// The number whose hyperbolic sine is `x`.
+                Asinh(x) = "asinh" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Chlo("chlo.asinh");
+                    f32: libm::asinhf(x), cuda Text("asinhf({0})"), machine Call;
+                    f64: libm::asinh(x), cuda Text("asinh({0})"), machine Call;
+                }
+                /// The number, not negative, whose hyperbolic cosine is `x`.
+                Acosh(x) = "acosh" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Chlo("chlo.acosh");
+                    f32: if x < 1.0 { f32::NAN } else { libm::acoshf(x) }, cuda Text("acoshf({0})"), machine Call;
+                    f64: if x < 1.0 { f64::NAN } else { libm::acosh(x) }, cuda Text("acosh({0})"), machine Call;
+                }
+                /// The number whose hyperbolic tangent is `x`.
+                Atanh(x) = "atanh" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Chlo("chlo.atanh");
+                    f32: libm::atanhf(x), cuda Text("atanhf({0})"), machine Call;
+                    f64: libm::atanh(x), cuda Text("atanh({0})"), machine Call;
+                }
+                /// The error function.
+                Erf(x) = "erf" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Chlo("chlo.erf");
+                    f32: libm::erff(x), cuda Text("erff({0})"), machine Call;
+                    f64: libm::erf(x), cuda Text("erf({0})"), machine Call;
+                }
+                /// `1 - erf x`, precise where the difference is small.
+                Erfc(x) = "erfc" {
+                    takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Chlo("chlo.erfc");
+                    f32: libm::erfcf(x), cuda Text("erfcf({0})"), machine Call;
+                    f64: libm::erfc(x), cuda Text("erfc({0})"), machine Call;
+                }
                 /// `1 / (1 + e⁻ˣ)`.
                 Logistic(x) = "logistic" {
                     takes Floats, costs 20 Transcendental, accuracy Within(4.0), stablehlo Op("logistic");
@@ -205,6 +313,18 @@ macro_rules! scalar_table {
                     i32: !x, cuda Text("~{0}"), machine Code(IntCode::Not);
                     u32: !x, cuda Text("~{0}"), machine Code(IntCode::Not);
                     bool: !x, cuda Text("!{0}"), machine BoolCode::Not;
+                }
+                /// The number of bits that are set.
+                PopulationCount(x) = "population_count" {
+                    takes Ints, costs 1 Free, accuracy Rounded, stablehlo Op("popcnt");
+                    i32: x.count_ones() as i32, cuda Text("__popc({0})"), machine Call;
+                    u32: x.count_ones(), cuda Text("(unsigned)__popc({0})"), machine Call;
+                }
+                /// The number of bits above the highest that is set; 32 for 0.
+                Clz(x) = "clz" {
+                    takes Ints, costs 1 Free, accuracy Rounded, stablehlo OfWord("count_leading_zeros");
+                    i32: x.leading_zeros() as i32, cuda Text("__clz({0})"), machine Call;
+                    u32: x.leading_zeros(), cuda Text("(unsigned)__clz({0})"), machine Call;
                 }
                 /// Shift left; the result is 0 for a distance of 32 or more, and for a negative one.
                 Shl(x, y) = "shift_left" {

@@ -106,7 +106,7 @@ impl Export<'_> {
         self.op_with(name, ins, attrs, outs, &mut []).expect("an operation without regions cannot fail")
     }
 
-    /// The operation `stablehlo.name` with regions, each given by the types of its parameters and its content.
+    /// The operation `stablehlo.name`, or of another dialect by its full name, with regions, each given by the types of its parameters and its content.
     pub fn op_with(
         &mut self,
         name: &str,
@@ -119,12 +119,13 @@ impl Export<'_> {
         let (left, results) = self.text.results(outs);
         let attrs: Vec<String> = attrs.iter().map(|(name, attr)| format!("{name} = {attr}")).collect();
         let attrs = if attrs.is_empty() { String::new() } else { format!(" <{{{}}}>", attrs.join(", ")) };
+        let dialect = if name.contains('.') { "" } else { "stablehlo." };
         let results_type = match outs {
             [out] => tensor(out),
             _ => signature(outs),
         };
         let (head, tail) = (
-            format!("{left}\"stablehlo.{name}\"({}){attrs}", names(&ins)),
+            format!("{left}\"{dialect}{name}\"({}){attrs}", names(&ins)),
             format!(" : {} -> {results_type}", types(&ins)),
         );
         if regions.is_empty() {

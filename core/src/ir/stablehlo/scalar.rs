@@ -37,7 +37,28 @@ impl Export<'_> {
                 StableHlo::Op(name) | StableHlo::Quotient(name) | StableHlo::Remainder(name) | StableHlo::Shift(name),
                 ins,
             ) => self.named(name, &ins.iter().collect::<Vec<_>>()),
-            (StableHlo::Abs | StableHlo::Sign, ins) => unreachable!("one operand, not {}", ins.len()),
+            (StableHlo::Chlo(name), ins) => self.named(name, &ins.iter().collect::<Vec<_>>()),
+            (StableHlo::OfWord(name), [x]) => {
+                let word = self.as_type("bitcast_convert", x, DType::U32);
+                let found = self.named(name, &[&word]);
+                self.as_type("bitcast_convert", &found, dtype)
+            }
+            (StableHlo::Log(base), [x]) => {
+                let (log, scale) = (self.named("log", &[x]), self.like(x, base.ln()));
+                self.named("divide", &[&log, &scale])
+            }
+            (StableHlo::PowerOfTwo, [x]) => {
+                let two = self.like(x, 2.0);
+                self.named("power", &[&two, x])
+            }
+            (StableHlo::Truncate, [x]) => {
+                let zero = self.like(x, 0.0);
+                let is_negative = self.compared(Comparison::Lt, x, &zero);
+                let (floor, ceiling) = (self.named("floor", &[x]), self.named("ceil", &[x]));
+                self.chosen(&is_negative, &ceiling, &floor)
+            }
+            (StableHlo::OfWord(_) | StableHlo::Log(_) | StableHlo::PowerOfTwo | StableHlo::Truncate, ins)
+            | (StableHlo::Abs | StableHlo::Sign, ins) => unreachable!("one operand, not {}", ins.len()),
         }
     }
 

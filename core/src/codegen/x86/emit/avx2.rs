@@ -16,7 +16,7 @@ mod permute;
 
 use super::super::allocate::{File, Place};
 use super::super::lir::{Class, Inst, Op, Reg};
-use super::{Emit, Failure, INT_SCRATCH, Vectors, arg, low_half, memory};
+use super::{Emit, Failure, INT_SCRATCH, Vectors, arg, low_half, memory, rounding};
 use iced_x86::code_asm::CodeLabel;
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 
@@ -208,10 +208,10 @@ impl Emit<'_, Avx2> {
                     (_, false) => self.two(Code::VEX_Vcvtpd2ps_xmm_ymmm256, low(d), a),
                 }
             }
-            Op::FloorF => {
+            Op::FloorF | Op::CeilF | Op::NearestF | Op::TruncF => {
                 let a = self.operand(inst.srcs[0]);
                 let code = if wide { Code::VEX_Vroundpd_ymm_ymmm256_imm8 } else { Code::VEX_Vroundps_ymm_ymmm256_imm8 };
-                self.two_imm(code, d, a, 9)
+                self.two_imm(code, d, a, rounding(inst.op))
             }
             Op::SarImm => {
                 let a = self.read(inst.srcs[0], SCRATCH[1])?;

@@ -7,7 +7,7 @@ mod codes;
 
 use super::super::allocate::{File, Place};
 use super::super::lir::{Class, Inst, LANES, Mem, Op, Pred, Reg};
-use super::{Emit, Failure, INT_SCRATCH, Vectors, arg, float, low_half, memory};
+use super::{Emit, Failure, INT_SCRATCH, Vectors, arg, float, low_half, memory, rounding};
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, OpKind, Register};
 
 /// The instruction set: F, BW, DQ and VL.
@@ -90,7 +90,9 @@ impl Emit<'_, Avx512> {
                 let (d, a) = if to_wide { (d, half(a)) } else { (half(d), a) };
                 return self.with_mask(Instruction::with2(codes::conversion(inst.op, to_wide), d, a)?, mask, false);
             }
-            Op::FloorF => Instruction::with3(codes::unary(inst.op, wide), d, a, 9)?,
+            Op::FloorF | Op::CeilF | Op::NearestF | Op::TruncF => {
+                Instruction::with3(codes::unary(inst.op, wide), d, a, rounding(inst.op))?
+            }
             Op::SarImm | Op::RolImm => Instruction::with3(codes::unary(inst.op, wide), d, a, inst.imm as i32)?,
             Op::MovV | Op::SqrtF | Op::CvtToF | Op::CvtUToF | Op::CvtToI | Op::CvtToU => {
                 Instruction::with2(codes::unary(inst.op, wide), d, a)?

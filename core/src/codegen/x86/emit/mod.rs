@@ -31,6 +31,17 @@ const PAGE: usize = 4096;
 /// Bytes of the callee-saved registers that the function stores, in the frame below `rbp`.
 const SAVED: i32 = 5 * 8;
 
+/// The immediate operand of an instruction that rounds to whole numbers, without an exception for inexact results.
+fn rounding(op: Op) -> i32 {
+    match op {
+        Op::NearestF => 8,
+        Op::FloorF => 9,
+        Op::CeilF => 10,
+        Op::TruncF => 11,
+        other => unreachable!("{other:?} does not round"),
+    }
+}
+
 /// The differences between instruction sets: vectors and masks.
 trait Vectors {
     /// The registers of vectors and masks that may be allocated.

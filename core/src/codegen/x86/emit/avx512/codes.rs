@@ -32,8 +32,12 @@ pub(super) fn unary(op: Op, wide: bool) -> Code {
         (Op::MovV, true) => Code::EVEX_Vmovupd_zmm_k1z_zmmm512,
         (Op::SqrtF, false) => Code::EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er,
         (Op::SqrtF, true) => Code::EVEX_Vsqrtpd_zmm_k1z_zmmm512b64_er,
-        (Op::FloorF, false) => Code::EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae,
-        (Op::FloorF, true) => Code::EVEX_Vrndscalepd_zmm_k1z_zmmm512b64_imm8_sae,
+        (Op::FloorF | Op::CeilF | Op::NearestF | Op::TruncF, false) => {
+            Code::EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae
+        }
+        (Op::FloorF | Op::CeilF | Op::NearestF | Op::TruncF, true) => {
+            Code::EVEX_Vrndscalepd_zmm_k1z_zmmm512b64_imm8_sae
+        }
         (Op::CvtToF, false) => Code::EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er,
         (Op::CvtUToF, false) => Code::EVEX_Vcvtudq2ps_zmm_k1z_zmmm512b32_er,
         (Op::CvtToI, false) => Code::EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae,
