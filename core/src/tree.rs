@@ -14,7 +14,9 @@ use std::sync::Arc;
 pub use crate::ir::Value;
 pub use containers::TreeKey;
 pub use gavotte_derive::Tree;
-pub use statics::{StaticBits, StaticField, StaticValue};
+pub use statics::{
+    Comparable, ComparedByBits, ComparedByEq, NotCompared, StaticBits, StaticField, StaticKind, StaticValue, WhichKind,
+};
 pub use structure::{Misfit, Structure, restore_child, restore_static, restored};
 
 /// The structure of a tree, without its leaves. Trees of the same structure share a compiled program.

@@ -34,7 +34,11 @@ pub(crate) fn check_container(attrs: &[Attribute]) -> syn::Result<Option<Path>> 
         if !meta.path.is_ident("crate") {
             return Err(meta.error("on a type the only form is #[tree(crate = path)]; #[tree(static)] marks a field"));
         }
-        named = Some(meta.value()?.call(Path::parse_mod_style)?);
+        let value = meta.value()?;
+        if value.peek(syn::LitStr) {
+            return Err(value.error("write the path without quotes: #[tree(crate = gavotte)]"));
+        }
+        named = Some(value.call(Path::parse_mod_style)?);
         Ok(())
     })?;
     Ok(named)
@@ -67,5 +71,13 @@ fn each(
     attrs: &[Attribute],
     mut read: impl FnMut(syn::meta::ParseNestedMeta<'_>) -> syn::Result<()>,
 ) -> syn::Result<()> {
-    attrs.iter().filter(|attr| attr.path().is_ident("tree")).try_for_each(|attr| attr.parse_nested_meta(&mut read))
+    attrs.iter().filter(|attr| attr.path().is_ident("tree")).try_for_each(|attr| {
+        let mut is_empty = true;
+        attr.parse_nested_meta(|meta| {
+            is_empty = false;
+            read(meta)
+        })?;
+        let empty = "it says nothing: #[tree(static)] marks a field, #[tree(crate = path)] names the crate";
+        if is_empty { Err(syn::Error::new_spanned(attr, empty)) } else { Ok(()) }
+    })
 }

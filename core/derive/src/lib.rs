@@ -18,8 +18,8 @@ use syn::{Data, DeriveInput, Fields, Ident, Index, Member, Path, Type};
 ///
 /// A field marked `#[tree(static)]` holds no arrays: its value is part of the structure, and joins the key of compiled
 /// functions. Its type must implement `Clone`, `Eq`, `Hash` and `Debug`. `f32` and `f64` are allowed, too, also within
-/// `Option`, `Box`, `Vec`, arrays and tuples. They are compared by their bits: NaN equals itself, and `0.0` differs
-/// from `-0.0`. The field's type must spell them out: the macro cannot see through an alias.
+/// `Option`, `Box`, `Vec`, arrays and tuples of up to four. They are compared by their bits: NaN equals itself, and
+/// `0.0` differs from `-0.0`.
 ///
 /// Type parameters need no bounds: those that a field contains get `Tree`, and static fields of a parameter's type get
 /// the bounds of static fields.
@@ -29,7 +29,40 @@ use syn::{Data, DeriveInput, Fields, Ident, Index, Member, Path, Type};
 #[proc_macro_derive(Tree, attributes(tree))]
 pub fn derive_tree(input: TokenStream) -> TokenStream {
     let ast = syn::parse_macro_input!(input as DeriveInput);
-    expand(ast).unwrap_or_else(|error| error.to_compile_error()).into()
+    expand(&ast)
+        .unwrap_or_else(|error| {
+            let (error, instead) = (error.to_compile_error(), instead(&ast));
+            quote!(#error #instead)
+        })
+        .into()
+}
+
+/// An implementation for a type with a mistake, so that the compiler does not report every use of the type as well.
+fn instead(ast: &DeriveInput) -> proc_macro2::TokenStream {
+    let Ok(tree) = check_container(&ast.attrs).map(tree_module) else { return quote!() };
+    let name = &ast.ident;
+    let (impls, types, bounds) = ast.generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        #[allow(unused_variables, reason = "the type has a mistake")]
+        impl #impls #tree::Tree for #name #types #bounds {
+            fn disassemble(&self, leaves: &mut ::std::vec::Vec<#tree::Value>) -> #tree::TreeDef {
+                ::std::unreachable!()
+            }
+            fn assemble(
+                def: &#tree::TreeDef,
+                leaves: &mut dyn ::std::iter::Iterator<Item = #tree::Value>,
+            ) -> Self {
+                ::std::unreachable!()
+            }
+            fn restore(
+                saved: &#tree::Structure,
+                statics: &[#tree::StaticValue],
+            ) -> ::std::result::Result<#tree::TreeDef, #tree::Misfit> {
+                ::std::unreachable!()
+            }
+        }
+    }
 }
 
 /// A struct, or a variant of an enumeration: the name of its node, and how its values are written.
@@ -52,14 +85,14 @@ struct Field {
     is_static: bool,
 }
 
-fn expand(ast: DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
+fn expand(ast: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
     let tree = check_container(&ast.attrs).map(tree_module)?;
-    let shapes = shapes(&ast)?;
+    let shapes = shapes(ast)?;
     let fields = || shapes.iter().flat_map(|shape| &shape.fields);
     let mut generics = ast.generics.clone();
     bounds::add(&mut generics, fields().map(|field| (&field.ty, field.is_static)), &tree);
     let disassemble = shapes.iter().map(|shape| shape.disassemble(&tree));
-    let assemble = assemble(&ast, &shapes, &tree);
+    let assemble = assemble(ast, &shapes, &tree);
     let restore = restore(&shapes, &tree);
     let name = &ast.ident;
     let (impls, types, bounds) = generics.split_for_impl();
@@ -91,9 +124,10 @@ fn shapes(ast: &DeriveInput) -> syn::Result<Vec<Shape>> {
     let name = ast.ident.unraw();
     match &ast.data {
         Data::Struct(data) => Ok(vec![Shape::new(name.to_string(), quote!(Self), &data.fields)?]),
-        Data::Enum(data) if data.variants.is_empty() => {
-            Err(syn::Error::new_spanned(&ast.ident, "an enumeration without variants has no values to flatten"))
-        }
+        Data::Enum(data) if data.variants.is_empty() => Err(syn::Error::new_spanned(
+            &ast.ident,
+            "an enumeration without variants has no values to flatten: give it a variant, or leave `Tree` out",
+        )),
         Data::Enum(data) => data
             .variants
             .iter()
@@ -163,7 +197,10 @@ impl Shape {
         let children = fields.iter().map(|field| {
             let (binding, label) = (&field.binding, &field.label);
             let child = match field.is_static {
-                true => field.call(tree, quote!(wrap(#binding)), |value| quote!(#tree::TreeDef::Static(#value))),
+                true => {
+                    let kind = field.kind(tree);
+                    quote!(#tree::TreeDef::Static((#kind.wrap)(#binding)))
+                }
                 false => field.call(tree, quote!(disassemble(#binding, leaves)), |child| child),
             };
             quote!((#tree::Segment::Field(#label), #child))
@@ -177,7 +214,10 @@ impl Shape {
         let fields = fields.iter().enumerate().map(|(i, field)| {
             let member = &field.member;
             let value = match field.is_static {
-                true => field.call(tree, quote!(unwrap(def.child(#i))), |value| value),
+                true => {
+                    let kind = field.kind(tree);
+                    quote!((#kind.unwrap)(def.child(#i)))
+                }
                 false => field.call(tree, quote!(assemble(def.child(#i), leaves)), |child| child),
             };
             quote!(#member: #value)
@@ -208,6 +248,17 @@ impl Shape {
 }
 
 impl Field {
+    /// How a static field is wrapped. Both uses have the same form and location, so the compiler reports once that the
+    /// field's type cannot be static.
+    fn kind(&self, tree: &Path) -> proc_macro2::TokenStream {
+        let ty = &self.ty;
+        quote_spanned! {ty.span()=> {
+            #[allow(unused_imports, reason = "only one of them is used")]
+            use #tree::{ComparedByBits as _, ComparedByEq as _, NotCompared as _};
+            (&&&#tree::WhichKind::<#ty>::NEW).kind()
+        }}
+    }
+
     /// A call of a method of the trait that the field must implement. All calls have the same form and location, so the
     /// compiler reports once what the field's type lacks.
     fn call(
@@ -217,7 +268,7 @@ impl Field {
         within: impl Fn(proc_macro2::TokenStream) -> proc_macro2::TokenStream,
     ) -> proc_macro2::TokenStream {
         let ty = &self.ty;
-        let required = bounds::required(ty, self.is_static, tree);
+        let required = bounds::required(ty, false, tree);
         within(quote_spanned!(ty.span()=> <#ty as #required>::#method))
     }
 }

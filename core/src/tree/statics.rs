@@ -4,6 +4,7 @@ use crate::tree::TreeDef;
 use std::any::Any;
 use std::fmt::{self, Debug};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// A static field's value: compared, hashed, printed and cloned without its type.
@@ -82,10 +83,6 @@ fn value_of<T: Clone + 'static>(def: &TreeDef) -> T {
 
 /// A type that a field marked `#[tree(static)]` may have: every type with the traits that a key of compiled functions
 /// needs.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a static field of a tree",
-    note = "derive `Clone`, `PartialEq`, `Eq`, `Hash` and `Debug` for it, and let it be `Send` and `Sync`"
-)]
 pub trait StaticField: Sized + 'static {
     /// The value without its type.
     fn wrap(&self) -> StaticValue;
@@ -106,13 +103,79 @@ impl<T: Clone + Eq + Hash + Debug + Send + Sync + 'static> StaticField for T {
     }
 }
 
+/// How the values of a static field are wrapped, and unwrapped again.
+#[derive(Debug)]
+pub struct StaticKind<T> {
+    /// The value without its type.
+    pub wrap: fn(&T) -> StaticValue,
+    /// The value of a static field; panics if it has another type.
+    pub unwrap: fn(&TreeDef) -> T,
+}
+
+/// Chooses the kind of a static field by its type: the method `kind` of `&&&WhichKind<T>` is that of the first of the
+/// three traits below that the type has, in the order in which the compiler looks for methods.
+#[derive(Debug)]
+pub struct WhichKind<T>(PhantomData<T>);
+
+impl<T> WhichKind<T> {
+    /// The choice.
+    pub const NEW: Self = WhichKind(PhantomData);
+}
+
+/// Types whose values are compared by `Eq`.
+pub trait ComparedByEq<T> {
+    /// The kind of the field.
+    fn kind(&self) -> StaticKind<T>;
+}
+impl<T: StaticField> ComparedByEq<T> for &&WhichKind<T> {
+    fn kind(&self) -> StaticKind<T> {
+        StaticKind { wrap: T::wrap, unwrap: T::unwrap }
+    }
+}
+
+/// Types whose values are compared by their bits.
+pub trait ComparedByBits<T> {
+    /// The kind of the field.
+    fn kind(&self) -> StaticKind<T>;
+}
+impl<T: StaticBits> ComparedByBits<T> for &WhichKind<T> {
+    fn kind(&self) -> StaticKind<T> {
+        StaticKind { wrap: T::wrap, unwrap: T::unwrap }
+    }
+}
+
+/// All other types, for which the compiler reports that they are none of [`Comparable`].
+pub trait NotCompared<T> {
+    /// There is no kind of the field.
+    fn kind(&self) -> StaticKind<T>
+    where
+        T: Comparable;
+}
+impl<T> NotCompared<T> for WhichKind<T> {
+    fn kind(&self) -> StaticKind<T>
+    where
+        T: Comparable,
+    {
+        T::kind()
+    }
+}
+
+/// What no type is for which the compiler asks: it says in an error what a static field needs.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a static field of a tree",
+    label = "has no equality that joins the key of compiled functions",
+    note = "derive `Clone`, `PartialEq`, `Eq`, `Hash` and `Debug` for it, and let it be `Send`, `Sync` and `'static`",
+    note = "`f32` and `f64`, also in `Option`, `Box`, `Vec`, arrays and tuples of up to four, are compared by their bits; a \
+            struct that holds floats needs `Eq` and `Hash` of its own",
+    note = "arrays are no static fields: leave `#[tree(static)]` out"
+)]
+pub trait Comparable: Sized {
+    /// The kind of the field.
+    fn kind() -> StaticKind<Self>;
+}
+
 /// A type that a static field with floats may have. Values are equal if their bits are: NaN equals itself, and 0.0
 /// differs from -0.0, as they do as constants of a program.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a static field of a tree that is compared by its bits",
-    note = "floats may stand within `Option`, `Box`, `Vec`, arrays and tuples; for a struct that holds floats implement \
-            `Eq` and `Hash`, and leave `f32` and `f64` out of the field's type"
-)]
 pub trait StaticBits: Clone + Debug + Send + Sync + 'static {
     /// Appends the bits; equal values append the same bits, different values different ones.
     fn bits(&self, out: &mut Vec<u64>);

@@ -62,13 +62,40 @@ fn a_plain_field_is_told_to_be_static() {
 fn a_static_field_is_told_what_it_lacks() {
     let of = |derived: &str, ty: &str| {
         let fields = format!("pub w: gavotte::Array, #[tree(static)] pub setting: {ty}");
-        format!("#[derive({derived})] pub struct S(u8); #[derive(gavotte::Tree)] pub struct M {{ {fields} }}")
+        format!("#[derive({derived})] pub struct S(f32); #[derive(gavotte::Tree)] pub struct M {{ {fields} }}")
     };
-    says(&one_error(&of("Clone, PartialEq, Eq, Debug", "S")), &["Hash", "StaticField"]);
-    says(
-        &one_error(&of("Clone, Debug", "(S, f32)")),
-        &["cannot be a static field", "`S`", "implement `Eq` and `Hash`"],
-    );
+    for (derived, ty) in
+        [("Clone, PartialEq, Debug", "S"), ("Debug", "S"), ("Clone, Debug", "(S, f32)"), ("Clone", "gavotte::Array")]
+    {
+        let said = one_error(&of(derived, ty));
+        says(&said, &["cannot be a static field of a tree", "`Eq`, `Hash`", "compared by their bits"]);
+    }
+}
+
+/// The kind of a static field follows from its type, not from how the type is written.
+#[test]
+fn floats_are_static_under_any_name() {
+    let source = "
+        pub type Rate = f32;
+        pub type Scale = fn(f32) -> f32;
+        #[derive(gavotte::Tree, Clone)]
+        pub struct M<T> {
+            pub w: gavotte::Array,
+            #[tree(static)] pub rate: Rate,
+            #[tree(static)] pub rates: Vec<(Rate, u32)>,
+            #[tree(static)] pub scale: Scale,
+            #[tree(static)] pub marker: std::marker::PhantomData<f32>,
+            #[tree(static)] pub setting: T,
+        }
+        pub fn same(m: M<u32>) -> M<u32> { gavotte::jit(|m: M<u32>| m)(m) }";
+    assert_eq!(compile_user_crate("gavotte", source), "");
+}
+
+/// The use of a type with a mistake is not another one.
+#[test]
+fn uses_of_a_wrong_tree_are_not_reported() {
+    let uses = "pub fn f(v: V) -> Vec<gavotte::Array> { gavotte::tree::leaves(&v) }";
+    says(&one_error(&format!("#[derive(gavotte::Tree)] pub enum V {{}} {uses}")), &["give it a variant"]);
 }
 
 #[test]
@@ -79,6 +106,8 @@ fn attributes_and_types_that_mean_nothing_are_refused() {
         ("pub struct M { #[tree(skip)] a: gavotte::Array }", "on a field the only form is #[tree(static)]"),
         ("pub enum E { #[tree(static)] A }", "a variant takes no #[tree(…)]"),
         ("#[tree(static)] pub struct M { a: gavotte::Array }", "on a type the only form is #[tree(crate = path)]"),
+        ("#[tree(crate = \"gavotte\")] pub struct M { a: gavotte::Array }", "write the path without quotes"),
+        ("#[tree()] pub struct M { a: gavotte::Array }", "it says nothing"),
     ] {
         says(&one_error(&format!("#[derive(gavotte::Tree)] {source}")), &[part]);
     }
