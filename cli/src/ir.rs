@@ -13,12 +13,26 @@ use std::io::Write;
 
 pub(crate) fn run(args: &IrArgs) -> Result<(), Failure> {
     check_gpu(args)?;
+    check_prints(args)?;
     let IrArgs { data, model, step, engine, .. } = args;
     let Prepared { trainer, experiment, .. } = Prepared::new(data, model, step, engine)?;
     let text = text_of(args, &trainer, &experiment)?;
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
+}
+
+/// A flag that changes nothing of what is printed is a mistake.
+fn check_prints(args: &IrArgs) -> Result<(), Failure> {
+    let stage = name_of(&args.stage);
+    if args.why && args.stage != Stage::Fused {
+        return Err(Failure::input(format!("--why: it changes nothing of --stage {stage}; say --stage fused with it")));
+    }
+    if args.locations && !matches!(args.stage, Stage::Trace | Stage::Grad | Stage::Optimized) {
+        let with = "say --stage trace, grad or optimized with it";
+        return Err(Failure::input(format!("--locations: it changes nothing of --stage {stage}; {with}")));
+    }
+    Ok(())
 }
 
 /// Only a plan is made for a GPU, and only for one that is named.

@@ -88,15 +88,16 @@ impl RunFolder {
             TempFile::within(path).map_err(|error| fail(format!("cannot write to it: {error}")))?;
             return Ok(folder);
         }
-        if !overwrite {
+        let foreign = names.iter().find(|name| !is_of_a_run(path, name));
+        if !overwrite && foreign.is_none() {
             let names = listed(names.iter().map(|name| format!("`{name}`")), 3);
             return Err(refuse(format!(
                 "there is something in it: {names}; name another folder, or say --overwrite to replace the run in it"
             )));
         }
-        if let Some(name) = names.iter().find(|name| !is_of_a_run(path, name)) {
+        if let Some(name) = foreign {
             return Err(refuse(format!(
-                "--overwrite replaces a run with all its files, and `{name}` is none of them; name another folder"
+                "a run replaces only another run with all its files, and `{name}` is none of them; name another folder"
             )));
         }
         let old = entries(&folder.path).map_err(|error| fail(format!("cannot look into it: {error}")))?;
@@ -314,7 +315,7 @@ mod tests {
         fs::write(root.path().join("file"), "").unwrap();
         assert_refused(&root.path().join("file"), false, &["not a folder"]);
         assert_refused(&root.path().join("file/below"), false, &["cannot make the folder"]);
-        assert_refused(root.path(), false, &["`file`", "--overwrite"]);
+        assert_refused(root.path(), false, &["`file` is none of them"]);
         assert_refused(root.path(), true, &["`file` is none of them"]);
         fs::create_dir_all(root.path().join("run/seed-1/deeper")).unwrap();
         assert_refused(&root.path().join("run"), true, &["`seed-1` is none of them"]);

@@ -69,7 +69,7 @@ pub fn save_params(path: impl AsRef<Path>, params: &impl Tree, metadata: Option<
 pub fn load_params(path: impl AsRef<Path>) -> Result<Params, Error> {
     let path = path.as_ref();
     let fail = |why: String| Error::File(format!("{}: {why}", path.display()));
-    let file = File::open(path).map_err(|error| fail(format!("cannot open it: {error}; check the path")))?;
+    let file = File::open(path).map_err(|error| fail(format!("cannot open it: {error}; {}", advice(&error))))?;
     let bytes = read_bytes(file, room).map_err(fail)?;
     let file = ParamsFile::parse(&bytes).map_err(fail)?;
     let arrays = file.tensors().map(|tensor| Ok((tensor.name().to_string(), tensor.array()?)));
@@ -85,6 +85,13 @@ pub fn load_params_like<T: Tree>(path: impl AsRef<Path>, like: &T) -> Result<T, 
     let path = path.as_ref();
     let named = load_params(path)?.arrays.into_iter().collect();
     from_named(like, named).map_err(|error| Error::File(format!("{}: {error}", path.display())))
+}
+
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => "ask for the permission to read it",
+        _ => "check the path",
+    }
 }
 
 /// Whether this many bytes of memory are available, as far as the system reports it.
@@ -159,7 +166,8 @@ pub fn read_bytes(mut file: impl Read, room: impl FnOnce(u64) -> Result<(), Stri
     let length = u64::from_le_bytes(length);
     if length > HEADER_LIMIT {
         return Err(format!(
-            "this is not a safetensors file: its header claims {length} bytes, and {HEADER_LIMIT} are the limit"
+            "this is not a file of parameters (safetensors): its header would have {length} bytes, and {HEADER_LIMIT} are \
+             the limit; `load` reads compiled functions"
         ));
     }
     read(length, &mut bytes)?;

@@ -14,8 +14,13 @@ const EDGE: usize = 3;
 
 /// Appends the elements of the part of `array` that has this shape and begins at `first`, on one line.
 pub(crate) fn write_array(line: &mut String, array: &HostArray, shape: &[usize], first: usize, digits: Option<usize>) {
-    let whole = shape.iter().product::<usize>() <= MANY;
+    let whole = is_short(shape, MANY);
     write_axes(line, &|at| number(array.get(at), digits), shape, first, Layout { whole, depth: None });
+}
+
+/// Whether the text has at most this many elements; a row without elements, of which there may be many, counts as one.
+fn is_short(shape: &[usize], most: usize) -> bool {
+    shape.iter().try_fold(1usize, |n, extent| n.checked_mul((*extent).max(1))).is_some_and(|n| n <= most)
 }
 
 /// How the axes of an array are written.
@@ -36,16 +41,14 @@ fn write_axes(text: &mut String, element: &dyn Fn(usize) -> String, shape: &[usi
     };
     let within = Layout { depth: layout.depth.map(|depth| depth + 1), ..layout };
     text.push('[');
-    for i in 0..*extent {
-        let is_hidden = !layout.whole && *extent > 2 * EDGE && (EDGE..extent - EDGE).contains(&i);
-        if is_hidden && i > EDGE {
-            continue;
-        }
+    let hidden = if layout.whole || *extent <= 2 * EDGE { 0..0 } else { EDGE..extent - EDGE };
+    for i in (0..hidden.start).chain(hidden.end..*extent) {
         text.push_str(if i > 0 { &between } else { "" });
-        match is_hidden {
-            true => text.push('…'),
-            false => write_axes(text, element, inner, first + i * stride, within),
+        if i > 0 && i == hidden.end {
+            text.push('…');
+            text.push_str(&between);
         }
+        write_axes(text, element, inner, first + i * stride, within);
     }
     text.push(']');
 }
@@ -76,7 +79,7 @@ fn write(array: &Array, f: &mut fmt::Formatter<'_>, on_lines: bool) -> fmt::Resu
         Err(error) => return write!(f, ", which cannot be read: {error}"),
     };
     let (shape, digits) = (host.shape(), f.precision());
-    let whole = host.len() <= if on_lines { MANY } else { FEW };
+    let whole = is_short(&shape, if on_lines { MANY } else { FEW });
     let layout = Layout { whole, depth: on_lines.then_some(0) };
     let element = |at| number(host.get(at), digits);
     let mut text = String::new();
@@ -140,6 +143,9 @@ mod tests {
         assert_eq!(shown(&[]), "0");
         assert_eq!(shown(&[0]), "[]");
         assert_eq!(shown(&[2, 2]), "[[0, 1], [2, 3]]");
+        // Rows without elements are text, too.
+        assert_eq!(shown(&[2, 0]), "[[], []]");
+        assert_eq!(shown(&[1 << 38, 0]), "[[], [], [], …, [], [], []]");
         assert_eq!(shown(&[2000]), "[0, 1, 2, …, 1997, 1998, 1999]");
         assert_eq!(shown(&[2, 600]), "[[0, 1, 2, …, 597, 598, 599], [600, 601, 602, …, 1197, 1198, 1199]]");
     }

@@ -66,6 +66,17 @@ fn as_str_of(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
+/// A flag that changes nothing of what is printed is a mistake, and the advice is a command that works.
+#[test]
+fn flags_of_other_stages_are_refused() {
+    for (line, advice) in [
+        ("ir --stage trace --why", "say --stage fused with it"),
+        ("ir --stage stablehlo --locations", "say --stage trace, grad or optimized with it"),
+    ] {
+        assert_refused(&run(words(line)), &[advice]);
+    }
+}
+
 #[test]
 fn locations_name_source_lines() {
     let text = stage("trace", "--locations");

@@ -12,14 +12,18 @@ use crate::runtime::Options;
 use crate::sync::locked;
 use crate::tree::{Tree, TreeDef};
 use indexmap::IndexMap;
+use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+/// The most misses that are remembered.
+const MISSES: usize = 1000;
+
 #[derive(Default)]
 struct Cache {
     entries: IndexMap<CacheKey, Arc<Staged>>,
-    misses: Vec<Miss>,
+    misses: VecDeque<Miss>,
 }
 
 type Lower<'f, A, O> = Arc<dyn Fn(A) -> Result<Lowered<A, O>, Error> + Send + Sync + 'f>;
@@ -45,10 +49,19 @@ impl<A: Args, O: Tree> Jit<'_, A, O> {
         locked(&self.cache).entries.len()
     }
 
-    /// Why each call that had to trace found no compiled program: the argument, the leaf, and the change.
+    /// Drops every compiled program: the next call of each kind traces and compiles again. A function that is called
+    /// with ever new shapes holds a program for each; a symbol for the size (`Array::declare`) makes it one for all.
+    pub fn clear_cache(&self) {
+        let mut cache = locked(&self.cache);
+        cache.entries.clear();
+        cache.misses.clear();
+    }
+
+    /// Why each call that had to trace found no compiled program: the argument, the leaf, and the change; of the last
+    /// 1,000 such calls.
     /// [`Options::explain_misses`] prints each miss when it happens.
     pub fn misses(&self) -> Vec<Miss> {
-        locked(&self.cache).misses.clone()
+        locked(&self.cache).misses.iter().cloned().collect()
     }
 
     /// Traces and lowers the function for the types of these arguments, unless a call has done so, and runs nothing.
@@ -179,7 +192,10 @@ fn find_or_trace(
     if let Some(staged) = cache.entries.get(&key) {
         return staged.clone();
     }
-    cache.misses.push(miss);
+    if cache.misses.len() == MISSES {
+        cache.misses.pop_front();
+    }
+    cache.misses.push_back(miss);
     cache.entries.insert(key, staged.clone());
     staged
 }

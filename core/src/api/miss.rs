@@ -21,7 +21,7 @@ pub struct Miss {
     pub function: String,
     /// The number of compiled programs at that time.
     pub n_entry: usize,
-    /// The differences from the compiled program that fits best; empty if there was none.
+    /// The differences from the compiled program that fits best among the last 64; empty if there was none.
     pub changes: Vec<Change>,
 }
 
@@ -115,16 +115,23 @@ impl fmt::Display for Miss {
     }
 }
 
-/// The differences from the entry that fits best.
-pub(super) fn explain<'a>(function: &str, key: &CacheKey, entries: impl Iterator<Item = &'a CacheKey>) -> Miss {
-    let entries: Vec<&CacheKey> = entries.collect();
+/// The differences from the entry that fits best, among those that were compiled last.
+pub(super) fn explain<'a>(
+    function: &str,
+    key: &CacheKey,
+    entries: impl DoubleEndedIterator<Item = &'a CacheKey> + ExactSizeIterator,
+) -> Miss {
+    /// More would make each miss slower than the one before it.
+    const COMPARED: usize = 64;
+    let n_entry = entries.len();
+    let entries: Vec<&CacheKey> = entries.rev().take(COMPARED).collect();
     let distance = |old: &CacheKey| match old.def == key.def {
         true => changes(old, key).len(),
         false => usize::MAX,
     };
     let nearest = entries.iter().min_by_key(|old| distance(old));
     let changes = nearest.map_or_else(Vec::new, |nearest| changes(nearest, key));
-    Miss { function: function.to_string(), n_entry: entries.len(), changes }
+    Miss { function: function.to_string(), n_entry, changes }
 }
 
 fn changes(old: &CacheKey, new: &CacheKey) -> Vec<Change> {

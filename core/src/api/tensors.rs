@@ -3,8 +3,9 @@
 use crate::device::{Data, Elements, HostArray};
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
 use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The bytes of a file with these arrays and one entry of metadata; the order of several entries would change from run
@@ -19,6 +20,11 @@ pub fn serialize_arrays(
     let mut names = HashSet::new();
     if let Some((name, _)) = named.iter().find(|(name, _)| !names.insert(name)) {
         return Err(format!("two arrays are called `{name}`: give each its own name"));
+    }
+    // The entry of the metadata in the file's header.
+    const RESERVED: &str = "__metadata__";
+    if names.contains(&RESERVED.to_string()) {
+        return Err(format!("an array is called `{RESERVED}`, which the file's format reserves: give it another name"));
     }
     let tensors: Vec<_> = named
         .iter()
@@ -60,11 +66,49 @@ pub fn elements_of(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
     })
 }
 
-/// Writes a file atomically: first to a temporary file in the same folder, which is then renamed.
+/// Writes a file atomically: first to a temporary file in the same folder, which is then renamed. Links are followed. A
+/// device or a pipe is written to as it is.
 ///
 /// # Errors
-/// If the folder does not exist or cannot be written to.
+/// If the folder does not exist or cannot be written to, or the path is a folder.
 pub fn write_file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    write_whole(&target(path)?, parts).map_err(|error| {
+        // The error of a temporary file names that file, which the user does not know.
+        let why = error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error);
+        let advice = match why.kind() {
+            io::ErrorKind::NotFound => "its folder does not exist: make it first",
+            io::ErrorKind::PermissionDenied => "write to a folder of your own, or ask for its permissions",
+            io::ErrorKind::StorageFull => "free some space, or write to another disk",
+            io::ErrorKind::IsADirectory => "it is a folder: add the name of a file",
+            _ => return why,
+        };
+        io::Error::new(why.kind(), format!("{why}; {advice}"))
+    })
+}
+
+/// The file that a path leads to, through links; the last one may lead to a file that does not exist yet.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    /// As many as Linux follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS {
+        match fs::read_link(&path) {
+            Ok(next) => path = path.parent().unwrap_or(Path::new("")).join(next),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("its links lead in a circle"))
+}
+
+fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => {
+            let mut device = File::options().write(true).open(path)?;
+            return parts.iter().try_for_each(|part| device.write_all(part));
+        }
+        _ => {}
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".gavotte-");
@@ -72,11 +116,11 @@ pub fn write_file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     {
         use std::os::unix::fs::PermissionsExt;
         // The usual permissions of a new file; the user's umask restricts them.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        builder.permissions(fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder)?;
     for part in parts {
-        file.write_all(part)?;
+        file.as_file_mut().write_all(part)?;
     }
     file.as_file().sync_all()?;
     file.persist(path).map(drop).map_err(|error| error.error)

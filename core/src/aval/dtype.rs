@@ -192,13 +192,24 @@ impl std::str::FromStr for Literal {
             };
             return literal.ok_or_else(wrong);
         }
-        match dtype {
-            "f32" => number.parse().map(Literal::F32).map_err(|_| wrong()),
-            "f64" => number.parse().map(Literal::F64).map_err(|_| wrong()),
-            "i32" => number.parse().map(Literal::I32).map_err(|_| wrong()),
-            "u32" => number.parse().map(Literal::U32).map_err(|_| wrong()),
-            _ => Err(wrong()),
+        let is_whole = |digits: &str| !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit());
+        let integer = |_| match number.strip_prefix('-').unwrap_or(number) {
+            digits if is_whole(digits) => format!("`{text}` does not fit into {dtype}"),
+            _ => wrong(),
+        };
+        let found = match dtype {
+            "f32" => number.parse().map(Literal::F32).map_err(|_| wrong())?,
+            "f64" => number.parse().map(Literal::F64).map_err(|_| wrong())?,
+            "i32" => number.parse().map(Literal::I32).map_err(integer)?,
+            "u32" => number.parse().map(Literal::U32).map_err(integer)?,
+            _ => return Err(wrong()),
+        };
+        // A number of digits is finite: infinity has a name.
+        let is_infinite = found.dtype().is_float() && found.as_f64().is_infinite();
+        if is_infinite && number.bytes().any(|c| c.is_ascii_digit()) {
+            return Err(format!("`{text}` does not fit into {dtype}: write `inf{dtype}` for infinity"));
         }
+        Ok(found)
     }
 }
 

@@ -151,11 +151,11 @@ impl TraceId {
         self.thread == std::thread::current().id()
     }
 
-    /// The error for reading a traced value: names the variable, the function, the lines, and the remedy.
-    #[track_caller]
-    pub(crate) fn read_error(&self, var: Var, aval: &Aval, made_at: Location) -> Error {
+    /// The error for reading a traced value at a line of the user: names the variable, the function, the lines, and the
+    /// remedy.
+    pub(crate) fn read_error(&self, var: Var, aval: &Aval, made_at: Location, read_at: Location) -> Error {
         if !self.is_of_this_thread() {
-            return self.thread_error(var, aval, made_at);
+            return self.thread_error(var, aval, made_at, read_at);
         }
         let state = if self.is_open() { "is being traced" } else { "was traced" };
         Error::Trace(format!(
@@ -163,26 +163,25 @@ impl TraceId {
              return it from the traced function and read the result, or compute it outside",
             self.name,
             made(made_at),
-            Location::current()
+            read_at
         ))
     }
 
-    #[track_caller]
-    fn thread_error(&self, var: Var, aval: &Aval, made_at: Location) -> Error {
+    fn thread_error(&self, var: Var, aval: &Aval, made_at: Location, read_at: Location) -> Error {
         Error::Trace(format!(
             "{var}: {aval} belongs to a trace on another thread: that of @{}, {}\n  at {}\n  \
              a trace records what its own thread does: use the value there, and give other threads arrays that are \
              computed",
             self.name,
             made(made_at),
-            Location::current()
+            read_at
         ))
     }
 
     #[track_caller]
     fn escape_error(&self, var: Var, aval: &Aval, made_at: Location) -> Error {
         if !self.is_of_this_thread() {
-            return self.thread_error(var, aval, made_at);
+            return self.thread_error(var, aval, made_at, Location::current());
         }
         Error::Trace(format!(
             "{var}: {aval} was traced in @{}, {}, and that trace has ended\n  \

@@ -96,7 +96,8 @@ impl<'a> Cursor<'a> {
             return Ok(());
         }
         let found: String = self.rest().chars().take(12).take_while(|c| *c != '\n').collect();
-        Err(self.error(format!("expected `{token}`, found `{found}`")))
+        let found = if found.is_empty() { "the end".to_string() } else { format!("`{found}`") };
+        Err(self.error(format!("expected `{token}`, found {found}")))
     }
 
     fn space(&mut self) {
@@ -186,13 +187,15 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn dim(&mut self) -> Result<Dim, Error> {
+        let at = self.place();
         let word = self.word("a dimension", |c| c.is_ascii_alphanumeric() || "_+-*".contains(c))?;
-        word.parse().map_err(|why: String| self.error(why))
+        word.parse().map_err(|why: String| self.error_at(at, why))
     }
 
     pub(crate) fn literal(&mut self, what: &str) -> Result<Literal, Error> {
+        let at = self.place();
         let word = self.word(what, is_literal_char)?;
-        word.parse().map_err(|why: String| self.error(why))
+        word.parse().map_err(|why: String| self.error_at(at, why))
     }
 
     /// Reads an item nested in another of its kind.

@@ -42,7 +42,7 @@ pub(crate) fn eval_concrete(
     outs: &[Aval],
     location: Location,
 ) -> Result<SmallVec<[Value; 1]>, Error> {
-    let arrays = ins.iter().map(|value| value.to_host()).collect::<Result<SmallVec<[_; 4]>, _>>()?;
+    let arrays = ins.iter().map(|value| value.to_host_at(location)).collect::<Result<SmallVec<[_; 4]>, _>>()?;
     let refs: SmallVec<[&HostArray; 4]> = arrays.iter().map(|array| array.as_ref()).collect();
     let device = ins.iter().find(|value| value.rank() > 0).and_then(|value| value.device()).unwrap_or_else(cpu);
     let made = eval_checked(prim, &refs, params, outs.iter(), location)?;

@@ -152,7 +152,12 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, 
     let name_at = c.place();
     let name = c.name(if outs.is_empty() { "an equation or `return`" } else { "a primitive" })?;
     let Some(prim) = registry.get(name) else {
-        return Err(c.error_at(name_at, format!("there is no primitive `{name}`")));
+        let near = registry.iter().map(|prim| prim.name()).min_by_key(|known| edits(known, name));
+        let advice = match near.filter(|known| edits(known, name) <= 1 + name.len() / 4) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => "the names are those in printed programs".into(),
+        };
+        return Err(c.error_at(name_at, format!("there is no primitive `{name}`: {advice}")));
     };
     // Operands are on the primitive's line; a brace, a binder or `return` on the next line ends them.
     let operands_follow = c.rest_of_line().starts_with(|x: char| x == '%' || is_literal_char(x));
@@ -160,8 +165,15 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, 
     let mut params = Params::new();
     if c.rest_of_line().starts_with('{') {
         c.expect("{")?;
+        let mut names: Vec<&str> = vec![];
         for (name, attr) in c.list(&["}"], |c| {
-            let name = c.name("an attribute's name")?.to_string();
+            let at = c.place();
+            let name = c.name("an attribute's name")?;
+            if names.contains(&name) {
+                return Err(c.error_at(at, format!("the attribute `{name}` is given twice: keep one")));
+            }
+            names.push(name);
+            let name = name.to_string();
             c.expect("=")?;
             Ok((name, attr(c, registry)?))
         })? {
@@ -170,6 +182,22 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, 
         c.expect("}")?;
     }
     Ok(Eqn { prim, params, ins: ins.into_iter().collect(), outs, location })
+}
+
+/// How many letters must be added, removed or replaced to turn one word into the other.
+///
+/// Source: Wagner, Fischer, *The string-to-string correction problem* (J. ACM, 1974).
+fn edits(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {
@@ -206,6 +234,17 @@ mod tests {
             ("  %1: f32[3] = add_any %0, %9\n  return %1", "line 4, column 28: %9 is read here"),
             ("  %1: f32[3] = add_any %0, %0\n  return %7", "line 5, column 10: %7 is read here"),
             ("  %90000: f32[3] = add_any %0, %0\n  return %0", "line 4, column 3: %90000 is larger than"),
+            (
+                "  %1: f32[3] = add_eny %0, %0\n  return %1",
+                "line 4, column 16: there is no primitive `add_eny`: did you",
+            ),
+            ("  %1: f32[3] = neg %0\n  return %1", "line 4, column 16: there is no primitive `neg`: the names are"),
+            (
+                "  %1: f32[3] = add_any %0, %0 {a=1, b=2, a=1}\n  return %1",
+                "line 4, column 42: the attribute `a` is given twice",
+            ),
+            ("  %1: f32[3] = add_any %0, 1e99f32\n  return %1", "line 4, column 28: `1e99f32` does not fit into f32"),
+            ("  %1: f32[3] = add_any %0, 9999999999i32", "line 4, column 28: `9999999999i32` does not fit into i32"),
             // An error in an equation comes before the errors that it causes in the results.
             ("  %1: f32[4] = add_any %0, %0\n  return %1", "line 4: the program is not well formed"),
             ("  %1: f32[3] = add_any %0, %2\n\n  %2: f32[3] = add_any %0, %0\n  return %2", "line 4: the program"),
@@ -215,6 +254,8 @@ mod tests {
             let why = parse(&text, &registry).expect_err(body).to_string();
             assert!(why.starts_with(says), "{body}: {why}");
         }
+        let why = parse("program @f(%0: f32[3]) -> (f32[3])", &registry).expect_err("it ends").to_string();
+        assert!(why.contains("expected `{`, found the end"), "{why}");
     }
 
     #[test]

@@ -99,12 +99,19 @@ impl Value {
     /// Declares symbolic extents for the axes: `jit` then traces the array once for every size.
     ///
     /// # Panics
-    /// If the number of axes differs. A traced value is returned unchanged.
+    /// If the number of axes differs, or a number is not the axis's extent. A traced value is returned unchanged.
     #[track_caller]
     pub fn declare(mut self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Self {
         let shape: Shape = shape.into_iter().map(Into::into).collect();
         demand(shape.len() == self.rank(), || {
             format!("declare: {} has another number of axes than {shape:?}", self.aval)
+        });
+        let wrong =
+            shape.iter().zip(&self.aval.shape).position(|(dim, extent)| dim.as_number().is_some() && dim != extent);
+        demand(wrong.is_none(), || {
+            let axis = wrong.unwrap_or_default();
+            let [dim, extent] = [&shape[axis], &self.aval.shape[axis]];
+            format!("declare: axis {axis} of {} has {extent} places, not {dim}: write {extent}, or a symbol", self.aval)
         });
         if let Repr::Concrete { declared, .. } = &mut self.repr {
             *declared = shape.iter().any(|dim| dim.as_number().is_none()).then_some(shape);
@@ -117,7 +124,9 @@ impl Value {
     pub fn buffer(&self) -> Result<&Arc<dyn Buffer>, Error> {
         match &self.repr {
             Repr::Concrete { buffer, .. } => Ok(buffer),
-            Repr::Traced { trace, var, made_at } => Err(trace.read_error(*var, &self.aval, *made_at)),
+            Repr::Traced { trace, var, made_at } => {
+                Err(trace.read_error(*var, &self.aval, *made_at, Location::current()))
+            }
         }
     }
 
@@ -134,7 +143,17 @@ impl Value {
     /// array of another type than it reports.
     #[track_caller]
     pub fn to_host(&self) -> Result<Arc<HostArray>, Error> {
-        let array = self.buffer()?.clone().to_host()?;
+        self.to_host_at(Location::current())
+    }
+
+    /// [`to_host`](Value::to_host) for the user's line that reads it.
+    pub(crate) fn to_host_at(&self, location: Location) -> Result<Arc<HostArray>, Error> {
+        let array = match &self.repr {
+            Repr::Concrete { buffer, .. } => buffer.clone().to_host()?,
+            Repr::Traced { trace, var, made_at } => {
+                return Err(trace.read_error(*var, &self.aval, *made_at, location));
+            }
+        };
         match array.aval() {
             found if *found == self.aval => Ok(array),
             found => Err(Error::Device(format!(

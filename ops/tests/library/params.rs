@@ -113,7 +113,7 @@ fn files_that_are_no_parameters_are_refused() {
     assert!(refused(&[]).contains("it ends before its header does"));
     assert!(refused(&whole[..whole.len() - 1]).contains("not as long as its arrays"));
     assert!(refused(&[whole.as_slice(), &[0]].concat()).contains("not as long as its arrays"));
-    assert!(refused(&[0xff; 64]).contains("its header claims 18446744073709551615 bytes"));
+    assert!(refused(&[0xff; 64]).contains("its header would have 18446744073709551615 bytes"));
     assert!(refused(b"\x02\0\0\0\0\0\0\0[]").contains("does not describe arrays"));
     let place = whole.windows(5).position(|word| word == b"\"F64\"").expect("the scale is f64");
     let mut other = whole.clone();
@@ -145,4 +145,47 @@ fn no_noise_in_a_file_panics() {
             }
         }
     }
+}
+
+/// A device or a pipe is written to, and a link leads to the file that is replaced.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_stays_what_it_is() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let folder = tempfile::tempdir().expect("a folder can be created");
+    let at = |name: &str| folder.path().join(name);
+    let x = Array::from([1f32, 2.0]);
+    save_params(at("whole"), &x, None).expect("it can be written");
+    let whole = fs::read(at("whole")).expect("it was written");
+    for (link, to) in [("link", "old"), ("dangling", "new")] {
+        symlink(to, at(link)).expect("links can be made");
+        fs::write(at("old"), "old").expect("it can be written");
+        save_params(at(link), &x, None).expect("it can be written");
+        assert!(fs::symlink_metadata(at(link)).expect("it is there").is_symlink(), "{link}");
+        assert_eq!(fs::read(at(to)).expect("it was written"), whole, "{link}");
+    }
+    symlink("circle", at("circle")).expect("links can be made");
+    let why = save_params(at("circle"), &x, None).expect_err("it leads nowhere").to_string();
+    assert!(why.contains("lead in a circle"), "{why}");
+    let made = std::process::Command::new("mkfifo").arg(at("pipe")).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo makes a pipe");
+    let reader = std::thread::spawn({
+        let pipe = at("pipe");
+        move || fs::read(pipe).expect("somebody writes")
+    });
+    save_params(at("pipe"), &x, None).expect("somebody reads");
+    assert_eq!(reader.join().expect("it ends"), whole);
+    assert!(fs::metadata(at("pipe")).expect("it is there").file_type().is_fifo());
+    let why = save_params(folder.path(), &x, None).expect_err("it is a folder").to_string();
+    assert!(why.contains("add the name of a file") && !why.contains(".gavotte-"), "{why}");
+    let why = save_params(at("none/file"), &x, None).expect_err("there is no folder").to_string();
+    assert!(why.contains("make it first") && !why.contains(".gavotte-"), "{why}");
+}
+
+#[test]
+fn a_name_that_the_format_reserves_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder can be created");
+    let named = IndexMap::from([("__metadata__".to_string(), Array::scalar(1f32))]);
+    let why = save_params(folder.path().join("file"), &named, None).expect_err("it could not be loaded").to_string();
+    assert!(why.contains("`__metadata__`, which the file's format reserves"), "{why}");
 }

@@ -270,3 +270,42 @@ fn out_of_range_positions_are_errors() {
     let error = take.try_call((x, Array::new(&[2], vec![1, 7]))).err().map(|e| e.to_string()).unwrap_or_default();
     assert!(error.contains("7 is not in 0..3"), "{error}");
 }
+
+#[test]
+fn a_cache_can_be_dropped() {
+    let f = jit(|x: Array| x.sum(()));
+    let sums = |sizes: std::ops::Range<usize>| {
+        for n in sizes {
+            assert_eq!(f(Array::new(&[n], vec![1f64; n])).item::<f64>(), n as f64);
+        }
+    };
+    sums(1..5);
+    assert_eq!((f.n_entry(), f.misses().len()), (4, 4));
+    f.clear_cache();
+    assert_eq!((f.n_entry(), f.misses().len()), (0, 0));
+    sums(3..6);
+    assert_eq!(f.n_entry(), 3);
+    assert!(f.misses()[0].changes.is_empty() && f.misses()[1].changes.len() == 1, "as if it were new");
+}
+
+#[test]
+fn an_extent_that_an_array_does_not_have_is_not_declared() {
+    let declared = std::panic::catch_unwind(|| Array::new(&[2, 3], vec![0f32; 6]).declare([2, 4]));
+    let why = declared.expect_err("it has 3 places");
+    let why = why.downcast_ref::<String>().map(String::as_str).unwrap_or_default();
+    assert!(why.contains("axis 1 of f32[2,3] has 3 places, not 4: write 3, or a symbol"), "{why}");
+}
+
+/// A value that outlives its trace is named at the line that reads it, also where an operation does.
+#[test]
+fn the_line_that_reads_a_traced_value_is_the_users() {
+    let kept = Mutex::new(None);
+    jit(|x: Array| {
+        *kept.lock().expect("no thread panicked") = Some(x.clone());
+        x
+    })(scalar(1.0));
+    let kept = kept.into_inner().expect("no thread panicked").expect("it was kept");
+    let why = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| &kept + 1f64)).expect_err("it has no contents");
+    let why = why.downcast_ref::<String>().map(String::as_str).unwrap_or_default();
+    assert!(why.contains(&format!("at {}:", file!())) && !why.contains("eval.rs"), "{why}");
+}

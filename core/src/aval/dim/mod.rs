@@ -52,6 +52,12 @@ impl Summed {
         }
     }
 
+    /// Adds every term of a dimension.
+    fn add_all(&mut self, dim: &Dim) {
+        self.is_too_large |= dim.is_too_large();
+        dim.terms().into_iter().for_each(|(monomial, coefficient)| self.add(monomial, Some(coefficient.into())));
+    }
+
     fn dim(self) -> Dim {
         // Once all symbols have sizes there is one term, and no need for lists.
         if let ([(monomial, x)], false) = (&self.terms[..], self.is_too_large)

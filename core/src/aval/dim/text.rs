@@ -1,6 +1,6 @@
 //! The text of a dimension, written and read.
 
-use super::{Dim, Repr};
+use super::{Dim, Repr, Summed};
 use crate::aval::symbol::{Symbol, is_name};
 use std::fmt;
 use std::num::IntErrorKind;
@@ -40,7 +40,7 @@ impl std::str::FromStr for Dim {
     /// Reads what `Display` writes: sums of products of integers and symbols.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no dimension: write a number or a polynomial such as `8*n+1`");
-        let mut sum = Dim::from(0);
+        let mut sum = Summed::default();
         let mut rest = text.trim();
         let mut first = true;
         while first || !rest.is_empty() {
@@ -65,9 +65,10 @@ impl std::str::FromStr for Dim {
                     _ => return Err(wrong()),
                 };
             }
-            sum = sum + term;
+            sum.add_all(&term);
             rest = &rest[end..];
         }
+        let sum = sum.dim();
         if sum.is_too_large() {
             return Err(format!("`{text}` is too large: sizes and their coefficients are less than 2^63"));
         }
