@@ -331,7 +331,7 @@ const UNREADABLE: &[(&str, usize, usize, &str)] = &[
     (
         "kernel @f() -> (%0: f32[]) {\n  $0: f32 = const 1.0",
         2,
-        22,
+        19,
         "`1.0` is no literal: write a number and its type, as in `0.5f32`",
     ),
     ("kernel @f() -> (%0: f32[]) {\n  $0: i32 = position n", 2, 22, "expected a loop, a number or `(`"),
