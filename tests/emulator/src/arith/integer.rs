@@ -5,7 +5,43 @@ use crate::ptx::Type;
 
 /// The entry of an operation on whole numbers.
 pub(super) fn entry(name: &str, ty: Type) -> Option<Entry> {
-    wide(name, ty).or_else(|| signed(name, ty)).or_else(|| any(name, ty))
+    wide(name, ty).or_else(|| signed(name, ty)).or_else(|| any(name, ty)).or_else(|| dot(name, ty))
+}
+
+/// Products of the parts of two words, added to a third: the halves of `a` with two bytes of `b`, or the bytes of both.
+/// `ty` is the type of `a`; the name ends with that of `b` if it is signed.
+fn dot(name: &str, ty: Type) -> Option<Entry> {
+    /// Part `i` of this many bits.
+    fn part(word: u32, i: u32, bits: u32, is_signed: bool) -> i64 {
+        let part = word >> (i * bits) & ((1 << bits) - 1);
+        let sign = u32::from(is_signed) << (bits - 1);
+        i64::from(part ^ sign) - i64::from(sign)
+    }
+    macro_rules! dot {
+        ($n:literal, $bits:literal, $first:literal, $a:literal, $b:literal) => {
+            lanes!(|a: u32, b: u32, c: u32| {
+                (0..$n).map(|i| part(a, i, $bits, $a) * part(b, $first + i, 8, $b)).fold(i64::from(c), |sum, x| sum + x)
+                    as u32
+            })
+        };
+    }
+    macro_rules! signs {
+        ($a:literal, $b:literal) => {
+            match name.trim_end_matches(".s32") {
+                "dp4a" => dot!(4, 8, 0, $a, $b),
+                "dp2a.lo" => dot!(2, 16, 0, $a, $b),
+                "dp2a.hi" => dot!(2, 16, 2, $a, $b),
+                _ => return None,
+            }
+        };
+    }
+    Some(match (ty, name.ends_with(".s32")) {
+        (Type::U32, false) => signs!(false, false),
+        (Type::U32, true) => signs!(false, true),
+        (Type::S32, false) => signs!(true, false),
+        (Type::S32, true) => signs!(true, true),
+        _ => return None,
+    })
 }
 
 fn any(name: &str, ty: Type) -> Option<Entry> {
@@ -100,6 +136,18 @@ carrying!(u32, u64);
 mod tests {
     use crate::arith::eval;
     use crate::ptx::Type::{S16, S32, S64, U16, U32, U64};
+
+    #[test]
+    fn parts_of_words_are_multiplied_and_added() {
+        let (a, b) = (0xffff_0003, 0x80_04_ff_02);
+        assert_eq!(eval("dp2a.lo", U32, &[a, b, 10]), 0xffff * 0xff + 3 * 2 + 10);
+        assert_eq!(eval("dp2a.hi", U32, &[a, b, 0]), 0xffff * 0x80 + 3 * 4);
+        assert_eq!(eval("dp2a.lo.s32", S32, &[a, b, 10]), 1 + 3 * 2 + 10);
+        assert_eq!(eval("dp2a.hi.s32", U32, &[a, b, 0]) as u32 as i32, 0xffff * -0x80 + 3 * 4);
+        assert_eq!(eval("dp2a.hi", S32, &[a, b, 0]) as u32 as i32, -0x80 + 3 * 4);
+        assert_eq!(eval("dp4a", U32, &[0x0102_0304, b, 1]), 0x80 + 2 * 4 + 3 * 0xff + 4 * 2 + 1);
+        assert_eq!(eval("dp4a.s32", U32, &[0x0102_0304, b, 1]) as u32 as i32, -0x80 + 2 * 4 - 3 + 4 * 2 + 1);
+    }
 
     #[test]
     fn products_have_halves() {

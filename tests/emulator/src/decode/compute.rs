@@ -76,7 +76,8 @@ impl Decoder<'_> {
 
     /// The type under which the table is searched: the first.
     fn table_type(&self, opcode: &mut Opcode<'_>, statement: &Statement) -> Result<Type, PtxError> {
-        let is_known = opcode.types.len() == 1 || opcode.name == "slct" && opcode.types.len() == 2;
+        let is_known =
+            opcode.types.len() == 1 || opcode.types.len() == 2 && ["slct", "dp2a", "dp4a"].contains(&opcode.name);
         let ty = opcode.types.first().copied().filter(|_| is_known);
         ty.ok_or_else(|| self.unknown(statement))
     }
