@@ -3,6 +3,7 @@
 extern crate self as gavotte;
 
 mod array;
+mod array_functions;
 mod compare;
 mod contract;
 mod control;
@@ -29,6 +30,11 @@ pub mod stax;
 pub mod tree;
 
 pub use array::Array;
+pub use array_functions::{
+    add, bitwise_and, bitwise_or, bitwise_xor, copysign, divide, equal, floor_divide, fmod, greater, greater_equal,
+    heaviside, hypot, isclose, isin, ldexp, less, less_equal, logaddexp, logaddexp2, logical_and, logical_or,
+    logical_xor, multiply, not_equal, remainder, shift_left, shift_right, subtract,
+};
 pub use compare::{allclose, assert_allclose};
 pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
 pub use custom::{Policy, checkpoint, checkpoint_name, checkpoint_with, custom_jvp, custom_vjp, optimization_barrier};

@@ -53,14 +53,14 @@ fn literal_beside(literal: Literal, dtype: Option<DType>) -> Array {
 
 /// Two operands broadcast to one shape and, for Rust numbers, with one element type.
 #[track_caller]
-fn pair(a: impl Operand, b: impl Operand) -> [Array; 2] {
+pub(crate) fn pair(a: impl Operand, b: impl Operand) -> [Array; 2] {
     let dtype = a.imposes().or(b.imposes());
     broadcast([a.beside(dtype), b.beside(dtype)])
 }
 
 /// Applies an operation with two operands.
 #[track_caller]
-fn binary(row: &'static dyn Primitive, a: impl Operand, b: impl Operand) -> Array {
+pub(crate) fn binary(row: &'static dyn Primitive, a: impl Operand, b: impl Operand) -> Array {
     let [a, b] = pair(a, b);
     apply(row, &[&a, &b], Params::new())
 }
@@ -72,7 +72,7 @@ fn unary(row: &'static dyn Primitive, x: &Array) -> Array {
 }
 
 /// The shape that arrays broadcast to; `None` if two extents differ and neither is 1.
-fn broadcast_shape(shapes: &[&Shape]) -> Option<Shape> {
+pub(crate) fn broadcast_shape(shapes: &[&Shape]) -> Option<Shape> {
     let rank = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
     let one = Dim::from(1);
     (0..rank)
@@ -94,7 +94,7 @@ fn broadcast_shape(shapes: &[&Shape]) -> Option<Shape> {
 
 /// Broadcasts arrays to one shape; scalars stay, and so do arrays that do not fit, which the operation refuses.
 #[track_caller]
-fn broadcast<const N: usize>(arrays: [Array; N]) -> [Array; N] {
+pub(crate) fn broadcast<const N: usize>(arrays: [Array; N]) -> [Array; N] {
     let full: Vec<&Shape> = arrays.iter().map(Array::shape).filter(|shape| !shape.is_empty()).collect();
     let Some(shape) = broadcast_shape(&full) else { return arrays };
     let mut stretched = vec![];

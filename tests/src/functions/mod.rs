@@ -5,6 +5,7 @@
 //! says what the function is called and on which operands it is tried, and nothing of how it is computed.
 
 mod array;
+mod elementwise;
 
 use crate::arrays::Random;
 use gavotte::Array;
@@ -144,5 +145,5 @@ use functions;
 
 /// Every function.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    [array::FUNCTIONS].into_iter().flatten()
+    [array::FUNCTIONS, elementwise::FUNCTIONS].into_iter().flatten()
 }

@@ -1,0 +1,34 @@
+//! NumPy's everyday functions, composed of the operations that there are.
+//!
+//! A function of one array is a method of [`Array`], like the elementwise and reducing ones. A function of several arrays,
+//! or of numbers that may stand on either side, is free.
+
+mod division;
+mod logical;
+mod names;
+mod real;
+
+pub use division::{floor_divide, fmod, remainder, shift_left, shift_right};
+pub use logical::{isclose, isin, logical_and, logical_or, logical_xor};
+pub use names::{
+    add, bitwise_and, bitwise_or, bitwise_xor, divide, equal, greater, greater_equal, less, less_equal, multiply,
+    not_equal, subtract,
+};
+pub use real::{copysign, heaviside, hypot, ldexp, logaddexp, logaddexp2};
+
+use crate::array::Array;
+use crate::movement::reject;
+use gavotte_core::aval::{DType, Literal};
+
+/// A scalar of an element type.
+fn number(dtype: DType, x: f64) -> Array {
+    Array::scalar(Literal::from_f64(dtype, x))
+}
+
+/// Refuses operands that are not floating.
+#[track_caller]
+fn floating(operation: &str, operands: &[&Array]) {
+    if operands.iter().any(|array| !array.dtype().is_float()) {
+        reject(operation, "takes floats: convert with `astype` first", operands);
+    }
+}
