@@ -6,6 +6,7 @@ operands.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def in_f64(f):
@@ -71,4 +72,53 @@ ELEMENTWISE = {
     "ldexp": jnp.ldexp,
 }
 
-FUNCTIONS = {**ARRAY, **ELEMENTWISE}
+# Shapes.
+SHAPES = {
+    "tri": lambda _: jnp.tri(3, 5, 1, jnp.float32),
+    "tri_below": lambda _: jnp.tri(4, 2, -2, jnp.int32),
+    "tril": jnp.tril,
+    "tril_1": lambda x: jnp.tril(x, 1),
+    "triu": jnp.triu,
+    "triu_below": lambda x: jnp.triu(x, -1),
+    "diag": jnp.diag,
+    "diag_2": lambda x: jnp.diag(x, 2),
+    "diag_below": lambda x: jnp.diag(x, -2),
+    "diagonal": jnp.diagonal,
+    "diagonal_swapped": lambda x: jnp.diagonal(x, 1, -1, 0),
+    "trace": jnp.trace,
+    "trace_below": lambda x: jnp.trace(x, -1, 0, 2),
+    "vander": lambda x: jnp.vander(x, 4),
+    "vander_edges": lambda x: jnp.vander(x, 3, increasing=True),
+    "linspace": lambda a, b: jnp.linspace(a, b, 5),
+    "linspace_one": lambda a, b: jnp.linspace(a, b, 1),
+    "linspace_zero": lambda a, b: jnp.linspace(a, b, 0),
+    "logspace": lambda a, b: jnp.logspace(a, b, 5, base=3.0),
+    "logspace_base": lambda a, b, base: jnp.logspace(a, b, 3, base=base),
+    "geomspace": lambda a, b: jnp.geomspace(a, b, 5),
+    "geomspace_one": lambda a, b: jnp.geomspace(a, b, 1),
+    "full_like": lambda x: jnp.full_like(x, 3),
+    "meshgrid": lambda x, y: jnp.meshgrid(x, y),
+    "meshgrid_ij": lambda x, y, z: jnp.meshgrid(x, y, z, indexing="ij"),
+    "meshgrid_one": lambda x: jnp.meshgrid(x),
+    "repeat": lambda x: jnp.repeat(x, 3, 1),
+    "repeat_first": lambda x: jnp.repeat(x, 2, 0),
+    "repeat_never": lambda x: jnp.repeat(x, 0, 0),
+    "repeat_by": lambda x: jnp.repeat(x, np.array([2, 0, 3]), -1, total_repeat_length=5),
+    "repeat_by_none": lambda x: jnp.repeat(x, np.array([0, 0, 0]), 0, total_repeat_length=0),
+    "tile": lambda x: jnp.tile(x, (2, 3)),
+    "roll": lambda x: jnp.roll(x, 2, 1),
+    "roll_back": lambda x: jnp.roll(x, -7, 0),
+    "flip": jnp.flip,
+    "flip_1": lambda x: jnp.flip(x, 1),
+    "rot90": jnp.rot90,
+    "rot90_twice": lambda x: jnp.rot90(x, -2, (1, 0)),
+    "rot90_back": lambda x: jnp.rot90(x, 3, (2, 0)),
+    "ravel": jnp.ravel,
+    "hstack": lambda x, y: jnp.hstack([x, y]),
+    "vstack": lambda x, y: jnp.vstack([x, y]),
+    "column_stack": lambda x, y: jnp.column_stack([x, y]),
+    "array_split": lambda x: jnp.array_split(x, 3),
+    "array_split_1": lambda x: jnp.array_split(x, 2, -1),
+}
+
+FUNCTIONS = {**ARRAY, **ELEMENTWISE, **SHAPES}

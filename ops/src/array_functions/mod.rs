@@ -4,16 +4,23 @@
 //! or of numbers that may stand on either side, is free.
 
 mod division;
+mod joining;
 mod logical;
+mod matrices;
 mod names;
+mod ranges;
 mod real;
+mod rearranging;
 
 pub use division::{floor_divide, fmod, remainder, shift_left, shift_right};
+pub use joining::{broadcast_shapes, column_stack, hstack, vstack};
 pub use logical::{isclose, isin, logical_and, logical_or, logical_xor};
+pub use matrices::tri;
 pub use names::{
     add, bitwise_and, bitwise_or, bitwise_xor, divide, equal, greater, greater_equal, less, less_equal, multiply,
     not_equal, subtract,
 };
+pub use ranges::{Indexing, full_like, geomspace, linspace, logspace, meshgrid};
 pub use real::{copysign, heaviside, hypot, ldexp, logaddexp, logaddexp2};
 
 use crate::array::Array;

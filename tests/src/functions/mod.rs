@@ -6,6 +6,7 @@
 
 mod array;
 mod elementwise;
+mod shapes;
 
 use crate::arrays::Random;
 use gavotte::Array;
@@ -145,5 +146,5 @@ use functions;
 
 /// Every function.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    [array::FUNCTIONS, elementwise::FUNCTIONS].into_iter().flatten()
+    [array::FUNCTIONS, elementwise::FUNCTIONS, shapes::FUNCTIONS].into_iter().flatten()
 }

@@ -1,0 +1,122 @@
+//! Arrays joined and split in NumPy's other ways, and the shape that arrays broadcast to.
+
+use crate::array::Array;
+use crate::movement::{axis_of, concatenate, reject};
+use crate::operators::broadcast_shape;
+use gavotte_core::aval::{Dim, Shape};
+
+/// Arrays side by side: joined along the second axis, or the only one.
+///
+/// ```
+/// use gavotte::{Array, hstack};
+/// let x = hstack(&[Array::from([[1], [2]]), Array::from([[3, 4], [5, 6]])]);
+/// assert_eq!(x.to_vec::<i32>(), [1, 3, 4, 2, 5, 6]);
+/// ```
+///
+/// # Panics
+/// If there are none, or they differ in more than their extent along that axis.
+#[track_caller]
+pub fn hstack(arrays: &[Array]) -> Array {
+    let mut parts = vec![];
+    for array in arrays {
+        parts.push(if array.ndim() == 0 { array.expand_dims(0) } else { array.clone() });
+    }
+    let axis = isize::from(parts.first().is_some_and(|first| first.ndim() > 1));
+    concatenate(&parts, axis)
+}
+
+/// Arrays on top of each other: joined along the first axis, where a vector is one row.
+///
+/// ```
+/// use gavotte::{Array, vstack};
+/// let x = vstack(&[Array::from([1, 2]), Array::from([3, 4])]);
+/// assert_eq!(x.value().aval().to_string(), "i32[2,2]");
+/// ```
+///
+/// # Panics
+/// If there are none, or they differ in more than their extent along that axis.
+#[track_caller]
+pub fn vstack(arrays: &[Array]) -> Array {
+    let mut parts = vec![];
+    for array in arrays {
+        parts.push(match array.ndim() {
+            0 => array.reshape([1, 1]),
+            1 => array.expand_dims(0),
+            _ => array.clone(),
+        });
+    }
+    concatenate(&parts, 0)
+}
+
+/// Vectors as the columns of a matrix; matrices among them side by side.
+///
+/// ```
+/// use gavotte::{Array, column_stack};
+/// let x = column_stack(&[Array::from([1, 2]), Array::from([3, 4])]);
+/// assert_eq!(x.to_vec::<i32>(), [1, 3, 2, 4]);
+/// ```
+///
+/// # Panics
+/// If there are none, or they differ in their number of rows or their type.
+#[track_caller]
+pub fn column_stack(arrays: &[Array]) -> Array {
+    let mut parts = vec![];
+    for array in arrays {
+        parts.push(match array.ndim() {
+            0 => array.reshape([1, 1]),
+            1 => array.expand_dims(1),
+            _ => array.clone(),
+        });
+    }
+    concatenate(&parts, 1)
+}
+
+/// The shape that arrays of these shapes broadcast to: they are aligned at the last axis, and an extent of 1 stretches.
+///
+/// ```
+/// use gavotte::{broadcast_shapes, shape};
+/// assert_eq!(broadcast_shapes(&[&shape([2, 1]), &shape([3])]), shape([2, 3]));
+/// ```
+///
+/// # Panics
+/// If two extents differ and neither is 1.
+#[track_caller]
+pub fn broadcast_shapes(shapes: &[&Shape]) -> Shape {
+    match broadcast_shape(shapes) {
+        Some(shape) => shape,
+        None => {
+            let why = format!("{shapes:?} do not fit: extents, aligned at the last, must be equal or 1");
+            reject("broadcast_shapes", why, &[])
+        }
+    }
+}
+
+impl Array {
+    /// Splits the array into `parts` arrays along an axis. If its extent `n` is no multiple of `parts`, the first
+    /// `n mod parts` have one element more than the others.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// let parts = Array::from([1, 2, 3, 4, 5]).array_split(2, 0);
+    /// assert_eq!(parts[0].to_vec::<i32>(), [1, 2, 3]);
+    /// assert_eq!(parts[1].to_vec::<i32>(), [4, 5]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or `parts` is 0; if the extent is a symbol, as [`split`](Array::split).
+    #[track_caller]
+    pub fn array_split(&self, parts: usize, axis: isize) -> Vec<Array> {
+        let at = axis_of("array_split", axis, self.ndim(), self);
+        let Some(n) = self.dim(at).as_usize() else { return self.split(parts, axis) };
+        if parts == 0 {
+            reject("array_split", "there must be at least one part", &[self]);
+        }
+        let (mut found, mut start) = (vec![], 0);
+        for i in 0..parts {
+            let end = start + n / parts + usize::from(i < n % parts);
+            found.push(self.slice_axis(axis, Dim::from(start)..Dim::from(end)));
+            start = end;
+        }
+        found
+    }
+}
