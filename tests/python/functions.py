@@ -72,6 +72,38 @@ ELEMENTWISE = {
     "ldexp": jnp.ldexp,
 }
 
+# Statistics.
+STATISTICS = {
+    "std": jnp.std,
+    "std_of_few": jnp.std,
+    "std_0": lambda x: jnp.std(x, 0),
+    "var_ddof": lambda x: jnp.var(x, 1, ddof=1),
+    "var_of_few": lambda x: jnp.var(x, 1, ddof=1),
+    "std_ddof": lambda x: jnp.std(x, ddof=2),
+    "std_of_too_few": lambda x: jnp.std(x, ddof=2),
+    "ptp": jnp.ptp,
+    "ptp_1": lambda x: jnp.ptp(x, 1),
+    "average": lambda x, w: jnp.average(x, weights=w),
+    "average_1": lambda x, w: jnp.average(x, 1, w),
+    "average_20": lambda x, w: jnp.average(x, (2, 0), w),
+    "cov": jnp.cov,
+    "cov_population": lambda x: jnp.cov(x, ddof=0),
+    "corrcoef": jnp.corrcoef,
+    "corrcoef_of_two": lambda x: jnp.tril(jnp.corrcoef(x), -1),
+    "nansum": jnp.nansum,
+    "nansum_1": lambda x: jnp.nansum(x, 1),
+    "nanmean": jnp.nanmean,
+    "nanmean_1": lambda x: jnp.nanmean(x, 1),
+    "nanvar": jnp.nanvar,
+    "nanvar_1": lambda x: jnp.nanvar(x, 1, ddof=1),
+    "nanstd": lambda x: jnp.nanstd(x, ddof=1),
+    "nanstd_1": lambda x: jnp.nanstd(x, 1),
+    "nanmax": jnp.nanmax,
+    "nanmax_1": lambda x: jnp.nanmax(x, 1),
+    "nanmin": jnp.nanmin,
+    "nanmin_1": lambda x: jnp.nanmin(x, 1),
+}
+
 # Shapes.
 SHAPES = {
     "tri": lambda _: jnp.tri(3, 5, 1, jnp.float32),
@@ -121,4 +153,4 @@ SHAPES = {
     "array_split_1": lambda x: jnp.array_split(x, 2, -1),
 }
 
-FUNCTIONS = {**ARRAY, **ELEMENTWISE, **SHAPES}
+FUNCTIONS = {**ARRAY, **ELEMENTWISE, **SHAPES, **STATISTICS}

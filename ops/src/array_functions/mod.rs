@@ -8,9 +8,11 @@ mod joining;
 mod logical;
 mod matrices;
 mod names;
+mod nan;
 mod ranges;
 mod real;
 mod rearranging;
+mod statistics;
 
 pub use division::{floor_divide, fmod, remainder, shift_left, shift_right};
 pub use joining::{broadcast_shapes, column_stack, hstack, vstack};
@@ -22,6 +24,7 @@ pub use names::{
 };
 pub use ranges::{Indexing, full_like, geomspace, linspace, logspace, meshgrid};
 pub use real::{copysign, heaviside, hypot, ldexp, logaddexp, logaddexp2};
+pub use statistics::{average, corrcoef, cov};
 
 use crate::array::Array;
 use crate::movement::reject;

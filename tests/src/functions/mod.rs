@@ -7,6 +7,7 @@
 mod array;
 mod elementwise;
 mod shapes;
+mod statistics;
 
 use crate::arrays::Random;
 use gavotte::Array;
@@ -146,5 +147,5 @@ use functions;
 
 /// Every function.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    [array::FUNCTIONS, elementwise::FUNCTIONS, shapes::FUNCTIONS].into_iter().flatten()
+    [array::FUNCTIONS, elementwise::FUNCTIONS, shapes::FUNCTIONS, statistics::FUNCTIONS].into_iter().flatten()
 }

@@ -1,0 +1,136 @@
+//! Reductions that ignore NaN.
+
+use super::number;
+use super::statistics::{per_degree_of_freedom, repeated, root};
+use crate::array::Array;
+use crate::movement::reject;
+use crate::operators::where_;
+use crate::reduce::{Axes, resolve};
+use gavotte_core::aval::DType;
+
+/// The array with `value` for its NaN, and how many other elements it has over axes.
+#[track_caller]
+fn without(x: &Array, value: f64, axes: &[usize]) -> (Array, Array) {
+    let is_nan = x.isnan();
+    let n = (!&is_nan).astype(DType::I32).sum(axes);
+    (where_(&is_nan, value, x), n)
+}
+
+#[track_caller]
+fn floating(operation: &str, x: &Array) {
+    if !x.dtype().is_float() {
+        reject(operation, "takes floats, as nothing else is NaN: convert with `astype` first", &[x]);
+    }
+}
+
+/// Reductions that ignore NaN.
+impl Array {
+    /// The sum over axes, which disappear, of all elements but NaN: 0 if there are no others.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([1.0, f64::NAN, 2.0]).nansum(()).item::<f64>(), 3.0);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or the elements are `bool`.
+    #[track_caller]
+    pub fn nansum(&self, axes: impl Axes) -> Array {
+        let axes = resolve("nansum", axes, self);
+        if !self.dtype().is_float() {
+            return self.sum(axes.as_slice());
+        }
+        where_(&self.isnan(), 0.0, self).sum(axes.as_slice())
+    }
+
+    /// The mean over axes, which disappear, of all elements but NaN: NaN if there are no others.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([1.0, f64::NAN, 2.0]).nanmean(()).item::<f64>(), 1.5);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or the elements are not floating.
+    #[track_caller]
+    pub fn nanmean(&self, axes: impl Axes) -> Array {
+        floating("nanmean", self);
+        let axes = resolve("nanmean", axes, self);
+        let (x, n) = without(self, 0.0, &axes);
+        x.sum(axes.as_slice()) / n.astype(self.dtype())
+    }
+
+    /// The variance over axes, which disappear, of all elements but NaN, with the sum of squares divided by `n - ddof`
+    /// for `n` of them: NaN if that is not positive.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([1.0, f64::NAN, 3.0]).nanvar((), 0).item::<f64>(), 1.0);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or the elements are not floating.
+    #[track_caller]
+    pub fn nanvar(&self, axes: impl Axes, ddof: usize) -> Array {
+        floating("nanvar", self);
+        let axes = resolve("nanvar", axes, self);
+        let (x, n) = without(self, 0.0, &axes);
+        let n = n.astype(self.dtype());
+        let mean = x.sum(axes.as_slice()) / n.maximum(1.0);
+        let distance = where_(&self.isnan(), 0.0, &x - repeated(self, &mean, &axes));
+        per_degree_of_freedom(&distance.square().sum(axes.as_slice()), &n, ddof)
+    }
+
+    /// The root of [`nanvar`](Array::nanvar). Where that is 0, the derivative is 0.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([1.0, f64::NAN, 5.0]).nanstd((), 0).item::<f64>(), 2.0);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or the elements are not floating.
+    #[track_caller]
+    pub fn nanstd(&self, axes: impl Axes, ddof: usize) -> Array {
+        floating("nanstd", self);
+        root(&self.nanvar(axes, ddof))
+    }
+
+    /// The largest element over axes, which disappear, that is not NaN: NaN if there is none. Elements that tie for it
+    /// share the derivative.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([1.0, f64::NAN, 2.0]).nanmax(()).item::<f64>(), 2.0);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or the elements are `bool`.
+    #[track_caller]
+    pub fn nanmax(&self, axes: impl Axes) -> Array {
+        let axes = resolve("nanmax", axes, self);
+        if !self.dtype().is_float() {
+            return self.max(axes.as_slice());
+        }
+        let (x, n) = without(self, f64::NEG_INFINITY, &axes);
+        where_(&n.eq(0), number(self.dtype(), f64::NAN), x.max(axes.as_slice()))
+    }
+
+    /// The smallest element over axes, which disappear, that is not NaN: NaN if there is none. Elements that tie for it
+    /// share the derivative.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([1.0, f64::NAN, 2.0]).nanmin(()).item::<f64>(), 1.0);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or the elements are not floating.
+    #[track_caller]
+    pub fn nanmin(&self, axes: impl Axes) -> Array {
+        floating("nanmin", self);
+        let axes = resolve("nanmin", axes, self);
+        let (x, n) = without(self, f64::INFINITY, &axes);
+        where_(&n.eq(0), number(self.dtype(), f64::NAN), x.min(axes.as_slice()))
+    }
+}
