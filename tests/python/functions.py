@@ -153,4 +153,38 @@ SHAPES = {
     "array_split_1": lambda x: jnp.array_split(x, 2, -1),
 }
 
-FUNCTIONS = {**ARRAY, **ELEMENTWISE, **SHAPES, **STATISTICS}
+# Products, functions given by their values, elements at indices.
+PRODUCTS = {
+    "outer": jnp.outer,
+    "inner": jnp.inner,
+    "vdot": jnp.vdot,
+    "vecdot": jnp.vecdot,
+    "vecdot_0": lambda a, b: jnp.vecdot(a, b, axis=0),
+    "kron": jnp.kron,
+    "cross": jnp.cross,
+    "cross_0": lambda a, b: jnp.cross(a, b, axis=0),
+    "tensordot": lambda a, b: jnp.tensordot(a, b, 2),
+    "tensordot_none": lambda a, b: jnp.tensordot(a, b, 0),
+    "tensordot_axes": lambda a, b: jnp.tensordot(a, b, ([2, 0], [-1, 1])),
+    "interp": jnp.interp,
+    "interp_grid": lambda x, ys: jnp.interp(x, jnp.arange(5, dtype=x.dtype), ys),
+    "interp_points": lambda x, d, ys: jnp.interp(x, jnp.arange(5, dtype=x.dtype) + d * 0.1, ys),
+    "interp_steps": lambda x, ys: jnp.interp(x, jnp.floor(jnp.arange(6, dtype=x.dtype) * 0.5), ys),
+    "diff": jnp.diff,
+    "diff_2": lambda x: jnp.diff(x, 2, 0),
+    "gradient": lambda x: jnp.gradient(x, axis=0),
+    "gradient_spaced": lambda x, h: jnp.gradient(x, h, axis=1),
+    "trapezoid": lambda x: jnp.trapezoid(x, dx=0.5),
+    "trapezoid_0": lambda x, h: jnp.trapezoid(x, dx=h, axis=0),
+    "trapezoid_at": lambda y, x: jnp.trapezoid(y, x, axis=0),
+    "convolve": jnp.convolve,
+    "convolve_same": lambda a, b: jnp.convolve(a, b, "same"),
+    "convolve_valid": lambda a, b: jnp.convolve(a, b, "valid"),
+    "convolve_integers": lambda a, b: jnp.convolve(a, b).astype(a.dtype),
+    "take_along_axis": lambda x, ids: jnp.take_along_axis(x, ids, 1),
+    "take_along_axis_0": lambda x, ids: jnp.take_along_axis(x, ids, 0),
+    "unravel_index": lambda ids: jnp.unravel_index(ids, (2, 3, 4)),
+    "unravel_index_words": lambda ids: jnp.unravel_index(ids, (2, 5)),
+}
+
+FUNCTIONS = {**ARRAY, **ELEMENTWISE, **SHAPES, **STATISTICS, **PRODUCTS}

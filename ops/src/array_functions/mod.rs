@@ -4,17 +4,21 @@
 //! or of numbers that may stand on either side, is free.
 
 mod division;
+mod indexing;
 mod joining;
 mod logical;
 mod matrices;
 mod names;
 mod nan;
+mod products;
 mod ranges;
 mod real;
 mod rearranging;
+mod sampled;
 mod statistics;
 
 pub use division::{floor_divide, fmod, remainder, shift_left, shift_right};
+pub use indexing::unravel_index;
 pub use joining::{broadcast_shapes, column_stack, hstack, vstack};
 pub use logical::{isclose, isin, logical_and, logical_or, logical_xor};
 pub use matrices::tri;
@@ -22,8 +26,10 @@ pub use names::{
     add, bitwise_and, bitwise_or, bitwise_xor, divide, equal, greater, greater_equal, less, less_equal, multiply,
     not_equal, subtract,
 };
+pub use products::{Contracted, cross, inner, kron, outer, tensordot, vdot, vecdot};
 pub use ranges::{Indexing, full_like, geomspace, linspace, logspace, meshgrid};
 pub use real::{copysign, heaviside, hypot, ldexp, logaddexp, logaddexp2};
+pub use sampled::{Overlap, convolve, interp};
 pub use statistics::{average, corrcoef, cov};
 
 use crate::array::Array;

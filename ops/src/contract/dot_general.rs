@@ -24,16 +24,16 @@ const LONG: i64 = 16;
 
 /// The roles of both operands' axes.
 #[derive(Clone, Debug)]
-pub(super) struct Roles {
+pub(crate) struct Roles {
     /// Shared axes that stay, pair by pair.
-    pub(super) batch: [Vec<usize>; 2],
+    pub(crate) batch: [Vec<usize>; 2],
     /// Shared axes that are summed over, pair by pair.
-    pub(super) contract: [Vec<usize>; 2],
+    pub(crate) contract: [Vec<usize>; 2],
 }
 
 /// The sum of products of `a` and `b`.
 #[track_caller]
-pub(super) fn dot_general(a: &Value, b: &Value, roles: &Roles) -> Value {
+pub(crate) fn dot_general(a: &Value, b: &Value, roles: &Roles) -> Value {
     let pair = |[a, b]: &[Vec<usize>; 2]| Attr::List(vec![a.clone().into(), b.clone().into()]);
     let params = Params::new().with("batch", pair(&roles.batch)).with("contract", pair(&roles.contract));
     bind1(DOT_GENERAL, &[a, b], params)

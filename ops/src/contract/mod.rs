@@ -3,6 +3,8 @@
 mod dot_general;
 mod methods;
 
+pub(crate) use dot_general::{Roles, dot_general};
+
 use gavotte_core::ir::Primitive;
 
 /// The primitives of this family.

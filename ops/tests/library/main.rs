@@ -1,5 +1,6 @@
 //! What users of the library rely on. All these tests are one program, since each program takes long to link.
 
+mod array_functions;
 mod golden_prng;
 mod nn;
 mod operators;

@@ -6,6 +6,7 @@
 
 mod array;
 mod elementwise;
+mod products;
 mod shapes;
 mod statistics;
 
@@ -147,5 +148,7 @@ use functions;
 
 /// Every function.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    [array::FUNCTIONS, elementwise::FUNCTIONS, shapes::FUNCTIONS, statistics::FUNCTIONS].into_iter().flatten()
+    [array::FUNCTIONS, elementwise::FUNCTIONS, statistics::FUNCTIONS, shapes::FUNCTIONS, products::FUNCTIONS]
+        .into_iter()
+        .flatten()
 }
