@@ -39,11 +39,7 @@ pub fn hstack(arrays: &[Array]) -> Array {
 pub fn vstack(arrays: &[Array]) -> Array {
     let mut parts = vec![];
     for array in arrays {
-        parts.push(match array.ndim() {
-            0 => array.reshape([1, 1]),
-            1 => array.expand_dims(0),
-            _ => array.clone(),
-        });
+        parts.push(row_at_least(array));
     }
     concatenate(&parts, 0)
 }
@@ -69,6 +65,40 @@ pub fn column_stack(arrays: &[Array]) -> Array {
         });
     }
     concatenate(&parts, 1)
+}
+
+/// A matrix of its blocks, which are given row by row: each row is joined along the last axis, then the rows along the one
+/// before it. A scalar or vector is one row.
+///
+/// ```
+/// use gavotte::{Array, block};
+/// let x = block(&[vec![Array::from([[1]]), Array::from([[2, 3]])], vec![Array::from([[4, 5, 6]])]]);
+/// assert_eq!(x.to_vec::<i32>(), [1, 2, 3, 4, 5, 6]);
+/// ```
+///
+/// # Panics
+/// If there are none, or they do not fit together.
+#[track_caller]
+pub fn block(rows: &[Vec<Array>]) -> Array {
+    let mut joined = vec![];
+    for row in rows {
+        let mut parts = vec![];
+        for array in row {
+            parts.push(row_at_least(array));
+        }
+        joined.push(concatenate(&parts, -1));
+    }
+    concatenate(&joined, -2)
+}
+
+/// An array of at least two axes: a scalar or vector is one row.
+#[track_caller]
+fn row_at_least(array: &Array) -> Array {
+    match array.ndim() {
+        0 => array.reshape([1, 1]),
+        1 => array.expand_dims(0),
+        _ => array.clone(),
+    }
 }
 
 /// The shape that arrays of these shapes broadcast to: they are aligned at the last axis, and an extent of 1 stretches.

@@ -16,10 +16,11 @@ mod real;
 mod rearranging;
 mod sampled;
 mod statistics;
+mod windows;
 
 pub use division::{floor_divide, fmod, remainder, shift_left, shift_right};
 pub use indexing::unravel_index;
-pub use joining::{broadcast_shapes, column_stack, hstack, vstack};
+pub use joining::{block, broadcast_shapes, column_stack, hstack, vstack};
 pub use logical::{isclose, isin, logical_and, logical_or, logical_xor};
 pub use matrices::tri;
 pub use names::{
@@ -28,9 +29,10 @@ pub use names::{
 };
 pub use products::{Contracted, cross, inner, kron, outer, tensordot, vdot, vecdot};
 pub use ranges::{Indexing, full_like, geomspace, linspace, logspace, meshgrid};
-pub use real::{copysign, heaviside, hypot, ldexp, logaddexp, logaddexp2};
-pub use sampled::{Overlap, convolve, interp};
+pub use real::{copysign, fmax, fmin, heaviside, hypot, ldexp, logaddexp, logaddexp2};
+pub use sampled::{Overlap, convolve, correlate, interp, polyval};
 pub use statistics::{average, corrcoef, cov};
+pub use windows::{bartlett, blackman, hamming, hanning};
 
 use crate::array::Array;
 use crate::movement::reject;

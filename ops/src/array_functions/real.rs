@@ -134,6 +134,38 @@ pub fn heaviside(x: impl Operand, middle: impl Operand) -> Array {
     where_(&x.lt(0.0), 0.0, where_(&x.gt(0.0), 1.0, at_zero))
 }
 
+/// The larger one, or the other one if one is NaN; [`Array::maximum`] is NaN then. The two broadcast. The derivative is
+/// that of the one chosen, which of equals is `y`.
+///
+/// ```
+/// use gavotte::{Array, fmax};
+/// assert_eq!(fmax(Array::from([1.0, f64::NAN]), 0.5).to_vec::<f64>(), [1.0, 0.5]);
+/// ```
+///
+/// # Panics
+/// If the two differ in element type or are `bool`, or their shapes do not broadcast.
+#[track_caller]
+pub fn fmax(x: impl Operand, y: impl Operand) -> Array {
+    let [x, y] = pair(x, y);
+    where_(&(x.gt(&y) | y.isnan()), &x, &y)
+}
+
+/// The smaller one, or the other one if one is NaN; [`Array::minimum`] is NaN then. The two broadcast. The derivative is
+/// that of the one chosen, which of equals is `y`.
+///
+/// ```
+/// use gavotte::{Array, fmin};
+/// assert_eq!(fmin(Array::from([1.0, f64::NAN]), 0.5).to_vec::<f64>(), [0.5, 0.5]);
+/// ```
+///
+/// # Panics
+/// If the two differ in element type or are `bool`, or their shapes do not broadcast.
+#[track_caller]
+pub fn fmin(x: impl Operand, y: impl Operand) -> Array {
+    let [x, y] = pair(x, y);
+    where_(&(x.lt(&y) | y.isnan()), &x, &y)
+}
+
 /// `x` with the sign of `y`; a zero has a sign, that of NaN counts as positive. The two broadcast.
 ///
 /// ```

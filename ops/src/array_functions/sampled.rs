@@ -2,7 +2,7 @@
 
 use super::floating;
 use crate::array::Array;
-use crate::generate::{dim_value, zeros};
+use crate::generate::{dim_value, zeros, zeros_like};
 use crate::movement::{axis_of, concatenate, reject};
 use crate::operators::{Operand, where_};
 use gavotte_core::aval::{DType, Verdict};
@@ -81,6 +81,20 @@ impl Array {
             out = if out.dtype() == DType::Bool { right.ne(left) } else { right - left };
         }
         out
+    }
+
+    /// The differences of all neighbours, row-major.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([[1, 4], [9, 16]]).ediff1d().to_vec::<i32>(), [3, 5, 7]);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`diff`](Array::diff).
+    #[track_caller]
+    pub fn ediff1d(&self) -> Array {
+        self.flatten().diff(1, 0)
     }
 
     /// The derivative along an axis of a function whose values at points `spacing` apart these are: half the difference
@@ -226,4 +240,53 @@ pub fn convolve(a: &Array, b: &Array, overlap: Overlap) -> Array {
     let copies = padded.tile([m + 1]).slice_axis(0, ..(&length + 1) * m);
     let windows = copies.reshape([m.into(), &length + 1]).slice_axis(1, ..&length - m + 1);
     short.flip(0).matmul(&windows)
+}
+
+/// The sums of products of two vectors, one of them moved along the other: `Σ_j a[i + j] b[j]` for each `i`.
+///
+/// ```
+/// use gavotte::{Array, Overlap, correlate};
+/// let (a, b) = (Array::from([1, 2, 3]), Array::from([1, 10]));
+/// assert_eq!(correlate(&a, &b, Overlap::Valid).to_vec::<i32>(), [21, 32]);
+/// assert_eq!(correlate(&a, &b, Overlap::Full).to_vec::<i32>(), [10, 21, 32, 3]);
+/// ```
+///
+/// # Panics
+/// As [`convolve`].
+#[track_caller]
+pub fn correlate(a: &Array, b: &Array, overlap: Overlap) -> Array {
+    if a.ndim() != 1 || b.ndim() != 1 {
+        reject("correlate", "takes vectors", &[a, b]);
+    }
+    // The middle of the sums is that of a longer `b` moved along `a`, read backwards.
+    match decide(&a.dim(0).at_least(b.dim(0))) {
+        Verdict::Fails => convolve(b, &a.flip(0), overlap).flip(0),
+        _ => convolve(a, &b.flip(0), overlap),
+    }
+}
+
+/// The polynomial with these coefficients, highest power first, at each element of `x`: 0 if there are none.
+///
+/// ```
+/// use gavotte::{Array, polyval};
+/// assert_eq!(polyval(&Array::from([2, 0, 1]), &Array::from([1, 3])).to_vec::<i32>(), [3, 19]);
+/// ```
+///
+/// # Panics
+/// If the coefficients are not a vector whose extent is a number, or the element types differ.
+// Horner's rule
+#[track_caller]
+pub fn polyval(coefficients: &Array, x: &Array) -> Array {
+    let n = match coefficients.shape().as_slice() {
+        [n] => n.as_usize(),
+        _ => None,
+    };
+    let Some(n) = n else {
+        reject("polyval", "the coefficients must be a vector whose extent is a number", &[coefficients, x]);
+    };
+    let mut value = zeros_like(x);
+    for i in 0..n {
+        value = value * x + coefficients.index(i);
+    }
+    value
 }

@@ -179,6 +179,12 @@ fn mistakes_in_shapes_say_what_to_do() {
         (&|| x.trapezoid_at(&x.expand_dims(0), 0), "trapezoid_at: the points must be a vector"),
         (&|| convolve(&x, &vector, Overlap::Full), "convolve: takes vectors"),
         (&|| convolve(&vector, &empty, Overlap::Full), "convolve: there are no elements"),
+        (&|| correlate(&x, &vector, Overlap::Full), "correlate: takes vectors"),
+        (&|| polyval(&x, &vector), "polyval: the coefficients must be a vector"),
+        (&|| polyval(&ints, &vector), "differ"),
+        (&|| block(&[vec![x.clone(), vector.clone()]]), "differ"),
+        (&|| hanning(3, DType::I32), "hanning: takes floats"),
+        (&|| fmax(&ints, &vector), "differ"),
         (&|| x.take_along_axis(&x, 0), "take_along_axis: numbers must be i32"),
         (&|| x.take_along_axis(&ints, 0), "take_along_axis: array and numbers must have the same number of axes"),
         (&|| x.take_along_axis(&Array::from([[0, 1]]), 0), "the axes besides the indexed one, do not broadcast"),
@@ -248,6 +254,10 @@ fn sizes_may_be_symbols() {
         hstack: |x| hstack(&[x.clone(), x]);
         vstack: |x| vstack(&[x.sum(0), x.sum(0)]);
         column_stack: |x| column_stack(&[x.sum(1), x]);
+        block: |x| block(&[vec![x.clone(), x.clone()], vec![x.repeat(2, 1)]]);
+        bartlett: |x| bartlett(x.dim(0), DType::F64) * x.sum(1);
+        hanning: |x| hanning(x.dim(1), DType::F64) * x;
+        polyval: |x| polyval(&Array::from([2.0, 1.0, 3.0]), &x);
         outer: |x| outer(&x.sum(0), &x.sum(1));
         inner: |x| inner(&x, &x);
         vdot: |x| vdot(&x, &x);

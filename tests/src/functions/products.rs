@@ -45,6 +45,13 @@ functions! {
     smooth convolve_valid(a, b) = convolve(a, b, Overlap::Valid), [real(&[5]), real(&[3])], [real(&[2]), real(&[4])],
         [real(&[4]), real(&[1])];
     exact convolve_integers(a, b) = convolve(a, b, Overlap::Full), [Ints(-9, 9, &[6]), Ints(-9, 9, &[2])];
+    smooth correlate(a, b) = correlate(a, b, Overlap::Valid), [real(&[5]), real(&[3])], [real(&[2]), real(&[4])];
+    smooth correlate_same(a, b) = correlate(a, b, Overlap::Same), [real(&[5]), real(&[3])], [real(&[2]), real(&[5])],
+        [real(&[4]), real(&[4])], [real(&[3]), real(&[4])];
+    smooth correlate_full(a, b) = correlate(a, b, Overlap::Full), [real(&[5]), real(&[3])], [real(&[2]), real(&[4])];
+    smooth ediff1d(x) = x.ediff1d(), [real(&[2, 3])], [real(&[0])], [Ints(-9, 9, &[5])];
+    smooth polyval(p, x) = polyval(p, x), [real(&[4]), real(&[2, 3])], [real(&[1]), real(&[])], [real(&[0]), real(&[2])],
+        [Ints(-3, 3, &[3]), Ints(-9, 9, &[4])], [real(&[3]), Edges(&[12])];
     smooth take_along_axis(x, ids) = x.take_along_axis(ids, 1), [real(&[4, 3]), Ints(0, 3, &[4, 2])],
         [real(&[4, 3]), Ints(0, 3, &[1, 5])], [real(&[1, 3]), Ints(0, 3, &[4, 2])], [real(&[4, 3]), Ints(0, 3, &[4, 0])],
         [Ints(-9, 9, &[2, 3, 2]), Ints(0, 3, &[2, 4, 2])], [Edges(&[2, 12]), Ints(0, 12, &[2, 12])];

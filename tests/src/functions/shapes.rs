@@ -57,4 +57,12 @@ functions! {
         [Ints(-9, 9, &[3]), Ints(-9, 9, &[3])];
     smooth array_split(x) = x.array_split(3, 0), [real(&[7])], [real(&[6, 2])], [real(&[2])], [Ints(-9, 9, &[0])];
     smooth array_split_1(x) = x.array_split(2, -1), [real(&[2, 5])];
+    smooth block(x, y, z) = block(&[vec![x.clone(), y.clone()], vec![z.clone()]]), [real(&[2, 3]), real(&[2, 1]), real(&[1, 4])],
+        [real(&[2]), real(&[]), real(&[3])], [Ints(-9, 9, &[0, 1]), Ints(-9, 9, &[0, 1]), Ints(-9, 9, &[2, 2])];
+    exact bartlett(_x) = bartlett(6, DType::F64), [Ints(0, 1, &[1])];
+    exact hanning(_x) = hanning(6, DType::F64), [Ints(0, 1, &[1])];
+    exact hamming(_x) = hamming(1, DType::F64), [Ints(0, 1, &[1])];
+    exact hamming_long(_x) = hamming(7, DType::F64), [Ints(0, 1, &[1])];
+    exact blackman(_x) = blackman(6, DType::F64), [Ints(0, 1, &[1])];
+    exact blackman_none(_x) = blackman(0, DType::F64), [Ints(0, 1, &[1])];
 }
