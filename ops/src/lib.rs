@@ -32,11 +32,11 @@ pub mod tree;
 pub use array::Array;
 pub use array_functions::{
     Contracted, Indexing, Overlap, add, average, bartlett, bitwise_and, bitwise_or, bitwise_xor, blackman, block,
-    broadcast_shapes, column_stack, convolve, copysign, corrcoef, correlate, cov, cross, divide, equal, floor_divide,
-    fmax, fmin, fmod, full_like, geomspace, greater, greater_equal, hamming, hanning, heaviside, hstack, hypot, inner,
-    interp, isclose, isin, kron, ldexp, less, less_equal, linspace, logaddexp, logaddexp2, logical_and, logical_or,
-    logical_xor, logspace, meshgrid, multiply, not_equal, outer, polyval, remainder, shift_left, shift_right, subtract,
-    tensordot, tri, unravel_index, vdot, vecdot, vstack,
+    broadcast_shapes, column_stack, convolve, copysign, corrcoef, correlate, cov, cross, divide, equal, float_power,
+    floor_divide, fmax, fmin, fmod, full_like, geomspace, greater, greater_equal, hamming, hanning, heaviside, hstack,
+    hypot, inner, interp, isclose, isin, kron, ldexp, less, less_equal, linspace, logaddexp, logaddexp2, logical_and,
+    logical_or, logical_xor, logspace, meshgrid, multiply, not_equal, outer, polyval, ravel_multi_index, remainder,
+    shift_left, shift_right, subtract, tensordot, tri, unravel_index, vdot, vecdot, vstack,
 };
 pub use compare::{allclose, assert_allclose};
 pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};

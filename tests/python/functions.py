@@ -68,6 +68,8 @@ ELEMENTWISE = {
     "copysign": jnp.copysign,
     "fmax": jnp.fmax,
     "fmin": jnp.fmin,
+    "modf": jnp.modf,
+    "float_power": jnp.float_power,
     "hypot": in_f64(jnp.hypot),
     "logaddexp": jnp.logaddexp,
     "logaddexp2": jnp.logaddexp2,
@@ -104,6 +106,8 @@ STATISTICS = {
     "nanmax_1": lambda x: jnp.nanmax(x, 1),
     "nanmin": jnp.nanmin,
     "nanmin_1": lambda x: jnp.nanmin(x, 1),
+    "nanargmax": lambda x: jnp.nanargmax(x, 1),
+    "nanargmin": lambda x: jnp.nanargmin(x, 0),
 }
 
 # Shapes.
@@ -153,6 +157,8 @@ SHAPES = {
     "column_stack": lambda x, y: jnp.column_stack([x, y]),
     "array_split": lambda x: jnp.array_split(x, 3),
     "array_split_1": lambda x: jnp.array_split(x, 2, -1),
+    "delete": lambda x: jnp.delete(x, 1, 1),
+    "insert": lambda x, y: jnp.insert(x, np.full(y.shape[-1], 1), y, -1),
     "block": lambda x, y, z: jnp.block([[x, y], [z]]),
     "bartlett": lambda _: jnp.bartlett(6),
     "hanning": lambda _: jnp.hanning(6),
@@ -198,6 +204,7 @@ PRODUCTS = {
     "take_along_axis": lambda x, ids: jnp.take_along_axis(x, ids, 1),
     "take_along_axis_0": lambda x, ids: jnp.take_along_axis(x, ids, 0),
     "unravel_index": lambda ids: jnp.unravel_index(ids, (2, 3, 4)),
+    "ravel_multi_index": lambda i, j: jnp.ravel_multi_index((i, j), (3, 4), "clip").astype(i.dtype),
     "unravel_index_words": lambda ids: jnp.unravel_index(ids, (2, 5)),
 }
 

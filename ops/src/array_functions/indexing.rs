@@ -3,7 +3,7 @@
 use super::{floor_divide, remainder};
 use crate::array::Array;
 use crate::gather::gather;
-use crate::generate::dim_value;
+use crate::generate::{dim_value, zeros_like};
 use crate::movement::{axis_of, reject};
 use crate::operators::{broadcast_shape, where_};
 use gavotte_core::aval::{DType, Dim, Shape};
@@ -82,4 +82,36 @@ pub fn unravel_index(ids: &Array, shape: impl IntoIterator<Item = impl Into<Dim>
         clamped.push(where_(&is_beyond, last, at));
     }
     clamped
+}
+
+/// The numbers, row-major, of the elements of an array of this shape at these indices, an array for each axis; these
+/// broadcast. An index beyond its axis counts as the nearest.
+///
+/// ```
+/// use gavotte::{Array, ravel_multi_index};
+/// let ids = ravel_multi_index(&[Array::from([0, 1]), Array::from([2, 0])], [2, 3]);
+/// assert_eq!(ids.to_vec::<i32>(), [2, 3]);
+/// ```
+///
+/// # Panics
+/// If there is not one array of indices for each axis, they are not integers of one type, or an extent is 0.
+#[track_caller]
+pub fn ravel_multi_index(indices: &[Array], shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
+    let shape: Vec<Dim> = shape.into_iter().map(Into::into).collect();
+    let all: Vec<&Array> = indices.iter().collect();
+    if indices.len() != shape.len() || indices.is_empty() {
+        reject("ravel_multi_index", format!("{} indices for {} axes", indices.len(), shape.len()), &all);
+    }
+    if let Some(other) = indices.iter().find(|array| !array.dtype().is_int()) {
+        reject("ravel_multi_index", "takes integers: convert with `astype` first", &[other]);
+    }
+    if shape.iter().any(|extent| *extent == 0) {
+        reject("ravel_multi_index", format!("an array of shape {shape:?} has no elements"), &all);
+    }
+    let mut number = zeros_like(&indices[0]);
+    for (at, extent) in indices.iter().zip(&shape) {
+        let size = dim_value(extent, at.dtype());
+        number = number * &size + at.maximum(0).minimum(size - 1);
+    }
+    number
 }

@@ -149,4 +149,32 @@ impl Array {
         }
         found
     }
+
+    /// The array without the element at a place of an axis.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([1, 2, 3]).delete(1, 0).to_vec::<i32>(), [1, 3]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or it may have no such element.
+    #[track_caller]
+    pub fn delete(&self, at: usize, axis: isize) -> Array {
+        concatenate(&[self.slice_axis(axis, ..at), self.slice_axis(axis, at + 1..)], axis)
+    }
+
+    /// The array with other elements in front of a place of an axis, as many as `values` has along it.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([1, 2]).insert(1, &Array::from([7, 8]), 0).to_vec::<i32>(), [1, 7, 8, 2]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, it may be shorter, or the two differ in more than their extent along it.
+    #[track_caller]
+    pub fn insert(&self, at: usize, values: &Array, axis: isize) -> Array {
+        concatenate(&[self.slice_axis(axis, ..at), values.clone(), self.slice_axis(axis, at..)], axis)
+    }
 }

@@ -19,7 +19,7 @@ mod statistics;
 mod windows;
 
 pub use division::{floor_divide, fmod, remainder, shift_left, shift_right};
-pub use indexing::unravel_index;
+pub use indexing::{ravel_multi_index, unravel_index};
 pub use joining::{block, broadcast_shapes, column_stack, hstack, vstack};
 pub use logical::{isclose, isin, logical_and, logical_or, logical_xor};
 pub use matrices::tri;
@@ -29,7 +29,7 @@ pub use names::{
 };
 pub use products::{Contracted, cross, inner, kron, outer, tensordot, vdot, vecdot};
 pub use ranges::{Indexing, full_like, geomspace, linspace, logspace, meshgrid};
-pub use real::{copysign, fmax, fmin, heaviside, hypot, ldexp, logaddexp, logaddexp2};
+pub use real::{copysign, float_power, fmax, fmin, heaviside, hypot, ldexp, logaddexp, logaddexp2};
 pub use sampled::{Overlap, convolve, correlate, interp, polyval};
 pub use statistics::{average, corrcoef, cov};
 pub use windows::{bartlett, blackman, hamming, hanning};

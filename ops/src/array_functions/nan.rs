@@ -3,7 +3,7 @@
 use super::number;
 use super::statistics::{per_degree_of_freedom, repeated, root};
 use crate::array::Array;
-use crate::movement::reject;
+use crate::movement::{axis_of, reject};
 use crate::operators::where_;
 use crate::reduce::{Axes, resolve};
 use gavotte_core::aval::DType;
@@ -132,5 +132,43 @@ impl Array {
         let axes = resolve("nanmin", axes, self);
         let (x, n) = without(self, f64::INFINITY, &axes);
         where_(&n.eq(0), number(self.dtype(), f64::NAN), x.min(axes.as_slice()))
+    }
+
+    /// The position of the largest element along an axis, which disappears, as `i32`: of equal ones the first. NaN counts as
+    /// -∞; -1 if there is nothing else.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([1.0, f64::NAN, 2.0]).nanargmax(0).item::<i32>(), 2);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or it has no elements.
+    #[track_caller]
+    pub fn nanargmax(&self, axis: isize) -> Array {
+        let at = axis_of("nanargmax", axis, self.ndim(), self);
+        if !self.dtype().is_float() {
+            return self.argmax(axis);
+        }
+        let (x, n) = without(self, f64::NEG_INFINITY, &[at]);
+        where_(&n.eq(0), -1, x.argmax(axis))
+    }
+
+    /// The position of the smallest element along an axis, which disappears, as `i32`: of equal ones the first. NaN counts
+    /// as ∞; -1 if there is nothing else.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([f64::NAN, 1.0, 2.0]).nanargmin(0).item::<i32>(), 1);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, it has no elements, or they are not floating.
+    #[track_caller]
+    pub fn nanargmin(&self, axis: isize) -> Array {
+        floating("nanargmin", self);
+        let at = axis_of("nanargmin", axis, self.ndim(), self);
+        let (x, n) = without(self, f64::INFINITY, &[at]);
+        where_(&n.eq(0), -1, (-x).argmax(axis))
     }
 }

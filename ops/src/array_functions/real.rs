@@ -97,6 +97,25 @@ impl Array {
         where_(&is_near, series + 1.0, far.sin() / &far)
     }
 
+    /// The fraction and the whole part, both with the sign of `x`: rounded toward zero, and what is left. The fraction of an
+    /// infinity is NaN. The derivative of the whole part is 0.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// let (fraction, whole) = Array::from([2.5, -2.5]).modf();
+    /// assert_eq!(fraction.to_vec::<f64>(), [0.5, -0.5]);
+    /// assert_eq!(whole.to_vec::<f64>(), [2.0, -2.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the elements are not floating.
+    #[track_caller]
+    pub fn modf(&self) -> (Array, Array) {
+        floating("modf", &[self]);
+        let whole = where_(&self.ge(0.0), self.floor(), -(-self).floor());
+        (self - &whole, whole)
+    }
+
     /// The elements with zeros for NaN, and the largest finite numbers of their signs for infinities; integers as they
     /// are. Replaced elements have the derivative 0.
     ///
@@ -164,6 +183,22 @@ pub fn fmax(x: impl Operand, y: impl Operand) -> Array {
 pub fn fmin(x: impl Operand, y: impl Operand) -> Array {
     let [x, y] = pair(x, y);
     where_(&(x.lt(&y) | y.isnan()), &x, &y)
+}
+
+/// `x` to the power `y`, both floating: [`Array::pow`] with a number on either side. The two broadcast.
+///
+/// ```
+/// use gavotte::{Array, float_power};
+/// assert_eq!(float_power(2.0, Array::from([3.0, -1.0])).to_vec::<f64>(), [8.0, 0.5]);
+/// ```
+///
+/// # Panics
+/// If the two do not have the same floating type, or their shapes do not broadcast.
+#[track_caller]
+pub fn float_power(x: impl Operand, y: impl Operand) -> Array {
+    let [x, y] = pair(x, y);
+    floating("float_power", &[&x, &y]);
+    x.pow(y)
 }
 
 /// `x` with the sign of `y`; a zero has a sign, that of NaN counts as positive. The two broadcast.

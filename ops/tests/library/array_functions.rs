@@ -179,6 +179,20 @@ fn mistakes_in_shapes_say_what_to_do() {
         (&|| x.trapezoid_at(&x.expand_dims(0), 0), "trapezoid_at: the points must be a vector"),
         (&|| convolve(&x, &vector, Overlap::Full), "convolve: takes vectors"),
         (&|| convolve(&vector, &empty, Overlap::Full), "convolve: there are no elements"),
+        (&|| ints.modf().0, "modf: takes floats"),
+        (&|| float_power(&ints, &ints), "float_power: takes floats"),
+        (&|| ints.nanargmin(0), "nanargmin: takes floats"),
+        (&|| x.nanargmax(2), "nanargmax: there is no axis 2"),
+        (&|| x.delete(3, 1), "axis 1: 4..3 must lie within 0..3"),
+        (&|| x.delete(0, 2), "there is no axis 2"),
+        (&|| x.insert(4, &x, 1), "axis 1: 0..4 must lie within 0..3"),
+        (&|| x.insert(0, &vector, 1), "differ"),
+        (&|| ravel_multi_index(std::slice::from_ref(&ints), [2, 3]), "ravel_multi_index: 1 indices for 2 axes"),
+        (&|| ravel_multi_index(std::slice::from_ref(&x), [2]), "ravel_multi_index: takes integers"),
+        (
+            &|| ravel_multi_index(std::slice::from_ref(&ints), [0]),
+            "ravel_multi_index: an array of shape [0] has no elements",
+        ),
         (&|| correlate(&x, &vector, Overlap::Full), "correlate: takes vectors"),
         (&|| polyval(&x, &vector), "polyval: the coefficients must be a vector"),
         (&|| polyval(&ints, &vector), "differ"),
@@ -258,6 +272,8 @@ fn sizes_may_be_symbols() {
         bartlett: |x| bartlett(x.dim(0), DType::F64) * x.sum(1);
         hanning: |x| hanning(x.dim(1), DType::F64) * x;
         polyval: |x| polyval(&Array::from([2.0, 1.0, 3.0]), &x);
+        delete: |x| { assume(x.dim(0).at_least(1)); x.delete(0, 0) };
+        insert: |x| { assume(x.dim(1).at_least(1)); x.insert(1, &x.square(), 1) };
         outer: |x| outer(&x.sum(0), &x.sum(1));
         inner: |x| inner(&x, &x);
         vdot: |x| vdot(&x, &x);

@@ -57,6 +57,8 @@ functions! {
     smooth copysign(x, y) = copysign(x, y), [Edges(&[48]), Edges(&[48])], [real(&[3, 4]), real(&[4])];
     smooth fmax(x, y) = fmax(x, y), [Edges(&[48]), Edges(&[48])], [real(&[3, 4]), real(&[4])], [Ints(-9, 9, &[9]), Ints(-9, 9, &[9])];
     smooth fmin(x, y) = fmin(x, y), [Edges(&[48]), Edges(&[48])], [real(&[3, 4]), real(&[4])], [Words(&[9]), Words(&[9])];
+    smooth modf(x) = x.modf(), [Edges(&[12])], [real(&[9])];
+    smooth float_power(x, y) = float_power(x, y), [Edges(&[48]), Edges(&[48])], [positive(&[5]), real(&[5])];
     smooth hypot(x, y) = hypot(x, y), [Edges(&[48]), Edges(&[48])], [real(&[3, 4]), real(&[4])],
         [Between(1e30, 3e30, &[5]), Between(-3e30, 3e30, &[5])], [real(&[]), real(&[5])];
     smooth logaddexp(x, y) = logaddexp(x, y), [Edges(&[48]), Edges(&[48])], [real(&[3, 4]), real(&[4])],

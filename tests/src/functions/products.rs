@@ -60,4 +60,6 @@ functions! {
     exact unravel_index(ids) = unravel_index(ids, [2, 3, 4]), [Ints(0, 24, &[10])], [These(&[-1, -24, -25, 23, 24, 99, -99])],
         [Ints(0, 24, &[0])];
     exact unravel_index_words(ids) = unravel_index(ids, [2, 5]), [Words(&[5])];
+    exact ravel_multi_index(i, j) = ravel_multi_index(&[i.clone(), j.clone()], [3, 4]), [Ints(0, 3, &[2, 5]), Ints(0, 4, &[5])],
+        [Ints(-2, 6, &[9]), Ints(-9, 9, &[9])], [Words(&[5]), Words(&[5])];
 }

@@ -65,4 +65,6 @@ functions! {
     exact hamming_long(_x) = hamming(7, DType::F64), [Ints(0, 1, &[1])];
     exact blackman(_x) = blackman(6, DType::F64), [Ints(0, 1, &[1])];
     exact blackman_none(_x) = blackman(0, DType::F64), [Ints(0, 1, &[1])];
+    smooth delete(x) = x.delete(1, 1), [real(&[2, 3])], [Ints(-9, 9, &[2, 2])], [real(&[0, 2])];
+    smooth insert(x, y) = x.insert(1, y, -1), [real(&[2, 3]), real(&[2, 2])], [Words(&[2, 1]), Words(&[2, 1])];
 }

@@ -34,4 +34,6 @@ functions! {
     exact nanmax_1(x) = x.nanmax(1), [Edges(&[4, 12])], [Edges(&[12, 1])], [real(&[0, 3])];
     smooth nanmin(x) = x.nanmin(()), [real(&[3, 4])];
     exact nanmin_1(x) = x.nanmin(1), [Edges(&[4, 12])], [Edges(&[12, 1])], [real(&[0, 3])];
+    exact nanargmax(x) = x.nanargmax(1), [Edges(&[4, 12])], [Edges(&[12, 1])], [Edges(&[6, 2])], [Ints(-3, 3, &[4, 9])];
+    exact nanargmin(x) = x.nanargmin(0), [Edges(&[12, 4])], [Edges(&[1, 12])], [Edges(&[2, 6])];
 }
