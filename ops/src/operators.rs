@@ -3,6 +3,9 @@
 //! Two arrays broadcast as in NumPy: shapes are aligned at the last axis, and an extent of 1 stretches. A scalar is not
 //! broadcast. A Rust number takes the array's element type if both are floats or both are integers. On the left of an
 //! operator it must be an `f64` or `i32`, the types of literals; on the right it may have any element type.
+//!
+//! Integers: sums, differences and products wrap; `/` rounds toward zero, and is 0 for a divisor of 0; `%` has the sign
+//! of the dividend, and is the dividend for a divisor of 0; a shift by the width or more, or by a negative distance, is 0.
 
 use crate::array::{Array, apply};
 use crate::elementwise::*;

@@ -256,8 +256,8 @@ pub fn concatenate(arrays: &[Array], axis: isize) -> Array {
 
 /// Joins arrays of the same type along a new axis at this position of the result.
 ///
-/// If there are none, the result has no such axis, or the types differ.
-/// If there is none, the result has no such axis, or the types differ.
+/// # Panics
+/// If there are no arrays, the result has no such axis, or the types differ.
 #[track_caller]
 pub fn stack(arrays: &[Array], axis: isize) -> Array {
     let mut parts = vec![];
