@@ -2,6 +2,7 @@
 //! every target.
 
 use crate::aval::{Aval, DType, Dim, Literal};
+use crate::ir::scalar::{Form, Formula, ScalarElement};
 use crate::ir::{Params, ScalarOp, Unsupported};
 
 /// How a reduction combines elements.
@@ -9,16 +10,44 @@ use crate::ir::{Params, ScalarOp, Unsupported};
 pub enum ReduceOp {
     /// Sum; 0 if there are no elements.
     Sum,
-    /// Maximum; the least value of the type if there are no elements.
+    /// Product; 1 if there are no elements. Of `bool`: whether all are true.
+    Prod,
+    /// Maximum, NaN if there is one; the least value of the type if there are no elements.
     Max,
+    /// Minimum, NaN if there is one; the largest value of the type if there are no elements.
+    Min,
 }
 
 impl ReduceOp {
+    /// Every operation.
+    pub const ALL: [ReduceOp; 4] = [ReduceOp::Sum, ReduceOp::Prod, ReduceOp::Max, ReduceOp::Min];
+
     /// The name in kernel text.
     pub fn name(self) -> &'static str {
         match self {
             ReduceOp::Sum => "sum",
+            ReduceOp::Prod => "prod",
             ReduceOp::Max => "max",
+            ReduceOp::Min => "min",
+        }
+    }
+
+    /// The operation on two elements.
+    pub fn on_two(self) -> ScalarOp {
+        match self {
+            ReduceOp::Sum => ScalarOp::Add,
+            ReduceOp::Prod => ScalarOp::Mul,
+            ReduceOp::Max => ScalarOp::Max,
+            ReduceOp::Min => ScalarOp::Min,
+        }
+    }
+
+    /// The operation on two elements of type `T`; `None` if the type does not have it.
+    pub fn formula<T: ScalarElement>(self) -> Option<fn(T, T) -> T> {
+        let Form::Function(function) = self.on_two().form() else { return None };
+        match T::formula(function) {
+            Some(Formula::Binary(formula)) => Some(formula),
+            _ => None,
         }
     }
 
@@ -28,7 +57,12 @@ impl ReduceOp {
             (ReduceOp::Max, DType::F32) => Literal::F32(f32::NEG_INFINITY),
             (ReduceOp::Max, DType::F64) => Literal::F64(f64::NEG_INFINITY),
             (ReduceOp::Max, DType::I32) => Literal::I32(i32::MIN),
-            _ => Literal::from_f64(dtype, 0.0),
+            (ReduceOp::Min, DType::F32) => Literal::F32(f32::INFINITY),
+            (ReduceOp::Min, DType::F64) => Literal::F64(f64::INFINITY),
+            (ReduceOp::Min, DType::I32) => Literal::I32(i32::MAX),
+            (ReduceOp::Min, DType::U32) => Literal::U32(u32::MAX),
+            (ReduceOp::Prod, _) | (ReduceOp::Min, DType::Bool) => Literal::from_f64(dtype, 1.0),
+            (ReduceOp::Sum, _) | (ReduceOp::Max, DType::U32 | DType::Bool) => Literal::from_f64(dtype, 0.0),
         }
     }
 }

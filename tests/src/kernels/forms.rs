@@ -21,7 +21,7 @@ pub fn forms() -> impl Iterator<Item = (String, Case)> {
 
 /// Rows at computed positions and rows in order, combined along their short last axis.
 fn short_rows(dtype: DType, h: usize, m: usize) -> (String, String) {
-    let combine = if (h + m).is_multiple_of(3) { "max" } else { "sum" };
+    let combine = if (h + m).is_multiple_of(3) { ["max", "min", "prod"][m % 3] } else { "sum" };
     let text = format!(
         "kernel @short(%0: i32[n], %1: {dtype}[2,{h},{m}], %2: {dtype}[n,{h},{m}], %3: {dtype}[{m}]) -> (%4: \
          {dtype}[n,{h}]) {{ row i0: n row i1: {h} reduce i2: {m} $0: i32 = load %0[i0] $1: {dtype} = load %1[$0, i1, i2] \

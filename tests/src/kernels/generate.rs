@@ -406,7 +406,7 @@ impl Generator {
         self.nest();
         self.write_body();
         let is_reduced = self.loops.iter().any(|l| l.kind != LoopKind::Row);
-        let op = if self.chance(65) { ReduceOp::Sum } else { ReduceOp::Max };
+        let op = if self.chance(50) { ReduceOp::Sum } else { *self.random.pick(&ReduceOp::ALL) };
         let reduce = is_reduced.then_some(op);
         let fits = |made: &Made| reduce != Some(ReduceOp::Sum) || made.dtype != DType::Bool;
         let able: Vec<usize> = (0..self.made.len()).filter(|i| fits(&self.made[*i])).collect();

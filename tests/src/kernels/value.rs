@@ -173,15 +173,46 @@ pub fn reduced(op: ReduceOp, dtype: DType, terms: &[Term]) -> Value {
     match op {
         _ if terms.is_empty() => Exact(identity),
         _ if ends.iter().any(|(low, _)| is_nan(*low)) => Exact(Literal::from_f64(dtype, f64::NAN)),
-        ReduceOp::Max => {
-            let largest = |xs: &mut dyn Iterator<Item = Literal>| {
-                xs.fold(identity, |most, x| if x.as_f64() > most.as_f64() { x } else { most })
+        ReduceOp::Max | ReduceOp::Min => {
+            let sign = if op == ReduceOp::Max { 1.0 } else { -1.0 };
+            let extreme = |xs: &mut dyn Iterator<Item = Literal>| {
+                xs.fold(identity, |most, x| if sign * x.as_f64() > sign * most.as_f64() { x } else { most })
             };
-            around([largest(&mut ends.iter().map(|(low, _)| *low)), largest(&mut ends.iter().map(|(_, high)| *high))])
+            around([extreme(&mut ends.iter().map(|(low, _)| *low)), extreme(&mut ends.iter().map(|(_, high)| *high))])
         }
         ReduceOp::Sum if dtype.is_float() => float_sum(dtype, terms, &ends),
+        ReduceOp::Prod if dtype.is_float() => float_product(dtype, &ends),
         ReduceOp::Sum => Exact(ends.iter().fold(identity, |sum, (x, _)| apply(ScalarOp::Add, &[sum, *x]))),
+        ReduceOp::Prod if dtype == DType::Bool => Exact(Literal::Bool(ends.iter().all(|(x, _)| *x == identity))),
+        ReduceOp::Prod => Exact(ends.iter().fold(identity, |product, (x, _)| apply(ScalarOp::Mul, &[product, *x]))),
     }
+}
+
+/// Each product rounds once, in whatever order, unless some order leaves the range of normal numbers.
+fn float_product(dtype: DType, ends: &[(Literal, Literal)]) -> Value {
+    let (digits, range) = if dtype == DType::F32 { (24, 125.0) } else { (53, 1021.0) };
+    let ends: Vec<(f64, f64)> = ends.iter().map(|(low, high)| (low.as_f64(), high.as_f64())).collect();
+    let sizes = ends.iter().flat_map(|(low, high)| [low.abs(), high.abs()]).filter(|x| *x > 0.0 && x.is_finite());
+    let (large, small) = sizes
+        .map(f64::log2)
+        .fold((0.0, 0.0), |(large, small): (f64, f64), log| (large + log.max(0.0), small + log.min(0.0)));
+    if large > range || small < -range {
+        return Anything;
+    }
+    let (mut low, mut high) = (1.0f64, 1.0f64);
+    for (a, b) in ends.iter().copied() {
+        let corners = [low * a, low * b, high * a, high * b];
+        if corners.iter().any(|x| x.is_nan()) {
+            let is_one = low == high && a == b;
+            return if is_one { Exact(Literal::from_f64(dtype, f64::NAN)) } else { Anything };
+        }
+        (low, high) =
+            corners.into_iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (x.min(low), x.max(high)));
+    }
+    // The products here round, too.
+    let room = 2.02 * (ends.len() + 1) as f64 * 2f64.powi(-digits);
+    let widened = |x: f64, by: f64| if x.is_finite() { x + by * room * x.abs() } else { x };
+    around([Literal::from_f64(dtype, widened(low, -1.0)), Literal::from_f64(dtype, widened(high, 1.0))])
 }
 
 fn float_sum(dtype: DType, terms: &[Term], ends: &[(Literal, Literal)]) -> Value {
@@ -264,6 +295,21 @@ mod tests {
         assert_eq!(sum(&[1.0, f32::INFINITY]), exact(f32::INFINITY));
         assert!(sum(&[f32::NEG_INFINITY, f32::INFINITY]).admits(Literal::F32(f32::NAN)));
         assert_eq!(sum(&[f32::MAX, f32::MAX]), Anything);
+    }
+
+    #[test]
+    fn products_are_exact_but_for_a_rounding_each() {
+        let product = |terms: &[f32]| {
+            let terms: Vec<Term> = terms.iter().map(|x| Term { value: exact(*x), factors: None }).collect();
+            reduced(ReduceOp::Prod, DType::F32, &terms)
+        };
+        assert_eq!(product(&[]), exact(1.0));
+        let tenths = product(&[0.1, 0.1, -0.1]);
+        assert!(tenths.admits(Literal::F32(-0.001)) && tenths.admits(Literal::F32(-0.001_000_000_1)));
+        assert!(!tenths.admits(Literal::F32(-0.001_000_001)) && !tenths.admits(Literal::F32(0.001)));
+        assert!(product(&[0.0, 3.0]).admits(Literal::F32(0.0)) && !product(&[0.0, 3.0]).admits(Literal::F32(1e-30)));
+        assert!(!product(&[0.0, f32::INFINITY]).admits(Literal::F32(0.0)));
+        assert_eq!(product(&[1e30, 1e30, 1e-30]), Anything);
     }
 
     #[test]

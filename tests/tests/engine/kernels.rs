@@ -345,7 +345,7 @@ const UNREADABLE: &[(&str, usize, usize, &str)] = &[
         "kernel @f() -> (%0: f32[]) {\n  $0: f32 = const 1.0f32\n  put $0 -> %0\n}",
         3,
         3,
-        "`put` is no way to a result: store, sum or max",
+        "`put` is no way to a result: store, sum, prod, max or min",
     ),
     (
         "kernel @f() -> (%0: f32[], %1: f32[]) {\n  $0: f32 = const 1.0f32\n  store $0 -> %1\n}",

@@ -75,11 +75,20 @@ impl Accumulators<'_> {
                 (format!("wrapping_add({name}, {value})"), Some(Helper::Operation(CudaHelper::WrappingAdd)))
             }
             (ReduceOp::Sum, _) => (format!("{name} + {value}"), None),
+            (ReduceOp::Prod, DType::I32) => {
+                (format!("wrapping_mul({name}, {value})"), Some(Helper::Operation(CudaHelper::WrappingMul)))
+            }
+            (ReduceOp::Prod | ReduceOp::Min, DType::Bool) => (format!("{name} & {value}"), None),
+            (ReduceOp::Prod, _) => (format!("{name} * {value}"), None),
             (ReduceOp::Max, DType::F32 | DType::F64) => {
                 (format!("nan_max({name}, {value})"), Some(Helper::Operation(CudaHelper::NanMax)))
             }
             (ReduceOp::Max, DType::Bool) => (format!("{name} | {value}"), None),
             (ReduceOp::Max, _) => (format!("max({name}, {value})"), None),
+            (ReduceOp::Min, DType::F32 | DType::F64) => {
+                (format!("nan_min({name}, {value})"), Some(Helper::Operation(CudaHelper::NanMin)))
+            }
+            (ReduceOp::Min, _) => (format!("min({name}, {value})"), None),
         };
         helper.into_iter().for_each(|helper| draft.uses(helper));
         draft.line(format!("{name} = {text};"));

@@ -76,7 +76,7 @@ unsafe fn cascade<T: Copy, const N: usize>(
     }
 }
 
-/// Adds (or takes the maximum of) `rows` rows of `lanes` elements. The first row starts a block.
+/// Combines `rows` rows of `lanes` elements. The first row starts a block.
 ///
 /// # Safety
 /// `from` must be valid for `rows·lanes` elements, the memory of the sum for `lanes` and its levels; they must not overlap.
@@ -105,7 +105,7 @@ macro_rules! in_blocks {
 }
 
 macro_rules! rows_fn {
-    ($t:ty, |$acc:ident, $x:ident| $e:expr) => {{
+    ($t:ty, $none:expr, |$acc:ident, $x:ident| $e:expr) => {{
         #[inline(always)]
         unsafe fn columns<const N: usize>(rows: usize, (l, lanes): (usize, usize), from: *const $t, sum: &Sum) {
             let two = |a: [$t; N], b: [$t; N]| -> [$t; N] {
@@ -145,20 +145,44 @@ macro_rules! rows_fn {
     }};
 }
 
+/// Passes the type of the elements, what combining none of them yields, and how two are combined to a macro.
+macro_rules! combined {
+    ($loops:ident, $op:expr, $dtype:expr) => {
+        Some(match ($op, $dtype) {
+            (ReduceOp::Sum, DType::F32) => $loops!(f32, 0.0, |acc, x| acc + x),
+            (ReduceOp::Sum, DType::F64) => $loops!(f64, 0.0, |acc, x| acc + x),
+            (ReduceOp::Sum, DType::I32) => $loops!(i32, 0, |acc, x| acc.wrapping_add(x)),
+            (ReduceOp::Sum, DType::U32) => $loops!(u32, 0, |acc, x| acc.wrapping_add(x)),
+            (ReduceOp::Sum, DType::Bool) => return None,
+            (ReduceOp::Prod, DType::F32) => $loops!(f32, 1.0, |acc, x| acc * x),
+            (ReduceOp::Prod, DType::F64) => $loops!(f64, 1.0, |acc, x| acc * x),
+            (ReduceOp::Prod, DType::I32) => $loops!(i32, 1, |acc, x| acc.wrapping_mul(x)),
+            (ReduceOp::Prod, DType::U32) => $loops!(u32, 1, |acc, x| acc.wrapping_mul(x)),
+            (ReduceOp::Prod | ReduceOp::Min, DType::Bool) => $loops!(bool, true, |acc, x| acc & x),
+            (ReduceOp::Max, DType::F32) => {
+                $loops!(f32, f32::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
+            }
+            (ReduceOp::Max, DType::F64) => {
+                $loops!(f64, f64::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
+            }
+            (ReduceOp::Max, DType::I32) => $loops!(i32, i32::MIN, |acc, x| acc.max(x)),
+            (ReduceOp::Max, DType::U32) => $loops!(u32, 0, |acc, x| acc.max(x)),
+            (ReduceOp::Max, DType::Bool) => $loops!(bool, false, |acc, x| acc | x),
+            (ReduceOp::Min, DType::F32) => {
+                $loops!(f32, f32::INFINITY, |acc, x| if acc < x || acc.is_nan() { acc } else { x })
+            }
+            (ReduceOp::Min, DType::F64) => {
+                $loops!(f64, f64::INFINITY, |acc, x| if acc < x || acc.is_nan() { acc } else { x })
+            }
+            (ReduceOp::Min, DType::I32) => $loops!(i32, i32::MAX, |acc, x| acc.min(x)),
+            (ReduceOp::Min, DType::U32) => $loops!(u32, u32::MAX, |acc, x| acc.min(x)),
+        })
+    };
+}
+
 /// The loop that combines rows into an accumulator.
 pub(super) fn rows_fn(op: ReduceOp, dtype: DType) -> Option<RowsFn> {
-    Some(match (op, dtype) {
-        (ReduceOp::Sum, DType::F32) => rows_fn!(f32, |acc, x| acc + x),
-        (ReduceOp::Sum, DType::F64) => rows_fn!(f64, |acc, x| acc + x),
-        (ReduceOp::Sum, DType::I32) => rows_fn!(i32, |acc, x| acc.wrapping_add(x)),
-        (ReduceOp::Sum, DType::U32) => rows_fn!(u32, |acc, x| acc.wrapping_add(x)),
-        (ReduceOp::Sum, DType::Bool) => return None,
-        (ReduceOp::Max, DType::F32) => rows_fn!(f32, |acc, x| if acc > x || acc.is_nan() { acc } else { x }),
-        (ReduceOp::Max, DType::F64) => rows_fn!(f64, |acc, x| if acc > x || acc.is_nan() { acc } else { x }),
-        (ReduceOp::Max, DType::I32) => rows_fn!(i32, |acc, x| acc.max(x)),
-        (ReduceOp::Max, DType::U32) => rows_fn!(u32, |acc, x| acc.max(x)),
-        (ReduceOp::Max, DType::Bool) => rows_fn!(bool, |acc, x| acc | x),
-    })
+    combined!(rows_fn, op, dtype)
 }
 
 /// Combines each group of `group` neighbours into one: `n` results.
@@ -208,22 +232,7 @@ macro_rules! groups_fn {
 
 /// The loop that combines neighbours; groups are not empty.
 pub(super) fn groups_fn(op: ReduceOp, dtype: DType) -> Option<GroupsFn> {
-    Some(match (op, dtype) {
-        (ReduceOp::Sum, DType::F32) => groups_fn!(f32, 0.0, |acc, x| acc + x),
-        (ReduceOp::Sum, DType::F64) => groups_fn!(f64, 0.0, |acc, x| acc + x),
-        (ReduceOp::Sum, DType::I32) => groups_fn!(i32, 0, |acc, x| acc.wrapping_add(x)),
-        (ReduceOp::Sum, DType::U32) => groups_fn!(u32, 0, |acc, x| acc.wrapping_add(x)),
-        (ReduceOp::Sum, DType::Bool) => return None,
-        (ReduceOp::Max, DType::F32) => {
-            groups_fn!(f32, f32::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
-        }
-        (ReduceOp::Max, DType::F64) => {
-            groups_fn!(f64, f64::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
-        }
-        (ReduceOp::Max, DType::I32) => groups_fn!(i32, i32::MIN, |acc, x| acc.max(x)),
-        (ReduceOp::Max, DType::U32) => groups_fn!(u32, 0, |acc, x| acc.max(x)),
-        (ReduceOp::Max, DType::Bool) => groups_fn!(bool, false, |acc, x| acc | x),
-    })
+    combined!(groups_fn, op, dtype)
 }
 
 /// Adds for each of `rows` rows of `lanes` elements the row's elements times its weights: lane `l` has weight `l /

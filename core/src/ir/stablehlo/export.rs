@@ -2,7 +2,7 @@
 
 use super::text::{Text, axes, element, names, signature, tensor, types};
 use crate::aval::{Aval, Dim, Literal};
-use crate::ir::{Atom, Params, Program, ReduceOp, ScalarOp, Unsupported};
+use crate::ir::{Atom, Params, Program, ReduceOp, Unsupported};
 use std::fmt;
 
 /// A value of the module: its name and its type.
@@ -189,7 +189,7 @@ impl Export<'_> {
         let mut body = combine(op);
         let mut regions: [(Vec<Aval>, Body<'_>); 1] = [(vec![scalar.clone(), scalar], &mut body)];
         let found = self.op_with("reduce", &[x, &first], &attrs, &[out], &mut regions);
-        found.expect("a region of one addition or maximum cannot fail").swap_remove(0)
+        found.expect("a region of one operation cannot fail").swap_remove(0)
     }
 
     /// `into` with `updates` combined into it, at the indices `ids` as the attributes of `stablehlo.scatter` prescribe.
@@ -200,7 +200,7 @@ impl Export<'_> {
         let mut regions: [(Vec<Aval>, Body<'_>); 1] = [(vec![scalar.clone(), scalar], &mut body)];
         let found =
             self.op_with("scatter", &[into, ids, updates], &attrs, std::slice::from_ref(&into.aval), &mut regions);
-        found.expect("a region of one addition or maximum cannot fail").swap_remove(0)
+        found.expect("a region of one operation cannot fail").swap_remove(0)
     }
 
     /// Writes the operations of a nested program here and returns its results; operands are its constants, then its
@@ -213,11 +213,7 @@ impl Export<'_> {
 
 /// The region of a reduction.
 fn combine(op: ReduceOp) -> impl FnMut(&mut Export<'_>, &[Operand]) -> Result<Vec<Operand>, Unsupported> {
-    let op = match op {
-        ReduceOp::Sum => ScalarOp::Add,
-        ReduceOp::Max => ScalarOp::Max,
-    };
-    move |cx, args| Ok(vec![cx.scalar(op, args)])
+    move |cx, args| Ok(vec![cx.scalar(op.on_two(), args)])
 }
 
 /// Writes a program's operations; operands are its arguments, then its constants.

@@ -185,9 +185,13 @@ fn result(c: &mut Cursor<'_>, kernel: &mut Kernel) -> Result<(), Error> {
     let place = c.place();
     let reduce = match c.name("a scalar, a result or `}`")? {
         "store" => None,
-        "sum" => Some(ReduceOp::Sum),
-        "max" => Some(ReduceOp::Max),
-        word => return Err(c.error_at(place, format!("`{word}` is no way to a result: store, sum or max"))),
+        word => match ReduceOp::ALL.into_iter().find(|op| op.name() == word) {
+            Some(op) => Some(op),
+            None => {
+                let why = format!("`{word}` is no way to a result: store, sum, prod, max or min");
+                return Err(c.error_at(place, why));
+            }
+        },
     };
     if !kernel.results.is_empty() && kernel.reduce != reduce {
         return Err(c.error_at(place, "all results of a kernel are stored or combined in one way"));

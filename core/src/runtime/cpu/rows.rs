@@ -9,6 +9,7 @@ use crate::aval::{DType, Literal};
 use crate::codegen::x86::Pages;
 use crate::device::ALIGN;
 use crate::error::Error;
+use crate::ir::scalar::ScalarElement;
 use crate::ir::{Location, ReduceOp};
 use crate::kernel::{Kernel, Part, Step};
 use crate::runtime::compiled::fill::fill;
@@ -252,37 +253,26 @@ impl Partial {
             for unit in 0..units {
                 let part = from.wrapping_add(unit * self.bytes);
                 match self.dtype {
-                    DType::F32 => fold::<f32>(into, part, self.n, |a, b| match self.op {
-                        ReduceOp::Sum => a + b,
-                        ReduceOp::Max if a > b || a.is_nan() => a,
-                        ReduceOp::Max => b,
-                    }),
-                    DType::I32 => fold::<i32>(into, part, self.n, |a, b| match self.op {
-                        ReduceOp::Sum => a.wrapping_add(b),
-                        ReduceOp::Max => a.max(b),
-                    }),
-                    DType::U32 => fold::<u32>(into, part, self.n, |a, b| match self.op {
-                        ReduceOp::Sum => a.wrapping_add(b),
-                        ReduceOp::Max => a.max(b),
-                    }),
-                    DType::Bool => fold::<bool>(into, part, self.n, |a, b| a | b),
-                    DType::F64 => fold::<f64>(into, part, self.n, |a, b| match self.op {
-                        ReduceOp::Sum => a + b,
-                        ReduceOp::Max if a > b || a.is_nan() => a,
-                        ReduceOp::Max => b,
-                    }),
+                    DType::F32 => fold::<f32>(self.op, into, part, self.n),
+                    DType::F64 => fold::<f64>(self.op, into, part, self.n),
+                    DType::I32 => fold::<i32>(self.op, into, part, self.n),
+                    DType::U32 => fold::<u32>(self.op, into, part, self.n),
+                    DType::Bool => fold::<bool>(self.op, into, part, self.n),
                 }
             }
         }
     }
 }
 
+/// Combines `part` into `into`, element by element.
+///
 /// # Safety
 /// Both places must hold `n` elements, and must not overlap.
-unsafe fn fold<T: Copy>(into: *mut u8, part: *const u8, n: usize, f: impl Fn(T, T) -> T) {
+unsafe fn fold<T: ScalarElement>(op: ReduceOp, into: *mut u8, part: *const u8, n: usize) {
+    let two = op.formula::<T>().expect("code was generated for the reduction");
     // SAFETY: by this function's contract.
     let (into, part) = unsafe {
         (std::slice::from_raw_parts_mut(into.cast::<T>(), n), std::slice::from_raw_parts(part.cast::<T>(), n))
     };
-    into.iter_mut().zip(part).for_each(|(a, b)| *a = f(*a, *b));
+    into.iter_mut().zip(part).for_each(|(a, b)| *a = two(*a, *b));
 }

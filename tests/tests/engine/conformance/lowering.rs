@@ -190,11 +190,7 @@ impl Lower for Element<'_> {
         assert!(self.n_iteration.is_some(), "a reduction without a loop");
         let x = self.tape[value.0 as usize];
         let total = self.total.unwrap_or_else(|| op.identity(x.dtype()));
-        let combine = match op {
-            ReduceOp::Sum => ScalarOp::Add,
-            ReduceOp::Max => ScalarOp::Max,
-        };
-        let total = if self.n_iteration == Some(0) { total } else { evaluated(combine, &[total, x]) };
+        let total = if self.n_iteration == Some(0) { total } else { evaluated(op.on_two(), &[total, x]) };
         self.total = Some(total);
         Ok(self.push(total))
     }

@@ -57,7 +57,7 @@ impl Nest<'_> {
         let dtype = self.kernel.outputs[k].1.dtype;
         let op = self.kernel.reduce.expect("a reduction");
         match op.identity(dtype) {
-            Literal::Bool(_) => self.f.bits(0),
+            Literal::Bool(x) => self.f.bits(x.into()),
             identity => self.f.literal(identity),
         }
     }
@@ -75,20 +75,28 @@ impl Nest<'_> {
     /// `sum = sum op x`, in the lanes of the mask.
     pub(super) fn add_to(&mut self, k: usize, sum: Reg, x: Reg, mask: Option<Reg>) {
         let dtype = self.kernel.outputs[k].1.dtype;
-        match (self.kernel.reduce.expect("a reduction"), dtype) {
-            (ReduceOp::Sum, DType::F32 | DType::F64) => self.f.update(sum, Op::AddF, &[sum, x], mask, 0),
-            (ReduceOp::Max, DType::Bool) => self.f.update(sum, Op::Or, &[sum, x], mask, 0),
-            (ReduceOp::Sum, _) => self.f.update(sum, Op::AddI, &[sum, x], mask, 0),
-            (ReduceOp::Max, DType::F32 | DType::F64) => {
-                // A NaN stays NaN.
-                let nan = self.f.mask(Op::CmpF(Pred::Unordered), &[sum, sum]);
-                let larger = self.f.vec(Op::MaxF, &[sum, x]);
-                let larger = self.f.blend(nan, larger, sum);
-                self.f.update(sum, Op::MovV, &[larger], mask, 0);
-            }
-            (ReduceOp::Max, DType::U32) => self.f.update(sum, Op::MaxU, &[sum, x], mask, 0),
-            (ReduceOp::Max, _) => self.f.update(sum, Op::MaxS, &[sum, x], mask, 0),
+        let op = match (self.kernel.reduce.expect("a reduction"), dtype) {
+            (ReduceOp::Sum, DType::F32 | DType::F64) => Op::AddF,
+            (ReduceOp::Prod, DType::F32 | DType::F64) => Op::MulF,
+            (ReduceOp::Max, DType::F32 | DType::F64) => Op::MaxF,
+            (ReduceOp::Min, DType::F32 | DType::F64) => Op::MinF,
+            (ReduceOp::Max, DType::Bool) => Op::Or,
+            (ReduceOp::Min | ReduceOp::Prod, DType::Bool) => Op::And,
+            (ReduceOp::Sum, _) => Op::AddI,
+            (ReduceOp::Prod, _) => Op::MulI,
+            (ReduceOp::Max, DType::U32) => Op::MaxU,
+            (ReduceOp::Max, _) => Op::MaxS,
+            (ReduceOp::Min, DType::U32) => Op::MinU,
+            (ReduceOp::Min, _) => Op::MinS,
+        };
+        if matches!(op, Op::MaxF | Op::MinF) {
+            // A NaN stays NaN.
+            let nan = self.f.mask(Op::CmpF(Pred::Unordered), &[sum, sum]);
+            let found = self.f.vec(op, &[sum, x]);
+            let found = self.f.blend(nan, found, sum);
+            return self.f.update(sum, Op::MovV, &[found], mask, 0);
         }
+        self.f.update(sum, op, &[sum, x], mask, 0);
     }
 
     /// Combines the values of this iteration.
