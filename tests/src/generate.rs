@@ -278,9 +278,11 @@ fn literal_node(literal: Literal) -> Node {
     Node { atom: Atom::Literal(literal), at: array.clone(), near: array }
 }
 
-/// Whether no number is NaN or large. The maximum of nothing, `-∞`, is allowed.
+/// Whether no number is NaN, large, or so small that a target may flush it to zero. The extrema of nothing, `-∞` and `∞`,
+/// are allowed.
 fn is_tame(array: &HostArray) -> bool {
-    !array.dtype().is_float() || numbers(array).iter().all(|x| x.abs() <= MAX_NUMBER || *x == f64::NEG_INFINITY)
+    let is_tame = |x: &f64| *x == 0.0 || x.is_infinite() || (f32::MIN_POSITIVE.into()..=MAX_NUMBER).contains(&x.abs());
+    !array.dtype().is_float() || numbers(array).iter().all(is_tame)
 }
 
 fn is_steady(at: &HostArray, near: &HostArray) -> bool {

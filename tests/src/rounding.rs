@@ -13,6 +13,7 @@ use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::{Atom, Batch, Batched, Binder, Eqn, Kind, Params, Primitive, Program, Sample, Var};
+use gavotte_core::pass::{Pass, find};
 use std::sync::LazyLock;
 
 /// How a primitive's equation affects exactness.
@@ -43,7 +44,8 @@ const EXACT: &[&str] = &[
     "zeros",
 ];
 /// Conversions, which round in only one way; the others only move or find elements.
-const EXACT_BESIDES_MAPS: &[&str] = &["bitcast_convert_type", "convert_element_type", "reduce_max", "segment_max"];
+const EXACT_BESIDES_MAPS: &[&str] =
+    &["bitcast_convert_type", "convert_element_type", "reduce_max", "reduce_min", "segment_max"];
 /// Correctly rounded.
 const ROUNDED: &[&str] = &["add", "add_any", "div", "mul", "sqrt", "sub"];
 
@@ -62,6 +64,8 @@ impl Rounding {
         }
     }
 }
+
+static INLINE: LazyLock<&Pass> = LazyLock::new(|| find("inline").expect("it is a pass"));
 
 /// Relative error allowed in addition to the spread, by the narrowest floating type that the program computes in.
 const CLOSE: [f64; 2] = [1e-5, 1e-9];
@@ -87,7 +91,8 @@ pub struct Allowance {
 impl Allowance {
     /// For a program with these inputs: arguments, then constants. Its sizes are numbers.
     pub fn of(program: &Program, inputs: &[HostArray]) -> Allowance {
-        let program = program.inlined();
+        // What is within calls and custom rules rounds as well.
+        let program = INLINE.apply(program);
         let worst = program.eqns.iter().map(Rounding::of).max().unwrap_or(Rounding::Exact);
         let is_f32 = program.binders().any(|binder| binder.aval.dtype == DType::F32)
             || program.eqns.iter().flat_map(|eqn| &eqn.ins).any(|atom| matches!(atom, Atom::Literal(Literal::F32(_))));
