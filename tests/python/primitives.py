@@ -275,7 +275,24 @@ def _(p):
 
 def least(dtype):
     """The maximum of nothing."""
+    if dtype == np.bool_:
+        return False
     return -np.inf if jnp.issubdtype(dtype, jnp.floating) else jnp.iinfo(dtype).min
+
+
+def greatest(dtype):
+    """The minimum of nothing."""
+    if dtype == np.bool_:
+        return True
+    return np.inf if jnp.issubdtype(dtype, jnp.floating) else jnp.iinfo(dtype).max
+
+
+def extremum(f, of_nothing, p, x):
+    axes = tuple(p["axes"])
+    if 0 in (x.shape[axis] for axis in axes):
+        shape = [extent for axis, extent in enumerate(x.shape) if axis not in axes]
+        return jnp.full(shape, of_nothing(x.dtype), x.dtype)
+    return f(x, axis=axes)
 
 
 @primitive("reduce_sum")
@@ -283,13 +300,19 @@ def _(p, x):
     return jnp.sum(x, axis=tuple(p["axes"]), dtype=x.dtype)
 
 
+@primitive("reduce_prod")
+def _(p, x):
+    return jnp.prod(x, axis=tuple(p["axes"]), dtype=x.dtype)
+
+
 @primitive("reduce_max")
 def _(p, x):
-    axes = tuple(p["axes"])
-    if 0 in (x.shape[axis] for axis in axes):
-        shape = [extent for axis, extent in enumerate(x.shape) if axis not in axes]
-        return jnp.full(shape, least(x.dtype), x.dtype)
-    return jnp.max(x, axis=axes)
+    return extremum(jnp.max, least, p, x)
+
+
+@primitive("reduce_min")
+def _(p, x):
+    return extremum(jnp.min, greatest, p, x)
 
 
 @primitive("argmax")

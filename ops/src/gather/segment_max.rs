@@ -3,7 +3,7 @@
 use super::segment_sum::{batch_segmented, export_segmented, fold, lower_segmented, samples, segmented_aval};
 use super::{gather_segments, segment_sum};
 use crate::elementwise::MUL;
-use crate::reduce::{larger, least, shares};
+use crate::reduce::{combined, shares};
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
@@ -35,7 +35,10 @@ impl Primitive for SegmentMax {
         segmented_aval(ins)
     }
     fn eval(&self, ins: &[&HostArray], _: &Params) -> Vec<HostArray> {
-        vec![with_data!(ins[0].data(), xs => fold(xs, ins, least(), larger))]
+        vec![with_data!(ins[0].data(), xs => {
+            let (least, larger) = combined(ReduceOp::Max);
+            fold(xs, ins, least, larger)
+        })]
     }
     // d max = Σᵢ dxᵢ over the k members with xᵢ = max, divided by k; every member has a segment, so k > 0
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {

@@ -1,12 +1,13 @@
 //! Sums, means and extrema over axes, as users call them.
 
 use super::argmax::argmax;
-use super::reduce_max::reduce_max;
+use super::extrema::{reduce_max, reduce_min};
+use super::reduce_prod::reduce_prod;
 use crate::Array;
-use crate::elementwise::{DIV, MUL, NEG, SUB};
+use crate::elementwise::{DIV, MUL, NE, SUB, constant};
 use crate::generate::dim_value;
 use crate::movement::{axis_of, reject, reshape};
-use gavotte_core::aval::{Dim, volume};
+use gavotte_core::aval::{DType, Dim, volume};
 use gavotte_core::ir::Value;
 use gavotte_core::ir::structural::{broadcast_in_dim, reduce_sum};
 
@@ -89,6 +90,12 @@ fn mean(operation: &str, x: &Array, axes: &[usize]) -> Value {
     DIV.of([&reduce_sum(&x.0, axes), &n])
 }
 
+/// Whether each element is true.
+#[track_caller]
+fn truth(x: &Array) -> Value {
+    if x.dtype() == DType::Bool { x.0.clone() } else { NE.of([&x.0, &constant(x.dtype(), 0.0)]) }
+}
+
 impl Array {
     /// The sum over axes, which disappear. `x.sum(())` is over all.
     ///
@@ -107,6 +114,25 @@ impl Array {
     pub fn sum_keepdims(&self, axes: impl Axes) -> Array {
         let axes = resolve("sum_keepdims", axes, self);
         kept(self, reduce_sum(&self.0, &axes), &axes)
+    }
+
+    /// The product over axes, which disappear; 1 if there are no elements.
+    ///
+    /// # Panics
+    /// If there is no such axis, or the elements are `bool`.
+    #[track_caller]
+    pub fn prod(&self, axes: impl Axes) -> Array {
+        Array(reduce_prod(&self.0, &resolve("prod", axes, self)))
+    }
+
+    /// The product over axes, which stay with extent 1.
+    ///
+    /// # Panics
+    /// If there is no such axis, or the elements are `bool`.
+    #[track_caller]
+    pub fn prod_keepdims(&self, axes: impl Axes) -> Array {
+        let axes = resolve("prod_keepdims", axes, self);
+        kept(self, reduce_prod(&self.0, &axes), &axes)
     }
 
     /// The mean over axes, which disappear; NaN if there are no elements.
@@ -145,7 +171,7 @@ impl Array {
     /// elements. Elements that tie for the largest share the derivative.
     ///
     /// # Panics
-    /// If there is no such axis, or the elements are `bool`.
+    /// If there is no such axis.
     #[track_caller]
     pub fn max(&self, axes: impl Axes) -> Array {
         Array(reduce_max(&self.0, &resolve("max", axes, self)))
@@ -154,24 +180,71 @@ impl Array {
     /// The largest element over axes, which stay with extent 1.
     ///
     /// # Panics
-    /// If there is no such axis, or the elements are `bool`.
+    /// If there is no such axis.
     #[track_caller]
     pub fn max_keepdims(&self, axes: impl Axes) -> Array {
         let axes = resolve("max_keepdims", axes, self);
         kept(self, reduce_max(&self.0, &axes), &axes)
     }
 
-    /// The smallest element over axes, which disappear: NaN if there is one.
+    /// The smallest element over axes, which disappear: NaN if there is one, the largest value of the type if there are
+    /// no elements. Elements that tie for the smallest share the derivative.
     ///
     /// # Panics
-    /// If there is no such axis, or the elements are not floating.
+    /// If there is no such axis.
     #[track_caller]
     pub fn min(&self, axes: impl Axes) -> Array {
-        if !self.dtype().is_float() {
-            // The least integer cannot be negated.
-            reject("min", "takes f32 or f64: convert with `astype` first", &[self]);
-        }
-        Array(NEG.of([&reduce_max(&NEG.of([&self.0]), &resolve("min", axes, self))]))
+        Array(reduce_min(&self.0, &resolve("min", axes, self)))
+    }
+
+    /// The smallest element over axes, which stay with extent 1.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[track_caller]
+    pub fn min_keepdims(&self, axes: impl Axes) -> Array {
+        let axes = resolve("min_keepdims", axes, self);
+        kept(self, reduce_min(&self.0, &axes), &axes)
+    }
+
+    /// Whether an element over axes, which disappear, is true; numbers are unless they are 0. `false` if there are no
+    /// elements.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[track_caller]
+    pub fn any(&self, axes: impl Axes) -> Array {
+        Array(reduce_max(&truth(self), &resolve("any", axes, self)))
+    }
+
+    /// Whether an element over axes, which stay with extent 1, is true.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[track_caller]
+    pub fn any_keepdims(&self, axes: impl Axes) -> Array {
+        let axes = resolve("any_keepdims", axes, self);
+        kept(self, reduce_max(&truth(self), &axes), &axes)
+    }
+
+    /// Whether all elements over axes, which disappear, are true; numbers are unless they are 0. `true` if there are no
+    /// elements.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[track_caller]
+    pub fn all(&self, axes: impl Axes) -> Array {
+        Array(reduce_min(&truth(self), &resolve("all", axes, self)))
+    }
+
+    /// Whether all elements over axes, which stay with extent 1, are true.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[track_caller]
+    pub fn all_keepdims(&self, axes: impl Axes) -> Array {
+        let axes = resolve("all_keepdims", axes, self);
+        kept(self, reduce_min(&truth(self), &axes), &axes)
     }
 
     /// The position of the largest element along an axis, which disappears, as `i32`: of equal ones the first.
@@ -199,12 +272,21 @@ mod tests {
         assert_eq!(grid().mean(0).to_vec::<f32>(), [-1.5, 2.5, 5.0]);
         assert_eq!(grid().max(1).to_vec::<f32>(), [5.0, 7.0]);
         assert_eq!(grid().min(()).item::<f32>(), -4.0);
+        assert_eq!(grid().prod(0).to_vec::<f32>(), [-4.0, 0.0, 21.0]);
+        assert!(grid().any(()).item::<bool>());
+        assert_eq!(grid().all(-1).to_vec::<bool>(), [true, false]);
         assert_eq!(grid().argmax(-1).to_vec::<i32>(), [1, 2]);
         assert_eq!(grid().var(0).to_vec::<f32>(), [6.25, 6.25, 4.0]);
         assert_eq!(grid().sum([0, -1]).item::<f32>(), 12.0);
         assert_eq!(grid().sum([].as_slice() as &[usize]).to_vec::<f32>(), grid().to_vec::<f32>());
-        for array in [grid().sum_keepdims(1), grid().mean_keepdims(-1), grid().max_keepdims([1])] {
+        for array in
+            [grid().sum_keepdims(1), grid().mean_keepdims(-1), grid().max_keepdims([1]), grid().min_keepdims(1)]
+        {
             assert_eq!(array.0.aval().to_string(), "f32[2,1]");
+        }
+        assert_eq!(grid().prod_keepdims(0).0.aval().to_string(), "f32[1,3]");
+        for array in [grid().any_keepdims(-1), grid().all_keepdims(-1)] {
+            assert_eq!(array.0.aval().to_string(), "bool[2,1]");
         }
     }
 

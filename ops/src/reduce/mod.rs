@@ -1,14 +1,16 @@
 //! The family `reduce`: many elements into one.
 
 mod argmax;
+mod extrema;
 mod methods;
-mod reduce_max;
+mod reduce_prod;
 
+pub(crate) use extrema::{combined, reduce_max, shares};
 pub use methods::Axes;
 pub(crate) use methods::resolve;
-pub(crate) use reduce_max::{larger, least, reduce_max, shares};
 
 use gavotte_core::ir::Primitive;
 
 /// The primitives of this family.
-pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[reduce_max::REDUCE_MAX, argmax::ARGMAX];
+pub(crate) static PRIMITIVES: &[&dyn Primitive] =
+    &[extrema::REDUCE_MAX, extrema::REDUCE_MIN, reduce_prod::REDUCE_PROD, argmax::ARGMAX];

@@ -10,7 +10,9 @@ pub use call::{CALL, call};
 pub use movement::{BROADCAST_IN_DIM, TRANSPOSE, broadcast_in_dim, move_axis, place_axis, renamed, transpose};
 pub use movement::{places, row_major, strided};
 pub use reduce::{REDUCE_SUM, reduce_sum};
-pub use reduce::{lower_reduction, reduced_aval, reduced_batch, reduced_places, reduces_nothing};
+pub use reduce::{
+    along_middle, cascaded, lower_reduction, reduced_aval, reduced_batch, reduced_places, reduces_nothing,
+};
 pub use sum::{ADD_ANY, ZEROS, add_any, zeros};
 
 use crate::ir::Primitive;

@@ -75,8 +75,9 @@ pub fn reduces_nothing(cx: &Simplify<'_>) -> Option<Rewrite> {
     cx.params().axes("axes").is_empty().then_some(Rewrite::Operand(0))
 }
 
-/// The sums along the middle of three axes.
-fn sums<T: Copy>(xs: &[T], [outer, n, width]: [usize; 3], zero: T, plus: impl Fn(T, T) -> T) -> Vec<T> {
+/// The combinations along the middle of three axes of these extents, in the order of a [`Cascade`]. `zero` is that of
+/// nothing, `plus` that of two.
+pub fn cascaded<T: Copy>(xs: &[T], [outer, n, width]: [usize; 3], zero: T, plus: impl Fn(T, T) -> T) -> Vec<T> {
     let mut out = vec![zero; outer * width];
     let mut cascade = Cascade::new(zero, plus);
     for i in 0..outer {
@@ -84,6 +85,27 @@ fn sums<T: Copy>(xs: &[T], [outer, n, width]: [usize; 3], zero: T, plus: impl Fn
         cascade.add(n, &mut out[i * width..][..width], |term, j| xs[term * width + j]);
     }
     out
+}
+
+/// An array reduced over `axes`. `fold` reduces the elements of an array of three axes, with these extents, over the
+/// middle one.
+pub fn along_middle(x: &HostArray, axes: &[usize], fold: impl FnOnce(&Data, [usize; 3]) -> Data) -> HostArray {
+    let shape = x.shape();
+    let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
+    let of = |axes: &[usize]| axes.iter().map(|axis| shape[*axis]).collect::<Vec<usize>>();
+    let product = |extents: &[usize]| extents.iter().product::<usize>();
+    // Where the axes are neighbours, nothing moves; otherwise they move after the others.
+    let moved;
+    let (x, counts) = if axes.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
+        let (first, end) = (axes.first().copied().unwrap_or(0), axes.last().map_or(0, |last| last + 1));
+        (x, [&shape[..first], &shape[first..end], &shape[end..]].map(product))
+    } else {
+        let (order, steps) = ([&kept[..], axes].concat(), row_major(&shape));
+        let strides: Vec<isize> = order.iter().map(|axis| steps[*axis]).collect();
+        moved = strided(x, &of(&order), &strides, 0);
+        (&moved, [product(&of(&kept)), product(&of(axes)), 1])
+    };
+    HostArray::from_data(&of(&kept), fold(x.data(), counts))
 }
 
 impl Primitive for ReduceSum {
@@ -98,29 +120,13 @@ impl Primitive for ReduceSum {
         Ok(vec![aval])
     }
     fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
-        let (shape, axes) = (ins[0].shape(), params.axes("axes"));
-        let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
-        let of = |axes: &[usize]| axes.iter().map(|axis| shape[*axis]).collect::<Vec<usize>>();
-        let product = |extents: &[usize]| extents.iter().product::<usize>();
-        // Where the axes are neighbours, nothing moves; otherwise they move after the others.
-        let moved;
-        let (x, counts) = if axes.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
-            let (first, end) = (axes.first().copied().unwrap_or(0), axes.last().map_or(0, |last| last + 1));
-            (ins[0], [&shape[..first], &shape[first..end], &shape[end..]].map(product))
-        } else {
-            let (order, steps) = ([&kept[..], &axes].concat(), row_major(&shape));
-            let strides: Vec<isize> = order.iter().map(|axis| steps[*axis]).collect();
-            moved = strided(ins[0], &of(&order), &strides, 0);
-            (&moved, [product(&of(&kept)), product(&of(&axes)), 1])
-        };
-        let data = match x.data() {
-            Data::F32(xs) => Data::F32(sums(xs, counts, 0.0, |a, b| a + b).into()),
-            Data::F64(xs) => Data::F64(sums(xs, counts, 0.0, |a, b| a + b).into()),
-            Data::I32(xs) => Data::I32(sums(xs, counts, 0, i32::wrapping_add).into()),
-            Data::U32(xs) => Data::U32(sums(xs, counts, 0, u32::wrapping_add).into()),
+        vec![along_middle(ins[0], &params.axes("axes"), |data, counts| match data {
+            Data::F32(xs) => Data::F32(cascaded(xs, counts, 0.0, |a, b| a + b).into()),
+            Data::F64(xs) => Data::F64(cascaded(xs, counts, 0.0, |a, b| a + b).into()),
+            Data::I32(xs) => Data::I32(cascaded(xs, counts, 0, i32::wrapping_add).into()),
+            Data::U32(xs) => Data::U32(cascaded(xs, counts, 0, u32::wrapping_add).into()),
             Data::Bool(_) => unreachable!("abstract_eval refuses bool"),
-        };
-        vec![HostArray::from_data(&of(&kept), data)]
+        })]
     }
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         vec![cx.tangents[0].as_ref().map(|t| reduce_sum(t, &cx.params.axes("axes")))]
