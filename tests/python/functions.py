@@ -27,6 +27,8 @@ ARRAY = {
     "any_1": lambda x: jnp.any(x, 1, keepdims=True),
     "all": jnp.all,
     "all_1": lambda x: jnp.all(x, 1, keepdims=True),
+    "argmax": lambda x: jnp.argmax(x, -1).astype(jnp.int32),
+    "argmin": lambda x: jnp.argmin(x, 0).astype(jnp.int32),
     "clip": lambda x: jnp.clip(x, -1, 1.5),
     "power": jnp.power,
     "maximum": jnp.maximum,

@@ -320,6 +320,11 @@ def _(p, x):
     return jnp.argmax(x, axis=p["axis"]).astype(np.int32)
 
 
+@primitive("argmin")
+def _(p, x):
+    return jnp.argmin(x, axis=p["axis"]).astype(np.int32)
+
+
 @primitive("dot_general")
 def _(p, a, b):
     """By names of axes: batch, the rest of the first operand, the rest of the second."""

@@ -15,9 +15,9 @@ pub const OWN_DERIVATIVE: &[(&str, &str)] = &[("stop_gradient", "its derivative 
 /// Primitives that cannot compute in `f64`, with the reason. They are not differentiated.
 pub const NOT_IN_F64: &[(&str, &str)] = &[("bitcast_convert_type", "the widths of the types would differ")];
 
-/// Primitives that no kernel computes for some or all of their operands, with the reason.
+/// Primitives that no kernel computes for some or all of their operands, and that are no composition of others, with the
+/// reason.
 pub const NOT_LOWERED: &[(&str, &str)] = &[
-    ("argmax", "it runs by `eval`"),
     ("call", "it is inlined before"),
     ("checkpoint", "it is inlined before"),
     ("custom_jvp_call", "it is inlined before"),
@@ -65,6 +65,12 @@ impl Case {
     pub fn program(&self) -> Program {
         let avals: Vec<Aval> = self.ins.iter().map(|array| Aval::new(array.dtype(), array.shape())).collect();
         one_equation(self.prim, avals, self.params.clone()).expect("a sample's operands fit")
+    }
+
+    /// The program of what the primitive is a composition of.
+    pub fn composition(&self) -> Option<Program> {
+        let avals: Vec<Aval> = self.ins.iter().map(|array| Aval::new(array.dtype(), array.shape())).collect();
+        self.prim.composition(&avals, &self.params)
     }
 
     /// Whether `NOT_REVERSED` lists it.

@@ -4,7 +4,7 @@ use crate::aval::{Aval, Dim, Literal};
 use crate::device::HostArray;
 use crate::error::{Error, TypeError};
 use crate::ir::stablehlo::{Export, Operand};
-use crate::ir::{Atom, Control, Eqn, Lower, Params, Scalar, Value, refuse};
+use crate::ir::{Atom, Control, Eqn, Lower, Params, Program, Scalar, Value, refuse};
 use indexmap::IndexMap;
 use smallvec::SmallVec;
 use std::fmt;
@@ -114,6 +114,13 @@ pub trait Primitive: fmt::Debug + Sync {
     /// What it runs, for a primitive of the kind [`Kind::Control`].
     fn control(&self, params: &Params) -> Option<Control> {
         let _ = params;
+        None
+    }
+
+    /// The same in terms of other primitives, for operands of these types: passes put that in the place of an equation,
+    /// so such a primitive needs no kernel. The program has no constants.
+    fn composition(&self, ins: &[Aval], params: &Params) -> Option<Program> {
+        let _ = (ins, params);
         None
     }
 

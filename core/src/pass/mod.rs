@@ -64,7 +64,7 @@ impl Pass {
 pub static PASSES: &[Pass] = &[
     Pass {
         name: "inline",
-        about: "puts nested programs in the place of their calls",
+        about: "puts nested programs and compositions in the place of their calls",
         law: "a call is the equations of its program, with its operands for the program's arguments",
         run: inline::run,
     },

@@ -1,6 +1,6 @@
 //! Sums, means and extrema over axes, as users call them.
 
-use super::argmax::argmax;
+use super::argmax::{ARGMAX, ARGMIN, place};
 use super::extrema::{reduce_max, reduce_min};
 use super::reduce_prod::reduce_prod;
 use crate::Array;
@@ -253,7 +253,16 @@ impl Array {
     /// If there is no such axis, or it has no elements.
     #[track_caller]
     pub fn argmax(&self, axis: isize) -> Array {
-        Array(argmax(&self.0, axis_of("argmax", axis, self.ndim(), self)))
+        Array(place(ARGMAX, &self.0, axis_of("argmax", axis, self.ndim(), self)))
+    }
+
+    /// The position of the smallest element along an axis, which disappears, as `i32`: of equal ones the first.
+    ///
+    /// # Panics
+    /// If there is no such axis, or it has no elements.
+    #[track_caller]
+    pub fn argmin(&self, axis: isize) -> Array {
+        Array(place(ARGMIN, &self.0, axis_of("argmin", axis, self.ndim(), self)))
     }
 }
 
@@ -276,6 +285,7 @@ mod tests {
         assert!(grid().any(()).item::<bool>());
         assert_eq!(grid().all(-1).to_vec::<bool>(), [true, false]);
         assert_eq!(grid().argmax(-1).to_vec::<i32>(), [1, 2]);
+        assert_eq!(grid().argmin(0).to_vec::<i32>(), [1, 1, 0]);
         assert_eq!(grid().var(0).to_vec::<f32>(), [6.25, 6.25, 4.0]);
         assert_eq!(grid().sum([0, -1]).item::<f32>(), 12.0);
         assert_eq!(grid().sum([].as_slice() as &[usize]).to_vec::<f32>(), grid().to_vec::<f32>());

@@ -13,4 +13,4 @@ use gavotte_core::ir::Primitive;
 
 /// The primitives of this family.
 pub(crate) static PRIMITIVES: &[&dyn Primitive] =
-    &[extrema::REDUCE_MAX, extrema::REDUCE_MIN, reduce_prod::REDUCE_PROD, argmax::ARGMAX];
+    &[extrema::REDUCE_MAX, extrema::REDUCE_MIN, reduce_prod::REDUCE_PROD, argmax::ARGMAX, argmax::ARGMIN];

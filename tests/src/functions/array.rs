@@ -15,6 +15,8 @@ functions! {
     exact any_1(x) = x.any_keepdims(1), [Bools(&[5, 3])], [Ints(-1, 2, &[5, 3])], [Bools(&[3, 0])];
     exact all(x) = x.all(()), [Bools(&[7])], [real(&[0])], [Edges(&[12])];
     exact all_1(x) = x.all_keepdims(1), [Bools(&[5, 3])], [Ints(-1, 2, &[5, 3])], [Bools(&[3, 0])];
+    exact argmax(x) = x.argmax(-1), [real(&[3, 4])], [Edges(&[24])], [Ints(0, 3, &[4, 9])], [real(&[0, 3])];
+    exact argmin(x) = x.argmin(0), [real(&[3, 4])], [Edges(&[24])], [Ints(0, 3, &[9, 4])], [real(&[3, 0])];
     exact clip(x) = x.clip(-1.0, 1.5), [real(&[3, 4])], [Edges(&[12])];
     smooth power(x, y) = x.pow(y), [positive(&[5]), real(&[5])];
     exact maximum(x, y) = x.maximum(y), [Edges(&[24]), Edges(&[24])], [Ints(-9, 9, &[7]), Ints(-9, 9, &[7])];

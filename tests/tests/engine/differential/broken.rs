@@ -11,10 +11,11 @@ use gavotte_core::aval::{Aval, DType, Dim, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
-use gavotte_core::ir::structural::{BROADCAST_IN_DIM, broadcast_in_dim};
+use gavotte_core::ir::structural::{BROADCAST_IN_DIM, broadcast_in_dim, call};
 use gavotte_core::ir::{
-    Atom, Batch, Batched, Control, Index, Jvp, Kind, Linearize, Linearized, Lower, Params, Primitive, Pushed, ReduceOp,
-    Rewrite, RewriteRule, Sample, Scalar, ScalarOp, Simplify, Transpose, Unsupported, Value, ValueAndJvp, bind1,
+    Atom, Batch, Batched, Control, Index, Jvp, Kind, Linearize, Linearized, Lower, Params, Primitive, Program, Pushed,
+    ReduceOp, Rewrite, RewriteRule, Sample, Scalar, ScalarOp, Simplify, Transpose, Unsupported, Value, ValueAndJvp,
+    bind1, trace,
 };
 use gavotte_tests::arrays::{from_numbers, numbers};
 use gavotte_tests::cases::Case;
@@ -35,12 +36,13 @@ enum Rule {
     Transpose,
     Batch,
     Lower,
+    Composition,
     StableHlo,
     Simplify,
 }
 
 impl Rule {
-    const ALL: [Rule; 10] = [
+    const ALL: [Rule; 11] = [
         Rule::AbstractEval,
         Rule::Eval,
         Rule::Jvp,
@@ -49,6 +51,7 @@ impl Rule {
         Rule::Transpose,
         Rule::Batch,
         Rule::Lower,
+        Rule::Composition,
         Rule::StableHlo,
         Rule::Simplify,
     ];
@@ -56,7 +59,7 @@ impl Rule {
     /// Whether a check should notice it.
     fn is_shown_by(self, check: &Check) -> bool {
         match self {
-            Rule::AbstractEval | Rule::Eval | Rule::Lower | Rule::StableHlo | Rule::Simplify => {
+            Rule::AbstractEval | Rule::Eval | Rule::Lower | Rule::Composition | Rule::StableHlo | Rule::Simplify => {
                 check.transforms.is_empty()
             }
             Rule::Jvp | Rule::ValueAndJvp | Rule::Linearize => {
@@ -204,6 +207,15 @@ impl Primitive for Broken {
     fn control(&self, params: &Params) -> Option<Control> {
         self.inner.control(params)
     }
+    fn composition(&self, ins: &[Aval], params: &Params) -> Option<Program> {
+        let program = self.inner.composition(ins, params)?;
+        if !self.breaks(Rule::Composition) {
+            return Some(program);
+        }
+        let program = Arc::new(program);
+        let change = |args: Vec<Value>| call(program, &[], &args).iter().map(|out| self.value(out)).collect();
+        Some(trace("broken", ins, change).program.inlined())
+    }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         if !self.breaks(Rule::Lower) {
             return self.inner.lower(cx);
@@ -327,6 +339,8 @@ impl Lower for Misreading<'_> {
 
 /// Rules that no check reaches: primitive, rule, reason.
 const UNREACHED: &[(&str, Rule, &str)] = &[
+    ("argmax", Rule::Simplify, COMPOSED),
+    ("argmin", Rule::Simplify, COMPOSED),
     ("call", Rule::Jvp, INLINED),
     ("call", Rule::Batch, INLINED),
     ("call", Rule::Simplify, INLINED),
@@ -337,6 +351,7 @@ const UNREACHED: &[(&str, Rule, &str)] = &[
     ("switch", Rule::Jvp, TOGETHER),
 ];
 const TOGETHER: &str = "forward mode asks `value_and_jvp`, reverse mode `linearize`";
+const COMPOSED: &str = "its composition is in its place before";
 const INLINED: &str = "calls are inlined before any rule of theirs is asked";
 
 /// The outcome for a primitive with a broken rule.
@@ -426,6 +441,10 @@ fn has_rule(prim: &'static dyn Primitive, rule: Rule) -> bool {
         Rule::ValueAndJvp | Rule::Linearize | Rule::Transpose => false,
         // A primitive that runs by `eval`, has nested programs, or is dropped, has no kernel.
         Rule::Lower => !matches!(prim.kind(), Kind::Opaque | Kind::Call | Kind::Custom | Kind::Control | Kind::Barrier),
+        Rule::Composition => samples.iter().any(|sample| {
+            let ins: Vec<Aval> = sample.ins.iter().map(|array| Aval::new(array.dtype(), array.shape())).collect();
+            prim.composition(&ins, &sample.params).is_some()
+        }),
         Rule::Batch => samples.iter().any(|sample| !sample.ins.is_empty()),
         // Multiple results are never simplified.
         Rule::Simplify => {
