@@ -49,7 +49,7 @@ impl<A: Args, O: Tree> Jit<'_, A, O> {
         locked(&self.cache).entries.len()
     }
 
-    /// Drops every compiled program: the next call of each kind traces and compiles again. A function that is called
+    /// Drops every compiled program, and the [`misses`](Jit::misses): the next call of each kind traces and compiles again. A function that is called
     /// with ever new shapes holds a program for each; a symbol for the size (`Array::declare`) makes it one for all.
     pub fn clear_cache(&self) {
         let mut cache = locked(&self.cache);

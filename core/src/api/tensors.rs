@@ -67,11 +67,15 @@ pub fn elements_of(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
 }
 
 /// Writes a file atomically: first to a temporary file in the same folder, which is then renamed. Links are followed. A
-/// device or a pipe is written to as it is.
+/// device or a pipe is written to as it is. A file that is replaced keeps its permissions; other names of the old file
+/// (hard links) keep the old contents.
 ///
 /// # Errors
 /// If the folder does not exist or cannot be written to, or the path is a folder.
 pub fn write_file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    if path.as_os_str().is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is empty: name a file"));
+    }
     write_whole(&target(path)?, parts).map_err(|error| {
         // The error of a temporary file names that file, which the user does not know.
         let why = error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error);
@@ -112,6 +116,7 @@ fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".gavotte-");
+    let old = fs::metadata(path).ok().map(|found| found.permissions());
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -119,6 +124,10 @@ fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder)?;
+    // What only its owner could read stays so.
+    if let Some(old) = old {
+        file.as_file().set_permissions(old)?;
+    }
     for part in parts {
         file.as_file_mut().write_all(part)?;
     }

@@ -207,7 +207,8 @@ impl std::str::FromStr for Literal {
         // A number of digits is finite: infinity has a name.
         let is_infinite = found.dtype().is_float() && found.as_f64().is_infinite();
         if is_infinite && number.bytes().any(|c| c.is_ascii_digit()) {
-            return Err(format!("`{text}` does not fit into {dtype}: write `inf{dtype}` for infinity"));
+            let sign = if found.as_f64() < 0.0 { "-" } else { "" };
+            return Err(format!("`{text}` does not fit into {dtype}: write `{sign}inf{dtype}` for infinity"));
         }
         Ok(found)
     }

@@ -83,6 +83,11 @@ fn value_of<T: Clone + 'static>(def: &TreeDef) -> T {
 
 /// A type that a field marked `#[tree(static)]` may have: every type with the traits that a key of compiled functions
 /// needs.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a static field of a tree, for which it is a type parameter",
+    note = "derive `Clone`, `PartialEq`, `Eq`, `Hash` and `Debug` for it, and let it be `Send`, `Sync` and `'static`",
+    note = "floats and arrays cannot stand for the parameter of a static field: give the field the type itself"
+)]
 pub trait StaticField: Sized + 'static {
     /// The value without its type.
     fn wrap(&self) -> StaticValue;
@@ -94,6 +99,7 @@ pub trait StaticField: Sized + 'static {
     fn unwrap(def: &TreeDef) -> Self;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Clone + Eq + Hash + Debug + Send + Sync + 'static> StaticField for T {
     fn wrap(&self) -> StaticValue {
         StaticValue::new(self)

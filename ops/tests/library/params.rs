@@ -151,7 +151,7 @@ fn no_noise_in_a_file_panics() {
 #[cfg(unix)]
 #[test]
 fn what_is_no_file_stays_what_it_is() {
-    use std::os::unix::fs::{FileTypeExt, symlink};
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
     let folder = tempfile::tempdir().expect("a folder can be created");
     let at = |name: &str| folder.path().join(name);
     let x = Array::from([1f32, 2.0]);
@@ -164,6 +164,14 @@ fn what_is_no_file_stays_what_it_is() {
         assert!(fs::symlink_metadata(at(link)).expect("it is there").is_symlink(), "{link}");
         assert_eq!(fs::read(at(to)).expect("it was written"), whole, "{link}");
     }
+    let mode = || fs::metadata(at("whole")).expect("it is there").permissions().mode() & 0o777;
+    for kept in [0o600, 0o644] {
+        fs::set_permissions(at("whole"), fs::Permissions::from_mode(kept)).expect("it is ours");
+        save_params(at("whole"), &x, None).expect("it can be written");
+        assert_eq!(mode(), kept);
+    }
+    let why = save_params("", &x, None).expect_err("it has no name").to_string();
+    assert!(why.contains("name a file"), "{why}");
     symlink("circle", at("circle")).expect("links can be made");
     let why = save_params(at("circle"), &x, None).expect_err("it leads nowhere").to_string();
     assert!(why.contains("lead in a circle"), "{why}");

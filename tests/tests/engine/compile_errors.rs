@@ -91,6 +91,17 @@ fn floats_are_static_under_any_name() {
     assert_eq!(compile_user_crate("gavotte", source), "");
 }
 
+#[test]
+fn a_parameter_of_a_static_field_is_told_what_it_lacks() {
+    for ty in ["f32", "gavotte::Array", "std::cell::Cell<u8>"] {
+        let said = one_error(&format!(
+            "#[derive(gavotte::Tree)] pub struct M<T> {{ pub w: gavotte::Array, #[tree(static)] pub setting: Vec<T> }}
+            pub fn f(m: M<{ty}>) -> Vec<gavotte::Array> {{ gavotte::tree::leaves(&m) }}"
+        ));
+        says(&said, &["cannot be a static field of a tree", "for which it is a type parameter"]);
+    }
+}
+
 /// The use of a type with a mistake is not another one.
 #[test]
 fn uses_of_a_wrong_tree_are_not_reported() {

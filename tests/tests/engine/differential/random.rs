@@ -120,7 +120,7 @@ fn a_changed_equation_is_noticed() {
 }
 
 /// The check with another primitive in one equation of its program, such that the results change by more than rounding
-/// can explain.
+/// can explain, in the one program and in the other.
 fn changed(check: &Check) -> Option<Check> {
     let wanted = run(&check.program, &check.inputs);
     let allowance = Allowance::of(&check.program, &check.inputs);
@@ -132,7 +132,10 @@ fn changed(check: &Check) -> Option<Check> {
             }
             changed.program.eqns[i].prim = other;
             let found = caught(|| Ok(run(&changed.program, &changed.inputs)));
-            let is_other = found.is_ok_and(|found| allowance.difference(&found, &wanted).is_some());
+            let is_other = found.is_ok_and(|found| {
+                let more = || Allowance::of(&changed.program, &changed.inputs);
+                allowance.difference(&found, &wanted).is_some() && more().difference(&found, &wanted).is_some()
+            });
             if is_other && verify(&changed.program).is_ok() {
                 changed.name = format!("{} with {} for {}", check.name, other.name(), eqn.prim.name());
                 return Some(changed);
