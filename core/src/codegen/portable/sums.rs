@@ -25,7 +25,11 @@ pub(super) fn n_level(blocks: usize) -> usize {
     blocks.max(1).ilog2() as usize + 1
 }
 
-/// Adds terms for `N` neighbouring lanes from lane `l`, of `lanes`.
+/// Adds terms for `N` neighbouring lanes from lane `l`, of `lanes`. `none` is the sum of nothing.
+///
+/// There is one loop over terms, as this function is compiled for many forms of them. A chain may begin with `none`: the
+/// sign of a zero, in which it could differ from one that begins with its first term, is lost when the sum is added to
+/// the zero of `sum.into`.
 ///
 /// # Safety
 /// The memory of `sum` must be large enough for the levels that the blocks need.
@@ -34,6 +38,7 @@ unsafe fn cascade<T: Copy, const N: usize>(
     n: usize,
     sum: &Sum,
     (l, lanes): (usize, usize),
+    none: T,
     term: impl Fn(usize) -> [T; N],
     two: impl Fn([T; N], [T; N]) -> [T; N],
 ) {
@@ -42,20 +47,10 @@ unsafe fn cascade<T: Copy, const N: usize>(
     // SAFETY: by this function's contract; a level is read after it was written.
     unsafe {
         while r < n {
-            let mut end = n.min(r + sum.block);
-            let chain = |from: usize, to: usize| (from + 1..to).fold(term(from), |block, r| two(block, term(r)));
-            let mut block = chain(r, end);
-            // Two neighbours need not wait for each other.
-            let mut level = 0;
-            if blocks % 2 == 0 && end < n {
-                r = end;
-                end = n.min(r + sum.block);
-                block = two(block, chain(r, end));
-                blocks += 1;
-                level = 1;
-            }
+            let end = n.min(r + sum.block);
+            let mut block = (r..end).fold([none; N], |block, r| two(block, term(r)));
             let pairs = blocks.trailing_ones() as usize;
-            for level in level..pairs {
+            for level in 0..pairs {
                 block = two(waiting(level).read_unaligned(), block);
             }
             waiting(pairs).write_unaligned(block);
@@ -117,7 +112,7 @@ macro_rules! rows_fn {
             // SAFETY: the caller keeps `RowsFn`'s contract.
             unsafe {
                 let row = |r: usize| from.add(r * lanes + l).cast::<[$t; N]>().read_unaligned();
-                cascade(rows, sum, (l, lanes), row, two)
+                cascade(rows, sum, (l, lanes), $none, row, two)
             }
         }
         #[inline(always)]
@@ -151,13 +146,12 @@ macro_rules! combined {
         Some(match ($op, $dtype) {
             (ReduceOp::Sum, DType::F32) => $loops!(f32, 0.0, |acc, x| acc + x),
             (ReduceOp::Sum, DType::F64) => $loops!(f64, 0.0, |acc, x| acc + x),
-            (ReduceOp::Sum, DType::I32) => $loops!(i32, 0, |acc, x| acc.wrapping_add(x)),
-            (ReduceOp::Sum, DType::U32) => $loops!(u32, 0, |acc, x| acc.wrapping_add(x)),
+            // Of both types the same bits.
+            (ReduceOp::Sum, DType::I32 | DType::U32) => $loops!(u32, 0, |acc, x| acc.wrapping_add(x)),
             (ReduceOp::Sum, DType::Bool) => return None,
             (ReduceOp::Prod, DType::F32) => $loops!(f32, 1.0, |acc, x| acc * x),
             (ReduceOp::Prod, DType::F64) => $loops!(f64, 1.0, |acc, x| acc * x),
-            (ReduceOp::Prod, DType::I32) => $loops!(i32, 1, |acc, x| acc.wrapping_mul(x)),
-            (ReduceOp::Prod, DType::U32) => $loops!(u32, 1, |acc, x| acc.wrapping_mul(x)),
+            (ReduceOp::Prod, DType::I32 | DType::U32) => $loops!(u32, 1, |acc, x| acc.wrapping_mul(x)),
             (ReduceOp::Prod | ReduceOp::Min, DType::Bool) => $loops!(bool, true, |acc, x| acc & x),
             (ReduceOp::Max, DType::F32) => {
                 $loops!(f32, f32::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
@@ -222,7 +216,7 @@ macro_rules! groups_fn {
                     *into = $none;
                     let waiting = waiting.as_mut_ptr().cast();
                     let sum = Sum { before: 0, block: BLOCK, waiting, into: into.cast() };
-                    cascade(group, &sum, (0, 1), |j| [*at.add(j)], |[a], [b]| [two(a, b)]);
+                    cascade(group, &sum, (0, 1), $none, |j| [*at.add(j)], |[a], [b]| [two(a, b)]);
                 }
             }
         }
@@ -282,7 +276,7 @@ macro_rules! weighted_fn {
                     std::array::from_fn(|i| if w[i / (N / W)] == 0.0 { 0.0 } else { product[i] })
                 };
                 let add = |a: [$t; N], b: [$t; N]| -> [$t; N] { std::array::from_fn(|i| a[i] + b[i]) };
-                cascade(rows, sum, (l, lanes), term, add)
+                cascade(rows, sum, (l, lanes), 0.0, term, add)
             }
         }
         #[inline(always)]
