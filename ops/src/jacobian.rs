@@ -3,7 +3,7 @@
 use crate::array::Array;
 use crate::generate::eye;
 use crate::movement::reshape;
-use gavotte_core::api::{Args, Fun, Function, avals, grad, trace_function};
+use gavotte_core::api::{Args, Fun, Function, Shareable, avals, grad, trace_function};
 use gavotte_core::aval::{Aval, Dim, Shape};
 use gavotte_core::error::Error;
 use gavotte_core::ir::structural::place_axis;
@@ -178,7 +178,7 @@ fn along_units(aval: &Aval, f: impl FnOnce(Value) -> Vec<Value>) -> (Vec<(Value,
 /// When called: if a leaf of the first argument or of the result is not floating.
 ///
 /// Source: JAX, `jax.jacfwd`.
-pub fn jacfwd<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>> {
+pub fn jacfwd<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>> {
     Fun::new(move |args: A| {
         let point = Point::new("jacfwd", &f, args);
         // Column blocks: the derivative of every result along the elements of one leaf, which are the last axes.
@@ -206,7 +206,7 @@ pub fn jacfwd<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F)
 /// When called: if a leaf of the first argument or of the result is not floating.
 ///
 /// Source: JAX, `jax.jacrev`.
-pub fn jacrev<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>> {
+pub fn jacrev<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>> {
     Fun::new(move |args: A| {
         let point = Point::new("jacrev", &f, args);
         let n_in = point.n_in();
@@ -235,7 +235,7 @@ pub fn jacrev<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F)
 /// When called: as [`grad`].
 ///
 /// Source: JAX, `jax.hessian`.
-pub fn hessian<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>>
+pub fn hessian<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>>
 where
     F::Out: 'f,
 {
@@ -276,7 +276,7 @@ directed!(A; A a, B b, C c, D d, E e, F f, G g);
 /// When called: as [`grad`], or if the direction differs from the first argument in structure or types.
 ///
 /// Source: Pearlmutter, *Fast exact multiplication by the Hessian* (Neural Computation 1994).
-pub fn hvp<'f, A: Directed + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Fun<'f, A::With, A::First>
+pub fn hvp<'f, A: Directed + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A::With, A::First>
 where
     F::Out: 'f,
 {

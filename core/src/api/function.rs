@@ -76,6 +76,20 @@ pub trait Function<A: Args, By = ByValue> {
     fn apply(&self, args: A) -> Self::Out;
 }
 
+/// What several threads may call: `Send` and `Sync`, as a transformed function is.
+///
+/// One trait for both, so that the compiler reports a captured `Rc`, which is neither, once.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` captures what threads cannot share",
+    label = "not `Send` and `Sync`",
+    note = "a transformed function may be called from several threads: capture arrays, layers and numbers, and no `Rc`, \
+            `Cell` or `RefCell`",
+    note = "use `Arc` and `Mutex` in their place, or make it an argument"
+)]
+pub trait Shareable: Send + Sync {}
+#[diagnostic::do_not_recommend]
+impl<T: Send + Sync + ?Sized> Shareable for T {}
+
 macro_rules! arity {
     ($n:literal $first:ty; $($i:literal $t:ident $v:ident),*) => {
         impl<$($t: Tree),*> Args for ($($t,)*) {

@@ -1,7 +1,7 @@
 //! Differentiation of functions of trees.
 
 use crate::api::argnums::{Argnums, Gradient};
-use crate::api::function::{Args, Fun, Function, Tracer, avals, trace_function};
+use crate::api::function::{Args, Fun, Function, Shareable, Tracer, avals, trace_function};
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
 use crate::ir::{Location, Value, refuse};
@@ -14,9 +14,7 @@ use std::ops::Range;
 ///
 /// # Panics
 /// When called: if the result is not a floating scalar, or a leaf of the first argument is not floating.
-pub fn value_and_grad<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
-    f: F,
-) -> Fun<'f, A, (F::Out, A::First)>
+pub fn value_and_grad<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, (F::Out, A::First)>
 where
     F::Out: 'f,
 {
@@ -31,7 +29,7 @@ where
 ///
 /// # Panics
 /// As [`value_and_grad`].
-pub fn grad<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Fun<'f, A, A::First>
+pub fn grad<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, A::First>
 where
     F::Out: 'f,
 {
@@ -48,7 +46,7 @@ where
     A: Args + 'f,
     L: Tree + 'f,
     Aux: Tree + 'f,
-    F: Function<A, By, Out = (L, Aux)> + Send + Sync + 'f,
+    F: Function<A, By, Out = (L, Aux)> + Shareable + 'f,
 {
     Fun::new(move |args: A| {
         let (outs, out_def, mut found) = gradients::<A, F, By>(&f, args, &[0]);
@@ -66,7 +64,7 @@ where
 pub fn value_and_grad_argnums<'f, A, F, N, Grads, By>(f: F, argnums: N) -> Fun<'f, A, (F::Out, Grads)>
 where
     A: Args + 'f,
-    F: Function<A, By> + Send + Sync + 'f,
+    F: Function<A, By> + Shareable + 'f,
     F::Out: 'f,
     N: Argnums<A, Grads>,
     Grads: Tree + 'f,
@@ -99,7 +97,7 @@ where
 pub fn grad_argnums<'f, A, F, N, Grads, By>(f: F, argnums: N) -> Fun<'f, A, Grads>
 where
     A: Args + 'f,
-    F: Function<A, By> + Send + Sync + 'f,
+    F: Function<A, By> + Shareable + 'f,
     F::Out: 'f,
     N: Argnums<A, Grads>,
     Grads: Tree + 'f,

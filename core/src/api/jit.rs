@@ -1,6 +1,6 @@
 //! `jit`: trace once, compile, run many times.
 
-use crate::api::function::{Args, Fun, Function, Tracer, name_of, trace_function};
+use crate::api::function::{Args, Fun, Function, Shareable, Tracer, name_of, trace_function};
 use crate::api::lowered::{Lowered, Staged};
 use crate::api::miss::{self, CacheKey, Miss};
 use crate::api::sizes::match_sizes;
@@ -101,7 +101,7 @@ impl<A: Args, O: Tree> Function<A> for &Jit<'_, A, O> {
 ///
 /// It runs on all cores if the work is large enough, otherwise on the calling thread; [`jit_with`] and
 /// [`Options::threads`] change that. The bits of the results are the same for any number of threads.
-pub fn jit<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Jit<'f, A, F::Out>
+pub fn jit<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Jit<'f, A, F::Out>
 where
     F::Out: 'f,
 {
@@ -109,10 +109,7 @@ where
 }
 
 /// [`jit`] with options for the compiler and the runtime.
-pub fn jit_with<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
-    f: F,
-    options: Options,
-) -> Jit<'f, A, F::Out>
+pub fn jit_with<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F, options: Options) -> Jit<'f, A, F::Out>
 where
     F::Out: 'f,
 {

@@ -1,7 +1,7 @@
 //! Batching of functions of trees.
 
 use crate::api::axes::{MapAxes, resolved};
-use crate::api::function::{Args, Fun, Function, Tracer, trace_function};
+use crate::api::function::{Args, Fun, Function, Shareable, Tracer, trace_function};
 use crate::aval::{Aval, Dim};
 use crate::error::Error;
 use crate::ir::structural::{place_axis, renamed};
@@ -15,7 +15,7 @@ use crate::tree::{Tree, TreeDef};
 /// # Panics
 /// When called: if no argument is mapped, or the mapped axes have different extents.
 #[track_caller]
-pub fn vmap<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F, in_axes: A::Axes) -> Fun<'f, A, F::Out>
+pub fn vmap<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F, in_axes: A::Axes) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,
     A::Axes: 'f,
@@ -29,7 +29,7 @@ where
 /// # Panics
 /// As [`vmap`].
 #[track_caller]
-pub fn vmap_axes<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
+pub fn vmap_axes<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(
     f: F,
     in_axis: impl Fn(usize, &Aval) -> Option<usize> + Send + Sync + 'f,
     out_axis: impl Fn(&Aval) -> usize + Send + Sync + 'f,
@@ -59,7 +59,7 @@ where
 /// When called: as [`vmap`]; if a prefix does not fit its tree, or an axis its leaf; if a result without an axis
 /// differs between batch elements.
 #[track_caller]
-pub fn vmap_with<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
+pub fn vmap_with<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(
     f: F,
     in_axes: impl Into<MapAxes>,
     out_axes: impl Into<MapAxes>,
@@ -118,7 +118,7 @@ fn resolve(
 /// `f` over one more axis. `in_axes` says which axis of each leaf of the arguments it is; `out_axes` which axis of each
 /// leaf of the result it becomes, from the result's structure, its types without it, and which leaves are the same for
 /// all batch elements.
-fn mapped<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
+fn mapped<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(
     f: F,
     made_at: Location,
     in_axes: impl Fn(&TreeDef, &[Value]) -> Vec<Option<usize>> + Send + Sync + 'f,

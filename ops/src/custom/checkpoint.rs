@@ -10,7 +10,7 @@ use super::{Policy, arg_avals, batched, close, evaluated, instantiated, owned, s
 use crate::array::Array;
 use crate::custom::barrier::barrier;
 use crate::custom::policy::CHECKPOINT_NAME;
-use gavotte_core::api::{Args, Fun, Function, avals, trace_function};
+use gavotte_core::api::{Args, Fun, Function, Shareable, avals, trace_function};
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
@@ -31,7 +31,7 @@ pub(super) static CHECKPOINT: &dyn Primitive = &Checkpoint;
 /// `f`, for which reverse mode keeps only the arguments, and runs `f` again for the rest. Less memory, more work.
 ///
 /// Source: Griewank and Walther, *Revolve* (TOMS 2000); JAX, `jax.checkpoint`.
-pub fn checkpoint<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(f: F) -> Fun<'f, A, F::Out>
+pub fn checkpoint<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,
 {
@@ -39,7 +39,7 @@ where
 }
 
 /// [`checkpoint`], for which reverse mode also keeps what `policy` saves.
-pub fn checkpoint_with<'f, A: Args + 'f, F: Function<A, By> + Send + Sync + 'f, By>(
+pub fn checkpoint_with<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(
     f: F,
     policy: Policy,
 ) -> Fun<'f, A, F::Out>

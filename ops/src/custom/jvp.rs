@@ -5,7 +5,7 @@ use super::{
     refuse_captured, spread, spread_some, try_closed, try_leading, types_of,
 };
 use crate::array::Array;
-use gavotte_core::api::{Args, Fun, Function, avals, trace_function};
+use gavotte_core::api::{Args, Fun, Function, Shareable, avals, trace_function};
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
@@ -39,7 +39,7 @@ pub(super) static CUSTOM_JVP_CALL: &dyn Primitive = &CustomJvp;
 pub fn custom_jvp<'f, A, F, R, By>(f: F, rule: R) -> Fun<'f, A, F::Out>
 where
     A: Args + 'f,
-    F: Function<A, By> + Send + Sync + 'f,
+    F: Function<A, By> + Shareable + 'f,
     F::Out: 'f,
     R: Fn(A, A) -> (F::Out, F::Out) + Send + Sync + 'f,
 {

@@ -6,7 +6,7 @@ use super::{
     refuse_captured, spread, spread_some, standalone, try_closed, try_leading, types_of, with_axis,
 };
 use crate::array::Array;
-use gavotte_core::api::{Args, Fun, Function, avals, trace_function};
+use gavotte_core::api::{Args, Fun, Function, Shareable, avals, trace_function};
 use gavotte_core::aval::{Aval, Dim};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
@@ -53,9 +53,9 @@ pub(super) static CUSTOM_LIN: &dyn Primitive = &CustomLin;
 pub fn custom_vjp<'f, A, F, Fwd, Bwd, Res, By, FwdBy>(f: F, fwd: Fwd, bwd: Bwd) -> Fun<'f, A, F::Out>
 where
     A: Args + 'f,
-    F: Function<A, By> + Send + Sync + 'f,
+    F: Function<A, By> + Shareable + 'f,
     F::Out: 'f,
-    Fwd: Function<A, FwdBy, Out = (F::Out, Res)> + Send + Sync + 'f,
+    Fwd: Function<A, FwdBy, Out = (F::Out, Res)> + Shareable + 'f,
     Bwd: Fn(Res, F::Out) -> A + Send + Sync + 'f,
     Res: Tree,
 {

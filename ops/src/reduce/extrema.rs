@@ -149,7 +149,7 @@ mod tests {
     use gavotte_core::transform::jvp;
 
     #[test]
-    fn nothing_gives_the_end_of_the_type_and_nan_stays() {
+    fn nothing_yields_the_end_of_the_type_and_nan_stays() {
         let of = |prim: &dyn Primitive, xs: Vec<f32>| {
             let array = HostArray::new(&[xs.len()], xs);
             prim.eval(&[&array], &Params::new().with("axes", vec![0usize]))[0].as_slice::<f32>()[0]

@@ -157,15 +157,19 @@ fn an_argument_that_is_not_there_does_not_compile() {
 
 #[test]
 fn what_threads_cannot_share_is_not_captured() {
-    for transformed in ["jit(f)", "grad(f)", "vmap(f, [Some(0)])"] {
-        let said = one_error(&format!(
-            "use gavotte::*;
-            pub fn g() {{
-                let calls = std::cell::Cell::new(0);
-                let f = |x: Array| {{ calls.set(calls.get() + 1); x.sum(()) }};
-                let _ = {transformed};
-            }}"
-        ));
-        says(&said, &["`Cell<i32>` cannot be shared between threads safely", "required by a bound in"]);
+    // The first is neither `Send` nor `Sync`, the second not `Sync`.
+    for (captured, read) in [("std::rc::Rc::new(1)", "*kept as f32"), ("std::cell::Cell::new(1)", "kept.get() as f32")]
+    {
+        for transformed in ["jit(f)", "grad(f)", "vmap(f, [Some(0)])", "checkpoint(f)"] {
+            let said = one_error(&format!(
+                "use gavotte::*;
+                pub fn g() {{
+                    let kept = {captured};
+                    let f = move |x: Array| (x * ({read})).sum(());
+                    let _ = {transformed};
+                }}"
+            ));
+            says(&said, &["captures what threads cannot share", "no `Rc`, `Cell` or `RefCell`", "`Arc` and `Mutex`"]);
+        }
     }
 }
