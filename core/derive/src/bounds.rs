@@ -16,6 +16,34 @@ pub(crate) fn required(ty: &Type, is_static: bool, tree: &Path) -> TokenStream {
     quote_spanned!(ty.span()=> #tree::#name)
 }
 
+/// Refuses the type of a static field that borrows, of which the compiler's errors would name the code of this macro.
+pub(crate) fn check_static(ty: &Type, generics: &Generics) -> syn::Result<()> {
+    let borrowed: Vec<String> = generics.lifetimes().map(|param| param.lifetime.ident.to_string()).collect();
+    // In tokens, a lifetime is a quote and an identifier.
+    let mut is_quoted = false;
+    let mut borrows = |token: TokenTree| {
+        let is_lifetime =
+            matches!(&token, TokenTree::Ident(ident) if is_quoted && borrowed.contains(&ident.to_string()));
+        is_quoted = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');
+        is_lifetime
+    };
+    if flat(ty.to_token_stream()).into_iter().any(&mut borrows) {
+        let why = "a static field joins the key of compiled functions, which outlives what it borrows: own it, as a `String` \
+                   or a `Vec`, or borrow it for `'static`";
+        return Err(syn::Error::new_spanned(ty, why));
+    }
+    Ok(())
+}
+
+/// The tokens with those within brackets.
+fn flat(tokens: TokenStream) -> Vec<TokenTree> {
+    let within = |token| match token {
+        TokenTree::Group(group) => flat(group.stream()),
+        token => vec![token],
+    };
+    tokens.into_iter().flat_map(within).collect()
+}
+
 /// Adds the bounds on the type's parameters that the fields, static or not, require.
 ///
 /// Bounds on the fields' own types would do too, but the compiler cannot resolve them for a recursive type.

@@ -89,6 +89,9 @@ fn expand(ast: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
     let tree = check_container(&ast.attrs).map(tree_module)?;
     let shapes = shapes(ast)?;
     let fields = || shapes.iter().flat_map(|shape| &shape.fields);
+    for field in fields().filter(|field| field.is_static) {
+        bounds::check_static(&field.ty, &ast.generics)?;
+    }
     let mut generics = ast.generics.clone();
     bounds::add(&mut generics, fields().map(|field| (&field.ty, field.is_static)), &tree);
     let disassemble = shapes.iter().map(|shape| shape.disassemble(&tree));

@@ -119,6 +119,8 @@ fn attributes_and_types_that_mean_nothing_are_refused() {
         ("#[tree(static)] pub struct M { a: gavotte::Array }", "on a type the only form is #[tree(crate = path)]"),
         ("#[tree(crate = \"gavotte\")] pub struct M { a: gavotte::Array }", "write the path without quotes"),
         ("#[tree()] pub struct M { a: gavotte::Array }", "it says nothing"),
+        ("pub struct M<'a> { a: gavotte::Array, #[tree(static)] s: &'a str }", "own it, as a `String`"),
+        ("pub struct M<'a> { a: gavotte::Array, #[tree(static)] s: (u8, Vec<&'a str>) }", "own it, as a `String`"),
     ] {
         says(&one_error(&format!("#[derive(gavotte::Tree)] {source}")), &[part]);
     }
