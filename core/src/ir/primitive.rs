@@ -117,8 +117,9 @@ pub trait Primitive: fmt::Debug + Sync {
         None
     }
 
-    /// The same in terms of other primitives, for operands of these types: passes put that in the place of an equation,
-    /// so such a primitive needs no kernel. The program has no constants.
+    /// The same in terms of other primitives, for operands of these types, of a primitive whose kind is
+    /// [`Opaque`](Kind::Opaque): passes put that in the place of an equation, so it needs no kernel. The program has no
+    /// constants.
     fn composition(&self, ins: &[Aval], params: &Params) -> Option<Program> {
         let _ = (ins, params);
         None

@@ -253,23 +253,30 @@ impl Partial {
             for unit in 0..units {
                 let part = from.wrapping_add(unit * self.bytes);
                 match self.dtype {
-                    DType::F32 => fold::<f32>(self.op, into, part, self.n),
-                    DType::F64 => fold::<f64>(self.op, into, part, self.n),
-                    DType::I32 => fold::<i32>(self.op, into, part, self.n),
-                    DType::U32 => fold::<u32>(self.op, into, part, self.n),
-                    DType::Bool => fold::<bool>(self.op, into, part, self.n),
+                    // Gradients are such sums: a call for each element would cost more than the sum.
+                    DType::F32 if self.op == ReduceOp::Sum => fold::<f32>(into, part, self.n, |a, b| a + b),
+                    DType::F64 if self.op == ReduceOp::Sum => fold::<f64>(into, part, self.n, |a, b| a + b),
+                    DType::F32 => fold::<f32>(into, part, self.n, formula(self.op)),
+                    DType::F64 => fold::<f64>(into, part, self.n, formula(self.op)),
+                    DType::I32 => fold::<i32>(into, part, self.n, formula(self.op)),
+                    DType::U32 => fold::<u32>(into, part, self.n, formula(self.op)),
+                    DType::Bool => fold::<bool>(into, part, self.n, formula(self.op)),
                 }
             }
         }
     }
 }
 
+/// The combination of two elements.
+fn formula<T: ScalarElement>(op: ReduceOp) -> fn(T, T) -> T {
+    op.formula().expect("code was generated for the reduction")
+}
+
 /// Combines `part` into `into`, element by element.
 ///
 /// # Safety
 /// Both places must hold `n` elements, and must not overlap.
-unsafe fn fold<T: ScalarElement>(op: ReduceOp, into: *mut u8, part: *const u8, n: usize) {
-    let two = op.formula::<T>().expect("code was generated for the reduction");
+unsafe fn fold<T: ScalarElement>(into: *mut u8, part: *const u8, n: usize, two: impl Fn(T, T) -> T) {
     // SAFETY: by this function's contract.
     let (into, part) = unsafe {
         (std::slice::from_raw_parts_mut(into.cast::<T>(), n), std::slice::from_raw_parts(part.cast::<T>(), n))
