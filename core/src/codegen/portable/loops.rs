@@ -2,7 +2,7 @@
 
 use crate::aval::{DType, Element};
 use crate::ir::ScalarOp;
-use crate::ir::scalar::{Comparison, Form, math, scalar_table};
+use crate::ir::scalar::{CodeOrCall, CodeOrCall::*, Comparison, FloatCode, Form, IntCode, math, scalar_table};
 
 /// Applies an operation to `n` elements: operands, then outputs.
 ///
@@ -22,9 +22,13 @@ pub(super) fn wide() -> bool {
     }
 }
 
-/// Compiles one loop twice, for the baseline machine and for one with AVX2, and picks one at run time.
+/// Compiles one loop twice, for the baseline machine and for one with AVX2, and picks one at run time; just once if it is
+/// not `vectorised`.
 macro_rules! tile_fn {
-    (|$n:ident, $ins:ident, $out:ident, $out1:ident| $body:block) => {{
+    (|$n:ident, $ins:ident, $out:ident, $out1:ident| $body:block) => {
+        tile_fn!(vectorised true, |$n, $ins, $out, $out1| $body)
+    };
+    (vectorised $vectorised:expr, |$n:ident, $ins:ident, $out:ident, $out1:ident| $body:block) => {{
         #[allow(unused_variables, reason = "few loops have a second output")]
         unsafe fn base($n: usize, $ins: &[*const u8; 4], $out: *mut u8, $out1: *mut u8) {
             // SAFETY: the caller keeps `TileFn`'s contract.
@@ -39,7 +43,12 @@ macro_rules! tile_fn {
         }
         #[cfg(target_arch = "x86_64")]
         {
-            if wide() { avx2 as TileFn } else { base as TileFn }
+            // What a constant condition excludes is not compiled.
+            if const { $vectorised } {
+                if wide() { avx2 as TileFn } else { base as TileFn }
+            } else {
+                base as TileFn
+            }
         }
         #[cfg(not(target_arch = "x86_64"))]
         {
@@ -50,8 +59,11 @@ macro_rules! tile_fn {
 
 /// A loop of one formula over one or two operands.
 macro_rules! map {
-    (($x:ident) $a:ty => $o:ty, $e:expr) => {
-        tile_fn!(|n, ins, out, out1| {
+    ($operands:tt $a:ty => $o:ty, $e:expr) => {
+        map!(vectorised true, $operands $a => $o, $e)
+    };
+    (vectorised $vectorised:expr, ($x:ident) $a:ty => $o:ty, $e:expr) => {
+        tile_fn!(vectorised $vectorised, |n, ins, out, out1| {
             let (a, out) = (ins[0].cast::<$a>(), out.cast::<$o>());
             for i in 0..n {
                 let $x = *a.add(i);
@@ -59,8 +71,8 @@ macro_rules! map {
             }
         })
     };
-    (($x:ident, $y:ident) $a:ty => $o:ty, $e:expr) => {
-        tile_fn!(|n, ins, out, out1| {
+    (vectorised $vectorised:expr, ($x:ident, $y:ident) $a:ty => $o:ty, $e:expr) => {
+        tile_fn!(vectorised $vectorised, |n, ins, out, out1| {
             let (a, b, out) = (ins[0].cast::<$a>(), ins[1].cast::<$a>(), out.cast::<$o>());
             for i in 0..n {
                 let ($x, $y) = (*a.add(i), *b.add(i));
@@ -135,7 +147,24 @@ macro_rules! formula {
     };
 }
 
-/// Compiles a loop for each line of the table's functions.
+/// Whether machine code has vector code for the function of a line.
+macro_rules! is_code {
+    (bool, $machine:expr) => {
+        true
+    };
+    (f32, $machine:expr) => {
+        CodeOrCall::<FloatCode>::is_code(&$machine)
+    };
+    (f64, $machine:expr) => {
+        CodeOrCall::<FloatCode>::is_code(&$machine)
+    };
+    ($integer:ident, $machine:expr) => {
+        CodeOrCall::<IntCode>::is_code(&$machine)
+    };
+}
+
+/// Compiles a loop for each line of the table's functions. One without vector code calls the mathematical library, or
+/// divides integers, element by element.
 macro_rules! function_loops {
     (
         functions { $(
@@ -152,7 +181,7 @@ macro_rules! function_loops {
         fn function_loop(op: ScalarOp, dtype: DType) -> Option<TileFn> {
             $($(
                 if op == ScalarOp::$op && dtype == <$t as Element>::DTYPE {
-                    return Some(map!($operands $t => $t, formula!($value $(, $own)?)));
+                    return Some(map!(vectorised is_code!($t, $machine), $operands $t => $t, formula!($value $(, $own)?)));
                 }
             )*)*
             None

@@ -25,6 +25,16 @@ pub(super) fn n_level(blocks: usize) -> usize {
     blocks.max(1).ilog2() as usize + 1
 }
 
+/// Replaces lane `i`, whose value is `x`, by `f(i, x)`. Compiled for many numbers of lanes, where `array::from_fn`
+/// would take several times as long.
+#[inline(always)]
+fn map_lanes<T: Copy, const N: usize>(mut lanes: [T; N], f: impl Fn(usize, T) -> T) -> [T; N] {
+    for (i, x) in lanes.iter_mut().enumerate() {
+        *x = f(i, *x);
+    }
+    lanes
+}
+
 /// Adds terms for `N` neighbouring lanes from lane `l`, of `lanes`. `none` is the sum of nothing.
 ///
 /// There is one loop over terms, as this function is compiled for many forms of them. A chain may begin with `none`: the
@@ -48,7 +58,10 @@ unsafe fn cascade<T: Copy, const N: usize>(
     unsafe {
         while r < n {
             let end = n.min(r + sum.block);
-            let mut block = (r..end).fold([none; N], |block, r| two(block, term(r)));
+            let mut block = [none; N];
+            for r in r..end {
+                block = two(block, term(r));
+            }
             let pairs = blocks.trailing_ones() as usize;
             for level in 0..pairs {
                 block = two(waiting(level).read_unaligned(), block);
@@ -78,10 +91,15 @@ unsafe fn cascade<T: Copy, const N: usize>(
 pub(super) type RowsFn = unsafe fn(rows: usize, lanes: usize, from: *const u8, sum: &Sum);
 
 /// Runs a block for the next lanes, as many as possible at once, with their number as the constant `N`; evaluates to
-/// it.
+/// it. The numbers to choose from are `$many`, or powers of two up to 8 if the loop is not `$used` enough for more: there
+/// is machine code for each.
 macro_rules! in_blocks {
-    ($rest:expr, $N:ident => $body:expr) => {
-        in_blocks!($rest, $N => $body, 16 8 7 6 5 4 3 2)
+    ($used:expr, $rest:expr, $N:ident => $body:expr, $($many:literal)*) => {
+        if const { $used } {
+            in_blocks!($rest, $N => $body, $($many)*)
+        } else {
+            in_blocks!($rest, $N => $body, 8 4 2)
+        }
     };
     ($rest:expr, $N:ident => $body:expr, $($n:literal)*) => {
         match $rest {
@@ -99,16 +117,17 @@ macro_rules! in_blocks {
     };
 }
 
+/// Whether the loops compiled for the baseline machine are often used: on x86-64 they are for processors from before AVX2.
+const BASELINE_USED: bool = cfg!(not(target_arch = "x86_64"));
+
 macro_rules! rows_fn {
-    ($t:ty, $none:expr, |$acc:ident, $x:ident| $e:expr) => {{
+    ($op:ident $t:ty, $none:expr, |$acc:ident, $x:ident| $e:expr) => {{
         #[inline(always)]
         unsafe fn columns<const N: usize>(rows: usize, (l, lanes): (usize, usize), from: *const $t, sum: &Sum) {
-            let two = |a: [$t; N], b: [$t; N]| -> [$t; N] {
-                std::array::from_fn(|i| {
-                    let ($acc, $x) = (a[i], b[i]);
-                    $e
-                })
-            };
+            let two = |a: [$t; N], b: [$t; N]| map_lanes(a, |i, $acc| {
+                let $x = b[i];
+                $e
+            });
             // SAFETY: the caller keeps `RowsFn`'s contract.
             unsafe {
                 let row = |r: usize| from.add(r * lanes + l).cast::<[$t; N]>().read_unaligned();
@@ -116,60 +135,66 @@ macro_rules! rows_fn {
             }
         }
         #[inline(always)]
-        unsafe fn body(rows: usize, lanes: usize, from: *const u8, sum: &Sum) {
+        unsafe fn body<const USED: bool>(rows: usize, lanes: usize, from: *const u8, sum: &Sum) {
             let mut l = 0;
             while l < lanes {
-                // SAFETY: the caller keeps `RowsFn`'s contract.
-                l += in_blocks!(lanes - l, N => unsafe { columns::<N>(rows, (l, lanes), from.cast(), sum) });
+                l += in_blocks!(
+                    USED && matches!(ReduceOp::$op, ReduceOp::Sum),
+                    lanes - l,
+                    // SAFETY: the caller keeps `RowsFn`'s contract.
+                    N => unsafe { columns::<N>(rows, (l, lanes), from.cast(), sum) },
+                    16 8 7 6 5 4 3 2
+                );
             }
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2")]
         unsafe fn avx2(rows: usize, lanes: usize, from: *const u8, sum: &Sum) {
             // SAFETY: the caller keeps `RowsFn`'s contract.
-            unsafe { body(rows, lanes, from, sum) }
+            unsafe { body::<true>(rows, lanes, from, sum) }
         }
         #[cfg(target_arch = "x86_64")]
         {
-            if wide() { avx2 as RowsFn } else { body as RowsFn }
+            if wide() { avx2 as RowsFn } else { body::<BASELINE_USED> as RowsFn }
         }
         #[cfg(not(target_arch = "x86_64"))]
         {
-            body as RowsFn
+            body::<BASELINE_USED> as RowsFn
         }
     }};
 }
 
-/// Passes the type of the elements, what combining none of them yields, and how two are combined to a macro.
+/// Passes the operation, the type of the elements, what combining none of them yields, and how two are combined to a
+/// macro.
 macro_rules! combined {
     ($loops:ident, $op:expr, $dtype:expr) => {
         Some(match ($op, $dtype) {
-            (ReduceOp::Sum, DType::F32) => $loops!(f32, 0.0, |acc, x| acc + x),
-            (ReduceOp::Sum, DType::F64) => $loops!(f64, 0.0, |acc, x| acc + x),
+            (ReduceOp::Sum, DType::F32) => $loops!(Sum f32, 0.0, |acc, x| acc + x),
+            (ReduceOp::Sum, DType::F64) => $loops!(Sum f64, 0.0, |acc, x| acc + x),
             // Of both types the same bits.
-            (ReduceOp::Sum, DType::I32 | DType::U32) => $loops!(u32, 0, |acc, x| acc.wrapping_add(x)),
+            (ReduceOp::Sum, DType::I32 | DType::U32) => $loops!(Sum u32, 0, |acc, x| acc.wrapping_add(x)),
             (ReduceOp::Sum, DType::Bool) => return None,
-            (ReduceOp::Prod, DType::F32) => $loops!(f32, 1.0, |acc, x| acc * x),
-            (ReduceOp::Prod, DType::F64) => $loops!(f64, 1.0, |acc, x| acc * x),
-            (ReduceOp::Prod, DType::I32 | DType::U32) => $loops!(u32, 1, |acc, x| acc.wrapping_mul(x)),
-            (ReduceOp::Prod | ReduceOp::Min, DType::Bool) => $loops!(bool, true, |acc, x| acc & x),
+            (ReduceOp::Prod, DType::F32) => $loops!(Prod f32, 1.0, |acc, x| acc * x),
+            (ReduceOp::Prod, DType::F64) => $loops!(Prod f64, 1.0, |acc, x| acc * x),
+            (ReduceOp::Prod, DType::I32 | DType::U32) => $loops!(Prod u32, 1, |acc, x| acc.wrapping_mul(x)),
+            (ReduceOp::Prod | ReduceOp::Min, DType::Bool) => $loops!(Prod bool, true, |acc, x| acc & x),
             (ReduceOp::Max, DType::F32) => {
-                $loops!(f32, f32::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
+                $loops!(Max f32, f32::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
             }
             (ReduceOp::Max, DType::F64) => {
-                $loops!(f64, f64::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
+                $loops!(Max f64, f64::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
             }
-            (ReduceOp::Max, DType::I32) => $loops!(i32, i32::MIN, |acc, x| acc.max(x)),
-            (ReduceOp::Max, DType::U32) => $loops!(u32, 0, |acc, x| acc.max(x)),
-            (ReduceOp::Max, DType::Bool) => $loops!(bool, false, |acc, x| acc | x),
+            (ReduceOp::Max, DType::I32) => $loops!(Max i32, i32::MIN, |acc, x| acc.max(x)),
+            (ReduceOp::Max, DType::U32) => $loops!(Max u32, 0, |acc, x| acc.max(x)),
+            (ReduceOp::Max, DType::Bool) => $loops!(Max bool, false, |acc, x| acc | x),
             (ReduceOp::Min, DType::F32) => {
-                $loops!(f32, f32::INFINITY, |acc, x| if acc < x || acc.is_nan() { acc } else { x })
+                $loops!(Min f32, f32::INFINITY, |acc, x| if acc < x || acc.is_nan() { acc } else { x })
             }
             (ReduceOp::Min, DType::F64) => {
-                $loops!(f64, f64::INFINITY, |acc, x| if acc < x || acc.is_nan() { acc } else { x })
+                $loops!(Min f64, f64::INFINITY, |acc, x| if acc < x || acc.is_nan() { acc } else { x })
             }
-            (ReduceOp::Min, DType::I32) => $loops!(i32, i32::MAX, |acc, x| acc.min(x)),
-            (ReduceOp::Min, DType::U32) => $loops!(u32, u32::MAX, |acc, x| acc.min(x)),
+            (ReduceOp::Min, DType::I32) => $loops!(Min i32, i32::MAX, |acc, x| acc.min(x)),
+            (ReduceOp::Min, DType::U32) => $loops!(Min u32, u32::MAX, |acc, x| acc.min(x)),
         })
     };
 }
@@ -186,7 +211,7 @@ pub(super) fn rows_fn(op: ReduceOp, dtype: DType) -> Option<RowsFn> {
 pub(super) type GroupsFn = unsafe fn(n: usize, group: usize, from: *const u8, into: *mut u8);
 
 macro_rules! groups_fn {
-    ($t:ty, $none:expr, |$acc:ident, $x:ident| $e:expr) => {{
+    ($op:ident $t:ty, $none:expr, |$acc:ident, $x:ident| $e:expr) => {{
         unsafe fn groups(n: usize, group: usize, from: *const u8, into: *mut u8) {
             let (from, into) = (from.cast::<$t>(), into.cast::<$t>());
             let two = |$acc: $t, $x: $t| -> $t { $e };
@@ -267,20 +292,20 @@ macro_rules! weighted_fn {
                 let term = |r: usize| -> [$t; N] {
                     let x = row(r).cast::<[$t; N]>().read_unaligned();
                     let w = weights.add(r * heads).cast::<[$t; W]>().read_unaligned();
-                    let product: [$t; N] = std::array::from_fn(|i| w[i / (N / W)] * x[i]);
+                    let product = map_lanes(x, |i, x| w[i / (N / W)] * x);
                     // Skipping a row of weight 0 differs from multiplying it by 0 only if the product is NaN, which is
                     // rare. All products are tested: a search that may end early would take them one by one.
                     if !$guarded || !product.iter().fold(false, |any, x| any | x.is_nan()) {
                         return product;
                     }
-                    std::array::from_fn(|i| if w[i / (N / W)] == 0.0 { 0.0 } else { product[i] })
+                    map_lanes(product, |i, product| if w[i / (N / W)] == 0.0 { 0.0 } else { product })
                 };
-                let add = |a: [$t; N], b: [$t; N]| -> [$t; N] { std::array::from_fn(|i| a[i] + b[i]) };
+                let add = |a: [$t; N], b: [$t; N]| map_lanes(a, |i, a| a + b[i]);
                 cascade(rows, sum, (l, lanes), 0.0, term, add)
             }
         }
         #[inline(always)]
-        unsafe fn with_rows(
+        unsafe fn with_rows<const USED: bool>(
             row: impl Fn(usize) -> *const $t + Copy,
             (n, cycle): (usize, bool),
             (lanes, group): (usize, usize),
@@ -292,7 +317,7 @@ macro_rules! weighted_fn {
             unsafe {
                 let mut l = 0;
                 // Several whole groups, or a part of one.
-                if group == 8 && !cycle {
+                if USED && group == 8 && !cycle {
                     while l + 32 <= lanes {
                         block::<32, 4>(|r| row(r).add(l), n, (weights.add(l / 8), heads), (l, lanes), sum);
                         l += 32;
@@ -311,12 +336,12 @@ macro_rules! weighted_fn {
                     let (w, rest) = ((weights.add(l / group), heads), group - l % group);
                     let skip = if cycle { l % group } else { l };
                     let row = |r| row(r).add(skip);
-                    l += in_blocks!(rest, N => block::<N, 1>(row, n, w, (l, lanes), sum), 32 16 8 7 6 5 4 3 2);
+                    l += in_blocks!(USED, rest, N => block::<N, 1>(row, n, w, (l, lanes), sum), 32 16 8 7 6 5 4 3 2);
                 }
             }
         }
         #[inline(always)]
-        unsafe fn body(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, sum: &Sum) {
+        unsafe fn body<const USED: bool>(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, sum: &Sum) {
             let (from, weights, lanes) = (rows.from.cast::<$t>(), weights.cast::<$t>(), (lanes, group));
             // SAFETY: the caller keeps `WeightedFn`'s contract.
             unsafe {
@@ -324,12 +349,12 @@ macro_rules! weighted_fn {
                     RowPlaces::Strided { first, stride } => {
                         let from = from.offset(first as isize);
                         let row = |r: usize| from.offset(r as isize * stride as isize);
-                        with_rows(row, (rows.n, rows.cycle), lanes, weights, sum);
+                        with_rows::<USED>(row, (rows.n, rows.cycle), lanes, weights, sum);
                     }
                     RowPlaces::Listed(offsets) => {
                         let offsets = offsets.as_ptr();
                         let row = |r: usize| from.offset(*offsets.add(r) as isize);
-                        with_rows(row, (rows.n, rows.cycle), lanes, weights, sum);
+                        with_rows::<USED>(row, (rows.n, rows.cycle), lanes, weights, sum);
                     }
                 }
             }
@@ -338,15 +363,15 @@ macro_rules! weighted_fn {
         #[target_feature(enable = "avx2")]
         unsafe fn avx2(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, sum: &Sum) {
             // SAFETY: the caller keeps `WeightedFn`'s contract.
-            unsafe { body(rows, lanes, group, weights, sum) }
+            unsafe { body::<true>(rows, lanes, group, weights, sum) }
         }
         #[cfg(target_arch = "x86_64")]
         {
-            if wide() { avx2 as WeightedFn } else { body as WeightedFn }
+            if wide() { avx2 as WeightedFn } else { body::<BASELINE_USED> as WeightedFn }
         }
         #[cfg(not(target_arch = "x86_64"))]
         {
-            body as WeightedFn
+            body::<BASELINE_USED> as WeightedFn
         }
     }};
 }

@@ -293,6 +293,13 @@ pub enum CodeOrCall<C> {
     Call,
 }
 
+impl<C> CodeOrCall<C> {
+    /// Whether there is vector code.
+    pub(crate) const fn is_code(&self) -> bool {
+        matches!(self, CodeOrCall::Code(_))
+    }
+}
+
 /// Functions of floats with vector code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "each is the operation of its name")]
