@@ -3,7 +3,7 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{GenericArgument, Generics, Ident, Path, PathArguments, Type, parse_quote};
+use syn::{GenericArgument, GenericParam, Generics, Ident, Path, PathArguments, Type, parse_quote};
 
 /// The trait that a field's type must implement.
 pub(crate) fn required(ty: &Type, is_static: bool, tree: &Path) -> TokenStream {
@@ -33,6 +33,29 @@ pub(crate) fn check_static(ty: &Type, generics: &Generics) -> syn::Result<()> {
         return Err(syn::Error::new_spanned(ty, why));
     }
     Ok(())
+}
+
+/// Refuses a type that is written as one without a size: the compiler would report each use.
+pub(crate) fn check_sized(ty: &Type) -> syn::Result<()> {
+    let is_str = matches!(ty, Type::Path(path) if path.path.is_ident("str"));
+    if is_str || matches!(ty, Type::Slice(_) | Type::TraitObject(_)) {
+        let why = "a field of a tree has a size: own what it holds, as a `String`, a `Vec` or a `Box`";
+        return Err(syn::Error::new_spanned(ty, why));
+    }
+    Ok(())
+}
+
+/// Whether a type contains a macro and none of the parameters.
+pub(crate) fn is_expanded(ty: &Type, generics: &Generics) -> bool {
+    let is_param = |ident: &Ident| {
+        generics.params.iter().any(|param| match param {
+            GenericParam::Type(param) => param.ident == *ident,
+            GenericParam::Const(param) => param.ident == *ident,
+            GenericParam::Lifetime(param) => param.lifetime.ident == *ident,
+        })
+    };
+    let is_call = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == '!');
+    flat(ty.to_token_stream()).iter().any(is_call) && !mentions(ty.to_token_stream(), &is_param)
 }
 
 /// The tokens with those within brackets.

@@ -8,7 +8,7 @@ use proc_macro::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Fields, Ident, Index, Member, Path, Type};
+use syn::{Data, DeriveInput, Fields, Generics, Ident, Index, Member, Path, Type};
 
 /// Implements `Tree` for a struct of any kind, or for an enumeration. The macro needs `gavotte` among the dependencies of
 /// the crate it is used in, under any name.
@@ -37,9 +37,15 @@ pub fn derive_tree(input: TokenStream) -> TokenStream {
         .into()
 }
 
-/// An implementation for a type with a mistake, so that the compiler does not report every use of the type as well.
+/// An implementation for a type with a mistake, so that the compiler does not report every use of the type as well. None
+/// for a type without a size, which would be one more mistake.
 fn instead(ast: &DeriveInput) -> proc_macro2::TokenStream {
     let Ok(tree) = check_container(&ast.attrs).map(tree_module) else { return quote!() };
+    if let Data::Struct(data) = &ast.data
+        && data.fields.iter().any(|field| bounds::check_sized(&field.ty).is_err())
+    {
+        return quote!();
+    }
     let name = &ast.ident;
     let (impls, types, bounds) = ast.generics.split_for_impl();
     quote! {
@@ -83,14 +89,19 @@ struct Field {
     binding: Ident,
     ty: Type,
     is_static: bool,
+    /// Whether the type contains a macro, of which each use has a location of its own.
+    is_expanded: bool,
 }
 
 fn expand(ast: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
     let tree = check_container(&ast.attrs).map(tree_module)?;
     let shapes = shapes(ast)?;
     let fields = || shapes.iter().flat_map(|shape| &shape.fields);
-    for field in fields().filter(|field| field.is_static) {
-        bounds::check_static(&field.ty, &ast.generics)?;
+    for field in fields() {
+        bounds::check_sized(&field.ty)?;
+        if field.is_static {
+            bounds::check_static(&field.ty, &ast.generics)?;
+        }
     }
     let mut generics = ast.generics.clone();
     bounds::add(&mut generics, fields().map(|field| (&field.ty, field.is_static)), &tree);
@@ -126,7 +137,7 @@ fn expand(ast: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
 fn shapes(ast: &DeriveInput) -> syn::Result<Vec<Shape>> {
     let name = ast.ident.unraw();
     match &ast.data {
-        Data::Struct(data) => Ok(vec![Shape::new(name.to_string(), quote!(Self), &data.fields)?]),
+        Data::Struct(data) => Ok(vec![Shape::new(name.to_string(), quote!(Self), &data.fields, &ast.generics)?]),
         Data::Enum(data) if data.variants.is_empty() => Err(syn::Error::new_spanned(
             &ast.ident,
             "an enumeration without variants has no values to flatten: give it a variant, or leave `Tree` out",
@@ -137,7 +148,7 @@ fn shapes(ast: &DeriveInput) -> syn::Result<Vec<Shape>> {
             .map(|variant| {
                 check_variant(&variant.attrs)?;
                 let ident = &variant.ident;
-                Shape::new(format!("{name}::{}", ident.unraw()), quote!(Self::#ident), &variant.fields)
+                Shape::new(format!("{name}::{}", ident.unraw()), quote!(Self::#ident), &variant.fields, &ast.generics)
             })
             .collect(),
         Data::Union(_) => Err(syn::Error::new_spanned(
@@ -181,14 +192,16 @@ fn restore(shapes: &[Shape], tree: &Path) -> proc_macro2::TokenStream {
 }
 
 impl Shape {
-    fn new(name: String, path: proc_macro2::TokenStream, fields: &Fields) -> syn::Result<Self> {
+    fn new(name: String, path: proc_macro2::TokenStream, fields: &Fields, generics: &Generics) -> syn::Result<Self> {
         let fields = fields.iter().enumerate().map(|(i, field)| {
             let (member, label) = match &field.ident {
                 Some(ident) => (Member::Named(ident.clone()), ident.unraw().to_string()),
                 None => (Member::Unnamed(Index::from(i)), i.to_string()),
             };
             let binding = format_ident!("field_{i}");
-            Ok(Field { member, label, binding, ty: field.ty.clone(), is_static: is_static(&field.attrs)? })
+            let (ty, is_static) = (field.ty.clone(), is_static(&field.attrs)?);
+            let is_expanded = bounds::is_expanded(&ty, generics);
+            Ok(Field { member, label, binding, ty, is_static, is_expanded })
         });
         Ok(Shape { name, path, fields: fields.collect::<syn::Result<_>>()? })
     }
@@ -272,6 +285,12 @@ impl Field {
     ) -> proc_macro2::TokenStream {
         let ty = &self.ty;
         let required = bounds::required(ty, false, tree);
-        within(quote_spanned!(ty.span()=> <#ty as #required>::#method))
+        within(match self.is_expanded {
+            true => quote_spanned!(ty.span()=> {
+                type Expanded = #ty;
+                <Expanded as #required>::#method
+            }),
+            false => quote_spanned!(ty.span()=> <#ty as #required>::#method),
+        })
     }
 }

@@ -54,6 +54,8 @@ fn a_plain_field_is_told_to_be_static() {
         let said = one_error(&format!("#[derive(gavotte::Tree)] pub struct M{generics} {{ {marker} pub rate: {ty} }}"));
         says(&said, &[&format!("`{ty}` is not a tree of arrays"), "#[tree(static)]", "by their bits"]);
     }
+    let expanded = "macro_rules! number { () => { u16 } } #[derive(gavotte::Tree)] pub struct M { pub n: number!() }";
+    says(&one_error(expanded), &["`u16` is not a tree of arrays", "#[tree(static)]"]);
     let said = one_error("#[derive(gavotte::Tree)] pub enum M { A(gavotte::Array), B { n: usize } }");
     says(&said, &["`usize` is not a tree of arrays", "#[tree(static)]"]);
 }
@@ -121,6 +123,9 @@ fn attributes_and_types_that_mean_nothing_are_refused() {
         ("#[tree()] pub struct M { a: gavotte::Array }", "it says nothing"),
         ("pub struct M<'a> { a: gavotte::Array, #[tree(static)] s: &'a str }", "own it, as a `String`"),
         ("pub struct M<'a> { a: gavotte::Array, #[tree(static)] s: (u8, Vec<&'a str>) }", "own it, as a `String`"),
+        ("pub struct M { a: gavotte::Array, #[tree(static)] s: [f32] }", "a field of a tree has a size"),
+        ("pub struct M { a: gavotte::Array, #[tree(static)] s: str }", "a field of a tree has a size"),
+        ("pub struct M { a: gavotte::Array, b: [gavotte::Array] }", "a field of a tree has a size"),
     ] {
         says(&one_error(&format!("#[derive(gavotte::Tree)] {source}")), &[part]);
     }
