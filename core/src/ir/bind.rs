@@ -5,9 +5,9 @@ use crate::error::{Error, TypeError};
 use crate::ir::assume::{FactScope, adopt};
 use crate::ir::value::Repr;
 use crate::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Value, Var, eval_concrete};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +38,7 @@ struct Builder {
     args: Vec<Binder>,
     consts: Vec<Binder>,
     const_values: Vec<Value>,
-    const_of: HashMap<ConstId, Var>,
+    const_of: FxHashMap<ConstId, Var>,
     eqns: Vec<Eqn>,
 }
 

@@ -4,7 +4,7 @@
 //! for instance, not before the cotangent that it is for.
 
 use crate::ir::{Atom, Eqn, Kind, Program, Var};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// A program without barriers; and for each equation the equations, by number, after which it should run.
 ///
@@ -23,7 +23,7 @@ pub fn drop_barriers(mut program: Program) -> (Program, Vec<Vec<usize>>) {
         needed.into_iter().for_each(|k| mark(&eqn.ins[k], &mut live));
     }
     // What each output of a barrier stands for, and the equations that make the barrier's operands.
-    let mut outputs: HashMap<Var, (Atom, Vec<usize>)> = HashMap::new();
+    let mut outputs: FxHashMap<Var, (Atom, Vec<usize>)> = FxHashMap::default();
     let mut makers: Vec<Option<usize>> = vec![None; program.n_var()];
     let (mut eqns, mut after): (Vec<Eqn>, Vec<Vec<usize>>) = (vec![], vec![]);
     for mut eqn in std::mem::take(&mut program.eqns) {

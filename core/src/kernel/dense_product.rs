@@ -9,7 +9,7 @@ use crate::ir::{Index, Kind, Program, ReduceOp, Scalar, ScalarOp, Var};
 use crate::kernel::fuse::{Fusion, fuse};
 use crate::kernel::rules::Trial;
 use crate::kernel::{Instr, Kernel, LoopKind};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// The least number of rows, columns and terms of a large product. On one core with AVX-512, products over 64 and 256
 /// terms with 7 or 8 columns took as long in the library as in machine code; with 10 they took half as long.
@@ -161,7 +161,7 @@ fn largest(mut axes: Vec<Axis>, batch: &mut Vec<Axis>) -> Option<Axis> {
 const READ_BY_PRODUCT: &str = "read by a large product";
 
 /// The operands of products that may be large, where they would be computed as they are read.
-pub(super) fn operands_to_store(program: &Program, fusion: &Fusion) -> HashMap<Var, &'static str> {
+pub(super) fn operands_to_store(program: &Program, fusion: &Fusion) -> FxHashMap<Var, &'static str> {
     let trial = Trial::new(program);
     // As if everything were stored: this exposes the product, however its operands are computed.
     let stored = fuse(program, &|_| Some(READ_BY_PRODUCT));

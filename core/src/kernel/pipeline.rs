@@ -10,7 +10,7 @@ use crate::kernel::lower::{Refused, lower_steps};
 use crate::kernel::merge::merge;
 use crate::kernel::places::choose_places_within;
 use crate::kernel::program::Step;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// Why an operand is stored.
 const READ_BY_STEP: &str = "read by a step that needs memory";
@@ -42,7 +42,7 @@ impl KernelProgram {
     /// each number may be given to the whole program, so that it is the same whenever this program runs.
     fn within(program: Program, is_given: &dyn Fn(usize) -> bool) -> Result<KernelProgram, Error> {
         let (program, after) = drop_barriers(program);
-        let mut stored = HashMap::new();
+        let mut stored = FxHashMap::default();
         let (fusion, steps) = loop {
             let fusion = choose_places_within(&program, is_given, &mut stored);
             match lower_steps(&program, &fusion, &KernelProgram::within) {

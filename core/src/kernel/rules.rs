@@ -5,8 +5,8 @@ use crate::aval::{Aval, DType, Dim, Literal};
 use crate::ir::{Atom, Eqn, Index, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var};
 use crate::kernel::fuse::{Fusion, Place};
 use crate::kernel::{Instr, Kernel, Loop, LoopKind, verify_kernel};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use std::collections::HashMap;
 
 /// For each variable the equation that makes it, and the number of the output.
 pub(super) fn makers_of(program: &Program) -> Vec<Option<(usize, usize)>> {
@@ -76,8 +76,8 @@ pub(super) struct Lowering<'a> {
     loops: Vec<Loop>,
     body: Vec<Instr>,
     /// The scalars computed so far: an element of a variable, and an instruction.
-    seen: HashMap<(Var, Vec<Index>), Scalar>,
-    unique: HashMap<Instr, Scalar>,
+    seen: FxHashMap<(Var, Vec<Index>), Scalar>,
+    unique: FxHashMap<Instr, Scalar>,
     reduce: Option<(ReduceOp, Scalar)>,
     /// The list of segments of which a loop goes through each segment's members in order, that loop, and the loop over
     /// the segments.
@@ -113,8 +113,8 @@ impl<'a> Lowering<'a> {
             inputs: vec![],
             loops: vec![],
             body: vec![],
-            seen: HashMap::new(),
-            unique: HashMap::new(),
+            seen: FxHashMap::default(),
+            unique: FxHashMap::default(),
             reduce: None,
             own: None,
             unchecked: vec![],

@@ -13,7 +13,7 @@ use crate::aval::DType;
 use crate::error::Error;
 use crate::ir::{Index, Scalar, ScalarOp};
 use crate::kernel::{Instr, Kernel, Loop, LoopKind};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// Checks a kernel. The error shows it with the message under the offending line.
 pub fn verify_kernel(kernel: &Kernel) -> Result<(), Error> {
@@ -70,7 +70,7 @@ fn check_names(kernel: &Kernel) -> Result<(), String> {
     if kernel.outputs.is_empty() {
         return Err("it writes nothing".into());
     }
-    let mut seen = HashSet::new();
+    let mut seen = FxHashSet::default();
     match kernel.inputs.iter().chain(&kernel.outputs).map(|(var, _)| var).find(|var| !seen.insert(*var)) {
         Some(var) => Err(format!("{var} is named twice")),
         None => Ok(()),

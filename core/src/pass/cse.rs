@@ -6,8 +6,8 @@
 use crate::ir::{Atom, Eqn, Program};
 use crate::pass::change::{After, Change, Log};
 use crate::pass::names::Names;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Computes equal equations once.
@@ -15,7 +15,8 @@ pub(super) fn run(mut program: Program, log: Log<'_>) -> Program {
     let mut names = Names::new(&program);
     let mut eqns: Vec<Eqn> = Vec::with_capacity(program.eqns.len());
     // The hash finds the candidates; equality decides.
-    let mut seen: HashMap<u64, SmallVec<[usize; 1]>> = HashMap::with_capacity(program.eqns.len());
+    let mut seen: FxHashMap<u64, SmallVec<[usize; 1]>> =
+        FxHashMap::with_capacity_and_hasher(program.eqns.len(), FxBuildHasher);
     for eqn in std::mem::take(&mut program.eqns) {
         let eqn = names.read(eqn);
         if eqn.has_effect() {

@@ -12,7 +12,7 @@ use crate::aval::{DType, Dim, Literal};
 use crate::ir::scalar::Form;
 use crate::ir::{Index, ReduceOp, Scalar, ScalarOp, Unsupported};
 use crate::kernel::{Instr, Kernel};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// How often a scalar is computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,9 +32,9 @@ pub(super) struct Body<'k> {
     /// Products that only sums read: they are not rounded before they are added.
     fused: Vec<bool>,
     /// The checks written so far: of a scalar against an extent, by the name of the result.
-    checked: HashMap<(u32, String), String>,
+    checked: FxHashMap<(u32, String), String>,
     /// The blocks of threefry written so far, by their operands.
-    words: HashMap<Vec<Scalar>, String>,
+    words: FxHashMap<Vec<Scalar>, String>,
     /// The condition under which a row reduces anything at all, if it may have no terms: checks of the row use it.
     pub(super) has_terms: Option<String>,
 }
@@ -47,8 +47,8 @@ impl<'k> Body<'k> {
             dtypes: kernel.dtypes(),
             loops: dependencies(kernel),
             fused,
-            checked: HashMap::new(),
-            words: HashMap::new(),
+            checked: FxHashMap::default(),
+            words: FxHashMap::default(),
             has_terms: None,
         }
     }

@@ -6,13 +6,14 @@ use super::source::Source;
 use super::text::function_name;
 use crate::ir::Unsupported;
 use crate::kernel::Kernel;
-use std::collections::{BTreeSet, HashSet};
+use rustc_hash::FxHashSet;
+use std::collections::BTreeSet;
 
 /// A translation unit: the device functions that its kernels use, and the kernels' functions, each with a unique name.
 #[derive(Clone, Default, Debug)]
 pub struct Module {
     sources: Vec<Source>,
-    names: HashSet<String>,
+    names: FxHashSet<String>,
 }
 
 impl Module {

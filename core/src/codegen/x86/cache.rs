@@ -3,7 +3,7 @@
 use super::canonical::Canonical;
 use super::{Isa, Job, Size, Spread, check, emit, instruction_order, nest};
 use crate::ir::Unsupported;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 /// How many unused functions are kept: some tens of megabytes.
@@ -60,7 +60,7 @@ impl Shared {
 }
 
 /// The functions of the process.
-static FUNCTIONS: LazyLock<Mutex<HashMap<Key, Arc<Shared>>>> = LazyLock::new(Mutex::default);
+static FUNCTIONS: LazyLock<Mutex<FxHashMap<Key, Arc<Shared>>>> = LazyLock::new(Mutex::default);
 
 /// The function of each form, and whether it was known: in the process, or from an earlier form. Unknown ones are
 /// generated on the threads of `spread`.
@@ -71,7 +71,7 @@ pub(super) fn find_or_make(forms: &[&Form], spread: Spread<'_>) -> Vec<Result<(A
         let functions = functions();
         forms.iter().map(|form| functions.get(&form.key).cloned()).collect()
     };
-    let mut firsts: HashMap<&Key, usize> = HashMap::new();
+    let mut firsts: FxHashMap<&Key, usize> = FxHashMap::default();
     let mut missing = vec![];
     for (form, _) in forms.iter().zip(&known).filter(|(_, known)| known.is_none()) {
         firsts.entry(&form.key).or_insert_with(|| {

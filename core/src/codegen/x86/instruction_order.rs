@@ -8,8 +8,8 @@
 
 use super::allocate::{File, constant};
 use super::lir::{Class, Function, Inst, Op, Reg};
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
-use std::collections::HashSet;
 
 /// Blocks of fewer instructions are left unchanged.
 const SHORTEST: usize = 12;
@@ -23,7 +23,7 @@ const WIDTH: u32 = 4;
 /// Orders the instructions of each block of a function whose registers are of these files.
 pub(super) fn schedule(f: &mut Function, files: &[File]) {
     let is_edge = |inst: &Inst| matches!(inst.op, Op::Label | Op::JumpLt | Op::JumpGe | Op::Call);
-    let own: HashSet<Reg> =
+    let own: FxHashSet<Reg> =
         f.insts.iter().filter(|inst| inst.op == Op::StackAddr).filter_map(|inst| inst.dst).collect();
     let mut registers = vec![Access::default(); f.classes.len()];
     let mut uses = vec![0; f.classes.len()];
@@ -110,7 +110,7 @@ fn edge(nodes: &mut [Node], from: Option<usize>, to: usize, latency: u32) {
 
 /// Which instructions must precede which in a block. `own` are addresses of the function's own memory; `registers` is
 /// empty on entry and on exit.
-fn dependences(insts: &[Inst], own: &HashSet<Reg>, registers: &mut [Access]) -> Vec<Node> {
+fn dependences(insts: &[Inst], own: &FxHashSet<Reg>, registers: &mut [Access]) -> Vec<Node> {
     let mut nodes = vec![Node::default(); insts.len()];
     let (mut arrays, mut frame, mut check) = (Access::default(), Access::default(), None);
     for (i, inst) in insts.iter().enumerate() {

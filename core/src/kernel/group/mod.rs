@@ -17,7 +17,7 @@ pub use explain::Why;
 use crate::ir::{Program, Var};
 use crate::kernel::fuse::Fusion;
 use crate::kernel::{Group, Space, Step};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// Groups the steps of a program: the steps in the order in which they run from now on, and the groups. The order is
 /// topological, and steps with an effect keep their order. `late` says for each equation after which others it should
@@ -44,7 +44,7 @@ pub fn group(program: &Program, fusion: &Fusion, steps: Vec<Step>, late: &[Vec<u
 
 /// Whether no step reads what it or a later step makes.
 fn is_ordered(fusion: &Fusion, steps: &[Step]) -> bool {
-    let mut later: HashSet<Var> = HashSet::new();
+    let mut later: FxHashSet<Var> = FxHashSet::default();
     steps.iter().rev().all(|step| {
         later.extend(step.writes());
         step.reads().into_iter().all(|var| !later.contains(&fusion.memory(var)))
@@ -53,7 +53,8 @@ fn is_ordered(fusion: &Fusion, steps: &[Step]) -> bool {
 
 /// Finds the arrays that are local to each group.
 pub(super) fn find_local(program: &Program, fusion: &Fusion, steps: &[Step], groups: &mut [Group]) {
-    let results: HashSet<Var> = program.outs.iter().filter_map(|out| out.var()).map(|var| fusion.memory(var)).collect();
+    let results: FxHashSet<Var> =
+        program.outs.iter().filter_map(|out| out.var()).map(|var| fusion.memory(var)).collect();
     // The first and the last step that reads each variable's memory: it is local if both are in its group.
     let mut readers: Vec<Option<(usize, usize)>> = vec![None; program.n_var()];
     for (i, step) in steps.iter().enumerate() {

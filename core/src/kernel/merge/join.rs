@@ -3,7 +3,7 @@
 use crate::aval::Aval;
 use crate::ir::{Index, Scalar, Var};
 use crate::kernel::{Instr, Kernel, LoopKind};
-use std::collections::HashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A kernel that grows out of two.
@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 pub(super) struct Joint {
     pub(super) inputs: Vec<(Var, Aval)>,
     pub(super) body: Vec<Instr>,
-    unique: HashMap<Instr, Scalar>,
+    unique: FxHashMap<Instr, Scalar>,
 }
 
 impl Joint {
@@ -33,8 +33,8 @@ impl Joint {
     }
 
     /// Takes over a body whose loads of `made` are scalars already; returns the new scalar for each of its scalars.
-    pub(super) fn take(&mut self, kernel: &Kernel, made: &[(Var, Scalar)]) -> HashMap<Scalar, Scalar> {
-        let mut now: HashMap<Scalar, Scalar> = HashMap::with_capacity(kernel.body.len());
+    pub(super) fn take(&mut self, kernel: &Kernel, made: &[(Var, Scalar)]) -> FxHashMap<Scalar, Scalar> {
+        let mut now: FxHashMap<Scalar, Scalar> = FxHashMap::with_capacity_and_hasher(kernel.body.len(), FxBuildHasher);
         for (i, instr) in kernel.body.iter().enumerate() {
             let at_hand = match instr {
                 Instr::Load(input, _) => made.iter().find(|(var, _)| *var == kernel.inputs[*input as usize].0),
@@ -93,7 +93,7 @@ pub(super) fn without_dead(mut kernel: Kernel) -> Kernel {
             *offsets = place(*offsets);
         }
     }
-    let mut now: HashMap<Scalar, Scalar> = HashMap::new();
+    let mut now: FxHashMap<Scalar, Scalar> = FxHashMap::default();
     let mut body = vec![];
     for (i, instr) in kernel.body.iter().enumerate().filter(|(i, _)| live[*i]) {
         let mut instr = renamed(instr, &|scalar| now[&scalar]);
@@ -133,11 +133,11 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn of(kernel: &Kernel) -> Work {
-        Work::after(kernel, &HashMap::new())
+        Work::after(kernel, &FxHashMap::default())
     }
 
     /// Loads of `made` count as the instruction that made it.
-    fn after(kernel: &Kernel, made: &HashMap<Var, u64>) -> Work {
+    fn after(kernel: &Kernel, made: &FxHashMap<Var, u64>) -> Work {
         let names = names(kernel, made);
         let work = |(instr, name): (&Instr, &u64)| (!matches!(instr, Instr::Const(_))).then_some(*name);
         let mut distinct: Vec<u64> = kernel.body.iter().zip(&names).filter_map(work).collect();
@@ -151,7 +151,7 @@ impl Work {
 /// the second loads of the first's results needs no load.
 pub(super) fn work_together([a, b]: [&Kernel; 2], [of_a, of_b]: [&Work; 2]) -> usize {
     let outputs = a.outputs.iter().zip(&a.results);
-    let made: HashMap<Var, u64> = outputs.map(|((var, _), s)| (*var, of_a.names[s.0 as usize])).collect();
+    let made: FxHashMap<Var, u64> = outputs.map(|((var, _), s)| (*var, of_a.names[s.0 as usize])).collect();
     let reads_made = b.inputs.iter().any(|(var, _)| made.contains_key(var));
     let after = reads_made.then(|| Work::after(b, &made));
     let of_b = after.as_ref().unwrap_or(of_b);
@@ -159,7 +159,7 @@ pub(super) fn work_together([a, b]: [&Kernel; 2], [of_a, of_b]: [&Work; 2]) -> u
     of_a.distinct.len() + of_b.distinct.len() - shared
 }
 
-fn names(kernel: &Kernel, made: &HashMap<Var, u64>) -> Vec<u64> {
+fn names(kernel: &Kernel, made: &FxHashMap<Var, u64>) -> Vec<u64> {
     let mut names: Vec<u64> = Vec::with_capacity(kernel.body.len());
     for instr in &kernel.body {
         let mut hasher = DefaultHasher::new();

@@ -15,7 +15,7 @@ use crate::kernel::group::find_local;
 use crate::kernel::{Group, Instr, Kernel, LoopKind, Part, Space, Step};
 use join::{Joint, without_dead, work_together};
 use row::Row;
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The most instructions of a merged kernel, not counting constants: more would not fit into registers.
 const MAX_BODY: usize = 120;
@@ -35,8 +35,8 @@ pub(super) fn merge(
     groups: Vec<Group>,
 ) -> (Vec<Step>, Vec<Group>) {
     let results = program.outs.iter().filter_map(|out| out.var()).map(|var| fusion.memory(var));
-    let mut needed: HashMap<Var, usize> = results.map(|var| (var, 1)).collect();
-    let reads = |step: &Step| step.reads().into_iter().map(|var| fusion.memory(var)).collect::<HashSet<Var>>();
+    let mut needed: FxHashMap<Var, usize> = results.map(|var| (var, 1)).collect();
+    let reads = |step: &Step| step.reads().into_iter().map(|var| fusion.memory(var)).collect::<FxHashSet<Var>>();
     steps.iter().flat_map(reads).for_each(|var| *needed.entry(var).or_default() += 1);
     let mut merger = Merger { fusion, needed };
     let (mut old, mut steps, mut merged) = (steps.into_iter(), vec![], vec![]);
@@ -70,7 +70,7 @@ pub(super) fn merge(
 struct Merger<'a> {
     fusion: &'a Fusion,
     /// For each memory the number of steps that read it; a result of the program is read once more.
-    needed: HashMap<Var, usize>,
+    needed: FxHashMap<Var, usize>,
 }
 
 impl Merger<'_> {
@@ -169,7 +169,7 @@ impl Merger<'_> {
             let by_b = usize::from(b.inputs.iter().any(|(input, _)| self.fusion.memory(*input) == var));
             self.needed.get(&var).copied().unwrap_or(0) <= by_b && by_b > 0
         };
-        let of = |kernel: &Kernel, scalars: &HashMap<Scalar, Scalar>| -> Vec<((Var, Aval), Scalar)> {
+        let of = |kernel: &Kernel, scalars: &FxHashMap<Scalar, Scalar>| -> Vec<((Var, Aval), Scalar)> {
             kernel.outputs.iter().cloned().zip(kernel.results.iter().map(|s| scalars[s])).collect()
         };
         let mut outs = of(a, &of_a);
@@ -190,7 +190,7 @@ impl Merger<'_> {
 
     /// Updates the reader counts for a kernel that replaces two.
     fn count(&mut self, a: &Kernel, b: &Kernel, merged: &Kernel) {
-        let reads = |kernel: &Kernel| -> HashSet<Var> {
+        let reads = |kernel: &Kernel| -> FxHashSet<Var> {
             kernel.inputs.iter().map(|(var, _)| self.fusion.memory(*var)).collect()
         };
         let (old, new) = ([reads(a), reads(b)], reads(merged));

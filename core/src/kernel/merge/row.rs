@@ -7,7 +7,8 @@ use crate::aval::{Aval, Dim};
 use crate::ir::{ReduceOp, Var};
 use crate::kernel::fuse::Fusion;
 use crate::kernel::{Kernel, LoopKind, Part};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
 
 /// How many earlier kernels with the same loops a kernel is tried with.
 const LOOK_BACK: usize = 32;
@@ -23,7 +24,7 @@ pub(super) struct Row {
     /// The places of the kernels of each form, and when two of them were last merged.
     forms: Vec<(BTreeSet<usize>, u64)>,
     /// Pairs of kernels, by number, that are never merged.
-    hopeless: HashSet<(u64, u64)>,
+    hopeless: FxHashSet<(u64, u64)>,
     /// Counts kernels and events.
     now: u64,
 }
@@ -40,8 +41,9 @@ pub(super) struct Placed {
 
 impl Row {
     pub(super) fn new(items: Vec<Item>, fusion: &Fusion) -> Row {
-        let mut row = Row { places: vec![], order: Order::default(), forms: vec![], hopeless: HashSet::new(), now: 0 };
-        let mut numbers: HashMap<Form, usize> = HashMap::new();
+        let mut row =
+            Row { places: vec![], order: Order::default(), forms: vec![], hopeless: FxHashSet::default(), now: 0 };
+        let mut numbers: FxHashMap<Form, usize> = FxHashMap::default();
         for (at, item) in items.into_iter().enumerate() {
             let form = *numbers.entry(form_of(&item, fusion)).or_insert(row.forms.len());
             if form == row.forms.len() {
@@ -134,11 +136,11 @@ fn form_of(item: &Item, fusion: &Fusion) -> Form {
 #[derive(Default)]
 pub(super) struct Order {
     /// Which kernel makes each memory.
-    makers: HashMap<Var, usize>,
+    makers: FxHashMap<Var, usize>,
     /// Which kernels read each memory.
-    readers: HashMap<Var, BTreeSet<usize>>,
+    readers: FxHashMap<Var, BTreeSet<usize>>,
     /// Which kernels read each array, and which of them may overwrite it.
-    shared: HashMap<Var, [BTreeSet<usize>; 2]>,
+    shared: FxHashMap<Var, [BTreeSet<usize>; 2]>,
 }
 
 impl Order {

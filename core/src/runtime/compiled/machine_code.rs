@@ -8,7 +8,7 @@ use crate::kernel::{Kernel, KernelProgram, LoopKind, Product, Space, Step};
 use crate::runtime::compiled::fill::fill;
 use crate::runtime::compiled::perf_map::{self, Named};
 use crate::runtime::options::Target;
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// The machine code of a program's steps, by number of the function in the executable's pages.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ fn partitions(lowered: &KernelProgram) -> Vec<Option<usize>> {
 
 /// The kernels that may have machine code; a step's function is the number of its job.
 fn list_jobs<'k>(lowered: &'k KernelProgram, jobs: &mut Vec<Job<'k>>) -> Vec<StepCode> {
-    let mut masked_vars: HashSet<Var> = HashSet::new();
+    let mut masked_vars: FxHashSet<Var> = FxHashSet::default();
     let job = |(step, partition): (&'k Step, Option<usize>)| match step {
         Step::Kernel(kernel, _) if Product::of(kernel).is_some_and(|product| product.is_large_at(&Sizes::new())) => {
             StepCode::Product

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::runtime::cuda::failure;
 use cudarc::{driver, get_lib_name_candidates};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 use std::sync::OnceLock;
 
 /// The least version of CUDA that a driver must support: the last that supports a K80.
@@ -91,7 +91,7 @@ impl Library {
         mut tried: Vec<String>,
         functions: &[&'static str],
     ) -> Library {
-        let mut seen = HashSet::new();
+        let mut seen = FxHashSet::default();
         tried.retain(|file| seen.insert(file.clone()));
         // SAFETY: NVIDIA's libraries may be loaded at any time; loading runs their initialisers and nothing else.
         let load = |file: &String| Some((file.clone(), unsafe { libloading::Library::new(file.as_str()) }.ok()?));

@@ -20,7 +20,7 @@ use crate::runtime::plan::Plan;
 use crate::runtime::plan::control::carry_operand;
 use crate::runtime::plan::groups::GroupWork;
 use crate::runtime::plan::placed::Buffers;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// How a step reads an array.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,7 +80,7 @@ impl Plan {
             step.reads().into_iter().for_each(|var| readers[fusion.memory(var).index()].push(i));
         }
         let parts = self.parts(steps.len());
-        let mut of_type: HashMap<&Aval, Vec<usize>> = HashMap::new();
+        let mut of_type: FxHashMap<&Aval, Vec<usize>> = FxHashMap::default();
         for (i, arg) in program.args.iter().enumerate() {
             of_type.entry(&avals[arg.var.index()]).or_default().push(i);
         }

@@ -11,7 +11,7 @@ use crate::ir::{ReduceOp, Var};
 use crate::kernel::{Group, Part, Space, Step};
 use crate::runtime::plan::placed::{Buffers, bytes_of};
 use crate::runtime::plan::work::Work;
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 use std::ops::Range;
 
 /// The most units into which rows are cut.
@@ -138,7 +138,7 @@ impl RowsWork {
     }
 
     fn find_locals(&mut self, steps: &[Step], local: &[Var], avals: &[Aval]) {
-        let local: HashSet<&Var> = local.iter().collect();
+        let local: FxHashSet<&Var> = local.iter().collect();
         for (step, part) in steps[self.steps.clone()].iter().zip(&self.parts) {
             for var in step.writes().into_iter().filter(|var| local.contains(var)) {
                 let aval = &avals[var.index()];

@@ -7,7 +7,7 @@
 //! nor may a check pass another.
 
 use super::super::lir::{Function, Inst, Op, Reg};
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Compares a function's instructions with those in their original order; `Err` says which one is out of place.
 pub(in crate::codegen::x86) fn keeps_order(before: &Function, after: &Function) -> Result<(), String> {
@@ -41,7 +41,7 @@ enum Access {
     OwnWrite,
 }
 
-fn access(inst: &Inst, own: &HashSet<Reg>) -> Access {
+fn access(inst: &Inst, own: &FxHashSet<Reg>) -> Access {
     match inst.mem {
         None => Access::None,
         Some(mem) => match (own.contains(&mem.base), inst.dst.is_some()) {
@@ -57,7 +57,7 @@ fn is_check(inst: &Inst) -> bool {
     matches!(inst.op, Op::CheckInt | Op::CheckVec | Op::CheckOrder)
 }
 
-fn block(before: &[Inst], after: &[Inst], own: &HashSet<Reg>) -> Result<(), String> {
+fn block(before: &[Inst], after: &[Inst], own: &FxHashSet<Reg>) -> Result<(), String> {
     // The original position of each instruction: of equal ones the first stays the first.
     let mut taken = vec![false; before.len()];
     let (mut from, mut first) = (Vec::with_capacity(after.len()), 0);
@@ -102,11 +102,11 @@ fn block(before: &[Inst], after: &[Inst], own: &HashSet<Reg>) -> Result<(), Stri
 #[derive(Default)]
 struct Flow {
     read: Vec<Vec<Option<usize>>>,
-    left: HashMap<Reg, usize>,
+    left: FxHashMap<Reg, usize>,
 }
 
 fn flow(insts: &[Inst], order: impl Iterator<Item = usize>) -> Flow {
-    let mut flow = Flow { read: vec![vec![]; insts.len()], left: HashMap::new() };
+    let mut flow = Flow { read: vec![vec![]; insts.len()], left: FxHashMap::default() };
     for at in order {
         flow.read[at] = insts[at].reads().map(|reg| flow.left.get(&reg).copied()).collect();
         flow.left.extend(insts[at].dst.map(|dst| (dst, at)));

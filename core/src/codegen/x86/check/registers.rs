@@ -21,7 +21,7 @@ use super::super::allocate::INTS;
 use super::super::allocate::{Allocation, File, Place};
 use super::super::lir::{Class, Function, Inst, Op, Reg};
 use iced_x86::Register;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// The most bytes of a value in the frame.
 const SLOT: u32 = 64;
@@ -36,7 +36,7 @@ enum Location {
 }
 
 /// The symbol of each location that holds a value.
-type State = HashMap<Location, Reg>;
+type State = FxHashMap<Location, Reg>;
 
 /// Checks an allocation of registers of these files; `Err` says which instruction finds the wrong value.
 pub(in crate::codegen::x86) fn holds_values(
@@ -106,7 +106,7 @@ impl Checker<'_> {
 
     /// Walks the code once from the states at its labels; returns whether a state changed.
     fn walk(&self, labels: &mut [Option<State>]) -> Result<bool, String> {
-        let (mut state, mut has_changed) = (State::new(), false);
+        let (mut state, mut has_changed) = (State::default(), false);
         let mut calls = self.allocation.calls.iter();
         for (i, inst) in self.f.insts.iter().enumerate() {
             if inst.op == Op::Label {

@@ -25,15 +25,15 @@ use super::{ARGS, Isa, Size};
 use crate::aval::{DType, Dim, Literal};
 use crate::ir::{Scalar, ScalarOp, Unsupported};
 use crate::kernel::{Guarded, Kernel};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use std::collections::HashMap;
 
 /// The contents of the table of arguments after the first entries: inputs, outputs, then these sizes.
 #[derive(Default)]
 pub(super) struct Signature {
     pub(super) sizes: Vec<Size>,
     /// The number of each of them.
-    numbers: HashMap<Size, usize>,
+    numbers: FxHashMap<Size, usize>,
 }
 
 /// A stride in bytes.
@@ -65,21 +65,21 @@ pub(super) struct Access {
 /// The state of one scope of the generated code.
 #[derive(Clone, Default)]
 pub(super) struct Scope {
-    vecs: HashMap<(u32, usize), Reg>,
+    vecs: FxHashMap<(u32, usize), Reg>,
     /// The results of operations on these registers, with the type of the operands.
-    ops: HashMap<(ScalarOp, DType, SmallVec<[Reg; 4]>), Reg>,
-    ints: HashMap<u32, Checked>,
-    sums: HashMap<Sum, Reg>,
+    ops: FxHashMap<(ScalarOp, DType, SmallVec<[Reg; 4]>), Reg>,
+    ints: FxHashMap<u32, Checked>,
+    sums: FxHashMap<Sum, Reg>,
     /// Small rows that several vectors take their lanes from, by load, first element and number of elements.
-    rows: HashMap<(usize, i64, usize), Reg>,
+    rows: FxHashMap<(usize, i64, usize), Reg>,
     /// Computed positions of single iterations of the packed loop.
-    iterations: HashMap<(u32, i64), Checked>,
+    iterations: FxHashMap<(u32, i64), Checked>,
     /// Computed positions times a stride in bytes.
-    products: HashMap<(u32, i64), Reg>,
+    products: FxHashMap<(u32, i64), Reg>,
     /// Lanes of computed positions, by scalar and vector, times a stride in elements, in bounds.
-    offsets: HashMap<(u32, usize, Stride), Checked>,
+    offsets: FxHashMap<(u32, usize, Stride), Checked>,
     /// The lanes of each vector whose iterations are left.
-    iteration_masks: HashMap<usize, Reg>,
+    iteration_masks: FxHashMap<usize, Reg>,
     pub(super) indices: Vec<Option<Reg>>,
     /// The valid lanes, if not all are.
     pub(super) mask: Option<Reg>,
@@ -123,9 +123,9 @@ pub(super) struct Nest<'a> {
     pub(super) wanted: Vec<bool>,
     pub(super) accesses: Vec<Option<Access>>,
     /// The extents that each computed position is checked against.
-    extents: HashMap<Scalar, Vec<Dim>>,
+    extents: FxHashMap<Scalar, Vec<Dim>>,
     /// The result of [`Layout::span`] for loads, by number.
-    spans: HashMap<usize, Option<(i64, usize)>>,
+    spans: FxHashMap<usize, Option<(i64, usize)>>,
     /// Results that are sums of products.
     pub(super) fused: Vec<Option<Fused>>,
     /// One for each result and vector.
@@ -177,8 +177,8 @@ pub(super) fn build<'a>(
         by_iteration: vec![],
         wanted: vec![],
         accesses: vec![],
-        extents: HashMap::new(),
-        spans: HashMap::new(),
+        extents: FxHashMap::default(),
+        spans: FxHashMap::default(),
         fused: vec![],
         sums: vec![],
         rounds: None,
@@ -220,7 +220,7 @@ impl Nest<'_> {
             wanted: self.wanted.clone(),
             accesses: self.accesses.clone(),
             extents: self.extents.clone(),
-            spans: HashMap::new(),
+            spans: FxHashMap::default(),
             fused: self.fused.clone(),
             sums: self.sums.clone(),
             rounds: self.rounds,

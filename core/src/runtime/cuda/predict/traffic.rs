@@ -4,7 +4,7 @@ use super::gpus::Gpu;
 use crate::aval::Sizes;
 use crate::ir::Var;
 use crate::kernel::{Kernel, bytes_at};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::iter::Sum;
 
 /// The reciprocal of the share of the L2 cache that is relied on: its replacement policy is not documented.
@@ -42,12 +42,12 @@ impl Sum for Traffic {
 pub(super) struct Cache {
     bytes: u64,
     touched: u64,
-    last_use: HashMap<Var, u64>,
+    last_use: FxHashMap<Var, u64>,
 }
 
 impl Cache {
     pub(super) fn new(gpu: &Gpu) -> Cache {
-        Cache { bytes: gpu.l2_bytes / CACHE_SHARE, touched: 0, last_use: HashMap::new() }
+        Cache { bytes: gpu.l2_bytes / CACHE_SHARE, touched: 0, last_use: FxHashMap::default() }
     }
 
     fn holds(&self, memory: Var, bytes: u64) -> bool {
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_cache_holds_what_was_touched_last() {
-        let mut cache = Cache { bytes: 4000, touched: 0, last_use: HashMap::new() };
+        let mut cache = Cache { bytes: 4000, touched: 0, last_use: FxHashMap::default() };
         assert_eq!(from_memory(&mut cache, &copy(250, 0, 1)), 1000, "an argument comes from memory");
         assert_eq!(from_memory(&mut cache, &copy(250, 1, 2)), 0, "what was just written does not");
         assert_eq!(from_memory(&mut cache, &copy(250, 0, 3)), 0, "nor what was just read");
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_the_cache_goes_through_it() {
-        let mut cache = Cache { bytes: 3999, touched: 0, last_use: HashMap::new() };
+        let mut cache = Cache { bytes: 3999, touched: 0, last_use: FxHashMap::default() };
         let large = copy(1000, 0, 1);
         assert_eq!((from_memory(&mut cache, &large), from_memory(&mut cache, &large)), (8000, 8000));
     }
@@ -143,7 +143,7 @@ mod tests {
             $1: f32 = load %0[$0]
             store $1 -> %2 }";
         let kernel = parse_kernel(text).unwrap_or_else(|error| panic!("{error}"));
-        let mut cache = Cache { bytes: 4000, touched: 0, last_use: HashMap::new() };
+        let mut cache = Cache { bytes: 4000, touched: 0, last_use: FxHashMap::default() };
         let traffic = cache.traffic(&kernel, &|var| var, 64, &Sizes::new());
         assert_eq!(traffic, Traffic { read: 400 + 400 + 64, written: 400 + 64, from_memory: 40 + 400 });
         assert_eq!(traffic.bytes(), 1328);
