@@ -17,7 +17,6 @@ mod permute;
 use super::super::allocate::{File, Place};
 use super::super::lir::{Class, Inst, Op, Reg};
 use super::{Emit, Failure, INT_SCRATCH, Vectors, arg, low_half, memory, rounding};
-use iced_x86::code_asm::CodeLabel;
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 
 /// The instruction set: AVX2 and FMA.
@@ -243,13 +242,6 @@ impl Emit<'_, Avx2> {
         self.choose(d, old, Operand::Register(new), k)?;
         self.written(dst, d)
     }
-
-    /// A label here.
-    fn place(&mut self, label: &mut CodeLabel) -> Result<(), IcedError> {
-        // Two labels in a row need an instruction between them.
-        self.a.nop()?;
-        self.a.set_label(label)
-    }
 }
 
 impl Vectors for Emit<'_, Avx2> {
@@ -312,8 +304,8 @@ impl Vectors for Emit<'_, Avx2> {
         };
         self.add(i)?;
         self.add(Instruction::with2(Code::Test_rm32_r32, Register::EAX, Register::EAX)?)?;
-        let label = self.a.create_label();
-        self.a.jne(label)?;
+        let label = self.a.label();
+        self.a.branch(Code::Jne_rel8_64, label)?;
         self.failures.push(Failure { label, position: at, extent: inst.imm });
         Ok(())
     }

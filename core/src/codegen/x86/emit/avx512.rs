@@ -166,7 +166,7 @@ impl Vectors for Emit<'_, Avx512> {
     }
 
     fn check_vec(&mut self, inst: &Inst) -> Result<(), IcedError> {
-        let label = self.a.create_label();
+        let label = self.a.label();
         let at = self.read(inst.srcs[0], VEC_SCRATCH[1])?;
         let mask = match inst.mask {
             Some(mask) => Some(self.read(mask, MASK_SCRATCH[1])?),
@@ -184,7 +184,7 @@ impl Vectors for Emit<'_, Avx512> {
         };
         self.lanes(cmp, mask, false)?;
         self.add(Instruction::with2(Code::VEX_Kortestw_kr_kr, k, k)?)?;
-        self.a.jne(label)?;
+        self.a.branch(Code::Jne_rel8_64, label)?;
         self.failures.push(Failure { label, position: at, extent: inst.imm });
         Ok(())
     }

@@ -45,7 +45,7 @@ where
         self.add(Instruction::with2(Code::Lea_r64_m, Register::RDX, memory(Register::RSP, None, result))?)?;
         self.add(Instruction::with2(Code::Mov_r32_imm32, Register::ECX, self.f.lanes as u32)?)?;
         // The callee has code without AVX, which is slow while upper halves are in use.
-        self.a.vzeroupper()?;
+        self.add(Instruction::with(Code::VEX_Vzeroupper))?;
         self.add(Instruction::with1(Code::Call_rm64, Register::RAX)?)?;
         self.load_slot(Class::Int, Register::RDI, table)?;
         self.find_pool()?;

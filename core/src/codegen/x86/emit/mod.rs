@@ -6,6 +6,7 @@
 //!
 //! The trait [`Vectors`] covers the differences between instruction sets: vectors and masks.
 
+mod assembler;
 mod avx2;
 mod avx512;
 mod call;
@@ -16,8 +17,7 @@ use super::check::holds_values;
 use super::lir::{Class, Function, Inst, LANES, Mem, Op, Pred, Reg};
 use super::pages::ALIGN;
 use super::{EXTENT, Isa, POSITION};
-use iced_x86::code_asm::{CodeAssembler, CodeLabel, qword_ptr};
-use iced_x86::code_asm::{r12, r13, r14, r15, rax, rbp, rbx, rsp};
+use assembler::{Assembler, Label};
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -28,8 +28,8 @@ const INT_SCRATCH: [Register; 3] = [Register::RAX, Register::RCX, Register::RDX]
 /// The least number of bytes in a page of memory.
 const PAGE: usize = 4096;
 
-/// Bytes of the callee-saved registers that the function stores, in the frame below `rbp`.
-const SAVED: i32 = 5 * 8;
+/// The callee-saved registers that the function stores, in the frame below `rbp`.
+const SAVED: [Register; 5] = [Register::RBX, Register::R12, Register::R13, Register::R14, Register::R15];
 
 /// The immediate operand of an instruction that rounds to whole numbers, without an exception for inexact results.
 fn rounding(op: Op) -> i32 {
@@ -86,11 +86,11 @@ trait Vectors {
 
 /// The state of emitting a function for instruction set `I`.
 struct Emit<'a, I> {
-    a: CodeAssembler,
+    a: Assembler,
     f: &'a Function,
     places: Vec<Place>,
-    labels: Vec<CodeLabel>,
-    exit: CodeLabel,
+    labels: Vec<Label>,
+    exit: Label,
     pool: Vec<u8>,
     /// The places of constants in the pool.
     consts: Vec<(Vec<u8>, i32)>,
@@ -105,7 +105,7 @@ struct Emit<'a, I> {
 
 /// What is reported when a check fails.
 struct Failure {
-    label: CodeLabel,
+    label: Label,
     /// The register with the position, or with a vector of positions.
     position: Register,
     /// The extent, or its entry in the table, as in [`Inst::imm`].
@@ -145,9 +145,9 @@ where
 {
     let allocation = allocate(f, files);
     debug_assert_eq!(holds_values(f, &allocation, files), Ok(()));
-    let mut a = CodeAssembler::new(64)?;
-    let labels = (0..f.n_label).map(|_| a.create_label()).collect();
-    let exit = a.create_label();
+    let mut a = Assembler::default();
+    let labels = (0..f.n_label).map(|_| a.label()).collect();
+    let exit = a.label();
     let pool = f.tables.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
     let call_area = allocation.frame;
     let frame = call_area + call::bytes(&allocation.calls);
@@ -205,11 +205,10 @@ where
     Self: Vectors,
 {
     fn prologue(&mut self, frame: usize) -> Result<(), IcedError> {
-        let a = &mut self.a;
-        a.push(rbp)?;
-        a.mov(rbp, rsp)?;
-        for reg in [rbx, r12, r13, r14, r15] {
-            a.push(reg)?;
+        self.add(Instruction::with1(Code::Push_r64, Register::RBP)?)?;
+        self.add(Instruction::with2(Code::Mov_rm64_r64, Register::RBP, Register::RSP)?)?;
+        for reg in SAVED {
+            self.add(Instruction::with1(Code::Push_r64, reg)?)?;
         }
         if frame > 0 {
             self.make_room(frame)?;
@@ -220,16 +219,16 @@ where
     /// Allocates a frame that starts at a cache line. Below a stack lies a guard page: a frame of several pages touches
     /// each of them in order, and so never steps over that page.
     fn make_room(&mut self, frame: usize) -> Result<(), IcedError> {
-        let a = &mut self.a;
-        a.and(rsp, -64)?;
+        let touch = Instruction::with2(Code::Or_rm64_imm8, memory(Register::RSP, None, 0), 0)?;
+        self.add(Instruction::with2(Code::And_rm64_imm8, Register::RSP, -64)?)?;
         if frame >= PAGE {
-            a.or(qword_ptr(rsp), 0)?;
+            self.add(touch)?;
         }
         for _ in 0..frame / PAGE {
-            a.sub(rsp, PAGE as i32)?;
-            a.or(qword_ptr(rsp), 0)?;
+            self.add(Instruction::with2(Code::Sub_rm64_imm32, Register::RSP, PAGE as i32)?)?;
+            self.add(touch)?;
         }
-        a.sub(rsp, (frame % PAGE) as i32)
+        self.add(Instruction::with2(Code::Sub_rm64_imm32, Register::RSP, (frame % PAGE) as i32)?)
     }
 
     /// Points `rsi` at the pool, which starts at the first byte.
@@ -240,16 +239,17 @@ where
 
     fn epilogue(&mut self) -> Result<(), IcedError> {
         let failures = std::mem::take(&mut self.failures);
-        self.a.xor(rax, rax)?;
-        self.a.set_label(&mut self.exit)?;
-        self.a.vzeroupper()?;
-        self.a.lea(rsp, qword_ptr(rbp - SAVED))?;
-        for reg in [r15, r14, r13, r12, rbx, rbp] {
-            self.a.pop(reg)?;
+        self.add(Instruction::with2(Code::Xor_rm64_r64, Register::RAX, Register::RAX)?)?;
+        self.a.place(self.exit);
+        self.add(Instruction::with(Code::VEX_Vzeroupper))?;
+        let saved = memory(Register::RBP, None, -8 * SAVED.len() as i32);
+        self.add(Instruction::with2(Code::Lea_r64_m, Register::RSP, saved)?)?;
+        for reg in SAVED.into_iter().rev().chain([Register::RBP]) {
+            self.add(Instruction::with1(Code::Pop_r64, reg)?)?;
         }
-        self.a.ret()?;
-        for Failure { mut label, position, extent } in failures {
-            self.a.set_label(&mut label)?;
+        self.add(Instruction::with(Code::Retnq))?;
+        for Failure { label, position, extent } in failures {
+            self.a.place(label);
             let position = if position.is_gpr() {
                 position
             } else {
@@ -262,14 +262,15 @@ where
                 entry => self.add(Instruction::with2(Code::Mov_r64_rm64, Register::RAX, arg(-entry))?)?,
             }
             self.add(Instruction::with2(Code::Mov_rm64_r64, arg(EXTENT as i64), Register::RAX)?)?;
-            self.a.mov(rax, 1u64)?;
-            self.a.jmp(self.exit)?;
+            self.add(Instruction::with2(Code::Mov_r64_imm64, Register::RAX, 1u64)?)?;
+            self.a.branch(Code::Jmp_rel8_64, self.exit)?;
         }
         Ok(())
     }
 
     fn add(&mut self, instruction: Instruction) -> Result<(), IcedError> {
-        self.a.add_instruction(instruction)
+        self.a.add(instruction);
+        Ok(())
     }
 
     /// The place of the pool that holds these bytes.
@@ -419,12 +420,7 @@ where
     fn inst(&mut self, inst: &Inst) -> Result<(), IcedError> {
         match inst.op {
             Op::Label => {
-                let label = inst.imm as usize;
-                // Two labels in a row need an instruction between them.
-                self.a.nop()?;
-                let mut l = self.labels[label];
-                self.a.set_label(&mut l)?;
-                self.labels[label] = l;
+                self.a.place(self.labels[inst.imm as usize]);
                 Ok(())
             }
             Op::JumpLt | Op::JumpGe => {
@@ -432,7 +428,7 @@ where
                 let b = self.read(inst.srcs[1], INT_SCRATCH[2])?;
                 self.add(Instruction::with2(Code::Cmp_r64_rm64, a, b)?)?;
                 let label = self.labels[inst.imm as usize];
-                if inst.op == Op::JumpLt { self.a.jl(label) } else { self.a.jge(label) }
+                self.a.branch(if inst.op == Op::JumpLt { Code::Jl_rel8_64 } else { Code::Jge_rel8_64 }, label)
             }
             Op::CheckInt | Op::CheckOrder => self.check(inst),
             Op::CheckVec => self.check_vec(inst),
@@ -448,12 +444,12 @@ where
     }
 
     fn check(&mut self, inst: &Inst) -> Result<(), IcedError> {
-        let label = self.a.create_label();
+        let label = self.a.label();
         let a = self.read(inst.srcs[0], INT_SCRATCH[0])?;
         if inst.op == Op::CheckOrder {
             let b = self.read(inst.srcs[1], INT_SCRATCH[1])?;
             self.add(Instruction::with2(Code::Cmp_r64_rm64, b, a)?)?;
-            self.a.jl(label)?;
+            self.a.branch(Code::Jl_rel8_64, label)?;
         } else {
             match (inst.imm, i32::try_from(inst.imm)) {
                 (0.., Ok(extent)) => self.add(Instruction::with2(Code::Cmp_rm64_imm32, a, extent)?)?,
@@ -464,7 +460,7 @@ where
                 }
                 (entry, _) => self.add(Instruction::with2(Code::Cmp_r64_rm64, a, arg(-entry))?)?,
             }
-            self.a.jae(label)?;
+            self.a.branch(Code::Jae_rel8_64, label)?;
         }
         self.failures.push(Failure { label, position: a, extent: inst.imm });
         Ok(())

@@ -2,9 +2,9 @@
 
 use super::super::super::allocate::Place;
 use super::super::super::lir::{Inst, Mem, Reg};
+use super::super::assembler::Label;
 use super::super::{Emit, INT_SCRATCH, memory};
 use super::{Avx2, Operand, SCRATCH, low};
-use iced_x86::code_asm::CodeLabel;
 use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
 
 /// The address of the bytes while only some are read or written, and their number.
@@ -14,11 +14,11 @@ const COUNT: Register = Register::RDX;
 /// The branch targets, by the number of bytes.
 struct Branches {
     /// All.
-    all: CodeLabel,
+    all: Label,
     /// Fewer than four.
-    few: CodeLabel,
+    few: Label,
     /// None, and after the others.
-    done: CodeLabel,
+    done: Label,
 }
 
 impl Emit<'_, Avx2> {
@@ -31,16 +31,16 @@ impl Emit<'_, Avx2> {
 
     /// Branches on the number of lanes of a mask; code for four and more comes first.
     fn by_count(&mut self, mask: Reg, mem: Mem) -> Result<Branches, IcedError> {
-        let branches = Branches { all: self.a.create_label(), few: self.a.create_label(), done: self.a.create_label() };
+        let branches = Branches { all: self.a.label(), few: self.a.label(), done: self.a.label() };
         self.mask_to_bits(mask, SCRATCH[1])?;
         let at = self.mem(mem)?;
         self.add(Instruction::with2(Code::Lea_r64_m, START, at)?)?;
         self.add(Instruction::with2(Code::Cmp_rm32_imm32, Register::EAX, (1 << self.f.lanes) - 1)?)?;
-        self.a.je(branches.all)?;
+        self.a.branch(Code::Je_rel8_64, branches.all)?;
         self.add(Instruction::with2(Code::Popcnt_r32_rm32, Register::EDX, Register::EAX)?)?;
-        self.a.je(branches.done)?;
+        self.a.branch(Code::Je_rel8_64, branches.done)?;
         self.add(Instruction::with2(Code::Cmp_rm32_imm32, Register::EDX, 4)?)?;
-        self.a.jb(branches.few)?;
+        self.a.branch(Code::Jb_rel8_64, branches.few)?;
         Ok(branches)
     }
 
@@ -72,7 +72,7 @@ impl Emit<'_, Avx2> {
 
     fn load_first_bytes(&mut self, mask: Reg, mem: Mem, d: Register) -> Result<(), IcedError> {
         self.zeros(d)?;
-        let Branches { mut all, mut few, mut done } = self.by_count(mask, mem)?;
+        let Branches { all, few, done } = self.by_count(mask, mem)?;
         // The first four, then the last four, which may overlap.
         let (dense, rest) = (low(d), low(SCRATCH[1]));
         self.add(Instruction::with2(Code::VEX_Vmovd_xmm_rm32, dense, memory(START, None, 0))?)?;
@@ -82,9 +82,9 @@ impl Emit<'_, Avx2> {
         self.add(Instruction::with2(Code::VEX_Vmovq_xmm_rm64, rest, Register::RAX)?)?;
         self.three(Code::VEX_Vpor_xmm_xmm_xmmm128, dense, dense, Operand::Register(rest))?;
         self.widen(d, Operand::Register(dense))?;
-        self.a.jmp(done)?;
+        self.a.branch(Code::Jmp_rel8_64, done)?;
         // The first, the middle and the last byte: fewer than three repeat, which the mask hides.
-        self.place(&mut few)?;
+        self.a.place(few);
         self.insert(d, memory(START, None, 0), 0, 1)?;
         self.add(Instruction::with2(Code::Mov_r32_rm32, Register::EAX, Register::EDX)?)?;
         self.add(Instruction::with2(Code::Shr_rm32_1, Register::EAX, 1)?)?;
@@ -95,10 +95,11 @@ impl Emit<'_, Avx2> {
         self.widen(d, Operand::Register(dense))?;
         let k = self.lanes_of(mask, false, SCRATCH[1])?;
         self.three(Code::VEX_Vpand_ymm_ymm_ymmm256, d, d, Operand::Register(k))?;
-        self.a.jmp(done)?;
-        self.place(&mut all)?;
+        self.a.branch(Code::Jmp_rel8_64, done)?;
+        self.a.place(all);
         self.widen(d, Operand::Memory(memory(START, None, 0)))?;
-        self.place(&mut done)
+        self.a.place(done);
+        Ok(())
     }
 
     /// Stores lanes that are less than 256.
@@ -125,7 +126,7 @@ impl Emit<'_, Avx2> {
     }
 
     fn store_first_bytes(&mut self, mask: Reg, mem: Mem, dense: Register) -> Result<(), IcedError> {
-        let Branches { mut all, mut few, mut done } = self.by_count(mask, mem)?;
+        let Branches { all, few, done } = self.by_count(mask, mem)?;
         let first = memory(START, None, 0);
         // The first four, then the last four.
         self.extract(dense, first, 4)?;
@@ -134,20 +135,21 @@ impl Emit<'_, Avx2> {
         self.add(Instruction::with2(Code::VEX_Vmovd_xmm_rm32, rest, Register::EAX)?)?;
         self.three(Code::VEX_Vpsrlq_xmm_xmm_xmmm128, dense, dense, Operand::Register(rest))?;
         self.extract(dense, last_four(), 4)?;
-        self.a.jmp(done)?;
-        self.place(&mut few)?;
+        self.a.branch(Code::Jmp_rel8_64, done)?;
+        self.a.place(few);
         for lane in 0..3 {
             if lane > 0 {
                 self.add(Instruction::with2(Code::Cmp_rm32_imm32, Register::EDX, lane + 1)?)?;
-                self.a.jb(done)?;
+                self.a.branch(Code::Jb_rel8_64, done)?;
             }
             let at = memory(START, None, lane);
             self.add(Instruction::with3(Code::VEX_Vpextrb_r32m8_xmm_imm8, at, dense, lane)?)?;
         }
-        self.a.jmp(done)?;
-        self.place(&mut all)?;
+        self.a.branch(Code::Jmp_rel8_64, done)?;
+        self.a.place(all);
         self.extract(dense, first, self.f.lanes)?;
-        self.place(&mut done)
+        self.a.place(done);
+        Ok(())
     }
 
     /// Bytes have no gather: lane by lane through the frame's first bytes, which a function that gathers bytes keeps
