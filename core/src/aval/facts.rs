@@ -3,7 +3,7 @@
 //! A symbol is any natural number, and proofs are about unbounded integers. So what is proved holds for every size: a
 //! number in a program that would exceed an `i64` is [too large](Dim::is_too_large), and no call ever uses it.
 
-use super::dim::{Monomial, Terms};
+use super::dim::{Monomial, Terms, normalize};
 use super::{Dim, Shape, Sizes, Symbol};
 use std::cmp::Ordering;
 use std::fmt;
@@ -372,14 +372,19 @@ fn times(p: &Terms, factor: &Monomial) -> Terms {
 
 /// `y·p - x·f`, unless it has large coefficients.
 fn less(p: &Terms, y: i64, f: &Terms, x: i64) -> Option<Terms> {
-    let mut sum = std::collections::BTreeMap::new();
-    let scaled = p.iter().map(|term| (term, y)).chain(f.iter().map(|term| (term, -x)));
-    for ((monomial, coefficient), scale) in scaled {
-        let entry: &mut i64 = sum.entry(monomial.clone()).or_insert(0);
-        *entry = entry.checked_add(coefficient.checked_mul(scale)?)?;
+    let mut sum = p.clone();
+    for (_, coefficient) in &mut sum {
+        *coefficient = coefficient.checked_mul(y)?;
     }
-    let rest = Dim::from_terms(sum).terms();
-    are_small(&rest).then_some(rest)
+    for (monomial, coefficient) in f {
+        let more = coefficient.checked_mul(-x)?;
+        match sum.iter_mut().find(|(known, _)| known == monomial) {
+            Some((_, coefficient)) => *coefficient = coefficient.checked_add(more)?,
+            None => sum.push((monomial.clone(), more)),
+        }
+    }
+    normalize(&mut sum);
+    are_small(&sum).then_some(sum)
 }
 
 fn are_small(terms: &Terms) -> bool {

@@ -13,6 +13,12 @@ pub(crate) type Monomial = SmallVec<[Symbol; 2]>;
 /// Sorted by degree (highest first), then by name; no coefficient is zero; the constant term is last.
 pub(crate) type Terms = Vec<(Monomial, i64)>;
 
+/// Sorts terms, each of which has its own product of symbols, and drops those without a coefficient.
+pub(super) fn normalize(terms: &mut Terms) {
+    terms.retain(|(_, coefficient)| *coefficient != 0);
+    terms.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+}
+
 /// The extent of an axis: a number, or a polynomial over [`Symbol`]s such as `8*n+1`.
 ///
 /// Equality is equality of polynomials: both sides are kept in one normal form. A symbol stands for any natural number,
@@ -222,8 +228,8 @@ impl Dim {
 
     /// The dimension with these terms, each product of symbols once.
     pub(super) fn from_terms(terms: impl IntoIterator<Item = (Monomial, i64)>) -> Dim {
-        let mut terms: Terms = terms.into_iter().filter(|(_, coefficient)| *coefficient != 0).collect();
-        terms.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        let mut terms = terms.into_iter().collect();
+        normalize(&mut terms);
         match &terms[..] {
             [] => Dim::from(0),
             [(monomial, x)] if monomial.is_empty() => Dim(Repr::Number(*x)),
