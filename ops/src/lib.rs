@@ -26,6 +26,7 @@ mod reduce;
 mod saved;
 pub mod segment;
 mod show;
+mod sort;
 pub mod stax;
 pub mod tree;
 
@@ -59,6 +60,7 @@ pub use operators::{Operand, atan2, stop_gradient, where_};
 pub use params::{Params, load_params, load_params_like, save_params};
 pub use reduce::Axes;
 pub use saved::{load, load_like};
+pub use sort::{Side, sort_by, sort_key_val};
 pub use tree::Tree;
 
 use gavotte_core::ir::Registry;
@@ -74,6 +76,7 @@ pub fn registry() -> &'static Registry {
             contract::PRIMITIVES,
             custom::PRIMITIVES,
             gather::PRIMITIVES,
+            sort::PRIMITIVES,
             generate::PRIMITIVES,
             control::PRIMITIVES,
             debug::PRIMITIVES,

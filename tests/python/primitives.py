@@ -325,6 +325,18 @@ def _(p, x):
     return jnp.argmin(x, axis=p["axis"]).astype(np.int32)
 
 
+@primitive("sort")
+def _(p, *xs):
+    return lax.sort(xs, num_keys=p["keys"], is_stable=True)
+
+
+@primitive("sort_descending")
+def _(p, *xs):
+    """Twice the other way round: what is equal keeps its order."""
+    flipped = lax.sort([jnp.flip(x, -1) for x in xs], num_keys=p["keys"], is_stable=True)
+    return [jnp.flip(x, -1) for x in flipped]
+
+
 @primitive("dot_general")
 def _(p, a, b):
     """By names of axes: batch, the rest of the first operand, the rest of the second."""

@@ -27,6 +27,8 @@ pub const NOT_LOWERED: &[(&str, &str)] = &[
     ("reshape", "its result is its operand's memory; only axes of one element come and go within a kernel"),
     ("scan", LOOPS),
     ("scatter_add", "it runs by `eval`"),
+    ("sort", "it runs by `eval`"),
+    ("sort_descending", "it runs by `eval`"),
     ("switch", LOOPS),
     ("while", LOOPS),
 ];

@@ -170,7 +170,7 @@ mod tests {
             let mut eqns = program.eqns.iter();
             eqns.any(|eqn| eqn.prim.name() == "cos" || eqn.params.programs_within().any(|nested| has_cosine(nested)))
         }
-        for (program, inputs) in programs_with("sin", 600).filter(|(program, _)| !has_cosine(program)) {
+        for (program, inputs) in programs_with("sin", 2400).filter(|(program, _)| !has_cosine(program)) {
             // The sine of a forward pass is right: only what follows it is wrong.
             let mut fails = |program: &Program, inputs: &[HostArray]| {
                 let derivative = jvp_program(program);

@@ -12,6 +12,7 @@ mod segment_max;
 mod segment_sum;
 
 pub(crate) use read::{gather, gather_segments};
+pub(crate) use scatter_add::scatter_add;
 pub(crate) use segment_max::segment_max;
 pub(crate) use segment_sum::segment_sum;
 

@@ -23,7 +23,7 @@ pub(super) static SCATTER_ADD: &dyn Primitive = &ScatterAdd;
 
 /// `x` with `updates` added at the indices `ids` along `axis`; the first `shared` axes of all are the same axes.
 #[track_caller]
-pub(super) fn scatter_add(x: &Value, ids: &Value, updates: &Value, axis: usize, shared: usize) -> Value {
+pub(crate) fn scatter_add(x: &Value, ids: &Value, updates: &Value, axis: usize, shared: usize) -> Value {
     bind1(SCATTER_ADD, &[x, ids, updates], Numbered { axis, shared }.params())
 }
 

@@ -6,5 +6,6 @@ mod nn;
 mod operators;
 mod params;
 mod random;
+mod sorting;
 mod trees;
 mod values;

@@ -8,6 +8,7 @@ mod array;
 mod elementwise;
 mod products;
 mod shapes;
+mod sorting;
 mod statistics;
 
 use crate::arrays::Random;
@@ -148,7 +149,13 @@ use functions;
 
 /// Every function.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    [array::FUNCTIONS, elementwise::FUNCTIONS, statistics::FUNCTIONS, shapes::FUNCTIONS, products::FUNCTIONS]
-        .into_iter()
-        .flatten()
+    let all = [
+        array::FUNCTIONS,
+        elementwise::FUNCTIONS,
+        statistics::FUNCTIONS,
+        shapes::FUNCTIONS,
+        sorting::FUNCTIONS,
+        products::FUNCTIONS,
+    ];
+    all.into_iter().flatten()
 }

@@ -1,0 +1,61 @@
+//! What sorting refuses, and sorting where sizes are symbols.
+
+use gavotte::{Array, DType, Side, jit, sort_by, sort_key_val, zeros};
+use gavotte_core::ir::quietly;
+
+/// The error of a call, which must name this file.
+#[track_caller]
+fn refused<T>(f: impl Fn() -> T) -> String {
+    let error = quietly(f).err().expect("it is refused").to_string();
+    assert!(error.contains("sorting.rs"), "{error}");
+    error
+}
+
+#[test]
+fn what_cannot_be_sorted_is_told_why() {
+    let x = zeros([2, 3], DType::F32);
+    let ints = zeros([3], DType::I32);
+    for (error, part) in [
+        (refused(|| x.sort(2)), "there is no axis 2"),
+        (refused(|| Array::from(1.0f32).sort(0)), "there is no axis 0"),
+        (refused(|| x.top_k(4)), "there are 3 elements along the last axis, not 4"),
+        (refused(|| sort_key_val(&x, &ints, 0)), "must have one shape"),
+        (refused(|| sort_key_val(&x, &zeros([3, 2], DType::F32), 0)), "must have one shape"),
+        (refused(|| sort_by(&[&x], 2, 0)), "sorts by 1 to 1 arrays, not 2"),
+        (refused(|| sort_by(&[&x], 0, 0)), "sorts by 1 to 1 arrays, not 0"),
+        (refused(|| sort_by(&[], 1, 0)), "there is no array"),
+        (refused(|| x.searchsorted(&x, Side::Left)), "a sorted array of one axis"),
+        (refused(|| ints.searchsorted(&x, Side::Left)), "values of its type"),
+        (refused(|| x.digitize(&ints, Side::Left)), "of the type of the elements"),
+        (refused(|| x.bincount(3)), "counts i32"),
+        (refused(|| ints.histogram(3, None)), "counts floats"),
+        (refused(|| x.histogram(0, None)), "at least one bin"),
+        (refused(|| x.histogram(3, Some((1.0, 1.0)))), "nothing between them"),
+        (refused(|| x.histogram(3, Some((f64::NAN, 1.0)))), "nothing between them"),
+        (refused(|| x.quantile(1.5, ())), "within 0 and 1"),
+        (refused(|| x.quantile(f64::NAN, ())), "within 0 and 1"),
+        (refused(|| ints.median(())), "takes f32 or f64"),
+        (refused(|| zeros([0], DType::F32).median(())), "may have no element"),
+    ] {
+        assert!(error.contains(part), "`{part}` is missing in: {error}");
+    }
+}
+
+#[test]
+fn sizes_may_be_symbols() {
+    let f = jit(|x: Array, v: Array| {
+        gavotte::assume("n >= 1");
+        let places = x.sort(0).searchsorted(&v, Side::Right);
+        (places, x.argsort(0), x.median(()))
+    });
+    for n in [1usize, 2, 5, 64, 1000] {
+        let x: Vec<f32> = (0..n).map(|i| (i * 7919 % n) as f32).collect();
+        let v = Array::new(&[3], vec![-1.0f32, (n / 2) as f32, n as f32]);
+        let (places, order, median) = f(Array::new(&[n], x.clone()).declare(["n"]), v);
+        assert_eq!(places.to_vec::<i32>(), [0, n as i32 / 2 + 1, n as i32]);
+        let order = order.to_vec::<i32>();
+        assert!(order.windows(2).all(|pair| x[pair[0] as usize] <= x[pair[1] as usize]));
+        assert_eq!(median.item::<f32>(), (n - 1) as f32 / 2.0);
+    }
+    assert_eq!(f.n_entry(), 1, "one compilation serves every size");
+}
