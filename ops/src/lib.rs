@@ -8,6 +8,7 @@ mod compare;
 mod contract;
 mod control;
 mod convert;
+mod cumulative;
 mod custom;
 mod debug;
 pub mod device;
@@ -41,6 +42,7 @@ pub use array_functions::{
 };
 pub use compare::{allclose, assert_allclose};
 pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
+pub use cumulative::associative_scan;
 pub use custom::{Policy, checkpoint, checkpoint_name, checkpoint_with, custom_jvp, custom_vjp, optimization_barrier};
 pub use debug::{debug_print, with_debug_output};
 pub use gavotte_core::api::{
@@ -77,6 +79,7 @@ pub fn registry() -> &'static Registry {
             custom::PRIMITIVES,
             gather::PRIMITIVES,
             sort::PRIMITIVES,
+            cumulative::PRIMITIVES,
             generate::PRIMITIVES,
             control::PRIMITIVES,
             debug::PRIMITIVES,

@@ -230,6 +230,27 @@ def descending(x, axis):
     return i32(jnp.argsort(x, axis, stable=True, descending=True))
 
 
+def matrices(a, b):
+    """The product of pairs, each standing for an affine function."""
+    return a[0] * b[0], a[1] * b[0] + b[1]
+
+
+# Cumulative operations.
+CUMULATIVE = {
+    "cumsum": lambda x: jnp.cumsum(x, -1, dtype=x.dtype),
+    "cumsum_0": lambda x: jnp.cumsum(x, 0, dtype=x.dtype),
+    "cumsum_reverse": lambda x: jax.lax.cumsum(x, 1, reverse=True),
+    "cumprod": lambda x: jnp.cumprod(x, -1, dtype=x.dtype),
+    "cumprod_reverse": lambda x: jax.lax.cumprod(x, 0, reverse=True),
+    "cummax": lambda x: jax.lax.cummax(x, x.ndim - 1),
+    "cummax_reverse": lambda x: jax.lax.cummax(x, 0, reverse=True),
+    "cummin": lambda x: jax.lax.cummin(x, x.ndim - 1),
+    "cummin_reverse": lambda x: jax.lax.cummin(x, 0, reverse=True),
+    "cumlogsumexp": lambda x: jax.lax.cumlogsumexp(x, x.ndim - 1),
+    "associative_scan": lambda x: jax.lax.associative_scan(jnp.add, x, axis=1),
+    "associative_scan_pairs": lambda a, b: jax.lax.associative_scan(matrices, (a, b), reverse=True),
+}
+
 # Sorting.
 SORTING = {
     "sort": lambda x: jnp.sort(x, -1),
@@ -256,4 +277,4 @@ SORTING = {
     "quantile_ends": lambda x: (jnp.quantile(x, 0.0, 0), jnp.quantile(x, 1.0, 0)),
 }
 
-FUNCTIONS = {**ARRAY, **ELEMENTWISE, **SHAPES, **STATISTICS, **SORTING, **PRODUCTS}
+FUNCTIONS = {**ARRAY, **ELEMENTWISE, **SHAPES, **STATISTICS, **CUMULATIVE, **SORTING, **PRODUCTS}

@@ -337,6 +337,40 @@ def _(p, *xs):
     return [jnp.flip(x, -1) for x in flipped]
 
 
+def is_reverse(p):
+    return p["reverse"]["literal"]["hex"] == "01"
+
+
+@primitive("cumsum")
+def _(p, x):
+    return lax.cumsum(x, axis=x.ndim - 1, reverse=is_reverse(p))
+
+
+@primitive("cumprod")
+def _(p, x):
+    return lax.cumprod(x, axis=x.ndim - 1, reverse=is_reverse(p))
+
+
+def running(extremum, p, x):
+    """The last element that was the extremum when it came; of equal ones, the derivative is its alone."""
+    axis, reverse = x.ndim - 1, is_reverse(p)
+    out = lax.stop_gradient(extremum(x, axis=axis, reverse=reverse))
+    places = lax.broadcasted_iota(np.int32, x.shape, axis)
+    places = jnp.where(x == out, places, x.shape[axis] - 1 if reverse else 0)
+    places = (lax.cummin if reverse else lax.cummax)(places, axis=axis, reverse=reverse)
+    return jnp.where(out == out, jnp.take_along_axis(x, places, axis=axis), out)
+
+
+@primitive("cummax")
+def _(p, x):
+    return running(lax.cummax, p, x)
+
+
+@primitive("cummin")
+def _(p, x):
+    return running(lax.cummin, p, x)
+
+
 @primitive("dot_general")
 def _(p, a, b):
     """By names of axes: batch, the rest of the first operand, the rest of the second."""

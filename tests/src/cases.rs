@@ -19,6 +19,10 @@ pub const NOT_IN_F64: &[(&str, &str)] = &[("bitcast_convert_type", "the widths o
 /// reason.
 pub const NOT_LOWERED: &[(&str, &str)] = &[
     ("call", "it is inlined before"),
+    ("cummax", "it runs by `eval`"),
+    ("cummin", "it runs by `eval`"),
+    ("cumprod", "it runs by `eval`"),
+    ("cumsum", "it runs by `eval`"),
     ("checkpoint", "it is inlined before"),
     ("custom_jvp_call", "it is inlined before"),
     ("custom_lin", "it runs by `eval`"),

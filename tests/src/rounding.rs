@@ -44,8 +44,17 @@ const EXACT: &[&str] = &[
     "zeros",
 ];
 /// Conversions, which round in only one way; the others only move or find elements.
-const EXACT_BESIDES_MAPS: &[&str] =
-    &["bitcast_convert_type", "convert_element_type", "reduce_max", "reduce_min", "segment_max"];
+const EXACT_BESIDES_MAPS: &[&str] = &[
+    "bitcast_convert_type",
+    "convert_element_type",
+    "cummax",
+    "cummin",
+    "reduce_max",
+    "reduce_min",
+    "segment_max",
+    "sort",
+    "sort_descending",
+];
 /// Correctly rounded.
 const ROUNDED: &[&str] = &["add", "add_any", "div", "mul", "sqrt", "sub"];
 

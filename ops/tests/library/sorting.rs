@@ -1,6 +1,6 @@
-//! What sorting refuses, and sorting where sizes are symbols.
+//! What sorting and cumulative operations refuse, and both where sizes are symbols.
 
-use gavotte::{Array, DType, Side, jit, sort_by, sort_key_val, zeros};
+use gavotte::{Array, DType, Side, associative_scan, grad, jit, sort_by, sort_key_val, zeros};
 use gavotte_core::ir::quietly;
 
 /// The error of a call, which must name this file.
@@ -36,9 +36,25 @@ fn what_cannot_be_sorted_is_told_why() {
         (refused(|| x.quantile(f64::NAN, ())), "within 0 and 1"),
         (refused(|| ints.median(())), "takes f32 or f64"),
         (refused(|| zeros([0], DType::F32).median(())), "may have no element"),
+        (refused(|| x.cumsum(-3)), "there is no axis -3"),
+        (refused(|| zeros([3], DType::Bool).cumsum(0)), "takes numbers along an axis"),
+        (refused(|| ints.cumlogsumexp(0)), "takes f32 or f64"),
+        (refused(|| associative_scan(|a: Vec<Array>, _| a, vec![], 0, false)), "there is no array"),
+        (refused(|| associative_scan(|a: (Array, Array), _| a, (x.clone(), ints.clone()), 0, false)), "one extent"),
+        (refused(|| associative_scan(|a: Array, _| a.sum(()), x.clone(), 1, false)), "must return what it is given"),
     ] {
         assert!(error.contains(part), "`{part}` is missing in: {error}");
     }
+}
+
+#[test]
+fn products_of_any_number_have_derivatives() {
+    let f = jit(grad(|x: Array| x.cumprod(0).sum(())));
+    for n in [0usize, 1, 3, 40] {
+        let slopes = f(gavotte::ones([n], DType::F64).declare(["n"])).to_vec::<f64>();
+        assert_eq!(slopes, (0..n).map(|i| (n - i) as f64).collect::<Vec<_>>());
+    }
+    assert_eq!(f.n_entry(), 1, "one compilation serves every size");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! says what the function is called and on which operands it is tried, and nothing of how it is computed.
 
 mod array;
+mod cumulative;
 mod elementwise;
 mod products;
 mod shapes;
@@ -151,11 +152,14 @@ use functions;
 pub fn all() -> impl Iterator<Item = &'static Function> {
     let all = [
         array::FUNCTIONS,
+        cumulative::FUNCTIONS,
         elementwise::FUNCTIONS,
         statistics::FUNCTIONS,
         shapes::FUNCTIONS,
         sorting::FUNCTIONS,
         products::FUNCTIONS,
     ];
-    all.into_iter().flatten()
+    all.into_iter()
+        .flatten()
+        .filter(|f| std::env::var("GAVOTTE_ONLY").is_err() || cumulative::FUNCTIONS.iter().any(|g| g.name == f.name))
 }

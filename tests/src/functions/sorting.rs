@@ -15,14 +15,14 @@ functions! {
     exact argsort_descending(x) = x.argsort_descending(0), [Edges(&[24])], [Ints(-3, 3, &[9, 2])];
     smooth top_k(x) = x.top_k(3).0, [real(&[2, 7])], [real(&[3])], [Ints(-3, 3, &[4, 9])];
     exact top_k_places(x) = x.top_k(4), [real(&[2, 7])], [Ints(-3, 3, &[4, 9])];
-    smooth sort_key_val(k, x) = sort_key_val(&k, &x, -1), [real(&[3, 5]), real(&[3, 5])],
+    smooth sort_key_val(k, x) = sort_key_val(k, x, -1), [real(&[3, 5]), real(&[3, 5])],
         [Ints(-2, 2, &[2, 9]), real(&[2, 9])], [Edges(&[12]), real(&[12])];
     exact sort_by(a, b, x) = sort_by(&[a, b, x], 2, 0),
         [Ints(-2, 2, &[9, 2]), Bools(&[9, 2]), real(&[9, 2])], [Bools(&[12]), Edges(&[12]), real(&[12])],
         [real(&[0]), Bools(&[0]), real(&[0])];
-    exact searchsorted(a, x) = a.sort(0).searchsorted(&x, Side::Left), [Ints(-3, 3, &[7]), Ints(-4, 4, &[3, 5])],
+    exact searchsorted(a, x) = a.sort(0).searchsorted(x, Side::Left), [Ints(-3, 3, &[7]), Ints(-4, 4, &[3, 5])],
         [real(&[8]), real(&[9])], [Edges(&[24]), Edges(&[12])], [real(&[0]), real(&[2])], [real(&[1]), real(&[2, 0])];
-    exact searchsorted_right(a, x) = a.sort(0).searchsorted(&x, Side::Right), [Ints(-3, 3, &[7]), Ints(-4, 4, &[3, 5])],
+    exact searchsorted_right(a, x) = a.sort(0).searchsorted(x, Side::Right), [Ints(-3, 3, &[7]), Ints(-4, 4, &[3, 5])],
         [real(&[16]), real(&[9])], [Edges(&[24]), Edges(&[12])];
     exact digitize(x, bins) = x.digitize(&bins.sort(0), Side::Left), [real(&[3, 5]), real(&[4])],
         [Ints(-4, 4, &[9]), Ints(-3, 3, &[5])], [real(&[9]), real(&[1])];

@@ -192,6 +192,20 @@ impl Export<'_> {
         found.expect("a region of one operation cannot fail").swap_remove(0)
     }
 
+    /// `x` reduced over windows of this shape at every place; `padding` elements that change nothing surround each axis.
+    pub fn reduce_window(&mut self, op: ReduceOp, x: &Operand, window: &[usize], padding: &[[usize; 2]]) -> Operand {
+        let extents =
+            x.shape().into_iter().zip(window).zip(padding).map(|((n, size), [low, high])| low + n + high + 1 - size);
+        let out = Aval::new(x.aval.dtype, extents);
+        let (first, scalar) = (self.constant(op.identity(x.aval.dtype)), Aval::scalar(x.aval.dtype));
+        let padding_type = format!("tensor<{}x2xi64>", padding.len());
+        let attrs = [("window_dimensions", axes(window)), ("padding", format!("dense<{padding:?}> : {padding_type}"))];
+        let mut body = combine(op);
+        let mut regions: [(Vec<Aval>, Body<'_>); 1] = [(vec![scalar.clone(), scalar], &mut body)];
+        let found = self.op_with("reduce_window", &[x, &first], &attrs, &[out], &mut regions);
+        found.expect("a region of one operation cannot fail").swap_remove(0)
+    }
+
     /// `into` with `updates` combined into it, at the indices `ids` as the attributes of `stablehlo.scatter` prescribe.
     pub fn scatter(&mut self, op: ReduceOp, [into, ids, updates]: [&Operand; 3], dimension_numbers: String) -> Operand {
         let scalar = Aval::scalar(into.aval.dtype);
