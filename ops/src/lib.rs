@@ -17,6 +17,7 @@ mod gather;
 mod generate;
 pub mod init;
 mod jacobian;
+pub mod linalg;
 mod movement;
 pub mod nn;
 mod operators;
@@ -28,19 +29,22 @@ mod saved;
 pub mod segment;
 mod show;
 mod sort;
+pub mod special;
 pub mod stax;
 pub mod tree;
 
 pub use array::Array;
 pub use array_functions::{
     Contracted, Indexing, Overlap, add, average, bartlett, bitwise_and, bitwise_or, bitwise_xor, blackman, block,
-    broadcast_shapes, column_stack, convolve, copysign, corrcoef, correlate, cov, cross, divide, equal, float_power,
-    floor_divide, fmax, fmin, fmod, full_like, geomspace, greater, greater_equal, hamming, hanning, heaviside, hstack,
-    hypot, inner, interp, isclose, isin, kron, ldexp, less, less_equal, linspace, logaddexp, logaddexp2, logical_and,
-    logical_or, logical_xor, logspace, meshgrid, multiply, not_equal, outer, polyval, ravel_multi_index, remainder,
-    shift_left, shift_right, subtract, tensordot, tri, unravel_index, vdot, vecdot, vstack,
+    broadcast_shapes, column_stack, convolve, copysign, corrcoef, correlate, cov, cross, digitize, divide, equal,
+    float_power, floor_divide, fmax, fmin, fmod, full_like, geomspace, greater, greater_equal, hamming, hanning,
+    heaviside, hstack, hypot, inner, interp, isclose, isin, kron, ldexp, less, less_equal, linspace, logaddexp,
+    logaddexp2, logical_and, logical_or, logical_xor, logspace, meshgrid, multiply, nextafter, not_equal, outer,
+    polyval, ravel_multi_index, remainder, shift_left, shift_right, subtract, tensordot, tri, unravel_index, vdot,
+    vecdot, vstack,
 };
 pub use compare::{allclose, assert_allclose};
+pub use contract::einsum;
 pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
 pub use cumulative::associative_scan;
 pub use custom::{Policy, checkpoint, checkpoint_name, checkpoint_with, custom_jvp, custom_vjp, optimization_barrier};

@@ -222,7 +222,6 @@ impl Array {
         /// The whole number next to it on the side of zero.
         trunc TRUNC;
         /// The number of bits that are set in each integer.
-        #[doc(alias = "bitwise_count")]
         population_count POPULATION_COUNT;
         /// The number of bits above the highest that is set in each integer; 32 for 0.
         #[doc(alias = "count_leading_zeros")]

@@ -34,6 +34,11 @@ ARRAY = {
     "maximum": jnp.maximum,
 }
 
+def digitize(x, edges, right):
+    """JAX's, whose numbers may be `i64`."""
+    return jnp.digitize(x, edges, right).astype(jnp.int32)
+
+
 # Elementwise functions that are no primitives.
 ELEMENTWISE = {
     "add": jnp.add,
@@ -85,6 +90,14 @@ ELEMENTWISE = {
     "logaddexp": jnp.logaddexp,
     "logaddexp2": jnp.logaddexp2,
     "ldexp": jnp.ldexp,
+    "signbit": jnp.signbit,
+    "nextafter": jnp.nextafter,
+    "bitwise_count": lambda x: jnp.bitwise_count(x).astype(x.dtype),
+    "digitize": lambda x: digitize(x, jnp.arange(5, dtype=x.dtype) - 2, False),
+    "digitize_before": lambda x: digitize(x, jnp.arange(5, dtype=x.dtype) - 2, True),
+    "digitize_descending": lambda x: digitize(x, 2 - jnp.arange(5, dtype=x.dtype), False),
+    "digitize_descending_before": lambda x: digitize(x, 2 - jnp.arange(5, dtype=x.dtype), True),
+    "digitize_integers": lambda x, edge: digitize(x, edge, False),
 }
 
 # Statistics.
@@ -265,8 +278,6 @@ SORTING = {
     "sort_by": lambda *xs: jax.lax.sort(xs, dimension=0, num_keys=2),
     "searchsorted": lambda a, x: i32(jnp.searchsorted(jnp.sort(a), x)),
     "searchsorted_right": lambda a, x: i32(jnp.searchsorted(jnp.sort(a), x, side="right")),
-    "digitize": lambda x, bins: i32(jnp.digitize(x, jnp.sort(bins))),
-    "digitize_right": lambda x, bins: i32(jnp.digitize(x, jnp.sort(bins)[::-1], right=True)),
     "bincount": lambda x: i32(jnp.bincount(jnp.where(x < 5, x, 5), length=6)[:5]),
     "histogram": lambda x: i32(jnp.histogram(x, 4)[0]),
     "histogram_within": lambda x: (lambda counts, edges: (i32(counts), edges))(*jnp.histogram(x, 5, (-1.0, 0.5))),
@@ -277,4 +288,148 @@ SORTING = {
     "quantile_ends": lambda x: (jnp.quantile(x, 0.0, 0), jnp.quantile(x, 1.0, 0)),
 }
 
-FUNCTIONS = {**ARRAY, **ELEMENTWISE, **SHAPES, **STATISTICS, **CUMULATIVE, **SORTING, **PRODUCTS}
+# `einsum` in its notations.
+EINSUM = {
+    "einsum_dot": lambda a, b: jnp.einsum("i,i", a, b),
+    "einsum_product": lambda a, b: jnp.einsum("ij,jk", a, b),
+    "einsum_outer": lambda a, b: jnp.einsum("i,jk->kij", a, b),
+    "einsum_batches": lambda a, b: jnp.einsum("b i j, b j k -> b i k", a, b),
+    "einsum_rows": lambda a, b: jnp.einsum("ij,ij->i", a, b),
+    "einsum_elements": lambda a, b: jnp.einsum("ij,ji->ij", a, b),
+    "einsum_transpose": lambda x: jnp.einsum("ba", x),
+    "einsum_sum": lambda x: jnp.einsum("ijk->j", x),
+    "einsum_trace": lambda x: jnp.einsum("ii", x),
+    "einsum_diagonal": lambda x: jnp.einsum("ijikj->jki", x),
+    "einsum_thrice": lambda x, y: jnp.einsum("iii,ij->ij", x, y),
+    "einsum_alone": lambda a, b: jnp.einsum("ij,kl->ik", a, b),
+    "einsum_unnamed": lambda a, b: jnp.einsum("...ij,...jk->...ik", a, b),
+    "einsum_unnamed_implied": lambda a, b: jnp.einsum("i...,...i", a, b),
+    "einsum_unnamed_middle": lambda x: jnp.einsum("a...b->b...a", x),
+    "einsum_upper": lambda a, b: jnp.einsum("bA,aB", a, b),
+    "einsum_three": lambda a, b, c: jnp.einsum("ab,bc,cd->ad", a, b, c),
+    "einsum_form": lambda x, m, y: jnp.einsum("i,ij,j->", x, m, y),
+    "einsum_star": lambda a, b, c: jnp.einsum("ai,aj,ak->ijk", a, b, c),
+    "einsum_four": lambda a, b, c, d: jnp.einsum("bhq,bhk,hqd,kd->bhd", a, b, c, d),
+    "einsum_scalar": lambda a, x: jnp.einsum(",ij->j", a, x),
+}
+
+def logit(p):
+    """JAX's loses digits near a half."""
+    return jnp.where(jnp.abs(p - 0.5) < 0.2, jnp.log1p(2 * p - 1) - jnp.log1p(1 - 2 * p), jnp.log(p / (1 - p)))
+
+
+def rel_entr(p, q):
+    """JAX's loses digits where the two are close."""
+    return p * jnp.log1p((p - q) / q)
+
+
+def kl_div(p, q):
+    """JAX's loses digits where the two are close."""
+    t = (p - q) / q
+    series = sum((-t) ** k / ((k + 1) * (k + 2)) for k in range(12))
+    return jnp.where(jnp.abs(t) < 0.05, q * t * t * series, p * jnp.log1p(t) - p + q)
+
+
+def erfinv(x):
+    """JAX's loses digits near one: a step of Newton's method, whose value counts and whose derivative does not."""
+    y = jax.scipy.special.erfinv(x)
+    safe = jnp.where(jnp.abs(x) < 1, y, 0)
+    gap = jax.scipy.special.erfc(jnp.abs(safe)) - (1 - jnp.abs(x))
+    step = jnp.sign(safe) * gap * jnp.exp(safe**2) * np.sqrt(np.pi) / 2
+    return y + jax.lax.stop_gradient(jnp.where(jnp.abs(x) < 1, step, 0))
+
+
+def log_ndtr(x):
+    """JAX's with as many terms of its series as it needs."""
+    return jax.scipy.special.log_ndtr(x, 8)
+
+
+# Special functions.
+SPECIAL = {
+    "special_erf": jax.scipy.special.erf,
+    "special_erfc": jax.scipy.special.erfc,
+    "expit": in_f64(jax.scipy.special.expit),
+    "logit": in_f64(logit),
+    "entr": in_f64(jax.scipy.special.entr),
+    "xlogy": jax.scipy.special.xlogy,
+    "xlog1py": jax.scipy.special.xlog1py,
+    "rel_entr_edges": lambda p, q: jnp.where(jnp.isnan(p) | jnp.isnan(q), p + q, jax.scipy.special.rel_entr(p, q)),
+    "rel_entr": in_f64(rel_entr),
+    "kl_div": in_f64(kl_div),
+    "erfinv": in_f64(erfinv),
+    "ndtr": in_f64(jax.scipy.special.ndtr),
+    "log_ndtr": in_f64(log_ndtr),
+    "ndtri": in_f64(jax.scipy.special.ndtri),
+}
+
+def finite_below(f, x):
+    """`f` of JAX, with its limit 0 at minus infinity."""
+    return jnp.where(x == -jnp.inf, 0, f(jnp.where(x == -jnp.inf, 0, x)))
+
+
+def squareplus(x):
+    """JAX's loses digits below zero."""
+    root = jnp.sqrt(x * x + 4)
+    return jnp.where(x < 0, 2 / (root - x), (x + root) / 2)
+
+
+# Activations.
+NN = {
+    "relu6": jax.nn.relu6,
+    "celu": lambda x: jax.nn.celu(x, 1.5),
+    "selu": jax.nn.selu,
+    "silu": lambda x: finite_below(jax.nn.silu, x),
+    "mish": lambda x: finite_below(jax.nn.mish, x),
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+    "hard_silu": lambda x: finite_below(jax.nn.hard_silu, x),
+    "hard_tanh": jax.nn.hard_tanh,
+    "log_sigmoid": jax.nn.log_sigmoid,
+    "soft_sign": in_f64(lambda x: jnp.where(jnp.isinf(x), jnp.sign(x), jax.nn.soft_sign(x))),
+    "sparse_plus": jax.nn.sparse_plus,
+    "squareplus": in_f64(squareplus),
+    "log1mexp": in_f64(jax.nn.log1mexp),
+    "glu": jax.nn.glu,
+    "glu_0": lambda x: jax.nn.glu(x, 0),
+    "logmeanexp": lambda x: jax.nn.logmeanexp(x, 0),
+    "standardize": lambda x: jax.nn.standardize(x, algorithm="stable"),
+    "standardize_both": lambda x: jax.nn.standardize(x, (0, 1), epsilon=0.1, algorithm="stable"),
+}
+
+# Linear algebra.
+LINALG = {
+    "norm": lambda x: jnp.linalg.norm(x.ravel()),
+    "norm_none": lambda x: jnp.linalg.norm(x, axis=0),
+    "norm_0": lambda x: jnp.linalg.norm(x, axis=0),
+    "vector_norm_3": lambda x: jnp.linalg.vector_norm(x, ord=3, axis=1),
+    "vector_norm_3_none": lambda x: jnp.linalg.vector_norm(x, ord=3, axis=1),
+    "vector_norm_2": lambda x: jnp.linalg.vector_norm(x, axis=-1),
+    "vector_norm_1": lambda x: jnp.linalg.vector_norm(x, ord=1),
+    "vector_norm_0": lambda x: jnp.linalg.vector_norm(x, ord=0, axis=0),
+    "vector_norm_max": lambda x: jnp.linalg.vector_norm(x, ord=jnp.inf, axis=1),
+    "vector_norm_min": lambda x: jnp.linalg.vector_norm(x, ord=-jnp.inf),
+    "matrix_norm": jnp.linalg.matrix_norm,
+    "matrix_norm_none": jnp.linalg.matrix_norm,
+    "matrix_norm_one": lambda x: jnp.linalg.matrix_norm(x, ord=1),
+    "matrix_norm_infinity": lambda x: jnp.linalg.matrix_norm(x, ord=jnp.inf),
+    "linalg_trace": lambda x: jnp.linalg.trace(x, offset=1),
+    "multi_dot": lambda *xs: jnp.linalg.multi_dot(xs),
+    "multi_dot_two": lambda *xs: jnp.linalg.multi_dot(xs),
+    "matrix_power": lambda x: jnp.linalg.matrix_power(x, 5),
+    "matrix_power_none": lambda x: jnp.linalg.matrix_power(x, 0),
+    "block_diag": jax.scipy.linalg.block_diag,
+    "toeplitz": jax.scipy.linalg.toeplitz,
+}
+
+FUNCTIONS = {
+    **ARRAY,
+    **ELEMENTWISE,
+    **SHAPES,
+    **STATISTICS,
+    **CUMULATIVE,
+    **SORTING,
+    **PRODUCTS,
+    **EINSUM,
+    **SPECIAL,
+    **NN,
+    **LINALG,
+}

@@ -29,8 +29,8 @@ pub use names::{
 };
 pub use products::{Contracted, cross, inner, kron, outer, tensordot, vdot, vecdot};
 pub use ranges::{Indexing, full_like, geomspace, linspace, logspace, meshgrid};
-pub use real::{copysign, float_power, fmax, fmin, heaviside, hypot, ldexp, logaddexp, logaddexp2};
-pub use sampled::{Overlap, convolve, correlate, interp, polyval};
+pub use real::{copysign, float_power, fmax, fmin, heaviside, hypot, ldexp, logaddexp, logaddexp2, nextafter};
+pub use sampled::{Overlap, convolve, correlate, digitize, interp, polyval};
 pub use statistics::{average, corrcoef, cov};
 pub use windows::{bartlett, blackman, hamming, hanning};
 
@@ -39,13 +39,13 @@ use crate::movement::reject;
 use gavotte_core::aval::{DType, Literal};
 
 /// A scalar of an element type.
-fn number(dtype: DType, x: f64) -> Array {
+pub(crate) fn number(dtype: DType, x: f64) -> Array {
     Array::scalar(Literal::from_f64(dtype, x))
 }
 
 /// Refuses operands that are not floating.
 #[track_caller]
-fn floating(operation: &str, operands: &[&Array]) {
+pub(crate) fn floating(operation: &str, operands: &[&Array]) {
     if operands.iter().any(|array| !array.dtype().is_float()) {
         reject(operation, "takes floats: convert with `astype` first", operands);
     }

@@ -3,6 +3,7 @@
 use crate::array::Array;
 use crate::elementwise::{ADD, AND, DIV, EQ, GE, GT, LE, LT, MUL, NE, OR, SUB, XOR};
 use crate::operators::{Operand, binary};
+use gavotte_core::aval::DType;
 
 macro_rules! functions_of_two {
     ($($(#[$doc:meta])* $name:ident $row:ident;)*) => { $(
@@ -139,5 +140,20 @@ impl Array {
     #[track_caller]
     pub fn bitwise_not(&self) -> Array {
         !self
+    }
+
+    /// The number of bits that are set in the absolute value of each integer; [`population_count`](Array::population_count)
+    /// counts those of the integer itself, which differ below 0.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([7, -1]).bitwise_count().to_vec::<i32>(), [3, 1]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the elements are not integers.
+    #[track_caller]
+    pub fn bitwise_count(&self) -> Array {
+        if self.dtype() == DType::I32 { self.abs().population_count() } else { self.population_count() }
     }
 }

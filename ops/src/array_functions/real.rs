@@ -116,6 +116,22 @@ impl Array {
         (self - &whole, whole)
     }
 
+    /// Whether each element has a minus sign: also -0 and `-∞` have one, that of NaN counts as positive.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// assert_eq!(Array::from([1.0, -0.0]).signbit().to_vec::<bool>(), [false, true]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the elements are not floating.
+    #[track_caller]
+    pub fn signbit(&self) -> Array {
+        floating("signbit", &[self]);
+        let x = self.stop_gradient();
+        x.lt(0.0) | (x.eq(0.0) & (1.0 / &x).lt(0.0))
+    }
+
     /// The elements with zeros for NaN, and the largest finite numbers of their signs for infinities; integers as they
     /// are. Replaced elements have the derivative 0.
     ///
@@ -214,10 +230,51 @@ pub fn float_power(x: impl Operand, y: impl Operand) -> Array {
 pub fn copysign(x: impl Operand, y: impl Operand) -> Array {
     let [x, y] = pair(x, y);
     floating("copysign", &[&x, &y]);
-    let y = y.stop_gradient();
-    let is_negative = y.lt(0.0) | (y.eq(0.0) & (1.0 / &y).lt(0.0));
     let size = x.abs();
-    where_(&is_negative, -&size, &size)
+    where_(&y.signbit(), -&size, &size)
+}
+
+/// The number next to `x` on the side of `y`, or `y` if the two are equal; NaN if one is. The two broadcast. The derivatives
+/// are 0.
+///
+/// ```
+/// use gavotte::{Array, nextafter};
+/// let next = nextafter(Array::from([1.0, 0.0]), Array::from([2.0, -1.0])).to_vec::<f64>();
+/// assert_eq!(next, [1.0 + f64::EPSILON, -5e-324]);
+/// ```
+///
+/// # Panics
+/// If the two do not have the same floating type, or their shapes do not broadcast.
+///
+/// Source for `f64`: Rump, Zimmermann, Boldo, Melquiond, *Computing predecessor and successor in rounding to nearest* (BIT
+/// 2009), algorithm 2.
+#[track_caller]
+pub fn nextafter(x: impl Operand, y: impl Operand) -> Array {
+    let [x, y] = pair(x, y);
+    floating("nextafter", &[&x, &y]);
+    let (x, y) = (x.stop_gradient(), y.stop_gradient());
+    let is_up = y.gt(&x);
+    let moved = if x.dtype() == DType::F32 {
+        // Away from zero, the bits count up.
+        let bits = x.bitcast(DType::I32);
+        let is_outward = is_up.eq(x.gt(0.0));
+        let counted = bits + is_outward.astype(DType::I32) * 2 - 1;
+        let least = where_(&is_up, number(DType::I32, 1.0), number(DType::I32, i32::MIN.into()) + 1);
+        where_(&x.eq(0.0), least, counted).bitcast(DType::F32)
+    } else {
+        // u is half the distance from 1 to the next number, η the least one.
+        let (u, least) = (f64::EPSILON / 2.0, f64::from_bits(1));
+        let is_tiny = x.abs().lt(least / u);
+        let is_small = x.abs().lt(least / (u * u) / 2.0);
+        let scaled = where_(&is_small, &x / u, &x);
+        let distance = where_(&is_tiny, least, scaled.abs() * (u * (1.0 + 2.0 * u)));
+        let from = where_(&is_tiny, &x, &scaled);
+        let next = &from + where_(&is_up, &distance, -&distance);
+        let next = where_(&(&is_small & !&is_tiny), &next * u, next);
+        let next = where_(&next.eq(0.0), &x * 0.0, next);
+        where_(&x.isinf(), x.sign() * f64::MAX, next)
+    };
+    where_(&x.eq(&y), &y, where_(&(x.isnan() | y.isnan()), &x + &y, moved))
 }
 
 /// The length of the vector `(x, y)`: `√(x² + y²)`, which does not overflow unless the length does. An infinity if either

@@ -5,6 +5,7 @@ use crate::array::Array;
 use crate::generate::{dim_value, zeros, zeros_like};
 use crate::movement::{axis_of, concatenate, reject};
 use crate::operators::{Operand, where_};
+use crate::sort::Side;
 use gavotte_core::aval::{DType, Verdict};
 use gavotte_core::ir::{decide, same, undecided};
 
@@ -289,4 +290,40 @@ pub fn polyval(coefficients: &Array, x: &Array) -> Array {
         value = value * x + coefficients.index(i);
     }
     value
+}
+
+/// For each element of `x`, the number of the bin in which it lies, as `i32`. `edges` ascend or descend; bin 0 is before the
+/// first edge, the last one after the last. An element that equals an edge lies in the bin after it; `before` puts it in
+/// the one before. NaN counts as larger than all edges.
+///
+/// ```
+/// use gavotte::{Array, digitize};
+/// let (x, edges) = (Array::from([0.5, 1.0, 9.0]), Array::from([0.0, 1.0, 2.0]));
+/// assert_eq!(digitize(&x, &edges, false).to_vec::<i32>(), [1, 2, 3]);
+/// assert_eq!(digitize(&x, &edges, true).to_vec::<i32>(), [1, 1, 3]);
+/// ```
+///
+/// # Panics
+/// If the edges are no vector, they and `x` differ in element type or are `bool`, or facts do not say whether there are
+/// edges: for a symbol, at least one.
+#[track_caller]
+pub fn digitize(x: &Array, edges: &Array, before: bool) -> Array {
+    if edges.ndim() != 1 {
+        reject("digitize", format!("the edges must be a vector, and have {} axes", edges.ndim()), &[x, edges]);
+    }
+    if edges.dtype() != x.dtype() {
+        reject("digitize", "element types differ: convert with `astype` first", &[x, edges]);
+    }
+    if x.dtype() == DType::Bool {
+        reject("digitize", "takes numbers: convert with `astype` first", &[x, edges]);
+    }
+    if edges.dim(0) == 0 {
+        return zeros(x.shape().iter().cloned(), DType::I32);
+    }
+    let last = edges.dim(0) - 1;
+    let is_descending = edges.index(0).gt(edges.index(last));
+    let side = if before { Side::Left } else { Side::Right };
+    let ascending = edges.searchsorted(x, side);
+    let descending = dim_value(edges.dim(0), DType::I32) - edges.flip(0).searchsorted(x, side);
+    where_(&is_descending, descending, ascending)
 }

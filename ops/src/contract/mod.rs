@@ -1,9 +1,12 @@
 //! The family `contract`: sums of products over shared axes.
 
 mod dot_general;
+mod einsum;
 mod methods;
+mod subscripts;
 
 pub(crate) use dot_general::{Roles, dot_general};
+pub use einsum::einsum;
 
 use gavotte_core::ir::Primitive;
 

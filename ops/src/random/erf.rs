@@ -97,8 +97,9 @@ mod giles {
     ];
 }
 
+/// The polynomial with these coefficients, highest power first.
 #[track_caller]
-fn horner(w: &Array, coefficients: &[f64]) -> Array {
+pub(crate) fn horner(w: &Array, coefficients: &[f64]) -> Array {
     let mut p = w * coefficients[0] + coefficients[1];
     for c in &coefficients[2..] {
         p = p * w + *c;
@@ -112,11 +113,16 @@ pub(super) fn erf_inv(x: &Array) -> Array {
     if x.dtype() == DType::F32 {
         return single::erf_inv(x);
     }
-    let w = -(-x.square()).log1p();
+    inverse_by_log(x, &-(-x.square()).log1p())
+}
+
+/// The inverse of the error function in `f64`, given `w = -log(1 - x²)`.
+#[track_caller]
+pub(crate) fn inverse_by_log(x: &Array, w: &Array) -> Array {
     let root = w.sqrt();
     let outer =
         where_(&w.lt(16.0), horner(&(&root - 3.25), &giles::F64_MIDDLE), horner(&(&root - 5.0), &giles::F64_TAIL));
-    let p = where_(&w.lt(6.25), horner(&(&w - 3.125), &giles::F64_CENTRE), outer);
+    let p = where_(&w.lt(6.25), horner(&(w - 3.125), &giles::F64_CENTRE), outer);
     where_(&x.abs().eq(1.0), x * f64::INFINITY, p * x)
 }
 

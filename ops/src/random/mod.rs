@@ -16,6 +16,8 @@ mod erf;
 mod rng;
 mod single;
 
+pub(crate) use erf::{horner, inverse_by_log};
+
 pub use rng::KeyRng;
 
 use crate::array::{Array, apply_many};

@@ -68,30 +68,6 @@ impl Array {
         place
     }
 
-    /// The number of the bin, as `i32`, that each element lies in: bin `i` reaches from `bins[i - 1]` to `bins[i]`, which
-    /// are sorted either way. 0 is before the first, `bins.len()` after the last. An element on a border lies in the
-    /// upper bin, or, with `Side::Right`, in the lower: bins include their border on that side.
-    ///
-    /// # Panics
-    /// If `bins` has not one axis, or the element types differ.
-    #[track_caller]
-    pub fn digitize(&self, bins: &Array, includes: Side) -> Array {
-        if bins.ndim() != 1 || bins.dtype() != self.dtype() {
-            let why = "takes borders in an array of one axis, of the type of the elements: reshape or convert first";
-            reject("digitize", why, &[self, bins]);
-        }
-        let side = if includes == Side::Left { Side::Right } else { Side::Left };
-        let ascending = bins.searchsorted(self, side);
-        if bins.dim(0).as_number().is_some_and(|n| n < 2) {
-            return ascending;
-        }
-        let n = dim_value(bins.dim(0), DType::I32);
-        let descending = &n - bins.flip(0).searchsorted(self, side);
-        let end = |from: Dim, to: Dim| bins.slice_axis(0, from..to).reshape([0i64; 0]);
-        let (first, last) = (end(0.into(), 1.into()), end(bins.dim(0) - 1, bins.dim(0)));
-        where_(&last.ge(first), ascending, descending)
-    }
-
     /// How often each number from 0 to below `n` occurs, as `i32`. Other numbers are not counted.
     ///
     /// ```

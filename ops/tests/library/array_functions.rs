@@ -104,6 +104,23 @@ fn whole_ranges_are_right() {
         let found = ldexp(&Array::from(1f32), &Array::from(n)).item::<f32>();
         assert_eq!(found, f32::powi(2.0, n.max(-126)) * f32::powi(2.0, (n + 126).min(0)), "2^{n}");
     }
+    // Around every power of two, and the ends.
+    let powers = (-1074..1024).map(|n| ldexp(&Array::from(1.0), &Array::from(n)).item::<f64>());
+    let near = powers.flat_map(|x| [x.next_down(), x, x.next_up()]).chain([0.0, f64::MAX, 1.0 / 3.0, f64::INFINITY]);
+    let xs: Vec<f64> = near.flat_map(|x| [x, -x]).collect();
+    let bits = |xs: Vec<f64>| xs.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    for (y, next) in [(f64::INFINITY, f64::next_up as fn(f64) -> f64), (f64::NEG_INFINITY, f64::next_down)] {
+        let found = nextafter(Array::from(xs.clone()), y).to_vec::<f64>();
+        assert_eq!(bits(found), bits(xs.iter().map(|x| next(*x)).collect()), "toward {y}");
+    }
+    let xs: Vec<f32> =
+        (0..=255).flat_map(|n| [n << 23, (n << 23) + 1, (n << 23) + (1 << 31)]).map(f32::from_bits).collect();
+    let xs: Vec<f32> = xs.into_iter().filter(|x| !x.is_nan()).collect();
+    let found = nextafter(Array::from(xs.clone()), f32::INFINITY).to_vec::<f32>();
+    assert_eq!(found, xs.iter().map(|x| x.next_up()).collect::<Vec<_>>());
+    let found = nextafter(Array::from(xs.clone()), f32::NEG_INFINITY).to_vec::<f32>();
+    assert_eq!(found, xs.iter().map(|x| x.next_down()).collect::<Vec<_>>());
+    assert!(nextafter(f64::NAN, Array::from(1.0)).item::<f64>().is_nan());
     for n in [i32::MIN, i32::MAX] {
         let wanted = if n < 0 { 0.0 } else { f64::INFINITY };
         assert_eq!(ldexp(&Array::from(1.0), &Array::from(n)).item::<f64>(), wanted);
@@ -168,6 +185,24 @@ fn mistakes_in_shapes_say_what_to_do() {
         (&|| tensordot(&x, &x, 3), "tensordot: one of them has fewer axes"),
         (&|| tensordot(&x, &x, ([0], [2])), "tensordot: there is no axis 2"),
         (&|| tensordot(&x, &x, ([0, 0], [0, 0])), "tensordot: axis 0 is named twice"),
+        (&|| einsum("i%,jk", &[&x, &x]), "einsum: `%` in `i%` names no axis: use letters from a to z and A to Z"),
+        (&|| einsum("i..j", &[&x]), "einsum: `i..j` has a dot that belongs to no ellipsis"),
+        (&|| einsum("...i...", &[&x]), "einsum: `...i...` has two ellipses"),
+        (&|| einsum("ij,jk", &[&x]), "einsum: `ij,jk` names the axes of 2 operands, and there are 1"),
+        (&|| einsum("", &[]), "einsum: `` names the axes of 1 operand, and there are 0"),
+        (&|| einsum("ij,ijk", &[&x, &x]), "einsum: `ijk` has letters for 3 axes, and operand 1 has 2"),
+        (&|| einsum("i...jk", &[&x]), "einsum: `i...jk` has letters for at least 3 axes, and operand 0 has 2"),
+        (&|| einsum("ij,jk", &[&x, &x]), "einsum: the letter j has the extent 3 in operand 0 and 2 in operand 1"),
+        (&|| einsum("ii", &[&x]), "einsum: the letter i has the extents 2 and 3 in operand 0"),
+        (
+            &|| einsum("...i,...->...", &[&x, &Array::from([1.0, 2.0, 3.0])]),
+            "einsum: the last axis under `...` has the extent 2 in operand 0 and 3 in operand 1",
+        ),
+        (&|| einsum("ij->ik", &[&x]), "einsum: the result `ik` has the letter k, which no operand has"),
+        (&|| einsum("ij->ii", &[&x]), "einsum: the result `ii` has the letter i twice"),
+        (&|| einsum("ij->j->i", &[&x]), "einsum: `ij->j->i` has two arrows"),
+        (&|| einsum("i...->i", &[&x]), "einsum: `...` stands for 1 axes, and the result `i` has no `...`"),
+        (&|| einsum("ij,k", &[&x, &ints]), "einsum: element types f64 and i32 differ: convert with `astype` first"),
         (&|| interp(&x, &vector, &Array::from([1.0])), "interp: points and values must be vectors of the same extent"),
         (&|| interp(&x, &empty, &empty), "interp: there are no points"),
         (&|| interp(&ints, &ints, &ints), "interp: takes floats"),
@@ -194,6 +229,12 @@ fn mistakes_in_shapes_say_what_to_do() {
             "ravel_multi_index: an array of shape [0] has no elements",
         ),
         (&|| correlate(&x, &vector, Overlap::Full), "correlate: takes vectors"),
+        (&|| digitize(&vector, &x, false), "digitize: the edges must be a vector, and have 2 axes"),
+        (&|| digitize(&vector, &ints, false), "digitize: element types differ: convert with `astype` first"),
+        (&|| digitize(&vector.gt(0.0), &vector.gt(0.0), true), "digitize: takes numbers"),
+        (&|| ints.signbit(), "signbit: takes floats"),
+        (&|| vector.bitwise_count(), "population_count: takes"),
+        (&|| nextafter(&ints, &ints), "nextafter: takes floats"),
         (&|| polyval(&x, &vector), "polyval: the coefficients must be a vector"),
         (&|| polyval(&ints, &vector), "differ"),
         (&|| block(&[vec![x.clone(), vector.clone()]]), "differ"),
@@ -279,7 +320,23 @@ fn sizes_may_be_symbols() {
         vdot: |x| vdot(&x, &x);
         vecdot: |x| vecdot(&x, &x.sum(0), -1);
         kron: |x| kron(&x, &x.sum(0));
+        norm: |x| linalg::norm(&x, 0);
+        vector_norm: |x| linalg::vector_norm(&x, 3.0, 1);
+        matrix_norm: |x| linalg::matrix_norm(&x, linalg::MatrixNorm::Frobenius);
+        multi_dot: |x| linalg::multi_dot(&[&x, &x.t(), &x]);
+        block_diag: |x| linalg::block_diag(&[x.clone(), x.square()]);
+        toeplitz: |x| {
+            assume(x.dim(0).at_least(1));
+            assume(x.dim(1).at_least(1));
+            linalg::toeplitz(&x.sum(1), &x.sum(0))
+        };
+        digitize: |x| { assume(x.dim(1).at_least(1)); digitize(&x, &x.sum(0), false).astype(DType::F64) * &x };
+        logmeanexp: |x| nn::logmeanexp(&x, 0);
+        standardize: |x| nn::standardize(&x, 1, 0.5);
         tensordot: |x| tensordot(&x, &x, ([0], [0]));
+        einsum: |x| einsum("ij,kj,kl->il", &[&x, &x, &x]);
+        einsum_rows: |x| einsum("ij,ij,i->i", &[&x, &x, &x.sum(1)]);
+        einsum_stretched: |x| einsum("...j,ij->i...", &[&x.sum_keepdims(0), &x]);
         interp: |x| interp(&x, &arange(x.dim(1), DType::F64), &x.sum(0));
         take_along_axis: |x| { assume(x.dim(1).at_least(1)); x.take_along_axis(&x.argmax(1).expand_dims(1), 1) };
         diff: |x| { assume(x.dim(0).at_least(1)); x.diff(1, 0) };
@@ -289,6 +346,9 @@ fn sizes_may_be_symbols() {
     }
     hold! { square,
         diagonal: |x| x.diagonal(0, 0, 1);
+        matrix_power: |x| linalg::matrix_power(&x, 3);
+        matrix_power_none: |x| linalg::matrix_power(&x, 0) * &x;
+        einsum_diagonal: |x| einsum("ii,ij->ij", &[&x, &x]);
         diagonal_above: |x| { assume(x.dim(0).at_least(1)); x.diagonal(1, 0, 1) };
         trace_below: |x| { assume(x.dim(0).at_least(1)); x.trace(-1, 0, 1) };
     }

@@ -2,10 +2,12 @@
 
 mod array_functions;
 mod golden_prng;
+mod linalg;
 mod nn;
 mod operators;
 mod params;
 mod random;
 mod sorting;
+mod special;
 mod trees;
 mod values;

@@ -104,3 +104,70 @@ fn one_hot_rows() {
     assert_eq!(grid.to_vec::<bool>(), [false, true, true, false]);
     assert_eq!(grid.ndim(), 3);
 }
+
+#[test]
+fn gates_are_finite_far_out() {
+    let infinity = f64::INFINITY;
+    let far = Array::from([-infinity, -1e200, -900.0, 900.0, 1e200, infinity]);
+    type Case = (&'static str, fn(&Array) -> Array, [f64; 6], [f64; 6]);
+    let x = far.to_vec::<f64>();
+    let half = [0.0, 0.0, 0.0, 900.0, 1e200, infinity];
+    let step = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0];
+    let cases: &[Case] = &[
+        ("silu", nn::silu, half, step),
+        ("mish", nn::mish, half, step),
+        ("hard_silu", nn::hard_silu, half, step),
+        ("sparse_plus", nn::sparse_plus, half, step),
+        ("relu6", nn::relu6, [0.0, 0.0, 0.0, 6.0, 6.0, 6.0], [0.0; 6]),
+        ("hard_sigmoid", nn::hard_sigmoid, step, [0.0; 6]),
+        ("hard_tanh", nn::hard_tanh, [-1.0, -1.0, -1.0, 1.0, 1.0, 1.0], [0.0; 6]),
+        ("log_sigmoid", nn::log_sigmoid, [x[0], x[1], x[2], 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]),
+        ("celu", |x| nn::celu(x, 2.0), [-2.0, -2.0, -2.0, x[3], x[4], x[5]], step),
+    ];
+    for (name, f, values, slopes) in cases {
+        assert_eq!(f(&far).to_vec::<f64>(), values, "{name}");
+        assert_eq!(gradient(f, &far, &[1.0; 6]), slopes, "the slope of {name}");
+        assert!(f(&Array::from(f64::NAN)).item::<f64>().is_nan(), "{name} of NaN");
+    }
+    assert_eq!(nn::soft_sign(&far).to_vec::<f64>(), [-1.0, -1.0, -900.0 / 901.0, 900.0 / 901.0, 1.0, 1.0]);
+    close(&gradient(nn::soft_sign, &far, &[1.0; 6])[1..], &[0.0, 1.0 / 901f64.powi(2), 1.0 / 901f64.powi(2), 0.0, 0.0]);
+    // √(x² + 4) - x = 4 / (√(x² + 4) + x) neither cancels nor overflows.
+    let plus = nn::squareplus(&Array::from([-1e9, -1e200, 1e200]), 4.0).to_vec::<f64>();
+    assert!((plus[0] / 1e-9 - 1.0).abs() < 1e-15 && plus[1] == 1e-200 && plus[2] == 1e200, "{plus:?}");
+    assert_eq!(nn::squareplus(&Array::from([-2.0, 0.0, 3.0]), 0.0).to_vec::<f64>(), [0.0, 0.0, 3.0]);
+}
+
+#[test]
+fn kinks_have_jaxs_slopes() {
+    let slope = |f: fn(&Array) -> Array, at: &[f64]| gradient(f, &Array::from(at.to_vec()), &vec![1.0; at.len()]);
+    assert_eq!(slope(nn::relu6, &[0.0, 6.0]), [0.0, 0.0]);
+    assert_eq!(slope(nn::hard_sigmoid, &[-3.0, 3.0]), [0.0, 0.0]);
+    assert_eq!(slope(nn::hard_silu, &[-3.0, 3.0]), [0.0, 1.0]);
+    assert_eq!(slope(nn::hard_tanh, &[-1.0, 1.0]), [1.0, 1.0]);
+    assert_eq!(slope(nn::sparse_plus, &[-1.0, 1.0]), [0.0, 1.0]);
+    assert_eq!(slope(nn::soft_sign, &[0.0]), [1.0]);
+    assert_eq!(slope(|x| nn::celu(x, 2.0), &[0.0]), [1.0]);
+    assert_eq!(slope(nn::silu, &[0.0]), [0.5]);
+}
+
+#[test]
+fn mistakes_with_gates_say_what_to_do() {
+    let (x, ints) = (Array::from([1.0, 2.0, 3.0]), Array::from([1, 2]));
+    let refused: &[(&dyn Fn() -> Array, &str)] = &[
+        (&|| nn::glu(&x, 0), "glu: axis 0 has 3 elements, which are no two halves"),
+        (&|| nn::glu(&x, 1), "glu: there is no axis 1"),
+        (&|| nn::glu(&ints, 0), "glu: takes f32 or f64"),
+        (&|| nn::squareplus(&x, -1.0), "squareplus: b must not be negative, and is -1"),
+        (&|| nn::squareplus(&ints, 1.0), "squareplus: takes floats"),
+        (&|| nn::soft_sign(&ints), "soft_sign: takes floats"),
+        (&|| nn::log1mexp(&ints), "log1mexp: takes floats"),
+        (&|| nn::logmeanexp(&x, 2), "logmeanexp: there is no axis 2"),
+        (&|| nn::standardize(&x, 1, 1e-5), "standardize: there is no axis 1"),
+        (&|| nn::standardize(&ints, 0, 1e-5), "standardize: takes floats"),
+    ];
+    for (f, says) in refused {
+        let error = quietly(f).expect_err(says).to_string();
+        assert!(error.contains(says), "{error}");
+        assert!(error.contains("nn.rs"), "{error} names no line here");
+    }
+}

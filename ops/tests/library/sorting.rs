@@ -26,7 +26,6 @@ fn what_cannot_be_sorted_is_told_why() {
         (refused(|| sort_by(&[], 1, 0)), "there is no array"),
         (refused(|| x.searchsorted(&x, Side::Left)), "a sorted array of one axis"),
         (refused(|| ints.searchsorted(&x, Side::Left)), "values of its type"),
-        (refused(|| x.digitize(&ints, Side::Left)), "of the type of the elements"),
         (refused(|| x.bincount(3)), "counts i32"),
         (refused(|| ints.histogram(3, None)), "counts floats"),
         (refused(|| x.histogram(0, None)), "at least one bin"),

@@ -66,4 +66,15 @@ functions! {
     smooth logaddexp2(x, y) = logaddexp2(x, y), [Edges(&[48]), Edges(&[48])], [real(&[3, 4]), real(&[4])],
         [Between(-900.0, 900.0, &[9]), Between(-900.0, 900.0, &[9])];
     exact ldexp(x, n) = ldexp(x, n), [real(&[3, 8]), Ints(-60, 60, &[8])], [Edges(&[12]), Ints(-20, 20, &[12])];
+    exact signbit(x) = x.signbit(), [Edges(&[12])], [real(&[3, 4])], [real(&[0])];
+    exact nextafter(x, y) = nextafter(x, y), [Edges(&[48]), Edges(&[48])], [real(&[3, 8]), real(&[8])],
+        [Between(1e-3, 1e3, &[40]), Between(-1e9, 1e9, &[40])];
+    exact bitwise_count(x) = x.bitwise_count(), [Words(&[9])], [Ints(-99, 99, &[9])],
+        [These(&[i32::MIN, i32::MAX, 0, -1])];
+    exact digitize(x) = digitize(x, &(arange(5, x.dtype()) - 2.0), false), [Edges(&[2, 12])], [real(&[40])], [real(&[0])];
+    exact digitize_before(x) = digitize(x, &(arange(5, x.dtype()) - 2.0), true), [Edges(&[12])], [real(&[40])];
+    exact digitize_descending(x) = digitize(x, &(2.0 - arange(5, x.dtype())), false), [Edges(&[12])], [real(&[40])];
+    exact digitize_descending_before(x) = digitize(x, &(2.0 - arange(5, x.dtype())), true), [Edges(&[12])], [real(&[40])];
+    exact digitize_integers(x, edge) = digitize(x, edge, false), [Ints(-3, 3, &[3, 4]), Ints(-1, 1, &[1])],
+        [Ints(-3, 3, &[4]), Ints(0, 1, &[0])];
 }

@@ -6,10 +6,14 @@
 
 mod array;
 mod cumulative;
+mod einsum;
 mod elementwise;
+mod linalg;
+mod nn;
 mod products;
 mod shapes;
 mod sorting;
+mod special;
 mod statistics;
 
 use crate::arrays::Random;
@@ -150,7 +154,7 @@ use functions;
 
 /// Every function.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    let all = [
+    [
         array::FUNCTIONS,
         cumulative::FUNCTIONS,
         elementwise::FUNCTIONS,
@@ -158,8 +162,11 @@ pub fn all() -> impl Iterator<Item = &'static Function> {
         shapes::FUNCTIONS,
         sorting::FUNCTIONS,
         products::FUNCTIONS,
-    ];
-    all.into_iter()
-        .flatten()
-        .filter(|f| std::env::var("GAVOTTE_ONLY").is_err() || cumulative::FUNCTIONS.iter().any(|g| g.name == f.name))
+        einsum::FUNCTIONS,
+        linalg::FUNCTIONS,
+        nn::FUNCTIONS,
+        special::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
 }

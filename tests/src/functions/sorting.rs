@@ -24,10 +24,6 @@ functions! {
         [real(&[8]), real(&[9])], [Edges(&[24]), Edges(&[12])], [real(&[0]), real(&[2])], [real(&[1]), real(&[2, 0])];
     exact searchsorted_right(a, x) = a.sort(0).searchsorted(x, Side::Right), [Ints(-3, 3, &[7]), Ints(-4, 4, &[3, 5])],
         [real(&[16]), real(&[9])], [Edges(&[24]), Edges(&[12])];
-    exact digitize(x, bins) = x.digitize(&bins.sort(0), Side::Left), [real(&[3, 5]), real(&[4])],
-        [Ints(-4, 4, &[9]), Ints(-3, 3, &[5])], [real(&[9]), real(&[1])];
-    exact digitize_right(x, bins) = x.digitize(&bins.sort_descending(0), Side::Right), [real(&[3, 5]), real(&[4])],
-        [Ints(-4, 4, &[9]), Ints(-3, 3, &[5])];
     exact bincount(x) = x.bincount(5), [Ints(0, 7, &[20])], [Ints(0, 7, &[0])];
     exact histogram(x) = x.histogram(4, None).0, [real(&[30])], [real(&[1])];
     exact histogram_within(x) = x.histogram(5, Some((-1.0, 0.5))), [real(&[30])], [real(&[0])];
