@@ -51,8 +51,8 @@ pub use custom::{Policy, checkpoint, checkpoint_name, checkpoint_with, custom_jv
 pub use debug::{debug_print, with_debug_output};
 pub use gavotte_core::api::{
     Arg, Argnums, Args, ByRef, ByValue, Change, ChangeKind, Compiled, Fun, Function, HasArg, Jit, Lowered, MapAxes,
-    Miss, Shareable, Stage, device_copy, device_put, grad, grad_argnums, jit, jit_with, jvp, linearize, make_program,
-    value_and_grad, value_and_grad_argnums, value_and_grad_aux, vjp, vmap, vmap_axes, vmap_with,
+    Miss, Shareable, Stage, device_copy, device_put, eval_shape, grad, grad_argnums, jit, jit_with, jvp, linearize,
+    make_program, value_and_grad, value_and_grad_argnums, value_and_grad_aux, vjp, vmap, vmap_axes, vmap_with,
 };
 pub use gavotte_core::aval::{Aval, DType, Dim, Fact, Literal, Shape, shape};
 pub use gavotte_core::error::Error;

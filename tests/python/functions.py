@@ -248,6 +248,16 @@ def matrices(a, b):
     return a[0] * b[0], a[1] * b[0] + b[1]
 
 
+def at(*starts):
+    return [start.reshape(()) for start in starts]
+
+
+# Parts at computed places.
+DYNAMIC = {
+    "dynamic_slice": lambda x, i, j: jax.lax.dynamic_slice(x, at(i, j), (2, 3)),
+    "dynamic_update_slice": lambda x, y, i, j: jax.lax.dynamic_update_slice(x, y, at(i, j)),
+}
+
 # Cumulative operations.
 CUMULATIVE = {
     "cumsum": lambda x: jnp.cumsum(x, -1, dtype=x.dtype),
@@ -425,6 +435,7 @@ FUNCTIONS = {
     **ELEMENTWISE,
     **SHAPES,
     **STATISTICS,
+    **DYNAMIC,
     **CUMULATIVE,
     **SORTING,
     **PRODUCTS,

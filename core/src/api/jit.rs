@@ -148,6 +148,18 @@ pub fn make_program<A: Args, F: Function<A, By>, By>(f: &F, args: A) -> Program 
     trace_function::<A, F, By>(f, &def, &avals).0.program
 }
 
+/// The types of the results of `f` for these arguments, each with its path, such as `layers.0.w`. Nothing is computed:
+/// `f` is only traced.
+///
+/// Source: JAX, `jax.eval_shape`.
+#[track_caller]
+pub fn eval_shape<A: Args, F: Function<A, By>, By>(f: &F, args: A) -> Vec<(String, Aval)> {
+    let (def, leaves) = args.into_leaves();
+    let avals: Vec<Aval> = leaves.iter().map(Value::declared_aval).collect();
+    let (traced, out_def) = trace_function::<A, F, By>(f, &def, &avals);
+    out_def.paths().into_iter().zip(traced.program.out_avals()).collect()
+}
+
 #[track_caller]
 fn find_or_trace(
     cache: &Mutex<Cache>,

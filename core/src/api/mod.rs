@@ -18,7 +18,7 @@ pub use axes::MapAxes;
 pub use device_put::{device_copy, device_put};
 pub use function::{Args, ByRef, ByValue, Fun, Function, HasArg, Shareable, avals, trace_function};
 pub use grad::{grad, grad_argnums, jvp, linearize, value_and_grad, value_and_grad_argnums, value_and_grad_aux, vjp};
-pub use jit::{Jit, jit, jit_with, make_program};
+pub use jit::{Jit, eval_shape, jit, jit_with, make_program};
 pub use lowered::{Compiled, Lowered, Stage};
 pub use miss::{Change, ChangeKind, Miss};
 pub use tensors::{elements_of, serialize_arrays, write_file};

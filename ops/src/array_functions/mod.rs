@@ -4,6 +4,7 @@
 //! or of numbers that may stand on either side, is free.
 
 mod division;
+mod dynamic;
 mod indexing;
 mod joining;
 mod logical;

@@ -1,4 +1,4 @@
-//! What sorting and cumulative operations refuse, and both where sizes are symbols.
+//! What sorting, cumulative operations and parts at computed places refuse, and what they do where sizes are symbols.
 
 use gavotte::{Array, DType, Side, associative_scan, grad, jit, sort_by, sort_key_val, zeros};
 use gavotte_core::ir::quietly;
@@ -35,6 +35,11 @@ fn what_cannot_be_sorted_is_told_why() {
         (refused(|| x.quantile(f64::NAN, ())), "within 0 and 1"),
         (refused(|| ints.median(())), "takes f32 or f64"),
         (refused(|| zeros([0], DType::F32).median(())), "may have no element"),
+        (refused(|| x.dynamic_slice(&[0.into()], [1, 1])), "1 starts and 2 extents for 2 axes"),
+        (refused(|| x.dynamic_slice(&[0.into(), 0.into()], [1, 4])), "the part has extent 4 along axis 1 of 3"),
+        (refused(|| x.dynamic_slice(&[ints.clone(), 0.into()], [1, 1])), "must be a scalar i32"),
+        (refused(|| x.dynamic_update_slice(&ints, &[0.into()])), "1 starts and 1 extents for 2 axes"),
+        (refused(|| ints.dynamic_update_slice(&ints.astype(DType::F32), &[0.into()])), "element types differ"),
         (refused(|| x.cumsum(-3)), "there is no axis -3"),
         (refused(|| zeros([3], DType::Bool).cumsum(0)), "takes numbers along an axis"),
         (refused(|| ints.cumlogsumexp(0)), "takes f32 or f64"),
@@ -54,6 +59,19 @@ fn products_of_any_number_have_derivatives() {
         assert_eq!(slopes, (0..n).map(|i| (n - i) as f64).collect::<Vec<_>>());
     }
     assert_eq!(f.n_entry(), 1, "one compilation serves every size");
+}
+
+#[test]
+fn types_of_results_need_no_computation() {
+    let f = |x: Array, k: Array| (x.sort(0), vec![x.dynamic_slice(&[k], [2])]);
+    let x = gavotte::ones([5], DType::F32).declare(["n"]);
+    let f = move |x: Array, k: Array| {
+        gavotte::assume("n >= 2");
+        f(x, k)
+    };
+    let types: Vec<String> =
+        gavotte::eval_shape(&f, (x, Array::from(1))).iter().map(|(path, aval)| format!("{path}: {aval}")).collect();
+    assert_eq!(types, ["0: f32[n]", "1.0: f32[2]"]);
 }
 
 #[test]
