@@ -7,7 +7,7 @@ use crate::operators::where_;
 use gavotte_core::aval::{DType, Dim};
 use gavotte_core::ir::require_at_least;
 
-/// The place of a part along an axis: moved so that the part lies within the axis.
+/// The place of a part along an axis: from the end if it is negative, moved so that the part lies within the axis.
 #[track_caller]
 fn within(operation: &str, x: &Array, start: &Array, axis: usize, size: &Dim) -> Array {
     if start.dtype() != DType::I32 || start.ndim() != 0 {
@@ -18,7 +18,8 @@ fn within(operation: &str, x: &Array, start: &Array, axis: usize, size: &Dim) ->
     if let Err(why) = require_at_least(&n, size, || format!("the part has extent {size} along axis {axis} of {n}")) {
         reject(operation, why.0, &[x]);
     }
-    start.maximum(0).minimum(dim_value(&n - size, DType::I32))
+    let from_end = start + dim_value(n.clone(), DType::I32);
+    where_(&start.lt(0), from_end, start).maximum(0).minimum(dim_value(n - size, DType::I32))
 }
 
 #[track_caller]
@@ -29,8 +30,8 @@ fn check(operation: &str, x: &Array, starts: usize, sizes: usize) {
 }
 
 impl Array {
-    /// The part of this shape that starts at computed places, one scalar `i32` for each axis. A part that would reach
-    /// beyond the array is moved to where it lies within, as in XLA.
+    /// The part of this shape that starts at computed places, one scalar `i32` for each axis; negative ones count
+    /// from the end. A part that would reach beyond the array is moved to where it lies within.
     ///
     /// ```
     /// use gavotte::Array;
@@ -56,8 +57,8 @@ impl Array {
         part
     }
 
-    /// The array with a part replaced by `update`, which starts at computed places, one scalar `i32` for each axis. A
-    /// part that would reach beyond the array is moved to where it lies within, as in XLA.
+    /// The array with a part replaced by `update`, which starts at computed places, one scalar `i32` for each axis;
+    /// negative ones count from the end. A part that would reach beyond the array is moved to where it lies within.
     ///
     /// ```
     /// use gavotte::Array;

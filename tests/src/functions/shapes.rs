@@ -68,10 +68,10 @@ functions! {
     smooth delete(x) = x.delete(1, 1), [real(&[2, 3])], [Ints(-9, 9, &[2, 2])], [real(&[0, 2])];
     smooth insert(x, y) = x.insert(1, y, -1), [real(&[2, 3]), real(&[2, 2])], [Words(&[2, 1]), Words(&[2, 1])];
     smooth dynamic_slice(x, i, j) = x.dynamic_slice(&[i.reshape([0i64; 0]), j.reshape([0i64; 0])], [2, 3]),
-        [real(&[4, 5]), Ints(-1, 5, &[1]), Ints(-1, 5, &[1])], [real(&[2, 7]), Ints(-1, 5, &[1]), Ints(-1, 5, &[1])],
-        [Ints(-9, 9, &[4, 3]), Ints(-1, 5, &[1]), Ints(-1, 5, &[1])];
+        [real(&[4, 5]), Ints(-7, 7, &[1]), Ints(-7, 7, &[1])], [real(&[2, 7]), Ints(-7, 7, &[1]), Ints(-7, 7, &[1])],
+        [Ints(-9, 9, &[4, 3]), Ints(-7, 7, &[1]), Ints(-7, 7, &[1])];
     smooth dynamic_update_slice(x, y, i, j) = x.dynamic_update_slice(y, &[i.reshape([0i64; 0]), j.reshape([0i64; 0])]),
-        [real(&[4, 5]), real(&[2, 3]), Ints(-1, 5, &[1]), Ints(-1, 5, &[1])],
-        [real(&[4, 5]), real(&[4, 1]), Ints(-1, 5, &[1]), Ints(-1, 5, &[1])],
-        [real(&[4, 5]), real(&[0, 3]), Ints(-1, 5, &[1]), Ints(-1, 5, &[1])];
+        [real(&[4, 5]), real(&[2, 3]), Ints(-7, 7, &[1]), Ints(-7, 7, &[1])],
+        [real(&[4, 5]), real(&[4, 1]), Ints(-7, 7, &[1]), Ints(-7, 7, &[1])],
+        [real(&[4, 5]), real(&[0, 3]), Ints(-7, 7, &[1]), Ints(-7, 7, &[1])];
 }
