@@ -252,6 +252,9 @@ pub fn matrix_power(x: &Array, n: u32) -> Array {
 /// If there are none, one has more than two axes, or the element types differ.
 #[track_caller]
 pub fn block_diag(arrays: &[Array]) -> Array {
+    if arrays.is_empty() {
+        reject("block_diag", "there is no matrix", &[]);
+    }
     let mut blocks = vec![];
     for array in arrays {
         blocks.push(match array.ndim() {

@@ -6,6 +6,7 @@ use crate::generate::dim_value;
 use crate::movement::{concatenate, reject};
 use crate::{Array, DType, full, linspace, ones, where_, zeros};
 use gavotte_core::aval::Dim;
+use gavotte_core::ir::require_at_least;
 
 /// On which side of equal elements a place is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,12 +38,15 @@ impl Array {
     /// ```
     ///
     /// # Panics
-    /// If this array has not one axis, or the element types differ.
+    /// If this array has not one axis, or the element types differ or are `bool`.
     #[track_caller]
     pub fn searchsorted(&self, values: &Array, side: Side) -> Array {
         if self.ndim() != 1 || self.dtype() != values.dtype() {
             let why = "takes a sorted array of one axis, and values of its type: reshape or convert first";
             reject("searchsorted", why, &[self, values]);
+        }
+        if self.dtype() == DType::Bool {
+            reject("searchsorted", "takes numbers: convert with `astype` first", &[self, values]);
         }
         let n = self.dim(0);
         let none = zeros(values.shape().clone(), DType::I32);
@@ -77,12 +81,15 @@ impl Array {
     /// ```
     ///
     /// # Panics
-    /// If the elements are not `i32`.
+    /// If the elements are not `i32`, or `n` is negative.
     #[track_caller]
     pub fn bincount(&self, n: impl Into<Dim>) -> Array {
         let n = n.into();
         if self.dtype() != DType::I32 {
             reject("bincount", "counts i32: convert with `astype` first", &[self]);
+        }
+        if let Err(why) = require_at_least(&n, &0.into(), || format!("counts the numbers from 0 to below {n}")) {
+            reject("bincount", why.0, &[self]);
         }
         let ids = self.flatten();
         let beyond = dim_value(n.clone(), DType::I32);

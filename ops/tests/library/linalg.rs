@@ -25,7 +25,7 @@ fn mistakes_say_what_to_do() {
         (&|| multi_dot(&[&x, &x]), "matmul: inner dimensions differ: 3 and 2"),
         (&|| matrix_power(&vector, 2), "matrix_power: takes a matrix"),
         (&|| matrix_power(&x, 2), "matrix_power: the matrices are not square: 2 rows, 3 columns"),
-        (&|| block_diag(&[]), "concatenate: there is no array to join"),
+        (&|| block_diag(&[]), "block_diag: there is no matrix"),
         (&|| block_diag(&[x.expand_dims(0)]), "block_diag: takes matrices, not 3 axes"),
         (&|| block_diag(&[x.clone(), ints.clone()]), "differ"),
         (&|| toeplitz(&x, &vector), "toeplitz: takes vectors, not 2 axes"),

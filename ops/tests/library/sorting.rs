@@ -27,6 +27,8 @@ fn what_cannot_be_sorted_is_told_why() {
         (refused(|| x.searchsorted(&x, Side::Left)), "a sorted array of one axis"),
         (refused(|| ints.searchsorted(&x, Side::Left)), "values of its type"),
         (refused(|| x.bincount(3)), "counts i32"),
+        (refused(|| ints.bincount(-1i64)), "bincount: counts the numbers from 0 to below -1"),
+        (refused(|| x.gt(0f32).flatten().searchsorted(&x.gt(0f32), Side::Left)), "searchsorted: takes numbers"),
         (refused(|| ints.histogram(3, None)), "counts floats"),
         (refused(|| x.histogram(0, None)), "at least one bin"),
         (refused(|| x.histogram(3, Some((1.0, 1.0)))), "nothing between them"),
