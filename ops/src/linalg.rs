@@ -44,7 +44,8 @@ pub fn norm(x: &Array, axes: impl Axes) -> Array {
 }
 
 /// `(Σ|x|ᵖ)^(1/p)` over axes, which disappear: for `p` of 2, [`norm`]; for infinities, the largest and the smallest `|x|`;
-/// for 0, the number of elements that are not 0. The derivative at the origin is 0, unless `p` is infinite.
+/// for 0, the number of elements that are not 0. The derivative at the origin is 0 if `p` is finite and at least
+/// 1.
 ///
 /// ```
 /// use gavotte::{Array, linalg::vector_norm};

@@ -75,15 +75,17 @@ impl Array {
         if update.dtype() != self.dtype() {
             reject("dynamic_update_slice", "element types differ: convert with `astype` first", &[self, update]);
         }
+        let mut places = vec![];
+        for (axis, start) in starts.iter().enumerate() {
+            places.push(within("dynamic_update_slice", self, start, axis, &update.dim(axis)));
+        }
         if update.shape().iter().any(|size| *size == 0) {
             return self.clone();
         }
         // The update is read at every place of the array, and counts where it is.
         let (mut moved, mut is_inside) = (update.clone(), Array::from(true));
-        for (axis, start) in starts.iter().enumerate() {
-            let size = update.dim(axis);
-            let start = within("dynamic_update_slice", self, start, axis, &size);
-            let n = self.dim(axis);
+        for (axis, start) in places.into_iter().enumerate() {
+            let (size, n) = (update.dim(axis), self.dim(axis));
             if n == size {
                 continue;
             }

@@ -144,5 +144,8 @@ pub fn sort_by(arrays: &[&Array], keys: usize, axis: isize) -> Vec<Array> {
     if let Some(other) = arrays.iter().find(|x| x.ndim() != first.ndim()) {
         reject("sort_by", "the arrays must have one shape", &[first, other]);
     }
+    if keys == 0 || keys > arrays.len() {
+        reject("sort_by", format!("sorts by at least one array and at most all {}, not {keys}", arrays.len()), arrays);
+    }
     sorted(arrays, axis, keys, false)
 }

@@ -51,7 +51,7 @@ fn quantile(operation: &str, x: &Array, q: f64, axes: impl Axes) -> Array {
     let (kept, reduced): (Vec<usize>, Vec<usize>) = (0..x.ndim()).partition(|axis| !axes.contains(axis));
     let dims = |axes: &[usize]| axes.iter().map(|axis| x.dim(*axis)).collect::<Vec<Dim>>();
     let (shape, n) = (dims(&kept), volume(&dims(&reduced)));
-    let why = || format!("{operation}: the axes may have no element");
+    let why = || "the axes may have no element".to_string();
     if let Err(why) = require_at_least(&n, &1.into(), why) {
         reject(operation, why.0, &[x]);
     }

@@ -106,7 +106,8 @@ impl Array {
     /// counted.
     ///
     /// # Panics
-    /// If the elements are not floats, there is no bin, or no element where there are no bounds.
+    /// If the elements are not floats, there is no bin, no element where there are no bounds, or the bounds are not finite,
+    /// or equal in the element type.
     #[track_caller]
     pub fn histogram(&self, bins: usize, bounds: Option<(f64, f64)>) -> (Array, Array) {
         if !self.dtype().is_float() || bins == 0 {
@@ -114,11 +115,20 @@ impl Array {
         }
         let scalar = |x: f64| Array(constant(self.dtype(), x));
         let (low, high) = match bounds {
-            Some((low, high)) if low < high => (scalar(low), scalar(high)),
             Some((low, high)) => {
-                reject("histogram", format!("the bounds {low} and {high} have nothing between them"), &[self])
+                let rounded =
+                    if self.dtype() == DType::F32 { low < high && (low as f32) < high as f32 } else { low < high };
+                if !rounded || !(high - low).is_finite() {
+                    let why = format!("the bounds {low} and {high} do not divide into bins of {}", self.dtype());
+                    reject("histogram", why, &[self]);
+                }
+                (scalar(low), scalar(high))
             }
             None => {
+                let why = || "there may be no element, and so no bounds: give them".to_string();
+                if let Err(why) = require_at_least(&self.value().aval().volume(), &1.into(), why) {
+                    reject("histogram", why.0, &[self]);
+                }
                 let (low, high) = (self.min(()), self.max(()));
                 let half = where_(&low.eq(&high), scalar(0.5), scalar(0.0));
                 (low - &half, high + half)

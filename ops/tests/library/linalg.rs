@@ -3,8 +3,20 @@
 use gavotte::linalg::{
     MatrixNorm, block_diag, matrix_norm, matrix_power, multi_dot, norm, toeplitz, trace, vector_norm,
 };
-use gavotte::{Array, grad};
+use gavotte::{Arg, Array, DType, einsum, grad, grad_argnums, jit};
 use gavotte_core::ir::quietly;
+
+/// What is empty has no memory that others could lose.
+#[test]
+fn empty_axes_have_compiled_derivatives() {
+    let f = |x: Array, e: Array, y: Array, a: Array| einsum("dgb,Ea,dg,ad->bg", &[&x, &e, &y, &a]).square().sum(());
+    let some = |shape: &[usize]| gavotte::ones(shape.iter().copied(), DType::F64);
+    let slopes = jit(grad_argnums(f, (Arg::<0>, Arg::<1>, Arg::<2>, Arg::<3>)));
+    let (x, e, y, a) = slopes(some(&[3, 3, 0]), some(&[1, 1]), some(&[3, 3]), some(&[1, 1]));
+    assert!(x.to_vec::<f64>().is_empty());
+    assert_eq!([e.item::<f64>(), a.item()], [0.0; 2]);
+    assert_eq!(y.to_vec::<f64>(), [0.0; 9]);
+}
 
 #[test]
 fn mistakes_say_what_to_do() {

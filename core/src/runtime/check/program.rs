@@ -34,8 +34,9 @@ pub(super) fn memory_of(lowered: &KernelProgram, mut var: Var) -> Var {
     var
 }
 
+/// Whether two ranges share a byte: an empty one has none.
 fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
-    a.start < b.end && b.start < a.end
+    a.start.max(b.start) < a.end.min(b.end)
 }
 
 impl Running<'_> {
