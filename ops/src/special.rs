@@ -31,7 +31,7 @@ pub fn erfc(x: &Array) -> Array {
     x.erfc()
 }
 
-/// `1 / (1 + e⁻ˣ)`: [`Array::logistic`].
+/// `1 / (1 + e⁻ˣ)`: [`Array::logistic`]. It is 0 where the true value is below the smallest normal number.
 ///
 /// # Panics
 /// If the elements are not floating.
@@ -190,7 +190,8 @@ pub fn rel_entr(p: impl Operand, q: impl Operand) -> Array {
 
 /// `p log(p / q) - p + q`, which is 0 only where the two are equal and positive elsewhere: `q` where `p` is 0 and `q` is not
 /// negative, `∞` where `p` is positive and `q` is not, and for negative numbers. It keeps its precision where the two are
-/// close. They broadcast, and either may be a number. Where `p` is not positive, the derivative with respect to it is 0.
+/// close: within 8 units in the last place. They broadcast, and either may be a number. Where `p` is not positive, the
+/// derivative with respect to it is 0.
 ///
 /// ```
 /// use gavotte::{Array, special::kl_div};
