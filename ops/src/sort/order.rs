@@ -5,7 +5,7 @@ use gavotte_core::with_data;
 
 /// An element type with a place in the order: numbers by size, then NaN. Zeros are equal, whatever their sign.
 pub(super) trait Ordered: Copy {
-    /// A number that is larger for a later place, and within the first half of its range for types of four bytes.
+    /// A number that is larger for a later place; 32 bits hold it if they hold the element.
     fn place(self) -> u64;
 }
 
