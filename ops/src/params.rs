@@ -54,10 +54,14 @@ pub struct Params {
 ///
 /// # Errors
 /// If an array cannot be read, or the file cannot be written. The message names the file.
+#[track_caller]
 pub fn save_params(path: impl AsRef<Path>, params: &impl Tree, metadata: Option<&str>) -> Result<(), Error> {
     let path = path.as_ref();
     let fail = |why: String| Error::File(format!("{}: cannot save the parameters: {why}", path.display()));
-    let bytes = to_bytes(&leaves_with_paths(params), metadata).map_err(|error| fail(error.to_string()))?;
+    let bytes = match to_bytes(&leaves_with_paths(params), metadata) {
+        Ok(bytes) => bytes,
+        Err(error) => return Err(fail(error.to_string())),
+    };
     write_file(path, &[&bytes]).map_err(|error| fail(error.to_string()))
 }
 
@@ -69,6 +73,9 @@ pub fn save_params(path: impl AsRef<Path>, params: &impl Tree, metadata: Option<
 pub fn load_params(path: impl AsRef<Path>) -> Result<Params, Error> {
     let path = path.as_ref();
     let fail = |why: String| Error::File(format!("{}: {why}", path.display()));
+    if path.is_dir() {
+        return Err(fail("it is a folder: name a file in it".into()));
+    }
     let file = File::open(path).map_err(|error| fail(format!("cannot open it: {error}; {}", advice(&error))))?;
     let bytes = read_bytes(file, room).map_err(fail)?;
     let file = ParamsFile::parse(&bytes).map_err(fail)?;
@@ -90,6 +97,7 @@ pub fn load_params_like<T: Tree>(path: impl AsRef<Path>, like: &T) -> Result<T, 
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => "ask for the permission to read it",
+        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidFilename => "no file can have this name",
         _ => "check the path",
     }
 }
@@ -141,9 +149,16 @@ pub fn from_named<P: Tree>(like: &P, named: Vec<(String, Array)>) -> Result<P, E
 ///
 /// # Errors
 /// If an array cannot be read, or two have the same name.
+#[track_caller]
 pub fn to_bytes(named: &[(String, Array)], metadata: Option<&str>) -> Result<Vec<u8>, Error> {
-    let on_host = named.iter().map(|(name, array)| Ok((name.clone(), array.to_host()?)));
-    let on_host: Vec<_> = on_host.collect::<Result<_, Error>>()?;
+    let mut on_host = vec![];
+    // A closure would become the line that is named.
+    for (name, array) in named {
+        match array.to_host() {
+            Ok(array) => on_host.push((name.clone(), array)),
+            Err(error) => return Err(Error::File(format!("parameter `{name}`: {error}"))),
+        }
+    }
     serialize_arrays(&on_host, metadata.map(|text| (METADATA, text.to_string()))).map_err(Error::File)
 }
 
@@ -165,10 +180,11 @@ pub fn read_bytes(mut file: impl Read, room: impl FnOnce(u64) -> Result<(), Stri
     let Ok(length) = <[u8; 8]>::try_from(&bytes[..]) else { return Ok(bytes) };
     let length = u64::from_le_bytes(length);
     if length > HEADER_LIMIT {
-        return Err(format!(
-            "this is not a file of parameters (safetensors): its header would have {length} bytes, and {HEADER_LIMIT} are \
-             the limit; `load` reads compiled functions"
-        ));
+        let why = match bytes == *b"gavotte " {
+            true => "it is a compiled function, which `load` reads".into(),
+            false => format!("its header would have {length} bytes, and {HEADER_LIMIT} are the limit"),
+        };
+        return Err(format!("this is not a file of parameters (safetensors): {why}"));
     }
     read(length, &mut bytes)?;
     let Ok(header) = serde_json::from_slice::<Metadata>(&bytes[8..]) else { return Ok(bytes) };

@@ -47,8 +47,17 @@ impl Staged {
         if is_tracing() {
             return Ok(call(self.program.clone(), &self.consts, &leaves).into_vec());
         }
+        self.refuse_traced(&leaves)?;
         let sizes = match_sizes(&self.program, &self.in_def, &leaves)?;
         self.executable()?.call(leaves, &sizes)
+    }
+
+    /// An error if an argument was traced: its trace has ended, or is another thread's.
+    fn refuse_traced(&self, leaves: &[Value]) -> Result<(), Error> {
+        let Some(i) = leaves.iter().position(Value::is_traced) else { return Ok(()) };
+        let Err(error) = leaves[i].clone().into_buffer() else { return Ok(()) };
+        let at = place(&self.in_def.paths().swap_remove(i));
+        Err(Error::Trace(format!("@{}: {at}: {error}", self.program.name)))
     }
 
     /// Checks that the arguments are those that the program was traced for: it is not traced again for others.

@@ -84,6 +84,7 @@ pub fn write_file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
             io::ErrorKind::PermissionDenied => "write to a folder of your own, or ask for its permissions",
             io::ErrorKind::StorageFull => "free some space, or write to another disk",
             io::ErrorKind::IsADirectory => "it is a folder: add the name of a file",
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => "use another name",
             _ => return why,
         };
         io::Error::new(why.kind(), format!("{why}; {advice}"))

@@ -159,22 +159,22 @@ impl TraceId {
         }
         let state = if self.is_open() { "is being traced" } else { "was traced" };
         Error::Trace(format!(
-            "{var}: {aval} has no contents to read: it {state} in @{}, {}\n  at {}\n  \
+            "{var}: {aval} has no contents to read: it {state} in @{}, {}{}\n  \
              return it from the traced function and read the result, or compute it outside",
             self.name,
             made(made_at),
-            read_at
+            at(read_at)
         ))
     }
 
     fn thread_error(&self, var: Var, aval: &Aval, made_at: Location, read_at: Location) -> Error {
         Error::Trace(format!(
-            "{var}: {aval} belongs to a trace on another thread: that of @{}, {}\n  at {}\n  \
+            "{var}: {aval} belongs to a trace on another thread: that of @{}, {}{}\n  \
              a trace records what its own thread does: use the value there, and give other threads arrays that are \
              computed",
             self.name,
             made(made_at),
-            read_at
+            at(read_at)
         ))
     }
 
@@ -228,6 +228,11 @@ impl Scope {
 fn made(at: Location) -> String {
     // No line of the user makes an argument.
     if at.is_known() { format!("made at {at}") } else { "as an argument".into() }
+}
+
+/// The line of the user who reads it, if that is known.
+fn at(read_at: Location) -> String {
+    if read_at.is_known() { format!("\n  at {read_at}") } else { String::new() }
 }
 
 /// Applies a primitive, or returns why it is refused: computes outside a trace, records inside one.

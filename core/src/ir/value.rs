@@ -102,7 +102,7 @@ impl Value {
     /// If the number of axes differs, or a number is not the axis's extent. A traced value is returned unchanged.
     #[track_caller]
     pub fn declare(mut self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Self {
-        let shape: Shape = shape.into_iter().map(Into::into).collect();
+        let shape = crate::aval::shape(shape);
         demand(shape.len() == self.rank(), || {
             format!("declare: {} has another number of axes than {shape:?}", self.aval)
         });
@@ -130,12 +130,14 @@ impl Value {
         }
     }
 
-    /// The buffer, moved out, for donation.
-    #[track_caller]
+    /// The buffer, moved out, for donation. An argument is read where no line of the user is known, so the error for a
+    /// traced value names none.
     pub fn into_buffer(self) -> Result<Arc<dyn Buffer>, Error> {
         match self.repr {
             Repr::Concrete { buffer, .. } => Ok(buffer),
-            Repr::Traced { .. } => self.buffer().cloned(),
+            Repr::Traced { trace, var, made_at } => {
+                Err(trace.read_error(var, &self.aval, made_at, Location::default()))
+            }
         }
     }
 

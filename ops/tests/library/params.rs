@@ -121,6 +121,18 @@ fn files_that_are_no_parameters_are_refused() {
     assert!(refused(&other).contains("`scale` is I64, but arrays are f32, f64, i32, u32 or bool"));
     let text = load_params(folder.path().join("none")).expect_err("it is not there").to_string();
     assert!(text.contains("none: cannot open it") && text.contains("check the path"), "{text}");
+    let compiled = b"gavotte compiled step\n{}\n".as_slice();
+    assert!(refused(compiled).contains("it is a compiled function, which `load` reads"));
+    for (name, advice) in
+        [("", "name a file in it"), ("a\0b", "no file can have this name"), (&"a".repeat(999), "name")]
+    {
+        let text = load_params(folder.path().join(name)).expect_err("it is no file").to_string();
+        assert!(text.contains(advice), "{text}");
+    }
+    for name in ["a\0b", &"a".repeat(999)] {
+        let text = save_params(folder.path().join(name), &model(), None).expect_err("no such name").to_string();
+        assert!(text.contains("use another name"), "{text}");
+    }
     let text = save_params(folder.path().join("no/where"), &model(), None).expect_err("no folder").to_string();
     assert!(text.contains("where: cannot save the parameters"), "{text}");
 }

@@ -162,6 +162,21 @@ fn an_escaped_value_is_named() {
     for part in ["%", "f64[]", "tests/tests/engine/api.rs", "return it"] {
         assert!(error.contains(part), "`{part}` is missing in: {error}");
     }
+    // Everything that reads it names this file, and no other.
+    let add = jit(|x: Array| x + 1.0);
+    let path = std::env::temp_dir().join("never written.safetensors");
+    let lowered = add.lower((scalar(1.0),)).expect("it is traced").compile().expect("it compiles");
+    let readers: [(&dyn Fn() -> Option<Error>, &str); 4] = [
+        (&|| add.try_call((escaped.clone(),)).err(), "argument 0"),
+        (&|| gavotte_core::ir::quietly(|| lowered(escaped.clone())).err(), "argument 0"),
+        (&|| gavotte::save_params(&path, &(escaped.clone(),), None).err(), "parameter `0`"),
+        (&|| gavotte::save_params(&path, &vec![escaped.clone()], None).err(), "parameter `0`"),
+    ];
+    for (read, of) in readers {
+        let error = read().expect("it has no contents").to_string();
+        assert!(error.contains(of) && error.contains("return it"), "{error}");
+        assert!(error.matches(".rs:").count() == error.matches("tests/tests/engine/api.rs:").count(), "{error}");
+    }
     let used = jit(|x: Array| x + &escaped).try_call((scalar(1.0),));
     let Err(Error::Trace(message)) = used else { panic!("an ended trace's value cannot be captured") };
     assert!(message.contains("that trace has ended"), "{message}");
