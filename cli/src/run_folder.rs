@@ -7,17 +7,25 @@ use crate::output::cannot_write;
 use crate::replace::{can_be_renamed, replace};
 use crate::temporary::{self, Made, TempFile, TempFolder, together};
 use std::cell::RefCell;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The files of a run.
+/// The parameters of a run.
 pub(crate) const PARAMS: &str = "params.safetensors";
 /// The history of a run.
 pub(crate) const METRICS: &str = "metrics.csv";
 /// Settings and figures, of a run or of all runs of a command.
 pub(crate) const SUMMARY: &str = "run.json";
+
+/// How each file of a run begins: its name, the place, and what is there. Other programs use such names, too.
+const BEGINNINGS: [(&str, usize, &str); 3] = [
+    // The header follows its length.
+    (PARAMS, 8, "{\"__metadata__\":{\"gavotte\":"),
+    (METRICS, 0, "epoch,step_loss,"),
+    (SUMMARY, 0, "{\n  \"versions\": {\n    \"gavotte\":"),
+];
 
 /// The folder of the run with this seed, where a command has several.
 pub(crate) fn below(seed: u64) -> String {
@@ -88,7 +96,7 @@ impl RunFolder {
             TempFile::within(path).map_err(|error| fail(format!("cannot write to it: {error}")))?;
             return Ok(folder);
         }
-        let foreign = names.iter().find(|name| !is_of_a_run(path, name));
+        let foreign = names.iter().find(|name| !is_of_a_run(path, name, is_file_of_a_run));
         if !overwrite && foreign.is_none() {
             let names = listed(names.iter().map(|name| format!("`{name}`")), 3);
             return Err(refuse(format!(
@@ -97,7 +105,7 @@ impl RunFolder {
         }
         if let Some(name) = foreign {
             return Err(refuse(format!(
-                "a run replaces only another run with all its files, and `{name}` is none of them; name another folder"
+                "a run replaces only what `train --out` wrote, and `{name}` is something else; name another folder"
             )));
         }
         let old = entries(&folder.path).map_err(|error| fail(format!("cannot look into it: {error}")))?;
@@ -118,7 +126,8 @@ impl RunFolder {
         let root = self.stage.as_ref().map_or(self.path.as_path(), |stage| stage.folder.path());
         let folder = if below.is_empty() { root.to_path_buf() } else { root.join(below) };
         let shown = |name: &str| self.shown.join(below).join(name);
-        let is_anothers = |name: &String| is_of_a_run(root, name) && !self.ours.borrow().contains(name);
+        let is_anothers =
+            |name: &String| is_of_a_run(root, name, has_name_of_a_run) && !self.ours.borrow().contains(name);
         if let Some(name) = names_in(root).ok().and_then(|names| names.into_iter().find(is_anothers)) {
             return Err(cannot_write(&self.shown, &io::Error::other(format!("`{name}` has appeared in it"))));
         }
@@ -274,18 +283,41 @@ pub(crate) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether this is a file that a training writes, or a folder that holds such files only.
-fn is_of_a_run(folder: &Path, name: &str) -> bool {
+/// Whether this is a file of a run, as `is_file` judges, or the folder of a seed that holds such files only.
+fn is_of_a_run(folder: &Path, name: &str, is_file: fn(&Path) -> bool) -> bool {
     let path = folder.join(name);
-    let is_file = |path: &Path, name: &str| [PARAMS, METRICS, SUMMARY].contains(&name) && path.is_file();
     let is_seed = name.strip_prefix(SEED).is_some_and(|seed| seed.parse::<u64>().is_ok());
-    let holds_files = || names_in(&path).is_ok_and(|names| names.iter().all(|name| is_file(&path.join(name), name)));
-    is_file(&path, name) || is_seed && path.is_dir() && holds_files()
+    let holds_files = || names_in(&path).is_ok_and(|names| names.iter().all(|name| is_file(&path.join(name))));
+    is_file(&path) || is_seed && path.is_dir() && holds_files()
+}
+
+fn has_name_of_a_run(path: &Path) -> bool {
+    beginning(path).is_some() && path.is_file()
+}
+
+fn is_file_of_a_run(path: &Path) -> bool {
+    let Some((at, text)) = beginning(path) else { return false };
+    let mut start = vec![];
+    // A pipe would wait for its writer.
+    let is_read = path.is_file()
+        && File::open(path).and_then(|file| file.take((at + text.len()) as u64).read_to_end(&mut start)).is_ok();
+    is_read && start.get(at..) == Some(text.as_bytes())
+}
+
+fn beginning(path: &Path) -> Option<(usize, &'static str)> {
+    let of_file = |(name, at, text): &(&str, usize, &'static str)| (path.file_name()? == *name).then_some((*at, *text));
+    BEGINNINGS.iter().find_map(of_file)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file of a run.
+    fn file(name: &str, text: &str) -> Vec<u8> {
+        let (at, start) = beginning(Path::new(name)).expect("a run has such a file");
+        [vec![b' '; at].as_slice(), start.as_bytes(), text.as_bytes()].concat()
+    }
 
     #[track_caller]
     fn assert_refused(path: &Path, overwrite: bool, parts: &[&str]) {
@@ -303,9 +335,9 @@ mod tests {
         drop(RunFolder::prepare(&root.path().join("a/b"), false).unwrap());
         assert!(!root.path().join("a").exists());
         let folder = RunFolder::prepare(&root.path().join("a/b"), false).unwrap();
-        folder.write("", &[(SUMMARY, b"1")]).unwrap();
+        folder.write("", &[(SUMMARY, &file(SUMMARY, "1"))]).unwrap();
         folder.publish().unwrap();
-        assert_eq!(fs::read(root.path().join("a/b").join(SUMMARY)).unwrap(), b"1");
+        assert_eq!(fs::read(root.path().join("a/b").join(SUMMARY)).unwrap(), file(SUMMARY, "1"));
         assert_eq!(fs::read_dir(root.path().join("a/b")).unwrap().count(), 1);
     }
 
@@ -315,10 +347,20 @@ mod tests {
         fs::write(root.path().join("file"), "").unwrap();
         assert_refused(&root.path().join("file"), false, &["not a folder"]);
         assert_refused(&root.path().join("file/below"), false, &["cannot make the folder"]);
-        assert_refused(root.path(), false, &["`file` is none of them"]);
-        assert_refused(root.path(), true, &["`file` is none of them"]);
+        assert_refused(root.path(), false, &["`file` is something else"]);
+        assert_refused(root.path(), true, &["`file` is something else"]);
+        // Other programs give files such names, too.
+        for name in [PARAMS, METRICS, SUMMARY] {
+            let (run, seed) = (root.path().join(format!("of {name}")), root.path().join(format!("seed of {name}")));
+            fs::create_dir_all(seed.join("seed-0")).unwrap();
+            fs::create_dir(&run).unwrap();
+            fs::write(run.join(name), "{\"steps\": [1, 2, 3]}").unwrap();
+            fs::write(seed.join("seed-0").join(name), "").unwrap();
+            assert_refused(&run, true, &[&format!("`{name}` is something else")]);
+            assert_refused(&seed, true, &["`seed-0` is something else"]);
+        }
         fs::create_dir_all(root.path().join("run/seed-1/deeper")).unwrap();
-        assert_refused(&root.path().join("run"), true, &["`seed-1` is none of them"]);
+        assert_refused(&root.path().join("run"), true, &["`seed-1` is something else"]);
     }
 
     #[test]
@@ -326,11 +368,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let out = root.path().join("out");
         let old = RunFolder::prepare(&out, false).unwrap();
-        old.write("seed-0", &[(PARAMS, b"old"), (METRICS, b"old")]).unwrap();
-        old.write("", &[(SUMMARY, b"old")]).unwrap();
+        old.write("seed-0", &[(PARAMS, &file(PARAMS, "old")), (METRICS, &file(METRICS, "old"))]).unwrap();
+        old.write("", &[(SUMMARY, &file(SUMMARY, "old"))]).unwrap();
         old.publish().unwrap();
         let new = RunFolder::prepare(&out, true).unwrap();
-        new.write("", &[(PARAMS, b"new")]).unwrap();
+        new.write("", &[(PARAMS, &file(PARAMS, "new"))]).unwrap();
         // Until the end the old run is unchanged.
         assert_eq!(names_in(&out).unwrap(), [SUMMARY, "seed-0"]);
         new.publish().unwrap();
@@ -349,7 +391,7 @@ mod tests {
         let out = root.path().join("out");
         let folder = RunFolder::prepare(&out, false).unwrap();
         fs::create_dir(out.join(METRICS)).unwrap();
-        assert!(folder.write("", &[(PARAMS, b"1"), (METRICS, b"2")]).is_err());
+        assert!(folder.write("", &[(PARAMS, &file(PARAMS, "1")), (METRICS, &file(METRICS, "2"))]).is_err());
         assert_eq!(names_in(&out).unwrap(), [METRICS]);
     }
 
@@ -359,42 +401,43 @@ mod tests {
         let out = root.path().join("out");
         let folder = RunFolder::prepare(&out, false).unwrap();
         fs::write(out.join(METRICS), "another's").unwrap();
-        assert!(folder.write("", &[(PARAMS, b"1"), (METRICS, b"2")]).is_err());
+        assert!(folder.write("", &[(PARAMS, &file(PARAMS, "1")), (METRICS, &file(METRICS, "2"))]).is_err());
         // Runs are not mixed, either.
-        assert!(folder.write("seed-0", &[(PARAMS, b"1"), (METRICS, b"2")]).is_err());
+        assert!(folder.write("seed-0", &[(PARAMS, &file(PARAMS, "1")), (METRICS, &file(METRICS, "2"))]).is_err());
         drop(folder);
         assert_eq!(fs::read(out.join(METRICS)).unwrap(), b"another's");
         assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
         // The same if a run is to be replaced: the new one gets another name.
+        fs::write(out.join(METRICS), file(METRICS, "another's")).unwrap();
         let folder = RunFolder::prepare(&out, true).unwrap();
-        folder.write("", &[(METRICS, b"2")]).unwrap();
-        fs::write(out.join(METRICS), "another's run").unwrap();
+        folder.write("", &[(METRICS, &file(METRICS, "2"))]).unwrap();
+        fs::write(out.join(METRICS), file(METRICS, "another's run")).unwrap();
         let Err(Failure::Run(message)) = folder.publish() else { panic!("it was replaced") };
         assert!(message.contains("no longer what was there") && message.contains("out.new"), "{message}");
-        assert_eq!(fs::read(out.join(METRICS)).unwrap(), b"another's run");
-        assert_eq!(fs::read(root.path().join("out.new").join(METRICS)).unwrap(), b"2");
+        assert_eq!(fs::read(out.join(METRICS)).unwrap(), file(METRICS, "another's run"));
+        assert_eq!(fs::read(root.path().join("out.new").join(METRICS)).unwrap(), file(METRICS, "2"));
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
         // A folder that has been removed is no obstacle.
         let folder = RunFolder::prepare(&out, true).unwrap();
-        folder.write("", &[(METRICS, b"3")]).unwrap();
+        folder.write("", &[(METRICS, &file(METRICS, "3"))]).unwrap();
         fs::remove_dir_all(&out).unwrap();
         folder.publish().unwrap();
-        assert_eq!(fs::read(out.join(METRICS)).unwrap(), b"3");
+        assert_eq!(fs::read(out.join(METRICS)).unwrap(), file(METRICS, "3"));
     }
 
     #[test]
     fn a_run_that_is_left_stays_and_the_new_one_where_it_is_worth_it() {
         let root = tempfile::tempdir().unwrap();
         let out = root.path().join("out");
-        RunFolder::prepare(&out, false).unwrap().write("", &[(SUMMARY, b"old")]).unwrap();
+        RunFolder::prepare(&out, false).unwrap().write("", &[(SUMMARY, &file(SUMMARY, "old"))]).unwrap();
         for (is_worth, n_folder) in [(false, 1), (true, 2), (true, 3)] {
             let folder = RunFolder::prepare(&out, true).unwrap();
-            folder.write("", &[(SUMMARY, b"new")]).unwrap();
+            folder.write("", &[(SUMMARY, &file(SUMMARY, "new"))]).unwrap();
             assert!(folder.leave(is_worth).is_some_and(|text| text.contains("is kept")));
-            assert_eq!(fs::read(out.join(SUMMARY)).unwrap(), b"old");
+            assert_eq!(fs::read(out.join(SUMMARY)).unwrap(), file(SUMMARY, "old"));
             assert_eq!(fs::read_dir(root.path()).unwrap().count(), n_folder);
         }
-        assert_eq!(fs::read(root.path().join("out.new-2").join(SUMMARY)).unwrap(), b"new");
+        assert_eq!(fs::read(root.path().join("out.new-2").join(SUMMARY)).unwrap(), file(SUMMARY, "new"));
     }
 
     #[test]
@@ -410,7 +453,7 @@ mod tests {
             for failure in folders.iter().filter_map(|folder| folder.as_ref().err()) {
                 assert!(matches!(failure, Failure::Input(why) if why.contains("another run")), "{failure:?}");
             }
-            had[0].write("", &[(SUMMARY, b"1")]).unwrap();
+            had[0].write("", &[(SUMMARY, &file(SUMMARY, "1"))]).unwrap();
         });
         assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
     }

@@ -140,7 +140,7 @@ fn what_is_there_is_replaced_only_where_that_is_said() {
     assert_eq!(names(root.path()), ["out"]);
     // A file that belongs to no run is never replaced.
     fs::write(out.join("notes.txt"), "mine").unwrap();
-    assert_refused(&train("--overwrite"), &["--out", "`notes.txt`", "none of them"]);
+    assert_refused(&train("--overwrite"), &["--out", "`notes.txt`", "something else"]);
     assert_eq!(names(&out).len(), 4);
     assert_refused(&run(words("train --overwrite")), &["--overwrite", "--out"]);
 }
