@@ -186,6 +186,10 @@ impl Primitive for DebugPrint {
     fn name(&self) -> &'static str {
         "debug_print"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["format", "levels", "sizes"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         pieces(format_of(params)?, ins.len())?;
         let mapped = Mapped::of(params, ins.len())?;

@@ -3,7 +3,7 @@
 use crate::array::{Array, apply};
 use crate::elementwise::CONVERT_ELEMENT_TYPE;
 use crate::movement::reject;
-use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape};
+use gavotte_core::aval::{Aval, DType, Dim, Literal, shape as to_shape};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{self, Export, Operand};
@@ -64,6 +64,10 @@ impl Primitive for Iota {
     fn name(&self) -> &'static str {
         "iota"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["axis", "dtype", "shape"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let out = Aval { dtype: number_type(ins, params)?, shape: params.try_dims("shape")? };
         let axis = params.try_axis("axis")?;
@@ -120,6 +124,10 @@ impl Primitive for DimValue {
     fn name(&self) -> &'static str {
         "dim_value"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["dim", "dtype"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let dtype = number_type(ins, params)?;
         check_count(&params.try_dim("dim")?, dtype)?;
@@ -169,7 +177,7 @@ impl Primitive for DimValue {
 /// If there is no such axis, `dtype` is `bool`, or positions exceed `i32`.
 #[track_caller]
 pub fn iota(shape: impl IntoIterator<Item = impl Into<Dim>>, axis: usize, dtype: DType) -> Array {
-    let shape: Shape = shape.into_iter().map(Into::into).collect();
+    let shape = to_shape(shape);
     apply(IOTA, &[], Params::new().with("axis", axis).with("dtype", dtype).with("shape", shape))
 }
 
@@ -200,7 +208,7 @@ pub fn arange(n: impl Into<Dim>, dtype: DType) -> Array {
 /// An array whose elements are all `literal`.
 #[track_caller]
 pub fn full(shape: impl IntoIterator<Item = impl Into<Dim>>, literal: impl Into<Literal>) -> Array {
-    let shape: Shape = shape.into_iter().map(Into::into).collect();
+    let shape = to_shape(shape);
     broadcast_in_dim(&literal.into().into(), &shape, &[]).into()
 }
 

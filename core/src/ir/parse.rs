@@ -152,11 +152,8 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, 
     let name_at = c.place();
     let name = c.name(if outs.is_empty() { "an equation or `return`" } else { "a primitive" })?;
     let Some(prim) = registry.get(name) else {
-        let near = registry.iter().map(|prim| prim.name()).min_by_key(|known| edits(known, name));
-        let advice = match near.filter(|known| edits(known, name) <= 1 + name.len() / 4) {
-            Some(known) => format!("did you mean `{known}`?"),
-            None => "the names are those in printed programs".into(),
-        };
+        let advice = nearest(name, registry.iter().map(|prim| prim.name()))
+            .unwrap_or_else(|| "the names are those in printed programs".into());
         return Err(c.error_at(name_at, format!("there is no primitive `{name}`: {advice}")));
     };
     // Operands are on the primitive's line; a brace, a binder or `return` on the next line ends them.
@@ -172,6 +169,13 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, 
             if names.contains(&name) {
                 return Err(c.error_at(at, format!("the attribute `{name}` is given twice: keep one")));
             }
+            let known = prim.attributes();
+            if !known.contains(&name) {
+                let all =
+                    || if known.is_empty() { "it has none".into() } else { format!("it has {}", known.join(", ")) };
+                let advice = nearest(name, known.iter().copied()).unwrap_or_else(all);
+                return Err(c.error_at(at, format!("{} has no attribute `{name}`: {advice}", prim.name())));
+            }
             names.push(name);
             let name = name.to_string();
             c.expect("=")?;
@@ -182,6 +186,12 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, 
         c.expect("}")?;
     }
     Ok(Eqn { prim, params, ins: ins.into_iter().collect(), outs, location })
+}
+
+/// A question about the name that is nearest to `name`, if one is near.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let near = known.min_by_key(|known| edits(known, name))?;
+    (edits(near, name) <= 1 + name.len() / 4).then(|| format!("did you mean `{near}`?"))
 }
 
 /// How many letters must be added, removed or replaced to turn one word into the other.
@@ -240,8 +250,20 @@ mod tests {
             ),
             ("  %1: f32[3] = neg %0\n  return %1", "line 4, column 16: there is no primitive `neg`: the names are"),
             (
-                "  %1: f32[3] = add_any %0, %0 {a=1, b=2, a=1}\n  return %1",
-                "line 4, column 42: the attribute `a` is given twice",
+                "  %1: f32[3] = transpose %0 {axes=[0], axes=[0]}\n  return %1",
+                "line 4, column 40: the attribute `axes` is given twice",
+            ),
+            (
+                "  %1: f32[3] = transpose %0 {axis=[0]}\n  return %1",
+                "line 4, column 30: transpose has no attribute `axis`: did you mean `axes`?",
+            ),
+            (
+                "  %1: f32[3] = transpose %0 {axes=[0], permutation=[0]}\n  return %1",
+                "line 4, column 40: transpose has no attribute `permutation`: it has axes",
+            ),
+            (
+                "  %1: f32[3] = add_any %0, %0 {a=1}\n  return %1",
+                "line 4, column 32: add_any has no attribute `a`: it has none",
             ),
             ("  %1: f32[3] = add_any %0, 1e99f32\n  return %1", "line 4, column 28: `1e99f32` does not fit into f32"),
             ("  %1: f32[3] = add_any %0, 9999999999i32", "line 4, column 28: `9999999999i32` does not fit into i32"),
@@ -261,14 +283,14 @@ mod tests {
     #[test]
     fn text_that_is_nested_too_deep_is_an_error_with_its_line() {
         let registry = Registry::new(&[]);
-        let lists = |depth: usize| format!("shape = {}1{}", "[".repeat(depth), "]".repeat(depth));
+        let lists = |depth: usize| format!("program = {}1{}", "[".repeat(depth), "]".repeat(depth));
         let programs = |depth: usize| {
-            let head = "program @f() -> () { transpose { program = ".repeat(depth);
+            let head = "program @f() -> () { call { program = ".repeat(depth);
             format!("program = {head} program @g() -> () {{ return }} {}", "} return }".repeat(depth))
         };
         let error = |attr: String| {
             let text = format!(
-                "program @f(%0: f32[1]) -> (f32[1]) {{\n  %1: f32[1] = transpose %0 {{{attr}}}\n  return %1\n}}"
+                "program @f(%0: f32[1]) -> (f32[1]) {{\n  %1: f32[1] = call %0 {{{attr}}}\n  return %1\n}}"
             );
             parse(&text, &registry).map(|_| ()).map_err(|error| error.to_string())
         };

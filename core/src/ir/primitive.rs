@@ -57,6 +57,11 @@ pub trait Primitive: fmt::Debug + Sync {
     /// The name in programs; the lax name where there is one.
     fn name(&self) -> &'static str;
 
+    /// The names of its attributes, those that may be left out included.
+    fn attributes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The types of the outputs, or why the operands do not fit. Must not panic for any operands and attributes.
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError>;
 

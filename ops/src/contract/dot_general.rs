@@ -139,6 +139,10 @@ impl Primitive for DotGeneral {
     fn name(&self) -> &'static str {
         "dot_general"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["batch", "contract"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let [a, b] = operands(ins)?;
         if a.dtype != b.dtype || a.dtype == DType::Bool {

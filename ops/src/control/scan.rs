@@ -90,6 +90,10 @@ impl Primitive for Scan {
     fn name(&self) -> &'static str {
         "scan"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["body", "length", "n_carry", "n_const", "reverse"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let spec = Spec::of(params)?;
         let n = spec.n_const + spec.n_carry;

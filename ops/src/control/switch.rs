@@ -36,6 +36,10 @@ impl Primitive for Switch {
     fn name(&self) -> &'static str {
         "switch"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["branches"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let branches = params.try_programs("branches")?;
         let Some((index, operands)) = ins.split_first() else {

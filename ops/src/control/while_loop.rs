@@ -100,6 +100,10 @@ impl Primitive for While {
     fn name(&self) -> &'static str {
         "while"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["body", "cond", "n_body_const", "n_cond_const"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let spec = Spec::of(params)?;
         if ins.len() < spec.n_cond_const + spec.n_body_const {

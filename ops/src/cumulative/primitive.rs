@@ -111,6 +111,10 @@ impl Primitive for Cumulative {
             ReduceOp::Min => "cummin",
         }
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["reverse"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let ([x], _) = (operands(ins)?, params.try_literal("reverse")?);
         if x.rank() == 0 || x.dtype == DType::Bool {

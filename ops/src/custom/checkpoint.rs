@@ -133,6 +133,10 @@ impl Primitive for Checkpoint {
     fn name(&self) -> &'static str {
         "checkpoint"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["names", "policy", "program"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         Policy::try_read(params)?;
         Ok(try_closed(params, "program", &owned(ins))?.out_avals())

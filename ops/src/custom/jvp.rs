@@ -85,6 +85,10 @@ impl Primitive for CustomJvp {
     fn name(&self) -> &'static str {
         "custom_jvp_call"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["n_const", "program", "rule"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let ins = owned(ins);
         let n_const = try_leading(params, "n_const", ins.len())?;

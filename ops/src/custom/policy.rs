@@ -114,6 +114,10 @@ impl Primitive for CheckpointName {
     fn name(&self) -> &'static str {
         "checkpoint_name"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["name"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         name_of(params)?;
         let [x] = crate::movement::operands(ins)?;

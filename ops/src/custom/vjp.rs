@@ -154,6 +154,10 @@ impl Primitive for CustomVjp {
     fn name(&self) -> &'static str {
         "custom_vjp_call"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["bwd", "fwd", "n_const", "program"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let ins = owned(ins);
         let n_const = try_leading(params, "n_const", ins.len())?;
@@ -226,6 +230,10 @@ impl Primitive for CustomVjp {
 impl Primitive for CustomLin {
     fn name(&self) -> &'static str {
         "custom_lin"
+    }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["bwd", "n_known"]
     }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let n_known = try_leading(params, "n_known", ins.len())?;

@@ -73,6 +73,10 @@ impl Primitive for Convert {
     fn name(&self) -> &'static str {
         self.name
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["dtype"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let (x, to) = (one(ins)?, params.try_dtype("dtype")?);
         let bools = [x.dtype, to].iter().filter(|dtype| **dtype == DType::Bool).count();

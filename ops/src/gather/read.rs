@@ -39,6 +39,10 @@ impl Primitive for Gather {
     fn name(&self) -> &'static str {
         "gather"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["axis", "shared"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let numbered = Numbered::of(params)?;
         let [x, ids] = operands(&ins[..ins.len().min(2)])?;

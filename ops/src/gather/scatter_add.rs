@@ -70,6 +70,10 @@ impl Primitive for ScatterAdd {
     fn name(&self) -> &'static str {
         "scatter_add"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["axis", "shared"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let [x, ids, updates] = operands(ins)?;
         let wanted = x.with_shape(Numbered::of(params)?.read_shape(x, ids)?);

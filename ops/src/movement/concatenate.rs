@@ -51,6 +51,10 @@ impl Primitive for Concatenate {
     fn name(&self) -> &'static str {
         "concatenate"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["axis"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let Some(first) = ins.first() else { return Err(TypeError::new("takes one operand or more")) };
         let axis = params.try_axis("axis")?;

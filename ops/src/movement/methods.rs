@@ -3,7 +3,7 @@
 use super::{concatenate::concatenate as join, pad::pad, reshape, slice};
 use crate::Array;
 use crate::reduce::{Axes, resolve};
-use gavotte_core::aval::{Dim, Literal, volume};
+use gavotte_core::aval::{Dim, Literal, shape as to_shape, volume};
 use gavotte_core::error::Error;
 use gavotte_core::ir::structural::{move_axis, renamed, transpose};
 use gavotte_core::ir::{Location, Value, refuse, same, undecided};
@@ -40,7 +40,7 @@ impl Array {
     /// If the number of elements differs, or -1 occurs twice.
     #[track_caller]
     pub fn reshape(&self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
-        let mut shape: Vec<Dim> = shape.into_iter().map(Into::into).collect();
+        let mut shape = to_shape(shape);
         let open: Vec<usize> = (0..shape.len()).filter(|axis| shape[*axis].as_number() == Some(-1)).collect();
         match open[..] {
             [] => {}

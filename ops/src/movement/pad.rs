@@ -72,6 +72,10 @@ impl Primitive for Pad {
     fn name(&self) -> &'static str {
         "pad"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["high", "interior", "low"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let [x, value] = operands(ins)?;
         if *value != Aval::scalar(x.dtype) {

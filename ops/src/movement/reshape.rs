@@ -37,6 +37,10 @@ impl Primitive for Reshape {
     fn name(&self) -> &'static str {
         "reshape"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["shape"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let [x] = operands(ins)?;
         let out = x.with_shape(params.try_dims("shape")?);

@@ -66,6 +66,10 @@ impl Primitive for Slice {
     fn name(&self) -> &'static str {
         "slice"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["limit", "start", "stride"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let [x] = operands(ins)?;
         let (start, limit) = (params.try_dims("start")?, params.try_dims("limit")?);

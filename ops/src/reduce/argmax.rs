@@ -71,6 +71,10 @@ impl Primitive for Place {
     fn name(&self) -> &'static str {
         if self.0 == ReduceOp::Max { "argmax" } else { "argmin" }
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["axis"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let ([x], axis) = (operands(ins)?, params.try_axis("axis")?);
         match x.shape.get(axis) {

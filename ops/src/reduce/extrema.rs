@@ -72,6 +72,10 @@ impl Primitive for Extremum {
     fn name(&self) -> &'static str {
         if self.0 == ReduceOp::Max { "reduce_max" } else { "reduce_min" }
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["axes"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         Ok(vec![reduced_aval(ins, params)?])
     }

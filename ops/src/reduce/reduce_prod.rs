@@ -76,6 +76,10 @@ impl Primitive for ReduceProd {
     fn name(&self) -> &'static str {
         "reduce_prod"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["axes"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let aval = reduced_aval(ins, params)?;
         if aval.dtype == DType::Bool {

@@ -65,6 +65,10 @@ impl Primitive for Sort {
     fn name(&self) -> &'static str {
         if self.is_descending { "sort_descending" } else { "sort" }
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["keys"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let keys = params.try_axis("keys")?;
         let Some(first) = ins.first().filter(|first| first.rank() > 0) else {

@@ -24,6 +24,10 @@ impl Primitive for Call {
     fn name(&self) -> &'static str {
         "call"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["program"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let Some(Attr::Program(program)) = params.get("program") else {
             return Err(TypeError::new("attribute `program` must be a program"));

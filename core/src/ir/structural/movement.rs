@@ -121,6 +121,10 @@ impl Primitive for BroadcastInDim {
     fn name(&self) -> &'static str {
         "broadcast_in_dim"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["dims", "shape"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let x = one(ins)?;
         let (shape, dims): (Shape, _) = (params.try_dims("shape")?, params.try_axes("dims")?);
@@ -207,6 +211,10 @@ impl Primitive for BroadcastInDim {
 impl Primitive for TransposeAxes {
     fn name(&self) -> &'static str {
         "transpose"
+    }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["axes"]
     }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let x = one(ins)?;

@@ -112,6 +112,10 @@ impl Primitive for ReduceSum {
     fn name(&self) -> &'static str {
         "reduce_sum"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["axes"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let aval = reduced_aval(ins, params)?;
         if aval.dtype == crate::aval::DType::Bool {

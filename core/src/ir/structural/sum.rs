@@ -25,6 +25,10 @@ impl Primitive for Zeros {
     fn name(&self) -> &'static str {
         "zeros"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["dtype", "shape"]
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         if !ins.is_empty() {
             return Err(TypeError::new("takes no operand"));

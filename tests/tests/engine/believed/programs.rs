@@ -140,6 +140,10 @@ impl Primitive for Runs {
     fn name(&self) -> &'static str {
         "runs"
     }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["program"]
+    }
     fn abstract_eval(&self, _: &[&Aval], _: &Params) -> Result<Vec<Aval>, TypeError> {
         Ok(vec![floats(1 << 20)])
     }

@@ -20,14 +20,17 @@ use gavotte_tests::targets::check_targets;
 use gavotte_tests::transformed::vjp_program;
 
 #[test]
-fn every_primitive_has_samples_and_unique_names_for_them() {
+fn every_primitive_has_samples_of_all_attributes_and_unique_names_for_them() {
     check_all(gavotte::registry().iter().map(|prim| (prim.name().to_string(), prim)), |prim| {
         let samples = prim.samples();
         let names: Vec<&str> = samples.iter().map(|sample| sample.name).collect();
         let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
-        match (samples.is_empty(), twice) {
-            (true, _) => Err("it has no samples".into()),
-            (_, Some((_, name))) => Err(format!("two samples are called {name}")),
+        let is_shown = |name: &str| samples.iter().any(|sample| sample.params.get(name).is_some());
+        let hidden = prim.attributes().iter().find(|name| !is_shown(name));
+        match (samples.is_empty(), twice, hidden) {
+            (true, ..) => Err("it has no samples".into()),
+            (_, Some((_, name)), _) => Err(format!("two samples are called {name}")),
+            (.., Some(name)) => Err(format!("no sample has the attribute {name}")),
             _ => Ok(()),
         }
     });

@@ -135,6 +135,9 @@ impl Primitive for Broken {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
+    fn attributes(&self) -> &'static [&'static str] {
+        self.inner.attributes()
+    }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let mut outs = self.inner.abstract_eval(ins, params)?;
         if self.breaks(Rule::AbstractEval) {
