@@ -165,7 +165,10 @@ impl HostArray {
     /// If the number of elements is not the product of the extents.
     #[track_caller]
     pub fn from_data(shape: &[usize], data: Data) -> Self {
-        HostArray::try_from_data(shape, data).unwrap_or_else(|error| panic!("{error}"))
+        match HostArray::try_from_data(shape, data) {
+            Ok(array) => array,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// An array of this data.
@@ -193,7 +196,10 @@ impl HostArray {
     /// If there is not enough memory.
     #[track_caller]
     pub fn full(shape: &[usize], literal: Literal) -> Self {
-        HostArray::try_full(shape, literal).unwrap_or_else(|error| panic!("{error}"))
+        match HostArray::try_full(shape, literal) {
+            Ok(array) => array,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// An array whose elements are all the same, or the reason why there is not enough memory for it.

@@ -7,7 +7,7 @@ use crate::array::Array;
 use crate::generate;
 use crate::movement::reject;
 use crate::random::Key;
-use gavotte_core::aval::{DType, Dim, Shape};
+use gavotte_core::aval::{DType, Dim, Shape, shape as to_shape};
 
 /// The fan-in and the fan-out: how many terms an output element sums, and how many output elements an input element
 /// contributes to.
@@ -53,7 +53,7 @@ macro_rules! initialisers {
         /// If the shape has fewer than two axes or a symbolic extent, or `dtype` is not floating.
         #[track_caller]
         pub fn $name(key: Key, shape: impl IntoIterator<Item = impl Into<Dim>>, dtype: DType) -> Array {
-            let shape: Shape = shape.into_iter().map(Into::into).collect();
+            let shape = to_shape(shape);
             let ($fan_in, $fan_out) = fans(&shape);
             $draw(key, shape, $variance, dtype)
         }

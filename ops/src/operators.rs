@@ -10,7 +10,7 @@
 use crate::array::{Array, apply};
 use crate::elementwise::*;
 use crate::movement::{reject, reshape};
-use gavotte_core::aval::{DType, Dim, Literal, Shape};
+use gavotte_core::aval::{DType, Dim, Literal, Shape, shape as to_shape};
 use gavotte_core::ir::structural::broadcast_in_dim;
 use gavotte_core::ir::{Params, Primitive, same, undecided};
 use gavotte_core::tree::Tree;
@@ -349,7 +349,7 @@ impl Array {
     /// If an extent is neither 1 nor that of the shape.
     #[track_caller]
     pub fn broadcast_to(&self, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
-        let shape: Shape = shape.into_iter().map(Into::into).collect();
+        let shape = to_shape(shape);
         let pairs = self.shape().iter().rev().zip(shape.iter().rev());
         let misfit = pairs.clone().find(|(own, wanted)| **own != 1 && !same(own, wanted));
         if self.ndim() > shape.len() || misfit.is_some() {

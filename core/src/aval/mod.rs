@@ -22,8 +22,17 @@ pub type Shape = SmallVec<[Dim; 4]>;
 /// use gavotte_core::aval::{shape, Dim};
 /// assert_eq!(shape([2, 3]).as_slice(), &[Dim::from(2), Dim::from(3)]);
 /// ```
+///
+/// # Panics
+/// If a name is no symbol.
+#[track_caller]
 pub fn shape<D: Into<Dim>>(dims: impl IntoIterator<Item = D>) -> Shape {
-    dims.into_iter().map(Into::into).collect()
+    let mut shape = Shape::new();
+    // A closure would become the line that an error names.
+    for dim in dims {
+        shape.push(dim.into());
+    }
+    shape
 }
 
 /// The number of elements of an array of this shape.
@@ -42,8 +51,9 @@ pub struct Aval {
 
 impl Aval {
     /// The type of an array of `dtype` elements with these extents.
-    pub fn new(dtype: DType, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Self {
-        Aval { dtype, shape: shape.into_iter().map(Into::into).collect() }
+    #[track_caller]
+    pub fn new(dtype: DType, extents: impl IntoIterator<Item = impl Into<Dim>>) -> Self {
+        Aval { dtype, shape: shape(extents) }
     }
 
     /// The type of a scalar.

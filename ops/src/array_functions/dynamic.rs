@@ -4,7 +4,7 @@ use crate::array::Array;
 use crate::generate::{arange, dim_value};
 use crate::movement::reject;
 use crate::operators::where_;
-use gavotte_core::aval::{DType, Dim};
+use gavotte_core::aval::{DType, Dim, shape as to_shape};
 use gavotte_core::ir::require_at_least;
 
 /// The place of a part along an axis: from the end if it is negative, moved so that the part lies within the axis.
@@ -45,7 +45,7 @@ impl Array {
     /// larger than the array's.
     #[track_caller]
     pub fn dynamic_slice(&self, starts: &[Array], shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
-        let shape: Vec<Dim> = shape.into_iter().map(Into::into).collect();
+        let shape = to_shape(shape);
         check("dynamic_slice", self, starts.len(), shape.len());
         let mut part = self.clone();
         for (axis, (start, size)) in starts.iter().zip(&shape).enumerate() {

@@ -6,7 +6,7 @@ use crate::gather::gather;
 use crate::generate::{dim_value, zeros_like};
 use crate::movement::{axis_of, reject};
 use crate::operators::{broadcast_shape, where_};
-use gavotte_core::aval::{DType, Dim, Shape};
+use gavotte_core::aval::{DType, Dim, Shape, shape as to_shape};
 
 impl Array {
     /// The elements at the indices `ids` along an axis: each position along the other axes has its own indices. These
@@ -63,7 +63,7 @@ pub fn unravel_index(ids: &Array, shape: impl IntoIterator<Item = impl Into<Dim>
     if !ids.dtype().is_int() {
         reject("unravel_index", "takes integers: convert with `astype` first", &[ids]);
     }
-    let shape: Vec<Dim> = shape.into_iter().map(Into::into).collect();
+    let shape = to_shape(shape);
     if shape.iter().any(|extent| *extent == 0) {
         reject("unravel_index", format!("an array of shape {shape:?} has no elements"), &[ids]);
     }
@@ -97,7 +97,7 @@ pub fn unravel_index(ids: &Array, shape: impl IntoIterator<Item = impl Into<Dim>
 /// If there is not one array of indices for each axis, they are not integers of one type, or an extent is 0.
 #[track_caller]
 pub fn ravel_multi_index(indices: &[Array], shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
-    let shape: Vec<Dim> = shape.into_iter().map(Into::into).collect();
+    let shape = to_shape(shape);
     let all: Vec<&Array> = indices.iter().collect();
     if indices.len() != shape.len() || indices.is_empty() {
         reject("ravel_multi_index", format!("{} indices for {} axes", indices.len(), shape.len()), &all);

@@ -5,7 +5,7 @@ use crate::gather::gather_segments;
 use crate::generate::arange;
 use crate::movement::{axis_of, concatenate, reject};
 use crate::reduce::{Axes, resolve};
-use gavotte_core::aval::{DType, Dim, Shape};
+use gavotte_core::aval::{DType, Dim, Shape, shape as to_shape};
 use gavotte_core::ir::structural::broadcast_in_dim;
 
 /// Repeated, shifted and reversed arrays.
@@ -69,7 +69,7 @@ impl Array {
     /// ```
     #[track_caller]
     pub fn tile(&self, times: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
-        let times: Vec<Dim> = times.into_iter().map(Into::into).collect();
+        let times = to_shape(times);
         let rank = self.ndim().max(times.len());
         let full = |dims: &[Dim]| [&vec![Dim::from(1); rank - dims.len()], dims].concat();
         let (own, times) = (full(self.shape()), full(&times));

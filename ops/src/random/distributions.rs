@@ -8,13 +8,9 @@ use crate::elementwise::threefry2x32;
 use crate::generate::iota;
 use crate::movement::reject;
 use crate::operators::where_;
-use gavotte_core::aval::{DType, Dim, Literal, Shape};
+use gavotte_core::aval::{DType, Dim, Literal, shape as to_shape};
 use gavotte_core::error::Error;
 use gavotte_core::ir::refuse;
-
-fn to_shape(shape: impl IntoIterator<Item = impl Into<Dim>>) -> Shape {
-    shape.into_iter().map(Into::into).collect()
-}
 
 /// The next number above or below `x`, in `dtype`.
 fn next(dtype: DType, x: f64, up: bool) -> f64 {

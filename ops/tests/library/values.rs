@@ -27,6 +27,40 @@ fn arrays_come_from_numbers_vectors_and_nested_arrays() {
 }
 
 #[test]
+fn what_is_no_shape_is_refused_where_it_is_written() {
+    let x = || Array::from([1.0, 2.0]);
+    let key = || gavotte::random::Key::new(0);
+    let refused: [&dyn Fn() -> Array; 10] = [
+        &|| x().declare(["n+1"]),
+        &|| x().reshape(["n+1"]),
+        &|| x().broadcast_to(["n+1"]),
+        &|| x().tile(["n+1"]),
+        &|| gavotte::zeros(["n+1"], DType::F32),
+        &|| gavotte::iota(["n+1"], 0, DType::F32),
+        &|| key().uniform(["n+1"], DType::F32),
+        &|| key().normal(["n+1"], DType::F32),
+        &|| gavotte::init::glorot_normal(key(), ["n+1", "n"], DType::F32),
+        &|| Array::new(&[0, 1 << 62, 1 << 62], Vec::<f32>::new()),
+    ];
+    let (tx, panics) = std::sync::mpsc::channel();
+    let me = std::thread::current().id();
+    let old = std::panic::take_hook();
+    // Panics on other threads are other tests'.
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().id() == me {
+            tx.send(panic.to_string()).expect("it is read below");
+        }
+    }));
+    let stopped = refused.map(|f| std::panic::catch_unwind(AssertUnwindSafe(f)).is_err());
+    std::panic::set_hook(old);
+    assert_eq!(stopped, [true; 10]);
+    for panic in panics {
+        assert!(panic.contains("values.rs:"), "{panic}");
+        assert!(panic.contains("is no symbol") || panic.contains("too large"), "{panic}");
+    }
+}
+
+#[test]
 fn arrays_are_printed_as_numpy_prints_them() {
     assert_eq!(Array::from(-0.5f32).to_string(), "f32[] -0.5");
     assert_eq!(Array::from([true, false]).to_string(), "bool[2] [true, false]");

@@ -301,6 +301,7 @@ impl From<&Dim> for Dim {
 }
 /// A symbol by its name.
 impl From<&str> for Dim {
+    #[track_caller]
     fn from(name: &str) -> Self {
         Dim::symbol(name)
     }
