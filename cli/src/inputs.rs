@@ -171,8 +171,10 @@ pub(crate) fn read_text(place: &str, source: impl Read) -> Result<String, Failur
         return Err(Failure::input(format!("{place}: it is longer than {LIMIT} bytes; give a program's text")));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        Failure::input(format!("{place}, line {}: this is not UTF-8; give a program's text", line + 1))
+        let read = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let (line, column) =
+            (read.matches('\n').count() + 1, read.chars().rev().take_while(|x| *x != '\n').count() + 1);
+        Failure::input(format!("{place}, line {line}, column {column}: this is not UTF-8; give a program's text"))
     })?;
     // Some editors write a byte-order mark before the first line.
     Ok(text.strip_prefix('\u{feff}').map(String::from).unwrap_or(text))

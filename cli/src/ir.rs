@@ -39,7 +39,9 @@ fn check_prints(args: &IrArgs) -> Result<(), Failure> {
 fn check_gpu(args: &IrArgs) -> Result<(), Failure> {
     let is_cuda = args.engine.device != DeviceName::Cpu;
     match args.gpu {
-        Some(gpu) if !is_cuda => Err(Failure::input(format!("--gpu {}: say --device cuda with it", gpu.name))),
+        Some(gpu) if !is_cuda => {
+            Err(Failure::input(format!("--gpu {}: say --stage plan --device cuda with it", gpu.name)))
+        }
         Some(gpu) if args.stage != Stage::Plan => Err(Failure::input(format!(
             "--gpu {}: it changes nothing of --stage {}; what a GPU takes is predicted by --stage plan",
             gpu.name,
