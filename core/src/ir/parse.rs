@@ -289,9 +289,8 @@ mod tests {
             format!("program = {head} program @g() -> () {{ return }} {}", "} return }".repeat(depth))
         };
         let error = |attr: String| {
-            let text = format!(
-                "program @f(%0: f32[1]) -> (f32[1]) {{\n  %1: f32[1] = call %0 {{{attr}}}\n  return %1\n}}"
-            );
+            let text =
+                format!("program @f(%0: f32[1]) -> (f32[1]) {{\n  %1: f32[1] = call %0 {{{attr}}}\n  return %1\n}}");
             parse(&text, &registry).map(|_| ()).map_err(|error| error.to_string())
         };
         for depth in [65, 20_000] {
