@@ -1,7 +1,7 @@
 //! The folder that a training is written to. All its files come from one command.
 
 use crate::claim::Claim;
-use crate::failure::Failure;
+use crate::failure::{Failure, note};
 use crate::layout::listed;
 use crate::output::cannot_write;
 use crate::replace::{can_be_renamed, replace};
@@ -46,6 +46,8 @@ pub(crate) struct RunFolder {
     claim: Option<Claim>,
     /// The names of the files that were written.
     ours: RefCell<Vec<String>>,
+    /// The folder to which the rest goes, since something has appeared in this one.
+    aside: RefCell<Option<PathBuf>>,
 }
 
 /// The replacement of an existing run.
@@ -70,6 +72,7 @@ impl RunFolder {
             stage: None,
             claim: None,
             ours: RefCell::default(),
+            aside: RefCell::default(),
         };
         let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         for missing in missing.map(PathBuf::from).collect::<Vec<_>>().into_iter().rev() {
@@ -105,7 +108,8 @@ impl RunFolder {
         }
         if let Some(name) = foreign {
             return Err(refuse(format!(
-                "a run replaces only what `train --out` wrote, and `{name}` is something else; name another folder"
+                "a run replaces only what `train --out` wrote, and `{}` is something else; name another folder",
+                foreign_within(path, name)
             )));
         }
         let old = entries(&folder.path).map_err(|error| fail(format!("cannot look into it: {error}")))?;
@@ -120,17 +124,23 @@ impl RunFolder {
         self.stage.is_some()
     }
 
+    /// The folder in which the run is, as the user knows it.
+    pub(crate) fn shown(&self) -> PathBuf {
+        self.aside.borrow().clone().unwrap_or_else(|| self.shown.clone())
+    }
+
     /// Writes files to the subfolder `below`, or to the folder itself if `below` is empty: all of them, or none. Files
-    /// that have appeared there since stay.
+    /// that have appeared there since stay: what is written goes to a folder next to it, and a note says so.
     pub(crate) fn write(&self, below: &str, files: &[(&str, &[u8])]) -> Result<(), Failure> {
-        let root = self.stage.as_ref().map_or(self.path.as_path(), |stage| stage.folder.path());
+        self.step_aside()?;
+        let (root, shown) = match (&*self.aside.borrow(), &self.stage) {
+            (Some(aside), _) => (aside.clone(), aside.clone()),
+            (None, Some(stage)) => (stage.folder.path().to_path_buf(), self.shown.clone()),
+            (None, None) => (self.path.clone(), self.shown.clone()),
+        };
+        let root = root.as_path();
         let folder = if below.is_empty() { root.to_path_buf() } else { root.join(below) };
-        let shown = |name: &str| self.shown.join(below).join(name);
-        let is_anothers =
-            |name: &String| is_of_a_run(root, name, has_name_of_a_run) && !self.ours.borrow().contains(name);
-        if let Some(name) = names_in(root).ok().and_then(|names| names.into_iter().find(is_anothers)) {
-            return Err(cannot_write(&self.shown, &io::Error::other(format!("`{name}` has appeared in it"))));
-        }
+        let shown = |name: &str| shown.join(below).join(name);
         // If somebody has removed the folder meanwhile, the run is not lost.
         fs::create_dir_all(root).map_err(|error| cannot_write(&self.shown, &error))?;
         // A signal before the end of this function finds an empty folder, or all files.
@@ -165,6 +175,21 @@ impl RunFolder {
         }
         let top = if below.is_empty() { named } else { vec![below] };
         self.ours.borrow_mut().extend(top.into_iter().map(String::from));
+        Ok(())
+    }
+
+    /// If a run's file has appeared in the folder, from now on a new folder next to it is used.
+    fn step_aside(&self) -> Result<(), Failure> {
+        let root = self.stage.as_ref().map_or(self.path.as_path(), |stage| stage.folder.path());
+        let is_anothers =
+            |name: &String| is_of_a_run(root, name, has_name_of_a_run) && !self.ours.borrow().contains(name);
+        let appeared = names_in(root).ok().and_then(|names| names.into_iter().find(is_anothers));
+        let Some(name) = appeared.filter(|_| self.aside.borrow().is_none()) else { return Ok(()) };
+        let path = free_name(&self.shown);
+        fs::create_dir(&path).map_err(|error| cannot_write(&path, &error))?;
+        let rest = if self.ours.borrow().is_empty() { "this run" } else { "the rest of this run" };
+        note(&format!("`{name}` has appeared in {}: {rest} goes to {}", self.shown.display(), path.display()));
+        *self.aside.borrow_mut() = Some(path);
         Ok(())
     }
 
@@ -291,8 +316,15 @@ fn is_of_a_run(folder: &Path, name: &str, is_file: fn(&Path) -> bool) -> bool {
     is_file(&path) || is_seed && path.is_dir() && holds_files()
 }
 
+/// The file that makes `name` no file of a run: itself, or the first such file in the folder of a seed.
+fn foreign_within(folder: &Path, name: &str) -> String {
+    let names = if name.starts_with(SEED) { names_in(&folder.join(name)).unwrap_or_default() } else { vec![] };
+    let foreign = names.into_iter().find(|file| !is_file_of_a_run(&folder.join(name).join(file)));
+    foreign.map_or(name.into(), |file| format!("{name}/{file}"))
+}
+
 fn has_name_of_a_run(path: &Path) -> bool {
-    beginning(path).is_some() && path.is_file()
+    beginning(path).is_some()
 }
 
 fn is_file_of_a_run(path: &Path) -> bool {
@@ -357,10 +389,10 @@ mod tests {
             fs::write(run.join(name), "{\"steps\": [1, 2, 3]}").unwrap();
             fs::write(seed.join("seed-0").join(name), "").unwrap();
             assert_refused(&run, true, &[&format!("`{name}` is something else")]);
-            assert_refused(&seed, true, &["`seed-0` is something else"]);
+            assert_refused(&seed, true, &[&format!("`seed-0/{name}` is something else")]);
         }
         fs::create_dir_all(root.path().join("run/seed-1/deeper")).unwrap();
-        assert_refused(&root.path().join("run"), true, &["`seed-1` is something else"]);
+        assert_refused(&root.path().join("run"), true, &["`seed-1/deeper` is something else"]);
     }
 
     #[test]
@@ -391,8 +423,10 @@ mod tests {
         let out = root.path().join("out");
         let folder = RunFolder::prepare(&out, false).unwrap();
         fs::create_dir(out.join(METRICS)).unwrap();
-        assert!(folder.write("", &[(PARAMS, &file(PARAMS, "1")), (METRICS, &file(METRICS, "2"))]).is_err());
+        folder.write("", &[(PARAMS, &file(PARAMS, "1")), (METRICS, &file(METRICS, "2"))]).unwrap();
         assert_eq!(names_in(&out).unwrap(), [METRICS]);
+        assert_eq!(folder.shown(), root.path().join("out.new"));
+        assert_eq!(names_in(&folder.shown()).unwrap(), [METRICS, PARAMS]);
     }
 
     #[test]
@@ -401,9 +435,10 @@ mod tests {
         let out = root.path().join("out");
         let folder = RunFolder::prepare(&out, false).unwrap();
         fs::write(out.join(METRICS), "another's").unwrap();
-        assert!(folder.write("", &[(PARAMS, &file(PARAMS, "1")), (METRICS, &file(METRICS, "2"))]).is_err());
-        // Runs are not mixed, either.
-        assert!(folder.write("seed-0", &[(PARAMS, &file(PARAMS, "1")), (METRICS, &file(METRICS, "2"))]).is_err());
+        // Runs are not mixed, and nothing is lost.
+        folder.write("seed-0", &[(PARAMS, &file(PARAMS, "1")), (METRICS, &file(METRICS, "2"))]).unwrap();
+        folder.write("", &[(SUMMARY, &file(SUMMARY, "3"))]).unwrap();
+        assert_eq!(names_in(&root.path().join("out.new")).unwrap(), [SUMMARY, "seed-0"]);
         drop(folder);
         assert_eq!(fs::read(out.join(METRICS)).unwrap(), b"another's");
         assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
@@ -413,10 +448,10 @@ mod tests {
         folder.write("", &[(METRICS, &file(METRICS, "2"))]).unwrap();
         fs::write(out.join(METRICS), file(METRICS, "another's run")).unwrap();
         let Err(Failure::Run(message)) = folder.publish() else { panic!("it was replaced") };
-        assert!(message.contains("no longer what was there") && message.contains("out.new"), "{message}");
+        assert!(message.contains("no longer what was there") && message.contains("out.new-2"), "{message}");
         assert_eq!(fs::read(out.join(METRICS)).unwrap(), file(METRICS, "another's run"));
-        assert_eq!(fs::read(root.path().join("out.new").join(METRICS)).unwrap(), file(METRICS, "2"));
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+        assert_eq!(fs::read(root.path().join("out.new-2").join(METRICS)).unwrap(), file(METRICS, "2"));
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
         // A folder that has been removed is no obstacle.
         let folder = RunFolder::prepare(&out, true).unwrap();
         folder.write("", &[(METRICS, &file(METRICS, "3"))]).unwrap();

@@ -20,7 +20,7 @@ use gavotte_gat::params::to_named;
 use gavotte_gat::train::{GatTrainer, GatTraining, Outcome, Trainer};
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::PathBuf;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::watch().map_err(|error| {
@@ -205,7 +205,7 @@ impl<'a> Session<'a> {
 
     /// Writes the summary of all runs, publishes the folder, and returns its path. An existing run stays, and `None` is
     /// returned, if a run went wrong, or was ended within its first epoch.
-    fn end(&mut self, report: &Report, runs: &[Run], all_went_well: bool) -> Result<Option<&'a Path>, Failure> {
+    fn end(&mut self, report: &Report, runs: &[Run], all_went_well: bool) -> Result<Option<PathBuf>, Failure> {
         let Some(folder) = &self.folder else { return Ok(None) };
         if self.args.seeds.is_some() {
             folder.write("", &[(SUMMARY, to_json(report)?.as_bytes())])?;
@@ -215,8 +215,9 @@ impl<'a> Session<'a> {
         if folder.is_replacing() && !may_replace {
             return Ok(None);
         }
+        let shown = folder.shown();
         self.folder.take().map_or(Ok(()), RunFolder::publish)?;
-        Ok(self.args.out.as_deref())
+        Ok(Some(shown))
     }
 
     /// Leaves an existing run that was not replaced, and prints a note. Finished new runs are kept all the same.

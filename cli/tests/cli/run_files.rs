@@ -167,7 +167,7 @@ fn until_a_run_has_ended_the_old_one_is_whole() {
 }
 
 #[test]
-fn figures_that_cannot_be_written_are_printed() {
+fn what_appears_in_the_folder_costs_no_run() {
     let root = TempDir::new().unwrap();
     let out = root.path().join("out");
     let training = Training::start(&out, "");
@@ -175,9 +175,10 @@ fn figures_that_cannot_be_written_are_printed() {
     training.send(&["INT"]);
     let (code, text, messages) = training.end();
     assert_eq!(code, Some(130), "{messages}");
-    assert!(text.contains("test accuracy") && !text.contains("written to"), "{text}");
-    assert!(messages.contains("cannot write") && messages.contains("metrics.csv"), "{messages}");
-    assert_eq!(names(&out), ["metrics.csv"], "no file stays without those that belong to it");
+    assert!(text.contains("test accuracy") && text.contains("out.new"), "{text}");
+    assert!(messages.contains("`metrics.csv` has appeared in"), "{messages}");
+    assert_eq!(names(&out), ["metrics.csv"], "what has appeared stays as it is");
+    assert_eq!(names(&root.path().join("out.new")), ["metrics.csv", "params.safetensors", "run.json"]);
 }
 
 #[test]
