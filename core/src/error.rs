@@ -75,3 +75,18 @@ pub enum Error {
     #[error("{0}")]
     Unsupported(String),
 }
+
+impl Error {
+    /// The error with a line more, unless its text has one that says where.
+    pub(crate) fn at(self, place: impl fmt::Display) -> Error {
+        let with = |text: String| if text.contains("\n  at ") { text } else { format!("{text}\n  at {place}") };
+        match self {
+            Error::Type(text) => Error::Type(with(text)),
+            Error::Trace(text) => Error::Trace(with(text)),
+            Error::Call(text) => Error::Call(with(text)),
+            Error::TooLarge(text) => Error::TooLarge(with(text)),
+            Error::Unsupported(text) => Error::Unsupported(with(text)),
+            other => other,
+        }
+    }
+}

@@ -7,7 +7,7 @@ use gavotte_core::api::{Args, Fun, Function, Shareable, avals, grad, trace_funct
 use gavotte_core::aval::{Aval, Dim, Shape};
 use gavotte_core::error::Error;
 use gavotte_core::ir::structural::place_axis;
-use gavotte_core::ir::{Traced, Value, refuse, trace};
+use gavotte_core::ir::{Traced, Value, refuse, refuse_call, trace};
 use gavotte_core::transform::{instantiate, jvp, vjp, vmap};
 use gavotte_core::tree::{Segment, Tree, TreeDef, next_leaf};
 use std::fmt;
@@ -157,7 +157,7 @@ impl Point {
 fn refuse_unless_floating(what: &str, a: &str, of: &str, path: &str, aval: &Aval) {
     if !aval.dtype.is_float() {
         let path = if path.is_empty() { String::new() } else { format!(" `{path}`") };
-        refuse(Error::Type(format!("{what}: {a}{path} {of} is {aval}\n  only f32 and f64 have derivatives")));
+        refuse_call(Error::Type(format!("{what}: {a}{path} {of} is {aval}\n  only f32 and f64 have derivatives")));
     }
 }
 
@@ -178,6 +178,7 @@ fn along_units(aval: &Aval, f: impl FnOnce(Value) -> Vec<Value>) -> (Vec<(Value,
 /// When called: if a leaf of the first argument or of the result is not floating.
 ///
 /// Source: JAX, `jax.jacfwd`.
+#[track_caller]
 pub fn jacfwd<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>> {
     Fun::new(move |args: A| {
         let point = Point::new("jacfwd", &f, args);
@@ -206,6 +207,7 @@ pub fn jacfwd<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -
 /// When called: if a leaf of the first argument or of the result is not floating.
 ///
 /// Source: JAX, `jax.jacrev`.
+#[track_caller]
 pub fn jacrev<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>> {
     Fun::new(move |args: A| {
         let point = Point::new("jacrev", &f, args);
@@ -235,6 +237,7 @@ pub fn jacrev<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -
 /// When called: as [`grad`].
 ///
 /// Source: JAX, `jax.hessian`.
+#[track_caller]
 pub fn hessian<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, Jacobian<A::First>>
 where
     F::Out: 'f,
@@ -276,6 +279,7 @@ directed!(A; A a, B b, C c, D d, E e, F f, G g);
 /// When called: as [`grad`], or if the direction differs from the first argument in structure or types.
 ///
 /// Source: Pearlmutter, *Fast exact multiplication by the Hessian* (Neural Computation 1994).
+#[track_caller]
 pub fn hvp<'f, A: Directed + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A::With, A::First>
 where
     F::Out: 'f,
@@ -286,13 +290,13 @@ where
         let point = Point::new("hvp", &gradient, args);
         let (def, direction) = direction.into_leaves();
         if let Some(difference) = point.ins.first_difference(&def) {
-            refuse(Error::Type(format!("hvp: the first argument and the direction differ {difference}")));
+            refuse_call(Error::Type(format!("hvp: the first argument and the direction differ {difference}")));
         }
         for ((path, x), v) in def.paths().iter().zip(&point.leaves).zip(&direction) {
             if x.aval() != v.aval() {
                 let at = if path.is_empty() { String::new() } else { format!("at {path} ") };
                 let (x, v) = (x.aval(), v.aval());
-                refuse(Error::Type(format!("hvp: {at}the first argument is {x}, the direction {v}")));
+                refuse_call(Error::Type(format!("hvp: {at}the first argument is {x}, the direction {v}")));
             }
         }
         let mut tangents: Vec<Option<Value>> = direction.into_iter().map(Some).collect();

@@ -68,7 +68,8 @@ fn number(literal: Literal, digits: Option<usize>) -> String {
 /// The array's type, its device if it is not the CPU, and its elements.
 fn write(array: &Array, f: &mut fmt::Formatter<'_>, on_lines: bool) -> fmt::Result {
     let Some(device) = array.device() else {
-        return write!(f, "{:?}, being traced", array.value());
+        let state = if array.value().is_escaped() { "whose trace has ended" } else { "being traced" };
+        return write!(f, "{:?}, {state}", array.value());
     };
     write!(f, "{}", array.value().aval())?;
     if device.name() != "cpu" {

@@ -2,7 +2,7 @@
 
 use crate::aval::Aval;
 use crate::error::Error;
-use crate::ir::{Traced, Value, quietly, trace};
+use crate::ir::{Location, Traced, Value, quietly, trace, with_maker};
 use crate::tree::{Tree, TreeDef};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -150,9 +150,12 @@ pub struct Fun<'f, A: Args + 'f, O: Tree + 'f> {
 }
 
 impl<'f, A: Args, O: Tree> Fun<'f, A, O> {
-    /// Makes a function of the tuple of arguments, to be called with its members.
+    /// Makes a function of the tuple of arguments, to be called with its members. What is wrong with a call names the
+    /// caller's line.
+    #[track_caller]
     pub fn new(f: impl Fn(A) -> O + Send + Sync + 'f) -> Self {
-        let apply: Arc<dyn Fn(A) -> O + Send + Sync + 'f> = Arc::new(f);
+        let made_at = Location::caller();
+        let apply: Arc<dyn Fn(A) -> O + Send + Sync + 'f> = Arc::new(move |args| with_maker(made_at, || f(args)));
         let inner = apply.clone();
         Fun { call: A::boxed(move |args| inner(args)), apply }
     }

@@ -4,7 +4,7 @@ use crate::api::argnums::{Argnums, Gradient};
 use crate::api::function::{Args, Fun, Function, Shareable, Tracer, avals, trace_function};
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
-use crate::ir::{Location, Value, refuse};
+use crate::ir::{Location, Value, refuse, refuse_call};
 use crate::transform::{self, instantiate};
 use crate::tree::{Tree, TreeDef};
 use std::ops::Range;
@@ -14,6 +14,7 @@ use std::ops::Range;
 ///
 /// # Panics
 /// When called: if the result is not a floating scalar, or a leaf of the first argument is not floating.
+#[track_caller]
 pub fn value_and_grad<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, (F::Out, A::First)>
 where
     F::Out: 'f,
@@ -29,6 +30,7 @@ where
 ///
 /// # Panics
 /// As [`value_and_grad`].
+#[track_caller]
 pub fn grad<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, A::First>
 where
     F::Out: 'f,
@@ -41,6 +43,7 @@ where
 ///
 /// # Panics
 /// As [`value_and_grad`].
+#[track_caller]
 pub fn value_and_grad_aux<'f, A, F, L, Aux, By>(f: F) -> Fun<'f, A, ((L, Aux), A::First)>
 where
     A: Args + 'f,
@@ -61,6 +64,7 @@ where
 /// When called: if the result is not a floating scalar, or a leaf of a chosen argument is not floating.
 ///
 /// Source: JAX, `jax.value_and_grad` with `argnums`.
+#[track_caller]
 pub fn value_and_grad_argnums<'f, A, F, N, Grads, By>(f: F, argnums: N) -> Fun<'f, A, (F::Out, Grads)>
 where
     A: Args + 'f,
@@ -94,6 +98,7 @@ where
 /// As [`value_and_grad_argnums`].
 ///
 /// Source: JAX, `jax.grad` with `argnums`.
+#[track_caller]
 pub fn grad_argnums<'f, A, F, N, Grads, By>(f: F, argnums: N) -> Fun<'f, A, Grads>
 where
     A: Args + 'f,
@@ -142,9 +147,10 @@ fn differentiate(
             if !leaf.dtype().is_float() {
                 let ordinal = ORDINALS[*number];
                 let rest = if numbers == [0] { "as a later argument" } else { "as an argument that is not chosen" };
-                refuse(Error::Type(format!(
-                    "grad: leaf `{path}` of the {ordinal} argument is {}\n  only f32 and f64 have derivatives: pass the \
-                     rest {rest}",
+                let leaf_of = if path.is_empty() { String::new() } else { format!("leaf `{path}` of ") };
+                refuse_call(Error::Type(format!(
+                    "grad: {leaf_of}the {ordinal} argument is {}\n  only f32 and f64 have derivatives: pass the rest \
+                     {rest}",
                     leaf.aval()
                 )));
             }
@@ -169,7 +175,7 @@ fn differentiate(
 
 #[track_caller]
 fn refuse_output(outs: &[Value]) -> ! {
-    refuse(Error::Type(format!(
+    refuse_call(Error::Type(format!(
         "grad: the function must return one floating scalar, not {:?}\n  reduce it first, with sum or mean",
         avals(outs)
     )))

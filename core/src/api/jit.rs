@@ -7,7 +7,7 @@ use crate::api::sizes::match_sizes;
 use crate::aval::{Aval, Facts};
 use crate::device::cpu;
 use crate::error::Error;
-use crate::ir::{Program, Value, facts_in_force, quietly, refuse};
+use crate::ir::{Program, Value, facts_in_force, quietly, refuse_call};
 use crate::runtime::Options;
 use crate::sync::locked;
 use crate::tree::{Tree, TreeDef};
@@ -101,6 +101,7 @@ impl<A: Args, O: Tree> Function<A> for &Jit<'_, A, O> {
 ///
 /// It runs on all cores if the work is large enough, otherwise on the calling thread; [`jit_with`] and
 /// [`Options::threads`] change that. The bits of the results are the same for any number of threads.
+#[track_caller]
 pub fn jit<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Jit<'f, A, F::Out>
 where
     F::Out: 'f,
@@ -109,6 +110,7 @@ where
 }
 
 /// [`jit`] with options for the compiler and the runtime.
+#[track_caller]
 pub fn jit_with<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F, options: Options) -> Jit<'f, A, F::Out>
 where
     F::Out: 'f,
@@ -127,7 +129,7 @@ where
         Fun::new(move |args: A| {
             let (def, leaves) = args.into_leaves();
             let staged = lookup(&def, &leaves);
-            let outs = staged.run(leaves).unwrap_or_else(|error| refuse(error));
+            let outs = staged.run(leaves).unwrap_or_else(|error| refuse_call(error));
             F::Out::unflatten(&staged.out_def, outs)
         })
     };

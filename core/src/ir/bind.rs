@@ -52,6 +52,8 @@ enum ConstId {
 thread_local! {
     static SCOPES: RefCell<Vec<Rc<Scope>>> = const { RefCell::new(Vec::new()) };
     static LOCATION: Cell<Option<Location>> = const { Cell::new(None) };
+    /// Where the transformed function that runs was made.
+    static MAKER: Cell<Option<Location>> = const { Cell::new(None) };
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -105,6 +107,22 @@ pub fn refuse(error: Error) -> ! {
     panic!("{error}")
 }
 
+/// Runs a transformed function that was made at this line: [`refuse_call`] names it.
+pub fn with_maker<R>(made_at: Location, f: impl FnOnce() -> R) -> R {
+    let _restore = Restore(&MAKER, MAKER.replace(Some(made_at)));
+    f()
+}
+
+/// [`refuse`] for what is wrong with a call of a transformed function. Such a call has no line that is known, so the
+/// line where the function was made is named.
+#[track_caller]
+pub fn refuse_call(error: Error) -> ! {
+    refuse(match MAKER.get() {
+        Some(made_at) => error.at(made_at),
+        None => error,
+    })
+}
+
 /// Requires a condition that callers must meet; otherwise stops like [`refuse`], with the message from `why`.
 #[track_caller]
 pub fn demand(holds: bool, why: impl FnOnce() -> String) {
@@ -143,11 +161,11 @@ impl TraceId {
     }
 
     /// Whether the trace is open on this thread.
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         SCOPES.with(|scopes| scopes.borrow().iter().any(|scope| scope.id.number == self.number))
     }
 
-    fn is_of_this_thread(&self) -> bool {
+    pub(crate) fn is_of_this_thread(&self) -> bool {
         self.thread == std::thread::current().id()
     }
 
@@ -261,7 +279,8 @@ pub fn try_bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) ->
 
 fn type_message(prim: &dyn Primitive, why: &TypeError, ins: &[&Aval], location: Location) -> String {
     let operands: Vec<String> = ins.iter().map(|aval| aval.to_string()).collect();
-    format!("{}: {why}\n  operands: {}\n  at {location}", prim.name(), operands.join(", "))
+    let operands = if operands.is_empty() { String::new() } else { format!("\n  operands: {}", operands.join(", ")) };
+    format!("{}: {why}{operands}\n  at {location}", prim.name())
 }
 
 /// Applies a primitive.

@@ -88,6 +88,11 @@ impl Value {
         matches!(self.repr, Repr::Traced { .. })
     }
 
+    /// Whether it was traced, and that trace has ended.
+    pub fn is_escaped(&self) -> bool {
+        matches!(&self.repr, Repr::Traced { trace, .. } if trace.is_of_this_thread() && !trace.is_open())
+    }
+
     /// The type under which `jit` traces this array: with symbols where they are declared.
     pub fn declared_aval(&self) -> Aval {
         match &self.repr {

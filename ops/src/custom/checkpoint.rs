@@ -39,6 +39,7 @@ where
 }
 
 /// [`checkpoint`], for which reverse mode also keeps what `policy` saves.
+#[track_caller]
 pub fn checkpoint_with<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(
     f: F,
     policy: Policy,

@@ -36,6 +36,7 @@ pub(super) static CUSTOM_JVP_CALL: &dyn Primitive = &CustomJvp;
 /// to a value that `f` or `rule` captured; in reverse, if the rule is not linear in the tangents.
 ///
 /// Source: JAX, `jax.custom_jvp`.
+#[track_caller]
 pub fn custom_jvp<'f, A, F, R, By>(f: F, rule: R) -> Fun<'f, A, F::Out>
 where
     A: Args + 'f,

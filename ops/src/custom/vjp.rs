@@ -50,6 +50,7 @@ pub(super) static CUSTOM_LIN: &dyn Primitive = &CustomLin;
 /// differentiated: with respect to a value that a closure captured.
 ///
 /// Source: JAX, `jax.custom_vjp`.
+#[track_caller]
 pub fn custom_vjp<'f, A, F, Fwd, Bwd, Res, By, FwdBy>(f: F, fwd: Fwd, bwd: Bwd) -> Fun<'f, A, F::Out>
 where
     A: Args + 'f,
