@@ -74,7 +74,10 @@ impl Primitive for Iota {
         if axis >= out.rank() {
             return Err(TypeError::new(format!("there is no axis {axis} in {:?}", out.shape)));
         }
-        check_count(&(&out.shape[axis] - 1), DType::I32)?;
+        if out.shape[axis].as_number().is_some_and(|n| n - 1 > i32::MAX.into()) {
+            let n = &out.shape[axis];
+            return Err(TypeError::new(format!("an axis of {n} is too large: its positions exceed i32")));
+        }
         require_extents(&out.shape)?;
         Ok(vec![out])
     }

@@ -73,6 +73,9 @@ pub fn save_params(path: impl AsRef<Path>, params: &impl Tree, metadata: Option<
 pub fn load_params(path: impl AsRef<Path>) -> Result<Params, Error> {
     let path = path.as_ref();
     let fail = |why: String| Error::File(format!("{}: {why}", path.display()));
+    if path.as_os_str().is_empty() {
+        return Err(Error::File("the path of the parameters is empty: name a file".into()));
+    }
     if path.is_dir() {
         return Err(fail("it is a folder: name a file in it".into()));
     }

@@ -80,10 +80,13 @@ pub fn write_file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         // The error of a temporary file names that file, which the user does not know.
         let why = error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error);
         let advice = match why.kind() {
-            io::ErrorKind::NotFound => "its folder does not exist: make it first",
+            // The system's words for these two say less.
+            io::ErrorKind::NotFound => return io::Error::new(why.kind(), "its folder does not exist: make it first"),
             io::ErrorKind::PermissionDenied => "write to a folder of your own, or ask for its permissions",
             io::ErrorKind::StorageFull => "free some space, or write to another disk",
-            io::ErrorKind::IsADirectory => "it is a folder: add the name of a file",
+            io::ErrorKind::IsADirectory => {
+                return io::Error::new(why.kind(), "it is a folder: add the name of a file");
+            }
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => "use another name",
             _ => return why,
         };

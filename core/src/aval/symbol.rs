@@ -15,7 +15,7 @@ impl Symbol {
     /// If the name is not of that form.
     #[track_caller]
     pub fn new(name: &str) -> Self {
-        assert!(is_name(name), "`{name}` is no symbol: use a letter, then letters, digits or `_`");
+        assert!(is_name(name), "`{name}` is no symbol: use letters, digits and `_`, with no digit first");
         Symbol(name.into())
     }
 

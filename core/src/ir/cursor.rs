@@ -153,10 +153,11 @@ impl<'a> Cursor<'a> {
 
     /// A count; `what` names it in an error.
     pub(crate) fn number(&mut self, what: &str) -> Result<u32, Error> {
+        let at = self.place();
         let number = self.word("a number", |c| c.is_ascii_digit())?;
         match number.parse::<u32>() {
             Ok(number) if number < u32::MAX / 2 => Ok(number),
-            _ => Err(self.error(format!("{number} is too large for {what}"))),
+            _ => Err(self.error_at(at, format!("{number} is too large for {what}"))),
         }
     }
 

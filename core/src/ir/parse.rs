@@ -128,8 +128,9 @@ fn binder(c: &mut Cursor<'_>, vars: &mut Vars) -> Result<Binder, Error> {
 }
 
 fn fact(c: &mut Cursor<'_>) -> Result<Fact, Error> {
+    let at = c.place();
     let word = c.word("a fact", |x| x.is_ascii_alphanumeric() || "_+-*<>= ".contains(x))?;
-    word.parse().map_err(|why: String| c.error(why))
+    word.parse().map_err(|why: String| c.error_at(at, why))
 }
 
 fn atom(c: &mut Cursor<'_>, vars: &mut Vars) -> Result<Atom, Error> {
@@ -223,6 +224,7 @@ fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {
         let program = c.within(|c| Written::read(c, registry)?.typed(c))?;
         return Ok(Attr::Program(Arc::new(program)));
     }
+    let at = c.place();
     let word = c.word("an attribute", |x| is_literal_char(x) || "_*".contains(x))?;
     if let Some(dtype) = DType::parse(word) {
         return Ok(Attr::DType(dtype));
@@ -230,7 +232,7 @@ fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {
     if let Ok(literal) = word.parse::<Literal>() {
         return Ok(Attr::Literal(literal));
     }
-    word.parse().map(Attr::Dim).map_err(|why: String| c.error(why))
+    word.parse().map(Attr::Dim).map_err(|why: String| c.error_at(at, why))
 }
 
 #[cfg(test)]

@@ -77,6 +77,12 @@ fn check_reads(atoms: &[Atom], bound: &[bool]) -> Result<(), String> {
 
 fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) -> Result<(), String> {
     check_reads(&eqn.ins, bound)?;
+    // Before types are compared: a variable that is bound twice has two.
+    for binder in &eqn.outs {
+        if std::mem::replace(&mut bound[binder.var.index()], true) {
+            return Err(format!("{} is bound twice", binder.var));
+        }
+    }
     // Primitives are asked only about well-formed programs.
     eqn.params.programs_within().try_for_each(|inner| {
         if let Some(fact) = inner.facts.iter().find(|fact| decide(fact) != Verdict::Holds) {
@@ -102,13 +108,7 @@ fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) 
     if let Some(symbol) = eqn.params.find_dim(|_, dim| unknown(dim)).or_else(of_types) {
         return Err(format!("the size `{symbol}` is that of no argument"));
     }
-    check_nested(eqn, &ins).map_err(|why| format!("{}: {why}", eqn.prim.name()))?;
-    for binder in &eqn.outs {
-        if std::mem::replace(&mut bound[binder.var.index()], true) {
-            return Err(format!("{} is bound twice", binder.var));
-        }
-    }
-    Ok(())
+    check_nested(eqn, &ins).map_err(|why| format!("{}: {why}", eqn.prim.name()))
 }
 
 /// A bound variable whose number exceeds every table indexed by variables, if there is one.

@@ -51,6 +51,8 @@ fn read_archive(path: &Path) -> Result<Dataset, DataError> {
 }
 
 fn read_folder(path: &Path) -> Result<Dataset, DataError> {
+    // What may not be read looks as if it were not there.
+    std::fs::read_dir(path).map_err(|error| DataError::io(path, "look into it", error))?;
     for folder in [path.to_path_buf(), path.join("cora")] {
         if folder.join(CONTENT).exists() || folder.join(CITES).exists() {
             return read_texts(&folder);
