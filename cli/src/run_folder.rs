@@ -7,6 +7,7 @@ use crate::output::cannot_write;
 use crate::replace::{can_be_renamed, replace};
 use crate::temporary::{self, Made, TempFile, TempFolder, together};
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -132,22 +133,39 @@ impl RunFolder {
     /// Writes files to the subfolder `below`, or to the folder itself if `below` is empty: all of them, or none. Files
     /// that have appeared there since stay: what is written goes to a folder next to it, and a note says so.
     pub(crate) fn write(&self, below: &str, files: &[(&str, &[u8])]) -> Result<(), Failure> {
-        self.step_aside()?;
+        let is_aside = || self.aside.borrow().is_some();
+        if let Some(name) = self.appeared().filter(|_| !is_aside()) {
+            self.step_aside(&format!("`{name}` has appeared in {}", self.shown.display()))?;
+        }
+        let mut written = self.write_files(below, files);
+        let is_taken =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory);
+        if let Err((path, error)) = &written
+            && is_taken(error)
+            && !is_aside()
+            && self.stage.is_none()
+        {
+            self.step_aside(&format!("something has taken the place of {}", path.display()))?;
+            written = self.write_files(below, files);
+        }
+        written.map_err(|(path, error)| cannot_write(&path, &error))
+    }
+
+    fn write_files(&self, below: &str, files: &[(&str, &[u8])]) -> Result<(), (PathBuf, io::Error)> {
         let (root, shown) = match (&*self.aside.borrow(), &self.stage) {
             (Some(aside), _) => (aside.clone(), aside.clone()),
             (None, Some(stage)) => (stage.folder.path().to_path_buf(), self.shown.clone()),
             (None, None) => (self.path.clone(), self.shown.clone()),
         };
-        let root = root.as_path();
-        let folder = if below.is_empty() { root.to_path_buf() } else { root.join(below) };
-        let shown = |name: &str| shown.join(below).join(name);
+        let folder = if below.is_empty() { root.clone() } else { root.join(below) };
+        let shown_folder = if below.is_empty() { shown.clone() } else { shown.join(below) };
         // If somebody has removed the folder meanwhile, the run is not lost.
-        fs::create_dir_all(root).map_err(|error| cannot_write(&self.shown, &error))?;
+        fs::create_dir_all(&root).map_err(|error| (shown, error))?;
         // A signal before the end of this function finds an empty folder, or all files.
         let made = match Made::folder(folder.clone()) {
             Ok(made) => Some(made),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => None,
-            Err(error) => return Err(cannot_write(&shown(""), &error)),
+            Err(error) => return Err((shown_folder, error)),
         };
         let clear = || made.iter().for_each(|made| drop(fs::remove_dir(made.path())));
         let mut written = vec![];
@@ -158,7 +176,7 @@ impl RunFolder {
                 Err(error) => {
                     written.clear();
                     clear();
-                    return Err(cannot_write(&shown(name), &error));
+                    return Err((shown_folder.join(name), error));
                 }
             }
         }
@@ -169,7 +187,7 @@ impl RunFolder {
                 written.clear();
                 named.iter().for_each(|name| drop(fs::remove_file(folder.join(name))));
                 clear();
-                return Err(cannot_write(&shown(name), &error));
+                return Err((shown_folder.join(name), error));
             }
             named.push(name);
         }
@@ -178,19 +196,33 @@ impl RunFolder {
         Ok(())
     }
 
-    /// If a run's file has appeared in the folder, from now on a new folder next to it is used.
-    fn step_aside(&self) -> Result<(), Failure> {
+    /// A run's file that has appeared in the folder.
+    fn appeared(&self) -> Option<String> {
         let root = self.stage.as_ref().map_or(self.path.as_path(), |stage| stage.folder.path());
         let is_anothers =
             |name: &String| is_of_a_run(root, name, has_name_of_a_run) && !self.ours.borrow().contains(name);
-        let appeared = names_in(root).ok().and_then(|names| names.into_iter().find(is_anothers));
-        let Some(name) = appeared.filter(|_| self.aside.borrow().is_none()) else { return Ok(()) };
-        let path = free_name(&self.shown);
-        fs::create_dir(&path).map_err(|error| cannot_write(&path, &error))?;
-        let rest = if self.ours.borrow().is_empty() { "this run" } else { "the rest of this run" };
-        note(&format!("`{name}` has appeared in {}: {rest} goes to {}", self.shown.display(), path.display()));
-        *self.aside.borrow_mut() = Some(path);
-        Ok(())
+        names_in(root).ok()?.into_iter().find(is_anothers)
+    }
+
+    /// From now on a new folder is used, next to this one, or, if that has no place either, above it. `why` is told.
+    fn step_aside(&self, why: &str) -> Result<(), Failure> {
+        // `.` and `..` have no name.
+        let path = if self.shown.file_name().is_some() { &self.shown } else { &self.path };
+        let name = path.file_name().unwrap_or(OsStr::new("run"));
+        let above = path.ancestors().skip(1).map(|folder| free_name(&folder.join(name)));
+        let mut failed = None;
+        for aside in above {
+            match fs::create_dir(&aside) {
+                Ok(()) => {
+                    let rest = if self.ours.borrow().is_empty() { "this run" } else { "the rest of this run" };
+                    note(&format!("{why}: {rest} goes to {}", aside.display()));
+                    *self.aside.borrow_mut() = Some(aside);
+                    return Ok(());
+                }
+                Err(error) => failed = failed.or(Some(cannot_write(&aside, &error))),
+            }
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Replaces the existing run by the files that were written.
@@ -269,9 +301,9 @@ fn kept(new: &Path) -> String {
 fn free_name(path: &Path) -> PathBuf {
     let name = |n: usize| {
         let end = if n == 1 { ".new".into() } else { format!(".new-{n}") };
-        let mut name = path.as_os_str().to_owned();
+        let mut name = path.file_name().unwrap_or(OsStr::new("run")).to_owned();
         name.push(end);
-        PathBuf::from(name)
+        path.with_file_name(name)
     };
     (1..).map(name).find(|path| fs::symlink_metadata(path).is_err()).expect("not every name is taken")
 }
@@ -458,6 +490,29 @@ mod tests {
         fs::remove_dir_all(&out).unwrap();
         folder.publish().unwrap();
         assert_eq!(fs::read(out.join(METRICS)).unwrap(), file(METRICS, "3"));
+    }
+
+    #[test]
+    fn what_takes_the_place_of_a_folder_costs_no_run() {
+        let summary = file(SUMMARY, "1");
+        let files: [(&str, &[u8]); 1] = [(SUMMARY, &summary)];
+        // In the place of the folder, of the one above it, and of a seed's.
+        for (taken, below, found) in
+            [("a/out", "", "a/out.new"), ("a", "", "out.new"), ("a/out/seed-0", "seed-0", "a/out.new/seed-0")]
+        {
+            let root = tempfile::tempdir().unwrap();
+            let out = root.path().join("a/out");
+            // The spelling of the folder does not matter.
+            let folder = RunFolder::prepare(&out.join(""), false).unwrap();
+            let taken = root.path().join(taken);
+            drop(fs::remove_dir_all(&taken));
+            fs::write(&taken, "another's").unwrap();
+            folder.write(below, &files).unwrap();
+            folder.write("seed-7", &files).unwrap();
+            assert_eq!(fs::read(root.path().join(found).join(SUMMARY)).unwrap(), summary);
+            assert_eq!(names_in(&folder.shown()).unwrap().len(), 2);
+            assert_eq!(fs::read(&taken).unwrap(), b"another's");
+        }
     }
 
     #[test]

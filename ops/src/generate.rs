@@ -74,11 +74,11 @@ impl Primitive for Iota {
         if axis >= out.rank() {
             return Err(TypeError::new(format!("there is no axis {axis} in {:?}", out.shape)));
         }
-        if out.shape[axis].as_number().is_some_and(|n| n - 1 > i32::MAX.into()) {
+        require_extents(&out.shape)?;
+        if out.shape[axis].as_number().is_some_and(|n| n > i64::from(i32::MAX) + 1) {
             let n = &out.shape[axis];
             return Err(TypeError::new(format!("an axis of {n} is too large: its positions exceed i32")));
         }
-        require_extents(&out.shape)?;
         Ok(vec![out])
     }
     fn eval(&self, _: &[&HostArray], params: &Params) -> Vec<HostArray> {
@@ -243,6 +243,7 @@ pub fn ones_like(x: &Array) -> Array {
 #[track_caller]
 pub fn eye(n: impl Into<Dim>, dtype: DType) -> Array {
     let n = n.into();
-    let [row, column] = [0, 1].map(|axis| iota([&n, &n], axis, DType::I32));
+    // A closure would become the line that an error names.
+    let (row, column) = (iota([&n, &n], 0, DType::I32), iota([&n, &n], 1, DType::I32));
     row.eq(&column).astype(dtype)
 }

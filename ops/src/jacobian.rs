@@ -7,7 +7,7 @@ use gavotte_core::api::{Args, Fun, Function, Shareable, avals, grad, trace_funct
 use gavotte_core::aval::{Aval, Dim, Shape};
 use gavotte_core::error::Error;
 use gavotte_core::ir::structural::place_axis;
-use gavotte_core::ir::{Traced, Value, refuse, refuse_call, trace};
+use gavotte_core::ir::{Traced, Value, refuse, trace};
 use gavotte_core::transform::{instantiate, jvp, vjp, vmap};
 use gavotte_core::tree::{Segment, Tree, TreeDef, next_leaf};
 use std::fmt;
@@ -157,7 +157,7 @@ impl Point {
 fn refuse_unless_floating(what: &str, a: &str, of: &str, path: &str, aval: &Aval) {
     if !aval.dtype.is_float() {
         let path = if path.is_empty() { String::new() } else { format!(" `{path}`") };
-        refuse_call(Error::Type(format!("{what}: {a}{path} {of} is {aval}\n  only f32 and f64 have derivatives")));
+        refuse(Error::Type(format!("{what}: {a}{path} {of} is {aval}\n  only f32 and f64 have derivatives")));
     }
 }
 
@@ -290,13 +290,13 @@ where
         let point = Point::new("hvp", &gradient, args);
         let (def, direction) = direction.into_leaves();
         if let Some(difference) = point.ins.first_difference(&def) {
-            refuse_call(Error::Type(format!("hvp: the first argument and the direction differ {difference}")));
+            refuse(Error::Type(format!("hvp: the first argument and the direction differ {difference}")));
         }
         for ((path, x), v) in def.paths().iter().zip(&point.leaves).zip(&direction) {
             if x.aval() != v.aval() {
                 let at = if path.is_empty() { String::new() } else { format!("at {path} ") };
                 let (x, v) = (x.aval(), v.aval());
-                refuse_call(Error::Type(format!("hvp: {at}the first argument is {x}, the direction {v}")));
+                refuse(Error::Type(format!("hvp: {at}the first argument is {x}, the direction {v}")));
             }
         }
         let mut tangents: Vec<Option<Value>> = direction.into_iter().map(Some).collect();

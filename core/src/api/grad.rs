@@ -4,7 +4,7 @@ use crate::api::argnums::{Argnums, Gradient};
 use crate::api::function::{Args, Fun, Function, Shareable, Tracer, avals, trace_function};
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
-use crate::ir::{Location, Value, refuse, refuse_call};
+use crate::ir::{Location, Value, refuse};
 use crate::transform::{self, instantiate};
 use crate::tree::{Tree, TreeDef};
 use std::ops::Range;
@@ -148,7 +148,7 @@ fn differentiate(
                 let ordinal = ORDINALS[*number];
                 let rest = if numbers == [0] { "as a later argument" } else { "as an argument that is not chosen" };
                 let leaf_of = if path.is_empty() { String::new() } else { format!("leaf `{path}` of ") };
-                refuse_call(Error::Type(format!(
+                refuse(Error::Type(format!(
                     "grad: {leaf_of}the {ordinal} argument is {}\n  only f32 and f64 have derivatives: pass the rest \
                      {rest}",
                     leaf.aval()
@@ -175,7 +175,7 @@ fn differentiate(
 
 #[track_caller]
 fn refuse_output(outs: &[Value]) -> ! {
-    refuse_call(Error::Type(format!(
+    refuse(Error::Type(format!(
         "grad: the function must return one floating scalar, not {:?}\n  reduce it first, with sum or mean",
         avals(outs)
     )))

@@ -7,7 +7,7 @@ use crate::api::sizes::match_sizes;
 use crate::aval::{Aval, Facts};
 use crate::device::cpu;
 use crate::error::Error;
-use crate::ir::{Program, Value, facts_in_force, quietly, refuse_call};
+use crate::ir::{Program, Value, facts_in_force, quietly, refuse};
 use crate::runtime::Options;
 use crate::sync::locked;
 use crate::tree::{Tree, TreeDef};
@@ -129,7 +129,7 @@ where
         Fun::new(move |args: A| {
             let (def, leaves) = args.into_leaves();
             let staged = lookup(&def, &leaves);
-            let outs = staged.run(leaves).unwrap_or_else(|error| refuse_call(error));
+            let outs = staged.run(leaves).unwrap_or_else(|error| refuse(error));
             F::Out::unflatten(&staged.out_def, outs)
         })
     };

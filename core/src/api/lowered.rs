@@ -7,7 +7,7 @@ use crate::aval::{Aval, Sizes};
 use crate::device::DeviceRef;
 use crate::error::Error;
 use crate::ir::structural::call;
-use crate::ir::{PrintOptions, Program, Value, is_tracing, refuse_call};
+use crate::ir::{PrintOptions, Program, Value, is_tracing, refuse};
 use crate::runtime::cuda::{Gpu, Prediction};
 use crate::runtime::{CostAnalysis, Executable, MemoryAnalysis, Options};
 use crate::sync::locked;
@@ -216,7 +216,7 @@ impl<A: Args, O: Tree> Lowered<A, O> {
         let fun = Fun::new(move |args: A| {
             let (def, leaves) = args.into_leaves();
             let outs = staged.check(&def, &leaves).and_then(|()| staged.run(leaves));
-            O::unflatten(&staged.out_def, outs.unwrap_or_else(|error| refuse_call(error)))
+            O::unflatten(&staged.out_def, outs.unwrap_or_else(|error| refuse(error)))
         });
         Ok(Compiled { fun, lowered: self.clone() })
     }

@@ -5,7 +5,7 @@ use crate::api::function::{Args, Fun, Function, Shareable, Tracer, trace_functio
 use crate::aval::{Aval, Dim};
 use crate::error::Error;
 use crate::ir::structural::{place_axis, renamed};
-use crate::ir::{Location, Value, refuse_call, same, undecided};
+use crate::ir::{Location, Value, refuse, same, undecided};
 use crate::transform;
 use crate::tree::{Tree, TreeDef};
 
@@ -78,7 +78,7 @@ where
         let axes = resolve("out_axes", &out_axes, def, types, 1, describe);
         for (((path, axis), same), aval) in def.paths().iter().zip(&axes).zip(same).zip(types) {
             if axis.is_none() && !same {
-                refuse_call(Error::Type(format!(
+                refuse(Error::Type(format!(
                     "vmap: {} is {aval}, and differs between batch elements\n  give it an axis in out_axes",
                     describe(path)
                 )));
@@ -103,16 +103,13 @@ fn resolve(
     describe: impl Fn(&str) -> String,
 ) -> Vec<Option<usize>> {
     let of = if more == 0 { "the tuple of arguments" } else { "the result" };
-    let axes = axes.of_leaves(def, of).unwrap_or_else(|why| refuse_call(Error::Type(format!("vmap: {what}: {why}"))));
+    let axes = axes.of_leaves(def, of).unwrap_or_else(|why| refuse(Error::Type(format!("vmap: {what}: {why}"))));
     let mut found = vec![];
     for ((path, aval), axis) in def.paths().iter().zip(types).zip(axes) {
         let at = axis.map(|axis| resolved(axis, aval.rank() + more)).transpose();
         found.push(at.unwrap_or_else(|why| {
             let per_element = if more == 0 { "" } else { " per batch element" };
-            refuse_call(Error::Type(format!(
-                "vmap: {what}: {} is {aval}{per_element} and can have {why}",
-                describe(path)
-            )))
+            refuse(Error::Type(format!("vmap: {what}: {} is {aval}{per_element} and can have {why}", describe(path))))
         }));
     }
     found
@@ -164,7 +161,7 @@ fn map_leaves(
         if axis.is_some_and(|axis| axis > aval.rank()) {
             let axis = axis.unwrap_or_default();
             let result = if path.is_empty() { "the result".into() } else { format!("result {path}") };
-            refuse_call(Error::Type(format!(
+            refuse(Error::Type(format!(
                 "vmap: {result} is {aval} per batch element, and can have no new axis {axis}\n  at {made_at}"
             )));
         }
@@ -189,10 +186,10 @@ fn mapped_size(def: &TreeDef, leaves: &[Value], axes: &[Option<usize>], made_at:
     for ((path, leaf), axis) in def.paths().into_iter().zip(leaves).zip(axes) {
         let Some(axis) = axis else { continue };
         let Some(size) = leaf.shape().get(*axis).cloned() else {
-            refuse_call(Error::Type(format!("vmap: argument {path} is {} and has no axis {axis}", leaf.aval())));
+            refuse(Error::Type(format!("vmap: argument {path} is {} and has no axis {axis}", leaf.aval())));
         };
         match &found {
-            Some((other, first, old)) if !same(old, &size) => refuse_call(Error::Type(format!(
+            Some((other, first, old)) if !same(old, &size) => refuse(Error::Type(format!(
                 "vmap: mapped axes have different extents: {old} at argument {other}, {size} at argument {path}{}\n  \
                  operands: {first}, {}\n  at {made_at}",
                 undecided(&old.equal_to(&size), old, &size),
@@ -204,7 +201,7 @@ fn mapped_size(def: &TreeDef, leaves: &[Value], axes: &[Option<usize>], made_at:
     }
     match found {
         Some((_, _, size)) => size,
-        None => refuse_call(Error::Type("vmap: no argument is mapped: give at least one an axis".into())),
+        None => refuse(Error::Type("vmap: no argument is mapped: give at least one an axis".into())),
     }
 }
 

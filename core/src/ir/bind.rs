@@ -98,29 +98,37 @@ pub fn quietly<R>(f: impl FnOnce() -> R) -> Result<R, Error> {
     })
 }
 
-/// Stops with an error: a panic at the user's line, or, within [`quietly`], an unwinding that prints nothing.
+/// Stops with an error: a panic at the user's line, or, within [`quietly`], an unwinding that prints nothing. A panic
+/// prints its place; where nothing prints it, or it is in the library, the error has the user's line.
 #[track_caller]
 pub fn refuse(error: Error) -> ! {
+    let (at, place) = (Location::caller(), std::panic::Location::caller());
+    let is_of_user = !is_in_library(place.file());
+    let error = if at.is_known() && (QUIET.get() || !is_of_user) { error.at(at) } else { error };
     if QUIET.get() {
         std::panic::resume_unwind(Box::new(error));
     }
     panic!("{error}")
 }
 
-/// Runs a transformed function that was made at this line: [`refuse_call`] names it.
+/// Whether a file is one of the engine's or of the library's on top of it.
+pub(super) fn is_in_library(file: &str) -> bool {
+    // The paths of both begin as the compiler was told.
+    const ROOT: &str = file!().split_at(file!().len() - "core/src/ir/bind.rs".len()).0;
+    let of = |crate_: &str| file.strip_prefix(ROOT).and_then(|path| path.strip_prefix(crate_)).is_some();
+    of("core/src/") || of("ops/src/")
+}
+
+/// Where the transformed function that runs was made.
+pub(super) fn maker() -> Option<Location> {
+    MAKER.get()
+}
+
+/// Runs a transformed function that was made at this line: a call of it has no line that is known, so errors that arise
+/// in the library name the line where it was made.
 pub fn with_maker<R>(made_at: Location, f: impl FnOnce() -> R) -> R {
     let _restore = Restore(&MAKER, MAKER.replace(Some(made_at)));
     f()
-}
-
-/// [`refuse`] for what is wrong with a call of a transformed function. Such a call has no line that is known, so the
-/// line where the function was made is named.
-#[track_caller]
-pub fn refuse_call(error: Error) -> ! {
-    refuse(match MAKER.get() {
-        Some(made_at) => error.at(made_at),
-        None => error,
-    })
 }
 
 /// Requires a condition that callers must meet; otherwise stops like [`refuse`], with the message from `why`.
@@ -202,10 +210,11 @@ impl TraceId {
             return self.thread_error(var, aval, made_at, Location::current());
         }
         Error::Trace(format!(
-            "{var}: {aval} was traced in @{}, {}, and that trace has ended\n  \
+            "{var}: {aval} was traced in @{}, {}, and that trace has ended{}\n  \
              return it from the traced function instead of keeping it in a variable outside",
             self.name,
-            made(made_at)
+            made(made_at),
+            at(Location::current())
         ))
     }
 }

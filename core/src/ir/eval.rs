@@ -60,6 +60,13 @@ pub(crate) fn eval_checked<'a>(
     outs: impl Iterator<Item = &'a Aval> + Clone,
     location: Location,
 ) -> Result<Vec<HostArray>, Error> {
+    if let Some(aval) = outs.clone().find(|aval| aval.shape.iter().any(|dim| dim.as_number().is_none())) {
+        let why = "outside a traced function every size is a number";
+        return Err(Error::Type(format!(
+            "{}: {aval} has a size that is a symbol: {why}\n  at {location}",
+            prim.name()
+        )));
+    }
     let bytes = outs.clone().map(|aval| aval.bytes().unwrap_or(usize::MAX)).fold(0, usize::saturating_add);
     memory::require(bytes).map_err(|why| {
         let outs: Vec<_> = outs.clone().collect();

@@ -73,10 +73,14 @@ enum Place {
 }
 
 impl Location {
-    /// The place of the caller.
+    /// The place of the caller; in a transformed function, for a caller within the library, where that was made.
     #[track_caller]
     pub fn caller() -> Self {
-        Location(Place::Source(std::panic::Location::caller()))
+        let at = std::panic::Location::caller();
+        match crate::ir::bind::maker() {
+            Some(made_at) if crate::ir::bind::is_in_library(at.file()) => made_at,
+            _ => Location(Place::Source(at)),
+        }
     }
 
     /// A line of a text, from 1.

@@ -330,17 +330,25 @@ fn branch<A: Tree, O: Tree>(operation: &str, index: &Array, branches: &[&dyn Fn(
         traced.push(nested(&format!("branch_{i}"), &types, made_at));
     }
     let Some(first) = traced.first() else { fail(format!("{operation}: there is no branch to take")) };
+    let branch = |i: usize| match (operation, i) {
+        ("cond", 0) => "the branch for `false`".into(),
+        ("cond", _) => "the branch for `true`".into(),
+        _ => format!("branch {i}"),
+    };
     for (i, other) in traced.iter().enumerate().skip(1) {
         if let Some(difference) = first.def.first_difference(&other.def) {
-            fail(format!("{operation}: the results of branches 0 and {i} differ {difference}"));
+            fail(format!("{operation}: the results of {} and {} differ {difference}", branch(0), branch(i)));
         }
         let (a, b) = (first.program.out_avals(), other.program.out_avals());
         if let Some(k) = (0..a.len()).find(|k| a[*k] != b[*k]) {
             let path = &first.def.paths()[k];
             let leaf = if path.is_empty() { "the result".to_string() } else { format!("leaf `{path}` of the result") };
             fail(format!(
-                "{operation}: {leaf} is {} in branch 0 and {} in branch {i}: branches must return the same types",
-                a[k], b[k]
+                "{operation}: {leaf} is {} in {} and {} in {}: branches must return the same types",
+                a[k],
+                branch(0),
+                b[k],
+                branch(i)
             ));
         }
     }

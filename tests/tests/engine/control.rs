@@ -277,7 +277,7 @@ fn mistakes_are_explained() {
         ),
         (
             refused(|| cond(x().gt(0.0), |x: Array| x, |x: Array| x.astype(DType::F32), x())),
-            "cond: the result is f32[] in branch 0 and f64[] in branch 1: branches must return the same types",
+            "cond: the result is f32[] in the branch for `false` and f64[] in the branch for `true`: branches must return the same types",
         ),
         (refused(|| cond(x(), |x: Array| x, |x: Array| x, x())), "cond: the predicate must be bool[], not f64[]"),
         (refused(|| switch(x(), &[&|x: Array| x], x())), "switch: the index must be i32[], not f64[]"),
