@@ -31,6 +31,7 @@ pub(super) static CHECKPOINT: &dyn Primitive = &Checkpoint;
 /// `f`, for which reverse mode keeps only the arguments, and runs `f` again for the rest. Less memory, more work.
 ///
 /// Source: Griewank and Walther, *Revolve* (TOMS 2000); JAX, `jax.checkpoint`.
+#[track_caller]
 pub fn checkpoint<'f, A: Args + 'f, F: Function<A, By> + Shareable + 'f, By>(f: F) -> Fun<'f, A, F::Out>
 where
     F::Out: 'f,
