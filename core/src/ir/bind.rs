@@ -104,7 +104,7 @@ pub fn quietly<R>(f: impl FnOnce() -> R) -> Result<R, Error> {
 pub fn refuse(error: Error) -> ! {
     let (at, place) = (Location::caller(), std::panic::Location::caller());
     let is_of_user = !is_in_library(place.file());
-    let error = if at.is_known() && (QUIET.get() || !is_of_user) { error.at(at) } else { error };
+    let error = if at.is_users() && (QUIET.get() || !is_of_user) { error.at(at) } else { error };
     if QUIET.get() {
         std::panic::resume_unwind(Box::new(error));
     }
@@ -114,7 +114,7 @@ pub fn refuse(error: Error) -> ! {
 /// Whether a file is one of the engine's or of the library's on top of it.
 pub(super) fn is_in_library(file: &str) -> bool {
     // The paths of both begin as the compiler was told.
-    const ROOT: &str = file!().split_at(file!().len() - "core/src/ir/bind.rs".len()).0;
+    const ROOT: &str = file!().split_at(file!().len().saturating_sub("core/src/ir/bind.rs".len())).0;
     let of = |crate_: &str| file.strip_prefix(ROOT).and_then(|path| path.strip_prefix(crate_)).is_some();
     of("core/src/") || of("ops/src/")
 }
@@ -259,7 +259,7 @@ fn made(at: Location) -> String {
 
 /// The line of the user who reads it, if that is known.
 fn at(read_at: Location) -> String {
-    if read_at.is_known() { format!("\n  at {read_at}") } else { String::new() }
+    if read_at.is_users() { format!("\n  at {read_at}") } else { String::new() }
 }
 
 /// Applies a primitive, or returns why it is refused: computes outside a trace, records inside one.

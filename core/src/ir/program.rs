@@ -106,6 +106,15 @@ impl Location {
         }
     }
 
+    /// Whether the place is known, and outside of the library.
+    pub fn is_users(self) -> bool {
+        match self.0 {
+            Place::Source(at) => !crate::ir::bind::is_in_library(at.file()),
+            Place::Line(_) => true,
+            Place::Unknown => false,
+        }
+    }
+
     /// Whether the place is known.
     pub fn is_known(self) -> bool {
         !matches!(self.0, Place::Unknown)
