@@ -3,6 +3,9 @@
 //! A large one runs through a library that keeps blocks of both operands in the caches. So operands of products that
 //! may be large are stored: an element that would be computed where it is read is instead computed once for all rows
 //! and columns.
+//!
+//! The windows of a convolution overlap in memory, so they are no matrix: the library gets copies of a few rows at a time,
+//! which stay in the caches.
 
 use crate::aval::{Aval, DType, Dim, Sizes, volume};
 use crate::ir::{Index, Kind, Program, ReduceOp, Scalar, ScalarOp, Var};
@@ -27,6 +30,10 @@ pub struct Axis {
     pub strides: [Dim; 3],
 }
 
+/// An operand that is no matrix: its loops down and across, outermost first, each with its number of iterations and how
+/// many elements an iteration moves.
+pub type Windows = [Vec<(Dim, Dim)>; 2];
+
 /// A kernel as a dense product.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Product {
@@ -44,6 +51,9 @@ pub struct Product {
     pub columns: Axis,
     /// The terms of each sum.
     pub terms: Axis,
+    /// Operands that are no matrices: rows and terms of the first, terms and columns of the second. In `rows`, `columns` and
+    /// `terms`, their strides are 0.
+    pub windows: [Option<Windows>; 2],
 }
 
 impl Product {
@@ -79,19 +89,44 @@ impl Product {
             kind.push(Axis { extent: l.extent.clone(), strides: [x, y, out] });
         }
         [&mut rows, &mut columns, &mut terms].into_iter().for_each(join);
+        let starts = [x_start, y_start];
+        if shows_windows(kernel) && [&rows, &columns, &terms].into_iter().any(|axes| axes.len() > 1) {
+            let product = |[rows, columns, terms]: [Axis; 3], windows| Product {
+                dtype: out.dtype,
+                operands: [x, y],
+                starts,
+                batch,
+                rows,
+                columns,
+                terms,
+                windows,
+            };
+            return windowed([rows, columns, terms], product);
+        }
         let [rows, columns] = [rows, columns].map(|axes| largest(axes, &mut batch));
         let terms = if terms.len() == 1 { terms.pop() } else { None };
-        let starts = [x_start, y_start];
         let (rows, columns, terms) = (rows?, columns?, terms?);
-        let product = Product { dtype: out.dtype, operands: [x, y], starts, batch, rows, columns, terms };
-        // The result should be written along memory.
-        Some(if product.rows.strides[2] == 1usize { product.transposed() } else { product })
+        let windows = [None, None];
+        let product = Product { dtype: out.dtype, operands: [x, y], starts, batch, rows, columns, terms, windows };
+        Some(product.along_memory())
+    }
+
+    /// As [`Product::of`], where both operands are matrices.
+    pub fn of_matrices(kernel: &Kernel) -> Option<Product> {
+        Product::of(kernel).filter(|product| product.windows == [None, None])
+    }
+
+    /// The same, written along memory where that is possible.
+    fn along_memory(self) -> Product {
+        if self.rows.strides[2] == 1usize { self.transposed() } else { self }
     }
 
     /// The same with both operands exchanged: `outᵀ = yᵀ · xᵀ`.
     fn transposed(mut self) -> Product {
         self.operands.swap(0, 1);
         self.starts.swap(0, 1);
+        self.windows.swap(0, 1);
+        self.windows.iter_mut().flatten().for_each(|loops| loops.swap(0, 1));
         std::mem::swap(&mut self.rows, &mut self.columns);
         let axes = self.batch.iter_mut().chain([&mut self.rows, &mut self.columns, &mut self.terms]);
         axes.for_each(|axis| axis.strides.swap(0, 1));
@@ -130,6 +165,45 @@ fn load(kernel: &Kernel, scalar: Scalar) -> Option<(usize, Dim, Vec<Dim>)> {
     Some((input, start, strides))
 }
 
+/// Whether a kernel reads an array at a position to which several loops add, as windows do that move along an axis.
+fn shows_windows(kernel: &Kernel) -> bool {
+    let moves = |at: &Index| matches!(at, Index::Affine { terms, .. } if terms.len() > 1);
+    kernel.body.iter().any(|instr| matches!(instr, Instr::Load(_, index) if index.iter().any(moves)))
+}
+
+/// The stride of loops, outermost first, that run through an array as one loop would.
+fn merged(axes: &[Axis], array: usize) -> Option<Dim> {
+    let meets = |pair: &[Axis]| pair[0].strides[array] == &pair[1].strides[array] * &pair[1].extent;
+    let last = axes.last()?;
+    axes.windows(2).all(meets).then(|| last.strides[array].clone())
+}
+
+/// A product of which some operand is no matrix: rows, columns and terms are loops, outermost first.
+fn windowed(
+    [rows, columns, terms]: [Vec<Axis>; 3],
+    product: impl FnOnce([Axis; 3], [Option<Windows>; 2]) -> Product,
+) -> Option<Product> {
+    let loops = |axes: &[Axis], array: usize| -> Vec<(Dim, Dim)> {
+        axes.iter().map(|axis| (axis.extent.clone(), axis.strides[array].clone())).collect()
+    };
+    let of_operand = |[down, across]: [&[Axis]; 2], array: usize| match (merged(down, array), merged(across, array)) {
+        (Some(down), Some(across)) => ([down, across], None),
+        _ => ([Dim::from(0), Dim::from(0)], Some([loops(down, array), loops(across, array)])),
+    };
+    let ([x_rows, x_terms], x) = of_operand([&rows, &terms], 0);
+    let ([y_terms, y_columns], y) = of_operand([&terms, &columns], 1);
+    let whole = |axes: &[Axis], strides: [Dim; 3]| {
+        let extents: Vec<Dim> = axes.iter().map(|axis| axis.extent.clone()).collect();
+        Axis { extent: volume(&extents), strides }
+    };
+    let rows_out = merged(&rows, 2)?;
+    let columns_out = merged(&columns, 2)?;
+    let rows = whole(&rows, [x_rows, Dim::from(0), rows_out]);
+    let columns = whole(&columns, [Dim::from(0), y_columns, columns_out]);
+    let terms = whole(&terms, [x_terms, y_terms, Dim::from(0)]);
+    Some(product([rows, columns, terms], [x, y]).along_memory())
+}
+
 /// How many elements a step along each axis of an array moves.
 fn row_major(aval: &Aval) -> Vec<Dim> {
     (1..=aval.rank()).map(|axis| volume(&aval.shape[axis..])).collect()
@@ -160,18 +234,33 @@ fn largest(mut axes: Vec<Axis>, batch: &mut Vec<Axis>) -> Option<Axis> {
 /// Why an operand is stored.
 const READ_BY_PRODUCT: &str = "read by a large product";
 
-/// The operands of products that may be large, where they would be computed as they are read.
+/// The operands of products that may be large, where they would be computed as they are read. Of an operand that shows
+/// each element several times, the array is stored that it shows, if the product can read that.
 pub(super) fn operands_to_store(program: &Program, fusion: &Fusion) -> FxHashMap<Var, &'static str> {
     let trial = Trial::new(program);
     // As if everything were stored: this exposes the product, however its operands are computed.
     let stored = fuse(program, &|_| Some(READ_BY_PRODUCT));
-    let contracts = program.eqns.iter().enumerate().filter(|(_, eqn)| eqn.prim.kind() == Kind::Contract);
-    let large = contracts.filter(|(i, _)| {
-        let kernel = trial.kernel(&stored, *i);
-        kernel.and_then(|kernel| Product::of(&kernel)).is_some_and(|product| product.may_be_large())
-    });
-    let operands = large.flat_map(|(_, eqn)| eqn.ins.iter().filter_map(|atom| atom.var()));
-    operands.filter(|var| !trial.is_loaded(fusion, *var)).map(|var| (var, READ_BY_PRODUCT)).collect()
+    let product = |places: &Fusion, i: usize| {
+        let kernel = trial.kernel(places, i)?;
+        Product::of(&kernel).filter(Product::may_be_large)
+    };
+    let mut found = FxHashMap::default();
+    for (i, eqn) in program.eqns.iter().enumerate().filter(|(_, eqn)| eqn.prim.kind() == Kind::Contract) {
+        let operands: Vec<Var> = eqn.ins.iter().filter_map(|atom| atom.var()).collect();
+        let shows = |var: Var| operands.iter().any(|operand| trial.shows(*operand, var));
+        // As if only what the operands show were stored.
+        let is_shown = operands.iter().any(|operand| trial.shown(*operand).is_some())
+            && product(&fuse(program, &|var| (!shows(var)).then_some(READ_BY_PRODUCT)), i)
+                .is_some_and(|product| product.windows != [None, None]);
+        if !is_shown && product(&stored, i).is_none() {
+            continue;
+        }
+        for operand in operands.into_iter().filter(|var| !trial.is_loaded(fusion, *var)) {
+            let shown = trial.shown(operand).filter(|_| is_shown);
+            found.insert(shown.unwrap_or(operand), READ_BY_PRODUCT);
+        }
+    }
+    found
 }
 
 #[cfg(test)]

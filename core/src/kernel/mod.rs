@@ -22,7 +22,7 @@ mod verify;
 
 pub use barrier::drop_barriers;
 pub use cost::{Cost, bytes_at};
-pub use dense_product::{Axis, Product};
+pub use dense_product::{Axis, Product, Windows};
 pub use group::{Why, group};
 pub use guard::{Guarded, guarded};
 pub use ir::{Instr, Kernel, Loop, LoopKind};

@@ -2,7 +2,7 @@
 //! everything it reads that is not stored.
 
 use crate::aval::{Aval, DType, Dim, Literal};
-use crate::ir::{Atom, Eqn, Index, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var};
+use crate::ir::{Atom, Eqn, Index, Kind, Lower, Params, Program, ReduceOp, Scalar, ScalarOp, Unsupported, Var};
 use crate::kernel::fuse::{Fusion, Place};
 use crate::kernel::{Instr, Kernel, Loop, LoopKind, verify_kernel};
 use rustc_hash::FxHashMap;
@@ -53,6 +53,36 @@ impl<'a> Trial<'a> {
     /// Whether each element of a list that is computed where it is read equals its position.
     pub(super) fn counts_up(&self, fusion: &Fusion, list: Var) -> bool {
         self.lowering(fusion).counts_up(list)
+    }
+
+    /// The array that a variable shows with some elements several times, through views of one array.
+    pub(super) fn shown(&self, var: Var) -> Option<Var> {
+        let mut shown = None;
+        let mut var = var;
+        while let Some(from) = self.grown_from(var) {
+            (shown, var) = (Some(from), from);
+        }
+        shown
+    }
+
+    /// Whether `var` is `operand` or one of the views through which it shows an array.
+    pub(super) fn shows(&self, operand: Var, var: Var) -> bool {
+        let mut at = operand;
+        while let Some(from) = self.grown_from(at) {
+            if at == var {
+                return true;
+            }
+            at = from;
+        }
+        false
+    }
+
+    /// The array of which a variable is a view with more elements.
+    fn grown_from(&self, var: Var) -> Option<Var> {
+        let eqn = &self.program.eqns[self.makers[var.index()]?.0];
+        let [Atom::Var(from)] = eqn.ins[..] else { return None };
+        let [here, there] = [var, from].map(|var| self.avals[var.index()].rank());
+        (eqn.prim.kind() == Kind::View && here > there).then_some(from)
     }
 
     /// Whether the elements of an operand are loaded from memory unchanged, possibly in another layout.

@@ -34,7 +34,7 @@ const ENOUGH_BLOCKS: usize = 256;
 
 /// The kernel as a product, if it is one and may be large enough to gain from shared memory.
 pub(super) fn recognised(kernel: &Kernel) -> Option<Product> {
-    Product::of(kernel).filter(Product::may_be_large)
+    Product::of_matrices(kernel).filter(Product::may_be_large)
 }
 
 /// Writes a kernel that is a product.

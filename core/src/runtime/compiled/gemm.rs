@@ -5,6 +5,7 @@
 
 use crate::aval::{DType, Dim, Sizes};
 use crate::kernel::{Axis, Kernel, Product};
+use crate::runtime::compiled::copied::Copied;
 use crate::runtime::compiled::multiply::{Matrix, Multiplied, multiply};
 use crate::runtime::compiled::totals;
 use std::fmt;
@@ -26,6 +27,11 @@ const COMBINED: usize = 8192;
 
 /// The terms of longer sums are taken in pieces of this many.
 const PIECE: usize = 1 << 15;
+
+/// The most terms of operands that are copied, and about how many elements of a copy are made at a time: they stay in the
+/// second cache.
+const COPY_TERMS: usize = 1024;
+const COPY: usize = 1 << 18;
 
 /// A loop of known size: the number of iterations, and how many elements an iteration moves in both operands and the
 /// result.
@@ -53,6 +59,8 @@ pub(in crate::runtime) struct ProductWork {
     rows: SizedLoop,
     columns: SizedLoop,
     terms: SizedLoop,
+    /// Operands that are no matrices, with the number of elements of each array.
+    copied: [Option<(Copied, usize)>; 2],
     /// Rows and columns of a block.
     block: [usize; 2],
     /// The number of blocks down and across.
@@ -83,7 +91,16 @@ impl ProductWork {
         let part = cut(terms.extent, parts, STEP[1]);
         let n_part = terms.extent.div_ceil(part);
         let operands = [(product.operands[0], x?), (product.operands[1], y?)];
-        Some(ProductWork { dtype: product.dtype, operands, batch, rows, columns, terms, block, n_block, part, n_part })
+        let copy = |i: usize| match &product.windows[i] {
+            None => Some(None),
+            Some(loops) => {
+                let n = kernel.inputs[operands[i].0].1.at(sizes).volume().as_usize()?;
+                Some(Some((Copied::new(loops, sizes)?, n)))
+            }
+        };
+        let copied = [copy(0)?, copy(1)?];
+        let dtype = product.dtype;
+        Some(ProductWork { dtype, operands, batch, rows, columns, terms, copied, block, n_block, part, n_part })
     }
 
     /// The number of blocks and of their parts.
@@ -178,15 +195,42 @@ impl ProductWork {
         let ([x_row, _, out_row], [_, y_column, out_column]) = (self.rows.strides, self.columns.strides);
         let [x_term, y_term, _] = self.terms.strides;
         let (m, n, k) = (block.rows.len(), block.columns.len(), block.terms.len());
+        let mut copies = [vec![], vec![]];
+        let firsts = [[block.rows.start, block.terms.start], [block.terms.start, block.columns.start]];
+        let steps = [[x_row, x_term], [y_term, y_column]];
+        let [x_copy, y_copy] = &mut copies;
         // The product of the terms from `first` on.
-        let multiply = |out: *mut T, [out_row, out_column]: [isize; 2], first: usize, k: usize| {
-            let operand = |i: usize, stride: isize| operand(i).wrapping_offset(stride * first as isize).cast_mut();
-            let out = Matrix { start: out, down: out_row, across: out_column };
-            let x = Matrix { start: operand(0, x_term), down: x_row, across: x_term };
-            let y = Matrix { start: operand(1, y_term), down: y_term, across: y_column };
-            // SAFETY: every position is one that the kernel's loops come to, within its arrays; a part is as large as the
-            // result, and what a piece contributes has the room of a block. Operands are read only.
-            unsafe { multiply([m, n, k], out, [x, y]) }
+        let mut multiply = |out: *mut T, [out_row, out_column]: [isize; 2], first: usize, k: usize| {
+            let is_copied = self.copied.iter().any(Option::is_some);
+            let (most_rows, most_terms) = if is_copied { copy_block(k) } else { (m.max(1), k.max(1)) };
+            for terms in pieces(first..first + k, most_terms) {
+                // SAFETY: every position is one that the kernel's loops come to, within its arrays, which have as many
+                // elements as their types say; a part is as large as the result, and what a piece contributes has the room
+                // of a block. Operands are read only, and a copy stays until it is read.
+                unsafe {
+                    let matrix = |i: usize, [down, across]: [&Range<usize>; 2], copy: &mut Vec<T>| {
+                        let Some((copied, n)) = &self.copied[i] else {
+                            let skipped = down.start as isize * steps[i][0] + across.start as isize * steps[i][1];
+                            let start = operand(i).wrapping_offset(skipped).cast_mut();
+                            return Matrix { start, down: steps[i][0], across: steps[i][1] };
+                        };
+                        let (input, start) = self.operands[i];
+                        let all = std::slice::from_raw_parts(arrays.inputs[input].cast::<T>(), *n);
+                        let from = &all[start.wrapping_add_signed(at[i])..];
+                        let all_of = |range: &Range<usize>, by: usize| range.start + by..range.end + by;
+                        let ranges = [all_of(down, firsts[i][0]), all_of(across, firsts[i][1])];
+                        let [down, across] = copied.copy(from, ranges, copy);
+                        Matrix { start: copy.as_mut_ptr(), down, across }
+                    };
+                    let y = matrix(1, [&terms, &(0..n)], y_copy);
+                    for rows in pieces(0..m, most_rows) {
+                        let x = matrix(0, [&rows, &terms], x_copy);
+                        let start = out.wrapping_offset(rows.start as isize * out_row);
+                        let out = Matrix { start, down: out_row, across: out_column };
+                        multiply([rows.len(), n, terms.len()], out, [x, y], terms.start > first);
+                    }
+                }
+            }
         };
         if !self.has_pieces() {
             return multiply(out, [out_row, out_column], 0, k);
@@ -240,6 +284,18 @@ impl ProductWork {
             into.iter_mut().zip(from).for_each(|(sum, part)| *sum += *part);
         }
     }
+}
+
+/// The number of rows and of terms that are copied at a time, of `k` terms.
+fn copy_block(k: usize) -> (usize, usize) {
+    let terms = k.div_ceil(k.div_ceil(COPY_TERMS).max(1)).max(1);
+    ((COPY / terms).next_multiple_of(STEP[0]), terms)
+}
+
+/// A range cut into pieces of at most `most`; an empty one is one piece, as the sum of no terms is stored, too.
+fn pieces(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let (start, end) = (range.start, range.end);
+    (0..(end - start).div_ceil(most).max(1)).map(move |i| start + i * most..(start + (i + 1) * most).min(end))
 }
 
 /// Where the arrays of a product are.

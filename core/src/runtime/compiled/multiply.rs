@@ -73,7 +73,7 @@ impl<T> Matrix<T> {
     }
 }
 
-/// Writes the product of a matrix of `m` by `k` elements and one of `k` by `n`.
+/// Writes the product of a matrix of `m` by `k` elements and one of `k` by `n`, or adds it to the result.
 ///
 /// # Safety
 /// The matrices must be where they say. Nobody else may use the result's elements meanwhile.
@@ -81,6 +81,7 @@ pub(super) unsafe fn multiply<T: Multiplied>(
     [mut m, mut n, k]: [usize; 3],
     mut out: Matrix<T>,
     [mut x, mut y]: [Matrix<T>; 2],
+    adds: bool,
 ) {
     if m == 0 || n == 0 {
         return;
@@ -110,15 +111,15 @@ pub(super) unsafe fn multiply<T: Multiplied>(
             out.start,
             out.across,
             out.down,
-            // Nothing is added to the result, which is not read.
-            false,
+            // A result to which nothing is added is not read.
+            adds,
             x.start,
             x.across,
             x.down,
             y.start,
             y.across,
             y.down,
-            T::ZERO,
+            if adds { T::ONE } else { T::ZERO },
             T::ONE,
             // Nothing is conjugated.
             false,
@@ -178,7 +179,7 @@ mod tests {
                 let mut out = Stored::of(m, n, bit(6), 1, sign(7));
                 let arrays = (out.matrix(), [x.matrix(), y.matrix()]);
                 // SAFETY: each matrix is in memory of its own.
-                unsafe { multiply([m, n, k], arrays.0, arrays.1) };
+                unsafe { multiply([m, n, k], arrays.0, arrays.1, false) };
                 for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
                     let wanted: f64 = (0..k).map(|t| x.memory[x.at(i, t)] * y.memory[y.at(t, j)]).sum();
                     assert_eq!(out.memory[out.at(i, j)], wanted, "{m} {n} {k}, layout {case}, at {i}, {j}");

@@ -188,7 +188,7 @@ fn waits(kernel: &Kernel, parts: u64, launches: &[LaunchShape], sizes: &Sizes, g
 
 /// The terms of a kernel that is written as a large product.
 fn product_terms(kernel: &Kernel, sizes: &Sizes) -> Option<u64> {
-    let product = Product::of(kernel).filter(Product::may_be_large)?;
+    let product = Product::of_matrices(kernel).filter(Product::may_be_large)?;
     product.terms.extent.at(sizes).as_usize().map(|terms| terms as u64)
 }
 
