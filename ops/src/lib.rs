@@ -32,6 +32,7 @@ mod sort;
 pub mod special;
 pub mod stax;
 pub mod tree;
+mod window;
 
 pub use array::Array;
 pub use array_functions::{
@@ -56,7 +57,7 @@ pub use gavotte_core::api::{
 };
 pub use gavotte_core::aval::{Aval, DType, Dim, Fact, Literal, Shape, shape};
 pub use gavotte_core::error::Error;
-pub use gavotte_core::ir::assume;
+pub use gavotte_core::ir::{ReduceOp, assume};
 pub use gavotte_core::runtime::{Options, Target};
 pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, zeros_like};
 pub use indexmap::IndexMap;
@@ -68,6 +69,10 @@ pub use reduce::Axes;
 pub use saved::{load, load_like};
 pub use sort::{Side, sort_by, sort_key_val};
 pub use tree::Tree;
+pub use window::{
+    ConvLayout, ConvOptions, Padding, WindowOptions, conv, conv_transpose, conv_transpose_with, conv_with,
+    reduce_window,
+};
 
 use gavotte_core::ir::Registry;
 use std::sync::LazyLock;
@@ -84,6 +89,7 @@ pub fn registry() -> &'static Registry {
             gather::PRIMITIVES,
             sort::PRIMITIVES,
             cumulative::PRIMITIVES,
+            window::PRIMITIVES,
             generate::PRIMITIVES,
             control::PRIMITIVES,
             debug::PRIMITIVES,

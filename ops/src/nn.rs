@@ -1,4 +1,9 @@
-//! Activations, and the last operations of classifiers.
+//! Activations, pooling, attention, and the last operations of classifiers.
+
+mod attention;
+
+pub use crate::window::{avg_pool, max_pool, min_pool, sum_pool};
+pub use attention::{AttentionOptions, dot_product_attention};
 
 use crate::array::Array;
 use crate::array_functions::{floating, hypot};

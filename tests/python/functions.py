@@ -430,7 +430,121 @@ LINALG = {
     "toeplitz": jax.scipy.linalg.toeplitz,
 }
 
+HIGHEST = jax.lax.Precision.HIGHEST
+LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC"), 0: ("NC", "IO", "NC")}
+FIRST = {1: ("NCW", "OIW", "NCW"), 2: ("NCHW", "OIHW", "NCHW")}
+
+
+def conv(strides, padding, layouts=LAYOUTS, **options):
+    """A convolution, channels last."""
+
+    def f(x, w):
+        numbers = layouts[x.ndim - 2] if isinstance(layouts, dict) else layouts
+        options.setdefault("precision", HIGHEST)
+        return jax.lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=numbers, **options)
+
+    return f
+
+
+def conv_transpose(strides, padding, layouts=LAYOUTS, **options):
+    def f(x, w):
+        numbers = layouts[x.ndim - 2]
+        return jax.lax.conv_transpose(x, w, strides, padding, dimension_numbers=numbers, precision=HIGHEST, **options)
+
+    return f
+
+
+def floor(x):
+    """With derivative 1."""
+    return (x - jax.lax.stop_gradient(x)) + jnp.floor(jax.lax.stop_gradient(x))
+
+
+NOTHING = {
+    jax.lax.add: lambda dtype: 0,
+    jax.lax.mul: lambda dtype: 1,
+    jax.lax.max: lambda dtype: -np.inf if dtype.kind == "f" else np.iinfo(dtype).min,
+    jax.lax.min: lambda dtype: np.inf if dtype.kind == "f" else np.iinfo(dtype).max,
+    jax.lax.bitwise_or: lambda dtype: False,
+    jax.lax.bitwise_and: lambda dtype: True,
+}
+
+
+def window(op, size, strides, padding="VALID", base=None, dilation=None):
+    def f(x):
+        nothing = np.array(NOTHING[op](x.dtype), x.dtype)
+        return jax.lax.reduce_window(x, nothing, op, size, strides, padding, base, dilation)
+
+    return f
+
+
+def pool(op, size, strides, padding="VALID"):
+    """Over the axes between the batch and the channels."""
+    if not isinstance(padding, str):
+        padding = [(0, 0), *padding, (0, 0)]
+    return window(op, (1, *size, 1), (1, *strides, 1), padding)
+
+
+def mean_inside(x):
+    """Of the elements of the array alone."""
+    pooled = pool(jax.lax.add, (2, 3), (2, 1), "SAME")
+    return pooled(x) / pooled(jnp.ones_like(x))
+
+
+def attention(q, k, v, bias=None, mask=None, **options):
+    """JAX's computes its softmax in `f32`: in `f64` its formula, with each head of keys repeated for its queries."""
+    if q.dtype == jnp.float32:
+        return jax.nn.dot_product_attention(q, k, v, bias, mask, **options)
+    k, v = (jnp.repeat(x, q.shape[-2] // x.shape[-2], -2) for x in (k, v))
+    logits = jnp.einsum("...tnh,...snh->...nts", q, k) * options.get("scale", q.shape[-1] ** -0.5)
+    logits = logits if bias is None else logits + bias
+    sees = jnp.ones(logits.shape[-2:], bool)
+    sees = jnp.tril(sees) if options.get("is_causal") else sees
+    sees = sees if mask is None else sees & mask
+    return jnp.einsum("...nts,...snh->...tnh", jax.nn.softmax(jnp.where(sees, logits, -1e300)), v)
+
+
+# Convolutions, reductions over windows, pooling, attention.
+WINDOWS = {
+    "conv": conv((1, 1), "SAME"),
+    "conv_line": conv((2,), "VALID"),
+    "conv_space": conv((2, 1, 2), "SAME"),
+    "conv_no_space": conv((), "VALID"),
+    "conv_long": conv((1, 1), "SAME"),
+    "conv_same_lower": conv((2, 3), "SAME_LOWER"),
+    "conv_first": conv((2, 1), [(1, 2), (0, 1)], FIRST),
+    "conv_named": conv((1, 2), [(3, 0), (1, 1)], ("HCNW", "IWOH", "WNHC")),
+    "conv_cut": conv((1, 1), [(-1, 2), (1, -2)]),
+    "conv_dilated": conv((2, 3), [(2, 1), (0, 5)], lhs_dilation=(3, 2), rhs_dilation=(2, 3)),
+    "conv_grouped": conv((1, 1), [(1, 1), (0, 1)], feature_group_count=2),
+    "conv_grouped_all": conv(
+        (2, 1), [(-1, 2), (2, 0)], FIRST, lhs_dilation=(1, 2), rhs_dilation=(2, 1), feature_group_count=3
+    ),
+    "conv_batches": conv((2, 1), [(1, 0), (1, 1)], batch_group_count=2),
+    "conv_transpose": conv_transpose((2, 3), "SAME"),
+    "conv_transpose_valid": conv_transpose((2, 3), "VALID"),
+    "conv_transpose_all": conv_transpose((2,), "SAME", FIRST, rhs_dilation=(2,)),
+    "window_sum": window(jax.lax.add, (2, 3), (1, 1)),
+    "window_sum_all": window(jax.lax.add, (2, 3), (2, 1), [(1, 2), (-1, 1)], (2, 3), (3, 2)),
+    "window_max": window(jax.lax.max, (2, 3), (1, 2), "SAME"),
+    "window_max_ties": lambda x: window(jax.lax.max, (2, 3), (1, 1))(floor(x)),
+    "window_min_ties": lambda x: window(jax.lax.min, (3, 2), (2, 2), "SAME")(floor(x)),
+    "window_min": window(jax.lax.min, (2, 2), (1, 2), [(1, 1), (0, 0)], (1, 2), (2, 1)),
+    "window_any": window(jax.lax.bitwise_or, (3,), (1,)),
+    "window_all": window(jax.lax.bitwise_and, (3,), (1,)),
+    "window_prod": window(jax.lax.mul, (3,), (1,)),
+    "max_pool": pool(jax.lax.max, (2, 2), (2, 2)),
+    "max_pool_same": pool(jax.lax.max, (3, 3), (2, 2), "SAME"),
+    "min_pool": pool(jax.lax.min, (3,), (2,), [(1, 0)]),
+    "sum_pool": pool(jax.lax.add, (2, 3), (1, 1), "SAME"),
+    "avg_pool": lambda x: pool(jax.lax.add, (2, 3), (2, 1), "SAME")(x) / 6,
+    "avg_pool_inside": mean_inside,
+    "attention": lambda q, k, v: attention(q, k, v),
+    "attention_causal": lambda q, k, v: attention(q, k, v, is_causal=True, scale=0.7),
+    "attention_shared": lambda q, k, v, bias, mask: attention(q, k, v, bias, mask),
+}
+
 FUNCTIONS = {
+    **WINDOWS,
     **ARRAY,
     **ELEMENTWISE,
     **SHAPES,

@@ -386,6 +386,47 @@ def _(p, a, b):
     return jnp.einsum(a, left, b, right, batch + free, precision=lax.Precision.HIGHEST)
 
 
+@primitive("windows")
+def _(p, x):
+    """Element (i, k) of `axis` and the next one is element i * stride + k * dilation."""
+    span = (p["size"] - 1) * p["dilation"] + 1
+    count = max((x.shape[p["axis"]] - span) // p["stride"] + 1, 0)
+    places = np.arange(count)[:, None] * p["stride"] + np.arange(p["size"])[None] * p["dilation"]
+    if count == 0:
+        return jnp.zeros(x.shape[: p["axis"]] + (0, p["size"]) + x.shape[p["axis"] + 1 :], x.dtype)
+    return jnp.take(x, places, axis=p["axis"])
+
+
+@primitive("conv")
+def _(p, x, w):
+    """One convolution for each element of the batch axes; further axes of each operand are flattened."""
+
+    def split(axes_of, x):
+        batch, contracted, spatial = (p[name][axes_of] for name in ("batch", "contract", "spatial"))
+        rest = [axis for axis in range(x.ndim) if axis not in batch + contracted + spatial]
+        sizes = lambda axes: [x.shape[axis] for axis in axes]
+        flat = jnp.transpose(x, batch + rest + contracted + spatial)
+        size = [int(np.prod(sizes(axes))) for axes in (batch, rest, contracted)]
+        return flat.reshape(size + sizes(spatial)), sizes(batch), rest, sizes(rest)
+
+    left, batch, rest, rest_sizes = split(0, x)
+    right, _, _, free_sizes = split(1, w)
+    conv = lambda x, w: lax.conv_general_dilated(
+        x, w, p["stride"], list(zip(p["low"], p["high"])), p["base_dilation"], p["window_dilation"],
+        precision=lax.Precision.HIGHEST)
+    spatial = p["spatial"][0]
+    if left.shape[0] == 1:
+        out = conv(left[0], right[0])[None]
+    else:
+        out = jnp.stack([conv(a, b) for a, b in zip(left, right)])
+    # batch, the rest, what is free in the window, spatial axes in the order of the attribute
+    out = out.reshape(batch + rest_sizes + free_sizes + list(out.shape[3:]))
+    n, m = len(batch), len(batch) + len(rest) + len(free_sizes)
+    places = {axis: n + i for i, axis in enumerate(rest)} | {axis: m + i for i, axis in enumerate(spatial)}
+    order = list(range(n)) + [places[axis] for axis in sorted(places)] + list(range(n + len(rest), m))
+    return jnp.transpose(out, order)
+
+
 # By number.
 
 

@@ -8,8 +8,9 @@ mod slice;
 
 pub(crate) use methods::{axis_of, reject};
 pub use methods::{concatenate, stack};
+pub(crate) use pad::{pad, pad_zeros, span};
 pub(crate) use reshape::reshape;
-pub(crate) use slice::slice;
+pub(crate) use slice::{followed, put_back, slice};
 
 use gavotte_core::aval::{Aval, DType, Dim, Literal};
 use gavotte_core::error::TypeError;

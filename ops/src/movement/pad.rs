@@ -23,7 +23,7 @@ pub(super) static PAD: &dyn Primitive = &Pad;
 
 /// `x` with the scalar `value` around and between its elements.
 #[track_caller]
-pub(super) fn pad(x: &Value, value: &Value, low: &[Dim], high: &[Dim], interior: &[usize]) -> Value {
+pub(crate) fn pad(x: &Value, value: &Value, low: &[Dim], high: &[Dim], interior: &[usize]) -> Value {
     let none = |dims: &[Dim]| dims.iter().all(|dim| *dim == 0);
     if none(low) && none(high) && interior.iter().all(|gap| *gap == 0) {
         return x.clone();
@@ -33,7 +33,7 @@ pub(super) fn pad(x: &Value, value: &Value, low: &[Dim], high: &[Dim], interior:
 
 /// `x` with zeros around and between its elements.
 #[track_caller]
-pub(super) fn pad_zeros(x: &Value, low: &[Dim], high: &[Dim], interior: &[usize]) -> Value {
+pub(crate) fn pad_zeros(x: &Value, low: &[Dim], high: &[Dim], interior: &[usize]) -> Value {
     pad(x, &Literal::from_f64(x.dtype(), 0.0).into(), low, high, interior)
 }
 
@@ -44,7 +44,7 @@ pub(super) fn has_element(extent: &Dim) -> bool {
 
 /// The number of positions that `extent` elements take with `gap` positions between neighbours; `None` if it is
 /// unknown.
-pub(super) fn span(extent: &Dim, gap: usize) -> Option<Dim> {
+pub(crate) fn span(extent: &Dim, gap: usize) -> Option<Dim> {
     match gap {
         0 => Some(extent.clone()),
         _ => match extent.as_usize() {

@@ -50,7 +50,7 @@ fn extent(axis: usize, start: &Dim, limit: &Dim, stride: usize, of: &Dim) -> Res
 
 /// `x` with `gap` zeros after every element along an axis.
 #[track_caller]
-fn followed(x: &Value, axis: usize, gap: usize) -> Value {
+pub(crate) fn followed(x: &Value, axis: usize, gap: usize) -> Value {
     let mut shape = x.shape().to_vec();
     shape.insert(axis + 1, 1.into());
     let none = vec![Dim::from(0); shape.len()];
@@ -60,6 +60,25 @@ fn followed(x: &Value, axis: usize, gap: usize) -> Value {
     shape.remove(axis + 1);
     shape[axis] = &shape[axis] * (gap + 1);
     reshape(&wide, &shape)
+}
+
+/// The elements of `part` at `start`, `start + stride`, … along each axis of an array of this shape, and zeros elsewhere:
+/// the transpose of [`slice`].
+#[track_caller]
+pub(crate) fn put_back(part: &Value, shape: &[Dim], start: &[Dim], stride: &[usize]) -> Value {
+    let mut part = part.clone();
+    let (mut high, mut interior) = (vec![], vec![]);
+    for axis in 0..shape.len() {
+        let (mut gap, mut kept) = (stride[axis] - 1, part.shape()[axis].clone());
+        if span(&kept, gap).is_none() {
+            // The slice may be empty: so zeros follow every element, instead of being between them.
+            part = followed(&part, axis, gap);
+            (gap, kept) = (0, part.shape()[axis].clone());
+        }
+        high.push(&shape[axis] - &start[axis] - span(&kept, gap).unwrap_or(kept));
+        interior.push(gap);
+    }
+    pad_zeros(&part, start, &high, &interior)
 }
 
 impl Primitive for Slice {
@@ -93,22 +112,9 @@ impl Primitive for Slice {
         let p = cx.params;
         vec![cx.tangents[0].as_ref().map(|t| slice(t, &p.dims("start"), &p.dims("limit"), &p.axes("stride")))]
     }
-    // back to its position, with zeros around and between
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         let (start, stride) = (cx.params.dims("start"), cx.params.axes("stride"));
-        let (from, mut ct) = (cx.ins[0].aval().shape, cx.cotangent().clone());
-        let (mut high, mut interior) = (vec![], vec![]);
-        for axis in 0..from.len() {
-            let (mut gap, mut kept) = (stride[axis] - 1, ct.shape()[axis].clone());
-            if span(&kept, gap).is_none() {
-                // The slice may be empty: so zeros follow every element, instead of being between them.
-                ct = followed(&ct, axis, gap);
-                (gap, kept) = (0, ct.shape()[axis].clone());
-            }
-            high.push(&from[axis] - &start[axis] - span(&kept, gap).unwrap_or(kept));
-            interior.push(gap);
-        }
-        vec![Some(pad_zeros(&ct, &start, &high, &interior))]
+        vec![Some(put_back(cx.cotangent(), &cx.ins[0].aval().shape, &start, &stride))]
     }
     /// The new axis stays where it is, whole.
     fn batch(&self, cx: &Batch<'_>) -> Batched {

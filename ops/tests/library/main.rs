@@ -11,3 +11,4 @@ mod sorting;
 mod special;
 mod trees;
 mod values;
+mod windows;

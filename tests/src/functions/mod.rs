@@ -15,6 +15,7 @@ mod shapes;
 mod sorting;
 mod special;
 mod statistics;
+mod windows;
 
 use crate::arrays::Random;
 use gavotte::Array;
@@ -166,6 +167,7 @@ pub fn all() -> impl Iterator<Item = &'static Function> {
         linalg::FUNCTIONS,
         nn::FUNCTIONS,
         special::FUNCTIONS,
+        windows::FUNCTIONS,
     ]
     .into_iter()
     .flatten()
