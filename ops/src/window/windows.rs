@@ -67,7 +67,8 @@ impl Moves {
         }
         // As many as there are starts.
         let starts = extent - &span + 1;
-        require_at_least(&starts, &0.into(), || {
+        // Up to `stride - 1` starts too few are rounded up to none.
+        require_at_least(&(&starts + (stride - 1)), &0.into(), || {
             format!("a window that spans {span} elements may not fit an axis of {extent}")
         })?;
         starts.div_ceil(stride).ok_or_else(|| {
