@@ -299,6 +299,33 @@ kernel @dot_general_0(%0: f32[n,3,20], %1: f32[40,21]) -> (%2: f32[n,3,40]) {
     }
 
     #[test]
+    fn windows_are_an_operand_that_is_no_matrix() {
+        // Windows of 3 by 3 over 34 by 34 elements with 16 channels: the last two loops of the terms are one in memory.
+        let text = "\
+kernel @dot_general_0(%0: f32[34,34,16], %1: f32[3,3,16,20]) -> (%2: f32[32,32,20]) {
+  row i0: 32
+  row i1: 32
+  row i2: 20
+  reduce i3: 3
+  reduce i4: 3
+  reduce i5: 16
+  $0: f32 = load %0[i0 + i3, i1 + i4, i5]
+  $1: f32 = load %1[i3, i4, i5, i2]
+  $2: f32 = mul $0, $1
+  sum $2 -> %2
+}
+";
+        let found = product(text).expect("it is a product");
+        assert_eq!((found.rows.clone(), found.columns.clone()), (axis(1024, [0, 0, 20]), axis(20, [0, 1, 1])));
+        assert_eq!((found.terms.clone(), found.may_be_large()), (axis(144, [0, 20, 0]), true));
+        let loops = |list: [[usize; 2]; 2]| list.map(|[n, stride]| (Dim::from(n), Dim::from(stride))).to_vec();
+        assert_eq!(found.windows, [Some([loops([[32, 544], [32, 16]]), loops([[3, 544], [48, 1]])]), None]);
+        assert_eq!(Product::of_matrices(&parse_kernel(text).unwrap_or_else(|error| panic!("{error}"))), None);
+        // Without windows, sums over several loops are kernels.
+        assert_eq!(product(&text.replace("i0 + i3, i1 + i4", "i0, i1")), None);
+    }
+
+    #[test]
     fn the_result_is_written_along_memory_and_short_axes_are_loops_around() {
         // out[h, j, i] = Σₖ x[i, h, k] · y[k, h, j]: the columns of the result are the first operand's rows.
         let text = "\

@@ -28,8 +28,8 @@ const COMBINED: usize = 8192;
 /// The terms of longer sums are taken in pieces of this many.
 const PIECE: usize = 1 << 15;
 
-/// The most terms of operands that are copied, and about how many elements of a copy are made at a time: they stay in the
-/// second cache.
+/// The most terms of operands that are copied, and about how many elements of a copy are made at a time: with fewer, the
+/// other operand is packed more often.
 const COPY_TERMS: usize = 1024;
 const COPY: usize = 1 << 18;
 
