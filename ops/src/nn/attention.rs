@@ -80,7 +80,7 @@ pub fn dot_product_attention(query: &Array, key: &Array, value: &Array, options:
         (None, None) => logits / crate::dim_value(query.dim(3), query.dtype()).sqrt(),
     };
     if let Some(bias) = &options.bias {
-        logits = logits + bias.broadcast_to(shape.clone());
+        logits = &logits + bias.broadcast_to(shape.clone());
     }
     // So low that no weight is left, and finite, so that a query that sees nothing has no NaN.
     let low = -0.7 * if query.dtype() == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
