@@ -97,10 +97,10 @@ fn an_extent_that_may_be_too_small_asks_for_a_fact() {
     let w = zeros([3, 1, 1], DType::F32);
     let x = zeros([1, 5, 1], DType::F32).declare([1.into(), Dim::symbol("n"), 1.into()]);
     let f = jit(|x: Array, w: Array| conv(&x, &w, &[1], Padding::Valid));
-    let error = quietly(|| f(x.clone(), w.clone())).err().expect("it is refused").to_string();
+    let error = quietly(|| f(x.clone(), w.clone())).expect_err("it is refused").to_string();
     assert!(error.contains("assume(\"n >= 2\")"), "{error}");
     let steps = jit(|x: Array, w: Array| conv(&x, &w, &[2], Padding::Same));
-    let error = quietly(|| steps(x.clone(), w.clone())).err().expect("it is refused").to_string();
+    let error = quietly(|| steps(x.clone(), w.clone())).expect_err("it is refused").to_string();
     assert!(error.contains("declare it as a multiple, such as 2*k"), "{error}");
 }
 
