@@ -16,6 +16,7 @@ mod threads;
 
 pub use allocator::{Allocator, save_addresses};
 pub use check::PlanFault;
+pub use compiled::multiply::{MatrixElement, Place, Update};
 pub use executable::Executable;
 pub use options::{Options, Target};
 pub use plan::Plan;

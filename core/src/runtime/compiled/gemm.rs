@@ -6,7 +6,7 @@
 use crate::aval::{DType, Dim, Sizes};
 use crate::kernel::{Axis, Kernel, Product};
 use crate::runtime::compiled::copied::Copied;
-use crate::runtime::compiled::multiply::{Matrix, Multiplied, multiply};
+use crate::runtime::compiled::multiply::{Matrix, Multiplied, Update, multiply};
 use crate::runtime::compiled::totals;
 use std::fmt;
 use std::ops::AddAssign;
@@ -227,7 +227,8 @@ impl ProductWork {
                         let x = matrix(0, [&rows, &terms], x_copy);
                         let start = out.wrapping_offset(rows.start as isize * out_row);
                         let out = Matrix { start, down: out_row, across: out_column };
-                        multiply([rows.len(), n, terms.len()], out, [x, y], terms.start > first);
+                        let update = if terms.start > first { Update::Add } else { Update::Write };
+                        multiply([rows.len(), n, terms.len()], out, [x, y], update);
                     }
                 }
             }

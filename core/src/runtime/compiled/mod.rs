@@ -4,6 +4,6 @@ mod copied;
 pub(super) mod fill;
 pub(super) mod gemm;
 pub(super) mod machine_code;
-mod multiply;
+pub(super) mod multiply;
 mod perf_map;
 pub(super) mod totals;

@@ -1,6 +1,7 @@
 //! One dense product on one thread, through the crates `gemm-f32` and `gemm-f64`. The crate `gemm` has these, and others for
 //! complex numbers: nothing is multiplied by those here, and they take long to compile.
 
+use crate::device::HostElement;
 use crate::runtime::compiled::totals::Float;
 use gemm_common::Parallelism;
 use std::mem::swap;
@@ -73,7 +74,18 @@ impl<T> Matrix<T> {
     }
 }
 
-/// Writes the product of a matrix of `m` by `k` elements and one of `k` by `n`, or adds it to the result.
+/// What a product does to the matrix that it goes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Update {
+    /// Replaces it.
+    Write,
+    /// Is added to it.
+    Add,
+    /// Is subtracted from it.
+    Subtract,
+}
+
+/// Writes the product of a matrix of `m` by `k` elements and one of `k` by `n`, adds it to the result, or subtracts it.
 ///
 /// # Safety
 /// The matrices must be where they say. Nobody else may use the result's elements meanwhile.
@@ -81,7 +93,7 @@ pub(super) unsafe fn multiply<T: Multiplied>(
     [mut m, mut n, k]: [usize; 3],
     mut out: Matrix<T>,
     [mut x, mut y]: [Matrix<T>; 2],
-    adds: bool,
+    update: Update,
 ) {
     if m == 0 || n == 0 {
         return;
@@ -111,22 +123,107 @@ pub(super) unsafe fn multiply<T: Multiplied>(
             out.start,
             out.across,
             out.down,
-            // A result to which nothing is added is not read.
-            adds,
+            // Whether the result is read.
+            update != Update::Write,
             x.start,
             x.across,
             x.down,
             y.start,
             y.across,
             y.down,
-            if adds { T::ONE } else { T::ZERO },
-            T::ONE,
+            if update == Update::Write { T::ZERO } else { T::ONE },
+            if update == Update::Subtract { T::ZERO - T::ONE } else { T::ONE },
             // Nothing is conjugated.
             false,
             false,
             false,
             Parallelism::None,
         );
+    }
+}
+
+/// Where the elements of a matrix are in a slice: the first one, and how far the next is down and across.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The position of the first element.
+    pub start: usize,
+    /// Positions from an element to the one below.
+    pub down: isize,
+    /// Positions from an element to the one on its right.
+    pub across: isize,
+}
+
+impl Place {
+    /// A matrix of rows of `n` elements, one after the other.
+    pub fn rows(n: usize) -> Place {
+        Place { start: 0, down: n as isize, across: 1 }
+    }
+
+    /// The position of an element.
+    pub fn at(self, i: usize, j: usize) -> usize {
+        self.start.wrapping_add_signed(self.down * i as isize + self.across * j as isize)
+    }
+
+    /// The part of the matrix that begins at an element.
+    pub fn part(self, i: usize, j: usize) -> Place {
+        Place { start: self.at(i, j), ..self }
+    }
+
+    /// The transposed matrix.
+    pub fn transposed(self) -> Place {
+        Place { down: self.across, across: self.down, ..self }
+    }
+
+    /// The matrix in memory of `len` elements, of which `rows` by `columns` are used.
+    fn within<T>(self, memory: *mut T, len: usize, [rows, columns]: [usize; 2]) -> Matrix<T> {
+        let last = |step: isize, n: usize| step as i128 * (n as i128 - 1);
+        let (down, across) = (last(self.down, rows), last(self.across, columns));
+        let (low, high) = (down.min(0) + across.min(0), down.max(0) + across.max(0));
+        let start = self.start as i128;
+        let is_empty = rows == 0 || columns == 0;
+        let fits = is_empty || start + low >= 0 && start + high < len as i128;
+        assert!(fits, "{self:?}, {rows} by {columns}, is not within {len} elements");
+        let start = memory.wrapping_add(if is_empty { 0 } else { self.start });
+        Matrix { start, down: self.down, across: self.across }
+    }
+}
+
+/// An element type with dense products on one thread: a building block for what primitives compute on the host.
+pub trait MatrixElement: HostElement {
+    /// Writes `x · y` to a matrix, or subtracts it, for `x` of `m` by `k` and `y` of `k` by `n` elements, the `sizes`, which
+    /// alone determine the order of all sums.
+    ///
+    /// # Panics
+    /// If a matrix is not within its memory.
+    fn multiply(sizes: [usize; 3], out: (&mut [Self], Place), x: (&[Self], Place), y: (&[Self], Place), update: Update)
+    where
+        Self: Sized;
+}
+
+fn checked<T: Multiplied>(
+    [m, n, k]: [usize; 3],
+    (out, to): (&mut [T], Place),
+    (x, of_x): (&[T], Place),
+    (y, of_y): (&[T], Place),
+    update: Update,
+) {
+    let to = to.within(out.as_mut_ptr(), out.len(), [m, n]);
+    let x = of_x.within(x.as_ptr().cast_mut(), x.len(), [m, k]);
+    let y = of_y.within(y.as_ptr().cast_mut(), y.len(), [k, n]);
+    // Two elements of the result in one place would be wrong, yet no danger: one thread writes.
+    // SAFETY: each matrix is within its slice. The operands are only read, and the result is borrowed mutably.
+    unsafe { multiply([m, n, k], to, [x, y], update) }
+}
+
+impl MatrixElement for f32 {
+    fn multiply(sizes: [usize; 3], out: (&mut [f32], Place), x: (&[f32], Place), y: (&[f32], Place), update: Update) {
+        checked(sizes, out, x, y, update);
+    }
+}
+
+impl MatrixElement for f64 {
+    fn multiply(sizes: [usize; 3], out: (&mut [f64], Place), x: (&[f64], Place), y: (&[f64], Place), update: Update) {
+        checked(sizes, out, x, y, update);
     }
 }
 
@@ -160,9 +257,8 @@ mod tests {
             (self.start() + i as isize * self.down + j as isize * self.across) as usize
         }
 
-        fn matrix(&mut self) -> Matrix<f64> {
-            let start = self.memory.as_mut_ptr().wrapping_offset(self.start());
-            Matrix { start, down: self.down, across: self.across }
+        fn place(&self) -> Place {
+            Place { start: self.start() as usize, down: self.down, across: self.across }
         }
     }
 
@@ -174,17 +270,46 @@ mod tests {
             for case in 0..512 {
                 let bit = |at: usize| case >> at & 1 == 1;
                 let sign = |at: usize| signs[case >> at & 3];
-                let mut x = Stored::of(m, k, bit(0), 1, sign(1));
-                let mut y = Stored::of(k, n, bit(3), 2, sign(4));
-                let mut out = Stored::of(m, n, bit(6), 1, sign(7));
-                let arrays = (out.matrix(), [x.matrix(), y.matrix()]);
-                // SAFETY: each matrix is in memory of its own.
-                unsafe { multiply([m, n, k], arrays.0, arrays.1, false) };
-                for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
-                    let wanted: f64 = (0..k).map(|t| x.memory[x.at(i, t)] * y.memory[y.at(t, j)]).sum();
-                    assert_eq!(out.memory[out.at(i, j)], wanted, "{m} {n} {k}, layout {case}, at {i}, {j}");
+                let x = Stored::of(m, k, bit(0), 1, sign(1));
+                let y = Stored::of(k, n, bit(3), 2, sign(4));
+                let before = Stored::of(m, n, bit(6), 1, sign(7));
+                for update in [Update::Write, Update::Add, Update::Subtract] {
+                    let (mut out, place) = (before.memory.clone(), before.place());
+                    f64::multiply([m, n, k], (&mut out, place), (&x.memory, x.place()), (&y.memory, y.place()), update);
+                    for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+                        let product: f64 = (0..k).map(|t| x.memory[x.at(i, t)] * y.memory[y.at(t, j)]).sum();
+                        let at = before.at(i, j);
+                        let wanted = match update {
+                            Update::Write => product,
+                            Update::Add => before.memory[at] + product,
+                            Update::Subtract => before.memory[at] - product,
+                        };
+                        assert_eq!(out[at], wanted, "{m} {n} {k}, layout {case}, {update:?}, at {i}, {j}");
+                    }
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_matrix_outside_its_memory_is_refused() {
+        let x = [1.0; 6];
+        let fits = |place: Place| {
+            let run = || {
+                f64::multiply(
+                    [2, 2, 3],
+                    (&mut [0.0; 4], Place::rows(2)),
+                    (&x, place),
+                    (&x, Place::rows(2)),
+                    Update::Write,
+                )
+            };
+            std::panic::catch_unwind(run).is_ok()
+        };
+        assert!(fits(Place::rows(3)));
+        assert!(!fits(Place::rows(4)) && !fits(Place { start: 1, ..Place::rows(3) }));
+        assert!(
+            !fits(Place { start: 2, down: -3, across: 1 }) && !fits(Place { start: 0, down: 3, across: isize::MAX })
+        );
     }
 }
