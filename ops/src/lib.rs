@@ -90,6 +90,7 @@ pub fn registry() -> &'static Registry {
             sort::PRIMITIVES,
             cumulative::PRIMITIVES,
             window::PRIMITIVES,
+            linalg::PRIMITIVES,
             generate::PRIMITIVES,
             control::PRIMITIVES,
             debug::PRIMITIVES,

@@ -405,7 +405,66 @@ NN = {
     "standardize_both": lambda x: jax.nn.standardize(x, (0, 1), epsilon=0.1, algorithm="stable"),
 }
 
-# Linear algebra.
+# Linear algebra. Random matrices are made well conditioned: JAX's own errors are then small.
+def turned(x):
+    return jnp.swapaxes(x, -1, -2)
+
+
+def symmetric(x):
+    return x + turned(x) + jnp.diag(jnp.arange(x.shape[-1], dtype=x.dtype) * 2)
+
+
+def definite(x):
+    return x @ turned(x) + jnp.eye(x.shape[-1], dtype=x.dtype)
+
+
+def well(x):
+    return x + jnp.eye(x.shape[-1], dtype=x.dtype) * 6
+
+
+def by_columns(f, a, b):
+    """`f` of matrices and right sides, where a single matrix is for all right sides."""
+    if b.ndim == 1 or a.ndim == b.ndim:
+        return f(a, b[..., None])[..., 0] if b.ndim == 1 else f(a, b)
+    batches = jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return f(jnp.broadcast_to(a, batches + a.shape[-2:]), jnp.broadcast_to(b, batches + b.shape[-2:]))
+
+
+def triangular(a, b, **how):
+    if b.ndim == 1:
+        return jax.scipy.linalg.solve_triangular(a, b, **how)
+    return jnp.vectorize(lambda a, b: jax.scipy.linalg.solve_triangular(a, b, **how), signature="(n,n),(n,m)->(n,m)")(a, b)
+
+
+def lu(x):
+    lu, _, order = jax.lax.linalg.lu(x)
+    return order, jnp.tril(lu, -1) + jnp.eye(x.shape[-1], dtype=x.dtype), jnp.triu(lu)
+
+
+def eigh_function(x):
+    """The sine of a symmetric matrix, which does not depend on the signs of the vectors."""
+    w, v = jnp.linalg.eigh(symmetric(x))
+    return (v * jnp.sin(w)[..., None, :]) @ turned(v)
+
+
+def svd_function(x):
+    u, s, vt = jnp.linalg.svd(x, full_matrices=False)
+    return (u * jnp.sin(s)[..., None, :]) @ vt
+
+
+def polar(x):
+    u, s, vt = jnp.linalg.svd(x, full_matrices=False)
+    return u @ vt, turned(vt) @ (s[..., None] * vt)
+
+
+def lstsq(a, b):
+    """By the pseudoinverse: JAX's derivative is that of a singular value decomposition, and less precise."""
+    x, rest, rank, s = jnp.linalg.lstsq(jax.lax.stop_gradient(a), jax.lax.stop_gradient(b))
+    exact = jnp.linalg.pinv(a) @ b
+    rest = jnp.sum((b - a @ exact) ** 2, 0)
+    return exact, rest, rank, jnp.linalg.svdvals(a)
+
+
 LINALG = {
     "norm": lambda x: jnp.linalg.norm(x.ravel()),
     "norm_none": lambda x: jnp.linalg.norm(x, axis=0),
@@ -428,6 +487,39 @@ LINALG = {
     "matrix_power_none": lambda x: jnp.linalg.matrix_power(x, 0),
     "block_diag": jax.scipy.linalg.block_diag,
     "toeplitz": jax.scipy.linalg.toeplitz,
+    "hilbert": lambda x: x * jax.scipy.linalg.hilbert(3).astype(x.dtype),
+    "cholesky": lambda x: jnp.linalg.cholesky(definite(x)),
+    "cholesky_itself": jnp.linalg.cholesky,
+    "cho_solve": lambda x, b: by_columns(lambda a, b: jax.scipy.linalg.cho_solve((jnp.tril(a), True), b), well(x), b),
+    "solve_lower": lambda x, b: by_columns(lambda a, b: triangular(a, b, lower=True), well(x), b),
+    "solve_upper_unit": lambda x, b: triangular(well(x), b, unit_diagonal=True),
+    "solve_lower_transposed": lambda x, b: triangular(well(x), b, lower=True, trans=1),
+    "lu": lambda x: lu(well(x)),
+    "solve": lambda x, b: by_columns(jnp.linalg.solve, well(x), b),
+    "inv": lambda x: jnp.linalg.inv(well(x)),
+    "inv_singular": jnp.linalg.inv,
+    "det": jnp.linalg.det,
+    "det_of_rank": lambda x, y: jnp.linalg.det(x @ y),
+    "slogdet": lambda x: jnp.linalg.slogdet(well(x)),
+    "slogdet_itself": jnp.linalg.slogdet,
+    "qr": lambda x: jnp.linalg.qr(x),
+    "qr_wide": lambda x: jnp.linalg.qr(x),
+    "eigvalsh": lambda x: jnp.linalg.eigvalsh(symmetric(x)),
+    "eigh_function": eigh_function,
+    "svdvals": jnp.linalg.svdvals,
+    "svd_function": svd_function,
+    "matrix_rank": lambda x, y: jnp.linalg.matrix_rank(x @ y),
+    "matrix_rank_itself": jnp.linalg.matrix_rank,
+    "cond_number": jnp.linalg.cond,
+    "pinv": jnp.linalg.pinv,
+    "pinv_of_rank": lambda x, y: jnp.linalg.pinv(x @ y),
+    "lstsq": lambda a, b: lstsq(a, b)[:2],
+    "lstsq_rank": lambda a, b: lstsq(a, b),
+    "polar": polar,
+    "expm": jax.scipy.linalg.expm,
+    "expm_scaled": lambda x: jax.scipy.linalg.expm(x * 4),
+    "tensorinv": lambda x: jnp.linalg.tensorinv(x, 1),
+    "tensorsolve": jnp.linalg.tensorsolve,
 }
 
 HIGHEST = jax.lax.Precision.HIGHEST

@@ -458,3 +458,84 @@ def _(_, data, ids, offsets, order):
     mask = ids[None, :] == jnp.arange(offsets.shape[0] - 1, dtype=ids.dtype)[:, None]
     mask = mask.reshape(mask.shape + (1,) * (data.ndim - 1))
     return jnp.max(jnp.where(mask, data[None], jnp.asarray(least(data.dtype), data.dtype)), axis=1)
+
+
+# Linear algebra. The batches are the axes in front.
+
+
+def turned(x):
+    return jnp.swapaxes(x, -1, -2)
+
+
+def upright(columns, *others):
+    """Columns with a positive first one of their largest elements; the rows of others change their signs along."""
+    if 0 in columns.shape:
+        return columns, *others
+    size = jnp.abs(lax.stop_gradient(columns))
+    largest = jnp.take_along_axis(columns, jnp.argmax(size, -2, keepdims=True), -2)
+    sign = lax.stop_gradient(jnp.sign(largest))
+    return columns * sign, *(x * turned(sign) for x in others)
+
+
+@primitive("cholesky")
+def _(p, x):
+    return lax.linalg.cholesky((x + turned(x)) / 2, symmetrize_input=False)
+
+
+def is_true(literal):
+    return literal["literal"]["hex"] == "01"
+
+
+@primitive("triangular_solve")
+def _(p, a, b):
+    left, lower, transposed, unit = (is_true(p[name]) for name in ["left", "lower", "transposed", "unit"])
+    if a.size == 0:
+        return b
+    return lax.linalg.triangular_solve(a, b, left_side=left, lower=lower, transpose_a=transposed, unit_diagonal=unit)
+
+
+@primitive("lu")
+def _(p, x):
+    return lax.linalg.lu(x)
+
+
+@primitive("solve")
+def _(p, a, b, lu, order):
+    transposed = is_true(p["transposed"])
+    lu = lax.stop_gradient(lu)
+
+    def by_factors(b, transposed):
+        solve = functools.partial(lax.linalg.triangular_solve, lu, left_side=True)
+        if not transposed:
+            y = jnp.take_along_axis(b, order[..., None], -2)
+            return solve(solve(y, lower=True, unit_diagonal=True), lower=False)
+        y = solve(solve(b, lower=False, transpose_a=True), lower=True, unit_diagonal=True, transpose_a=True)
+        return jnp.take_along_axis(y, jnp.argsort(order, -1)[..., None], -2)
+
+    if b.size == 0:
+        return b
+    matrix = turned(a) if transposed else a
+    return lax.custom_linear_solve(
+        lambda x: matrix @ x,
+        b,
+        lambda _, b: by_factors(b, transposed),
+        lambda _, b: by_factors(b, not transposed),
+    )
+
+
+@primitive("qr")
+def _(p, x):
+    return jnp.linalg.qr(x)
+
+
+@primitive("eigh")
+def _(p, x):
+    values, vectors = jnp.linalg.eigh((x + turned(x)) / 2, symmetrize_input=False)
+    return values, *upright(vectors)
+
+
+@primitive("svd")
+def _(p, x):
+    u, s, vt = jnp.linalg.svd(x, full_matrices=False)
+    u, vt = upright(u, vt)
+    return u, s, vt

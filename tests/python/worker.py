@@ -15,6 +15,9 @@ FLAGS = [
     "--xla_cpu_parallel_codegen_split_count=1",
     "--xla_cpu_use_fusion_emitters=false",
 ]
+# JAX factorises the matrices of a batch on the threads of a pool, and waits for them on a thread of that pool: as many
+# batches at once as there are threads would wait for ever.
+os.environ["NPROC"] = os.environ["PJRT_NPROC"] = "64"
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
 
 import jax

@@ -10,7 +10,41 @@ use gavotte_core::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Pro
 use gavotte_core::with_data;
 
 /// Primitives whose derivative is not that of the function they compute, with the reason.
-pub const OWN_DERIVATIVE: &[(&str, &str)] = &[("stop_gradient", "its derivative is zero by definition")];
+pub const OWN_DERIVATIVE: &[(&str, &str)] = &[
+    ("solve", "it is that of the solution by the matrix, of which the factors are computed"),
+    ("stop_gradient", "its derivative is zero by definition"),
+];
+
+/// Primitives that StableHLO has no operation for, with the reason.
+pub const NOT_EXPORTED: &[(&str, &str)] =
+    &[("eigh", FACTORS), ("lu", FACTORS), ("qr", FACTORS), ("solve", FACTORS), ("svd", FACTORS)];
+const FACTORS: &str = "XLA calls a library whose operations StableHLO does not name";
+
+/// Primitives whose results on matrices of equal elements are left open, or determined by rounding, with the reason. Such
+/// matrices are singular.
+pub const OPEN_ON_EQUAL_ELEMENTS: &[(&str, &str)] = &[
+    ("cholesky", "XLA and LAPACK leave different parts of a factor that does not exist"),
+    ("eigh", "any vectors of an eigenvalue of several dimensions are right"),
+    ("lu", "the factors of a singular matrix have no derivative"),
+    ("qr", "a matrix without independent columns determines no `Q`"),
+    ("solve", "a singular matrix has no inverse"),
+    ("svd", "any vectors of a singular value of several dimensions are right"),
+    (
+        "triangular_solve",
+        "which results of a singular matrix are infinite and which NaN depends on the order of operations",
+    ),
+];
+
+/// Whether a primitive is in one of these lists.
+pub fn is_listed(list: &[(&str, &str)], prim: &dyn Primitive) -> bool {
+    list.iter().any(|(name, _)| *name == prim.name())
+}
+
+/// Whether StableHLO has all that a program calls.
+pub fn is_exported(program: &Program) -> bool {
+    let nested = |eqn: &Eqn| eqn.params.programs_within().all(|program| is_exported(program));
+    program.eqns.iter().all(|eqn| !is_listed(NOT_EXPORTED, eqn.prim) && nested(eqn))
+}
 
 /// Primitives that cannot compute in `f64`, with the reason. They are not differentiated.
 pub const NOT_IN_F64: &[(&str, &str)] = &[("bitcast_convert_type", "the widths of the types would differ")];
@@ -24,16 +58,23 @@ pub const NOT_LOWERED: &[(&str, &str)] = &[
     ("cumprod", "it runs by `eval`"),
     ("cumsum", "it runs by `eval`"),
     ("checkpoint", "it is inlined before"),
+    ("cholesky", "it runs by `eval`"),
     ("custom_jvp_call", "it is inlined before"),
     ("custom_lin", "it runs by `eval`"),
     ("custom_vjp_call", "it is inlined before"),
+    ("eigh", "it runs by `eval`"),
+    ("lu", "it runs by `eval`"),
     ("optimization_barrier", "it is dropped before"),
+    ("qr", "it runs by `eval`"),
     ("reshape", "its result is its operand's memory; only axes of one element come and go within a kernel"),
     ("scan", LOOPS),
     ("scatter_add", "it runs by `eval`"),
+    ("solve", "it runs by `eval`"),
     ("sort", "it runs by `eval`"),
     ("sort_descending", "it runs by `eval`"),
+    ("svd", "it runs by `eval`"),
     ("switch", LOOPS),
+    ("triangular_solve", "it runs by `eval`"),
     ("while", LOOPS),
 ];
 const LOOPS: &str = "its nested programs have kernels of their own";

@@ -135,6 +135,12 @@ impl Results for (Array, Array) {
     }
 }
 
+impl Results for (Array, Array, Array) {
+    fn results(self) -> Vec<Array> {
+        vec![self.0, self.1, self.2]
+    }
+}
+
 /// Rows: `smooth` or `exact`, the name in Python, the operands' names, the function, the operands of each sample.
 macro_rules! functions {
     ($($kind:ident $name:ident($($x:ident),*) = $f:expr, $([$($operand:expr),*]),+;)*) => {

@@ -6,13 +6,14 @@ mod derivatives;
 mod lowering;
 mod symbols;
 
-use gavotte_core::aval::{Aval, Dim};
+use gavotte_core::aval::{Aval, Dim, Sizes};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{Params, Program, parse, verify};
 use gavotte_core::pass;
 use gavotte_tests::arrays::{Random, numbers, random_array};
 use gavotte_tests::cases::{
-    NOT_BATCHED, NOT_IN_F64, NOT_LOWERED, NOT_REVERSED, OWN_DERIVATIVE, cases, on_known_operands,
+    NOT_BATCHED, NOT_EXPORTED, NOT_IN_F64, NOT_LOWERED, NOT_REVERSED, OPEN_ON_EQUAL_ELEMENTS, OWN_DERIVATIVE, cases,
+    is_listed, on_known_operands,
 };
 use gavotte_tests::compare::{difference, run};
 use gavotte_tests::report::check_all;
@@ -38,10 +39,24 @@ fn every_primitive_has_samples_of_all_attributes_and_unique_names_for_them() {
 
 #[test]
 fn excuses_name_primitives() {
-    let excused = OWN_DERIVATIVE.iter().chain(NOT_IN_F64).chain(NOT_LOWERED).chain(NOT_REVERSED).map(|(name, _)| *name);
+    let lists = [OWN_DERIVATIVE, NOT_IN_F64, NOT_LOWERED, NOT_REVERSED, NOT_EXPORTED, OPEN_ON_EQUAL_ELEMENTS];
+    let excused = lists.into_iter().flatten().map(|(name, _)| *name);
     for name in excused.chain(NOT_BATCHED.iter().map(|(name, _, _, _)| *name)) {
         assert!(gavotte::registry().get(name).is_some(), "{name} is not a primitive: drop its excuse");
     }
+}
+
+/// A primitive with a StableHLO form needs no excuse for having none.
+#[test]
+fn excuses_from_export_are_needed() {
+    check_all(cases(), |case| {
+        let is_listed = is_listed(NOT_EXPORTED, case.prim);
+        match case.program().to_stablehlo(&Sizes::new()) {
+            Ok(_) if is_listed => Err("it is exported: drop its excuse".into()),
+            Err(why) if !is_listed && !case.prim.has_effect() => Err(why.to_string()),
+            _ => Ok(()),
+        }
+    });
 }
 
 #[test]

@@ -19,6 +19,7 @@ use gavotte_core::ir::{
 };
 use gavotte_tests::arrays::{from_numbers, numbers};
 use gavotte_tests::cases::Case;
+use gavotte_tests::cases::{NOT_EXPORTED, is_listed};
 use gavotte_tests::oracle::{Check, Worker, ask_jax, ask_xla};
 use gavotte_tests::report::caught;
 use gavotte_tests::transformed::Transform;
@@ -449,6 +450,7 @@ fn has_rule(prim: &'static dyn Primitive, rule: Rule) -> bool {
             prim.composition(&ins, &sample.params).is_some()
         }),
         Rule::Batch => samples.iter().any(|sample| !sample.ins.is_empty()),
+        Rule::StableHlo => !is_listed(NOT_EXPORTED, prim),
         // Multiple results are never simplified.
         Rule::Simplify => {
             samples.iter().all(|sample| prim.eval(&sample.ins.iter().collect::<Vec<_>>(), &sample.params).len() == 1)
