@@ -23,7 +23,6 @@ use gavotte_core::device::{Data, HostArray};
 use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::structural::place_axis;
 use gavotte_core::ir::{Batch, Batched, Primitive, Value, bind, refuse, require_equal};
-use std::borrow::Cow;
 
 /// The primitives of this family.
 pub(crate) static PRIMITIVES: &[&dyn Primitive] =
@@ -72,11 +71,12 @@ fn shaped(x: &HostArray, last: &[usize]) -> Vec<usize> {
     [&shape[..shape.len() - 2], last].concat()
 }
 
-/// The elements as `f64`.
-fn wide(x: &HostArray) -> Cow<'_, [f64]> {
+/// The elements as `f64`, without negative zeros: passes may change the sign of a zero, which would decide about signs and
+/// order of vectors.
+fn wide(x: &HostArray) -> Vec<f64> {
     match x.data() {
-        Data::F32(xs) => Cow::Owned(xs.iter().map(|x| f64::from(*x)).collect()),
-        Data::F64(xs) => Cow::Borrowed(xs),
+        Data::F32(xs) => xs.iter().map(|x| f64::from(*x) + 0.0).collect(),
+        Data::F64(xs) => xs.iter().map(|x| x + 0.0).collect(),
         _ => unreachable!("abstract_eval admits floats only"),
     }
 }
@@ -107,7 +107,7 @@ fn divided(value: &Array, difference: &Array) -> Array {
 #[track_caller]
 fn diagonal(x: &Array) -> Array {
     let n = x.dim(x.ndim() - 1);
-    let [row, column] = [0, 1].map(|axis| crate::iota([&n, &n], axis, DType::I32));
+    let (row, column) = (crate::iota([&n, &n], 0, DType::I32), crate::iota([&n, &n], 1, DType::I32));
     crate::where_(&row.eq(column), x, crate::array_functions::number(x.dtype(), 0.0)).sum(-1)
 }
 
