@@ -6,8 +6,9 @@ pub mod memory;
 pub(crate) use elements::ALIGN;
 pub use elements::Elements;
 
-use crate::aval::{Aval, DType, Element, Literal};
+use crate::aval::{Aval, DType, Element, Literal, element_types};
 use crate::error::Error;
+use half::{bf16, f16};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::fmt;
@@ -67,41 +68,63 @@ pub fn cpu() -> DeviceRef {
     Arc::new(Cpu)
 }
 
-/// The elements of a [`HostArray`], row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Data {
-    /// `f32` elements.
-    F32(Elements<f32>),
-    /// `f64` elements.
-    F64(Elements<f64>),
-    /// `i32` elements.
-    I32(Elements<i32>),
-    /// `u32` elements.
-    U32(Elements<u32>),
-    /// `bool` elements.
-    Bool(Elements<bool>),
-}
+macro_rules! data {
+    ($($(#[$doc:meta])* $t:ident $v:ident $size:literal $kind:ident;)*) => {
+        /// The elements of a [`HostArray`], row-major.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Data {
+            $(#[doc = concat!("`", stringify!($t), "` elements.")] $v(Elements<$t>),)*
+        }
 
-/// Mutable access to the elements of a [`HostArray`]. Their number and their type are fixed.
-///
-/// ```compile_fail
-/// # use gavotte_core::{aval::Literal, device::{Data, HostArray}};
-/// let mut array = HostArray::full(&[1 << 24], Literal::F32(1.0));
-/// *array.data_mut() = Data::F32(vec![1.0; 16].into());
-/// ```
-#[derive(Debug)]
-pub enum DataMut<'a> {
-    /// `f32` elements.
-    F32(&'a mut [f32]),
-    /// `f64` elements.
-    F64(&'a mut [f64]),
-    /// `i32` elements.
-    I32(&'a mut [i32]),
-    /// `u32` elements.
-    U32(&'a mut [u32]),
-    /// `bool` elements.
-    Bool(&'a mut [bool]),
+        /// Mutable access to the elements of a [`HostArray`]. Their number and their type are fixed.
+        ///
+        /// ```compile_fail
+        /// # use gavotte_core::{aval::Literal, device::{Data, HostArray}};
+        /// let mut array = HostArray::full(&[1 << 24], Literal::F32(1.0));
+        /// *array.data_mut() = Data::F32(vec![1.0; 16].into());
+        /// ```
+        #[derive(Debug)]
+        pub enum DataMut<'a> {
+            $(#[doc = concat!("`", stringify!($t), "` elements.")] $v(&'a mut [$t]),)*
+        }
+
+        impl Data {
+            /// `n` copies of one element.
+            fn filled(literal: Literal, n: usize) -> Data {
+                match literal { $(Literal::$v(x) => Data::$v(Elements::filled(x, n))),* }
+            }
+
+            /// Elements that all have this type.
+            ///
+            /// # Panics
+            /// If one has another.
+            pub fn of(dtype: DType, elements: impl Iterator<Item = Literal>) -> Data {
+                match dtype {
+                    $(DType::$v => Data::$v(
+                        elements
+                            .map(|x| match x {
+                                Literal::$v(x) => x,
+                                other => unreachable!("{other} is no {dtype}"),
+                            })
+                            .collect(),
+                    ),)*
+                }
+            }
+
+            fn as_mut(&mut self) -> DataMut<'_> {
+                match self { $(Data::$v(xs) => DataMut::$v(xs)),* }
+            }
+        }
+
+        $(impl HostElement for $t {
+            fn wrap(elements: Vec<Self>) -> Data { Data::$v(elements.into()) }
+            fn view(data: &Data) -> Option<&[Self]> {
+                match data { Data::$v(xs) => Some(xs), _ => None }
+            }
+        })*
+    };
 }
+element_types!(data);
 
 /// Runs one block for whichever element type a [`Data`] holds, `with_data!(data, xs => xs.len())`, or a [`DataMut`],
 /// `with_data!(mut data, xs => xs.reverse())`.
@@ -109,10 +132,18 @@ pub enum DataMut<'a> {
 macro_rules! with_data {
     (@$type:ident $data:expr, $xs:ident => $body:expr) => {
         match $data {
+            $crate::device::$type::F16($xs) => $body,
+            $crate::device::$type::BF16($xs) => $body,
             $crate::device::$type::F32($xs) => $body,
             $crate::device::$type::F64($xs) => $body,
+            $crate::device::$type::I8($xs) => $body,
+            $crate::device::$type::I16($xs) => $body,
             $crate::device::$type::I32($xs) => $body,
+            $crate::device::$type::I64($xs) => $body,
+            $crate::device::$type::U8($xs) => $body,
+            $crate::device::$type::U16($xs) => $body,
             $crate::device::$type::U32($xs) => $body,
+            $crate::device::$type::U64($xs) => $body,
             $crate::device::$type::Bool($xs) => $body,
         }
     };
@@ -131,16 +162,6 @@ pub trait HostElement: Element {
     /// The elements, if the type is right.
     fn view(data: &Data) -> Option<&[Self]>;
 }
-
-macro_rules! host_elements {
-    ($($t:ident $v:ident),*) => { $(impl HostElement for $t {
-        fn wrap(elements: Vec<Self>) -> Data { Data::$v(elements.into()) }
-        fn view(data: &Data) -> Option<&[Self]> {
-            match data { Data::$v(xs) => Some(xs), _ => None }
-        }
-    })* };
-}
-host_elements!(f32 F32, f64 F64, i32 I32, u32 U32, bool Bool);
 
 /// A dense row-major array in host memory.
 #[derive(Clone, PartialEq)]
@@ -215,14 +236,7 @@ impl HostArray {
     /// An array of this type and number of bytes. The memory is known to be available.
     pub(crate) fn filled(aval: Aval, bytes: usize, literal: Literal) -> Self {
         let n = bytes / aval.dtype.size();
-        let data = match literal {
-            Literal::F32(x) => Data::F32(Elements::filled(x, n)),
-            Literal::F64(x) => Data::F64(Elements::filled(x, n)),
-            Literal::I32(x) => Data::I32(Elements::filled(x, n)),
-            Literal::U32(x) => Data::U32(Elements::filled(x, n)),
-            Literal::Bool(x) => Data::Bool(Elements::filled(x, n)),
-        };
-        HostArray { aval, data }
+        HostArray { aval, data: Data::filled(literal, n) }
     }
 
     /// Element type.
@@ -252,13 +266,7 @@ impl HostArray {
 
     /// Mutable access to the elements.
     pub fn data_mut(&mut self) -> DataMut<'_> {
-        match &mut self.data {
-            Data::F32(xs) => DataMut::F32(xs),
-            Data::F64(xs) => DataMut::F64(xs),
-            Data::I32(xs) => DataMut::I32(xs),
-            Data::U32(xs) => DataMut::U32(xs),
-            Data::Bool(xs) => DataMut::Bool(xs),
-        }
+        self.data.as_mut()
     }
 
     /// The elements, moved out.
@@ -281,6 +289,26 @@ impl HostArray {
     /// The element at a row-major position.
     pub fn get(&self, i: usize) -> Literal {
         with_data!(&self.data, xs => xs[i].literal())
+    }
+
+    /// The elements converted as [`Literal::convert`] converts.
+    pub fn convert(&self, dtype: DType) -> Self {
+        if dtype == self.dtype() {
+            return self.clone();
+        }
+        let elements = (0..self.len()).map(|i| self.get(i).convert(dtype));
+        HostArray { aval: self.aval.with_dtype(dtype), data: Data::of(dtype, elements) }
+    }
+
+    /// The elements' bits as elements of another type of the same size.
+    ///
+    /// # Panics
+    /// If the sizes differ.
+    #[track_caller]
+    pub fn bitcast(&self, dtype: DType) -> Self {
+        assert_eq!(self.dtype().size(), dtype.size(), "{} and {dtype} have different widths", self.dtype());
+        let elements = (0..self.len()).map(|i| Literal::from_bits(dtype, self.get(i).bits()));
+        HostArray { aval: self.aval.with_dtype(dtype), data: Data::of(dtype, elements) }
     }
 
     /// The same elements with other extents of the same product.

@@ -56,7 +56,7 @@ fn check_count(size: &Dim, dtype: DType) -> Result<(), TypeError> {
 fn converted(cx: &mut dyn Lower, count: Scalar) -> Scalar {
     match cx.output(0).dtype {
         DType::I32 => count,
-        dtype => cx.op(ScalarOp::Convert(dtype), &[count]),
+        dtype => ScalarOp::conversions(DType::I32, dtype).fold(count, |count, op| cx.op(op, &[count])),
     }
 }
 
@@ -119,6 +119,9 @@ impl Primitive for Iota {
             sample("rows", 0, DType::U32, vec![3, 2]),
             sample("columns", 1, DType::F32, vec![3, 2]),
             sample("between", 1, DType::F64, vec![2, 3, 2]),
+            sample("halves", 0, DType::BF16, vec![300]),
+            sample("long integers", 0, DType::I64, vec![4]),
+            sample("short integers", 0, DType::U8, vec![300]),
         ]
     }
 }
@@ -137,7 +140,7 @@ impl Primitive for DimValue {
         Ok(vec![Aval::scalar(dtype)])
     }
     fn eval(&self, _: &[&HostArray], params: &Params) -> Vec<HostArray> {
-        vec![HostArray::scalar(Literal::from_f64(params.dtype("dtype"), params.int("dim") as f64))]
+        vec![HostArray::scalar(Literal::I64(params.int("dim")).convert(params.dtype("dtype")))]
     }
     // no operands
     fn jvp(&self, _: &Jvp<'_>) -> Vec<Option<Value>> {
@@ -151,11 +154,12 @@ impl Primitive for DimValue {
     }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let (dim, dtype) = (cx.params().dim("dim"), cx.output(0).dtype);
-        Ok(vec![cx.size(&dim, dtype)])
+        let size = cx.size(&dim, dtype.computed());
+        Ok(vec![ScalarOp::conversions(dtype.computed(), dtype).fold(size, |size, op| cx.op(op, &[size]))])
     }
     fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
         let (size, dtype) = (cx.params().int("dim"), cx.output(0).dtype);
-        Ok(vec![cx.constant(Literal::from_f64(dtype, size as f64))])
+        Ok(vec![cx.constant(Literal::I64(size).convert(dtype))])
     }
     fn rewrites(&self) -> &'static [RewriteRule] {
         &[RewriteRule {
@@ -163,14 +167,14 @@ impl Primitive for DimValue {
             law: "dim_value(k) = k where k is a number, no symbol",
             apply: |cx| {
                 let size = cx.params().dim("dim").as_number()?;
-                Some(Rewrite::Atom(Atom::Literal(Literal::from_f64(cx.params().dtype("dtype"), size as f64))))
+                Some(Rewrite::Atom(Atom::Literal(Literal::I64(size).convert(cx.params().dtype("dtype")))))
             },
         }]
     }
     fn samples(&self) -> Vec<Sample> {
         let sample =
             |name, dtype: DType| Sample::new(name, vec![], Params::new().with("dim", 7usize).with("dtype", dtype));
-        vec![sample("f32", DType::F32), sample("i32", DType::I32)]
+        [DType::F32, DType::I32, DType::F16, DType::U64, DType::I8].map(|dtype| sample(dtype.name(), dtype)).to_vec()
     }
 }
 

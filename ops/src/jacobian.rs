@@ -157,7 +157,7 @@ impl Point {
 fn refuse_unless_floating(what: &str, a: &str, of: &str, path: &str, aval: &Aval) {
     if !aval.dtype.is_float() {
         let path = if path.is_empty() { String::new() } else { format!(" `{path}`") };
-        refuse(Error::Type(format!("{what}: {a}{path} {of} is {aval}\n  only f32 and f64 have derivatives")));
+        refuse(Error::Type(format!("{what}: {a}{path} {of} is {aval}\n  only floats have derivatives")));
     }
 }
 

@@ -55,7 +55,7 @@ pub use gavotte_core::api::{
     Miss, Shareable, Stage, device_copy, device_put, eval_shape, grad, grad_argnums, jit, jit_with, jvp, linearize,
     make_program, value_and_grad, value_and_grad_argnums, value_and_grad_aux, vjp, vmap, vmap_axes, vmap_with,
 };
-pub use gavotte_core::aval::{Aval, DType, Dim, Fact, Literal, Shape, shape};
+pub use gavotte_core::aval::{Aval, DType, Dim, Fact, Literal, Shape, bf16, f16, shape};
 pub use gavotte_core::error::Error;
 pub use gavotte_core::ir::{ReduceOp, assume};
 pub use gavotte_core::runtime::{Options, Target};

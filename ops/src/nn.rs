@@ -244,7 +244,7 @@ fn along(x: &Array, reduced: &Array, axis: usize) -> Array {
 #[track_caller]
 fn floating_axis(operation: &str, x: &Array, axis: isize) -> usize {
     if !x.dtype().is_float() {
-        reject(operation, "takes f32 or f64: convert with `astype` first", &[x]);
+        reject(operation, "takes floats: convert with `astype` first", &[x]);
     }
     axis_of(operation, axis, x.ndim(), x)
 }
@@ -342,7 +342,7 @@ pub fn standardize(x: &Array, axes: impl Axes, epsilon: f64) -> Array {
 #[track_caller]
 pub fn one_hot(ids: &Array, n: impl Into<Dim>, dtype: DType) -> Array {
     if !ids.dtype().is_int() {
-        reject("one_hot", "takes i32 or u32: convert with `astype` first", &[ids]);
+        reject("one_hot", "takes integers: convert with `astype` first", &[ids]);
     }
     let mut shape = ids.shape().clone();
     shape.push(n.into());

@@ -255,7 +255,7 @@ impl NamedTensor<'_> {
     pub fn array(&self) -> Result<Array, String> {
         let name = &self.name;
         let Some(data) = elements_of(self.view.dtype(), self.view.data()) else {
-            return Err(format!("`{name}` is {}, but arrays are f32, f64, i32, u32 or bool", self.type_name()));
+            return Err(format!("`{name}` is {}, which no array has", self.type_name()));
         };
         let array = HostArray::try_from_data(self.view.shape(), data);
         array.map(Array::from).map_err(|error| format!("`{name}`: {error}"))

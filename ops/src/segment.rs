@@ -201,7 +201,7 @@ impl Segments {
     #[track_caller]
     fn floating(&self, operation: &str, data: &Array) {
         if !data.dtype().is_float() {
-            reject(operation, "takes f32 or f64: convert with `astype` first", &[data]);
+            reject(operation, "takes floats: convert with `astype` first", &[data]);
         }
     }
 }

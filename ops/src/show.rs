@@ -59,9 +59,10 @@ fn number(literal: Literal, digits: Option<usize>) -> String {
         (Literal::F64(x), None) => format!("{x:?}"),
         (Literal::F32(x), Some(digits)) => format!("{x:.digits$}"),
         (Literal::F64(x), Some(digits)) => format!("{x:.digits$}"),
-        (Literal::I32(x), _) => x.to_string(),
-        (Literal::U32(x), _) => x.to_string(),
+        (Literal::F16(x), _) => number(f32::from(x).into(), digits),
+        (Literal::BF16(x), _) => number(f32::from(x).into(), digits),
         (Literal::Bool(x), _) => x.to_string(),
+        (integer, _) => integer.as_i128().map(|x| x.to_string()).unwrap_or_default(),
     }
 }
 

@@ -9,7 +9,7 @@ pub use crate::nn::{log_softmax, log1mexp, logsumexp, softmax};
 pub use normal::{erfinv, log_ndtr, ndtr, ndtri};
 
 use crate::array::Array;
-use crate::array_functions::{floating, number};
+use crate::array_functions::{long_floats, number};
 use crate::custom_jvp;
 use crate::operators::{Operand, pair, where_};
 
@@ -56,7 +56,7 @@ pub fn expit(x: &Array) -> Array {
 // d logit p = dp / (p (1 - p))
 #[track_caller]
 pub fn logit(p: &Array) -> Array {
-    floating("logit", &[p]);
+    long_floats("logit", &[p]);
     let of = |p: Array| {
         let is_near = p.gt(0.3) & p.lt(0.65);
         let (near, far) = (where_(&is_near, &p, 0.5), where_(&is_near, 0.5, &p));
@@ -79,7 +79,7 @@ pub fn logit(p: &Array) -> Array {
 // d(-x log x) = -(log x + 1) dx
 #[track_caller]
 pub fn entr(x: &Array) -> Array {
-    floating("entr", &[x]);
+    long_floats("entr", &[x]);
     let of = |x: Array| {
         let is_zero = x.eq(0.0);
         let product = &x * where_(&is_zero, 1.0, &x).log();
@@ -108,7 +108,7 @@ pub fn entr(x: &Array) -> Array {
 #[track_caller]
 pub fn xlogy(x: impl Operand, y: impl Operand) -> Array {
     let [x, y] = pair(x, y);
-    floating("xlogy", &[&x, &y]);
+    long_floats("xlogy", &[&x, &y]);
     let is_unused = x.eq(0.0) & (y.le(0.0) | y.eq(f64::INFINITY));
     &x * where_(&is_unused, 1.0, &y).log()
 }
@@ -126,7 +126,7 @@ pub fn xlogy(x: impl Operand, y: impl Operand) -> Array {
 #[track_caller]
 pub fn xlog1py(x: impl Operand, y: impl Operand) -> Array {
     let [x, y] = pair(x, y);
-    floating("xlog1py", &[&x, &y]);
+    long_floats("xlog1py", &[&x, &y]);
     let is_unused = x.eq(0.0) & (y.le(-1.0) | y.eq(f64::INFINITY));
     &x * where_(&is_unused, 0.0, &y).log1p()
 }
@@ -177,7 +177,7 @@ fn of_positive(p: &Array, q: &Array, value: impl Fn(&Array, &Array) -> Array, at
 #[track_caller]
 pub fn rel_entr(p: impl Operand, q: impl Operand) -> Array {
     let [p, q] = pair(p, q);
-    floating("rel_entr", &[&p, &q]);
+    long_floats("rel_entr", &[&p, &q]);
     let of = |p: Array, q: Array| of_positive(&p, &q, |p, q| p * log_ratio(p, q), 0.0);
     let rule = move |(p, q): (Array, Array), (dp, dq): (Array, Array)| {
         let is_positive = p.gt(0.0) & q.gt(0.0);
@@ -206,7 +206,7 @@ pub fn rel_entr(p: impl Operand, q: impl Operand) -> Array {
 #[track_caller]
 pub fn kl_div(p: impl Operand, q: impl Operand) -> Array {
     let [p, q] = pair(p, q);
-    floating("kl_div", &[&p, &q]);
+    long_floats("kl_div", &[&p, &q]);
     let value = |p: &Array, q: &Array| {
         let apart = q - p;
         let s = &apart / (q + p);

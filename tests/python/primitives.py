@@ -12,7 +12,21 @@ import numpy as np
 from jax import lax
 from jax.extend.random import threefry2x32_p
 
-DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "u32": np.uint32, "bool": np.bool_}
+DTYPES = {
+    "f16": np.float16,
+    "bf16": jnp.bfloat16.dtype.type,
+    "f32": np.float32,
+    "f64": np.float64,
+    "i8": np.int8,
+    "i16": np.int16,
+    "i32": np.int32,
+    "i64": np.int64,
+    "u8": np.uint8,
+    "u16": np.uint16,
+    "u32": np.uint32,
+    "u64": np.uint64,
+    "bool": np.bool_,
+}
 
 PRIMITIVES = {}
 
@@ -74,11 +88,12 @@ def is_float(x):
 
 
 def div(a, b):
-    """Integers: rounded towards zero, and 0 where the divisor is 0."""
+    """Integers: rounded towards zero, and all bits set where the divisor is 0."""
     if is_float(a):
         return a / b
+    # XLA divides constants when it compiles, and fails where the processor would.
     a, b = jnp.broadcast_arrays(a, b)
-    return jnp.where(b == 0, 0, lax.div(a, jnp.where(b == 0, 1, b))).astype(a.dtype)
+    return jnp.where(b == 0, ~jnp.zeros_like(a), lax.div(a, jnp.where(b == 0, jnp.ones_like(b), b)))
 
 
 def rem(a, b):
@@ -86,7 +101,11 @@ def rem(a, b):
     a, b = jnp.broadcast_arrays(a, b)
     if is_float(a):
         return lax.rem(a, b)
-    return jnp.where(b == 0, a, lax.rem(a, jnp.where(b == 0, 1, b)))
+    return jnp.where(b == 0, a, lax.rem(a, jnp.where(b == 0, jnp.ones_like(b), b)))
+
+
+def unsigned(dtype):
+    return np.dtype(f"uint{8 * np.dtype(dtype).itemsize}")
 
 
 def power(a, b):
@@ -97,11 +116,11 @@ def power(a, b):
 
 
 def shift(by):
-    """A shift by 32 or more, or by a negative distance, yields 0."""
+    """A shift by the width of the type or more, or by a negative distance, yields 0."""
 
     def f(a, b):
         a, b = jnp.broadcast_arrays(a, b)
-        inside = (b >= 0) & (b < 32)
+        inside = (b >= 0) & (b < jnp.iinfo(b.dtype).bits)
         return jnp.where(inside, by(a, jnp.where(inside, b, 0)), 0).astype(a.dtype)
 
     return f
@@ -123,7 +142,7 @@ for name, f in {
     "cbrt": jnp.cbrt,
     "ceil": jnp.ceil,
     # Of words: XLA folds that of a negative constant to a wrong number.
-    "clz": lambda x: lax.clz(lax.bitcast_convert_type(x, np.uint32)).astype(x.dtype),
+    "clz": lambda x: lax.clz(lax.bitcast_convert_type(x, unsigned(x.dtype))).astype(x.dtype),
     "cos": jnp.cos,
     "cosh": jnp.cosh,
     "div": div,
@@ -189,11 +208,7 @@ def _(p, x):
     if to == np.bool_:
         return x != 0
     if is_float(x) and jnp.issubdtype(to, jnp.integer):
-        info = jnp.iinfo(to)
-        wide = jnp.trunc(lax.stop_gradient(x).astype(np.float64))
-        return jnp.where(jnp.isnan(wide), 0, jnp.clip(wide, info.min, info.max)).astype(to)
-    if {x.dtype.type, to} == {np.int32, np.uint32}:
-        return lax.bitcast_convert_type(x, to)
+        return lax.stop_gradient(x).astype(to)
     return x.astype(to)
 
 
@@ -415,7 +430,11 @@ def _(p, x, w):
         x, w, p["stride"], list(zip(p["low"], p["high"])), p["base_dilation"], p["window_dilation"],
         precision=lax.Precision.HIGHEST)
     spatial = p["spatial"][0]
-    if left.shape[0] == 1:
+    of_one = jax.eval_shape(conv, left[0], right[0]).shape
+    if 0 in of_one:
+        # JAX transposes no convolution without a result.
+        out = jnp.zeros((left.shape[0],) + of_one, x.dtype)
+    elif left.shape[0] == 1:
         out = conv(left[0], right[0])[None]
     else:
         out = jnp.stack([conv(a, b) for a, b in zip(left, right)])

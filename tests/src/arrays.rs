@@ -3,7 +3,6 @@
 use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::{Data, HostArray};
 use gavotte_core::ir::structural::{row_major, strided};
-use gavotte_core::with_data;
 
 /// The same numbers on every platform: splitmix64.
 #[derive(Clone, Debug)]
@@ -42,21 +41,22 @@ impl Random {
     }
 }
 
-/// An array of this type: floats from -2 to 2, `i32` 0 or 1 (valid places in every axis of two), any `u32`.
+/// An array of this type: floats from -2 to 2, signed integers 0 or 1 (valid places in every axis of two),
+/// any unsigned ones.
 ///
 /// # Panics
 /// If an extent is a symbol.
 pub fn random_array(aval: &Aval, random: &mut Random) -> HostArray {
     let shape: Vec<usize> = aval.shape.iter().map(|dim| dim.as_usize().expect("an extent is a number")).collect();
     let n = shape.iter().product();
-    let data = match aval.dtype {
-        DType::F32 => Data::F32((0..n).map(|_| 2.0 * random.float() as f32).collect()),
-        DType::F64 => Data::F64((0..n).map(|_| 2.0 * random.float()).collect()),
-        DType::I32 => Data::I32((0..n).map(|_| random.below(2) as i32).collect()),
-        DType::U32 => Data::U32((0..n).map(|_| random.bits() as u32).collect()),
-        DType::Bool => Data::Bool((0..n).map(|_| random.below(2) == 1).collect()),
+    let mut element = || match aval.dtype {
+        DType::Bool => Literal::Bool(random.below(2) == 1),
+        dtype if dtype.is_float() => Literal::from_f64(dtype, 2.0 * random.float()),
+        dtype if dtype.is_signed() => Literal::from_f64(dtype, random.below(2) as f64),
+        dtype => Literal::from_bits(dtype, random.bits()),
     };
-    HostArray::from_data(&shape, data)
+    let elements: Vec<Literal> = (0..n).map(|_| element()).collect();
+    HostArray::from_data(&shape, Data::of(aval.dtype, elements.into_iter()))
 }
 
 /// The numbers of an array as `f64`.
@@ -66,52 +66,13 @@ pub fn numbers(array: &HostArray) -> Vec<f64> {
 
 /// An array of `dtype` with these numbers.
 pub fn from_numbers(shape: &[usize], dtype: DType, numbers: &[f64]) -> HostArray {
-    let mut array = HostArray::full(shape, Literal::from_f64(dtype, 0.0));
-    with_data!(mut array.data_mut(), xs => put(xs, numbers));
-    array
+    let elements = numbers.iter().map(|number| Literal::from_f64(dtype, *number));
+    HostArray::from_data(shape, Data::of(dtype, elements))
 }
 
-/// Writes numbers over elements.
-fn put<T: FromNumber>(xs: &mut [T], numbers: &[f64]) {
-    assert_eq!(xs.len(), numbers.len(), "one number per element");
-    xs.iter_mut().zip(numbers).for_each(|(x, number)| *x = T::from_number(*number));
-}
-
-trait FromNumber {
-    fn from_number(x: f64) -> Self;
-}
-impl FromNumber for f32 {
-    fn from_number(x: f64) -> Self {
-        x as f32
-    }
-}
-impl FromNumber for f64 {
-    fn from_number(x: f64) -> Self {
-        x
-    }
-}
-impl FromNumber for i32 {
-    fn from_number(x: f64) -> Self {
-        x as i32
-    }
-}
-impl FromNumber for u32 {
-    fn from_number(x: f64) -> Self {
-        x as u32
-    }
-}
-impl FromNumber for bool {
-    fn from_number(x: f64) -> Self {
-        x != 0.0
-    }
-}
-
-/// `f32` as `f64`; other types as they are.
+/// Floats as `f64`; other types as they are.
 pub fn widened(array: &HostArray) -> HostArray {
-    match array.dtype() {
-        DType::F32 => from_numbers(&array.shape(), DType::F64, &numbers(array)),
-        _ => array.clone(),
-    }
+    if array.dtype().is_float() { array.convert(DType::F64) } else { array.clone() }
 }
 
 /// A floating array moved by `step` along `direction`; any other array unchanged.

@@ -3,10 +3,11 @@
 use crate::arrays::{Random, from_numbers, moved, numbers};
 use crate::compare::{difference, floating, random_like, run, widened_arrays, widened_program};
 use crate::report::check_all;
-use gavotte_core::aval::{Aval, Facts, Literal};
-use gavotte_core::device::HostArray;
+use gavotte_core::aval::{Aval, DType, Facts, Literal};
+use gavotte_core::codegen::cuda::has_kernels;
+use gavotte_core::device::{Buffer, HostArray};
 use gavotte_core::ir::structural::BROADCAST_IN_DIM;
-use gavotte_core::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var};
+use gavotte_core::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Sample, Var};
 use gavotte_core::with_data;
 
 /// Primitives whose derivative is not that of the function they compute, with the reason.
@@ -131,7 +132,9 @@ impl Case {
         let program = self.program();
         let floats = floating(&self.ins).len() * program.out_avals().iter().filter(|a| a.dtype.is_float()).count();
         let excused = OWN_DERIVATIVE.iter().chain(NOT_IN_F64).any(|(name, _)| *name == self.prim.name());
-        if floats == 0 || excused {
+        // In `f64` they are other samples.
+        let is_narrow = program.binders().any(|binder| binder.aval.dtype.is_float() && binder.aval.dtype.is_narrow());
+        if floats == 0 || excused || is_narrow {
             return None;
         }
         let wide = widened_program(&program).expect("the primitive computes in f64: if not, NOT_IN_F64 says why");
@@ -164,16 +167,41 @@ pub fn one_equation(prim: &'static dyn Primitive, avals: Vec<Aval>, params: Para
     Some(Program { name: "sample".into(), args, consts: vec![], eqns: vec![eqn], outs: results, facts: Facts::new() })
 }
 
-/// Every sample of every primitive.
+/// Every sample of every primitive, and some of them with other element types.
 pub fn cases() -> Vec<(String, Case)> {
     let mut cases = vec![];
     for prim in gavotte::registry().iter() {
-        for sample in prim.samples() {
+        let samples = prim.samples();
+        for (from, to) in [(DType::F32, DType::F16), (DType::F32, DType::BF16), (DType::I32, DType::I64)] {
+            cases.extend(samples.iter().find_map(|sample| retyped(prim, sample, from, to)));
+        }
+        for sample in samples {
             let name = format!("{} ({})", prim.name(), sample.name);
             cases.push((name, Case { prim, params: sample.params, ins: sample.ins }));
         }
     }
     cases
+}
+
+/// Whether GPUs have kernels of every element type in a program.
+pub fn fits_gpu(program: &Program) -> bool {
+    let nested = |eqn: &Eqn| eqn.params.programs_within().all(|program| fits_gpu(program));
+    program.binders().all(|binder| has_kernels(binder.aval.dtype)) && program.eqns.iter().all(nested)
+}
+
+/// Those of [`cases`] that [fit](fits_gpu) a GPU.
+pub fn gpu_cases() -> impl Iterator<Item = (String, Case)> {
+    cases().into_iter().filter(|(_, case)| fits_gpu(&case.program()))
+}
+
+/// The sample with `to` for `from`, the type of its first operand; `None` if the primitive does not take that.
+fn retyped(prim: &'static dyn Primitive, sample: &Sample, from: DType, to: DType) -> Option<(String, Case)> {
+    sample.ins.first().filter(|array| array.dtype() == from)?;
+    let of_type = |array: &HostArray| if array.dtype() == from { array.convert(to) } else { array.clone() };
+    let case = Case { prim, params: sample.params.clone(), ins: sample.ins.iter().map(of_type).collect() };
+    let avals: Vec<&Aval> = case.ins.iter().map(|array| array.aval()).collect();
+    prim.abstract_eval(&avals, &case.params).ok()?;
+    Some((format!("{} ({} in {to})", prim.name(), sample.name), case))
 }
 
 /// Which derivatives a check covers.
@@ -300,7 +328,7 @@ fn on_itself(program: &Program, i: usize) -> Option<Program> {
     let [out] = &inner.outs[..] else { return None };
     let mut avals: Vec<Aval> = program.args.iter().map(|binder| binder.aval.clone()).collect();
     // Another operand may hold places in this one: they stay valid if its type stays the same.
-    if avals.iter().any(|aval| aval.dtype == gavotte::DType::I32) && avals[i] != out.aval {
+    if avals.iter().any(|aval| aval.dtype == DType::I32) && avals[i] != out.aval {
         return None;
     }
     avals[i] = out.aval.clone();

@@ -113,7 +113,7 @@ pub fn where_defined(found: &[HostArray], wanted: &[HostArray]) -> Vec<HostArray
     found.iter().zip(wanted).map(mask).collect()
 }
 
-/// The program with `f64` for `f32` in every type, literal and attribute; `None` if it is then not well formed.
+/// The program with `f64` for every floating type in every type, literal and attribute; `None` if it is then not well formed.
 pub fn widened_program(program: &Program) -> Option<Program> {
     let wide = widened_unchecked(program);
     verify(&wide).is_ok().then_some(wide)
@@ -139,14 +139,11 @@ fn widened_unchecked(program: &Program) -> Program {
 }
 
 fn widened_dtype(dtype: DType) -> DType {
-    if dtype == DType::F32 { DType::F64 } else { dtype }
+    if dtype.is_float() { DType::F64 } else { dtype }
 }
 
 fn widened_literal(literal: Literal) -> Literal {
-    match literal {
-        Literal::F32(x) => Literal::F64(x.into()),
-        other => other,
-    }
+    literal.convert(widened_dtype(literal.dtype()))
 }
 
 fn widened_params(params: &Params) -> Params {

@@ -2,7 +2,7 @@
 
 use crate::arrays::Random;
 use gavotte_core::aval::{Aval, DType, Facts, Literal};
-use gavotte_core::device::HostArray;
+use gavotte_core::device::{Data, HostArray};
 use gavotte_core::ir::{Atom, Binder, Eqn, Location, Primitive, Program, Var};
 
 /// Elements of an array: two vectors of the widest registers, and a few more.
@@ -68,11 +68,9 @@ const INTS: [i32; 10] = [0, 1, -1, 2, i32::MIN, i32::MAX, 31, 32, -7, 5];
 /// A number of this type that is special in some way.
 fn special(dtype: DType, random: &mut Random) -> Literal {
     match dtype {
-        DType::F32 => Literal::F32(*random.pick(&FLOATS) as f32),
-        DType::F64 => Literal::F64(*random.pick(&FLOATS)),
-        DType::I32 => Literal::I32(*random.pick(&INTS)),
-        DType::U32 => Literal::U32(*random.pick(&INTS) as u32),
         DType::Bool => Literal::Bool(random.below(2) == 1),
+        dtype if dtype.is_float() => Literal::from_f64(dtype, *random.pick(&FLOATS)),
+        dtype => Literal::I32(*random.pick(&INTS)).convert(dtype),
     }
 }
 
@@ -83,14 +81,8 @@ fn array(dtype: DType, random: &mut Random) -> HostArray {
 /// Numbers that are special in some way: zeros of both signs, NaN, infinities, subnormal numbers, the least integer.
 pub fn special_array(shape: &[usize], dtype: DType, random: &mut Random) -> HostArray {
     let n = shape.iter().product();
-    let mut bits = || special(dtype, random);
-    match dtype {
-        DType::F32 => HostArray::new(shape, (0..n).map(|_| bits().as_f64() as f32).collect()),
-        DType::F64 => HostArray::new(shape, (0..n).map(|_| bits().as_f64()).collect()),
-        DType::I32 => HostArray::new(shape, (0..n).map(|_| bits().as_f64() as i32).collect()),
-        DType::U32 => HostArray::new(shape, (0..n).map(|_| bits().as_f64() as u32).collect()),
-        DType::Bool => HostArray::new(shape, (0..n).map(|_| bits().as_f64() != 0.0).collect()),
-    }
+    let elements: Vec<Literal> = (0..n).map(|_| special(dtype, random)).collect();
+    HostArray::from_data(shape, Data::of(dtype, elements.into_iter()))
 }
 
 /// A program and its arguments: arrays of every type, and a scalar. Deterministic for a seed.

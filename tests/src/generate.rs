@@ -4,7 +4,9 @@ use crate::arrays::{Random, moved, numbers, random_array};
 use gavotte_core::aval::{Aval, DType, Dim, Facts, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::structural::{BROADCAST_IN_DIM, TRANSPOSE};
-use gavotte_core::ir::{Atom, Attr, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var, parse, verify};
+use gavotte_core::ir::{
+    Atom, Attr, Binder, Eqn, Kind, Location, Params, Primitive, Program, Var, eval_primitive, parse, verify,
+};
 use std::sync::LazyLock;
 
 /// Extents of random arrays.
@@ -241,8 +243,8 @@ impl Builder {
         if outs.iter().any(|aval| aval.volume().as_usize().is_none_or(|n| n > MAX_ELEMENTS)) {
             return;
         }
-        let at = prim.eval(&ins.iter().map(|node| &node.at).collect::<Vec<_>>(), &params);
-        let near = prim.eval(&ins.iter().map(|node| &node.near).collect::<Vec<_>>(), &params);
+        let at = eval_primitive(prim, &ins.iter().map(|node| &node.at).collect::<Vec<_>>(), &params);
+        let near = eval_primitive(prim, &ins.iter().map(|node| &node.near).collect::<Vec<_>>(), &params);
         if !at.iter().all(is_tame) || !at.iter().zip(&near).all(|(at, near)| is_steady(at, near)) {
             return;
         }

@@ -9,7 +9,7 @@
 
 use crate::arrays::{from_numbers, numbers};
 use crate::compare::run;
-use gavotte_core::aval::{Aval, DType, Literal};
+use gavotte_core::aval::{Aval, DType, bf16, f16};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::{Atom, Batch, Batched, Binder, Eqn, Kind, Params, Primitive, Program, Sample, Var};
@@ -77,7 +77,14 @@ impl Rounding {
 static INLINE: LazyLock<&Pass> = LazyLock::new(|| find("inline").expect("it is a pass"));
 
 /// Relative error allowed in addition to the spread, by the narrowest floating type that the program computes in.
-const CLOSE: [f64; 2] = [1e-5, 1e-9];
+fn close(dtype: DType) -> f64 {
+    match dtype {
+        DType::F64 => 1e-9,
+        DType::F32 => 1e-5,
+        // Other implementations may keep more digits between operations.
+        narrow => 4.0 * epsilon(narrow),
+    }
+}
 /// Relative error of a single correctly rounded operation: four units in the last place.
 const ULPS: f64 = 4.0;
 /// Relative size of the random errors, in units in the last place: that of the worst approximation of a function.
@@ -87,7 +94,12 @@ const RUNS: u64 = 3;
 const SPREADS: f64 = 4.0;
 
 fn epsilon(dtype: DType) -> f64 {
-    if dtype == DType::F64 { f64::EPSILON } else { f32::EPSILON.into() }
+    match dtype {
+        DType::F64 => f64::EPSILON,
+        DType::F16 => f16::EPSILON.into(),
+        DType::BF16 => bf16::EPSILON.into(),
+        _ => f32::EPSILON.into(),
+    }
 }
 
 /// The allowed difference of each element of each result.
@@ -103,13 +115,16 @@ impl Allowance {
         // What is within calls and custom rules rounds as well.
         let program = INLINE.apply(program);
         let worst = program.eqns.iter().map(Rounding::of).max().unwrap_or(Rounding::Exact);
-        let is_f32 = program.binders().any(|binder| binder.aval.dtype == DType::F32)
-            || program.eqns.iter().flat_map(|eqn| &eqn.ins).any(|atom| matches!(atom, Atom::Literal(Literal::F32(_))));
-        let narrowest = if is_f32 { DType::F32 } else { DType::F64 };
+        let literals = program.eqns.iter().flat_map(|eqn| &eqn.ins).filter_map(|atom| match atom {
+            Atom::Literal(literal) => Some(literal.dtype()),
+            Atom::Var(_) => None,
+        });
+        let floats = program.binders().map(|binder| binder.aval.dtype).chain(literals).filter(|dtype| dtype.is_float());
+        let narrowest = floats.max_by(|a, b| epsilon(*a).total_cmp(&epsilon(*b))).unwrap_or(DType::F64);
         let relative = match worst {
             Rounding::Exact => 0.0,
             Rounding::Rounded if program.eqns.len() == 1 => ULPS * epsilon(narrowest),
-            _ => CLOSE[usize::from(!is_f32)],
+            _ => close(narrowest),
         };
         let wanted = run_with_errors(&program, inputs, None);
         let mut spread: Vec<Vec<f64>> = wanted.iter().map(|array| vec![0.0; array.len()]).collect();
@@ -137,7 +152,8 @@ impl Allowance {
     /// How many elements may differ by so much that they show nothing.
     pub fn meaningless(&self, wanted: &[HostArray]) -> usize {
         let of = |(result, array): (usize, &HostArray)| {
-            let wild = |(i, x): (usize, f64)| x.is_finite() && self.at(result, i, x) > 1e-3 * (1.0 + x.abs());
+            let most = f64::max(1e-3, 64.0 * epsilon(array.dtype()));
+            let wild = |(i, x): (usize, f64)| x.is_finite() && self.at(result, i, x) > most * (1.0 + x.abs());
             numbers(array).into_iter().enumerate().filter(|pair| wild(*pair)).count()
         };
         wanted.iter().enumerate().map(of).sum()
@@ -275,6 +291,8 @@ impl Primitive for Errors {
 /// Every element with a relative error of at most `size` units in the last place. Equal arrays get equal errors, as
 /// equal computations do.
 fn spoiled(array: &HostArray, size: f64, seed: u64) -> HostArray {
+    // A half is computed in a wider type, and rounded once.
+    let size = if array.dtype().is_narrow() { size.min(1.0) } else { size };
     let step = size * epsilon(array.dtype());
     let error = |(i, x): (usize, f64)| {
         let mut random = crate::arrays::Random::new(x.to_bits() ^ (i as u64).rotate_left(32) ^ seed);

@@ -149,7 +149,7 @@ fn differentiate(
                 let rest = if numbers == [0] { "as a later argument" } else { "as an argument that is not chosen" };
                 let leaf_of = if path.is_empty() { String::new() } else { format!("leaf `{path}` of ") };
                 refuse(Error::Type(format!(
-                    "grad: {leaf_of}the {ordinal} argument is {}\n  only f32 and f64 have derivatives: pass the rest \
+                    "grad: {leaf_of}the {ordinal} argument is {}\n  only floats have derivatives: pass the rest \
                      {rest}",
                     leaf.aval()
                 )));

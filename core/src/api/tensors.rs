@@ -1,6 +1,7 @@
 //! Arrays in safetensors files.
 
 use crate::device::{Data, Elements, HostArray};
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -42,10 +43,18 @@ pub fn serialize_arrays(
 
 fn to_bytes(data: &Data) -> (Dtype, Vec<u8>) {
     match data {
+        Data::F16(xs) => (Dtype::F16, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::BF16(xs) => (Dtype::BF16, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
         Data::F32(xs) => (Dtype::F32, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
         Data::F64(xs) => (Dtype::F64, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::I8(xs) => (Dtype::I8, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::I16(xs) => (Dtype::I16, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
         Data::I32(xs) => (Dtype::I32, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::I64(xs) => (Dtype::I64, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::U8(xs) => (Dtype::U8, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::U16(xs) => (Dtype::U16, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
         Data::U32(xs) => (Dtype::U32, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::U64(xs) => (Dtype::U64, xs.iter().flat_map(|x| x.to_le_bytes()).collect()),
         Data::Bool(xs) => (Dtype::BOOL, xs.iter().map(|x| u8::from(*x)).collect()),
     }
 }
@@ -57,10 +66,18 @@ pub fn elements_of(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
         words.iter().map(|bytes| word(*bytes)).collect()
     }
     Some(match dtype {
+        Dtype::F16 => Data::F16(words(bytes, f16::from_le_bytes)),
+        Dtype::BF16 => Data::BF16(words(bytes, bf16::from_le_bytes)),
         Dtype::F32 => Data::F32(words(bytes, f32::from_le_bytes)),
         Dtype::F64 => Data::F64(words(bytes, f64::from_le_bytes)),
+        Dtype::I8 => Data::I8(words(bytes, i8::from_le_bytes)),
+        Dtype::I16 => Data::I16(words(bytes, i16::from_le_bytes)),
         Dtype::I32 => Data::I32(words(bytes, i32::from_le_bytes)),
+        Dtype::I64 => Data::I64(words(bytes, i64::from_le_bytes)),
+        Dtype::U8 => Data::U8(words(bytes, u8::from_le_bytes)),
+        Dtype::U16 => Data::U16(words(bytes, u16::from_le_bytes)),
         Dtype::U32 => Data::U32(words(bytes, u32::from_le_bytes)),
+        Dtype::U64 => Data::U64(words(bytes, u64::from_le_bytes)),
         Dtype::BOOL => Data::Bool(bytes.iter().map(|byte| *byte != 0).collect()),
         _ => return None,
     })

@@ -7,7 +7,9 @@ mod symbol;
 
 pub use dim::Dim;
 pub use dtype::{DType, Element, Literal};
+pub(crate) use dtype::{FromLiteral, element_types};
 pub use facts::{Fact, Facts, Verdict};
+pub use half::{bf16, f16};
 pub use symbol::{Sizes, Symbol};
 
 use smallvec::SmallVec;

@@ -175,7 +175,8 @@ impl<'a> Cursor<'a> {
     pub(crate) fn dtype(&mut self) -> Result<DType, Error> {
         let name = self.name("an element type")?;
         DType::parse(name).ok_or_else(|| {
-            self.error(format!("there is no element type `{name}`; there are f32, f64, i32, u32 and bool"))
+            let all: Vec<&str> = DType::ALL.iter().map(|dtype| dtype.name()).collect();
+            self.error(format!("there is no element type `{name}`; there are {}", all.join(", ")))
         })
     }
 

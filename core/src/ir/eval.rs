@@ -76,9 +76,41 @@ pub(crate) fn eval_checked<'a>(
         check_operands(operands, ins).map_err(|why| Error::Call(format!("{}: {why}\n  at {location}", prim.name())))?;
     }
     // A refusal in `eval` names the user's line.
-    let made = with_location(location, || prim.eval(ins, params));
+    let made = with_location(location, || eval_computed(prim, ins, params, outs.clone()));
     check_made(prim, "its `eval`", made.iter().map(Buffer::aval), outs, location)?;
     Ok(made)
+}
+
+/// The outputs of a primitive for operands that fit: those of [`Primitive::eval`], also on narrow types.
+///
+/// # Panics
+/// If the operands do not fit.
+pub fn eval_primitive(prim: &dyn Primitive, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
+    if ins.iter().all(|array| prim.computed_in(array.dtype()) == array.dtype()) {
+        return prim.eval(ins, params);
+    }
+    let avals: Vec<&Aval> = ins.iter().map(|array| array.aval()).collect();
+    let outs = match prim.abstract_eval(&avals, params) {
+        Ok(outs) => outs,
+        Err(why) => panic!("{}: {why}", prim.name()),
+    };
+    eval_computed(prim, ins, params, outs.iter())
+}
+
+/// The outputs, computed in the types that the primitive chooses, and converted to those of `outs`.
+fn eval_computed<'a>(
+    prim: &dyn Primitive,
+    ins: &[&HostArray],
+    params: &Params,
+    outs: impl Iterator<Item = &'a Aval>,
+) -> Vec<HostArray> {
+    let computed = |array: &HostArray| prim.computed_in(array.dtype());
+    if ins.iter().all(|array| computed(array) == array.dtype()) {
+        return prim.eval(ins, params);
+    }
+    let ins: Vec<HostArray> = ins.iter().map(|array| array.convert(computed(array))).collect();
+    let made = prim.eval(&ins.iter().collect::<Vec<_>>(), params);
+    made.iter().zip(outs).map(|(array, aval)| array.convert(aval.dtype)).collect()
 }
 
 fn check_made<'m, 'a>(

@@ -53,16 +53,13 @@ impl ReduceOp {
 
     /// The result of reducing nothing.
     pub fn identity(self, dtype: DType) -> Literal {
-        match (self, dtype) {
-            (ReduceOp::Max, DType::F32) => Literal::F32(f32::NEG_INFINITY),
-            (ReduceOp::Max, DType::F64) => Literal::F64(f64::NEG_INFINITY),
-            (ReduceOp::Max, DType::I32) => Literal::I32(i32::MIN),
-            (ReduceOp::Min, DType::F32) => Literal::F32(f32::INFINITY),
-            (ReduceOp::Min, DType::F64) => Literal::F64(f64::INFINITY),
-            (ReduceOp::Min, DType::I32) => Literal::I32(i32::MAX),
-            (ReduceOp::Min, DType::U32) => Literal::U32(u32::MAX),
-            (ReduceOp::Prod, _) | (ReduceOp::Min, DType::Bool) => Literal::from_f64(dtype, 1.0),
-            (ReduceOp::Sum, _) | (ReduceOp::Max, DType::U32 | DType::Bool) => Literal::from_f64(dtype, 0.0),
+        match self {
+            ReduceOp::Sum => Literal::from_f64(dtype, 0.0),
+            ReduceOp::Prod => Literal::from_f64(dtype, 1.0),
+            // Infinities saturate to the ends of an integer type.
+            ReduceOp::Max if dtype == DType::Bool => Literal::Bool(false),
+            ReduceOp::Max => Literal::from_f64(dtype, f64::NEG_INFINITY),
+            ReduceOp::Min => Literal::from_f64(dtype, f64::INFINITY),
         }
     }
 }

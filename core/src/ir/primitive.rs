@@ -1,6 +1,6 @@
 //! The one trait that a primitive implements, and the views its rules are given.
 
-use crate::aval::{Aval, Dim, Literal};
+use crate::aval::{Aval, DType, Dim, Literal};
 use crate::device::HostArray;
 use crate::error::{Error, TypeError};
 use crate::ir::stablehlo::{Export, Operand};
@@ -67,6 +67,13 @@ pub trait Primitive: fmt::Debug + Sync {
 
     /// The outputs' values: slow, obvious, the oracle of every other implementation. Sizes are numbers here.
     fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray>;
+
+    /// The type in which it is computed on operands of type `dtype`. Where that is another one, the operands are
+    /// converted to it, and the outputs back: so [`eval`](Primitive::eval) and [`lower`](Primitive::lower) are asked
+    /// only for types that arithmetic has.
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype
+    }
 
     /// Tangents of the outputs, `None` for zero. At least one operand has a tangent. Where nothing else is said, those of
     /// [`Primitive::value_and_jvp`].

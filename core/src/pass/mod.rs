@@ -12,6 +12,7 @@ mod fold;
 mod inline;
 mod names;
 mod simplify;
+mod widen;
 
 use crate::ir::{Kind, Program, verify};
 use change::Log;
@@ -69,6 +70,12 @@ pub static PASSES: &[Pass] = &[
         run: inline::run,
     },
     Pass {
+        name: "widen",
+        about: "computes on halves and short integers in wider types",
+        law: "an operation on a narrow type is that on the type in which it is computed, rounded once",
+        run: widen::run,
+    },
+    Pass {
         name: "simplify",
         about: "replaces equations by what their primitives know to be less work",
         law: "each rule states its own",
@@ -95,7 +102,7 @@ pub static PASSES: &[Pass] = &[
 ];
 
 /// What [`optimize`] runs, in order. The second round sees what folding and sharing have laid open.
-pub static PIPELINE: &[&str] = &["inline", "simplify", "fold", "cse", "dce", "simplify", "cse", "dce"];
+pub static PIPELINE: &[&str] = &["inline", "widen", "simplify", "fold", "cse", "dce", "simplify", "cse", "dce"];
 
 /// The pass of this name.
 pub fn find(name: &str) -> Option<&'static Pass> {

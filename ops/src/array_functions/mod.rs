@@ -51,3 +51,11 @@ pub(crate) fn floating(operation: &str, operands: &[&Array]) {
         reject(operation, "takes floats: convert with `astype` first", operands);
     }
 }
+
+/// Requires `f32` or `f64`, for whose digits and range a function is made.
+#[track_caller]
+pub(crate) fn long_floats(operation: &str, operands: &[&Array]) {
+    if operands.iter().any(|array| !array.dtype().is_float() || array.dtype().is_narrow()) {
+        reject(operation, "takes floats of 32 or 64 bits: convert with `astype` first", operands);
+    }
+}

@@ -1,6 +1,6 @@
 //! Functions of real numbers, element by element.
 
-use super::{floating, number, shift_right};
+use super::{floating, long_floats, number, shift_right};
 use crate::array::Array;
 use crate::custom_jvp;
 use crate::movement::reject;
@@ -127,7 +127,7 @@ impl Array {
     /// If the elements are not floating.
     #[track_caller]
     pub fn signbit(&self) -> Array {
-        floating("signbit", &[self]);
+        long_floats("signbit", &[self]);
         let x = self.stop_gradient();
         x.lt(0.0) | (x.eq(0.0) & (1.0 / &x).lt(0.0))
     }
@@ -145,7 +145,7 @@ impl Array {
         if !self.dtype().is_float() {
             return self.clone();
         }
-        let most = if self.dtype() == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
+        let most = self.dtype().largest();
         let largest = where_(&self.eq(f64::INFINITY), number(self.dtype(), most), self);
         let finite = where_(&self.eq(f64::NEG_INFINITY), number(self.dtype(), -most), largest);
         where_(&self.isnan(), 0.0, finite)
@@ -229,7 +229,7 @@ pub fn float_power(x: impl Operand, y: impl Operand) -> Array {
 #[track_caller]
 pub fn copysign(x: impl Operand, y: impl Operand) -> Array {
     let [x, y] = pair(x, y);
-    floating("copysign", &[&x, &y]);
+    long_floats("copysign", &[&x, &y]);
     let size = x.abs();
     where_(&y.signbit(), -&size, &size)
 }
@@ -251,7 +251,7 @@ pub fn copysign(x: impl Operand, y: impl Operand) -> Array {
 #[track_caller]
 pub fn nextafter(x: impl Operand, y: impl Operand) -> Array {
     let [x, y] = pair(x, y);
-    floating("nextafter", &[&x, &y]);
+    long_floats("nextafter", &[&x, &y]);
     let (x, y) = (x.stop_gradient(), y.stop_gradient());
     let is_up = y.gt(&x);
     let moved = if x.dtype() == DType::F32 {
@@ -382,7 +382,7 @@ fn log_of_sum(x: Array, y: Array, scale: f64) -> Array {
 // A power of two that a float holds is made of bits. Of others three are multiplied: the whole range of the type is less.
 #[track_caller]
 pub fn ldexp(x: &Array, n: &Array) -> Array {
-    floating("ldexp", &[x]);
+    long_floats("ldexp", &[x]);
     if n.dtype() != DType::I32 {
         reject("ldexp", "the exponent must be i32: convert with `astype` first", &[x, n]);
     }

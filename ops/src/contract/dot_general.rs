@@ -183,9 +183,14 @@ impl Primitive for DotGeneral {
             (Data::F64(x), Data::F64(y)) => Data::F64(product(x, y, sizes, |a, b| a + b, |x, y| x * y)),
             (Data::I32(x), Data::I32(y)) => Data::I32(product(x, y, sizes, i32::wrapping_add, i32::wrapping_mul)),
             (Data::U32(x), Data::U32(y)) => Data::U32(product(x, y, sizes, u32::wrapping_add, u32::wrapping_mul)),
-            _ => unreachable!("abstract_eval admits numbers of one type only"),
+            (Data::I64(x), Data::I64(y)) => Data::I64(product(x, y, sizes, i64::wrapping_add, i64::wrapping_mul)),
+            (Data::U64(x), Data::U64(y)) => Data::U64(product(x, y, sizes, u64::wrapping_add, u64::wrapping_mul)),
+            _ => unreachable!("abstract_eval admits numbers of one type only, and narrow types are widened"),
         };
         vec![HostArray::from_data(&[batch, left, right].concat(), data)]
+    }
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype.computed()
     }
     // d(x · y) = dx · y + x · dy
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {

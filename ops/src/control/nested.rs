@@ -1,6 +1,6 @@
 //! Nested programs under a transformation, shared by the rules of loops and branches.
 
-use gavotte_core::aval::{Aval, DType, Dim, Sizes};
+use gavotte_core::aval::{Aval, Dim, Sizes};
 use gavotte_core::device::{Data, HostArray, HostElement};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::structural::{place_axis, zeros};
@@ -229,15 +229,7 @@ pub(super) fn row(array: &HostArray, i: usize) -> HostArray {
 pub(super) fn stack(like: &Aval, rows: &[Arc<HostArray>]) -> HostArray {
     let extents = like.shape.iter().map(|dim| dim.as_usize().expect("sizes are numbers when a program runs"));
     let shape: Vec<usize> = std::iter::once(rows.len()).chain(extents).collect();
-    fn joined<T: HostElement>(rows: &[Arc<HostArray>]) -> Data {
-        T::wrap(rows.iter().flat_map(|row| row.as_slice::<T>()).copied().collect())
-    }
-    let data = match like.dtype {
-        DType::F32 => joined::<f32>(rows),
-        DType::F64 => joined::<f64>(rows),
-        DType::I32 => joined::<i32>(rows),
-        DType::U32 => joined::<u32>(rows),
-        DType::Bool => joined::<bool>(rows),
-    };
+    let elements = rows.iter().flat_map(|row| (0..row.len()).map(|i| row.get(i)));
+    let data = Data::of(like.dtype, elements);
     HostArray::from_data(&shape, data)
 }

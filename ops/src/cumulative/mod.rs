@@ -84,7 +84,7 @@ impl Array {
     #[track_caller]
     pub fn cumlogsumexp(&self, axis: isize) -> Array {
         if !self.dtype().is_float() {
-            reject("cumlogsumexp", "takes f32 or f64: convert with `astype` first", &[self]);
+            reject("cumlogsumexp", "takes floats: convert with `astype` first", &[self]);
         }
         associative_scan(|a: Array, b: Array| crate::logaddexp(&a, &b), self.clone(), axis, false)
     }

@@ -130,21 +130,32 @@ impl Primitive for Cumulative {
             (ReduceOp::Sum, DataMut::F64(xs)) => rows(xs, n, reverse, |a, b| a + b),
             (ReduceOp::Sum, DataMut::I32(xs)) => rows(xs, n, reverse, i32::wrapping_add),
             (ReduceOp::Sum, DataMut::U32(xs)) => rows(xs, n, reverse, u32::wrapping_add),
+            (ReduceOp::Sum, DataMut::I64(xs)) => rows(xs, n, reverse, i64::wrapping_add),
+            (ReduceOp::Sum, DataMut::U64(xs)) => rows(xs, n, reverse, u64::wrapping_add),
             (ReduceOp::Prod, DataMut::F32(xs)) => rows(xs, n, reverse, |a, b| a * b),
             (ReduceOp::Prod, DataMut::F64(xs)) => rows(xs, n, reverse, |a, b| a * b),
             (ReduceOp::Prod, DataMut::I32(xs)) => rows(xs, n, reverse, i32::wrapping_mul),
             (ReduceOp::Prod, DataMut::U32(xs)) => rows(xs, n, reverse, u32::wrapping_mul),
+            (ReduceOp::Prod, DataMut::I64(xs)) => rows(xs, n, reverse, i64::wrapping_mul),
+            (ReduceOp::Prod, DataMut::U64(xs)) => rows(xs, n, reverse, u64::wrapping_mul),
             (ReduceOp::Max, DataMut::F32(xs)) => rows(xs, n, reverse, extremum(f32::gt)),
             (ReduceOp::Max, DataMut::F64(xs)) => rows(xs, n, reverse, extremum(f64::gt)),
             (ReduceOp::Max, DataMut::I32(xs)) => rows(xs, n, reverse, i32::max),
             (ReduceOp::Max, DataMut::U32(xs)) => rows(xs, n, reverse, u32::max),
+            (ReduceOp::Max, DataMut::I64(xs)) => rows(xs, n, reverse, i64::max),
+            (ReduceOp::Max, DataMut::U64(xs)) => rows(xs, n, reverse, u64::max),
             (ReduceOp::Min, DataMut::F32(xs)) => rows(xs, n, reverse, extremum(f32::lt)),
             (ReduceOp::Min, DataMut::F64(xs)) => rows(xs, n, reverse, extremum(f64::lt)),
             (ReduceOp::Min, DataMut::I32(xs)) => rows(xs, n, reverse, i32::min),
             (ReduceOp::Min, DataMut::U32(xs)) => rows(xs, n, reverse, u32::min),
-            (_, DataMut::Bool(_)) => unreachable!("abstract_eval admits numbers only"),
+            (ReduceOp::Min, DataMut::I64(xs)) => rows(xs, n, reverse, i64::min),
+            (ReduceOp::Min, DataMut::U64(xs)) => rows(xs, n, reverse, u64::min),
+            _ => unreachable!("abstract_eval admits numbers only, and narrow types are widened"),
         }
         vec![out]
+    }
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype.computed()
     }
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         let [Some(t)] = cx.tangents else { return vec![None] };

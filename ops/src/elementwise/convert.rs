@@ -1,66 +1,26 @@
-//! `convert_element_type`, `bitcast_convert_type` and `stop_gradient`: the same values with another type, or cut off
-//! from derivatives.
+//! `bitcast_convert_type` and `stop_gradient`: the same bits with another type, and the same values cut off from
+//! derivatives.
 
-use super::eval::eval;
 use super::row::of_dtype;
 use super::{batch, read_all};
 use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
+use gavotte_core::ir::structural::convert_element_type;
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, ScalarOp,
-    Simplify, Transpose, Unsupported, Value, bind1,
+    Transpose, Unsupported, Value,
 };
 
-/// The primitive `convert_element_type {dtype}`.
-pub(crate) static CONVERT_ELEMENT_TYPE: &dyn Primitive = &Convert {
-    name: "convert_element_type",
-    op: ScalarOp::Convert,
-    rewrites: &[RewriteRule {
-        name: "convert-to-same-type",
-        law: "convert_element_type(x, t) = x where x has the type t",
-        apply: keeps_type,
-    }],
-};
 /// The primitive `bitcast_convert_type {dtype}`: between types of one width.
-pub(crate) static BITCAST_CONVERT_TYPE: &dyn Primitive = &Convert {
-    name: "bitcast_convert_type",
-    op: ScalarOp::Bitcast,
-    rewrites: &[RewriteRule {
-        name: "bitcast-to-same-type",
-        law: "bitcast_convert_type(x, t) = x where x has the type t",
-        apply: keeps_type,
-    }],
-};
+pub(crate) static BITCAST_CONVERT_TYPE: &dyn Primitive = &Bitcast;
 /// The primitive `stop_gradient`: the same array, with derivative zero.
 pub(crate) static STOP_GRADIENT: &dyn Primitive = &StopGradient;
 
-/// A conversion to the attribute `dtype`.
+/// The bits of `x` as elements of the type in the attribute `dtype`.
 #[derive(Debug)]
-struct Convert {
-    name: &'static str,
-    op: fn(DType) -> ScalarOp,
-    rewrites: &'static [RewriteRule],
-}
-
-fn keeps_type(cx: &Simplify<'_>) -> Option<Rewrite> {
-    (cx.ins[0].dtype == cx.params().dtype("dtype")).then_some(Rewrite::Operand(0))
-}
-
-impl Convert {
-    fn keeps_bits(&self) -> bool {
-        matches!((self.op)(DType::F32), ScalarOp::Bitcast(_))
-    }
-}
-
-/// `x` with its elements converted.
-fn convert(x: &Value, dtype: DType) -> Value {
-    match x.dtype() == dtype {
-        true => x.clone(),
-        false => bind1(CONVERT_ELEMENT_TYPE, &[x], Params::new().with("dtype", dtype)),
-    }
-}
+struct Bitcast;
 
 fn one<'a>(ins: &[&'a Aval]) -> Result<&'a Aval, TypeError> {
     match ins {
@@ -69,9 +29,9 @@ fn one<'a>(ins: &[&'a Aval]) -> Result<&'a Aval, TypeError> {
     }
 }
 
-impl Primitive for Convert {
+impl Primitive for Bitcast {
     fn name(&self) -> &'static str {
-        self.name
+        "bitcast_convert_type"
     }
 
     fn attributes(&self) -> &'static [&'static str] {
@@ -80,7 +40,7 @@ impl Primitive for Convert {
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let (x, to) = (one(ins)?, params.try_dtype("dtype")?);
         let bools = [x.dtype, to].iter().filter(|dtype| **dtype == DType::Bool).count();
-        if self.keeps_bits() && (x.dtype.size() != to.size() || bools == 1) {
+        if x.dtype.size() != to.size() || bools == 1 {
             return Err(TypeError::new(format!(
                 "{} and {to} have different widths: `astype` converts numbers",
                 x.dtype
@@ -89,63 +49,57 @@ impl Primitive for Convert {
         Ok(vec![x.with_dtype(to)])
     }
     fn eval(&self, ins: &[&HostArray], params: &Params) -> Vec<HostArray> {
-        vec![eval((self.op)(params.dtype("dtype")), ins)]
+        vec![ins[0].bitcast(params.dtype("dtype"))]
     }
-    // linear between floats, constant almost everywhere otherwise
+    // a change of type has no derivative
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         let to = cx.params.dtype("dtype");
-        let linear = to.is_float() && (!self.keeps_bits() || to == cx.primals[0].dtype());
-        vec![cx.tangents[0].as_ref().filter(|_| linear).map(|t| convert(t, to))]
+        let is_identity = to == cx.primals[0].dtype();
+        vec![cx.tangents[0].clone().filter(|_| to.is_float() && is_identity)]
     }
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
         vec![match &cx.ins[0] {
-            Linear::Unknown(aval) => Some(convert(cx.cotangent(), aval.dtype)),
+            Linear::Unknown(aval) => Some(convert_element_type(cx.cotangent(), aval.dtype)),
             Linear::Known(_) => None,
         }]
     }
     fn batch(&self, cx: &Batch<'_>) -> Batched {
-        batch(self.name, cx)
+        batch(self.name(), cx)
     }
     fn kind(&self) -> Kind {
-        Kind::Map { cost: (self.op)(DType::F32).cost() }
+        Kind::Map { cost: ScalarOp::Bitcast(DType::F32).cost() }
     }
     fn lower(&self, cx: &mut dyn Lower) -> Result<Vec<Scalar>, Unsupported> {
         let ins = read_all(cx)?;
         let to = cx.output(0).dtype;
-        Ok(vec![if cx.operand(0).dtype == to { ins[0] } else { cx.op((self.op)(to), &ins) }])
+        Ok(vec![if cx.operand(0).dtype == to { ins[0] } else { cx.op(ScalarOp::Bitcast(to), &ins) }])
     }
     fn stablehlo(&self, cx: &mut Export<'_>) -> Result<Vec<Operand>, Unsupported> {
         let (ins, to) = (cx.operands(), cx.output(0).dtype);
-        Ok(vec![cx.scalar((self.op)(to), &ins)])
+        Ok(vec![cx.scalar(ScalarOp::Bitcast(to), &ins)])
     }
     fn rewrites(&self) -> &'static [RewriteRule] {
-        self.rewrites
+        &[RewriteRule {
+            name: "bitcast-to-same-type",
+            law: "bitcast_convert_type(x, t) = x where x has the type t",
+            apply: |cx| (cx.ins[0].dtype == cx.params().dtype("dtype")).then_some(Rewrite::Operand(0)),
+        }]
     }
     fn samples(&self) -> Vec<Sample> {
-        use DType::{Bool, F32, F64, I32, U32};
-        let points = [2.5, -1.75, 0.0, 100.0];
+        use DType::{BF16, F16, F32, F64, I8, I32, I64, U8, U16, U32};
         let sample = |name, from, to: DType| {
-            Sample::new(name, vec![of_dtype(from, &[2, 2], &points)], Params::new().with("dtype", to))
+            let x = of_dtype(from, &[2, 2], &[2.5, -1.75, 0.0, 100.0]);
+            Sample::new(name, vec![x], Params::new().with("dtype", to))
         };
-        if self.keeps_bits() {
-            return vec![
-                sample("f32 to u32", F32, U32),
-                sample("u32 to f32", U32, F32),
-                sample("i32 to u32", I32, U32),
-                sample("f32 to f32", F32, F32),
-            ];
-        }
         vec![
-            sample("f32 to f64", F32, F64),
-            sample("f64 to f32", F64, F32),
-            sample("f32 to i32", F32, I32),
             sample("f32 to u32", F32, U32),
-            sample("f64 to bool", F64, Bool),
-            sample("i32 to f32", I32, F32),
+            sample("u32 to f32", U32, F32),
             sample("i32 to u32", I32, U32),
-            sample("u32 to f64", U32, F64),
-            sample("bool to f32", Bool, F32),
-            sample("f64 to f64", F64, F64),
+            sample("f32 to f32", F32, F32),
+            sample("f64 to i64", F64, I64),
+            sample("f16 to u16", F16, U16),
+            sample("u16 to bf16", U16, BF16),
+            sample("i8 to u8", I8, U8),
         ]
     }
 }

@@ -1,7 +1,6 @@
 //! Scalar operations on host arrays: the formulas of the table, element by element.
 
 use super::threefry2x32;
-use gavotte_core::aval::DType;
 use gavotte_core::device::{Data, Elements, HostArray, HostElement};
 use gavotte_core::ir::ScalarOp;
 use gavotte_core::ir::scalar::{Comparison, Form, Formula, Function, ScalarElement};
@@ -21,8 +20,8 @@ pub(super) fn eval(op: ScalarOp, ins: &[&HostArray]) -> HostArray {
         (Form::Function(function), [a, b]) => with_data!(a.data(), xs => binary(function, xs, b.as_slice(), n)),
         (Form::Comparison(how), [a, b]) => with_data!(a.data(), xs => compare(how, xs, b.as_slice(), n)),
         (Form::Select, [which, x, _]) => with_data!(x.data(), xs => select(which.as_slice(), xs, ins[2], n)),
-        (Form::Convert(dtype), [x]) => convert(x, dtype),
-        (Form::Bitcast(dtype), [x]) => bitcast(x, dtype),
+        (Form::Convert(dtype), [x]) => x.convert(dtype).into_data(),
+        (Form::Bitcast(dtype), [x]) => x.bitcast(dtype).into_data(),
         (Form::Threefry(word), _) => Data::U32(threefry(ins, n, word)),
         (_, ins) => unreachable!("abstract_eval refuses {op:?} of {} operands", ins.len()),
     };
@@ -52,37 +51,4 @@ fn select<T: HostElement>(which: &[bool], when_false: &[T], when_true: &HostArra
 fn threefry(ins: &[&HostArray], n: usize, word: usize) -> Elements<u32> {
     let [k0, k1, x0, x1] = [0, 1, 2, 3].map(|i| ins[i].as_slice::<u32>());
     (0..n).map(|i| threefry2x32([at(k0, i), at(k1, i)], [at(x0, i), at(x1, i)])[word]).collect()
-}
-
-/// Converts like Rust's `as`; to `bool` is `x != 0`.
-fn convert(x: &HostArray, dtype: DType) -> Data {
-    match (x.data(), dtype) {
-        // Between integers the bits stay; other conversions go through f64, which represents every element exactly.
-        (Data::I32(_), DType::U32) | (Data::U32(_), DType::I32) => bitcast(x, dtype),
-        (data, dtype) if x.dtype() == dtype => data.clone(),
-        _ => {
-            let doubles = (0..x.len()).map(|i| x.get(i).as_f64());
-            match dtype {
-                DType::F32 => Data::F32(doubles.map(|x| x as f32).collect()),
-                DType::F64 => Data::F64(doubles.collect()),
-                DType::I32 => Data::I32(doubles.map(|x| x as i32).collect()),
-                DType::U32 => Data::U32(doubles.map(|x| x as u32).collect()),
-                DType::Bool => Data::Bool(doubles.map(|x| x != 0.0).collect()),
-            }
-        }
-    }
-}
-
-/// The same bits as another type of the same width.
-fn bitcast(x: &HostArray, dtype: DType) -> Data {
-    if x.dtype() == dtype {
-        return x.data().clone();
-    }
-    let words = (0..x.len()).map(|i| x.get(i).bits() as u32);
-    match dtype {
-        DType::F32 => Data::F32(words.map(f32::from_bits).collect()),
-        DType::I32 => Data::I32(words.map(|x| x as i32).collect()),
-        DType::U32 => Data::U32(words.collect()),
-        DType::F64 | DType::Bool => unreachable!("abstract_eval admits no other type of that width"),
-    }
 }

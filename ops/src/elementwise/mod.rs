@@ -14,13 +14,14 @@ mod threefry;
 mod weigh;
 
 pub(crate) use arithmetic::{ABS, ADD, ATAN2, CEIL, DIV, FLOOR, MAX, MIN, MUL, NEG, POW, REM, ROUND, SIGN, SUB, TRUNC};
-pub(crate) use convert::{BITCAST_CONVERT_TYPE, CONVERT_ELEMENT_TYPE, STOP_GRADIENT};
+pub(crate) use convert::{BITCAST_CONVERT_TYPE, STOP_GRADIENT};
+pub(crate) use gavotte_core::ir::structural::CONVERT_ELEMENT_TYPE;
 pub(crate) use logic::{
     AND, CLZ, EQ, GE, GT, LE, LT, NE, NOT, OR, POPULATION_COUNT, SHIFT_LEFT, SHIFT_RIGHT_LOGICAL, XOR,
 };
 pub(crate) use select::{SELECT_N, select_n};
 pub(crate) use threefry::{THREEFRY2X32, threefry2x32};
-pub(crate) use weigh::WEIGH;
+pub(crate) use weigh::{WEIGH, weigh};
 
 use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape};
 use gavotte_core::error::TypeError;
@@ -44,7 +45,6 @@ pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
     &functions::CBRT,
     &CEIL,
     &CLZ,
-    CONVERT_ELEMENT_TYPE,
     &functions::COS,
     &functions::COSH,
     &DIV,

@@ -103,6 +103,10 @@ impl Primitive for Row {
         vec![eval(self.op, ins)]
     }
 
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype.computed()
+    }
+
     // df = Σᵢ ∂f/∂xᵢ · dxᵢ
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         let Some(rule) = self.jvp else { return vec![None] };
@@ -167,8 +171,14 @@ impl Primitive for Row {
         let ints = [[7.0, -8.0, 0.0, 5.0], [2.0, 3.0, -5.0, 0.0]];
         let words = [[7.0, 4294967295.0, 0.0, 5.0], [2.0, 3.0, 31.0, 0.0]];
         let bools = [[0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 1.0]];
-        for (name, dtype, all) in [("i32", DType::I32, ints), ("u32", DType::U32, words), ("bool", DType::Bool, bools)]
-        {
+        for (name, dtype, all) in [
+            ("i32", DType::I32, ints),
+            ("u32", DType::U32, words),
+            ("u64", DType::U64, words),
+            ("i8", DType::I8, ints),
+            ("u16", DType::U16, words),
+            ("bool", DType::Bool, bools),
+        ] {
             if takes.holds(dtype) {
                 add(name, all[..self.op.arity()].iter().map(|points| matrix(dtype, points)).collect());
             }
@@ -179,11 +189,7 @@ impl Primitive for Row {
 
 /// An array with an element type and these numbers.
 pub(super) fn of_dtype(dtype: DType, shape: &[usize], points: &[f64]) -> HostArray {
-    let doubles = HostArray::new(shape, points.to_vec());
-    match dtype {
-        DType::F64 => doubles,
-        _ => eval(ScalarOp::Convert(dtype), &[&doubles]),
-    }
+    HostArray::new(shape, points.to_vec()).convert(dtype)
 }
 
 /// Whether every element of an operand is `x`, bit for bit: 0.0 and -0.0 differ.

@@ -173,7 +173,7 @@ fn refusals_say_what_to_do() {
         ("add %0, %1", "element types f32 and i32 differ: convert one with `astype`"),
         ("add %0, %2", "shapes [3] and [2] differ"),
         ("add %0", "takes 2 operands, not 1"),
-        ("exp %1", "takes f32 or f64, not i32"),
+        ("exp %1", "takes floats, not i32"),
         ("select_n %1, %0, %0", "the predicate must be bool, not i32"),
         ("bitcast_convert_type %0 {dtype=f64}", "f32 and f64 have different widths"),
         ("threefry2x32 %0, %0, %0, %0", "all u32"),

@@ -19,7 +19,7 @@ struct Weigh;
 /// read the rows that a mask dropped, and no derivative with respect to `x` passes there.
 pub(crate) static WEIGH: &dyn Primitive = &Weigh;
 
-fn weigh(w: &Value, x: &Value) -> Value {
+pub(crate) fn weigh(w: &Value, x: &Value) -> Value {
     bind1(WEIGH, &[w, x], Params::new())
 }
 
@@ -31,7 +31,7 @@ impl Primitive for Weigh {
         let [_, _] = ins else { return Err(TypeError::new("takes weights and weighted elements")) };
         let dtype = common_dtype(ins)?;
         if !dtype.is_float() {
-            return Err(TypeError::new(format!("takes f32 or f64, not {dtype}: convert with `astype` first")));
+            return Err(TypeError::new(format!("takes floats, not {dtype}: convert with `astype` first")));
         }
         Ok(vec![Aval { dtype, shape: common_shape(ins)? }])
     }
@@ -40,6 +40,9 @@ impl Primitive for Weigh {
         let counts = eval(ScalarOp::Ne, &[ins[0], &zero]);
         let kept = eval(ScalarOp::Select, &[&counts, &zero, ins[1]]);
         vec![eval(ScalarOp::Mul, &[ins[0], &kept])]
+    }
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype.computed()
     }
     // d(w x) = w dx if w is not 0, + dw x: a weight that happens to be 0 has its derivative
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {

@@ -96,9 +96,14 @@ impl Primitive for ScatterAdd {
             (DataMut::F64(to), Data::F64(from)) => updated.add(to, from, 0.0, |a, b| a + b),
             (DataMut::I32(to), Data::I32(from)) => updated.add(to, from, 0, i32::wrapping_add),
             (DataMut::U32(to), Data::U32(from)) => updated.add(to, from, 0, u32::wrapping_add),
-            _ => unreachable!("abstract_eval admits numbers of one type only"),
+            (DataMut::I64(to), Data::I64(from)) => updated.add(to, from, 0, i64::wrapping_add),
+            (DataMut::U64(to), Data::U64(from)) => updated.add(to, from, 0, u64::wrapping_add),
+            _ => unreachable!("abstract_eval admits numbers of one type only, and narrow types are widened"),
         }
         vec![out]
+    }
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype.computed()
     }
     // linear in array and updates together
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {

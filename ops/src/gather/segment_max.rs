@@ -2,9 +2,9 @@
 
 use super::segment_sum::{batch_segmented, export_segmented, fold, lower_segmented, samples, segmented_aval};
 use super::{gather_segments, segment_sum};
-use crate::elementwise::MUL;
+use crate::elementwise::weigh;
 use crate::reduce::{combined, shares};
-use gavotte_core::aval::Aval;
+use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{Export, Operand};
@@ -40,13 +40,17 @@ impl Primitive for SegmentMax {
             fold(xs, ins, least, larger)
         })]
     }
+    // A short integer is exact in `f32`, whose infinities become the ends of its type.
+    fn computed_in(&self, dtype: DType) -> DType {
+        if dtype.is_narrow() { DType::F32 } else { dtype }
+    }
     // d max = Σᵢ dxᵢ over the k members with xᵢ = max, divided by k; every member has a segment, so k > 0
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         let segments = [1, 2, 3].map(|i| &cx.primals[i]);
         vec![cx.tangents[0].as_ref().map(|t| {
             let spread = |y: &Value| gather_segments(y, segments, 0);
             let shares = shares(&cx.primals[0], &spread(&cx.outs[0]), |is| spread(&segment_sum(is, segments)));
-            segment_sum(&MUL.of([t, &shares]), segments)
+            segment_sum(&weigh(&shares, t), segments)
         })]
     }
     fn batch(&self, cx: &Batch<'_>) -> Batched {

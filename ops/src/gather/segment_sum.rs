@@ -107,8 +107,13 @@ impl Primitive for SegmentSum {
             Data::F64(xs) => fold(xs, ins, 0.0, |a, b| a + b),
             Data::I32(xs) => fold(xs, ins, 0, i32::wrapping_add),
             Data::U32(xs) => fold(xs, ins, 0, u32::wrapping_add),
-            Data::Bool(_) => unreachable!("abstract_eval refuses bool"),
+            Data::I64(xs) => fold(xs, ins, 0, i64::wrapping_add),
+            Data::U64(xs) => fold(xs, ins, 0, u64::wrapping_add),
+            _ => unreachable!("abstract_eval refuses bool, and narrow types are widened"),
         }]
+    }
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype.computed()
     }
     // linear in the data
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {

@@ -36,8 +36,8 @@ fn are_less(words: Array, p: f32) -> Array {
 
 #[track_caller]
 fn floating(operation: &str, dtype: DType) {
-    if !dtype.is_float() {
-        reject(operation, format!("returns f32 or f64, not {dtype}"), &[]);
+    if !matches!(dtype, DType::F32 | DType::F64) {
+        reject(operation, format!("returns f32 or f64, not {dtype}: convert with `astype` afterwards"), &[]);
     }
 }
 

@@ -105,6 +105,9 @@ impl Primitive for Place {
         });
         vec![HostArray::new::<i32>(&shape, found)]
     }
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype.computed()
+    }
     fn jvp(&self, _: &Jvp<'_>) -> Vec<Option<Value>> {
         vec![None]
     }

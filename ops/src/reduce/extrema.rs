@@ -1,7 +1,7 @@
 //! `reduce_max` and `reduce_min`: the largest and the smallest element over axes.
 
-use crate::elementwise::{CONVERT_ELEMENT_TYPE, DIV, EQ, MUL};
-use gavotte_core::aval::Aval;
+use crate::elementwise::{CONVERT_ELEMENT_TYPE, DIV, EQ, weigh};
+use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::{Data, HostArray};
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::scalar::ScalarElement;
@@ -91,6 +91,10 @@ impl Primitive for Extremum {
         let data = with_data!(ins[0].data(), xs => fold(self.0, xs, places, n));
         vec![HostArray::from_data(&shape, data)]
     }
+    // A short integer is exact in `f32`, whose infinities become the ends of its type.
+    fn computed_in(&self, dtype: DType) -> DType {
+        if dtype.is_narrow() { DType::F32 } else { dtype }
+    }
     // d max = Σᵢ dxᵢ over the k elements with xᵢ = max, divided by k; so for min
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         let (x, axes) = (&cx.primals[0], cx.params.axes("axes"));
@@ -98,7 +102,7 @@ impl Primitive for Extremum {
         let spread = |y: &Value| broadcast_in_dim(y, x.shape(), &kept);
         vec![cx.tangents[0].as_ref().map(|t| {
             let shares = shares(x, &spread(&cx.outs[0]), |is| spread(&reduce_sum(is, &axes)));
-            reduce_sum(&MUL.of([t, &shares]), &axes)
+            reduce_sum(&weigh(&shares, t), &axes)
         })]
     }
     fn batch(&self, cx: &Batch<'_>) -> Batched {

@@ -84,7 +84,7 @@ fn kept(x: &Array, reduced: Value, axes: &[usize]) -> Array {
 #[track_caller]
 fn mean(operation: &str, x: &Array, axes: &[usize]) -> Value {
     if !x.dtype().is_float() {
-        reject(operation, "takes f32 or f64: convert with `astype` first", &[x]);
+        reject(operation, "takes floats: convert with `astype` first", &[x]);
     }
     let n = dim_value(count(x, axes), x.dtype()).0;
     DIV.of([&reduce_sum(&x.0, axes), &n])

@@ -93,8 +93,13 @@ impl Primitive for ReduceProd {
             Data::F64(xs) => Data::F64(cascaded(xs, counts, 1.0, |a, b| a * b).into()),
             Data::I32(xs) => Data::I32(cascaded(xs, counts, 1, i32::wrapping_mul).into()),
             Data::U32(xs) => Data::U32(cascaded(xs, counts, 1, u32::wrapping_mul).into()),
-            Data::Bool(_) => unreachable!("abstract_eval refuses bool"),
+            Data::I64(xs) => Data::I64(cascaded(xs, counts, 1, i64::wrapping_mul).into()),
+            Data::U64(xs) => Data::U64(cascaded(xs, counts, 1, u64::wrapping_mul).into()),
+            _ => unreachable!("abstract_eval refuses bool, and narrow types are widened"),
         })]
+    }
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype.computed()
     }
     // d Πⱼ xⱼ = Σᵢ dxᵢ Π_{j≠i} xⱼ
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {

@@ -1,43 +1,26 @@
 //! The order in which elements are sorted, and the permutation that sorts a row.
 
+use gavotte_core::aval::{Element, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::with_data;
 
-/// An element type with a place in the order: numbers by size, then NaN. Zeros are equal, whatever their sign.
-pub(super) trait Ordered: Copy {
-    /// A number that is larger for a later place; 32 bits hold it if they hold the element.
-    fn place(self) -> u64;
-}
-
-impl Ordered for bool {
-    fn place(self) -> u64 {
-        self.into()
+/// The place of an element in the order: a number that is larger for a later one. 32 bits hold it if they hold the
+/// element.
+fn place(x: Literal) -> u64 {
+    let (bits, dtype) = (x.bits(), x.dtype());
+    let width = 8 * dtype.size();
+    let sign = 1u64 << (width - 1);
+    let is_negative = bits & sign != 0;
+    if dtype.is_float() {
+        return match bits & !sign {
+            0 => sign,
+            _ if x.as_f64().is_nan() => u64::MAX >> (64 - width),
+            // Of negative numbers, the larger magnitude comes first.
+            _ if is_negative => bits ^ (u64::MAX >> (64 - width)),
+            _ => bits | sign,
+        };
     }
-}
-impl Ordered for u32 {
-    fn place(self) -> u64 {
-        self.into()
-    }
-}
-impl Ordered for i32 {
-    fn place(self) -> u64 {
-        (self as u32 ^ 1 << 31).into()
-    }
-}
-impl Ordered for f32 {
-    fn place(self) -> u64 {
-        // Of negative numbers, the larger magnitude comes first.
-        let bits = if self == 0.0 { 0 } else { self.to_bits() };
-        let place = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-        if self.is_nan() { u32::MAX.into() } else { place.into() }
-    }
-}
-impl Ordered for f64 {
-    fn place(self) -> u64 {
-        let bits = if self == 0.0 { 0 } else { self.to_bits() };
-        let place = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
-        if self.is_nan() { u64::MAX } else { place }
-    }
+    if dtype.is_signed() { bits ^ sign } else { bits }
 }
 
 /// Sorts rows by their keys.
@@ -64,7 +47,7 @@ impl<'a> Sorter<'a> {
         self.places.clear();
         for key in self.keys {
             with_data!(key.data(), xs => {
-                self.places.extend(xs[start..start + n].iter().map(|x| x.place() ^ opposite));
+                self.places.extend(xs[start..start + n].iter().map(|x| place(x.literal()) ^ opposite));
             });
         }
         match self.keys {
@@ -92,15 +75,15 @@ mod tests {
     fn places_are_in_the_order_of_numbers() {
         let floats = [f64::NEG_INFINITY, -1e30, -1.5, -1e-40, 0.0, 1e-40, 1.5, 1e30, f64::INFINITY, f64::NAN];
         for pair in floats.windows(2) {
-            assert!(pair[0].place() < pair[1].place(), "{pair:?}");
-            assert!((pair[0] as f32).place() < (pair[1] as f32).place(), "{pair:?}");
+            assert!(place(pair[0].into()) < place(pair[1].into()), "{pair:?}");
+            assert!(place((pair[0] as f32).into()) < place((pair[1] as f32).into()), "{pair:?}");
         }
-        assert_eq!((-0.0f32).place(), 0.0f32.place());
-        assert_eq!((-0.0f64).place(), 0.0f64.place());
-        assert_eq!((-f64::NAN).place(), f64::NAN.place());
-        assert_eq!((-f32::NAN).place(), f32::NAN.place());
+        assert_eq!(place((-0.0f32).into()), place((0.0f32).into()));
+        assert_eq!(place((-0.0f64).into()), place((0.0f64).into()));
+        assert_eq!(place((-f64::NAN).into()), place((f64::NAN).into()));
+        assert_eq!(place((-f32::NAN).into()), place((f32::NAN).into()));
         for pair in [i32::MIN, -1, 0, 1, i32::MAX].windows(2) {
-            assert!(pair[0].place() < pair[1].place(), "{pair:?}");
+            assert!(place(pair[0].into()) < place(pair[1].into()), "{pair:?}");
         }
     }
 }

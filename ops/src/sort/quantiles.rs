@@ -42,7 +42,7 @@ impl Array {
 #[track_caller]
 fn quantile(operation: &str, x: &Array, q: f64, axes: impl Axes) -> Array {
     if !x.dtype().is_float() {
-        reject(operation, "takes f32 or f64: convert with `astype` first", &[x]);
+        reject(operation, "takes floats: convert with `astype` first", &[x]);
     }
     if !(0.0..=1.0).contains(&q) {
         reject(operation, format!("a fraction lies within 0 and 1, not at {q}"), &[x]);

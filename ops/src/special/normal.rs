@@ -1,6 +1,6 @@
 //! The normal distribution function, its logarithm and its inverse, and the inverse of the error function.
 
-use super::floating;
+use super::long_floats;
 use crate::array::Array;
 use crate::custom_jvp;
 use crate::operators::where_;
@@ -26,7 +26,7 @@ fn in_double(x: &Array, f: impl Fn(&Array) -> Array) -> Array {
 #[doc(alias = "erf_inv")]
 #[track_caller]
 pub fn erfinv(x: &Array) -> Array {
-    floating("erfinv", &[x]);
+    long_floats("erfinv", &[x]);
     // In `1 - x²`, the rounding of `x²` would be most of what is left near the ends.
     let of = |x: &Array| {
         let is_near = x.abs().lt(0.5);
@@ -81,7 +81,7 @@ fn density(x: &Array) -> Array {
 // d ndtr x = e^(-x²/2) / √(2π) dx
 #[track_caller]
 pub fn ndtr(x: &Array) -> Array {
-    floating("ndtr", &[x]);
+    long_floats("ndtr", &[x]);
     let of = |x: Array| in_double(&x, half_erfc);
     let rule = move |(x,): (Array,), (dx,): (Array,)| (of(x.clone()), density(&x) * dx);
     custom_jvp(of, rule)(x.clone())
@@ -132,7 +132,7 @@ fn series(x: &Array) -> Array {
 // d log(ndtr x) = e^(-x²/2) / √(2π) / ndtr x dx, which far below 0 is -x / series x
 #[track_caller]
 pub fn log_ndtr(x: &Array) -> Array {
-    floating("log_ndtr", &[x]);
+    long_floats("log_ndtr", &[x]);
     let of = |x: Array| {
         let end = far_below(x.dtype());
         let (is_far, is_upper) = (x.lt(end), x.gt(0.0));
@@ -245,7 +245,7 @@ fn quotient(x: &Array, [top, bottom]: [&[f64]; 2]) -> Array {
 /// If the elements are not floating.
 #[track_caller]
 pub fn ndtri(p: &Array) -> Array {
-    floating("ndtri", &[p]);
+    long_floats("ndtri", &[p]);
     let of = |p: &Array| {
         let edge = (-2f64).exp();
         let is_upper = p.gt(1.0 - edge);

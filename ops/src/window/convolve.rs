@@ -394,9 +394,18 @@ impl Primitive for Convolution {
             (Data::U32(x), Data::U32(y)) => {
                 Data::U32(product(x, y, sizes, place, u32::wrapping_add, u32::wrapping_mul))
             }
-            _ => unreachable!("abstract_eval admits numbers of one type only"),
+            (Data::I64(x), Data::I64(y)) => {
+                Data::I64(product(x, y, sizes, place, i64::wrapping_add, i64::wrapping_mul))
+            }
+            (Data::U64(x), Data::U64(y)) => {
+                Data::U64(product(x, y, sizes, place, u64::wrapping_add, u64::wrapping_mul))
+            }
+            _ => unreachable!("abstract_eval admits numbers of one type only, and narrow types are widened"),
         };
         vec![HostArray::from_data(&shape, data)]
+    }
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype.computed()
     }
     // d(x ∗ w) = dx ∗ w + x ∗ dw
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {

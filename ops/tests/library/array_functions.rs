@@ -135,7 +135,7 @@ fn mistakes_in_shapes_say_what_to_do() {
     let (x, ints, vector) = (grid(), Array::from([1, 2]), Array::from([1.0, 2.0]));
     let empty = Array::from(Vec::<f64>::new());
     let refused: &[(&dyn Fn() -> Array, &str)] = &[
-        (&|| ints.std(0), "takes f32 or f64"),
+        (&|| ints.std(0), "takes floats"),
         (&|| ints.var_with(0, 1), "var_with: takes floats"),
         (&|| ints.std_with(0, 1), "std_with: takes floats"),
         (&|| x.ptp(2), "ptp: there is no axis 2"),

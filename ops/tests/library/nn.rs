@@ -156,7 +156,7 @@ fn mistakes_with_gates_say_what_to_do() {
     let refused: &[(&dyn Fn() -> Array, &str)] = &[
         (&|| nn::glu(&x, 0), "glu: axis 0 has 3 elements, which are no two halves"),
         (&|| nn::glu(&x, 1), "glu: there is no axis 1"),
-        (&|| nn::glu(&ints, 0), "glu: takes f32 or f64"),
+        (&|| nn::glu(&ints, 0), "glu: takes floats"),
         (&|| nn::squareplus(&x, -1.0), "squareplus: b must not be negative, and is -1"),
         (&|| nn::squareplus(&ints, 1.0), "squareplus: takes floats"),
         (&|| nn::soft_sign(&ints), "soft_sign: takes floats"),

@@ -117,8 +117,8 @@ fn files_that_are_no_parameters_are_refused() {
     assert!(refused(b"\x02\0\0\0\0\0\0\0[]").contains("does not describe arrays"));
     let place = whole.windows(5).position(|word| word == b"\"F64\"").expect("the scale is f64");
     let mut other = whole.clone();
-    other[place + 1] = b'I';
-    assert!(refused(&other).contains("`scale` is I64, but arrays are f32, f64, i32, u32 or bool"));
+    other[place + 1] = b'C';
+    assert!(refused(&other).contains("`scale` is C64, which no array has"));
     let text = load_params(folder.path().join("none")).expect_err("it is not there").to_string();
     assert!(text.contains("none: cannot open it") && text.contains("check the path"), "{text}");
     let compiled = b"gavotte compiled step\n{}\n".as_slice();

@@ -270,7 +270,7 @@ fn ends_and_nan() {
 fn integers_are_refused() {
     let ints = Array::from([1, 2]);
     let refused: &[(&dyn Fn() -> Array, &str)] = &[
-        (&|| logit(&ints), "logit: takes floats: convert with `astype` first"),
+        (&|| logit(&ints), "logit: takes floats of 32 or 64 bits: convert with `astype` first"),
         (&|| entr(&ints), "entr: takes floats"),
         (&|| xlogy(&ints, &ints), "xlogy: takes floats"),
         (&|| xlog1py(&ints, 1), "xlog1py: takes floats"),

@@ -4,7 +4,6 @@ use super::scalar::special;
 use crate::arrays::Random;
 use gavotte_core::aval::{Aval, DType, Dim, Literal, Sizes};
 use gavotte_core::device::{Data, HostArray};
-use gavotte_core::with_data;
 
 /// The numbers that a kernel's inputs hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,9 +87,7 @@ impl Filler<'_> {
 
 /// A vector of numbers of this type.
 pub(super) fn filled(dtype: DType, numbers: &[Literal]) -> HostArray {
-    let mut array = HostArray::full(&[numbers.len()], Literal::from_f64(dtype, 0.0));
-    with_data!(mut array.data_mut(), xs => xs.iter_mut().zip(numbers).for_each(|(x, number)| x.put(*number)));
-    array
+    HostArray::from_data(&[numbers.len()], Data::of(dtype, numbers.iter().copied()))
 }
 
 /// Where segments begin, of this many members in all: some are empty, one is long, and occasionally some members belong
@@ -109,19 +106,3 @@ fn offsets(n: usize, members: usize, random: &mut Random) -> Vec<usize> {
     }
     borders
 }
-
-/// Elements as literals.
-trait Put {
-    fn put(&mut self, literal: Literal);
-}
-
-macro_rules! put {
-    ($($t:ty: $v:ident),*) => { $(impl Put for $t {
-        fn put(&mut self, literal: Literal) {
-            if let Literal::$v(x) = literal {
-                *self = x;
-            }
-        }
-    })* };
-}
-put!(f32: F32, f64: F64, i32: I32, u32: U32, bool: Bool);

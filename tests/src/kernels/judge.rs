@@ -75,15 +75,10 @@ pub fn compared(
 
 /// The element of these bytes; a `bool` is 0 or 1.
 fn literal(dtype: DType, bytes: &[u8]) -> Option<Literal> {
-    let word = || u32::from_le_bytes(bytes.try_into().expect("four bytes"));
-    Some(match dtype {
-        DType::F32 => Literal::F32(f32::from_bits(word())),
-        DType::F64 => Literal::F64(f64::from_le_bytes(bytes.try_into().expect("eight bytes"))),
-        DType::I32 => Literal::I32(word() as i32),
-        DType::U32 => Literal::U32(word()),
-        DType::Bool if bytes[0] > 1 => return None,
-        DType::Bool => Literal::Bool(bytes[0] == 1),
-    })
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    let bits = u64::from_le_bytes(word);
+    (dtype != DType::Bool || bits <= 1).then(|| Literal::from_bits(dtype, bits))
 }
 
 /// The ways to launch a case: at both ends of its pages, off by one element, cut along each loop that may be cut, and

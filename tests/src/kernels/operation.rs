@@ -10,9 +10,9 @@ use gavotte_core::kernel::{Instr, Kernel, Loop, LoopKind};
 /// Every operation with every operand type (for `select`: type of the choices) that it exists for.
 pub fn operations() -> impl Iterator<Item = (ScalarOp, DType)> {
     let named = |op: &ScalarOp| !matches!(op, ScalarOp::Convert(_) | ScalarOp::Bitcast(_));
-    let conversions = DType::ALL.into_iter().flat_map(|to| [ScalarOp::Convert(to), ScalarOp::Bitcast(to)]);
+    let conversions = DType::ALL.iter().copied().flat_map(|to| [ScalarOp::Convert(to), ScalarOp::Bitcast(to)]);
     let all = ScalarOp::ALL.into_iter().filter(named).chain(conversions);
-    all.flat_map(|op| DType::ALL.map(|dtype| (op, dtype))).filter(|(op, dtype)| exists(*op, *dtype))
+    all.flat_map(|op| DType::ALL.iter().map(move |dtype| (op, *dtype))).filter(|(op, dtype)| exists(*op, *dtype))
 }
 
 /// An operation on each pair of special numbers of a type, elementwise.

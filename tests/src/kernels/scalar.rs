@@ -3,7 +3,7 @@
 use gavotte_core::aval::{DType, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::scalar::{Accuracy, Form, Formula, Function, ScalarElement};
-use gavotte_core::ir::{Params, ScalarOp};
+use gavotte_core::ir::{Params, ScalarOp, eval_primitive};
 
 /// How many units in the last place a result may be off; `None` for operations that are exact or correctly rounded.
 pub fn ulps(op: ScalarOp) -> Option<f64> {
@@ -21,9 +21,11 @@ pub fn ulps(op: ScalarOp) -> Option<f64> {
 /// Whether an operation exists for operands of this type (for `select`: the type of the choices).
 pub fn exists(op: ScalarOp, dtype: DType) -> bool {
     match op.form() {
-        Form::Function(_) | Form::Threefry(_) => op.row().takes.holds(dtype),
-        Form::Comparison(_) | Form::Select | Form::Convert(_) => true,
-        Form::Bitcast(to) => dtype.size() == 4 && to.size() == 4,
+        Form::Function(_) | Form::Threefry(_) => op.row().takes.holds(dtype) && !dtype.is_narrow(),
+        Form::Comparison(_) => !dtype.is_narrow(),
+        Form::Select => true,
+        Form::Convert(to) => to == dtype || ScalarOp::conversions(dtype, to).count() == 1,
+        Form::Bitcast(to) => dtype.size() == to.size() && (to == dtype || ![dtype, to].contains(&DType::Bool)),
     }
 }
 
@@ -69,13 +71,16 @@ macro_rules! int {
         let of = $of;
         let x: $t = of($ins[0]);
         let y = || -> $t { of($ins[1]) };
-        let shift =
-            |shifted: fn(u32, u32) -> u32| if (y() as u32) < 32 { shifted(x as u32, y() as u32) as $t } else { 0 };
+        let width = <$t>::BITS;
+        let shift = |shifted: fn(u64, u64) -> u64| match $ins[1].bits() {
+            by if by < width.into() => shifted($ins[0].bits(), by) as $t,
+            _ => 0,
+        };
         match $op {
             ScalarOp::Add => Literal::$v(x.wrapping_add(y())),
             ScalarOp::Sub => Literal::$v(x.wrapping_sub(y())),
             ScalarOp::Mul => Literal::$v(x.wrapping_mul(y())),
-            ScalarOp::Div => Literal::$v(if y() == 0 { 0 } else { x.wrapping_div(y()) }),
+            ScalarOp::Div => Literal::$v(if y() == 0 { !0 } else { x.wrapping_div(y()) }),
             ScalarOp::Rem => Literal::$v(if y() == 0 { x } else { x.wrapping_rem(y()) }),
             ScalarOp::Max => Literal::$v(x.max(y())),
             ScalarOp::Min => Literal::$v(x.min(y())),
@@ -86,8 +91,8 @@ macro_rules! int {
             ScalarOp::Or => Literal::$v(x | y()),
             ScalarOp::Xor => Literal::$v(x ^ y()),
             ScalarOp::Not => Literal::$v(!x),
-            ScalarOp::PopulationCount => Literal::$v((0..32).filter(|i| x as u32 >> i & 1 == 1).count() as $t),
-            ScalarOp::Clz => Literal::$v((0..32).rev().take_while(|i| x as u32 >> i == 0).count() as $t),
+            ScalarOp::PopulationCount => Literal::$v((0..width).filter(|i| x >> i & 1 == 1).count() as $t),
+            ScalarOp::Clz => Literal::$v((0..width).rev().take_while(|i| $ins[0].bits() >> i == 0).count() as $t),
             ScalarOp::Shl => Literal::$v(shift(|x, y| x << y)),
             ScalarOp::Shr => Literal::$v(shift(|x, y| x >> y)),
             ScalarOp::Eq => Literal::Bool(x == y()),
@@ -132,17 +137,9 @@ pub fn apply(op: ScalarOp, ins: &[Literal]) -> Literal {
     use Literal::*;
     match (op, ins[0]) {
         (ScalarOp::Select, Bool(which)) => ins[if which { 2 } else { 1 }],
-        (ScalarOp::Convert(DType::U32), I32(x)) => U32(x as u32),
-        (ScalarOp::Convert(DType::I32), U32(x)) => I32(x as i32),
         (ScalarOp::Convert(to), x) if x.dtype() == to => x,
-        // `f64` holds every element: one rounding, one saturation.
-        (ScalarOp::Convert(to), x) => Literal::from_f64(to, x.as_f64()),
-        (ScalarOp::Bitcast(to), x) => match (to, x.bits() as u32) {
-            (DType::F32, bits) => F32(f32::from_bits(bits)),
-            (DType::I32, bits) => I32(bits as i32),
-            (DType::U32, bits) => U32(bits),
-            (to, _) => unreachable!("bitcast to {to}"),
-        },
+        (ScalarOp::Convert(to), x) => converted(x, to),
+        (ScalarOp::Bitcast(to), x) => Literal::from_bits(to, x.bits()),
         (ScalarOp::Threefry0 | ScalarOp::Threefry1, _) => {
             let words: Vec<u32> = ins.iter().map(|x| x.bits() as u32).collect();
             U32(threefry([words[0], words[1]], [words[2], words[3]])[usize::from(op == ScalarOp::Threefry1)])
@@ -151,6 +148,8 @@ pub fn apply(op: ScalarOp, ins: &[Literal]) -> Literal {
         (op, F64(_)) => float!(op, ins, F64, f64, Literal::as_f64),
         (op, I32(_)) => int!(op, ins, I32, i32, |x: Literal| x.bits() as i32, i32::wrapping_abs, i32::signum),
         (op, U32(_)) => int!(op, ins, U32, u32, |x: Literal| x.bits() as u32, |x| x, |x: u32| x.min(1)),
+        (op, I64(_)) => int!(op, ins, I64, i64, |x: Literal| x.bits() as i64, i64::wrapping_abs, i64::signum),
+        (op, U64(_)) => int!(op, ins, U64, u64, |x: Literal| x.bits(), |x| x, |x: u64| x.min(1)),
         (op, Bool(x)) => {
             let y = || ins[1] == Bool(true);
             Bool(match op {
@@ -166,7 +165,39 @@ pub fn apply(op: ScalarOp, ins: &[Literal]) -> Literal {
                 op => unreachable!("{op:?} of bool"),
             })
         }
+        (op, x) => unreachable!("{op:?} of {}", x.dtype()),
     }
+}
+
+/// A conversion, by the rule: integers to integers keep their low bits, floats to integers saturate, everything else is
+/// the nearest number. A 128-bit integer is exact, and so is an `f64` of any element but an integer of 64 bits.
+fn converted(x: Literal, to: DType) -> Literal {
+    match (x.as_i128(), to.is_int()) {
+        (Some(x), true) => Literal::from_bits(to, x as u64),
+        (None, true) => {
+            let (bits, x) = (8 * to.size() as u32, x.as_f64());
+            let (low, high) = if to.is_signed() { (-(1i128 << (bits - 1)), 1 << (bits - 1)) } else { (0, 1 << bits) };
+            // A float to `i128` saturates far out, and NaN is 0.
+            Literal::from_bits(to, (x as i128).clamp(low, high - 1) as u64)
+        }
+        (Some(x), false) if to != DType::Bool => nearest(x, to),
+        _ => Literal::from_f64(to, x.as_f64()),
+    }
+}
+
+/// The number of a floating type that is nearest to an integer: of two, the one with an even last bit.
+fn nearest(x: i128, to: DType) -> Literal {
+    let near = Literal::from_f64(to, x as f64);
+    if near.as_f64().is_infinite() {
+        return near;
+    }
+    let one = |step: i64| Literal::from_bits(to, (near.bits() as i64 + step) as u64);
+    let distance = |y: &Literal| match y.as_f64() {
+        y if y.is_finite() => (y as i128 - x).unsigned_abs(),
+        _ => u128::MAX,
+    };
+    let all = [near, one(1), if near.as_f64() == 0.0 { near } else { one(-1) }];
+    all.into_iter().min_by_key(|y| (distance(y), y.bits() & 1)).unwrap_or(near)
 }
 
 /// Source: Salmon et al., *Parallel random numbers: as easy as 1, 2, 3* (SC 2011), section 4.3.
@@ -201,25 +232,28 @@ pub fn evaluated(op: ScalarOp, ins: &[Literal]) -> Literal {
     };
     let prim = gavotte::registry().get(name).unwrap_or_else(|| panic!("no primitive is called {name}"));
     let arrays: Vec<HostArray> = ins.iter().map(|literal| HostArray::scalar(*literal)).collect();
-    prim.eval(&arrays.iter().collect::<Vec<_>>(), &params)[result].get(0)
+    eval_primitive(prim, &arrays.iter().collect::<Vec<_>>(), &params)[result].get(0)
 }
 
 /// Numbers that are special to operations.
 pub fn special(dtype: DType) -> Vec<Literal> {
     match dtype {
-        DType::F32 | DType::F64 => {
-            let largest = if dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
-            let least = if dtype == DType::F32 { 1e-45 } else { 5e-324 };
+        dtype if dtype.is_float() => {
+            let infinity = Literal::from_f64(dtype, f64::INFINITY).bits();
+            let largest = Literal::from_bits(dtype, infinity - 1).as_f64();
+            let least = Literal::from_bits(dtype, 1).as_f64();
             let ends = [f64::NAN, f64::INFINITY, largest, least, 1e-38];
             let numbers = [0.0, 1.0, 0.5, 2.0, 3.0, 2.5, 31.0, 1e-3, 87.5, 104.0, 1e10, 4e9, 3e9];
             let all = ends.into_iter().chain(numbers).flat_map(|x| [x, -x]);
             all.map(|x| Literal::from_f64(dtype, x)).collect()
         }
-        DType::I32 | DType::U32 => {
-            let all = [0, 1, 2, 3, 7, 31, 32, 33, 64, i32::MAX, i32::MIN, i32::MIN + 1, -1, -2, -32, 0x1234_5678];
-            all.map(|x| if dtype == DType::I32 { Literal::I32(x) } else { Literal::U32(x as u32) }).to_vec()
-        }
         DType::Bool => vec![Literal::Bool(false), Literal::Bool(true)],
+        dtype => {
+            let least = -1i64 << (8 * dtype.size() - 1);
+            let all = [0, 1, 2, 3, 7, 31, 32, 33, 64, !least, least, least + 1, -1, -2, -32, 0x1234_5678];
+            let beyond = [0x7fff_ffff_ffff_fc00, 0x0123_4567_89ab_cdef, 1 << 32];
+            all.into_iter().chain(beyond).map(|x| Literal::I64(x).convert(dtype)).collect()
+        }
     }
 }
 
@@ -231,9 +265,9 @@ mod tests {
     #[test]
     fn operations_are_those_of_the_primitives() {
         let mut n = 0;
-        for dtype in DType::ALL {
+        for &dtype in DType::ALL {
             let numbers = special(dtype);
-            let conversions = DType::ALL.into_iter().flat_map(|to| [ScalarOp::Convert(to), ScalarOp::Bitcast(to)]);
+            let conversions = DType::ALL.iter().copied().flat_map(|to| [ScalarOp::Convert(to), ScalarOp::Bitcast(to)]);
             for op in ScalarOp::ALL.into_iter().filter(|op| op.arity() < 4).chain(conversions) {
                 if !exists(op, dtype) {
                     continue;

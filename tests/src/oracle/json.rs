@@ -1,9 +1,8 @@
 //! Programs and arrays as JSON. Elements are sent as their bytes, so that no bit is lost.
 
 use gavotte_core::aval::{Aval, DType, Literal};
-use gavotte_core::device::{Data, Elements, HostArray};
+use gavotte_core::device::{Data, HostArray};
 use gavotte_core::ir::{Atom, Attr, Binder, Eqn, Program};
-use gavotte_core::with_data;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
@@ -17,13 +16,8 @@ pub fn aval_to_json(aval: &Aval) -> Value {
 pub(super) fn array_to_json(array: &HostArray) -> Value {
     let mut hex = String::new();
     let mut put = |bytes: &[u8]| bytes.iter().for_each(|byte| write!(hex, "{byte:02x}").expect("a string grows"));
-    match array.data() {
-        Data::Bool(xs) => xs.iter().for_each(|x| put(&[u8::from(*x)])),
-        Data::F32(xs) => xs.iter().for_each(|x| put(&x.to_le_bytes())),
-        Data::F64(xs) => xs.iter().for_each(|x| put(&x.to_le_bytes())),
-        Data::I32(xs) => xs.iter().for_each(|x| put(&x.to_le_bytes())),
-        Data::U32(xs) => xs.iter().for_each(|x| put(&x.to_le_bytes())),
-    }
+    let size = array.dtype().size();
+    (0..array.len()).for_each(|i| put(&array.get(i).bits().to_le_bytes()[..size]));
     json!({ "dtype": array.dtype().name(), "shape": array.shape().to_vec(), "hex": hex })
 }
 
@@ -38,17 +32,13 @@ fn array_from_json(value: &Value) -> HostArray {
     let hex = value["hex"].as_str().expect("elements are text").as_bytes();
     let digit = |c: u8| (c as char).to_digit(16).expect("elements are hexadecimal") as u8;
     let bytes: Vec<u8> = hex.chunks(2).map(|pair| 16 * digit(pair[0]) + digit(pair[1])).collect();
-    fn each<const N: usize, T: Copy>(bytes: &[u8], from: fn([u8; N]) -> T) -> Elements<T> {
-        bytes.chunks(N).map(|chunk| from(chunk.try_into().expect("elements are whole"))).collect()
-    }
-    let data = match dtype {
-        DType::Bool => Data::Bool(bytes.iter().map(|byte| *byte != 0).collect()),
-        DType::F32 => Data::F32(each(&bytes, f32::from_le_bytes)),
-        DType::F64 => Data::F64(each(&bytes, f64::from_le_bytes)),
-        DType::I32 => Data::I32(each(&bytes, i32::from_le_bytes)),
-        DType::U32 => Data::U32(each(&bytes, u32::from_le_bytes)),
-    };
-    assert_eq!(with_data!(&data, xs => xs.len()), shape.iter().product::<usize>(), "elements fill the shape");
+    assert_eq!(bytes.len(), dtype.size() * shape.iter().product::<usize>(), "elements fill the shape");
+    let elements = bytes.chunks_exact(dtype.size()).map(|bytes| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        Literal::from_bits(dtype, u64::from_le_bytes(word))
+    });
+    let data = Data::of(dtype, elements);
     HostArray::from_data(&shape, data)
 }
 

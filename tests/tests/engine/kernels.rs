@@ -322,7 +322,12 @@ fn every_rule_of_the_verifier_is_broken_once() {
 const UNREADABLE: &[(&str, usize, usize, &str)] = &[
     ("program @f", 1, 1, "expected `kernel`, found `program @f`"),
     ("kernel @f(%0: f32[2]", 1, 21, "expected `)`, found the end"),
-    ("kernel @f() -> (%0: f16[])", 1, 24, "there is no element type `f16`; there are f32, f64, i32, u32 and bool"),
+    (
+        "kernel @f() -> (%0: f8[])",
+        1,
+        23,
+        "there is no element type `f8`; there are f16, bf16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, bool",
+    ),
     ("kernel @f() -> (%0: f32[2]) {\n  row i1: 2", 2, 7, "expected `i0`, found `i1`: number them in order"),
     ("kernel @f() -> (%0: f32[2]) {\n  segment i0: e of i0 by %7", 2, 26, "%7 is no input of the kernel"),
     ("kernel @f() -> (%0: f32[]) {\n  $1: f32", 2, 3, "expected `$0`, found `$1`: number them in order"),

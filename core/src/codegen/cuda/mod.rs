@@ -37,7 +37,7 @@ mod text;
 pub use function::Function;
 pub use launch::{Argument, BLOCK, Launch, Param, RECORD_BYTES, Width};
 pub use module::Module;
-pub use source::Source;
+pub use source::{Source, has_kernels};
 
 /// The options to compile the text with, besides the architecture: C++17, and no product is fused with a sum unless the
 /// text says so. Division and square root round correctly, and subnormal numbers are kept: these are the defaults. A

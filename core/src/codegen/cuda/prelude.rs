@@ -138,9 +138,9 @@ __device__ __forceinline__ int wrapping_abs(int x) { return x < 0 ? (int)(0u - (
 ";
 
 const DIVIDE: &str = "\
-// A quotient by zero is zero; the one that overflows wraps.
-__device__ __forceinline__ int divide(int x, int y) { return y == 0 ? 0 : y == -1 ? wrapping_neg(x) : x / y; }
-__device__ __forceinline__ unsigned divide(unsigned x, unsigned y) { return y == 0u ? 0u : x / y; }
+// In a quotient by zero all bits are set; the one that overflows wraps.
+__device__ __forceinline__ int divide(int x, int y) { return y == 0 ? -1 : y == -1 ? wrapping_neg(x) : x / y; }
+__device__ __forceinline__ unsigned divide(unsigned x, unsigned y) { return y == 0u ? ~0u : x / y; }
 ";
 
 const REMAINDER: &str = "\

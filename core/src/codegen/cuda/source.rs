@@ -27,9 +27,17 @@ pub struct Source {
     scratch: Vec<(DType, Dim)>,
 }
 
+/// Whether kernels may have elements of this type.
+pub fn has_kernels(dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::Bool)
+}
+
 impl Source {
     /// Writes a kernel. `name` is that of its first function; `note` goes into the comment before it.
     pub(super) fn new(kernel: &Kernel, name: String, width: Width, note: &str) -> Result<Source, Unsupported> {
+        if let Some(dtype) = kernel.dtypes().into_iter().find(|dtype| !has_kernels(*dtype)) {
+            return Err(Unsupported(format!("{name}: kernels for GPUs have no {dtype} yet: convert with `astype`")));
+        }
         let name = Name { name, width };
         let written = match (product::recognised(kernel), kernel.reduce) {
             (Some(product), _) => product::write(kernel, &product, &name),

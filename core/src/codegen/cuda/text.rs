@@ -10,6 +10,7 @@ pub(super) fn type_name(dtype: DType) -> &'static str {
         DType::I32 => "int",
         DType::U32 => "unsigned",
         DType::Bool => "bool",
+        other => unreachable!("kernels of {other} are refused"),
     }
 }
 
@@ -26,6 +27,7 @@ pub(super) fn literal(literal: Literal) -> String {
         Literal::I32(x) => x.to_string(),
         Literal::U32(x) => format!("{x}u"),
         Literal::Bool(x) => x.to_string(),
+        other => unreachable!("kernels of {} are refused", other.dtype()),
     }
 }
 

@@ -302,7 +302,7 @@ impl Prepare<'_> {
 /// Whether a result has the bits of its operand: then it is the same value.
 fn keeps_bits(op: ScalarOp, from: DType) -> bool {
     match op.form() {
-        Form::Convert(to) => to == from || (to.is_int() && from.is_int()),
+        Form::Convert(to) => to == from || (to.is_int() && from.is_int() && to.size() == from.size()),
         Form::Bitcast(to) => to.size() == from.size(),
         Form::Function(_) | Form::Comparison(_) | Form::Select | Form::Threefry(_) => false,
     }

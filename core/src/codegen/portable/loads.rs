@@ -11,6 +11,10 @@ macro_rules! by_size {
                 type $t = u8;
                 $body
             }
+            2 => {
+                type $t = u16;
+                $body
+            }
             4 => {
                 type $t = u32;
                 $body

@@ -1,8 +1,9 @@
 //! The precompiled loops of scalar operations: one for each operation and element type, compiled for several vector widths.
 
-use crate::aval::{DType, Element};
+use crate::aval::{DType, Element, FromLiteral, Literal};
 use crate::ir::ScalarOp;
 use crate::ir::scalar::{CodeOrCall, CodeOrCall::*, Comparison, FloatCode, Form, IntCode, math, scalar_table};
+use half::{bf16, f16};
 
 /// Applies an operation to `n` elements: operands, then outputs.
 ///
@@ -95,16 +96,63 @@ macro_rules! select {
     };
 }
 
-macro_rules! convert {
-    ($from:ty, $to:expr) => {
-        match $to {
-            DType::F32 => map!((x) $from => f32, x as f32),
-            DType::F64 => map!((x) $from => f64, x as f64),
-            DType::I32 => map!((x) $from => i32, x as i32),
-            DType::U32 => map!((x) $from => u32, x as u32),
-            DType::Bool => map!((x) $from => bool, x != (0 as $from)),
-        }
+/// Returns the loop that converts from one of these types to another, each with the formula of its line.
+macro_rules! conversions {
+    ($from:expr, $to:expr; $($vectorised:literal |$x:ident| $a:ident => $($o:ident)*: $e:expr;)*) => {
+        $($(
+            if ($from, $to) == (<$a as Element>::DTYPE, <$o as Element>::DTYPE) {
+                #[allow(dead_code, reason = "some formulas name no type")]
+                type Out = $o;
+                return Some(map!(vectorised $vectorised, ($x) $a => $o, $e));
+            }
+        )*)*
     };
+}
+
+/// The loop of a conversion; `None` for those that [`ScalarOp::conversions`] takes apart.
+fn convert_loop(from: DType, to: DType) -> Option<TileFn> {
+    conversions! { from, to;
+        true |x| f32 => f64 i32 u32: x as Out;
+        true |x| f64 => f32 i32 u32: x as Out;
+        true |x| i32 => f32 f64 u32: x as Out;
+        true |x| u32 => f32 f64 i32: x as Out;
+        true |x| bool => i32 u32: x as Out;
+        true |x| bool => f32 f64: x as u8 as Out;
+        true |x| f32 => bool: x != 0.0;
+        true |x| f64 => bool: x != 0.0;
+        true |x| i32 => bool: x != 0;
+        true |x| u32 => bool: x != 0;
+        false |x| f32 => i64 u64 i8 i16 u8 u16: x as Out;
+        false |x| f64 => i64 u64 i8 i16 u8 u16: x as Out;
+        false |x| i32 => i64 u64 i8 i16: x as Out;
+        false |x| u32 => i64 u64 u8 u16: x as Out;
+        false |x| i64 => f32 f64 i32 u32 u64: x as Out;
+        false |x| u64 => f32 f64 i32 u32 i64: x as Out;
+        false |x| bool => i64 u64: x as Out;
+        false |x| i64 => bool: x != 0;
+        false |x| u64 => bool: x != 0;
+        false |x| i8 => i32: x.into();
+        false |x| i16 => i32: x.into();
+        false |x| u8 => u32: x.into();
+        false |x| u16 => u32: x.into();
+        false |x| f16 => f32: x.into();
+        false |x| bf16 => f32: x.into();
+        false |x| f32 => f16 bf16: Out::from_f32(x);
+        false |x| f64 => f16 bf16: Out::from_literal(Literal::F64(x));
+        false |x| i64 => f16 bf16: Out::from_literal(Literal::I64(x));
+        false |x| u64 => f16 bf16: Out::from_literal(Literal::U64(x));
+    }
+    None
+}
+
+/// The loop that copies elements of this size.
+fn copy_loop(size: usize) -> TileFn {
+    match size {
+        1 => map!(vectorised false, (x) u8 => u8, x),
+        2 => map!(vectorised false, (x) u16 => u16, x),
+        4 => map!((x) u32 => u32, x),
+        _ => map!((x) u64 => u64, x),
+    }
 }
 
 macro_rules! compare {
@@ -128,7 +176,11 @@ macro_rules! of_type {
             DType::F64 => of_type!(f64, $t, $e),
             DType::I32 => of_type!(i32, $t, $e),
             DType::U32 => of_type!(u32, $t, $e),
+            DType::I64 => of_type!(i64, $t, $e),
+            DType::U64 => of_type!(u64, $t, $e),
             DType::Bool => of_type!(bool, $t, $e),
+            // They are compared as wider ones.
+            DType::F16 | DType::BF16 | DType::I8 | DType::I16 | DType::U8 | DType::U16 => return None,
         }
     };
     ($own:ty, $t:ident, $e:expr) => {{
@@ -196,20 +248,15 @@ pub(in crate::codegen) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> 
     Some(match (op.form(), dtype) {
         (Form::Function(_), dtype) => return function_loop(op, dtype),
         (Form::Comparison(how), dtype) => of_type!(dtype, |T| compare!(how, T)),
-        (Form::Select, dtype) => of_type!(dtype, |T| select!(T)),
-        (Form::Convert(to), DType::F32) => convert!(f32, to),
-        (Form::Convert(to), DType::F64) => convert!(f64, to),
-        (Form::Convert(to), DType::I32) => convert!(i32, to),
-        (Form::Convert(to), DType::U32) => convert!(u32, to),
-        (Form::Convert(to), DType::Bool) => match to {
-            DType::Bool => map!((x) bool => bool, x),
-            DType::F32 => map!((x) bool => f32, x as u8 as f32),
-            DType::F64 => map!((x) bool => f64, x as u8 as f64),
-            DType::I32 => map!((x) bool => i32, x as i32),
-            DType::U32 => map!((x) bool => u32, x as u32),
+        (Form::Select, dtype) => match dtype.size() {
+            1 => select!(u8),
+            2 => select!(u16),
+            4 => select!(u32),
+            _ => select!(u64),
         },
-        (Form::Bitcast(to), from) if from.size() == 4 && to.size() == 4 => map!((x) u32 => u32, x),
-        (Form::Bitcast(to), from) if from == to && from == DType::F64 => map!((x) u64 => u64, x),
+        (Form::Convert(to), from) if to == from => copy_loop(to.size()),
+        (Form::Convert(to), from) => return convert_loop(from, to),
+        (Form::Bitcast(to), from) if from.size() == to.size() => copy_loop(to.size()),
         (Form::Bitcast(_), _) => return None,
         // One block yields both words.
         (Form::Threefry(_), DType::U32) => tile_fn!(|n, ins, out, out1| {

@@ -173,10 +173,12 @@ macro_rules! combined {
             (ReduceOp::Sum, DType::F64) => $loops!(Sum f64, 0.0, |acc, x| acc + x),
             // Of both types the same bits.
             (ReduceOp::Sum, DType::I32 | DType::U32) => $loops!(Sum u32, 0, |acc, x| acc.wrapping_add(x)),
+            (ReduceOp::Sum, DType::I64 | DType::U64) => $loops!(Sum u64, 0, |acc, x| acc.wrapping_add(x)),
             (ReduceOp::Sum, DType::Bool) => return None,
             (ReduceOp::Prod, DType::F32) => $loops!(Prod f32, 1.0, |acc, x| acc * x),
             (ReduceOp::Prod, DType::F64) => $loops!(Prod f64, 1.0, |acc, x| acc * x),
             (ReduceOp::Prod, DType::I32 | DType::U32) => $loops!(Prod u32, 1, |acc, x| acc.wrapping_mul(x)),
+            (ReduceOp::Prod, DType::I64 | DType::U64) => $loops!(Prod u64, 1, |acc, x| acc.wrapping_mul(x)),
             (ReduceOp::Prod | ReduceOp::Min, DType::Bool) => $loops!(Prod bool, true, |acc, x| acc & x),
             (ReduceOp::Max, DType::F32) => {
                 $loops!(Max f32, f32::NEG_INFINITY, |acc, x| if acc > x || acc.is_nan() { acc } else { x })
@@ -186,6 +188,8 @@ macro_rules! combined {
             }
             (ReduceOp::Max, DType::I32) => $loops!(Max i32, i32::MIN, |acc, x| acc.max(x)),
             (ReduceOp::Max, DType::U32) => $loops!(Max u32, 0, |acc, x| acc.max(x)),
+            (ReduceOp::Max, DType::I64) => $loops!(Max i64, i64::MIN, |acc, x| acc.max(x)),
+            (ReduceOp::Max, DType::U64) => $loops!(Max u64, 0, |acc, x| acc.max(x)),
             (ReduceOp::Max, DType::Bool) => $loops!(Max bool, false, |acc, x| acc | x),
             (ReduceOp::Min, DType::F32) => {
                 $loops!(Min f32, f32::INFINITY, |acc, x| if acc < x || acc.is_nan() { acc } else { x })
@@ -195,6 +199,10 @@ macro_rules! combined {
             }
             (ReduceOp::Min, DType::I32) => $loops!(Min i32, i32::MAX, |acc, x| acc.min(x)),
             (ReduceOp::Min, DType::U32) => $loops!(Min u32, u32::MAX, |acc, x| acc.min(x)),
+            (ReduceOp::Min, DType::I64) => $loops!(Min i64, i64::MAX, |acc, x| acc.min(x)),
+            (ReduceOp::Min, DType::U64) => $loops!(Min u64, u64::MAX, |acc, x| acc.min(x)),
+            // They are reduced as wider ones.
+            (_, DType::F16 | DType::BF16 | DType::I8 | DType::I16 | DType::U8 | DType::U16) => return None,
         })
     };
 }

@@ -161,12 +161,12 @@ impl Scratch {
 pub(super) unsafe fn fill(at: *mut u8, literal: Literal, n: usize) {
     // SAFETY: the caller provides memory for `n` elements of the literal's type.
     unsafe {
-        match literal {
-            Literal::F32(x) => (0..n).for_each(|i| *at.cast::<f32>().add(i) = x),
-            Literal::F64(x) => (0..n).for_each(|i| *at.cast::<f64>().add(i) = x),
-            Literal::I32(x) => (0..n).for_each(|i| *at.cast::<i32>().add(i) = x),
-            Literal::U32(x) => (0..n).for_each(|i| *at.cast::<u32>().add(i) = x),
-            Literal::Bool(x) => (0..n).for_each(|i| *at.cast::<bool>().add(i) = x),
+        let bits = literal.bits();
+        match literal.dtype().size() {
+            1 => (0..n).for_each(|i| *at.add(i) = bits as u8),
+            2 => (0..n).for_each(|i| *at.cast::<u16>().add(i) = bits as u16),
+            4 => (0..n).for_each(|i| *at.cast::<u32>().add(i) = bits as u32),
+            _ => (0..n).for_each(|i| *at.cast::<u64>().add(i) = bits),
         }
     }
 }

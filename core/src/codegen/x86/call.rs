@@ -21,13 +21,14 @@ fn is_called(op: ScalarOp, dtype: DType) -> bool {
         DType::F64 => function.f64.is_some_and(|column| column.machine == CodeOrCall::Call),
         DType::I32 => function.i32.is_some_and(|column| column.machine == CodeOrCall::Call),
         DType::U32 => function.u32.is_some_and(|column| column.machine == CodeOrCall::Call),
-        DType::Bool => false,
+        // Machine code has no vectors of other integers.
+        _ => false,
     }
 }
 
 /// The operations that are called, by number, with the type of their operands and the loop.
 pub(super) static CALLED: LazyLock<Vec<(ScalarOp, DType, TileFn)>> = LazyLock::new(|| {
-    let all = ScalarOp::ALL.iter().flat_map(|op| DType::ALL.map(|dtype| (*op, dtype)));
+    let all = ScalarOp::ALL.iter().flat_map(|op| DType::ALL.iter().map(|dtype| (*op, *dtype)));
     let called = all.filter(|(op, dtype)| is_called(*op, *dtype));
     called.filter_map(|(op, dtype)| Some((op, dtype, tile_fn(op, dtype)?))).collect()
 });

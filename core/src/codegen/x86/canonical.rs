@@ -5,6 +5,7 @@
 use super::Isa;
 use super::choose::choose;
 use super::layout::{Layout, MAX_STAGED, MAX_WIDTH, Pattern, place};
+use super::lir::has_vectors;
 use crate::aval::{Aval, Dim, Literal, Symbol};
 use crate::ir::{Index, Unsupported, Var};
 use crate::kernel::{Instr, Kernel, LoopKind};
@@ -27,6 +28,9 @@ pub(super) struct Canonical {
 impl Canonical {
     /// The canonical form of a kernel that is compiled to run ranges of loop `partition`.
     pub(super) fn new(kernel: &Kernel, partition: Option<usize>, isa: Isa) -> Result<Canonical, Unsupported> {
+        if let Some(dtype) = kernel.dtypes().into_iter().find(|dtype| !has_vectors(*dtype)) {
+            return Err(Unsupported(format!("x86 has no vectors of {dtype}")));
+        }
         let layout = choose(kernel, partition, isa)?;
         let canonical = Builder::new(kernel, partition, Some(&layout)).build();
         // Sizes are left open only if that leads to the same code: results must not depend on it.
@@ -49,7 +53,7 @@ fn is_plain(literal: Literal) -> bool {
     match literal {
         Literal::F32(_) | Literal::F64(_) => !x.is_finite() || [0.0, 0.5, 1.0, 2.0].contains(&x.abs()),
         // Positions may be computed from them in advance.
-        Literal::I32(_) | Literal::U32(_) | Literal::Bool(_) => true,
+        _ => true,
     }
 }
 

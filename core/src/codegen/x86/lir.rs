@@ -4,7 +4,16 @@
 //! instructions may write again. Integers are 64 bits wide; vectors hold [`Function::lanes`] elements of 32 or of 64
 //! bits; masks one bit for each lane. The classes of its registers determine which elements an instruction works on.
 
+use crate::aval::DType;
 use smallvec::SmallVec;
+
+/// Kernels with other types are refused before any code is generated.
+pub(super) const NO_VECTORS: &str = "an element type without vectors";
+
+/// Whether there are vectors of elements of this type.
+pub fn has_vectors(dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::Bool)
+}
 
 /// The most lanes of a vector. A function that has elements of 64 bits has half as many lanes as the machine has of 32.
 pub(super) const LANES: usize = 16;

@@ -1,7 +1,7 @@
 //! Functions of numbers as vector instructions. If the portable target has its own formula, it is this one, step by
 //! step, so that both return the same bits.
 
-use super::lir::{Function, Op, Pred, Reg};
+use super::lir::{Function, NO_VECTORS, Op, Pred, Reg};
 use crate::aval::Literal;
 
 impl Function {
@@ -274,6 +274,7 @@ impl Function {
             Literal::I32(x) => self.bits(x as u32),
             Literal::U32(x) => self.bits(x),
             Literal::Bool(x) => self.first_lanes(if x { self.lanes } else { 0 }),
+            _ => unreachable!("{NO_VECTORS}"),
         }
     }
 }

@@ -30,6 +30,7 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
+pub use lir::has_vectors;
 pub use pages::Pages;
 
 use crate::aval::{Aval, DType, Dim, Literal, Sizes};

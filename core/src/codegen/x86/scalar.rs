@@ -1,7 +1,7 @@
 //! The instructions of a scalar operation: its row's vector code, or a call.
 
 use super::call;
-use super::lir::{Class, Function, Op, Pred, Reg};
+use super::lir::{Class, Function, NO_VECTORS, Op, Pred, Reg};
 use crate::aval::DType;
 use crate::ir::scalar::{self, BoolCode, CodeOrCall, Comparison, FloatCode, Form, IntCode};
 use crate::ir::{ScalarOp, Unsupported};
@@ -22,7 +22,9 @@ impl Function {
                 DType::F32 | DType::F64 => self.convert_float(to, ins[0]),
                 DType::I32 | DType::U32 => self.convert_int(to, dtype == DType::I32, ins[0]),
                 DType::Bool => self.convert_bool(to, ins[0]),
+                _ => return Err(unsupported(op, dtype)),
             }),
+            Form::Bitcast(to) if to == dtype => Ok(ins[0]),
             Form::Bitcast(to) => match (dtype, to) {
                 (DType::F32 | DType::F64, _) => Ok(ins[0]),
                 (DType::I32 | DType::U32, DType::F32 | DType::I32 | DType::U32) => Ok(ins[0]),
@@ -43,12 +45,12 @@ impl Function {
         let of_floats = match dtype {
             DType::F32 => function.f32.map(|column| column.machine),
             DType::F64 => function.f64.map(|column| column.machine),
-            DType::I32 | DType::U32 | DType::Bool => None,
+            _ => None,
         };
         let of_ints = match dtype {
             DType::I32 => function.i32.map(|column| column.machine),
             DType::U32 => function.u32.map(|column| column.machine),
-            DType::F32 | DType::F64 | DType::Bool => None,
+            _ => None,
         };
         match dtype {
             DType::F32 | DType::F64 => match of_floats.ok_or_else(missing)? {
@@ -60,6 +62,7 @@ impl Function {
                 CodeOrCall::Call => self.call(op, dtype, ins),
             },
             DType::Bool => Ok(self.bool_code(function.bool.ok_or_else(missing)?.machine, ins)),
+            _ => Err(missing()),
         }
     }
 
@@ -83,6 +86,7 @@ impl Function {
             DType::I32 => self.mask(Op::CmpS(pred), ins),
             DType::U32 => self.mask(Op::CmpU(pred), ins),
             DType::Bool => self.compare_masks(how, ins[0], ins[1]),
+            _ => unreachable!("{NO_VECTORS}"),
         }
     }
 
@@ -170,6 +174,7 @@ impl Function {
                 let zero = self.real(a, 0.0);
                 self.mask(Op::CmpF(Pred::Ne), &[a, zero])
             }
+            _ => unreachable!("{NO_VECTORS}"),
         }
     }
 
@@ -216,6 +221,7 @@ impl Function {
             DType::F64 => self.emit(Class::Wide, if signed { Op::CvtToF } else { Op::CvtUToF }, &[a], 0),
             DType::I32 | DType::U32 => a,
             DType::Bool => self.mask(Op::Test, &[a]),
+            _ => unreachable!("{NO_VECTORS}"),
         }
     }
 
@@ -235,6 +241,7 @@ impl Function {
             DType::F32 => (self.bits(0), self.float(1.0)),
             DType::F64 => (self.wide_bits(0), self.wide_bits(1f64.to_bits())),
             DType::I32 | DType::U32 => (self.bits(0), self.bits(1)),
+            _ => unreachable!("{NO_VECTORS}"),
         };
         self.blend(a, zero, one)
     }

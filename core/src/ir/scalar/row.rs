@@ -2,6 +2,7 @@
 
 use crate::aval::DType;
 use crate::device::HostElement;
+use half::{bf16, f16};
 
 /// A scalar operation: everything about it except its derivative.
 #[derive(Clone, Copy, Debug)]
@@ -21,10 +22,12 @@ pub struct Row {
 /// Element types that an operation takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Types {
-    /// `f32`, `f64`.
+    /// Floating types.
     Floats,
-    /// `i32`, `u32`.
+    /// Integers.
     Ints,
+    /// Integers of 32 and 64 bits: for a shorter one, its length matters.
+    LongInts,
     /// Floats and integers.
     Numbers,
     /// Integers and `bool`.
@@ -41,6 +44,7 @@ impl Types {
         match self {
             Types::Floats => dtype.is_float(),
             Types::Ints => dtype.is_int(),
+            Types::LongInts => dtype.is_int() && !dtype.is_narrow(),
             Types::Numbers => dtype != DType::Bool,
             Types::Bits => !dtype.is_float(),
             Types::Words => dtype == DType::U32,
@@ -51,10 +55,11 @@ impl Types {
     /// The names of the types, for messages.
     pub fn names(self) -> &'static str {
         match self {
-            Types::Floats => "f32 or f64",
-            Types::Ints => "i32 or u32",
+            Types::Floats => "floats",
+            Types::Ints => "integers",
+            Types::LongInts => "integers of 32 or 64 bits",
             Types::Numbers => "numbers",
-            Types::Bits => "bool, i32 or u32",
+            Types::Bits => "bool or integers",
             Types::Words => "u32",
             Types::Any => "any elements",
         }
@@ -156,6 +161,10 @@ pub struct Function {
     pub i32: Option<Column<i32, CodeOrCall<IntCode>>>,
     /// Of `u32`.
     pub u32: Option<Column<u32, CodeOrCall<IntCode>>>,
+    /// Of `i64`.
+    pub i64: Option<Column<i64, CodeOrCall<IntCode>>>,
+    /// Of `u64`.
+    pub u64: Option<Column<u64, CodeOrCall<IntCode>>>,
     /// Of `bool`.
     pub bool: Option<Column<bool, BoolCode>>,
 }
@@ -170,6 +179,8 @@ impl Function {
         f64: None,
         i32: None,
         u32: None,
+        i64: None,
+        u64: None,
         bool: None,
     };
 
@@ -180,7 +191,11 @@ impl Function {
             DType::F64 => self.f64.map(|column| column.cuda),
             DType::I32 => self.i32.map(|column| column.cuda),
             DType::U32 => self.u32.map(|column| column.cuda),
+            DType::I64 => self.i64.map(|column| column.cuda),
+            DType::U64 => self.u64.map(|column| column.cuda),
             DType::Bool => self.bool.map(|column| column.cuda),
+            // They are computed as wider ones.
+            DType::F16 | DType::BF16 | DType::I8 | DType::I16 | DType::U8 | DType::U16 => None,
         }
     }
 }
@@ -204,7 +219,7 @@ pub enum Formula<T> {
     Binary(fn(T, T) -> T),
 }
 
-/// Element types, as columns of the table.
+/// Element types, as columns of the table; narrow ones have none.
 pub trait ScalarElement: HostElement + PartialOrd {
     /// The formula of a function for this type; `None` if the type does not have the operation.
     fn formula(function: &Function) -> Option<Formula<Self>>;
@@ -217,7 +232,16 @@ macro_rules! scalar_elements {
         }
     })* };
 }
-scalar_elements!(f32 f64 i32 u32 bool);
+scalar_elements!(f32 f64 i32 u32 i64 u64 bool);
+
+macro_rules! narrow_elements {
+    ($($t:ident)*) => { $(impl ScalarElement for $t {
+        fn formula(_: &Function) -> Option<Formula<$t>> {
+            None
+        }
+    })* };
+}
+narrow_elements!(f16 bf16 i8 i16 u8 u16);
 
 /// The accuracy of results, on every target.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -233,12 +257,12 @@ pub enum Accuracy {
 pub enum StableHlo {
     /// The operation of this name.
     Op(&'static str),
-    /// The operation of this name; an integer divided by zero is 0, which StableHLO leaves undefined.
+    /// The operation of this name; an integer divided by zero has all bits set, which StableHLO leaves undefined.
     Quotient(&'static str),
     /// The operation of this name; the remainder of an integer by zero is the integer, which StableHLO leaves
     /// undefined.
     Remainder(&'static str),
-    /// The operation of this name; a shift by 32 or more is 0, which StableHLO leaves undefined.
+    /// The operation of this name; a shift by the width of the type or more is 0, which StableHLO leaves undefined.
     Shift(&'static str),
     /// The operation of this name in CHLO, the dialect of functions that XLA composes from those of StableHLO.
     Chlo(&'static str),

@@ -22,6 +22,8 @@ macro_rules! scalar_table {
                     f64: x + y, cuda Text("{0} + {1}"), machine Code(FloatCode::Add);
                     i32: x.wrapping_add(y), cuda Helper(CudaHelper::WrappingAdd), machine Code(IntCode::Add);
                     u32: x.wrapping_add(y), cuda Text("{0} + {1}"), machine Code(IntCode::Add);
+                    i64: x.wrapping_add(y), cuda Helper(CudaHelper::WrappingAdd), machine Call;
+                    u64: x.wrapping_add(y), cuda Text("{0} + {1}"), machine Call;
                 }
                 /// The difference.
                 Sub(x, y) = "sub" {
@@ -30,6 +32,8 @@ macro_rules! scalar_table {
                     f64: x - y, cuda Text("{0} - {1}"), machine Code(FloatCode::Sub);
                     i32: x.wrapping_sub(y), cuda Helper(CudaHelper::WrappingSub), machine Code(IntCode::Sub);
                     u32: x.wrapping_sub(y), cuda Text("{0} - {1}"), machine Code(IntCode::Sub);
+                    i64: x.wrapping_sub(y), cuda Helper(CudaHelper::WrappingSub), machine Call;
+                    u64: x.wrapping_sub(y), cuda Text("{0} - {1}"), machine Call;
                 }
                 /// The product.
                 Mul(x, y) = "mul" {
@@ -38,15 +42,19 @@ macro_rules! scalar_table {
                     f64: x * y, cuda Text("{0} * {1}"), machine Code(FloatCode::Mul);
                     i32: x.wrapping_mul(y), cuda Helper(CudaHelper::WrappingMul), machine Code(IntCode::Mul);
                     u32: x.wrapping_mul(y), cuda Text("{0} * {1}"), machine Code(IntCode::Mul);
+                    i64: x.wrapping_mul(y), cuda Helper(CudaHelper::WrappingMul), machine Call;
+                    u64: x.wrapping_mul(y), cuda Text("{0} * {1}"), machine Call;
                     bool: x & y, cuda Text("{0} && {1}"), machine BoolCode::And;
                 }
-                /// The quotient; 0 for an integer divided by zero.
+                /// The quotient; all bits are set for an integer divided by zero.
                 Div(x, y) = "div" {
                     takes Numbers, costs 5 Flop, accuracy Rounded, stablehlo Quotient("divide");
                     f32: x / y, cuda Text("{0} / {1}"), machine Code(FloatCode::Div);
                     f64: x / y, cuda Text("{0} / {1}"), machine Code(FloatCode::Div);
-                    i32: if y == 0 { 0 } else { x.wrapping_div(y) }, cuda Helper(CudaHelper::Divide), machine Call;
-                    u32: if y == 0 { 0 } else { x.wrapping_div(y) }, cuda Helper(CudaHelper::Divide), machine Call;
+                    i32: if y == 0 { !0 } else { x.wrapping_div(y) }, cuda Helper(CudaHelper::Divide), machine Call;
+                    u32: if y == 0 { !0 } else { x.wrapping_div(y) }, cuda Helper(CudaHelper::Divide), machine Call;
+                    i64: if y == 0 { !0 } else { x.wrapping_div(y) }, cuda Helper(CudaHelper::Divide), machine Call;
+                    u64: if y == 0 { !0 } else { x.wrapping_div(y) }, cuda Helper(CudaHelper::Divide), machine Call;
                 }
                 /// The remainder with the sign of the dividend; the dividend for an integer divided by zero.
                 Rem(x, y) = "rem" {
@@ -55,6 +63,8 @@ macro_rules! scalar_table {
                     f64: x % y, cuda Text("fmod({0}, {1})"), machine Call;
                     i32: if y == 0 { x } else { x.wrapping_rem(y) }, cuda Helper(CudaHelper::Remainder), machine Call;
                     u32: if y == 0 { x } else { x.wrapping_rem(y) }, cuda Helper(CudaHelper::Remainder), machine Call;
+                    i64: if y == 0 { x } else { x.wrapping_rem(y) }, cuda Helper(CudaHelper::Remainder), machine Call;
+                    u64: if y == 0 { x } else { x.wrapping_rem(y) }, cuda Helper(CudaHelper::Remainder), machine Call;
                 }
                 /// The larger one; NaN if either is NaN.
                 Max(x, y) = "max" {
@@ -65,6 +75,8 @@ macro_rules! scalar_table {
                         cuda Helper(CudaHelper::NanMax), machine Code(FloatCode::Max);
                     i32: x.max(y), cuda Text("max({0}, {1})"), machine Code(IntCode::Max);
                     u32: x.max(y), cuda Text("max({0}, {1})"), machine Code(IntCode::Max);
+                    i64: x.max(y), cuda Text("max({0}, {1})"), machine Call;
+                    u64: x.max(y), cuda Text("max({0}, {1})"), machine Call;
                     bool: x | y, cuda Text("{0} || {1}"), machine BoolCode::Or;
                 }
                 /// The smaller one; NaN if either is NaN.
@@ -76,6 +88,8 @@ macro_rules! scalar_table {
                         cuda Helper(CudaHelper::NanMin), machine Code(FloatCode::Min);
                     i32: x.min(y), cuda Text("min({0}, {1})"), machine Code(IntCode::Min);
                     u32: x.min(y), cuda Text("min({0}, {1})"), machine Code(IntCode::Min);
+                    i64: x.min(y), cuda Text("min({0}, {1})"), machine Call;
+                    u64: x.min(y), cuda Text("min({0}, {1})"), machine Call;
                     bool: x & y, cuda Text("{0} && {1}"), machine BoolCode::And;
                 }
                 /// `x` to the power `y`.
@@ -98,6 +112,8 @@ macro_rules! scalar_table {
                     f64: -x, cuda Text("-{0}"), machine Code(FloatCode::Neg);
                     i32: x.wrapping_neg(), cuda Helper(CudaHelper::WrappingNeg), machine Code(IntCode::Neg);
                     u32: x.wrapping_neg(), cuda Text("0u - {0}"), machine Code(IntCode::Neg);
+                    i64: x.wrapping_neg(), cuda Helper(CudaHelper::WrappingNeg), machine Call;
+                    u64: x.wrapping_neg(), cuda Text("0ull - {0}"), machine Call;
                 }
                 /// The absolute value.
                 Abs(x) = "abs" {
@@ -106,6 +122,8 @@ macro_rules! scalar_table {
                     f64: x.abs(), cuda Text("fabs({0})"), machine Code(FloatCode::Abs);
                     i32: x.wrapping_abs(), cuda Helper(CudaHelper::WrappingAbs), machine Code(IntCode::Abs);
                     u32: x, cuda Text("{0}"), machine Code(IntCode::Abs);
+                    i64: x.wrapping_abs(), cuda Helper(CudaHelper::WrappingAbs), machine Call;
+                    u64: x, cuda Text("{0}"), machine Call;
                 }
                 /// -1, 0 or 1; a zero for that zero, NaN for NaN.
                 Sign(x) = "sign" {
@@ -116,6 +134,8 @@ macro_rules! scalar_table {
                         cuda Helper(CudaHelper::Sign), machine Code(FloatCode::Sign);
                     i32: x.signum(), cuda Text("({0} > 0) - ({0} < 0)"), machine Code(IntCode::Sign);
                     u32: u32::from(x > 0), cuda Text("{0} > 0u ? 1u : 0u"), machine Code(IntCode::Sign);
+                    i64: x.signum(), cuda Text("(long long)({0} > 0) - ({0} < 0)"), machine Call;
+                    u64: u64::from(x > 0), cuda Text("{0} > 0ull ? 1ull : 0ull"), machine Call;
                 }
                 /// The largest whole number that is not greater than `x`.
                 Floor(x) = "floor" {
@@ -291,6 +311,8 @@ macro_rules! scalar_table {
                     takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("and");
                     i32: x & y, cuda Text("{0} & {1}"), machine Code(IntCode::And);
                     u32: x & y, cuda Text("{0} & {1}"), machine Code(IntCode::And);
+                    i64: x & y, cuda Text("{0} & {1}"), machine Call;
+                    u64: x & y, cuda Text("{0} & {1}"), machine Call;
                     bool: x & y, cuda Text("{0} && {1}"), machine BoolCode::And;
                 }
                 /// The bits set in either.
@@ -298,6 +320,8 @@ macro_rules! scalar_table {
                     takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("or");
                     i32: x | y, cuda Text("{0} | {1}"), machine Code(IntCode::Or);
                     u32: x | y, cuda Text("{0} | {1}"), machine Code(IntCode::Or);
+                    i64: x | y, cuda Text("{0} | {1}"), machine Call;
+                    u64: x | y, cuda Text("{0} | {1}"), machine Call;
                     bool: x | y, cuda Text("{0} || {1}"), machine BoolCode::Or;
                 }
                 /// The bits set in exactly one.
@@ -305,6 +329,8 @@ macro_rules! scalar_table {
                     takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("xor");
                     i32: x ^ y, cuda Text("{0} ^ {1}"), machine Code(IntCode::Xor);
                     u32: x ^ y, cuda Text("{0} ^ {1}"), machine Code(IntCode::Xor);
+                    i64: x ^ y, cuda Text("{0} ^ {1}"), machine Call;
+                    u64: x ^ y, cuda Text("{0} ^ {1}"), machine Call;
                     bool: x ^ y, cuda Text("{0} != {1}"), machine BoolCode::Xor;
                 }
                 /// The inverted bits.
@@ -312,35 +338,49 @@ macro_rules! scalar_table {
                     takes Bits, costs 1 Free, accuracy Rounded, stablehlo Op("not");
                     i32: !x, cuda Text("~{0}"), machine Code(IntCode::Not);
                     u32: !x, cuda Text("~{0}"), machine Code(IntCode::Not);
+                    i64: !x, cuda Text("~{0}"), machine Call;
+                    u64: !x, cuda Text("~{0}"), machine Call;
                     bool: !x, cuda Text("!{0}"), machine BoolCode::Not;
                 }
                 /// The number of bits that are set.
                 PopulationCount(x) = "population_count" {
-                    takes Ints, costs 1 Free, accuracy Rounded, stablehlo Op("popcnt");
+                    takes LongInts, costs 1 Free, accuracy Rounded, stablehlo Op("popcnt");
                     i32: x.count_ones() as i32, cuda Text("__popc({0})"), machine Call;
                     u32: x.count_ones(), cuda Text("(unsigned)__popc({0})"), machine Call;
+                    i64: x.count_ones() as i64, cuda Text("(long long)__popcll({0})"), machine Call;
+                    u64: x.count_ones().into(), cuda Text("(unsigned long long)__popcll({0})"), machine Call;
                 }
-                /// The number of bits above the highest that is set; 32 for 0.
+                /// The number of bits above the highest that is set; all for 0.
                 Clz(x) = "clz" {
-                    takes Ints, costs 1 Free, accuracy Rounded, stablehlo OfWord("count_leading_zeros");
+                    takes LongInts, costs 1 Free, accuracy Rounded, stablehlo OfWord("count_leading_zeros");
                     i32: x.leading_zeros() as i32, cuda Text("__clz({0})"), machine Call;
                     u32: x.leading_zeros(), cuda Text("(unsigned)__clz({0})"), machine Call;
+                    i64: x.leading_zeros() as i64, cuda Text("(long long)__clzll({0})"), machine Call;
+                    u64: x.leading_zeros().into(), cuda Text("(unsigned long long)__clzll({0})"), machine Call;
                 }
-                /// Shift left; the result is 0 for a distance of 32 or more, and for a negative one.
+                /// Shift left; the result is 0 for a distance of the width or more, and for a negative one.
                 Shl(x, y) = "shift_left" {
                     takes Ints, costs 1 Free, accuracy Rounded, stablehlo Shift("shift_left");
                     i32: x.checked_shl(y as u32).unwrap_or(0),
                         cuda Helper(CudaHelper::ShiftLeft), machine Code(IntCode::Shl);
                     u32: x.checked_shl(y).unwrap_or(0),
                         cuda Helper(CudaHelper::ShiftLeft), machine Code(IntCode::Shl);
+                    i64: u32::try_from(y).ok().and_then(|y| x.checked_shl(y)).unwrap_or(0),
+                        cuda Helper(CudaHelper::ShiftLeft), machine Call;
+                    u64: u32::try_from(y).ok().and_then(|y| x.checked_shl(y)).unwrap_or(0),
+                        cuda Helper(CudaHelper::ShiftLeft), machine Call;
                 }
-                /// Logical shift right; the result is 0 for a distance of 32 or more, and for a negative one.
+                /// Logical shift right; the result is 0 for a distance of the width or more, and for a negative one.
                 Shr(x, y) = "shift_right" {
-                    takes Ints, costs 1 Free, accuracy Rounded, stablehlo Shift("shift_right_logical");
+                    takes LongInts, costs 1 Free, accuracy Rounded, stablehlo Shift("shift_right_logical");
                     i32: (x as u32).checked_shr(y as u32).unwrap_or(0) as i32,
                         cuda Helper(CudaHelper::ShiftRight), machine Code(IntCode::Shr);
                     u32: x.checked_shr(y).unwrap_or(0),
                         cuda Helper(CudaHelper::ShiftRight), machine Code(IntCode::Shr);
+                    i64: u32::try_from(y).ok().and_then(|y| (x as u64).checked_shr(y)).unwrap_or(0) as i64,
+                        cuda Helper(CudaHelper::ShiftRight), machine Call;
+                    u64: u32::try_from(y).ok().and_then(|y| x.checked_shr(y)).unwrap_or(0),
+                        cuda Helper(CudaHelper::ShiftRight), machine Call;
                 }
             }
             forms {

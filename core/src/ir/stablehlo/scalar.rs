@@ -26,8 +26,8 @@ impl Export<'_> {
             (StableHlo::Quotient(name), [a, b]) if dtype.is_int() => self.divided(name, a, b, None),
             (StableHlo::Remainder(name), [a, b]) if dtype.is_int() => self.divided(name, a, b, Some(a)),
             (StableHlo::Shift(name), [a, b]) => self.shifted(name, a, b),
-            (StableHlo::Abs, [x]) if dtype == DType::U32 => x.clone(),
-            (StableHlo::Sign, [x]) if dtype == DType::U32 => {
+            (StableHlo::Abs, [x]) if !dtype.is_signed() && dtype.is_int() => x.clone(),
+            (StableHlo::Sign, [x]) if !dtype.is_signed() && dtype.is_int() => {
                 let one = self.like(x, 1.0);
                 self.named("minimum", &[x, &one])
             }
@@ -39,7 +39,7 @@ impl Export<'_> {
             ) => self.named(name, &ins.iter().collect::<Vec<_>>()),
             (StableHlo::Chlo(name), ins) => self.named(name, &ins.iter().collect::<Vec<_>>()),
             (StableHlo::OfWord(name), [x]) => {
-                let word = self.as_type("bitcast_convert", x, DType::U32);
+                let word = self.as_type("bitcast_convert", x, DType::unsigned(dtype.size()));
                 let found = self.named(name, &[&word]);
                 self.as_type("bitcast_convert", &found, dtype)
             }
@@ -89,19 +89,21 @@ impl Export<'_> {
         self.op(name, &[x], &[], x.aval().with_dtype(to))
     }
 
-    /// Integers: `by_zero`, or 0, if the divisor is zero, which StableHLO leaves undefined.
+    /// Integers: `by_zero`, or all bits set, if the divisor is zero, which StableHLO leaves undefined.
     fn divided(&mut self, name: &str, a: &Operand, b: &Operand, by_zero: Option<&Operand>) -> Operand {
         let (zero, one) = (self.like(b, 0.0), self.like(b, 1.0));
         let none = self.compared(Comparison::Eq, b, &zero);
         let divisor = self.chosen(&none, &one, b);
         let found = self.named(name, &[a, &divisor]);
-        self.chosen(&none, by_zero.unwrap_or(&zero), &found)
+        let all_bits = self.splat(Literal::from_bits(b.aval().dtype, u64::MAX), &b.shape());
+        self.chosen(&none, by_zero.unwrap_or(&all_bits), &found)
     }
 
-    /// 0 for a shift by 32 or more, which StableHLO leaves undefined; a negative distance counts as a large one.
+    /// 0 for a shift by the width of the type or more, which StableHLO leaves undefined; a negative distance counts as a large one.
     fn shifted(&mut self, name: &str, a: &Operand, by: &Operand) -> Operand {
-        let distance = self.as_type("bitcast_convert", by, DType::U32);
-        let width = self.like(&distance, 32.0);
+        let size = by.aval().dtype.size();
+        let distance = self.as_type("bitcast_convert", by, DType::unsigned(size));
+        let width = self.like(&distance, 8.0 * size as f64);
         let within = self.compared(Comparison::Lt, &distance, &width);
         let (shifted, zero) = (self.named(name, &[a, by]), self.like(a, 0.0));
         self.chosen(&within, &shifted, &zero)
@@ -115,8 +117,8 @@ impl Export<'_> {
                 let zero = self.like(x, 0.0);
                 self.compared(Comparison::Ne, x, &zero)
             }
-            DType::I32 | DType::U32 if from.is_float() => self.truncated(x, to),
-            DType::I32 | DType::U32 if from.is_int() => self.as_type("bitcast_convert", x, to),
+            _ if to.is_int() && from.is_float() => self.truncated(x, to),
+            _ if to.is_int() && from.is_int() && to.size() == from.size() => self.as_type("bitcast_convert", x, to),
             _ => self.as_type("convert", x, to),
         }
     }
@@ -124,7 +126,13 @@ impl Export<'_> {
     /// A float as an integer: truncated and saturated, 0 for NaN. StableHLO leaves the conversion of numbers outside
     /// the type undefined, so none is converted.
     fn truncated(&mut self, x: &Operand, to: DType) -> Operand {
-        let (least, end) = if to == DType::I32 { (-(2f64.powi(31)), 2f64.powi(31)) } else { (0.0, 2f64.powi(32)) };
+        // The end of a long type is beyond a half.
+        let x = &self.as_type("convert", x, x.aval().dtype.computed());
+        let bits = 8 * to.size() as i32;
+        let (least, end) = match to.is_signed() {
+            true => (-(2f64.powi(bits - 1)), 2f64.powi(bits - 1)),
+            false => (0.0, 2f64.powi(bits)),
+        };
         let (low, high, zero) = (self.like(x, least), self.like(x, end), self.like(x, 0.0));
         let (below, above) = (self.compared(Comparison::Lt, x, &low), self.compared(Comparison::Ge, x, &high));
         let is_number = self.compared(Comparison::Eq, x, x);

@@ -95,11 +95,12 @@ pub(super) fn types(operands: &[Operand]) -> String {
 pub(super) fn tensor(aval: &Aval) -> String {
     let extents: String = aval.shape.iter().map(|dim| format!("{dim}x")).collect();
     let element = match aval.dtype {
-        DType::F32 => "f32",
-        DType::F64 => "f64",
-        DType::I32 => "i32",
+        DType::U8 => "ui8",
+        DType::U16 => "ui16",
         DType::U32 => "ui32",
+        DType::U64 => "ui64",
         DType::Bool => "i1",
+        other => other.name(),
     };
     format!("tensor<{extents}{element}>")
 }
@@ -127,16 +128,19 @@ pub(super) fn list(numbers: &[usize]) -> String {
 /// A parser reads a decimal number as an `f64` and rounds it to the element's type: if that would not yield the same
 /// bits, and for infinities and NaN, the bits are written.
 pub(super) fn element(literal: Literal) -> String {
+    if let Some(integer) = literal.as_i128() {
+        return integer.to_string();
+    }
     let (decimal, survives) = match literal {
-        Literal::I32(x) => return x.to_string(),
-        Literal::U32(x) => return x.to_string(),
-        Literal::Bool(x) => return x.to_string(),
         Literal::F32(x) => {
             let decimal = pointed(format!("{x:?}"));
             let survives = decimal.parse().is_ok_and(|read: f64| (read as f32).to_bits() == x.to_bits());
             (decimal, x.is_finite() && survives)
         }
         Literal::F64(x) => (pointed(format!("{x:?}")), x.is_finite()),
+        Literal::Bool(x) => return x.to_string(),
+        // A half is a short decimal.
+        other => (pointed(format!("{:?}", other.as_f64())), other.as_f64().is_finite()),
     };
     match survives {
         true => decimal,

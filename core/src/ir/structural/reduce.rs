@@ -1,6 +1,6 @@
 //! `reduce_sum`: the transpose of broadcasting.
 
-use crate::aval::Aval;
+use crate::aval::{Aval, DType};
 use crate::device::{Data, HostArray};
 use crate::error::TypeError;
 use crate::ir::stablehlo::{Export, Operand};
@@ -118,7 +118,7 @@ impl Primitive for ReduceSum {
     }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let aval = reduced_aval(ins, params)?;
-        if aval.dtype == crate::aval::DType::Bool {
+        if aval.dtype == DType::Bool {
             return Err(TypeError::new("cannot sum bool: convert to i32 first"));
         }
         Ok(vec![aval])
@@ -129,8 +129,13 @@ impl Primitive for ReduceSum {
             Data::F64(xs) => Data::F64(cascaded(xs, counts, 0.0, |a, b| a + b).into()),
             Data::I32(xs) => Data::I32(cascaded(xs, counts, 0, i32::wrapping_add).into()),
             Data::U32(xs) => Data::U32(cascaded(xs, counts, 0, u32::wrapping_add).into()),
-            Data::Bool(_) => unreachable!("abstract_eval refuses bool"),
+            Data::I64(xs) => Data::I64(cascaded(xs, counts, 0, i64::wrapping_add).into()),
+            Data::U64(xs) => Data::U64(cascaded(xs, counts, 0, u64::wrapping_add).into()),
+            _ => unreachable!("abstract_eval refuses bool, and narrow types are widened"),
         })]
+    }
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype.computed()
     }
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         vec![cx.tangents[0].as_ref().map(|t| reduce_sum(t, &cx.params.axes("axes")))]

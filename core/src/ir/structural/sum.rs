@@ -1,6 +1,6 @@
 //! `zeros` and `add_any`: what is left of a cotangent that nothing contributes to, and the sum of two.
 
-use crate::aval::{Aval, Literal};
+use crate::aval::{Aval, DType, Literal};
 use crate::device::{Data, HostArray};
 use crate::error::TypeError;
 use crate::ir::stablehlo::{Export, Operand};
@@ -59,8 +59,10 @@ impl Primitive for Zeros {
         Ok(vec![cx.splat(Literal::from_f64(dtype, 0.0), &shape)])
     }
     fn samples(&self) -> Vec<Sample> {
-        let params = Params::new().with("dtype", crate::aval::DType::F32).with("shape", vec![2usize, 3]);
-        vec![Sample::new("matrix", vec![], params)]
+        let of = |dtype: DType| Params::new().with("dtype", dtype).with("shape", vec![2usize, 3]);
+        [DType::F32, DType::BF16, DType::I16, DType::U64]
+            .map(|dtype| Sample::new(dtype.name(), vec![], of(dtype)))
+            .to_vec()
     }
 }
 
@@ -96,6 +98,9 @@ impl Primitive for AddAny {
         vec![HostArray::from_data(&ins[0].shape(), data)]
     }
     // d(a + b) = da + db
+    fn computed_in(&self, dtype: DType) -> DType {
+        dtype.computed()
+    }
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
         vec![match (&cx.tangents[0], &cx.tangents[1]) {
             (Some(a), Some(b)) => Some(add_any(a, b)),

@@ -15,11 +15,11 @@ pub(in crate::runtime) unsafe fn fill(place: *mut u8, literal: Literal, n: usize
             unsafe { std::slice::from_raw_parts_mut(place.cast(), n) }.fill(MaybeUninit::new($x))
         };
     }
-    match literal {
-        Literal::F32(x) => fill!(x),
-        Literal::F64(x) => fill!(x),
-        Literal::I32(x) => fill!(x),
-        Literal::U32(x) => fill!(x),
-        Literal::Bool(x) => fill!(x),
+    let bits = literal.bits();
+    match literal.dtype().size() {
+        1 => fill!(bits as u8),
+        2 => fill!(bits as u16),
+        4 => fill!(bits as u32),
+        _ => fill!(bits),
     }
 }

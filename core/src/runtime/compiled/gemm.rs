@@ -145,7 +145,7 @@ impl ProductWork {
             match self.dtype {
                 DType::F32 => self.run_as::<f32>(arrays, unit),
                 DType::F64 => self.run_as::<f64>(arrays, unit),
-                DType::I32 | DType::U32 | DType::Bool => unreachable!("products are of floating elements"),
+                other => unreachable!("there are no products of {other}"),
             }
         }
     }
@@ -266,7 +266,7 @@ impl ProductWork {
             match self.dtype {
                 DType::F32 => self.combine_as::<f32>(arrays, piece),
                 DType::F64 => self.combine_as::<f64>(arrays, piece),
-                DType::I32 | DType::U32 | DType::Bool => unreachable!("products are of floating-point elements"),
+                other => unreachable!("there are no products of {other}"),
             }
         }
     }

@@ -302,7 +302,7 @@ mod tests {
                     (&x, place),
                     (&x, Place::rows(2)),
                     Update::Write,
-                )
+                );
             };
             std::panic::catch_unwind(run).is_ok()
         };

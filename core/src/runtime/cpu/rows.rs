@@ -260,7 +260,10 @@ impl Partial {
                     DType::F64 => fold::<f64>(into, part, self.n, formula(self.op)),
                     DType::I32 => fold::<i32>(into, part, self.n, formula(self.op)),
                     DType::U32 => fold::<u32>(into, part, self.n, formula(self.op)),
+                    DType::I64 => fold::<i64>(into, part, self.n, formula(self.op)),
+                    DType::U64 => fold::<u64>(into, part, self.n, formula(self.op)),
                     DType::Bool => fold::<bool>(into, part, self.n, formula(self.op)),
+                    other => unreachable!("{other} is reduced as a wider type"),
                 }
             }
         }

@@ -14,6 +14,7 @@ use crate::with_data;
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUdeviceptr};
 use cudarc::driver::{CudaContext, CudaFunction, CudaGraph, CudaModule, CudaStream, DriverError, result};
 use cudarc::nvrtc::Ptx;
+use half::{bf16, f16};
 use std::any::Any;
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -480,10 +481,18 @@ fn data(dtype: DType, bytes: &[u8]) -> Data {
         bytes.chunks_exact(N).map(|chunk| read(chunk.try_into().expect("chunks have this length"))).collect()
     }
     match dtype {
+        DType::F16 => Data::F16(all(bytes, f16::from_ne_bytes)),
+        DType::BF16 => Data::BF16(all(bytes, bf16::from_ne_bytes)),
         DType::F32 => Data::F32(all(bytes, f32::from_ne_bytes)),
         DType::F64 => Data::F64(all(bytes, f64::from_ne_bytes)),
+        DType::I8 => Data::I8(all(bytes, i8::from_ne_bytes)),
+        DType::I16 => Data::I16(all(bytes, i16::from_ne_bytes)),
         DType::I32 => Data::I32(all(bytes, i32::from_ne_bytes)),
+        DType::I64 => Data::I64(all(bytes, i64::from_ne_bytes)),
+        DType::U8 => Data::U8(bytes.iter().copied().collect()),
+        DType::U16 => Data::U16(all(bytes, u16::from_ne_bytes)),
         DType::U32 => Data::U32(all(bytes, u32::from_ne_bytes)),
+        DType::U64 => Data::U64(all(bytes, u64::from_ne_bytes)),
         DType::Bool => Data::Bool(bytes.iter().map(|byte| *byte != 0).collect()),
     }
 }

@@ -9,6 +9,7 @@ use crate::aval::Sizes;
 use crate::device::{Data, HostArray};
 use crate::error::Error;
 use crate::ir::{Atom, Eqn, Program, Value, Values, evaluate_values, observed, without_effects};
+use half::{bf16, f16};
 use std::cell::OnceCell;
 use std::fmt::Write;
 use std::rc::Rc;
@@ -117,7 +118,9 @@ impl Numbers {
         match array.data() {
             Data::F32(xs) => find(xs, f32::is_nan, f32::is_infinite),
             Data::F64(xs) => find(xs, f64::is_nan, f64::is_infinite),
-            Data::I32(_) | Data::U32(_) | Data::Bool(_) => Numbers::default(),
+            Data::F16(xs) => find(xs, f16::is_nan, f16::is_infinite),
+            Data::BF16(xs) => find(xs, bf16::is_nan, bf16::is_infinite),
+            _ => Numbers::default(),
         }
     }
 

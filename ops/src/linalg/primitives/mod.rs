@@ -31,8 +31,8 @@ pub(crate) static PRIMITIVES: &[&dyn Primitive] =
 /// The extents of the matrices in the last two axes, which hold floats.
 fn matrices(x: &Aval) -> Result<[&Dim; 2], TypeError> {
     match &x.shape[..] {
-        [.., rows, columns] if x.dtype.is_float() => Ok([rows, columns]),
-        _ => Err(TypeError::new(format!("takes matrices of floats, not {x}"))),
+        [.., rows, columns] if x.dtype.is_float() && !x.dtype.is_narrow() => Ok([rows, columns]),
+        _ => Err(TypeError::new(format!("takes matrices of f32 or f64, not {x}: convert with `astype` first"))),
     }
 }
 

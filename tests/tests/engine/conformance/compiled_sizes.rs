@@ -168,7 +168,11 @@ fn check(case: &Case, program: &Program) -> Result<usize, String> {
             let found = found.map_err(|error| at(format!("at {pair:?}: {error}")))?;
             let found: Vec<HostArray> =
                 found.iter().map(|out| HostArray::clone(&out.to_host().expect("results are computed"))).collect();
-            if let Some(why) = difference(&found, &run(&numeric, &arrays), TOLERANCE) {
+            // Sums in derivatives of halves are rounded to the same few digits, in another order.
+            let is_narrow =
+                numeric.binders().any(|binder| binder.aval.dtype.is_float() && binder.aval.dtype.is_narrow());
+            let tolerance = if is_narrow { 0.01 } else { TOLERANCE };
+            if let Some(why) = difference(&found, &run(&numeric, &arrays), tolerance) {
                 return Err(at(format!("at {pair:?}: {why}\n{transformed}")));
             }
             runs += 1;

@@ -20,6 +20,10 @@ fn lower_computes_what_eval_does() {
         if let Some(composition) = case.composition() {
             return difference(&run(&composition, &case.ins), &wanted, TOLERANCE).map_or(Ok(()), Err);
         }
+        // A rule is asked for the types in which its primitive is computed.
+        if case.ins.iter().any(|array| case.prim.computed_in(array.dtype()) != array.dtype()) {
+            return Ok(());
+        }
         let excused = NOT_LOWERED.iter().any(|(name, _)| *name == case.prim.name());
         for (result, wanted) in wanted.iter().enumerate() {
             let found = match (lowered(case, result, wanted), excused) {

@@ -15,7 +15,7 @@ use gavotte_core::ir::structural::{BROADCAST_IN_DIM, broadcast_in_dim, call};
 use gavotte_core::ir::{
     Atom, Batch, Batched, Control, Index, Jvp, Kind, Linearize, Linearized, Lower, Params, Primitive, Program, Pushed,
     ReduceOp, Rewrite, RewriteRule, Sample, Scalar, ScalarOp, Simplify, Transpose, Unsupported, Value, ValueAndJvp,
-    bind1, trace,
+    bind1, eval_primitive, trace,
 };
 use gavotte_tests::arrays::{from_numbers, numbers};
 use gavotte_tests::cases::Case;
@@ -138,6 +138,9 @@ impl Primitive for Broken {
     }
     fn attributes(&self) -> &'static [&'static str] {
         self.inner.attributes()
+    }
+    fn computed_in(&self, dtype: DType) -> DType {
+        self.inner.computed_in(dtype)
     }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let mut outs = self.inner.abstract_eval(ins, params)?;
@@ -350,6 +353,7 @@ const UNREACHED: &[(&str, Rule, &str)] = &[
     ("call", Rule::Simplify, INLINED),
     ("checkpoint", Rule::Jvp, TOGETHER),
     ("custom_vjp_call", Rule::Jvp, TOGETHER),
+    ("conv", Rule::Simplify, COMPOSED),
     ("dim_value", Rule::Lower, "of a number it is folded; what it is of a symbol is the business of symbolic sizes"),
     ("scan", Rule::Jvp, TOGETHER),
     ("switch", Rule::Jvp, TOGETHER),
@@ -452,9 +456,9 @@ fn has_rule(prim: &'static dyn Primitive, rule: Rule) -> bool {
         Rule::Batch => samples.iter().any(|sample| !sample.ins.is_empty()),
         Rule::StableHlo => !is_listed(NOT_EXPORTED, prim),
         // Multiple results are never simplified.
-        Rule::Simplify => {
-            samples.iter().all(|sample| prim.eval(&sample.ins.iter().collect::<Vec<_>>(), &sample.params).len() == 1)
-        }
+        Rule::Simplify => samples
+            .iter()
+            .all(|sample| eval_primitive(prim, &sample.ins.iter().collect::<Vec<_>>(), &sample.params).len() == 1),
         _ => true,
     }
 }

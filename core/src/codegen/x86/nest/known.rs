@@ -31,7 +31,7 @@ impl Nest<'_> {
                 let numbers = match dtype {
                     DType::I32 => of_pairs(function, |i| (a[i], b[i]), |x: i32| x),
                     DType::U32 => of_pairs(function, |i| (a[i] as u32, b[i] as u32), |x: u32| x as i32),
-                    DType::F32 | DType::F64 | DType::Bool => None,
+                    _ => None,
                 };
                 Known::Numbers(numbers?)
             }
