@@ -58,6 +58,7 @@ pub struct Params {
 pub fn save_params(path: impl AsRef<Path>, params: &impl Tree, metadata: Option<&str>) -> Result<(), Error> {
     let path = path.as_ref();
     let fail = |why: String| Error::File(format!("{}: cannot save the parameters: {why}", path.display()));
+    named_file(path)?;
     let bytes = match to_bytes(&leaves_with_paths(params), metadata) {
         Ok(bytes) => bytes,
         Err(error) => return Err(fail(error.to_string())),
@@ -73,9 +74,7 @@ pub fn save_params(path: impl AsRef<Path>, params: &impl Tree, metadata: Option<
 pub fn load_params(path: impl AsRef<Path>) -> Result<Params, Error> {
     let path = path.as_ref();
     let fail = |why: String| Error::File(format!("{}: {why}", path.display()));
-    if path.as_os_str().is_empty() {
-        return Err(Error::File("the path of the parameters is empty: name a file".into()));
-    }
+    named_file(path)?;
     if path.is_dir() {
         return Err(fail("it is a folder: name a file in it".into()));
     }
@@ -95,6 +94,13 @@ pub fn load_params_like<T: Tree>(path: impl AsRef<Path>, like: &T) -> Result<T, 
     let path = path.as_ref();
     let named = load_params(path)?.arrays.into_iter().collect();
     from_named(like, named).map_err(|error| Error::File(format!("{}: {error}", path.display())))
+}
+
+fn named_file(path: &Path) -> Result<(), Error> {
+    match path.as_os_str().is_empty() {
+        true => Err(Error::File("the path of the parameters is empty: name a file".into())),
+        false => Ok(()),
+    }
 }
 
 fn advice(error: &std::io::Error) -> &'static str {

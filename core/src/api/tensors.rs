@@ -105,6 +105,9 @@ pub fn write_file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
                 return io::Error::new(why.kind(), "it is a folder: add the name of a file");
             }
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => "use another name",
+            io::ErrorKind::NotADirectory => {
+                "the path leads through a file, or ends with a slash: name a file in a folder"
+            }
             _ => return why,
         };
         io::Error::new(why.kind(), format!("{why}; {advice}"))
