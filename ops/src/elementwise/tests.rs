@@ -70,7 +70,7 @@ fn ints(op: ScalarOp, a: i32, b: i32) -> i32 {
 #[test]
 fn integers_wrap_and_divide_by_zero_as_documented() {
     assert_eq!(ints(ScalarOp::Add, i32::MAX, 1), i32::MIN);
-    assert_eq!(ints(ScalarOp::Div, 7, 0), 0);
+    assert_eq!(ints(ScalarOp::Div, 7, 0), -1);
     assert_eq!(ints(ScalarOp::Rem, 7, 0), 7);
     assert_eq!(ints(ScalarOp::Div, i32::MIN, -1), i32::MIN);
     assert_eq!(ints(ScalarOp::Rem, -7, 3), -1);
