@@ -1,13 +1,15 @@
 //! `eigh`: eigenvalues and eigenvectors of symmetric matrices.
 
-use super::{batched, diagonal, divided, last_two, rounded, sample, shaped, square, symmetric_part, wide, with_last};
+use super::{
+    batched, diagonal, divided, last_two, results, rounded, sample, shaped, square, symmetric_part, wide, with_last,
+};
 use crate::Array;
 use crate::linalg::host;
 use crate::movement::operands;
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind};
+use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value};
 
 /// The symmetric eigenvalue problem.
 #[derive(Debug)]
@@ -20,8 +22,7 @@ pub(super) static EIGH: &dyn Primitive = &Eigh;
 /// Eigenvalues and eigenvectors.
 #[track_caller]
 pub(in crate::linalg) fn eigh(x: &Array) -> [Array; 2] {
-    let mut outs = bind(EIGH, &[&x.0], Params::new()).into_iter().map(Array);
-    [(); 2].map(|()| outs.next().expect("it has two results"))
+    results(EIGH, x)
 }
 
 impl Primitive for Eigh {

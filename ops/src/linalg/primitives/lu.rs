@@ -1,6 +1,6 @@
 //! `lu`: triangular factors of matrices with exchanged rows.
 
-use super::{batched, last_two, sample, shaped, square, triangular_solve, with_last};
+use super::{batched, last_two, results, sample, shaped, square, triangular_solve, with_last};
 use crate::gather::gather;
 use crate::linalg::host::{self, Real};
 use crate::linalg::primitives::Side;
@@ -9,7 +9,7 @@ use crate::{Array, eye};
 use gavotte_core::aval::{Aval, DType};
 use gavotte_core::device::{Data, HostArray};
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind};
+use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value};
 
 /// Gauss's elimination with partial pivoting.
 #[derive(Debug)]
@@ -22,8 +22,7 @@ pub(super) static LU: &dyn Primitive = &Lu;
 /// The factors in one matrix, the exchanges and the order of the rows.
 #[track_caller]
 pub(in crate::linalg) fn lu(x: &Array) -> [Array; 3] {
-    let mut outs = bind(LU, &[&x.0], Params::new()).into_iter().map(Array);
-    [(); 3].map(|()| outs.next().expect("it has three results"))
+    results(LU, x)
 }
 
 fn factors<T: Real>(x: &HostArray) -> Vec<HostArray> {

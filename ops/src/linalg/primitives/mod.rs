@@ -22,7 +22,7 @@ use gavotte_core::aval::{Aval, DType, Dim};
 use gavotte_core::device::{Data, HostArray};
 use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::structural::place_axis;
-use gavotte_core::ir::{Batch, Batched, Primitive, Value, bind, refuse, require_equal};
+use gavotte_core::ir::{Batch, Batched, Params, Primitive, Value, bind, refuse, require_equal};
 
 /// The primitives of this family.
 pub(crate) static PRIMITIVES: &[&dyn Primitive] =
@@ -109,6 +109,13 @@ fn diagonal(x: &Array) -> Array {
     let n = x.dim(x.ndim() - 1);
     let (row, column) = (crate::iota([&n, &n], 0, DType::I32), crate::iota([&n, &n], 1, DType::I32));
     crate::where_(&row.eq(column), x, crate::array_functions::number(x.dtype(), 0.0)).sum(-1)
+}
+
+/// The results of a factorisation.
+#[track_caller]
+fn results<const N: usize>(prim: &'static dyn Primitive, x: &Array) -> [Array; N] {
+    let mut outs = bind(prim, &[&x.0], Params::new()).into_iter().map(Array);
+    [(); N].map(|()| outs.next().expect("its number of results is known"))
 }
 
 /// Refuses to transpose in an operand in which a primitive is not linear.

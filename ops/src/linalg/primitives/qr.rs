@@ -1,6 +1,6 @@
 //! `qr`: orthonormal columns and a triangle.
 
-use super::{batched, last_two, matrices, rounded, sample, shaped, triangular_solve, wide, with_last};
+use super::{batched, last_two, matrices, results, rounded, sample, shaped, triangular_solve, wide, with_last};
 use crate::Array;
 use crate::linalg::host;
 use crate::linalg::primitives::Side;
@@ -8,7 +8,7 @@ use crate::movement::operands;
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind, require_at_least};
+use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, require_at_least};
 
 /// Householder's factorisation.
 #[derive(Debug)]
@@ -20,8 +20,7 @@ pub(super) static QR: &dyn Primitive = &Qr;
 /// `Q` and `R`.
 #[track_caller]
 pub(in crate::linalg) fn qr(x: &Array) -> [Array; 2] {
-    let mut outs = bind(QR, &[&x.0], Params::new()).into_iter().map(Array);
-    [(); 2].map(|()| outs.next().expect("it has two results"))
+    results(QR, x)
 }
 
 /// Requires at least as many rows as columns.

@@ -7,9 +7,11 @@ use crate::linalg::host::triangular::{Triangle, solve as solve_triangle};
 use crate::movement::{operands, reshape};
 use gavotte_core::aval::{Aval, DType, Dim, Literal};
 use gavotte_core::device::{Data, HostArray};
-use gavotte_core::error::TypeError;
+use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::structural::{add_any, move_axis};
-use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Transpose, Value, bind1, require_shape};
+use gavotte_core::ir::{
+    Batch, Batched, Jvp, Kind, Location, Params, Primitive, Sample, Transpose, Value, bind1, refuse, require_shape,
+};
 use gavotte_core::runtime::Place;
 
 /// Both substitutions.
@@ -39,6 +41,11 @@ fn is_transposed(params: &Params) -> bool {
 fn solutions<T: Real>(ins: &[&HostArray], transposed: bool) -> HostArray {
     let ([_, n], [_, m]) = (last_two(ins[2]), last_two(ins[1]));
     let (factors, orders) = (ins[2].as_slice::<T>(), ins[3].as_slice::<i32>());
+    // The order may come from a text.
+    if let Some((at, row)) = orders.iter().enumerate().find(|(_, row)| !(0..n as i32).contains(*row)) {
+        let place = Location::current();
+        refuse(Error::Call(format!("solve: row {row} at position {at} of the order is not in 0..{n}\n  at {place}")));
+    }
     let mut out = vec![T::ZERO; ins[1].len()];
     let each = factors.chunks_exact((n * n).max(1)).zip(orders.chunks_exact(n.max(1)));
     let sides = ins[1].as_slice::<T>().chunks_exact((n * m).max(1)).zip(out.chunks_exact_mut((n * m).max(1)));
@@ -143,5 +150,23 @@ impl Primitive for Solve {
             Sample::new("a batch", of(&[2, 3, 3], &[2, 3, 1]), to(false)),
             Sample::new("nothing", of(&[0, 0], &[0, 2]), to(false)),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gavotte_core::ir::quietly;
+
+    #[test]
+    fn an_order_that_is_none_is_refused() {
+        let sample = SOLVE.samples().swap_remove(0);
+        for (row, is_right) in [(2, true), (3, false), (-1, false)] {
+            let order = HostArray::new(&[3], vec![0, 1, row]);
+            let ins = [&sample.ins[0], &sample.ins[1], &sample.ins[2], &order];
+            let found = quietly(|| SOLVE.eval(&ins, &sample.params));
+            assert_eq!(found.is_ok(), is_right, "{row}");
+            assert!(found.is_ok() || found.is_err_and(|why| why.to_string().contains("is not in 0..3")));
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! `svd`: singular values and vectors.
 
 use super::qr::tall;
-use super::{batched, diagonal, divided, last_two, matrices, rounded, sample, shaped, wide, with_last};
+use super::{batched, diagonal, divided, last_two, matrices, results, rounded, sample, shaped, wide, with_last};
 use crate::Array;
 use crate::linalg::host;
 use crate::movement::operands;
 use gavotte_core::aval::Aval;
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
-use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind};
+use gavotte_core::ir::{Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value};
 
 /// The singular value decomposition.
 #[derive(Debug)]
@@ -21,8 +21,7 @@ pub(super) static SVD: &dyn Primitive = &Svd;
 /// `U`, the singular values and `Vᵀ`.
 #[track_caller]
 pub(in crate::linalg) fn svd(x: &Array) -> [Array; 3] {
-    let mut outs = bind(SVD, &[&x.0], Params::new()).into_iter().map(Array);
-    [(); 3].map(|()| outs.next().expect("it has three results"))
+    results(SVD, x)
 }
 
 impl Primitive for Svd {
