@@ -169,18 +169,32 @@ pub fn one_equation(prim: &'static dyn Primitive, avals: Vec<Aval>, params: Para
 
 /// Every sample of every primitive, and some of them with other element types.
 pub fn cases() -> Vec<(String, Case)> {
-    let mut cases = vec![];
-    for prim in gavotte::registry().iter() {
-        let samples = prim.samples();
-        for (from, to) in [(DType::F32, DType::F16), (DType::F32, DType::BF16), (DType::I32, DType::I64)] {
-            cases.extend(samples.iter().find_map(|sample| retyped(prim, sample, from, to)));
-        }
-        for sample in samples {
-            let name = format!("{} ({})", prim.name(), sample.name);
-            cases.push((name, Case { prim, params: sample.params, ins: sample.ins }));
-        }
-    }
+    let mut cases = samples();
+    cases.extend(retyped_samples());
     cases
+}
+
+/// Every sample of every primitive.
+pub fn samples() -> Vec<(String, Case)> {
+    let of = |prim: &'static dyn Primitive| {
+        let case = move |sample: Sample| {
+            let name = format!("{} ({})", prim.name(), sample.name);
+            (name, Case { prim, params: sample.params, ins: sample.ins })
+        };
+        prim.samples().into_iter().map(case)
+    };
+    gavotte::registry().iter().flat_map(of).collect()
+}
+
+/// The first sample of every primitive that takes other element types, with each of them.
+pub fn retyped_samples() -> Vec<(String, Case)> {
+    let of = |prim: &'static dyn Primitive| {
+        let samples = prim.samples();
+        [(DType::F32, DType::F16), (DType::F32, DType::BF16), (DType::I32, DType::I64)]
+            .into_iter()
+            .filter_map(move |(from, to)| samples.iter().find_map(|sample| retyped(prim, sample, from, to)))
+    };
+    gavotte::registry().iter().flat_map(of).collect()
 }
 
 /// Whether GPUs have kernels of every element type in a program.

@@ -128,9 +128,11 @@ fn what_is_being_copied_is_not_overwritten() {
             {
                 let device = cuda(0).expect("the emulator is a GPU");
                 let mut random = Random::new(nth);
-                for _ in 0..4 {
-                    // Three pieces.
-                    let array = array(DType::F64, (1 << 20) + 7, &mut random);
+                // Three pieces. The element says which array it is, and where it was.
+                for i in 0..4 {
+                    let first = f64::from(i) * 1e9 + random.float();
+                    let elements = (0..(1 << 20) + 7).map(|k| first + f64::from(k)).collect();
+                    let array = Arc::new(HostArray::new(&[(1 << 20) + 7], elements));
                     if let Ok(back) = round_trip(&device, &array) {
                         assert_eq!(back.data(), array.data(), "{call}, {nth}");
                     }
@@ -181,10 +183,10 @@ fn every_call_that_fails_is_an_error() {
     let calls = ["cuInit", "cuDeviceGetCount", "cuDevicePrimaryCtxRetain", "cuStreamCreate", "cuMemAlloc_v2"];
     let more =
         ["cuMemHostAlloc", "cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2", "cuEventRecord", "cuEventSynchronize"];
+    let array = array(DType::F32, 3 << 20, &mut Random::new(4));
     for call in calls.into_iter().chain(more) {
         for nth in 1..=3 {
             let machine = machine(&format!("fail={call}:{nth}:999"));
-            let array = array(DType::F32, 3 << 20, &mut Random::new(4));
             let result = cuda(0).and_then(|device| round_trip(&device, &array));
             match result {
                 Err(error) => {

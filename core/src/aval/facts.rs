@@ -205,17 +205,19 @@ impl Facts {
         if let Some(holds) = fact.as_bool() {
             return if holds { Verdict::Holds } else { Verdict::Fails };
         }
-        let (holds, fails) = match fact.relation {
-            Relation::AtLeast => (self.is_natural(p), self.is_natural(&(Dim::from(-1) - p))),
-            Relation::Equal => (
-                self.is_natural(p) && self.is_natural(&(Dim::from(0) - p)),
-                self.is_natural(&(p - 1)) || self.is_natural(&(Dim::from(-1) - p)) || !has_integer_root(p),
-            ),
+        // Most relations that are asked for hold: a search for the opposite, which would visit all it may, is spared.
+        let (minus, below) = (|| Dim::from(0) - p, || Dim::from(-1) - p);
+        let holds = self.is_natural(p) && (fact.relation == Relation::AtLeast || self.is_natural(&minus()));
+        let fails = || match fact.relation {
+            Relation::AtLeast => self.is_natural(&below()),
+            Relation::Equal => !has_integer_root(p) || self.is_natural(&(p - 1)) || self.is_natural(&below()),
         };
-        match (holds, fails) {
-            (true, _) => Verdict::Holds,
-            (_, true) => Verdict::Fails,
-            _ => Verdict::Open,
+        if holds {
+            Verdict::Holds
+        } else if fails() {
+            Verdict::Fails
+        } else {
+            Verdict::Open
         }
     }
 

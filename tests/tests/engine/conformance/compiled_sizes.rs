@@ -10,7 +10,7 @@ use gavotte_core::error::Error;
 use gavotte_core::ir::{Kind, Program, Value, assume, bind, parse, quietly, trace, verify};
 use gavotte_core::runtime::{Executable, Options};
 use gavotte_tests::arrays::{Random, random_array};
-use gavotte_tests::cases::{Case, NOT_BATCHED, cases, not_batched};
+use gavotte_tests::cases::{Case, NOT_BATCHED, not_batched, retyped_samples, samples};
 use gavotte_tests::compare::{difference, run};
 use gavotte_tests::report::{caught, check_all};
 use gavotte_tests::transformed::{jvp_program, linearize_programs, vjp_program, vmap_program};
@@ -124,10 +124,10 @@ fn arguments(case: &Case, numeric: &Program, operands: &[HostArray], random: &mu
     numeric.args.iter().map(|binder| &binder.aval).enumerate().map(fit).collect()
 }
 
-/// Checks one program under every transformation; returns the number of runs.
-fn check(case: &Case, program: &Program) -> Result<usize, String> {
+/// Checks one program under these transformations; returns the number of runs.
+fn check(case: &Case, program: &Program, transformations: &[(&str, Transformation)]) -> Result<usize, String> {
     let mut runs = 0;
-    for (name, transformation) in TRANSFORMATIONS {
+    for (name, transformation) in transformations {
         if name.starts_with("vmap") && (case.ins.is_empty() || (0..case.ins.len()).all(|i| not_batched(case, i))) {
             continue;
         }
@@ -184,7 +184,12 @@ fn check(case: &Case, program: &Program) -> Result<usize, String> {
 #[test]
 fn one_compiled_program_serves_every_size() {
     let runs: RefCell<BTreeMap<&str, usize>> = RefCell::default();
-    check_all(cases(), |case| {
+    // What becomes of a size depends on no type: the transformations of other types are tested with numbers.
+    let of = |cases: Vec<(String, Case)>, transformations: &'static [(&'static str, Transformation)]| {
+        cases.into_iter().map(move |(name, case)| (name, (case, transformations)))
+    };
+    let cases = of(samples(), TRANSFORMATIONS).chain(of(retyped_samples(), &TRANSFORMATIONS[..1]));
+    check_all(cases, |(case, transformations)| {
         let mut extents: Vec<usize> = case.ins.iter().flat_map(|array| array.shape()).collect();
         extents.sort_unstable();
         extents.dedup();
@@ -195,7 +200,8 @@ fn one_compiled_program_serves_every_size() {
                 if program.symbols().is_empty() || verify(&program).is_err() || seen.contains(&program) {
                     continue;
                 }
-                let count = caught(|| check(case, &program)).map_err(|why| format!("{why}\n{program}"))?;
+                let count =
+                    caught(|| check(case, &program, transformations)).map_err(|why| format!("{why}\n{program}"))?;
                 *runs.borrow_mut().entry(case.prim.name()).or_default() += count;
                 seen.push(program);
             }
@@ -243,7 +249,7 @@ fn steps_and_gaps_along_symbols() {
         let eqn = &program.eqns[0];
         let ins = program.args.iter().map(|binder| HostArray::full(&vec![0; binder.aval.rank()], Literal::F32(0.0)));
         let case = Case { prim: eqn.prim, params: eqn.params.clone(), ins: ins.collect() };
-        let runs = check(&case, program)?;
+        let runs = check(&case, program, TRANSFORMATIONS)?;
         if runs < 14 { Err(format!("{runs} runs")) } else { Ok(()) }
     });
 }
