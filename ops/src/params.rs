@@ -25,13 +25,15 @@
 //! # Ok::<(), gavotte::Error>(())
 //! ```
 
+mod damage;
+
 use crate::array::Array;
 use crate::tree::leaves_with_paths;
 use gavotte_core::api::{elements_of, serialize_arrays, write_file};
 use gavotte_core::device::{HostArray, memory};
 use gavotte_core::error::Error;
 use gavotte_core::tree::Tree;
-use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors, TensorView};
+use safetensors::tensor::{Metadata, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -218,7 +220,7 @@ impl<'a> ParamsFile<'a> {
     /// # Errors
     /// If it is not a whole safetensors file.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
-        let damaged = |error| format!("this is not a whole safetensors file: {}", explained(error));
+        let damaged = |error| format!("this is not a whole safetensors file: {}", damage::explained(bytes, error));
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let metadata = header.metadata().as_ref().and_then(|entries| entries.get(METADATA)).cloned();
@@ -265,25 +267,5 @@ impl NamedTensor<'_> {
         };
         let array = HostArray::try_from_data(self.view.shape(), data);
         array.map(Array::from).map_err(|error| format!("`{name}`: {error}"))
-    }
-}
-
-/// What is wrong with the structure of a file.
-fn explained(error: SafeTensorError) -> String {
-    use SafeTensorError::*;
-    match error {
-        InvalidHeader(_) => "its header is not UTF-8 text".into(),
-        InvalidHeaderDeserialization(error) | JsonError(error) => match error.is_data() {
-            // The library's expectation in our own words.
-            true => "its header is JSON, but does not describe arrays".into(),
-            false => format!("its header is not JSON from byte {} on", 8 + error.column()),
-        },
-        HeaderTooSmall => "it ends before its header does".into(),
-        HeaderTooLarge | InvalidHeaderLength => "it ends before its header does, or its header is too long".into(),
-        InvalidOffset(name) => format!("`{name}` overlaps another array, or lies beyond the file"),
-        TensorInvalidInfo => "an array's length in the file does not match its shape and type".into(),
-        MetadataIncompleteBuffer => "the data after its header is not as long as its arrays".into(),
-        ValidationOverflow => "an array's size is too large to count".into(),
-        other => other.to_string(),
     }
 }

@@ -6,14 +6,22 @@ use crate::ir::Value;
 use crate::tree::Tree;
 
 /// Copies every leaf to `device`. Leaves that are there already, and leaves that are being traced, stay as they are.
+///
+/// # Errors
+/// If a device fails, or the trace of a leaf has ended.
 pub fn device_put<T: Tree>(tree: T, device: &DeviceRef) -> Result<T, Error> {
     let (def, leaves) = tree.into_leaves();
     let moved = leaves.into_iter().map(|leaf| put(leaf, device)).collect::<Result<Vec<Value>, Error>>()?;
     Ok(T::unflatten(&def, moved))
 }
 
+/// A value whose trace has ended is none that moves: [`Value::into_buffer`] says so.
+fn is_being_traced(leaf: &Value) -> bool {
+    leaf.is_traced() && !leaf.is_escaped()
+}
+
 fn put(leaf: Value, device: &DeviceRef) -> Result<Value, Error> {
-    if leaf.is_traced() || leaf.device().is_some_and(|at| at.name() == device.name()) {
+    if is_being_traced(&leaf) || leaf.device().is_some_and(|at| at.name() == device.name()) {
         return Ok(leaf);
     }
     let declared = leaf.declared_aval().shape;
@@ -25,7 +33,7 @@ fn put(leaf: Value, device: &DeviceRef) -> Result<Value, Error> {
 /// traced stay as they are.
 ///
 /// # Errors
-/// If a device fails.
+/// As [`device_put`].
 pub fn device_copy<T: Tree>(tree: &T) -> Result<T, Error> {
     let (def, leaves) = tree.flatten();
     let copied = leaves.into_iter().map(copy).collect::<Result<Vec<Value>, Error>>()?;
@@ -33,7 +41,11 @@ pub fn device_copy<T: Tree>(tree: &T) -> Result<T, Error> {
 }
 
 fn copy(leaf: Value) -> Result<Value, Error> {
-    let Some(device) = leaf.device() else { return Ok(leaf) };
-    let declared = leaf.declared_aval().shape;
-    Ok(Value::from_buffer(device.copy(leaf.into_buffer()?)?).declare(declared))
+    if is_being_traced(&leaf) {
+        return Ok(leaf);
+    }
+    let (declared, device) = (leaf.declared_aval().shape, leaf.device());
+    let buffer = leaf.into_buffer()?;
+    let device = device.expect("what has a buffer is on a device");
+    Ok(Value::from_buffer(device.copy(buffer)?).declare(declared))
 }

@@ -129,8 +129,12 @@ fn require(fact: Fact, a: &Dim, b: &Dim, why: impl FnOnce() -> String) -> Result
     }
 }
 
-/// Requires that no extent of a shape is negative.
+/// Requires that every extent of a shape is one: not negative, and not [too large](Dim::is_too_large).
 pub fn require_extents(shape: &[Dim]) -> Result<(), TypeError> {
+    if let Some(axis) = shape.iter().position(Dim::is_too_large) {
+        let why = format!("the extent of axis {axis} is too large: the elements of an array are less than 2^63 bytes");
+        return Err(TypeError(why));
+    }
     shape.iter().filter(|dim| !dim.is_natural()).try_for_each(|dim| {
         require_at_least(dim, &0.into(), || format!("{shape:?} is not a shape: the extent {dim} may be negative"))
     })

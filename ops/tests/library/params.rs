@@ -209,3 +209,39 @@ fn a_name_that_the_format_reserves_is_refused() {
     let why = save_params(folder.path().join("file"), &named, None).expect_err("it could not be loaded").to_string();
     assert!(why.contains("`__metadata__`, which the file's format reserves"), "{why}");
 }
+
+/// The message names the array, and says what is wrong with its place or description.
+#[test]
+fn damage_is_located() {
+    let (path, _folder) = file();
+    let entry = |name: &str, begin: usize, end: usize| {
+        format!(r#""{name}":{{"dtype":"F32","shape":[2],"data_offsets":[{begin},{end}]}}"#)
+    };
+    let two = |a: (usize, usize), b: (usize, usize)| format!("{{{},{}}}", entry("a", a.0, a.1), entry("b", b.0, b.1));
+    let cases = [
+        (two((0, 8), (4, 12)), 12, "`b` overlaps `a`: it begins at byte 4 of the data"),
+        (two((0, 8), (12, 20)), 20, "4 bytes of the data between `a` and `b` belong to no array"),
+        (two((4, 12), (12, 20)), 20, "4 bytes of the data before `a` belong to no array"),
+        (two((8, 0), (8, 16)), 16, "`a` ends at byte 0 of the data, before it begins at byte 8"),
+        (two((0, 8), (8, 12)), 12, "`b` is F32[2], 8 bytes, but its place has 4"),
+        (two((0, 8), (8, 16)), 15, "16 bytes, and 15 bytes follow"),
+        (two((0, 8), (8, 16)), 17, "16 bytes, and more bytes follow"),
+        (r#"{"a":{"dtype":"F32","shape":[2]}}"#.into(), 8, "`a` has no two natural numbers for `data_offsets`"),
+        (r#"{"a":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}}"#.into(), 8, "`a` has the unknown type `F31`"),
+        (r#"{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}"#.into(), 8, "natural numbers for `shape`"),
+        (r#"{"a":{"shape":[2],"data_offsets":[0,8]}}"#.into(), 8, "`a` has no text for `dtype`"),
+        (r#"{"__metadata__":{"a":1}}"#.into(), 0, "the values in `__metadata__` must be texts"),
+        (
+            r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296,4294967296,4294967296],"data_offsets":[0,8]}}"#
+                .into(),
+            8,
+            "`a` has a size that is too large to count",
+        ),
+    ];
+    for (header, n, part) in cases {
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; n]].concat();
+        fs::write(&path, bytes).expect("it can be written");
+        let text = load_params(&path).expect_err("it is refused").to_string();
+        assert!(text.contains("p.safetensors: ") && text.contains(part), "{header}: {text}");
+    }
+}

@@ -10,18 +10,18 @@ use gavotte_gat::experiment::{Experiment, Inputs};
 use gavotte_gat::loss::masked_nll;
 use gavotte_gat::model::{GatConfig, GatParams};
 use gavotte_gat::train::{GatTrainer, GatTraining, Trainer};
-use npyz::npz::NpzArchive;
 use npyz::{Deserialize, NpyFile, Order};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::BufReader;
+use zip::ZipArchive;
 
 const N_CLASS: usize = 7;
 const N_FEAT: usize = 1433;
 const N_STEP: usize = 20;
 
 /// An archive of arrays.
-struct Golden(RefCell<NpzArchive<BufReader<File>>>);
+struct Golden(RefCell<ZipArchive<BufReader<File>>>);
 
 impl Golden {
     /// The archive; `None` where the golden values are missing.
@@ -31,18 +31,17 @@ impl Golden {
             return None;
         };
         let path = folder.join("gat_cora_f64.npz");
-        let archive = NpzArchive::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let archive = ZipArchive::new(BufReader::new(file));
+        let archive = archive.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Some(Golden(RefCell::new(archive)))
     }
 
     /// The elements of an array, row-major, and its shape.
     fn read<T: Deserialize + Clone>(&self, name: &str) -> (Vec<usize>, Vec<T>) {
         let mut archive = self.0.borrow_mut();
-        let file: NpyFile<_> = match archive.by_name(name) {
-            Ok(Some(file)) => file,
-            Ok(None) => panic!("there is no array {name}"),
-            Err(error) => panic!("{name}: {error}"),
-        };
+        let entry = archive.by_name(&format!("{name}.npy")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let file = NpyFile::new(entry).unwrap_or_else(|error| panic!("{name}: {error}"));
         let shape: Vec<usize> = file.shape().iter().map(|extent| *extent as usize).collect();
         let order = file.order();
         let stored = file.into_vec::<T>().unwrap_or_else(|error| panic!("{name}: {error}"));
