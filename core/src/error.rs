@@ -1,5 +1,7 @@
 //! Typed errors. Every message says what was wrong, where, and what to do.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 
 /// Why a primitive refuses its operands, without the operands themselves.
@@ -89,4 +91,34 @@ impl Error {
             other => other,
         }
     }
+}
+
+thread_local! {
+    /// Whether a refusal is taken as an error.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(crate) fn is_quiet() -> bool {
+    QUIET.get()
+}
+
+/// Runs `f`; what [`stop`] is given within it is the payload of a panic that prints nothing.
+pub(crate) fn catch_quietly<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            QUIET.set(self.0);
+        }
+    }
+    let _restore = Restore(QUIET.replace(true));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
+}
+
+/// Stops with an error: a panic, or, within [`catch_quietly`], an unwinding that prints nothing.
+#[track_caller]
+pub(crate) fn stop(error: Error) -> ! {
+    if is_quiet() {
+        std::panic::resume_unwind(Box::new(error));
+    }
+    panic!("{error}")
 }

@@ -1,6 +1,7 @@
 //! Arrays from Rust's numbers, vectors and nested arrays.
 
 use crate::array::Array;
+use gavotte_core::aval::{bf16, f16};
 
 macro_rules! from_elements {
     ($($t:ty)*) => { $(
@@ -48,4 +49,4 @@ macro_rules! from_elements {
         }
     )* };
 }
-from_elements!(f32 f64 i32 u32 bool);
+from_elements!(f16 bf16 f32 f64 i8 i16 i32 i64 u8 u16 u32 u64 bool);

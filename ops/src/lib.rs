@@ -1,4 +1,45 @@
 //! Gavotte: composable function transformations for Rust, with graphs as first-class data.
+//!
+//! # Integers
+//!
+//! Operations on integers never stop, and return the same on every target: XLA's results.
+//!
+//! | Operation | Result |
+//! |---|---|
+//! | sum, difference, product, `-x`, `abs` out of range | wraps: the low bits of the exact result |
+//! | `x / y` | rounds toward zero |
+//! | `x / 0` | all bits set: -1, or the largest of an unsigned type |
+//! | `x % y` | has the sign of `x` |
+//! | `x % 0` | `x` |
+//! | the least integer `/ -1`, and `% -1` | itself, and 0 |
+//! | `x << s`, with `s` negative or at least the width | 0 |
+//! | `x >> s` of an unsigned type, with such an `s` | 0 |
+//! | `x >> s` of a signed type, with such an `s` | 0, or -1 for a negative `x` |
+//! | a float as an integer | rounds toward zero; the nearest integer of the type if it is out of range, and 0 for NaN |
+//! | an integer as a shorter one | its low bits |
+//!
+//! ```
+//! use gavotte::{Array, DType};
+//! let x = Array::from([i32::MAX, i32::MIN, 7, -7]);
+//! assert_eq!((&x + 1).to_vec::<i32>(), [i32::MIN, i32::MIN + 1, 8, -6]);
+//! assert_eq!((-&x).to_vec::<i32>(), [-i32::MAX, i32::MIN, -7, 7]);
+//! assert_eq!(x.abs().to_vec::<i32>(), [i32::MAX, i32::MIN, 7, 7]);
+//! assert_eq!((&x / 2).to_vec::<i32>(), [i32::MAX / 2, i32::MIN / 2, 3, -3]);
+//! assert_eq!((&x / 0).to_vec::<i32>(), [-1; 4]);
+//! assert_eq!((Array::from([7u8, 0]) / 0).to_vec::<u8>(), [255, 255]);
+//! assert_eq!((&x % 4).to_vec::<i32>(), [3, 0, 3, -3]);
+//! assert_eq!((&x % 0).to_vec::<i32>(), x.to_vec::<i32>());
+//! assert_eq!((&x / -1).to_vec::<i32>(), [-i32::MAX, i32::MIN, -7, 7]);
+//! assert_eq!((&x % -1).to_vec::<i32>(), [0; 4]);
+//! assert_eq!((&x << 32).to_vec::<i32>(), [0; 4]);
+//! assert_eq!((&x << -1).to_vec::<i32>(), [0; 4]);
+//! assert_eq!((Array::from([255u8]) >> 8).to_vec::<u8>(), [0]);
+//! assert_eq!((&x >> 1).to_vec::<i32>(), [i32::MAX >> 1, i32::MIN >> 1, 3, -4]);
+//! assert_eq!((&x >> 99).to_vec::<i32>(), [0, -1, 0, -1]);
+//! let y = Array::from([-2.9f32, 1e30, f32::NEG_INFINITY, f32::NAN]);
+//! assert_eq!(y.astype(DType::I16).to_vec::<i16>(), [-2, i16::MAX, i16::MIN, 0]);
+//! assert_eq!(Array::from([300, -1]).astype(DType::U8).to_vec::<u8>(), [44, 255]);
+//! ```
 
 extern crate self as gavotte;
 

@@ -3,14 +3,12 @@
 //! Two arrays broadcast as in NumPy: shapes are aligned at the last axis, and an extent of 1 stretches. A scalar is not
 //! broadcast. A Rust number takes the array's element type if both are floats or both are integers. On the left of an
 //! operator it must be an `f64` or `i32`, the types of literals; on the right it may have any element type.
-//!
-//! Integers: sums, differences and products wrap; `/` rounds toward zero, and is 0 for a divisor of 0; `%` has the sign
-//! of the dividend, and is the dividend for a divisor of 0; a shift by the width or more, or by a negative distance, is 0.
 
 use crate::array::{Array, apply};
+use crate::array_functions::shift_right;
 use crate::elementwise::*;
 use crate::movement::{reject, reshape};
-use gavotte_core::aval::{DType, Dim, Literal, Shape, shape as to_shape};
+use gavotte_core::aval::{DType, Dim, Literal, Shape, bf16, f16, shape as to_shape};
 use gavotte_core::ir::structural::broadcast_in_dim;
 use gavotte_core::ir::{Params, Primitive, same, undecided};
 use gavotte_core::tree::Tree;
@@ -49,9 +47,11 @@ impl Operand for &Array {
 fn literal_beside(literal: Literal, dtype: Option<DType>) -> Array {
     let Some(dtype) = dtype else { return Array::scalar(literal) };
     let own = literal.dtype();
-    let exact = || Literal::from_f64(dtype, literal.as_f64()).as_f64() == literal.as_f64();
-    let takes = (own.is_float() && dtype.is_float()) || (own.is_int() && dtype.is_int() && exact());
-    Array::scalar(if takes { Literal::from_f64(dtype, literal.as_f64()) } else { literal })
+    let converted = literal.convert(dtype);
+    // A number that is cut to fewer bits, or changes its sign, comes back as another.
+    let is_same = || converted.convert(own) == literal && (converted.as_f64() < 0.0) == (literal.as_f64() < 0.0);
+    let takes = (own.is_float() && dtype.is_float()) || (own.is_int() && dtype.is_int() && is_same());
+    Array::scalar(if takes { converted } else { literal })
 }
 
 /// Two operands broadcast to one shape and, for Rust numbers, with one element type.
@@ -160,7 +160,42 @@ operators! {
     BitOr bitor BitOrAssign bitor_assign OR: i32 bool;
     BitXor bitxor BitXorAssign bitxor_assign XOR: i32 bool;
     Shl shl ShlAssign shl_assign SHIFT_LEFT: i32;
-    Shr shr ShrAssign shr_assign SHIFT_RIGHT_LOGICAL: i32;
+}
+
+// Not an operation of its own: copies of the sign come from above.
+impl<T: Operand> ops::Shr<T> for &Array {
+    type Output = Array;
+    #[track_caller]
+    fn shr(self, other: T) -> Array {
+        shift_right(self, other)
+    }
+}
+impl<T: Operand> ops::Shr<T> for Array {
+    type Output = Array;
+    #[track_caller]
+    fn shr(self, other: T) -> Array {
+        shift_right(self, other)
+    }
+}
+impl<T: Operand> ops::ShrAssign<T> for Array {
+    #[track_caller]
+    fn shr_assign(&mut self, other: T) {
+        *self = shift_right(&*self, other);
+    }
+}
+impl ops::Shr<&Array> for i32 {
+    type Output = Array;
+    #[track_caller]
+    fn shr(self, other: &Array) -> Array {
+        shift_right(self, other)
+    }
+}
+impl ops::Shr<Array> for i32 {
+    type Output = Array;
+    #[track_caller]
+    fn shr(self, other: Array) -> Array {
+        shift_right(self, other)
+    }
 }
 
 macro_rules! numbers {
@@ -169,7 +204,7 @@ macro_rules! numbers {
         fn imposes(&self) -> Option<DType> { None }
     })* };
 }
-numbers! { f32 f64 i32 u32 bool }
+numbers! { f16 bf16 f32 f64 i8 i16 i32 i64 u8 u16 u32 u64 bool }
 
 macro_rules! prefix {
     ($($op:ident $method:ident $row:ident;)*) => { $(

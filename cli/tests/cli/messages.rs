@@ -64,7 +64,7 @@ fn a_program_that_is_wrong_is_wrong_at_its_line() {
     let file = folder.path().join("f.txt");
     for (line, parts) in [
         ("%1: f32[3] = log %9", ["f.txt: line 2, column 20", "%9 is read here, and nothing binds it"]),
-        ("%1: f32[4] = log %0", ["f.txt: line 2: ", "^ log returns [f32[3]], not [f32[4]]"]),
+        ("%1: f32[4] = log %0", ["f.txt: line 2, column 3: ", "^ log returns [f32[3]], not [f32[4]]"]),
         ("%1: f32[3] = log %2", ["f.txt: line 2, column 20", "%2 is read here"]),
     ] {
         fs::write(&file, format!("program @f(%0: f32[3]) -> (f32[3]) {{\n  {line}\n  return %1\n}}\n")).unwrap();

@@ -15,7 +15,10 @@ impl Symbol {
     /// If the name is not of that form.
     #[track_caller]
     pub fn new(name: &str) -> Self {
-        assert!(is_name(name), "`{name}` is no symbol: use letters, digits and `_`, with no digit first");
+        if !is_name(name) {
+            let why = format!("`{name}` is no symbol: use letters, digits and `_`, with no digit first");
+            crate::error::stop(crate::error::Error::Type(why));
+        }
         Symbol(name.into())
     }
 

@@ -129,12 +129,19 @@ fn require(fact: Fact, a: &Dim, b: &Dim, why: impl FnOnce() -> String) -> Result
     }
 }
 
-/// Requires that every extent of a shape is one: not negative, and not [too large](Dim::is_too_large).
-pub fn require_extents(shape: &[Dim]) -> Result<(), TypeError> {
-    if let Some(axis) = shape.iter().position(Dim::is_too_large) {
-        let why = format!("the extent of axis {axis} is too large: the elements of an array are less than 2^63 bytes");
-        return Err(TypeError(why));
+/// Requires that no extent of a shape is [too large](Dim::is_too_large).
+pub fn require_countable(shape: &[Dim]) -> Result<(), TypeError> {
+    match shape.iter().position(Dim::is_too_large) {
+        Some(axis) => Err(TypeError(format!(
+            "the extent of axis {axis} is too large: the elements of an array are less than 2^63 bytes"
+        ))),
+        None => Ok(()),
     }
+}
+
+/// Requires that every extent of a shape is one: not negative, and not too large.
+pub fn require_extents(shape: &[Dim]) -> Result<(), TypeError> {
+    require_countable(shape)?;
     shape.iter().filter(|dim| !dim.is_natural()).try_for_each(|dim| {
         require_at_least(dim, &0.into(), || format!("{shape:?} is not a shape: the extent {dim} may be negative"))
     })

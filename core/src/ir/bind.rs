@@ -1,7 +1,7 @@
 //! The single interception point: `bind` computes outside a trace, and records inside one.
 
 use crate::aval::{Aval, Facts, Literal};
-use crate::error::{Error, TypeError};
+use crate::error::{Error, TypeError, catch_quietly, is_quiet, stop};
 use crate::ir::assume::{FactScope, adopt};
 use crate::ir::value::Repr;
 use crate::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Value, Var, eval_concrete};
@@ -54,7 +54,6 @@ thread_local! {
     static LOCATION: Cell<Option<Location>> = const { Cell::new(None) };
     /// Where the transformed function that runs was made.
     static MAKER: Cell<Option<Location>> = const { Cell::new(None) };
-    static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Closes the scope when dropped, also while a panic unwinds.
@@ -88,10 +87,7 @@ pub fn with_location<R>(location: Location, f: impl FnOnce() -> R) -> R {
 /// Runs `f` and turns a refusal by the engine (an operation's type error, a read of a traced value) into an error.
 /// Other panics continue.
 pub fn quietly<R>(f: impl FnOnce() -> R) -> Result<R, Error> {
-    let result = {
-        let _restore = Restore(&QUIET, QUIET.replace(true));
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
-    };
+    let result = catch_quietly(f);
     result.map_err(|payload| match payload.downcast::<Error>() {
         Ok(error) => *error,
         Err(other) => std::panic::resume_unwind(other),
@@ -104,11 +100,7 @@ pub fn quietly<R>(f: impl FnOnce() -> R) -> Result<R, Error> {
 pub fn refuse(error: Error) -> ! {
     let (at, place) = (Location::caller(), std::panic::Location::caller());
     let is_of_user = !is_in_library(place.file());
-    let error = if at.is_users() && (QUIET.get() || !is_of_user) { error.at(at) } else { error };
-    if QUIET.get() {
-        std::panic::resume_unwind(Box::new(error));
-    }
-    panic!("{error}")
+    stop(if at.is_users() && (is_quiet() || !is_of_user) { error.at(at) } else { error })
 }
 
 /// Whether a file is one of the engine's or of the library's on top of it.

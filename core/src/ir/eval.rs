@@ -1,7 +1,7 @@
 //! The reference interpreter: runs each equation by its primitive's `eval`. Slow and simple; the oracle for everything
 //! below it.
 
-use crate::aval::{Aval, Sizes};
+use crate::aval::{Aval, Dim, Sizes};
 use crate::device::{Buffer, HostArray, cpu, memory};
 use crate::error::Error;
 use crate::ir::program::Atom;
@@ -60,10 +60,13 @@ pub(crate) fn eval_checked<'a>(
     outs: impl Iterator<Item = &'a Aval> + Clone,
     location: Location,
 ) -> Result<Vec<HostArray>, Error> {
-    if let Some(aval) = outs.clone().find(|aval| aval.shape.iter().any(|dim| dim.as_number().is_none())) {
+    let is_symbolic = |dim: &Dim| dim.as_number().is_none();
+    let of_results = outs.clone().find(|aval| aval.shape.iter().any(is_symbolic)).map(|aval| aval.to_string());
+    let of_params = || params.find_dim(|name, dim| is_symbolic(dim).then(|| format!("`{name}`, {dim},")));
+    if let Some(what) = of_results.or_else(of_params) {
         let why = "outside a traced function every size is a number";
         return Err(Error::Type(format!(
-            "{}: {aval} has a size that is a symbol: {why}\n  at {location}",
+            "{}: {what} has a size that is a symbol: {why}\n  at {location}",
             prim.name()
         )));
     }

@@ -21,8 +21,8 @@ mod value;
 mod verify;
 
 pub use assume::{
-    IntoFact, assume, compare, decide, facts_in_force, require_at_least, require_equal, require_extents, require_shape,
-    same, undecided,
+    IntoFact, assume, compare, decide, facts_in_force, require_at_least, require_countable, require_equal,
+    require_extents, require_shape, same, undecided,
 };
 pub(crate) use assume::{adopt, check_facts, check_facts_with, with_facts_of, within_facts_of};
 pub(crate) use bind::read as interpret_read;

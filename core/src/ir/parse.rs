@@ -96,7 +96,8 @@ impl Written {
     fn verified(self, c: &Cursor<'_>) -> Result<Program, Error> {
         verify_with_place(&self.program).map_err(|(part, error)| {
             let at = self.places.get(part).copied().unwrap_or(self.types_at);
-            Error::Verify(format!("line {}: {error}", c.position(at).0))
+            let (line, column) = c.position(at);
+            Error::Verify(format!("line {line}, column {column}: {error}"))
         })?;
         self.typed(c)
     }

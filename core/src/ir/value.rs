@@ -111,11 +111,12 @@ impl Value {
         demand(shape.len() == self.rank(), || {
             format!("declare: {} has another number of axes than {shape:?}", self.aval)
         });
-        let wrong =
-            shape.iter().zip(&self.aval.shape).position(|(dim, extent)| dim.as_number().is_some() && dim != extent);
+        let is_wrong = |dim: &Dim, extent: &Dim| dim.is_too_large() || dim.as_number().is_some() && dim != extent;
+        let wrong = shape.iter().zip(&self.aval.shape).position(|(dim, extent)| is_wrong(dim, extent));
         demand(wrong.is_none(), || {
             let axis = wrong.unwrap_or_default();
-            let [dim, extent] = [&shape[axis], &self.aval.shape[axis]];
+            let (dim, extent) = (&shape[axis], &self.aval.shape[axis]);
+            let dim = if dim.is_too_large() { "2^63 or more".to_string() } else { dim.to_string() };
             format!("declare: axis {axis} of {} has {extent} places, not {dim}: write {extent}, or a symbol", self.aval)
         });
         if let Repr::Concrete { declared, .. } = &mut self.repr {

@@ -1,5 +1,6 @@
 //! What a pass did to each equation, and its text.
 
+use crate::aval::DType;
 use crate::ir::{Atom, Eqn, Location, RewriteRule};
 use crate::pass::Pass;
 use std::cell::RefCell;
@@ -36,6 +37,8 @@ pub enum After {
     Atoms(Vec<Atom>),
     /// The equations of the program that it held, of this number.
     Inlined(usize),
+    /// The same equation on this wider type, between conversions.
+    Widened(DType),
     /// Nothing.
     Nothing,
 }
@@ -109,6 +112,7 @@ impl fmt::Display for After {
             }
             After::Inlined(1) => f.write_str("1 equation"),
             After::Inlined(n) => write!(f, "{n} equations"),
+            After::Widened(dtype) => write!(f, "the same in {dtype}, rounded once"),
             After::Nothing => f.write_str("dropped"),
         }
     }

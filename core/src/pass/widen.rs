@@ -31,7 +31,11 @@ pub(super) fn run(program: Program, log: Log<'_>) -> Program {
             eqns.push(eqn);
             continue;
         }
-        log.tell(|| Change::new(&eqn, After::Inlined(1)));
+        log.tell(|| {
+            let computed = eqn.ins.iter().map(dtype_of).find(|dtype| eqn.prim.computed_in(*dtype) != *dtype);
+            let computed = computed.map(|dtype| eqn.prim.computed_in(dtype)).expect("an operand is widened");
+            Change::new(&eqn, After::Widened(computed))
+        });
         let convert = |from: Atom, into: Binder| Eqn {
             prim: CONVERT_ELEMENT_TYPE,
             params: to(into.aval.dtype),

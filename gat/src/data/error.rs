@@ -150,6 +150,7 @@ impl DataError {
         let help = match source.kind() {
             io::ErrorKind::NotFound => "check the path",
             io::ErrorKind::PermissionDenied => "check who may use it",
+            io::ErrorKind::IsADirectory => "name a file in this folder",
             io::ErrorKind::OutOfMemory => "give the program more memory, or a smaller file",
             _ => "check the disk, then try again",
         };

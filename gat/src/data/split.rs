@@ -69,7 +69,7 @@ impl Split {
             }
         }
         if split.train.is_empty() {
-            return Err(DataError::content(&place, "no node is in `train`"));
+            return Err(DataError::Content { place, what: "no node is in `train`".into(), help: TSV_LINE });
         }
         Ok(split.sorted())
     }

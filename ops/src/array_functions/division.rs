@@ -4,7 +4,6 @@ use super::number;
 use crate::array::Array;
 use crate::elementwise::{DIV, REM, SHIFT_LEFT, SHIFT_RIGHT_LOGICAL};
 use crate::operators::{Operand, binary, pair, where_};
-use gavotte_core::aval::DType;
 
 /// An integer divisor with ones for its zeros, of which every integer is a multiple; floats as they are.
 #[track_caller]
@@ -103,8 +102,8 @@ pub fn shift_left(a: impl Operand, b: impl Operand) -> Array {
     binary(&SHIFT_LEFT, a, b)
 }
 
-/// Integers with their bits moved down by `b`: `floor(a / 2ᵇ)`. Copies of the sign come from above, which for `u32` are
-/// zeros; `>>` always takes zeros. If `b` is negative or at least the width, only the sign is left: 0 or -1.
+/// Integers with their bits moved down by `b`: `floor(a / 2ᵇ)`. This is what `>>` returns: copies of the sign
+/// come from above, which for unsigned types are zeros. If `b` is negative or at least the width, only the sign is left: 0 or -1.
 ///
 /// ```
 /// use gavotte::{Array, shift_right};
@@ -118,7 +117,12 @@ pub fn shift_left(a: impl Operand, b: impl Operand) -> Array {
 #[track_caller]
 pub fn shift_right(a: impl Operand, b: impl Operand) -> Array {
     let [a, b] = pair(a, b);
-    if a.dtype() != DType::I32 {
+    let (own, wide) = (a.dtype(), a.dtype().computed());
+    if own.is_int() && own != wide && own == b.dtype() {
+        // The bits from above are those of the wider integer.
+        return shift_right(a.astype(wide), b.astype(wide)).astype(own);
+    }
+    if !own.is_signed() {
         return binary(&SHIFT_RIGHT_LOGICAL, &a, &b);
     }
     let is_negative = a.lt(0);

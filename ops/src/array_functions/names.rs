@@ -3,7 +3,6 @@
 use crate::array::Array;
 use crate::elementwise::{ADD, AND, DIV, EQ, GE, GT, LE, LT, MUL, NE, OR, SUB, XOR};
 use crate::operators::{Operand, binary};
-use gavotte_core::aval::DType;
 
 macro_rules! functions_of_two {
     ($($(#[$doc:meta])* $name:ident $row:ident;)*) => { $(
@@ -154,6 +153,6 @@ impl Array {
     /// If the elements are not integers.
     #[track_caller]
     pub fn bitwise_count(&self) -> Array {
-        if self.dtype() == DType::I32 { self.abs().population_count() } else { self.population_count() }
+        if self.dtype().is_signed() { self.abs().population_count() } else { self.population_count() }
     }
 }

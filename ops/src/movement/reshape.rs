@@ -8,7 +8,7 @@ use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::move_axis;
 use gavotte_core::ir::{
     Batch, Batched, Index, Jvp, Kind, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, Transpose,
-    Unsupported, Value, bind1, require_equal, require_extents,
+    Unsupported, Value, bind1, require_countable, require_equal, require_extents,
 };
 
 /// Another shape.
@@ -46,6 +46,7 @@ impl Primitive for Reshape {
         let out = x.with_shape(params.try_dims("shape")?);
         let (has, holds) = (x.volume(), out.volume());
         let why = || format!("the operand has {has} elements, {:?} holds {holds}: use a shape with as many", out.shape);
+        require_countable(&out.shape)?;
         require_equal(&has, &holds, why)?;
         require_extents(&out.shape)?;
         Ok(vec![out])

@@ -1,6 +1,8 @@
 //! Operators, broadcasting, and the methods built on elementwise primitives.
 
-use gavotte::{Array, DType, Dim, Literal, arange, eye, full, iota, ones_like, where_, zeros_like};
+use gavotte::{
+    Array, DType, Dim, Literal, Options, Target, arange, eye, full, iota, jit_with, ones_like, where_, zeros_like,
+};
 use gavotte_core::aval::Aval;
 use gavotte_core::ir::{Program, quietly, trace};
 
@@ -138,4 +140,76 @@ fn sizes_become_scalars() {
     });
     assert!(program.to_string().contains("dim_value {dim=n+1, dtype=f32}"), "{program}");
     assert_eq!(gavotte::dim_value(3, DType::F32).item::<f32>(), 3.0);
+}
+
+/// A rule for integers: the operation, and the exact result of a type with this width and signedness.
+type Rule = (&'static str, fn(Array, Array) -> Array, fn(i128, i128, u32, bool) -> i128);
+
+/// The table of the crate's documentation, with its rules written apart.
+const RULES: [Rule; 9] = [
+    ("+", |x, y| x + y, |x, y, _, _| x + y),
+    ("-", |x, y| x - y, |x, y, _, _| x - y),
+    ("*", |x, y| x * y, |x, y, _, _| x.wrapping_mul(y)),
+    ("neg", |x, _| -x, |x, _, _, _| -x),
+    ("abs", |x, _| x.abs(), |x, _, _, _| x.abs()),
+    ("/", |x, y| x / y, |x, y, _, _| if y == 0 { -1 } else { x / y }),
+    ("%", |x, y| x % y, |x, y, _, _| if y == 0 { x } else { x % y }),
+    ("<<", |x, y| x << y, |x, y, width, _| if (0..i128::from(width)).contains(&y) { x << y } else { 0 }),
+    (
+        ">>",
+        |x, y| x >> y,
+        |x, y, width, _| match (0..i128::from(width)).contains(&y) {
+            true => x >> y,
+            false => -i128::from(x < 0),
+        },
+    ),
+];
+
+/// The value of these low bits in a type.
+fn of_low_bits(x: i128, width: u32, is_signed: bool) -> i128 {
+    let low = x & ((1 << width) - 1);
+    if is_signed && low >> (width - 1) != 0 { low - (1 << width) } else { low }
+}
+
+/// The documented results, of every integer type, by the interpreter and compiled for every processor.
+#[test]
+fn integers_follow_the_table() {
+    let targets = [Target::Portable, Target::Avx2, Target::Avx512];
+    let has = |target: &Target| {
+        let options = Options { target: *target, ..Options::default() };
+        jit_with(|x: Array| x, options).try_call((Array::scalar(1.0f32),)).is_ok()
+    };
+    let targets: Vec<Target> = targets.into_iter().filter(has).collect();
+    for dtype in DType::ALL.iter().copied().filter(|dtype| dtype.is_int()) {
+        let (width, is_signed) = (8 * dtype.size() as u32, dtype.is_signed());
+        let edges = [0, 1, 2, 3, 7, -1, -2, -7, 1 << (width - 1), (1 << (width - 1)) - 1, (1 << (width - 1)) + 1];
+        let more = [width - 1, width, width + 1, 4 * width].map(i128::from);
+        let edges: Vec<i128> = edges.into_iter().chain(more).map(|x| of_low_bits(x, width, is_signed)).collect();
+        let pairs: Vec<(i128, i128)> = edges.iter().flat_map(|x| edges.iter().map(move |y| (*x, *y))).collect();
+        let array = |numbers: Vec<i128>| {
+            let words: Vec<i64> = numbers.into_iter().map(|x| x as i64).collect();
+            Array::from(words).astype(dtype)
+        };
+        let x = array(pairs.iter().map(|(x, _)| *x).collect());
+        let y = array(pairs.iter().map(|(_, y)| *y).collect());
+        for (name, f, exact) in RULES {
+            if name == "neg" && !is_signed || name == "abs" && !is_signed {
+                continue;
+            }
+            let wanted =
+                pairs.iter().map(|(x, y)| of_low_bits(exact(*x, *y, width, is_signed), width, is_signed) as i64);
+            let wanted: Vec<i64> = wanted.collect();
+            let mut found = vec![("interpreter".to_string(), f(x.clone(), y.clone()))];
+            for target in &targets {
+                let options = Options { target: *target, ..Options::default() };
+                found.push((format!("{target:?}"), jit_with(f, options)(x.clone(), y.clone())));
+            }
+            for (path, found) in found {
+                let found = found.astype(DType::I64).to_vec::<i64>();
+                for ((pair, found), wanted) in pairs.iter().zip(found).zip(&wanted) {
+                    assert_eq!(found, *wanted, "{dtype}, {path}: {} {name} {}", pair.0, pair.1);
+                }
+            }
+        }
+    }
 }

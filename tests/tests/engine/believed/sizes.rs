@@ -2,7 +2,9 @@
 
 use super::{assert_has, refused};
 use gavotte::random::Key;
-use gavotte::{Array, DType, Dim, assume, concatenate, full, grad, iota, jit, registry, scan, vmap, vmap_axes};
+use gavotte::{
+    Array, DType, Dim, assume, concatenate, dim_value, full, grad, iota, jit, registry, scan, vmap, vmap_axes,
+};
 use gavotte_core::aval::{Aval, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::{parse, trace};
@@ -213,4 +215,15 @@ fn new_axes_are_within_the_result() {
     let mapped = vmap_axes(|x: Array| x, |_, _| Some(0), |_| 9);
     let error = refused(|| mapped.try_call((Array::new(&[2, 3], vec![0f32; 6]),)));
     assert_has(&error, &["vmap: ", "f32[3] per batch element", "axis 9"]);
+}
+
+/// What is no size says so, wherever it is given.
+#[test]
+fn what_is_no_size_is_an_error() {
+    let four = || Array::new(&[4], vec![1f32; 4]);
+    let text = jit(|x: Array| x.reshape(["n-"])).try_call((four(),)).expect_err("it is no symbol").to_string();
+    assert_has(&text, &["`n-` is no symbol"]);
+    assert_has(&refused(|| Ok(dim_value("q", DType::I32))), &["dim_value", "`dim`, q", "outside a traced function"]);
+    assert_has(&refused(|| Ok(four().reshape([usize::MAX]))), &["the extent of axis 0 is too large", "sizes.rs"]);
+    assert_has(&refused(|| Ok(four().declare([usize::MAX]))), &["has 4 places, not 2^63 or more"]);
 }
