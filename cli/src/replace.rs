@@ -1,6 +1,6 @@
 //! Replacing a folder by another.
 
-use crate::temporary::TempFolder;
+use crate::temporary::{STEPS, TempFolder};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -77,11 +77,43 @@ fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     fs::rename(&aside, one)
 }
 
-/// Replaces the contents of a folder that stays where it is.
+/// Replaces the contents of a folder that stays where it is; `new` is within it. Names say how far it came, so that
+/// [`finish`] ends what a killed program has begun.
 fn replace_inside(old: &Path, new: &Path) -> io::Result<()> {
-    let aside = TempFolder::within(old)?;
-    move_all(old, aside.path())?;
-    move_all(new, old).inspect_err(|_| drop(move_all(aside.path(), old)))
+    let [arriving, leaving, left] = STEPS.map(|name| old.join(name));
+    fs::rename(new, &arriving)?;
+    let undo = |error| {
+        // What cannot be undone is finished by the next run.
+        let undone = match left.exists() {
+            true => move_all(old, &arriving).and_then(|()| fs::rename(&left, &leaving)),
+            false => Ok(()),
+        };
+        let undone = undone.and_then(|()| if leaving.exists() { move_all(&leaving, old) } else { Ok(()) });
+        let _ = undone.and_then(|()| fs::remove_dir(&leaving)).and_then(|()| fs::rename(&arriving, new));
+        error
+    };
+    finish(old).map(drop).map_err(undo)
+}
+
+/// Finishes a replacement of a folder's contents, if one was begun; returns whether there was one.
+pub(crate) fn finish(folder: &Path) -> io::Result<bool> {
+    let [arriving, leaving, left] = STEPS.map(|name| folder.join(name));
+    if !arriving.exists() && !left.exists() {
+        return Ok(false);
+    }
+    if arriving.exists() {
+        if !left.exists() {
+            fs::create_dir(&leaving).or_else(|error| if leaving.is_dir() { Ok(()) } else { Err(error) })?;
+            move_all(folder, &leaving)?;
+            fs::rename(&leaving, &left)?;
+        }
+        move_all(&arriving, folder)?;
+        fs::remove_dir(&arriving)?;
+    }
+    // Under a name that anybody may remove.
+    let gone = TempFolder::within(folder)?;
+    fs::rename(&left, gone.path().join("left"))?;
+    Ok(true)
 }
 
 /// Moves everything but temporary files from one folder to another; on failure, nothing.
@@ -104,7 +136,8 @@ mod tests {
     fn a_folder_is_replaced_by_name_and_inside() {
         for by_name in [true, false] {
             let root = tempfile::tempdir().unwrap();
-            let [old, new] = ["old", "new"].map(|name| root.path().join(name));
+            let old = root.path().join("old");
+            let new = if by_name { root.path().join("new") } else { old.join(".gavotte-new") };
             fs::create_dir_all(old.join("seed-0")).unwrap();
             fs::create_dir(&new).unwrap();
             fs::write(new.join("run.json"), "new").unwrap();
@@ -121,6 +154,38 @@ mod tests {
         assert!(replace(&old, &new, true).is_err() && replace(&old, &new, false).is_err());
         assert_eq!(crate::run_folder::names_in(&old).unwrap(), ["seed-0"]);
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    /// Wherever a program is killed, the next run has the new contents, whole.
+    #[test]
+    fn what_was_begun_is_finished() {
+        for killed in 0..8 {
+            let root = tempfile::tempdir().unwrap();
+            let [arriving, leaving, left] = STEPS.map(|name| root.path().join(name));
+            let file = |folder: &Path, name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+            let moved = |from: &Path, to: &Path, name: &str| fs::rename(from.join(name), to.join(name)).unwrap();
+            fs::create_dir(&arriving).unwrap();
+            ["a", "b"].iter().for_each(|name| file(root.path(), name, "old"));
+            ["b", "c"].iter().for_each(|name| file(&arriving, name, "new"));
+            let steps: [&dyn Fn(); 7] = [
+                &|| fs::create_dir(&leaving).unwrap(),
+                &|| moved(root.path(), &leaving, "a"),
+                &|| moved(root.path(), &leaving, "b"),
+                &|| fs::rename(&leaving, &left).unwrap(),
+                &|| moved(&arriving, root.path(), "b"),
+                &|| moved(&arriving, root.path(), "c"),
+                &|| fs::remove_dir(&arriving).unwrap(),
+            ];
+            steps[..killed].iter().for_each(|step| step());
+            crate::temporary::clean(root.path());
+            assert!(finish(root.path()).unwrap(), "{killed}");
+            let names: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(names.len(), 2, "{killed}: {names:?}");
+            for name in ["b", "c"] {
+                assert_eq!(fs::read(root.path().join(name)).unwrap(), b"new", "{killed}");
+            }
+            assert!(!finish(root.path()).unwrap());
+        }
     }
 
     #[cfg(unix)]

@@ -4,7 +4,7 @@ use crate::claim::Claim;
 use crate::failure::{Failure, note};
 use crate::layout::listed;
 use crate::output::cannot_write;
-use crate::replace::{can_be_renamed, replace};
+use crate::replace::{can_be_renamed, finish, replace};
 use crate::temporary::{self, Made, TempFile, TempFolder, together};
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -94,6 +94,10 @@ impl RunFolder {
             return Err(refuse(
                 "another run is writing to it; wait until that has ended, or name another folder".into(),
             ));
+        }
+        let finished = finish(&folder.path);
+        if finished.map_err(|error| fail(format!("cannot finish the replacement of the run in it: {error}")))? {
+            note(&format!("a killed program was replacing the run in {}: that is finished now", path.display()));
         }
         let names = names_in(path).map_err(|error| fail(format!("cannot look into it: {error}")))?;
         if names.is_empty() {

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 const PREFIX: &str = ".gavotte-";
+/// Names within a folder whose contents are being replaced: those that arrive, those that leave, and those that all have
+/// left. No run takes them for leftovers: the next one finishes the replacement.
+pub(crate) const STEPS: [&str; 3] = [".gavotte-arriving", ".gavotte-leaving", ".gavotte-left"];
 
 /// What this process has made, in order, and removes if a signal ends it.
 static MADE: Mutex<Vec<Entry>> = Mutex::new(vec![]);
@@ -177,7 +180,8 @@ pub(crate) fn clean(folder: &Path) {
         return;
     }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if is_temporary(&entry.file_name().to_string_lossy()) {
+        let name = entry.file_name();
+        if is_temporary(&name.to_string_lossy()) && !STEPS.contains(&&*name.to_string_lossy()) {
             remove_leftover(&entry.path());
         }
     }
@@ -238,8 +242,8 @@ mod tests {
     fn only_what_nobody_uses_is_removed() {
         let root = tempfile::tempdir().unwrap();
         let (file, folder) = (TempFile::within(root.path()).unwrap(), TempFolder::within(root.path()).unwrap());
-        fs::write(root.path().join(".gavotte-left"), "half").unwrap();
-        fs::create_dir_all(root.path().join(".gavotte-left-folder/seed-0")).unwrap();
+        fs::write(root.path().join(".gavotte-half"), "half").unwrap();
+        fs::create_dir_all(root.path().join(".gavotte-half-folder/seed-0")).unwrap();
         fs::write(root.path().join("mine"), "").unwrap();
         clean(root.path());
         assert!(file.file.path().exists() && folder.path().exists() && root.path().join("mine").exists());
