@@ -10,7 +10,7 @@ use crate::elementwise::*;
 use crate::movement::{reject, reshape};
 use gavotte_core::aval::{DType, Dim, Literal, Shape, bf16, f16, shape as to_shape};
 use gavotte_core::ir::structural::broadcast_in_dim;
-use gavotte_core::ir::{Params, Primitive, same, undecided};
+use gavotte_core::ir::{Params, Primitive, for_caller, same, undecided};
 use gavotte_core::tree::Tree;
 use std::ops;
 
@@ -423,5 +423,5 @@ pub fn atan2(y: impl Operand, x: impl Operand) -> Array {
 /// The tree, with each array treated as a constant by derivatives.
 #[track_caller]
 pub fn stop_gradient<T: Tree>(tree: &T) -> T {
-    tree.map(|leaf| unary(STOP_GRADIENT, &leaf.into()).into())
+    for_caller(|| tree.map(|leaf| unary(STOP_GRADIENT, &leaf.into()).into()))
 }

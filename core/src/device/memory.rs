@@ -8,7 +8,7 @@ use std::path::Path;
 const LITTLE: u64 = 16 << 20;
 
 /// Requires that this many more bytes can be taken. The error says how many are available.
-pub(crate) fn require(bytes: usize) -> Result<(), String> {
+pub fn require(bytes: usize) -> Result<(), String> {
     let bytes = bytes as u64;
     if bytes < LITTLE {
         return Ok(());

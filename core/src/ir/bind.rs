@@ -108,12 +108,21 @@ pub(super) fn is_in_library(file: &str) -> bool {
     // The paths of both begin as the compiler was told.
     const ROOT: &str = file!().split_at(file!().len().saturating_sub("core/src/ir/bind.rs".len())).0;
     let of = |crate_: &str| file.strip_prefix(ROOT).and_then(|path| path.strip_prefix(crate_)).is_some();
-    of("core/src/") || of("ops/src/")
+    of("core/src/") || of("ops/src/") || file.starts_with(STANDARD)
 }
+
+/// How the paths of the standard library's files begin.
+const STANDARD: &str = "/rustc/";
 
 /// Where the transformed function that runs was made.
 pub(super) fn maker() -> Option<Location> {
     MAKER.get()
+}
+
+/// Runs `f` for the caller: in it, errors that arise in closures of the library name the caller's line.
+#[track_caller]
+pub fn for_caller<R>(f: impl FnOnce() -> R) -> R {
+    with_maker(Location::caller(), f)
 }
 
 /// Runs a transformed function that was made at this line: a call of it has no line that is known, so errors that arise

@@ -27,7 +27,7 @@ pub use assume::{
 pub(crate) use assume::{adopt, check_facts, check_facts_with, with_facts_of, within_facts_of};
 pub(crate) use bind::read as interpret_read;
 pub use bind::{Traced, bind, bind1, demand, interpret, is_tracing, quietly, trace, try_bind};
-pub use bind::{refuse, with_location, with_maker};
+pub use bind::{for_caller, refuse, with_location, with_maker};
 pub use cascade::{BLOCK, Cascade};
 pub use control::Control;
 pub(crate) use control::check_nested;

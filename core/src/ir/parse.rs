@@ -12,11 +12,12 @@
 //! `//` starts a comment that ends with the line. In a word `\"`, `\\` and `\n` are a quote, a backslash and the end of
 //! a line; an equation without binders has no outputs and runs for its effect. Lists and programs nest at most 64 deep.
 
-use crate::aval::{Aval, DType, Fact, Literal};
+use crate::aval::{Aval, DType, Fact, Facts, Literal, Verdict};
 use crate::error::Error;
 use crate::ir::cursor::{Cursor, is_literal_char};
 use crate::ir::verify::{beyond_tables, verify_with_place};
 use crate::ir::{Atom, Attr, Binder, Eqn, Location, Params, Program, Registry, Var};
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -69,7 +70,18 @@ impl Written {
         let types_at = c.place();
         let types = c.list(&[")"], Cursor::aval)?;
         c.expect(")")?;
-        let facts = if c.eat("where ") { c.list(&["{"], fact)? } else { vec![] };
+        let facts = if c.eat("where ") {
+            c.list(&["{"], |c| Ok((c.place(), fact(c)?)).map(|(at, fact)| (fact, at)))?
+        } else {
+            vec![]
+        };
+        let mut known = Facts::new();
+        for (fact, at) in &facts {
+            if fact.as_bool().is_none() && known.decide(fact) == Verdict::Fails {
+                return Err(c.error_at(*at, format!("the fact `{fact}` contradicts `{known}`")));
+            }
+            known.push(fact.clone());
+        }
         c.expect("{")?;
         let mut eqns = vec![];
         while !c.sees("return") {
@@ -80,10 +92,11 @@ impl Written {
         c.expect("return")?;
         let outs = c.list(&["}"], |c| atom(c, &mut vars))?;
         c.expect("}")?;
-        let program = Program { name, args, consts, eqns, outs, facts: facts.into_iter().collect() };
+        let program =
+            Program { name, args, consts, eqns, outs, facts: facts.into_iter().map(|(fact, _)| fact).collect() };
         let at = |var: Var| vars.iter().find(|(other, _)| *other == var).map_or(types_at, |(_, at)| *at);
         if let Some(var) = unbound(&program) {
-            return Err(c.error_at(at(var), format!("{var} is read here, and nothing binds it")));
+            return Err(c.error_at(at(var), format!("{var} is read here, and nothing binds it before")));
         }
         if let Some(var) = beyond_tables(&program) {
             let why = format!("{var} is larger than the number of variables: number them from %0");
@@ -114,11 +127,17 @@ impl Written {
     }
 }
 
-/// The largest variable that is read, if it is larger than all that are bound.
+/// The first variable that is read before it is bound.
 fn unbound(program: &Program) -> Option<Var> {
-    let n = program.n_var();
-    let read = program.eqns.iter().flat_map(|eqn| &eqn.ins).chain(&program.outs).filter_map(|atom| atom.var());
-    read.filter(|var| var.index() >= n).max()
+    let mut bound: FxHashSet<Var> = program.args.iter().chain(&program.consts).map(|binder| binder.var).collect();
+    for eqn in &program.eqns {
+        let read = eqn.ins.iter().filter_map(|atom| atom.var()).find(|var| !bound.contains(var));
+        if read.is_some() {
+            return read;
+        }
+        bound.extend(eqn.outs.iter().map(|binder| binder.var));
+    }
+    program.outs.iter().filter_map(|atom| atom.var()).find(|var| !bound.contains(var))
 }
 
 fn binder(c: &mut Cursor<'_>, vars: &mut Vars) -> Result<Binder, Error> {

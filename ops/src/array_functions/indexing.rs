@@ -7,6 +7,7 @@ use crate::generate::{dim_value, zeros_like};
 use crate::movement::{axis_of, reject};
 use crate::operators::{broadcast_shape, where_};
 use gavotte_core::aval::{DType, Dim, Shape, shape as to_shape};
+use gavotte_core::ir::for_caller;
 
 impl Array {
     /// The elements at the indices `ids` along an axis: each position along the other axes has its own indices. These
@@ -26,23 +27,25 @@ impl Array {
     /// not of type `i32`.
     #[track_caller]
     pub fn take_along_axis(&self, ids: &Array, axis: isize) -> Array {
-        let at = axis_of("take_along_axis", axis, self.ndim(), self);
-        if ids.dtype() != DType::I32 {
-            reject("take_along_axis", "numbers must be i32: convert with `astype` first", &[self, ids]);
-        }
-        if ids.ndim() != self.ndim() {
-            reject("take_along_axis", "array and numbers must have the same number of axes", &[self, ids]);
-        }
-        let [x, ids] = [self, ids].map(|array| array.move_axis(axis, -1));
-        let rank = x.ndim() - 1;
-        let [own, wanted] = [&x, &ids].map(|array| array.shape()[..rank].iter().cloned().collect::<Shape>());
-        let Some(front) = broadcast_shape(&[&own, &wanted]) else {
-            let why = format!("{own:?} and {wanted:?}, the axes besides the indexed one, do not broadcast");
-            reject("take_along_axis", why, &[self, &ids]);
-        };
-        let full = |array: &Array| array.broadcast_to(front.iter().chain([&array.dim(rank)]).cloned());
-        let out: Array = gather(full(&x).value(), full(&ids).value(), rank, rank).into();
-        out.move_axis(-1, at as isize)
+        for_caller(|| {
+            let at = axis_of("take_along_axis", axis, self.ndim(), self);
+            if ids.dtype() != DType::I32 {
+                reject("take_along_axis", "numbers must be i32: convert with `astype` first", &[self, ids]);
+            }
+            if ids.ndim() != self.ndim() {
+                reject("take_along_axis", "array and numbers must have the same number of axes", &[self, ids]);
+            }
+            let [x, ids] = [self, ids].map(|array| array.move_axis(axis, -1));
+            let rank = x.ndim() - 1;
+            let [own, wanted] = [&x, &ids].map(|array| array.shape()[..rank].iter().cloned().collect::<Shape>());
+            let Some(front) = broadcast_shape(&[&own, &wanted]) else {
+                let why = format!("{own:?} and {wanted:?}, the axes besides the indexed one, do not broadcast");
+                reject("take_along_axis", why, &[self, &ids]);
+            };
+            let full = |array: &Array| array.broadcast_to(front.iter().chain([&array.dim(rank)]).cloned());
+            let out: Array = gather(full(&x).value(), full(&ids).value(), rank, rank).into();
+            out.move_axis(-1, at as isize)
+        })
     }
 }
 

@@ -141,6 +141,9 @@ impl Array {
         if parts == 0 {
             reject("array_split", "there must be at least one part", &[self]);
         }
+        if parts > n.max(1 << 20) {
+            reject("array_split", format!("{parts} parts are too many for {n} elements"), &[self]);
+        }
         let (mut found, mut start) = (vec![], 0);
         for i in 0..parts {
             let end = start + n / parts + usize::from(i < n % parts);

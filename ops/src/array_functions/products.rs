@@ -5,7 +5,7 @@ use crate::contract::{Roles, dot_general};
 use crate::movement::{axis_of, reject, stack};
 use gavotte_core::aval::{Dim, Shape};
 use gavotte_core::ir::structural::renamed;
-use gavotte_core::ir::{same, undecided};
+use gavotte_core::ir::{for_caller, same, undecided};
 
 /// Every element of one times every element of the other: a matrix of `a[i] b[j]`. Both are flattened.
 ///
@@ -105,25 +105,27 @@ pub fn kron(a: &Array, b: &Array) -> Array {
 // (a × b)ᵢ = aⱼ bₖ - aₖ bⱼ for (i, j, k) = (1, 2, 3), (2, 3, 1), (3, 1, 2)
 #[track_caller]
 pub fn cross(a: &Array, b: &Array, axis: isize) -> Array {
-    for array in [a, b] {
-        let at = axis_of("cross", axis, array.ndim(), array);
-        if array.dim(at) != 3 {
-            reject("cross", format!("axis {axis} must have 3 elements, not {}", array.dim(at)), &[a, b]);
+    for_caller(|| {
+        for array in [a, b] {
+            let at = axis_of("cross", axis, array.ndim(), array);
+            if array.dim(at) != 3 {
+                reject("cross", format!("axis {axis} must have 3 elements, not {}", array.dim(at)), &[a, b]);
+            }
         }
-    }
-    let [a, b] = [a, b].map(|array| array.move_axis(axis, 0));
-    let rank = a.ndim().max(b.ndim()) - 1;
-    let part = |array: &Array, i: usize| {
-        let part = array.index(i);
-        let ones = vec![Dim::from(1); rank - part.ndim()];
-        part.reshape([&ones[..], part.shape()].concat())
-    };
-    let mut parts = vec![];
-    for i in 0..3 {
-        let (j, k) = ((i + 1) % 3, (i + 2) % 3);
-        parts.push(part(&a, j) * part(&b, k) - part(&a, k) * part(&b, j));
-    }
-    stack(&parts, 0).move_axis(0, axis)
+        let [a, b] = [a, b].map(|array| array.move_axis(axis, 0));
+        let rank = a.ndim().max(b.ndim()) - 1;
+        let part = |array: &Array, i: usize| {
+            let part = array.index(i);
+            let ones = vec![Dim::from(1); rank - part.ndim()];
+            part.reshape([&ones[..], part.shape()].concat())
+        };
+        let mut parts = vec![];
+        for i in 0..3 {
+            let (j, k) = ((i + 1) % 3, (i + 2) % 3);
+            parts.push(part(&a, j) * part(&b, k) - part(&a, k) * part(&b, j));
+        }
+        stack(&parts, 0).move_axis(0, axis)
+    })
 }
 
 /// The axes over which [`tensordot`] sums: a number `n`, the last `n` of the first array with the first `n` of the

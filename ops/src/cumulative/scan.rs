@@ -3,6 +3,7 @@
 use crate::movement::{axis_of, reject, slice};
 use crate::{Array, concatenate, stack};
 use gavotte_core::aval::Dim;
+use gavotte_core::ir::for_caller;
 use gavotte_core::tree::Tree;
 use std::cell::RefCell;
 
@@ -77,36 +78,38 @@ fn forward(two: Two<'_>, elements: &[Array], axis: usize) -> Vec<Array> {
 /// number or of other shapes.
 #[track_caller]
 pub fn associative_scan<T: Tree>(f: impl Fn(T, T) -> T, elements: T, axis: isize, reverse: bool) -> T {
-    let (def, leaves) = elements.into_leaves();
-    let arrays: Vec<Array> = leaves.into_iter().map(Array).collect();
-    let Some(first) = arrays.first() else { reject("associative_scan", "there is no array to scan", &[]) };
-    let at = axis_of("associative_scan", axis, first.ndim(), first);
-    for x in &arrays {
-        let own = axis_of("associative_scan", axis, x.ndim(), x);
-        if own != at || x.dim(own) != first.dim(at) {
-            reject("associative_scan", "the arrays must have one extent along the same axis", &[first, x]);
+    for_caller(|| {
+        let (def, leaves) = elements.into_leaves();
+        let arrays: Vec<Array> = leaves.into_iter().map(Array).collect();
+        let Some(first) = arrays.first() else { reject("associative_scan", "there is no array to scan", &[]) };
+        let at = axis_of("associative_scan", axis, first.ndim(), first);
+        for x in &arrays {
+            let own = axis_of("associative_scan", axis, x.ndim(), x);
+            if own != at || x.dim(own) != first.dim(at) {
+                reject("associative_scan", "the arrays must have one extent along the same axis", &[first, x]);
+            }
         }
-    }
-    if first.dim(at).as_usize().is_none() {
-        let why = "the number of elements must be a number: its logarithm is the number of steps";
-        reject("associative_scan", why, &[first]);
-    }
-    let tree = |xs: &[Array]| T::assemble(&def, &mut xs.iter().map(|x| x.0.clone()));
-    let wrong: RefCell<Option<Vec<Array>>> = RefCell::default();
-    let two = |a: &[Array], b: &[Array]| -> Vec<Array> {
-        let (found, leaves) = f(tree(a), tree(b)).into_leaves();
-        let found_arrays: Vec<Array> = leaves.into_iter().map(Array).collect();
-        if found == def && found_arrays.iter().zip(b).all(|(x, b)| x.0.aval() == b.0.aval()) {
-            return found_arrays;
+        if first.dim(at).as_usize().is_none() {
+            let why = "the number of elements must be a number: its logarithm is the number of steps";
+            reject("associative_scan", why, &[first]);
         }
-        // The error is the caller's, so it is told after this closure.
-        wrong.borrow_mut().get_or_insert_with(|| [&found_arrays, b].concat());
-        b.to_vec()
-    };
-    let scanned = tree(&associative(&two, &arrays, at, reverse));
-    if let Some(types) = wrong.take() {
-        let why = "the function must return what it is given: the same tree and types";
-        reject("associative_scan", why, &types.iter().collect::<Vec<_>>());
-    }
-    scanned
+        let tree = |xs: &[Array]| T::assemble(&def, &mut xs.iter().map(|x| x.0.clone()));
+        let wrong: RefCell<Option<Vec<Array>>> = RefCell::default();
+        let two = |a: &[Array], b: &[Array]| -> Vec<Array> {
+            let (found, leaves) = f(tree(a), tree(b)).into_leaves();
+            let found_arrays: Vec<Array> = leaves.into_iter().map(Array).collect();
+            if found == def && found_arrays.iter().zip(b).all(|(x, b)| x.0.aval() == b.0.aval()) {
+                return found_arrays;
+            }
+            // The error is the caller's, so it is told after this closure.
+            wrong.borrow_mut().get_or_insert_with(|| [&found_arrays, b].concat());
+            b.to_vec()
+        };
+        let scanned = tree(&associative(&two, &arrays, at, reverse));
+        if let Some(types) = wrong.take() {
+            let why = "the function must return what it is given: the same tree and types";
+            reject("associative_scan", why, &types.iter().collect::<Vec<_>>());
+        }
+        scanned
+    })
 }

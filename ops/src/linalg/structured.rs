@@ -83,6 +83,6 @@ pub fn hilbert(n: impl Into<Dim>, dtype: DType) -> Array {
     if !dtype.is_float() {
         reject("hilbert", format!("its elements are floats, not {dtype}"), &[]);
     }
-    let place = |axis: usize| iota([&n, &n], axis, DType::I32);
-    ((place(0) + place(1)).astype(dtype) + 1.0).reciprocal()
+    let sum = iota([&n, &n], 0, DType::I32) + iota([&n, &n], 1, DType::I32);
+    (sum.astype(dtype) + 1.0).reciprocal()
 }

@@ -134,6 +134,7 @@ impl Schedule {
 }
 
 impl From<f64> for Schedule {
+    #[track_caller]
     fn from(x: f64) -> Self {
         Schedule::constant(x)
     }
@@ -141,12 +142,14 @@ impl From<f64> for Schedule {
 impl From<f32> for Schedule {
     /// The shortest decimal number that is `x` in `f32`, so that `1e-3f32` and `1e-3` are the same schedule for `f64`
     /// leaves.
+    #[track_caller]
     fn from(x: f32) -> Self {
         Schedule::constant(x.to_string().parse().unwrap_or(f64::from(x)))
     }
 }
 
 /// Gradient descent: `x -= rate * g`.
+#[track_caller]
 pub fn sgd<P: Tree>(rate: impl Into<Schedule>) -> Optimizer<P, Sgd<P>> {
     let rate = rate.into();
     lift(|x| [x.clone()], move |i, g, [x]| [&x - rate.at(i, x.dtype()) * g])
@@ -206,6 +209,7 @@ impl Default for Moments {
 /// Adam (Kingma and Ba, 2015, algorithm 1) with the paper's moments. With `t = i + 1`:
 /// `m = beta1 m + (1 - beta1) g`, `v = beta2 v + (1 - beta2) g²`,
 /// `x -= rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)`.
+#[track_caller]
 pub fn adam<P: Tree>(rate: impl Into<Schedule>) -> Optimizer<P, Adam<P>> {
     adam_with(rate, Moments::default())
 }

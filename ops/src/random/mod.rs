@@ -26,8 +26,9 @@ use crate::generate::{dim_value, iota};
 use crate::movement::{reject, reshape, slice, stack};
 use crate::operators::where_;
 use gavotte_core::aval::{DType, Dim, Shape, volume};
+use gavotte_core::device::memory;
 use gavotte_core::error::Error;
-use gavotte_core::ir::{Params, assume, demand, refuse};
+use gavotte_core::ir::{Params, assume, demand, for_caller, refuse};
 use gavotte_core::tree::Tree;
 
 /// A key: `u32[2]`. Use it once, or [`split`](Key::split) it.
@@ -125,8 +126,16 @@ impl Key {
     }
 
     /// `n` new keys.
+    ///
+    /// # Panics
+    /// If there are more than 2³², or more than fit in memory. [`split_batch`](Self::split_batch) makes many at less cost.
     #[track_caller]
     pub fn split_into(self, n: usize) -> Vec<Key> {
+        let advice = "`split_batch` makes many at less cost";
+        demand(n as u64 <= MOST as u64, || format!("split_into: {n} keys: a key has 2³² of its own; {advice}"));
+        // About what an array takes.
+        let room = memory::require(n.saturating_mul(256));
+        demand(room.is_ok(), || format!("split_into: {n} keys: {}; {advice}", room.unwrap_err()));
         let mut keys = Vec::with_capacity(n);
         for i in 0..n {
             keys.push(self.child(i));
@@ -220,7 +229,7 @@ impl FoldIn for Array {
 /// The row-major number of each element of `shape`, as `u32`: elementwise, so that it fuses.
 #[track_caller]
 fn counter(shape: &Shape) -> Array {
-    numbered(shape, |axis| iota(shape, axis, DType::U32))
+    for_caller(|| numbered(shape, |axis| iota(shape, axis, DType::U32)))
 }
 
 /// The most elements that may be drawn with one key: their numbers are words.

@@ -10,7 +10,7 @@ pub use search::Side;
 use crate::Array;
 use crate::movement::{axis_of, reject};
 use gavotte_core::ir::structural::move_axis;
-use gavotte_core::ir::{Primitive, Value};
+use gavotte_core::ir::{Primitive, Value, for_caller};
 use primitive::{positions, sort};
 
 /// The primitives of this family.
@@ -20,9 +20,11 @@ pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[primitive::SORT, primitive::
 #[track_caller]
 fn sorted(arrays: &[&Array], axis: usize, keys: usize, is_descending: bool) -> Vec<Array> {
     let last = arrays[0].ndim() - 1;
-    let moved: Vec<Value> = arrays.iter().map(|x| move_axis(&x.0, axis, last)).collect();
-    let sorted = sort(&moved.iter().collect::<Vec<_>>(), keys, is_descending);
-    sorted.iter().map(|x| Array(move_axis(x, last, axis))).collect()
+    for_caller(|| {
+        let moved: Vec<Value> = arrays.iter().map(|x| move_axis(&x.0, axis, last)).collect();
+        let sorted = sort(&moved.iter().collect::<Vec<_>>(), keys, is_descending);
+        sorted.iter().map(|x| Array(move_axis(x, last, axis))).collect()
+    })
 }
 
 /// The positions along an axis in sorted order.

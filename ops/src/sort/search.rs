@@ -113,6 +113,9 @@ impl Array {
         if !self.dtype().is_float() || bins == 0 {
             reject("histogram", "counts floats in at least one bin: convert with `astype` first", &[self]);
         }
+        if i32::try_from(bins).is_err() {
+            reject("histogram", format!("{bins} bins are too many: the numbers of bins are i32"), &[self]);
+        }
         let scalar = |x: f64| Array(constant(self.dtype(), x));
         let (low, high) = match bounds {
             Some((low, high)) => {

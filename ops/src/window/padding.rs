@@ -31,8 +31,14 @@ pub(super) fn counts(operation: &str, what: &str, list: &[usize], n: usize, x: &
     if list.len() != n || list.contains(&0) {
         reject(operation, format!("the {what} {list:?} must be {n} numbers that are not 0"), &[x]);
     }
+    if list.iter().any(|step| *step > LARGEST) {
+        reject(operation, format!("the {what} {list:?} must be at most {LARGEST}"), &[x]);
+    }
     list.to_vec()
 }
+
+/// The largest step or border, beyond every extent that fits in memory: products of two are no overflow.
+const LARGEST: usize = 1 << 31;
 
 impl Padding {
     /// What comes in front of and after axis `i` of `n`, for a window that spans `span` elements.
@@ -47,7 +53,13 @@ impl Padding {
     ) -> (Dim, Dim) {
         let total = match self {
             Padding::Valid => return (0.into(), 0.into()),
-            Padding::Explicit(borders) if borders.len() == n => return (borders[i].0.into(), borders[i].1.into()),
+            Padding::Explicit(borders) if borders.len() == n => {
+                let (low, high) = borders[i];
+                if [low, high].iter().any(|border| border.unsigned_abs() > LARGEST as u64) {
+                    reject(operation, format!("the borders {low} and {high} must be at most {LARGEST}"), &[x]);
+                }
+                return (low.into(), high.into());
+            }
             Padding::Explicit(borders) => reject(operation, format!("{} borders for {n} axes", borders.len()), &[x]),
             Padding::Same | Padding::SameLower if dilation > 1 => {
                 reject(operation, "zeros around a dilated input must be given: use `Padding::Explicit`", &[x])

@@ -2,7 +2,7 @@
 
 use approx::assert_relative_eq;
 use gavotte::random::Key;
-use gavotte::{Array, Error, Tree, grad, jit, jvp, linearize, stax, value_and_grad, vjp, vmap};
+use gavotte::{Array, DType, Error, Tree, grad, jit, jvp, linearize, stax, value_and_grad, vjp, vmap};
 use std::sync::Mutex;
 
 fn scalar(x: f64) -> Array {
@@ -180,6 +180,38 @@ fn an_escaped_value_is_named() {
     let used = jit(|x: Array| x + &escaped).try_call((scalar(1.0),));
     let Err(Error::Trace(message)) = used else { panic!("an ended trace's value cannot be captured") };
     assert!(message.contains("that trace has ended"), "{message}");
+}
+
+/// Also what the library computes in closures of its own is refused at the caller's line.
+#[test]
+fn the_line_is_the_callers_whatever_the_library_does() {
+    let kept: Mutex<Option<Array>> = Mutex::default();
+    jit(|x: Array| {
+        *kept.lock().unwrap() = Some(x.clone());
+        x
+    })(Array::new(&[3], vec![1f64; 3]));
+    let x = kept.into_inner().unwrap().expect("the closure has run");
+    let ids = Array::new(&[3], vec![0, 1, 2]);
+    let key = || Key::new(0);
+    let uses: [(&str, &dyn Fn()); 12] = [
+        ("sort", &|| drop(x.sort(0))),
+        ("sort_key_val", &|| drop(gavotte::sort_key_val(&x, &x, 0))),
+        ("take_along_axis", &|| drop(x.take_along_axis(&ids, 0))),
+        ("cumlogsumexp", &|| drop(x.cumlogsumexp(0))),
+        ("associative_scan", &|| drop(gavotte::associative_scan(|a: Array, b| a + b, x.clone(), 0, false))),
+        ("cross", &|| drop(gavotte::cross(&x, &x, 0))),
+        ("stop_gradient", &|| drop(gavotte::stop_gradient(&vec![x.clone()]))),
+        ("uniform", &|| drop(key().uniform(["n"], DType::F32))),
+        ("normal", &|| drop(key().normal(["n"], DType::F32))),
+        ("bits", &|| drop(key().bits(["n"]))),
+        ("hilbert", &|| drop(gavotte::linalg::hilbert("n", DType::F32))),
+        ("sgd", &|| drop(gavotte::optimizers::sgd::<Array>(f64::NAN))),
+    ];
+    for (name, used) in uses {
+        let error = gavotte_core::ir::quietly(used).expect_err(name).to_string();
+        let last = error.rsplit("\n  at ").next().unwrap_or_default();
+        assert!(last.starts_with("tests/tests/engine/api.rs:"), "{name}: {error}");
+    }
 }
 
 /// Every mistake in a call is an error of `try_call` that names the line of this file where it was made.
