@@ -110,6 +110,11 @@ pub use reduce::Axes;
 pub use saved::{load, load_like};
 pub use sort::{Side, sort_by, sort_key_val};
 pub use tree::Tree;
+#[doc(inline)]
+pub use tree::{
+    leaves as tree_leaves, map as tree_map, map_with_path as tree_map_with_path, ravel as ravel_pytree,
+    reduce as tree_reduce,
+};
 pub use window::{
     ConvLayout, ConvOptions, Padding, WindowOptions, conv, conv_transpose, conv_transpose_with, conv_with,
     reduce_window,

@@ -232,3 +232,52 @@ fn leaves_are_mapped_with_their_paths() {
     assert_eq!((seen, numbers(&doubled)), (vec!["w".to_string(), "type".to_string()], vec![2.0, 4.0]));
     assert_eq!(numbers(&tree::map(&doubled, |x| x + 1f32)), [3.0, 5.0]);
 }
+
+#[test]
+fn a_tree_becomes_one_row_and_comes_back() {
+    let tree = || Named { w: Array::new(&[2, 2], vec![1f32, 2.0, 3.0, 4.0]), r#type: scalar(5.0) };
+    let (flat, unravel) = tree::ravel(&tree());
+    assert_eq!(flat.to_vec::<f32>(), [1.0, 2.0, 3.0, 4.0, 5.0]);
+    let back = unravel(flat.clone());
+    assert_eq!((back.w.shape()[..].to_vec(), back.r#type.ndim()), (tree().w.shape()[..].to_vec(), 0));
+    assert_eq!((back.w.to_vec::<f32>(), back.r#type.item::<f32>()), (vec![1.0, 2.0, 3.0, 4.0], 5.0));
+    // d/dx of Σ w² + 3 b
+    let slope = grad(|flat: Array| {
+        let of = unravel.try_call((flat,)).expect("it is a flat array");
+        (&of.w * &of.w).sum(()) + of.r#type * 3f32
+    });
+    assert_eq!(slope(flat.clone()).to_vec::<f32>(), [2.0, 4.0, 6.0, 8.0, 3.0]);
+    let mapped =
+        vmap(|flat: Array| unravel.try_call((flat,)).expect("it is a flat array"), [Some(0)])(flat.reshape([1, 5]));
+    assert_eq!(mapped.w.shape()[..], [1, 2, 2]);
+    let compiled = jit(|tree: Named| tree::ravel(&tree).0 * 2f32)(tree());
+    assert_eq!(compiled.to_vec::<f32>(), [2.0, 4.0, 6.0, 8.0, 10.0]);
+}
+
+#[test]
+fn flat_arrays_of_no_and_of_different_arrays() {
+    let (flat, unravel) = tree::ravel(&Unit);
+    assert_eq!((flat.shape()[..].to_vec(), flat.dtype()), (vec![0.into()], gavotte::DType::F32));
+    unravel(flat);
+    let empty = tree::ravel(&(Array::new::<i32>(&[0, 3], vec![]), Array::new(&[1], vec![7])));
+    assert_eq!(empty.0.to_vec::<i32>(), [7]);
+    assert_eq!(empty.1(empty.0.clone()).0.shape()[..], [0, 3]);
+
+    let why = |f: &(dyn Fn() + std::panic::RefUnwindSafe)| {
+        let payload = std::panic::catch_unwind(f).expect_err("it is refused");
+        payload.downcast_ref::<String>().expect("a message").clone()
+    };
+    let mixed = why(&|| drop(tree::ravel(&(scalar(1.0), Array::scalar(1i32)))));
+    assert!(mixed.contains("ravel: the arrays at `0` and `1` differ in element type"), "{mixed}");
+    assert!(mixed.contains("trees.rs"), "{mixed}");
+    let long = why(&|| drop(tree::ravel(&scalar(1.0)).1(Array::new(&[2], vec![1f32, 2.0]))));
+    assert!(long.contains("unravel: the array must be f32[1]") && long.contains("trees.rs"), "{long}");
+}
+
+#[test]
+fn trees_are_folded_in_order() {
+    let tree = (scalar(1.0), vec![scalar(2.0), scalar(3.0)]);
+    let found = tree::reduce(&tree, String::new(), |text, x| format!("{text}{}", x.item::<f32>()));
+    assert_eq!(found, "123");
+    assert_eq!(gavotte::tree_reduce(&Unit, 4, |n, _| n + 1), 4);
+}
