@@ -89,12 +89,16 @@ pub use compare::{allclose, assert_allclose};
 pub use contract::einsum;
 pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
 pub use cumulative::associative_scan;
-pub use custom::{Policy, checkpoint, checkpoint_name, checkpoint_with, custom_jvp, custom_vjp, optimization_barrier};
+pub use custom::{
+    Policy, checkpoint, checkpoint_name, checkpoint_with, closure_convert, custom_gradient, custom_jvp, custom_vjp,
+    optimization_barrier,
+};
 pub use debug::{debug_print, with_debug_output};
 pub use gavotte_core::api::{
     Arg, Argnums, Args, ByRef, ByValue, Change, ChangeKind, Compiled, Fun, Function, HasArg, Jit, Lowered, MapAxes,
-    Miss, Shareable, Stage, device_copy, device_put, eval_shape, grad, grad_argnums, jit, jit_with, jvp, linearize,
-    make_program, value_and_grad, value_and_grad_argnums, value_and_grad_aux, vjp, vmap, vmap_axes, vmap_with,
+    Miss, Shareable, Stage, device_copy, device_get, device_put, disable_jit, eval_shape, grad, grad_argnums, jit,
+    jit_with, jvp, linear_transpose, linearize, make_program, value_and_grad, value_and_grad_argnums,
+    value_and_grad_aux, vjp, vmap, vmap_axes, vmap_with,
 };
 pub use gavotte_core::aval::{Aval, DType, Dim, Fact, Literal, Shape, bf16, f16, shape};
 pub use gavotte_core::error::Error;

@@ -1,6 +1,6 @@
 //! Moving trees between devices, and copying them where they are.
 
-use crate::device::DeviceRef;
+use crate::device::{DeviceRef, cpu};
 use crate::error::Error;
 use crate::ir::Value;
 use crate::tree::Tree;
@@ -13,6 +13,17 @@ pub fn device_put<T: Tree>(tree: T, device: &DeviceRef) -> Result<T, Error> {
     let (def, leaves) = tree.into_leaves();
     let moved = leaves.into_iter().map(|leaf| put(leaf, device)).collect::<Result<Vec<Value>, Error>>()?;
     Ok(T::unflatten(&def, moved))
+}
+
+/// Copies every leaf into the host's memory, which waits until it is computed: the same as [`device_put`] to the
+/// processor. Leaves that are there already stay as they are, and so do leaves that are being traced.
+///
+/// # Errors
+/// As [`device_put`]: here is also where a computation that failed on a device says so.
+///
+/// Source: JAX, `jax.device_get`.
+pub fn device_get<T: Tree>(tree: T) -> Result<T, Error> {
+    device_put(tree, &cpu())
 }
 
 /// A value whose trace has ended is none that moves: [`Value::into_buffer`] says so.

@@ -4,8 +4,8 @@ use crate::api::argnums::{Argnums, Gradient};
 use crate::api::function::{Args, Fun, Function, Shareable, Tracer, avals, trace_function};
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
-use crate::ir::{Location, Value, refuse};
-use crate::transform::{self, instantiate};
+use crate::ir::{Location, Value, quietly, refuse};
+use crate::transform::{self, LinearProgram, hoist, instantiate, nonlinearity};
 use crate::tree::{Tree, TreeDef};
 use std::ops::Range;
 
@@ -288,4 +288,58 @@ where
         F::Out::unflatten(&out_def, moves)
     });
     (result, derivative)
+}
+
+/// The transpose of a linear `f`: a function from cotangents of the results of `f` to those of its arguments, so that
+/// `<f(x), c> = <x, transposed(c)>` for all `x` and `c`. Of `args` only structure and types count; all must be floating,
+/// and so must the results. Nothing is computed at `args`, unlike in [`vjp`].
+///
+/// ```
+/// # use gavotte_core::api::linear_transpose;
+/// # use gavotte_core::ir::Value;
+/// # let value = |x: f32| Value::from(gavotte_core::aval::Literal::F32(x));
+/// let transposed = linear_transpose(&|x: Value| (x.clone(), x), (value(0.0),));
+/// let (found,) = transposed((value(2.0), value(3.0)));
+/// # let found = found.to_host().map(|x| x.as_slice::<f32>()[0]);
+/// assert_eq!(found, Ok(5.0));
+/// ```
+///
+/// # Panics
+/// If an argument or a result is not floating, or `f` is not linear: the message names the operation and its line. A
+/// constant that `f` adds is noticed unless it is being traced, or added in a loop or a branch. When the function is
+/// called: if the cotangents differ from the results in structure or in a type.
+///
+/// Source: JAX, `jax.linear_transpose`, which does not notice a constant that is added.
+#[track_caller]
+pub fn linear_transpose<'f, A: Args + 'f, F: Function<A, By>, By>(f: &F, args: A) -> Fun<'f, (F::Out,), A>
+where
+    F::Out: 'f,
+{
+    let (def, leaves) = args.into_leaves();
+    let ins = avals(&leaves);
+    let (traced, out_def) = trace_function::<A, F, By>(f, &def, &ins);
+    let types = traced.program.out_avals();
+    for (what, def, types) in [("argument", &def, &ins), ("result", &out_def, &types)] {
+        if let Some((path, aval)) = def.paths().iter().zip(types).find(|(_, aval)| !aval.dtype.is_float()) {
+            let at = if path.is_empty() { String::new() } else { format!(" at {path}") };
+            refuse(Error::Type(format!("linear_transpose: the {what}{at} is {aval}: only floats have cotangents")));
+        }
+    }
+    let outs = (0..types.len()).map(Some).collect();
+    let (program, residuals) = hoist(traced.program.inlined(), traced.consts);
+    let linear = LinearProgram { program, residuals, outs };
+    if let Some((at, why)) = nonlinearity(&linear) {
+        let at = if at.is_known() { format!(", at {at}") } else { String::new() };
+        refuse(Error::Unsupported(format!("linear_transpose: the function is not linear in its arguments: {why}{at}")));
+    }
+    let made_at = Location::caller();
+    Fun::new(move |(cotangents,): (F::Out,)| {
+        let (found, cotangents) = cotangents.into_leaves();
+        let names = ["linear_transpose: results and cotangents", "result", "cotangent"];
+        require_alike(names, (&out_def, &types), (&found, &cotangents), Some(made_at));
+        let cotangents: Vec<_> = cotangents.into_iter().map(Some).collect();
+        let found = quietly(|| transform::transpose(&linear, &cotangents))
+            .unwrap_or_else(|why| refuse(Error::Unsupported(format!("linear_transpose: {why}\n  at {made_at}"))));
+        A::unflatten(&def, found.into_iter().zip(&ins).map(|(ct, aval)| instantiate(ct, aval)).collect())
+    })
 }

@@ -12,6 +12,7 @@ use crate::runtime::Options;
 use crate::sync::locked;
 use crate::tree::{Tree, TreeDef};
 use indexmap::IndexMap;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
@@ -116,10 +117,11 @@ where
     F::Out: 'f,
 {
     let cache: Arc<Mutex<Cache>> = Arc::default();
+    let f = Arc::new(f);
     let lookup = {
-        let cache = cache.clone();
+        let (cache, f) = (cache.clone(), f.clone());
         move |def: &TreeDef, leaves: &[Value]| {
-            let tracer = |def: &TreeDef, avals: &[Aval]| trace_function::<A, F, By>(&f, def, avals);
+            let tracer = |def: &TreeDef, avals: &[Aval]| trace_function::<A, F, By>(&*f, def, avals);
             find_or_trace(&cache, &name_of::<F>, &tracer, (def, leaves), &options)
         }
     };
@@ -127,6 +129,9 @@ where
     let fun = {
         let lookup = lookup.clone();
         Fun::new(move |args: A| {
+            if IS_DISABLED.get() {
+                return f.apply(args);
+            }
             let (def, leaves) = args.into_leaves();
             let staged = lookup(&def, &leaves);
             let outs = staged.run(leaves).unwrap_or_else(|error| refuse(error));
@@ -140,6 +145,40 @@ where
         Lowered::new(staged, sizes)
     });
     Jit { fun, lower, cache }
+}
+
+thread_local! {
+    static IS_DISABLED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f` with [`jit`] off on this thread: a compiled function that is called in it runs operation by operation, as if
+/// it were not compiled, so that a debugger or a `println!` in it sees values. [`Jit::lower`] still compiles. Results may
+/// differ in their last bits.
+///
+/// ```
+/// # use gavotte_core::api::{disable_jit, jit};
+/// # use gavotte_core::ir::Value;
+/// # let value = |x: f32| Value::from(gavotte_core::aval::Literal::F32(x));
+/// let f = jit(|x: Value| {
+///     // Has contents only where nothing is traced.
+///     println!("{:?}", x.to_host());
+///     x
+/// });
+/// disable_jit(|| f(value(1.0)));
+/// assert_eq!(f.n_entry(), 0);
+/// ```
+///
+/// Source: JAX, `jax.disable_jit`.
+pub fn disable_jit<R>(f: impl FnOnce() -> R) -> R {
+    /// Restores the old state, also while a panic unwinds.
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IS_DISABLED.set(self.0);
+        }
+    }
+    let _restore = Restore(IS_DISABLED.replace(true));
+    f()
 }
 
 /// The program that tracing `f` with these arguments records.

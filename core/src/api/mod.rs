@@ -15,10 +15,13 @@ mod vmap;
 
 pub use argnums::{Arg, Argnums, Gradient};
 pub use axes::MapAxes;
-pub use device_put::{device_copy, device_put};
+pub use device_put::{device_copy, device_get, device_put};
 pub use function::{Args, ByRef, ByValue, Fun, Function, HasArg, Shareable, avals, trace_function};
-pub use grad::{grad, grad_argnums, jvp, linearize, value_and_grad, value_and_grad_argnums, value_and_grad_aux, vjp};
-pub use jit::{Jit, eval_shape, jit, jit_with, make_program};
+pub use grad::{
+    grad, grad_argnums, jvp, linear_transpose, linearize, value_and_grad, value_and_grad_argnums, value_and_grad_aux,
+    vjp,
+};
+pub use jit::{Jit, disable_jit, eval_shape, jit, jit_with, make_program};
 pub use lowered::{Compiled, Lowered, Stage};
 pub use miss::{Change, ChangeKind, Miss};
 pub use tensors::{elements_of, serialize_arrays, write_file};

@@ -2,11 +2,13 @@
 //! they compute outside a trace and record inside one.
 
 mod jvp;
+mod linearity;
 mod linearize;
 mod transpose;
 mod vmap;
 
 pub use jvp::jvp;
+pub use linearity::nonlinearity;
 pub use linearize::{LinearProgram, hoist, linearize, linearize_with};
 pub use transpose::{Cotangents, instantiate, transpose, transpose_call, vjp};
 pub use vmap::vmap;

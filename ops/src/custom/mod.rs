@@ -6,12 +6,14 @@
 
 mod barrier;
 mod checkpoint;
+mod gradient;
 mod jvp;
 mod policy;
 mod vjp;
 
 pub use barrier::optimization_barrier;
 pub use checkpoint::{checkpoint, checkpoint_with};
+pub use gradient::{closure_convert, custom_gradient};
 pub use jvp::custom_jvp;
 pub use policy::{Policy, checkpoint_name};
 pub use vjp::custom_vjp;

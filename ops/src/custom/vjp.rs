@@ -13,8 +13,8 @@ use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::structural::{place_axis, reduce_sum};
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Pushed, Sample, Transpose,
-    Unsupported, Value, ValueAndJvp, bind, interpret, quietly, refuse, trace,
+    Batch, Batched, Jvp, Kind, Linear, Linearize, Linearized, Params, Primitive, Program, Pushed, Sample, Traced,
+    Transpose, Unsupported, Value, ValueAndJvp, bind, interpret, quietly, refuse, trace,
 };
 use gavotte_core::transform::{instantiate, jvp, transpose_call};
 use gavotte_core::tree::Tree;
@@ -84,12 +84,18 @@ where
             let found = bwd(Res::unflatten(&res_def, values), F::Out::unflatten(&out_def, cotangents));
             floating(leaves_like(found, &def, &ins, "custom_vjp: the result of `bwd`", "the arguments"))
         });
-        let ([program, fwd, bwd], captured) = close([program, forward, backward]);
-        let params =
-            Params::new().with("bwd", bwd).with("fwd", fwd).with("n_const", captured.len()).with("program", program);
-        let operands: Vec<&Value> = captured.iter().chain(&leaves).collect();
-        F::Out::unflatten(&out_def, bind(CUSTOM_VJP_CALL, &operands, params).into_vec())
+        F::Out::unflatten(&out_def, call([program, forward, backward], &leaves))
     })
+}
+
+/// The results of a call at these arguments, with the function's program, that of `fwd`, and that of `bwd`.
+#[track_caller]
+pub(super) fn call(traced: [Traced; 3], leaves: &[Value]) -> Vec<Value> {
+    let ([program, fwd, bwd], captured) = close(traced);
+    let params =
+        Params::new().with("bwd", bwd).with("fwd", fwd).with("n_const", captured.len()).with("program", program);
+    let operands: Vec<&Value> = captured.iter().chain(leaves).collect();
+    bind(CUSTOM_VJP_CALL, &operands, params).into_vec()
 }
 
 /// Runs `fwd`: returns the results, and the known operands of `bwd`.

@@ -9,6 +9,8 @@ mod params;
 mod random;
 mod sorting;
 mod special;
+mod transforms;
 mod trees;
+
 mod values;
 mod windows;

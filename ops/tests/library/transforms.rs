@@ -1,0 +1,170 @@
+//! Transformations of functions: transposes of linear functions, functions that bring their own derivative, closures as
+//! functions of what they capture, and `jit` switched off.
+
+use gavotte::{
+    Array, DType, Error, closure_convert, concatenate, custom_gradient, custom_vjp, device_get, disable_jit, grad, jit,
+    linear_transpose, ones, scan, vmap, where_,
+};
+use std::panic::{RefUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn vector(xs: &[f32]) -> Array {
+    Array::new(&[xs.len()], xs.to_vec())
+}
+
+/// The message of what `f` refuses.
+fn refusal(f: impl FnOnce() + RefUnwindSafe + std::panic::UnwindSafe) -> String {
+    let payload = catch_unwind(f).expect_err("it is refused");
+    payload.downcast_ref::<String>().expect("a message").clone()
+}
+
+#[test]
+fn the_transpose_of_a_matrix_is_its_transpose() {
+    let a = Array::new(&[2, 3], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let transposed = linear_transpose(&|x: Array| a.matmul(&x), (vector(&[0.0; 3]),));
+    // (1, 4) + 10 · (…): Aᵀ (1, 10)
+    assert_eq!(transposed(vector(&[1.0, 10.0])).0.to_vec::<f32>(), [41.0, 52.0, 63.0]);
+    // A second transpose is the function.
+    let again = linear_transpose(&|c: Array| transposed.try_call((c,)).expect("it fits").0, (vector(&[0.0; 2]),));
+    assert_eq!(again(vector(&[1.0, 0.0, 1.0])).0.to_vec::<f32>(), [4.0, 10.0]);
+    let compiled = jit(|c: Array| linear_transpose(&|x: Array| a.matmul(&x), (vector(&[0.0; 3]),))(c).0);
+    assert_eq!(compiled(vector(&[1.0, 10.0])).to_vec::<f32>(), [41.0, 52.0, 63.0]);
+}
+
+#[test]
+fn linear_functions_of_several_arguments_are_transposed() {
+    // f(x, y) = (3 x + y where the mask, else 0; the sum of y; running sums of x)
+    let mask = Array::new(&[3], vec![true, false, true]);
+    let f = |x: Array, y: Array| {
+        let masked = where_(&mask, &x * 3f32 + &y, gavotte::zeros([3], DType::F32));
+        let (_, sums) = scan(
+            |sum: Array, x: Array| {
+                let sum = sum + x;
+                (sum.clone(), sum)
+            },
+            Array::scalar(0f32),
+            x,
+        );
+        (concatenate(&[masked, y.sum(()).reshape([1])], 0), sums)
+    };
+    let transposed = linear_transpose(&f, (vector(&[0.0; 3]), vector(&[0.0; 3])));
+    let (x, y) = transposed((vector(&[1.0, 2.0, 4.0, 8.0]), vector(&[1.0, 10.0, 100.0])));
+    assert_eq!(x.to_vec::<f32>(), [3.0 + 111.0, 110.0, 12.0 + 100.0]);
+    assert_eq!(y.to_vec::<f32>(), [1.0 + 8.0, 8.0, 4.0 + 8.0]);
+    // What no result depends on gets zeros; rows are mapped.
+    let rows = vmap(
+        |c: Array| linear_transpose(&|x: Array, _: Array| x * 2f32, (vector(&[0.0]), vector(&[0.0; 2])))(c),
+        [Some(0)],
+    );
+    let (x, unused) = rows(Array::new(&[2, 1], vec![1f32, 3.0]));
+    assert_eq!((x.to_vec::<f32>(), unused.to_vec::<f32>()), (vec![2.0, 6.0], vec![0.0; 4]));
+}
+
+#[test]
+fn functions_that_are_not_linear_are_refused_with_the_operation_and_its_line() {
+    type Of = fn(Array) -> Array;
+    let cases: [(&str, &str, Of); 9] = [
+        ("mul", "has a derivative that depends on them", |x| &x * &x),
+        ("exp", "has a derivative that depends on them", |x| x.exp()),
+        ("add", "adds a constant that is not zero, its operand 1", |x| x + 1f32),
+        ("floor", "has the derivative zero, and is not zero", |x| x.floor()),
+        ("gt", "makes bool[2] of them", |x| x.gt(0f32).astype(DType::F32)),
+        ("select_n", "adds a constant", |x| where_(&Array::new(&[2], vec![true, false]), x, ones([2], DType::F32))),
+        ("concatenate", "adds a constant", |x| concatenate(&[ones([1], DType::F32), x], 0)),
+        ("div", "has a derivative that depends on them", |x| Array::scalar(1f32) / x),
+        ("a result is a constant", "that is not zero", |_| ones([2], DType::F32)),
+    ];
+    for (name, why, f) in cases {
+        let said = refusal(move || drop(linear_transpose(&f, (vector(&[1.0, 2.0]),))));
+        assert!(
+            said.contains(&format!("linear_transpose: the function is not linear in its arguments: {name}")),
+            "{said}"
+        );
+        assert!(said.contains(why), "{name}: {said}");
+        let lines = said.matches("ops/tests/library/transforms.rs:").count();
+        assert_eq!(lines, if name.starts_with("a result") { 0 } else { 1 }, "{said}");
+    }
+    let said = refusal(|| drop(linear_transpose(&|x: Array| x, (Array::scalar(1i32),))));
+    assert!(said.contains("the argument at 0 is i32[]: only floats have cotangents"), "{said}");
+    let transposed = linear_transpose(&|x: Array| x.sum(()), (vector(&[1.0, 2.0]),));
+    let said = transposed.try_call((vector(&[1.0]),)).err().map(|why| why.to_string()).unwrap_or_default();
+    assert!(said.contains("the result is f32[], the cotangent f32[1]") && said.contains("transforms.rs"), "{said}");
+}
+
+#[test]
+fn a_function_with_a_rule_is_as_linear_as_the_function() {
+    let double = custom_vjp(|x: Array| x * 2f32, |x: Array| (x * 2f32, ()), |(): (), ct: Array| (ct * 2f32,));
+    let transposed = linear_transpose(&|x: Array| double.try_call((x,)).expect("it fits"), (vector(&[0.0]),));
+    assert_eq!(transposed(vector(&[3.0])).0.to_vec::<f32>(), [6.0]);
+}
+
+#[test]
+fn a_function_defines_its_own_derivative() {
+    // x² y with ten times its derivative.
+    let f = custom_gradient(|(x, y): (Array, Array)| {
+        let out = &x * &x * &y;
+        (out, move |ct: Array| (&x * &y * 20f32 * &ct, &x * &x * 10f32 * ct))
+    });
+    let of = |x: Array, y: Array| f.try_call((x, y)).expect("it fits");
+    let both = || gavotte::grad_argnums(of, (gavotte::Arg::<0>, gavotte::Arg::<1>));
+    let args = || (Array::scalar(3f32), Array::scalar(2f32));
+    assert_eq!(f(args().0, args().1).item::<f32>(), 18.0);
+    let (x, y) = both()(args().0, args().1);
+    assert_eq!((x.item::<f32>(), y.item::<f32>()), (120.0, 90.0));
+    let (x, y) = jit(both())(args().0, args().1);
+    assert_eq!((x.item::<f32>(), y.item::<f32>()), (120.0, 90.0));
+    let (x, y) = vmap(both(), [Some(0), None])(vector(&[3.0, 1.0]), args().1);
+    assert_eq!((x.to_vec::<f32>(), y.to_vec::<f32>()), (vec![120.0, 40.0], vec![90.0, 10.0]));
+    // The derivative of the derivative is that of what the closure computes: 20 y.
+    assert_eq!(grad(grad(of))(args().0, args().1).item::<f32>(), 40.0);
+}
+
+#[test]
+fn what_a_derivative_returns_is_checked() {
+    let wrong = custom_gradient(|(x,): (Array,)| (x.sum(()), |ct: Array| (ct,)));
+    let why = grad(wrong).try_call((vector(&[1.0, 2.0]),)).err().map(|why: Error| why.to_string()).unwrap_or_default();
+    assert!(why.contains("custom_gradient: what the derivative returns at 0 is f32[], and must be f32[2]"), "{why}");
+}
+
+#[test]
+fn what_a_closure_captured_becomes_an_argument() {
+    let w = vector(&[2.0, 3.0]);
+    let f = |x: Array| (&w * x).sum(());
+    let (converted, captured) = closure_convert(&f, (vector(&[0.0; 2]),));
+    assert_eq!(captured.iter().map(Array::to_vec::<f32>).collect::<Vec<_>>(), [vec![2.0, 3.0]]);
+    assert_eq!(converted((vector(&[1.0, 10.0]),), captured).item::<f32>(), 32.0);
+    assert_eq!(converted((vector(&[1.0, 10.0]),), vec![vector(&[1.0, 1.0])]).item::<f32>(), 11.0);
+    let why = converted.try_call(((vector(&[1.0]),), vec![vector(&[1.0, 1.0])])).err().map(|why| why.to_string());
+    assert!(why.unwrap_or_default().contains("closure_convert: the argument at 0 is f32[1], and must be f32[2]"));
+}
+
+#[test]
+fn without_jit_functions_run_operation_by_operation() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let f = jit(|x: Array| {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        x.sin() * 2f32
+    });
+    let x = vector(&[0.5, -0.5]);
+    let eager = disable_jit(|| [f(x.clone()), f(x.clone())].map(|y| y.to_vec::<f32>()));
+    assert_eq!((CALLS.load(Ordering::Relaxed), f.n_entry()), (2, 0));
+    let compiled = f(x.clone()).to_vec::<f32>();
+    f(x.clone());
+    assert_eq!((CALLS.load(Ordering::Relaxed), f.n_entry()), (3, 1));
+    for y in eager {
+        assert!(y.iter().zip(&compiled).all(|(a, b)| (a - b).abs() < 1e-6), "{y:?} and {compiled:?}");
+    }
+    // It is on again after a panic.
+    let _ = catch_unwind(|| disable_jit(|| panic!("stop")));
+    f(x);
+    assert_eq!(CALLS.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn arrays_of_the_host_stay_where_they_are() {
+    let tree = (vector(&[1.0, 2.0]), Array::scalar(3i32));
+    let (a, b) = device_get(tree).expect("they are there");
+    assert_eq!((a.to_vec::<f32>(), b.item::<i32>()), (vec![1.0, 2.0], 3));
+    let traced = jit(|x: Array| device_get(x).expect("it is being traced") + 1f32);
+    assert_eq!(traced(vector(&[1.0])).to_vec::<f32>(), [2.0]);
+}
