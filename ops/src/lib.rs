@@ -102,7 +102,7 @@ pub use gavotte_core::api::{
 };
 pub use gavotte_core::aval::{Aval, DType, Dim, Fact, Literal, Shape, bf16, f16, shape};
 pub use gavotte_core::error::Error;
-pub use gavotte_core::ir::{ReduceOp, assume};
+pub use gavotte_core::ir::{ReduceOp, assume, named_scope};
 pub use gavotte_core::runtime::{Options, Target};
 pub use generate::{arange, dim_value, eye, full, iota, ones, ones_like, zeros, zeros_like};
 pub use indexmap::IndexMap;

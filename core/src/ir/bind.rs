@@ -3,6 +3,7 @@
 use crate::aval::{Aval, Facts, Literal};
 use crate::error::{Error, TypeError, catch_quietly, is_quiet, stop};
 use crate::ir::assume::{FactScope, adopt};
+use crate::ir::scope;
 use crate::ir::value::Repr;
 use crate::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Value, Var, eval_concrete};
 use rustc_hash::FxHashMap;
@@ -75,13 +76,15 @@ impl<T: Copy> Drop for Restore<T> {
 }
 
 /// Runs `f` with every equation it binds attributed to `location`: what a transformation binds for an equation belongs
-/// to the user's line of that equation.
+/// to the user's line of that equation, and to its named part of the program within the current one.
 pub fn with_location<R>(location: Location, f: impl FnOnce() -> R) -> R {
-    if !location.is_known() {
-        return f();
-    }
-    let _restore = Restore(&LOCATION, LOCATION.replace(Some(location)));
-    f()
+    location.scope().enter(|| {
+        if !location.is_known() {
+            return f();
+        }
+        let _restore = Restore(&LOCATION, LOCATION.replace(Some(location)));
+        f()
+    })
 }
 
 /// Runs `f` and turns a refusal by the engine (an operation's type error, a read of a traced value) into an error.
@@ -336,24 +339,24 @@ pub fn trace(name: &str, avals: &[Aval], f: impl FnOnce(Vec<Value>) -> Vec<Value
 /// [`trace`], compiled once for all functions; `f` is called once.
 #[track_caller]
 fn trace_with(name: &str, avals: &[Aval], f: &mut dyn FnMut(Vec<Value>) -> Vec<Value>) -> Traced {
-    let scope = Rc::new(Scope { id: Arc::new(TraceId::new(name)), builder: RefCell::default() });
+    let opened = Rc::new(Scope { id: Arc::new(TraceId::new(name)), builder: RefCell::default() });
     let args: Vec<Binder> = {
-        let mut builder = scope.builder.borrow_mut();
+        let mut builder = opened.builder.borrow_mut();
         avals.iter().map(|aval| builder.fresh(aval)).collect()
     };
-    scope.builder.borrow_mut().args = args.clone();
+    opened.builder.borrow_mut().args = args.clone();
     let values =
-        args.iter().map(|b| Value::traced(b.aval.clone(), scope.id.clone(), b.var, Location::default())).collect();
-    SCOPES.with(|scopes| scopes.borrow_mut().push(scope.clone()));
+        args.iter().map(|b| Value::traced(b.aval.clone(), opened.id.clone(), b.var, Location::default())).collect();
+    SCOPES.with(|scopes| scopes.borrow_mut().push(opened.clone()));
     let guard = ScopeGuard;
     let fact_scope = FactScope::open(avals.iter(), Facts::new());
-    let outs = f(values);
-    let outs: Result<Vec<Atom>, Error> = outs.iter().map(|value| scope.atom(value)).collect();
+    let outs = scope::outside(|| f(values));
+    let outs: Result<Vec<Atom>, Error> = outs.iter().map(|value| opened.atom(value)).collect();
     let facts = fact_scope.facts();
     drop(fact_scope);
     drop(guard);
     let outs = outs.unwrap_or_else(|error| refuse(error));
-    let mut builder = std::mem::take(&mut *scope.builder.borrow_mut());
+    let mut builder = std::mem::take(&mut *opened.builder.borrow_mut());
     let const_values = std::mem::take(&mut builder.const_values);
     let Builder { args, consts, eqns, .. } = builder;
     let program = Program { name: name.to_string(), args, consts, eqns, outs, facts };

@@ -5,18 +5,18 @@
 //! program = "program" "@" name "(" binders [";" binders] ")" "->" "(" types ")"
 //!           ["where" fact ("," fact)*] "{" eqn* "return" atoms "}"
 //! fact    = dim (">=" | "<=" | "==" | ">" | "<") dim
-//! eqn     = [binders "="] primitive atoms ["{" name "=" attr ("," name "=" attr)* "}"]
+//! eqn     = [binders "="] primitive atoms ["{" name "=" attr ("," name "=" attr)* "}"] ["@" "\"" scope "\""]
 //! binder  = "%" number ":" type          type = dtype "[" dims "]"
 //! atom    = "%" number | literal         attr = dim | literal | dtype | "\"" word "\"" | "[" attrs "]" | program
 //! ```
 //! `//` starts a comment that ends with the line. In a word `\"`, `\\` and `\n` are a quote, a backslash and the end of
-//! a line; an equation without binders has no outputs and runs for its effect. Lists and programs nest at most 64 deep.
+//! a line; an equation without binders has no outputs and runs for its effect; a scope is a name (`named_scope`). Lists and programs nest at most 64 deep.
 
 use crate::aval::{Aval, DType, Fact, Facts, Literal, Verdict};
 use crate::error::Error;
 use crate::ir::cursor::{Cursor, is_literal_char};
 use crate::ir::verify::{beyond_tables, verify_with_place};
-use crate::ir::{Atom, Attr, Binder, Eqn, Location, Params, Program, Registry, Var};
+use crate::ir::{Atom, Attr, Binder, Eqn, Location, NameScope, Params, Program, Registry, Var};
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -206,7 +206,19 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, 
         }
         c.expect("}")?;
     }
+    let location = if c.rest_of_line().starts_with("@\"") { location.in_scope(scope(c)?) } else { location };
     Ok(Eqn { prim, params, ins: ins.into_iter().collect(), outs, location })
+}
+
+/// The named part of the program.
+fn scope(c: &mut Cursor<'_>) -> Result<NameScope, Error> {
+    c.expect("@")?;
+    let at = c.place();
+    let name = c.quoted()?;
+    if name.is_empty() {
+        return Err(c.error_at(at, "a scope has a name: leave out `@` where there is none"));
+    }
+    Ok(NameScope::new(&name))
 }
 
 /// A question about the name that is nearest to `name`, if one is near.

@@ -113,7 +113,10 @@ fn write_eqn(out: &mut String, eqn: &Eqn, indent: usize, style: Style) -> fmt::R
         }
         out.push('}');
     }
-    Ok(())
+    match eqn.location.scope().name() {
+        Some(name) => write!(out, " @\"{}\"", escaped(name)),
+        None => Ok(()),
+    }
 }
 
 fn write_attr(out: &mut String, attr: &Attr, indent: usize, style: Style) -> fmt::Result {

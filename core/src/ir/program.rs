@@ -1,7 +1,7 @@
 //! Programs: single-assignment, straight-line, typed at every binder.
 
 use crate::aval::{Aval, Facts, Literal, Sizes, Symbol};
-use crate::ir::{Attr, Kind, Params, Primitive};
+use crate::ir::{Attr, Kind, NameScope, Params, Primitive};
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -60,9 +60,13 @@ pub struct Binder {
     pub aval: Aval,
 }
 
-/// A place in the user's source, or a line of the text that holds the program; unknown for a program that was loaded.
+/// A place in the user's source, or a line of the text that holds the program, which is unknown for a program that was
+/// loaded; and the named part of the program.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Location(Place);
+pub struct Location {
+    place: Place,
+    scope: NameScope,
+}
 
 #[derive(Clone, Copy, Default, Debug)]
 enum Place {
@@ -79,18 +83,19 @@ impl Location {
         let at = std::panic::Location::caller();
         match crate::ir::bind::maker() {
             Some(made_at) if crate::ir::bind::is_in_library(at.file()) => made_at,
-            _ => Location(Place::Source(at)),
+            _ => Location { place: Place::Source(at), scope: NameScope::default() },
         }
     }
 
     /// A line of a text, from 1.
     pub(crate) fn in_text(line: usize) -> Self {
-        Location(u32::try_from(line).map_or(Place::Unknown, Place::Line))
+        let place = u32::try_from(line).map_or(Place::Unknown, Place::Line);
+        Location { place, scope: NameScope::default() }
     }
 
     /// The line of the text, where it is one.
     pub fn line(self) -> Option<u32> {
-        match self.0 {
+        match self.place {
             Place::Line(line) => Some(line),
             Place::Unknown | Place::Source(_) => None,
         }
@@ -100,15 +105,32 @@ impl Location {
     #[track_caller]
     pub fn current() -> Self {
         // Not `unwrap_or_else(Location::caller)`: the caller of a function passed as a value is the standard library.
-        match crate::ir::bind::location() {
+        let at = match crate::ir::bind::location() {
             Some(location) => location,
             None => Location::caller(),
-        }
+        };
+        at.in_scope(NameScope::current())
+    }
+
+    /// The same place in a named part of the program.
+    pub(crate) fn in_scope(self, scope: NameScope) -> Self {
+        Location { scope, ..self }
+    }
+
+    /// The named part of the program.
+    pub fn scope(self) -> NameScope {
+        self.scope
+    }
+
+    /// That of an equation that takes the place of one at `outer`, with a program that holds it.
+    fn within(self, outer: Location) -> Self {
+        let place = if self.is_known() { self.place } else { outer.place };
+        Location { place, scope: outer.scope.join(self.scope) }
     }
 
     /// Whether the place is known, and outside of the library.
     pub fn is_users(self) -> bool {
-        match self.0 {
+        match self.place {
             Place::Source(at) => !crate::ir::bind::is_in_library(at.file()),
             Place::Line(_) => true,
             Place::Unknown => false,
@@ -117,17 +139,18 @@ impl Location {
 
     /// Whether the place is known.
     pub fn is_known(self) -> bool {
-        !matches!(self.0, Place::Unknown)
+        !matches!(self.place, Place::Unknown)
     }
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        match self.place {
             Place::Source(at) => write!(f, "{at}"),
             Place::Line(line) => write!(f, "line {line}"),
             Place::Unknown => f.write_str("an unknown place"),
-        }
+        }?;
+        self.scope.name().map_or(Ok(()), |name| write!(f, " in {name}"))
     }
 }
 
@@ -377,7 +400,7 @@ fn inline_into(
 ) {
     for eqn in eqns {
         let ins: SmallVec<[Atom; 4]> = eqn.ins.iter().map(|atom| resolve(*atom, names)).collect();
-        let location = if eqn.location.is_known() { eqn.location } else { call_location };
+        let location = eqn.location.within(call_location);
         if !kinds(eqn.prim.kind()) {
             let outs = eqn
                 .outs

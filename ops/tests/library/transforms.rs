@@ -1,9 +1,9 @@
 //! Transformations of functions: transposes of linear functions, functions that bring their own derivative, closures as
-//! functions of what they capture, and `jit` switched off.
+//! functions of what they capture, `jit` switched off, and named parts of programs.
 
 use gavotte::{
-    Array, DType, Error, closure_convert, concatenate, custom_gradient, custom_vjp, device_get, disable_jit, grad, jit,
-    linear_transpose, ones, scan, vmap, where_,
+    Arg, Array, DType, Error, closure_convert, concatenate, custom_gradient, custom_vjp, device_get, disable_jit, grad,
+    grad_argnums, jit, linear_transpose, make_program, named_scope, ones, registry, scan, vmap, where_,
 };
 use std::panic::{RefUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -106,7 +106,7 @@ fn a_function_defines_its_own_derivative() {
         (out, move |ct: Array| (&x * &y * 20f32 * &ct, &x * &x * 10f32 * ct))
     });
     let of = |x: Array, y: Array| f.try_call((x, y)).expect("it fits");
-    let both = || gavotte::grad_argnums(of, (gavotte::Arg::<0>, gavotte::Arg::<1>));
+    let both = || grad_argnums(of, (Arg::<0>, Arg::<1>));
     let args = || (Array::scalar(3f32), Array::scalar(2f32));
     assert_eq!(f(args().0, args().1).item::<f32>(), 18.0);
     let (x, y) = both()(args().0, args().1);
@@ -167,4 +167,89 @@ fn arrays_of_the_host_stay_where_they_are() {
     assert_eq!((a.to_vec::<f32>(), b.item::<i32>()), (vec![1.0, 2.0], 3));
     let traced = jit(|x: Array| device_get(x).expect("it is being traced") + 1f32);
     assert_eq!(traced(vector(&[1.0])).to_vec::<f32>(), [2.0]);
+}
+
+/// The part of the program that each equation of a text says that it belongs to.
+fn scopes(text: &str) -> Vec<(&str, &str)> {
+    let eqns = text.lines().filter_map(|line| line.trim().split_once(" = "));
+    eqns.map(|(_, eqn)| {
+        let prim = eqn.split_whitespace().next().unwrap_or_default();
+        (prim, eqn.split_once("@\"").map_or("", |(_, scope)| scope.trim_end_matches('"')))
+    })
+    .collect()
+}
+
+#[test]
+fn the_names_of_parts_are_those_of_the_scopes_around() {
+    let f = |x: Array| {
+        let x = named_scope("encoder", || {
+            let x = x.sin();
+            named_scope("a \"b\"\\", || x.cos())
+        });
+        x.exp()
+    };
+    let program = make_program(&f, (vector(&[1.0]),));
+    let text = program.to_string();
+    let found = scopes(&text);
+    assert_eq!(found, [("sin", "encoder"), ("cos", "encoder/a \\\"b\\\"\\\\"), ("exp", "")]);
+    let again = gavotte_core::ir::parse(&text, registry()).expect("it is read");
+    assert_eq!((again.to_string(), &again), (text, &program));
+    assert!(program.eqns[0].location.to_string().ends_with(" in encoder"), "{}", program.eqns[0].location);
+    assert_eq!(f(vector(&[1.0])).to_vec::<f32>(), [1f32.sin().cos().exp()]);
+}
+
+#[test]
+fn derivatives_and_mapped_operations_belong_to_the_part_of_what_they_are_of() {
+    let f = |x: Array| named_scope("wave", || x.sin()) * 2f32;
+    let text = make_program(
+        &|x: Array| named_scope("loss", || grad(f).try_call((x,)).expect("it fits")),
+        (Array::scalar(1f32),),
+    )
+    .to_string();
+    // sin, its result times 2, the cotangent times 2, cos, and their product
+    let found = scopes(&text);
+    let within = found.iter().filter(|(_, scope)| *scope == "loss/wave").map(|(prim, _)| *prim).collect::<Vec<_>>();
+    assert_eq!(within, ["sin", "cos", "mul"], "{text}");
+    assert!(found.iter().all(|(_, scope)| scope.starts_with("loss")), "{text}");
+    let text = make_program(&vmap(f, [Some(0)]), (vector(&[1.0, 2.0]),)).to_string();
+    assert_eq!(scopes(&text), [("sin", "wave"), ("mul", "")]);
+}
+
+#[test]
+fn a_program_in_the_place_of_its_call_keeps_the_parts_of_both() {
+    let inner = jit(|x: Array| named_scope("inner", || x.sin()).cos());
+    let rule = custom_vjp(
+        |x: Array| named_scope("rule", || x.exp()),
+        |x: Array| (x.exp(), x),
+        |x: Array, ct: Array| (named_scope("back", || ct * x.exp()),),
+    );
+    let f = |x: Array| {
+        let y = named_scope("outer", || inner.try_call((x,)).expect("it fits"));
+        let y = named_scope("ruled", || rule.try_call((y,)).expect("it fits"));
+        let body = |y: Array, _: Array| (named_scope("body", || y.tanh()), ());
+        named_scope("loop", || scan(body, y, vector(&[0.0; 3])).0)
+    };
+    let lowered = jit(&f).lower((Array::scalar(1f32),)).expect("it is lowered");
+    let text = lowered.text(gavotte::Stage::Optimized, Default::default()).expect("there is a text");
+    for (prim, scope) in [("sin", "outer/inner"), ("cos", "outer"), ("exp", "ruled/rule"), ("tanh", "body")] {
+        assert!(scopes(&text).contains(&(prim, scope)), "{prim} is not in {scope}:\n{text}");
+    }
+    assert!(text.contains("@\"loop\""), "{text}");
+    let text = make_program(&grad(f), (Array::scalar(1f32),)).inlined().to_string();
+    assert!(scopes(&text).contains(&("mul", "ruled/back")), "{text}");
+}
+
+#[test]
+fn what_is_wrong_in_a_scope_names_it() {
+    let of = jit(|x: Array| named_scope("encoder", || &x + vector(&[1.0, 2.0, 3.0])));
+    let why = of.try_call((vector(&[1.0, 2.0]),)).err().map(|why| why.to_string()).unwrap_or_default();
+    assert!(why.contains(" in encoder"), "{why}");
+    let why = refusal(|| named_scope("", || ()));
+    assert!(why.contains("named_scope: a scope has a name"), "{why}");
+    let text = "program @f(%0: f32[]) -> (f32[]) {\n  %1: f32[] = sin %0 @\"\"\n  return %1\n}\n";
+    let why = gavotte_core::ir::parse(text, registry()).expect_err("it is no name").to_string();
+    assert!(why.contains("line 2, column 23: a scope has a name"), "{why}");
+    // A panic leaves the scope.
+    let _ = catch_unwind(|| named_scope("left", || panic!("stop")));
+    assert_eq!(scopes(&make_program(&|x: Array| x.sin(), (vector(&[1.0]),)).to_string()), [("sin", "")]);
 }

@@ -1,7 +1,7 @@
 //! Events recorded while a program runs.
 
 use super::vector;
-use gavotte::{Array, Options, jit_with, scan};
+use gavotte::{Array, Options, jit, jit_with, named_scope, scan};
 use gavotte_core::runtime::{Machine, StepKind};
 use std::num::NonZeroUsize;
 
@@ -88,4 +88,18 @@ fn what_threads_do_is_known_for_the_whole_of_a_call() {
     let table = profile.table(&machine);
     assert!(table.rows.iter().all(|row| row.runs == 1.0), "{table:?}");
     assert!(table.wait_s > 0.0 && table.wait_s < table.total.time_s);
+}
+
+#[test]
+fn a_profile_says_to_which_named_part_a_kernel_belongs() {
+    let f = jit(|x: Array| named_scope("encoder", || named_scope("scores", || x.exp().sum(()))));
+    let x = || vector(&[1.0, 2.0, 3.0]);
+    let lowered = f.lower((x(),)).unwrap();
+    lowered.executable().set_profiling(true);
+    f(x());
+    let profile = lowered.executable().take_profile(lowered.sizes());
+    assert!(profile.to_trace().contains(" in encoder/scores"), "{}", profile.to_trace());
+    let table = profile.table(&Machine { threads: 1, bytes_per_s: 1e9, flop_per_s: 1e9 });
+    let found = table.rows[0].location.clone().unwrap_or_default();
+    assert!(found.ends_with(" in encoder/scores"), "{found}");
 }
