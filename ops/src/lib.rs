@@ -81,9 +81,9 @@ pub use array_functions::{
     broadcast_shapes, column_stack, convolve, copysign, corrcoef, correlate, cov, cross, digitize, divide, equal,
     float_power, floor_divide, fmax, fmin, fmod, full_like, geomspace, greater, greater_equal, hamming, hanning,
     heaviside, hstack, hypot, inner, interp, isclose, isin, kron, ldexp, less, less_equal, linspace, logaddexp,
-    logaddexp2, logical_and, logical_or, logical_xor, logspace, meshgrid, multiply, nextafter, not_equal, outer,
-    polyval, ravel_multi_index, remainder, shift_left, shift_right, subtract, tensordot, tri, unravel_index, vdot,
-    vecdot, vstack,
+    logaddexp2, logical_and, logical_or, logical_xor, logspace, meshgrid, mulhi, multiply, nextafter, not_equal, outer,
+    polyval, ravel_multi_index, reduce_and, reduce_or, reduce_precision, reduce_prod, reduce_xor, remainder,
+    shift_left, shift_right, subtract, tensordot, tri, unravel_index, vdot, vecdot, vstack,
 };
 pub use compare::{allclose, assert_allclose};
 pub use contract::einsum;
@@ -113,6 +113,8 @@ pub use params::{Params, load_params, load_params_like, save_params};
 pub use reduce::Axes;
 pub use saved::{load, load_like};
 pub use sort::{Side, sort_by, sort_key_val};
+#[doc(inline)]
+pub use special::erfinv as erf_inv;
 pub use tree::Tree;
 #[doc(inline)]
 pub use tree::{

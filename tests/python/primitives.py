@@ -466,6 +466,40 @@ def _(p, x, ids, updates):
     return shared(lambda x, ids, updates: x.at[before + (ids,)].add(updates), p)(x, ids, updates)
 
 
+@primitive("scatter")
+def _(p, x, ids, updates):
+    before = (slice(None),) * (p["axis"] - p.get("shared", 0))
+    return shared(lambda x, ids, updates: x.at[before + (ids,)].set(updates), p)(x, ids, updates)
+
+
+@primitive("scatter_max")
+def _(p, x, ids, updates):
+    before = (slice(None),) * (p["axis"] - p.get("shared", 0))
+    return shared(lambda x, ids, updates: x.at[before + (ids,)].max(updates), p)(x, ids, updates)
+
+
+@primitive("scatter_min")
+def _(p, x, ids, updates):
+    before = (slice(None),) * (p["axis"] - p.get("shared", 0))
+    return shared(lambda x, ids, updates: x.at[before + (ids,)].min(updates), p)(x, ids, updates)
+
+
+@primitive("scatter_mul")
+def _(p, x, ids, updates):
+    """JAX's own has derivatives for different indices only: with a mask of the updates of every place."""
+    axis = p["axis"] - p.get("shared", 0)
+
+    def one(x, ids, updates):
+        places = jnp.arange(x.shape[axis], dtype=ids.dtype)
+        factors = updates.reshape(x.shape[:axis] + (1, ids.size) + x.shape[axis + 1 :])
+        mask = (ids.reshape(-1)[None, :] == places[:, None]).reshape(
+            (1,) * axis + (places.size, ids.size) + (1,) * (x.ndim - axis - 1)
+        )
+        return x * jnp.prod(jnp.where(mask, factors, jnp.ones((), x.dtype)), axis=axis + 1)
+
+    return shared(one, p)(x, ids, updates)
+
+
 @primitive("segment_sum")
 def _(_, data, ids, offsets, order):
     return jax.ops.segment_sum(data, ids, num_segments=offsets.shape[0] - 1)

@@ -18,6 +18,7 @@ mod rearranging;
 mod sampled;
 mod statistics;
 mod windows;
+mod words;
 
 pub use division::{floor_divide, fmod, remainder, shift_left, shift_right};
 pub use indexing::{ravel_multi_index, unravel_index};
@@ -34,6 +35,7 @@ pub use real::{copysign, float_power, fmax, fmin, heaviside, hypot, ldexp, logad
 pub use sampled::{Overlap, convolve, correlate, digitize, interp, polyval};
 pub use statistics::{average, corrcoef, cov};
 pub use windows::{bartlett, blackman, hamming, hanning};
+pub use words::{mulhi, reduce_and, reduce_or, reduce_precision, reduce_prod, reduce_xor};
 
 use crate::array::Array;
 use crate::movement::reject;

@@ -1,4 +1,4 @@
-//! Shared by `gather` and `scatter_add`: which axis is indexed, and which axes are shared.
+//! Shared by `gather` and `scatter`: which axis is indexed, and which axes are shared.
 
 use gavotte_core::aval::{Aval, DType, Literal, Shape};
 use gavotte_core::device::HostArray;
@@ -60,6 +60,11 @@ impl Numbered {
         Ok(x.shape[..axis].iter().chain(&ids.shape[shared..]).chain(&x.shape[axis + 1..]).cloned().collect())
     }
 
+    /// Where the axes of the indices are in the elements read.
+    pub(super) fn own_axes(self, ids_rank: usize) -> Vec<usize> {
+        (0..self.shared).chain(self.axis..self.axis + ids_rank - self.shared).collect()
+    }
+
     /// Where a new axis at `at` of the array, after the shared ones, ends up in the elements read, and the indexed axis
     /// next to it.
     pub(super) fn pass(self, at: usize, ids_rank: usize) -> (Numbered, usize) {
@@ -87,8 +92,13 @@ impl Numbered {
         cx.op("gather", &[x, ids], &attrs, out)
     }
 
-    /// `x` with `updates` combined into it, in StableHLO.
-    pub(super) fn combine(self, cx: &mut Export<'_>, op: ReduceOp, [x, ids, updates]: [&Operand; 3]) -> Operand {
+    /// `x` with `updates` combined into it, or in the place of what is there, in StableHLO.
+    pub(super) fn combine(
+        self,
+        cx: &mut Export<'_>,
+        op: Option<ReduceOp>,
+        [x, ids, updates]: [&Operand; 3],
+    ) -> Operand {
         let Places { within, shared, axis, index_vector } = self.places(x, ids);
         if updates.aval().volume() == 0 {
             return x.clone();

@@ -1,4 +1,4 @@
-//! The family `gather`: reading by index, and adding by index.
+//! The family `gather`: reading by index, and writing by index.
 //!
 //! A map from members to segments, and its inverse, are three arrays of `i32`: `ids[e]` is the segment of each member,
 //! `order[e]` lists the members segment by segment, and those of segment `s` are `order[offsets[s]..offsets[s + 1]]`.
@@ -7,12 +7,14 @@
 
 mod batched;
 mod read;
-mod scatter_add;
+mod scatter;
+mod scatter_methods;
+mod scatter_rules;
 mod segment_max;
 mod segment_sum;
 
 pub(crate) use read::{gather, gather_segments};
-pub(crate) use scatter_add::scatter_add;
+pub(crate) use scatter::scatter_add;
 pub(crate) use segment_max::segment_max;
 pub(crate) use segment_sum::segment_sum;
 
@@ -23,8 +25,16 @@ use gavotte_core::error::TypeError;
 use gavotte_core::ir::{Batch, Primitive, Value, demand, require_at_least, require_shape};
 
 /// The primitives of this family.
-pub(crate) static PRIMITIVES: &[&dyn Primitive] =
-    &[read::GATHER, scatter_add::SCATTER_ADD, segment_sum::SEGMENT_SUM, segment_max::SEGMENT_MAX];
+pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
+    read::GATHER,
+    scatter::SCATTER,
+    scatter::SCATTER_ADD,
+    scatter::SCATTER_MUL,
+    scatter::SCATTER_MAX,
+    scatter::SCATTER_MIN,
+    segment_sum::SEGMENT_SUM,
+    segment_max::SEGMENT_MAX,
+];
 
 /// Checks the types of `offsets` and `order` against that of `ids`, and returns the number of segments.
 fn segments(ids: &Aval, offsets: &Aval, order: &Aval) -> Result<gavotte_core::aval::Dim, TypeError> {

@@ -1,7 +1,7 @@
 //! `gather`: the elements at given indices along an axis.
 
 use super::batched::Numbered;
-use super::scatter_add::scatter_add;
+use super::scatter::scatter_add;
 use super::{refs, refuse_batched_segments, segment_sum, segments};
 use crate::movement::operands;
 use gavotte_core::aval::Aval;

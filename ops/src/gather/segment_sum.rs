@@ -81,7 +81,7 @@ pub(super) fn lower_segmented(cx: &mut dyn Lower, op: ReduceOp) -> Result<Vec<Sc
 pub(super) fn export_segmented(cx: &mut Export<'_>, op: ReduceOp) -> Vec<Operand> {
     let (data, ids, out) = (cx.operand(0), cx.operand(1), cx.output(0));
     let none = cx.splat(op.identity(out.dtype), &extents(&out.shape));
-    vec![Numbered { axis: 0, shared: 0 }.combine(cx, op, [&none, &ids, &data])]
+    vec![Numbered { axis: 0, shared: 0 }.combine(cx, Some(op), [&none, &ids, &data])]
 }
 
 /// Data on the sample segments.

@@ -4,6 +4,7 @@ mod order;
 mod primitive;
 mod quantiles;
 mod search;
+mod unique;
 
 pub use search::Side;
 

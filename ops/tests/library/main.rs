@@ -7,6 +7,7 @@ mod nn;
 mod operators;
 mod params;
 mod random;
+mod scatter;
 mod sorting;
 mod special;
 mod transforms;
@@ -14,3 +15,4 @@ mod trees;
 
 mod values;
 mod windows;
+mod words;

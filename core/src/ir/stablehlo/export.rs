@@ -207,10 +207,18 @@ impl Export<'_> {
     }
 
     /// `into` with `updates` combined into it, at the indices `ids` as the attributes of `stablehlo.scatter` prescribe.
-    pub fn scatter(&mut self, op: ReduceOp, [into, ids, updates]: [&Operand; 3], dimension_numbers: String) -> Operand {
+    pub fn scatter(
+        &mut self,
+        op: Option<ReduceOp>,
+        [into, ids, updates]: [&Operand; 3],
+        dimension_numbers: String,
+    ) -> Operand {
         let scalar = Aval::scalar(into.aval.dtype);
         let attrs = [("scatter_dimension_numbers", dimension_numbers)];
-        let mut body = combine(op);
+        let mut body = |cx: &mut Export<'_>, args: &[Operand]| match op {
+            Some(op) => combine(op)(cx, args),
+            None => Ok(vec![args[1].clone()]),
+        };
         let mut regions: [(Vec<Aval>, Body<'_>); 1] = [(vec![scalar.clone(), scalar], &mut body)];
         let found =
             self.op_with("scatter", &[into, ids, updates], &attrs, std::slice::from_ref(&into.aval), &mut regions);
