@@ -90,8 +90,8 @@ pub use contract::einsum;
 pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};
 pub use cumulative::associative_scan;
 pub use custom::{
-    Policy, checkpoint, checkpoint_name, checkpoint_with, closure_convert, custom_gradient, custom_jvp, custom_vjp,
-    optimization_barrier,
+    Policy, checkpoint, checkpoint_name, checkpoint_with, closure_convert, custom_gradient, custom_jvp,
+    custom_linear_solve, custom_root, custom_vjp, optimization_barrier,
 };
 pub use debug::{debug_print, with_debug_output};
 pub use gavotte_core::api::{

@@ -1,8 +1,10 @@
 """What primitives with nested programs mean: calls, loops, branches, functions with custom derivatives."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.flatten_util import ravel_pytree
 from primitives import interpret, is_float, primitive
 
 
@@ -105,6 +107,35 @@ def _(p, *xs):
     bwd = p["bwd"]["program"]
     like = [jax.ShapeDtypeStruct(arg["shape"], tangents[0].dtype) for arg in bwd["args"][len(known) :]]
     return transposed(lambda cotangents: call(p["bwd"], [*known, *cotangents]), like)(tangents)
+
+
+@primitive("linear_solve")
+def _(p, *xs):
+    known = list(xs[: p["n_const"]])
+    return lax.custom_linear_solve(
+        lambda x: call(p["matvec"], [*known, *x]),
+        list(xs[p["n_const"] :]),
+        lambda _, b: call(p["program"], [*known, *b]),
+        lambda _, b: call(p["back"], [*known, *b]),
+    )
+
+
+@primitive("root")
+def _(p, *xs):
+    """The derivative is solved as a dense system: `tangent` is one way to do that."""
+    known = list(xs[: p["n_const"]])
+
+    def dense(g, y):
+        flat, tree = ravel_pytree(y)
+        matrix = jax.jacfwd(lambda t: ravel_pytree(g(tree(t)))[0])(jnp.zeros_like(flat))
+        return tree(jnp.linalg.solve(matrix, flat))
+
+    return lax.custom_root(
+        lambda x: call(p["f"], [*known, *x]),
+        list(xs[p["n_const"] :]),
+        lambda _, x: call(p["program"], [*known, *x]),
+        dense,
+    )
 
 
 @primitive("checkpoint")

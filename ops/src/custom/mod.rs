@@ -8,14 +8,18 @@ mod barrier;
 mod checkpoint;
 mod gradient;
 mod jvp;
+mod linear_solve;
 mod policy;
+mod root;
 mod vjp;
 
 pub use barrier::optimization_barrier;
 pub use checkpoint::{checkpoint, checkpoint_with};
 pub use gradient::{closure_convert, custom_gradient};
 pub use jvp::custom_jvp;
+pub use linear_solve::custom_linear_solve;
 pub use policy::{Policy, checkpoint_name};
+pub use root::custom_root;
 pub use vjp::custom_vjp;
 
 use gavotte_core::aval::{Aval, Dim, Sizes};
@@ -33,6 +37,8 @@ pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
     jvp::CUSTOM_JVP_CALL,
     vjp::CUSTOM_LIN,
     vjp::CUSTOM_VJP_CALL,
+    linear_solve::LINEAR_SOLVE,
+    root::ROOT,
     barrier::OPTIMIZATION_BARRIER,
 ];
 

@@ -1,9 +1,10 @@
 //! Transformations of functions: transposes of linear functions, functions that bring their own derivative, closures as
-//! functions of what they capture, `jit` switched off, and named parts of programs.
+//! functions of what they capture, solutions of systems and roots, `jit` switched off, and named parts of programs.
 
 use gavotte::{
-    Arg, Array, DType, Error, closure_convert, concatenate, custom_gradient, custom_vjp, device_get, disable_jit, grad,
-    grad_argnums, jit, linear_transpose, make_program, named_scope, ones, registry, scan, vmap, where_,
+    Arg, Array, DType, Error, closure_convert, concatenate, custom_gradient, custom_linear_solve, custom_root,
+    custom_vjp, device_get, disable_jit, grad, grad_argnums, jit, jvp, linear_transpose, make_program, named_scope,
+    ones, registry, scan, vmap, where_, while_loop,
 };
 use std::panic::{RefUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -252,4 +253,131 @@ fn what_is_wrong_in_a_scope_names_it() {
     // A panic leaves the scope.
     let _ = catch_unwind(|| named_scope("left", || panic!("stop")));
     assert_eq!(scopes(&make_program(&|x: Array| x.sin(), (vector(&[1.0]),)).to_string()), [("sin", "")]);
+}
+
+/// The solution of `A x = b` by Jacobi's iterations, which have no derivative in reverse.
+fn jacobi(a: &Array, b: &Array) -> Array {
+    let solve = |matvec: &dyn Fn(Array) -> Array, b: Array| {
+        // The diagonals of the matrix and its transpose are the same.
+        let diagonal = a.diagonal(0, 0, 1);
+        while_loop(
+            |(n, _): (Array, Array)| n.lt(60),
+            |(n, x): (Array, Array)| (n + 1, &x + (&b - matvec(x.clone())) / &diagonal),
+            (Array::scalar(0), b.clone()),
+        )
+        .1
+    };
+    custom_linear_solve(|x: Array| a.matmul(&x), b.clone(), solve, solve)
+}
+
+fn matrix() -> (Array, Array) {
+    (Array::new(&[2, 2], vec![4f64, 1.0, -0.5, 2.0]), Array::new(&[2], vec![3f64, 1.0]))
+}
+
+/// The same by Cramer's rule.
+fn cramer(a: &Array, b: &Array) -> Array {
+    let at = |i: usize, j: usize| a.index(i).index(j);
+    let determinant = at(0, 0) * at(1, 1) - at(0, 1) * at(1, 0);
+    let x = at(1, 1) * b.index(0) - at(0, 1) * b.index(1);
+    let y = at(0, 0) * b.index(1) - at(1, 0) * b.index(0);
+    gavotte::stack(&[x, y], 0) / determinant
+}
+
+fn assert_close(found: &Array, wanted: &Array, what: &str) {
+    let (found, wanted) = (found.to_vec::<f64>(), wanted.to_vec::<f64>());
+    assert_eq!(found.len(), wanted.len(), "{what}");
+    for (x, y) in found.iter().zip(&wanted) {
+        assert!((x - y).abs() < 1e-10 * (1.0 + y.abs()), "{what}: {found:?} is not {wanted:?}");
+    }
+}
+
+#[test]
+fn the_solution_of_a_system_has_the_derivative_of_the_solution() {
+    type Of = fn(&Array, &Array) -> Array;
+    let check = |what: &str, f: &dyn Fn(Of) -> Array| assert_close(&f(jacobi), &f(cramer), what);
+    let (a, b) = matrix();
+    let args = || (a.clone(), b.clone());
+    let weighted = |of: Of| move |a: Array, b: Array| (of(&a, &b).square() * Array::from([1.0, 10.0])).sum(());
+    let flat = |(a, b): (Array, Array)| concatenate(&[a.flatten(), b], 0);
+    check("value", &|of| of(&a, &b));
+    check("jit", &|of| jit(move |a: Array, b: Array| of(&a, &b))(a.clone(), b.clone()));
+    check("grad", &|of| flat(grad_argnums(weighted(of), (Arg::<0>, Arg::<1>))(a.clone(), b.clone())));
+    check("jit(grad)", &|of| flat(jit(grad_argnums(weighted(of), (Arg::<0>, Arg::<1>)))(a.clone(), b.clone())));
+    check("jvp", &|of| jvp(&move |a: Array, b: Array| of(&a, &b), args(), (b.reshape([2, 1]) * &b, &b * 2.0)).1);
+    check("second derivatives", &|of| {
+        let slope = move |a: Array| {
+            let f = move |a: Array, b: Array| weighted(of)(a, b);
+            let (a, b) = grad_argnums(f, (Arg::<0>, Arg::<1>)).try_call((a, matrix().1)).expect("it fits");
+            a.square().sum(()) + b.sum(())
+        };
+        grad(slope)(a.clone())
+    });
+    let matrices = gavotte::stack(&[a.clone(), &a * 2.0, a.t()], 0);
+    check("vmap of the matrix", &|of| {
+        vmap(move |a: Array, b: Array| of(&a, &b), [Some(0), None])(matrices.clone(), b.clone())
+    });
+    check("vmap of grad", &|of| vmap(grad(weighted(of)), [Some(0), None])(matrices.clone(), b.clone()));
+    let sides = Array::new(&[3, 2], vec![1f64, 2.0, 3.0, 4.0, -5.0, 6.0]);
+    check("vmap of the right side", &|of| vmap(move |b: Array| of(&matrix().0, &b), [Some(0)])(sides.clone()));
+}
+
+#[test]
+fn a_system_is_linear_and_its_solution_like_its_right_side() {
+    let divide = |_: &dyn Fn(Array) -> Array, b: Array| b;
+    let one = || vector(&[1.0]);
+    let said = refusal(|| drop(custom_linear_solve(|x: Array| &x * &x, one(), divide, divide)));
+    assert!(said.contains("not linear in its arguments: mul has a derivative that depends on them"), "{said}");
+    let said = refusal(|| drop(custom_linear_solve(|x: Array| x, one(), |_, b| b.sum(()), divide)));
+    let why = "custom_linear_solve: the result of `solve` is f32[], and must be f32[1], the type of the right side";
+    assert!(said.contains(why) && said.contains("transforms.rs"), "{said}");
+    let said = refusal(|| drop(custom_linear_solve(|x: Array| x, Array::scalar(1), divide, divide)));
+    assert!(said.contains("custom_linear_solve: the right side has i32[]"), "{said}");
+}
+
+/// The cube root of `a`, by bisection, which has no derivative of use.
+fn cube_root(a: &Array) -> Array {
+    let f = |x: Array| &x * &x * &x - a;
+    let solve = |f: &dyn Fn(Array) -> Array, x: Array| {
+        let step = |_: Array, (low, high): (Array, Array)| {
+            let middle = (&low + &high) * 0.5;
+            let is_below = f(middle.clone()).lt(0.0);
+            (where_(&is_below, &middle, low), where_(&is_below, high, middle))
+        };
+        gavotte::fori_loop(0, 60, step, (gavotte::zeros_like(&x), gavotte::zeros_like(&x) + 8.0)).0
+    };
+    // The derivative is diagonal.
+    let divide = |g: &dyn Fn(Array) -> Array, y: Array| &y / g(gavotte::ones_like(&y));
+    custom_root(f, gavotte::ones_like(a), solve, divide)
+}
+
+#[test]
+fn a_root_has_the_derivative_of_the_implicit_function() {
+    let xs = || Array::from([8.0, 27.0, 0.125]);
+    let closed = |order: usize| {
+        let of = |x: f64| match order {
+            0 => x.cbrt(),
+            1 => x.powf(-2.0 / 3.0) / 3.0,
+            2 => x.powf(-5.0 / 3.0) * -2.0 / 9.0,
+            _ => x.powf(-8.0 / 3.0) * 10.0 / 27.0,
+        };
+        Array::from([of(8.0), of(27.0), of(0.125)])
+    };
+    let root = |a: Array| cube_root(&a);
+    let first = |x: Array| vmap(grad(root), [Some(0)]).try_call((x,)).expect("it fits");
+    let second = |x: Array| vmap(grad(grad(root)), [Some(0)]).try_call((x,)).expect("it fits");
+    assert_close(&root(xs()), &closed(0), "value");
+    assert_close(&jit(root)(xs()), &closed(0), "jit");
+    assert_close(&vmap(root, [Some(0)])(xs()), &closed(0), "vmap");
+    assert_close(&first(xs()), &closed(1), "grad");
+    assert_close(&jit(first)(xs()), &closed(1), "jit(grad)");
+    assert_close(&grad(|x: Array| root(x).sum(()))(xs()), &closed(1), "grad of a vector");
+    assert_close(&jvp(&root, (xs(),), (gavotte::ones_like(&xs()),)).1, &closed(1), "jvp");
+    assert_close(&second(xs()), &closed(2), "grad(grad)");
+    let third = jvp(&second, (xs(),), (gavotte::ones_like(&xs()),)).1;
+    assert_close(&third, &closed(3), "jvp(grad(grad))");
+    let said = refusal(|| {
+        drop(custom_root(|x: Array| x.sum(()), vector(&[1.0]), |_, x| x, |_, y| y));
+    });
+    let why = "custom_root: the result of `f` is f32[], and must be f32[1], the type of where to begin";
+    assert!(said.contains(why) && said.contains("transforms.rs"), "{said}");
 }
