@@ -110,8 +110,8 @@ pub fn map_with_path<T: Tree>(tree: &T, mut f: impl FnMut(&str, &Array) -> Array
 /// Source: JAX, `jax.tree.reduce`.
 #[doc(alias = "tree_reduce")]
 #[track_caller]
-pub fn reduce<R>(tree: &impl Tree, initial: R, mut f: impl FnMut(R, &Array) -> R) -> R {
-    leaves(tree).iter().fold(initial, |found, leaf| f(found, leaf))
+pub fn reduce<R>(tree: &impl Tree, initial: R, f: impl FnMut(R, &Array) -> R) -> R {
+    leaves(tree).iter().fold(initial, f)
 }
 
 /// The elements of all arrays of a tree, one array after the other and each row-major, as an array of one axis, and the

@@ -132,7 +132,7 @@ pub fn mulhi(a: &Array, b: &Array) -> Array {
     let half = Array::scalar(32u64);
     let low = |x: &Array| x & Array::scalar(u64::from(u32::MAX));
     let [(x0, x1), (y0, y1)] = [&x, &y].map(|x| (low(x), x >> &half));
-    let middle = &x1 * &y0 + (&x0 * &y0 >> &half);
+    let middle = &x1 * &y0 + ((&x0 * &y0) >> &half);
     let other = low(&middle) + x0 * &y1;
     let high = x1 * y1 + (middle >> &half) + (other >> half);
     // -2⁶⁴ of a factor counts the other one.

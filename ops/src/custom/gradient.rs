@@ -66,6 +66,9 @@ where
     })
 }
 
+/// A function of the tuple of arguments of a closure, and of what the closure captured.
+type Converted<'f, A, Out> = Fun<'f, (A, Vec<Array>), Out>;
+
 /// `f` as a function that captures nothing, and what it captured: `converted(args, captured)` is `f(args)`. Of `args`
 /// only structure and types count.
 ///
@@ -87,7 +90,7 @@ where
 ///
 /// Source: JAX, `jax.closure_convert`, which leaves captured arrays that are not being traced in the function.
 #[track_caller]
-pub fn closure_convert<'f, A, F, By>(f: &F, args: A) -> (Fun<'f, (A, Vec<Array>), F::Out>, Vec<Array>)
+pub fn closure_convert<'f, A, F, By>(f: &F, args: A) -> (Converted<'f, A, F::Out>, Vec<Array>)
 where
     A: Args + 'f,
     F: Function<A, By>,

@@ -123,7 +123,7 @@ fn one_element_of_each_row_is_put() {
 fn what_does_not_fit_is_refused_at_the_users_line() {
     let x = || vector(&[1.0, 2.0]);
     let why = |f: &dyn Fn() -> Array| {
-        let payload = catch_unwind(AssertUnwindSafe(f)).err().expect("it is refused");
+        let payload = catch_unwind(AssertUnwindSafe(f)).map(drop).expect_err("it is refused");
         let said = payload.downcast_ref::<String>().expect("a message").clone();
         assert!(said.contains("ops/tests/library/scatter.rs:"), "{said}");
         said
