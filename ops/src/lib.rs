@@ -143,6 +143,7 @@ pub fn registry() -> &'static Registry {
             cumulative::PRIMITIVES,
             window::PRIMITIVES,
             linalg::PRIMITIVES,
+            special::PRIMITIVES,
             generate::PRIMITIVES,
             control::PRIMITIVES,
             debug::PRIMITIVES,

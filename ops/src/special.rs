@@ -1,17 +1,26 @@
-//! Special functions: probabilities of the normal distribution, entropies, logits, and functions that lose no precision
-//! where the obvious formula does.
+//! Special functions: the gamma function and its family, probabilities of the normal distribution, entropies, logits, and
+//! functions that lose no precision where the obvious formula does.
 //!
 //! A result is within 4 units in the last place in `f32` and `f64`, also far out, unless a function says otherwise.
 
+mod gamma;
 mod normal;
+mod zeta;
 
 pub use crate::nn::{log_softmax, log1mexp, logsumexp, softmax};
+pub use gamma::{digamma, factorial, gamma, gammaln, multigammaln};
 pub use normal::{erfinv, log_ndtr, ndtr, ndtri};
+pub use zeta::{polygamma, zeta};
 
 use crate::array::Array;
 use crate::array_functions::{long_floats, number};
 use crate::custom_jvp;
 use crate::operators::{Operand, pair, where_};
+use gavotte_core::ir::Primitive;
+
+/// The primitives of this family.
+pub(crate) static PRIMITIVES: &[&dyn Primitive] =
+    &[&gamma::LGAMMA, &gamma::DIGAMMA, &gamma::GAMMA, &gamma::FACTORIAL, &zeta::ZETA];
 
 /// The error function `2 / √π · ∫₀ˣ e^(-t²) dt`: [`Array::erf`].
 ///

@@ -370,6 +370,14 @@ SPECIAL = {
     "ndtr": in_f64(jax.scipy.special.ndtr),
     "log_ndtr": in_f64(log_ndtr),
     "ndtri": in_f64(jax.scipy.special.ndtri),
+    "gammaln": in_f64(jax.scipy.special.gammaln),
+    "digamma": in_f64(jax.scipy.special.digamma),
+    "polygamma_1": in_f64(lambda x: jax.scipy.special.polygamma(1, x)),
+    "polygamma_2": in_f64(lambda x: jax.scipy.special.polygamma(2, x)),
+    "zeta_3": in_f64(lambda q: jax.scipy.special.zeta(3.0, q)),
+    "gamma": in_f64(jax.scipy.special.gamma),
+    "factorial": in_f64(jax.scipy.special.factorial),
+    "multigammaln_3": in_f64(lambda x: jax.scipy.special.multigammaln(x, 3)),
 }
 
 def finite_below(f, x):

@@ -126,6 +126,23 @@ def shift(by):
     return f
 
 
+def gamma(x):
+    """JAX's loses digits by a logarithm's size, and has no sign below -1 in derivatives."""
+    return jnp.where(x < 0, jnp.cos(jnp.pi * jnp.floor(x)), 1) * jnp.exp(lax.lgamma(x))
+
+
+def factorial(n):
+    return jnp.where(n < 0, 0, jnp.exp(lax.lgamma(jnp.where(n < 0, 0, n) + 1)))
+
+
+def zeta(s, q):
+    """For positive `q`. JAX's has no derivative with respect to `s`."""
+    total = sum((q + k) ** -s for k in range(30))
+    a = q + 30
+    rest = a ** (1 - s) / (s - 1) + a**-s / 2 + s * a ** (-s - 1) / 12
+    return total + rest - s * (s + 1) * (s + 2) * a ** (-s - 3) / 720
+
+
 for name, f in {
     # Any slope from -1 to 1 is correct at 0. That of Gavotte is 0, that of `jnp.abs` is 1.
     "abs": lambda x: x * jnp.sign(x),
@@ -145,6 +162,7 @@ for name, f in {
     "clz": lambda x: lax.clz(lax.bitcast_convert_type(x, unsigned(x.dtype))).astype(x.dtype),
     "cos": jnp.cos,
     "cosh": jnp.cosh,
+    "digamma": lax.digamma,
     "div": div,
     "eq": jnp.equal,
     "erf": jax.scipy.special.erf,
@@ -152,10 +170,13 @@ for name, f in {
     "exp": jnp.exp,
     "exp2": jnp.exp2,
     "expm1": jnp.expm1,
+    "factorial": factorial,
     "floor": jnp.floor,
+    "gamma": gamma,
     "ge": jnp.greater_equal,
     "gt": jnp.greater,
     "le": jnp.less_equal,
+    "lgamma": lax.lgamma,
     "log": jnp.log,
     "log10": jnp.log10,
     "log1p": jnp.log1p,
@@ -185,6 +206,7 @@ for name, f in {
     "tanh": jnp.tanh,
     "trunc": jnp.trunc,
     "xor": jnp.bitwise_xor,
+    "zeta": zeta,
 }.items():
     elementwise(name, f)
 

@@ -93,7 +93,7 @@ fn owned(avals: &[&Aval]) -> Vec<Aval> {
 }
 
 /// The values of a program at computed operands.
-fn evaluated(program: &Program, ins: &[&HostArray]) -> Vec<HostArray> {
+pub(crate) fn evaluated(program: &Program, ins: &[&HostArray]) -> Vec<HostArray> {
     let ins: Vec<Arc<HostArray>> = ins.iter().map(|array| Arc::new((*array).clone())).collect();
     evaluate(program, &ins, &[], &Sizes::new()).into_iter().map(Arc::unwrap_or_clone).collect()
 }

@@ -4,6 +4,7 @@
 //! operation, the element types and the derivative, and one implementation of every rule serves all rows.
 
 mod arithmetic;
+mod composed;
 mod convert;
 mod eval;
 pub(crate) mod functions;
@@ -14,6 +15,7 @@ mod threefry;
 mod weigh;
 
 pub(crate) use arithmetic::{ABS, ADD, ATAN2, CEIL, DIV, FLOOR, MAX, MIN, MUL, NEG, POW, REM, ROUND, SIGN, SUB, TRUNC};
+pub(crate) use composed::Composed;
 pub(crate) use convert::{BITCAST_CONVERT_TYPE, STOP_GRADIENT};
 pub(crate) use gavotte_core::ir::structural::CONVERT_ELEMENT_TYPE;
 pub(crate) use logic::{

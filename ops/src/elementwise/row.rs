@@ -5,6 +5,7 @@ use super::{ADD, batch, common_dtype, common_shape, fit, fit_back, read_all};
 use gavotte_core::aval::{Aval, DType, Literal};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
+use gavotte_core::ir::scalar::Types;
 use gavotte_core::ir::stablehlo::{Export, Operand};
 use gavotte_core::ir::{
     Batch, Batched, Jvp, Kind, Linear, Lower, Params, Primitive, Rewrite, RewriteRule, Sample, Scalar, ScalarOp,
@@ -86,17 +87,8 @@ impl Primitive for Row {
     }
 
     fn abstract_eval(&self, ins: &[&Aval], _: &Params) -> Result<Vec<Aval>, TypeError> {
-        let arity = self.op.arity();
-        if ins.len() != arity {
-            return Err(TypeError::new(format!("takes {arity} operands, not {}", ins.len())));
-        }
-        let dtype = common_dtype(ins)?;
-        let takes = self.op.row().takes;
-        if !takes.holds(dtype) {
-            let wanted = takes.names();
-            return Err(TypeError::new(format!("takes {wanted}, not {dtype}: convert with `astype` first")));
-        }
-        Ok(vec![Aval { dtype: self.op.result(&[dtype]), shape: common_shape(ins)? }])
+        let common = common_aval(ins, self.op.arity(), self.op.row().takes)?;
+        Ok(vec![Aval { dtype: self.op.result(&[common.dtype]), ..common }])
     }
 
     fn eval(&self, ins: &[&HostArray], _: &Params) -> Vec<HostArray> {
@@ -107,14 +99,8 @@ impl Primitive for Row {
         dtype.computed()
     }
 
-    // df = Σᵢ ∂f/∂xᵢ · dxᵢ
     fn jvp(&self, cx: &Jvp<'_>) -> Vec<Option<Value>> {
-        let Some(rule) = self.jvp else { return vec![None] };
-        let part = |(i, t): (usize, &Option<Value>)| {
-            t.as_ref().map(|t| rule(&Push { i, t, ins: cx.primals, out: &cx.outs[0] }))
-        };
-        let sum = cx.tangents.iter().enumerate().filter_map(part).reduce(|a, b| ADD.of([&a, &b]));
-        vec![sum.map(|t| fit(t, &cx.outs[0]))]
+        vec![self.jvp.and_then(|rule| pushed(cx, rule))]
     }
 
     fn transpose(&self, cx: &Transpose<'_>) -> Vec<Option<Value>> {
@@ -151,22 +137,9 @@ impl Primitive for Row {
     }
 
     fn samples(&self) -> Vec<Sample> {
-        let mut samples = vec![];
         let takes = self.op.row().takes;
+        let mut samples = if takes.holds(DType::F32) { float_samples(self.points) } else { vec![] };
         let mut add = |name, ins: Vec<HostArray>| samples.push(Sample::new(name, ins, Params::new()));
-        let matrix = |dtype: DType, points: &[f64; 4]| of_dtype(dtype, &[2, 2], points);
-        if takes.holds(DType::F32) {
-            let [f32s, f64s] = [DType::F32, DType::F64]
-                .map(|dtype| self.points.iter().map(|points| matrix(dtype, points)).collect::<Vec<_>>());
-            let scalar = |i: usize| of_dtype(DType::F32, &[], &self.points[i][..1]);
-            if let [a, b] = &f32s[..] {
-                add("scalar left", vec![scalar(0), b.clone()]);
-                add("scalar right", vec![a.clone(), scalar(1)]);
-            }
-            add("scalars", (0..self.points.len()).map(scalar).collect());
-            add("f32", f32s);
-            add("f64", f64s);
-        }
         // Zeros, signs, and divisors of both signs.
         let ints = [[7.0, -8.0, 0.0, 5.0], [2.0, 3.0, -5.0, 0.0]];
         let words = [[7.0, 4294967295.0, 0.0, 5.0], [2.0, 3.0, 31.0, 0.0]];
@@ -180,11 +153,51 @@ impl Primitive for Row {
             ("bool", DType::Bool, bools),
         ] {
             if takes.holds(dtype) {
-                add(name, all[..self.op.arity()].iter().map(|points| matrix(dtype, points)).collect());
+                add(name, all[..self.op.arity()].iter().map(|points| of_dtype(dtype, &[2, 2], points)).collect());
             }
         }
         samples
     }
+}
+
+/// The type that operands of an elementwise operation have or broadcast to.
+pub(super) fn common_aval(ins: &[&Aval], arity: usize, takes: Types) -> Result<Aval, TypeError> {
+    if ins.len() != arity {
+        return Err(TypeError::new(format!("takes {arity} operands, not {}", ins.len())));
+    }
+    let dtype = common_dtype(ins)?;
+    if !takes.holds(dtype) {
+        let wanted = takes.names();
+        return Err(TypeError::new(format!("takes {wanted}, not {dtype}: convert with `astype` first")));
+    }
+    Ok(Aval { dtype, shape: common_shape(ins)? })
+}
+
+/// The tangent of the output, the sum of what the operands' tangents contribute by `rule`.
+// df = Σᵢ ∂f/∂xᵢ · dxᵢ
+pub(super) fn pushed(cx: &Jvp<'_>, rule: impl Fn(&Push<'_>) -> Value) -> Option<Value> {
+    let part =
+        |(i, t): (usize, &Option<Value>)| t.as_ref().map(|t| rule(&Push { i, t, ins: cx.primals, out: &cx.outs[0] }));
+    let sum = cx.tangents.iter().enumerate().filter_map(part).reduce(|a, b| ADD.of([&a, &b]));
+    sum.map(|t| fit(t, &cx.outs[0]))
+}
+
+/// Samples of an operation on floats.
+pub(super) fn float_samples(points: &[[f64; 4]]) -> Vec<Sample> {
+    let mut samples = vec![];
+    let mut add = |name, ins: Vec<HostArray>| samples.push(Sample::new(name, ins, Params::new()));
+    let matrix = |dtype: DType, points: &[f64; 4]| of_dtype(dtype, &[2, 2], points);
+    let [f32s, f64s] =
+        [DType::F32, DType::F64].map(|dtype| points.iter().map(|points| matrix(dtype, points)).collect::<Vec<_>>());
+    let scalar = |i: usize| of_dtype(DType::F32, &[], &points[i][..1]);
+    if let [a, b] = &f32s[..] {
+        add("scalar left", vec![scalar(0), b.clone()]);
+        add("scalar right", vec![a.clone(), scalar(1)]);
+    }
+    add("scalars", (0..points.len()).map(scalar).collect());
+    add("f32", f32s);
+    add("f64", f64s);
+    samples
 }
 
 /// An array with an element type and these numbers.

@@ -10,6 +10,7 @@ mod random;
 mod scatter;
 mod sorting;
 mod special;
+mod special_values;
 mod transforms;
 mod trees;
 

@@ -24,4 +24,12 @@ functions! {
     smooth log_ndtr(x) = special::log_ndtr(x), [Between(-6.0, 6.0, &[30])], [Between(-15.0, -8.0, &[20])],
         [Between(-80.0, -50.0, &[9])];
     smooth ndtri(p) = special::ndtri(p), [Edges(&[12])], [Between(0.01, 0.99, &[20])], [Between(1e-30, 1e-12, &[9])];
+    smooth gammaln(x) = special::gammaln(x), [Edges(&[12])], [Between(0.1, 30.0, &[20])], [Between(-0.9, -0.1, &[9])];
+    smooth digamma(x) = special::digamma(x), [Between(0.1, 30.0, &[20])], [Between(-0.9, -0.1, &[9])];
+    smooth polygamma_1(x) = special::polygamma(1.0, x), [Between(0.1, 30.0, &[20])];
+    smooth polygamma_2(x) = special::polygamma(2.0, x), [Between(0.1, 30.0, &[20])];
+    smooth zeta_3(q) = special::zeta(3.0, q), [Between(0.1, 30.0, &[20])];
+    smooth gamma(x) = special::gamma(x), [Between(0.1, 12.0, &[20])], [Between(-0.9, -0.1, &[9])];
+    smooth factorial(x) = special::factorial(x), [Between(0.1, 12.0, &[20])], [Between(-3.0, -0.1, &[9])];
+    smooth multigammaln_3(x) = special::multigammaln(x, 3), [Between(1.5, 30.0, &[20])];
 }

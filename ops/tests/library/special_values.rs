@@ -1,0 +1,162 @@
+//! Special functions against values of mpmath (`tests/python/special.py` writes them), on every target: their precision in
+//! both types, at poles and far out, and that of their first two derivatives.
+
+use gavotte::special::*;
+use gavotte::{Array, DType, Options, Target, grad, jit_with};
+use serde_json::Value;
+
+/// A function of one or two arrays, by its name in the file.
+struct Case {
+    name: &'static str,
+    f: fn(&[Array]) -> Array,
+    /// Units in the last place of the value, or of the largest term of its sum.
+    ulps: f64,
+    /// The same of the derivatives.
+    of_slopes: f64,
+}
+
+const CASES: &[Case] = &[
+    Case { name: "gammaln", f: |x| gammaln(&x[0]), ulps: 4.0, of_slopes: 16.0 },
+    Case { name: "digamma", f: |x| digamma(&x[0]), ulps: 4.0, of_slopes: 16.0 },
+    Case { name: "gamma", f: |x| gamma(&x[0]), ulps: 6.0, of_slopes: 16.0 },
+    Case { name: "factorial", f: |x| factorial(&x[0]), ulps: 4.0, of_slopes: 16.0 },
+    Case { name: "zeta", f: |x| zeta(&x[0], &x[1]), ulps: 4.0, of_slopes: 16.0 },
+    Case { name: "polygamma", f: |x| polygamma(&x[0], &x[1]), ulps: 6.0, of_slopes: 16.0 },
+];
+
+/// A row of the file.
+struct Row {
+    operands: Vec<f64>,
+    value: f64,
+    size: f64,
+    slopes: [Option<f64>; 2],
+}
+
+fn number(x: &Value) -> Option<f64> {
+    x.as_str().map(|word| word.parse().expect("a number"))
+}
+
+fn rows(name: &str) -> Vec<Row> {
+    let all: Value = serde_json::from_str(include_str!("special_values.json")).expect("JSON");
+    let of = |row: &Value| Row {
+        operands: row[0].as_array().expect("operands").iter().map(|x| number(x).expect("a number")).collect(),
+        value: number(&row[1]).expect("a value"),
+        size: number(&row[2]).expect("a size"),
+        slopes: [number(&row[3]), number(&row[4])],
+    };
+    all[name].as_array().unwrap_or_else(|| panic!("no values of {name}")).iter().map(of).collect()
+}
+
+impl Row {
+    /// Whether the operands are numbers of `f32`.
+    fn is_short(&self) -> bool {
+        self.operands.iter().all(|x| x.is_nan() || f64::from(*x as f32) == *x)
+    }
+}
+
+/// How a function runs: as it is, and compiled for every target that this machine runs.
+fn ways() -> Vec<Option<Options>> {
+    let mut targets = vec![Target::Portable];
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        targets.push(Target::Avx2);
+    }
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+        targets.push(Target::Avx512);
+    }
+    let compiled = targets.into_iter().map(|target| Some(Options { target, ..Options::default() }));
+    std::iter::once(None).chain(compiled).collect()
+}
+
+/// How many units in the last place `found` is from `wanted`, or of `size`, if that is larger.
+fn ulps(found: f64, wanted: f64, size: f64, dtype: DType) -> f64 {
+    let (epsilon, least, most) = match dtype {
+        DType::F32 => (f64::from(f32::EPSILON), f64::from(f32::MIN_POSITIVE), f64::from(f32::MAX)),
+        _ => (f64::EPSILON, f64::MIN_POSITIVE, f64::MAX),
+    };
+    let wanted = if wanted.is_finite() && wanted.abs() > most { f64::INFINITY.copysign(wanted) } else { wanted };
+    if found == wanted || (found.is_nan() && wanted.is_nan()) {
+        return 0.0;
+    }
+    let unit = wanted.abs().max(size).max(least).log2().floor().exp2() * epsilon;
+    let off = (found - wanted).abs() / unit;
+    if off.is_nan() { f64::INFINITY } else { off }
+}
+
+/// The operands of the rows as arrays.
+fn operands(rows: &[&Row], dtype: DType) -> Vec<Array> {
+    (0..rows[0].operands.len())
+        .map(|i| Array::new(&[rows.len()], rows.iter().map(|row| row.operands[i]).collect::<Vec<f64>>()).astype(dtype))
+        .collect()
+}
+
+fn run(f: impl Fn(Vec<Array>) -> Array + Send + Sync, options: &Option<Options>, ins: Vec<Array>) -> Vec<f64> {
+    let found = match options {
+        None => f(ins),
+        Some(options) => jit_with(f, options.clone())(ins),
+    };
+    found.astype(DType::F64).to_vec::<f64>()
+}
+
+/// Checks what `wanted` says about each row, in every way and type.
+fn check(
+    case: &Case,
+    what: &str,
+    f: impl Fn(Vec<Array>) -> Array + Send + Sync,
+    wanted: impl Fn(&Row) -> Option<f64>,
+    bound: f64,
+) -> String {
+    let rows: Vec<Row> = rows(case.name).into_iter().filter(|row| wanted(row).is_some()).collect();
+    let mut wrong = String::new();
+    let mut worst = [0f64; 2];
+    for options in if rows.is_empty() { vec![] } else { ways() } {
+        for dtype in [DType::F32, DType::F64] {
+            let rows: Vec<&Row> = rows.iter().filter(|row| dtype == DType::F64 || row.is_short()).collect();
+            let found = run(&f, &options, operands(&rows, dtype));
+            for (row, found) in rows.iter().zip(found) {
+                let wanted = wanted(row).expect("others are left out");
+                let off = ulps(found, wanted, row.size, dtype);
+                let place = &mut worst[usize::from(dtype == DType::F64)];
+                *place = place.max(off);
+                if off > bound {
+                    let (at, way) = (&row.operands, options.as_ref().map(|options| options.target));
+                    wrong += &format!(
+                        "\n  {what}{}{at:?} of {dtype}, {way:?}: {found:e}, not {wanted:e}: {off:.1} ulp",
+                        case.name
+                    );
+                }
+            }
+        }
+    }
+    println!("{what}{}: {:.2} ulp in f32, {:.2} in f64", case.name, worst[0], worst[1]);
+    wrong
+}
+
+#[test]
+fn values_are_within_their_bounds() {
+    let wrong: String = CASES
+        .iter()
+        .map(|case| check(case, "", |x: Vec<Array>| (case.f)(&x), |row| Some(row.value), case.ulps))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The derivative with respect to the last of the operands.
+fn slope(f: impl Fn(&[Array]) -> Array + Send + Sync + Clone) -> impl Fn(&[Array]) -> Array + Send + Sync + Clone {
+    move |x: &[Array]| {
+        let (last, before) = x.split_last().expect("an operand");
+        let of = |last: Array| f(&[before, &[last]].concat()).sum(());
+        grad(of)(last.clone())
+    }
+}
+
+#[test]
+fn derivatives_are_within_their_bounds() {
+    let mut wrong = String::new();
+    for case in CASES {
+        let f = slope(case.f);
+        wrong += &check(case, "first ", |x: Vec<Array>| f(&x), |row| row.slopes[0], case.of_slopes);
+        let f = slope(slope(case.f));
+        wrong += &check(case, "second ", |x: Vec<Array>| f(&x), |row| row.slopes[1], case.of_slopes);
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}

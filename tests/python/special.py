@@ -1,0 +1,252 @@
+"""Writes the values that the tests of special functions hold them to: `special.py FILE`. Needs mpmath alone.
+
+Each function has rows `[operands, value, size, first, second]`. Rows whose operands are no numbers of `f32` are for `f64`
+alone. `size` is the largest term of a sum that cancels where it is larger than the value; `first` and `second` are
+derivatives with respect to the last operand, `null` where nothing is said about them.
+"""
+
+import json
+import struct
+import sys
+
+import mpmath as mp
+
+mp.mp.dps = 50
+INF = float("inf")
+NAN = float("nan")
+
+
+def single(x):
+    """The nearest number of `f32`."""
+    return struct.unpack("f", struct.pack("f", x))[0]
+
+
+def number(x):
+    """Text, as JSON has no infinities and no NaN, and not every reader of it is exact."""
+    return repr(float(x))
+
+
+def row(operands, value, size=0, first=None, second=None):
+    slopes = [None if slope is None else number(slope) for slope in (first, second)]
+    return [[number(x) for x in operands], number(value), number(abs(mp.mpf(size))), *slopes]
+
+
+TINY = [1e-37, 3e-20, 1e-7, 1e-3, 0.03]
+MIDDLE = [0.1, 0.25, 0.49, 0.5, 0.51, 0.75, 0.99, 1.01, 1.25, 1.49, 1.5, 1.51, 1.75, 1.99, 2.01, 2.3, 2.49, 2.51, 2.9]
+LARGE = [3.3, 4.7, 5.2, 6.9, 7.9, 8.4, 8.51, 9.3, 11.7, 15.2, 23.8, 33.1, 57.9, 99.4]
+
+
+def both(points):
+    """Each number, and the nearest of `f32`."""
+    return [y for x in points for y in (single(x), x)]
+
+
+POSITIVE = both(TINY + MIDDLE + LARGE)
+NEGATIVE = both([-0.01, -0.3, -0.49, -0.51, -0.9, -1.4, -2.2, -3.7, -5.3, -9.6, -20.3, -33.4, -1e-6, -1e-20])
+
+
+def unary(f, points, slope=None, second=None, size=lambda x: 0, edges=(), signed=False):
+    rows = []
+    for x in points:
+        at = mp.mpf(x)
+        # Close to a root of the derivative nothing is said about it.
+        slopes = [s and s(at) for s in (slope, second)] if x > 0 or size(at) > 0 or signed else []
+        rows.append(row([x], f(at), size(at), *slopes))
+    return rows + [row([x], value) for x, value in edges]
+
+
+def zeta(s, q):
+    """Of Hurwitz: mpmath's own loses digits for large `s`."""
+    s, q = mp.mpf(s), mp.mpf(q)
+    n = 60 + max(0, -int(mp.floor(q)))
+    total = mp.fsum((q + k) ** -s for k in range(n))
+    a = q + n
+    total += a ** (1 - s) / (s - 1) + a**-s / 2
+    term = s * a ** (-s - 1)
+    for j in range(1, 40):
+        total += mp.bernoulli(2 * j) / mp.factorial(2 * j) * term
+        term *= (s + 2 * j - 1) * (s + 2 * j) / a**2
+    return total
+
+
+def zeta_size(s, q):
+    """The largest part of a sum with terms of both signs."""
+    if q > 0:
+        return 0
+    return max(abs(zeta(s, q - mp.floor(q))), zeta(s, mp.ceil(q) - q))
+
+
+def polygamma(n, x):
+    return mp.digamma(x) if n == 0 else (-1) ** (n + 1) * mp.factorial(n) * zeta(n + 1, x)
+
+
+def lgamma(x):
+    return mp.log(abs(mp.gamma(x))) if x < 0 else mp.loggamma(x)
+
+
+def lgamma_size(x):
+    return max(abs(mp.loggamma(-x)), abs(mp.log(mp.pi / (-x * abs(mp.sinpi(x)))))) if x < -0.5 else 0
+
+
+def digamma_size(x):
+    return max(abs(mp.digamma(-x)), abs(mp.pi * mp.cospi(x) / mp.sinpi(x)), 1 / -x) if x < 0 else 0
+
+
+def trigamma(x):
+    return zeta(2, x)
+
+
+def gamma_second(x):
+    return mp.gamma(x) * (mp.digamma(x) ** 2 + trigamma(x))
+
+
+HUGE = both([1e4, 1e6, 1e10, 1e20, 1e30])
+
+VALUES = {}
+VALUES["gammaln"] = unary(
+    lgamma, POSITIVE + NEGATIVE + HUGE, mp.digamma, trigamma, lgamma_size,
+    [(0.0, INF), (-0.0, INF), (1.0, 0.0), (2.0, 0.0), (-1.0, INF), (-7.0, INF), (INF, INF), (-INF, INF), (NAN, NAN),
+     (-1e20, INF)],
+)
+VALUES["digamma"] = unary(
+    mp.digamma, POSITIVE + NEGATIVE + HUGE + both([1.46163214]), trigamma, lambda x: -2 * zeta(3, x), digamma_size,
+    [(0.0, NAN), (-1.0, NAN), (-12.0, NAN), (INF, INF), (-INF, NAN), (NAN, NAN), (-1e20, NAN)],
+)
+VALUES["gamma"] = unary(
+    mp.gamma, [x for x in POSITIVE if x < 34] + NEGATIVE,
+    lambda x: mp.gamma(x) * mp.digamma(x), gamma_second,
+    edges=[(0.0, INF), (-0.0, -INF), (1.0, 1.0), (2.0, 1.0), (11.0, 3628800.0), (-1.0, NAN), (-4.0, NAN), (1e5, INF),
+           (INF, INF), (-INF, NAN), (NAN, NAN)],
+)
+VALUES["factorial"] = unary(
+    mp.factorial, [x for x in POSITIVE if x < 30 and x > 1e-4], lambda x: mp.gamma(x + 1) * mp.digamma(x + 1),
+    lambda x: gamma_second(x + 1),
+    edges=[(0.0, 1.0), (5.0, 120.0), (-0.5, 0.0), (-3.0, 0.0), (INF, INF), (NAN, NAN)],
+)
+VALUES["zeta"] = [
+    row([s, q], zeta(s, q), zeta_size(s, q), -s * zeta(s + 1, q), s * (s + 1) * zeta(s + 2, q))
+    for s in both([1.0001, 1.5, 2.0, 3.0, 4.7, 11.0, 30.3])
+    for q in both([0.3, 0.9, 1.0, 1.7, 4.9, 15.3, 31.7, 100.9])
+    if abs(mp.log(zeta(s + 2, q))) < 80
+] + [
+    row([s, q], zeta(s, q), zeta_size(s, q))
+    for s in (2.0, 3.0, 6.0)
+    for q in both([-0.25, -0.7, -1.4, -7.9, -40.3])
+] + [
+    row([s, q], value)
+    for s, q, value in (
+        (1.0, 2.0, INF), (0.5, 2.0, NAN), (-1.0, 2.0, NAN), (2.0, 0.0, INF), (2.0, -3.0, INF), (2.5, -0.5, NAN),
+        (2.0, INF, 0.0), (INF, 2.0, 0.0), (INF, 1.0, 1.0), (NAN, 1.0, NAN), (2.0, NAN, NAN),
+    )
+]
+VALUES["polygamma"] = [
+    row([n, x], polygamma(n, x), 0, polygamma(n + 1, x), polygamma(n + 2, x))
+    for n in (0, 1, 2, 3, 5, 9)
+    for x in both([0.3, 0.9, 1.0, 1.3, 1.7, 4.9, 15.3, 31.7])
+] + [
+    row([n, x], polygamma(n, x), mp.factorial(n) * zeta_size(n + 1, x))
+    for n in (1, 2, 4)
+    for x in both([-0.25, -1.4, -7.9])
+] + [
+    row([n, x], value)
+    for n, x, value in (
+        (0.5, 1.0, NAN), (-1.0, 1.0, NAN), (1.0, 0.0, INF), (2.0, -1.0, -INF), (0.0, 0.0, NAN), (1.0, INF, 0.0),
+        (1.0, NAN, NAN),
+    )
+]
+
+SIGNED = POSITIVE + [-x for x in POSITIVE]
+
+
+def bessel(order, x, times=0):
+    """The function or a derivative, by orders next to it."""
+    if times == 0:
+        return mp.besseli(order, x)
+    return (bessel(abs(order - 1), x, times - 1) + bessel(order + 1, x, times - 1)) / 2
+
+
+def scaled(order, x):
+    return mp.exp(-abs(x)) * mp.besseli(order, x)
+
+
+def scaled_slope(order, times):
+    """Of `e^(-|x|) I(x)`, away from the kink."""
+
+    def slope(x):
+        turn = -mp.sign(x)
+        parts = (turn**2 * bessel(order, x), 2 * turn * bessel(order, x, 1), bessel(order, x, 2))
+        total = parts[0] + parts[1] + parts[2] if times == 2 else turn * parts[0] + parts[1] / (2 * turn)
+        return mp.exp(-abs(x)) * total
+
+    return slope
+
+
+def at_most(end):
+    return [x for x in SIGNED if abs(x) < end]
+
+
+VALUES["i0"] = unary(
+    lambda x: mp.besseli(0, x), at_most(100), lambda x: mp.besseli(1, x), lambda x: bessel(0, x, 2), signed=True,
+    edges=[(0.0, 1.0), (INF, INF), (-INF, INF), (NAN, NAN), (1000.0, INF), (-1e30, INF),
+           (712.0, mp.besseli(0, 712))],
+)
+VALUES["i1"] = unary(
+    lambda x: mp.besseli(1, x), at_most(100), lambda x: bessel(1, x, 1), lambda x: bessel(1, x, 2), signed=True,
+    edges=[(0.0, 0.0), (INF, INF), (-INF, -INF), (NAN, NAN), (1000.0, INF), (-1e30, -INF),
+           (712.0, mp.besseli(1, 712))],
+)
+# The derivatives of the scaled functions are differences of nearly equal numbers far out.
+for order in (0, 1):
+    VALUES[f"i{order}e"] = unary(
+        lambda x: scaled(order, x), at_most(4), scaled_slope(order, 1), scaled_slope(order, 2), signed=True,
+    ) + unary(
+        lambda x: scaled(order, x), [x for x in SIGNED if abs(x) >= 4] + HUGE + [-x for x in HUGE],
+        edges=[(0.0, 1.0 - order), (INF, 0.0), (-INF, 0.0), (NAN, NAN)],
+    )
+VALUES["exp1"] = unary(
+    mp.e1, [x for x in POSITIVE if x < 80] + both([0.37250741]), lambda x: -mp.exp(-x) / x,
+    lambda x: mp.exp(-x) * (x + 1) / x**2,
+    edges=[(0.0, INF), (-1.0, NAN), (INF, 0.0), (NAN, NAN), (1e4, 0.0)],
+)
+VALUES["expi"] = unary(
+    mp.ei, at_most(80) + both([0.37250741, 0.38, 0.36]), lambda x: mp.exp(x) / x,
+    lambda x: mp.exp(x) * (x - 1) / x**2, signed=True,
+    edges=[(0.0, -INF), (-0.0, -INF), (-INF, 0.0), (INF, INF), (NAN, NAN), (1e4, INF), (-1e4, 0.0),
+           (712.0, mp.ei(712))],
+)
+
+
+def spence(x):
+    return mp.re(mp.polylog(2, 1 - x))
+
+
+VALUES["spence"] = unary(
+    spence, POSITIVE + HUGE, lambda x: mp.log(x) / (1 - x), lambda x: (mp.log(x) + 1 / x - 1) / (1 - x) ** 2,
+    edges=[(0.0, mp.pi**2 / 6), (1.0, 0.0), (-1.0, NAN), (-INF, NAN), (INF, -INF), (NAN, NAN)],
+)
+
+
+def erfcx(x):
+    return mp.exp(x * x) * mp.erfc(x)
+
+
+def erfcx_slope(x):
+    return 2 * x * erfcx(x) - 2 / mp.sqrt(mp.pi)
+
+
+# As above, up to 25.
+VALUES["erfcx"] = unary(
+    erfcx, [x for x in at_most(1.5) if x > -1] + HUGE[:6], erfcx_slope,
+    lambda x: 2 * erfcx(x) + 2 * x * erfcx_slope(x), signed=True,
+) + unary(
+    erfcx, [x for x in SIGNED if -9 < x <= -1 or x >= 1.5] + [24.9, 25.0, 26.0] + HUGE[6:],
+    edges=[(0.0, 1.0), (INF, 0.0), (-INF, INF), (NAN, NAN), (-30.0, INF), (-20.0, erfcx(mp.mpf(-20)))],
+)
+
+if __name__ == "__main__":
+    with open(sys.argv[1], "w") as file:
+        lines = []
+        for name, rows in VALUES.items():
+            body = ",\n".join("  " + json.dumps(line) for line in rows)
+            lines.append(f'"{name}": [\n{body}\n]')
+        file.write("{\n" + ",\n".join(lines) + "\n}\n")
