@@ -1,13 +1,17 @@
-//! Special functions: the gamma function and its family, probabilities of the normal distribution, entropies, logits, and
+//! Special functions: the gamma function and its family, Bessel functions, exponential integrals, probabilities of the normal distribution, entropies, logits, and
 //! functions that lose no precision where the obvious formula does.
 //!
 //! A result is within 4 units in the last place in `f32` and `f64`, also far out, unless a function says otherwise.
 
+mod bessel;
+mod exponential;
 mod gamma;
 mod normal;
 mod zeta;
 
 pub use crate::nn::{log_softmax, log1mexp, logsumexp, softmax};
+pub use bessel::{i0, i0e, i1, i1e};
+pub use exponential::{erfcx, exp1, expi, spence};
 pub use gamma::{digamma, factorial, gamma, gammaln, multigammaln};
 pub use normal::{erfinv, log_ndtr, ndtr, ndtri};
 pub use zeta::{polygamma, zeta};
@@ -19,8 +23,21 @@ use crate::operators::{Operand, pair, where_};
 use gavotte_core::ir::Primitive;
 
 /// The primitives of this family.
-pub(crate) static PRIMITIVES: &[&dyn Primitive] =
-    &[&gamma::LGAMMA, &gamma::DIGAMMA, &gamma::GAMMA, &gamma::FACTORIAL, &zeta::ZETA];
+pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
+    &bessel::I0,
+    &bessel::I0E,
+    &bessel::I1,
+    &bessel::I1E,
+    &gamma::DIGAMMA,
+    &exponential::ERFCX,
+    &exponential::EXP1,
+    &exponential::EXPI,
+    &gamma::FACTORIAL,
+    &gamma::GAMMA,
+    &gamma::LGAMMA,
+    &exponential::SPENCE,
+    &zeta::ZETA,
+];
 
 /// The error function `2 / √π · ∫₀ˣ e^(-t²) dt`: [`Array::erf`].
 ///

@@ -1,8 +1,9 @@
 """Writes the values that the tests of special functions hold them to: `special.py FILE`. Needs mpmath alone.
 
-Each function has rows `[operands, value, size, first, second]`. Rows whose operands are no numbers of `f32` are for `f64`
+Each function has rows `[operands, value, size, first, second, slope size]`. Rows whose operands are no numbers of `f32` are for `f64`
 alone. `size` is the largest term of a sum that cancels where it is larger than the value; `first` and `second` are
-derivatives with respect to the last operand, `null` where nothing is said about them.
+derivatives with respect to the last operand, `null` where nothing is said about them, and the slope size their largest
+term likewise.
 """
 
 import json
@@ -26,9 +27,9 @@ def number(x):
     return repr(float(x))
 
 
-def row(operands, value, size=0, first=None, second=None):
+def row(operands, value, size=0, first=None, second=None, slope_size=0):
     slopes = [None if slope is None else number(slope) for slope in (first, second)]
-    return [[number(x) for x in operands], number(value), number(abs(mp.mpf(size))), *slopes]
+    return [[number(x) for x in operands], number(value), number(abs(mp.mpf(size))), *slopes, number(slope_size)]
 
 
 TINY = [1e-37, 3e-20, 1e-7, 1e-3, 0.03]
@@ -45,13 +46,13 @@ POSITIVE = both(TINY + MIDDLE + LARGE)
 NEGATIVE = both([-0.01, -0.3, -0.49, -0.51, -0.9, -1.4, -2.2, -3.7, -5.3, -9.6, -20.3, -33.4, -1e-6, -1e-20])
 
 
-def unary(f, points, slope=None, second=None, size=lambda x: 0, edges=(), signed=False):
+def unary(f, points, slope=None, second=None, size=lambda x: 0, edges=(), signed=False, slope_size=lambda x: 0):
     rows = []
     for x in points:
         at = mp.mpf(x)
         # Close to a root of the derivative nothing is said about it.
-        slopes = [s and s(at) for s in (slope, second)] if x > 0 or size(at) > 0 or signed else []
-        rows.append(row([x], f(at), size(at), *slopes))
+        slopes = [s and s(at) for s in (slope, second)] if x > 0 or size(at) > 0 or signed else [None, None]
+        rows.append(row([x], f(at), size(at), *slopes, slope_size(at)))
     return rows + [row([x], value) for x, value in edges]
 
 
@@ -199,6 +200,7 @@ VALUES["i1"] = unary(
 for order in (0, 1):
     VALUES[f"i{order}e"] = unary(
         lambda x: scaled(order, x), at_most(4), scaled_slope(order, 1), scaled_slope(order, 2), signed=True,
+        slope_size=lambda x: scaled(0, x),
     ) + unary(
         lambda x: scaled(order, x), [x for x in SIGNED if abs(x) >= 4] + HUGE + [-x for x in HUGE],
         edges=[(0.0, 1.0 - order), (INF, 0.0), (-INF, 0.0), (NAN, NAN)],
@@ -211,6 +213,7 @@ VALUES["exp1"] = unary(
 VALUES["expi"] = unary(
     mp.ei, at_most(80) + both([0.37250741, 0.38, 0.36]), lambda x: mp.exp(x) / x,
     lambda x: mp.exp(x) * (x - 1) / x**2, signed=True,
+    slope_size=lambda x: abs(mp.exp(x) / x),
     edges=[(0.0, -INF), (-0.0, -INF), (-INF, 0.0), (INF, INF), (NAN, NAN), (1e4, INF), (-1e4, 0.0),
            (712.0, mp.ei(712))],
 )
@@ -224,6 +227,10 @@ VALUES["spence"] = unary(
     spence, POSITIVE + HUGE, lambda x: mp.log(x) / (1 - x), lambda x: (mp.log(x) + 1 / x - 1) / (1 - x) ** 2,
     edges=[(0.0, mp.pi**2 / 6), (1.0, 0.0), (-1.0, NAN), (-INF, NAN), (INF, -INF), (NAN, NAN)],
 )
+
+
+# Differences of nearly equal numbers.
+mp.mp.dps = 120
 
 
 def erfcx(x):

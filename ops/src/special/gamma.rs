@@ -296,7 +296,7 @@ pub fn digamma(x: &Array) -> Array {
 /// The gamma function: infinite at 0, with the sign of the zero, and at `∞`; NaN at negative whole numbers, at `-∞` and for
 /// NaN.
 ///
-/// Within 4 units in the last place above -0.5, and within 6 below. The derivative is `Γ(x) ψ(x)`.
+/// Within 4 units in the last place. The derivative is `Γ(x) ψ(x)`.
 ///
 /// ```
 /// use gavotte::{Array, special::gamma};

@@ -32,4 +32,11 @@ functions! {
     smooth gamma(x) = special::gamma(x), [Between(0.1, 12.0, &[20])], [Between(-0.9, -0.1, &[9])];
     smooth factorial(x) = special::factorial(x), [Between(0.1, 12.0, &[20])], [Between(-3.0, -0.1, &[9])];
     smooth multigammaln_3(x) = special::multigammaln(x, 3), [Between(1.5, 30.0, &[20])];
+    smooth i0(x) = special::i0(x), [Between(-12.0, 12.0, &[30])];
+    smooth i0e(x) = special::i0e(x), [Between(-12.0, 12.0, &[30])];
+    smooth i1(x) = special::i1(x), [Between(-12.0, 12.0, &[30])];
+    smooth i1e(x) = special::i1e(x), [Between(-12.0, 12.0, &[30])];
+    smooth exp1(x) = special::exp1(x), [Between(0.1, 12.0, &[30])];
+    smooth expi(x) = special::expi(x), [Between(0.5, 12.0, &[20])], [Between(-12.0, -0.1, &[20])];
+    smooth spence(x) = special::spence(x), [Between(0.1, 0.8, &[20])], [Between(1.2, 12.0, &[20])];
 }
