@@ -56,6 +56,7 @@ pub mod device;
 mod elementwise;
 mod gather;
 mod generate;
+pub mod indexing;
 pub mod init;
 mod jacobian;
 pub mod linalg;

@@ -2,6 +2,7 @@
 
 mod array_functions;
 mod golden_prng;
+mod indexing;
 mod linalg;
 mod nn;
 mod operators;
@@ -13,7 +14,6 @@ mod special;
 mod special_values;
 mod transforms;
 mod trees;
-
 mod values;
 mod windows;
 mod words;
