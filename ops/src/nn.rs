@@ -15,6 +15,16 @@ use crate::reduce::{Axes, resolve};
 use gavotte_core::aval::{DType, Dim};
 use gavotte_core::ir::structural::broadcast_in_dim;
 
+/// `x` itself: where a function must be given, and none is wanted.
+///
+/// ```
+/// use gavotte::{Array, nn};
+/// assert_eq!(nn::identity(&Array::from([1.0, -2.0])).to_vec::<f64>(), [1.0, -2.0]);
+/// ```
+pub fn identity(x: &Array) -> Array {
+    x.clone()
+}
+
 /// `max(x, 0)`, with derivative 0 at 0; NaN for NaN.
 #[track_caller]
 pub fn relu(x: &Array) -> Array {

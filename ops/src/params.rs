@@ -133,11 +133,16 @@ pub fn from_named<P: Tree>(like: &P, named: Vec<(String, Array)>) -> Result<P, E
     let mut leaves = vec![];
     for (path, wanted) in like.leaves_with_paths() {
         let Some(at) = left.iter().position(|(name, _)| *name == path) else {
-            let names: Vec<&str> = left.iter().map(|(name, _)| name.as_str()).collect();
+            let wanted_names = like.leaves_with_paths();
+            let is_unknown = |name: &&str| wanted_names.iter().all(|(path, _)| path != name);
+            let names: Vec<&str> = left.iter().map(|(name, _)| name.as_str()).filter(is_unknown).collect();
+            let unused = match names[..] {
+                [] => String::new(),
+                _ => format!("; those that the model does not have are [{}]", names.join(", ")),
+            };
             return Err(Error::Type(format!(
-                "parameter `{path}`, {}, is missing; the unused ones are [{}]: was it saved from another model?",
+                "parameter `{path}`, {}, is missing{unused}: was it saved from another model?",
                 wanted.aval(),
-                names.join(", ")
             )));
         };
         let (_, found) = left.remove(at);
@@ -232,9 +237,11 @@ impl<'a> ParamsFile<'a> {
         self.metadata.as_deref()
     }
 
-    /// Its tensors.
+    /// Its tensors, in the order of their names.
     pub fn tensors(&self) -> impl Iterator<Item = NamedTensor<'a>> {
-        self.tensors.tensors().into_iter().map(|(name, view)| NamedTensor { name, view })
+        let mut tensors = self.tensors.tensors();
+        tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+        tensors.into_iter().map(|(name, view)| NamedTensor { name, view })
     }
 }
 

@@ -47,6 +47,23 @@ pub fn is_exported(program: &Program) -> bool {
     program.eqns.iter().all(|eqn| !is_listed(NOT_EXPORTED, eqn.prim) && nested(eqn))
 }
 
+/// Functions whose derivatives are compared with mpmath's instead of JAX's, which compiles some of them for a minute.
+pub const DERIVED_BY_MPMATH: &[&str] = &[
+    "bessel_i0",
+    "bessel_i0e",
+    "bessel_i1",
+    "bessel_i1e",
+    "digamma",
+    "erfcx",
+    "exp1",
+    "expi",
+    "factorial",
+    "gamma",
+    "lgamma",
+    "spence",
+    "zeta",
+];
+
 /// Primitives that cannot compute in `f64`, with the reason. They are not differentiated.
 pub const NOT_IN_F64: &[(&str, &str)] = &[("bitcast_convert_type", "the widths of the types would differ")];
 

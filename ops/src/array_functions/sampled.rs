@@ -1,6 +1,6 @@
 //! Functions that are given by their values at points: interpolation, differences, integrals, convolutions.
 
-use super::floating;
+use super::{floating, remainder};
 use crate::array::Array;
 use crate::generate::{dim_value, zeros, zeros_like};
 use crate::movement::{axis_of, concatenate, reject};
@@ -96,6 +96,37 @@ impl Array {
     #[track_caller]
     pub fn ediff1d(&self) -> Array {
         self.flatten().diff(1, 0)
+    }
+
+    /// Angles whose neighbours along an axis differ by at most half a turn: elements after a larger step are moved by whole
+    /// turns. NaN, and what follows it, is NaN.
+    ///
+    /// ```
+    /// use gavotte::Array;
+    /// let angles = Array::from([3.0, -3.0, 3.0, 9.0]);
+    /// let turn = 2.0 * std::f64::consts::PI;
+    /// assert_eq!(angles.unwrap(0).to_vec::<f64>(), [3.0, turn - 3.0, 3.0, 9.0 - turn]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the elements are not floats, or there is no such axis.
+    ///
+    /// Source: NumPy, `numpy.unwrap`.
+    #[track_caller]
+    pub fn unwrap(&self, axis: isize) -> Array {
+        floating("unwrap", &[self]);
+        let at = axis_of("unwrap", axis, self.ndim(), self);
+        if self.dim(at).as_usize().is_some_and(|n| n < 2) {
+            return self.clone();
+        }
+        let half = std::f64::consts::PI;
+        let steps = self.diff(1, axis);
+        let within = remainder(&steps + half, 2.0 * half) - half;
+        // Half a turn up stays one.
+        let within = where_(&(within.eq(-half) & steps.gt(0.0)), half, within);
+        let correction = where_(&steps.abs().lt(half), 0.0, within - &steps);
+        let [first, rest] = [self.slice_axis(axis, ..1), self.slice_axis(axis, 1..)];
+        concatenate(&[first, rest + correction.cumsum(axis)], axis)
     }
 
     /// The derivative along an axis of a function whose values at points `spacing` apart these are: half the difference

@@ -49,6 +49,7 @@ functions! {
     smooth correlate_same(a, b) = correlate(a, b, Overlap::Same), [real(&[5]), real(&[3])], [real(&[2]), real(&[5])],
         [real(&[4]), real(&[4])], [real(&[3]), real(&[4])];
     smooth correlate_full(a, b) = correlate(a, b, Overlap::Full), [real(&[5]), real(&[3])], [real(&[2]), real(&[4])];
+    smooth unwrap(x) = (x * 5.0).unwrap(-1), [real(&[2, 9])], [real(&[1])], [real(&[3, 0])];
     smooth ediff1d(x) = x.ediff1d(), [real(&[2, 3])], [real(&[0])], [Ints(-9, 9, &[5])];
     smooth polyval(p, x) = polyval(p, x), [real(&[4]), real(&[2, 3])], [real(&[1]), real(&[])], [real(&[0]), real(&[2])],
         [Ints(-3, 3, &[3]), Ints(-9, 9, &[4])], [real(&[3]), Edges(&[12])];

@@ -36,5 +36,6 @@ mod runtime;
 mod saved;
 mod sizes;
 mod sums;
+mod surface;
 mod threads;
 mod words;
