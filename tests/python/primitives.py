@@ -126,6 +126,15 @@ def shift(by):
     return f
 
 
+def widened(f):
+    """A function that JAX has for no halves."""
+
+    def wide(x):
+        return f(x.astype(jnp.float32)).astype(x.dtype) if x.dtype.itemsize == 2 else f(x)
+
+    return wide
+
+
 def gamma(x):
     """JAX's loses digits by a logarithm's size, and has no sign below -1 in derivatives."""
     return jnp.where(x < 0, jnp.cos(jnp.pi * jnp.floor(x)), 1) * jnp.exp(lax.lgamma(x))
@@ -173,9 +182,9 @@ for name, f in {
     "erfc": jax.scipy.special.erfc,
     "erfcx": jax.scipy.special.erfcx,
     "exp": jnp.exp,
-    "exp1": jax.scipy.special.exp1,
+    "exp1": widened(jax.scipy.special.exp1),
     "exp2": jnp.exp2,
-    "expi": jax.scipy.special.expi,
+    "expi": widened(jax.scipy.special.expi),
     "expm1": jnp.expm1,
     "factorial": factorial,
     "floor": jnp.floor,
@@ -206,7 +215,7 @@ for name, f in {
     "sign": jnp.sign,
     "sin": jnp.sin,
     "sinh": jnp.sinh,
-    "spence": jax.scipy.special.spence,
+    "spence": widened(jax.scipy.special.spence),
     "sqrt": jnp.sqrt,
     "stop_gradient": lax.stop_gradient,
     "sub": jnp.subtract,
@@ -525,7 +534,7 @@ def _(p, x, ids, updates):
         mask = (ids.reshape(-1)[None, :] == places[:, None]).reshape(
             (1,) * axis + (places.size, ids.size) + (1,) * (x.ndim - axis - 1)
         )
-        return x * jnp.prod(jnp.where(mask, factors, jnp.ones((), x.dtype)), axis=axis + 1)
+        return x * jnp.prod(jnp.where(mask, factors, jnp.ones((), x.dtype)), axis=axis + 1, dtype=x.dtype)
 
     return shared(one, p)(x, ids, updates)
 

@@ -366,6 +366,8 @@ const UNREACHED: &[(&str, Rule, &str)] = &[
     ("factorial", Rule::Simplify, COMPOSED),
     ("gamma", Rule::Simplify, COMPOSED),
     ("lgamma", Rule::Simplify, COMPOSED),
+    ("linear_solve", Rule::Simplify, COMPOSED),
+    ("root", Rule::Simplify, COMPOSED),
     ("scan", Rule::Jvp, TOGETHER),
     ("spence", Rule::Simplify, COMPOSED),
     ("switch", Rule::Jvp, TOGETHER),

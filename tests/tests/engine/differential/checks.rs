@@ -1,6 +1,6 @@
 //! The checks of each sample: the sample itself, and what every transformation makes of it.
 
-use gavotte_core::aval::{Aval, Dim};
+use gavotte_core::aval::{Aval, DType, Dim};
 use gavotte_core::device::HostArray;
 use gavotte_core::ir::Program;
 use gavotte_tests::arrays::{Random, from_numbers, random_array, stack};
@@ -18,6 +18,9 @@ pub(crate) fn checks_of(name: &str, case: &Case) -> Vec<Check> {
     let value = Check::new(name, &program, &case.ins);
     let mut checks = vec![value.clone()];
     let is_by_mpmath = DERIVED_BY_MPMATH.contains(&case.prim.name());
+    if is_by_mpmath && case.ins.iter().any(|array| array.dtype() != DType::F64) {
+        return vec![];
+    }
     let is_open = is_by_mpmath || is_listed(OPEN_ON_EQUAL_ELEMENTS, case.prim);
     let known = on_known_operands(case).into_iter().skip(1).filter(|_| !is_open).enumerate();
     checks.extend(known.map(|(i, program)| Check::new(format!("{name} on known operands {i}"), &program, &case.ins)));
@@ -51,6 +54,10 @@ pub(crate) fn batched(ins: &[HostArray], in_axes: &[Option<usize>]) -> Vec<HostA
     };
     in_axes.iter().enumerate().map(operand).collect()
 }
+
+/// Primitives that are linear, and that JAX transposes only if told that all indices differ. Their derivatives in reverse
+/// mode are compared nevertheless.
+const NOT_TRANSPOSED_BY_JAX: &[&str] = &["scatter"];
 
 /// The sample near its point, in its own types and in `f64`, if it has a derivative.
 fn derivable(case: &Case) -> Vec<(Program, Vec<HostArray>)> {
@@ -129,7 +136,8 @@ fn derivatives(name: &str, case: &Case, program: &Program, arrays: &[HostArray])
         // Anything is linear in an empty operand, which JAX does not accept as a reason.
         let is_empty = part.args.iter().any(|binder| binder.aval.volume() == Dim::from(0));
         let is_one = unknown.len() == 1 || !has_own;
-        if has_derivative && !is_empty && is_one && is_linear(&part, &inputs, &mut random) {
+        let is_jaxs = !NOT_TRANSPOSED_BY_JAX.contains(&case.prim.name());
+        if has_derivative && !is_empty && is_one && is_jaxs && is_linear(&part, &inputs, &mut random) {
             let cotangents: Vec<HostArray> =
                 part.out_avals().iter().map(|aval| random_array(aval, &mut random)).collect();
             let inputs = inputs[part.args.len()..].iter().cloned().chain(cotangents).collect();
