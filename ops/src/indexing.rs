@@ -3,6 +3,7 @@
 //! | Written | Part of the axis |
 //! |---|---|
 //! | `..`, `1..`, `..3`, `1..3`, `..=3`, `-2..`, `..-1` | the elements of a range; negative bounds count from the end |
+//! | [`Part::between(1, -1)`](Part::between) | those of `1..-1`, of which clippy warns |
 //! | `(1..).step(2)`, with [`Step`] | every second of them |
 //! | `2`, `-1`, a [`Dim`] | one element, whose axis disappears |
 //! | an `Array` of `i32` | the elements at these places, along one axis in place of this one |
@@ -58,6 +59,19 @@ pub enum Part {
     New,
     /// As many whole axes as the other parts leave.
     Rest,
+}
+
+impl Part {
+    /// The elements from `start` to before `end`. It says the same as a range, without the compiler's or clippy's advice on
+    /// ranges such as `1..-1`, which are empty as iterators.
+    ///
+    /// ```
+    /// use gavotte::{Array, indexing::Part};
+    /// assert_eq!(Array::from([0, 1, 2, 3]).i(Part::between(1, -1)).to_vec::<i32>(), [1, 2]);
+    /// ```
+    pub fn between(start: impl Into<Dim>, end: impl Into<Dim>) -> Part {
+        Part::Range { start: Some(start.into()), end: Some(end.into()), step: 1 }
+    }
 }
 
 /// Ranges with steps: `(1..).step(2)`.

@@ -90,11 +90,14 @@ static MAPS: LazyLock<Vec<&'static dyn Primitive>> = LazyLock::new(|| of_kind(|k
 static OTHERS: LazyLock<Vec<&'static dyn Primitive>> =
     LazyLock::new(|| of_kind(|kind| !matches!(kind, Kind::Map { .. })));
 
-/// Primitives that only print are left to the tests of printing, and those whose derivatives are not compared with JAX's
-/// to theirs.
+/// Whether random programs have it: primitives that only print are left to the tests of printing, and those whose
+/// derivatives are not compared with JAX's to theirs.
+pub fn is_used(prim: &dyn Primitive) -> bool {
+    !prim.has_effect() && !DERIVED_BY_MPMATH.contains(&prim.name())
+}
+
 fn of_kind(is: impl Fn(Kind) -> bool) -> Vec<&'static dyn Primitive> {
-    let is_used = |prim: &&dyn Primitive| !prim.has_effect() && !DERIVED_BY_MPMATH.contains(&prim.name());
-    gavotte::registry().iter().filter(|prim| is(prim.kind()) && is_used(prim)).collect()
+    gavotte::registry().iter().filter(|prim| is(prim.kind()) && is_used(*prim)).collect()
 }
 
 impl Builder {

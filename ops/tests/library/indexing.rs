@@ -43,8 +43,8 @@ fn parts_are_numpys() {
 /// The elements are their own positions, so a part says which elements are replaced.
 #[test]
 fn what_is_written_is_the_part() {
-    type Write = fn(&Array, Vec<Part>, &Array) -> Array;
-    let writes: [(Write, fn(i32, i32) -> i32); 5] = [
+    type Write = (fn(&Array, Vec<Part>, &Array) -> Array, fn(i32, i32) -> i32);
+    let writes: [Write; 5] = [
         (|x, parts, y| x.at(parts).set(y), |_, y| y),
         (|x, parts, y| x.at(parts).add(y), |x, y| x + y),
         (|x, parts, y| x.at(parts).mul(y), |x, y| x * y),
@@ -99,8 +99,8 @@ fn derivatives_are_those_of_what_is_left() {
 #[test]
 fn one_trace_serves_every_size() {
     let f = jit(|x: Array| {
-        let inner = x.i((1..-1, 0));
-        x.at((1..-1, 1)).add(&inner)
+        let inner = x.i((Part::between(1, -1), 0));
+        x.at((Part::between(1, -1), 1)).add(&inner)
     });
     for n in [2usize, 3, 7] {
         let x = arange(2 * n, DType::I32).reshape([n, 2]);
@@ -115,7 +115,7 @@ fn what_is_no_part_is_refused() {
     let cases: [(&dyn Fn() -> Array, &str); 10] = [
         (&|| x().i(2), "i: 2..3 is not within axis 0, which has 2 elements"),
         (&|| x().i(-3), "i: -1..0 is not within axis 0"),
-        (&|| x().i((.., 2..1)), "2..1 is not within axis 1"),
+        (&|| x().i((.., Part::between(2, 1))), "2..1 is not within axis 1"),
         (&|| x().i((.., ..4)), "0..4 is not within axis 1"),
         (&|| x().i((0, 0, 0, 0)), "i: 4 parts for 3 axes"),
         (&|| x().i((Part::Rest, 0, Part::Rest)), "`Part::Rest` is given twice"),

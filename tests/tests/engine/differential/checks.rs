@@ -113,7 +113,7 @@ fn derivatives(name: &str, case: &Case, program: &Program, arrays: &[HostArray])
     }
     let floats: Vec<usize> = (0..arrays.len()).filter(|i| arrays[*i].dtype().is_float()).collect();
     let has_derivative = program.out_avals().iter().any(|aval: &Aval| aval.dtype.is_float());
-    let is_wide = !program.binders().any(|binder| binder.aval.dtype == gavotte::DType::F32);
+    let is_wide = !program.binders().any(|binder| binder.aval.dtype == DType::F32);
     for unknown in subsets(&floats) {
         let (part, inputs) = in_operands(program, arrays, &unknown);
         let value = Check::new(format!("{name} of {unknown:?}"), &part, &inputs);
