@@ -302,8 +302,8 @@ mod tests {
             ("  %1: f32[3] = add_any %0, 1e99f32\n  return %1", "line 4, column 28: `1e99f32` does not fit into f32"),
             ("  %1: f32[3] = add_any %0, 9999999999i32", "line 4, column 28: `9999999999i32` does not fit into i32"),
             // An error in an equation comes before the errors that it causes in the results.
-            ("  %1: f32[4] = add_any %0, %0\n  return %1", "line 4: the program is not well formed"),
-            ("  %1: f32[3] = add_any %0, %2\n\n  %2: f32[3] = add_any %0, %0\n  return %2", "line 4: the program"),
+            ("  %1: f32[4] = add_any %0, %0\n  return %1", "line 4, column 3: the program is not well formed"),
+            ("  %1: f32[3] = add_any %0, %2\n\n  %2: f32[3] = add_any %0, %0\n  return %2", "line 4, column 28: %2 is"),
             ("\n  return %0, %0", "line 3, column 28: the program returns"),
         ] {
             let text = format!("// A remark.\n\nprogram @f(%0: f32[3]) -> (f32[3]) {{\n{body}\n}}\n");
@@ -312,6 +312,9 @@ mod tests {
         }
         let why = parse("program @f(%0: f32[3]) -> (f32[3])", &registry).expect_err("it ends").to_string();
         assert!(why.contains("expected `{`, found the end"), "{why}");
+        let head = "program @f(%0: f32[n]) -> (f32[n]) where n >= 3, n <= 2 {\n  return %0\n}\n";
+        let why = parse(head, &registry).expect_err("no size is both").to_string();
+        assert_eq!(why, "line 1, column 50: the fact `n <= 2` contradicts `n >= 3`");
     }
 
     #[test]
