@@ -1,5 +1,6 @@
 //! Typed errors. Every message says what was wrong, where, and what to do.
 
+use crate::scoped::with_value;
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
@@ -104,14 +105,7 @@ pub(crate) fn is_quiet() -> bool {
 
 /// Runs `f`; what [`stop`] is given within it is the payload of a panic that prints nothing.
 pub(crate) fn catch_quietly<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            QUIET.set(self.0);
-        }
-    }
-    let _restore = Restore(QUIET.replace(true));
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
+    with_value(&QUIET, true, || std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)))
 }
 
 /// Stops with an error: a panic, or, within [`catch_quietly`], an unwinding that prints nothing.

@@ -7,6 +7,7 @@ extern crate self as gavotte_core;
 
 pub mod error;
 
+mod scoped;
 mod sync;
 
 pub mod aval;

@@ -275,9 +275,19 @@ impl Block {
         Array::from(slice(x.value(), &self.start, &self.limit, &self.stride))
     }
 
-    /// The shape of the result, of what [`within`](Self::within) returns.
-    fn shape(&self, within: &Array) -> Vec<Dim> {
-        self.axes.iter().map(|axis| axis.map_or(1.into(), |axis| within.dim(axis))).collect()
+    /// The shape of the result, from that with every axis of the array.
+    fn shape(&self, all: &[Dim]) -> Vec<Dim> {
+        self.axes.iter().map(|axis| axis.map_or(1.into(), |axis| all[axis].clone())).collect()
+    }
+
+    /// The part of the array.
+    #[track_caller]
+    fn get(&self, x: &Array) -> Array {
+        let mut found = self.within(x);
+        if let Some((axis, places)) = &self.places {
+            found = found.take(places, *axis as isize);
+        }
+        Array::from(reshape(found.value(), &self.shape(found.shape())))
     }
 }
 
@@ -296,12 +306,7 @@ impl Array {
     /// outside of the axis are refused when they are read.
     #[track_caller]
     pub fn i(&self, parts: impl Parts) -> Array {
-        let block = Block::new("i", self, parts.parts());
-        let mut found = block.within(self);
-        if let Some((axis, places)) = &block.places {
-            found = found.take(places, *axis as isize);
-        }
-        Array::from(reshape(found.value(), &block.shape(&found)))
+        Block::new("i", self, parts.parts()).get(self)
     }
 
     /// A part of the array that is to be replaced: the methods of [`At`] return the whole array with another part, JAX's
@@ -331,8 +336,7 @@ impl At {
     /// The part itself: what [`Array::i`] returns.
     #[track_caller]
     pub fn get(&self) -> Array {
-        let found = self.read();
-        Array::from(reshape(found.value(), &self.block.shape(&found)))
+        self.block.get(&self.x)
     }
 
     /// The array with `values` in place of the part. They have its shape, or broadcast to it. Where places repeat, the last
@@ -401,16 +405,6 @@ impl At {
         self.set(values)
     }
 
-    /// The elements of the part, with every axis of the array.
-    #[track_caller]
-    fn read(&self) -> Array {
-        let found = self.block.within(&self.x);
-        match &self.block.places {
-            Some((axis, places)) => found.take(places, *axis as isize),
-            None => found,
-        }
-    }
-
     /// The array with the part combined with `values`: by `op`, or by `scatter` along the axis of places.
     #[track_caller]
     fn with(
@@ -421,19 +415,23 @@ impl At {
         scatter: impl FnOnce(&Array, &Array, &Array, isize) -> Array,
     ) -> Array {
         let (x, block) = (&self.x, &self.block);
-        let (values, read) = (values.beside(Some(x.dtype())), self.read());
+        let (values, within) = (values.beside(Some(x.dtype())), block.within(x));
         if values.dtype() != x.dtype() {
             reject(name, "element types differ: convert with `astype` first", &[x, &values]);
         }
-        let shape = block.shape(&read);
+        let mut all = within.shape().to_vec();
+        if let Some((axis, places)) = &block.places {
+            all[*axis] = places.dim(0);
+        }
+        let shape = block.shape(&all);
         let fits = broadcast_shape(&[&shape.iter().cloned().collect(), values.shape()]);
         if fits.is_none_or(|fits| fits.as_slice() != shape) {
             reject(name, format!("{} does not broadcast to the part, {shape:?}", values.value().aval()), &[x, &values]);
         }
-        let values = Array::from(reshape(values.broadcast_to(shape).value(), read.shape()));
+        let values = Array::from(reshape(values.broadcast_to(shape).value(), &all));
         let part = match &block.places {
-            Some((axis, places)) => scatter(&block.within(x), places, &values, *axis as isize),
-            None => op(&read, &values),
+            Some((axis, places)) => scatter(&within, places, &values, *axis as isize),
+            None => op(&within, &values),
         };
         if part.shape() == x.shape() {
             return part;

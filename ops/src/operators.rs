@@ -121,31 +121,33 @@ fn stretch(x: &Array, shape: &[Dim]) -> Array {
 // On the left only `f64` and `i32` are possible: with two floating types, the compiler could not infer the type of the
 // literal in `(1.0 - &x).log()`.
 macro_rules! operators {
-    ($($op:ident $method:ident $assign:ident $assign_method:ident $row:ident: $($t:ident)*;)*) => { $(
+    (@ $row:ident $a:expr, $b:expr) => { binary(&$row, $a, $b) };
+    (@ ($function:ident) $a:expr, $b:expr) => { $function($a, $b) };
+    ($($op:ident $method:ident $assign:ident $assign_method:ident $row:tt: $($t:ident)*;)*) => { $(
         impl<T: Operand> ops::$op<T> for &Array {
             type Output = Array;
             #[track_caller]
-            fn $method(self, other: T) -> Array { binary(&$row, self, other) }
+            fn $method(self, other: T) -> Array { operators!(@ $row self, other) }
         }
         impl<T: Operand> ops::$op<T> for Array {
             type Output = Array;
             #[track_caller]
-            fn $method(self, other: T) -> Array { binary(&$row, self, other) }
+            fn $method(self, other: T) -> Array { operators!(@ $row self, other) }
         }
         impl<T: Operand> ops::$assign<T> for Array {
             #[track_caller]
-            fn $assign_method(&mut self, other: T) { *self = binary(&$row, &*self, other); }
+            fn $assign_method(&mut self, other: T) { *self = operators!(@ $row &*self, other); }
         }
         $(
             impl ops::$op<&Array> for $t {
                 type Output = Array;
                 #[track_caller]
-                fn $method(self, other: &Array) -> Array { binary(&$row, self, other) }
+                fn $method(self, other: &Array) -> Array { operators!(@ $row self, other) }
             }
             impl ops::$op<Array> for $t {
                 type Output = Array;
                 #[track_caller]
-                fn $method(self, other: Array) -> Array { binary(&$row, self, other) }
+                fn $method(self, other: Array) -> Array { operators!(@ $row self, other) }
             }
         )*
     )* };
@@ -160,42 +162,8 @@ operators! {
     BitOr bitor BitOrAssign bitor_assign OR: i32 bool;
     BitXor bitxor BitXorAssign bitxor_assign XOR: i32 bool;
     Shl shl ShlAssign shl_assign SHIFT_LEFT: i32;
-}
-
-// Not an operation of its own: copies of the sign come from above.
-impl<T: Operand> ops::Shr<T> for &Array {
-    type Output = Array;
-    #[track_caller]
-    fn shr(self, other: T) -> Array {
-        shift_right(self, other)
-    }
-}
-impl<T: Operand> ops::Shr<T> for Array {
-    type Output = Array;
-    #[track_caller]
-    fn shr(self, other: T) -> Array {
-        shift_right(self, other)
-    }
-}
-impl<T: Operand> ops::ShrAssign<T> for Array {
-    #[track_caller]
-    fn shr_assign(&mut self, other: T) {
-        *self = shift_right(&*self, other);
-    }
-}
-impl ops::Shr<&Array> for i32 {
-    type Output = Array;
-    #[track_caller]
-    fn shr(self, other: &Array) -> Array {
-        shift_right(self, other)
-    }
-}
-impl ops::Shr<Array> for i32 {
-    type Output = Array;
-    #[track_caller]
-    fn shr(self, other: Array) -> Array {
-        shift_right(self, other)
-    }
+    // Not an operation of its own: copies of the sign come from above.
+    Shr shr ShrAssign shr_assign (shift_right): i32;
 }
 
 macro_rules! numbers {

@@ -1,5 +1,5 @@
-//! Special functions: the gamma function and its family, Bessel functions, exponential integrals, probabilities of the normal distribution, entropies, logits, and
-//! functions that lose no precision where the obvious formula does.
+//! Special functions: the gamma function and its family, Bessel functions, exponential integrals, probabilities of the
+//! normal distribution, entropies, logits, and functions that lose no precision where the obvious formula does.
 //!
 //! A result is within 4 units in the last place in `f32` and `f64`, also far out, unless a function says otherwise.
 

@@ -9,6 +9,7 @@ use crate::device::cpu;
 use crate::error::Error;
 use crate::ir::{Program, Value, facts_in_force, quietly, refuse};
 use crate::runtime::Options;
+use crate::scoped::with_value;
 use crate::sync::locked;
 use crate::tree::{Tree, TreeDef};
 use indexmap::IndexMap;
@@ -170,15 +171,7 @@ thread_local! {
 ///
 /// Source: JAX, `jax.disable_jit`.
 pub fn disable_jit<R>(f: impl FnOnce() -> R) -> R {
-    /// Restores the old state, also while a panic unwinds.
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            IS_DISABLED.set(self.0);
-        }
-    }
-    let _restore = Restore(IS_DISABLED.replace(true));
-    f()
+    with_value(&IS_DISABLED, true, f)
 }
 
 /// The program that tracing `f` with these arguments records.

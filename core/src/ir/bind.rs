@@ -6,6 +6,7 @@ use crate::ir::assume::{FactScope, adopt};
 use crate::ir::scope;
 use crate::ir::value::Repr;
 use crate::ir::{Atom, Binder, Eqn, Kind, Location, Params, Primitive, Program, Value, Var, eval_concrete};
+use crate::scoped::with_value;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
@@ -66,32 +67,19 @@ impl Drop for ScopeGuard {
     }
 }
 
-/// Restores a cell's old content when dropped.
-struct Restore<T: Copy + 'static>(&'static std::thread::LocalKey<Cell<T>>, T);
-
-impl<T: Copy> Drop for Restore<T> {
-    fn drop(&mut self) {
-        self.0.set(self.1);
-    }
-}
-
 /// Runs `f` with every equation it binds attributed to `location`: what a transformation binds for an equation belongs
 /// to the user's line of that equation, and to its named part of the program within the current one.
 pub fn with_location<R>(location: Location, f: impl FnOnce() -> R) -> R {
-    location.scope().enter(|| {
-        if !location.is_known() {
-            return f();
-        }
-        let _restore = Restore(&LOCATION, LOCATION.replace(Some(location)));
-        f()
+    location.scope().enter(|| match location.is_known() {
+        true => with_value(&LOCATION, Some(location), f),
+        false => f(),
     })
 }
 
 /// Runs `f` and turns a refusal by the engine (an operation's type error, a read of a traced value) into an error.
 /// Other panics continue.
 pub fn quietly<R>(f: impl FnOnce() -> R) -> Result<R, Error> {
-    let result = catch_quietly(f);
-    result.map_err(|payload| match payload.downcast::<Error>() {
+    catch_quietly(f).map_err(|payload| match payload.downcast::<Error>() {
         Ok(error) => *error,
         Err(other) => std::panic::resume_unwind(other),
     })
@@ -131,8 +119,7 @@ pub fn for_caller<R>(f: impl FnOnce() -> R) -> R {
 /// Runs a transformed function that was made at this line: a call of it has no line that is known, so errors that arise
 /// in the library name the line where it was made.
 pub fn with_maker<R>(made_at: Location, f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(&MAKER, MAKER.replace(Some(made_at)));
-    f()
+    with_value(&MAKER, Some(made_at), f)
 }
 
 /// Requires a condition that callers must meet; otherwise stops like [`refuse`], with the message from `why`.

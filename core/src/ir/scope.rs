@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::ir::refuse;
+use crate::scoped::with_value;
 use crate::sync::locked;
 use rustc_hash::FxHashSet;
 use std::cell::Cell;
@@ -15,15 +16,6 @@ pub struct NameScope(Option<&'static str>);
 
 thread_local! {
     static CURRENT: Cell<NameScope> = const { Cell::new(NameScope(None)) };
-}
-
-/// Restores the scope when dropped, also while a panic unwinds.
-struct Restore(NameScope);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        CURRENT.set(self.0);
-    }
 }
 
 impl NameScope {
@@ -63,11 +55,10 @@ impl NameScope {
 
     /// Runs `f` in this scope within the current one.
     pub(super) fn enter<R>(self, f: impl FnOnce() -> R) -> R {
-        if self.0.is_none() {
-            return f();
+        match self.0 {
+            Some(_) => with_value(&CURRENT, CURRENT.get().join(self), f),
+            None => f(),
         }
-        let _restore = Restore(CURRENT.replace(CURRENT.get().join(self)));
-        f()
     }
 }
 
@@ -79,8 +70,7 @@ impl fmt::Display for NameScope {
 
 /// Runs `f` outside of all scopes: a program that begins has names of its own.
 pub(super) fn outside<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(CURRENT.replace(NameScope::default()));
-    f()
+    with_value(&CURRENT, NameScope::default(), f)
 }
 
 /// Runs `f`; what it records in a program belongs to the part `name`, within the part that is being recorded. The name

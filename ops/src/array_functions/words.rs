@@ -25,10 +25,6 @@ fn by_bits(name: &str, x: &Array, axes: impl Axes, of: fn(&Array, &[usize]) -> A
     if !x.dtype().is_int() {
         reject(name, "takes integers or bool: convert with `astype` first", &[x]);
     }
-    if x.dtype().is_narrow() {
-        // Shifts are of 32 or 64 bits; what is cut off afterwards are copies of the sign.
-        return by_bits(name, &x.astype(DType::I32), &axes[..], of).astype(x.dtype());
-    }
     let places = iota([width(x.dtype())], 0, x.dtype());
     let one = Array::scalar(1i32).astype(x.dtype());
     let bits = (x.expand_dims(-1) >> &places) & &one;

@@ -12,8 +12,8 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::structural::place_axis;
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Linear, Location, Params, Primitive, Program, Sample, Transpose, Value, bind, refuse,
-    trace, with_maker,
+    Batch, Batched, Jvp, Kind, Linear, Params, Primitive, Program, Sample, Transpose, Value, bind, for_caller, refuse,
+    trace,
 };
 use gavotte_core::transform::{jvp, transpose_call};
 use gavotte_core::tree::Tree;
@@ -56,7 +56,7 @@ pub fn custom_linear_solve<T: Tree>(
     transpose_solve: impl Fn(&dyn Fn(T) -> T, T) -> T,
 ) -> T {
     // What is wrong with a result is found where it is traced, which is no line of the user.
-    with_maker(Location::caller(), || {
+    for_caller(|| {
         const NAME: &str = "custom_linear_solve";
         let (def, leaves) = b.into_leaves();
         let types = avals(&leaves);

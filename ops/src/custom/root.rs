@@ -12,7 +12,7 @@ use gavotte_core::device::HostArray;
 use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::structural::place_axis;
 use gavotte_core::ir::{
-    Batch, Batched, Jvp, Kind, Location, Params, Primitive, Sample, Value, bind, interpret, refuse, trace, with_maker,
+    Batch, Batched, Jvp, Kind, Params, Primitive, Sample, Value, bind, for_caller, interpret, refuse, trace,
 };
 use gavotte_core::transform::jvp;
 use gavotte_core::tree::Tree;
@@ -58,7 +58,7 @@ pub fn custom_root<T: Tree>(
     tangent_solve: impl Fn(&dyn Fn(T) -> T, T) -> T,
 ) -> T {
     // What is wrong with a result is found where it is traced, which is no line of the user.
-    with_maker(Location::caller(), || {
+    for_caller(|| {
         const NAME: &str = "custom_root";
         let (def, leaves) = initial.into_leaves();
         let types = avals(&leaves);

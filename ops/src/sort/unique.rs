@@ -21,7 +21,7 @@ impl Array {
     /// ```
     ///
     /// # Panics
-    /// If the array is traced and `size` is not given.
+    /// If the array is traced and `size` is not given, or `size` exceeds `i32`.
     ///
     /// Source: JAX, `jax.numpy.unique_counts`; Array API, `unique_counts`.
     #[track_caller]
@@ -29,6 +29,9 @@ impl Array {
         if size.is_none() && self.0.is_traced() {
             let why = "how many elements are different is not known while the function is traced: give `size`";
             reject("unique_counts", why, &[self]);
+        }
+        if size.is_some_and(|n| i32::try_from(n).is_err()) {
+            reject("unique_counts", "`size` is too large: the numbers of elements are i32", &[self]);
         }
         let x = self.flatten().sort(0);
         if x.dim(0) == 0 {

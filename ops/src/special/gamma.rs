@@ -4,6 +4,7 @@ use super::zeta::zeta;
 use crate::array::Array;
 use crate::array_functions::floating;
 use crate::elementwise::Composed;
+use crate::movement::reject;
 use crate::operators::where_;
 use crate::random::horner;
 use std::f64::consts::PI;
@@ -342,11 +343,14 @@ pub fn factorial(n: &Array) -> Array {
 /// ```
 ///
 /// # Panics
-/// If the elements are not floating.
+/// If the elements are not floating, or `d` is above 1,000: the sum has as many terms.
 #[doc(alias = "mvlgamma")]
 #[track_caller]
 pub fn multigammaln(a: &Array, d: usize) -> Array {
     floating("multigammaln", &[a]);
+    if d > 1000 {
+        reject("multigammaln", format!("{d} dimensions are more than 1000, each of which is a term of a sum"), &[a]);
+    }
     let constant = (d * d.saturating_sub(1)) as f64 / 4.0 * PI.ln();
     (0..d).fold(a * 0.0 + constant, |sum, i| sum + LGAMMA.of([&(a - i as f64 * 0.5)]))
 }

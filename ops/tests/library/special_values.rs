@@ -2,7 +2,7 @@
 //! both types, at poles and far out, and that of their first two derivatives.
 
 use gavotte::special::*;
-use gavotte::{Array, DType, Options, Target, grad, jit_with};
+use gavotte::{Array, DType, Options, grad, jit_with};
 use serde_json::Value;
 
 /// A function of one or two arrays, by its name in the file.
@@ -66,14 +66,7 @@ impl Row {
 
 /// How a function runs: as it is, and compiled for every target that this machine runs.
 fn ways() -> Vec<Option<Options>> {
-    let mut targets = vec![Target::Portable];
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        targets.push(Target::Avx2);
-    }
-    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-        targets.push(Target::Avx512);
-    }
-    let compiled = targets.into_iter().map(|target| Some(Options { target, ..Options::default() }));
+    let compiled = crate::targets().into_iter().map(|target| Some(Options { target, ..Options::default() }));
     std::iter::once(None).chain(compiled).collect()
 }
 
@@ -177,4 +170,28 @@ fn derivatives_are_within_their_bounds() {
         );
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// With respect to the exponent, for which the file has no values: those of mpmath's `zeta(s, q, 1)`, with 40 digits.
+#[test]
+fn the_zeta_function_has_a_derivative_in_its_exponent() {
+    for (s, q, wanted) in [
+        (1.5, 0.25, 7.060_050_819_049_693),
+        (2.0, 1.0, -0.937_548_254_315_843_8),
+        (2.5, 3.25, -0.243_516_828_536_529_37),
+        (4.0, 0.5, 10.969_679_777_980_49),
+        (7.5, 12.5, -3.876_086_718_172_166_5e-8),
+        (1.1, 30.0, -95.414_848_881_203_62),
+    ] {
+        let found = grad(move |s: Array| zeta(s, q))(Array::scalar(s)).item::<f64>();
+        assert!(ulps(found, wanted, 0.0, DType::F64) <= 64.0, "{s}, {q}: {found:e}, not {wanted:e}");
+    }
+}
+
+#[test]
+fn too_many_dimensions_are_refused() {
+    for d in [1001, usize::MAX] {
+        let refused = gavotte_core::ir::quietly(|| multigammaln(&Array::from([3.0]), d));
+        assert!(refused.expect_err("too many").to_string().contains("dimensions are more than 1000"));
+    }
 }

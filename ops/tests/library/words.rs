@@ -146,3 +146,11 @@ fn different_elements_are_counted() {
 fn the_inverse_error_function_has_both_names() {
     assert_eq!(erf_inv(&Array::from([0.0, 1.0])).to_vec::<f64>(), [0.0, f64::INFINITY]);
 }
+
+#[test]
+fn more_elements_than_can_be_counted_are_refused() {
+    for size in [1 << 31, usize::MAX] {
+        let refused = gavotte_core::ir::quietly(|| Array::from([1, 2]).unique_counts(Some(size)));
+        assert!(refused.expect_err("too many").to_string().contains("`size` is too large"));
+    }
+}
