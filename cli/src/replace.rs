@@ -14,7 +14,7 @@ pub(crate) fn replace(old: &Path, new: &Path, by_name: bool) -> io::Result<()> {
             return Ok(());
         }
     }
-    replace_inside(old, new)
+    replace_inside(old, new, &mut |from, to| fs::rename(from, to))
 }
 
 /// Whether the folder can be renamed: a mount point cannot, and the working directory should not be.
@@ -77,26 +77,37 @@ fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     fs::rename(&aside, one)
 }
 
+/// Gives a file or folder another name; the tests have one that stops working, as a killed program does.
+type Rename<'a> = &'a mut dyn FnMut(&Path, &Path) -> io::Result<()>;
+
 /// Replaces the contents of a folder that stays where it is; `new` is within it. Names say how far it came, so that
 /// [`finish`] ends what a killed program has begun.
-fn replace_inside(old: &Path, new: &Path) -> io::Result<()> {
+fn replace_inside(old: &Path, new: &Path, rename: Rename<'_>) -> io::Result<()> {
     let [arriving, leaving, left] = STEPS.map(|name| old.join(name));
-    fs::rename(new, &arriving)?;
-    let undo = |error| {
-        // What cannot be undone is finished by the next run.
-        let undone = match left.exists() {
-            true => move_all(old, &arriving).and_then(|()| fs::rename(&left, &leaving)),
-            false => Ok(()),
-        };
-        let undone = undone.and_then(|()| if leaving.exists() { move_all(&leaving, old) } else { Ok(()) });
-        let _ = undone.and_then(|()| fs::remove_dir(&leaving)).and_then(|()| fs::rename(&arriving, new));
-        error
+    rename(new, &arriving)?;
+    let Err(error) = finish_by(old, rename) else { return Ok(()) };
+    // What cannot be undone is finished by the next run.
+    let mut undo = || {
+        if left.exists() {
+            move_all(old, &arriving, rename)?;
+            rename(&left, &leaving)?;
+        }
+        if leaving.exists() {
+            move_all(&leaving, old, rename)?;
+            fs::remove_dir(&leaving)?;
+        }
+        rename(&arriving, new)
     };
-    finish(old).map(drop).map_err(undo)
+    let _ = undo();
+    Err(error)
 }
 
 /// Finishes a replacement of a folder's contents, if one was begun; returns whether there was one.
 pub(crate) fn finish(folder: &Path) -> io::Result<bool> {
+    finish_by(folder, &mut |from, to| fs::rename(from, to))
+}
+
+fn finish_by(folder: &Path, rename: Rename<'_>) -> io::Result<bool> {
     let [arriving, leaving, left] = STEPS.map(|name| folder.join(name));
     if !arriving.exists() && !left.exists() {
         return Ok(false);
@@ -104,24 +115,24 @@ pub(crate) fn finish(folder: &Path) -> io::Result<bool> {
     if arriving.exists() {
         if !left.exists() {
             fs::create_dir(&leaving).or_else(|error| if leaving.is_dir() { Ok(()) } else { Err(error) })?;
-            move_all(folder, &leaving)?;
-            fs::rename(&leaving, &left)?;
+            move_all(folder, &leaving, rename)?;
+            rename(&leaving, &left)?;
         }
-        move_all(&arriving, folder)?;
+        move_all(&arriving, folder, rename)?;
         fs::remove_dir(&arriving)?;
     }
     // Under a name that anybody may remove.
     let gone = TempFolder::within(folder)?;
-    fs::rename(&left, gone.path().join("left"))?;
+    rename(&left, &gone.path().join("left"))?;
     Ok(true)
 }
 
 /// Moves everything but temporary files from one folder to another; on failure, nothing.
-fn move_all(from: &Path, to: &Path) -> io::Result<()> {
+fn move_all(from: &Path, to: &Path, rename: Rename<'_>) -> io::Result<()> {
     let names = crate::run_folder::names_in(from)?;
     for (i, name) in names.iter().enumerate() {
-        if let Err(error) = fs::rename(from.join(name), to.join(name)) {
-            names[..i].iter().for_each(|name| drop(fs::rename(to.join(name), from.join(name))));
+        if let Err(error) = rename(&from.join(name), &to.join(name)) {
+            names[..i].iter().for_each(|name| drop(rename(&to.join(name), &from.join(name))));
             return Err(error);
         }
     }
@@ -131,6 +142,7 @@ fn move_all(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     #[test]
     fn a_folder_is_replaced_by_name_and_inside() {
@@ -156,35 +168,69 @@ mod tests {
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }
 
-    /// Wherever a program is killed, the next run has the new contents, whole.
+    /// A folder with the files `a` and `b`, in which `b` and `c` are to replace them; and where these are.
+    fn begun(root: &Path) -> PathBuf {
+        let new = root.join(".gavotte-new");
+        fs::create_dir(&new).unwrap();
+        ["a", "b"].iter().for_each(|name| fs::write(root.join(name), "old").unwrap());
+        ["b", "c"].iter().for_each(|name| fs::write(new.join(name), "new").unwrap());
+        new
+    }
+
+    /// The names in a folder, and what is in all of them.
+    fn found(root: &Path) -> (Vec<String>, String) {
+        let mut names: Vec<String> =
+            fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        let mut texts: Vec<String> = names.iter().map(|name| fs::read_to_string(root.join(name)).unwrap()).collect();
+        texts.dedup();
+        (names, texts.concat())
+    }
+
+    /// Wherever a program is killed, the next run finds the old contents or the new ones, whole.
     #[test]
     fn what_was_begun_is_finished() {
-        for killed in 0..8 {
+        let (mut outcomes, mut most) = (vec![], 0);
+        for allowed in 0.. {
             let root = tempfile::tempdir().unwrap();
-            let [arriving, leaving, left] = STEPS.map(|name| root.path().join(name));
-            let file = |folder: &Path, name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
-            let moved = |from: &Path, to: &Path, name: &str| fs::rename(from.join(name), to.join(name)).unwrap();
-            fs::create_dir(&arriving).unwrap();
-            ["a", "b"].iter().for_each(|name| file(root.path(), name, "old"));
-            ["b", "c"].iter().for_each(|name| file(&arriving, name, "new"));
-            let steps: [&dyn Fn(); 7] = [
-                &|| fs::create_dir(&leaving).unwrap(),
-                &|| moved(root.path(), &leaving, "a"),
-                &|| moved(root.path(), &leaving, "b"),
-                &|| fs::rename(&leaving, &left).unwrap(),
-                &|| moved(&arriving, root.path(), "b"),
-                &|| moved(&arriving, root.path(), "c"),
-                &|| fs::remove_dir(&arriving).unwrap(),
-            ];
-            steps[..killed].iter().for_each(|step| step());
+            let new = begun(root.path());
+            let mut done = 0;
+            let mut until_killed = |from: &Path, to: &Path| {
+                done += 1;
+                if done > allowed { Err(io::Error::other("killed")) } else { fs::rename(from, to) }
+            };
+            let is_killed = replace_inside(root.path(), &new, &mut until_killed).is_err();
             crate::temporary::clean(root.path());
-            assert!(finish(root.path()).unwrap(), "{killed}");
-            let names: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-            assert_eq!(names.len(), 2, "{killed}: {names:?}");
-            for name in ["b", "c"] {
-                assert_eq!(fs::read(root.path().join(name)).unwrap(), b"new", "{killed}");
-            }
+            finish(root.path()).unwrap();
+            let (names, text) = found(root.path());
+            let is_whole = [(vec!["a", "b"], "old"), (vec!["b", "c"], "new")]
+                .contains(&(names.iter().map(|name| &**name).collect(), &*text));
+            assert!(is_whole, "killed after {allowed} renames: {names:?}: {text}");
             assert!(!finish(root.path()).unwrap());
+            outcomes.push(text);
+            most = allowed;
+            if !is_killed {
+                break;
+            }
+        }
+        assert!(most > 5 && outcomes[0] == "old" && outcomes[1] == "new", "{outcomes:?}");
+    }
+
+    /// One step that fails is undone.
+    #[test]
+    fn what_fails_changes_nothing() {
+        for failing in 0..6 {
+            let root = tempfile::tempdir().unwrap();
+            let new = begun(root.path());
+            let mut done = 0;
+            let mut rename = |from: &Path, to: &Path| {
+                done += 1;
+                if done == failing + 1 { Err(io::Error::other("no")) } else { fs::rename(from, to) }
+            };
+            assert!(replace_inside(root.path(), &new, &mut rename).is_err(), "{failing}");
+            assert_eq!(found(&new), (vec!["b".into(), "c".into()], "new".into()), "{failing}");
+            fs::remove_dir_all(&new).unwrap();
+            assert_eq!(found(root.path()), (vec!["a".into(), "b".into()], "old".into()), "{failing}");
         }
     }
 
