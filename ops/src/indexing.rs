@@ -350,6 +350,7 @@ impl At {
     ///
     /// # Panics
     /// If the values have another element type, or do not broadcast to the part.
+    #[doc(alias = "at_set")]
     #[track_caller]
     pub fn set(&self, values: impl Operand) -> Array {
         self.with("at.set", values, |_, values| values.clone(), Array::scatter)
@@ -365,12 +366,14 @@ impl At {
     ///
     /// # Panics
     /// As [`set`](Self::set), and if the array is of type `bool`.
+    #[doc(alias = "at_add")]
     #[track_caller]
     pub fn add(&self, values: impl Operand) -> Array {
         self.with("at.add", values, |part, values| part + values, Array::scatter_add)
     }
 
     /// As [`add`](Self::add), with products: JAX's `x.at[..].multiply(..)`.
+    #[doc(alias = "at_mul")]
     #[track_caller]
     #[doc(alias = "multiply")]
     pub fn mul(&self, values: impl Operand) -> Array {
@@ -378,12 +381,14 @@ impl At {
     }
 
     /// As [`add`](Self::add), with the smaller of both.
+    #[doc(alias = "at_min")]
     #[track_caller]
     pub fn min(&self, values: impl Operand) -> Array {
         self.with("at.min", values, |part, values| part.minimum(values), Array::scatter_min)
     }
 
     /// As [`add`](Self::add), with the larger of both.
+    #[doc(alias = "at_max")]
     #[track_caller]
     pub fn max(&self, values: impl Operand) -> Array {
         self.with("at.max", values, |part, values| part.maximum(values), Array::scatter_max)

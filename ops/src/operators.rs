@@ -264,6 +264,7 @@ impl Array {
     ///
     /// # Panics
     /// If the elements are integers and the power is negative, or the elements are `bool`.
+    #[doc(alias = "integer_pow")]
     #[track_caller]
     pub fn powi(&self, n: i32) -> Array {
         if self.dtype() == DType::Bool || (n < 0 && !self.dtype().is_float()) {
@@ -371,6 +372,7 @@ impl Array {
 }
 
 /// `when_true` if `condition` holds, else `when_false`. The three broadcast.
+#[doc(alias = "where")]
 #[track_caller]
 pub fn where_(condition: &Array, when_true: impl Operand, when_false: impl Operand) -> Array {
     condition.select(when_true, when_false)

@@ -36,6 +36,27 @@ pub fn workspace_dir() -> &'static Path {
     tests_dir().parent().expect("the tests are a folder of the workspace")
 }
 
+/// Every file below a folder with this ending, sorted, without build outputs and hidden folders.
+///
+/// # Panics
+/// If the folder cannot be read.
+pub fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
+        let path = entry.expect("the folder can be read").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                found.extend(files(&path, ending));
+            }
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
 /// Reports that this thread's test, or a part of it, does nothing, and why. The message bypasses the harness's capture,
 /// so that it is read and `.ci/run` counts it.
 pub fn skip(why: &str) {

@@ -175,6 +175,7 @@ pub fn disable_jit<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// The program that tracing `f` with these arguments records.
+#[doc(alias = "make_jaxpr")]
 #[track_caller]
 pub fn make_program<A: Args, F: Function<A, By>, By>(f: &F, args: A) -> Program {
     let (def, leaves) = args.into_leaves();

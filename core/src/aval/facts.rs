@@ -206,8 +206,9 @@ impl Facts {
             return if holds { Verdict::Holds } else { Verdict::Fails };
         }
         // Most relations that are asked for hold: a search for the opposite, which would visit all it may, is spared.
-        let (minus, below) = (|| Dim::from(0) - p, || Dim::from(-1) - p);
-        let holds = self.is_natural(p) && (fact.relation == Relation::AtLeast || self.is_natural(&minus()));
+        let is_least = || fact.relation == Relation::AtLeast || self.is_natural(&(Dim::from(0) - p));
+        let holds = self.is_natural(p) && is_least();
+        let below = || Dim::from(-1) - p;
         let fails = || match fact.relation {
             Relation::AtLeast => self.is_natural(&below()),
             Relation::Equal => !has_integer_root(p) || self.is_natural(&(p - 1)) || self.is_natural(&below()),

@@ -61,14 +61,12 @@ pub(crate) fn eval_checked<'a>(
     location: Location,
 ) -> Result<Vec<HostArray>, Error> {
     let is_symbolic = |dim: &Dim| dim.as_number().is_none();
-    let of_results = outs.clone().find(|aval| aval.shape.iter().any(is_symbolic)).map(|aval| aval.to_string());
-    let of_params = || params.find_dim(|name, dim| is_symbolic(dim).then(|| format!("`{name}`, {dim},")));
+    let of_results = outs.clone().find(|aval| aval.shape.iter().any(is_symbolic));
+    let of_results = of_results.map(|aval| format!("{aval} has a size that is a symbol"));
+    let of_params = || params.find_dim(|name, dim| is_symbolic(dim).then(|| format!("`{name}` is {dim}, a symbol")));
     if let Some(what) = of_results.or_else(of_params) {
         let why = "outside a traced function every size is a number";
-        return Err(Error::Type(format!(
-            "{}: {what} has a size that is a symbol: {why}\n  at {location}",
-            prim.name()
-        )));
+        return Err(Error::Type(format!("{}: {what}: {why}\n  at {location}", prim.name())));
     }
     let bytes = outs.clone().map(|aval| aval.bytes().unwrap_or(usize::MAX)).fold(0, usize::saturating_add);
     memory::require(bytes).map_err(|why| {

@@ -10,7 +10,8 @@
 //! atom    = "%" number | literal         attr = dim | literal | dtype | "\"" word "\"" | "[" attrs "]" | program
 //! ```
 //! `//` starts a comment that ends with the line. In a word `\"`, `\\` and `\n` are a quote, a backslash and the end of
-//! a line; an equation without binders has no outputs and runs for its effect; a scope is a name (`named_scope`). Lists and programs nest at most 64 deep.
+//! a line; an equation without binders has no outputs and runs for its effect; a scope is a name (`named_scope`). Lists and
+//! programs nest at most 64 deep.
 
 use crate::aval::{Aval, DType, Fact, Facts, Literal, Verdict};
 use crate::error::Error;
@@ -70,13 +71,9 @@ impl Written {
         let types_at = c.place();
         let types = c.list(&[")"], Cursor::aval)?;
         c.expect(")")?;
-        let facts = if c.eat("where ") {
-            c.list(&["{"], |c| Ok((c.place(), fact(c)?)).map(|(at, fact)| (fact, at)))?
-        } else {
-            vec![]
-        };
+        let facts = if c.eat("where ") { c.list(&["{"], |c| Ok((c.place(), fact(c)?)))? } else { vec![] };
         let mut known = Facts::new();
-        for (fact, at) in &facts {
+        for (at, fact) in &facts {
             if fact.as_bool().is_none() && known.decide(fact) == Verdict::Fails {
                 return Err(c.error_at(*at, format!("the fact `{fact}` contradicts `{known}`")));
             }
@@ -93,7 +90,7 @@ impl Written {
         let outs = c.list(&["}"], |c| atom(c, &mut vars))?;
         c.expect("}")?;
         let program =
-            Program { name, args, consts, eqns, outs, facts: facts.into_iter().map(|(fact, _)| fact).collect() };
+            Program { name, args, consts, eqns, outs, facts: facts.into_iter().map(|(_, fact)| fact).collect() };
         let at = |var: Var| vars.iter().find(|(other, _)| *other == var).map_or(types_at, |(_, at)| *at);
         if let Some(var) = unbound(&program) {
             return Err(c.error_at(at(var), format!("{var} is read here, and nothing binds it before")));

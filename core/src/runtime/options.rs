@@ -63,12 +63,14 @@ pub struct Options {
     pub shares_all: bool,
     /// Whether every call checks its results for NaN and infinity, and names the equation that made the first one out
     /// of finite operands. Arguments are then kept, not written in place; results are the same.
+    #[doc(alias = "debug_nans")]
     pub check_nans: bool,
     /// Whether every kernel on a GPU is waited for, one by one. A GPU runs later than the calls, so an error of a
     /// kernel is reported by a later call; with this option it is the kernel's own. Results are the same; on a
     /// processor nothing changes.
     pub launch_blocking: bool,
     /// Whether `jit` prints why a call found no compiled program, on the standard error stream.
+    #[doc(alias = "explain_cache_misses")]
     pub explain_misses: bool,
 }
 

@@ -88,6 +88,7 @@ impl Array {
     ///
     /// # Panics
     /// If `axes` does not contain every axis once.
+    #[doc(alias = "permute_dims")]
     #[track_caller]
     pub fn permute(&self, axes: &[usize]) -> Array {
         Array(transpose(&self.0, axes))
@@ -97,6 +98,7 @@ impl Array {
     ///
     /// # Panics
     /// If there is no such axis.
+    #[doc(alias = "swapaxes")]
     #[track_caller]
     pub fn swap_axes(&self, a: isize, b: isize) -> Array {
         let mut axes: Vec<usize> = (0..self.ndim()).collect();
@@ -108,6 +110,7 @@ impl Array {
     ///
     /// # Panics
     /// If there is no such axis.
+    #[doc(alias = "moveaxis")]
     #[track_caller]
     pub fn move_axis(&self, from: isize, to: isize) -> Array {
         let from = axis_of("move_axis", from, self.ndim(), self);

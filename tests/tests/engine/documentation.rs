@@ -3,22 +3,9 @@
 use gavotte::{Array, DType, Error, Options, assume, grad, jit_with, while_loop};
 use gavotte_core::ir::scalar::{CodeOrCall, Form, Function};
 use gavotte_core::ir::{ScalarOp, quietly};
-use gavotte_tests::workspace_dir;
+use gavotte_tests::{files, workspace_dir};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-/// Every file with this ending, except build outputs and hidden folders.
-fn files(dir: &Path, ending: &str, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
-        let path = entry.expect("the folder can be read").path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if path.is_dir() && name != "target" && !name.starts_with('.') {
-            files(&path, ending, found);
-        } else if name.ends_with(ending) {
-            found.push(path);
-        }
-    }
-}
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -26,9 +13,7 @@ fn read(path: &Path) -> String {
 
 /// The blocks marked as error messages in the documentation, each with its file.
 fn shown() -> Vec<(PathBuf, String)> {
-    let mut paths = vec![];
-    files(workspace_dir(), ".md", &mut paths);
-    files(workspace_dir(), ".rs", &mut paths);
+    let paths = [".md", ".rs"].map(|ending| files(workspace_dir(), ending)).concat();
     let mut blocks = vec![];
     for path in paths {
         let mut block: Option<String> = None;
@@ -152,8 +137,7 @@ fn has_word(line: &str, word: &str) -> bool {
 #[test]
 fn an_operation_is_two_places_in_one_folder() {
     let ops = workspace_dir().join("ops/src");
-    let mut paths = vec![];
-    files(&ops, ".rs", &mut paths);
+    let paths = files(&ops, ".rs");
     let places = |names: &[&str]| -> Vec<(PathBuf, usize)> {
         let lines = paths.iter().flat_map(|path| {
             let text = read(path);
@@ -191,10 +175,8 @@ fn an_operation_is_two_places_in_one_folder() {
 /// primitive, and a line for JAX.
 #[test]
 fn a_scalar_operation_is_a_row_and_a_primitive() {
-    let mut paths = vec![];
-    ["core/src", "ops/src", "gat/src", "cli/src"]
-        .iter()
-        .for_each(|folder| files(&workspace_dir().join(folder), ".rs", &mut paths));
+    let folders = ["core/src", "ops/src", "gat/src", "cli/src"];
+    let paths = folders.map(|folder| files(&workspace_dir().join(folder), ".rs")).concat();
     let folders = |word: &str| -> BTreeSet<PathBuf> {
         let is_code = |line: &&str| !line.trim_start().starts_with("//");
         let hits = paths.iter().filter(|path| read(path).lines().filter(is_code).any(|line| has_word(line, word)));

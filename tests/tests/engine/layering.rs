@@ -1,8 +1,8 @@
 //! Which module may use which: the order of the core's modules and of the crates, and where `unsafe` and the CUDA
 //! driver are allowed.
 
-use gavotte_tests::{tests_dir, workspace_dir};
-use std::path::{Path, PathBuf};
+use gavotte_tests::{files, tests_dir, workspace_dir};
+use std::path::Path;
 
 /// The folders whose modules have an order, given in ARCHITECTURE.md.
 const ORDERED: [&str; 10] = [
@@ -39,22 +39,6 @@ const UNSAFE: [&str; 6] = [
 ];
 /// Where the CUDA driver's crate may be named. The emulator's tests are programs that use it.
 const DRIVER: [&str; 2] = ["core/src/runtime", "tests/emulator/tests/driver"];
-
-/// Every Rust file under `dir`, sorted.
-fn sources(dir: &Path) -> Vec<PathBuf> {
-    let mut found = vec![];
-    let entries = std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-    for entry in entries {
-        let path = entry.expect("the folder can be read").path();
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
 
 /// The lines of a file with their numbers, without comments and the contents of quotes.
 fn code(path: &Path) -> Vec<(usize, String)> {
@@ -183,7 +167,7 @@ fn modules_use_only_those_above_them() {
         let absolute = folder.replace("core/src", "crate").replace('/', "::");
         let exports = exports_of(&dir);
         let (mut seen, mut used): (Vec<String>, usize) = (vec![], 0);
-        for path in sources(&dir) {
+        for path in files(&dir, ".rs") {
             let inside = path.strip_prefix(&dir).expect("it is in there").with_extension("");
             let mut names: Vec<String> = inside.iter().map(|name| name.to_string_lossy().to_string()).collect();
             names.retain(|name| name != "mod" && name != "lib");
@@ -266,7 +250,7 @@ fn lines_outside(allowed: &[&str], is: impl Fn(&str) -> bool) -> Vec<String> {
     let folders =
         folders.chain(["src", "tests", "emulator/src", "emulator/tests"].map(|folder| tests_dir().join(folder)));
     let mut found = vec![];
-    for path in folders.flat_map(|folder| sources(&folder)) {
+    for path in folders.flat_map(|folder| files(&folder, ".rs")) {
         if allowed.iter().any(|folder| path.starts_with(workspace_dir().join(folder))) {
             continue;
         }
