@@ -5,7 +5,7 @@
 //! and the interpreter has the same bits.
 
 use super::loops::wide;
-use crate::aval::DType;
+use crate::aval::{DType, Element};
 use crate::ir::{BLOCK, ReduceOp};
 
 /// A sum in progress: how much was added before the current rows, and whether they are the last.
@@ -117,6 +117,11 @@ macro_rules! in_blocks {
     };
 }
 
+/// Whether the loops compiled for a machine with AVX2 are often used for elements of this type. Programs compute in `f32`.
+const fn often_used<T: Element>() -> bool {
+    matches!(T::DTYPE, DType::F32)
+}
+
 /// Whether the loops compiled for the baseline machine are often used: on x86-64 they are for processors from before AVX2.
 const BASELINE_USED: bool = cfg!(not(target_arch = "x86_64"));
 
@@ -151,7 +156,7 @@ macro_rules! rows_fn {
         #[target_feature(enable = "avx2")]
         unsafe fn avx2(rows: usize, lanes: usize, from: *const u8, sum: &Sum) {
             // SAFETY: the caller keeps `RowsFn`'s contract.
-            unsafe { body::<true>(rows, lanes, from, sum) }
+            unsafe { body::<{ often_used::<$t>() }>(rows, lanes, from, sum) }
         }
         #[cfg(target_arch = "x86_64")]
         {
@@ -371,7 +376,7 @@ macro_rules! weighted_fn {
         #[target_feature(enable = "avx2")]
         unsafe fn avx2(rows: &Rows<'_>, lanes: usize, group: usize, weights: *const u8, sum: &Sum) {
             // SAFETY: the caller keeps `WeightedFn`'s contract.
-            unsafe { body::<true>(rows, lanes, group, weights, sum) }
+            unsafe { body::<{ often_used::<$t>() }>(rows, lanes, group, weights, sum) }
         }
         #[cfg(target_arch = "x86_64")]
         {

@@ -25,7 +25,7 @@ pub(super) fn schedule(f: &mut Function, files: &[File]) {
     let is_edge = |inst: &Inst| matches!(inst.op, Op::Label | Op::JumpLt | Op::JumpGe | Op::Call);
     let own: FxHashSet<Reg> =
         f.insts.iter().filter(|inst| inst.op == Op::StackAddr).filter_map(|inst| inst.dst).collect();
-    let mut registers = vec![Access::default(); f.classes.len()];
+    let mut registers: Vec<Register> = f.classes.iter().map(|_| Register::default()).collect();
     let mut uses = vec![0; f.classes.len()];
     f.insts.iter().flat_map(named).for_each(|reg| uses[reg.0 as usize] += 1);
     // Constants come first.
@@ -36,9 +36,10 @@ pub(super) fn schedule(f: &mut Function, files: &[File]) {
         if n >= SHORTEST {
             let insts = &f.insts[start..start + n];
             let nodes = dependences(insts, &own, &mut registers);
-            let mut pressure = Pressure::new(insts, &uses, &f.classes, files);
-            let mut order = |window: &usize| order(nodes.clone(), &mut pressure, *window);
-            if let Some(order) = WINDOWS.iter().find_map(&mut order) {
+            let mut pressure = Pressure::new(insts, &uses, &f.classes, files, &mut registers);
+            insts.iter().flat_map(named).for_each(|reg| registers[reg.0 as usize] = Register::default());
+            let ranked = Ranked::new(&nodes);
+            if let Some(order) = WINDOWS.iter().find_map(|window| order(&nodes, &ranked, &mut pressure, *window)) {
                 let sorted: Vec<Inst> = order.into_iter().map(|i| insts[i].clone()).collect();
                 f.insts.splice(start..start + n, sorted);
             }
@@ -75,8 +76,6 @@ struct Node {
     after: SmallVec<[(u32, u32); 4]>,
     /// The number of instructions that it waits for.
     waits: u32,
-    /// The first cycle in which it can start, given those scheduled before it.
-    ready: u32,
     /// Cycles from its start to the end of the block.
     to_end: u32,
 }
@@ -101,6 +100,16 @@ impl Access {
     }
 }
 
+/// A register in a block.
+#[derive(Default)]
+struct Register {
+    access: Access,
+    /// How often the block's instructions name it.
+    named: u32,
+    /// Its number among the values that only this block uses.
+    value: Option<u32>,
+}
+
 fn edge(nodes: &mut [Node], from: Option<usize>, to: usize, latency: u32) {
     if let Some(from) = from.filter(|from| *from != to) {
         nodes[from].after.push((to as u32, latency));
@@ -109,18 +118,21 @@ fn edge(nodes: &mut [Node], from: Option<usize>, to: usize, latency: u32) {
 }
 
 /// Which instructions must precede which in a block. `own` are addresses of the function's own memory; `registers` is
-/// empty on entry and on exit.
-fn dependences(insts: &[Inst], own: &FxHashSet<Reg>, registers: &mut [Access]) -> Vec<Node> {
-    let mut nodes = vec![Node::default(); insts.len()];
+/// empty on entry.
+fn dependences(insts: &[Inst], own: &FxHashSet<Reg>, registers: &mut [Register]) -> Vec<Node> {
+    let mut nodes: Vec<Node> = insts.iter().map(|_| Node::default()).collect();
     let (mut arrays, mut frame, mut check) = (Access::default(), Access::default(), None);
     for (i, inst) in insts.iter().enumerate() {
         for reg in inst.reads() {
-            let access = &mut registers[reg.0 as usize];
-            let latency = access.writer.map_or(0, |writer| latency(insts[writer].op));
-            access.read(&mut nodes, i, latency);
+            let register = &mut registers[reg.0 as usize];
+            let latency = register.access.writer.map_or(0, |writer| latency(insts[writer].op));
+            register.access.read(&mut nodes, i, latency);
+            register.named += 1;
         }
         if let Some(dst) = inst.dst {
-            registers[dst.0 as usize].write(&mut nodes, i);
+            let register = &mut registers[dst.0 as usize];
+            register.access.write(&mut nodes, i);
+            register.named += 1;
         }
         let checks = matches!(inst.op, Op::CheckInt | Op::CheckVec | Op::CheckOrder);
         if checks || inst.mem.is_some() {
@@ -142,9 +154,6 @@ fn dependences(insts: &[Inst], own: &FxHashSet<Reg>, registers: &mut [Access]) -
             Some(_) => arrays.write(&mut nodes, i),
         }
     }
-    for reg in insts.iter().flat_map(named) {
-        registers[reg.0 as usize] = Access::default();
-    }
     for i in (0..insts.len()).rev() {
         let after = nodes[i].after.iter().map(|(next, latency)| nodes[*next as usize].to_end + latency).max();
         nodes[i].to_end = after.unwrap_or(0).max(latency(insts[i].op));
@@ -159,7 +168,7 @@ type PerFile = [u32; 3];
 #[derive(Clone)]
 struct Pressure {
     /// For each instruction the values that only this block uses.
-    values: Vec<SmallVec<[u32; 3]>>,
+    values: Vec<SmallVec<[u32; 4]>>,
     /// For each value its file, and how many instructions that name it there are, in all and still to come.
     file: Vec<usize>,
     named: Vec<u32>,
@@ -172,25 +181,39 @@ struct Pressure {
 }
 
 impl Pressure {
-    fn new(insts: &[Inst], uses: &[u32], classes: &[Class], files: &[File]) -> Pressure {
-        let mut here: Vec<Reg> = insts.iter().flat_map(named).collect();
-        here.sort_unstable();
-        let own = here.chunk_by(|a, b| a == b).filter(|same| uses[same[0].0 as usize] == same.len() as u32);
-        let own: Vec<Reg> = own.map(|same| same[0]).collect();
-        let file_of = |reg: &Reg| files.iter().position(|(of, _)| of.contains(&classes[reg.0 as usize]));
-        let file = own.iter().map(|reg| file_of(reg).unwrap_or(0)).collect();
-        let values_of = |inst: &Inst| {
-            let mut values: SmallVec<[u32; 3]> =
-                named(inst).filter_map(|reg| own.binary_search(&reg).ok()).map(|value| value as u32).collect();
-            values.sort_unstable();
-            values.dedup();
+    /// Of a block whose `registers` are those of its [`dependences`].
+    fn new(insts: &[Inst], uses: &[u32], classes: &[Class], files: &[File], registers: &mut [Register]) -> Pressure {
+        let file_of = |reg: Reg| files.iter().position(|(of, _)| of.contains(&classes[reg.0 as usize]));
+        let (mut file, mut named_by) = (Vec::new(), Vec::new());
+        let mut values_of = |inst: &Inst| {
+            let mut values: SmallVec<[u32; 4]> = SmallVec::new();
+            for reg in named(inst) {
+                let register = &mut registers[reg.0 as usize];
+                if register.named != uses[reg.0 as usize] {
+                    continue;
+                }
+                let value = *register.value.get_or_insert_with(|| {
+                    file.push(file_of(reg).unwrap_or(0));
+                    named_by.push(0);
+                    file.len() as u32 - 1
+                });
+                if !values.contains(&value) {
+                    named_by[value as usize] += 1;
+                    values.push(value);
+                }
+            }
             values
         };
-        let values: Vec<SmallVec<[u32; 3]>> = insts.iter().map(values_of).collect();
-        let mut named = vec![0; own.len()];
-        values.iter().flatten().for_each(|value| named[*value as usize] += 1);
-        let mut pressure =
-            Pressure { values, file, left: named.clone(), named, live: [0; 3], most: [0; 3], free: [0; 3] };
+        let values: Vec<SmallVec<[u32; 4]>> = insts.iter().map(&mut values_of).collect();
+        let mut pressure = Pressure {
+            values,
+            file,
+            left: named_by.clone(),
+            named: named_by,
+            live: [0; 3],
+            most: [0; 3],
+            free: [0; 3],
+        };
         let mut peak = [0; 3];
         for i in 0..insts.len() {
             let live = pressure.take(i);
@@ -241,15 +264,36 @@ impl Pressure {
     }
 }
 
+/// The instructions of a block in the order in which they are preferred: the longest way to the end first.
+struct Ranked {
+    insts: Vec<u32>,
+    /// The place of each instruction in `insts`.
+    places: Vec<u32>,
+}
+
+impl Ranked {
+    fn new(nodes: &[Node]) -> Ranked {
+        let mut insts: Vec<u32> = (0..nodes.len() as u32).collect();
+        insts.sort_unstable_by_key(|i| (std::cmp::Reverse(nodes[*i as usize].to_end), *i));
+        let mut places = vec![0; insts.len()];
+        for (place, i) in insts.iter().enumerate() {
+            places[*i as usize] = place as u32;
+        }
+        Ranked { insts, places }
+    }
+}
+
 /// An order of a block's instructions, unless it needs more registers than exist and than the existing order needs.
 /// None moves ahead of one that comes `window` before it.
-fn order(mut nodes: Vec<Node>, pressure: &mut Pressure, window: usize) -> Option<Vec<usize>> {
+fn order(nodes: &[Node], ranked: &Ranked, pressure: &mut Pressure, window: usize) -> Option<Vec<usize>> {
     pressure.restart();
     let mut order = Vec::with_capacity(nodes.len());
-    // The longest way to the end first.
-    let rank = |nodes: &[Node], i: usize| (std::cmp::Reverse(nodes[i].to_end), i);
-    let mut waiting: Vec<usize> = (0..nodes.len()).filter(|i| nodes[*i].waits == 0).collect();
-    waiting.sort_unstable_by_key(|i| rank(&nodes, *i));
+    let mut waits: Vec<u32> = nodes.iter().map(|node| node.waits).collect();
+    // The first cycle in which each can start, given those scheduled before it.
+    let mut ready = vec![0; nodes.len()];
+    // The places of those that wait for no other, ascending.
+    let mut waiting: Vec<u32> =
+        (0..).zip(&ranked.insts).filter(|(_, i)| waits[**i as usize] == 0).map(|(at, _)| at).collect();
     let mut taken = vec![false; nodes.len()];
     let mut oldest = 0;
     // In fractions of a cycle.
@@ -260,9 +304,10 @@ fn order(mut nodes: Vec<Node>, pressure: &mut Pressure, window: usize) -> Option
         }
         // The first that can start now, or else the one that can start next.
         let mut best: Option<(u32, usize)> = None;
-        for (at, i) in waiting.iter().enumerate() {
-            let start = (nodes[*i].ready * WIDTH).max(now);
-            if best.is_none_or(|(least, _)| start < least) && *i < oldest + window && pressure.fits(*i) {
+        for (at, place) in waiting.iter().enumerate() {
+            let i = ranked.insts[*place as usize] as usize;
+            let start = now.max(ready[i] * WIDTH);
+            if best.is_none_or(|(least, _)| start < least) && i < oldest + window && pressure.fits(i) {
                 best = Some((start, at));
                 if start == now {
                     break;
@@ -270,23 +315,25 @@ fn order(mut nodes: Vec<Node>, pressure: &mut Pressure, window: usize) -> Option
             }
         }
         // If none fits, the existing order is known to continue.
-        let at = best.map(|(_, at)| at).or_else(|| (0..waiting.len()).min_by_key(|at| waiting[*at]))?;
-        let i = waiting.remove(at);
+        let first = || (0..waiting.len()).min_by_key(|at| ranked.insts[waiting[*at] as usize]);
+        let at = best.map(|(_, at)| at).or_else(first)?;
+        let i = ranked.insts[waiting.remove(at) as usize] as usize;
         let peak = pressure.take(i);
         if (0..3).any(|file| peak[file] > pressure.most[file]) {
             return None;
         }
         order.push(i);
         taken[i] = true;
-        let start = (nodes[i].ready * WIDTH).max(now);
+        let start = now.max(ready[i] * WIDTH);
         now = start + 1;
-        for (next, latency) in std::mem::take(&mut nodes[i].after) {
-            let node = &mut nodes[next as usize];
-            node.ready = node.ready.max(start / WIDTH + latency);
-            node.waits -= 1;
-            if node.waits == 0 {
-                let at = waiting.partition_point(|other| rank(&nodes, *other) < rank(&nodes, next as usize));
-                waiting.insert(at, next as usize);
+        for (next, latency) in &nodes[i].after {
+            let next = *next as usize;
+            ready[next] = ready[next].max(start / WIDTH + latency);
+            waits[next] -= 1;
+            if waits[next] == 0 {
+                let place = ranked.places[next];
+                let at = waiting.partition_point(|other| *other < place);
+                waiting.insert(at, place);
             }
         }
     }
@@ -343,7 +390,11 @@ mod tests {
             schedule(&mut f, &files);
             let mut uses = vec![0; f.classes.len()];
             f.insts.iter().flat_map(named).for_each(|reg| uses[reg.0 as usize] += 1);
-            let most = |f: &Function| Pressure::new(&f.insts, &uses, &f.classes, &files).most[0];
+            let most = |f: &Function| {
+                let mut registers: Vec<Register> = f.classes.iter().map(|_| Register::default()).collect();
+                dependences(&f.insts, &FxHashSet::default(), &mut registers);
+                Pressure::new(&f.insts, &uses, &f.classes, &files, &mut registers).most[0]
+            };
             assert!(most(&f) <= most(&before).max(n.into()), "{n} registers");
         }
     }
