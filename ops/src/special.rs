@@ -4,6 +4,7 @@
 //! A result is within 4 units in the last place in `f32` and `f64`, also far out, unless a function says otherwise.
 
 mod bessel;
+mod beta;
 mod exponential;
 mod gamma;
 mod normal;
@@ -11,6 +12,7 @@ mod zeta;
 
 pub use crate::nn::{log_softmax, log1mexp, logsumexp, softmax};
 pub use bessel::{i0, i0e, i1, i1e};
+pub use beta::{beta, betaln};
 pub use exponential::{erfcx, exp1, expi, spence};
 pub use gamma::{digamma, factorial, gamma, gammaln, multigammaln};
 pub use normal::{erfinv, log_ndtr, ndtr, ndtri};
@@ -28,6 +30,8 @@ pub(crate) static PRIMITIVES: &[&dyn Primitive] = &[
     &bessel::I0E,
     &bessel::I1,
     &bessel::I1E,
+    &beta::BETA,
+    &beta::BETALN,
     &gamma::DIGAMMA,
     &exponential::ERFCX,
     &exponential::EXP1,

@@ -385,6 +385,8 @@ SPECIAL = {
     "zeta_3": in_f64(lambda q: jax.scipy.special.zeta(3.0, q)),
     "gamma": in_f64(jax.scipy.special.gamma),
     "factorial": in_f64(jax.scipy.special.factorial),
+    "beta": in_f64(jax.scipy.special.beta),
+    "betaln": in_f64(jax.scipy.special.betaln),
     "multigammaln_3": in_f64(lambda x: jax.scipy.special.multigammaln(x, 3)),
 }
 

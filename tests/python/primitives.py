@@ -144,6 +144,15 @@ def factorial(n):
     return jnp.where(n < 0, 0, jnp.exp(lax.lgamma(jnp.where(n < 0, 0, n) + 1)))
 
 
+def betaln(a, b):
+    """Of positive numbers. JAX's compiles for long, and has no halves."""
+    return lax.lgamma(a) + lax.lgamma(b) - lax.lgamma(a + b)
+
+
+def beta(a, b):
+    return jnp.exp(betaln(a, b))
+
+
 def zeta(s, q):
     """For positive `q`. JAX's has no derivative with respect to `s`."""
     total = sum((q + k) ** -s for k in range(30))
@@ -169,6 +178,8 @@ for name, f in {
     "bessel_i0e": lax.bessel_i0e,
     "bessel_i1": jax.scipy.special.i1,
     "bessel_i1e": lax.bessel_i1e,
+    "beta": beta,
+    "betaln": betaln,
     "cbrt": jnp.cbrt,
     "ceil": jnp.ceil,
     # Of words: XLA folds that of a negative constant to a wrong number.

@@ -156,6 +156,55 @@ VALUES["polygamma"] = [
     )
 ]
 
+
+
+def log_beta(a, b):
+    logs = [lgamma(mp.mpf(x)) for x in (a, b)] + [lgamma(mp.mpf(a) + mp.mpf(b))]
+    return logs[0] + logs[1] - logs[2], logs
+
+
+def log_beta_size(a, b):
+    """The largest term: of two numbers within reach of Stirling's series only the smaller one's counts."""
+    logs = log_beta(a, b)[1]
+    return abs(logs[0 if a < b else 1]) if max(a, b) >= 8.5 else max(map(abs, logs))
+
+
+def beta_row(a, b):
+    """A slope's size are its two terms, as the difference of two `ψ` cancels."""
+    x, y = mp.mpf(a), mp.mpf(b)
+    value = mp.gamma(x) * mp.gamma(y) / mp.gamma(x + y)
+    first, size = mp.digamma(y) - mp.digamma(x + y), max(abs(mp.digamma(y)), abs(mp.digamma(x + y)))
+    second, second_size = trigamma(y) - trigamma(x + y), trigamma(y)
+    far = max(1, abs(mp.log(value)) / 4)
+    sizes = max(size, first**2, size * abs(first), second_size, 1)
+    return row([a, b], value, value * far, value * first, value * (first**2 + second), value * sizes * far)
+
+
+def betaln_row(a, b):
+    x, y = mp.mpf(a), mp.mpf(b)
+    slopes = mp.digamma(y) - mp.digamma(x + y), trigamma(y) - trigamma(x + y)
+    size = max(abs(mp.digamma(y)), abs(mp.digamma(x + y)), trigamma(y))
+    return row([a, b], log_beta(a, b)[0], log_beta_size(a, b), *slopes, size)
+
+
+PAIRS = [
+    (kind(a), kind(b))
+    for kind in (single, float)
+    for a in (1e-7, 0.3, 0.75, 1.49, 2.3, 5.2, 8.4, 8.6, 15.2, 33.1)
+    for b in (1e-3, 0.6, 1.0, 3.3, 9.3, 57.9)
+]
+NOT_POSITIVE = [(-0.25, 0.75), (-2.5, 5.25), (-1.25, 30.5), (-3.75, 0.5), (-170.5, 300.25)]
+BETA_EDGES = [
+    (0.0, 2.0, INF, INF), (2.0, -0.0, -INF, INF), (1.0, 1.0, 1.0, 0.0), (-0.5, -0.5, 0.0, -INF), (-1.0, 2.5, NAN, INF),
+    (2.0, INF, 0.0, -INF), (INF, INF, 0.0, -INF), (-1.5, INF, NAN, NAN), (NAN, 1.0, NAN, NAN), (1.0, NAN, NAN, NAN),
+]
+VALUES["beta"] = [beta_row(a, b) for a, b in PAIRS] + [
+    beta_row(a, b)[:3] + [None, None, number(0)] for a, b in NOT_POSITIVE + [(1e-30, 1e-30), (1e-3, 1e6)]
+] + [row([a, b], value) for a, b, value, _ in BETA_EDGES]
+VALUES["betaln"] = [
+    betaln_row(a, b) for a, b in PAIRS + [(x, y) for x in (0.5, 40.0) for y in (1e4, 1e8, 1e30)] + [(1e6, 1e6), (3e5, 2e7)]
+] + [row([a, b], value) for a, b, _, value in BETA_EDGES]
+
 SIGNED = POSITIVE + [-x for x in POSITIVE]
 
 

@@ -54,6 +54,8 @@ pub const DERIVED_BY_MPMATH: &[&str] = &[
     "bessel_i0e",
     "bessel_i1",
     "bessel_i1e",
+    "beta",
+    "betaln",
     "digamma",
     "erfcx",
     "exp1",

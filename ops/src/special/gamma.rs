@@ -10,7 +10,7 @@ use crate::random::horner;
 use std::f64::consts::PI;
 
 /// From here on Stirling's series has the precision of `f64`.
-const FAR: f64 = 8.5;
+pub(super) const FAR: f64 = 8.5;
 /// From here on every number is whole.
 const WHOLE: f64 = 4_503_599_627_370_496.0;
 

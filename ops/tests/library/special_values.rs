@@ -19,6 +19,8 @@ const CASES: &[Case] = &[
     Case { name: "gammaln", f: |x| gammaln(&x[0]), ulps: 4.0, of_slopes: 16.0 },
     Case { name: "digamma", f: |x| digamma(&x[0]), ulps: 4.0, of_slopes: 16.0 },
     Case { name: "gamma", f: |x| gamma(&x[0]), ulps: 4.0, of_slopes: 8.0 },
+    Case { name: "beta", f: |x| beta(&x[0], &x[1]), ulps: 8.0, of_slopes: 32.0 },
+    Case { name: "betaln", f: |x| betaln(&x[0], &x[1]), ulps: 4.0, of_slopes: 16.0 },
     Case { name: "factorial", f: |x| factorial(&x[0]), ulps: 4.0, of_slopes: 16.0 },
     Case { name: "zeta", f: |x| zeta(&x[0], &x[1]), ulps: 4.0, of_slopes: 16.0 },
     Case { name: "i0", f: |x| i0(&x[0]), ulps: 4.0, of_slopes: 8.0 },

@@ -32,6 +32,8 @@ functions! {
     exact zeta_3(q) = special::zeta(3.0, q), [Between(0.1, 30.0, &[20])];
     exact gamma(x) = special::gamma(x), [Between(0.1, 12.0, &[20])], [Between(-0.9, -0.1, &[9])];
     exact factorial(x) = special::factorial(x), [Between(0.1, 12.0, &[20])], [Between(-3.0, -0.1, &[9])];
+    exact beta(a, b) = special::beta(a, b), [Between(0.1, 12.0, &[20]), Between(0.1, 30.0, &[20])];
+    exact betaln(a, b) = special::betaln(a, b), [Between(0.1, 12.0, &[20]), Between(0.1, 30.0, &[20])];
     exact multigammaln_3(x) = special::multigammaln(x, 3), [Between(1.5, 30.0, &[20])];
     exact i0(x) = special::i0(x), [Between(-12.0, 12.0, &[30])];
     exact i0e(x) = special::i0e(x), [Between(-12.0, 12.0, &[30])];

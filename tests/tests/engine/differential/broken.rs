@@ -352,6 +352,8 @@ const UNREACHED: &[(&str, Rule, &str)] = &[
     ("bessel_i0e", Rule::Simplify, COMPOSED),
     ("bessel_i1", Rule::Simplify, COMPOSED),
     ("bessel_i1e", Rule::Simplify, COMPOSED),
+    ("beta", Rule::Simplify, COMPOSED),
+    ("betaln", Rule::Simplify, COMPOSED),
     ("call", Rule::Jvp, INLINED),
     ("call", Rule::Batch, INLINED),
     ("call", Rule::Simplify, INLINED),
