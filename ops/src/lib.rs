@@ -45,6 +45,7 @@ extern crate self as gavotte;
 
 mod array;
 mod array_functions;
+mod callback;
 mod compare;
 mod contract;
 mod control;
@@ -86,6 +87,7 @@ pub use array_functions::{
     polyval, ravel_multi_index, reduce_and, reduce_or, reduce_precision, reduce_prod, reduce_xor, remainder,
     shift_left, shift_right, subtract, tensordot, tri, unravel_index, vdot, vecdot, vstack,
 };
+pub use callback::pure_callback;
 pub use compare::{allclose, assert_allclose};
 pub use contract::einsum;
 pub use control::{ScanOptions, cond, fori_loop, scan, scan_with, switch, while_loop};

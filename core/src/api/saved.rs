@@ -78,7 +78,7 @@ impl<'f, A: Args + 'f, O: Tree + 'f> Compiled<'f, A, O> {
     /// Saves it atomically: an existing file is replaced once the new one is on the disk.
     ///
     /// # Errors
-    /// If a constant cannot be read, or the file cannot be written.
+    /// If a constant cannot be read, the function calls one of the host, or the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
         let fail = |why: &dyn Display| Error::File(format!("{}: cannot write it: {why}", path.display()));
@@ -193,6 +193,9 @@ fn checksum(bytes: &[u8]) -> String {
 }
 
 fn payload(staged: &Staged, sizes: &Sizes) -> Result<Vec<u8>, String> {
+    if let Some(name) = staged.program.host_function() {
+        return Err(format!("it calls the function of the host made at {name}, which is no part of a file"));
+    }
     let Options { threads, check_nans, explain_misses, target: _, shares_all: _, launch_blocking: _ } = staged.options;
     let body = Body {
         program: staged.program.to_string(),

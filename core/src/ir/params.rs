@@ -2,7 +2,7 @@
 
 use crate::aval::{DType, Dim, Literal, Shape};
 use crate::error::TypeError;
-use crate::ir::Program;
+use crate::ir::{HostFunction, Program};
 use indexmap::IndexMap;
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
@@ -23,6 +23,8 @@ pub enum Attr {
     List(Vec<Attr>),
     /// A nested program.
     Program(Arc<Program>),
+    /// A function of the host. It has no text, so a program with one is not read back.
+    Host(HostFunction),
 }
 
 impl From<usize> for Attr {
@@ -80,6 +82,11 @@ impl From<Shape> for Attr {
         xs.as_slice().into()
     }
 }
+impl From<HostFunction> for Attr {
+    fn from(x: HostFunction) -> Self {
+        Attr::Host(x)
+    }
+}
 impl From<Arc<Program>> for Attr {
     fn from(x: Arc<Program>) -> Self {
         Attr::Program(x)
@@ -96,6 +103,7 @@ impl Hash for Attr {
             Attr::List(attrs) => attrs.hash(state),
             // Equal programs have equally many equations; that distinguishes most of them.
             Attr::Program(program) => program.eqns.len().hash(state),
+            Attr::Host(function) => function.hash(state),
         }
     }
 }
@@ -158,7 +166,7 @@ impl Params {
             match attr {
                 Attr::Dim(dim) => f(dim),
                 Attr::List(attrs) => attrs.iter().find_map(|attr| within(attr, f)),
-                Attr::Literal(_) | Attr::DType(_) | Attr::Word(_) | Attr::Program(_) => None,
+                Attr::Literal(_) | Attr::DType(_) | Attr::Word(_) | Attr::Program(_) | Attr::Host(_) => None,
             }
         }
         self.0.iter().find_map(|(name, attr)| within(attr, &mut |dim| f(name, dim)))
@@ -333,6 +341,20 @@ impl Params {
     #[track_caller]
     pub fn programs(&self, name: &str) -> Vec<Arc<Program>> {
         self.try_programs(name).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// A function of the host, or an error that names the attribute.
+    pub fn try_host(&self, name: &str) -> Result<HostFunction, TypeError> {
+        self.want(name, "a function of the host", |attr| match attr {
+            Attr::Host(function) => Some(function.clone()),
+            _ => None,
+        })
+    }
+
+    /// A function of the host.
+    #[track_caller]
+    pub fn host(&self, name: &str) -> HostFunction {
+        self.try_host(name).unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// A nested program, or an error that names the attribute.

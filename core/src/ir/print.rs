@@ -136,6 +136,7 @@ fn write_attr(out: &mut String, attr: &Attr, indent: usize, style: Style) -> fmt
             out.push(']');
             Ok(())
         }
+        Attr::Host(function) => write!(out, "host(\"{}\")", escaped(function.name())),
         Attr::Program(program) if style.is_brief => write!(out, "@{}", program.name),
         Attr::Program(program) => {
             out.push('\n');

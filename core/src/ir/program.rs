@@ -169,6 +169,20 @@ pub struct Eqn {
     pub location: Location,
 }
 
+impl Program {
+    /// The name of a function of the host that it calls, or a nested program does.
+    pub fn host_function(&self) -> Option<&str> {
+        let of = |attr| match attr {
+            &Attr::Host(ref function) => Some(function.name()),
+            _ => None,
+        };
+        self.eqns.iter().find_map(|eqn| {
+            let own = eqn.params.iter().find_map(|(_, attr)| of(attr));
+            own.or_else(|| eqn.params.programs_within().find_map(|program| program.host_function()))
+        })
+    }
+}
+
 impl Eqn {
     /// Whether it, or a program nested in it, does more than return outputs.
     pub fn has_effect(&self) -> bool {

@@ -62,7 +62,7 @@ fn is_numeric(attr: &Attr) -> bool {
     match attr {
         Attr::Dim(dim) => dim.as_number().is_some(),
         Attr::List(attrs) => attrs.iter().all(is_numeric),
-        Attr::Program(_) => false,
+        Attr::Program(_) | Attr::Host(_) => false,
         Attr::Literal(_) | Attr::DType(_) | Attr::Word(_) => true,
     }
 }

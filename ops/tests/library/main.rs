@@ -11,6 +11,7 @@ fn targets() -> Vec<Target> {
 }
 
 mod array_functions;
+mod callback;
 mod golden_prng;
 mod indexing;
 mod linalg;

@@ -66,6 +66,7 @@ fn attr_to_json(attr: &Attr) -> Value {
         Attr::Word(word) => json!(word),
         Attr::List(attrs) => attrs.iter().map(attr_to_json).collect(),
         Attr::Program(program) => json!({ "program": program_to_json(program) }),
+        Attr::Host(_) => unreachable!("no primitive of the registry has a function of the host"),
     }
 }
 
