@@ -92,10 +92,8 @@ impl Key {
         if let Ok(words) = self.to_words() {
             return words.map(Array::scalar);
         }
-        [0usize, 1].map(|i| {
-            let word = slice(self.0.value(), &[i.into()], &[(i + 1).into()], &[1]);
-            reshape(&word, &[]).into()
-        })
+        let word = |i: usize| reshape(&slice(self.0.value(), &[i.into()], &[(i + 1).into()], &[1]), &[]).into();
+        for_caller(|| [0usize, 1].map(word))
     }
 
     /// Both words of the block function at a counter.
@@ -239,7 +237,12 @@ const MOST: i64 = 1 << 32;
 #[track_caller]
 fn numbered(shape: &Shape, position: impl Fn(usize) -> Array) -> Array {
     let n = volume(shape);
-    demand(n.as_number().is_none_or(|n| n <= MOST), || format!("a draw of {n} elements: at most 2³² fit one key"));
+    let fits = !n.is_too_large() && n.as_number().is_none_or(|n| n <= MOST);
+    demand(fits, || {
+        let elements = if n.is_too_large() { "2⁶³ or more".to_string() } else { n.to_string() };
+        let advice = "draw parts, each with a key of its own (`split`)";
+        format!("a draw of {elements} elements, of shape {shape:?}: at most 2³² fit one key; {advice}")
+    });
     if n.as_number().is_none() {
         // The number may exceed the limit for some sizes; calls with such sizes are refused.
         assume(Dim::from(MOST).at_least(&n));
