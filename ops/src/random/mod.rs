@@ -233,9 +233,9 @@ fn counter(shape: &Shape) -> Array {
 /// The most elements that may be drawn with one key: their numbers are words.
 const MOST: i64 = 1 << 32;
 
-/// The row-major number, in an array of shape `shape`, of the element at these positions.
+/// Refuses a shape of more elements than may be drawn with one key.
 #[track_caller]
-fn numbered(shape: &Shape, position: impl Fn(usize) -> Array) -> Array {
+fn check_draw(shape: &[Dim]) {
     let n = volume(shape);
     let fits = !n.is_too_large() && n.as_number().is_none_or(|n| n <= MOST);
     demand(fits, || {
@@ -243,6 +243,13 @@ fn numbered(shape: &Shape, position: impl Fn(usize) -> Array) -> Array {
         let advice = "draw parts, each with a key of its own (`split`)";
         format!("a draw of {elements} elements, of shape {shape:?}: at most 2³² fit one key; {advice}")
     });
+}
+
+/// The row-major number, in an array of shape `shape`, of the element at these positions.
+#[track_caller]
+fn numbered(shape: &Shape, position: impl Fn(usize) -> Array) -> Array {
+    check_draw(shape);
+    let n = volume(shape);
     if n.as_number().is_none() {
         // The number may exceed the limit for some sizes; calls with such sizes are refused.
         assume(Dim::from(MOST).at_least(&n));

@@ -35,7 +35,10 @@ fn borders_that_cut_off_too_much_are_told_so() {
     let padding = Padding::Explicit(vec![(-4, -2)]);
     let options = ConvOptions { padding, ..ConvOptions::default() };
     let error = refused(|| conv_with(&zeros([2, 5, 4], DType::F32), &zeros([1, 4, 6], DType::F32), &options));
-    assert!(error.contains("conv: the borders -4 and -2 cut more off axis 0 than there is: its 5 places"), "{error}");
+    assert!(
+        error.contains("conv_with: the borders -4 and -2 cut more off axis 0 than there is: its 5 places"),
+        "{error}"
+    );
     let error = refused(|| x.pad(0f32, &[(0, 0), (usize::MAX, 0)]));
     assert!(error.contains("pad: axis 1: a border is too large"), "{error}");
 }
