@@ -3,7 +3,7 @@
 use crate::array::{Array, apply};
 use crate::elementwise::CONVERT_ELEMENT_TYPE;
 use crate::movement::reject;
-use gavotte_core::aval::{Aval, DType, Dim, Literal, shape as to_shape};
+use gavotte_core::aval::{Aval, DType, Dim, Literal, Shape, shape as to_shape};
 use gavotte_core::device::HostArray;
 use gavotte_core::error::TypeError;
 use gavotte_core::ir::stablehlo::{self, Export, Operand};
@@ -52,6 +52,39 @@ fn check_count(size: &Dim, dtype: DType) -> Result<(), TypeError> {
     }
 }
 
+/// Requires that a type holds a number, if that is known: it would wrap, or become infinite.
+pub(crate) fn check_held(number: &Dim, what: &str, dtype: DType) -> Result<(), TypeError> {
+    let bits = 8 * dtype.size() as u32;
+    // The range, if the number of a dimension may lie beyond it.
+    let range = match dtype {
+        DType::U64 => 0..=i64::MAX,
+        DType::F16 => -65_504..=65_504,
+        _ if dtype.is_float() || dtype == DType::I64 => return Ok(()),
+        _ if dtype.is_signed() => -(1 << (bits - 1))..=(1 << (bits - 1)) - 1,
+        _ => 0..=(1 << bits) - 1,
+    };
+    match number.as_number() {
+        Some(n) if !range.contains(&n) => {
+            let (least, most) = match dtype {
+                DType::U64 => ("0".to_string(), u64::MAX.to_string()),
+                _ => (range.start().to_string(), range.end().to_string()),
+            };
+            Err(TypeError(format!("{what}{n} does not fit {dtype}, which holds {least} to {most}: take a wider type")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Requires that a type holds the positions along an axis of this extent.
+fn check_positions(extent: &Dim, dtype: DType) -> Result<(), TypeError> {
+    match extent.as_number() {
+        None | Some(..=0) => Ok(()),
+        // That is too long an axis, whatever the type.
+        Some(n) if n > i64::from(i32::MAX) + 1 => Ok(()),
+        Some(n) => check_held(&Dim::from(n - 1), "the largest value ", dtype),
+    }
+}
+
 /// Converts a count in kernel arithmetic from `i32`.
 fn converted(cx: &mut dyn Lower, count: Scalar) -> Scalar {
     match cx.output(0).dtype {
@@ -79,6 +112,7 @@ impl Primitive for Iota {
             let n = &out.shape[axis];
             return Err(TypeError::new(format!("an axis of {n} is too large: its positions exceed i32")));
         }
+        check_positions(&out.shape[axis], out.dtype)?;
         Ok(vec![out])
     }
     fn eval(&self, _: &[&HostArray], params: &Params) -> Vec<HostArray> {
@@ -121,7 +155,7 @@ impl Primitive for Iota {
             sample("between", 1, DType::F64, vec![2, 3, 2]),
             sample("halves", 0, DType::BF16, vec![300]),
             sample("long integers", 0, DType::I64, vec![4]),
-            sample("short integers", 0, DType::U8, vec![300]),
+            sample("short integers", 0, DType::U8, vec![256]),
         ]
     }
 }
@@ -136,7 +170,9 @@ impl Primitive for DimValue {
     }
     fn abstract_eval(&self, ins: &[&Aval], params: &Params) -> Result<Vec<Aval>, TypeError> {
         let dtype = number_type(ins, params)?;
-        check_count(&params.try_dim("dim")?, dtype)?;
+        let dim = params.try_dim("dim")?;
+        check_count(&dim, dtype)?;
+        check_held(&dim, "the size ", dtype)?;
         Ok(vec![Aval::scalar(dtype)])
     }
     fn eval(&self, _: &[&HostArray], params: &Params) -> Vec<HostArray> {
@@ -181,35 +217,53 @@ impl Primitive for DimValue {
 /// An array of `shape` in which each element is its position along `axis`.
 ///
 /// # Panics
-/// If there is no such axis, `dtype` is `bool`, or positions exceed `i32`.
+/// If there is no such axis, `dtype` is `bool` or does not hold the positions, or they exceed `i32`. A call in which a
+/// symbolic size makes them too large is refused.
 #[track_caller]
 pub fn iota(shape: impl IntoIterator<Item = impl Into<Dim>>, axis: usize, dtype: DType) -> Array {
-    let shape = to_shape(shape);
+    positions("iota", to_shape(shape), axis, dtype)
+}
+
+/// [`iota`] for a function of this name.
+#[track_caller]
+pub(crate) fn positions(operation: &str, shape: Shape, axis: usize, dtype: DType) -> Array {
+    if let Some(Err(TypeError(why))) = shape.get(axis).map(|extent| check_positions(extent, dtype)) {
+        reject(operation, why, &[]);
+    }
     apply(IOTA, &[], Params::new().with("axis", axis).with("dtype", dtype).with("shape", shape))
 }
 
 /// A size as a scalar: a constant, or a symbol's size when the program runs.
 ///
 /// # Panics
-/// If `dtype` is `bool`, the size is a symbol outside `jit`, or it is an integer beyond `i32` (for `u32`, beyond
-/// `u32`). A call in which a symbolic size exceeds `i32` is refused.
+/// If `dtype` is `bool` or does not hold the size, the size is a symbol outside `jit`, or it is an integer beyond `i32`
+/// (for `u32`, beyond `u32`). A call in which a symbolic size is too large is refused.
 #[track_caller]
 pub fn dim_value(dim: impl Into<Dim>, dtype: DType) -> Array {
-    let dim = dim.into();
+    size("dim_value", &dim.into(), dtype)
+}
+
+/// [`dim_value`] for a function of this name.
+#[track_caller]
+pub(crate) fn size(operation: &str, dim: &Dim, dtype: DType) -> Array {
     let is_counted = dim.as_number().is_none() || !dtype.is_float();
-    if let (true, Err(TypeError(why))) = (is_counted, check_count(&dim, dtype)) {
-        reject("dim_value", why, &[]);
+    let counted = if is_counted { check_count(dim, dtype) } else { Ok(()) };
+    if let Err(TypeError(why)) = counted.and_then(|()| check_held(dim, "the size ", dtype)) {
+        reject(operation, why, &[]);
     }
     match dim.as_number() {
         Some(size) => Array::scalar(Literal::from_f64(dtype, size as f64)),
-        None => apply(DIM_VALUE, &[], Params::new().with("dim", dim).with("dtype", dtype)),
+        None => apply(DIM_VALUE, &[], Params::new().with("dim", dim.clone()).with("dtype", dtype)),
     }
 }
 
 /// The numbers from 0 to `n`, excluding `n`.
+///
+/// # Panics
+/// As [`iota`].
 #[track_caller]
 pub fn arange(n: impl Into<Dim>, dtype: DType) -> Array {
-    iota([n.into()], 0, dtype)
+    positions("arange", [n.into()].into_iter().collect(), 0, dtype)
 }
 
 /// An array whose elements are all `literal`.

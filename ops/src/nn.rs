@@ -8,7 +8,7 @@ pub use attention::{AttentionOptions, dot_product_attention};
 use crate::array::Array;
 use crate::array_functions::{floating, hypot};
 use crate::custom_jvp;
-use crate::generate::{dim_value, iota};
+use crate::generate::{dim_value, positions};
 use crate::movement::{axis_of, reject};
 use crate::operators::where_;
 use crate::reduce::{Axes, resolve};
@@ -357,6 +357,8 @@ pub fn one_hot(ids: &Array, n: impl Into<Dim>, dtype: DType) -> Array {
     let mut shape = ids.shape().clone();
     shape.push(n.into());
     let kept: Vec<usize> = (0..ids.ndim()).collect();
+    // The type of short ids may not hold the positions.
+    let ids = ids.astype(ids.dtype().computed());
     let ids: Array = broadcast_in_dim(ids.value(), &shape, &kept).into();
-    ids.eq(iota(shape, ids.ndim() - 1, ids.dtype())).astype(dtype)
+    ids.eq(positions("one_hot", shape, ids.ndim() - 1, ids.dtype())).astype(dtype)
 }

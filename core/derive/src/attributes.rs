@@ -1,8 +1,8 @@
 //! The attribute `#[tree(…)]`, and the path of the crate.
 
 use proc_macro_crate::{FoundCrate, crate_name};
-use proc_macro2::Span;
-use syn::{Attribute, Ident, Path, parse_quote};
+use proc_macro2::{Span, TokenTree};
+use syn::{Attribute, Ident, Path, Token, parse_quote};
 
 /// The path of the module `tree`: in the crate that `#[tree(crate = path)]` names, else in `gavotte` under its name in
 /// the user's manifest.
@@ -66,18 +66,53 @@ pub(crate) fn is_static(attrs: &[Attribute]) -> syn::Result<bool> {
     Ok(found)
 }
 
-/// Calls `read` for each entry of each `#[tree(…)]`.
+/// Calls `read` for each entry of each `#[tree(…)]`. Reports what is wrong with each.
 fn each(
     attrs: &[Attribute],
     mut read: impl FnMut(syn::meta::ParseNestedMeta<'_>) -> syn::Result<()>,
 ) -> syn::Result<()> {
-    attrs.iter().filter(|attr| attr.path().is_ident("tree")).try_for_each(|attr| {
+    let mut mistakes = Mistakes::default();
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("tree")) {
         let mut is_empty = true;
-        attr.parse_nested_meta(|meta| {
+        let parsed = attr.parse_nested_meta(|meta| {
             is_empty = false;
-            read(meta)
-        })?;
+            let input = meta.input;
+            if mistakes.take(read(meta)).is_none() {
+                // The next entry comes after what belongs to this one.
+                while !input.is_empty() && !input.peek(Token![,]) {
+                    input.parse::<TokenTree>()?;
+                }
+            }
+            Ok(())
+        });
         let empty = "it says nothing: #[tree(static)] marks a field, #[tree(crate = path)] names the crate";
-        if is_empty { Err(syn::Error::new_spanned(attr, empty)) } else { Ok(()) }
-    })
+        if mistakes.take(parsed).is_some() && is_empty {
+            mistakes.add(syn::Error::new_spanned(attr, empty));
+        }
+    }
+    mistakes.none()
+}
+
+/// What is wrong with a type: all of it is reported at once.
+#[derive(Default)]
+pub(crate) struct Mistakes(Option<syn::Error>);
+
+impl Mistakes {
+    /// Adds a mistake.
+    pub(crate) fn add(&mut self, error: syn::Error) {
+        match &mut self.0 {
+            Some(first) => first.combine(error),
+            None => self.0 = Some(error),
+        }
+    }
+
+    /// The value, or one mistake more.
+    pub(crate) fn take<T>(&mut self, found: syn::Result<T>) -> Option<T> {
+        found.map_err(|error| self.add(error)).ok()
+    }
+
+    /// An error if there are mistakes.
+    pub(crate) fn none(self) -> syn::Result<()> {
+        self.0.map_or(Ok(()), Err)
+    }
 }

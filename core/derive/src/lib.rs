@@ -3,7 +3,7 @@
 mod attributes;
 mod bounds;
 
-use attributes::{check_container, check_variant, is_static, tree_module};
+use attributes::{Mistakes, check_container, check_variant, is_static, tree_module};
 use proc_macro::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -94,15 +94,12 @@ struct Field {
 }
 
 fn expand(ast: &DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
-    let tree = check_container(&ast.attrs).map(tree_module)?;
-    let shapes = shapes(ast)?;
+    let mut mistakes = Mistakes::default();
+    let named = mistakes.take(check_container(&ast.attrs));
+    let shapes = mistakes.take(shapes(ast)).unwrap_or_default();
+    mistakes.none()?;
+    let tree = tree_module(named.flatten());
     let fields = || shapes.iter().flat_map(|shape| &shape.fields);
-    for field in fields() {
-        bounds::check_sized(&field.ty)?;
-        if field.is_static {
-            bounds::check_static(&field.ty, &ast.generics)?;
-        }
-    }
     let mut generics = ast.generics.clone();
     bounds::add(&mut generics, fields().map(|field| (&field.ty, field.is_static)), &tree);
     let disassemble = shapes.iter().map(|shape| shape.disassemble(&tree));
@@ -142,15 +139,17 @@ fn shapes(ast: &DeriveInput) -> syn::Result<Vec<Shape>> {
             &ast.ident,
             "an enumeration without variants has no values to flatten: give it a variant, or leave `Tree` out",
         )),
-        Data::Enum(data) => data
-            .variants
-            .iter()
-            .map(|variant| {
-                check_variant(&variant.attrs)?;
-                let ident = &variant.ident;
-                Shape::new(format!("{name}::{}", ident.unraw()), quote!(Self::#ident), &variant.fields, &ast.generics)
-            })
-            .collect(),
+        Data::Enum(data) => {
+            let (mut mistakes, mut shapes) = (Mistakes::default(), vec![]);
+            for variant in &data.variants {
+                mistakes.take(check_variant(&variant.attrs));
+                let (ident, fields) = (&variant.ident, &variant.fields);
+                let path = quote!(Self::#ident);
+                let shape = Shape::new(format!("{name}::{}", ident.unraw()), path, fields, &ast.generics);
+                shapes.extend(mistakes.take(shape));
+            }
+            mistakes.none().map(|()| shapes)
+        }
         Data::Union(_) => Err(syn::Error::new_spanned(
             &ast.ident,
             "Tree can be derived for structs and enumerations: a union does not say which field it holds",
@@ -193,17 +192,22 @@ fn restore(shapes: &[Shape], tree: &Path) -> proc_macro2::TokenStream {
 
 impl Shape {
     fn new(name: String, path: proc_macro2::TokenStream, fields: &Fields, generics: &Generics) -> syn::Result<Self> {
-        let fields = fields.iter().enumerate().map(|(i, field)| {
+        let (mut mistakes, mut read) = (Mistakes::default(), vec![]);
+        for (i, field) in fields.iter().enumerate() {
             let (member, label) = match &field.ident {
                 Some(ident) => (Member::Named(ident.clone()), ident.unraw().to_string()),
                 None => (Member::Unnamed(Index::from(i)), i.to_string()),
             };
             let binding = format_ident!("field_{i}");
-            let (ty, is_static) = (field.ty.clone(), is_static(&field.attrs)?);
+            let (ty, is_static) = (field.ty.clone(), mistakes.take(is_static(&field.attrs)) == Some(true));
+            mistakes.take(bounds::check_sized(&ty));
+            if is_static {
+                mistakes.take(bounds::check_static(&ty, generics));
+            }
             let is_expanded = bounds::is_expanded(&ty, generics);
-            Ok(Field { member, label, binding, ty, is_static, is_expanded })
-        });
-        Ok(Shape { name, path, fields: fields.collect::<syn::Result<_>>()? })
+            read.push(Field { member, label, binding, ty, is_static, is_expanded });
+        }
+        mistakes.none().map(|()| Shape { name, path, fields: read })
     }
 
     /// The arm of a value of this shape.

@@ -4,7 +4,7 @@ use crate::api::argnums::{Argnums, Gradient};
 use crate::api::function::{Args, Fun, Function, Shareable, Tracer, avals, trace_function};
 use crate::aval::{Aval, Literal};
 use crate::error::Error;
-use crate::ir::{Location, Value, quietly, refuse};
+use crate::ir::{Location, Value, for_caller, quietly, refuse};
 use crate::transform::{self, LinearProgram, hoist, instantiate, nonlinearity};
 use crate::tree::{Tree, TreeDef};
 use std::ops::Range;
@@ -188,7 +188,7 @@ fn refuse_output(outs: &[Value]) -> ! {
 #[track_caller]
 pub fn jvp<A: Args, F: Function<A, By>, By>(f: &F, primals: A, tangents: A) -> (F::Out, F::Out) {
     let tracer = |def: &TreeDef, avals: &[Aval]| trace_function::<A, F, By>(f, def, avals);
-    let (outs, moves, out_def) = pushed(&tracer, primals.into_leaves(), tangents.into_leaves());
+    let (outs, moves, out_def) = for_caller(|| pushed(&tracer, primals.into_leaves(), tangents.into_leaves()));
     (F::Out::unflatten(&out_def, outs), F::Out::unflatten(&out_def, moves))
 }
 
@@ -246,7 +246,8 @@ where
 {
     let (def, leaves) = args.into_leaves();
     let (traced, out_def) = trace_function::<A, F, By>(f, &def, &avals(&leaves));
-    let (outs, pull) = transform::vjp(&traced.program, &traced.consts, &leaves, &vec![true; leaves.len()]);
+    let (outs, pull) =
+        for_caller(|| transform::vjp(&traced.program, &traced.consts, &leaves, &vec![true; leaves.len()]));
     let (types, of_result, made_at) = (avals(&outs), out_def.clone(), Location::caller());
     let pull = Fun::new(move |(cotangents,): (F::Out,)| {
         let (found, cotangents) = cotangents.into_leaves();
@@ -270,7 +271,8 @@ where
 {
     let (def, leaves) = args.into_leaves();
     let (traced, out_def) = trace_function::<A, F, By>(f, &def, &avals(&leaves));
-    let (outs, linear) = transform::linearize(&traced.program, &traced.consts, &leaves, &vec![true; leaves.len()]);
+    let (outs, linear) =
+        for_caller(|| transform::linearize(&traced.program, &traced.consts, &leaves, &vec![true; leaves.len()]));
     let result = F::Out::unflatten(&out_def, outs.clone());
     let (types, made_at) = (avals(&leaves), Location::caller());
     let derivative = Fun::new(move |tangents: A| {

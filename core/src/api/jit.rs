@@ -7,7 +7,7 @@ use crate::api::sizes::match_sizes;
 use crate::aval::{Aval, Facts};
 use crate::device::cpu;
 use crate::error::Error;
-use crate::ir::{Program, Value, facts_in_force, quietly, refuse};
+use crate::ir::{Program, Value, facts_in_force, for_caller, quietly, refuse};
 use crate::runtime::Options;
 use crate::scoped::with_value;
 use crate::sync::locked;
@@ -180,7 +180,7 @@ pub fn disable_jit<R>(f: impl FnOnce() -> R) -> R {
 pub fn make_program<A: Args, F: Function<A, By>, By>(f: &F, args: A) -> Program {
     let (def, leaves) = args.into_leaves();
     let avals: Vec<Aval> = leaves.iter().map(Value::declared_aval).collect();
-    trace_function::<A, F, By>(f, &def, &avals).0.program
+    for_caller(|| trace_function::<A, F, By>(f, &def, &avals)).0.program
 }
 
 /// The types of the results of `f` for these arguments, each with its path, such as `layers.0.w`. Nothing is computed:
@@ -191,7 +191,7 @@ pub fn make_program<A: Args, F: Function<A, By>, By>(f: &F, args: A) -> Program 
 pub fn eval_shape<A: Args, F: Function<A, By>, By>(f: &F, args: A) -> Vec<(String, Aval)> {
     let (def, leaves) = args.into_leaves();
     let avals: Vec<Aval> = leaves.iter().map(Value::declared_aval).collect();
-    let (traced, out_def) = trace_function::<A, F, By>(f, &def, &avals);
+    let (traced, out_def) = for_caller(|| trace_function::<A, F, By>(f, &def, &avals));
     out_def.paths().into_iter().zip(traced.program.out_avals()).collect()
 }
 

@@ -269,7 +269,7 @@ pub fn try_bind(prim: &'static dyn Primitive, ins: &[&Value], params: Params) ->
     if matches!(prim.kind(), Kind::Call | Kind::Custom | Kind::Control) {
         params.programs_within().for_each(|program| adopt(&program.facts));
     }
-    let ins = ins.iter().map(|value| scope.atom(value)).collect::<Result<_, _>>()?;
+    let ins = for_caller(|| ins.iter().map(|value| scope.atom(value)).collect::<Result<_, _>>())?;
     let mut builder = scope.builder.borrow_mut();
     let outs: SmallVec<[Binder; 1]> = outs.iter().map(|aval| builder.fresh(aval)).collect();
     let values = outs.iter().map(|b| Value::traced(b.aval.clone(), scope.id.clone(), b.var, location)).collect();
@@ -338,11 +338,15 @@ fn trace_with(name: &str, avals: &[Aval], f: &mut dyn FnMut(Vec<Value>) -> Vec<V
     let guard = ScopeGuard;
     let fact_scope = FactScope::open(avals.iter(), Facts::new());
     let outs = scope::outside(|| f(values));
-    let outs: Result<Vec<Atom>, Error> = outs.iter().map(|value| opened.atom(value)).collect();
+    let outs: Result<Vec<Atom>, Error> = for_caller(|| outs.iter().map(|value| opened.atom(value)).collect());
     let facts = fact_scope.facts();
     drop(fact_scope);
     drop(guard);
-    let outs = outs.unwrap_or_else(|error| refuse(error));
+    // A closure would become the line that the error names.
+    let outs = match outs {
+        Ok(outs) => outs,
+        Err(error) => refuse(error),
+    };
     let mut builder = std::mem::take(&mut *opened.builder.borrow_mut());
     let const_values = std::mem::take(&mut builder.const_values);
     let Builder { args, consts, eqns, .. } = builder;

@@ -189,9 +189,20 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn dim(&mut self) -> Result<Dim, Error> {
+        self.refuse_bracket()?;
         let at = self.place();
         let word = self.word("a dimension", |c| c.is_ascii_alphanumeric() || "_+-*".contains(c))?;
+        self.refuse_bracket()?;
         word.parse().map_err(|why: String| self.error_at(at, why))
+    }
+
+    /// Refuses a parenthesis within a size.
+    pub(crate) fn refuse_bracket(&mut self) -> Result<(), Error> {
+        if !self.sees("(") {
+            return Ok(());
+        }
+        let how = "write a number or a sum of products such as `2*n+1`";
+        Err(self.error(format!("a size has no parentheses: {how}, and `2*n+2` for twice n+1")))
     }
 
     pub(crate) fn literal(&mut self, what: &str) -> Result<Literal, Error> {

@@ -16,7 +16,7 @@
 use crate::aval::{Aval, DType, Fact, Facts, Literal, Verdict};
 use crate::error::Error;
 use crate::ir::cursor::{Cursor, is_literal_char};
-use crate::ir::verify::{beyond_tables, verify_with_place};
+use crate::ir::verify::{Fault, beyond_tables, verify_with_place};
 use crate::ir::{Atom, Attr, Binder, Eqn, Location, NameScope, Params, Program, Registry, Var};
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
@@ -24,12 +24,12 @@ use std::sync::Arc;
 
 /// Reads one program and verifies it.
 pub fn parse(text: &str, registry: &Registry) -> Result<Program, Error> {
-    let mut c = Cursor::new(text);
-    let program = Written::read(&mut c, registry)?;
+    let (mut c, mut source) = (Cursor::new(text), Source::new(registry));
+    let program = Written::read(&mut c, &mut source)?;
     if !c.is_at_end() {
         return Err(c.error("one program ends here; nothing may follow it"));
     }
-    program.verified(&c)
+    program.verified(&c, &source)
 }
 
 /// Reads consecutive programs and verifies each. Their equations know their lines in the text.
@@ -37,14 +37,39 @@ pub fn parse_many(text: &str, registry: &Registry) -> Result<Vec<Program>, Error
     let mut c = Cursor::with_lines(text);
     let mut programs = vec![];
     while !c.is_at_end() {
-        programs.push(Written::read(&mut c, registry)?.verified(&c)?);
+        let mut source = Source::new(registry);
+        programs.push(Written::read(&mut c, &mut source)?.verified(&c, &source)?);
     }
     Ok(programs)
 }
 
-/// A program with the variable numbers of its text, which errors must show, and the places of its parts in the text.
+/// A program with the variable numbers of its text, which errors must show.
 struct Written {
     program: Program,
+    mapped: Mapped,
+}
+
+/// What a text is read with, and the programs within that are read so far.
+struct Source<'a> {
+    registry: &'a Registry,
+    /// Each after those within itself.
+    nested: Vec<(Arc<Program>, Mapped)>,
+}
+
+impl<'a> Source<'a> {
+    fn new(registry: &'a Registry) -> Self {
+        Source { registry, nested: vec![] }
+    }
+
+    /// The number of a nested program; that of the outermost follows all others.
+    fn number(&self, program: *const Program) -> usize {
+        let n = self.nested.len();
+        self.nested.iter().position(|(known, _)| Arc::as_ptr(known) == program).unwrap_or(n)
+    }
+}
+
+/// The places of a program's parts in the text.
+struct Mapped {
     /// The types of the results according to its head.
     types: Vec<Aval>,
     types_at: usize,
@@ -52,11 +77,24 @@ struct Written {
     places: Vec<usize>,
 }
 
+impl Mapped {
+    /// Requires that the results have the types in the head.
+    fn check(&self, program: &Program, c: &Cursor<'_>) -> Result<(), Error> {
+        let found = program.out_avals();
+        if found == self.types {
+            return Ok(());
+        }
+        let show = |avals: &[Aval]| avals.iter().map(|a| a.to_string()).collect::<Vec<_>>().join(", ");
+        let why = format!("the program returns ({}), not ({})", show(&found), show(&self.types));
+        Err(c.error_at(self.types_at, why))
+    }
+}
+
 /// Variables, each with the place where it is written.
 type Vars = Vec<(Var, usize)>;
 
 impl Written {
-    fn read(c: &mut Cursor<'_>, registry: &Registry) -> Result<Written, Error> {
+    fn read(c: &mut Cursor<'_>, source: &mut Source<'_>) -> Result<Written, Error> {
         let mut vars = vec![];
         let mut places = vec![c.place()];
         c.expect("program")?;
@@ -83,7 +121,7 @@ impl Written {
         let mut eqns = vec![];
         while !c.sees("return") {
             places.push(c.place());
-            eqns.push(eqn(c, registry, &mut vars)?);
+            eqns.push(eqn(c, source, &mut vars)?);
         }
         places.push(c.place());
         c.expect("return")?;
@@ -99,27 +137,28 @@ impl Written {
             let why = format!("{var} is larger than the number of variables: number them from %0");
             return Err(c.error_at(at(var), why));
         }
-        Ok(Written { program, types, types_at, places })
+        Ok(Written { program, mapped: Mapped { types, types_at, places } })
     }
 
-    /// The program, if it is well formed. Errors in its equations come before errors in its results.
-    fn verified(self, c: &Cursor<'_>) -> Result<Program, Error> {
-        verify_with_place(&self.program).map_err(|(part, error)| {
-            let at = self.places.get(part).copied().unwrap_or(self.types_at);
-            let (line, column) = c.position(at);
-            Error::Verify(format!("line {line}, column {column}: {error}"))
-        })?;
-        self.typed(c)
-    }
-
-    /// The program, if its results have the types in its head.
-    fn typed(self, c: &Cursor<'_>) -> Result<Program, Error> {
-        let found = self.program.out_avals();
-        if found != self.types {
-            let show = |avals: &[Aval]| avals.iter().map(|a| a.to_string()).collect::<Vec<_>>().join(", ");
-            let why = format!("the program returns ({}), not ({})", show(&found), show(&self.types));
-            return Err(c.error_at(self.types_at, why));
+    /// The program, if it is well formed. Errors in equations come before errors in the results of their program, and those
+    /// of a nested program before what they cause around it.
+    fn verified(self, c: &Cursor<'_>, source: &Source<'_>) -> Result<Program, Error> {
+        let nested = &source.nested;
+        let mistyped = nested.iter().map(|(program, mapped)| mapped.check(program, c)).enumerate();
+        let mistyped = mistyped.filter_map(|(i, checked)| Some((i, checked.err()?))).next();
+        if let Err(Fault { program, part, error }) = verify_with_place(&self.program) {
+            let number = source.number(program);
+            if let Some((i, error)) = mistyped
+                && i < number
+            {
+                return Err(error);
+            }
+            let mapped = nested.get(number).map_or(&self.mapped, |(_, mapped)| mapped);
+            let (line, column) = c.position(mapped.places.get(part).copied().unwrap_or(mapped.types_at));
+            return Err(Error::Verify(format!("line {line}, column {column}: {error}")));
         }
+        mistyped.map_or(Ok(()), |(_, error)| Err(error))?;
+        self.mapped.check(&self.program, c)?;
         Ok(self.program.renumbered())
     }
 }
@@ -146,7 +185,9 @@ fn binder(c: &mut Cursor<'_>, vars: &mut Vars) -> Result<Binder, Error> {
 
 fn fact(c: &mut Cursor<'_>) -> Result<Fact, Error> {
     let at = c.place();
+    c.refuse_bracket()?;
     let word = c.word("a fact", |x| x.is_ascii_alphanumeric() || "_+-*<>= ".contains(x))?;
+    c.refuse_bracket()?;
     word.parse().map_err(|why: String| c.error_at(at, why))
 }
 
@@ -160,7 +201,7 @@ fn atom(c: &mut Cursor<'_>, vars: &mut Vars) -> Result<Atom, Error> {
     Ok(Atom::Var(var))
 }
 
-fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, Error> {
+fn eqn(c: &mut Cursor<'_>, source: &mut Source<'_>, vars: &mut Vars) -> Result<Eqn, Error> {
     let location = c.line().map_or(Location::default(), Location::in_text);
     let mut outs: SmallVec<[Binder; 1]> = SmallVec::new();
     if c.sees("%") || c.sees("=") {
@@ -169,8 +210,8 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, 
     }
     let name_at = c.place();
     let name = c.name(if outs.is_empty() { "an equation or `return`" } else { "a primitive" })?;
-    let Some(prim) = registry.get(name) else {
-        let advice = nearest(name, registry.iter().map(|prim| prim.name()))
+    let Some(prim) = source.registry.get(name) else {
+        let advice = nearest(name, source.registry.iter().map(|prim| prim.name()))
             .unwrap_or_else(|| "the names are those in printed programs".into());
         return Err(c.error_at(name_at, format!("there is no primitive `{name}`: {advice}")));
     };
@@ -197,7 +238,7 @@ fn eqn(c: &mut Cursor<'_>, registry: &Registry, vars: &mut Vars) -> Result<Eqn, 
             names.push(name);
             let name = name.to_string();
             c.expect("=")?;
-            Ok((name, attr(c, registry)?))
+            Ok((name, attr(c, source)?))
         })? {
             params = params.with(name, attr);
         }
@@ -240,9 +281,9 @@ fn edits(one: &str, other: &str) -> usize {
     row[other.len()]
 }
 
-fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {
+fn attr(c: &mut Cursor<'_>, source: &mut Source<'_>) -> Result<Attr, Error> {
     if c.eat("[") {
-        let attrs = c.within(|c| c.list(&["]"], |c| attr(c, registry)))?;
+        let attrs = c.within(|c| c.list(&["]"], |c| attr(c, source)))?;
         c.expect("]")?;
         return Ok(Attr::List(attrs));
     }
@@ -250,11 +291,15 @@ fn attr(c: &mut Cursor<'_>, registry: &Registry) -> Result<Attr, Error> {
         return Ok(Attr::Word(c.quoted()?.into()));
     }
     if c.sees("program ") {
-        let program = c.within(|c| Written::read(c, registry)?.typed(c))?;
-        return Ok(Attr::Program(Arc::new(program)));
+        let Written { program, mapped } = c.within(|c| Written::read(c, source))?;
+        let program = Arc::new(program.renumbered());
+        source.nested.push((program.clone(), mapped));
+        return Ok(Attr::Program(program));
     }
+    c.refuse_bracket()?;
     let at = c.place();
     let word = c.word("an attribute", |x| is_literal_char(x) || "_*".contains(x))?;
+    c.refuse_bracket()?;
     if let Some(dtype) = DType::parse(word) {
         return Ok(Attr::DType(dtype));
     }
@@ -312,6 +357,74 @@ mod tests {
         let head = "program @f(%0: f32[n]) -> (f32[n]) where n >= 3, n <= 2 {\n  return %0\n}\n";
         let why = parse(head, &registry).expect_err("no size is both").to_string();
         assert_eq!(why, "line 1, column 50: the fact `n <= 2` contradicts `n >= 3`");
+    }
+
+    #[test]
+    fn a_size_in_parentheses_is_told_how_it_is_written() {
+        let registry = Registry::new(&[]);
+        for (text, column) in [
+            ("program @f(%0: f32[(n)]) -> (f32[n]) {", 20),
+            ("program @f(%0: f32[2, (2*n+1)]) -> (f32[n]) {", 23),
+            ("program @f(%0: f32[2*(n+1)]) -> (f32[n]) {", 22),
+            ("program @f(%0: f32[n]) -> (f32[n]) where (n) >= 1 {", 42),
+            ("program @f(%0: f32[n]) -> (f32[n]) where n >= (1) {", 47),
+            ("program @f(%0: f32[n]) -> (f32[n]) {  %1: f32[n] = transpose %0 {axes=[(0)]}", 72),
+        ] {
+            let why = parse(text, &registry).expect_err(text).to_string();
+            let says =
+                format!("line 1, column {column}: a size has no parentheses: write a number or a sum of products");
+            assert!(why.starts_with(&says), "{text}: {why}");
+        }
+    }
+
+    /// A program of many symbols is read and verified in linear time.
+    #[test]
+    fn many_symbols_take_no_longer_each() {
+        let start = std::time::Instant::now();
+        let names: Vec<String> = (0..20_000).map(|i| format!("s{i}")).collect();
+        let ty = format!("f32[{}]", names.join("+"));
+        let text = format!("program @f(%0: {ty}) -> ({ty}) {{\n  %1: {ty} = add_any %0, %0\n  return %1\n}}\n");
+        let program = parse(&text, &Registry::new(&[])).expect("it is well formed");
+        assert_eq!(program.symbols().len(), 20_000);
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    }
+
+    /// What is wrong within a nested program is said once, of the line there.
+    #[test]
+    fn mistakes_in_nested_programs_are_said_of_their_lines() {
+        let registry = Registry::new(&[]);
+        for (body, head, says) in [
+            ("      %1: f32[4] = add_any %0, %0\n      return %1", "f32[4]", "line 4, column 7: the program is not"),
+            ("      %1: f32[4] = add_any %0, %0\n      return %1", "f32[3]", "line 4, column 7: the program is not"),
+            ("      return %0", "f32[4]", "line 3, column 33: the program returns (f32[3]), not (f32[4])"),
+            ("      %1: f32[3] = add_any %0, %0\n      return %0, %1", "f32[3]", "line 3, column 33: the program ret"),
+        ] {
+            let inner = format!("program @g(%0: f32[3]) -> ({head}) {{\n{body}\n    }}");
+            let outer = format!(
+                "program @h(%0: f32[3]) -> (f32[3]) {{\n  %1: f32[3] = call %0 {{program={inner}}}\n  return %1\n}}"
+            );
+            let text = format!(
+                "program @f(%0: f32[3]) -> (f32[3]) {{\n%1: f32[3] = call %0 {{program=\n{outer}}}\nreturn %1\n}}\n"
+            );
+            // The innermost program begins on the line of the equation that holds it.
+            let text = text.replacen(
+                "  %1: f32[3] = call %0 {program=program @g",
+                "  %1: f32[3] = call %0 {program=\nprogram @g",
+                1,
+            );
+            let lines: Vec<&str> = text.lines().collect();
+            let at = lines.iter().position(|line| line.starts_with("program @g")).unwrap_or_default();
+            let why = parse(&text, &registry).expect_err(body).to_string();
+            let says =
+                says.replace("line 4", &format!("line {}", at + 2)).replace("line 3", &format!("line {}", at + 1));
+            let says = says.replace("column 33", "column 28");
+            assert!(why.starts_with(&says), "{why}\n{text}");
+            assert!(why.matches("is not well formed").count() <= 1, "{why}");
+            if why.contains("not well formed") {
+                assert!(why.contains("@g(") && why.contains("^ add_any returns [f32[3]], not [f32[4]]"), "{why}");
+                assert!(why.ends_with("}\n  in `call` of @h\n  in `call` of @f"), "{why}");
+            }
+        }
     }
 
     #[test]

@@ -21,31 +21,55 @@ use crate::ir::{Eqn, Program, Var, check_nested};
 
 /// Checks a program. The error shows the program with a message under the offending line.
 pub fn verify(program: &Program) -> Result<(), Error> {
-    verify_with_place(program).map_err(|(_, error)| error)
+    verify_with_place(program).map_err(|fault| fault.error)
 }
 
-/// [`verify`]; an error comes with the number of the offending part: 0 is the head, then come the equations, then the
-/// results.
-pub(super) fn verify_with_place(program: &Program) -> Result<(), (usize, Error)> {
+/// What is wrong with a program, and where.
+pub(super) struct Fault {
+    /// The offending program: the one that was verified, or one within.
+    pub(super) program: *const Program,
+    /// The number of its offending part: 0 is the head, then come the equations, then the results.
+    pub(super) part: usize,
+    /// The program with a message under the part.
+    pub(super) error: Error,
+}
+
+impl Fault {
+    fn new(program: &Program, part: usize, error: Error) -> Self {
+        Fault { program, part, error }
+    }
+
+    /// The same fault, of a program that an equation holds.
+    fn within(self, outer: &Program, eqn: &Eqn) -> Self {
+        let made = if is_in_source(eqn) { format!(", made at {}", eqn.location) } else { String::new() };
+        let error = Error::Verify(format!("{}\n  in `{}` of @{}{made}", self.error, eqn.prim.name(), outer.name));
+        Fault { error, ..self }
+    }
+}
+
+/// [`verify`]; an error comes with its place.
+pub(super) fn verify_with_place(program: &Program) -> Result<(), Fault> {
     with_facts_of(program, || verify_within(program, &[]))
 }
 
-fn verify_within(program: &Program, outer: &[Symbol]) -> Result<(), (usize, Error)> {
+fn verify_within(program: &Program, outer: &[Symbol]) -> Result<(), Fault> {
     if let Some(var) = beyond_tables(program) {
         // Its text cannot even be printed.
         let why = format!(
             "the program is not well formed\n@{}: {var} is larger than the number of variables: number them from %0",
             program.name
         );
-        return Err((0, Error::Verify(why)));
+        return Err(Fault::new(program, 0, Error::Verify(why)));
     }
     let mut symbols = program.symbols();
     symbols.extend_from_slice(outer);
+    // Sorted, to be searched.
+    symbols.sort();
     for fact in program.facts.iter() {
         if fact.as_bool() == Some(false) {
             return Err(show(program, 0, &format!("the fact `{fact}` does not hold")));
         }
-        if let Some(symbol) = fact.symbols().into_iter().find(|symbol| !symbols.contains(symbol)) {
+        if let Some(symbol) = fact.symbols().into_iter().find(|symbol| symbols.binary_search(symbol).is_err()) {
             return Err(show(program, 0, &format!("the fact `{fact}` is about `{symbol}`, the size of no argument")));
         }
     }
@@ -60,7 +84,17 @@ fn verify_within(program: &Program, outer: &[Symbol]) -> Result<(), (usize, Erro
         }
     }
     for (i, eqn) in program.eqns.iter().enumerate() {
-        check_eqn(eqn, &mut bound, &avals, &symbols).map_err(|why| show(program, i + 1, &why))?;
+        let here = |why: String| show(program, i + 1, &why);
+        check_bound(eqn, &mut bound).map_err(here)?;
+        // Primitives are asked only about well-formed programs.
+        for inner in eqn.params.programs_within() {
+            if let Some(fact) = inner.facts.iter().find(|fact| decide(fact) != Verdict::Holds) {
+                let why = format!("`{fact}`, a fact of @{}, does not follow from the facts around it", inner.name);
+                return Err(here(why));
+            }
+            within_facts_of(inner, || verify_within(inner, &symbols)).map_err(|fault| fault.within(program, eqn))?;
+        }
+        check_types(eqn, &avals, &symbols).map_err(here)?;
     }
     let last = program.eqns.len() + 1;
     check_reads(&program.outs, &bound).map_err(|why| show(program, last, &why))
@@ -75,7 +109,7 @@ fn check_reads(atoms: &[Atom], bound: &[bool]) -> Result<(), String> {
     Ok(())
 }
 
-fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) -> Result<(), String> {
+fn check_bound(eqn: &Eqn, bound: &mut [bool]) -> Result<(), String> {
     check_reads(&eqn.ins, bound)?;
     // Before types are compared: a variable that is bound twice has two.
     for binder in &eqn.outs {
@@ -83,13 +117,11 @@ fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) 
             return Err(format!("{} is bound twice", binder.var));
         }
     }
-    // Primitives are asked only about well-formed programs.
-    eqn.params.programs_within().try_for_each(|inner| {
-        if let Some(fact) = inner.facts.iter().find(|fact| decide(fact) != Verdict::Holds) {
-            return Err(format!("`{fact}`, a fact of @{}, does not follow from the facts around it", inner.name));
-        }
-        within_facts_of(inner, || verify_within(inner, symbols)).map_err(|(_, error)| error.to_string())
-    })?;
+    Ok(())
+}
+
+/// Checks an equation whose nested programs are well formed.
+fn check_types(eqn: &Eqn, avals: &[Aval], symbols: &[Symbol]) -> Result<(), String> {
     let ins: Vec<Aval> = eqn.ins.iter().map(|atom| atom_aval(*atom, avals)).collect();
     let refs: Vec<&Aval> = ins.iter().collect();
     let expected = eqn.prim.abstract_eval(&refs, &eqn.params).map_err(|why| format!("{}: {why}", eqn.prim.name()))?;
@@ -102,7 +134,7 @@ fn check_eqn(eqn: &Eqn, bound: &mut [bool], avals: &[Aval], symbols: &[Symbol]) 
     }
     let unknown = |dim: &Dim| match dim.as_number() {
         Some(_) => None,
-        None => dim.symbols().into_iter().find(|symbol| !symbols.contains(symbol)),
+        None => dim.symbols().into_iter().find(|symbol| symbols.binary_search(symbol).is_err()),
     };
     let of_types = || found.iter().flat_map(|aval| &aval.shape).find_map(unknown);
     if let Some(symbol) = eqn.params.find_dim(|_, dim| unknown(dim)).or_else(of_types) {
@@ -118,7 +150,7 @@ pub(super) fn beyond_tables(program: &Program) -> Option<Var> {
 }
 
 /// The program with `why` under part `line` (0 is the head; nested programs make an equation span several lines).
-fn show(program: &Program, line: usize, why: &str) -> (usize, Error) {
+fn show(program: &Program, line: usize, why: &str) -> Fault {
     let mut text = String::from("the program is not well formed\n");
     let head = program.to_string();
     let mut lines = vec![head.lines().next().unwrap_or("").to_string()];
@@ -130,13 +162,17 @@ fn show(program: &Program, line: usize, why: &str) -> (usize, Error) {
         text.push('\n');
         if i == line {
             text.push_str(&format!("  ^ {why}\n"));
-            // The line of a program's text is the line above.
-            let is_in_source = |eqn: &&Eqn| eqn.location.is_known() && eqn.location.line().is_none();
-            if let Some(eqn) = line.checked_sub(1).and_then(|i| program.eqns.get(i)).filter(is_in_source) {
+            let eqn = line.checked_sub(1).and_then(|i| program.eqns.get(i));
+            if let Some(eqn) = eqn.filter(|eqn| is_in_source(eqn)) {
                 text.push_str(&format!("    made at {}\n", eqn.location));
             }
         }
     }
     text.push('}');
-    (line, Error::Verify(text))
+    Fault::new(program, line, Error::Verify(text))
+}
+
+/// Whether an equation has a line that the text of its program does not show.
+fn is_in_source(eqn: &Eqn) -> bool {
+    eqn.location.is_known() && eqn.location.line().is_none()
 }

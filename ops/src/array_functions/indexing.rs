@@ -3,10 +3,11 @@
 use super::{floor_divide, remainder};
 use crate::array::Array;
 use crate::gather::gather;
-use crate::generate::{dim_value, zeros_like};
+use crate::generate::{check_held, size, zeros_like};
 use crate::movement::{axis_of, reject};
 use crate::operators::{broadcast_shape, where_};
-use gavotte_core::aval::{DType, Dim, Shape, shape as to_shape};
+use gavotte_core::aval::{DType, Dim, Shape, shape as to_shape, volume};
+use gavotte_core::error::TypeError;
 use gavotte_core::ir::for_caller;
 
 impl Array {
@@ -72,7 +73,7 @@ pub fn unravel_index(ids: &Array, shape: impl IntoIterator<Item = impl Into<Dim>
     }
     let (mut rest, mut found) = (ids.clone(), vec![]);
     for extent in shape.iter().rev() {
-        let size = dim_value(extent, ids.dtype());
+        let size = size("unravel_index", extent, ids.dtype());
         found.push((remainder(&rest, &size), &size - 1));
         rest = floor_divide(&rest, &size);
     }
@@ -111,9 +112,12 @@ pub fn ravel_multi_index(indices: &[Array], shape: impl IntoIterator<Item = impl
     if shape.iter().any(|extent| *extent == 0) {
         reject("ravel_multi_index", format!("an array of shape {shape:?} has no elements"), &all);
     }
+    if let Err(TypeError(why)) = check_held(&(volume(&shape) - 1), "the largest number ", indices[0].dtype()) {
+        reject("ravel_multi_index", why, &all);
+    }
     let mut number = zeros_like(&indices[0]);
     for (at, extent) in indices.iter().zip(&shape) {
-        let size = dim_value(extent, at.dtype());
+        let size = size("ravel_multi_index", extent, at.dtype());
         number = number * &size + at.maximum(0).minimum(size - 1);
     }
     number

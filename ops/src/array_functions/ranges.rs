@@ -3,7 +3,7 @@
 use super::{floating, number};
 use crate::array::Array;
 use crate::elementwise::POW;
-use crate::generate::{dim_value, full, iota};
+use crate::generate::{full, positions, size};
 use crate::movement::reject;
 use crate::operators::{Operand, binary, pair, where_};
 use gavotte_core::aval::{DType, Dim, Literal, Shape};
@@ -11,10 +11,10 @@ use gavotte_core::ir::structural::broadcast_in_dim;
 
 /// `n` numbers from 0 to 1 at even distances along a new first axis of `rank` others; 0 if there is only one.
 #[track_caller]
-fn unit(n: &Dim, rank: usize, dtype: DType) -> Array {
-    let steps = dim_value(n - 1, dtype).maximum(number(dtype, 1.0));
+fn unit(operation: &str, n: &Dim, rank: usize, dtype: DType) -> Array {
+    let steps = size(operation, &(n - 1), dtype).maximum(number(dtype, 1.0));
     let shape: Shape = [n.clone()].into_iter().chain((0..rank).map(|_| 1.into())).collect();
-    iota(shape, 0, dtype) / steps
+    positions(operation, shape, 0, dtype) / steps
 }
 
 /// `n` numbers from `start` to `stop`, both included, at even distances; only `start` if `n` is 1. The two are numbers
@@ -32,14 +32,14 @@ fn unit(n: &Dim, rank: usize, dtype: DType) -> Array {
 pub fn linspace(start: impl Operand, stop: impl Operand, n: impl Into<Dim>) -> Array {
     let [start, stop] = pair(start, stop);
     floating("linspace", &[&start, &stop]);
-    between(&start, &stop, &n.into())
+    between("linspace", &start, &stop, &n.into())
 }
 
 /// [`linspace`] of arrays that broadcast.
 #[track_caller]
-fn between(start: &Array, stop: &Array, n: &Dim) -> Array {
+fn between(operation: &str, start: &Array, stop: &Array, n: &Dim) -> Array {
     let rank = start.ndim().max(stop.ndim());
-    let at = unit(n, rank, start.dtype());
+    let at = unit(operation, n, rank, start.dtype());
     start * (1.0 - &at) + stop * at
 }
 
@@ -58,7 +58,7 @@ pub fn logspace(start: impl Operand, stop: impl Operand, n: impl Into<Dim>, base
     let [start, stop] = pair(start, stop);
     floating("logspace", &[&start, &stop]);
     let base = base.beside(Some(start.dtype()));
-    binary(&POW, &base, between(&start, &stop, &n.into()))
+    binary(&POW, &base, between("logspace", &start, &stop, &n.into()))
 }
 
 /// `n` numbers from `start` to `stop`, both included, each the same multiple of the one before. The two are numbers or
@@ -76,7 +76,7 @@ pub fn logspace(start: impl Operand, stop: impl Operand, n: impl Into<Dim>, base
 pub fn geomspace(start: impl Operand, stop: impl Operand, n: impl Into<Dim>) -> Array {
     let [start, stop] = pair(start, stop);
     floating("geomspace", &[&start, &stop]);
-    let at = unit(&n.into(), start.ndim().max(stop.ndim()), start.dtype());
+    let at = unit("geomspace", &n.into(), start.ndim().max(stop.ndim()), start.dtype());
     let is_negative = start.lt(0.0) & stop.lt(0.0);
     let sign = where_(&is_negative, number(start.dtype(), -1.0), number(start.dtype(), 1.0));
     let size = (&sign * &start).pow(1.0 - &at) * (&sign * &stop).pow(&at);
@@ -89,9 +89,22 @@ pub fn geomspace(start: impl Operand, stop: impl Operand, n: impl Into<Dim>) -> 
 /// use gavotte::{Array, full_like};
 /// assert_eq!(full_like(&Array::from([1f32, 2.0]), 3).to_vec::<f32>(), [3.0, 3.0]);
 /// ```
+///
+/// # Panics
+/// If the array's type does not hold the number: a float rounds it, but an integer type must have it, and `bool` takes 0
+/// and 1.
 #[track_caller]
 pub fn full_like(x: &Array, value: impl Into<Literal>) -> Array {
-    full(x.shape().clone(), Literal::from_f64(x.dtype(), value.into().as_f64()))
+    let (value, dtype) = (value.into(), x.dtype());
+    let held = value.convert(dtype);
+    // Both are compared as the number given and as floats, where a sign cannot be lost.
+    let is_same = held.convert(value.dtype()) == value && held.as_f64() == value.as_f64();
+    let is_zero = value.as_f64() == 0.0;
+    let overflows = dtype.is_float() && value.as_f64().is_finite() && !held.as_f64().is_finite();
+    if overflows || !(dtype.is_float() || is_same || is_zero) {
+        reject("full_like", format!("{value} does not fit {dtype}: give a number of that type"), &[x]);
+    }
+    full(x.shape().clone(), held)
 }
 
 /// Which axis of a grid an array of coordinates runs along.

@@ -2,7 +2,7 @@
 
 use super::{floating, number};
 use crate::array::Array;
-use crate::generate::{dim_value, iota};
+use crate::generate::{positions, size};
 use crate::operators::where_;
 use gavotte_core::aval::{DType, Dim};
 use std::f64::consts::TAU;
@@ -11,8 +11,8 @@ use std::f64::consts::TAU;
 #[track_caller]
 fn window(operation: &str, n: Dim, dtype: DType, of: impl Fn(Array) -> Array) -> Array {
     floating(operation, &[&number(dtype, 0.0)]);
-    let last = dim_value(&n - 1, dtype);
-    let values = of(iota([n], 0, dtype) / last.maximum(number(dtype, 1.0)));
+    let last = size(operation, &(&n - 1), dtype);
+    let values = of(positions(operation, [n].into_iter().collect(), 0, dtype) / last.maximum(number(dtype, 1.0)));
     where_(&last.gt(0.0), values, 1.0)
 }
 

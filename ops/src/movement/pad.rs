@@ -89,8 +89,16 @@ impl Primitive for Pad {
         let shape: Result<Shape, TypeError> = (0..x.rank())
             .map(|axis| {
                 for border in [&low[axis], &high[axis]] {
-                    let why = || format!("axis {axis}: the border {border} may be negative: slice instead");
-                    require_at_least(border, &0.into(), why)?;
+                    if border.is_too_large() {
+                        return Err(TypeError(format!("axis {axis}: a border is too large: sizes are less than 2^63")));
+                    }
+                    require_at_least(border, &0.into(), || match border.as_number() {
+                        Some(n) => {
+                            let cut = n.unsigned_abs();
+                            format!("axis {axis}: the border is {n}, but borders add elements: slice to cut {cut} off")
+                        }
+                        None => format!("axis {axis}: the border {border} may be negative: slice instead"),
+                    })?;
                 }
                 let extent = &x.shape[axis];
                 if let Some(span) = span(extent, interior[axis]) {
@@ -228,6 +236,7 @@ impl Primitive for Pad {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gavotte_core::aval::DType;
 
     #[test]
     fn borders_and_gaps_hold_the_value() {
@@ -235,5 +244,17 @@ mod tests {
         let params = Params::new().with("low", vec![1usize]).with("high", vec![2usize]).with("interior", vec![1usize]);
         let out = PAD.eval(&[&x, &HostArray::scalar(Literal::I32(9))], &params);
         assert_eq!(out[0].as_slice::<i32>(), [9, 1, 9, 2, 9, 3, 9, 9]);
+    }
+
+    #[test]
+    fn borders_that_are_negative_are_told_what_to_do() {
+        let (x, value) = (Aval::new(DType::I32, [Dim::symbol("n")]), Aval::scalar(DType::I32));
+        let error = |low: Dim| {
+            let params = Params::new().with("low", [low].as_slice()).with("high", vec![0usize]);
+            PAD.abstract_eval(&[&x, &value], &params.with("interior", vec![0usize])).expect_err("it is no border").0
+        };
+        assert_eq!(error((-3).into()), "axis 0: the border is -3, but borders add elements: slice to cut 3 off");
+        assert!(error(Dim::symbol("n") - 3).starts_with("axis 0: the border n-3 may be negative: slice instead"));
+        assert_eq!(error(usize::MAX.into()), "axis 0: a border is too large: sizes are less than 2^63");
     }
 }

@@ -20,14 +20,15 @@
 //! ```
 //!
 //! Updates use the type of each leaf: `f64` parameters are updated in `f64` throughout. A leaf that is not floating has
-//! no gradient, and stays unchanged.
+//! no gradient, so `init_fun` and `update_fun` refuse it.
 //!
 //! Settings that would make parameters NaN are refused when an optimizer or a schedule is made.
 
 use crate::movement::reject;
 use crate::{Array, Aval, DType, Literal, Tree, zeros_like};
 use gavotte_core::error::Error;
-use gavotte_core::ir::{refuse, same};
+use gavotte_core::ir::{Location, Value, for_caller, refuse, same, with_maker};
+use gavotte_core::tree::TreeDef;
 use std::sync::Arc;
 
 /// Makes a state from parameters.
@@ -129,7 +130,8 @@ impl Schedule {
     /// The number at step `i`, an `i32` scalar, as a scalar of this floating type.
     #[track_caller]
     pub fn at(&self, i: &Array, dtype: DType) -> Array {
-        (self.0)(&i.astype(dtype))
+        // A schedule's own closure would become the line that an error names.
+        for_caller(|| (self.0)(&i.astype(dtype)))
     }
 }
 
@@ -327,39 +329,60 @@ slots!(Sgd 1 x);
 slots!(Momentum 2 x velocity);
 slots!(Adam 3 x m v);
 
-/// The optimizer of trees that applies these functions of one array to every leaf.
+/// Refuses a parameter that is not floating: no step leads from one integer to the next.
+#[track_caller]
+fn require_floats(operation: &str, def: &TreeDef, leaves: &[Value]) {
+    let Some(i) = leaves.iter().position(|leaf| !leaf.dtype().is_float()) else { return };
+    let path = def.paths().swap_remove(i);
+    let name = if path.is_empty() { "the parameter".to_string() } else { format!("the parameter {path}") };
+    refuse(Error::Type(format!(
+        "{operation}: {name} is {}, and has no gradient: convert it to a float type with `astype`, or keep it out of the \
+         parameters",
+        leaves[i].aval()
+    )));
+}
+
+/// The optimizer of trees that applies these functions of one array to every leaf. Its functions have no line of a caller,
+/// so errors in them name the line where the optimizer was made.
+#[track_caller]
 fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
     init: impl Fn(&Array) -> [Array; N] + Send + Sync + 'static,
     update: impl Fn(&Array, Array, [Array; N]) -> [Array; N] + Send + Sync + 'static,
 ) -> Optimizer<P, S> {
+    let made_at = Location::caller();
+    let init_fun = move |params: P| {
+        let (def, leaves) = params.into_leaves();
+        require_floats("init_fun", &def, &leaves);
+        let columns = transpose(leaves.into_iter().map(|leaf| init(&leaf.into())));
+        S::pack(columns.map(|leaves| P::unflatten(&def, leaves)))
+    };
+    let update_fun = move |i: &Array, grads: P, state: S| {
+        let (def, grads) = grads.into_leaves();
+        let slots = state.unpack().map(|slot| {
+            let (slot, leaves) = slot.into_leaves();
+            if let Some(difference) = slot.first_difference(&def) {
+                refuse(Error::Type(format!("update_fun: state and gradients differ {difference}")));
+            }
+            leaves
+        });
+        require_floats("update_fun", &def, &slots[0]);
+        let mut slots = slots.map(Vec::into_iter);
+        let paths = def.paths();
+        let columns = transpose(grads.into_iter().zip(&paths).map(|(g, path)| {
+            let leaf: [Array; N] =
+                std::array::from_fn(|k| slots[k].next().expect("as many leaves as gradients").into());
+            let (is, wanted) = (g.aval(), leaf[0].value().aval());
+            if !is_alike(is, wanted) {
+                let of = if path.is_empty() { String::new() } else { format!(" of {path}") };
+                refuse(Error::Type(format!("update_fun: the gradient{of} is {is}, but its parameter is {wanted}")));
+            }
+            update(i, g.into(), leaf)
+        }));
+        S::pack(columns.map(|leaves| P::unflatten(&def, leaves)))
+    };
     Optimizer {
-        init_fun: Arc::new(move |params: P| {
-            let (def, leaves) = params.into_leaves();
-            let columns = transpose(leaves.iter().map(|leaf| init(&leaf.into())));
-            S::pack(columns.map(|leaves| P::unflatten(&def, leaves)))
-        }),
-        update_fun: Arc::new(move |i, grads, state: S| {
-            let (def, grads) = grads.into_leaves();
-            let mut slots = state.unpack().map(|slot| {
-                let (slot, leaves) = slot.into_leaves();
-                if let Some(difference) = slot.first_difference(&def) {
-                    refuse(Error::Type(format!("update_fun: state and gradients differ {difference}")));
-                }
-                leaves.into_iter()
-            });
-            let paths = def.paths();
-            let columns = transpose(grads.into_iter().zip(&paths).map(|(g, path)| {
-                let leaf: [Array; N] =
-                    std::array::from_fn(|k| slots[k].next().expect("as many leaves as gradients").into());
-                let (is, wanted) = (g.aval(), leaf[0].value().aval());
-                if wanted.dtype.is_float() && !is_alike(is, wanted) {
-                    let of = if path.is_empty() { String::new() } else { format!(" of {path}") };
-                    refuse(Error::Type(format!("update_fun: the gradient{of} is {is}, but its parameter is {wanted}")));
-                }
-                if leaf[0].dtype().is_float() { update(i, g.into(), leaf) } else { leaf }
-            }));
-            S::pack(columns.map(|leaves| P::unflatten(&def, leaves)))
-        }),
+        init_fun: Arc::new(move |params| with_maker(made_at, || init_fun(params))),
+        update_fun: Arc::new(move |i, grads, state| with_maker(made_at, || update_fun(i, grads, state))),
         get_params: Arc::new(|state: &S| {
             let (def, leaves) = state.params().flatten();
             P::unflatten(&def, leaves)
@@ -373,7 +396,7 @@ fn is_alike(a: &Aval, b: &Aval) -> bool {
 }
 
 /// Rows of `N` arrays as `N` columns of leaves.
-fn transpose<const N: usize>(rows: impl Iterator<Item = [Array; N]>) -> [Vec<gavotte_core::ir::Value>; N] {
+fn transpose<const N: usize>(rows: impl Iterator<Item = [Array; N]>) -> [Vec<Value>; N] {
     let mut columns = std::array::from_fn(|_| vec![]);
     for row in rows {
         for (column, array) in columns.iter_mut().zip(row) {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::Tree;
+use gavotte_core::ir::quietly;
 
 #[derive(Tree, Clone)]
 struct Pair {
@@ -165,18 +166,25 @@ fn the_first_step_and_the_last_are_finite() {
     assert!(get_params(&state).item::<f32>() < 2.0);
 }
 
+/// No step leads from one integer to the next: the leaf is named.
 #[test]
-fn leaves_that_are_not_floating_stay() {
+fn parameters_that_are_not_floating_are_refused() {
     let params = || Pair { a: Array::new(&[2], vec![7i32, -7]), b: Array::scalar(2f32) };
-    fn stepped<S: Tree>(optimizer: Optimizer<Pair, S>, params: Pair) -> Pair {
-        let Optimizer { init_fun, update_fun, get_params } = optimizer;
-        let grads = Pair { a: Array::new(&[2], vec![3i32, 3]), b: Array::scalar(1f32) };
-        get_params(&update_fun(&Array::scalar(0), grads, init_fun(params)))
+    fn check<S: Tree>(optimizer: Optimizer<Pair, S>, state: S, params: impl Fn() -> Pair) {
+        let step = || drop((optimizer.update_fun)(&Array::scalar(0), params(), state));
+        for (name, error) in [
+            ("init_fun", quietly(|| drop((optimizer.init_fun)(params()))).expect_err("a is not floating")),
+            ("update_fun", quietly(step).expect_err("a is not floating")),
+        ] {
+            let error = error.to_string();
+            let says = format!("{name}: the parameter a is i32[2], and has no gradient: convert it to a float type");
+            assert!(error.starts_with(&says), "{error}");
+            assert!(error.ends_with("or keep it out of the parameters"), "{error}");
+        }
     }
-    for found in
-        [stepped(sgd(0.5), params()), stepped(momentum(0.5, 0.9), params()), stepped(adamw(0.5, 0.1), params())]
-    {
-        assert_eq!(found.a.to_vec::<i32>(), [7, -7]);
-        assert!(found.b.item::<f32>() < 2.0);
-    }
+    check(sgd(0.5), Sgd { x: params() }, params);
+    check(momentum(0.5, 0.9), Momentum { x: params(), velocity: params() }, params);
+    check(adamw(0.5, 0.1), Adam { x: params(), m: params(), v: params() }, params);
+    let alone = quietly(|| drop((sgd::<Array>(0.1).init_fun)(Array::scalar(true)))).expect_err("it is a truth value");
+    assert!(alone.to_string().starts_with("init_fun: the parameter is bool[], and"), "{alone}");
 }

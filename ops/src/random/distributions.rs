@@ -2,7 +2,7 @@
 
 use super::erf::{erf, erf_inv};
 use super::single;
-use super::{Key, counter, numbered};
+use super::{Key, check_draw, counter, numbered};
 use crate::array::Array;
 use crate::elementwise::threefry2x32;
 use crate::generate::iota;
@@ -107,6 +107,7 @@ impl Key {
     pub fn bernoulli_pairs(self, p: f32, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Array {
         let shape = to_shape(shape);
         let Some(last) = shape.len().checked_sub(1) else { return self.bernoulli(p, shape) };
+        check_draw(&shape);
         let column = iota(&shape, last, DType::U32);
         let pair = ((&column >> 5) << 4) | (&column & 15);
         let position = |axis| if axis == last { pair.clone() } else { iota(&shape, axis, DType::U32) };

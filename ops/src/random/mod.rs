@@ -92,10 +92,8 @@ impl Key {
         if let Ok(words) = self.to_words() {
             return words.map(Array::scalar);
         }
-        [0usize, 1].map(|i| {
-            let word = slice(self.0.value(), &[i.into()], &[(i + 1).into()], &[1]);
-            reshape(&word, &[]).into()
-        })
+        let word = |i: usize| reshape(&slice(self.0.value(), &[i.into()], &[(i + 1).into()], &[1]), &[]).into();
+        for_caller(|| [0usize, 1].map(word))
     }
 
     /// Both words of the block function at a counter.
@@ -235,11 +233,23 @@ fn counter(shape: &Shape) -> Array {
 /// The most elements that may be drawn with one key: their numbers are words.
 const MOST: i64 = 1 << 32;
 
+/// Refuses a shape of more elements than may be drawn with one key.
+#[track_caller]
+fn check_draw(shape: &[Dim]) {
+    let n = volume(shape);
+    let fits = !n.is_too_large() && n.as_number().is_none_or(|n| n <= MOST);
+    demand(fits, || {
+        let elements = if n.is_too_large() { "2⁶³ or more".to_string() } else { n.to_string() };
+        let advice = "draw parts, each with a key of its own (`split`)";
+        format!("a draw of {elements} elements, of shape {shape:?}: at most 2³² fit one key; {advice}")
+    });
+}
+
 /// The row-major number, in an array of shape `shape`, of the element at these positions.
 #[track_caller]
 fn numbered(shape: &Shape, position: impl Fn(usize) -> Array) -> Array {
+    check_draw(shape);
     let n = volume(shape);
-    demand(n.as_number().is_none_or(|n| n <= MOST), || format!("a draw of {n} elements: at most 2³² fit one key"));
     if n.as_number().is_none() {
         // The number may exceed the limit for some sizes; calls with such sizes are refused.
         assume(Dim::from(MOST).at_least(&n));

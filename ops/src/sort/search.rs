@@ -2,7 +2,7 @@
 
 use crate::elementwise::constant;
 use crate::gather::scatter_add;
-use crate::generate::dim_value;
+use crate::generate::{dim_value, size};
 use crate::movement::{concatenate, reject};
 use crate::{Array, DType, full, linspace, ones, where_, zeros};
 use gavotte_core::aval::Dim;
@@ -92,7 +92,7 @@ impl Array {
             reject("bincount", why.0, &[self]);
         }
         let ids = self.flatten();
-        let beyond = dim_value(n.clone(), DType::I32);
+        let beyond = size("bincount", &n, DType::I32);
         let is_counted = ids.ge(0) & ids.lt(&beyond);
         let ids = where_(&is_counted, &ids, &beyond);
         let counts =

@@ -15,10 +15,12 @@ pub trait Serial {
     /// The tuple of their parameters.
     type Params: Tree;
     /// The layers as a single layer.
+    #[track_caller]
     fn serial(self) -> Layer<Self::Params, Self::In, Self::Out>;
 }
 
 /// Chains one to eight layers: `serial((dense(128), relu(), dense(10)))`.
+#[track_caller]
 pub fn serial<L: Serial>(layers: L) -> Layer<L::Params, L::In, L::Out> {
     layers.serial()
 }
@@ -28,6 +30,7 @@ pub trait Parallel<X: Signal, Y: Signal> {
     /// The tuple of their parameters.
     type Params: Tree;
     /// The layers as a single layer.
+    #[track_caller]
     fn parallel(self) -> Layer<Self::Params, Vec<X>, Vec<Y>>;
 }
 
@@ -35,6 +38,7 @@ pub trait Parallel<X: Signal, Y: Signal> {
 ///
 /// # Panics
 /// When used, if the number of inputs differs from the number of layers.
+#[track_caller]
 pub fn parallel<X: Signal, Y: Signal, L: Parallel<X, Y>>(layers: L) -> Layer<L::Params, Vec<X>, Vec<Y>> {
     layers.parallel()
 }
@@ -52,6 +56,7 @@ macro_rules! tuples {
             type In = $first;
             type Out = $last;
             type Params = ($($P,)*);
+            #[track_caller]
             fn serial(self) -> Layer<Self::Params, $first, $last> {
                 let init = ($(self.$i.init_fun.clone(),)*);
                 Layer::new(
@@ -72,6 +77,7 @@ macro_rules! tuples {
             for ($(Layer<$P, X, Y>,)*)
         {
             type Params = ($($P,)*);
+            #[track_caller]
             fn parallel(self) -> Layer<Self::Params, Vec<X>, Vec<Y>> {
                 let init = ($(self.$i.init_fun.clone(),)*);
                 Layer::new(
@@ -109,6 +115,7 @@ tuples!(7; X0 X7; P0 X0 X1 0 l0 p0 m0, P1 X1 X2 1 l1 p1 m1, P2 X2 X3 2 l2 p2 m2,
 tuples!(8; X0 X8; P0 X0 X1 0 l0 p0 m0, P1 X1 X2 1 l1 p1 m1, P2 X2 X3 2 l2 p2 m2, P3 X3 X4 3 l3 p3 m3, P4 X4 X5 4 l4 p4 m4, P5 X5 X6 5 l5 p5 m5, P6 X6 X7 6 l6 p6 m6, P7 X7 X8 7 l7 p7 m7);
 
 /// The input `n` times, for [`parallel`] layers after it.
+#[track_caller]
 pub fn fan_out(n: usize) -> Layer<(), Array, Vec<Array>> {
     Layer::new(move |_, shape: Shape| (vec![shape; n], ()), move |(), x: &Array, _| vec![x.clone(); n])
 }
@@ -117,6 +124,7 @@ pub fn fan_out(n: usize) -> Layer<(), Array, Vec<Array>> {
 ///
 /// # Panics
 /// When used, if there is no input, or their shapes differ.
+#[track_caller]
 pub fn fan_in_sum() -> Layer<(), Vec<Array>, Array> {
     Layer::new(
         |_, shapes: Vec<Shape>| {
@@ -143,6 +151,7 @@ pub fn fan_in_sum() -> Layer<(), Vec<Array>, Array> {
 ///
 /// # Panics
 /// When used, if there is no input, or the shapes do not fit.
+#[track_caller]
 pub fn fan_in_concat(axis: isize) -> Layer<(), Vec<Array>, Array> {
     Layer::new(
         move |_, shapes: Vec<Shape>| {
@@ -170,6 +179,7 @@ fn place(axis: isize, rank: usize) -> usize {
 }
 
 /// The layer that `make` builds for the shape of the input, for example a residual block, which needs its width.
+#[track_caller]
 pub fn shape_dependent<P, X, Y>(
     make: impl Fn(&X::Shape) -> Layer<P, X, Y> + Clone + Send + Sync + 'static,
 ) -> Layer<P, X, Y>

@@ -21,6 +21,7 @@ pub struct Affine {
 ///
 /// # Panics
 /// When initialised, if the input is a scalar, or the extent of its last axis is not a number.
+#[track_caller]
 pub fn dense(out: usize) -> Layer<Affine> {
     dense_with(out, init::glorot_normal, DType::F32)
 }
@@ -29,6 +30,7 @@ pub fn dense(out: usize) -> Layer<Affine> {
 ///
 /// # Panics
 /// As [`dense`].
+#[track_caller]
 pub fn dense_with(
     out: usize,
     initialiser: impl Fn(Key, Shape, DType) -> Array + Send + Sync + 'static,
@@ -51,6 +53,7 @@ pub fn dense_with(
 }
 
 /// An elementwise function as a layer: the shape stays.
+#[track_caller]
 pub fn elementwise(f: impl Fn(&Array) -> Array + Send + Sync + 'static) -> Layer<()> {
     Layer::new(|_, shape| (shape, ()), move |(), x: &Array, _| f(x))
 }
@@ -58,6 +61,7 @@ pub fn elementwise(f: impl Fn(&Array) -> Array + Send + Sync + 'static) -> Layer
 macro_rules! activations {
     ($($name:ident $what:literal |$x:ident| $result:expr;)*) => { $(
         #[doc = concat!($what, ", as a layer.")]
+        #[track_caller]
         pub fn $name() -> Layer<()> {
             elementwise(|$x| $result)
         }
@@ -75,11 +79,13 @@ activations! {
 }
 
 /// [`nn::leaky_relu`] with this slope below 0, as a layer.
+#[track_caller]
 pub fn leaky_relu(slope: f64) -> Layer<()> {
     elementwise(move |x| nn::leaky_relu(x, slope))
 }
 
 /// The layer that does nothing.
+#[track_caller]
 pub fn identity() -> Layer<()> {
     elementwise(Array::clone)
 }
@@ -88,6 +94,7 @@ pub fn identity() -> Layer<()> {
 ///
 /// # Panics
 /// When used, if the input is a scalar.
+#[track_caller]
 pub fn flatten() -> Layer<()> {
     fn flat(shape: &[Dim]) -> Shape {
         let Some((rows, rest)) = shape.split_first() else {

@@ -28,6 +28,7 @@ pub use layers::{
 
 use crate::random::Key;
 use crate::{Array, Shape, Tree};
+use gavotte_core::ir::{Location, with_maker};
 use std::sync::Arc;
 
 /// Whether parameters are being trained. Training takes a key, which dropout and similar layers draw from; evaluation
@@ -97,12 +98,18 @@ pub struct Layer<P: Tree, X: Signal = Array, Y: Signal = Array> {
 }
 
 impl<P: Tree, X: Signal, Y: Signal> Layer<P, X, Y> {
-    /// A layer from its two functions.
+    /// A layer from its two functions. They have no line of a caller, so errors that arise in the library name the line
+    /// where the layer was made.
+    #[track_caller]
     pub fn new(
         init_fun: impl Fn(Key, X::Shape) -> (Y::Shape, P) + Send + Sync + 'static,
         apply_fun: impl Fn(&P, &X, Mode) -> Y + Send + Sync + 'static,
     ) -> Self {
-        Layer { init_fun: Arc::new(init_fun), apply_fun: Arc::new(apply_fun) }
+        let made_at = Location::caller();
+        Layer {
+            init_fun: Arc::new(move |key, shape| with_maker(made_at, || init_fun(key, shape))),
+            apply_fun: Arc::new(move |params, x, mode| with_maker(made_at, || apply_fun(params, x, mode))),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What surrounds an array along which a window moves.
 
 use crate::array::Array;
-use crate::movement::reject;
+use crate::movement::{reject, span as span_of};
 use gavotte_core::aval::Dim;
 
 /// What surrounds an array along the axes of a window.
@@ -57,6 +57,12 @@ impl Padding {
                 let (low, high) = borders[i];
                 if [low, high].iter().any(|border| border.unsigned_abs() > LARGEST as u64) {
                     reject(operation, format!("the borders {low} and {high} must be at most {LARGEST}"), &[x]);
+                }
+                let wide = span_of(extent, dilation - 1).and_then(|wide| wide.as_number());
+                if let Some(wide) = wide.filter(|wide| wide + low + high < 0) {
+                    let why =
+                        format!("the borders {low} and {high} cut more off axis {i} than there is: its {wide} places");
+                    reject(operation, why, &[x]);
                 }
                 return (low.into(), high.into());
             }

@@ -41,6 +41,58 @@ fn mistakes_name_the_function_and_the_users_line() {
     }
 }
 
+/// A number that the element type does not hold would wrap, or become infinite.
+#[test]
+fn numbers_fit_their_type() {
+    let bytes = || Array::from([1u8, 2]);
+    let refused: &[(&dyn Fn() -> Array, &str)] = &[
+        (&|| arange(257, DType::U8), "arange: the largest value 256 does not fit u8, which holds 0 to 255"),
+        (&|| arange(129, DType::I8), "arange: the largest value 128 does not fit i8, which holds -128 to 127"),
+        (&|| iota([2, 65_537], 1, DType::U16), "iota: the largest value 65536 does not fit u16"),
+        (&|| iota([32_769, 1], 0, DType::I16), "iota: the largest value 32768 does not fit i16"),
+        (
+            &|| arange(65_506, DType::F16),
+            "arange: the largest value 65505 does not fit f16, which holds -65504 to 65504",
+        ),
+        (&|| linspace(f16::ZERO, f16::ONE, 65_506), "linspace: the size 65505 does not fit f16"),
+        (&|| hanning(65_506, DType::F16), "hanning: the size 65505 does not fit f16"),
+        (&|| dim_value(256, DType::U8), "dim_value: the size 256 does not fit u8"),
+        (
+            &|| ravel_multi_index(&[bytes(), bytes()], [20, 13]),
+            "ravel_multi_index: the largest number 259 does not fit u8",
+        ),
+        (&|| unravel_index(&bytes(), [2, 300]).remove(0), "unravel_index: the size 300 does not fit u8"),
+        (&|| full_like(&bytes(), 256), "full_like: 256i32 does not fit u8"),
+        (&|| full_like(&bytes(), -1), "full_like: -1i32 does not fit u8"),
+        (&|| full_like(&bytes(), 2.5), "full_like: 2.5f64 does not fit u8"),
+        (&|| full_like(&Array::from([true]), 2), "full_like: 2i32 does not fit bool"),
+        (&|| full_like(&Array::from([1f32]), 1e39), "full_like: 1e39f64 does not fit f32"),
+    ];
+    for (f, says) in refused {
+        let error = quietly(f).expect_err(says).to_string();
+        assert!(error.starts_with(says) && error.contains("array_functions.rs"), "{error}");
+    }
+    assert_eq!(arange(256, DType::U8).to_vec::<u8>(), (0..=255).collect::<Vec<u8>>());
+    assert_eq!(arange(128, DType::I8).to_vec::<i8>(), (0..=127).collect::<Vec<i8>>());
+    assert!(arange(65_505, DType::F16).to_vec::<f16>().iter().all(|x| x.is_finite()));
+    assert_eq!(full_like(&Array::from([0i64]), i64::MAX).to_vec::<i64>(), [i64::MAX]);
+    assert_eq!(full_like(&Array::from([1f32]), f64::INFINITY).to_vec::<f32>(), [f32::INFINITY]);
+    // A symbol's size is known at the call.
+    let counted = jit(|x: Array| arange(x.dim(0), DType::U8).sum(()) + dim_value(x.dim(0), DType::U8));
+    let call = |n: usize| counted.try_call((Array::new(&[n], vec![0f32; n]).declare(["n"]),));
+    assert_eq!(call(3).expect("it fits").item::<u8>(), 6);
+    let why = call(257).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(why.contains("the largest value 256 does not fit u8") && why.contains("array_functions.rs"), "{why}");
+}
+
+/// The positions of more classes than the ids' type counts are distinct.
+#[test]
+fn short_ids_have_many_classes() {
+    let rows = nn::one_hot(&Array::from([3u8, 255]), 300, DType::I32);
+    assert_eq!(rows.sum(1).to_vec::<i32>(), [1, 1]);
+    assert_eq!(rows.argmax(1).to_vec::<i32>(), [3, 255]);
+}
+
 /// The gradient of the sum of all results.
 fn slope(f: impl Fn(Array) -> Array + Send + Sync + 'static, at: f64) -> f64 {
     grad(move |x: Array| f(x).sum(()))(Array::from(at)).item::<f64>()

@@ -18,6 +18,29 @@ fn moments(xs: &[f64]) -> (f64, f64) {
 }
 
 #[test]
+fn a_draw_that_is_too_large_is_told_so() {
+    let key = || Key::new(0);
+    let draws: [(&dyn Fn() -> Array, &str); 5] = [
+        (&|| key().bits([1u64 << 63].map(|n| n as usize)), "a draw of 2⁶³ or more elements"),
+        (
+            &|| key().uniform([1usize << 31, 1 << 32], DType::F32),
+            "a draw of 2⁶³ or more elements, of shape [2147483648, ",
+        ),
+        (&|| key().uniform([1usize << 62, 2], DType::F64), "a draw of 2⁶³ or more elements"),
+        (&|| key().bernoulli_pairs(0.5, [1usize << 62, 2]), "a draw of 2⁶³ or more elements"),
+        (
+            &|| key().bits([1usize << 33]),
+            "a draw of 8589934592 elements, of shape [8589934592]: at most 2³² fit one key",
+        ),
+    ];
+    for (draw, says) in draws {
+        let error = quietly(draw).expect_err(says).to_string();
+        assert!(error.contains(says) && !error.contains("assume"), "{error}, not {says}");
+        assert!(error.contains("\n  at ") && error.contains("random.rs"), "{error}");
+    }
+}
+
+#[test]
 fn ways_to_split_agree() {
     let [a, b, c] = Key::new(7).split();
     let many: Vec<Vec<u32>> = Key::new(7).split_into(3).into_iter().map(words).collect();

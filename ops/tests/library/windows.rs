@@ -16,6 +16,34 @@ fn refused<T>(f: impl Fn() -> T) -> String {
 }
 
 #[test]
+fn borders_that_cut_off_too_much_are_told_so() {
+    let x = zeros([2, 5], DType::F32);
+    let cut = |low, high, base| {
+        let padding = Padding::Explicit(vec![(0, 0), (low, high)]);
+        let options = WindowOptions { padding, base_dilation: vec![1, base], ..WindowOptions::default() };
+        reduce_window(&x, ReduceOp::Sum, &[1, 1], &options)
+    };
+    for (low, high, base, places) in [(-3, -3, 1, 5), (-10, 4, 1, 5), (0, -10, 2, 9)] {
+        let error = refused(|| cut(low, high, base));
+        let says = format!(
+            "reduce_window: the borders {low} and {high} cut more off axis 1 than there is: its {places} places"
+        );
+        assert!(error.contains(&says), "{error}");
+    }
+    assert_eq!(cut(-2, -3, 1).shape().as_slice(), [2, 0]);
+    assert_eq!(cut(-6, 4, 1).shape().as_slice(), [2, 3]);
+    let padding = Padding::Explicit(vec![(-4, -2)]);
+    let options = ConvOptions { padding, ..ConvOptions::default() };
+    let error = refused(|| conv_with(&zeros([2, 5, 4], DType::F32), &zeros([1, 4, 6], DType::F32), &options));
+    assert!(
+        error.contains("conv_with: the borders -4 and -2 cut more off axis 0 than there is: its 5 places"),
+        "{error}"
+    );
+    let error = refused(|| x.pad(0f32, &[(0, 0), (usize::MAX, 0)]));
+    assert!(error.contains("pad: axis 1: a border is too large"), "{error}");
+}
+
+#[test]
 fn what_does_not_fit_is_told_why() {
     let x = zeros([2, 5, 4], DType::F32);
     let w = zeros([3, 4, 6], DType::F32);

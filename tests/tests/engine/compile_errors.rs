@@ -131,6 +131,55 @@ fn attributes_and_types_that_mean_nothing_are_refused() {
     }
 }
 
+/// Every mistake of a type is reported, and each once.
+#[test]
+fn each_of_several_mistakes_is_reported_once() {
+    for (source, wanted) in [
+        (
+            "pub struct M { #[tree(skip)] a: gavotte::Array, #[tree(rename = \"c\")] b: gavotte::Array,
+                #[tree()] c: gavotte::Array, #[tree(static)] d: str }",
+            ["only form is #[tree(static)]", "only form is #[tree(static)]", "it says nothing", "has a size"]
+                .as_slice(),
+        ),
+        (
+            "pub struct M { #[tree(skip(all), rename, static)] a: gavotte::Array }",
+            &["only form is #[tree(static)]", "only form is #[tree(static)]"],
+        ),
+        (
+            "#[tree(static)] pub enum E { #[tree(static)] A { #[tree(skip)] a: gavotte::Array }, #[tree(skip)] B }",
+            &["only form is #[tree(crate = path)]", "a variant takes no", "only form is #[tree(static)]", "a variant"],
+        ),
+        (
+            "pub struct M { a: f32, b: String, c: f32 }",
+            &["`f32` is not a tree of arrays", "`String` is not a tree of arrays", "`f32` is not a tree of arrays"],
+        ),
+        (
+            "pub struct M { #[tree(static)] a: std::collections::HashMap<String, u8>,
+                #[tree(static)] b: std::cell::Cell<u8>, #[tree(static)] c: std::cell::Cell<u8> }",
+            &[
+                "HashMap<String, u8>` cannot be a static",
+                "Cell<u8>` cannot be a static",
+                "Cell<u8>` cannot be a static",
+            ],
+        ),
+        (
+            "pub enum E { A { a: f32, b: u8 }, B(u8) }",
+            &["`f32` is not a tree of arrays", "`u8` is not a tree of arrays", "`u8` is not a tree of arrays"],
+        ),
+    ] {
+        let said = compile_user_crate("gavotte", &format!("#[derive(gavotte::Tree)] {source}"));
+        let found = reported(&said);
+        let is_wanted = found.len() == wanted.len() && found.iter().zip(wanted).all(|(a, b)| a.contains(b));
+        assert!(is_wanted, "{found:#?}, not {wanted:#?}\n{said}");
+    }
+}
+
+#[test]
+fn a_static_map_is_told_which_maps_have_an_order() {
+    let source = "#[derive(gavotte::Tree)] pub struct M { #[tree(static)] pub of: std::collections::HashMap<u8, u8> }";
+    says(&one_error(source), &["`HashMap` and a `HashSet` have no `Hash`", "use a `BTreeMap`", "`Vec` of pairs"]);
+}
+
 /// A user's function `f`, to be transformed.
 fn transformed(call: &str) -> String {
     format!("use gavotte::*; pub fn f() {{ let _ = {call}; }}")
