@@ -220,7 +220,8 @@ pub(crate) struct BenchArgs {
     /// Steps to time after the first one
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1..=100_000_000))]
     pub(crate) steps: usize,
-    /// Write a timeline of all threads to this file, and print how fast each kernel is
+    /// Write a timeline of all threads to this file, and print how fast each kernel is; a file that is there is replaced
+    /// only if it is such a timeline, or empty
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Option<PathBuf>,
     /// Print one JSON object and nothing else

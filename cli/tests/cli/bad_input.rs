@@ -215,6 +215,22 @@ fn a_profile_that_cannot_be_written() {
 }
 
 #[test]
+fn a_profile_replaces_nothing_but_a_profile() {
+    let root = TempDir::new().unwrap();
+    let trace = r#"[{"name":"thread_name","ph":"M"}]"#;
+    for (name, text) in [("notes.txt", "mine\n"), ("trace.json", trace), ("list.json", "[\n1\n]\n")] {
+        let path = root.path().join(name);
+        fs::write(&path, text).unwrap();
+        // If the long work came first, this would train for days.
+        let output = run(["bench", "--dataset", "karate", "--steps", "100000000", "--profile", as_str(&path)]);
+        let parts = ["--profile", as_str(&path), "only what `bench --profile` wrote is replaced", "name another file"];
+        assert_refused(&output, &parts);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
+}
+
+#[test]
 fn parameters_of_another_shape() {
     let root = TempDir::new().unwrap();
     let out = root.path().join("out");
