@@ -46,7 +46,7 @@ Exit codes:
   0    it worked
   1    the run failed: it diverged, or the program has a bug
   2    bad input: an argument, a file or its contents; nothing was written
-  130  Ctrl-C ended it; 143: SIGTERM; 129: SIGHUP; 152: SIGXCPU"
+  130  Ctrl-C ended it; 143: SIGTERM; 131: SIGQUIT; 129: SIGHUP; 152: SIGXCPU"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -112,8 +112,8 @@ With --seeds these are in the folders seed-0, seed-1 and so on, next to a run.js
 something is refused, and so is one that another run is writing to; --overwrite replaces the run in it. A run that \
 diverges or is ended within its first epoch replaces nothing.
 
-Ctrl-C, SIGTERM, SIGHUP and SIGXCPU end the training after its epoch: what is best so far is printed and written. A \
-second Ctrl-C or SIGTERM ends the program at once.
+Ctrl-C, SIGTERM, SIGQUIT, SIGHUP and SIGXCPU end the training after its epoch: what is best so far is printed and \
+written. A second Ctrl-C, SIGTERM or SIGQUIT ends the program at once.
 
 A run whose loss is no longer a number stops, says at which epoch, keeps the last good parameters, and ends with exit \
 code 1.
@@ -220,7 +220,8 @@ pub(crate) struct BenchArgs {
     /// Steps to time after the first one
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1..=100_000_000))]
     pub(crate) steps: usize,
-    /// Write a timeline of all threads to this file, and print how fast each kernel is
+    /// Write a timeline of all threads to this file, and print how fast each kernel is; a file that is there is replaced
+    /// only if it is such a timeline, or empty
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Option<PathBuf>,
     /// Print one JSON object and nothing else

@@ -53,7 +53,7 @@ struct Report {
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let BenchArgs { data, model, step, engine, steps, .. } = args;
     // A file that cannot be written is an error before the long work.
-    let file = args.profile.as_ref().map(|path| OutFile::prepare("--profile", path)).transpose()?;
+    let file = args.profile.as_ref().map(|path| OutFile::prepare(profile::FILE, path)).transpose()?;
     let device = engine.device.open()?;
     let Prepared { dataset, trainer, experiment } = Prepared::new(data, model, step, engine)?;
     let experiment = experiment.on(&device)?;

@@ -92,7 +92,11 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let Report { train_loss, val_loss, test_loss, .. } = report;
     match [train_loss, val_loss, test_loss].iter().all(|loss| loss.is_finite()) {
         true => Ok(()),
-        false => Err(Failure::Run("a loss is not a finite number: with these parameters numbers overflow".into())),
+        false => Err(Failure::Run(format!(
+            "--params {}: a loss is not a finite number: with these parameters numbers overflow; train the model again, \
+             with a smaller --lr",
+            args.params.display()
+        ))),
     }
 }
 

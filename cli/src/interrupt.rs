@@ -1,5 +1,5 @@
-//! Signals that end a program: the first one ends the training after its epoch, a second Ctrl-C or SIGTERM ends the
-//! program.
+//! Signals that end a program: the first one ends the training after its epoch, a second Ctrl-C, SIGTERM or SIGQUIT ends
+//! the program.
 
 use std::io;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ mod system {
     use super::{Arc, AtomicBool, Ordering, SHELL, Signal, State, io};
     use crate::failure::note;
     use crate::{progress, temporary};
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXCPU, SIGXFSZ};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU, SIGXFSZ};
     use signal_hook::flag;
     use signal_hook::iterator::Signals;
     use signal_hook::low_level;
@@ -82,15 +82,18 @@ mod system {
     /// Cleaning up takes less time, unless a file system hangs.
     const CLEANING: std::time::Duration = std::time::Duration::from_secs(3);
 
-    pub(super) const NAMES: [(i32, &str); 4] =
-        [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP"), (SIGXCPU, "SIGXCPU")];
+    pub(super) const NAMES: [(i32, &str); 5] =
+        [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM"), (SIGQUIT, "SIGQUIT"), (SIGHUP, "SIGHUP"), (SIGXCPU, "SIGXCPU")];
+    /// Those of a user, or of a program, that wants the end. A closed terminal sends SIGHUP more than once, and a time
+    /// limit sends SIGXCPU every second.
+    const URGENT: [i32; 3] = [SIGINT, SIGTERM, SIGQUIT];
 
     pub(super) fn watch(state: Arc<State>) -> io::Result<()> {
         let numbers = NAMES.iter().map(|(number, _)| *number);
         // Under `nohup` it is ignored, and stays so.
         let mut signals = Signals::new(numbers.filter(|number| *number != SIGHUP || !is_ignored(SIGHUP)))?;
         // Only now: a signal that comes while nobody listens would be lost.
-        for signal in [SIGINT, SIGTERM] {
+        for signal in URGENT {
             flag::register_conditional_shutdown(signal, SHELL + signal, state.is_ending.clone())?;
         }
         let listen = move || signals.forever().for_each(|signal| take(signal, &state));
@@ -99,8 +102,7 @@ mod system {
 
     fn take(signal: i32, state: &State) {
         let is_first = state.first.compare_exchange(0, signal as usize, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-        // A closed terminal sends SIGHUP more than once, and a time limit sends SIGXCPU every second.
-        let is_urgent = [SIGINT, SIGTERM].contains(&signal);
+        let is_urgent = URGENT.contains(&signal);
         if is_first && state.is_training.load(Ordering::SeqCst) {
             let again = if is_urgent { "a second one" } else { "Ctrl-C or SIGTERM" };
             let name = Signal(signal).name();

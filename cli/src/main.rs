@@ -18,6 +18,7 @@ mod profile;
 mod progress;
 mod replace;
 mod report;
+mod run_contents;
 mod run_folder;
 mod table;
 mod temporary;

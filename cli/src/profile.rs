@@ -1,14 +1,35 @@
 //! `gavotte bench --profile`: a timeline of all threads in a file, and the speed of each kernel in a table.
 
 use crate::failure::Failure;
+use crate::output::Kind;
 use gavotte_core::aval::Sizes;
 use gavotte_core::runtime::{Executable, Machine, ProfileRow, ProfileTable};
 use gavotte_gat::plural::counted;
-use std::io::{self, Write};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
+use std::path::Path;
+
+/// What `--profile` writes.
+pub(crate) const FILE: Kind = Kind { option: "--profile", writer: "bench --profile", is_one: is_timeline };
 
 /// The number of steps that are recorded.
 pub(crate) const STEPS: usize = 5;
+
+/// Whether a file begins as all timelines of this program do: with the name of the first thread, on a line of its own.
+fn is_timeline(path: &Path) -> io::Result<bool> {
+    /// Longer than the first event.
+    const START: u64 = 1 << 10;
+    let mut start = vec![];
+    File::open(path)?.take(START).read_to_end(&mut start)?;
+    let mut lines = start.split(|byte| *byte == b'\n');
+    let is_list = lines.next() == Some(b"[");
+    let first = lines.next().map(|line| line.strip_suffix(b",").unwrap_or(line));
+    let event: Value = first.and_then(|line| serde_json::from_slice(line).ok()).unwrap_or_default();
+    let is_name = [("name", "thread_name"), ("ph", "M")].iter().all(|(key, value)| event[*key] == *value);
+    Ok(is_list && is_name && event["args"]["name"] == "thread 0")
+}
 
 /// Records the runs that `steps` makes of a program that has run before; returns a table, and the text of all events.
 pub(crate) fn record(

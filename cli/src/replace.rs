@@ -129,7 +129,7 @@ fn finish_by(folder: &Path, rename: Rename<'_>) -> io::Result<bool> {
 
 /// Moves everything but temporary files from one folder to another; on failure, nothing.
 fn move_all(from: &Path, to: &Path, rename: Rename<'_>) -> io::Result<()> {
-    let names = crate::run_folder::names_in(from)?;
+    let names = crate::run_contents::names_in(from)?;
     for (i, name) in names.iter().enumerate() {
         if let Err(error) = rename(&from.join(name), &to.join(name)) {
             names[..i].iter().for_each(|name| drop(rename(&to.join(name), &from.join(name))));
@@ -154,7 +154,7 @@ mod tests {
             fs::create_dir(&new).unwrap();
             fs::write(new.join("run.json"), "new").unwrap();
             replace(&old, &new, by_name).unwrap();
-            assert_eq!(crate::run_folder::names_in(&old).unwrap(), ["run.json"]);
+            assert_eq!(crate::run_contents::names_in(&old).unwrap(), ["run.json"]);
         }
     }
 
@@ -164,7 +164,7 @@ mod tests {
         let [old, new] = ["old", "new"].map(|name| root.path().join(name));
         fs::create_dir_all(old.join("seed-0")).unwrap();
         assert!(replace(&old, &new, true).is_err() && replace(&old, &new, false).is_err());
-        assert_eq!(crate::run_folder::names_in(&old).unwrap(), ["seed-0"]);
+        assert_eq!(crate::run_contents::names_in(&old).unwrap(), ["seed-0"]);
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }
 

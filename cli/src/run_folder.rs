@@ -5,35 +5,14 @@ use crate::failure::{Failure, note};
 use crate::layout::listed;
 use crate::output::cannot_write;
 use crate::replace::{can_be_renamed, finish, replace};
+use crate::run_contents::{self, free_name, free_name_within, has_name_of_a_run, names_in};
 use crate::temporary::{self, Made, TempFile, TempFolder, together};
 use std::cell::RefCell;
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-
-/// The parameters of a run.
-pub(crate) const PARAMS: &str = "params.safetensors";
-/// The history of a run.
-pub(crate) const METRICS: &str = "metrics.csv";
-/// Settings and figures, of a run or of all runs of a command.
-pub(crate) const SUMMARY: &str = "run.json";
-
-/// How each file of a run begins: its name, the place, and what is there. Other programs use such names, too.
-const BEGINNINGS: [(&str, usize, &str); 3] = [
-    // The header follows its length.
-    (PARAMS, 8, "{\"__metadata__\":{\"gavotte\":"),
-    (METRICS, 0, "epoch,step_loss,"),
-    (SUMMARY, 0, "{\n  \"versions\": {\n    \"gavotte\":"),
-];
-
-/// The folder of the run with this seed, where a command has several.
-pub(crate) fn below(seed: u64) -> String {
-    format!("{SEED}{seed}")
-}
-
-const SEED: &str = "seed-";
 
 /// A folder that exists, is writable, and is claimed by no other run.
 pub(crate) struct RunFolder {
@@ -104,17 +83,13 @@ impl RunFolder {
             TempFile::within(path).map_err(|error| fail(format!("cannot write to it: {error}")))?;
             return Ok(folder);
         }
-        let foreign = names.iter().find(|name| !is_of_a_run(path, name, is_file_of_a_run));
-        if !overwrite && foreign.is_none() {
+        if let Err(foreign) = run_contents::check(path) {
+            return Err(refuse(format!("a run replaces only what `train --out` wrote, and {foreign}")));
+        }
+        if !overwrite {
             let names = listed(names.iter().map(|name| format!("`{name}`")), 3);
             return Err(refuse(format!(
                 "there is something in it: {names}; name another folder, or say --overwrite to replace the run in it"
-            )));
-        }
-        if let Some(name) = foreign {
-            return Err(refuse(format!(
-                "a run replaces only what `train --out` wrote, and `{}` is something else; name another folder",
-                foreign_within(path, name)
             )));
         }
         let old = entries(&folder.path).map_err(|error| fail(format!("cannot look into it: {error}")))?;
@@ -203,8 +178,7 @@ impl RunFolder {
     /// A run's file that has appeared in the folder.
     fn appeared(&self) -> Option<String> {
         let root = self.stage.as_ref().map_or(self.path.as_path(), |stage| stage.folder.path());
-        let is_anothers =
-            |name: &String| is_of_a_run(root, name, has_name_of_a_run) && !self.ours.borrow().contains(name);
+        let is_anothers = |name: &String| has_name_of_a_run(root, name) && !self.ours.borrow().contains(name);
         names_in(root).ok()?.into_iter().find(is_anothers)
     }
 
@@ -243,7 +217,9 @@ impl RunFolder {
                 let named = stage.folder.name(std::slice::from_ref(&self.path));
                 return match named == self.path {
                     true => Ok(()),
-                    false => Err(Failure::Run(format!("cannot make {}; {}", self.shown.display(), kept(&named)))),
+                    false => {
+                        Err(Failure::Run(format!("cannot make {}; {}", self.shown.display(), kept(&named, &self.path))))
+                    }
                 };
             }
             Err(error) => Err(error),
@@ -251,7 +227,7 @@ impl RunFolder {
         // From now on the folder may be another run's.
         self.claim = None;
         replaced.map_err(|error| {
-            let kept = kept(&stage.keep(&self.path));
+            let kept = kept(&stage.keep(&self.path), &self.path);
             Failure::Run(format!("cannot replace {}: {error}; {kept}", self.shown.display()))
         })
     }
@@ -264,7 +240,7 @@ impl RunFolder {
         let text = format!("the run that was in {} is kept", self.shown.display());
         let is_empty = names_in(stage.folder.path()).is_ok_and(|names| names.is_empty());
         Some(match is_worth && !is_empty {
-            true => format!("{text}; {}", kept(&stage.keep(&self.path))),
+            true => format!("{text}; {}", kept(&stage.keep(&self.path), &self.path)),
             false => text,
         })
     }
@@ -292,24 +268,18 @@ impl Stage {
     /// Keeps the new run next to the folder `path`, or, if that is on another device, where it is: under a name that no
     /// other run takes for a leftover.
     fn keep(self, path: &Path) -> PathBuf {
-        let here = self.folder.path().with_file_name("run");
-        self.folder.name(&[free_name(path), free_name(&here)])
+        let within = self.folder.path().parent().map(free_name_within);
+        self.folder.name(&[free_name(path)].into_iter().chain(within).collect::<Vec<_>>())
     }
 }
 
-fn kept(new: &Path) -> String {
-    format!("the new run is in {}", new.display())
-}
-
-/// A name like that of `path` that is not in use.
-fn free_name(path: &Path) -> PathBuf {
-    let name = |n: usize| {
-        let end = if n == 1 { ".new".into() } else { format!(".new-{n}") };
-        let mut name = path.file_name().unwrap_or(OsStr::new("run")).to_owned();
-        name.push(end);
-        path.with_file_name(name)
-    };
-    (1..).map(name).find(|path| fs::symlink_metadata(path).is_err()).expect("not every name is taken")
+/// Says where the new run is, instead of in `folder`.
+fn kept(new: &Path, folder: &Path) -> String {
+    let text = format!("the new run is in {}", new.display());
+    match new.starts_with(folder) {
+        true => format!("{text}; the next --overwrite replaces that, too: move it to another place to keep it"),
+        false => text,
+    }
 }
 
 /// Identifies a file of a run, so that a change is noticed.
@@ -335,57 +305,10 @@ fn entries(folder: &Path) -> io::Result<Vec<Entry>> {
     Ok(found)
 }
 
-/// The names in a folder, sorted, without files that other programs are writing.
-pub(crate) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
-    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-    let mut names = names.collect::<io::Result<Vec<String>>>()?;
-    names.retain(|name| !temporary::is_temporary(name));
-    names.sort();
-    Ok(names)
-}
-
-/// Whether this is a file of a run, as `is_file` judges, or the folder of a seed that holds such files only.
-fn is_of_a_run(folder: &Path, name: &str, is_file: fn(&Path) -> bool) -> bool {
-    let path = folder.join(name);
-    let is_seed = name.strip_prefix(SEED).is_some_and(|seed| seed.parse::<u64>().is_ok());
-    let holds_files = || names_in(&path).is_ok_and(|names| names.iter().all(|name| is_file(&path.join(name))));
-    is_file(&path) || is_seed && path.is_dir() && holds_files()
-}
-
-/// The file that makes `name` no file of a run: itself, or the first such file in the folder of a seed.
-fn foreign_within(folder: &Path, name: &str) -> String {
-    let names = if name.starts_with(SEED) { names_in(&folder.join(name)).unwrap_or_default() } else { vec![] };
-    let foreign = names.into_iter().find(|file| !is_file_of_a_run(&folder.join(name).join(file)));
-    foreign.map_or(name.into(), |file| format!("{name}/{file}"))
-}
-
-fn has_name_of_a_run(path: &Path) -> bool {
-    beginning(path).is_some()
-}
-
-fn is_file_of_a_run(path: &Path) -> bool {
-    let Some((at, text)) = beginning(path) else { return false };
-    let mut start = vec![];
-    // A pipe would wait for its writer.
-    let is_read = path.is_file()
-        && File::open(path).and_then(|file| file.take((at + text.len()) as u64).read_to_end(&mut start)).is_ok();
-    is_read && start.get(at..) == Some(text.as_bytes())
-}
-
-fn beginning(path: &Path) -> Option<(usize, &'static str)> {
-    let of_file = |(name, at, text): &(&str, usize, &'static str)| (path.file_name()? == *name).then_some((*at, *text));
-    BEGINNINGS.iter().find_map(of_file)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A file of a run.
-    fn file(name: &str, text: &str) -> Vec<u8> {
-        let (at, start) = beginning(Path::new(name)).expect("a run has such a file");
-        [vec![b' '; at].as_slice(), start.as_bytes(), text.as_bytes()].concat()
-    }
+    use crate::run_contents::{METRICS, PARAMS, SUMMARY, file};
 
     #[track_caller]
     fn assert_refused(path: &Path, overwrite: bool, parts: &[&str]) {
@@ -532,6 +455,39 @@ mod tests {
             assert_eq!(fs::read_dir(root.path()).unwrap().count(), n_folder);
         }
         assert_eq!(fs::read(root.path().join("out.new-2").join(SUMMARY)).unwrap(), file(SUMMARY, "new"));
+    }
+
+    /// Where a folder cannot be replaced and its parent takes no other, such as a mount point, a run that fails leaves what
+    /// it has within the folder: that is no obstacle to the next one, which replaces both.
+    #[test]
+    fn a_run_that_is_kept_within_the_folder_is_replaced_by_the_next() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("out");
+        RunFolder::prepare(&out, false).unwrap().write("", &[(SUMMARY, &file(SUMMARY, "old"))]).unwrap();
+        for left in [vec![SUMMARY, "run.new"], vec![SUMMARY, "run.new", "run.new-2"]] {
+            let mut folder = RunFolder::prepare(&out, true).unwrap();
+            let old = entries(&out).unwrap();
+            folder.stage = Some(Stage { folder: TempFolder::within(&out).unwrap(), old, by_name: false });
+            folder.write("seed-0", &[(METRICS, &file(METRICS, "new"))]).unwrap();
+            // Something is in every place next to it.
+            let stage = folder.stage.take().unwrap();
+            let kept = kept(&stage.keep(Path::new("/nowhere/out")), &folder.path);
+            assert!(kept.contains("the next --overwrite replaces that, too"), "{kept}");
+            drop(folder);
+            assert_eq!(names_in(&out).unwrap(), left);
+            assert_refused(&out, false, &["there is something in it", "`run.new`", "--overwrite"]);
+        }
+        for by_name in [false, true] {
+            let mut folder = RunFolder::prepare(&out, true).unwrap();
+            if !by_name {
+                let old = entries(&out).unwrap();
+                folder.stage = Some(Stage { folder: TempFolder::within(&out).unwrap(), old, by_name });
+            }
+            folder.write("", &[(SUMMARY, &file(SUMMARY, "new"))]).unwrap();
+            folder.publish().unwrap();
+            assert_eq!(names_in(&out).unwrap(), [SUMMARY]);
+            fs::create_dir_all(out.join("run.new/seed-0")).unwrap();
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ use crate::layout::readable;
 use crate::params::{self, Origin};
 use crate::progress::Live;
 use crate::report::{DataSummary, Report, Run, Settings, metrics_csv, to_json};
-use crate::run_folder::{self, METRICS, PARAMS, RunFolder, SUMMARY};
+use crate::run_contents::{self, METRICS, PARAMS, SUMMARY};
+use crate::run_folder::RunFolder;
 use crate::table::Table;
 use gavotte::device::DeviceRef;
 use gavotte::random::Key;
@@ -199,7 +200,7 @@ impl<'a> Session<'a> {
         let report = self.report(&self.seeds[at..=at], std::slice::from_ref(run));
         let params = params::to_bytes(&to_named(&outcome.params), &self.origin(seed, outcome.best_epoch))?;
         let (metrics, summary) = (metrics_csv(outcome), to_json(&report)?);
-        let below = self.args.seeds.map_or_else(String::new, |_| run_folder::below(seed));
+        let below = self.args.seeds.map_or_else(String::new, |_| run_contents::below(seed));
         folder.write(&below, &[(PARAMS, &params), (METRICS, metrics.as_bytes()), (SUMMARY, summary.as_bytes())])
     }
 

@@ -26,6 +26,7 @@
 //! ```
 
 mod damage;
+mod repeated;
 
 use crate::array::Array;
 use crate::tree::leaves_with_paths;
@@ -223,9 +224,13 @@ impl<'a> ParamsFile<'a> {
     /// Reads the header of a file.
     ///
     /// # Errors
-    /// If it is not a whole safetensors file.
+    /// If it is not a whole safetensors file, or its header has a name twice.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
-        let damaged = |error| format!("this is not a whole safetensors file: {}", damage::explained(bytes, error));
+        let refused = |why| format!("this is not a whole safetensors file: {why}");
+        let damaged = |error| refused(damage::explained(bytes, error));
+        if let Some(why) = damage::header_of(bytes).and_then(|(header, _)| repeated::repeated(header)) {
+            return Err(refused(format!("{why}: one of the two would be lost")));
+        }
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let metadata = header.metadata().as_ref().and_then(|entries| entries.get(METADATA)).cloned();

@@ -1,6 +1,6 @@
 //! Every input that is refused: in which words, and that nothing is left of the run.
 
-use crate::{as_str, assert_refused, run, test_data, words};
+use crate::{as_str, assert_refused, run, stderr, test_data, words};
 use flate2::{Compression, write::GzEncoder};
 use std::fs;
 use std::path::Path;
@@ -215,6 +215,22 @@ fn a_profile_that_cannot_be_written() {
 }
 
 #[test]
+fn a_profile_replaces_nothing_but_a_profile() {
+    let root = TempDir::new().unwrap();
+    let trace = r#"[{"name":"thread_name","ph":"M"}]"#;
+    for (name, text) in [("notes.txt", "mine\n"), ("trace.json", trace), ("list.json", "[\n1\n]\n")] {
+        let path = root.path().join(name);
+        fs::write(&path, text).unwrap();
+        // If the long work came first, this would train for days.
+        let output = run(["bench", "--dataset", "karate", "--steps", "100000000", "--profile", as_str(&path)]);
+        let parts = ["--profile", as_str(&path), "only what `bench --profile` wrote is replaced", "name another file"];
+        assert_refused(&output, &parts);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
+}
+
+#[test]
 fn parameters_of_another_shape() {
     let root = TempDir::new().unwrap();
     let out = root.path().join("out");
@@ -236,6 +252,20 @@ fn parameters_of_another_shape() {
     spoilt[end..].copy_from_slice(&f32::NAN.to_le_bytes());
     fs::write(&params, &spoilt).unwrap();
     assert_refused(&eval(""), &["params.safetensors", "`out.w` holds NaN or infinity"]);
+    // Each is finite, and what is computed of them is not.
+    let start = 8 + u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    let large: Vec<u8> = bytes[start..].chunks(4).flat_map(|_| f32::MAX.to_le_bytes()).collect();
+    fs::write(&params, [&bytes[..start], &large].concat()).unwrap();
+    for more in ["", "--json"] {
+        let output = eval(more);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let whole = format!("--params {}: a loss is not a finite number", params.display());
+        assert!(stderr(&output).contains(&whole), "{}", stderr(&output));
+    }
+    let header = str::from_utf8(&bytes[8..start]).unwrap().replace("\"out.w\"", "\"hidden.w\"");
+    let length = (header.len() as u64).to_le_bytes();
+    fs::write(&params, [&length, header.as_bytes(), &bytes[start..]].concat()).unwrap();
+    assert_refused(&eval(""), &["params.safetensors", "its header has the name `hidden.w` twice"]);
     fs::write(&params, "weights").unwrap();
     assert_refused(&eval(""), &["params.safetensors", "gavotte train"]);
 }

@@ -329,7 +329,7 @@ fn a_graph_of_any_size_is_measured() {
 fn a_profile_shows_every_kernel() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("trace.json");
-    fs::write(&file, "what was there").unwrap();
+    fs::write(&file, "").unwrap();
     let text = stdout(run(words("bench --dataset karate --steps 2 --threads 2 --profile").chain([as_str(&file)])));
     let events: Vec<Value> = serde_json::from_slice(&fs::read(&file).unwrap()).expect("an array of events");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
@@ -368,6 +368,7 @@ fn a_profile_shows_every_kernel() {
     let times: Vec<f64> = times.map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
     assert!(times.is_sorted_by(|a, b| a >= b), "{table}");
 
+    // A timeline is replaced by the next one.
     let args = words("bench --dataset karate --steps 1 --threads 1 --json --profile");
     let report = json(run(args.chain([as_str(&file)])));
     assert_eq!(report["profile"]["rows"].as_array().map(Vec::len), Some(times.len()));

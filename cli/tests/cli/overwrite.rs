@@ -159,13 +159,13 @@ fn a_file_beyond_the_limit_fails_like_any_other() {
 fn no_moment_is_wrong_for_a_signal() {
     let root = TempDir::new().unwrap();
     let out = root.path().join("out");
-    for wait in (0..60).step_by(3) {
+    for (wait, signals) in (0..60).step_by(3).zip([["-INT", "-TERM"], ["-QUIT", "-QUIT"]].into_iter().cycle()) {
         let line = "train --dataset karate --quiet --epochs 100000000 --patience 100000000 --out";
         let mut command = program();
         command.args(words(line)).arg(&out).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(wait));
-        for signal in ["-INT", "-TERM"] {
+        for signal in signals {
             // It may already have ended by the first one.
             let sent = Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
             sent.unwrap();

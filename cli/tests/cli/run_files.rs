@@ -54,9 +54,13 @@ impl Training {
 #[test]
 fn a_signal_ends_a_run_with_what_is_best_so_far() {
     let root = TempDir::new().unwrap();
-    for (signal, code, said) in
-        [("INT", 130, "Ctrl-C"), ("TERM", 143, "SIGTERM"), ("HUP", 129, "SIGHUP"), ("XCPU", 152, "SIGXCPU")]
-    {
+    for (signal, code, said) in [
+        ("INT", 130, "Ctrl-C"),
+        ("TERM", 143, "SIGTERM"),
+        ("QUIT", 131, "SIGQUIT"),
+        ("HUP", 129, "SIGHUP"),
+        ("XCPU", 152, "SIGXCPU"),
+    ] {
         // A program under `nohup` ignores it.
         if signal == "HUP" && is_ignored(1) {
             continue;
@@ -116,12 +120,14 @@ fn the_first_signal_is_answered_at_once() {
 fn a_second_signal_ends_the_program_at_once() {
     let root = TempDir::new().unwrap();
     let out = root.path().join("out");
-    let training = Training::start(&out, "");
-    // Both have arrived before the program goes on.
-    training.send(&["STOP", "INT", "TERM", "CONT"]);
-    let (code, text, _) = training.end();
-    assert!(matches!(code, Some(130 | 143)), "{code:?}");
-    assert!(!text.contains("test accuracy") && names(root.path()).is_empty(), "{text}");
+    for second in ["TERM", "QUIT"] {
+        let training = Training::start(&out, "");
+        // Both have arrived before the program goes on.
+        training.send(&["STOP", "INT", second, "CONT"]);
+        let (code, text, _) = training.end();
+        assert!(matches!(code, Some(130 | 131 | 143)), "{code:?}");
+        assert!(!text.contains("test accuracy") && names(root.path()).is_empty(), "{text}");
+    }
 }
 
 #[test]

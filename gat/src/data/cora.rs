@@ -119,8 +119,8 @@ struct Papers<'a> {
 }
 
 fn parse_content<'a>(place: &str, text: &'a str) -> Result<Papers<'a>, DataError> {
-    let first = text.lines().find(|line| !line.trim().is_empty());
-    let n_field = first.map_or(0, |line| line.split('\t').count());
+    let first = files::lines(text).next();
+    let n_field = first.map_or(0, |(_, line)| files::fields(line).len());
     let n_word = n_field.saturating_sub(2);
     let mut papers =
         Papers { ids: Vec::new(), index: HashMap::new(), words: SparseMatrix::empty(n_word), class_names: Vec::new() };

@@ -29,14 +29,24 @@ pub(super) fn read_within(path: &Path, limit: u64) -> Result<Vec<u8>, DataError>
 pub(super) fn text<'a>(place: &str, bytes: &'a [u8]) -> Result<&'a str, DataError> {
     let text = str::from_utf8(bytes).map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
     text.map_err(|error| {
-        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+        // With the first byte that is wrong, whose line this is.
+        let before = String::from_utf8_lossy(&bytes[..=error.valid_up_to()]);
+        let line = all_lines(&before).count();
         DataError::line(place, line, "the bytes are not UTF-8 text", "get the file again from its source")
     })
 }
 
 /// The lines of a text that are not blank, each with its number.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines().enumerate().map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim().is_empty())
+    all_lines(text).enumerate().map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim().is_empty())
+}
+
+/// The lines of a text. A line ends with LF, with CR LF, or, as in files of old Macs, with CR.
+fn all_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('\n').flat_map(|line| {
+        let end = ["\r\n", "\n"].into_iter().find(|end| line.ends_with(end)).unwrap_or_default();
+        line[..line.len() - end.len()].split('\r')
+    })
 }
 
 /// The fields of a line, separated by tabs, without the spaces around them.

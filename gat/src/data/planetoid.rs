@@ -44,11 +44,16 @@ pub fn read_planetoid(dir: &Path, name: &str) -> Result<Dataset, DataError> {
     let files = Files::read(dir, name)?;
     let (x, tx, allx) = (files.csr("x")?, files.csr("tx")?, files.csr("allx")?);
     let (y, ty, ally) = (files.labels("y")?, files.labels("ty")?, files.labels("ally")?);
-    files.same_rows("x", x.rows.len(), "y", y.nodes.len())?;
-    files.same_rows("tx", tx.rows.len(), "ty", ty.nodes.len())?;
-    files.same_rows("allx", allx.rows.len(), "ally", ally.nodes.len())?;
-    if [x.n_cols, tx.n_cols] != [allx.n_cols; 2] || [y.n_class, ty.n_class] != [ally.n_class; 2] {
-        return Err(files.fail("allx", "x, tx and allx, or y, ty and ally, differ in their number of columns"));
+    files.same("row", "x", x.rows.len(), "y", y.nodes.len())?;
+    files.same("row", "tx", tx.rows.len(), "ty", ty.nodes.len())?;
+    files.same("row", "allx", allx.rows.len(), "ally", ally.nodes.len())?;
+    for (part, n, other, n_other) in [
+        ("x", x.n_cols, "allx", allx.n_cols),
+        ("tx", tx.n_cols, "allx", allx.n_cols),
+        ("y", y.n_class, "ally", ally.n_class),
+        ("ty", ty.n_class, "ally", ally.n_class),
+    ] {
+        files.same("column", part, n, other, n_other)?;
     }
     let n_train = y.nodes.len();
     for (part, labels) in [("y", &y), ("ally", &ally)] {
@@ -58,8 +63,9 @@ pub fn read_planetoid(dir: &Path, name: &str) -> Result<Dataset, DataError> {
         }
     }
     if n_train > allx.rows.len() {
+        let (rows, all, n_all) = (counted(n_train, "row"), files.name("allx"), allx.rows.len());
         return Err(
-            files.fail("x", format!("it has {}, more than the {} of allx", counted(n_train, "row"), allx.rows.len()))
+            files.fail("x", format!("it has {rows}, more than the {n_all} of {all}, whose first rows they are"))
         );
     }
     let test = files.test_index(allx.rows.len(), tx.rows.len())?;
@@ -144,11 +150,20 @@ impl Files {
         DataError::content(&self.part(part).0, what)
     }
 
-    fn same_rows(&self, part: &str, n: usize, other: &str, n_other: usize) -> Result<(), DataError> {
-        if n == n_other {
-            Ok(())
-        } else {
-            Err(self.fail(part, format!("it has {}, and {other} has {n_other}", counted(n, "row"))))
+    /// The name of the file of a part.
+    fn name(&self, part: &str) -> String {
+        let path = self.part(part).0;
+        Path::new(&path).file_name().map_or(path.clone(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Refuses two parts that differ in their number of rows or columns.
+    fn same(&self, what: &str, part: &str, n: usize, other: &str, n_other: usize) -> Result<(), DataError> {
+        match n == n_other {
+            true => Ok(()),
+            false => {
+                let other = self.name(other);
+                Err(self.fail(part, format!("it has {}, and {other} has {n_other}", counted(n, what))))
+            }
         }
     }
 
@@ -192,14 +207,15 @@ impl Files {
             let node: usize = text.trim().parse().map_err(|_| fail(format!("`{text}` is not a node")))?;
             // CiteSeer leaves out 15 of 1015; a file that leaves out most nodes belongs to another data set.
             if node < n_before || node >= n_before + 2 * n_test {
-                return Err(fail(format!("node {node} is out of bounds: test nodes follow the {n_before} of allx")));
+                let all = self.name("allx");
+                return Err(fail(format!("node {node} is out of bounds: test nodes follow the {n_before} of {all}")));
             }
             if !seen.insert(node) {
                 return Err(fail(format!("node {node} is on an earlier line too")));
             }
             nodes.push(node as i32);
         }
-        self.same_rows("test.index", nodes.len(), "tx", n_test)?;
+        self.same("row", "test.index", nodes.len(), "tx", n_test)?;
         Ok(nodes)
     }
 

@@ -29,10 +29,14 @@ struct Entry {
     end: u64,
 }
 
+/// The header, and the data after it.
+pub(super) fn header_of(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)
+}
+
 fn wrong_in_header(bytes: &[u8]) -> Option<String> {
-    let length = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
-    let rest = &bytes[8..];
-    let (header, data) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    let (header, data) = header_of(bytes)?;
     let no_arrays = |why: String| Some(format!("its header is JSON, but does not describe arrays{why}"));
     let Ok(header) = serde_json::from_slice::<Map<String, Value>>(header) else { return no_arrays(String::new()) };
     let mut entries = vec![];
@@ -42,9 +46,14 @@ fn wrong_in_header(bytes: &[u8]) -> Option<String> {
             Err(why) => return no_arrays(format!(": `{name}` {why}")),
         }
     }
-    let texts = |value: &Value| value.as_object().is_some_and(|map| map.values().all(Value::is_string));
-    if header.get("__metadata__").is_some_and(|value| !texts(value)) {
-        return no_arrays(": the values in `__metadata__` must be texts".into());
+    match header.get("__metadata__") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(metadata)) => {
+            if let Some((name, _)) = metadata.iter().find(|(_, value)| !value.is_string()) {
+                return no_arrays(format!(": the values in `__metadata__` must be texts, and that of `{name}` is not"));
+            }
+        }
+        Some(_) => return no_arrays(": `__metadata__` must be an object of texts".into()),
     }
     entries.sort_by_key(|entry| (entry.begin, entry.end));
     wrong_place(&entries).or_else(|| {

@@ -230,7 +230,27 @@ fn damage_is_located() {
         (r#"{"a":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}}"#.into(), 8, "`a` has the unknown type `F31`"),
         (r#"{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}"#.into(), 8, "natural numbers for `shape`"),
         (r#"{"a":{"shape":[2],"data_offsets":[0,8]}}"#.into(), 8, "`a` has no text for `dtype`"),
-        (r#"{"__metadata__":{"a":1}}"#.into(), 0, "the values in `__metadata__` must be texts"),
+        (
+            r#"{"__metadata__":{"b":"","a":1}}"#.into(),
+            0,
+            "the values in `__metadata__` must be texts, and that of `a` is not",
+        ),
+        (r#"{"__metadata__":[]}"#.into(), 0, "`__metadata__` must be an object of texts"),
+        (two((0, 8), (8, 16)).replace("\"b\"", "\"a\""), 16, "its header has the name `a` twice"),
+        // The reader takes these for one array.
+        (two((0, 8), (0, 8)).replace("\"b\"", "\"a\""), 8, "its header has the name `a` twice"),
+        (two((0, 8), (0, 8)).replace("\"b\"", r#""\u0061""#), 8, "its header has the name `a` twice"),
+        (r#"{"__metadata__":{},"__metadata__":{}}"#.into(), 0, "its header has the name `__metadata__` twice"),
+        (
+            r#"{"__metadata__":{"gavotte":"1","gavotte":"2"}}"#.into(),
+            0,
+            "its header has the name `gavotte` twice in `__metadata__`",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","dtype":"F64","shape":[2],"data_offsets":[0,8]}}"#.into(),
+            8,
+            "its header has the name `dtype` twice in `a`",
+        ),
         (
             r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296,4294967296,4294967296],"data_offsets":[0,8]}}"#
                 .into(),

@@ -137,11 +137,17 @@ fn what_unpacks_to_more_than_the_limit_is_refused() {
 #[test]
 fn what_editors_leave_in_a_text_does_not_matter() {
     let plain = read_texts(CONTENT, CITES).unwrap();
-    let edited = |text: &str| format!("\u{feff}\r\n{}  \r\n", text.replace('\t', " \t  ").replace('\n', " \r\n"));
-    let found = read_texts(edited(CONTENT), edited(CITES)).unwrap();
-    assert_eq!(Dataset { sha256: plain.sha256.clone(), ..found }, plain);
-    // The line that is wrong is the line of the file.
-    assert_fails(read_texts("\u{feff}\r\n1\t0\tA\r\n2\t7\tA\r\n", CITES), &["line 3", "`7`, not 0 or 1"]);
+    for end in ["\r\n", "\r"] {
+        let edited = |text: &str| {
+            let text = text.replace('\t', " \t  ").replace('\n', &format!(" {end}"));
+            format!("\u{feff}{end}{text}  {end}")
+        };
+        let found = read_texts(edited(CONTENT), edited(CITES)).unwrap();
+        assert_eq!(Dataset { sha256: plain.sha256.clone(), ..found }, plain);
+        // The line that is wrong is the line of the file.
+        let wrong = format!("\u{feff}{end}1\t0\tA{end}2\t7\tA{end}");
+        assert_fails(read_texts(wrong, CITES), &["line 3", "`7`, not 0 or 1"]);
+    }
 }
 
 #[test]

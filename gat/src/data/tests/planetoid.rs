@@ -302,11 +302,29 @@ fn parts_that_do_not_fit_are_refused() {
     assert_refused("graph", &graph(&[(0, &[6])]), &["node 6 is out of bounds: there are 6 nodes"]);
     assert_refused("graph", &graph(&[(-1, &[0])]), &["node -1 is out of bounds"]);
     assert_refused("graph", &framed(b"N"), &["no dictionary"]);
-    assert_refused("test.index", b"5\n2\n", &["line 2", "node 2 is out of bounds"]);
+    assert_refused(
+        "test.index",
+        b"5\n2\n",
+        &["line 2", "node 2 is out of bounds: test nodes follow the 3 of ind.cora.allx"],
+    );
     assert_refused("test.index", b"5\n5\n", &["line 2", "is on an earlier line"]);
     assert_refused("test.index", b"5\nx\n", &["line 2", "`x` is not a node"]);
-    assert_refused("test.index", b"5\n", &["it has 1 row, and tx has 2"]);
-    assert_refused("x", &csr([2, 4], &[0, 1, 1], &[2]), &["it has 2 rows, and y has 1"]);
+    // Both files are named, and both numbers.
+    assert_refused("test.index", b"5\n", &["it has 1 row, and ind.cora.tx has 2"]);
+    let rows = |n: i32, n_column: i32| csr([n, n_column], &vec![0; n as usize + 1], &[]);
+    assert_refused("x", &rows(2, 4), &["it has 2 rows, and ind.cora.y has 1"]);
+    assert_refused("tx", &rows(1, 4), &["it has 1 row, and ind.cora.ty has 2"]);
+    assert_refused("allx", &rows(4, 4), &["it has 4 rows, and ind.cora.ally has 3"]);
+    assert_refused("x", &rows(1, 3), &["it has 3 columns, and ind.cora.allx has 4"]);
+    assert_refused("tx", &rows(2, 5), &["it has 5 columns, and ind.cora.allx has 4"]);
+    let wide = |n: i32| framed(&array("u1", &[n, 3], &[0, 1, 0].repeat(n as usize)));
+    assert_refused("y", &wide(1), &["it has 3 columns, and ind.cora.ally has 2"]);
+    assert_refused("ty", &wide(2), &["it has 3 columns, and ind.cora.ally has 2"]);
+    let many = folder();
+    write(&many, "x", &rows(4, 4));
+    write(&many, "y", &one_hot(&[0; 4]));
+    let parts = ["ind.cora.x: it has 4 rows, more than the 3 of ind.cora.allx"];
+    assert_fails(read_planetoid(many.path(), "cora"), &parts);
     let folder = folder();
     fs::remove_file(folder.path().join("ind.cora.ty")).unwrap();
     assert_fails(read_planetoid(folder.path(), "cora"), &["ind.cora.ty", "check the path"]);

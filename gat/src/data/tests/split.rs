@@ -20,6 +20,19 @@ fn a_file_gives_its_parts_in_order() {
 }
 
 #[test]
+fn lines_end_as_on_any_system() {
+    for end in ["\n", "\r\n", "\r"] {
+        let text = |lines: &[&str]| lines.iter().map(|line| format!("{line}{end}")).collect::<String>();
+        let split = read(text(&["paper_id\tsplit", "5\ttrain", "", "9\tval", "33\ttest"])).unwrap();
+        assert_eq!(split, Split { train: vec![5], val: vec![9], test: vec![33] }, "{end:?}");
+        // The number of a line is that of an editor.
+        assert_fails(read(text(&["id\tsplit", "", "1\tdev"])), &["line 3", "there is no part `dev`"]);
+        let bytes = [text(&["id\tsplit", "", "1\ttrain"]).as_bytes(), b"\xff"].concat();
+        assert_fails(read(bytes), &["line 4", "UTF-8"]);
+    }
+}
+
+#[test]
 fn a_wrong_line_is_named() {
     for (text, parts) in [
         ("", ["line 1", "the file is empty"]),
