@@ -3,7 +3,7 @@
 use crate::array::Array;
 use crate::{stack, zeros};
 use gavotte_core::api::{Args, Fun, Function, Shareable, avals};
-use gavotte_core::aval::{Aval, Dim, Shape};
+use gavotte_core::aval::{Aval, Shape};
 use gavotte_core::device::{Buffer, HostArray};
 use gavotte_core::error::{Error, TypeError};
 use gavotte_core::ir::stablehlo::{Export, Operand};
@@ -181,7 +181,7 @@ impl Primitive for PureCallback {
         let is_mapped = cx.ins.iter().map(|(_, at)| at.is_some()).collect();
         let function = each(cx.params.host("function"), is_mapped);
         let batched = |out: Aval| {
-            let shape: Shape = [&[cx.size.clone()] as &[Dim], out.shape.as_slice()].concat().into();
+            let shape: Shape = [std::slice::from_ref(cx.size), out.shape.as_slice()].concat().into();
             Aval { shape, ..out }
         };
         let outs: Vec<Aval> = types(cx.params).unwrap_or_else(|why| panic!("{why}")).into_iter().map(batched).collect();

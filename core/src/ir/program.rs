@@ -172,12 +172,11 @@ pub struct Eqn {
 impl Program {
     /// The name of a function of the host that it calls, or a nested program does.
     pub fn host_function(&self) -> Option<&str> {
-        let of = |attr| match attr {
-            &Attr::Host(ref function) => Some(function.name()),
-            _ => None,
-        };
         self.eqns.iter().find_map(|eqn| {
-            let own = eqn.params.iter().find_map(|(_, attr)| of(attr));
+            let own = eqn.params.iter().find_map(|(_, attr)| match attr {
+                Attr::Host(function) => Some(function.name()),
+                _ => None,
+            });
             own.or_else(|| eqn.params.programs_within().find_map(|program| program.host_function()))
         })
     }
