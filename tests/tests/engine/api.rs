@@ -250,8 +250,8 @@ fn the_line_is_the_callers_whatever_the_library_does() {
         ("escaped split_batch", &|| drop(escaped().split_batch(2))),
         ("escaped stack", &|| drop(Key::stack([escaped(), key()]))),
         ("escaped fold_in", &|| drop(escaped().fold_in(1))),
-        ("fold_in of an escaped number", &|| drop(key().fold_in(&x.take(&ids, 0).sum(()).astype(DType::I32)))),
-        ("escaped rng", &|| drop(escaped().rng())),
+        ("fold_in of an escaped number", &|| drop(key().fold_in(x.take(&ids, 0).sum(()).astype(DType::I32)))),
+        ("escaped rng", &|| _ = escaped().rng()),
         ("update_fun", &|| drop(update_fun(&Array::scalar(0), x.clone(), state()))),
         ("update_fun of an escaped step", &|| drop(update_fun(&step, Array::new(&[3], vec![0f64; 3]), state()))),
         ("init_fun of integers", &|| drop(init_fun(ids.clone()))),
@@ -281,10 +281,10 @@ fn the_line_is_the_callers_whatever_the_library_does() {
                 |_: Array| x.clone(),
                 |y: Array| y,
                 Array::new(&[3], vec![1f64; 3]),
-            ))
+            ));
         }),
         ("cond by an escaped value", &|| {
-            drop(gavotte::cond(x.sum(()).gt(0.0), |y: Array| y, |y: Array| y, scalar(0.0)))
+            drop(gavotte::cond(x.sum(()).gt(0.0), |y: Array| y, |y: Array| y, scalar(0.0)));
         }),
         ("a kept function", &|| drop(inner(Array::new(&[3], vec![1f64; 3])))),
         ("a kept function, traced", &|| drop(jit(|y: Array| inner(y))(Array::new(&[3], vec![1f64; 3])))),
