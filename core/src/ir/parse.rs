@@ -140,8 +140,8 @@ impl Written {
         Ok(Written { program, mapped: Mapped { types, types_at, places } })
     }
 
-    /// The program, if it is well formed. Errors in equations come before errors in the results of their program, and those
-    /// of a nested program before what they cause around it.
+    /// The program, if it is well formed. Errors in equations come before errors in the results of their program, and
+    /// those of a nested program before what they cause around it.
     fn verified(self, c: &Cursor<'_>, source: &Source<'_>) -> Result<Program, Error> {
         let nested = &source.nested;
         let mistyped = nested.iter().map(|(program, mapped)| mapped.check(program, c)).enumerate();

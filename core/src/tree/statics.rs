@@ -173,8 +173,8 @@ impl<T> NotCompared<T> for WhichKind<T> {
     note = "derive `Clone`, `PartialEq`, `Eq`, `Hash` and `Debug` for it, and let it be `Send`, `Sync` and `'static`",
     note = "`f32` and `f64`, also in `Option`, `Box`, `Vec`, arrays and tuples of up to four, are compared by their bits; a \
             struct that holds floats needs `Eq` and `Hash` of its own",
-    note = "a `HashMap` and a `HashSet` have no `Hash`, as their order changes: use a `BTreeMap`, a `BTreeSet`, or a `Vec` of \
-            pairs",
+    note = "a `HashMap` and a `HashSet` have no `Hash`, as their order changes: use a `BTreeMap`, a `BTreeSet`, or a `Vec` \
+            of pairs",
     note = "arrays are no static fields: leave `#[tree(static)]` out"
 )]
 pub trait Comparable: Sized {

@@ -91,8 +91,8 @@ pub fn geomspace(start: impl Operand, stop: impl Operand, n: impl Into<Dim>) -> 
 /// ```
 ///
 /// # Panics
-/// If the array's type does not hold the number: a float rounds it, but an integer type must have it, and `bool` takes 0
-/// and 1.
+/// If the array's type does not hold the number: a float rounds it, but an integer type must have it, and `bool` takes
+/// 0 and 1.
 #[track_caller]
 pub fn full_like(x: &Array, value: impl Into<Literal>) -> Array {
     let (value, dtype) = (value.into(), x.dtype());

@@ -336,14 +336,14 @@ fn require_floats(operation: &str, def: &TreeDef, leaves: &[Value]) {
     let path = def.paths().swap_remove(i);
     let name = if path.is_empty() { "the parameter".to_string() } else { format!("the parameter {path}") };
     refuse(Error::Type(format!(
-        "{operation}: {name} is {}, and has no gradient: convert it to a float type with `astype`, or keep it out of the \
-         parameters",
+        "{operation}: {name} is {}, and has no gradient: convert it to a float type with `astype`, or keep it out of \
+         the parameters",
         leaves[i].aval()
     )));
 }
 
-/// The optimizer of trees that applies these functions of one array to every leaf. Its functions have no line of a caller,
-/// so errors in them name the line where the optimizer was made.
+/// The optimizer of trees that applies these functions of one array to every leaf. Its functions have no line of a
+/// caller, so errors in them name the line where the optimizer was made.
 #[track_caller]
 fn lift<P: Tree, S: Slots<P, N>, const N: usize>(
     init: impl Fn(&Array) -> [Array; N] + Send + Sync + 'static,
