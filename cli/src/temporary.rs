@@ -206,11 +206,12 @@ pub(crate) fn undisturbed<T>(folder: &Path, make: impl FnOnce(&mut Vec<Entry>) -
     make(&mut made()).map_err(without_path)
 }
 
-/// The system's error alone, without the name of a file that the user does not know.
+/// The system's error alone, without the name of a file that the user does not know: `tempfile` adds it to the text.
 fn without_path(error: io::Error) -> io::Error {
-    let inner =
-        error.get_ref().and_then(|wrapper| wrapper.source()).and_then(|inner| inner.downcast_ref::<io::Error>());
-    inner.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
+    match error.to_string().split_once(" at path \"") {
+        Some((why, _)) => io::Error::new(error.kind(), why),
+        None => error,
+    }
 }
 
 /// Locks what was just made until it is closed, which also happens when the program is killed. The lock is shared:
@@ -237,6 +238,17 @@ fn builder(mode: u32) -> Builder<'static, 'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_name_no_file_of_ours() {
+        let root = tempfile::tempdir().unwrap();
+        let nowhere = root.path().join("nowhere");
+        for error in [TempFile::within(&nowhere).err(), TempFolder::within(&nowhere).err()] {
+            let error = error.unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            assert!(!error.to_string().contains("nowhere"), "{error}");
+        }
+    }
 
     #[test]
     fn only_what_nobody_uses_is_removed() {

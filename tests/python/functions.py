@@ -350,6 +350,11 @@ def erfinv(x):
     return y + jax.lax.stop_gradient(jnp.where(jnp.abs(x) < 1, step, 0))
 
 
+def betaln(a, b):
+    """From a second operand of 8 on JAX's has seven digits."""
+    return sum(sign * jax.scipy.special.gammaln(x) for sign, x in ((1, a), (1, b), (-1, a + b)))
+
+
 def log_ndtr(x):
     """JAX's with as many terms of its series as it needs."""
     return jax.scipy.special.log_ndtr(x, 8)
@@ -385,8 +390,8 @@ SPECIAL = {
     "zeta_3": in_f64(lambda q: jax.scipy.special.zeta(3.0, q)),
     "gamma": in_f64(jax.scipy.special.gamma),
     "factorial": in_f64(jax.scipy.special.factorial),
-    "beta": in_f64(jax.scipy.special.beta),
-    "betaln": in_f64(jax.scipy.special.betaln),
+    "beta": in_f64(lambda a, b: jnp.exp(betaln(a, b))),
+    "betaln": in_f64(betaln),
     "multigammaln_3": in_f64(lambda x: jax.scipy.special.multigammaln(x, 3)),
 }
 

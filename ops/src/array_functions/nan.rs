@@ -5,7 +5,7 @@ use super::statistics::{per_degree_of_freedom, repeated, root};
 use crate::array::Array;
 use crate::movement::{axis_of, reject};
 use crate::operators::where_;
-use crate::reduce::{Axes, resolve};
+use crate::reduce::{Axes, in_wide, resolve};
 use gavotte_core::aval::DType;
 
 /// The array with `value` for its NaN, and how many other elements it has over axes.
@@ -56,8 +56,10 @@ impl Array {
     pub fn nanmean(&self, axes: impl Axes) -> Array {
         floating("nanmean", self);
         let axes = resolve("nanmean", axes, self);
-        let (x, n) = without(self, 0.0, &axes);
-        x.sum(axes.as_slice()) / n.astype(self.dtype())
+        in_wide(self, |x| {
+            let (x, n) = without(x, 0.0, &axes);
+            x.sum(axes.as_slice()) / n.astype(x.dtype())
+        })
     }
 
     /// The variance over axes, which disappear, of all elements but NaN, with the sum of squares divided by `n - ddof`
@@ -74,11 +76,13 @@ impl Array {
     pub fn nanvar(&self, axes: impl Axes, ddof: usize) -> Array {
         floating("nanvar", self);
         let axes = resolve("nanvar", axes, self);
-        let (x, n) = without(self, 0.0, &axes);
-        let n = n.astype(self.dtype());
-        let mean = x.sum(axes.as_slice()) / n.maximum(1.0);
-        let distance = where_(&self.isnan(), 0.0, &x - repeated(self, &mean, &axes));
-        per_degree_of_freedom(&distance.square().sum(axes.as_slice()), &n, ddof)
+        in_wide(self, |all| {
+            let (x, n) = without(all, 0.0, &axes);
+            let n = n.astype(x.dtype());
+            let mean = x.sum(axes.as_slice()) / n.maximum(1.0);
+            let distance = where_(&all.isnan(), 0.0, &x - repeated(all, &mean, &axes));
+            per_degree_of_freedom(&distance.square().sum(axes.as_slice()), &n, ddof)
+        })
     }
 
     /// The root of [`nanvar`](Array::nanvar). Where that is 0, the derivative is 0.
@@ -93,7 +97,8 @@ impl Array {
     #[track_caller]
     pub fn nanstd(&self, axes: impl Axes, ddof: usize) -> Array {
         floating("nanstd", self);
-        root(&self.nanvar(axes, ddof))
+        let axes = resolve("nanstd", axes, self);
+        in_wide(self, |x| root(&x.nanvar(axes.as_slice(), ddof)))
     }
 
     /// The largest element over axes, which disappear, that is not NaN: NaN if there is none. Elements that tie for it

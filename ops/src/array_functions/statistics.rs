@@ -5,7 +5,7 @@ use crate::array::Array;
 use crate::generate::dim_value;
 use crate::movement::{axis_of, reject};
 use crate::operators::where_;
-use crate::reduce::{Axes, resolve};
+use crate::reduce::{Axes, in_wide, resolve};
 use gavotte_core::aval::{DType, Dim, volume};
 use gavotte_core::ir::structural::broadcast_in_dim;
 use gavotte_core::ir::{same, undecided};
@@ -57,7 +57,8 @@ impl Array {
     /// If there is no such axis, or the elements are not floating.
     #[track_caller]
     pub fn std(&self, axes: impl Axes) -> Array {
-        root(&self.var(axes))
+        let axes = resolve("std", axes, self);
+        in_wide(self, |x| root(&x.var(axes.as_slice())))
     }
 
     /// The variance over axes, which disappear, with the sum of squares divided by `n - ddof` for `n` elements: 1 for
@@ -74,8 +75,10 @@ impl Array {
     pub fn var_with(&self, axes: impl Axes, ddof: usize) -> Array {
         floating("var_with", &[self]);
         let axes = resolve("var_with", axes, self);
-        let distance = self - repeated(self, &self.mean(axes.as_slice()), &axes);
-        per_degree_of_freedom(&distance.square().sum(axes.as_slice()), &count(self, &axes), ddof)
+        in_wide(self, |x| {
+            let distance = x - repeated(x, &x.mean(axes.as_slice()), &axes);
+            per_degree_of_freedom(&distance.square().sum(axes.as_slice()), &count(x, &axes), ddof)
+        })
     }
 
     /// The root of [`var_with`](Array::var_with). Where that is 0, the derivative is 0.
@@ -90,7 +93,8 @@ impl Array {
     #[track_caller]
     pub fn std_with(&self, axes: impl Axes, ddof: usize) -> Array {
         floating("std_with", &[self]);
-        root(&self.var_with(axes, ddof))
+        let axes = resolve("std_with", axes, self);
+        in_wide(self, |x| root(&x.var_with(axes.as_slice(), ddof)))
     }
 
     /// The largest element minus the smallest over axes, which disappear; NaN if there is one.

@@ -8,8 +8,8 @@ use crate::elementwise::{DIV, MUL, NE, SUB, constant};
 use crate::generate::dim_value;
 use crate::movement::{axis_of, reject, reshape};
 use gavotte_core::aval::{DType, Dim, volume};
-use gavotte_core::ir::Value;
 use gavotte_core::ir::structural::{broadcast_in_dim, reduce_sum};
+use gavotte_core::ir::{Value, for_caller};
 
 /// Axes to reduce over: one number, several, or `()` for all. Negative numbers count from the end.
 ///
@@ -86,8 +86,18 @@ fn mean(operation: &str, x: &Array, axes: &[usize]) -> Value {
     if !x.dtype().is_float() {
         reject(operation, "takes floats: convert with `astype` first", &[x]);
     }
-    let n = dim_value(count(x, axes), x.dtype()).0;
-    DIV.of([&reduce_sum(&x.0, axes), &n])
+    let of = |x: &Array| {
+        let n = dim_value(count(x, axes), x.dtype()).0;
+        Array(DIV.of([&reduce_sum(&x.0, axes), &n]))
+    };
+    in_wide(x, of).0
+}
+
+/// A statistic of `x`; that of a half type is computed in `f32` and rounded once. Its sums need not fit a half.
+#[track_caller]
+pub(crate) fn in_wide(x: &Array, f: impl Fn(&Array) -> Array) -> Array {
+    let (dtype, wide) = (x.dtype(), x.dtype().computed());
+    for_caller(|| if wide == dtype || !dtype.is_float() { f(x) } else { f(&x.astype(wide)).astype(dtype) })
 }
 
 /// Whether each element is true.
@@ -162,9 +172,11 @@ impl Array {
     pub fn var(&self, axes: impl Axes) -> Array {
         let axes = resolve("var", axes, self);
         let kept: Vec<usize> = (0..self.ndim()).filter(|axis| !axes.contains(axis)).collect();
-        let center = broadcast_in_dim(&mean("var", self, &axes), self.shape(), &kept);
-        let distance = SUB.of([&self.0, &center]);
-        Array(mean("var", &Array(MUL.of([&distance, &distance])), &axes))
+        in_wide(self, |x| {
+            let center = broadcast_in_dim(&mean("var", x, &axes), x.shape(), &kept);
+            let distance = SUB.of([&x.0, &center]);
+            Array(mean("var", &Array(MUL.of([&distance, &distance])), &axes))
+        })
     }
 
     /// The largest element over axes, which disappear: NaN if there is one, the least value of the type if there are no

@@ -7,7 +7,7 @@ mod reduce_prod;
 
 pub(crate) use extrema::{combined, reduce_max, shares};
 pub use methods::Axes;
-pub(crate) use methods::resolve;
+pub(crate) use methods::{in_wide, resolve};
 
 use gavotte_core::ir::Primitive;
 

@@ -421,3 +421,23 @@ fn sizes_may_be_symbols() {
     let error = jit(|x: Array| x.diagonal(0, 0, 1)).try_call((grid().declare(["n", "m"]),)).expect_err("undecided");
     assert!(error.to_string().contains("its length is the smaller one of"), "{error}");
 }
+
+/// Their sums need not fit a half: 100,000 ones, 1,000 numbers of 1,000, squares of 500.
+#[test]
+fn statistics_of_halves_are_computed_in_f32() {
+    type Statistic = fn(&Array) -> Array;
+    let means: [Statistic; 3] = [|x| x.mean(()), |x| x.mean_keepdims(()).sum(()), |x| x.nanmean(())];
+    let spreads: [Statistic; 3] = [|x| x.std(()), |x| x.std_with((), 0), |x| x.nanstd((), 0)];
+    let check = |f: Statistic, x: &Array, wanted: f32| {
+        for found in [f(x), jit(move |x: &Array| f(x))(x)] {
+            assert_eq!((found.dtype(), found.astype(DType::F32).item::<f32>()), (x.dtype(), wanted));
+        }
+    };
+    for dtype in [DType::F16, DType::BF16] {
+        let of = |value: f64, n: usize| full([n], Literal::from_f64(dtype, value));
+        means.iter().for_each(|f| check(*f, &of(1.0, 100_000), 1.0));
+        means.iter().for_each(|f| check(*f, &of(1000.0, 1000), 1000.0));
+        let apart = concatenate(&[of(-500.0, 3), of(500.0, 3)], 0);
+        spreads.iter().for_each(|f| check(*f, &apart, 500.0));
+    }
+}
