@@ -59,7 +59,8 @@ pub(crate) fn check_held(number: &Dim, what: &str, dtype: DType) -> Result<(), T
     let range = match dtype {
         DType::U64 => 0..=i64::MAX,
         DType::F16 => -65_504..=65_504,
-        _ if dtype.is_float() || dtype == DType::I64 => return Ok(()),
+        // Of `bool` something else is wrong.
+        _ if dtype.is_float() || [DType::I64, DType::Bool].contains(&dtype) => return Ok(()),
         _ if dtype.is_signed() => -(1 << (bits - 1))..=(1 << (bits - 1)) - 1,
         _ => 0..=(1 << bits) - 1,
     };

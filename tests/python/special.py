@@ -138,6 +138,7 @@ VALUES["zeta"] = [
     for s, q, value in (
         (1.0, 2.0, INF), (0.5, 2.0, NAN), (-1.0, 2.0, NAN), (2.0, 0.0, INF), (2.0, -3.0, INF), (2.5, -0.5, NAN),
         (2.0, INF, 0.0), (INF, 2.0, 0.0), (INF, 1.0, 1.0), (NAN, 1.0, NAN), (2.0, NAN, NAN),
+        (2.0, 1e-300, INF), (1e4, 0.5, INF), (170.0, 1e-10, INF), (1e8, 0.5, INF),
     )
 ]
 VALUES["polygamma"] = [
@@ -151,7 +152,7 @@ VALUES["polygamma"] = [
 ] + [
     row([n, x], value)
     for n, x, value in (
-        (0.5, 1.0, NAN), (-1.0, 1.0, NAN), (1.0, 0.0, INF), (2.0, -1.0, -INF), (0.0, 0.0, NAN), (1.0, INF, 0.0),
+        (0.5, 1.0, NAN), (-1.0, 1.0, NAN), (1.0, 0.0, INF), (2.0, -1.0, -INF), (0.0, 0.0, NAN), (1.0, INF, 0.0), (1.0, 1e-160, INF),
         (1.0, NAN, NAN),
     )
 ]
@@ -195,7 +196,7 @@ PAIRS = [
 ]
 NOT_POSITIVE = [(-0.25, 0.75), (-2.5, 5.25), (-1.25, 30.5), (-3.75, 0.5), (-170.5, 300.25)]
 BETA_EDGES = [
-    (0.0, 2.0, INF, INF), (2.0, -0.0, -INF, INF), (1.0, 1.0, 1.0, 0.0), (-0.5, -0.5, 0.0, -INF), (-1.0, 2.5, NAN, INF),
+    (0.0, 0.0, INF, INF), (0.0, 2.0, INF, INF), (2.0, -0.0, -INF, INF), (1.0, 1.0, 1.0, 0.0), (-0.5, -0.5, 0.0, -INF), (-1.0, 2.5, NAN, INF),
     (2.0, INF, 0.0, -INF), (INF, INF, 0.0, -INF), (-1.5, INF, NAN, NAN), (NAN, 1.0, NAN, NAN), (1.0, NAN, NAN, NAN),
 ]
 VALUES["beta"] = [beta_row(a, b) for a, b in PAIRS] + [

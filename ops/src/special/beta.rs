@@ -55,6 +55,7 @@ fn log_beta(ins: &[Array]) -> Array {
     let [log_a, log_b, log_sum] = [&a, &b, &sum].map(|x| LGAMMA.of([x]));
     let one = &log_a + where_(&is_far, quotient, log_b - log_sum);
     let found = where_(&is_both, both, one);
+    let found = where_(&(a.eq(0.0) & b.eq(0.0)), f64::INFINITY, found);
     // Γ(∞) / Γ(a + ∞) is 0 for positive `a`.
     let is_endless = b.eq(f64::INFINITY);
     let endless = where_(&a.gt(0.0), f64::NEG_INFINITY, f64::NAN);
@@ -86,6 +87,7 @@ fn beta_function(ins: &[Array]) -> Array {
     let far = where_(&is_both, both.exp(), where_(&is_near, one, &by_logarithm));
     let found = where_(&is_far, far, where_(&is_near, direct, by_logarithm));
     let found = where_(&(is_pole & is_own_pole.logical_not()), 0.0, found);
+    let found = where_(&(a.eq(0.0) & b.eq(0.0)), f64::INFINITY, found);
     where_(&(a.isnan() | b.isnan()), sum, where_(&(is_own_pole & a.lt(0.0)), f64::NAN, found))
 }
 
@@ -112,11 +114,12 @@ pub(super) static BETA: Composed = Composed {
 
 /// The beta function `Γ(a) Γ(b) / Γ(a + b)`. The two broadcast, and either may be a number.
 ///
-/// It is infinite where `a` or `b` is 0, with the sign of that zero; 0 where only `a + b` is 0 or a negative whole number, and NaN where `a` or `b` is a
-/// negative whole number, or one of them is NaN.
+/// It is infinite where `a` or `b` is 0, with the sign of that zero; 0 where only `a + b` is 0 or a negative whole number; and
+/// NaN where `a` or `b` is a negative whole number, where 0 meets an infinity, or where one of them is NaN.
 ///
 /// For positive numbers the error is up to 8 units in the last place, or twice the size of [`betaln`] if that is more; in
-/// `f32` one unit. Derivatives are `B(a, b) (ψ(a) - ψ(a + b))` and the like.
+/// `f32` one unit. Derivatives are `B(a, b) (ψ(a) - ψ(a + b))` and the like, with the digits that the difference has: few where
+/// the other operand is much smaller.
 ///
 /// ```
 /// use gavotte::special::beta;
@@ -138,7 +141,8 @@ pub fn beta(a: impl Operand, b: impl Operand) -> Array {
 ///
 /// For positive numbers the error is up to 4 units in the last place of the largest one of `log Γ(a)`, `log Γ(b)` and the
 /// result if both are below 8.5, otherwise of the logarithm for the smaller one and the result: the logarithm is 0 where
-/// the beta function is 1. Derivatives are `ψ(a) - ψ(a + b)` and the like.
+/// the beta function is 1. Derivatives are `ψ(a) - ψ(a + b)` and the like, with the digits that the difference has: few where
+/// the other operand is much smaller.
 ///
 /// ```
 /// use gavotte::special::betaln;

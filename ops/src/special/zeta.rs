@@ -39,15 +39,13 @@ fn hurwitz(s: &Array, q: &Array) -> Array {
         let lacking = where_(&is_short, lacking / &at, 0.0);
         (at, lacking)
     };
-    let power = |at: &Array, lacking: &Array| {
-        let power = at.pow(-s);
-        &power - &power * (s * lacking)
-    };
+    // An infinite power stays infinite: what is lacking may be nothing.
+    let less = |power: Array, lacking: Array| where_(&power.eq(f64::INFINITY), &power, &power - &power * lacking);
+    let power = |at: &Array, lacking: &Array| less(at.pow(-s), s * lacking);
     let (end, lacking) = place(TERMS);
     let last = power(&end, &lacking);
     let below = s - 1.0;
-    let integral = end.pow(-&below);
-    let integral = (&integral - &integral * (&below * lacking)) / below;
+    let integral = less(end.pow(-&below), &below * lacking) / below;
     let square = (1.0 / &end).square();
     let start = &square * 0.0 + BERNOULLI[0];
     let series = BERNOULLI[1..].iter().zip((0..11).rev()).fold(start, |rest, (term, j)| {
