@@ -50,7 +50,7 @@ fn numbers_fit_their_type() {
         (&|| arange(129, DType::I8), "arange: the largest value 128 does not fit i8, which holds -128 to 127"),
         (&|| iota([2, 65_537], 1, DType::U16), "iota: the largest value 65536 does not fit u16"),
         (&|| iota([32_769, 1], 0, DType::I16), "iota: the largest value 32768 does not fit i16"),
-        (&|| arange(300, DType::Bool), "counts in numbers, not bool"),
+        (&|| arange(300, DType::Bool), "iota: counts in numbers, not bool"),
         (
             &|| arange(65_506, DType::F16),
             "arange: the largest value 65505 does not fit f16, which holds -65504 to 65504",
